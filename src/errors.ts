@@ -1,0 +1,151 @@
+/**
+ * The one error of this project. A misbehaving world (QEMU said no, a socket broke, a request makes no sense) is a
+ * `BlocksagaError`; a broken assumption of ours is an `invariant` and crashes. Nothing here decides on texts.
+ */
+
+/** Whether the effect that failed is known to be in the world. `unknown` means: ask before doing anything else. */
+export type EffectOutcome = 'notApplied' | 'applied' | 'unknown';
+
+/** What QEMU itself said, untouched. `class` is nearly always `GenericError`: never decide on `desc`. */
+export interface QmpCause {
+  readonly command: string;
+  readonly class: string;
+  readonly desc: string;
+}
+
+/** The codes, each with at least one caller that reacts to exactly it; [retryable, what the failed effect came to]. */
+const CODES = {
+  // Refused before anything was touched.
+  REQUEST_INVALID: [false, 'notApplied'],
+  UNKNOWN_DISK: [false, 'notApplied'],
+  DISK_NAMED_TWICE: [false, 'notApplied'],
+  DISK_BUSY: [false, 'notApplied'],
+  DISK_UNSUPPORTED: [false, 'notApplied'],
+  TARGET_EXISTS: [false, 'notApplied'],
+  TARGET_MISSING: [false, 'notApplied'],
+  TARGET_IN_USE: [false, 'notApplied'],
+  TARGET_NAMED_TWICE: [false, 'notApplied'],
+  TARGET_SIZE: [false, 'notApplied'],
+  CAPABILITY_MISSING: [false, 'notApplied'],
+  VM_BUSY: [false, 'notApplied'],
+  SAGA_UNKNOWN: [false, 'notApplied'],
+  SAGA_STATE: [false, 'notApplied'],
+  // The monitor or the guest agent.
+  QMP_CONNECT: [true, 'notApplied'],
+  QMP_COMMAND: [false, 'notApplied'],
+  QMP_TIMEOUT: [true, 'unknown'],
+  QMP_DISCONNECTED: [true, 'unknown'],
+  QMP_PROTOCOL: [false, 'unknown'],
+  // Steps.
+  JOB_FAILED: [false, 'notApplied'],
+  JOB_VANISHED: [false, 'unknown'],
+  NOT_CONVERGING: [false, 'notApplied'],
+  DEADLINE: [false, 'unknown'],
+  FOREIGN: [false, 'unknown'],
+  VERIFY_FAILED: [false, 'unknown'],
+  FILES: [false, 'notApplied'],
+  ABORTED: [false, 'notApplied'],
+  JOURNAL: [false, 'unknown'],
+} as const satisfies Record<string, readonly [boolean, EffectOutcome]>;
+
+/** Every code that a {@link BlocksagaError} may carry. */
+export type ErrorCode = keyof typeof CODES;
+
+/** Where and how it failed; all that is not given is taken from the code's row. */
+export interface ErrorDetails {
+  readonly retryable?: boolean;
+  readonly outcome?: EffectOutcome;
+  readonly saga?: string;
+  readonly step?: string;
+  readonly disk?: string;
+  readonly qmp?: QmpCause;
+  readonly cause?: unknown;
+}
+
+/** An error as plain JSON: what the journal, the machines' context and `--json` carry. */
+export interface ErrorRecord {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly outcome: EffectOutcome;
+  readonly saga?: string;
+  readonly step?: string;
+  readonly disk?: string;
+  readonly cause?: QmpCause;
+}
+
+/**
+ * The error that everything public here throws or reports.
+ *
+ * @example
+ * ```ts
+ * const error = new BlocksagaError('UNKNOWN_DISK', 'no disk "vdz" in this guest', { disk: 'vdz' });
+ * console.log(error.code, error.retryable, error.outcome); // UNKNOWN_DISK false notApplied
+ * ```
+ */
+export class BlocksagaError extends Error {
+  override readonly name = 'BlocksagaError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly outcome: EffectOutcome;
+  readonly saga: string | undefined;
+  readonly step: string | undefined;
+  readonly disk: string | undefined;
+  /** QEMU's own class, description and the command that it refused. */
+  readonly qmp: QmpCause | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    const [retryable, outcome] = CODES[code];
+    this.code = code;
+    this.retryable = details.retryable ?? retryable;
+    this.outcome = details.outcome ?? outcome;
+    this.saga = details.saga;
+    this.step = details.step;
+    this.disk = details.disk;
+    this.qmp = details.qmp;
+  }
+
+  /** The same error with the places filled in that the thrower could not know. */
+  at(place: Pick<ErrorDetails, 'saga' | 'step' | 'disk'>): BlocksagaError {
+    return new BlocksagaError(this.code, this.message, {
+      retryable: this.retryable,
+      outcome: this.outcome,
+      ...definedOnly({
+        saga: this.saga ?? place.saga,
+        step: this.step ?? place.step,
+        disk: this.disk ?? place.disk,
+      }),
+      ...definedOnly({ qmp: this.qmp }),
+      cause: this.cause ?? this,
+    });
+  }
+
+  toJSON(): ErrorRecord {
+    return {
+      code: this.code,
+      message: this.message,
+      retryable: this.retryable,
+      outcome: this.outcome,
+      ...definedOnly({ saga: this.saga, step: this.step, disk: this.disk, cause: this.qmp }),
+    };
+  }
+
+  /** The error that a record was made from, as far as plain data can carry it. */
+  static fromRecord(record: ErrorRecord): BlocksagaError {
+    const { code, message, cause, ...place } = record;
+    return new BlocksagaError(code, message, { ...place, ...definedOnly({ qmp: cause }) });
+  }
+}
+
+/** Crashes when an assumption of ours does not hold; a misbehaving world is never reported this way. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`broken assumption: ${message}`);
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Leaves out the members that are undefined, for records with exact optional members. */
+export function definedOnly<T extends object>(record: T): Defined<T> {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as Defined<T>;
+}
