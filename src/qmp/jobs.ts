@@ -1,0 +1,229 @@
+/**
+ * QEMU's jobs: its two state tables as data, and the verbs for many jobs at once under names that say what they do.
+ * Each verb is one write for all ids. Nothing here decides whether a job's end is good or bad.
+ */
+
+import { BlocksagaError } from '../errors.ts';
+import type { EventName, QmpClient, Reply } from './client.ts';
+import type { JobInfo, JobStatus } from './schema.generated.ts';
+
+export type { JobInfo, JobStatus } from './schema.generated.ts';
+
+/** From which status a job may go to which. Source: QEMU's job.c, `JobSTT`, the same from 5.2 to 10.0. */
+export const JOB_TRANSITIONS: Readonly<Record<JobStatus, readonly JobStatus[]>> = {
+  undefined: ['created'],
+  created: ['running', 'aborting', 'null'],
+  running: ['paused', 'ready', 'waiting', 'aborting'],
+  paused: ['running'],
+  ready: ['standby', 'waiting', 'aborting'],
+  standby: ['ready'],
+  waiting: ['pending', 'aborting'],
+  pending: ['aborting', 'concluded'],
+  aborting: ['aborting', 'concluded'],
+  concluded: ['null'],
+  null: [],
+};
+
+/** What can be asked of a job; `change` is known from QEMU 8.2 on. */
+export type JobVerb =
+  | 'cancel'
+  | 'pause'
+  | 'resume'
+  | 'set-speed'
+  | 'complete'
+  | 'finalize'
+  | 'dismiss'
+  | 'change';
+
+const WHILE_COPYING = ['cancel', 'pause', 'resume', 'set-speed', 'change'] as const;
+
+/** Which verbs QEMU accepts in which status. Source: QEMU's job.c, `JobVerbTable`, 10.0; 5.2 lacks complete in standby. */
+export const JOB_VERBS: Readonly<Record<JobStatus, readonly JobVerb[]>> = {
+  undefined: [],
+  created: WHILE_COPYING,
+  running: WHILE_COPYING,
+  paused: WHILE_COPYING,
+  ready: [...WHILE_COPYING, 'complete'],
+  standby: [...WHILE_COPYING, 'complete'],
+  waiting: ['cancel'],
+  pending: ['cancel', 'finalize'],
+  aborting: [],
+  concluded: ['dismiss'],
+  null: [],
+};
+
+/** Whether QEMU's table lets a job in this status be asked this; QEMU may still refuse for other reasons. */
+export function isVerbAllowed(verb: JobVerb, status: JobStatus): boolean {
+  return JOB_VERBS[status].includes(verb);
+}
+
+/** The jobs that are there, by id. */
+export type JobTable = ReadonlyMap<string, JobInfo>;
+
+/** How long to wait, in milliseconds, and for whom to stop earlier. */
+export interface JobWaitOptions {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What can be done to many jobs at once. Verbs never reject: each job's reply is in the list, in order. */
+export interface Jobs {
+  /** The named jobs as one `query-jobs` tells them; one that is not there is absent from the map. Throws as `execute`. */
+  list(ids: readonly string[]): Promise<JobTable>;
+  /** Ends jobs without effect on the guest's disks (`job-cancel`, which is always forced and never pivots). */
+  abandon(ids: readonly string[]): Promise<readonly Reply[]>;
+  /**
+   * Ends READY mirrors or active commits with success and without pivot: the target becomes a copy of that instant and
+   * the source stays in front (soft `block-job-cancel`). A job that is not yet READY is aborted by the same command
+   * and concludes with an error, so read the verdict.
+   */
+  keepTarget(ids: readonly string[]): Promise<readonly Reply[]>;
+  /** Switches READY jobs to their targets (`job-complete`; `block-job-complete` where QEMU lacks that). */
+  pivot(ids: readonly string[]): Promise<readonly Reply[]>;
+  /** Lets PENDING jobs take effect. */
+  finalize(ids: readonly string[]): Promise<readonly Reply[]>;
+  /** Removes concluded jobs from QEMU's table; read their verdict first. */
+  dismiss(ids: readonly string[]): Promise<readonly Reply[]>;
+  /** Limits jobs to a speed in bytes per second; 0 lifts the limit. */
+  setSpeed(ids: readonly string[], bytesPerSecond: number): Promise<readonly Reply[]>;
+  /**
+   * Waits by event and query until `done` holds for every id; a job that is not there is passed as undefined and is
+   * absent from the result. `onChange` is called whenever a query tells something new.
+   * Throws DEADLINE, ABORTED, and as `execute`.
+   */
+  awaitAll(
+    ids: readonly string[],
+    done: (info: JobInfo | undefined, id: string) => boolean,
+    options: JobWaitOptions & { readonly onChange?: (jobs: JobTable) => void },
+  ): Promise<JobTable>;
+  /**
+   * Abandons and dismisses whatever of these exists, and resolves when none is left; none there is fine too.
+   * Throws DEADLINE, ABORTED, and as `execute`.
+   */
+  remove(ids: readonly string[], options: JobWaitOptions): Promise<void>;
+}
+
+const WAKE_ON: readonly EventName[] = [
+  'JOB_STATUS_CHANGE',
+  'BLOCK_JOB_READY',
+  'BLOCK_JOB_PENDING',
+  'BLOCK_JOB_COMPLETED',
+  'BLOCK_JOB_CANCELLED',
+  'BLOCK_JOB_ERROR',
+];
+
+/**
+ * The job verbs over one client.
+ *
+ * @example
+ * ```ts
+ * const jobs = createJobs(client);
+ * await jobs.awaitAll(['m0', 'm1'], job => job?.status === 'ready', { deadlineMs: 60_000 });
+ * await jobs.pivot(['m0', 'm1']);
+ * ```
+ */
+export function createJobs(client: QmpClient): Jobs {
+  async function list(ids: readonly string[]): Promise<JobTable> {
+    const wanted = new Set(ids);
+    const infos = await client.execute('query-jobs');
+    return new Map(infos.filter(info => wanted.has(info.id)).map(info => [checked(info).id, info]));
+  }
+
+  const abandon = (ids: readonly string[]) =>
+    client.pipeline(ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const));
+
+  const dismiss = (ids: readonly string[]) =>
+    client.pipeline(ids.map(id => ({ execute: 'job-dismiss', arguments: { id } }) as const));
+
+  async function pivot(ids: readonly string[]): Promise<readonly Reply[]> {
+    const replies = await client.pipeline(
+      ids.map(id => ({ execute: 'job-complete', arguments: { id } }) as const),
+    );
+    // One QEMU knows a command or does not: either none of them was understood, or all were.
+    if (!replies.some(isUnknownCommand)) return replies;
+    return client.pipeline(
+      ids.map(device => ({ execute: 'block-job-complete', arguments: { device } }) as const),
+    );
+  }
+
+  async function remove(ids: readonly string[], options: JobWaitOptions): Promise<void> {
+    const abandoned = new Set<string>();
+    await client.until(
+      `the jobs ${ids.join(', ')} to be gone`,
+      async () => {
+        const jobs = [...(await list(ids)).values()];
+        if (jobs.length === 0) return true;
+        const concluded = jobs.filter(job => isVerbAllowed('dismiss', job.status)).map(job => job.id);
+        const live = jobs
+          .filter(job => isVerbAllowed('cancel', job.status) && !abandoned.has(job.id))
+          .map(job => job.id);
+        for (const reply of await dismiss(concluded)) throwUnlessRefused(reply);
+        for (const [at, reply] of (await abandon(live)).entries()) {
+          throwUnlessRefused(reply);
+          const id = live[at];
+          if (reply.ok && id !== undefined) abandoned.add(id);
+        }
+        return undefined;
+      },
+      { wakeOn: WAKE_ON, ...options },
+    );
+  }
+
+  return {
+    list,
+    abandon,
+    dismiss,
+    pivot,
+    remove,
+    keepTarget: ids =>
+      client.pipeline(
+        ids.map(device => ({ execute: 'block-job-cancel', arguments: { device, force: false } }) as const),
+      ),
+    finalize: ids =>
+      client.pipeline(ids.map(id => ({ execute: 'job-finalize', arguments: { id } }) as const)),
+    setSpeed: (ids, speed) =>
+      client.pipeline(
+        ids.map(device => ({ execute: 'block-job-set-speed', arguments: { device, speed } }) as const),
+      ),
+    async awaitAll(ids, done, { onChange, ...options }) {
+      let told = '';
+      return client.until(
+        `the jobs ${ids.join(', ')}`,
+        async () => {
+          const jobs = await list(ids);
+          const text = onChange ? fingerprint(jobs) : '';
+          if (text !== told) onChange?.(jobs);
+          told = text;
+          return ids.every(id => done(jobs.get(id), id)) ? jobs : undefined;
+        },
+        { wakeOn: WAKE_ON, ...options },
+      );
+    },
+  };
+}
+
+/** A job may have moved on between our look and our verb, which QEMU then refuses; anything else is a failure. */
+function throwUnlessRefused(reply: Reply): void {
+  if (!reply.ok && reply.error.code !== 'QMP_COMMAND') throw reply.error;
+}
+
+function isUnknownCommand(reply: Reply): boolean {
+  return !reply.ok && reply.error.qmp?.class === 'CommandNotFound';
+}
+
+function fingerprint(jobs: JobTable): string {
+  return [...jobs.values()]
+    .map(
+      job => `${job.id} ${job.status} ${job['current-progress']}/${job['total-progress']} ${job.error ?? ''}`,
+    )
+    .join('\n');
+}
+
+/** Decisions hang on these members, so their shape is not taken on trust. */
+function checked(info: JobInfo): JobInfo {
+  if (typeof info.id === 'string' && Object.hasOwn(JOB_TRANSITIONS, info.status)) return info;
+  throw new BlocksagaError(
+    'QMP_PROTOCOL',
+    `QEMU reported a job in no status that is known: ${info.id} ${info.status}`,
+  );
+}
