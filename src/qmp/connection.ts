@@ -1,0 +1,283 @@
+/**
+ * One connection to QEMU at work: greeting, commands matched to replies by id, events handed out. It knows what may still
+ * be trusted after a message that makes no sense: nothing.
+ */
+
+import { BlocksagaError, invariant } from '../errors.ts';
+import type { Clock } from './clock.ts';
+import type { Arguments, CallOptions, Command, CommandName, QmpEvent, Replies, Reply } from './commands.ts';
+import { deadlineMsFor } from './deadlines.ts';
+import { InFlight } from './in-flight.ts';
+import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
+import type { QmpCommands } from './schema.generated.ts';
+import type { Json, Transport, TransportHandlers } from './transport.ts';
+import { repeatUntil, type UntilOptions } from './until.ts';
+
+/** More commands than this under way at once is a runaway caller. */
+const IN_FLIGHT_MAX = 65_536;
+
+/** The working half of a `QmpClient`; the public members are documented there. */
+export class Connection implements TransportHandlers {
+  readonly closed: Promise<void>;
+  readonly #clock: Clock;
+  readonly #deadlines: Partial<Record<CommandName, number>>;
+  readonly #listeners = new Set<(event: QmpEvent) => void>();
+  readonly #inFlight: InFlight;
+  readonly #endWatchers = new Set<() => void>();
+  #transport: Transport | undefined;
+  #version: QmpVersion | undefined;
+  #open = true;
+  /** Why the connection ended, where we know. */
+  #failure: BlocksagaError | undefined;
+  #ended: () => void = () => {};
+  #greetingSettled: (() => void) | undefined;
+
+  constructor(clock: Clock, deadlines: Partial<Record<CommandName, number>>) {
+    this.#clock = clock;
+    this.#inFlight = new InFlight(clock);
+    this.#deadlines = deadlines;
+    this.closed = new Promise(resolve => {
+      this.#ended = resolve;
+    });
+  }
+
+  attach(transport: Transport): void {
+    this.#transport = transport;
+    if (!this.#open) transport.close();
+  }
+
+  async greeted(deadlineMs: number): Promise<void> {
+    if (this.#version === undefined && this.#open) {
+      await new Promise<void>(resolve => {
+        const cancel = this.#clock.after(deadlineMs, resolve);
+        this.#greetingSettled = () => {
+          cancel();
+          resolve();
+        };
+      });
+      this.#greetingSettled = undefined;
+    }
+    if (this.#version) return;
+    if (this.#failure?.code === 'QMP_PROTOCOL')
+      throw new BlocksagaError(
+        'QMP_PROTOCOL',
+        `no QMP monitor (-monitor is not -qmp): ${this.#failure.message}`,
+        {
+          outcome: 'notApplied',
+          cause: this.#failure,
+        },
+      );
+    throw new BlocksagaError('QMP_CONNECT', this.#open ? noGreeting(deadlineMs) : CLOSED_UNGREETED, {
+      cause: this.#failure,
+    });
+  }
+
+  get version(): QmpVersion {
+    invariant(this.#version, 'a client is handed out only after its greeting');
+    return this.#version;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  async execute<C extends CommandName>(
+    command: C,
+    args?: Arguments<C>,
+    options?: CallOptions,
+  ): Promise<QmpCommands[C]['returns']> {
+    const [reply] = await this.#send([commandOf(command, args)], options);
+    invariant(reply, 'every command gets a reply');
+    if (!reply.ok) throw reply.error;
+    return reply.value as QmpCommands[C]['returns'];
+  }
+
+  async pipeline<const L extends readonly Command[]>(
+    commands: L,
+    options?: CallOptions,
+  ): Promise<Replies<L>> {
+    return (await this.#send(commands, options)) as Replies<L>;
+  }
+
+  #send(commands: readonly Command[], options: CallOptions | undefined): Promise<readonly Reply[]> {
+    if (commands.length === 0) return Promise.resolve([]);
+    const unsent = this.#whyNotSent(commands);
+    if (unsent) return Promise.resolve(commands.map(() => ({ ok: false, error: unsent })));
+    const deadlineMs = options?.deadlineMs ?? this.#longestDeadlineMs(commands);
+    return this.#inFlight.enter(commands, deadlineMs, messages => this.#transport?.send(messages));
+  }
+
+  #whyNotSent(commands: readonly Command[]): BlocksagaError | undefined {
+    if (!this.#open || !this.#transport) {
+      const names = commands.map(command => command.execute).join(', ');
+      return new BlocksagaError('QMP_DISCONNECTED', `${names} not sent: the connection to QEMU has ended`, {
+        outcome: 'notApplied',
+        cause: this.#failure,
+      });
+    }
+    if (this.#inFlight.size + commands.length > IN_FLIGHT_MAX)
+      return new BlocksagaError(
+        'REQUEST_INVALID',
+        `${commands.length} commands were not sent: ${this.#inFlight.size} wait for replies already, ${IN_FLIGHT_MAX} may`,
+      );
+    return undefined;
+  }
+
+  #longestDeadlineMs(commands: readonly Command[]): number {
+    return commands.reduce(
+      (longest, { execute }) => Math.max(longest, this.#deadlines[execute] ?? deadlineMsFor(execute)),
+      0,
+    );
+  }
+
+  onMessage(json: Json): void {
+    if (!this.#open) return;
+    if (this.#version === undefined) {
+      this.#onGreeting(json);
+      return;
+    }
+    const message = parseMessage(json);
+    switch (message.kind) {
+      case 'event':
+        this.#onEvent(message.event as QmpEvent);
+        break;
+      case 'return':
+      case 'error':
+        this.#onReply(message);
+        break;
+      case 'nonsense':
+        this.#fail(new BlocksagaError('QMP_PROTOCOL', message.why));
+    }
+  }
+
+  #onGreeting(json: Json): void {
+    const greeting = parseGreeting(json);
+    if (greeting instanceof BlocksagaError) this.#fail(greeting);
+    else this.#version = greeting;
+    this.#greetingSettled?.();
+  }
+
+  #onEvent(event: QmpEvent): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // Their fault must not stop ours; on a task of its own it crashes as it should.
+        this.#clock.after(0, () => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  #onReply(message: Message & { kind: 'return' | 'error' }): void {
+    const { id } = message;
+    if (this.#inFlight.wasSent(id)) {
+      this.#inFlight.settle(id, command =>
+        message.kind === 'return'
+          ? { ok: true, value: message.value }
+          : { ok: false, error: refusal(command, message.class, message.desc) },
+      );
+      return;
+    }
+    // A reply without our id belongs to none of the commands under way for certain, so none can be trusted any more.
+    const why =
+      message.kind === 'error'
+        ? `QEMU could not read what it was sent: ${message.desc}`
+        : 'QEMU answered a command that was not sent: does another client write to this monitor?';
+    this.#fail(new BlocksagaError('QMP_PROTOCOL', why));
+  }
+
+  /** Ends a connection on which nothing can be trusted any more. */
+  #fail(error: BlocksagaError): void {
+    this.#failure ??= error;
+    this.close();
+    this.#settleAll();
+  }
+
+  onClose(reason?: Error): void {
+    if (reason) this.#failure ??= asError(reason);
+    this.#open = false;
+    this.#settleAll();
+    this.#ended();
+    this.#greetingSettled?.();
+    for (const onEnd of [...this.#endWatchers]) onEnd();
+  }
+
+  #settleAll(): void {
+    this.#inFlight.settleAll(command => ({ ok: false, error: this.#lost(`${command} was answered`) }));
+  }
+
+  #lost(before: string): BlocksagaError {
+    const [code, why] =
+      this.#failure?.code === 'QMP_PROTOCOL'
+        ? (['QMP_PROTOCOL', `: ${this.#failure.message}`] as const)
+        : (['QMP_DISCONNECTED', ''] as const);
+    return new BlocksagaError(code, `the connection to QEMU ended before ${before}${why}`, {
+      cause: this.#failure,
+    });
+  }
+
+  subscribe(listener: (event: QmpEvent) => void): () => void {
+    // Wrapped, so that one function may listen twice and end each on its own.
+    const entry = (event: QmpEvent) => listener(event);
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
+  }
+
+  until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T> {
+    return repeatUntil(
+      {
+        clock: this.#clock,
+        watch: onSign => {
+          const onEnd = () => onSign(undefined);
+          const unsubscribe = this.subscribe(({ event }) => onSign(event));
+          this.#endWatchers.add(onEnd);
+          return () => {
+            unsubscribe();
+            this.#endWatchers.delete(onEnd);
+          };
+        },
+        assertOpen: () => {
+          if (!this.#open) throw this.#lost(`the end of the wait for ${what}`);
+        },
+      },
+      what,
+      check,
+      options,
+    );
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#transport?.close();
+  }
+}
+
+function commandOf<C extends CommandName>(execute: C, args: Arguments<C> | undefined): Command {
+  return (args === undefined ? { execute } : { execute, arguments: args }) as Command;
+}
+
+function asError(reason: Error): BlocksagaError {
+  if (reason instanceof BlocksagaError) return reason;
+  return new BlocksagaError('QMP_DISCONNECTED', reason.message, { cause: reason });
+}
+
+function refusal(command: string, errorClass: string, desc: string): BlocksagaError {
+  return new BlocksagaError('QMP_COMMAND', `QEMU refused ${command}: ${desc}`, {
+    qmp: { command, class: errorClass, desc },
+    outcome: 'notApplied',
+    retryable: false,
+  });
+}
+
+function noGreeting(deadlineMs: number): string {
+  return (
+    `QEMU sent no greeting within ${deadlineMs} ms. A monitor serves one client at a time, so another client (libvirt, a ` +
+    'management tool, a shell) probably holds this one: start QEMU with a monitor of its own for blocksaga, ' +
+    '-qmp unix:/run/vm.blocksaga.qmp,server=on,wait=off, or end the other client. A guest agent sends no greeting either'
+  );
+}
+
+const CLOSED_UNGREETED =
+  'the connection was closed before QEMU greeted: QEMU has just ended, is still starting, or this is no QMP monitor; try again';

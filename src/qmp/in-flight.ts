@@ -1,0 +1,95 @@
+/**
+ * The commands that wait for their replies: ids, batches, and one deadline per batch. It sends nothing and knows no
+ * connection; every command that enters leaves settled exactly once.
+ */
+
+import { BlocksagaError, invariant } from '../errors.ts';
+import type { Clock } from './clock.ts';
+import type { Command, CommandName, Reply } from './commands.ts';
+import type { Json } from './transport.ts';
+
+/** Commands sent as one write: one deadline, one promise. */
+interface Batch {
+  readonly commands: readonly Command[];
+  readonly replies: Reply[];
+  unsettled: number;
+  readonly settled: (replies: Reply[]) => void;
+  cancelDeadline: () => void;
+}
+
+/** All that one connection waits for. Ids are 1, 2, 3, ... in order of sending. */
+export class InFlight {
+  readonly #clock: Clock;
+  readonly #waiting = new Map<number, { readonly batch: Batch; readonly index: number }>();
+  #lastId = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** Registers commands, hands their messages to `send`, and resolves when the last of them is settled. */
+  enter(
+    commands: readonly Command[],
+    deadlineMs: number,
+    send: (messages: readonly Json[]) => void,
+  ): Promise<readonly Reply[]> {
+    return new Promise(settled => {
+      const batch: Batch = {
+        commands,
+        replies: [],
+        unsettled: commands.length,
+        settled,
+        cancelDeadline() {},
+      };
+      const firstId = this.#lastId + 1;
+      const messages = commands.map((command, index) => {
+        this.#lastId += 1;
+        this.#waiting.set(this.#lastId, { batch, index });
+        // Generated interfaces are JSON; only their lack of an index signature keeps the compiler from seeing it.
+        return { ...command, id: this.#lastId } as unknown as Json;
+      });
+      batch.cancelDeadline = this.#clock.after(deadlineMs, () => this.#timeOut(firstId, batch, deadlineMs));
+      send(messages);
+    });
+  }
+
+  /** Whether a reply with this id can be for a command that was ever sent. */
+  wasSent(id: Json | undefined): id is number {
+    return typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= this.#lastId;
+  }
+
+  /** Settles one command; a late reply finds nobody waiting, its caller has been told of the deadline. */
+  settle(id: number, replyTo: (command: CommandName) => Reply): void {
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return;
+    this.#waiting.delete(id);
+    const { batch, index } = waiting;
+    const command = batch.commands[index];
+    invariant(command, 'a reply waits for a command');
+    batch.replies[index] = replyTo(command.execute);
+    batch.unsettled -= 1;
+    if (batch.unsettled > 0) return;
+    batch.cancelDeadline();
+    batch.settled(batch.replies);
+  }
+
+  /** Settles everything, when no reply can come any more. */
+  settleAll(replyTo: (command: CommandName) => Reply): void {
+    for (const id of [...this.#waiting.keys()]) this.settle(id, replyTo);
+  }
+
+  #timeOut(firstId: number, batch: Batch, deadlineMs: number): void {
+    for (const index of batch.commands.keys())
+      this.settle(firstId + index, command => ({
+        ok: false,
+        error: new BlocksagaError(
+          'QMP_TIMEOUT',
+          `QEMU did not answer ${command} within ${deadlineMs} ms and may still carry it out: look before trying again`,
+        ),
+      }));
+  }
+}

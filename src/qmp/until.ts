@@ -1,0 +1,66 @@
+/**
+ * Waiting for something that QEMU reports only in part by events: look, sleep until an event, the end of the connection
+ * or the next poll, look again. An event only wakes; what is so is always asked of QEMU.
+ */
+
+import { BlocksagaError } from '../errors.ts';
+import type { Clock } from './clock.ts';
+import type { EventName } from './commands.ts';
+
+/** When {@link QmpClient.until} looks again, and when it gives up; milliseconds. */
+export interface UntilOptions {
+  readonly wakeOn: readonly EventName[];
+  readonly deadlineMs: number;
+  /** Looks again this often even if no event comes (default 1000). */
+  readonly pollMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a wait needs of a connection: calls back for every event and at its end (undefined); returns what ends it. */
+export type Watch = (onSign: (event: EventName | undefined) => void) => () => void;
+
+const POLL_MS = 1_000;
+
+/** Repeats `check` as {@link QmpClient.until} says; `assertOpen` throws once the connection has ended. */
+export async function repeatUntil<T>(
+  connection: { readonly clock: Clock; readonly watch: Watch; readonly assertOpen: () => void },
+  what: string,
+  check: () => Promise<T | undefined>,
+  options: UntilOptions,
+): Promise<T> {
+  const { clock } = connection;
+  const { wakeOn, deadlineMs, pollMs = POLL_MS, signal } = options;
+  const deadline = clock.now() + deadlineMs;
+  let woken = false;
+  let endSleep = () => {};
+  const wake = () => {
+    woken = true;
+    endSleep();
+  };
+  const unwatch = connection.watch(event => {
+    if (event === undefined || wakeOn.includes(event)) wake();
+  });
+  signal?.addEventListener('abort', wake);
+  try {
+    for (;;) {
+      woken = false;
+      if (signal?.aborted) throw new BlocksagaError('ABORTED', `stopped waiting for ${what}`);
+      connection.assertOpen();
+      const value = await check();
+      if (value !== undefined) return value;
+      const leftMs = deadline - clock.now();
+      if (leftMs <= 0) throw new BlocksagaError('DEADLINE', `waited ${deadlineMs} ms in vain for ${what}`);
+      if (woken) continue;
+      await new Promise<void>(resolve => {
+        const cancel = clock.after(Math.min(pollMs, leftMs), resolve);
+        endSleep = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+  } finally {
+    unwatch();
+    signal?.removeEventListener('abort', wake);
+  }
+}
