@@ -78,7 +78,10 @@ export function writtenSector(sequence: number, disks: number): Buffer {
 }
 
 /** What is in a sector of the ring: a write, nothing of the guest's, or part of a write. */
-export type RingSector = { readonly sequence: number; readonly disk: number; readonly disks: number } | 'none' | 'torn';
+export type RingSector =
+  | { readonly sequence: number; readonly disk: number; readonly disks: number }
+  | 'none'
+  | 'torn';
 
 /** Reads one sector of the ring; a write that is there only in part, or with bytes that do not fit, is `torn`. */
 export function readSector(sector: Buffer): RingSector {

@@ -1,0 +1,141 @@
+/**
+ * QEMU's command line for a demo guest: names as in the rest of the project (`disk0` over `disk0-file`, devices `dev0`,
+ * `drive0` for `-drive`). Pure; starts nothing. No option that one of QEMU 5.2 to 11.1 does not know.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { GuestImage } from './guest-images.ts';
+import { DISKS_MAX } from './ordered-writer.ts';
+import { optionValue } from './qemu-tools.ts';
+
+/** The devices that a demo guest may have its disks on. */
+export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-storage';
+
+/** How QEMU's page cache use is set: `writeback` is QEMU's default, `none` bypasses it, `unsafe` ignores flushes. */
+export type GuestCache = 'writeback' | 'none' | 'unsafe';
+
+/** All that decides the command line. */
+export interface CommandLineOptions {
+  readonly bus: GuestBus;
+  readonly style: 'blockdev' | 'drive';
+  readonly iothreads: boolean;
+  readonly cache: GuestCache;
+  readonly accel: 'tcg' | 'kvm' | 'auto';
+  readonly paused: boolean;
+  readonly images: readonly GuestImage[];
+  readonly rom: string;
+  /** The pipe for the guest's reports. */
+  readonly reports: string;
+  readonly monitors: readonly string[];
+  readonly extraArguments: readonly string[];
+}
+
+/** The most disks of a bus that SeaBIOS 1.16 was seen to find and the guest to write to. */
+export const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
+  'virtio-blk': DISKS_MAX,
+  'scsi-hd': DISKS_MAX,
+  nvme: DISKS_MAX,
+  'ide-hd': DISKS_MAX,
+  'usb-storage': DISKS_MAX,
+};
+
+const IDE_DISKS_MAX = 4;
+const AHCI_PORTS = 6;
+const USB_PORTS = 15;
+
+/** The arguments after the name of the binary. Throws `REQUEST_INVALID` for what cannot be. */
+export function guestCommandLine(options: CommandLineOptions): readonly string[] {
+  const { bus, iothreads, images } = options;
+  if (images.length < 1 || images.length > BUS_DISKS_MAX[bus]) {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `${images.length} disks; ${bus} takes 1 to ${BUS_DISKS_MAX[bus]}`,
+    );
+  }
+  if (iothreads && bus !== 'virtio-blk' && bus !== 'scsi-hd') {
+    throw new BlocksagaError('REQUEST_INVALID', `${bus} knows no iothreads`);
+  }
+  const accelerators = options.accel === 'auto' ? ['kvm', 'tcg'] : [options.accel];
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '64'],
+    ...accelerators.flatMap(accelerator => ['-accel', accelerator]),
+    ...options.monitors.flatMap(path => ['-qmp', `unix:${optionValue(path)},server=on,wait=off`]),
+    ...['-chardev', `file,id=reports,path=${optionValue(options.reports)}`],
+    ...['-device', 'isa-debugcon,iobase=0xe9,chardev=reports'],
+    ...['-option-rom', `romfile=${optionValue(options.rom)},bootindex=0`],
+    ...(iothreads ? images.flatMap((_, disk) => ['-object', `iothread,id=iothread${disk}`]) : []),
+    ...images.flatMap((image, disk) => backend(options, image, disk)),
+    ...devices(options),
+    ...(options.paused ? ['-S'] : []),
+    ...options.extraArguments,
+  ];
+}
+
+function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: number): string[] {
+  if (style === 'drive') {
+    const settings = `format=${image.format},cache=${cache},discard=unmap`;
+    return ['-drive', `if=none,id=drive${disk},file=${optionValue(image.file)},${settings}`];
+  }
+  // Every node has a name: `blockdev-reopen` has to restate what is below a node, and can do so only by name.
+  const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };
+  const layers: object[] = [];
+  if (image.base !== undefined) {
+    const common = { 'read-only': true, cache: flags };
+    layers.push({ driver: 'file', 'node-name': `base${disk}-file`, filename: image.base, ...common });
+    layers.push({ driver: 'qcow2', 'node-name': `base${disk}`, file: `base${disk}-file`, ...common });
+  }
+  const common = { discard: 'unmap', cache: flags };
+  const backing = image.base === undefined ? {} : { backing: `base${disk}` };
+  layers.push({ driver: 'file', 'node-name': `disk${disk}-file`, filename: image.file, ...common });
+  layers.push({
+    driver: image.format,
+    'node-name': `disk${disk}`,
+    file: `disk${disk}-file`,
+    ...backing,
+    ...common,
+  });
+  return layers.flatMap(layer => ['-blockdev', JSON.stringify(layer)]);
+}
+
+function devices({ bus, style, iothreads, images }: CommandLineOptions): string[] {
+  const drive = (disk: number) => `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk}`;
+  const thread = (disk: number) => (iothreads ? `,iothread=iothread${disk}` : '');
+  const each = (make: (disk: number) => string[]) => images.flatMap((_, disk) => make(disk));
+  switch (bus) {
+    case 'virtio-blk':
+      return each(disk => ['-device', `virtio-blk-pci,${drive(disk)}${thread(disk)}`]);
+    case 'scsi-hd': {
+      // One controller for all, unless each disk is to have a thread of its own: threads belong to controllers.
+      if (iothreads) {
+        return each(disk => [
+          ...['-device', `virtio-scsi-pci,id=scsi${disk}${thread(disk)}`],
+          ...['-device', `scsi-hd,bus=scsi${disk}.0,${drive(disk)}`],
+        ]);
+      }
+      const controller = ['-device', 'virtio-scsi-pci,id=scsi0'];
+      return [
+        ...controller,
+        ...each(disk => ['-device', `scsi-hd,bus=scsi0.0,scsi-id=${disk},${drive(disk)}`]),
+      ];
+    }
+    case 'nvme':
+      return each(disk => ['-device', `nvme,serial=blocksaga${disk},${drive(disk)}`]);
+    case 'ide-hd': {
+      if (images.length <= IDE_DISKS_MAX) {
+        return each(disk => ['-device', `ide-hd,bus=ide.${disk >> 1},unit=${disk & 1},${drive(disk)}`]);
+      }
+      const controllers = Array.from({ length: Math.ceil(images.length / AHCI_PORTS) }, (_, n) => n);
+      return [
+        ...controllers.flatMap(n => ['-device', `ich9-ahci,id=ahci${n}`]),
+        ...each(disk => {
+          const port = `ahci${Math.floor(disk / AHCI_PORTS)}.${disk % AHCI_PORTS}`;
+          return ['-device', `ide-hd,bus=${port},${drive(disk)}`];
+        }),
+      ];
+    }
+    case 'usb-storage':
+      return [
+        ...['-device', `qemu-xhci,id=xhci,p2=${USB_PORTS},p3=${USB_PORTS}`],
+        ...each(disk => ['-device', `usb-storage,bus=xhci.0,${drive(disk)}`]),
+      ];
+  }
+}

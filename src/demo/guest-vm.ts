@@ -1,0 +1,286 @@
+/**
+ * Starts a real QEMU with the ordered writer in it and N disks below it, and says what the guest has acknowledged. Used
+ * by the demo and by every test on a real QEMU. It offers the monitor but never speaks on it: that one is blocksaga's.
+ *
+ * QEMU dies with this process as far as a process can see its own end coming (`process.on('exit')`), and otherwise
+ * through a watching shell whose standard input ends when this process does.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BlocksagaError, invariant } from '../errors.ts';
+import { sleep, systemClock } from '../qmp/clock.ts';
+import { type GuestBus, type GuestCache, guestCommandLine } from './guest-command-line.ts';
+import { createImages, type GuestImage, type ImageFormat } from './guest-images.ts';
+import { guestRom } from './ordered-writer.ts';
+import { qemuBinary } from './qemu-tools.ts';
+import { type Reports, readReports } from './reports.ts';
+import { connectWitness, type Witness } from './witness.ts';
+
+const START_DEADLINE_MS = 30_000;
+const BOOT_DEADLINE_MS = 60_000;
+const QUIT_DEADLINE_MS = 10_000;
+const POLL_MS = 5;
+const STDERR_BYTES_MAX = 65_536;
+const SOCKET_PATH_BYTES_MAX = 107;
+const SIZE_BYTES = 64 * 1024 * 1024;
+
+/** What guest to start; only the number of disks must be said. */
+export interface GuestVmOptions {
+  readonly disks: number;
+  /** `virtio-blk` unless said otherwise. */
+  readonly bus?: GuestBus;
+  /** Whether the disks come from `-blockdev` (the default, every node named) or `-drive`. */
+  readonly style?: 'blockdev' | 'drive';
+  /** One iothread for each disk; `virtio-blk` and `scsi-hd` only. */
+  readonly iothreads?: boolean;
+  /** Size of each disk in bytes; 64 MiB. */
+  readonly sizeBytes?: number;
+  /** `qcow2` unless said otherwise. */
+  readonly format?: ImageFormat;
+  /** Whether each disk is an overlay over a base image with data. */
+  readonly backing?: boolean;
+  /** Boots from these instead of making new ones; they must be a set that such a guest has written. */
+  readonly images?: readonly GuestImage[];
+  /** The first sequence number, for images that hold writes already. */
+  readonly firstSequence?: number;
+  /** The QEMU to run; `QEMU_BINARY`, else `qemu-system-x86_64`. */
+  readonly qemu?: string;
+  /** `tcg` (the default: the same speed everywhere, also where KVM is nested), `kvm`, or `auto`: kvm if it works. */
+  readonly accel?: 'tcg' | 'kvm' | 'auto';
+  /** Starts with `-S`: nothing runs until someone sends `cont`. */
+  readonly paused?: boolean;
+  /** Where the images are made; a temporary directory that goes with the guest if not said. */
+  readonly directory?: string;
+  readonly extraArguments?: readonly string[];
+  /** `idle` halts at once and never writes. */
+  readonly guest?: 'ordered-writer' | 'idle';
+  /** Microseconds that the guest waits after each write, in steps of about 1 ms; none if not said. */
+  readonly pacingUs?: number;
+  readonly cache?: GuestCache;
+}
+
+/** One disk of the guest. */
+export interface GuestDisk {
+  /** Name of the format node, `disk0` over `disk0-file`; nodes of a `-drive` guest have QEMU's own names. */
+  readonly node?: string;
+  /** The device's id, `dev0`. */
+  readonly device: string;
+  readonly file: string;
+  readonly format: ImageFormat;
+  readonly base?: string;
+  readonly sizeBytes: number;
+}
+
+/** A running guest. */
+export interface GuestVm extends Reports {
+  /** Where its images are. */
+  readonly directory: string;
+  readonly pid: number;
+  /** The UNIX socket of the monitor for blocksaga; nothing here speaks on it. */
+  readonly monitor: string;
+  /** A bare connection to a second monitor. */
+  readonly witness: Witness;
+  readonly disks: readonly GuestDisk[];
+  /** What QEMU wrote on its standard error. */
+  stderr(): string;
+  /** Waits until the guest has acknowledged `count` more writes. Throws `DEADLINE` after `deadlineMs` (30,000). */
+  awaitWrites(count: number, deadlineMs?: number): Promise<void>;
+  /** Kills QEMU as a power cut would (SIGKILL), waits for its end and for the last reports. */
+  kill(): Promise<void>;
+  /** Asks QEMU to quit, and kills it after 10 s. */
+  quit(): Promise<void>;
+  /** Kills QEMU and removes the directories that were made for it. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Starts a guest and waits until it writes to every disk (or, idle or paused, until its monitor answers).
+ *
+ * Throws `REQUEST_INVALID` for options that cannot be, `FILES` for images that cannot be made, `QMP_CONNECT` when QEMU
+ * does not come up and `DEADLINE` when the guest does not write; the message holds what QEMU said.
+ *
+ * @example
+ * ```ts
+ * await using vm = await startGuestVm({ disks: 2 });
+ * await vm.awaitWrites(100);
+ * await vm.kill();
+ * console.log(vm.acknowledged() >= 100); // true
+ * ```
+ */
+export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
+  const {
+    format = 'qcow2',
+    sizeBytes = SIZE_BYTES,
+    backing = false,
+    firstSequence = 1,
+    style = 'blockdev',
+  } = options;
+  const runtime = await mkdtemp(join(tmpdir(), 'blocksaga-vm-')); // sockets and pipe: their paths must be short
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => rm(runtime, { recursive: true }));
+  const directory = options.directory ?? runtime;
+  const images =
+    options.images ?? (await createImages({ directory, disks: options.disks, format, sizeBytes, backing }));
+  invariant(images.length === options.disks, `${images.length} images for ${options.disks} disks`);
+
+  const rom = join(runtime, 'guest.rom');
+  const idle = options.guest === 'idle';
+  await writeFile(
+    rom,
+    guestRom({ disks: idle ? 0 : options.disks, firstSequence, pacingUs: options.pacingUs ?? 0 }),
+  );
+  const monitors = [join(runtime, 'qmp'), join(runtime, 'witness')] as const;
+  for (const path of monitors) {
+    invariant(Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX, `${path} is too long for a UNIX socket`);
+  }
+  const pipe = join(runtime, 'reports');
+  const args = guestCommandLine({
+    bus: options.bus ?? 'virtio-blk',
+    style,
+    iothreads: options.iothreads ?? false,
+    cache: options.cache ?? 'writeback',
+    accel: options.accel ?? 'tcg',
+    paused: options.paused ?? false,
+    images,
+    rom,
+    reports: pipe,
+    monitors,
+    extraArguments: options.extraArguments ?? [],
+  });
+  const reports = await readReports(pipe, firstSequence);
+  const qemu = startQemu(options.qemu ?? qemuBinary(), args, reports);
+  undo.defer(() => qemu.kill());
+
+  const witness = await connectWhenUp(monitors[1], qemu);
+  undo.defer(() => witness.close());
+  const vm: Omit<GuestVm, 'awaitWrites' | typeof Symbol.asyncDispose> = {
+    ...reports,
+    directory,
+    pid: qemu.pid,
+    monitor: monitors[0],
+    witness,
+    disks: images.map((image, disk) => ({
+      ...image,
+      ...(style === 'blockdev' ? { node: `disk${disk}` } : {}),
+      device: `dev${disk}`,
+      sizeBytes,
+    })),
+    stderr: qemu.stderr,
+    kill: qemu.kill,
+    async quit() {
+      const orderly = witness.execute('quit').catch(() => undefined); // the monitor may close before it answers
+      await Promise.race([Promise.all([orderly, qemu.ended]), sleep(systemClock, QUIT_DEADLINE_MS)]);
+      await qemu.kill();
+    },
+  };
+
+  async function awaitSequence(sequence: number, deadlineMs: number): Promise<void> {
+    const untilMs = systemClock.now() + deadlineMs;
+    while (reports.acknowledged() < sequence) {
+      const missing = reports.missingDisk();
+      const why =
+        missing !== undefined
+          ? `the BIOS shows the guest no disk with index ${missing}`
+          : !qemu.running()
+            ? 'QEMU has ended'
+            : systemClock.now() > untilMs
+              ? `not within ${deadlineMs} ms`
+              : undefined;
+      if (why !== undefined) {
+        const at = `write ${reports.acknowledged()} of ${sequence}, ${reports.errors()} errors`;
+        throw new BlocksagaError('DEADLINE', `the guest stands at ${at}: ${why}. ${qemu.stderr()}`.trim());
+      }
+      await sleep(systemClock, POLL_MS);
+    }
+  }
+  if (!idle && options.paused !== true)
+    await awaitSequence(firstSequence + options.disks - 1, BOOT_DEADLINE_MS);
+
+  const stack = undo.move();
+  return {
+    ...vm,
+    awaitWrites: (count, deadlineMs = START_DEADLINE_MS) =>
+      awaitSequence(reports.acknowledged() + count, deadlineMs),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+interface Qemu {
+  readonly pid: number;
+  readonly ended: Promise<void>;
+  running(): boolean;
+  stderr(): string;
+  kill(): Promise<void>;
+}
+
+function startQemu(binary: string, args: readonly string[], reports: Reports): Qemu {
+  const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  let running = true;
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-STDERR_BYTES_MAX);
+  });
+  const watcher = watch(child.pid);
+  const killNow = () => {
+    child.kill('SIGKILL');
+    reports.endNow();
+  };
+  process.on('exit', killNow);
+  const over = new Promise<void>(resolve => {
+    const end = () => {
+      running = false;
+      watcher?.kill('SIGKILL');
+      process.off('exit', killNow);
+      resolve();
+    };
+    child.once('error', error => {
+      said += String(error); // the binary cannot be run; there will be no exit
+      end();
+    });
+    child.once('exit', (code, signal) => {
+      said += `(QEMU ended: ${signal ?? `exit status ${code}`})`;
+      end();
+    });
+  });
+  const ended = over.then(() => reports.end());
+  ended.catch(() => undefined); // whoever awaits `kill` or counts gets it; an end by itself must not crash the process
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    running: () => running,
+    stderr: () => said,
+    async kill() {
+      if (running) child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** A shell that kills process `pid` when our end of its standard input closes, however this process ends. */
+function watch(pid: number | undefined): ChildProcess | undefined {
+  if (pid === undefined) return undefined;
+  const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"', String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true, // Ctrl-C reaches us, not it
+  });
+  watcher.unref();
+  return watcher;
+}
+
+async function connectWhenUp(path: string, qemu: Qemu): Promise<Witness> {
+  const untilMs = systemClock.now() + START_DEADLINE_MS;
+  for (;;) {
+    try {
+      return await connectWitness(path);
+    } catch (cause) {
+      if (qemu.running() && systemClock.now() < untilMs) {
+        await sleep(systemClock, POLL_MS);
+        continue;
+      }
+      await qemu.kill();
+      throw new BlocksagaError('QMP_CONNECT', `QEMU did not come up: ${qemu.stderr()}`, { cause });
+    }
+  }
+}
