@@ -1,0 +1,141 @@
+/**
+ * Group commit: what all sagas want written, in the order in which it came, taken by one commit per turn of the event
+ * loop. Decides when to commit and whom to tell; what is written, and how, is the store's business.
+ */
+
+import { BlocksagaError, definedOnly } from '../errors.ts';
+import type { Entry, SqliteStore } from './sqlite-store.ts';
+
+/** What may wait to be written; a journal that cannot be written must not eat the memory. */
+const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
+/** From here on, records that need not be durable are written without waiting for one that must. */
+const UNHURRIED_MAX_BYTES = 1024 * 1024;
+/** About what a record takes beside its body. */
+const RECORD_OVERHEAD_BYTES = 200;
+/** Commits between two checkpoints: about 1,000 pages, which is SQLite's own habit. */
+const CHECKPOINT_EVERY_COMMITS = 256;
+
+interface Waiting {
+  readonly entry: Entry;
+  readonly sizeBytes: number;
+  /** Absent for records that nobody waits for. */
+  readonly settle?: (error: Error | undefined) => void;
+}
+
+/** The queue before a store. */
+export class CommitQueue {
+  readonly #store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>;
+  #waiting: Waiting[] = [];
+  #sizeBytes = 0;
+  #isScheduled = false;
+  #isClosed = false;
+  #commitsSinceCheckpoint = 0;
+
+  constructor(store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>) {
+    this.#store = store;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Queues what nobody waits for. Throws `JOURNAL` when too much waits. */
+  add(entry: Entry): void {
+    this.#push(entry);
+    if (this.#sizeBytes > UNHURRIED_MAX_BYTES) this.#schedule();
+  }
+
+  /** Resolves when the entry is durable; rejects when it was refused or could not be written. */
+  written(entry: Entry): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#push(entry, error => (error === undefined ? resolve() : reject(error)));
+    this.#schedule();
+    return promise;
+  }
+
+  /** Commits all that waits and the entry, before it returns. Throws what `written` would reject with. */
+  writeNow(entry: Entry): void {
+    const outcome: { error?: Error | undefined } = {};
+    this.#push(entry, error => {
+      outcome.error = error;
+    });
+    this.#commit();
+    if (outcome.error !== undefined) throw outcome.error;
+  }
+
+  /** Commits all that waits and closes the store. Throws `JOURNAL` when records that nobody waited for are lost. */
+  close(): void {
+    if (this.#isClosed) return;
+    const failure = this.#commit();
+    const isLost = this.#waiting.length > 0;
+    this.#waiting = [];
+    this.#isClosed = true;
+    this.#store.close();
+    if (failure !== undefined && isLost) throw failure;
+  }
+
+  #push(entry: Entry, settle?: (error: Error | undefined) => void): void {
+    const sizeBytes = entry.records.reduce((sum, { body }) => sum + body.length + RECORD_OVERHEAD_BYTES, 0);
+    if (this.#sizeBytes + sizeBytes > QUEUE_MAX_BYTES) {
+      throw new BlocksagaError(
+        'JOURNAL',
+        'too much waits to be written to the journal: is its disk full or stuck?',
+        {
+          outcome: 'notApplied',
+          saga: entry.lease.saga,
+        },
+      );
+    }
+    this.#sizeBytes += sizeBytes;
+    this.#waiting.push({ entry, sizeBytes, ...definedOnly({ settle }) });
+  }
+
+  /**
+   * Commits once the event loop has handed out what has arrived meanwhile: replies to many sagas come in one turn, and
+   * their records then share one fsync. Not a timer: on an idle loop it is at once.
+   */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (this.#isClosed) return;
+      this.#commit();
+      if (this.#commitsSinceCheckpoint >= CHECKPOINT_EVERY_COMMITS) setImmediate(() => this.#checkpoint());
+    });
+  }
+
+  #commit(): Error | undefined {
+    const batch = this.#waiting;
+    if (batch.length === 0) return undefined;
+    this.#waiting = [];
+    this.#sizeBytes = 0;
+    let refusals: readonly (Error | undefined)[];
+    try {
+      refusals = this.#store.write(batch.map(({ entry }) => entry));
+    } catch (cause) {
+      const failure = cause instanceof Error ? cause : new Error('the journal failed', { cause });
+      // Nothing was written. Who waits is told; the rest stays in its place and goes with the next commit.
+      this.#waiting = batch.filter(({ settle }) => settle === undefined);
+      this.#sizeBytes = this.#waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      for (const { settle } of batch) settle?.(failure);
+      return failure;
+    }
+    this.#commitsSinceCheckpoint += 1;
+    for (const [index, { settle }] of batch.entries()) settle?.(refusals[index]);
+    return undefined;
+  }
+
+  /** After those who waited have gone on. What fails here is in the write-ahead log all the same, and tried again. */
+  #checkpoint(): void {
+    if (this.#isClosed || this.#commitsSinceCheckpoint < CHECKPOINT_EVERY_COMMITS) return;
+    try {
+      this.#store.checkpoint();
+      this.#commitsSinceCheckpoint = 0;
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      // A disk that is full or broken shows at the next commit, where somebody waits for the answer.
+      this.#commitsSinceCheckpoint = CHECKPOINT_EVERY_COMMITS / 2;
+    }
+  }
+}

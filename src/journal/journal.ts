@@ -1,0 +1,130 @@
+/**
+ * The port of the journal: what the engine must know again after its process died. An adapter stores sagas and their
+ * records and says who may write to a VM; it never looks into a body and never decides what a saga does next.
+ */
+
+import type { Clock } from '../qmp/clock.ts';
+import type { Json } from '../qmp/transport.ts';
+
+/** What a record says: a step is about to act, has ended, the saga only goes forward now, or someone asked for something. */
+export type RecordKind = 'intent' | 'outcome' | 'decision' | 'signal';
+
+/** A record as the writer gives it. `body` is kept as given: do not change it afterwards. */
+export interface NewRecord {
+  readonly kind: RecordKind;
+  readonly step: string;
+  readonly body: Json;
+}
+
+/** A record as it was stored; `seq` counts 1, 2, 3, ... within its saga. */
+export interface JournalRecord extends NewRecord {
+  readonly seq: number;
+  /** Milliseconds since the epoch at which it was handed over. */
+  readonly atMs: number;
+}
+
+/** `open` until it ends; a saga in `needsRecovery` is `open` again once somebody takes it over. */
+export type SagaState = 'open' | 'committed' | 'rolledBack' | 'needsRecovery';
+
+/** Tells one process from every other that ever ran on this machine: ids of processes are used again, these three are not. */
+export interface Holder {
+  readonly pid: number;
+  /** Which boot of the machine it belongs to. */
+  readonly bootId: string;
+  /** When it started, in the system's own unit; only ever compared. */
+  readonly startedAt: string;
+}
+
+/** What a saga is begun with. */
+export interface NewSaga {
+  readonly id: string;
+  readonly vm: string;
+  readonly operation: string;
+  readonly planVersion: number;
+  /** The monitor's address, so that `resume` need not be told. */
+  readonly address: string;
+  readonly request: Json;
+  readonly plan: Json;
+}
+
+/** A saga as it is stored. */
+export interface SagaRow extends NewSaga {
+  readonly state: SagaState;
+  /** What `end` was given; null while the saga is open. */
+  readonly result: Json | null;
+  readonly createdAtMs: number;
+  readonly endedAtMs: number | null;
+  /** The process that began the saga, or took it over last. */
+  readonly holder: Holder;
+}
+
+/** The right to write for one saga. It is lost for good when somebody else claims the VM. */
+export interface Lease {
+  readonly saga: string;
+  readonly vm: string;
+  /** The fencing token: grows with every claim of this VM and is never given twice. */
+  readonly token: number;
+}
+
+/** Which process this is, and whether another one still runs; `holder.ts` has the real one, tests bring their own. */
+export interface Processes {
+  readonly self: Holder;
+  isAlive(holder: Holder): boolean;
+}
+
+/** What every adapter takes. */
+export interface JournalOptions {
+  readonly clock?: Clock;
+  readonly processes?: Processes;
+}
+
+/**
+ * Sagas and their records, durable. Every method that reaches the store throws (or rejects with) `JOURNAL` when it
+ * cannot be read or written; `saga`, `sagas` and `records` show what has been written, not what waits to be.
+ *
+ * @example
+ * ```ts
+ * const journal = memoryJournal();
+ * const lease = journal.begin({
+ *   id: 's1', vm: 'web', operation: 'copy', planVersion: 1, address: '/run/web.qmp', request: {}, plan: {},
+ * });
+ * await journal.append(lease, [{ kind: 'intent', step: 'startMirrors', body: {} }], { durable: true });
+ * await journal.end(lease, 'committed', { disks: [] });
+ * console.log(journal.saga('s1')?.state, journal.records('s1').length); // committed 1
+ * ```
+ */
+export interface Journal {
+  /**
+   * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (the message names
+   * it, says whether its process lives, and what to do), `SAGA_STATE` when the id exists.
+   */
+  begin(saga: NewSaga): Lease;
+  /**
+   * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. Throws
+   * `VM_BUSY` when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
+   */
+  takeOver(id: string): Lease;
+  /**
+   * Appends. With `durable` it resolves when the records will survive a power cut; without, as soon as they are queued:
+   * they ride with the next durable commit, or with `close`. All that waits at the same time is one transaction.
+   * Rejects with `JOURNAL` when it cannot be written (a body above 1 MiB too), with `VM_BUSY` when the lease's token is
+   * no longer the current one, with `SAGA_STATE` when the saga has ended; nothing of it is written then. Order within a
+   * saga is kept.
+   */
+  append(lease: Lease, records: readonly NewRecord[], options: { readonly durable: boolean }): Promise<void>;
+  /** Like a durable `append`, but on return; whatever was queued before is in the same commit. For the decision. */
+  appendSync(lease: Lease, records: readonly NewRecord[]): void;
+  /**
+   * Writes the final state and result, durable. `committed` and `rolledBack` free the VM; `needsRecovery` keeps it
+   * claimed until the saga is taken over. Rejects as `append` does.
+   */
+  end(lease: Lease, state: Exclude<SagaState, 'open'>, result: Json): Promise<void>;
+  /** The saga of this id, or undefined. */
+  saga(id: string): SagaRow | undefined;
+  /** The sagas that match, newest first. */
+  sagas(filter?: { readonly vm?: string; readonly state?: SagaState }): readonly SagaRow[];
+  /** What a saga has written, in order; empty for an unknown id. */
+  records(id: string): readonly JournalRecord[];
+  /** Writes what is queued and closes; a closed journal refuses everything with `JOURNAL`, but may be closed again. */
+  close(): Promise<void> | void;
+}

@@ -1,0 +1,223 @@
+/**
+ * The journal in memory, for simulators and fuzzing: the contract of the one on disk without its cost. A crash is to
+ * throw the journal away and to begin anew from a `snapshot`. Makes no text, sets no timer, keeps bodies as given.
+ */
+
+import { invariant } from '../errors.ts';
+import { systemClock } from '../qmp/clock.ts';
+import { checkBody } from './body.ts';
+import type {
+  Journal,
+  JournalOptions,
+  JournalRecord,
+  Lease,
+  NewRecord,
+  NewSaga,
+  Processes,
+  SagaRow,
+  SagaState,
+} from './journal.ts';
+import {
+  journalIsClosed,
+  leaseIsLost,
+  sagaExists,
+  sagaHasEnded,
+  sagaIsUnknown,
+  vmIsHeld,
+} from './refusals.ts';
+
+/** What was durable at one moment, as plain copies; several journals may begin from it. */
+export interface MemoryJournalState {
+  /** Counts the crashes: a holder of an earlier life is dead. */
+  readonly life: number;
+  readonly sagas: readonly { readonly row: SagaRow; readonly records: readonly JournalRecord[] }[];
+  readonly claims: readonly (readonly [vm: string, claim: Claim])[];
+}
+
+/** A journal in memory, which can also say what would be left after a crash. */
+export interface MemoryJournal extends Journal {
+  /** What is durable now; what is only queued is not in it. */
+  snapshot(): MemoryJournalState;
+}
+
+interface Claim {
+  readonly token: number;
+  /** Undefined while nobody holds the VM. */
+  readonly saga: string | undefined;
+}
+
+interface StoredSaga {
+  row: SagaRow;
+  readonly records: JournalRecord[];
+}
+
+interface Entry {
+  readonly lease: Lease;
+  readonly records: readonly NewRecord[];
+  readonly atMs: number;
+  readonly end?: Pick<SagaRow, 'state' | 'result'>;
+}
+
+/** From here on, what was queued counts as written without waiting for a durable append. */
+const QUEUE_MAX_ENTRIES = 5_000;
+
+/**
+ * A journal in memory: empty, or with what a `snapshot` kept, all of whose holders are dead then. Throws and rejects as
+ * {@link Journal} says.
+ *
+ * @example
+ * ```ts
+ * const before = memoryJournal();
+ * before.begin({ id: 's1', vm: 'web', operation: 'copy', planVersion: 1, address: 'sim', request: {}, plan: {} });
+ * const after = memoryJournal(before.snapshot());
+ * console.log(after.takeOver('s1').token); // 2
+ * ```
+ */
+export function memoryJournal(state?: MemoryJournalState, options: JournalOptions = {}): MemoryJournal {
+  const life = (state?.life ?? 0) + 1;
+  const { clock = systemClock, processes = livesOf(life) } = options;
+  const store = new MemoryStore(state, processes);
+  let queue: Entry[] = [];
+  let isClosed = false;
+
+  const refuseClosed = (): void => {
+    if (isClosed) throw journalIsClosed();
+  };
+  const entryOf = (lease: Lease, records: readonly NewRecord[]): Entry => {
+    refuseClosed();
+    for (const { body } of records) checkBody(body);
+    return { lease, records, atMs: clock.epochMs() };
+  };
+  const flush = (): void => {
+    const entries = queue;
+    queue = [];
+    // A refused one is of a writer that has lost its VM, and that nobody waits for.
+    for (const entry of entries) store.write(entry);
+  };
+  const writeNow = (entry: Entry): void => {
+    flush();
+    const refusal = store.write(entry);
+    if (refusal !== undefined) throw refusal;
+  };
+
+  return {
+    begin(saga) {
+      refuseClosed();
+      checkBody(saga.request);
+      checkBody(saga.plan);
+      return store.begin(saga, clock.epochMs());
+    },
+    takeOver(id) {
+      refuseClosed();
+      return store.takeOver(id);
+    },
+    async append(lease, records, { durable }) {
+      const entry = entryOf(lease, records);
+      if (durable) return writeNow(entry);
+      queue.push(entry);
+      if (queue.length >= QUEUE_MAX_ENTRIES) flush();
+    },
+    appendSync: (lease, records) => writeNow(entryOf(lease, records)),
+    async end(lease, endState, result) {
+      checkBody(result);
+      writeNow({ ...entryOf(lease, []), end: { state: endState, result } });
+    },
+    saga(id) {
+      refuseClosed();
+      return store.sagas.get(id)?.row;
+    },
+    sagas(filter = {}) {
+      refuseClosed();
+      const rows = [...store.sagas.values()].map(({ row }) => row);
+      return rows.filter(row => matches(filter.vm, row.vm) && matches(filter.state, row.state)).reverse();
+    },
+    records(id) {
+      refuseClosed();
+      return [...(store.sagas.get(id)?.records ?? [])];
+    },
+    close() {
+      if (!isClosed) flush();
+      isClosed = true;
+    },
+    snapshot: () => store.snapshot(life),
+  };
+}
+
+/** The sagas and claims; each method does all that it says or throws before it has done anything. */
+class MemoryStore {
+  readonly sagas: Map<string, StoredSaga>;
+  readonly #claims: Map<string, Claim>;
+  readonly #processes: Processes;
+
+  constructor(state: MemoryJournalState | undefined, processes: Processes) {
+    const sagas = state?.sagas ?? [];
+    this.sagas = new Map(sagas.map(({ row, records }) => [row.id, { row, records: [...records] }]));
+    this.#claims = new Map(state?.claims ?? []);
+    this.#processes = processes;
+  }
+
+  begin(saga: NewSaga, atMs: number): Lease {
+    if (this.sagas.has(saga.id)) throw sagaExists(saga.id);
+    const holder = this.#claims.get(saga.vm)?.saga;
+    if (holder !== undefined) throw this.#isHeld(holder);
+    const { id, vm, operation, planVersion, address, request, plan } = saga;
+    const row: SagaRow = {
+      ...{ id, vm, operation, planVersion, address, request, plan },
+      ...{ state: 'open', result: null, createdAtMs: atMs, endedAtMs: null, holder: this.#processes.self },
+    };
+    this.sagas.set(id, { row, records: [] });
+    return this.#claim(id, vm);
+  }
+
+  takeOver(id: string): Lease {
+    const saga = this.sagas.get(id);
+    if (saga === undefined) throw sagaIsUnknown(id);
+    const { state, holder, vm } = saga.row;
+    if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
+    if (state === 'open' && this.#processes.isAlive(holder)) throw this.#isHeld(id);
+    saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
+    return this.#claim(id, vm);
+  }
+
+  write({ lease, records, atMs, end }: Entry): Error | undefined {
+    const token = this.#claims.get(lease.vm)?.token;
+    const saga = this.sagas.get(lease.saga);
+    if (token !== lease.token || saga === undefined) return leaseIsLost(lease, token);
+    if (saga.row.state !== 'open') return sagaHasEnded(lease.saga, saga.row.state);
+    for (const { kind, step, body } of records) {
+      saga.records.push({ seq: saga.records.length + 1, kind, step, body, atMs });
+    }
+    if (end !== undefined) {
+      saga.row = { ...saga.row, ...end, endedAtMs: atMs };
+      if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token, saga: undefined });
+    }
+    return undefined;
+  }
+
+  snapshot(life: number): MemoryJournalState {
+    const sagas = [...this.sagas.values()].map(({ row, records }) => ({ row, records: [...records] }));
+    return { life, sagas, claims: [...this.#claims] };
+  }
+
+  #claim(saga: string, vm: string): Lease {
+    const token = (this.#claims.get(vm)?.token ?? 0) + 1;
+    this.#claims.set(vm, { token, saga });
+    return { saga, vm, token };
+  }
+
+  #isHeld(id: string): Error {
+    const saga = this.sagas.get(id);
+    invariant(saga !== undefined, `the claim of a VM names saga ${id}, which is not there`);
+    return vmIsHeld(saga.row, holder => this.#processes.isAlive(holder));
+  }
+}
+
+/** In memory a process is one life of the journal. */
+function livesOf(life: number): Processes {
+  const self = { pid: process.pid, bootId: 'memory', startedAt: String(life) };
+  return { self, isAlive: holder => holder.startedAt === self.startedAt };
+}
+
+function matches<T extends string | SagaState>(wanted: T | undefined, value: T): boolean {
+  return wanted === undefined || wanted === value;
+}

@@ -1,0 +1,65 @@
+/**
+ * What the journal refuses, in the same words by every adapter. Only builds errors; whether to refuse is decided where
+ * the state is.
+ */
+
+import { BlocksagaError } from '../errors.ts';
+import type { Holder, Lease, SagaRow, SagaState } from './journal.ts';
+
+/** What must be known of the saga that is in the way. */
+export type HeldBy = Pick<SagaRow, 'id' | 'vm' | 'operation' | 'state' | 'holder'>;
+
+/** `VM_BUSY`: another saga has the VM. */
+export function vmIsHeld(by: HeldBy, isAlive: (holder: Holder) => boolean): BlocksagaError {
+  return new BlocksagaError(
+    'VM_BUSY',
+    `VM "${by.vm}" is held by saga ${by.id} (${by.operation}), ${advice(by, isAlive)}`,
+    {
+      saga: by.id,
+    },
+  );
+}
+
+function advice(by: HeldBy, isAlive: (holder: Holder) => boolean): string {
+  if (by.state === 'needsRecovery') return `which needs recovery: run \`blocksaga resume ${by.id}\``;
+  if (isAlive(by.holder)) return `whose process ${by.holder.pid} is running: wait until it has ended`;
+  return `whose process ${by.holder.pid} is dead: run \`blocksaga resume ${by.id}\``;
+}
+
+/** `VM_BUSY`: the lease's token is no longer the current one. */
+export function leaseIsLost(lease: Lease, currentToken: number | undefined): BlocksagaError {
+  return new BlocksagaError(
+    'VM_BUSY',
+    `saga ${lease.saga} has lost VM "${lease.vm}": somebody else claimed it since (token ${lease.token}, now ${currentToken ?? 'none'}). Nothing was written; do not touch the VM's disks any more, see \`blocksaga show ${lease.saga}\``,
+    { saga: lease.saga },
+  );
+}
+
+/** `SAGA_STATE`: the id is taken. */
+export function sagaExists(id: string): BlocksagaError {
+  return new BlocksagaError(
+    'SAGA_STATE',
+    `saga ${id} exists already: see \`blocksaga show ${id}\`, or choose another id`,
+    {
+      saga: id,
+    },
+  );
+}
+
+/** `SAGA_STATE`: the saga has ended and takes nothing more. */
+export function sagaHasEnded(id: string, state: SagaState): BlocksagaError {
+  const next = state === 'needsRecovery' ? `run \`blocksaga resume ${id}\`` : `see \`blocksaga show ${id}\``;
+  return new BlocksagaError('SAGA_STATE', `saga ${id} has ended (${state}): ${next}`, { saga: id });
+}
+
+/** `SAGA_UNKNOWN`: no such saga in this journal. */
+export function sagaIsUnknown(id: string): BlocksagaError {
+  return new BlocksagaError('SAGA_UNKNOWN', `no saga ${id} in this journal: \`blocksaga sagas\` lists them`, {
+    saga: id,
+  });
+}
+
+/** `JOURNAL`: used after `close`. */
+export function journalIsClosed(): BlocksagaError {
+  return new BlocksagaError('JOURNAL', 'the journal is closed: open it again', { outcome: 'notApplied' });
+}

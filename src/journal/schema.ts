@@ -1,0 +1,64 @@
+/**
+ * The tables of the journal file and how an older file becomes a newer one. A migration that has been released is never
+ * edited: what changes is a new entry at the end.
+ */
+
+/** Marks a SQLite file as a journal of ours: "blsg". */
+export const APPLICATION_ID = 0x626c7367;
+
+/** One step from schema version i to i + 1, and the first program that knows the result. */
+export interface Migration {
+  readonly program: string;
+  readonly sql: string;
+}
+
+/** Entry i leads to schema version i + 1. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    program: '0.1.0',
+    sql: `
+      -- Says to older programs which one they need.
+      CREATE TABLE migration (
+        version INTEGER PRIMARY KEY,
+        program TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE saga (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        vm TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        plan_version INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        request TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('open', 'committed', 'rolledBack', 'needsRecovery')),
+        result TEXT,
+        created_at_ms INTEGER NOT NULL,
+        ended_at_ms INTEGER,
+        holder_pid INTEGER NOT NULL,
+        holder_boot_id TEXT NOT NULL,
+        holder_started_at TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX saga_by_vm ON saga (vm);
+
+      -- One row per VM for good, so that its token only grows; saga is null while nobody holds the VM.
+      CREATE TABLE claim (
+        vm TEXT PRIMARY KEY,
+        token INTEGER NOT NULL,
+        saga TEXT REFERENCES saga (id)
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE record (
+        saga TEXT NOT NULL REFERENCES saga (id),
+        seq INTEGER NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('intent', 'outcome', 'decision', 'signal')),
+        step TEXT NOT NULL,
+        body TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (saga, seq)
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
+];

@@ -1,0 +1,59 @@
+/**
+ * What SQLite's result codes mean to the one who runs the program, as `JOURNAL` errors. Decides on the numeric code
+ * only (sqlite.org/rescode.html), never on texts.
+ */
+
+import { BlocksagaError, type EffectOutcome } from '../errors.ts';
+
+/** Primary result code: what to do, and what became of a transaction that ended with it. */
+const ADVICE: Readonly<Record<number, readonly [advice: string, outcome: EffectOutcome]>> = {
+  5: ['another process keeps it locked: try again, or see who has it open', 'notApplied'],
+  8: [
+    'it is read-only: make the file and its directory writable, or name another with --journal',
+    'notApplied',
+  ],
+  // A failed fsync may still have left the commit on the disk.
+  10: ['the disk failed: look at the kernel log, do not delete the file', 'unknown'],
+  11: [
+    'the file is damaged and is kept as it is: restore it, or set it aside and run `blocksaga doctor`',
+    'unknown',
+  ],
+  13: ['the disk is full: free some space, then run `blocksaga resume --all`', 'notApplied'],
+  14: ['it cannot be opened: it must be a file in a writable directory', 'notApplied'],
+  26: ['it is not a journal of blocksaga and is kept as it is: name another with --journal', 'notApplied'],
+};
+
+/** Runs `work` and turns SQLite's errors into `JOURNAL`; what else it throws passes through. */
+export function guarded<T>(file: string, what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw journalError(file, what, error);
+  }
+}
+
+/** SQLite's error as a `JOURNAL` error that says what to do; any other error as it is. */
+export function journalError(file: string, what: string, error: unknown): unknown {
+  const code = primaryCode(error);
+  if (code === undefined) return error;
+  const [advice, outcome] = ADVICE[code] ?? ['see the cause', 'unknown'];
+  return new BlocksagaError(
+    'JOURNAL',
+    `cannot ${what} the journal ${file}: ${advice} (${(error as Error).message})`,
+    {
+      outcome,
+      retryable: code === 5,
+      cause: error,
+    },
+  );
+}
+
+/** Whether SQLite gave up because others had the file locked (SQLITE_BUSY). */
+export function isBusy(error: unknown): boolean {
+  return primaryCode(error) === 5;
+}
+
+function primaryCode(error: unknown): number | undefined {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' ? errcode & 0xff : undefined;
+}

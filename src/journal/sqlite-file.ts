@@ -1,0 +1,160 @@
+/**
+ * Opens the journal's file: makes it when it is not there, looks at it before touching it, brings it to the current
+ * schema. Knows nothing of sagas; a file that it refuses is left as it was.
+ */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { BlocksagaError } from '../errors.ts';
+import type { Clock } from '../qmp/clock.ts';
+import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
+import { guarded, isBusy } from './sqlite-errors.ts';
+
+/** How long a transaction waits for another process's; one takes about a millisecond. */
+const BUSY_TIMEOUT_MS = 2_000;
+/** A file up to this size is checked whole when it is opened, a bigger one only where the claims are. */
+const WHOLE_CHECK_MAX_BYTES = 64 * 1024 * 1024;
+/** Opening is tried again when others open at the same moment: SQLite may answer "busy" at once then. */
+const OPEN_ATTEMPTS_MAX = 5;
+
+/** Opens or makes the file. Throws `JOURNAL`. */
+export function openFile(file: string, clock: Clock): DatabaseSync {
+  const path = resolve(file);
+  makeIfMissing(path);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      inspect(path);
+      return openChecked(path, clock);
+    } catch (error) {
+      const again = error instanceof BlocksagaError && isBusy(error.cause) && attempt < OPEN_ATTEMPTS_MAX;
+      if (!again) throw error;
+    }
+  }
+}
+
+/** The directories with mode 0700 and an empty file with 0600; SQLite gives its side files the mode of the file. */
+function makeIfMissing(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'ax', 0o600));
+    const directory = openSync(dirname(path), 'r');
+    fsyncSync(directory);
+    closeSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && isThere(path)) return;
+    throw new BlocksagaError(
+      'JOURNAL',
+      `cannot make the journal ${path}: ${(error as Error).message}; make its directory writable, or name another with --journal`,
+      { outcome: 'notApplied', cause: error },
+    );
+  }
+}
+
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Reads without the right to write, so that a file that is not ours, or newer, or damaged, stays as it is. */
+function inspect(path: string): void {
+  guarded(path, 'open', () => {
+    const db = new DatabaseSync(path, { readOnly: true });
+    try {
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      refuseForeign(db, path);
+      refuseNewer(db, path);
+      refuseDamaged(db, path);
+    } finally {
+      db.close();
+    }
+  });
+}
+
+function refuseForeign(db: DatabaseSync, path: string): void {
+  if (readNumber(db, 'PRAGMA application_id') === APPLICATION_ID) return;
+  if (readNumber(db, 'SELECT count(*) FROM sqlite_schema') === 0) return;
+  throw new BlocksagaError(
+    'JOURNAL',
+    `${path} is a database of another program and is kept as it is: name another journal with --journal`,
+    { outcome: 'notApplied' },
+  );
+}
+
+function refuseNewer(db: DatabaseSync, path: string): void {
+  const version = readNumber(db, 'PRAGMA user_version');
+  if (version <= MIGRATIONS.length) return;
+  const row = db.prepare('SELECT program FROM migration WHERE version = ?').get(version);
+  throw new BlocksagaError(
+    'JOURNAL',
+    `the journal ${path} has schema version ${version}, this program knows ${MIGRATIONS.length}: use blocksaga ${row?.['program'] ?? ''} or newer. Nothing was touched`,
+    { outcome: 'notApplied' },
+  );
+}
+
+function refuseDamaged(db: DatabaseSync, path: string): void {
+  if (readNumber(db, 'PRAGMA user_version') === 0) return;
+  const checks =
+    statSync(path).size <= WHOLE_CHECK_MAX_BYTES
+      ? ['PRAGMA quick_check(1)']
+      : ['PRAGMA quick_check(saga)', 'PRAGMA quick_check(claim)'];
+  for (const check of checks) {
+    const verdict = Object.values(db.prepare(check).get() ?? {})[0];
+    if (verdict === 'ok') continue;
+    throw new BlocksagaError(
+      'JOURNAL',
+      `the journal ${path} is damaged and is kept as it is: restore it, or set it aside and run \`blocksaga doctor\` (${verdict})`,
+      { outcome: 'notApplied' },
+    );
+  }
+}
+
+function openChecked(path: string, clock: Clock): DatabaseSync {
+  return guarded(path, 'open', () => {
+    const db = new DatabaseSync(path);
+    try {
+      // The journal checkpoints between commits (sqlite.ts), so that no decision waits for one; the automatic one is a
+      // backstop.
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
+        PRAGMA foreign_keys = ON;
+        PRAGMA wal_autocheckpoint = 10000;
+        PRAGMA journal_size_limit = 16777216`);
+      const mode = Object.values(db.prepare('PRAGMA journal_mode = WAL').get() ?? {})[0];
+      if (mode !== 'wal') {
+        throw new BlocksagaError(
+          'JOURNAL',
+          `the journal ${path} cannot keep a write-ahead log there (a network file system?): name one on a local disk with --journal`,
+          { outcome: 'notApplied' },
+        );
+      }
+      db.exec('PRAGMA synchronous = FULL');
+      migrate(db, path, clock);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
+}
+
+/** In one transaction, so that of several processes one migrates and the others find it done. */
+function migrate(db: DatabaseSync, path: string, clock: Clock): void {
+  if (readNumber(db, 'PRAGMA user_version') === MIGRATIONS.length) return;
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    refuseNewer(db, path);
+    const from = readNumber(db, 'PRAGMA user_version');
+    for (const [index, migration] of MIGRATIONS.entries()) {
+      if (index < from) continue;
+      db.exec(migration.sql);
+      db.prepare('INSERT INTO migration VALUES (?, ?, ?)').run(index + 1, migration.program, clock.epochMs());
+    }
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function readNumber(db: DatabaseSync, sql: string): number {
+  return Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+}

@@ -1,0 +1,196 @@
+/**
+ * The statements of the journal: claims, sagas and records in one SQLite file, every change inside a transaction that
+ * takes the write lock first, so that claims of several processes are decided one after the other. Knows nothing of
+ * queues or of when to commit.
+ */
+
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
+import { invariant } from '../errors.ts';
+import { decodeBody, encodeBody } from './body.ts';
+import type { JournalRecord, Lease, NewSaga, Processes, RecordKind, SagaRow, SagaState } from './journal.ts';
+import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
+import { guarded } from './sqlite-errors.ts';
+
+/** What one call of the port wants written, bodies already text. */
+export interface Entry {
+  readonly lease: Lease;
+  readonly records: readonly {
+    readonly kind: RecordKind;
+    readonly step: string;
+    readonly body: string;
+    readonly atMs: number;
+  }[];
+  readonly end?: { readonly state: SagaState; readonly result: string; readonly atMs: number };
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+const SQL = {
+  claim: 'SELECT token, saga FROM claim WHERE vm = ?',
+  setClaim:
+    'INSERT INTO claim VALUES (?, ?, ?) ON CONFLICT (vm) DO UPDATE SET token = excluded.token, saga = excluded.saga',
+  freeClaim: 'UPDATE claim SET saga = NULL WHERE vm = ?',
+  standing: `SELECT claim.token, saga.state, (SELECT max(seq) FROM record WHERE record.saga = saga.id) AS seq
+    FROM claim JOIN saga ON saga.id = ? WHERE claim.vm = ?`,
+  addRecord: 'INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)',
+  addSaga: `INSERT INTO saga (id, vm, operation, plan_version, address, request, plan, state, created_at_ms,
+    holder_pid, holder_boot_id, holder_started_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)`,
+  reopenSaga: `UPDATE saga SET state = 'open', result = NULL, ended_at_ms = NULL,
+    holder_pid = ?, holder_boot_id = ?, holder_started_at = ? WHERE id = ?`,
+  endSaga: 'UPDATE saga SET state = ?, result = ?, ended_at_ms = ? WHERE id = ?',
+  saga: 'SELECT * FROM saga WHERE id = ?',
+  sagas: 'SELECT * FROM saga WHERE vm = ifnull(?, vm) AND state = ifnull(?, state) ORDER BY number DESC',
+  records: 'SELECT seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
+} as const;
+
+/** The journal's file, open. What SQLite refuses is thrown as `JOURNAL`. */
+export class SqliteStore {
+  readonly #db: DatabaseSync;
+  readonly #file: string;
+  readonly #processes: Processes;
+  readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+
+  constructor(db: DatabaseSync, file: string, processes: Processes) {
+    this.#db = db;
+    this.#file = file;
+    this.#processes = processes;
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared);
+  }
+
+  begin(saga: NewSaga, atMs: number): Lease {
+    const [request, plan] = [encodeBody(saga.request), encodeBody(saga.plan)];
+    return this.#transaction('write', () => {
+      if (this.#statements.saga.get(saga.id) !== undefined) throw sagaExists(saga.id);
+      const claim = this.#statements.claim.get(saga.vm);
+      if (typeof claim?.['saga'] === 'string') throw this.#isHeld(claim['saga']);
+      const { pid, bootId, startedAt } = this.#processes.self;
+      const { id, vm, operation, planVersion, address } = saga;
+      this.#statements.addSaga.run(
+        ...[id, vm, operation, planVersion, address, request, plan, atMs, pid, bootId, startedAt],
+      );
+      return this.#claim(id, vm, claim);
+    });
+  }
+
+  takeOver(id: string): Lease {
+    return this.#transaction('write', () => {
+      const saga = this.saga(id);
+      if (saga === undefined) throw sagaIsUnknown(id);
+      if (saga.state === 'committed' || saga.state === 'rolledBack') throw sagaHasEnded(id, saga.state);
+      if (saga.state === 'open' && this.#processes.isAlive(saga.holder)) throw this.#isHeld(id);
+      const claim = this.#statements.claim.get(saga.vm);
+      invariant(claim?.['saga'] === id, `saga ${id} is ${saga.state} and does not hold its VM`);
+      const { pid, bootId, startedAt } = this.#processes.self;
+      this.#statements.reopenSaga.run(pid, bootId, startedAt, id);
+      return this.#claim(id, saga.vm, claim);
+    });
+  }
+
+  /** Writes all entries in one durable commit; the answer has, entry by entry, why one was refused. */
+  write(entries: readonly Entry[]): readonly (Error | undefined)[] {
+    return this.#transaction('write', () => entries.map(entry => this.#writeOne(entry)));
+  }
+
+  saga(id: string): SagaRow | undefined {
+    const row = this.#read(() => this.#statements.saga.get(id));
+    return row === undefined ? undefined : sagaOf(row);
+  }
+
+  sagas(vm: string | undefined, state: SagaState | undefined): readonly SagaRow[] {
+    return this.#read(() => this.#statements.sagas.all(vm ?? null, state ?? null).map(sagaOf));
+  }
+
+  records(id: string): readonly JournalRecord[] {
+    return this.#read(() => this.#statements.records.all(id).map(recordOf));
+  }
+
+  /** Moves what was committed from the write-ahead log into the file, as far as no reader is in the way. */
+  checkpoint(): void {
+    guarded(this.#file, 'checkpoint', () => this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)'));
+  }
+
+  close(): void {
+    guarded(this.#file, 'close', () => this.#db.close());
+  }
+
+  #writeOne({ lease, records, end }: Entry): Error | undefined {
+    const standing = this.#statements.standing.get(lease.saga, lease.vm);
+    if (standing?.['token'] !== lease.token) {
+      return leaseIsLost(lease, standing === undefined ? undefined : Number(standing['token']));
+    }
+    if (standing['state'] !== 'open') return sagaHasEnded(lease.saga, standing['state'] as SagaState);
+    let seq = Number(standing['seq']);
+    for (const { kind, step, body, atMs } of records) {
+      seq += 1;
+      this.#statements.addRecord.run(lease.saga, seq, kind, step, body, atMs);
+    }
+    if (end !== undefined) {
+      this.#statements.endSaga.run(end.state, end.result, end.atMs, lease.saga);
+      if (end.state !== 'needsRecovery') this.#statements.freeClaim.run(lease.vm);
+    }
+    return undefined;
+  }
+
+  #claim(saga: string, vm: string, last: Row | undefined): Lease {
+    const token = Number(last?.['token'] ?? 0) + 1;
+    this.#statements.setClaim.run(vm, token, saga);
+    return { saga, vm, token };
+  }
+
+  #isHeld(id: string): Error {
+    const saga = this.saga(id);
+    invariant(saga !== undefined, `the claim of a VM names saga ${id}, which is not there`);
+    return vmIsHeld(saga, holder => this.#processes.isAlive(holder));
+  }
+
+  #transaction<T>(what: string, work: () => T): T {
+    return guarded(this.#file, what, () => {
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        const result = work();
+        this.#db.exec('COMMIT');
+        return result;
+      } catch (error) {
+        // SQLite has rolled back by itself after some errors (disk full, I/O).
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  #read<T>(work: () => T): T {
+    return guarded(this.#file, 'read', work);
+  }
+}
+
+function sagaOf(row: Row): SagaRow {
+  return {
+    id: String(row['id']),
+    vm: String(row['vm']),
+    operation: String(row['operation']),
+    planVersion: Number(row['plan_version']),
+    address: String(row['address']),
+    request: decodeBody(String(row['request'])),
+    plan: decodeBody(String(row['plan'])),
+    state: row['state'] as SagaState,
+    result: row['result'] === null ? null : decodeBody(String(row['result'])),
+    createdAtMs: Number(row['created_at_ms']),
+    endedAtMs: row['ended_at_ms'] === null ? null : Number(row['ended_at_ms']),
+    holder: {
+      pid: Number(row['holder_pid']),
+      bootId: String(row['holder_boot_id']),
+      startedAt: String(row['holder_started_at']),
+    },
+  };
+}
+
+function recordOf(row: Row): JournalRecord {
+  return {
+    seq: Number(row['seq']),
+    kind: row['kind'] as RecordKind,
+    step: String(row['step']),
+    body: decodeBody(String(row['body'])),
+    atMs: Number(row['at_ms']),
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * The journal in a SQLite file (write-ahead log, `synchronous=FULL`): one queue of what is to be written,
+ * one store that writes it. Only joins the two; it has no SQL and no state of its own.
+ */
+
+import { definedOnly } from '../errors.ts';
+import { systemClock } from '../qmp/clock.ts';
+import { encodeBody } from './body.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { systemProcesses } from './holder.ts';
+import type { Journal, JournalOptions, Lease, NewRecord } from './journal.ts';
+import { journalIsClosed } from './refusals.ts';
+import { openFile } from './sqlite-file.ts';
+import { type Entry, SqliteStore } from './sqlite-store.ts';
+
+/**
+ * Opens the journal in `file`, or makes it (with its directories, for the owner only). Several processes may use one
+ * file at once. Throws `JOURNAL`, with what to do, when the file cannot be opened, is damaged, is of a newer program or
+ * is something else; such a file is left as it is.
+ *
+ * @example
+ * ```ts
+ * const journal = openJournal(join(tmpdir(), 'journal.db'));
+ * console.log(journal.sagas({ state: 'open' }).length); // 0
+ * await journal.close();
+ * ```
+ */
+export function openJournal(file: string, options: JournalOptions = {}): Journal {
+  const { clock = systemClock, processes = systemProcesses() } = options;
+  const store = new SqliteStore(openFile(file, clock), file, processes);
+  const queue = new CommitQueue(store);
+
+  const entryOf = (lease: Lease, records: readonly NewRecord[], end?: Entry['end']): Entry => {
+    const atMs = clock.epochMs();
+    const encoded = records.map(({ kind, step, body }) => ({ kind, step, body: encodeBody(body), atMs }));
+    return { lease, records: encoded, ...definedOnly({ end }) };
+  };
+  const open = (): SqliteStore => {
+    if (queue.isClosed) throw journalIsClosed();
+    return store;
+  };
+
+  return {
+    begin: saga => open().begin(saga, clock.epochMs()),
+    takeOver: id => open().takeOver(id),
+    async append(lease, records, { durable }) {
+      open();
+      const entry = entryOf(lease, records);
+      if (durable) await queue.written(entry);
+      else queue.add(entry);
+    },
+    appendSync(lease, records) {
+      open();
+      queue.writeNow(entryOf(lease, records));
+    },
+    async end(lease, state, result) {
+      open();
+      await queue.written(entryOf(lease, [], { state, result: encodeBody(result), atMs: clock.epochMs() }));
+    },
+    saga: id => open().saga(id),
+    sagas: filter => open().sagas(filter?.vm, filter?.state),
+    records: id => open().records(id),
+    close: () => queue.close(),
+  };
+}
