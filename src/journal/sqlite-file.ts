@@ -42,7 +42,7 @@ function makeIfMissing(path: string): void {
     fsyncSync(directory);
     closeSync(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && isThere(path)) return;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && isFile(path)) return;
     throw new BlocksagaError(
       'JOURNAL',
       `cannot make the journal ${path}: ${(error as Error).message}; make its directory writable, or name another with --journal`,
@@ -51,8 +51,8 @@ function makeIfMissing(path: string): void {
   }
 }
 
-function isThere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /** Reads without the right to write, so that a file that is not ours, or newer, or damaged, stays as it is. */

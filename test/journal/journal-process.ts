@@ -1,0 +1,55 @@
+/**
+ * A process that uses the journal of processes.test.ts: `node journal-process.ts FILE VERB NAME`. It says on standard
+ * output what was acknowledged, one JSON value a line, written at once. It never ends by itself: it is killed.
+ */
+
+import { writeSync } from 'node:fs';
+import { BlocksagaError } from '../../src/errors.ts';
+import { openJournal } from '../../src/journal/sqlite.ts';
+import { intent, newSaga } from './contract.ts';
+
+const [file = '', verb = '', name = ''] = process.argv.slice(2);
+const say = (value: unknown) => writeSync(1, `${JSON.stringify(value)}\n`);
+
+/** What a try to get a VM came to: true, or the code of the refusal. */
+function attempt(claim: () => unknown): true | string {
+  try {
+    claim();
+    return true;
+  } catch (error) {
+    if (error instanceof BlocksagaError) return `${error.code} ${error.message}`;
+    throw error;
+  }
+}
+
+const verbs: Record<string, () => Promise<void>> = {
+  /** Opens, claims 20 VMs that the others want too, says which it got. */
+  async claim() {
+    say('ready');
+    process.stdin.once('data', () => {
+      const journal = openJournal(file);
+      const vms = Array.from({ length: 20 }, (_, index) => `vm${index}`);
+      say(vms.map(vm => attempt(() => journal.begin(newSaga(`${vm} of ${name}`, { vm })))));
+    });
+  },
+  /** Takes over the saga `name`, which the others want too. */
+  async takeOver() {
+    const journal = openJournal(file);
+    say('ready');
+    process.stdin.once('data', () => say([attempt(() => journal.takeOver(name))]));
+  },
+  /** Appends for ever to the saga `name`, every third record synchronously, and says each number once it is durable. */
+  async append() {
+    const journal = openJournal(file);
+    const lease = journal.begin(newSaga(name));
+    for (let number = 1; ; number += 1) {
+      const record = intent(`step${number}`, { number, fill: 'x'.repeat(number % 300) });
+      if (number % 3 === 0) journal.appendSync(lease, [record]);
+      else await journal.append(lease, [record], { durable: true });
+      say(number);
+    }
+  },
+};
+
+await verbs[verb]?.();
+setInterval(() => {}, 1000);

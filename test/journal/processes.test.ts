@@ -1,0 +1,113 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openJournal } from '../../src/journal/sqlite.ts';
+import { intent } from './contract.ts';
+
+const PROGRAM = fileURLToPath(new URL('./journal-process.ts', import.meta.url));
+
+interface Running {
+  readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly lines: AsyncIterator<string>;
+  readonly reader: Interface;
+}
+
+let directory = '';
+let file = '';
+let running: Running[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'blocksaga-journal-'));
+  file = join(directory, 'journal.db');
+});
+afterEach(async () => {
+  await Promise.all(running.map(kill));
+  running = [];
+  rmSync(directory, { recursive: true });
+});
+
+function start(verb: string, name: string): Running {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', PROGRAM, file, verb, name],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  const reader = createInterface({ input: child.stdout });
+  const one = { child, reader, lines: reader[Symbol.asyncIterator]() };
+  running.push(one);
+  return one;
+}
+
+async function said({ lines }: Running): Promise<unknown> {
+  const { done, value } = await lines.next();
+  if (done) throw new Error('the process has ended');
+  return JSON.parse(value);
+}
+
+async function kill({ child }: Running): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+/** Lets all go at the same moment, once each is ready, and gives what each came to. */
+async function race(processes: readonly Running[]): Promise<unknown[][]> {
+  for (const one of processes) expect(await said(one)).toBe('ready');
+  for (const { child } of processes) child.stdin.write('go\n');
+  return (await Promise.all(processes.map(said))) as unknown[][];
+}
+
+describe('several processes with one journal', { timeout: 60_000 }, () => {
+  it('make the file at the same moment and claim the same VMs: each VM goes to exactly one', async () => {
+    const results = await race(['p1', 'p2', 'p3', 'p4', 'p5'].map(name => start('claim', name)));
+    const winners = results[0]?.map((_, vm) => results.filter(result => result[vm] === true).length);
+    expect(winners).toEqual(Array.from({ length: 20 }, () => 1));
+    const refusals = results.flat().filter(result => result !== true);
+    expect(refusals).toHaveLength(80);
+    for (const refusal of refusals) expect(refusal).toMatch(/^VM_BUSY .*process \d+ is running: wait/);
+  });
+
+  it('take over the saga of a killed process at the same moment: exactly one gets it', async () => {
+    const victim = start('append', 's1');
+    await said(victim);
+    await kill(victim);
+    const results = await race(['s1', 's1', 's1'].map(id => start('takeOver', id)));
+    expect(results.flat().filter(result => result === true)).toHaveLength(1);
+    expect(results.flat().filter(result => /^VM_BUSY .*is running/.test(String(result)))).toHaveLength(2);
+  });
+
+  it.each([1, 40, 333])(
+    'keep all %i and more records that were acknowledged before kill -9',
+    async acknowledgedMin => {
+      const victim = start('append', 's1');
+      while (Number(await said(victim)) < acknowledgedMin);
+      const exited = once(victim.child, 'exit');
+      victim.child.kill('SIGKILL');
+      let acknowledged = acknowledgedMin;
+      for await (const line of { [Symbol.asyncIterator]: () => victim.lines }) acknowledged = Number(line);
+      await exited;
+
+      const journal = openJournal(file);
+      const records = journal.records('s1');
+      // One more may have been written and not reported.
+      expect([acknowledged, acknowledged + 1]).toContain(records.length);
+      for (const [index, { seq, step, body }] of records.entries()) {
+        expect({ seq, step, body }).toEqual({
+          seq: index + 1,
+          step: `step${index + 1}`,
+          body: { number: index + 1, fill: 'x'.repeat((index + 1) % 300) },
+        });
+      }
+      journal.appendSync(journal.takeOver('s1'), [intent('goesOn')]);
+      expect(journal.records('s1')).toHaveLength(records.length + 1);
+      await journal.close();
+    },
+  );
+});
