@@ -105,7 +105,7 @@ class Schema {
   }
 
   member(command: string, member: string): boolean {
-    return this.#memberType(command, member) !== undefined;
+    return this.#arguments(command)?.members.some(each => each.name === member) ?? false;
   }
 
   isList(command: string, member: string): boolean {

@@ -18,8 +18,6 @@ const MAY_PASS_2_53 = /\d{16}/;
 export interface DecoderOptions {
   /** More bytes than this without a line feed are refused (default {@link MESSAGE_BYTES_MAX}). */
   readonly maxMessageBytes?: number;
-  /** A byte that voids all of the message before it, as the guest agent's 0xFF does. */
-  readonly resetByte?: number;
 }
 
 /**
@@ -33,14 +31,12 @@ export interface DecoderOptions {
  */
 export class MessageDecoder {
   readonly #maxBytes: number;
-  readonly #resetByte: number | undefined;
   /** The start of a message whose end has not come. */
   #pieces: Uint8Array[] = [];
   #pieceBytes = 0;
 
   constructor(options: DecoderOptions = {}) {
     this.#maxBytes = options.maxMessageBytes ?? MESSAGE_BYTES_MAX;
-    this.#resetByte = options.resetByte;
   }
 
   /** Throws QMP_PROTOCOL for what is no JSON and for a message too long; the decoder is of no use afterwards. */
@@ -57,10 +53,7 @@ export class MessageDecoder {
     }
   }
 
-  #keep(bytes: Uint8Array): void {
-    const reset = this.#resetByte === undefined ? -1 : bytes.lastIndexOf(this.#resetByte);
-    if (reset !== -1) this.#clear();
-    const piece = reset === -1 ? bytes : bytes.subarray(reset + 1);
+  #keep(piece: Uint8Array): void {
     if (piece.length === 0) return;
     this.#pieceBytes += piece.length;
     if (this.#pieceBytes > this.#maxBytes)
@@ -70,13 +63,9 @@ export class MessageDecoder {
 
   #takeLine(): string {
     const line = Buffer.concat(this.#pieces, this.#pieceBytes).toString('utf8').trim();
-    this.#clear();
-    return line;
-  }
-
-  #clear(): void {
     this.#pieces = [];
     this.#pieceBytes = 0;
+    return line;
   }
 }
 

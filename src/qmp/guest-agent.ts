@@ -36,9 +36,6 @@ const DEADLINE_MS = 5_000;
 /** Ends whatever was begun before it, in both directions; no JSON text holds this byte. */
 const SENTINEL = 0xff;
 
-/** The agent's replies are small; it limits its own input to the same figure. */
-const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
-
 /**
  * Connects to a guest agent's socket. Whether an agent runs inside shows only with the first call, as QMP_TIMEOUT.
  * Throws REQUEST_INVALID for an address of no known form, QMP_CONNECT.
@@ -73,17 +70,21 @@ interface Waiting {
 class AgentLine {
   readonly #socket: Socket;
   readonly #clock: Clock;
-  readonly #decoder = new MessageDecoder({ maxMessageBytes: MESSAGE_BYTES_MAX, resetByte: SENTINEL });
+  #decoder = new MessageDecoder();
+  /** Until the agent's next sentinel, all that comes is the rest of something that nobody waits for. */
+  #skipping = true;
   #waiting: Waiting | undefined;
   #failure: BlocksagaError | undefined;
   #turn: Promise<unknown> = Promise.resolve();
-  #syncId = 0;
+  /** Starts at the time, so that it is none that an earlier client of this agent has used. */
+  #syncId: number;
   /** False when a reply to an earlier call may still come. */
   #inStep = false;
 
   constructor(socket: Socket, clock: Clock) {
     this.#socket = socket;
     this.#clock = clock;
+    this.#syncId = Math.floor(clock.epochMs());
     socket.on('data', chunk => this.#onData(chunk));
     socket.on('error', cause => {
       this.#failure ??= new BlocksagaError(
@@ -127,6 +128,7 @@ class AgentLine {
   /** Skips whatever is left of earlier calls (qga/qapi-schema.json, guest-sync-delimited). */
   async #synchronize(deadlineMs: number): Promise<void> {
     this.#syncId += 1;
+    this.#skipping = true;
     const id = this.#syncId;
     await this.#exchange(
       // The byte ends what an earlier client may have left half sent; before another command it would cost an error reply.
@@ -170,8 +172,15 @@ class AgentLine {
   }
 
   #onData(chunk: Buffer): void {
+    const sentinel = chunk.lastIndexOf(SENTINEL);
+    if (sentinel !== -1) {
+      this.#decoder = new MessageDecoder();
+      this.#skipping = false;
+    }
+    if (this.#skipping) return;
     try {
-      for (const message of this.#decoder.push(chunk)) this.#waiting?.onMessage(message);
+      for (const message of this.#decoder.push(chunk.subarray(sentinel + 1)))
+        this.#waiting?.onMessage(message);
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
       this.#failure ??= error;

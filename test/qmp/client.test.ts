@@ -1,0 +1,341 @@
+import { describe, expect, test } from 'vitest';
+import { BlocksagaError, definedOnly } from '../../src/errors.ts';
+import { openQmpClient, type QmpClient, type Reply } from '../../src/qmp/client.ts';
+import { FakeQemu, NO_GREETING, Refusal, type Script } from './fake-qemu.ts';
+import { ManualClock, settled } from './manual-clock.ts';
+
+async function open(script?: Script): Promise<{ client: QmpClient; fake: FakeQemu; clock: ManualClock }> {
+  const clock = new ManualClock();
+  const fake = new FakeQemu(script);
+  const client = await openQmpClient(fake.connect, { clock });
+  fake.writes.length = 0;
+  return { client, fake, clock };
+}
+
+function errorOf(reply: Reply | undefined): BlocksagaError {
+  if (!reply || reply.ok) throw new Error('expected a reply with an error');
+  return reply.error;
+}
+
+describe('opening', () => {
+  test('tells the version from the greeting and leaves no timer behind', async () => {
+    const { client, clock } = await open();
+    expect(client.version).toEqual({ major: 7, minor: 2, micro: 22, package: 'test' });
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a greeting that never comes is an error that names the other client and the way out', async () => {
+    const clock = new ManualClock();
+    const opening = openQmpClient(new FakeQemu(undefined, NO_GREETING).connect, {
+      clock,
+      greetingDeadlineMs: 300,
+    });
+    const failure = expect(opening).rejects.toMatchObject({
+      code: 'QMP_CONNECT',
+      message: expect.stringMatching(/one client at a time.*-qmp unix:/s),
+    });
+    await clock.advance(300);
+    await failure;
+  });
+
+  test('a connection that ends before the greeting is an error at once', async () => {
+    const fake = new FakeQemu(undefined, NO_GREETING);
+    const opening = openQmpClient(fake.connect, { clock: new ManualClock() });
+    await settled();
+    fake.end();
+    await expect(opening).rejects.toMatchObject({ code: 'QMP_CONNECT', retryable: true });
+  });
+
+  test.each([[{ hello: 1 }], [{ QMP: { version: { qemu: { major: 'x' } } } }], [null], [[]]])(
+    'refuses %j as a greeting',
+    async greeting => {
+      const opening = openQmpClient(new FakeQemu(undefined, greeting).connect, { clock: new ManualClock() });
+      await expect(opening).rejects.toMatchObject({ code: 'QMP_PROTOCOL', outcome: 'notApplied' });
+    },
+  );
+});
+
+describe('commands', () => {
+  test('a command returns what QEMU returned, and its deadline is taken back', async () => {
+    const { client, clock, fake } = await open(() => ({
+      running: true,
+      singlestep: false,
+      status: 'running',
+    }));
+    expect(await client.execute('query-status')).toMatchObject({ running: true });
+    expect(fake.sent).toEqual([{ execute: 'query-status', id: 2 }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a refusal carries what QEMU said, untouched', async () => {
+    const { client } = await open(() => new Refusal('Node is busy', 'GenericError'));
+    await expect(client.execute('blockdev-del', { 'node-name': 'n' })).rejects.toMatchObject({
+      code: 'QMP_COMMAND',
+      message: 'QEMU refused blockdev-del: Node is busy',
+      outcome: 'notApplied',
+      retryable: false,
+      qmp: { command: 'blockdev-del', class: 'GenericError', desc: 'Node is busy' },
+    });
+  });
+
+  test('a pipeline is one write, and its replies are in the order of its commands whatever order they come in', async () => {
+    const { client, fake } = await open();
+    const replies = client.pipeline([
+      { execute: 'query-name' },
+      { execute: 'job-dismiss', arguments: { id: 'j' } },
+      { execute: 'query-uuid' },
+    ]);
+    expect(fake.writes).toEqual([3]);
+    const [name, dismiss, uuid] = fake.sent;
+    fake.say({ return: { UUID: 'u' }, id: uuid?.id ?? 0 });
+    fake.say({ id: dismiss?.id ?? 0, error: { class: 'GenericError', desc: 'no' } });
+    fake.say({ return: { name: 'vm' }, id: name?.id ?? 0 });
+    const [first, second, third] = await replies;
+    expect(first).toEqual({ ok: true, value: { name: 'vm' } });
+    expect(errorOf(second).code).toBe('QMP_COMMAND');
+    expect(third).toEqual({ ok: true, value: { UUID: 'u' } });
+  });
+
+  test('an empty pipeline sends nothing', async () => {
+    const { client, fake } = await open();
+    expect(await client.pipeline([])).toEqual([]);
+    expect(fake.writes).toEqual([]);
+  });
+
+  test('events that come before the reply are delivered before it', async () => {
+    const { client } = await open((_command, fake) => {
+      fake.event('JOB_STATUS_CHANGE', { id: 'm', status: 'created' });
+      fake.event('JOB_STATUS_CHANGE', { id: 'm', status: 'running' });
+      return {};
+    });
+    const seen: string[] = [];
+    client.subscribe(event => {
+      if (event.event === 'JOB_STATUS_CHANGE') seen.push(event.data.status);
+    });
+    await client.execute('job-pause', { id: 'm' });
+    expect(seen).toEqual(['created', 'running']);
+  });
+
+  test('silence ends as QMP_TIMEOUT with unknown outcome, and the late reply disturbs nobody', async () => {
+    let answer = false;
+    const { client, fake, clock } = await open(() => (answer ? { name: 'vm' } : undefined));
+    const slow = client.pipeline([{ execute: 'query-name' }, { execute: 'stop' }], { deadlineMs: 50 });
+    await clock.advance(49);
+    fake.say({ return: { name: 'first' }, id: fake.sent[0]?.id ?? 0 });
+    await clock.advance(1);
+    const [name, stop] = await slow;
+    expect(name).toEqual({ ok: true, value: { name: 'first' } });
+    expect(errorOf(stop)).toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown', retryable: true });
+    expect(errorOf(stop).message).toContain('stop within 50 ms');
+    fake.say({ return: {}, id: fake.sent[1]?.id ?? 0 });
+    answer = true;
+    expect(await client.execute('query-name')).toEqual({ name: 'vm' });
+    expect(client.isOpen).toBe(true);
+  });
+
+  test('a deadline comes from the table unless the client was given another', async () => {
+    const clock = new ManualClock();
+    const client = await openQmpClient(new FakeQemu().connect, { clock, deadlines: { stop: 7 } });
+    const [query, stop] = [client.execute('query-jobs'), client.execute('stop')];
+    const both = Promise.all([
+      expect(query).rejects.toThrow('query-jobs within 15000 ms'),
+      expect(stop).rejects.toThrow('stop within 7 ms'),
+    ]);
+    await clock.advance(15_000);
+    await both;
+  });
+});
+
+describe('the end of a connection', () => {
+  test('every command under way ends as QMP_DISCONNECTED with unknown outcome', async () => {
+    const { client, fake, clock } = await open();
+    const replies = client.pipeline([{ execute: 'stop' }, { execute: 'cont' }]);
+    fake.end();
+    for (const reply of await replies)
+      expect(errorOf(reply)).toMatchObject({ code: 'QMP_DISCONNECTED', outcome: 'unknown' });
+    await client.closed;
+    expect(client.isOpen).toBe(false);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a command that was never sent has no effect', async () => {
+    const { client, fake } = await open();
+    client.close();
+    await expect(client.execute('stop')).rejects.toMatchObject({
+      code: 'QMP_DISCONNECTED',
+      outcome: 'notApplied',
+    });
+    expect(fake.sent).toEqual([]);
+  });
+
+  test.each([
+    ['a reply with an id that was never sent', { return: {}, id: 99 }],
+    ['a reply without id', { return: {} }],
+    ['an error without id', { error: { class: 'GenericError', desc: 'JSON parse error' } }],
+    ['no message at all', 'hello'],
+    ['an object of no kind', { foo: 1 }],
+    ['an error of no shape', { error: 'x', id: 2 }],
+  ])(
+    '%s ends the connection as QMP_PROTOCOL, since no reply can be trusted after it',
+    async (_what, message) => {
+      const { client, fake } = await open();
+      const stop = client.pipeline([{ execute: 'stop' }]);
+      fake.say(message);
+      const [reply] = await stop;
+      expect(errorOf(reply)).toMatchObject({ code: 'QMP_PROTOCOL', outcome: 'unknown' });
+      expect(client.isOpen).toBe(false);
+    },
+  );
+});
+
+describe('events', () => {
+  test('unknown events and events without data are delivered', async () => {
+    const { client, fake } = await open();
+    const seen: unknown[] = [];
+    client.subscribe(event => seen.push([event.event, event.data]));
+    fake.event('FROM_THE_FUTURE', { a: 1 });
+    fake.say({ event: 'STOP', timestamp: { seconds: 1, microseconds: 1 } });
+    await settled();
+    expect(seen).toEqual([
+      ['FROM_THE_FUTURE', { a: 1 }],
+      ['STOP', {}],
+    ]);
+  });
+
+  test('a listener hears nothing after it has unsubscribed, also during an event', async () => {
+    const { client, fake } = await open();
+    const seen: number[] = [];
+    const end = client.subscribe(() => {
+      seen.push(1);
+      end();
+    });
+    fake.event('STOP');
+    fake.event('RESUME');
+    await settled();
+    expect(seen).toEqual([1]);
+  });
+
+  test('a listener that throws stops neither the others nor the client, and its error surfaces', async () => {
+    const { client, fake, clock } = await open(() => ({}));
+    const seen: string[] = [];
+    client.subscribe(() => {
+      throw new Error('listener is broken');
+    });
+    client.subscribe(event => seen.push(event.event));
+    fake.event('STOP');
+    await settled();
+    expect(seen).toEqual(['STOP']);
+    await client.execute('cont');
+    await expect(clock.advance(0)).rejects.toThrow('listener is broken');
+  });
+});
+
+describe('until', () => {
+  const wait = (client: QmpClient, check: () => Promise<string | undefined>, signal?: AbortSignal) =>
+    client.until('the test', check, {
+      wakeOn: ['JOB_STATUS_CHANGE'],
+      deadlineMs: 100,
+      pollMs: 40,
+      ...definedOnly({ signal }),
+    });
+
+  test('looks at once and needs no timer when that is enough', async () => {
+    const { client, clock } = await open();
+    expect(await wait(client, async () => 'there')).toBe('there');
+    expect(clock.pending).toBe(0);
+  });
+
+  test('looks again after an event of the named kinds, not of others', async () => {
+    const { client, fake, clock } = await open();
+    let looks = 0;
+    const waiting = wait(client, async () => {
+      looks += 1;
+      return looks === 2 ? 'there' : undefined;
+    });
+    fake.event('STOP');
+    await settled();
+    expect(looks).toBe(1);
+    fake.event('JOB_STATUS_CHANGE', { id: 'j', status: 'ready' });
+    expect(await waiting).toBe('there');
+    expect(clock.pending).toBe(0);
+  });
+
+  test('an event during a look is not lost', async () => {
+    const { client, fake } = await open();
+    let looks = 0;
+    const waiting = wait(client, async () => {
+      looks += 1;
+      if (looks === 2) return 'there';
+      fake.event('JOB_STATUS_CHANGE', { id: 'j', status: 'ready' });
+      await settled();
+      return undefined;
+    });
+    expect(await waiting).toBe('there');
+  });
+
+  test('polls without events, looks a last time at the deadline, and then gives up', async () => {
+    const { client, clock } = await open();
+    const looks: number[] = [];
+    const waiting = wait(client, async () => {
+      looks.push(clock.now());
+      return undefined;
+    });
+    const failure = expect(waiting).rejects.toMatchObject({ code: 'DEADLINE', outcome: 'unknown' });
+    await clock.advance(100);
+    await failure;
+    expect(looks).toEqual([0, 40, 80, 100]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('ends at once when the signal aborts or the connection ends', async () => {
+    const { client, fake } = await open();
+    const controller = new AbortController();
+    const aborted = wait(client, async () => undefined, controller.signal);
+    const disconnected = wait(client, async () => undefined);
+    await settled();
+    controller.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
+    fake.end();
+    await expect(disconnected).rejects.toMatchObject({ code: 'QMP_DISCONNECTED' });
+  });
+
+  test('throws what the check throws', async () => {
+    const { client } = await open();
+    const failing = wait(client, () => Promise.reject(new BlocksagaError('JOB_FAILED', 'x')));
+    await expect(failing).rejects.toMatchObject({ code: 'JOB_FAILED' });
+  });
+});
+
+test('ten thousand clients are open at once without a timer each', async () => {
+  const clock = new ManualClock();
+  const clients = await Promise.all(
+    Array.from({ length: 10_000 }, () => openQmpClient(new FakeQemu(() => ({})).connect, { clock })),
+  );
+  expect(clock.pending).toBe(0);
+  await Promise.all(clients.map(client => client.execute('stop')));
+  expect(clock.pending).toBe(0);
+});
+
+test('more commands under way than anyone needs are refused before they are sent', async () => {
+  const { client, fake } = await open();
+  const [reply] = await client.pipeline(Array.from({ length: 70_000 }, () => ({ execute: 'stop' }) as const));
+  expect(errorOf(reply)).toMatchObject({ code: 'REQUEST_INVALID', outcome: 'notApplied' });
+  expect(fake.sent).toEqual([]);
+});
+
+test('commands are type-checked', async () => {
+  const { client } = await open(() => ({}));
+  // @ts-expect-error a required argument is missing
+  await client.execute('blockdev-del', {});
+  // @ts-expect-error arguments are missing altogether
+  await client.execute('blockdev-del');
+  // @ts-expect-error no such driver
+  await client.pipeline([{ execute: 'blockdev-add', arguments: { driver: 'foo', 'node-name': 'n' } }]);
+  // @ts-expect-error no such argument
+  await client.execute('job-cancel', { id: 'j', force: true });
+  const ids = ['a', 'b'];
+  const replies = await client.pipeline(
+    ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const),
+  );
+  expect(replies).toHaveLength(2);
+});
