@@ -19,6 +19,7 @@ export interface CommandLineOptions {
   readonly style: 'blockdev' | 'drive';
   readonly iothreads: boolean;
   readonly cache: GuestCache;
+  readonly writeCache: boolean;
   readonly accel: 'tcg' | 'kvm' | 'auto';
   readonly paused: boolean;
   readonly images: readonly GuestImage[];
@@ -33,9 +34,9 @@ export interface CommandLineOptions {
 export const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
   'virtio-blk': DISKS_MAX,
   'scsi-hd': DISKS_MAX,
-  nvme: DISKS_MAX,
-  'ide-hd': DISKS_MAX,
-  'usb-storage': DISKS_MAX,
+  nvme: 13, // beyond it SeaBIOS runs out of its low memory
+  'ide-hd': 13,
+  'usb-storage': USB_PORTS,
 };
 
 const IDE_DISKS_MAX = 4;
@@ -96,8 +97,9 @@ function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: 
   return layers.flatMap(layer => ['-blockdev', JSON.stringify(layer)]);
 }
 
-function devices({ bus, style, iothreads, images }: CommandLineOptions): string[] {
-  const drive = (disk: number) => `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk}`;
+function devices({ bus, style, iothreads, images, writeCache }: CommandLineOptions): string[] {
+  const drive = (disk: number) =>
+    `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk},write-cache=${writeCache ? 'on' : 'off'}`;
   const thread = (disk: number) => (iothreads ? `,iothread=iothread${disk}` : '');
   const each = (make: (disk: number) => string[]) => images.flatMap((_, disk) => make(disk));
   switch (bus) {
@@ -134,6 +136,8 @@ function devices({ bus, style, iothreads, images }: CommandLineOptions): string[
     }
     case 'usb-storage':
       return [
+        // usb-storage makes a scsi-hd of its own and does not hand its setting on to it.
+        ...['-global', `scsi-hd.write-cache=${writeCache ? 'on' : 'off'}`],
         ...['-device', `qemu-xhci,id=xhci,p2=${USB_PORTS},p3=${USB_PORTS}`],
         ...each(disk => ['-device', `usb-storage,bus=xhci.0,${drive(disk)}`]),
       ];

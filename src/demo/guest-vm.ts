@@ -59,6 +59,12 @@ export interface GuestVmOptions {
   /** Microseconds that the guest waits after each write, in steps of about 1 ms; none if not said. */
   readonly pacingUs?: number;
   readonly cache?: GuestCache;
+  /**
+   * Whether the devices have a write cache. Off unless said otherwise: QEMU then flushes after each write, so that an
+   * acknowledged one survives the end of QEMU. (qcow2 keeps its tables in QEMU's memory until a flush, and the BIOS
+   * sends none. Without fsync, and faster: `cache: 'unsafe'`.) On virtio-blk it is always off: the BIOS cannot flush.
+   */
+  readonly writeCache?: boolean;
 }
 
 /** One disk of the guest. */
@@ -141,6 +147,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     style,
     iothreads: options.iothreads ?? false,
     cache: options.cache ?? 'writeback',
+    writeCache: options.writeCache ?? false,
     accel: options.accel ?? 'tcg',
     paused: options.paused ?? false,
     images,
