@@ -7,6 +7,10 @@ import type { GuestImage } from './guest-images.ts';
 import { DISKS_MAX } from './ordered-writer.ts';
 import { optionValue } from './qemu-tools.ts';
 
+const IDE_DISKS_MAX = 4;
+const AHCI_PORTS = 6;
+const USB_PORTS = 15;
+
 /** The devices that a demo guest may have its disks on. */
 export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-storage';
 
@@ -38,10 +42,6 @@ export const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
   'ide-hd': 13,
   'usb-storage': USB_PORTS,
 };
-
-const IDE_DISKS_MAX = 4;
-const AHCI_PORTS = 6;
-const USB_PORTS = 15;
 
 /** The arguments after the name of the binary. Throws `REQUEST_INVALID` for what cannot be. */
 export function guestCommandLine(options: CommandLineOptions): readonly string[] {
