@@ -7,7 +7,7 @@ import { BlocksagaError, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 
 /** The most that one body may take, in bytes of UTF-8 text. */
-export const BODY_SIZE_MAX_BYTES = 1024 * 1024;
+const BODY_SIZE_MAX_BYTES = 1024 * 1024;
 
 /** Members and elements within one another; deeper than anything that QEMU answers with. */
 const DEPTH_MAX = 100;

@@ -33,7 +33,7 @@ export function guarded<T>(file: string, what: string, work: () => T): T {
 }
 
 /** SQLite's error as a `JOURNAL` error that says what to do; any other error as it is. */
-export function journalError(file: string, what: string, error: unknown): unknown {
+function journalError(file: string, what: string, error: unknown): unknown {
   const code = primaryCode(error);
   if (code === undefined) return error;
   const [advice, outcome] = ADVICE[code] ?? ['see the cause', 'unknown'];
