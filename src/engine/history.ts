@@ -1,0 +1,89 @@
+/**
+ * The records of a saga as the sequence of its steps, to be replayed: what a step came to in an earlier life of the
+ * saga, or that it had begun. It only reads.
+ */
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { JournalRecord, NewRecord } from '../journal/journal.ts';
+import type { Json } from '../qmp/transport.ts';
+
+/** How a step of an earlier life ended. */
+export type Settled =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly error: ErrorRecord };
+
+/** One run of a step. `settled` is undefined when nobody knows how it ended. */
+export interface PastStep {
+  readonly step: string;
+  readonly observed: Json;
+  settled: Settled | undefined;
+}
+
+export class History {
+  readonly #steps: PastStep[] = [];
+  #next = 0;
+  /** Whether the saga had been begun before. */
+  readonly resumed: boolean;
+  /** The last decision that was written. */
+  decision: 'forward' | 'back' | undefined;
+
+  constructor(records: readonly JournalRecord[]) {
+    this.resumed = records.length > 0;
+    for (const record of records) this.#read(record);
+  }
+
+  /** The next run in the record, which must be of this step; undefined when the record is used up. */
+  take(step: string): PastStep | undefined {
+    const past = this.#steps[this.#next];
+    if (past === undefined) return undefined;
+    if (past.step !== step) {
+      throw new BlocksagaError(
+        'JOURNAL',
+        `the journal says that ${past.step} came next, but the machine asks for ${step}: it was written by another version`,
+      );
+    }
+    this.#next += 1;
+    return past;
+  }
+
+  #read({ kind, step, body }: JournalRecord): void {
+    if (kind === 'intent') {
+      this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined });
+    } else if (kind === 'outcome') {
+      const past = this.#steps.findLast(each => each.step === step);
+      if (past !== undefined) past.settled = readSettled(body);
+    } else if (kind === 'decision') {
+      this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
+    }
+  }
+}
+
+export const intent = (step: string, observed: Json): NewRecord => ({
+  kind: 'intent',
+  step,
+  body: { observed },
+});
+
+export const outcome = (step: string, value: Json): NewRecord => ({ kind: 'outcome', step, body: { value } });
+
+export const failedOutcome = (step: string, error: ErrorRecord): NewRecord => ({
+  kind: 'outcome',
+  step,
+  body: { error: error as object as Json },
+});
+
+export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord => ({
+  kind: 'decision',
+  step,
+  body: { verdict },
+});
+
+function readSettled(body: Json): Settled {
+  const error = member(body, 'error');
+  if (error !== null) return { ok: false, error: error as unknown as ErrorRecord };
+  return { ok: true, value: member(body, 'value') };
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

@@ -1,0 +1,10 @@
+/** The only file that touches randomness: ids of sagas. All else is given its ids. */
+import { randomBytes } from 'node:crypto';
+
+/** Makes ids that are not used twice. */
+export type IdSource = () => string;
+
+const ID_BYTES = 8;
+
+/** Ids such as `4kq2p9v1x0c7m`: lower case, safe in file names and shells. */
+export const randomIds: IdSource = () => BigInt(`0x${randomBytes(ID_BYTES).toString('hex')}`).toString(36);

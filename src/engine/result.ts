@@ -1,0 +1,112 @@
+/** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { BlockInfo } from '../qmp/schema.generated.ts';
+import type { Json } from '../qmp/transport.ts';
+import type { Files } from '../steps/files.ts';
+import { blockOf } from '../steps/graph.ts';
+import type { DiskPlan, Plan } from '../steps/plan.ts';
+import type { Monitor } from './monitor.ts';
+
+/** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
+export type Outcome = 'committed' | 'rolledBack' | 'needsRecovery' | 'ready';
+
+/** A node and the file of the image that it shows. */
+export interface Front {
+  readonly node: string;
+  readonly file: string;
+}
+
+/** One disk before and after; `after` is null when QEMU could not be asked. */
+export interface DiskResult {
+  readonly disk: string;
+  readonly before: Front;
+  readonly after: Front | null;
+  /** The file of the new image, whether or not the guest is on it. */
+  readonly image: string;
+}
+
+/** What a saga came to. */
+export interface SagaResult {
+  readonly saga: string;
+  readonly operation: string;
+  readonly outcome: Outcome;
+  /** How the disks were changed at once: a copy's strategy, a snapshot's method; null when nothing was switched. */
+  readonly strategy: string | null;
+  readonly disks: readonly DiskResult[];
+  /** For how long the guest stood still at most; milliseconds. */
+  readonly blackoutMs: number | null;
+  readonly error: ErrorRecord | null;
+  /** Files and nodes that are left and what they are, for somebody to look at. */
+  readonly leftovers: readonly string[];
+}
+
+/** Asks QEMU what is in front of every disk, and the file system what is left. */
+export async function readResult(
+  saga: { readonly id: string; readonly plan: Plan; readonly monitor: Monitor; readonly files: Files | null },
+  outcome: Outcome,
+  error: ErrorRecord | null,
+  blackoutMs: number | null,
+): Promise<SagaResult> {
+  const { plan } = saga;
+  const blocks = await askBlocks(saga.monitor);
+  const disks = plan.disks.map(disk => ({
+    disk: disk.disk,
+    before: { node: disk.node, file: disk.file },
+    after: blocks === null ? null : frontOfDisk(blocks, disk),
+    image: disk.image.file,
+  }));
+  const mismatch = blocks === null ? undefined : findMismatch(plan, disks, outcome);
+  const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
+  return {
+    saga: saga.id,
+    operation: plan.operation,
+    outcome: wrong === undefined ? outcome : 'needsRecovery',
+    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    disks,
+    blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
+    error: error ?? wrong?.toJSON() ?? null,
+    leftovers:
+      outcome === 'rolledBack' || outcome === 'needsRecovery' ? await findLeftovers(plan, saga.files) : [],
+  };
+}
+
+/** A result as the journal keeps it. */
+export function resultAsJson(result: SagaResult): Json {
+  return result as object as Json;
+}
+
+async function askBlocks(monitor: Monitor): Promise<readonly BlockInfo[] | null> {
+  try {
+    return await (await monitor.client()).execute('query-block');
+  } catch (error) {
+    if (error instanceof BlocksagaError) return null;
+    throw error;
+  }
+}
+
+function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): Front | null {
+  const inserted = blockOf(blocks, disk)?.inserted;
+  return inserted === undefined ? null : { node: inserted['node-name'] ?? '', file: inserted.file };
+}
+
+/** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */
+function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome): DiskResult | undefined {
+  if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
+  const switched = outcome === 'committed' && !(plan.operation === 'copy' && plan.finish === 'clone');
+  return disks.find(disk => disk.after?.file !== (switched ? disk.image : disk.before.file));
+}
+
+function mixed(saga: string, disk: DiskResult): BlocksagaError {
+  return new BlocksagaError(
+    'VERIFY_FAILED',
+    `disk ${disk.disk} is on ${disk.after?.file ?? 'nothing'} at the end, which is not where this saga leaves it`,
+    { saga, disk: disk.disk },
+  );
+}
+
+async function findLeftovers(plan: Plan, files: Files | null): Promise<readonly string[]> {
+  const created = plan.disks.filter(disk => disk.image.create).map(disk => disk.image.file);
+  if (files === null) return created;
+  const facts = await Promise.all(created.map(file => files.stat(file)));
+  return created.filter((_file, index) => facts[index] !== undefined);
+}

@@ -1,0 +1,38 @@
+/**
+ * Runs attempts by a policy that is data. p-retry counts and decides; the waiting is ours, because p-retry's own timers
+ * are global and a simulator runs on virtual time.
+ */
+import pRetry from 'p-retry';
+import { BlocksagaError } from '../errors.ts';
+import { type Clock, sleep } from '../qmp/clock.ts';
+
+/** How often and how patiently something is tried again. */
+export interface RetryPolicy {
+  readonly retriesMax: number;
+  readonly firstDelayMs: number;
+  /** Each delay is this many times the one before. */
+  readonly factor: number;
+}
+
+/** Steps before the window and after it. */
+export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 2 };
+/** Steps while the guest stands still. */
+export const HASTY: RetryPolicy = { retriesMax: 3, firstDelayMs: 5, factor: 3 };
+
+/** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not retryable, or the policy is used up. */
+export function retry<T>(
+  policy: RetryPolicy,
+  clock: Clock,
+  attempt: (number: number) => Promise<T>,
+): Promise<T> {
+  return pRetry(attempt, {
+    retries: policy.retriesMax,
+    minTimeout: 0,
+    maxTimeout: 0,
+    shouldRetry: ({ error }) => error instanceof BlocksagaError && error.retryable,
+    onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
+      if (retriesLeft === 0 || !(error instanceof BlocksagaError) || !error.retryable) return;
+      return sleep(clock, policy.firstDelayMs * policy.factor ** (attemptNumber - 1));
+    },
+  });
+}

@@ -1,0 +1,192 @@
+/**
+ * One saga that runs: a machine, its step host, and what people hear of it. It turns signals into journal records and
+ * machine events, and the machine's end into a result.
+ */
+import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { Journal, Lease } from '../journal/journal.ts';
+import { copyMachine } from '../machines/copy-machine.ts';
+import type { SagaContext, StepActorName } from '../machines/saga-parts.ts';
+import { snapshotMachine } from '../machines/snapshot-machine.ts';
+import type { QmpEvent } from '../qmp/client.ts';
+import type { Clock } from '../qmp/clock.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import type { Files } from '../steps/files.ts';
+import type { Plan } from '../steps/plan.ts';
+import type { JobProgress } from '../steps/step.ts';
+import { History } from './history.ts';
+import type { Monitor } from './monitor.ts';
+import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
+import { StepHost } from './step-host.ts';
+
+/** What a listener hears: every state that is entered, and how far the block jobs are. */
+export type SagaNotice =
+  | { readonly type: 'event'; readonly saga: string; readonly event: 'entered'; readonly state: string }
+  | ({ readonly type: 'progress'; readonly saga: string } & JobProgress);
+
+/** What hears XState's own inspection events: a function or an observer, as `createActor` takes. */
+export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+
+/** A saga under way. */
+export interface Saga {
+  readonly id: string;
+  readonly plan: Plan;
+  /** Resolves at the end, or when the saga waits at `ready`. Rejects only when the journal fails. */
+  readonly result: Promise<SagaResult>;
+  /** Calls back for every notice from now on; returns what unsubscribes. */
+  subscribe(listener: (notice: SagaNotice) => void): () => void;
+  /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
+  pivot(): Promise<SagaResult>;
+  /** Takes the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
+  abort(): Promise<SagaResult>;
+}
+
+/** What a saga is run with. */
+export interface SagaParts {
+  readonly plan: Plan;
+  readonly monitor: Monitor;
+  readonly journal: Journal;
+  readonly lease: Lease;
+  readonly files: Files | null;
+  readonly clock: Clock;
+  readonly inspect: Inspect | undefined;
+}
+
+const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
+
+export function runSaga(parts: SagaParts): Saga {
+  return new RunningSaga(parts);
+}
+
+class RunningSaga implements Saga {
+  readonly id: string;
+  readonly plan: Plan;
+  readonly #parts: SagaParts;
+  readonly #host: StepHost;
+  readonly #listeners = new Set<(notice: SagaNotice) => void>();
+  readonly #actor;
+  readonly #ready = Promise.withResolvers<SagaResult>();
+  readonly #finished = Promise.withResolvers<SagaResult>();
+  readonly #progress = new Map<string, JobProgress>();
+  #state = '';
+  #ended = false;
+
+  constructor(parts: SagaParts) {
+    this.id = parts.lease.saga;
+    this.plan = parts.plan;
+    this.#parts = parts;
+    const history = new History(parts.journal.records(this.id));
+    this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
+    parts.monitor.listen(event => this.#hear(event));
+    this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
+    this.#actor = createActor(MACHINES[parts.plan.operation].provide({ actors: stepActors(this.#host) }), {
+      id: this.id,
+      systemId: this.id,
+      input: { plan: parts.plan },
+      ...(parts.inspect === undefined ? {} : { inspect: parts.inspect }),
+    });
+    this.#actor.subscribe({
+      next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
+      error: error => this.#finished.reject(error),
+    });
+    this.#actor.start();
+  }
+
+  get result(): Promise<SagaResult> {
+    return this.#ready.promise;
+  }
+
+  subscribe(listener: (notice: SagaNotice) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  pivot(): Promise<SagaResult> {
+    return this.#signal('pivot');
+  }
+
+  abort(): Promise<SagaResult> {
+    return this.#signal('abort');
+  }
+
+  async #signal(signal: 'pivot' | 'abort'): Promise<SagaResult> {
+    if (this.#ended) {
+      throw new BlocksagaError('SAGA_STATE', `saga ${this.id} has ended; it cannot ${signal} any more`, {
+        saga: this.id,
+      });
+    }
+    const { journal, lease } = this.#parts;
+    await journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
+    if (signal === 'abort') this.#host.requestAbort();
+    this.#actor.send({ type: signal });
+    return this.#finished.promise;
+  }
+
+  #moved(value: unknown, context: SagaContext, done: boolean): void {
+    const state = pathOf(value);
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell({ type: 'event', saga: this.id, event: 'entered', state });
+    const error = context.failure ?? context.undoFailure;
+    if (done) this.#end(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
+    else if (state === 'ready.waiting')
+      this.#read('ready', error).then(this.#ready.resolve, this.#ready.reject);
+  }
+
+  async #end(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
+    this.#ended = true;
+    const { journal, lease, monitor } = this.#parts;
+    try {
+      const result = await this.#read(outcome, error);
+      if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
+      return result;
+    } finally {
+      monitor.close();
+    }
+  }
+
+  #read(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
+    return readResult({ id: this.id, ...this.#parts }, outcome, error, this.#host.blackoutMs);
+  }
+
+  #report(progress: JobProgress): void {
+    this.#progress.set(progress.disk, progress);
+    const { disk, status, currentBytes, totalBytes } = progress;
+    this.#actor.send({ type: 'job.changed', disk, status, currentBytes, totalBytes });
+    this.#tell({ type: 'progress', saga: this.id, ...progress });
+  }
+
+  /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
+  #hear(event: QmpEvent): void {
+    if (event.event !== 'JOB_STATUS_CHANGE') return;
+    for (const progress of this.#progress.values()) {
+      if (progress.job === event.data.id && progress.status !== event.data.status && !this.#ended) {
+        this.#report({ ...progress, status: event.data.status });
+      }
+    }
+  }
+
+  #tell(notice: SagaNotice): void {
+    for (const listener of this.#listeners) listener(notice);
+  }
+}
+
+/** The actors that a machine asks for, each running one step through the host. */
+function stepActors(host: StepHost) {
+  const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<unknown>>>> = {
+    rescueGuest: fromPromise<unknown>(() => host.rescueGuest()),
+  };
+  for (const name of Object.keys(ALL_STEPS) as StepName[]) {
+    actors[name] = fromPromise<unknown>(() => host.run(name));
+    actors[`undo.${name}`] = fromPromise<unknown>(() => host.undo(name));
+  }
+  return actors;
+}
+
+/** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */
+function pathOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.entries(value)
+    .map(([state, below]) => `${state}.${pathOf(below)}`)
+    .join(',');
+}

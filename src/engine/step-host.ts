@@ -1,0 +1,229 @@
+/**
+ * Runs steps durably for one saga: the intent is written before the first byte is sent, the outcome before the machine
+ * moves, the decision before the guest may write to the new side. An attempt that follows one with an unknown end
+ * begins with a probe. It knows nothing of the order of steps; that is the machine's.
+ */
+import { BlocksagaError, invariant } from '../errors.ts';
+import type { Journal, Lease, NewRecord } from '../journal/journal.ts';
+import type { Clock } from '../qmp/clock.ts';
+import { createJobs } from '../qmp/jobs.ts';
+import type { Json } from '../qmp/transport.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import type { Files } from '../steps/files.ts';
+import type { DiskPlan, Plan } from '../steps/plan.ts';
+import type { JobProgress, Step, StepContext } from '../steps/step.ts';
+import { decision, failedOutcome, type History, intent, outcome, type PastStep } from './history.ts';
+import type { Monitor } from './monitor.ts';
+import { HASTY, PATIENT, retry } from './retry.ts';
+
+/** What a host is made of. */
+export interface StepHostParts {
+  readonly plan: Plan;
+  readonly monitor: Monitor;
+  readonly journal: Journal;
+  readonly lease: Lease;
+  readonly history: History;
+  readonly files: Files | null;
+  readonly clock: Clock;
+  readonly report: (progress: JobProgress) => void;
+}
+
+/** Steps that keep the guest still or frozen: taken back first when nothing else can be done any more. */
+const GUEST_FIRST: readonly StepName[] = ['pauseGuest', 'freezeGuest'];
+
+export class StepHost {
+  readonly #parts: StepHostParts;
+  readonly #abort = new AbortController();
+  readonly #outcomes = new Map<string, Json>();
+  readonly #observed = new Map<StepName, Json>();
+  #decision: 'forward' | 'back' | undefined;
+  #inWindow = false;
+  #windowOpenedMs = 0;
+  /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
+  blackoutMs: number | null = null;
+
+  constructor(parts: StepHostParts) {
+    this.#parts = parts;
+    this.#decision = parts.history.decision;
+  }
+
+  /** Asks a long step to leave at its next safe point; a saga before its decision then goes back. */
+  requestAbort(): void {
+    this.#abort.abort();
+  }
+
+  /** Brings one step about and returns its outcome, from the journal where it is known. */
+  async run(name: StepName): Promise<Json> {
+    const step: Step = ALL_STEPS[name];
+    const past = this.#parts.history.take(name);
+    const observed = past === undefined ? await this.#begin(name, step) : past.observed;
+    this.#observed.set(name, observed);
+    if (step.window === 'opens') this.#openWindow();
+    const value = past?.settled === undefined ? await this.#settle(name, step, past) : replay(past.settled);
+    this.#outcomes.set(name, value);
+    if (step.window === 'closes') this.#closeWindow();
+    return value;
+  }
+
+  /** Takes one step back, as often as it is asked. */
+  async undo(name: StepName): Promise<Json> {
+    const step: Step = ALL_STEPS[name];
+    invariant('undo' in step, `${name} has an undo, or the machine would not ask for it`);
+    const key = `undo.${name}`;
+    const past = this.#parts.history.take(key);
+    if (past?.settled === undefined) {
+      if (past === undefined) await this.#write([intent(key, null)]);
+      await this.#recordFailure(key, () =>
+        this.#retry(async () => step.undo(await this.#context(name), this.#outcomes.get(name))),
+      );
+      if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
+      if (step.window === 'opens') this.#closeWindow();
+      await this.#write([outcome(key, null)]);
+    } else {
+      replay(past.settled);
+      if (step.window === 'opens') this.#closeWindow();
+    }
+    this.#outcomes.delete(name);
+    this.#observed.delete(name);
+    return null;
+  }
+
+  /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
+  async rescueGuest(): Promise<Json> {
+    const failures: unknown[] = [];
+    for (const name of GUEST_FIRST) {
+      const over = name === 'pauseGuest' ? 'resumeGuest' : 'thawGuest';
+      if (!this.#observed.has(name) || this.#outcomes.has(over)) continue;
+      await this.undo(name).catch(error => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
+    return null;
+  }
+
+  async #begin(name: StepName, step: Step): Promise<Json> {
+    const observed =
+      step.observe === undefined
+        ? null
+        : await this.#retry(async () => step.observe?.(await this.#context(name)) ?? null);
+    const records = [intent(name, observed)];
+    if (step.decision === 'before') records.push(decision(name, 'forward'));
+    await this.#write(records);
+    if (step.decision === 'before') this.#decision = 'forward';
+    return observed;
+  }
+
+  async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Json> {
+    const began = this.#parts.clock.now();
+    const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
+    const value = await this.#recordFailure(name, () =>
+      this.#deciding(name, step, decide =>
+        this.#retry(async number => {
+          const context = await this.#context(name);
+          const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
+          if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+          const work = step.do(context, todo);
+          if (step.decision === 'alongside') await alongside(work, decide);
+          const settled = await work;
+          await step.verify?.(context);
+          return settled;
+        }),
+      ),
+    );
+    if (name === 'takeSnapshot' || name === 'takeSnapshotSync') this.#measure(began);
+    if (step.window === 'closes') this.#closeWindow();
+    await this.#write([outcome(name, value)]);
+    return value;
+  }
+
+  /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
+  async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
+    const decide = () => this.#decide(name, 'forward');
+    const value = await act(decide);
+    if (step.decision !== undefined) decide();
+    return value;
+  }
+
+  #decide(name: StepName, verdict: 'forward' | 'back'): void {
+    const { journal, lease } = this.#parts;
+    if (this.#decision === verdict) return;
+    journal.appendSync(lease, [decision(name, verdict)]);
+    this.#decision = verdict;
+  }
+
+  /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
+  async #recordFailure<T>(key: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      const placed = error.at({ saga: this.#parts.lease.saga, step: key });
+      await this.#write([failedOutcome(key, placed.toJSON())]);
+      throw placed;
+    }
+  }
+
+  #retry<T>(attempt: (number: number) => Promise<T>): Promise<T> {
+    return retry(this.#inWindow ? HASTY : PATIENT, this.#parts.clock, attempt);
+  }
+
+  /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
+  #write(records: readonly NewRecord[]): Promise<void> {
+    return this.#parts.journal.append(this.#parts.lease, records, { durable: !this.#inWindow });
+  }
+
+  async #context(name: StepName): Promise<StepContext> {
+    const { plan, monitor, files, clock, report } = this.#parts;
+    const qmp = await monitor.client();
+    return {
+      plan,
+      qmp,
+      jobs: createJobs(qmp),
+      files,
+      clock,
+      abort: this.#abort.signal,
+      observed: this.#observed.get(name) ?? null,
+      outcomes: this.#outcomes,
+      report,
+    };
+  }
+
+  #openWindow(): void {
+    this.#inWindow = true;
+    this.#windowOpenedMs = this.#parts.clock.now();
+  }
+
+  #closeWindow(): void {
+    if (this.#inWindow) this.#measure(this.#windowOpenedMs);
+    this.#inWindow = false;
+  }
+
+  #measure(sinceMs: number): void {
+    this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#parts.clock.now() - sinceMs);
+  }
+}
+
+async function missing(step: Step, context: StepContext): Promise<readonly DiskPlan[]> {
+  const { absent, foreign } = await step.probe(context);
+  const stranger = foreign[0];
+  if (stranger === undefined) return absent;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${stranger.disk}: what ${step.name} would make is there, but not made by this saga, or was taken away by someone`,
+    { disk: stranger.disk },
+  );
+}
+
+/** The decision is written while QEMU works; when that fails, the work is still waited for before anything is undone. */
+async function alongside(work: Promise<Json>, decide: () => void): Promise<void> {
+  try {
+    decide();
+  } catch (error) {
+    await work.catch(() => undefined);
+    throw error;
+  }
+}
+
+function replay(settled: NonNullable<PastStep['settled']>): Json {
+  if (settled.ok) return settled.value;
+  throw BlocksagaError.fromRecord(settled.error);
+}

@@ -1,0 +1,35 @@
+/** The library: `blocksaga`. */
+export { createEngine, type Engine, type EngineOptions, type Guest } from './engine/engine.ts';
+export type { IdSource } from './engine/ids.ts';
+export type { DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
+export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
+export {
+  BlocksagaError,
+  type EffectOutcome,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorRecord,
+  type QmpCause,
+} from './errors.ts';
+export type { Journal, JournalRecord, Lease, SagaRow, SagaState } from './journal/journal.ts';
+export { memoryJournal } from './journal/memory.ts';
+export { openJournal } from './journal/sqlite.ts';
+export type { CopyRequest, SnapshotRequest } from './operations/requests.ts';
+export type { Clock } from './qmp/clock.ts';
+export type { Connect } from './qmp/transport.ts';
+export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
+export { localFiles } from './steps/local-files.ts';
+export type {
+  CacheFlags,
+  ChainImage,
+  CopyPlan,
+  DiskPlan,
+  Finish,
+  ImagePlan,
+  Plan,
+  PlanBase,
+  SnapshotMethod,
+  SnapshotPlan,
+  Strategy,
+} from './steps/plan.ts';
+export type { JobProgress } from './steps/step.ts';

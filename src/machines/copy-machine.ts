@@ -1,0 +1,139 @@
+/** The copy of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import {
+  compensation,
+  decidingState,
+  endings,
+  forwardState,
+  initialContext,
+  relentingState,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
+
+/**
+ * Mirrors N disks to new images and switches all of them over in one pause, by the plan's strategy; or keeps the
+ * copies as one consistent cut (`clone`), or takes everything back (`abort`).
+ *
+ * @example
+ * ```ts
+ * const actor = createActor(copyMachine.provide({ actors }), { input: { plan }, inspect });
+ * actor.start();
+ * actor.send({ type: 'abort' });
+ * ```
+ */
+export const copyMachine = saga.createMachine({
+  id: 'copy',
+  context: initialContext,
+  initial: 'preparing',
+  on: signals,
+  states: {
+    preparing: {
+      initial: 'claimFiles',
+      states: {
+        claimFiles: stepState('claimFiles', 'createImages'),
+        createImages: stepState(
+          'createImages',
+          { guard: { type: 'usesFilters' }, target: 'addFilterGroup' },
+          '#mirroring',
+        ),
+        addFilterGroup: stepState('addFilterGroup', '#mirroring'),
+      },
+    },
+    mirroring: {
+      id: 'mirroring',
+      entry: 'followJobs',
+      initial: 'mirrorDisks',
+      states: { mirrorDisks: stepState('mirrorDisks', '#ready') },
+    },
+    ready: {
+      id: 'ready',
+      initial: 'choosing',
+      states: {
+        choosing: {
+          always: [
+            { guard: 'abortRequested', target: '#compensating' },
+            { guard: { type: 'finishIs', params: { finish: 'abort' } }, target: '#compensating' },
+            { guard: 'pivotRequested', target: 'awaitNearlyClean' },
+            { guard: { type: 'finishIs', params: { finish: 'leave' } }, target: 'waiting' },
+            { target: 'awaitNearlyClean' },
+          ],
+        },
+        waiting: {
+          description: 'Every mirror is ready and follows the guest; a signal says how it goes on.',
+          on: {
+            pivot: { target: 'awaitNearlyClean', actions: 'requestPivot' },
+            abort: { target: '#compensating', actions: 'requestAbort' },
+          },
+        },
+        awaitNearlyClean: stepState('awaitNearlyClean', '#switching'),
+      },
+    },
+    switching: {
+      id: 'switching',
+      description: 'The guest stands still.',
+      initial: 'pauseGuest',
+      states: {
+        pauseGuest: stepState(
+          'pauseGuest',
+          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'settleMirrors' },
+          { guard: { type: 'strategyIs', params: { strategy: 'reopen' } }, target: 'settleMirrors' },
+          { guard: { type: 'strategyIs', params: { strategy: 'finalize' } }, target: 'parkMirrors' },
+          'completeMirrors',
+        ),
+        settleMirrors: relentingState(
+          'settleMirrors',
+          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'resumeGuest' },
+          'insertFilters',
+        ),
+        insertFilters: stepState('insertFilters', 'reopenFilters'),
+        reopenFilters: decidingState('reopenFilters', 'removeFilters'),
+        removeFilters: forwardState('removeFilters', 'resumeGuest'),
+        parkMirrors: relentingState('parkMirrors', 'finalizeMirrors'),
+        finalizeMirrors: decidingState('finalizeMirrors', 'resumeGuest'),
+        completeMirrors: relentingState('completeMirrors', 'resumeGuest'),
+        relenting: saga.createStateConfig({
+          id: 'relenting',
+          description:
+            'The last bytes took too long: the guest runs on, the mirrors follow, nothing is lost.',
+          entry: 'relent',
+          invoke: {
+            src: 'undo.pauseGuest',
+            onDone: { target: '#ready', actions: { type: 'forget', params: { step: 'pauseGuest' } } },
+            onError: { target: '#stranded', actions: 'recordUndoFailure' },
+          },
+        }),
+        resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
+      },
+    },
+    cleaningUp: {
+      id: 'cleaningUp',
+      initial: 'choosing',
+      states: {
+        choosing: {
+          always: [
+            { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
+            { guard: { type: 'usesFilters' }, target: 'dropFilterGroup' },
+            { target: 'retireSources' },
+          ],
+        },
+        dropFilterGroup: forwardState('dropFilterGroup', 'retireSources'),
+        releaseTargets: forwardState('releaseTargets', '#committed'),
+        retireSources: forwardState('retireSources', '#committed'),
+      },
+    },
+    compensating: compensation([
+      'claimFiles',
+      'createImages',
+      'addFilterGroup',
+      'mirrorDisks',
+      'pauseGuest',
+      'parkMirrors',
+      'finalizeMirrors',
+      'completeMirrors',
+      'insertFilters',
+      'reopenFilters',
+    ]),
+    ...endings,
+  },
+});

@@ -1,0 +1,266 @@
+/**
+ * What the machines of all operations share: context, signals, one state per step, and compensation. Actions only
+ * assign; every effect is an actor, named like its step, that whoever runs the machine provides.
+ */
+import { assertEvent, assign, enqueueActions, fromPromise, sendTo, setup } from 'xstate';
+import { type ErrorRecord, invariant } from '../errors.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import type { CopyPlan, Finish, Plan, SnapshotMethod, Strategy } from '../steps/plan.ts';
+import { blockJobMachine } from './block-job-machine.ts';
+
+/** What a saga's machine remembers: plain JSON. */
+export interface SagaContext {
+  readonly plan: Plan;
+  /** Steps whose effect may be there, oldest first; compensation goes from the end. */
+  readonly attempted: readonly StepName[];
+  /** Why the saga goes back, or why it is stranded; null when it was asked to go back. */
+  readonly failure: ErrorRecord | null;
+  /** An undo that failed on top of that. */
+  readonly undoFailure: ErrorRecord | null;
+  readonly abortRequested: boolean;
+  readonly pivotRequested: boolean;
+  /** How often the switch was given up because the guest would have stood still for too long. */
+  readonly relented: number;
+}
+
+/** The signals that a saga hears from outside, and what it is told of its block jobs. */
+export type SagaEvent =
+  | { readonly type: 'pivot' }
+  | { readonly type: 'abort' }
+  | {
+      readonly type: 'job.changed';
+      readonly disk: string;
+      readonly status: string;
+      readonly currentBytes: number;
+      readonly totalBytes: number;
+    };
+
+/** The names under which a machine asks for its effects: each step, and the undo of each. */
+export type StepActorName = StepName | `undo.${StepName}` | 'rescueGuest';
+
+const unprovided = fromPromise<unknown>(() => {
+  throw new Error('this machine has no steps of its own: run it with machine.provide({ actors })');
+});
+
+const STEP_NAMES = Object.keys(ALL_STEPS) as StepName[];
+
+/** How often the guest may be paused in vain before the saga goes back. */
+const RELENT_MAX = 20;
+
+export const saga = setup({
+  types: {
+    context: {} as SagaContext,
+    events: {} as SagaEvent,
+    input: {} as { readonly plan: Plan },
+  },
+  actors: {
+    ...(Object.fromEntries(
+      ['rescueGuest', ...STEP_NAMES, ...STEP_NAMES.map(name => `undo.${name}`)].map(name => [
+        name,
+        unprovided,
+      ]),
+    ) as Record<StepActorName, typeof unprovided>),
+    blockJob: blockJobMachine,
+  },
+  actions: {
+    attempt: assign(({ context }, params: { step: StepName }) => ({
+      attempted: [...context.attempted.filter(step => step !== params.step), params.step],
+    })),
+    forget: assign(({ context }, params: { step: StepName }) => ({
+      attempted: context.attempted.filter(step => step !== params.step),
+    })),
+    recordFailure: assign(({ context, event }) => ({ failure: context.failure ?? errorOf(event) })),
+    recordUndoFailure: assign(({ context, event }) => ({
+      undoFailure: context.undoFailure ?? errorOf(event),
+    })),
+    requestAbort: assign({ abortRequested: true }),
+    requestPivot: assign({ pivotRequested: true }),
+    relent: assign(({ context }) => ({ relented: context.relented + 1 })),
+    followJobs: enqueueActions(({ context, enqueue }) => {
+      for (const disk of context.plan.disks) {
+        const input = { disk: disk.disk, job: disk.names.mirrorJob };
+        enqueue.spawnChild('blockJob', { id: jobActorId(disk.disk), input });
+      }
+    }),
+    tellJob: sendTo(
+      ({ event }) => {
+        assertEvent(event, 'job.changed');
+        return jobActorId(event.disk);
+      },
+      ({ event }) => {
+        assertEvent(event, 'job.changed');
+        const { status, currentBytes, totalBytes } = event;
+        return { type: `job.${status}`, currentBytes, totalBytes };
+      },
+    ),
+  },
+  guards: {
+    abortRequested: ({ context }) => context.abortRequested,
+    pivotRequested: ({ context }) => context.pivotRequested,
+    notAttempted: ({ context }, params: { step: StepName }) => !context.attempted.includes(params.step),
+    mayRelent: ({ context, event }) =>
+      errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX && !context.abortRequested,
+    finishIs: ({ context }, params: { finish: Finish }) => copyPlan(context).finish === params.finish,
+    strategyIs: ({ context }, params: { strategy: Strategy }) =>
+      copyPlan(context).strategy === params.strategy,
+    methodIs: ({ context }, params: { method: SnapshotMethod }) =>
+      context.plan.operation === 'snapshot' && context.plan.method === params.method,
+    usesFilters: ({ context }) => copyPlan(context).strategy === 'reopen',
+    quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
+  },
+});
+
+/** The context that a saga starts with. */
+export function initialContext({ input }: { input: { readonly plan: Plan } }): SagaContext {
+  return {
+    plan: input.plan,
+    attempted: [],
+    failure: null,
+    undoFailure: null,
+    abortRequested: false,
+    pivotRequested: false,
+    relented: 0,
+  };
+}
+
+/** One target of a transition, with the guard under which it is taken. */
+type Target = string | { readonly guard: Guard; readonly target: string };
+type Guard =
+  | { readonly type: 'finishIs'; readonly params: { readonly finish: Finish } }
+  | { readonly type: 'strategyIs'; readonly params: { readonly strategy: Strategy } }
+  | { readonly type: 'methodIs'; readonly params: { readonly method: SnapshotMethod } }
+  | { readonly type: 'quiesces' }
+  | { readonly type: 'usesFilters' };
+
+/**
+ * The state in which one step runs, before the decision: it leaves to `next` when the step has ended well, to
+ * compensation when it failed or when the saga was asked to leave meanwhile.
+ */
+export function stepState(step: StepName, ...next: readonly Target[]) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: step,
+      onDone: [{ guard: 'abortRequested', target: '#compensating' }, ...next.map(transition)],
+      onError: { target: '#compensating', actions: 'recordFailure' },
+    },
+  });
+}
+
+/** The state of the step that the decision goes with: a failure goes back, success only forward, asked or not. */
+export function decidingState(step: StepName, next: string) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: step,
+      onDone: next,
+      onError: { target: '#compensating', actions: 'recordFailure' },
+    },
+  });
+}
+
+/** Like `stepState`, but a guest that writes faster than its mirrors follow is let run on, and it is tried again. */
+export function relentingState(step: StepName, ...next: readonly Target[]) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: step,
+      onDone: [{ guard: 'abortRequested', target: '#compensating' }, ...next.map(transition)],
+      onError: [
+        { guard: 'mayRelent', target: '#relenting' },
+        { target: '#compensating', actions: 'recordFailure' },
+      ],
+    },
+  });
+}
+
+/** The state of a step that runs after the decision: there is no way back, so a failure strands the saga. */
+export function forwardState(step: StepName, ...next: readonly Target[]) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: step,
+      onDone: next.map(transition),
+      onError: { target: '#stranded', actions: 'recordFailure' },
+    },
+  });
+}
+
+/**
+ * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
+ * ends it, but the guest runs again first.
+ */
+export function compensation(stepsOldestFirst: readonly StepName[]) {
+  const newestFirst = [...stepsOldestFirst].reverse();
+  const first = newestFirst[0];
+  invariant(first !== undefined, 'an operation has at least one step');
+  const states = newestFirst.map((step, at) => {
+    const next = newestFirst[at + 1];
+    const target = next === undefined ? '#rolledBack' : `undo ${next}`;
+    const state = saga.createStateConfig({
+      always: { guard: { type: 'notAttempted', params: { step } }, target },
+      invoke: {
+        src: `undo.${step}`,
+        onDone: { target, actions: { type: 'forget', params: { step } } },
+        onError: { target: '#stranded', actions: 'recordUndoFailure' },
+      },
+    });
+    return [`undo ${step}`, state] as const;
+  });
+  return saga.createStateConfig({
+    id: 'compensating',
+    initial: `undo ${first}`,
+    states: Object.fromEntries(states),
+  });
+}
+
+/** The states in which every saga ends, and the one in which it lets the guest run when it can do no more. */
+export const endings = {
+  stranded: saga.createStateConfig({
+    id: 'stranded',
+    description: 'Neither forward nor back: the guest is let run and thawed, the rest waits for resume.',
+    invoke: {
+      src: 'rescueGuest',
+      onDone: '#needsRecovery',
+      onError: { target: '#needsRecovery', actions: 'recordUndoFailure' },
+    },
+  }),
+  committed: saga.createStateConfig({ id: 'committed', type: 'final' }),
+  rolledBack: saga.createStateConfig({ id: 'rolledBack', type: 'final' }),
+  needsRecovery: saga.createStateConfig({ id: 'needsRecovery', type: 'final' }),
+} as const;
+
+/** What a saga hears in every state. */
+export const signals = {
+  abort: { actions: 'requestAbort' },
+  pivot: { actions: 'requestPivot' },
+  'job.changed': { actions: 'tellJob' },
+} as const;
+
+function transition(target: Target): { readonly target: string; readonly guard?: Guard } {
+  return typeof target === 'string' ? { target } : target;
+}
+
+function jobActorId(disk: string): string {
+  return `job:${disk}`;
+}
+
+function copyPlan(context: SagaContext): CopyPlan {
+  invariant(context.plan.operation === 'copy', 'only copies have a finish and a strategy');
+  return context.plan;
+}
+
+/** The error that an `onError` transition carries, as plain data. */
+function errorOf(event: object): ErrorRecord | null {
+  if (!('error' in event)) return null;
+  const { error } = event;
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'toJSON' in error &&
+    typeof error.toJSON === 'function'
+  ) {
+    return error.toJSON() as ErrorRecord;
+  }
+  throw error;
+}

@@ -1,0 +1,81 @@
+/** The snapshot of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import {
+  compensation,
+  decidingState,
+  endings,
+  forwardState,
+  initialContext,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
+
+/**
+ * Overlays on N disks in one instant: one transaction, or one after the other while the guest stands still.
+ *
+ * @example
+ * ```ts
+ * const actor = createActor(snapshotMachine.provide({ actors }), { input: { plan }, inspect });
+ * actor.start();
+ * ```
+ */
+export const snapshotMachine = saga.createMachine({
+  id: 'snapshot',
+  context: initialContext,
+  initial: 'preparing',
+  on: signals,
+  states: {
+    preparing: {
+      initial: 'claimFiles',
+      states: {
+        claimFiles: stepState(
+          'claimFiles',
+          { guard: { type: 'methodIs', params: { method: 'transaction' } }, target: 'createImages' },
+          '#snapshotting',
+        ),
+        createImages: stepState('createImages', '#snapshotting'),
+      },
+    },
+    snapshotting: {
+      id: 'snapshotting',
+      initial: 'choosing',
+      states: {
+        choosing: { always: [{ guard: 'quiesces', target: 'freezeGuest' }, { target: 'frozen' }] },
+        freezeGuest: stepState('freezeGuest', 'frozen'),
+        frozen: {
+          always: [
+            { guard: { type: 'methodIs', params: { method: 'transaction' } }, target: 'takeSnapshot' },
+            {
+              guard: { type: 'methodIs', params: { method: 'transactionSync' } },
+              target: 'takeSnapshotSync',
+            },
+            { target: 'pauseGuest' },
+          ],
+        },
+        takeSnapshot: decidingState('takeSnapshot', '#cleaningUp'),
+        takeSnapshotSync: decidingState('takeSnapshotSync', '#cleaningUp'),
+        pauseGuest: stepState('pauseGuest', 'takeSnapshotsOneByOne'),
+        takeSnapshotsOneByOne: decidingState('takeSnapshotsOneByOne', 'resumeGuest'),
+        resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
+      },
+    },
+    cleaningUp: {
+      id: 'cleaningUp',
+      initial: 'choosing',
+      states: {
+        choosing: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: '#committed' }] },
+        thawGuest: forwardState('thawGuest', '#committed'),
+      },
+    },
+    compensating: compensation([
+      'claimFiles',
+      'createImages',
+      'freezeGuest',
+      'takeSnapshot',
+      'takeSnapshotSync',
+      'pauseGuest',
+      'takeSnapshotsOneByOne',
+    ]),
+    ...endings,
+  },
+});

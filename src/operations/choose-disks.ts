@@ -1,0 +1,90 @@
+/**
+ * Finds the disks that a request names, in the words of the guest's administrator, and refuses those that cannot be
+ * changed now.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { GuestDisk, Survey } from './survey.ts';
+
+/** Drivers that only stand above an image; blocksaga takes disks whose device is on the image itself. */
+const FILTERS = new Set([
+  'throttle',
+  'copy-on-read',
+  'quorum',
+  'blkdebug',
+  'blkverify',
+  'blklogwrites',
+  'replication',
+  'preallocate',
+  'compress',
+  'snapshot-access',
+  'copy-before-write',
+]);
+
+const STATES_REFUSED = new Set([
+  'inmigrate',
+  'postmigrate',
+  'finish-migrate',
+  'save-vm',
+  'restore-vm',
+  'colo',
+  'shutdown',
+]);
+
+/** The guest's disks in the order in which the request names them. */
+export function chooseDisks(survey: Survey, names: readonly string[]): readonly GuestDisk[] {
+  if (STATES_REFUSED.has(survey.runState)) {
+    throw new BlocksagaError(
+      'DISK_BUSY',
+      `the guest's disks cannot be changed now: QEMU is in state "${survey.runState}"`,
+    );
+  }
+  const chosen = names.map(name => findDisk(survey.disks, name));
+  chosen.forEach((disk, index) => {
+    const first = chosen.indexOf(disk);
+    if (first !== index) {
+      throw new BlocksagaError(
+        'DISK_NAMED_TWICE',
+        `"${names[index]}" and "${names[first]}" are the same disk`,
+        {
+          disk: names[index] ?? '',
+        },
+      );
+    }
+    refuseUnchangeable(names[index] ?? '', disk);
+  });
+  return chosen;
+}
+
+function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
+  const found = disks.filter(disk =>
+    [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name),
+  );
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  const known = disks.map(disk => disk.device ?? (disk.drive || disk.node)).join(', ') || 'none';
+  throw new BlocksagaError(
+    'UNKNOWN_DISK',
+    found.length === 0
+      ? `this guest has no disk "${name}"; it has ${known}. A disk is named by node, device id, or the file of its active image`
+      : `"${name}" is the name of ${found.length} disks; name each by its node or device id`,
+    { disk: name },
+  );
+}
+
+function refuseUnchangeable(name: string, disk: GuestDisk): void {
+  const refuse = (code: 'DISK_BUSY' | 'DISK_UNSUPPORTED', why: string): never => {
+    throw new BlocksagaError(code, `disk ${name} ${why}`, { disk: name });
+  };
+  if (disk.readOnly) refuse('DISK_UNSUPPORTED', 'is read-only');
+  if (FILTERS.has(disk.driver)) {
+    refuse(
+      'DISK_UNSUPPORTED',
+      `has a ${disk.driver} filter between the device and its image, which is not handled`,
+    );
+  }
+  if (disk.job !== null) {
+    refuse('DISK_BUSY', `is in use by the block job "${disk.job}"; wait for it or end it first`);
+  }
+  if (disk.otherWriter) {
+    refuse('DISK_BUSY', 'is also written to by someone besides the guest, such as an export; end that first');
+  }
+}

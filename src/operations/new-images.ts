@@ -1,0 +1,138 @@
+/**
+ * Checks the new images of a request against the guest and the files that are there, and plans each. No image is ever
+ * opened to guess its format.
+ */
+import { BlocksagaError, type ErrorCode } from '../errors.ts';
+import type { Files } from '../steps/files.ts';
+import type { ChainImage, ImagePlan } from '../steps/plan.ts';
+import type { GuestDisk, Survey } from './survey.ts';
+
+const CHAIN_DEPTH_MAX = 200;
+
+/** One new image as it was asked for. */
+export interface NewImage {
+  readonly disk: string;
+  readonly source: GuestDisk;
+  readonly file: string;
+  readonly driver: string;
+  readonly reuse: boolean;
+  /** The image below the new one; null for a full copy. */
+  readonly backing: ChainImage | null;
+  readonly openBacking: boolean;
+}
+
+/** Plans all, or throws the first refusal, naming the disk. */
+export async function planImages(
+  images: readonly NewImage[],
+  guest: Survey,
+  files: Files | null,
+): Promise<readonly ImagePlan[]> {
+  await refuseShared(images, guest, files);
+  const plans: ImagePlan[] = [];
+  for (const image of images) plans.push(await planImage(image, files));
+  return plans;
+}
+
+/** Refuses one file for two disks, and a file that the guest uses already, under whatever name. */
+async function refuseShared(images: readonly NewImage[], guest: Survey, files: Files | null): Promise<void> {
+  const used = new Set<string>();
+  for (const file of new Set(guest.filesInUse)) for (const key of await namesOf(file, files)) used.add(key);
+  const taken = new Set<string>();
+  for (const image of images) {
+    const keys = await namesOf(image.file, files);
+    if (keys.some(key => used.has(key))) {
+      refuse('TARGET_IN_USE', image, `${image.file} is in use by this guest already`);
+    }
+    if (keys.some(key => taken.has(key))) {
+      refuse('TARGET_NAMED_TWICE', image, `${image.file} is named for two disks`);
+    }
+    for (const key of keys) taken.add(key);
+  }
+}
+
+async function namesOf(file: string, files: Files | null): Promise<readonly string[]> {
+  const identity = file.startsWith('/') ? (await files?.stat(file))?.identity : undefined;
+  return identity === undefined ? [file] : [file, `identity ${identity}`];
+}
+
+async function planImage(image: NewImage, files: Files | null): Promise<ImagePlan> {
+  const { file, driver, source, reuse } = image;
+  const common = {
+    file,
+    driver,
+    sizeBytes: source.sizeBytes,
+    create: !reuse,
+    openBacking: image.openBacking,
+  };
+  if (files === null) return { ...common, protocol: 'file', backing: image.backing, below: [] };
+  const facts = await files.stat(file);
+  if (!reuse) {
+    if (facts !== undefined) {
+      refuse('TARGET_EXISTS', image, `${file} exists; name another file, or say that it may be reused`);
+    }
+    return { ...common, protocol: 'file', backing: image.backing, below: [] };
+  }
+  if (facts === undefined) refuse('TARGET_MISSING', image, `${file} is to be reused, but it is not there`);
+  if (facts.kind === 'other')
+    refuse('DISK_UNSUPPORTED', image, `${file} is neither a file nor a block device`);
+  const protocol = facts.kind === 'blockDevice' ? 'host_device' : 'file';
+  const info = await files.imageInfo(file, driver);
+  if (info !== undefined && info.virtualSizeBytes !== source.sizeBytes) {
+    refuse(
+      'TARGET_SIZE',
+      image,
+      `${file} has ${info.virtualSizeBytes} bytes, but the disk has ${source.sizeBytes}; they must be equal`,
+    );
+  }
+  if (image.backing === null || !image.openBacking || driver === 'raw') {
+    return { ...common, protocol, backing: null, below: [] };
+  }
+  return { ...common, protocol, ...(await reusedChain(image, files)) };
+}
+
+/** The chain that a reused shallow target names in its header: the source's own where it is the same file. */
+async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePlan, 'backing' | 'below'>> {
+  const chain: ChainImage[] = [];
+  let { file, driver } = image;
+  for (let depth = 0; depth < CHAIN_DEPTH_MAX; depth += 1) {
+    const below = (await files.imageInfo(file, driver))?.backing ?? null;
+    if (below === null) return { backing: chain[0] ?? null, below: chain.slice(1) };
+    const shared = await findShared(image.source.chain, below.file, files);
+    if (shared !== undefined)
+      return {
+        backing: chain[0] ?? shared,
+        below: chain.length === 0 ? [] : [...chain.slice(1), { ...shared, node: null }],
+      };
+    if (below.driver === null) {
+      return refuse(
+        'REQUEST_INVALID',
+        image,
+        `${file} does not say which format its backing image ${below.file} has; state it with qemu-img rebase -u -F`,
+      );
+    }
+    chain.push({ file: below.file, driver: below.driver, node: null });
+    ({ file, driver } = { file: below.file, driver: below.driver });
+  }
+  return refuse(
+    'DISK_UNSUPPORTED',
+    image,
+    `the chain below ${image.file} is deeper than ${CHAIN_DEPTH_MAX} images`,
+  );
+}
+
+async function findShared(
+  chain: readonly ChainImage[],
+  file: string,
+  files: Files,
+): Promise<ChainImage | undefined> {
+  const identity = (await files.stat(file))?.identity;
+  for (const image of chain) {
+    if (image.file === file) return image;
+    if (identity !== undefined && (await files.stat(image.file))?.identity === identity) return image;
+  }
+  return undefined;
+}
+
+function refuse(code: ErrorCode, image: NewImage, why: string): never {
+  throw new BlocksagaError(code, `disk ${image.disk}: ${why}`, { disk: image.disk });
+}

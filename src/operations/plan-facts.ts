@@ -1,0 +1,44 @@
+/** What every plan is made from, and the part of a plan that is the same for all operations. */
+import { invariant } from '../errors.ts';
+import type { Capabilities } from '../qmp/capabilities.ts';
+import type { Files } from '../steps/files.ts';
+import { diskNames } from '../steps/names.ts';
+import type { DiskPlan, ImagePlan } from '../steps/plan.ts';
+import type { GuestDisk, Survey } from './survey.ts';
+
+/** The guest as it is, what its QEMU can do, and the saga's token. */
+export interface PlanFacts {
+  readonly survey: Survey;
+  readonly capabilities: Capabilities;
+  readonly files: Files | null;
+  readonly token: string;
+}
+
+export function diskPlans(
+  names: readonly string[],
+  sources: readonly GuestDisk[],
+  images: readonly ImagePlan[],
+  token: string,
+): readonly DiskPlan[] {
+  return names.map((disk, index) => {
+    const source = sources[index];
+    const image = images[index];
+    invariant(source !== undefined && image !== undefined, `disk ${disk} was chosen and its image planned`);
+    return {
+      disk,
+      index,
+      names: diskNames(token, index),
+      node: source.node,
+      drive: source.drive,
+      qdev: source.qdev,
+      file: source.file,
+      driver: source.driver,
+      sizeBytes: source.sizeBytes,
+      chain: source.chain,
+      retiring: [],
+      cache: source.cache,
+      detectZeroes: source.detectZeroes,
+      image,
+    };
+  });
+}

@@ -1,0 +1,123 @@
+/**
+ * What may be asked for, checked in full before QEMU is spoken to: shapes, ranges and contradictions. What depends on
+ * the guest is checked against it by the planners.
+ */
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import { BlocksagaError } from '../errors.ts';
+
+const DISKS_MAX = 64;
+const GRANULARITY_MIN = 512;
+const GRANULARITY_MAX = 64 * 1024 * 1024;
+const BLACKOUT_MS_MAX = 60_000;
+
+const name = z.string().min(1).max(4096);
+const path = name
+  .refine(isAbsolute, 'must be an absolute path')
+  .refine(file => !file.includes('\0'), 'must not hold a NUL');
+const bytes = z.int().nonnegative();
+const disksOf = <D extends z.ZodType>(disk: D) => z.array(disk).min(1).max(DISKS_MAX).readonly();
+
+const common = {
+  /** Submitting the same id twice has one effect. Made up when absent. */
+  id: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[\w.:@-]+$/, 'may hold letters, digits and . : @ _ -')
+    .optional(),
+  /** The VM's name in the journal; QEMU's UUID or name, or the monitor's address, when absent. */
+  vm: name.optional(),
+  /** Capabilities to act without, as an older QEMU would. */
+  without: z.array(name).readonly().optional(),
+  /** How long the guest may stand still, in milliseconds. */
+  maxBlackoutMs: z.int().min(1).max(BLACKOUT_MS_MAX).optional(),
+};
+
+const snapshotRequest = z.strictObject({
+  ...common,
+  disks: disksOf(
+    z.strictObject({
+      /** Node name, qdev id, `-drive` id, or the file name of the active image. */
+      disk: name,
+      /** The overlay's file. */
+      overlay: path,
+      format: z.enum(['qcow2']).optional(),
+      /** The overlay exists and is used as it is. */
+      reuse: z.boolean().optional(),
+    }),
+  ),
+  /** Refuse where QEMU cannot do all disks in one `transaction`. */
+  atomic: z.boolean().optional(),
+  /** The guest agent's socket: the guest's file systems are frozen meanwhile. */
+  quiesce: name.optional(),
+});
+
+const copyRequest = z.strictObject({
+  ...common,
+  disks: disksOf(
+    z.strictObject({
+      disk: name,
+      /** The new image's file, or a block device (with `reuse`). */
+      to: path,
+      format: z.enum(['qcow2', 'raw']).optional(),
+      /** Copy only the active image; the new one stands on the same backing image. */
+      shallow: z.boolean().optional(),
+      /** The target exists and is written over. */
+      reuse: z.boolean().optional(),
+      /** The same as `format: 'raw'`. */
+      raw: z.boolean().optional(),
+    }),
+  ),
+  finish: z.enum(['pivot', 'clone', 'abort', 'leave']).optional(),
+  strategy: z.enum(['auto', 'reopen', 'finalize', 'complete']).optional(),
+  /** How many disks copy at once; ready ones wait for the others. */
+  parallel: z.int().min(1).max(DISKS_MAX).optional(),
+  /** Bytes per second and disk; 0 lifts the limit. */
+  bandwidth: bytes.optional(),
+  /** Bytes; a power of two. */
+  granularity: z
+    .int()
+    .min(GRANULARITY_MIN)
+    .max(GRANULARITY_MAX)
+    .refine(value => Number.isInteger(Math.log2(value)), 'must be a power of two')
+    .optional(),
+  /** Bytes that a mirror may have in flight; 0 is QEMU's default. */
+  bufSize: bytes.optional(),
+  /** Write to both sides at once: the copy then converges under any load, and the guest writes more slowly. */
+  syncWrites: z.boolean().optional(),
+});
+
+/** A snapshot of N disks; see README for the fields. */
+export type SnapshotRequest = z.infer<typeof snapshotRequest>;
+/** A copy of N disks; see README for the fields. */
+export type CopyRequest = z.infer<typeof copyRequest>;
+
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkSnapshotRequest(request: unknown): SnapshotRequest {
+  return check(snapshotRequest, request);
+}
+
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkCopyRequest(request: unknown): CopyRequest {
+  const checked = check(copyRequest, request);
+  for (const disk of checked.disks) {
+    if (disk.raw && disk.format === 'qcow2') {
+      throw new BlocksagaError(
+        'REQUEST_INVALID',
+        `disk ${disk.disk}: raw and format=qcow2 contradict each other`,
+        {
+          disk: disk.disk,
+        },
+      );
+    }
+  }
+  return checked;
+}
+
+function check<T>(schema: z.ZodType<T>, request: unknown): T {
+  const result = schema.safeParse(request);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(issue => `${issue.path.join('.') || 'request'}: ${issue.message}`);
+  throw new BlocksagaError('REQUEST_INVALID', `the request makes no sense: ${problems.join('; ')}`);
+}

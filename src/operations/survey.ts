@@ -1,0 +1,170 @@
+/**
+ * Looks at the guest: its disks with their chains, who else uses them, and by what name the VM is known. Only queries;
+ * what follows from them is the planners' business.
+ */
+import type { QmpClient, Reply } from '../qmp/client.ts';
+import type { BlockDeviceInfo, BlockInfo, XDebugQueryBlockGraphReturns } from '../qmp/schema.generated.ts';
+import { qomPath } from '../steps/graph.ts';
+import type { CacheFlags, ChainImage } from '../steps/plan.ts';
+
+/** One disk of the guest as it stands. */
+export interface GuestDisk {
+  readonly node: string;
+  /** Name of the block backend, '' for `-blockdev` guests. */
+  readonly drive: string;
+  readonly qdev: string | null;
+  /** The id that the device was given, when it was. */
+  readonly device: string | null;
+  readonly file: string;
+  readonly driver: string;
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  readonly chain: readonly ChainImage[];
+  /** Every node of each image of the chain (format, then protocol), front first, as far as QEMU tells. */
+  readonly nodes: readonly (readonly string[])[];
+  readonly cache: CacheFlags;
+  readonly detectZeroes: string;
+  /** A block job that uses one of its nodes. */
+  readonly job: string | null;
+  /** Whether somebody besides the guest's device may write to it, such as an export. */
+  readonly otherWriter: boolean;
+}
+
+/** The VM as it stands. */
+export interface Survey {
+  /** QEMU's UUID or name, when it was given one. */
+  readonly vmName: string | null;
+  readonly running: boolean;
+  readonly runState: string;
+  readonly disks: readonly GuestDisk[];
+  /** The file names of all nodes, whoever uses them. */
+  readonly filesInUse: readonly string[];
+}
+
+const NO_UUID = '00000000-0000-0000-0000-000000000000';
+
+/** One round trip of queries. */
+export async function survey(qmp: QmpClient): Promise<Survey> {
+  const [status, uuid, vmName, blocks, nodes, debugGraph] = await qmp.pipeline([
+    { execute: 'query-status' },
+    { execute: 'query-uuid' },
+    { execute: 'query-name' },
+    { execute: 'query-block' },
+    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+    { execute: 'x-debug-query-block-graph' },
+  ]);
+  const { running, status: runState } = valueFrom(status);
+  const graph = new NodeGraph(valueFrom(nodes), valueIfKnown(debugGraph));
+  const id = valueIfKnown(uuid)?.UUID;
+  return {
+    vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
+    running,
+    runState,
+    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph)),
+    filesInUse: valueFrom(nodes).map(node => node.file),
+  };
+}
+
+function guestDisk(block: BlockInfo, graph: NodeGraph): readonly GuestDisk[] {
+  const { inserted } = block;
+  if (inserted === undefined) return [];
+  const node = inserted['node-name'] ?? '';
+  const chain = graph.chain(node, inserted);
+  const qdev = qomPath(block.qdev);
+  return [
+    {
+      node,
+      drive: block.device,
+      qdev,
+      device: qdev === null ? null : deviceId(qdev),
+      file: inserted.file,
+      driver: inserted.drv,
+      sizeBytes: inserted.image['virtual-size'],
+      readOnly: inserted.ro,
+      chain,
+      nodes: chain.map(image => graph.nodesOf(image)),
+      cache: { direct: inserted.cache.direct, noFlush: inserted.cache['no-flush'] },
+      detectZeroes: inserted.detect_zeroes,
+      job: graph.jobOn(chain),
+      otherWriter: graph.writers(node) > 1,
+    },
+  ];
+}
+
+/** `/machine/peripheral/dev0/virtio-backend` is the device `dev0`; QEMU names others itself. */
+function deviceId(qdev: string): string | null {
+  return /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1] ?? null;
+}
+
+/** QEMU's nodes and edges. Without `x-debug-query-block-graph` (QEMU < 4.0) chains are known by their files only. */
+class NodeGraph {
+  readonly #nodes: ReadonlyMap<string, BlockDeviceInfo>;
+  readonly #graph: XDebugQueryBlockGraphReturns | undefined;
+  readonly #names: ReadonlyMap<number, string>;
+
+  constructor(nodes: readonly BlockDeviceInfo[], graph: XDebugQueryBlockGraphReturns | undefined) {
+    this.#nodes = new Map(nodes.map(node => [node['node-name'] ?? '', node]));
+    this.#graph = graph;
+    const drivers = graph?.nodes.filter(node => node.type === 'block-driver') ?? [];
+    this.#names = new Map(drivers.map(node => [node.id, node.name]));
+  }
+
+  chain(front: string, inserted: BlockDeviceInfo): readonly ChainImage[] {
+    const images: ChainImage[] = [];
+    let node: string | null = front;
+    for (
+      let image: typeof inserted.image | undefined = inserted.image;
+      image;
+      image = image['backing-image']
+    ) {
+      const driver = (node === null ? undefined : this.#nodes.get(node)?.drv) ?? image.format;
+      images.push({ file: image.filename, driver, node });
+      node = node === null ? null : (this.#child(node, 'backing') ?? null);
+    }
+    return images;
+  }
+
+  nodesOf(image: ChainImage): readonly string[] {
+    if (image.node === null) return [];
+    const protocol = this.#child(image.node, 'file');
+    return protocol === undefined ? [image.node] : [image.node, protocol];
+  }
+
+  /** The id of a job that has one of these images as a child. */
+  jobOn(chain: readonly ChainImage[]): string | null {
+    const nodes = new Set(chain.map(image => image.node));
+    const jobs = new Map(
+      this.#graph?.nodes.filter(node => node.type === 'block-job').map(node => [node.id, node.name]),
+    );
+    const edge = this.#graph?.edges.find(
+      ({ parent, child }) => jobs.has(parent) && nodes.has(this.#names.get(child) ?? null),
+    );
+    return edge === undefined ? null : (jobs.get(edge.parent) ?? null);
+  }
+
+  /** How many parents may write to a node. */
+  writers(node: string): number {
+    const edges = this.#graph?.edges ?? [];
+    return edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
+      .length;
+  }
+
+  #child(parent: string, name: string): string | undefined {
+    const edge = this.#graph?.edges.find(
+      each => each.name === name && this.#names.get(each.parent) === parent && each.parent !== each.child,
+    );
+    return edge === undefined ? undefined : this.#names.get(edge.child);
+  }
+}
+
+function valueFrom<T>(reply: Reply<T>): T {
+  if (!reply.ok) throw reply.error;
+  return reply.value;
+}
+
+/** The value, or undefined where this QEMU does not have the command. */
+function valueIfKnown<T>(reply: Reply<T>): T | undefined {
+  if (reply.ok) return reply.value;
+  if (reply.error.qmp?.class === 'CommandNotFound') return undefined;
+  throw reply.error;
+}

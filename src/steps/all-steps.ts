@@ -1,0 +1,41 @@
+/**
+ * Every step by its name. The same name is the step's file or export, its state in the charts and its journal rows.
+ */
+import { claimFiles } from './claim-files.ts';
+import { createImages } from './create-images.ts';
+import { addFilterGroup, dropFilterGroup } from './filter-group.ts';
+import { mirrorDisks } from './mirror-disks.ts';
+import { pauseGuest, resumeGuest } from './pause-guest.ts';
+import { freezeGuest, thawGuest } from './quiesce.ts';
+import { releaseTargets, retireSources } from './release-nodes.ts';
+import { awaitNearlyClean, settleMirrors } from './settle-mirrors.ts';
+import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
+import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
+import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
+
+export const ALL_STEPS = {
+  claimFiles,
+  createImages,
+  addFilterGroup,
+  mirrorDisks,
+  awaitNearlyClean,
+  pauseGuest,
+  settleMirrors,
+  insertFilters,
+  reopenFilters,
+  removeFilters,
+  parkMirrors,
+  finalizeMirrors,
+  completeMirrors,
+  resumeGuest,
+  dropFilterGroup,
+  retireSources,
+  releaseTargets,
+  freezeGuest,
+  takeSnapshot,
+  takeSnapshotSync,
+  takeSnapshotsOneByOne,
+  thawGuest,
+} as const;
+
+export type StepName = keyof typeof ALL_STEPS;

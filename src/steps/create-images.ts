@@ -1,0 +1,152 @@
+/**
+ * Formats the new images and opens them as nodes of the saga's own names: overlays without a backing image, copy
+ * targets on theirs. Nothing of the guest touches them yet, so the undo just closes them; the files are `claimFiles`'s.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Command } from '../qmp/client.ts';
+import type { BlockdevRefOrNull } from '../qmp/schema.generated.ts';
+import { type Graph, readGraph } from './graph.ts';
+import type { DiskPlan } from './plan.ts';
+import { openChain } from './revive-source.ts';
+import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+
+const CREATE_DEADLINE_MS = 10 * 60_000;
+
+export const createImages: Step = {
+  name: 'createImages',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => {
+      const node = graph.node(disk.names.image);
+      if (node === undefined) return 'absent';
+      return node.drv === disk.image.driver && isUnused(graph, disk) ? 'present' : 'foreign';
+    });
+  },
+
+  async do(context, todo) {
+    await closeNodes(context, todo);
+    const made = todo.filter(disk => disk.image.create);
+    await create(context, made, disk => ({
+      driver: 'file',
+      filename: disk.image.file,
+      size: disk.image.driver === 'raw' ? disk.image.sizeBytes : 0,
+    }));
+    throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
+    await create(
+      context,
+      made.filter(disk => disk.image.driver !== 'raw'),
+      formatOptions,
+    );
+    throwFirst(todo, await context.qmp.pipeline(todo.map(openFormat)));
+    return null;
+  },
+
+  async undo(context) {
+    await closeNodes(context, context.plan.disks);
+  },
+};
+
+function isUnused(graph: Graph, disk: DiskPlan): boolean {
+  return graph.front(disk) !== disk.names.image;
+}
+
+type CreateOptions = (Command<'blockdev-create'> & object)['arguments']['options'];
+
+/** Runs one `blockdev-create` job per disk and reads each verdict. */
+async function create(
+  { qmp, jobs }: StepContext,
+  disks: readonly DiskPlan[],
+  options: (disk: DiskPlan) => CreateOptions,
+): Promise<void> {
+  if (disks.length === 0) return;
+  const ids = disks.map(disk => disk.names.createJob);
+  const started = await qmp.pipeline(
+    disks.map(disk => ({
+      execute: 'blockdev-create' as const,
+      arguments: { 'job-id': disk.names.createJob, options: options(disk) },
+    })),
+  );
+  const running = ids.filter((_id, at) => started[at]?.ok);
+  const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: CREATE_DEADLINE_MS,
+  });
+  await jobs.dismiss(running);
+  throwFirst(disks, started);
+  for (const disk of disks) {
+    const verdict = ended.get(disk.names.createJob);
+    if (verdict !== undefined && verdict.error === undefined) continue;
+    throw new BlocksagaError(
+      verdict === undefined ? 'JOB_VANISHED' : 'JOB_FAILED',
+      `the image ${disk.image.file} for disk ${disk.disk} could not be created: ${verdict?.error ?? 'its job is gone'}`,
+      {
+        disk: disk.disk,
+        qmp: { command: 'blockdev-create', class: 'JobError', desc: verdict?.error ?? 'job vanished' },
+      },
+    );
+  }
+}
+
+function formatOptions(disk: DiskPlan): CreateOptions {
+  const { backing, sizeBytes } = disk.image;
+  return {
+    driver: 'qcow2',
+    file: disk.names.imageFile,
+    size: sizeBytes,
+    ...(backing === null
+      ? {}
+      : { 'backing-file': backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
+  };
+}
+
+function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
+  return {
+    execute: 'blockdev-add',
+    arguments: {
+      driver: disk.image.protocol,
+      'node-name': disk.names.imageFile,
+      filename: disk.image.file,
+      cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
+      discard: 'unmap',
+    },
+  };
+}
+
+function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
+  const options = {
+    'node-name': disk.names.image,
+    file: disk.names.imageFile,
+    cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
+    discard: 'unmap',
+    'detect-zeroes': disk.detectZeroes as 'off' | 'on' | 'unmap',
+  } as const;
+  if (disk.image.driver === 'raw')
+    return { execute: 'blockdev-add', arguments: { driver: 'raw', ...options } };
+  return {
+    execute: 'blockdev-add',
+    arguments: { driver: 'qcow2', ...options, backing: backingOption(disk) },
+  };
+}
+
+/** What to open the image on: the node that the source has there, or the chain by its stated formats. */
+function backingOption({ image }: DiskPlan): BlockdevRefOrNull {
+  if (!image.openBacking || image.backing === null) return null;
+  return image.backing.node ?? openChain([image.backing, ...image.below]);
+}
+
+/** Closes what is open of ours, format before protocol, and dismisses creation jobs that were left. */
+async function closeNodes({ qmp, jobs }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  const ids = disks.map(disk => disk.names.createJob);
+  await jobs.remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
+  const graph = await readGraph(qmp);
+  const open = disks
+    .flatMap(disk => [disk.names.image, disk.names.imageFile].map(node => ({ disk, node })))
+    .filter(({ node }) => graph.node(node) !== undefined);
+  const replies = await qmp.pipeline(
+    open.map(({ node }) => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+  throwFirst(
+    open.map(({ disk }) => disk),
+    replies,
+  );
+}

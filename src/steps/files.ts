@@ -1,0 +1,34 @@
+/**
+ * The port to files on QEMU's host: the few things that cannot be asked or done through QEMU. Without it (a QEMU
+ * elsewhere) the result names the files that someone must remove.
+ */
+
+/** What stands at a path; a symbolic link is followed only to say what it leads to. */
+export interface FileFacts {
+  readonly kind: 'file' | 'blockDevice' | 'other';
+  readonly sizeBytes: number;
+  /** The same for every name of one file (device and inode number). */
+  readonly identity: string;
+}
+
+/** What an image's header says, read with the format stated by the caller, never probed. */
+export interface ImageFacts {
+  readonly virtualSizeBytes: number;
+  readonly backing: { readonly file: string; readonly driver: string | null } | null;
+}
+
+export interface Files {
+  /** Undefined when nothing is there. */
+  stat(path: string): Promise<FileFacts | undefined>;
+  /**
+   * Makes an empty file where nothing is, owned like `like`, and returns its identity; undefined when we may not or the
+   * directory is missing (QEMU may see it differently, and says so in its own words). Throws `TARGET_EXISTS`.
+   */
+  createExclusive(path: string, like: string): Promise<string | undefined>;
+  /** Removes the file with this identity; when another one or none is there, nothing happens. Never follows a link. */
+  unlink(path: string, identity: string): Promise<void>;
+  /** Makes a new name durable. */
+  syncDirectory(path: string): Promise<void>;
+  /** What `qemu-img info` reads, also from an image in use; undefined where there is no qemu-img. Throws `FILES`. */
+  imageInfo(path: string, driver: string): Promise<ImageFacts | undefined>;
+}

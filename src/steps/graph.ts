@@ -1,0 +1,77 @@
+/**
+ * Reads what stands in QEMU now: the node in front of each guest disk and what is known of a node. Steps decide on
+ * this, never on what a reply's text said or on what they believe to have done.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import type { BlockDeviceInfo, BlockInfo } from '../qmp/schema.generated.ts';
+import type { DiskPlan } from './plan.ts';
+
+/** QEMU's block graph as far as steps look at it. */
+export interface Graph {
+  /** The root node under the guest's device; undefined when the device is gone or empty. */
+  front(disk: DiskPlan): string | undefined;
+  node(name: string): BlockDeviceInfo | undefined;
+  /** Bytes that the mirror of this disk has still to copy; read on the source, where its unnamed bitmap is. */
+  dirtyBytes(disk: DiskPlan): number;
+}
+
+/** One round trip: `query-block` and `query-named-block-nodes`. */
+export async function readGraph(qmp: QmpClient): Promise<Graph> {
+  const [fronts, nodes] = await qmp.pipeline([
+    { execute: 'query-block' },
+    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+  ]);
+  if (!fronts.ok) throw fronts.error;
+  if (!nodes.ok) throw nodes.error;
+  const byName = new Map(nodes.value.map(node => [node['node-name'] ?? '', node]));
+  return {
+    front: disk => frontOf(fronts.value, disk),
+    node: name => byName.get(name),
+    dirtyBytes: disk => dirtyBytes(byName.get(disk.node)),
+  };
+}
+
+/** The root node of a disk's device in a `query-block` reply. */
+export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
+  return blockOf(blocks, disk)?.inserted?.['node-name'];
+}
+
+/** The entry of a disk's device in a `query-block` reply. */
+export function blockOf(blocks: readonly BlockInfo[], disk: DiskPlan): BlockInfo | undefined {
+  return blocks.find(block =>
+    disk.qdev === null ? block.device === disk.drive : qomPath(block.qdev) === disk.qdev,
+  );
+}
+
+/** Throws unless every disk has the expected node in front. */
+export function expectFronts(
+  blocks: readonly BlockInfo[],
+  disks: readonly DiskPlan[],
+  expected: (disk: DiskPlan) => string,
+): void {
+  for (const disk of disks) {
+    const front = frontOf(blocks, disk);
+    if (front !== expected(disk)) {
+      throw new BlocksagaError(
+        'VERIFY_FAILED',
+        `disk ${disk.disk} should be on node ${expected(disk)} now, but QEMU says ${front ?? 'nothing'}`,
+        { disk: disk.disk },
+      );
+    }
+  }
+}
+
+/**
+ * The QOM path of a device as `query-block` names it: without a leading slash it is the id of a device that the user
+ * named, which QEMU keeps under /machine/peripheral (system/qdev-monitor.c).
+ */
+export function qomPath(qdev: string | undefined): string | null {
+  if (qdev === undefined || qdev === '') return null;
+  return qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
+}
+
+function dirtyBytes(node: BlockDeviceInfo | undefined): number {
+  const bitmaps = node?.['dirty-bitmaps'] ?? [];
+  return bitmaps.filter(bitmap => bitmap.name === undefined).reduce((sum, bitmap) => sum + bitmap.count, 0);
+}

@@ -1,0 +1,50 @@
+/**
+ * The names of everything a saga makes in QEMU, derived from the saga's id and the disk's index alone, so that after
+ * a crash a step can ask QEMU whether its effect is there. Node names may have 31 characters (QEMU block.c).
+ */
+import { createHash } from 'node:crypto';
+
+const PREFIX = 'bs-';
+const TOKEN_LENGTH = 8;
+
+/** Eight letters or digits that stand for the saga in every name. */
+export function sagaToken(sagaId: string): string {
+  const digest = createHash('sha256').update(sagaId).digest();
+  return BigInt(`0x${digest.toString('hex')}`)
+    .toString(36)
+    .slice(-TOKEN_LENGTH);
+}
+
+/** The names that one disk of one saga uses. */
+export interface DiskNames {
+  readonly image: string;
+  readonly imageFile: string;
+  readonly createJob: string;
+  readonly mirrorJob: string;
+  readonly undoJob: string;
+  readonly filter: string;
+  readonly revived: string;
+}
+
+export function diskNames(token: string, index: number): DiskNames {
+  const stem = `${PREFIX}${token}-${index}`;
+  return {
+    image: stem,
+    imageFile: `${stem}-file`,
+    createJob: `${stem}-create`,
+    mirrorJob: `${stem}-mirror`,
+    undoJob: `${stem}-undo`,
+    filter: `${stem}-filter`,
+    revived: `${stem}-old`,
+  };
+}
+
+/** The throttle group without limits that the filters of a saga share; also the mark by which its QEMU is known. */
+export function groupName(token: string): string {
+  return `${PREFIX}${token}-group`;
+}
+
+/** Whether a node, job or object name can only have come from the saga with this token. */
+export function isOurs(name: string, token: string): boolean {
+  return name.startsWith(`${PREFIX}${token}-`);
+}

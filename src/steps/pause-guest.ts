@@ -1,0 +1,80 @@
+/**
+ * Stops the guest for the switch, and lets it run again. A guest that its administrator had paused, or that stands
+ * still for a reason of its own, is neither stopped nor started.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import type { Json } from '../qmp/transport.ts';
+import { probeDisks, type Step } from './step.ts';
+
+/** Whether it was the saga that stopped the guest; only then does the saga let it run again. */
+interface Paused {
+  readonly [key: string]: Json;
+  readonly byUs: boolean;
+}
+
+export const pauseGuest: Step = {
+  name: 'pauseGuest',
+  window: 'opens',
+
+  async observe({ qmp }) {
+    const { running } = await qmp.execute('query-status');
+    return { byUs: running };
+  },
+
+  async probe({ qmp, plan, observed }) {
+    const { running } = await qmp.execute('query-status');
+    return probeDisks(plan.disks, () => (running && wasPausedByUs(observed) ? 'absent' : 'present'));
+  },
+
+  async do({ qmp, observed }): Promise<Paused> {
+    if (!wasPausedByUs(observed)) return { byUs: false };
+    const [before, stopped] = await qmp.pipeline([{ execute: 'query-status' }, { execute: 'stop' }]);
+    if (!before.ok) throw before.error;
+    if (!stopped.ok) throw stopped.error;
+    return { byUs: before.value.running };
+  },
+
+  async adopt({ observed }) {
+    return observed;
+  },
+
+  async undo({ qmp, observed }, outcome) {
+    if (wasPausedByUs(outcome ?? observed)) await letRun(qmp);
+  },
+};
+
+export const resumeGuest: Step = {
+  name: 'resumeGuest',
+  window: 'closes',
+  irreversible: 'the guest may have written by now',
+
+  async probe({ qmp, plan, outcomes }) {
+    const { running } = await qmp.execute('query-status');
+    return probeDisks(plan.disks, () =>
+      running || !wasPausedByUs(outcomes.get('pauseGuest') ?? null) ? 'present' : 'absent',
+    );
+  },
+
+  async do({ qmp, outcomes }) {
+    if (wasPausedByUs(outcomes.get('pauseGuest') ?? null)) await letRun(qmp);
+    return null;
+  },
+};
+
+function wasPausedByUs(record: Json): boolean {
+  return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
+}
+
+/** Sends `cont` and asks whether the guest runs: a reply alone would also come from a guest that has shut down. */
+async function letRun(qmp: QmpClient): Promise<void> {
+  const [resumed, after] = await qmp.pipeline([{ execute: 'cont' }, { execute: 'query-status' }]);
+  if (!resumed.ok) throw resumed.error;
+  if (!after.ok) throw after.error;
+  if (after.value.running || after.value.status === 'suspended') return;
+  throw new BlocksagaError(
+    'VERIFY_FAILED',
+    `the guest does not run after cont: its state is "${after.value.status}"`,
+    { outcome: 'notApplied', retryable: true },
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * What the steps of a saga need to know, fixed before the first effect and journaled with the saga: which disks, what
+ * stands there now, what will stand there, and under which names. Plain JSON; nothing here talks to QEMU.
+ */
+import type { DiskNames } from './names.ts';
+
+/** How N disks are switched at once; see ARCHITECTURE.md. */
+export type Strategy = 'reopen' | 'finalize' | 'complete';
+
+/** What a copy does when every mirror is ready. */
+export type Finish = 'pivot' | 'clone' | 'abort' | 'leave';
+
+/** How overlays are put on the disks: one transaction over prepared overlays, one that creates them, or one by one. */
+export type SnapshotMethod = 'transaction' | 'transactionSync' | 'sequential';
+
+/** One image file of a chain, front first. */
+export interface ChainImage {
+  readonly file: string;
+  readonly driver: string;
+  readonly node: string | null;
+}
+
+/** QEMU's cache flags of an open image (`BlockdevCacheInfo`, qapi/block-core.json). */
+export interface CacheFlags {
+  readonly direct: boolean;
+  readonly noFlush: boolean;
+}
+
+/** The new image of one disk: a snapshot's overlay or a copy's target. */
+export interface ImagePlan {
+  readonly file: string;
+  readonly driver: string;
+  /** `file`, or `host_device` for a block device. */
+  readonly protocol: 'file' | 'host_device';
+  readonly sizeBytes: number;
+  /** True: the saga makes the file and removes it when it is taken back. False: it was there and stays. */
+  readonly create: boolean;
+  /** The image that the new one's header names, for overlays and shallow copies. */
+  readonly backing: ChainImage | null;
+  /** What is below that image, to be opened with it when it is not open already. */
+  readonly below: readonly ChainImage[];
+  /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
+  readonly openBacking: boolean;
+}
+
+/** One disk of the guest as it was found, and what becomes of it. */
+export interface DiskPlan {
+  /** The name by which the request calls it. */
+  readonly disk: string;
+  readonly index: number;
+  readonly names: DiskNames;
+  /** The root node under the guest's device. */
+  readonly node: string;
+  /** Name of the block backend (`-drive id=`), or '' for a `-blockdev` guest. */
+  readonly drive: string;
+  /** QOM path of the device whose `drive` property names the node, or null when no device has it. */
+  readonly qdev: string | null;
+  readonly file: string;
+  readonly driver: string;
+  readonly sizeBytes: number;
+  /** The active image and what is below it, front first. */
+  readonly chain: readonly ChainImage[];
+  /** Nodes that can go when the disk no longer uses them, front first. */
+  readonly retiring: readonly string[];
+  readonly cache: CacheFlags;
+  readonly detectZeroes: string;
+  readonly image: ImagePlan;
+}
+
+/** What every operation's plan has. */
+export interface PlanBase {
+  readonly planVersion: number;
+  readonly token: string;
+  /** The capabilities that the plan was made for (`Capabilities.names`). */
+  readonly capabilities: readonly string[];
+  readonly maxBlackoutMs: number;
+  readonly disks: readonly DiskPlan[];
+}
+
+/** A snapshot of N disks. */
+export interface SnapshotPlan extends PlanBase {
+  readonly operation: 'snapshot';
+  readonly method: SnapshotMethod;
+  /** The guest agent's socket when the guest is to be frozen meanwhile. */
+  readonly quiesce: string | null;
+}
+
+/** A copy of N disks. */
+export interface CopyPlan extends PlanBase {
+  readonly operation: 'copy';
+  readonly finish: Finish;
+  /** Null when nothing will be switched (`clone`, `abort`). */
+  readonly strategy: Strategy | null;
+  readonly parallel: number;
+  readonly mirror: {
+    /** Bytes per second and disk; 0 = unlimited. */
+    readonly speed: number;
+    readonly granularity: number | null;
+    readonly bufSize: number | null;
+    readonly copyMode: 'background' | 'write-blocking';
+  };
+  /** `top` copies only the active image, per disk in the order of `disks`. */
+  readonly sync: readonly ('full' | 'top')[];
+}
+
+export type Plan = SnapshotPlan | CopyPlan;

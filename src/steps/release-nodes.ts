@@ -1,0 +1,60 @@
+/**
+ * Closes what is no longer used after a copy: the old images of a pivot, or the finished copies of a clone. Only nodes
+ * are closed; an image that was the guest's is never removed. What someone else still uses stays, and is told.
+ */
+import type { Json } from '../qmp/transport.ts';
+import { readGraph } from './graph.ts';
+import type { CopyPlan } from './plan.ts';
+import { probeDisks, type Step, type StepContext } from './step.ts';
+
+export const retireSources: Step<CopyPlan> = {
+  name: 'retireSources',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      disk.retiring.some(node => graph.node(node) !== undefined) ? 'absent' : 'present',
+    );
+  },
+
+  async do(context, todo) {
+    return closeUnused(
+      context,
+      todo.flatMap(disk => disk.retiring),
+    );
+  },
+};
+
+export const releaseTargets: Step<CopyPlan> = {
+  name: 'releaseTargets',
+  decision: 'before',
+  irreversible: 'the copies are complete and stay',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      graph.node(disk.names.image) === undefined && graph.node(disk.names.imageFile) === undefined
+        ? 'present'
+        : 'absent',
+    );
+  },
+
+  async do(context, todo) {
+    return closeUnused(
+      context,
+      todo.flatMap(disk => [disk.names.image, disk.names.imageFile]),
+    );
+  },
+};
+
+/** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
+async function closeUnused({ qmp }: StepContext<CopyPlan>, nodes: readonly string[]): Promise<Json> {
+  const before = await readGraph(qmp);
+  const open = nodes.filter(node => before.node(node) !== undefined);
+  await qmp.pipeline(
+    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+  const after = await readGraph(qmp);
+  return { kept: open.filter(node => after.node(node) !== undefined) };
+}

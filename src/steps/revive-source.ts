@@ -1,0 +1,46 @@
+/**
+ * Makes sure that a disk's old image is open as a node, for an undo that has to put the guest back on it. A node that
+ * `-drive` made is destroyed at the pivot when nobody else refers to it; it is then opened again, from the plan.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import type { BlockdevOptions, BlockdevRefOrNull } from '../qmp/schema.generated.ts';
+import type { Graph } from './graph.ts';
+import type { ChainImage, DiskPlan } from './plan.ts';
+
+/** The name of the node that the old image is open as. */
+export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan): Promise<string> {
+  for (const node of [disk.node, disk.names.revived]) {
+    if (graph.node(node) !== undefined) return node;
+  }
+  await qmp.execute('blockdev-add', openSource(disk));
+  return disk.names.revived;
+}
+
+function openSource(disk: DiskPlan): BlockdevOptions {
+  const { direct, noFlush } = disk.cache;
+  const cache = { direct, 'no-flush': noFlush };
+  const file = { driver: protocolOf(disk), filename: disk.file, cache, discard: 'unmap' } as const;
+  const common = { 'node-name': disk.names.revived, cache, discard: 'unmap' } as const;
+  if (disk.driver === 'raw') return { driver: 'raw', ...common, file };
+  return { driver: 'qcow2', ...common, file, backing: openChain(disk.chain.slice(1)) };
+}
+
+function protocolOf(disk: DiskPlan): 'file' | 'host_device' {
+  return disk.file.startsWith('/dev/') ? 'host_device' : 'file';
+}
+
+/** How to open a chain, each image with the format that was found there, never probed. */
+export function openChain(chain: readonly ChainImage[]): BlockdevRefOrNull {
+  const [front, ...below] = chain;
+  if (front === undefined) return null;
+  const file = { driver: 'file', filename: front.file } as const;
+  if (front.driver === 'raw') return { driver: 'raw', file, 'read-only': true };
+  if (front.driver === 'qcow2') {
+    return { driver: 'qcow2', file, 'read-only': true, backing: openChain(below) };
+  }
+  throw new BlocksagaError(
+    'DISK_UNSUPPORTED',
+    `cannot open ${front.file} again: its format is ${front.driver}`,
+  );
+}

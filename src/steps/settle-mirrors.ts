@@ -1,0 +1,94 @@
+/**
+ * Ends the mirrors with the guest stopped: each target is then identical with its source, and the guest is still on the
+ * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { readGraph } from './graph.ts';
+import { isReady, jobFailed, mirrorAlive } from './mirror-disks.ts';
+import type { CopyPlan } from './plan.ts';
+import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+
+/** What a slow disk copies in a millisecond; decides what counts as little. */
+const BYTES_PER_MS = 16 * 1024;
+/** The part of the permitted blackout that may go into the last bytes; the rest is for the switch. */
+const SETTLE_SHARE = 0.5;
+const APPROACH_DEADLINE_MS = 60 * 60_000;
+const APPROACH_POLL_MS = 100;
+const SETTLE_POLL_MS = 2;
+
+export const awaitNearlyClean: Step<CopyPlan> = {
+  name: 'awaitNearlyClean',
+  irreversible: 'only waits',
+
+  async probe({ plan }) {
+    return probeDisks(plan.disks, () => 'absent');
+  },
+
+  async do(context) {
+    const limitBytes = context.plan.maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS;
+    await awaitDirty(context, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, context.abort);
+    return null;
+  },
+};
+
+export const settleMirrors: Step<CopyPlan> = {
+  name: 'settleMirrors',
+  irreversible: 'the sources are still in front, and the targets are removed by the undo of what made them',
+
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'absent' : 'foreign'));
+  },
+
+  async do(context) {
+    const { jobs, plan } = context;
+    const ids = plan.disks.map(disk => disk.names.mirrorJob);
+    await awaitClean(context);
+    throwFirst(plan.disks, await jobs.keepTarget(ids));
+    const ended = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
+      deadlineMs: plan.maxBlackoutMs,
+    });
+    for (const disk of plan.disks) {
+      const job = ended.get(disk.names.mirrorJob);
+      if (job === undefined) mirrorAlive(ended, disk);
+      if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
+    }
+    throwFirst(plan.disks, await jobs.dismiss(ids));
+    return null;
+  },
+};
+
+/** With the guest stopped: waits until nothing is left to copy, or throws NOT_CONVERGING with nothing lost. */
+export async function awaitClean(context: StepContext<CopyPlan>): Promise<void> {
+  await awaitDirty(context, 0, context.plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS);
+}
+
+async function awaitDirty(
+  context: StepContext<CopyPlan>,
+  limitBytes: number,
+  deadlineMs: number,
+  pollMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  let left = 0;
+  try {
+    await context.qmp.until(
+      'the mirrors to come close to the guest',
+      async () => {
+        const ids = context.plan.disks.map(disk => disk.names.mirrorJob);
+        const [table, graph] = await Promise.all([context.jobs.list(ids), readGraph(context.qmp)]);
+        const ready = context.plan.disks.every(disk => isReady(mirrorAlive(table, disk).status));
+        left = context.plan.disks.reduce((sum, disk) => sum + graph.dirtyBytes(disk), 0);
+        return ready && left <= limitBytes ? true : undefined;
+      },
+      { wakeOn: [], deadlineMs, pollMs, ...(signal === undefined ? {} : { signal }) },
+    );
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
+    throw new BlocksagaError(
+      'NOT_CONVERGING',
+      `the guest writes faster than the mirrors follow: ${left} bytes are left to copy. ` +
+        'Try synchronous writes, a longer permitted blackout, or a quieter hour.',
+    );
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * A step is one effect on QEMU or on files, with its undo beside it. The engine decides when a step runs, what is
+ * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
+ * journal, timers or other steps.
+ */
+import type { BlocksagaError } from '../errors.ts';
+import type { QmpClient, Reply } from '../qmp/client.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { Jobs } from '../qmp/jobs.ts';
+import type { Json } from '../qmp/transport.ts';
+import type { Files } from './files.ts';
+import type { DiskPlan, Plan } from './plan.ts';
+
+/** What a step may use. A fresh one is made for every attempt, on a live connection. */
+export interface StepContext<P extends Plan = Plan> {
+  readonly plan: P;
+  readonly qmp: QmpClient;
+  readonly jobs: Jobs;
+  /** Files on QEMU's host; null when nobody can reach them. */
+  readonly files: Files | null;
+  readonly clock: Clock;
+  /** Aborts when the saga is asked to leave; only long steps look at it, at a safe point. */
+  readonly abort: AbortSignal;
+  /** What `observe` saw before the first byte of this step was sent. */
+  readonly observed: Json;
+  /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
+  readonly outcomes: ReadonlyMap<string, Json>;
+  report(progress: JobProgress): void;
+}
+
+/** How far one disk's job is. `dirtyBytes` is what is still to be copied while the mirror follows the guest. */
+export interface JobProgress {
+  readonly disk: string;
+  readonly job: string;
+  readonly status: string;
+  readonly currentBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Where a step's effect is found, disk by disk. `foreign`: something is there that we did not make. */
+export interface Probe {
+  readonly absent: readonly DiskPlan[];
+  readonly present: readonly DiskPlan[];
+  readonly foreign: readonly DiskPlan[];
+}
+
+interface StepBase<P extends Plan> {
+  readonly name: string;
+  /**
+   * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
+   * succeeded. After it the saga only goes forward; when the step fails, the decision is revoked before anything else.
+   */
+  readonly decision?: 'before' | 'alongside' | 'afterwards';
+  /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
+  readonly window?: 'opens' | 'closes';
+  /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
+  observe?(context: StepContext<P>): Promise<Json>;
+  /** Asks QEMU and the files on which disks the effect is there. */
+  probe(context: StepContext<P>): Promise<Probe>;
+  /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
+  do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
+  /** The outcome to record when a probe found the effect of an attempt that nobody knows the end of; else null. */
+  adopt?(context: StepContext<P>): Promise<Json>;
+  /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
+  verify?(context: StepContext<P>): Promise<void>;
+}
+
+interface Reversible<P extends Plan> extends StepBase<P> {
+  /** Takes the effect back, wholly or partly done, once or again. `outcome` is undefined when `do` did not end well. */
+  undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
+}
+
+interface Irreversible<P extends Plan> extends StepBase<P> {
+  /** Why there is nothing to take back. */
+  readonly irreversible: string;
+}
+
+/** One effect: it has an undo, or says why it needs none. */
+export type Step<P extends Plan = Plan> = Reversible<P> | Irreversible<P>;
+
+/** Sorts the disks of a plan by what was found for each. */
+export function probeDisks(disks: readonly DiskPlan[], find: (disk: DiskPlan) => keyof Probe): Probe {
+  const found: Record<keyof Probe, DiskPlan[]> = { absent: [], present: [], foreign: [] };
+  for (const disk of disks) found[find(disk)].push(disk);
+  return found;
+}
+
+/** Throws the first error among the replies, saying which disk it belongs to. */
+export function throwFirst(disks: readonly DiskPlan[], replies: readonly Reply[]): void {
+  replies.forEach((reply, index) => {
+    if (!reply.ok) throw reply.error.at(placeOf(disks[index]));
+  });
+}
+
+/** The first error among the replies with its disk, if any. */
+export function firstError(
+  disks: readonly DiskPlan[],
+  replies: readonly Reply[],
+): BlocksagaError | undefined {
+  const index = replies.findIndex(reply => !reply.ok);
+  const reply = replies[index];
+  return reply === undefined || reply.ok ? undefined : reply.error.at(placeOf(disks[index]));
+}
+
+function placeOf(disk: DiskPlan | undefined): { disk?: string } {
+  return disk === undefined ? {} : { disk: disk.disk };
+}

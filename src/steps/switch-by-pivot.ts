@@ -1,0 +1,151 @@
+/**
+ * The switches that QEMU's mirrors do themselves, disk by disk, with the guest stopped: in two phases where jobs can be
+ * finalized by hand (`parkMirrors`, `finalizeMirrors`, QEMU >= 3.1), else one after the other (`completeMirrors`).
+ * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { JobTable } from '../qmp/jobs.ts';
+import { expectFronts, readGraph } from './graph.ts';
+import { jobFailed, mirrorAlive } from './mirror-disks.ts';
+import type { CopyPlan, DiskPlan } from './plan.ts';
+import { reviveSource } from './revive-source.ts';
+import { awaitClean } from './settle-mirrors.ts';
+import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+
+const JOB_DEADLINE_MS = 30_000;
+
+/** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
+export const parkMirrors: Step<CopyPlan> = {
+  name: 'parkMirrors',
+
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(mirrorJobs(plan));
+    return probeDisks(plan.disks, disk => {
+      const job = table.get(disk.names.mirrorJob);
+      if (job === undefined) return 'foreign';
+      return job.status === 'pending' ? 'present' : 'absent';
+    });
+  },
+
+  async do(context, todo) {
+    const { jobs, plan } = context;
+    if (todo.length === plan.disks.length) await awaitClean(context);
+    const ids = todo.map(disk => disk.names.mirrorJob);
+    throwFirst(todo, await jobs.pivot(ids));
+    const table = await jobs.awaitAll(ids, job => job === undefined || ENDED_OR_PENDING.has(job.status), {
+      deadlineMs: plan.maxBlackoutMs,
+    });
+    for (const disk of todo) mirrorAlive(table, disk);
+    return null;
+  },
+
+  async undo({ jobs, plan }) {
+    await jobs.remove(mirrorJobs(plan), { deadlineMs: JOB_DEADLINE_MS });
+  },
+};
+
+const ENDED_OR_PENDING: ReadonlySet<string> = new Set(['pending', 'concluded', 'aborting', 'null']);
+
+/** Lets the parked mirrors take effect, disk by disk; the decision is written meanwhile. */
+export const finalizeMirrors: Step<CopyPlan> = {
+  name: 'finalizeMirrors',
+  decision: 'alongside',
+  probe: probeFronts,
+
+  async do({ jobs, qmp, plan }, todo) {
+    const ids = todo.map(disk => disk.names.mirrorJob);
+    throwFirst(todo, await jobs.finalize(ids));
+    await readVerdicts(jobs, todo);
+    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    return null;
+  },
+
+  undo: takeBackPivots,
+};
+
+/** The weakest switch: each mirror completes by itself, one after the other, while the guest is stopped. */
+export const completeMirrors: Step<CopyPlan> = {
+  name: 'completeMirrors',
+  decision: 'afterwards',
+  probe: probeFronts,
+
+  async do(context, todo) {
+    const { jobs, qmp, plan } = context;
+    if (todo.length === plan.disks.length) await awaitClean(context);
+    for (const disk of todo) {
+      throwFirst([disk], await jobs.pivot([disk.names.mirrorJob]));
+      await readVerdicts(jobs, [disk]);
+    }
+    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    return null;
+  },
+
+  undo: takeBackPivots,
+};
+
+function mirrorJobs(plan: CopyPlan): readonly string[] {
+  return plan.disks.map(disk => disk.names.mirrorJob);
+}
+
+async function probeFronts({ qmp, plan }: StepContext<CopyPlan>) {
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
+}
+
+/** Waits until the jobs have concluded, reads what became of each, then dismisses them. */
+async function readVerdicts(jobs: StepContext['jobs'], disks: readonly DiskPlan[]): Promise<void> {
+  const ids = disks.map(disk => disk.names.mirrorJob);
+  const table: JobTable = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: JOB_DEADLINE_MS,
+  });
+  await jobs.dismiss([...table.keys()]);
+  for (const disk of disks) {
+    const job = table.get(disk.names.mirrorJob);
+    if (job === undefined) mirrorAlive(table, disk);
+    if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
+  }
+}
+
+/**
+ * Ends what is left of the mirrors, then puts every switched disk back on its source by `sync: none`. Right only while
+ * the guest has not run since the switch, which is when the engine undoes this step.
+ */
+async function takeBackPivots({ jobs, qmp, plan }: StepContext<CopyPlan>): Promise<void> {
+  await jobs.remove([...mirrorJobs(plan), ...plan.disks.map(disk => disk.names.undoJob)], {
+    deadlineMs: JOB_DEADLINE_MS,
+  });
+  const graph = await readGraph(qmp);
+  const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
+  if (switched.length === 0) return;
+  const sources = new Map<number, string>();
+  for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  const ids = switched.map(disk => disk.names.undoJob);
+  const started = await qmp.pipeline(
+    switched.map(disk => ({
+      execute: 'blockdev-mirror' as const,
+      arguments: {
+        'job-id': disk.names.undoJob,
+        device: disk.names.image,
+        target: sources.get(disk.index) ?? disk.node,
+        sync: 'none' as const,
+        'auto-dismiss': false,
+      },
+    })),
+  );
+  throwFirst(switched, started);
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
+    deadlineMs: JOB_DEADLINE_MS,
+  });
+  throwFirst(switched, await jobs.pivot(ids));
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: JOB_DEADLINE_MS,
+  });
+  await jobs.dismiss(ids);
+  const after = await readGraph(qmp);
+  for (const disk of switched) {
+    if (after.front(disk) === sources.get(disk.index)) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}

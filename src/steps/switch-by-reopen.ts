@@ -1,0 +1,156 @@
+/**
+ * The strongest switch: a filter node above each disk, then one `blockdev-reopen` that moves all filters to the new
+ * images or none (QEMU >= 6.1), then the filters out again. The guest is stopped throughout: with an iothread a filter
+ * above a running disk kills QEMU, and setting `drive` to what it is already kills 7.2, so this always looks first.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Command, QmpClient, Reply } from '../qmp/client.ts';
+import type { StatusInfo } from '../qmp/schema.generated.ts';
+import { expectFronts, type Graph, readGraph } from './graph.ts';
+import { groupName } from './names.ts';
+import type { CopyPlan, DiskPlan } from './plan.ts';
+import { reviveSource } from './revive-source.ts';
+import { probeDisks, type Step, throwFirst } from './step.ts';
+
+export const insertFilters: Step<CopyPlan> = {
+  name: 'insertFilters',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.filter ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }, todo) {
+    const graph = todo.length === plan.disks.length ? undefined : await readGraph(qmp);
+    const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
+    const replies = await qmp.pipeline([
+      { execute: 'query-status' } as const,
+      ...missing.map(disk => addFilter(plan, disk)),
+      ...todo.map(disk => setDrive(disk, disk.names.filter)),
+    ]);
+    throwFirst([...missing, ...todo], replies.slice(1));
+    expectStopped(replies[0] as Reply<StatusInfo>);
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
+    throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.node))));
+    await deleteFilters(qmp, plan, graph);
+  },
+};
+
+export const reopenFilters: Step<CopyPlan> = {
+  name: 'reopenFilters',
+  decision: 'alongside',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => (showsImage(graph, disk) ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }) {
+    await reopen(qmp, plan, disk => disk.names.image);
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    const switched = plan.disks.filter(
+      disk => graph.node(disk.names.filter) !== undefined && showsImage(graph, disk),
+    );
+    if (switched.length === 0) return;
+    const sources = new Map<number, string>();
+    for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    await reopen(qmp, { ...plan, disks: switched }, disk => sources.get(disk.index) ?? disk.node);
+  },
+};
+
+export const removeFilters: Step<CopyPlan> = {
+  name: 'removeFilters',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      graph.front(disk) === disk.names.image && graph.node(disk.names.filter) === undefined
+        ? 'present'
+        : 'absent',
+    );
+  },
+
+  async do({ qmp, plan }, todo) {
+    const graph = todo.length === plan.disks.length ? undefined : await readGraph(qmp);
+    const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
+    const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
+    const replies = await qmp.pipeline([
+      ...behind.map(disk => setDrive(disk, disk.names.image)),
+      ...filters.map(deleteNode),
+    ]);
+    throwFirst([...behind, ...filters], replies);
+    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
+    const commands: Command<'qom-set'>[] = [];
+    for (const disk of switched) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
+    throwFirst(switched, await qmp.pipeline(commands));
+  },
+};
+
+/** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
+async function reopen(qmp: QmpClient, plan: CopyPlan, child: (disk: DiskPlan) => string): Promise<void> {
+  if (plan.disks.length === 0) return;
+  await qmp.execute('blockdev-reopen', {
+    options: plan.disks.map(disk => ({
+      driver: 'throttle',
+      'node-name': disk.names.filter,
+      'throttle-group': groupName(plan.token),
+      file: child(disk),
+    })),
+  });
+}
+
+function addFilter(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-add'> {
+  return {
+    execute: 'blockdev-add',
+    arguments: {
+      driver: 'throttle',
+      'node-name': disk.names.filter,
+      'throttle-group': groupName(plan.token),
+      file: disk.node,
+    },
+  };
+}
+
+function setDrive(disk: DiskPlan, node: string): Command<'qom-set'> {
+  return { execute: 'qom-set', arguments: { path: disk.qdev ?? '', property: 'drive', value: node } };
+}
+
+function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
+  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
+}
+
+async function deleteFilters(qmp: QmpClient, plan: CopyPlan, graph: Graph): Promise<void> {
+  const filters = plan.disks.filter(disk => graph.node(disk.names.filter) !== undefined);
+  throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
+}
+
+/** Whether the disk's filter, or the device itself, is on the new image. A filter reports its child's file name. */
+function showsImage(graph: Graph, disk: DiskPlan): boolean {
+  if (graph.front(disk) === disk.names.image) return true;
+  const filter = graph.node(disk.names.filter);
+  return filter !== undefined && filter.file === graph.node(disk.names.image)?.file;
+}
+
+/** The mirrors have ended: were the guest let run by someone now, its writes would miss the new images. */
+function expectStopped(status: Reply<StatusInfo>): void {
+  if (!status.ok) throw status.error;
+  if (!status.value.running) return;
+  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched', {
+    outcome: 'notApplied',
+  });
+}

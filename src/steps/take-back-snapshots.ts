@@ -1,0 +1,92 @@
+/**
+ * The undo of snapshots that were taken: commits every overlay back into its base and switches all disks to their
+ * bases. What the guest wrote since is kept. The guest stands still from the moment all commits are ready until all
+ * have switched.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { readGraph } from './graph.ts';
+import { jobFailed } from './mirror-disks.ts';
+import type { DiskPlan, SnapshotPlan } from './plan.ts';
+import { type StepContext, throwFirst } from './step.ts';
+
+const READY_DEADLINE_MS = 60 * 60_000;
+const SWITCH_DEADLINE_MS = 30_000;
+
+export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
+  const { qmp, jobs, plan } = context;
+  await jobs.remove(
+    plan.disks.map(disk => disk.names.undoJob),
+    { deadlineMs: SWITCH_DEADLINE_MS },
+  );
+  const graph = await readGraph(qmp);
+  const taken = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
+  if (taken.length === 0) return;
+  await startCommits(context, taken);
+  const { running } = await qmp.execute('query-status');
+  if (running) await qmp.execute('stop');
+  try {
+    await switchToBases(context, taken);
+  } finally {
+    if (running) await qmp.execute('cont');
+  }
+}
+
+async function startCommits(
+  { qmp, jobs }: StepContext<SnapshotPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const started = await qmp.pipeline(
+    disks.map(disk => ({
+      execute: 'block-commit' as const,
+      arguments: {
+        'job-id': disk.names.undoJob,
+        device: disk.names.image,
+        'base-node': disk.node,
+        'auto-finalize': false,
+        'auto-dismiss': false,
+      },
+    })),
+  );
+  throwFirst(disks, started);
+  await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+}
+
+/** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay. */
+async function switchToBases(
+  { qmp, jobs }: StepContext<SnapshotPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const ids = disks.map(disk => disk.names.undoJob);
+  throwFirst(disks, await jobs.pivot(ids));
+  await awaitStatus(jobs, disks, 'pending', SWITCH_DEADLINE_MS);
+  throwFirst(disks, await jobs.finalize(ids));
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: SWITCH_DEADLINE_MS,
+  });
+  await jobs.dismiss(ids);
+  const graph = await readGraph(qmp);
+  for (const disk of disks) {
+    if (graph.front(disk) === disk.node) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be taken back to ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}
+
+async function awaitStatus(
+  jobs: StepContext['jobs'],
+  disks: readonly DiskPlan[],
+  status: 'ready' | 'pending',
+  deadlineMs: number,
+): Promise<void> {
+  const reached = (now: string) => now === status || (status === 'ready' && now === 'standby');
+  const table = await jobs.awaitAll(
+    disks.map(disk => disk.names.undoJob),
+    job => job === undefined || reached(job.status) || job.status === 'concluded',
+    { deadlineMs },
+  );
+  for (const disk of disks) {
+    const job = table.get(disk.names.undoJob);
+    if (job === undefined || !reached(job.status)) throw jobFailed(disk, 'block-commit', job?.error);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Puts the overlays on all disks in one QMP `transaction`: QEMU does all or none and drains the guest's I/O meanwhile,
+ * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
+ */
+import type { Command } from '../qmp/client.ts';
+import { expectFronts, readGraph } from './graph.ts';
+import type { DiskPlan, SnapshotPlan } from './plan.ts';
+import { probeDisks, type Step, type StepContext } from './step.ts';
+import { takeBackSnapshots } from './take-back-snapshots.ts';
+
+/** Over overlays that are open already: the transaction only moves pointers. */
+export const takeSnapshot: Step<SnapshotPlan> = {
+  name: 'takeSnapshot',
+  decision: 'before',
+  probe: probeOverlays,
+
+  async do({ qmp, plan }) {
+    await qmp.execute('transaction', {
+      actions: plan.disks.map(disk => ({
+        type: 'blockdev-snapshot' as const,
+        data: { node: disk.node, overlay: disk.names.image },
+      })),
+    });
+    return null;
+  },
+
+  verify: verifyOverlays,
+  undo: takeBackSnapshots,
+};
+
+/** Where overlays cannot be opened beforehand: QEMU makes the files inside the transaction. */
+export const takeSnapshotSync: Step<SnapshotPlan> = {
+  name: 'takeSnapshotSync',
+  decision: 'before',
+  probe: probeOverlays,
+
+  async do({ qmp, plan }) {
+    await qmp.execute('transaction', {
+      actions: plan.disks.map(disk => ({
+        type: 'blockdev-snapshot-sync' as const,
+        data: snapshotSync(disk),
+      })),
+    });
+    return null;
+  },
+
+  verify: verifyOverlays,
+  undo: takeBackSnapshots,
+};
+
+/**
+ * Without `transaction`: one `blockdev-snapshot-sync` after the other while the guest stands still, so that the cut is
+ * one instant all the same. The first refusal ends it, and the undo takes back those before.
+ */
+export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
+  name: 'takeSnapshotsOneByOne',
+  decision: 'afterwards',
+  probe: probeOverlays,
+
+  async do({ qmp }, todo) {
+    for (const disk of todo) {
+      const [reply] = await qmp.pipeline([
+        { execute: 'blockdev-snapshot-sync', arguments: snapshotSync(disk) },
+      ]);
+      if (!reply.ok) throw reply.error.at({ disk: disk.disk });
+    }
+    return null;
+  },
+
+  verify: verifyOverlays,
+  undo: takeBackSnapshots,
+};
+
+async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
+}
+
+async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+  expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+}
+
+function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {
+  return {
+    'node-name': disk.node,
+    'snapshot-file': disk.image.file,
+    'snapshot-node-name': disk.names.image,
+    format: disk.image.driver,
+    mode: disk.image.create ? 'absolute-paths' : 'existing',
+  };
+}
