@@ -14,12 +14,6 @@ const LINE_FEED = 0x0a;
 /** A shorter run of digits fits a double exactly. */
 const MAY_PASS_2_53 = /\d{16}/;
 
-/** What a {@link MessageDecoder} may be told. */
-export interface DecoderOptions {
-  /** More bytes than this without a line feed are refused (default {@link MESSAGE_BYTES_MAX}). */
-  readonly maxMessageBytes?: number;
-}
-
 /**
  * Takes bytes as they come, cut anywhere, and gives back the messages that they complete.
  *
@@ -30,25 +24,39 @@ export interface DecoderOptions {
  * ```
  */
 export class MessageDecoder {
-  readonly #maxBytes: number;
-  /** The start of a message whose end has not come. */
-  #pieces: Uint8Array[] = [];
-  #pieceBytes = 0;
+  readonly #lines: LineDecoder;
 
-  constructor(options: DecoderOptions = {}) {
-    this.#maxBytes = options.maxMessageBytes ?? MESSAGE_BYTES_MAX;
+  constructor(maxMessageBytes = MESSAGE_BYTES_MAX) {
+    this.#lines = new LineDecoder(maxMessageBytes);
   }
 
   /** Throws QMP_PROTOCOL for what is no JSON and for a message too long; the decoder is of no use afterwards. */
   push(chunk: Uint8Array): Json[] {
-    const messages: Json[] = [];
+    return this.#lines.push(chunk).map(parseJson);
+  }
+}
+
+/** The framing alone: lines that are not blank, trimmed. */
+export class LineDecoder {
+  readonly #maxBytes: number;
+  /** The start of a line whose end has not come. */
+  #pieces: Uint8Array[] = [];
+  #pieceBytes = 0;
+
+  constructor(maxLineBytes = MESSAGE_BYTES_MAX) {
+    this.#maxBytes = maxLineBytes;
+  }
+
+  /** Throws QMP_PROTOCOL for a line too long. */
+  push(chunk: Uint8Array): string[] {
+    const lines: string[] = [];
     let start = 0;
     for (;;) {
       const end = chunk.indexOf(LINE_FEED, start);
       this.#keep(chunk.subarray(start, end === -1 ? undefined : end));
-      if (end === -1) return messages;
+      if (end === -1) return lines;
       const line = this.#takeLine();
-      if (line !== '') messages.push(parseJson(line));
+      if (line !== '') lines.push(line);
       start = end + 1;
     }
   }
@@ -76,7 +84,8 @@ export function encodeMessages(messages: readonly Json[]): string {
 
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
-function parseJson(text: string): Json {
+/** One message. Throws QMP_PROTOCOL for what is no JSON. */
+export function parseJson(text: string): Json {
   try {
     return JSON.parse(text, MAY_PASS_2_53.test(text) ? exactInteger : undefined);
   } catch (cause) {

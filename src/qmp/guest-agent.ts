@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { encodeMessages, MessageDecoder } from './codec.ts';
+import { encodeMessages, LineDecoder, parseJson } from './codec.ts';
 import { isObject } from './messages.ts';
 import { openSocket, parseAddress } from './socket.ts';
 import type { Json } from './transport.ts';
@@ -70,9 +70,9 @@ interface Waiting {
 class AgentLine {
   readonly #socket: Socket;
   readonly #clock: Clock;
-  #decoder = new MessageDecoder();
-  /** Until the agent's next sentinel, all that comes is the rest of something that nobody waits for. */
-  #skipping = true;
+  #lines = new LineDecoder();
+  /** Until then, what comes may be the rest of something that nobody waits for, and need not be JSON. */
+  #synchronized = false;
   #waiting: Waiting | undefined;
   #failure: BlocksagaError | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -109,10 +109,7 @@ class AgentLine {
 
   async #callNow(command: string, deadlineMs: number): Promise<Json> {
     const deadline = this.#clock.now() + deadlineMs;
-    if (!this.#inStep) {
-      await this.#synchronize(deadlineMs);
-      this.#inStep = true;
-    }
+    if (!this.#inStep) await this.#synchronize(deadlineMs);
     this.#inStep = false;
     const reply = await this.#exchange(
       Buffer.from(encodeMessages([{ execute: command }])),
@@ -128,7 +125,7 @@ class AgentLine {
   /** Skips whatever is left of earlier calls (qga/qapi-schema.json, guest-sync-delimited). */
   async #synchronize(deadlineMs: number): Promise<void> {
     this.#syncId += 1;
-    this.#skipping = true;
+    this.#synchronized = false;
     const id = this.#syncId;
     await this.#exchange(
       // The byte ends what an earlier client may have left half sent; before another command it would cost an error reply.
@@ -141,6 +138,7 @@ class AgentLine {
       'notApplied',
       message => (isObject(message) && message['return'] === id ? message : undefined),
     );
+    this.#synchronized = true;
   }
 
   #exchange(
@@ -173,19 +171,28 @@ class AgentLine {
 
   #onData(chunk: Buffer): void {
     const sentinel = chunk.lastIndexOf(SENTINEL);
-    if (sentinel !== -1) {
-      this.#decoder = new MessageDecoder();
-      this.#skipping = false;
-    }
-    if (this.#skipping) return;
+    if (sentinel !== -1) this.#lines = new LineDecoder();
     try {
-      for (const message of this.#decoder.push(chunk.subarray(sentinel + 1)))
-        this.#waiting?.onMessage(message);
+      for (const line of this.#lines.push(chunk.subarray(sentinel + 1))) this.#onLine(line);
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
       this.#failure ??= error;
       this.#socket.destroy();
     }
+  }
+
+  #onLine(line: string): void {
+    if (this.#synchronized || isJson(line)) this.#waiting?.onMessage(parseJson(line));
+  }
+}
+
+/** Whether a line that may be the rest of anything is a whole message. */
+function isJson(line: string): boolean {
+  try {
+    parseJson(line);
+    return true;
+  } catch {
+    return false;
   }
 }
 

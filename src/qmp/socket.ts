@@ -56,7 +56,7 @@ class SocketTransport implements Transport {
   constructor(socket: Socket, handlers: TransportHandlers, clock: Clock, maxMessageBytes: number) {
     this.#socket = socket;
     this.#clock = clock;
-    const decoder = new MessageDecoder({ maxMessageBytes });
+    const decoder = new MessageDecoder(maxMessageBytes);
     let reason: Error | undefined;
     socket.on('error', error => {
       reason ??= new BlocksagaError('QMP_DISCONNECTED', `the connection to QEMU broke: ${error.message}`, {

@@ -70,6 +70,12 @@ test('the one-node x-blockdev-reopen is not blockdev-reopen, and 5.2 finds throt
   expect(capabilities.has('manual-finalize')).toBe(true);
 });
 
+test('a blockdev-reopen that takes no list is not the one that switches all or none', async () => {
+  const schema = [command('blockdev-reopen', '5'), object('5', [member('options', '6')]), object('6', [])];
+  const client = await clientFor({ 'query-qmp-schema': schema, 'qom-list-types': [] });
+  expect((await readCapabilities(client)).names).toEqual([]);
+});
+
 test('without takes names away, and refuses a name that it does not know', async () => {
   const client = await clientFor({ 'query-qmp-schema': schemaLike('7.2') });
   const capabilities = await readCapabilities(client, ['transaction', 'copy-mode']);

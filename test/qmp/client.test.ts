@@ -215,6 +215,22 @@ describe('events', () => {
     expect(seen).toEqual([1]);
   });
 
+  test('a listener that comes during an event hears the next one first', async () => {
+    const { client, fake } = await open();
+    const seen: string[] = [];
+    const relay = () => {
+      const end = client.subscribe(event => {
+        seen.push(event.event);
+        end();
+        if (seen.length < 10) relay();
+      });
+    };
+    relay();
+    fake.event('STOP');
+    await settled();
+    expect(seen).toEqual(['STOP']);
+  });
+
   test('a listener that throws stops neither the others nor the client, and its error surfaces', async () => {
     const { client, fake, clock } = await open(() => ({}));
     const seen: string[] = [];
@@ -297,6 +313,25 @@ describe('until', () => {
     await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
     fake.end();
     await expect(disconnected).rejects.toMatchObject({ code: 'QMP_DISCONNECTED' });
+  });
+
+  test('listens to nothing any more when it is over, however it ended', async () => {
+    const { client, fake } = await open();
+    let asked = 0;
+    const wakeOn = new Proxy(['STOP' as const], {
+      get: (list, key, self) => {
+        asked += 1;
+        return Reflect.get(list, key, self);
+      },
+    });
+    const options = { wakeOn, deadlineMs: 100 };
+    await client.until('a value', async () => 1, options);
+    await expect(client.until('an error', () => Promise.reject(new Error('x')), options)).rejects.toThrow(
+      'x',
+    );
+    fake.event('STOP');
+    await settled();
+    expect(asked).toBe(0);
   });
 
   test('throws what the check throws', async () => {

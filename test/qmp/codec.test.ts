@@ -31,7 +31,7 @@ describe('decoding', () => {
 
   test('a message may be as long as the limit and no longer, however it is cut', () => {
     const limited = (bytes: number) => {
-      const decoder = new MessageDecoder({ maxMessageBytes: 100 });
+      const decoder = new MessageDecoder(100);
       const text = Buffer.from(`"${'x'.repeat(bytes - 2)}"\n`);
       return [...decoder.push(text.subarray(0, 60)), ...decoder.push(text.subarray(60))];
     };
@@ -40,7 +40,7 @@ describe('decoding', () => {
   });
 
   test('the limit is for each message, not for the stream', () => {
-    const decoder = new MessageDecoder({ maxMessageBytes: 10 });
+    const decoder = new MessageDecoder(10);
     expect(decoder.push(Buffer.from('{"a": 1}\n'.repeat(50)))).toHaveLength(50);
   });
 });

@@ -10,6 +10,8 @@ import { listen } from './socket-folder.ts';
  */
 interface Faults {
   readonly freezeMs?: number;
+  /** The reply to a freeze that takes time is cut short, as by an agent that restarts. */
+  readonly garble?: boolean;
   readonly refuse?: string;
   readonly leftOver?: string;
   readonly hangUpOn?: string;
@@ -34,7 +36,7 @@ function agentOn(faults: Faults, agent: FakeAgent): (socket: Socket) => void {
       if (execute === faults.hangUpOn) return void socket.destroy();
       if (execute === faults.refuse)
         return reply('', { error: { class: 'GenericError', desc: 'not today' } });
-      if (execute === 'guest-sync-delimited') return reply('\xff', { return: args.id });
+      if (execute === 'guest-sync-delimited') return later(5, () => reply('\xff', { return: args.id }));
       if (execute === 'guest-fsfreeze-status')
         return reply('', { return: agent.frozen ? 'frozen' : 'thawed' });
       if (execute === 'guest-fsfreeze-thaw') {
@@ -44,12 +46,18 @@ function agentOn(faults: Faults, agent: FakeAgent): (socket: Socket) => void {
       }
       agent.frozen = true;
       if (faults.freezeMs === undefined) return reply('', { return: 2 });
+      if (faults.freezeMs === Number.POSITIVE_INFINITY) busy = true;
+      else
+        later(faults.freezeMs, () =>
+          faults.garble ? socket.write('{"retu\n', next) : reply('', { return: 2 }),
+        );
+    };
+    const later = (ms: number, act: () => void) => {
       busy = true;
-      if (Number.isFinite(faults.freezeMs))
-        setTimeout(() => {
-          busy = false;
-          reply('', { return: 2 });
-        }, faults.freezeMs);
+      setTimeout(() => {
+        busy = false;
+        act();
+      }, ms);
     };
     const reply = (prefix: string, message: unknown) => {
       socket.write(Buffer.from(`${prefix}${JSON.stringify(message)}\n`, 'latin1'));
@@ -90,6 +98,7 @@ test.each([
   ['whole', '{"return": 77}\n'],
   ['half', '{"return": "fro'],
   ['synchronized', '\xff{"return": 1}\n'],
+  ['a broken line', '"}\n'],
   ['synchronized and half', '\xff{"return": 1}\n{"re'],
 ])('replies left over from an earlier client are skipped: %s', async (_what, leftOver) => {
   const { path } = await start({ leftOver });
@@ -115,6 +124,14 @@ test('a freeze past its deadline has an unknown outcome, and its late reply is n
   await expect(client.freeze(20)).rejects.toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown' });
   expect(await client.thaw(5_000)).toBe(2);
   expect(await client.status()).toBe('thawed');
+  client.close();
+});
+
+test('half a reply after a deadline is skipped like a whole one', async () => {
+  const { path } = await start({ freezeMs: 40, garble: true });
+  const client = await openGuestAgent(path);
+  await expect(client.freeze(20)).rejects.toMatchObject({ code: 'QMP_TIMEOUT' });
+  expect(await client.thaw(5_000)).toBe(2);
   client.close();
 });
 

@@ -122,6 +122,8 @@ describe('awaitAll', () => {
       onChange: now => seen.push([...now.values()].map(job => job.status).join()),
     });
     await settled();
+    fake.event('BLOCK_JOB_ERROR');
+    await settled();
     for (const id of ['a', 'b']) {
       table.set(id, mirror(id, 'ready'));
       fake.event('JOB_STATUS_CHANGE', { id, status: 'ready' });

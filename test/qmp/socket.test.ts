@@ -71,12 +71,14 @@ describe('over a real socket', () => {
   });
 
   test('what was sent just before closing still arrives', async () => {
-    const arrived = Promise.withResolvers<string>();
-    const path = await listen(serve(command => arrived.resolve(command.execute)));
+    const arrived = Promise.withResolvers<number>();
+    const path = await listen(serve(command => arrived.resolve(String(command.arguments?.['value']).length)));
     const client = await openQmpClient(connectSocket(path));
-    const reply = client.pipeline([{ execute: 'cont' }]);
+    // More than a socket's buffer takes at once, so that some of it is still ours when we close.
+    const value = 'x'.repeat(4 * 1024 * 1024);
+    const reply = client.pipeline([{ execute: 'qom-set', arguments: { path: '/x', property: 'y', value } }]);
     client.close();
-    expect(await arrived.promise).toBe('cont');
+    expect(await arrived.promise).toBe(value.length);
     expect((await reply)[0]).toMatchObject({
       ok: false,
       error: { code: 'QMP_DISCONNECTED', outcome: 'unknown' },
