@@ -3,12 +3,17 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readCapabilities } from '../../src/qmp/capabilities.ts';
-import { openQmpClient, type QmpClient } from '../../src/qmp/client.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { createJobs, type Jobs } from '../../src/qmp/jobs.ts';
-import { connectSocket } from '../../src/qmp/socket.ts';
-import type { Connect, Transport } from '../../src/qmp/transport.ts';
+import {
+  type Connect,
+  connectSocket,
+  createJobs,
+  type Jobs,
+  openQmpClient,
+  type QmpClient,
+  readCapabilities,
+  type Transport,
+} from '../../src/qmp/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 
 const QEMU = 'qemu-system-x86_64';
