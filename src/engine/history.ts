@@ -8,7 +8,7 @@ import type { Json } from '../qmp/transport.ts';
 
 /** How a step of an earlier life ended. */
 export type Settled =
-  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: true; readonly value: Json; readonly abort: boolean }
   | { readonly ok: false; readonly error: ErrorRecord };
 
 /** One run of a step. `settled` is undefined when nobody knows how it ended. */
@@ -23,6 +23,8 @@ export class History {
   #next = 0;
   /** Whether the saga had been begun before. */
   readonly resumed: boolean;
+  /** Whether the saga was asked to leave, or to go on, and no step has heard of it yet. */
+  readonly asked = { abort: false, pivot: false };
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
 
@@ -51,6 +53,9 @@ export class History {
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);
       if (past !== undefined) past.settled = readSettled(body);
+      if (step === 'awaitSignal') this.asked.pivot = false;
+    } else if (kind === 'signal') {
+      if (step === 'abort' || step === 'pivot') this.asked[step] = true;
     } else if (kind === 'decision') {
       this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }
@@ -63,7 +68,11 @@ export const intent = (step: string, observed: Json): NewRecord => ({
   body: { observed },
 });
 
-export const outcome = (step: string, value: Json): NewRecord => ({ kind: 'outcome', step, body: { value } });
+export const outcome = (step: string, value: Json, abort: boolean): NewRecord => ({
+  kind: 'outcome',
+  step,
+  body: { value, abort },
+});
 
 export const failedOutcome = (step: string, error: ErrorRecord): NewRecord => ({
   kind: 'outcome',
@@ -80,7 +89,7 @@ export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord =
 function readSettled(body: Json): Settled {
   const error = member(body, 'error');
   if (error !== null) return { ok: false, error: error as unknown as ErrorRecord };
-  return { ok: true, value: member(body, 'value') };
+  return { ok: true, value: member(body, 'value'), abort: member(body, 'abort') === true };
 }
 
 function member(body: Json, name: string): Json {

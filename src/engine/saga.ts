@@ -6,7 +6,7 @@ import { createActor, fromPromise, type InspectionEvent, type Observer } from 'x
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { copyMachine } from '../machines/copy-machine.ts';
-import type { SagaContext, StepActorName } from '../machines/saga-parts.ts';
+import type { SagaContext, StepActorName, StepOutput } from '../machines/saga-parts.ts';
 import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import type { QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -33,7 +33,7 @@ export interface Saga {
   readonly plan: Plan;
   /** Resolves at the end, or when the saga waits at `ready`. Rejects only when the journal fails. */
   readonly result: Promise<SagaResult>;
-  /** Calls back for every notice from now on; returns what unsubscribes. */
+  /** Calls back for every state entered so far, then for every notice as it comes; returns what unsubscribes. */
   subscribe(listener: (notice: SagaNotice) => void): () => void;
   /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
   pivot(): Promise<SagaResult>;
@@ -64,6 +64,7 @@ class RunningSaga implements Saga {
   readonly #parts: SagaParts;
   readonly #host: StepHost;
   readonly #listeners = new Set<(notice: SagaNotice) => void>();
+  readonly #entered: SagaNotice[] = [];
   readonly #actor;
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
@@ -97,6 +98,7 @@ class RunningSaga implements Saga {
   }
 
   subscribe(listener: (notice: SagaNotice) => void): () => void {
+    for (const notice of this.#entered) listener(notice);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -117,7 +119,7 @@ class RunningSaga implements Saga {
     }
     const { journal, lease } = this.#parts;
     await journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
-    if (signal === 'abort') this.#host.requestAbort();
+    this.#host.signal(signal);
     this.#actor.send({ type: signal });
     return this.#finished.promise;
   }
@@ -126,10 +128,12 @@ class RunningSaga implements Saga {
     const state = pathOf(value);
     if (state === this.#state) return;
     this.#state = state;
-    this.#tell({ type: 'event', saga: this.id, event: 'entered', state });
+    const entered = { type: 'event', saga: this.id, event: 'entered', state } as const;
+    this.#entered.push(entered);
+    this.#tell(entered);
     const error = context.failure ?? context.undoFailure;
     if (done) this.#end(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
-    else if (state === 'ready.waiting')
+    else if (state === 'ready.awaitSignal')
       this.#read('ready', error).then(this.#ready.resolve, this.#ready.reject);
   }
 
@@ -173,12 +177,12 @@ class RunningSaga implements Saga {
 
 /** The actors that a machine asks for, each running one step through the host. */
 function stepActors(host: StepHost) {
-  const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<unknown>>>> = {
-    rescueGuest: fromPromise<unknown>(() => host.rescueGuest()),
+  const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>> = {
+    rescueGuest: fromPromise<StepOutput>(() => host.rescueGuest()),
   };
   for (const name of Object.keys(ALL_STEPS) as StepName[]) {
-    actors[name] = fromPromise<unknown>(() => host.run(name));
-    actors[`undo.${name}`] = fromPromise<unknown>(() => host.undo(name));
+    actors[name] = fromPromise<StepOutput>(() => host.run(name));
+    actors[`undo.${name}`] = fromPromise<StepOutput>(() => host.undo(name));
   }
   return actors;
 }

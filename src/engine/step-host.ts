@@ -5,6 +5,7 @@
  */
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Journal, Lease, NewRecord } from '../journal/journal.ts';
+import type { StepOutput } from '../machines/saga-parts.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
@@ -12,7 +13,15 @@ import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
 import type { JobProgress, Step, StepContext } from '../steps/step.ts';
-import { decision, failedOutcome, type History, intent, outcome, type PastStep } from './history.ts';
+import {
+  decision,
+  failedOutcome,
+  type History,
+  intent,
+  outcome,
+  type PastStep,
+  type Settled,
+} from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { HASTY, PATIENT, retry } from './retry.ts';
 
@@ -33,7 +42,7 @@ const GUEST_FIRST: readonly StepName[] = ['pauseGuest', 'freezeGuest'];
 
 export class StepHost {
   readonly #parts: StepHostParts;
-  readonly #abort = new AbortController();
+  readonly #signals = { abort: new AbortController(), pivot: new AbortController() };
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   #decision: 'forward' | 'back' | undefined;
@@ -45,28 +54,32 @@ export class StepHost {
   constructor(parts: StepHostParts) {
     this.#parts = parts;
     this.#decision = parts.history.decision;
+    for (const signal of ['abort', 'pivot'] as const) {
+      if (parts.history.asked[signal]) this.signal(signal);
+    }
   }
 
-  /** Asks a long step to leave at its next safe point; a saga before its decision then goes back. */
-  requestAbort(): void {
-    this.#abort.abort();
+  /** Tells the running step, and those to come, what the saga was asked; they look at their next safe point. */
+  signal(signal: 'abort' | 'pivot'): void {
+    this.#signals[signal].abort();
   }
 
-  /** Brings one step about and returns its outcome, from the journal where it is known. */
-  async run(name: StepName): Promise<Json> {
+  /** Brings one step about, or gives back from the journal what it came to. */
+  async run(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
     const past = this.#parts.history.take(name);
     const observed = past === undefined ? await this.#begin(name, step) : past.observed;
     this.#observed.set(name, observed);
     if (step.window === 'opens') this.#openWindow();
-    const value = past?.settled === undefined ? await this.#settle(name, step, past) : replay(past.settled);
-    this.#outcomes.set(name, value);
+    const settled = past?.settled ?? (await this.#settle(name, step, past));
+    if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
+    this.#outcomes.set(name, settled.value);
     if (step.window === 'closes') this.#closeWindow();
-    return value;
+    return { abort: settled.abort };
   }
 
   /** Takes one step back, as often as it is asked. */
-  async undo(name: StepName): Promise<Json> {
+  async undo(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
     invariant('undo' in step, `${name} has an undo, or the machine would not ask for it`);
     const key = `undo.${name}`;
@@ -78,18 +91,18 @@ export class StepHost {
       );
       if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
       if (step.window === 'opens') this.#closeWindow();
-      await this.#write([outcome(key, null)]);
+      await this.#write([outcome(key, null, false)]);
     } else {
-      replay(past.settled);
+      if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
       if (step.window === 'opens') this.#closeWindow();
     }
     this.#outcomes.delete(name);
     this.#observed.delete(name);
-    return null;
+    return { abort: false };
   }
 
   /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
-  async rescueGuest(): Promise<Json> {
+  async rescueGuest(): Promise<StepOutput> {
     const failures: unknown[] = [];
     for (const name of GUEST_FIRST) {
       const over = name === 'pauseGuest' ? 'resumeGuest' : 'thawGuest';
@@ -97,7 +110,7 @@ export class StepHost {
       await this.undo(name).catch(error => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
-    return null;
+    return { abort: false };
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {
@@ -112,7 +125,7 @@ export class StepHost {
     return observed;
   }
 
-  async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Json> {
+  async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const began = this.#parts.clock.now();
     const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
     const value = await this.#recordFailure(name, () =>
@@ -131,8 +144,9 @@ export class StepHost {
     );
     if (name === 'takeSnapshot' || name === 'takeSnapshotSync') this.#measure(began);
     if (step.window === 'closes') this.#closeWindow();
-    await this.#write([outcome(name, value)]);
-    return value;
+    const abort = this.#signals.abort.signal.aborted;
+    await this.#write([outcome(name, value, abort)]);
+    return { ok: true, value, abort };
   }
 
   /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
@@ -180,7 +194,8 @@ export class StepHost {
       jobs: createJobs(qmp),
       files,
       clock,
-      abort: this.#abort.signal,
+      abort: this.#signals.abort.signal,
+      pivot: this.#signals.pivot.signal,
       observed: this.#observed.get(name) ?? null,
       outcomes: this.#outcomes,
       report,
@@ -221,9 +236,4 @@ async function alongside(work: Promise<Json>, decide: () => void): Promise<void>
     await work.catch(() => undefined);
     throw error;
   }
-}
-
-function replay(settled: NonNullable<PastStep['settled']>): Json {
-  if (settled.ok) return settled.value;
-  throw BlocksagaError.fromRecord(settled.error);
 }

@@ -52,20 +52,12 @@ export const copyMachine = saga.createMachine({
       states: {
         choosing: {
           always: [
-            { guard: 'abortRequested', target: '#compensating' },
             { guard: { type: 'finishIs', params: { finish: 'abort' } }, target: '#compensating' },
-            { guard: 'pivotRequested', target: 'awaitNearlyClean' },
-            { guard: { type: 'finishIs', params: { finish: 'leave' } }, target: 'waiting' },
+            { guard: { type: 'finishIs', params: { finish: 'leave' } }, target: 'awaitSignal' },
             { target: 'awaitNearlyClean' },
           ],
         },
-        waiting: {
-          description: 'Every mirror is ready and follows the guest; a signal says how it goes on.',
-          on: {
-            pivot: { target: 'awaitNearlyClean', actions: 'requestPivot' },
-            abort: { target: '#compensating', actions: 'requestAbort' },
-          },
-        },
+        awaitSignal: stepState('awaitSignal', 'awaitNearlyClean'),
         awaitNearlyClean: stepState('awaitNearlyClean', '#switching'),
       },
     },
@@ -99,7 +91,10 @@ export const copyMachine = saga.createMachine({
           entry: 'relent',
           invoke: {
             src: 'undo.pauseGuest',
-            onDone: { target: '#ready', actions: { type: 'forget', params: { step: 'pauseGuest' } } },
+            onDone: {
+              target: '#ready.awaitNearlyClean',
+              actions: { type: 'forget', params: { step: 'pauseGuest' } },
+            },
             onError: { target: '#stranded', actions: 'recordUndoFailure' },
           },
         }),

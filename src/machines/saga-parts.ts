@@ -17,13 +17,19 @@ export interface SagaContext {
   readonly failure: ErrorRecord | null;
   /** An undo that failed on top of that. */
   readonly undoFailure: ErrorRecord | null;
-  readonly abortRequested: boolean;
-  readonly pivotRequested: boolean;
   /** How often the switch was given up because the guest would have stood still for too long. */
   readonly relented: number;
 }
 
-/** The signals that a saga hears from outside, and what it is told of its block jobs. */
+/** What a step's actor gives: `abort` says that the saga had been asked to leave when the step ended. */
+export interface StepOutput {
+  readonly abort: boolean;
+}
+
+/**
+ * What a machine is told besides its steps' ends. The signals only show in an inspector: what they bring about comes as
+ * the end of a step, which is in the journal, so that a replay takes the same way.
+ */
 export type SagaEvent =
   | { readonly type: 'pivot' }
   | { readonly type: 'abort' }
@@ -38,7 +44,7 @@ export type SagaEvent =
 /** The names under which a machine asks for its effects: each step, and the undo of each. */
 export type StepActorName = StepName | `undo.${StepName}` | 'rescueGuest';
 
-const unprovided = fromPromise<unknown>(() => {
+const unprovided = fromPromise<StepOutput>(() => {
   throw new Error('this machine has no steps of its own: run it with machine.provide({ actors })');
 });
 
@@ -73,8 +79,6 @@ export const saga = setup({
     recordUndoFailure: assign(({ context, event }) => ({
       undoFailure: context.undoFailure ?? errorOf(event),
     })),
-    requestAbort: assign({ abortRequested: true }),
-    requestPivot: assign({ pivotRequested: true }),
     relent: assign(({ context }) => ({ relented: context.relented + 1 })),
     followJobs: enqueueActions(({ context, enqueue }) => {
       for (const disk of context.plan.disks) {
@@ -95,11 +99,10 @@ export const saga = setup({
     ),
   },
   guards: {
-    abortRequested: ({ context }) => context.abortRequested,
-    pivotRequested: ({ context }) => context.pivotRequested,
+    abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
     notAttempted: ({ context }, params: { step: StepName }) => !context.attempted.includes(params.step),
     mayRelent: ({ context, event }) =>
-      errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX && !context.abortRequested,
+      errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
     finishIs: ({ context }, params: { finish: Finish }) => copyPlan(context).finish === params.finish,
     strategyIs: ({ context }, params: { strategy: Strategy }) =>
       copyPlan(context).strategy === params.strategy,
@@ -117,8 +120,6 @@ export function initialContext({ input }: { input: { readonly plan: Plan } }): S
     attempted: [],
     failure: null,
     undoFailure: null,
-    abortRequested: false,
-    pivotRequested: false,
     relented: 0,
   };
 }
@@ -232,8 +233,8 @@ export const endings = {
 
 /** What a saga hears in every state. */
 export const signals = {
-  abort: { actions: 'requestAbort' },
-  pivot: { actions: 'requestPivot' },
+  abort: {},
+  pivot: {},
   'job.changed': { actions: 'tellJob' },
 } as const;
 

@@ -1,6 +1,7 @@
 /**
  * Every step by its name. The same name is the step's file or export, its state in the charts and its journal rows.
  */
+import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
 import { addFilterGroup, dropFilterGroup } from './filter-group.ts';
@@ -18,6 +19,7 @@ export const ALL_STEPS = {
   createImages,
   addFilterGroup,
   mirrorDisks,
+  awaitSignal,
   awaitNearlyClean,
   pauseGuest,
   settleMirrors,

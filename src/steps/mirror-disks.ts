@@ -26,7 +26,7 @@ export const mirrorDisks: Step<CopyPlan> = {
     await context.qmp.until(
       'all mirrors to be ready',
       async () => {
-        const copying = await inspect(context, started);
+        const copying = await inspectMirrors(context, started);
         if (waiting.length === 0) return copying === 0 ? true : undefined;
         const batch = waiting.splice(0, Math.max(0, context.plan.parallel - copying));
         started.push(...batch);
@@ -70,7 +70,10 @@ function startMirror(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-mirror'>
 }
 
 /** Reports every started mirror, throws for one that ended, and returns how many are not yet ready. */
-async function inspect(context: StepContext<CopyPlan>, started: readonly DiskPlan[]): Promise<number> {
+export async function inspectMirrors(
+  context: StepContext<CopyPlan>,
+  started: readonly DiskPlan[],
+): Promise<number> {
   if (started.length === 0) return 0;
   const table = await context.jobs.list(started.map(disk => disk.names.mirrorJob));
   let copying = 0;

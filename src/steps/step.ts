@@ -21,6 +21,8 @@ export interface StepContext<P extends Plan = Plan> {
   readonly clock: Clock;
   /** Aborts when the saga is asked to leave; only long steps look at it, at a safe point. */
   readonly abort: AbortSignal;
+  /** Aborts when a saga that waits is asked to go on. */
+  readonly pivot: AbortSignal;
   /** What `observe` saw before the first byte of this step was sent. */
   readonly observed: Json;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
@@ -28,7 +30,7 @@ export interface StepContext<P extends Plan = Plan> {
   report(progress: JobProgress): void;
 }
 
-/** How far one disk's job is. `dirtyBytes` is what is still to be copied while the mirror follows the guest. */
+/** How far one disk's job is, in bytes as QEMU counts them: equal figures do not mean that it is ready. */
 export interface JobProgress {
   readonly disk: string;
   readonly job: string;
@@ -48,7 +50,7 @@ interface StepBase<P extends Plan> {
   readonly name: string;
   /**
    * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
-   * succeeded. After it the saga only goes forward; when the step fails, the decision is revoked before anything else.
+   * succeeded. After it the saga only goes forward; an undo of the step revokes it, before the guest may run.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
