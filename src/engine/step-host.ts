@@ -126,7 +126,6 @@ export class StepHost {
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
-    const began = this.#parts.clock.now();
     const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
@@ -134,15 +133,16 @@ export class StepHost {
           const context = await this.#context(name);
           const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
           if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+          const began = this.#parts.clock.now();
           const work = step.do(context, todo);
           if (step.decision === 'alongside') await alongside(work, decide);
           const settled = await work;
+          if (step.stallsGuest) this.#measure(began);
           await step.verify?.(context);
           return settled;
         }),
       ),
     );
-    if (name === 'takeSnapshot' || name === 'takeSnapshotSync') this.#measure(began);
     if (step.window === 'closes') this.#closeWindow();
     const abort = this.#signals.abort.signal.aborted;
     await this.#write([outcome(name, value, abort)]);

@@ -103,15 +103,14 @@ export const copyMachine = saga.createMachine({
     },
     cleaningUp: {
       id: 'cleaningUp',
-      initial: 'choosing',
+      initial: 'dismissMirrors',
       states: {
-        choosing: {
-          always: [
-            { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
-            { guard: { type: 'usesFilters' }, target: 'dropFilterGroup' },
-            { target: 'retireSources' },
-          ],
-        },
+        dismissMirrors: forwardState(
+          'dismissMirrors',
+          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
+          { guard: { type: 'usesFilters' }, target: 'dropFilterGroup' },
+          'retireSources',
+        ),
         dropFilterGroup: forwardState('dropFilterGroup', 'retireSources'),
         releaseTargets: forwardState('releaseTargets', '#committed'),
         retireSources: forwardState('retireSources', '#committed'),

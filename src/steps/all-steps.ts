@@ -9,7 +9,7 @@ import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
-import { awaitNearlyClean, settleMirrors } from './settle-mirrors.ts';
+import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
 import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
@@ -30,6 +30,7 @@ export const ALL_STEPS = {
   finalizeMirrors,
   completeMirrors,
   resumeGuest,
+  dismissMirrors,
   dropFilterGroup,
   retireSources,
   releaseTargets,

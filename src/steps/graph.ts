@@ -12,8 +12,6 @@ export interface Graph {
   /** The root node under the guest's device; undefined when the device is gone or empty. */
   front(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
-  /** Bytes that the mirror of this disk has still to copy; read on the source, where its unnamed bitmap is. */
-  dirtyBytes(disk: DiskPlan): number;
 }
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
@@ -28,7 +26,6 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   return {
     front: disk => frontOf(fronts.value, disk),
     node: name => byName.get(name),
-    dirtyBytes: disk => dirtyBytes(byName.get(disk.node)),
   };
 }
 
@@ -69,9 +66,4 @@ export function expectFronts(
 export function qomPath(qdev: string | undefined): string | null {
   if (qdev === undefined || qdev === '') return null;
   return qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
-}
-
-function dirtyBytes(node: BlockDeviceInfo | undefined): number {
-  const bitmaps = node?.['dirty-bitmaps'] ?? [];
-  return bitmaps.filter(bitmap => bitmap.name === undefined).reduce((sum, bitmap) => sum + bitmap.count, 0);
 }

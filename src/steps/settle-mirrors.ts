@@ -3,9 +3,10 @@
  * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
  */
 import { BlocksagaError } from '../errors.ts';
-import { readGraph } from './graph.ts';
+import type { JobTable } from '../qmp/jobs.ts';
+import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
 import { isReady, jobFailed, mirrorAlive } from './mirror-disks.ts';
-import type { CopyPlan } from './plan.ts';
+import type { CopyPlan, DiskPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
@@ -53,7 +54,22 @@ export const settleMirrors: Step<CopyPlan> = {
       if (job === undefined) mirrorAlive(ended, disk);
       if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
     }
-    throwFirst(plan.disks, await jobs.dismiss(ids));
+    return null;
+  },
+};
+
+/** Clears QEMU's table of the mirrors, whose verdicts have been read; not in the window, where it would take its time. */
+export const dismissMirrors: Step<CopyPlan> = {
+  name: 'dismissMirrors',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'absent' : 'present'));
+  },
+
+  async do({ jobs }, todo) {
+    throwFirst(todo, await jobs.dismiss(todo.map(disk => disk.names.mirrorJob)));
     return null;
   },
 };
@@ -75,10 +91,15 @@ async function awaitDirty(
     await context.qmp.until(
       'the mirrors to come close to the guest',
       async () => {
-        const ids = context.plan.disks.map(disk => disk.names.mirrorJob);
-        const [table, graph] = await Promise.all([context.jobs.list(ids), readGraph(context.qmp)]);
+        const [jobs, nodes] = await context.qmp.pipeline([
+          { execute: 'query-jobs' },
+          { execute: 'query-named-block-nodes', arguments: { flat: true } },
+        ]);
+        if (!jobs.ok) throw jobs.error;
+        if (!nodes.ok) throw nodes.error;
+        const table: JobTable = new Map(jobs.value.map(job => [job.id, job]));
         const ready = context.plan.disks.every(disk => isReady(mirrorAlive(table, disk).status));
-        left = context.plan.disks.reduce((sum, disk) => sum + graph.dirtyBytes(disk), 0);
+        left = dirtyBytes(nodes.value, context.plan.disks);
         return ready && left <= limitBytes ? true : undefined;
       },
       { wakeOn: [], deadlineMs, pollMs, ...(signal === undefined ? {} : { signal }) },
@@ -91,4 +112,14 @@ async function awaitDirty(
         'Try synchronous writes, a longer permitted blackout, or a quieter hour.',
     );
   }
+}
+
+/** What is still to copy: the bitmap without a name that a mirror keeps on its source (block/mirror.c). */
+function dirtyBytes(nodes: readonly BlockDeviceInfo[], disks: readonly DiskPlan[]): number {
+  const sources = new Set(disks.map(disk => disk.node));
+  return nodes
+    .filter(node => sources.has(node['node-name'] ?? ''))
+    .flatMap(node => node['dirty-bitmaps'] ?? [])
+    .filter(bitmap => bitmap.name === undefined)
+    .reduce((sum, bitmap) => sum + bitmap.count, 0);
 }

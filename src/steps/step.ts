@@ -55,6 +55,8 @@ interface StepBase<P extends Plan> {
   readonly decision?: 'before' | 'alongside' | 'afterwards';
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
+  /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
+  readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
   observe?(context: StepContext<P>): Promise<Json>;
   /** Asks QEMU and the files on which disks the effect is there. */

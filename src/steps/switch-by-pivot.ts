@@ -92,13 +92,12 @@ async function probeFronts({ qmp, plan }: StepContext<CopyPlan>) {
   return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
 }
 
-/** Waits until the jobs have concluded, reads what became of each, then dismisses them. */
+/** Waits until the jobs have concluded and reads what became of each; they are dismissed after the window. */
 async function readVerdicts(jobs: StepContext['jobs'], disks: readonly DiskPlan[]): Promise<void> {
   const ids = disks.map(disk => disk.names.mirrorJob);
   const table: JobTable = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
     deadlineMs: JOB_DEADLINE_MS,
   });
-  await jobs.dismiss([...table.keys()]);
   for (const disk of disks) {
     const job = table.get(disk.names.mirrorJob);
     if (job === undefined) mirrorAlive(table, disk);

@@ -5,7 +5,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
-import type { StatusInfo } from '../qmp/schema.generated.ts';
+import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
@@ -86,9 +86,12 @@ export const removeFilters: Step<CopyPlan> = {
     const replies = await qmp.pipeline([
       ...behind.map(disk => setDrive(disk, disk.names.image)),
       ...filters.map(deleteNode),
+      { execute: 'query-block' } as const,
     ]);
     throwFirst([...behind, ...filters], replies);
-    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    const fronts = replies.at(-1) as Reply<readonly BlockInfo[]>;
+    if (!fronts.ok) throw fronts.error;
+    expectFronts(fronts.value, plan.disks, disk => disk.names.image);
     return null;
   },
 

@@ -12,6 +12,7 @@ import { takeBackSnapshots } from './take-back-snapshots.ts';
 export const takeSnapshot: Step<SnapshotPlan> = {
   name: 'takeSnapshot',
   decision: 'before',
+  stallsGuest: true,
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
@@ -32,6 +33,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
 export const takeSnapshotSync: Step<SnapshotPlan> = {
   name: 'takeSnapshotSync',
   decision: 'before',
+  stallsGuest: true,
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
