@@ -52,7 +52,9 @@ export async function readReports(path: string, firstSequence: number): Promise<
   const descriptor = openSync(path, constants.O_RDONLY);
   const workerData: ReaderData = { descriptor, memory };
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const worker = new Worker(new URL(`./report-reader.${extension}`, import.meta.url), { workerData });
+  // Without this process's own options: `-e` and the like do not go with a worker that is a file.
+  const settings = { workerData, execArgv: [] };
+  const worker = new Worker(new URL(`./report-reader.${extension}`, import.meta.url), settings);
   worker.unref();
   let failure: unknown;
   const ended = new Promise<void>(resolve => {

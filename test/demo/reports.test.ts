@@ -1,0 +1,107 @@
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { type Reports, readReports } from '../../src/demo/reports.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+
+/** The reports of a guest that the test plays: it writes into the pipe as QEMU would. */
+async function playedGuest(firstSequence = 1) {
+  const directory = mkdtempSync(join(tmpdir(), 'reports-'));
+  const path = join(directory, 'pipe');
+  const reports: Reports = await readReports(path, firstSequence);
+  const descriptor = openSync(path, 'w');
+  let open = true;
+  const quit = () => {
+    if (open) closeSync(descriptor);
+    open = false;
+  };
+  onTestFinished(async () => {
+    quit();
+    await reports.end().catch(() => undefined); // a test of broken reports has looked at the failure already
+    rmSync(directory, { recursive: true });
+  });
+  return { reports, quit, writeBytes: (bytes: Buffer) => writeSync(descriptor, bytes) };
+}
+
+function words(...values: number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4);
+  for (const [index, value] of values.entries()) bytes.writeUInt32LE(value, index * 4);
+  return bytes;
+}
+
+test('writes count as they are reported, also when a report arrives in pieces', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  const bytes = words(1, 2, 3);
+  for (const byte of bytes.subarray(0, 10)) writeBytes(Buffer.of(byte));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2));
+  writeBytes(bytes.subarray(10));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(3));
+});
+
+test('failures count for themselves and do not advance the writes', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  writeBytes(words(1, 0x80000002, 0x80000002, 2));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2));
+  expect(reports.errors()).toBe(2);
+});
+
+test('a disk that the guest does not find is named', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  expect(reports.missingDisk()).toBeUndefined();
+  writeBytes(words(0xc0000000));
+  await vi.waitFor(() => expect(reports.missingDisk()).toBe(0));
+});
+
+test('everything that was written before the end is counted', async () => {
+  const { reports, writeBytes, quit } = await playedGuest(1000);
+  const all = words(...Array.from({ length: 16_000 }, (_, index) => 1000 + index));
+  writeBytes(all);
+  quit();
+  await reports.end();
+  expect(reports.acknowledged()).toBe(16_999);
+});
+
+test('the longest gap between two writes is measured since the mark', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  const write = async (sequence: number) => {
+    writeBytes(words(sequence));
+    await vi.waitFor(() => expect(reports.acknowledged()).toBe(sequence), { interval: 1 });
+  };
+  await write(1);
+  await sleep(systemClock, 120);
+  await write(2);
+  expect(reports.gaps().maxMs).toBeGreaterThan(100);
+  reports.resetGaps();
+  expect(reports.gaps().maxMs).toBe(0);
+  await write(3);
+  const short = reports.gaps().maxMs;
+  expect(short).toBeGreaterThan(0);
+  await sleep(systemClock, 30);
+  await write(4);
+  expect(reports.gaps().maxMs).toBeGreaterThanOrEqual(Math.max(short, 25));
+});
+
+test('a gap is timed also while the main thread is busy', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  writeBytes(words(1));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(1), { interval: 1 });
+  reports.resetGaps();
+  busy(60);
+  writeBytes(words(2));
+  // From here to the end the main thread does not get to its event loop once.
+  for (let tries = 0; tries < 1000 && reports.acknowledged() < 2; tries++) busy(5);
+  expect(reports.acknowledged()).toBe(2);
+  expect(reports.gaps().maxMs).toBeGreaterThan(50);
+});
+
+function busy(durationMs: number): void {
+  for (const untilMs = systemClock.now() + durationMs; systemClock.now() < untilMs; );
+}
+
+test('a write reported out of order is a broken guest and is thrown at whoever asks', async () => {
+  const { reports, writeBytes } = await playedGuest();
+  writeBytes(words(1, 3));
+  await vi.waitFor(() => expect(() => reports.acknowledged()).toThrow('the guest reported write 3 after 1'));
+  await expect(reports.end()).rejects.toThrow('the guest reported write 3 after 1');
+});
