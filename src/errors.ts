@@ -36,6 +36,7 @@ const CODES = {
   QMP_TIMEOUT: [true, 'unknown'],
   QMP_DISCONNECTED: [true, 'unknown'],
   QMP_PROTOCOL: [false, 'unknown'],
+  QEMU_REPLACED: [false, 'unknown'],
   // Steps.
   JOB_FAILED: [false, 'notApplied'],
   JOB_VANISHED: [false, 'unknown'],

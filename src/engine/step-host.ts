@@ -6,11 +6,13 @@
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Journal, Lease, NewRecord } from '../journal/journal.ts';
 import type { StepOutput } from '../machines/saga-parts.ts';
+import type { QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
+import { expectMark } from '../steps/mark-qemu.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
 import type { JobProgress, Step, StepContext } from '../steps/step.ts';
 import {
@@ -46,6 +48,8 @@ export class StepHost {
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   #decision: 'forward' | 'back' | undefined;
+  /** The connection on which QEMU was last known to be the one that the saga works in. */
+  #known: QmpClient | undefined;
   #inWindow = false;
   #windowOpenedMs = 0;
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
@@ -188,6 +192,9 @@ export class StepHost {
   async #context(name: StepName): Promise<StepContext> {
     const { plan, monitor, files, clock, report } = this.#parts;
     const qmp = await monitor.client();
+    const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
+    if (qmp !== this.#known && marked) await expectMark(qmp, plan);
+    this.#known = qmp;
     return {
       plan,
       qmp,

@@ -29,15 +29,12 @@ export const copyMachine = saga.createMachine({
   on: signals,
   states: {
     preparing: {
-      initial: 'claimFiles',
+      initial: 'choosing',
       states: {
+        choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: 'claimFiles' }] },
+        markQemu: stepState('markQemu', 'claimFiles'),
         claimFiles: stepState('claimFiles', 'createImages'),
-        createImages: stepState(
-          'createImages',
-          { guard: { type: 'usesFilters' }, target: 'addFilterGroup' },
-          '#mirroring',
-        ),
-        addFilterGroup: stepState('addFilterGroup', '#mirroring'),
+        createImages: stepState('createImages', '#mirroring'),
       },
     },
     mirroring: {
@@ -108,18 +105,18 @@ export const copyMachine = saga.createMachine({
         dismissMirrors: forwardState(
           'dismissMirrors',
           { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
-          { guard: { type: 'usesFilters' }, target: 'dropFilterGroup' },
           'retireSources',
         ),
-        dropFilterGroup: forwardState('dropFilterGroup', 'retireSources'),
-        releaseTargets: forwardState('releaseTargets', '#committed'),
-        retireSources: forwardState('retireSources', '#committed'),
+        releaseTargets: forwardState('releaseTargets', 'unmarking'),
+        retireSources: forwardState('retireSources', 'unmarking'),
+        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
+        unmarkQemu: forwardState('unmarkQemu', '#committed'),
       },
     },
     compensating: compensation([
+      'markQemu',
       'claimFiles',
       'createImages',
-      'addFilterGroup',
       'mirrorDisks',
       'pauseGuest',
       'parkMirrors',

@@ -108,7 +108,7 @@ export const saga = setup({
       copyPlan(context).strategy === params.strategy,
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       context.plan.operation === 'snapshot' && context.plan.method === params.method,
-    usesFilters: ({ context }) => copyPlan(context).strategy === 'reopen',
+    marksQemu: ({ context }) => context.plan.marksQemu,
     quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
   },
 });
@@ -131,7 +131,7 @@ type Guard =
   | { readonly type: 'strategyIs'; readonly params: { readonly strategy: Strategy } }
   | { readonly type: 'methodIs'; readonly params: { readonly method: SnapshotMethod } }
   | { readonly type: 'quiesces' }
-  | { readonly type: 'usesFilters' };
+  | { readonly type: 'marksQemu' };
 
 /**
  * The state in which one step runs, before the decision: it leaves to `next` when the step has ended well, to

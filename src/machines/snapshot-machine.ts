@@ -26,8 +26,10 @@ export const snapshotMachine = saga.createMachine({
   on: signals,
   states: {
     preparing: {
-      initial: 'claimFiles',
+      initial: 'choosing',
       states: {
+        choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: 'claimFiles' }] },
+        markQemu: stepState('markQemu', 'claimFiles'),
         claimFiles: stepState(
           'claimFiles',
           { guard: { type: 'methodIs', params: { method: 'transaction' } }, target: 'createImages' },
@@ -63,11 +65,14 @@ export const snapshotMachine = saga.createMachine({
       id: 'cleaningUp',
       initial: 'choosing',
       states: {
-        choosing: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: '#committed' }] },
-        thawGuest: forwardState('thawGuest', '#committed'),
+        choosing: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: 'unmarking' }] },
+        thawGuest: forwardState('thawGuest', 'unmarking'),
+        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
+        unmarkQemu: forwardState('unmarkQemu', '#committed'),
       },
     },
     compensating: compensation([
+      'markQemu',
       'claimFiles',
       'createImages',
       'freezeGuest',

@@ -39,6 +39,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
+    marksQemu: capabilities.has('throttle-group'),
     finish,
     strategy,
     parallel: request.parallel ?? PARALLEL,

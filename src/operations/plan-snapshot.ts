@@ -41,6 +41,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
+    marksQemu: capabilities.has('throttle-group'),
     method,
     quiesce: request.quiesce ?? null,
     disks: diskPlans(

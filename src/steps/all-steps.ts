@@ -4,7 +4,7 @@
 import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
-import { addFilterGroup, dropFilterGroup } from './filter-group.ts';
+import { markQemu, unmarkQemu } from './mark-qemu.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
@@ -15,9 +15,9 @@ import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.
 import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
 
 export const ALL_STEPS = {
+  markQemu,
   claimFiles,
   createImages,
-  addFilterGroup,
   mirrorDisks,
   awaitSignal,
   awaitNearlyClean,
@@ -31,7 +31,7 @@ export const ALL_STEPS = {
   completeMirrors,
   resumeGuest,
   dismissMirrors,
-  dropFilterGroup,
+  unmarkQemu,
   retireSources,
   releaseTargets,
   freezeGuest,

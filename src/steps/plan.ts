@@ -74,6 +74,8 @@ export interface PlanBase {
   /** The capabilities that the plan was made for (`Capabilities.names`). */
   readonly capabilities: readonly string[];
   readonly maxBlackoutMs: number;
+  /** Whether QEMU can be marked, so that another process behind the same socket is not taken for it. */
+  readonly marksQemu: boolean;
   readonly disks: readonly DiskPlan[];
 }
 

@@ -116,6 +116,14 @@ async function takeBackPivots({ jobs, qmp, plan }: StepContext<CopyPlan>): Promi
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
   if (switched.length === 0) return;
+  const { running } = await qmp.execute('query-status');
+  if (running) {
+    throw new BlocksagaError(
+      'FOREIGN',
+      'someone let the guest run while its disks were being switched: what it wrote since is only on the new images',
+      { disk: switched[0]?.disk ?? '' },
+    );
+  }
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
   const ids = switched.map(disk => disk.names.undoJob);

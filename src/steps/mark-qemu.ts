@@ -1,0 +1,58 @@
+/**
+ * Marks the QEMU process in which the saga works: a throttle group without limits, named for the saga. After a broken
+ * connection the mark tells that process from another one behind the same socket, whose disks are none of the saga's
+ * business. The filter nodes of a switch belong to the same group.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { groupName } from './names.ts';
+import type { Plan } from './plan.ts';
+import { probeDisks, type Step } from './step.ts';
+
+export const markQemu: Step = {
+  name: 'markQemu',
+
+  async probe({ qmp, plan }) {
+    const marked = await isMarked(qmp, plan);
+    return probeDisks(plan.disks, () => (marked ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }) {
+    await qmp.execute('object-add', { 'qom-type': 'throttle-group', id: groupName(plan.token) });
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    if (await isMarked(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+  },
+};
+
+/** Takes the mark away when the saga is done. */
+export const unmarkQemu: Step = {
+  name: 'unmarkQemu',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ qmp, plan }) {
+    const marked = await isMarked(qmp, plan);
+    return probeDisks(plan.disks, () => (marked ? 'absent' : 'present'));
+  },
+
+  async do({ qmp, plan }) {
+    await qmp.execute('object-del', { id: groupName(plan.token) });
+    return null;
+  },
+};
+
+/** Throws QEMU_REPLACED unless this is the process that the saga has marked. */
+export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
+  if (await isMarked(qmp, plan)) return;
+  throw new BlocksagaError(
+    'QEMU_REPLACED',
+    'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it',
+  );
+}
+
+async function isMarked(qmp: QmpClient, plan: Plan): Promise<boolean> {
+  const objects = await qmp.execute('qom-list', { path: '/objects' });
+  return objects.some(object => object.name === groupName(plan.token));
+}
