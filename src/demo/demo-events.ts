@@ -15,7 +15,11 @@ export interface DiskProgress {
 export type DemoEvent =
   | { readonly type: 'scene'; readonly title: string }
   | { readonly type: 'note'; readonly text: string }
-  | { readonly type: 'chains'; readonly when: 'before' | 'after'; readonly disks: readonly DiskSight[] }
+  | {
+      readonly type: 'chains';
+      readonly before: readonly DiskSight[];
+      readonly after: readonly DiskSight[];
+    }
   | { readonly type: 'progress'; readonly disks: readonly DiskProgress[] }
   | {
       readonly type: 'saga';
@@ -38,7 +42,8 @@ export type DemoEvent =
       readonly strategy: string | null;
       readonly pausedMs: number | null;
       readonly guestGapMs: number | null;
-      readonly disks: readonly { readonly device: string; readonly from: string; readonly to: string }[];
+      /** How many disks were switched. */
+      readonly disks: number;
     };
 
 /** The event as NDJSON. */
@@ -54,7 +59,7 @@ export function asText(event: DemoEvent): readonly string[] {
     case 'note':
       return [`  ${event.text}`];
     case 'chains':
-      return event.disks.map(disk => `  ${event.when.padEnd(6)} ${disk.device}  ${chainLine(disk)}`);
+      return chainLines(event);
     case 'progress':
       return [
         `  ${event.disks.map(({ disk, status, percent }) => `${disk} ${status} ${percent} %`).join(', ')}`,
@@ -68,29 +73,38 @@ export function asText(event: DemoEvent): readonly string[] {
   }
 }
 
+function chainLines({ before, after }: Extract<DemoEvent, { type: 'chains' }>): readonly string[] {
+  return after.map((disk, at) => {
+    const then = before[at] === undefined ? '' : chainLine(before[at]);
+    const now = chainLine(disk);
+    return then === now ? `  ${disk.device}: ${now}, as before` : `  ${disk.device}: ${then}  =>  ${now}`;
+  });
+}
+
 function sagaLines(event: Extract<DemoEvent, { type: 'saga' }>): readonly string[] {
-  const way = event.strategy === null ? '' : `, by "${event.strategy}"`;
+  const { operation, outcome, strategy, blackoutMs, error } = event;
   const gap = `longest time between two of its writes ${ms(event.guestGapMs)}`;
-  const still = event.blackoutMs === null ? '' : `the guest stood still for ${ms(event.blackoutMs)}, `;
-  const error = event.error;
-  const why =
-    error === null ? [] : [`  ${error.disk ?? 'QEMU'}: QEMU said "${error.cause?.desc ?? error.message}"`];
-  const took = event.outcome === 'committed' ? way : '';
-  return [...why, `  ${event.operation} ${event.outcome}${took}; ${still}${gap}`];
+  const still = blackoutMs === null ? gap : `the guest stood still for ${ms(blackoutMs)} (${gap})`;
+  const end =
+    outcome === 'committed' && strategy !== null
+      ? `${operation} committed, by "${strategy}": ${still}`
+      : `${operation} ${outcome}: ${still}`;
+  if (error === null) return [`  ${end}`];
+  return [`  QEMU said of ${error.disk ?? 'the guest'}: "${error.cause?.desc ?? error.message}"`, `  ${end}`];
 }
 
 function resultLines(event: Extract<DemoEvent, { type: 'result' }>): readonly string[] {
-  const moved = event.disks.map(({ device, from, to }) => `  ${device}  ${from}  ->  ${to}`);
-  const figures =
-    event.pausedMs === null
+  const { holds, checks, failed, disks, strategy, pausedMs } = event;
+  const switched =
+    pausedMs === null
       ? []
       : [
-          `  The switch of ${event.disks.length} disks by "${event.strategy}" paused the guest for ${ms(event.pausedMs)} by QEMU's clock.`,
+          `The switch of ${disks} disks, by "${strategy}", paused the guest for ${ms(pausedMs)} by QEMU's own clock.`,
         ];
-  const verdict = event.holds
-    ? `${tick(true)} all ${event.checks} checks hold`
-    : `${tick(false)} ${event.failed} of ${event.checks} checks do not hold`;
-  return ['', ...moved, ...figures, `  ${verdict}`];
+  const verdict = holds
+    ? `${tick(true)} All ${checks} checks hold.`
+    : `${tick(false)} ${failed} of ${checks} checks do not hold.`;
+  return ['', ...switched, verdict];
 }
 
 function tick(holds: boolean): string {
