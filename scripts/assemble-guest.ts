@@ -23,7 +23,11 @@ export function assembleGuest(): Buffer {
 }
 
 if (import.meta.main) {
-  const lines = (assembleGuest().toString('base64').match(/.{1,100}/g) ?? []).map(line => `  '${line}',`);
+  const lines = (
+    assembleGuest()
+      .toString('base64')
+      .match(/.{1,100}/g) ?? []
+  ).map(line => `  '${line}',`);
   writeFileSync(
     TARGET,
     `// Made by scripts/assemble-guest.ts from ordered-writer.s. Do not edit.\n\n` +

@@ -35,7 +35,7 @@ export interface CommandLineOptions {
 }
 
 /** The most disks of a bus that SeaBIOS 1.16 was seen to find and the guest to write to. */
-export const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
+const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
   'virtio-blk': DISKS_MAX,
   'scsi-hd': DISKS_MAX,
   nvme: 13, // beyond it SeaBIOS runs out of its low memory

@@ -157,7 +157,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     extraArguments: options.extraArguments ?? [],
   });
   const reports = await readReports(pipe, firstSequence);
-  const qemu = startQemu(options.qemu ?? qemuBinary(), args, reports);
+  const qemu = startQemu(options.qemu ?? qemuBinary(), args, reports, runtime);
   undo.defer(() => qemu.kill());
 
   const witness = await connectWhenUp(monitors[1], qemu);
@@ -222,14 +222,14 @@ interface Qemu {
   kill(): Promise<void>;
 }
 
-function startQemu(binary: string, args: readonly string[], reports: Reports): Qemu {
+function startQemu(binary: string, args: readonly string[], reports: Reports, runtime: string): Qemu {
   const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   let running = true;
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-STDERR_BYTES_MAX);
   });
-  const watcher = watch(child.pid);
+  const watcher = watch(child.pid, runtime);
   const killNow = () => {
     child.kill('SIGKILL');
     reports.endNow();
@@ -265,10 +265,10 @@ function startQemu(binary: string, args: readonly string[], reports: Reports): Q
   };
 }
 
-/** A shell that kills process `pid` when our end of its standard input closes, however this process ends. */
-function watch(pid: number | undefined): ChildProcess | undefined {
+/** A shell that kills QEMU and removes its directory when our end of its standard input closes: when we are gone. */
+function watch(pid: number | undefined, runtime: string): ChildProcess | undefined {
   if (pid === undefined) return undefined;
-  const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"', String(pid)], {
+  const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"; rm -rf -- "$1"', String(pid), runtime], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true, // Ctrl-C reaches us, not it
   });

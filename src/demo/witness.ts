@@ -1,9 +1,12 @@
 /**
  * A second pair of eyes on a guest: the barest QMP connection, on a monitor of its own. It shares nothing with
- * `src/qmp` on purpose, so that what is claimed through our client can be checked without it.
+ * the client in `src/qmp` on purpose, so that what is claimed through our client can be checked without it.
  */
 import { createConnection, type Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
+import { systemClock } from '../qmp/clock.ts';
+
+const GREETING_DEADLINE_MS = 5_000;
 
 /** An event as QEMU sent it; its time is QEMU's own. */
 export interface WitnessedEvent {
@@ -34,7 +37,10 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** Connects to the QMP server at a UNIX socket and negotiates. Throws `QMP_CONNECT` when there is none. */
+/**
+ * Connects to the QMP server at a UNIX socket and negotiates. Throws `QMP_CONNECT` when there is none and
+ * `QMP_DISCONNECTED` when it does not answer within 5 s (QEMU 5.2 may forget a client that comes very early).
+ */
 export async function connectWitness(path: string): Promise<Witness> {
   const socket = await connect(path);
   const waiting = new Map<number, Waiting>();
@@ -86,7 +92,8 @@ export async function connectWitness(path: string): Promise<Witness> {
       socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     });
 
-  await execute('qmp_capabilities');
+  const cancel = systemClock.after(GREETING_DEADLINE_MS, () => socket.destroy());
+  await execute('qmp_capabilities').finally(cancel);
   return { execute, events, close: () => socket.destroy() };
 }
 
