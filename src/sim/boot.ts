@@ -1,0 +1,115 @@
+/** How a simulated QEMU starts: its images, nodes and devices, as `-blockdev`, `-drive` and `-device` would make them. */
+
+import { EMPTY } from './contents.ts';
+import type { Context } from './context.ts';
+import { addUser, patchNode } from './graph.ts';
+import type { Host } from './host.ts';
+import { DEVICE_NEEDS } from './machine-commands.ts';
+import { openNode } from './open-node.ts';
+import { Backend, Device, type Qemu, type RunState, WRITE } from './state.ts';
+
+export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage';
+
+/** One disk of the guest. */
+export interface DiskDefinition {
+  readonly path: string;
+  readonly format: 'qcow2' | 'raw';
+}
+
+export interface MachineDefinition {
+  readonly disks: readonly DiskDefinition[];
+  readonly style: 'blockdev' | 'drive';
+  readonly bus: Bus;
+  readonly iothreads: boolean;
+  readonly settableDrive: boolean;
+  readonly shareRw: boolean;
+  readonly paused: boolean;
+}
+
+const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>> = {
+  'virtio-blk': ['virtio-blk-pci', 'virtio-blk-device'],
+  'scsi-hd': ['scsi-hd', 'scsi-hd'],
+  'ide-hd': ['ide-hd', 'ide-hd'],
+  nvme: ['nvme', 'nvme'],
+  'usb-storage': ['usb-storage', 'usb-storage'],
+};
+
+export function emptyQemu(paused: boolean): Qemu {
+  const runState: RunState = paused ? 'prelaunch' : 'running';
+  return {
+    nodes: {},
+    backends: {},
+    devices: {},
+    jobs: {},
+    throttleGroups: {},
+    exports: {},
+    nbdServer: false,
+    runState,
+    serial: 0,
+  };
+}
+
+export function bootMachine(ctx: Context, machine: MachineDefinition): void {
+  machine.disks.forEach((disk, index) => {
+    const node = machine.style === 'blockdev' ? openBlockdev(ctx, disk, index) : openDrive(ctx, disk);
+    const [type, backendType] = TYPES[machine.bus];
+    const id = `dev${index}`;
+    const path = `/machine/peripheral/${id}${machine.bus === 'virtio-blk' ? '/virtio-backend' : ''}`;
+    ctx.q.devices[id] = new Device({
+      id,
+      type,
+      backendType,
+      path,
+      iothread: machine.iothreads,
+      settableDrive: machine.settableDrive,
+    });
+    ctx.q.backends[path] = new Backend(path, machine.style === 'drive' ? `drive${index}` : '', node);
+    const shared = DEVICE_NEEDS.shared | (machine.shareRw ? WRITE : 0);
+    addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm: DEVICE_NEEDS.perm, shared });
+  });
+}
+
+function openBlockdev(ctx: Context, disk: DiskDefinition, index: number): string {
+  const name = `disk${index}`;
+  const file = `${name}-file`;
+  openNode(
+    ctx,
+    { driver: 'file', 'node-name': file, filename: disk.path, discard: 'unmap' },
+    { monitorOwned: true },
+  );
+  openNode(ctx, { driver: disk.format, 'node-name': name, file, discard: 'unmap' }, { monitorOwned: true });
+  return name;
+}
+
+/** A -drive's nodes have no names and go when nobody uses them. */
+function openDrive(ctx: Context, disk: DiskDefinition): string {
+  const file = { driver: 'file', filename: disk.path };
+  const node = openNode(ctx, { driver: disk.format, file, discard: 'unmap' }, { monitorOwned: false });
+  return patchNode(ctx, node.name, { inherits: false }).name;
+}
+
+/** Writes the image files of a fresh machine: `layers` images below each disk, empty. */
+export function makeImages(
+  host: Host,
+  machine: { readonly disks: readonly DiskDefinition[]; readonly sizeBytes: number; readonly layers: number },
+): void {
+  machine.disks.forEach((disk, index) => {
+    const below: string[] = [];
+    for (let layer = 0; layer < machine.layers; layer += 1) {
+      below.push(disk.path.replace(/[^/]*$/, `disk${index}-base${layer}.qcow2`));
+    }
+    for (const [layer, path] of [...below, disk.path].entries()) {
+      const backing = layer === 0 ? undefined : below[layer - 1];
+      const format = path === disk.path ? disk.format : 'qcow2';
+      host.write(path, {
+        format,
+        sizeBytes: machine.sizeBytes,
+        backing: format === 'raw' ? undefined : backing,
+        backingFormat: backing === undefined || format === 'raw' ? undefined : 'qcow2',
+        contents: EMPTY,
+      });
+      host.flush(path);
+    }
+    host.syncDirectory(disk.path.replace(/\/[^/]*$/, ''));
+  });
+}

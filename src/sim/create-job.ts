@@ -1,0 +1,72 @@
+/** The job behind blockdev-create: makes a file, or writes a format's header into one (block/create.c, qcow2.c). */
+
+import { EMPTY } from './contents.ts';
+import type { Context } from './context.ts';
+import { lookupNode } from './context.ts';
+import { addUser, removeUser } from './graph.ts';
+import { pathOf } from './image-io.ts';
+import { asFormat, createFile } from './images.ts';
+import { type JobDriver, registerDriver, workDone, workFailed } from './jobs.ts';
+import { checkPermissions } from './permissions.ts';
+import { Refusal, refuse } from './refusal.ts';
+import { ALL_PERMISSIONS, type CreateOptions, RESIZE, WRITE } from './state.ts';
+
+const create: JobDriver = {
+  completes: false,
+  work(ctx, job) {
+    if (job.work.kind !== 'create') return;
+    const fault = ctx.jobFault(job);
+    ctx.tracks.set(job.id, { dirty: EMPTY, offset: 1, len: 1, bytesPerMs: 1, synced: false });
+    try {
+      if (fault?.failAtPercent !== undefined)
+        refuse(fault.error ?? 'Could not create image: Input/output error');
+      createNow(ctx, job.work.options);
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal)) throw refusal;
+      workFailed(ctx, job.id, refusal.desc);
+      return;
+    }
+    workDone(ctx, job.id);
+  },
+  prepare: () => undefined,
+  abort: () => undefined,
+};
+
+registerDriver('create', create);
+
+function createNow(ctx: Context, options: CreateOptions): void {
+  if (options.driver === 'file') {
+    createFile(ctx, options.filename ?? '', options.sizeBytes);
+    return;
+  }
+  const format = asFormat(options.driver);
+  if (format === undefined) refuse(`Driver '${options.driver}' does not support image creation`);
+  const name = options.file ?? '';
+  const node = lookupNode(ctx, name, name);
+  takeExclusively(ctx, node.name);
+  const path = pathOf(ctx.q, node.name);
+  if (path === undefined) refuse(`Node '${name}' has no file`);
+  if (ctx.host.freeBytes < 262_144) refuse('Could not write qcow2 header: No space left on device');
+  ctx.host.write(path, {
+    format,
+    sizeBytes: options.sizeBytes,
+    backing: options.backingFile,
+    backingFormat: options.backingFormat === undefined ? undefined : asFormat(options.backingFormat),
+    contents: EMPTY,
+  });
+  ctx.host.flush(path);
+}
+
+/** The image is written with nobody else writing it: a user that comes and goes within this step. */
+function takeExclusively(ctx: Context, name: string): void {
+  const perm = WRITE | RESIZE;
+  const edge = { kind: 'blk', parent: 'create', role: 'root', perm, shared: ALL_PERMISSIONS } as const;
+  const before = ctx.q.nodes[name];
+  addUser(ctx, name, edge);
+  try {
+    checkPermissions(ctx, [name]);
+  } finally {
+    if (before !== undefined) ctx.q.nodes[name] = before;
+    removeUser(ctx, name, 'blk', 'create');
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What may go wrong, as plain data that can be drawn, shrunk and replayed. The budget: each fault strikes once, at the
+ * place that it names; without faults the simulator does what a healthy QEMU does. Decides nothing about its effects.
+ */
+
+import type { Json } from '../qmp/transport.ts';
+import type { QmpErrorClass } from './refusal.ts';
+
+/** The n-th command (from 1) of a name; of any name when it is left out. */
+export interface CommandPlace {
+  readonly command?: string;
+  readonly nth?: number;
+}
+
+/** Where a fault strikes that is no property of a command: before or after one, or at a time. */
+export type Place =
+  | ({ readonly when: 'before' | 'after' } & CommandPlace)
+  | { readonly when: 'at'; readonly ms: number };
+
+export type Fault =
+  /** The command is refused and has no effect. */
+  | ({ readonly kind: 'refuse'; readonly class?: QmpErrorClass; readonly desc?: string } & CommandPlace)
+  /** The command takes effect, its reply never arrives. */
+  | ({ readonly kind: 'replyLost' } & CommandPlace)
+  /** The command takes effect, its reply and all that follows on this connection arrive later. */
+  | ({ readonly kind: 'replyLate'; readonly delayMs: number } & CommandPlace)
+  /** The connection breaks before the command has an effect, or after that and before the reply. */
+  | ({ readonly kind: 'cut'; readonly effect: 'before' | 'after' } & CommandPlace)
+  /** The n-th event of a name is dropped, sent twice, delayed, or sent after the next one. */
+  | {
+      readonly kind: 'event';
+      readonly event?: string;
+      readonly nth?: number;
+      readonly how: 'lost' | 'twice' | 'late' | 'swapped';
+      readonly delayMs?: number;
+    }
+  /** The n-th block job (from 1, in the order of their starts) fails at a share of its work. */
+  | { readonly kind: 'jobFails'; readonly nth: number; readonly percent: number; readonly error?: string }
+  /** The n-th block job copies for ever. */
+  | { readonly kind: 'jobNeverReady'; readonly nth: number }
+  /** The n-th block job's change of the graph is refused when it is finalized. */
+  | { readonly kind: 'pivotRefused'; readonly nth: number }
+  /** The host's disk has room for so many more bytes of new files. */
+  | { readonly kind: 'diskFull'; readonly freeBytes: number }
+  /** Another client sends a command of its own: steals, cancels, dismisses, exports, resizes, stops, continues. */
+  | {
+      readonly kind: 'otherClient';
+      readonly at: Place;
+      readonly execute: string;
+      readonly arguments?: { readonly [name: string]: Json };
+    }
+  /** The guest shuts down by itself. */
+  | { readonly kind: 'guestShutdown'; readonly at: Place }
+  /** SIGKILL for QEMU, or the power goes. */
+  | { readonly kind: 'kill'; readonly at: Place; readonly what: 'qemu' | 'host' };
+
+export interface Faults {
+  /** The faults of these kinds that strike at this command; each is given out once. */
+  atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(
+    kind: K,
+    command: string,
+  ): Extract<Fault, { kind: K }> | undefined;
+  atEvent(event: string): Extract<Fault, { kind: 'event' }> | undefined;
+  /** Faults placed before or after this command. */
+  placed(when: 'before' | 'after', command: string): readonly PlacedFault[];
+  readonly timed: readonly (readonly [number, PlacedFault])[];
+  ofJob(nth: number): readonly Fault[];
+  readonly freeBytes: number | undefined;
+  /** Counts a command or an event that is about to happen. */
+  countCommand(command: string): void;
+  countEvent(event: string): void;
+}
+
+export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'kill' }>;
+
+export function createFaults(list: readonly Fault[]): Faults {
+  const spent = new Set<Fault>();
+  const counts = new Map<string, number>();
+  const count = (name: string): void => {
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  };
+  const strikes = (place: CommandPlace, command: string): boolean =>
+    (place.command === undefined || place.command === command) &&
+    (place.nth ?? 1) === counts.get(place.command === undefined ? '*' : command);
+  const isPlaced = (fault: Fault): fault is PlacedFault =>
+    fault.kind === 'otherClient' || fault.kind === 'guestShutdown' || fault.kind === 'kill';
+  const none: readonly PlacedFault[] = [];
+  const take = <F extends Fault>(fault: F): F => {
+    spent.add(fault);
+    return fault;
+  };
+  const placedFaults = list.filter(isPlaced);
+
+  return {
+    atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
+      if (list.length === 0) return undefined;
+      const isKind = (fault: Fault): fault is Extract<Fault, { kind: K }> => fault.kind === kind;
+      const found = list
+        .filter(isKind)
+        .find(fault => !spent.has(fault) && strikes(fault as CommandPlace, command));
+      return found === undefined ? undefined : take(found);
+    },
+    atEvent(event) {
+      if (list.length === 0) return undefined;
+      for (const fault of list) {
+        if (fault.kind !== 'event' || spent.has(fault)) continue;
+        const counted = counts.get(fault.event === undefined ? 'event *' : `event ${event}`);
+        if ((fault.event === undefined || fault.event === event) && (fault.nth ?? 1) === counted)
+          return take(fault);
+      }
+      return undefined;
+    },
+    placed(when, command) {
+      if (placedFaults.length === 0) return none;
+      return placedFaults
+        .filter(
+          fault => fault.at.when === when && !spent.has(fault) && strikes(fault.at as CommandPlace, command),
+        )
+        .map(take);
+    },
+    timed: placedFaults.flatMap(fault => (fault.at.when === 'at' ? [[fault.at.ms, fault] as const] : [])),
+    ofJob(nth) {
+      return list.filter(
+        fault =>
+          (fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused') &&
+          fault.nth === nth,
+      );
+    },
+    freeBytes: list.find(fault => fault.kind === 'diskFull')?.freeBytes,
+    countCommand(command) {
+      if (list.length === 0) return;
+      count('*');
+      count(command);
+    },
+    countEvent(event) {
+      if (list.length === 0) return;
+      count('event *');
+      count(`event ${event}`);
+    },
+  };
+}

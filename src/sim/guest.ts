@@ -1,0 +1,107 @@
+/**
+ * A guest that writes in order across its disks: write s goes to disk s mod N and completes before write s + 1 starts. Its
+ * writes are worked out only when somebody looks (all of the time since then at once), so an idle hour costs nothing.
+ * Stands still while the guest is stopped or the disk that is next is quiesced.
+ */
+
+import { covered, EMPTY } from './contents.ts';
+import type { Track } from './context.ts';
+import { copyRanges, type DataPlane, writeNode } from './image-io.ts';
+import type { BlockNode, Qemu } from './state.ts';
+
+/** Where the guest writes on each disk: a ring of sectors. */
+export const RING = { offset: 1_048_576, sectorBytes: 512, sectors: 16 } as const;
+
+export interface Guest {
+  /** The highest write that completed; all before it did too. */
+  readonly acknowledged: number;
+  /** Everything that happened since the last call, under the state that was in force since then. */
+  settle(nowMs: number): void;
+}
+
+interface Options {
+  readonly plane: () => DataPlane & { readonly q: Qemu };
+  readonly tracks: ReadonlyMap<string, Track>;
+  readonly disks: () => readonly string[];
+  readonly writeMs: number;
+  readonly mirrorLagMs: number;
+  readonly startMs: number;
+}
+
+export function createGuest(options: Options): Guest {
+  let acknowledged = 0;
+  let settledMs = options.startMs;
+  let nextMs = options.startMs + options.writeMs;
+
+  function writeUntil(untilMs: number, plane: DataPlane & { readonly q: Qemu }): void {
+    if (options.writeMs <= 0 || untilMs < nextMs) return;
+    const disks = options.disks();
+    if (plane.q.runState !== 'running' || disks.length === 0) {
+      nextMs = untilMs + options.writeMs;
+      return;
+    }
+    const due = Math.floor((untilMs - nextMs) / options.writeMs) + 1;
+    const stalled = disks.map(disk => isStalled(plane.q, disk));
+    let count = 0;
+    while (count < due && count < disks.length && !stalled[(acknowledged + 1 + count) % disks.length])
+      count += 1;
+    if (count === disks.length) count = due;
+    const from = Math.max(1, count - disks.length * RING.sectors + 1);
+    for (let i = from; i <= count; i += 1) write(plane, disks, acknowledged + i);
+    acknowledged += count;
+    nextMs = count < due ? untilMs + options.writeMs : nextMs + due * options.writeMs;
+  }
+
+  return {
+    get acknowledged() {
+      return acknowledged;
+    },
+    settle(nowMs) {
+      if (nowMs <= settledMs) return;
+      const plane = options.plane();
+      const copiedUntil = nowMs - options.mirrorLagMs;
+      if (copiedUntil > settledMs) {
+        writeUntil(copiedUntil, plane);
+        copyToReady(plane, options.tracks);
+      }
+      writeUntil(nowMs, plane);
+      settledMs = nowMs;
+    },
+  };
+}
+
+/** The byte offset of the ring's sector that write s goes to. */
+export function sectorOffset(sequence: number, disks: number): number {
+  return RING.offset + (Math.floor(sequence / disks) % RING.sectors) * RING.sectorBytes;
+}
+
+function write(plane: DataPlane & { readonly q: Qemu }, disks: readonly string[], sequence: number): void {
+  const backend = plane.q.backends[disks[sequence % disks.length] ?? ''];
+  if (backend?.node === undefined) return;
+  const start = sectorOffset(sequence, disks.length);
+  writeNode(plane, backend.node, start, start + RING.sectorBytes, sequence);
+}
+
+function isStalled(q: Qemu, disk: string): boolean {
+  const node = q.backends[disk]?.node;
+  return node === undefined || isQuiesced(q, node);
+}
+
+function isQuiesced(q: Qemu, name: string): boolean {
+  const node: BlockNode | undefined = q.nodes[name];
+  if (node === undefined) return true;
+  if (node.drainedBy.length > 0) return true;
+  return node.children.some(link => (link.role === 'file' || node.isFilter) && isQuiesced(q, link.child));
+}
+
+/** READY mirrors keep up: what the guest wrote before now is on their targets. */
+function copyToReady(plane: DataPlane & { readonly q: Qemu }, tracks: ReadonlyMap<string, Track>): void {
+  for (const [id, track] of tracks) {
+    if (!track.synced || track.dirty.length === 0) continue;
+    const job = plane.q.jobs[id];
+    if (job?.status !== 'ready' || job.work.kind !== 'mirror') continue;
+    copyRanges(plane, job.work.source, job.work.target, track.dirty);
+    track.offset += covered(track.dirty);
+    track.dirty = EMPTY;
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * The host's disk: a virtual directory of image files. What a process wrote survives that process; only what was flushed
+ * (and, for a new file, whose directory was synced) survives the host. It is not rolled back when a QMP command fails, as
+ * a real disk is not. Knows nothing of QEMU's graph.
+ */
+
+import { EMPTY, type Extents } from './contents.ts';
+import type { Chance } from './random.ts';
+
+export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi';
+
+/** What is in a file: for a raw file only size and contents mean anything. */
+export interface Image {
+  readonly format: ImageFormat;
+  readonly sizeBytes: number;
+  readonly backing: string | undefined;
+  readonly backingFormat: ImageFormat | undefined;
+  readonly contents: Extents;
+}
+
+export interface HostFile {
+  readonly written: Image;
+  /** What the disk itself holds; undefined while nothing was ever flushed. */
+  readonly flushed: Image | undefined;
+  /** The directory entry has reached the disk. */
+  readonly linked: boolean;
+  /** Tells this file from any other that ever had its name. */
+  readonly inode: number;
+}
+
+export interface Host {
+  readonly files: ReadonlyMap<string, HostFile>;
+  readonly directories: ReadonlySet<string>;
+  /** Bytes that may still be written before the disk is full. */
+  freeBytes: number;
+  image(path: string): Image | undefined;
+  /** Creates or truncates. */
+  write(path: string, image: Image): void;
+  flush(path: string): void;
+  unlink(path: string): boolean;
+  /** Renames over whatever is there. */
+  rename(from: string, to: string): boolean;
+  /** Makes the entries of a directory durable, those that are gone included. */
+  syncDirectory(directory: string): void;
+  /** The power fails: what was not flushed may be lost, file by file, as chance has it. */
+  die(chance: Chance): void;
+}
+
+/** The image of a file that holds nothing: what `creat()` leaves. */
+export const BLANK: Image = {
+  format: 'raw',
+  sizeBytes: 0,
+  backing: undefined,
+  backingFormat: undefined,
+  contents: EMPTY,
+};
+
+export function directoryOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash <= 0 ? '/' : path.slice(0, slash);
+}
+
+export function createHost(directory: string): Host {
+  const files = new Map<string, HostFile>();
+  /** Entries that were unlinked while their directory was not synced since: the host's death brings them back. */
+  const unlinked = new Map<string, HostFile>();
+  const directories = new Set([directory]);
+  let inodes = 0;
+  return {
+    files,
+    directories,
+    freeBytes: Number.POSITIVE_INFINITY,
+    image: path => files.get(path)?.written,
+    write(path, image) {
+      const old = files.get(path);
+      if (old === undefined) inodes += 1;
+      const inode = old?.inode ?? inodes;
+      files.set(path, { written: image, flushed: old?.flushed, linked: old?.linked ?? false, inode });
+    },
+    flush(path) {
+      const file = files.get(path);
+      if (file !== undefined && file.flushed !== file.written) {
+        files.set(path, { ...file, flushed: file.written });
+      }
+    },
+    unlink(path) {
+      const file = files.get(path);
+      if (file === undefined) return false;
+      files.delete(path);
+      if (file.linked) unlinked.set(path, file);
+      return true;
+    },
+    rename(from, to) {
+      const file = files.get(from);
+      if (file === undefined) return false;
+      files.delete(from);
+      if (file.linked) unlinked.set(from, file);
+      const replaced = files.get(to);
+      if (replaced?.linked) unlinked.set(to, replaced);
+      files.set(to, { ...file, linked: false });
+      return true;
+    },
+    syncDirectory(path) {
+      for (const name of unlinked.keys()) if (directoryOf(name) === path) unlinked.delete(name);
+      for (const [name, file] of files) {
+        if (directoryOf(name) === path && !file.linked) files.set(name, { ...file, linked: true });
+      }
+    },
+    die(chance) {
+      for (const [path, file] of unlinked) {
+        if (!files.has(path) && chance.below(2) === 0) files.set(path, file);
+      }
+      unlinked.clear();
+      for (const [path, file] of files) {
+        const survives = file.linked || chance.below(2) === 0;
+        if (!survives) {
+          files.delete(path);
+          continue;
+        }
+        const kept = chance.below(2) === 0 ? file.written : (file.flushed ?? BLANK);
+        files.set(path, { ...file, written: kept, flushed: kept, linked: true });
+      }
+    },
+  };
+}

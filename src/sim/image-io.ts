@@ -1,0 +1,143 @@
+/**
+ * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
+ */
+
+import { copyRange, covered, EMPTY, type Extents, granules, over, put } from './contents.ts';
+import type { Context, QemuDraft, Track } from './context.ts';
+import { nodeOf } from './context.ts';
+import { below, childOf } from './graph.ts';
+import { BLANK, type Host, type Image } from './host.ts';
+import type { BlockNode, Qemu } from './state.ts';
+
+/** What data passes through: the graph, the files and the dirty bitmaps of mirrors. */
+export interface DataPlane {
+  readonly q: Qemu | QemuDraft;
+  readonly host: Host;
+  readonly tracks: ReadonlyMap<string, Track>;
+}
+
+const QCOW2_METADATA_BYTES = 197_120;
+
+/** The file below a node. */
+export function pathOf(q: Qemu | QemuDraft, name: string): string | undefined {
+  for (let next: string | undefined = name; next !== undefined; ) {
+    const node: BlockNode | undefined = q.nodes[next];
+    if (node === undefined) return undefined;
+    if (node.path !== undefined) return node.path;
+    next = childOf(node, 'file') ?? (node.isFilter ? childOf(node, 'backing') : undefined);
+  }
+  return undefined;
+}
+
+export function imageOf(plane: DataPlane, name: string): Image {
+  const path = pathOf(plane.q, name);
+  return (path === undefined ? undefined : plane.host.image(path)) ?? BLANK;
+}
+
+/** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
+export function fileLength(image: Image): number {
+  if (image.format === 'raw') return image.sizeBytes;
+  return QCOW2_METADATA_BYTES + covered(granules(image.contents, 65_536, image.sizeBytes));
+}
+
+/** The size that a guest sees. */
+export function sizeOf(plane: DataPlane, node: BlockNode): number {
+  if (node.isFilter) {
+    const child = below(node);
+    const under = child === undefined ? undefined : plane.q.nodes[child];
+    return under === undefined ? 0 : sizeOf(plane, under);
+  }
+  const image = imageOf(plane, node.name);
+  return node.driver === 'file' || node.driver === 'raw' ? fileLength(image) : image.sizeBytes;
+}
+
+/** What this node's own image holds, without its backing chain. */
+export function ownContents(plane: DataPlane, node: BlockNode): Extents {
+  if (node.isFilter) {
+    const child = below(node);
+    const under = child === undefined ? undefined : plane.q.nodes[child];
+    return under === undefined ? EMPTY : ownContents(plane, under);
+  }
+  return imageOf(plane, node.name).contents;
+}
+
+/** What a read of the whole disk through this node gives. */
+export function readNode(plane: DataPlane, name: string): Extents {
+  const node = plane.q.nodes[name];
+  if (node === undefined) return EMPTY;
+  if (node.isFilter) {
+    const child = below(node);
+    return child === undefined ? EMPTY : readNode(plane, child);
+  }
+  const own = imageOf(plane, name).contents;
+  const backing = childOf(node, 'backing');
+  return backing === undefined ? own : over(readNode(plane, backing), own);
+}
+
+/** What is allocated in the images from `top` down to, and without, `base`. */
+export function allocatedAbove(ctx: Context, top: string, base: string | undefined): Extents {
+  let result: Extents = EMPTY;
+  for (let next: string | undefined = top; next !== undefined && next !== base; ) {
+    const node: BlockNode = nodeOf(ctx.q, next);
+    if (!node.isFilter) result = over(imageOf(ctx, next).contents, result);
+    next = below(node);
+  }
+  return result;
+}
+
+/** One write at a node: through filters, past mirrors' bitmaps, into the image below. */
+export function writeNode(plane: DataPlane, name: string, start: number, end: number, value: number): void {
+  for (let next: string | undefined = name; next !== undefined; ) {
+    const node: BlockNode | undefined = plane.q.nodes[next];
+    if (node === undefined) return;
+    if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, start, end, value);
+    for (const job of node.trackedBy) markDirty(plane, job, start, end, sizeOf(plane, node));
+    if (node.isFilter) {
+      next = below(node);
+      continue;
+    }
+    const path = pathOf(plane.q, next);
+    const image = path === undefined ? undefined : plane.host.image(path);
+    if (path !== undefined && image !== undefined) {
+      plane.host.write(path, { ...image, contents: put(image.contents, start, end, value) });
+    }
+    return;
+  }
+}
+
+/** copy-mode write-blocking: the write completes on both sides. */
+function forward(plane: DataPlane, filter: BlockNode, start: number, end: number, value: number): void {
+  const job = filter.job === undefined ? undefined : plane.q.jobs[filter.job];
+  if (job?.work.kind === 'mirror' && job.work.writeBlocking && !filter.stopped) {
+    writeNode(plane, job.work.target, start, end, value);
+  }
+}
+
+function markDirty(plane: DataPlane, jobId: string, start: number, end: number, size: number): void {
+  const job = plane.q.jobs[jobId];
+  const track = plane.tracks.get(jobId);
+  if (job?.work.kind !== 'mirror' || track === undefined || job.work.writeBlocking) return;
+  const before = covered(track.dirty);
+  const { granularity } = job.work;
+  const from = Math.floor(start / granularity) * granularity;
+  track.dirty = put(track.dirty, from, Math.min(Math.ceil(end / granularity) * granularity, size), 1);
+  track.len += covered(track.dirty) - before;
+}
+
+/** Copies ranges from one node, as read through its chain, into another node's own image. */
+export function copyRanges(plane: DataPlane, from: string, to: string, ranges: Extents): void {
+  const path = pathOf(plane.q, to);
+  const image = path === undefined ? undefined : plane.host.image(path);
+  if (path === undefined || image === undefined || ranges.length === 0) return;
+  const source = readNode(plane, from);
+  let contents = image.contents;
+  for (let i = 0; i < ranges.length; i += 3) {
+    contents = copyRange(contents, source, ranges[i] as number, ranges[i + 1] as number, 0);
+  }
+  plane.host.write(path, { ...image, contents });
+}
+
+export function flushNode(plane: DataPlane, name: string): void {
+  const path = pathOf(plane.q, name);
+  if (path !== undefined) plane.host.flush(path);
+}

@@ -1,0 +1,291 @@
+/**
+ * The life of a block job: created, running, perhaps ready, waiting, pending, concluded (job.c, blockjob.c). What a kind
+ * of job does to images and graph is its driver's business, in a file of its own.
+ */
+
+import { invariant } from '../errors.ts';
+import type { Context, JobTask } from './context.ts';
+import { reap, removeUser } from './graph.ts';
+import { accepts, type JobVerb, mayFollow } from './job-table.ts';
+import { refuse } from './refusal.ts';
+import { Job, type JobStatus } from './state.ts';
+
+/** What a kind of job adds to the common life. */
+export interface JobDriver {
+  /** Goes on with the work; calls `workDone` or `workFailed` when it ends. */
+  work(ctx: Context, job: Job): void;
+  /** The point of no return: changes the graph. Gives an error text when that is refused. */
+  prepare(ctx: Context, job: Job): string | undefined;
+  /** Leaves the graph as it was before the job. */
+  abort(ctx: Context, job: Job): void;
+  /** Soft cancel and complete have a meaning once READY. */
+  readonly completes: boolean;
+}
+
+const drivers = new Map<string, JobDriver>();
+
+/** Makes a kind of job known; called once by each driver's file. */
+export function registerDriver(kind: Job['work']['kind'], driver: JobDriver): void {
+  drivers.set(kind, driver);
+}
+
+export function driverOf(job: Job): JobDriver {
+  const driver = drivers.get(job.work.kind);
+  invariant(driver, `a job driver for ${job.work.kind}`);
+  return driver;
+}
+
+type NewJob = Pick<Job, 'id' | 'type' | 'work'> &
+  Partial<Pick<Job, 'speed' | 'autoFinalize' | 'autoDismiss'>>;
+
+/** The id rules come before anything else that a job's command checks. */
+export function refuseBadJobId(ctx: Context, id: string): void {
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) refuse(`Invalid job ID '${id}'`);
+  if (ctx.q.jobs[id] !== undefined) refuse(`Job ID '${id}' already in use`);
+}
+
+/** created, running, and the first piece of work a moment later. */
+export function startJob(ctx: Context, fields: NewJob): Job {
+  const job = new Job({
+    speed: 0,
+    autoFinalize: true,
+    autoDismiss: true,
+    ...fields,
+    status: 'undefined',
+    userPaused: false,
+    ioStatus: 'ok',
+    cancelled: 'no',
+    completeAsked: false,
+    error: undefined,
+    serial: ctx.q.serial++,
+  });
+  ctx.q.jobs[job.id] = job;
+  enter(ctx, job.id, 'created');
+  const running = enter(ctx, job.id, 'running');
+  ctx.later(ctx.timing.queryMs, task(running, 'work'));
+  return running;
+}
+
+export function task(job: Job, phase: JobTask['phase']): JobTask {
+  return { job: job.id, serial: job.serial, phase };
+}
+
+export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
+  const job = ctx.q.jobs[id];
+  invariant(job, `a job ${id} to change`);
+  const changed = job.with(changes);
+  ctx.q.jobs[id] = changed;
+  return changed;
+}
+
+export function enter(ctx: Context, id: string, status: JobStatus): Job {
+  const job = ctx.q.jobs[id];
+  invariant(job, `a job ${id} to enter ${status}`);
+  invariant(mayFollow(job.status, status), `job ${id} cannot go from ${job.status} to ${status}`);
+  if (job.status !== status) ctx.emit('JOB_STATUS_CHANGE', { status, id });
+  return patchJob(ctx, id, { status });
+}
+
+/** The work ended well: wait for the others of the transaction (none), then for finalize unless automatic. */
+export function workDone(ctx: Context, id: string): void {
+  enter(ctx, id, 'waiting');
+  const job = enter(ctx, id, 'pending');
+  if (job.autoFinalize) finalize(ctx, id);
+  else if (job.type !== 'create') ctx.emit('BLOCK_JOB_PENDING', { type: job.type, id });
+}
+
+/** The work ended badly. */
+export function workFailed(ctx: Context, id: string, error: string): void {
+  patchJob(ctx, id, { error });
+  abort(ctx, id);
+}
+
+/** The graph changes here, or the job fails. */
+export function finalize(ctx: Context, id: string): void {
+  const job = ctx.q.jobs[id];
+  invariant(job, `a job ${id} to finalize`);
+  const refused = driverOf(job).prepare(ctx, job);
+  if (refused !== undefined) {
+    patchJob(ctx, id, { error: refused });
+    abort(ctx, id, false);
+    return;
+  }
+  release(ctx, id);
+  blockEvent(ctx, id, 'BLOCK_JOB_COMPLETED');
+  conclude(ctx, id);
+}
+
+/** Ends a job without its effect on the graph. */
+export function abort(ctx: Context, id: string, undo = true): void {
+  const job = enter(ctx, id, 'aborting');
+  if (undo) driverOf(job).abort(ctx, job);
+  release(ctx, id);
+  blockEvent(ctx, id, job.cancelled === 'force' ? 'BLOCK_JOB_CANCELLED' : 'BLOCK_JOB_COMPLETED');
+  conclude(ctx, id);
+}
+
+function conclude(ctx: Context, id: string): void {
+  const job = ctx.q.jobs[id];
+  if (job?.cancelled === 'force' && job.error === undefined) {
+    patchJob(ctx, id, { error: 'Operation canceled' });
+  }
+  const concluded = enter(ctx, id, 'concluded');
+  if (concluded.autoDismiss) dismiss(ctx, id);
+}
+
+function dismiss(ctx: Context, id: string): void {
+  enter(ctx, id, 'null');
+  delete ctx.q.jobs[id];
+  ctx.onSuccess(() => ctx.tracks.delete(id));
+}
+
+/** A job that could not start after all: created, null. */
+export function withdraw(ctx: Context, id: string): void {
+  ctx.emit('JOB_STATUS_CHANGE', { status: 'created', id });
+  ctx.emit('JOB_STATUS_CHANGE', { status: 'null', id });
+}
+
+/** Lets go of every node: blockers, bitmap, frozen links, drain, references. */
+export function release(ctx: Context, id: string): void {
+  for (const node of Object.values(ctx.q.nodes)) {
+    const held =
+      node.blockedBy.some(blocker => blocker.job === id) ||
+      node.trackedBy.includes(id) ||
+      node.frozenBy.includes(id) ||
+      node.drainedBy.includes(id);
+    if (held) {
+      ctx.q.nodes[node.name] = node.with({
+        blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
+        trackedBy: node.trackedBy.filter(job => job !== id),
+        frozenBy: node.frozenBy.filter(job => job !== id),
+        drainedBy: node.drainedBy.filter(job => job !== id),
+      });
+    }
+  }
+  for (const name of Object.keys(ctx.q.nodes)) {
+    const node = ctx.q.nodes[name];
+    if (node === undefined) continue;
+    for (const kind of ['job', 'blk'] as const) {
+      if (node.parents.some(edge => edge.kind === kind && edge.parent === id))
+        removeUser(ctx, name, kind, id);
+    }
+    reap(ctx, name);
+  }
+}
+
+export function progress(ctx: Context, job: Job): { len: number; offset: number } {
+  const track = ctx.tracks.get(job.id);
+  return { len: track?.len ?? 0, offset: track?.offset ?? 0 };
+}
+
+export function blockEvent(ctx: Context, id: string, event: string): void {
+  const job = ctx.q.jobs[id];
+  if (job === undefined || job.type === 'create') return;
+  const failed = event === 'BLOCK_JOB_COMPLETED' && job.error !== undefined;
+  ctx.emit(event, {
+    device: id,
+    ...progress(ctx, job),
+    speed: job.speed,
+    type: job.type,
+    ...(failed ? { error: job.error } : {}),
+  });
+}
+
+/** What a job does at a moment that was agreed before; nothing when it is no longer that job. */
+export function runTask(ctx: Context, { job: id, serial, phase }: JobTask): void {
+  const job = ctx.q.jobs[id];
+  if (job === undefined || job.serial !== serial) return;
+  switch (phase) {
+    case 'work':
+      if (job.status === 'running' || job.status === 'ready') {
+        if (job.cancelled === 'no' || job.status === 'ready') driverOf(job).work(ctx, job);
+      }
+      return;
+    case 'pause':
+      if (job.userPaused && job.status === 'running') enter(ctx, id, 'paused');
+      else if (job.userPaused && job.status === 'ready') enter(ctx, id, 'standby');
+      return;
+    case 'resume':
+      if (job.userPaused) return;
+      wake(ctx, job);
+      ctx.later(0, task(job, 'work'));
+      return;
+    case 'cancel':
+      if (accepts(job.status, 'cancel')) {
+        wake(ctx, job);
+        abort(ctx, id);
+      }
+  }
+}
+
+function wake(ctx: Context, job: Job): void {
+  if (job.status === 'paused') enter(ctx, job.id, 'running');
+  else if (job.status === 'standby') enter(ctx, job.id, 'ready');
+}
+
+function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
+  const ok =
+    accepts(job.status, verb) &&
+    (verb !== 'complete' || job.status === 'ready' || ctx.profile.completesInStandby);
+  if (!ok) refuse(`Job '${job.id}' in state '${job.status}' cannot accept command verb '${verb}'`);
+}
+
+export function verbCancel(ctx: Context, job: Job, force: boolean): void {
+  refuseVerb(ctx, job, 'cancel');
+  const soft = !force && driverOf(job).completes && (job.status === 'ready' || job.status === 'standby');
+  if (soft) {
+    const cancelled = job.cancelled === 'no' ? 'soft' : job.cancelled;
+    const asked = patchJob(ctx, job.id, { cancelled });
+    ctx.later(ctx.timing.mirrorLagMs, task(asked, 'work'));
+    return;
+  }
+  const cancelled = patchJob(ctx, job.id, { cancelled: 'force', userPaused: false });
+  if (job.status === 'waiting' || job.status === 'pending') abort(ctx, job.id);
+  else ctx.later(ctx.timing.queryMs, task(cancelled, 'cancel'));
+}
+
+export function verbPause(ctx: Context, job: Job): void {
+  refuseVerb(ctx, job, 'pause');
+  if (job.userPaused) refuse('Job is already paused');
+  ctx.later(0, task(patchJob(ctx, job.id, { userPaused: true }), 'pause'));
+}
+
+export function verbResume(ctx: Context, job: Job): void {
+  if (!job.userPaused) refuse("Can't resume a job that was not paused");
+  refuseVerb(ctx, job, 'resume');
+  ctx.later(0, task(patchJob(ctx, job.id, { userPaused: false, ioStatus: 'ok' }), 'resume'));
+}
+
+export function verbComplete(ctx: Context, job: Job): void {
+  refuseVerb(ctx, job, 'complete');
+  if (!driverOf(job).completes || job.cancelled !== 'no') {
+    refuse(`The active block job '${job.id}' cannot be completed`);
+  }
+  const asked = patchJob(ctx, job.id, { completeAsked: true });
+  ctx.later(ctx.timing.mirrorLagMs, task(asked, 'work'));
+}
+
+export function verbFinalize(ctx: Context, job: Job): void {
+  refuseVerb(ctx, job, 'finalize');
+  finalize(ctx, job.id);
+}
+
+export function verbDismiss(ctx: Context, job: Job): void {
+  refuseVerb(ctx, job, 'dismiss');
+  dismiss(ctx, job.id);
+}
+
+export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
+  refuseVerb(ctx, job, 'set-speed');
+  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
+  patchJob(ctx, job.id, { speed });
+  const track = ctx.tracks.get(job.id);
+  if (track !== undefined) {
+    ctx.onSuccess(() => ctx.tracks.set(job.id, { ...track, bytesPerMs: rate(ctx, speed) }));
+  }
+}
+
+/** Bytes per virtual millisecond under a limit in bytes per second; 0 is no limit. */
+export function rate(ctx: Context, speed: number): number {
+  return speed === 0 ? ctx.timing.copyBytesPerMs : Math.min(ctx.timing.copyBytesPerMs, speed / 1000);
+}

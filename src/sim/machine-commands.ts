@@ -1,0 +1,217 @@
+/**
+ * The machine around the disks: the run state, devices in the object tree (`drive` can be set), throttle groups, exports.
+ */
+
+import type { Json } from '../qmp/transport.ts';
+import type { Arguments, Context } from './context.ts';
+import { lookupNode, nodeOf } from './context.ts';
+import { addUser, removeUser } from './graph.ts';
+import { flushNode } from './image-io.ts';
+import { checkPermissions } from './permissions.ts';
+import { Death, refuse } from './refusal.ts';
+import { ALL_PERMISSIONS, CONSISTENT_READ, type Device, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
+
+/** What a guest's device needs of its disk. */
+export const DEVICE_NEEDS = {
+  perm: CONSISTENT_READ | WRITE,
+  shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE,
+};
+
+export function stop(ctx: Context): Json {
+  stopGuest(ctx, 'paused');
+  return {};
+}
+
+/** Stops the guest; everything that it wrote is flushed (vm_stop() flushes all images). */
+export function stopGuest(ctx: Context, runState: 'paused' | 'io-error' | 'shutdown'): void {
+  if (ctx.q.runState !== 'running') {
+    if (runState === 'shutdown') ctx.q.runState = runState;
+    return;
+  }
+  ctx.q.runState = runState;
+  ctx.emit('STOP', {});
+  for (const name of Object.keys(ctx.q.nodes)) flushNode(ctx, name);
+}
+
+export function cont(ctx: Context): Json {
+  if (ctx.q.runState === 'running') return {};
+  if (ctx.q.runState === 'shutdown') refuse('Resetting the Virtual Machine is required');
+  ctx.q.runState = 'running';
+  ctx.emit('RESUME', {});
+  return {};
+}
+
+export function qomList(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  if (path === '/machine/peripheral') {
+    const children = Object.values(ctx.q.devices).map(device => ({
+      name: device.id,
+      type: `child<${device.type}>`,
+    }));
+    return [{ name: 'type', type: 'string' }, ...children];
+  }
+  if (path === '/objects') {
+    const groups = Object.keys(ctx.q.throttleGroups).map(name => ({ name, type: 'child<throttle-group>' }));
+    return [
+      { name: 'type', type: 'string' },
+      ...groups,
+      { name: 'pc.ram', type: 'child<memory-backend-ram>' },
+    ];
+  }
+  if (path.startsWith('/objects/') && ctx.q.throttleGroups[path.slice('/objects/'.length)] === true) {
+    return [
+      { name: 'type', type: 'string' },
+      { name: 'limits', type: 'ThrottleLimits' },
+    ];
+  }
+  const found = deviceAt(ctx, path);
+  const properties: Json[] = [
+    { name: 'type', type: 'string' },
+    { name: 'realized', type: 'bool' },
+    { name: 'serial', type: 'str' },
+    { name: 'drive', type: 'str' },
+  ];
+  if (found.isFront && found.device.path !== frontPath(found.device)) {
+    properties.push({ name: 'virtio-backend', type: `child<${found.device.backendType}>` });
+  }
+  return properties;
+}
+
+export function qomGet(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  const property = String(args['property']);
+  if (path === '/objects' && property === 'type') return 'container';
+  const { device, isFront } = deviceAt(ctx, path);
+  const type = isFront ? device.type : device.backendType;
+  if (property === 'type') return type;
+  if (property === 'realized') return true;
+  if (property === 'serial') return '';
+  if (property !== 'drive') refuse(`Property '${type}.${property}' not found`);
+  const backend = ctx.q.backends[device.path];
+  return backend?.name || (backend?.node ?? '');
+}
+
+export function qomSet(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  const property = String(args['property']);
+  const { device, isFront } = deviceAt(ctx, path);
+  const type = isFront ? device.type : device.backendType;
+  if (property !== 'drive') {
+    if (property === 'serial' || property === 'realized') refuseRealized(property, type);
+    refuse(`Property '${type}.${property}' not found`);
+  }
+  if (!ctx.profile.setsDrive || !device.settableDrive) refuseRealized('drive', type);
+  const name = args['value'];
+  if (typeof name !== 'string') refuse("Invalid parameter type for 'drive', expected: string");
+  const node = ctx.q.nodes[name] ?? refuse(ctx.profile.texts.cannotFind('', name));
+  const backend = ctx.q.backends[device.path];
+  if (backend === undefined) refuse(`Device '${device.id}' has no medium`);
+  if (backend.node === name) {
+    if (ctx.profile.diesOnSameDrive)
+      throw new Death('SIGABRT', `drive of ${device.id} set to what it already is`);
+    return {};
+  }
+  if (device.iothread && ctx.q.runState === 'running') {
+    refuse('Different aio context is not supported for new node');
+  }
+  const old = backend.node;
+  ctx.q.backends[device.path] = backend.with(name);
+  const edge = { kind: 'backend', parent: device.path, role: 'root', ...DEVICE_NEEDS } as const;
+  addUser(ctx, node.name, edge);
+  if (old !== undefined) removeUser(ctx, old, 'backend', device.path);
+  checkPermissions(ctx, [name]);
+  return {};
+}
+
+function refuseRealized(property: string, type: string): never {
+  return refuse(
+    `Attempt to set property '${property}' on anonymous device (type '${type}') after it was realized`,
+  );
+}
+
+function frontPath(device: Device): string {
+  return `/machine/peripheral/${device.id}`;
+}
+
+/** A path, full or below /machine/peripheral; virtio devices have their block part in a child. */
+function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolean } {
+  const full = path.startsWith('/') ? path : `/machine/peripheral/${path}`;
+  for (const device of Object.values(ctx.q.devices)) {
+    if (full === frontPath(device)) return { device, isFront: true };
+    if (full === device.path) return { device, isFront: false };
+  }
+  return refuse(`Device '${path}' not found`, 'DeviceNotFound');
+}
+
+export function objectAdd(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.throttleGroups[id] !== undefined) {
+    refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
+  }
+  ctx.q.throttleGroups[id] = true;
+  return {};
+}
+
+export function objectDel(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.throttleGroups[id] === undefined) refuse(`object '${id}' not found`);
+  if (Object.values(ctx.q.nodes).some(node => node.throttleGroup === id)) {
+    refuse(`object '${id}' is in use, can not be deleted`);
+  }
+  delete ctx.q.throttleGroups[id];
+  return {};
+}
+
+export function nbdServerStart(ctx: Context): Json {
+  if (ctx.q.nbdServer) refuse('NBD server already running');
+  ctx.q.nbdServer = true;
+  return {};
+}
+
+export function nbdServerStop(ctx: Context): Json {
+  if (!ctx.q.nbdServer) refuse('NBD server not running');
+  for (const id of Object.keys(ctx.q.exports)) removeExport(ctx, id);
+  ctx.q.nbdServer = false;
+  return {};
+}
+
+export function blockExportAdd(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.exports[id] !== undefined) refuse(`Block export id '${id}' is already in use`);
+  const node = lookupNode(ctx, undefined, String(args['node-name']));
+  if (!ctx.q.nbdServer) refuse('NBD server not running');
+  const writable = args['writable'] === true;
+  if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
+  const perm = CONSISTENT_READ | (writable ? WRITE : 0);
+  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | RESIZE;
+  ctx.q.exports[id] = { id, type: String(args['type']), node: node.name, writable, shuttingDown: false };
+  addUser(ctx, node.name, { kind: 'export', parent: id, role: 'root', perm, shared });
+  checkPermissions(ctx, [node.name]);
+  return {};
+}
+
+export function blockExportDel(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.exports[id] === undefined) refuse(`Export '${id}' is not found`);
+  removeExport(ctx, id);
+  return {};
+}
+
+function removeExport(ctx: Context, id: string): void {
+  const block = ctx.q.exports[id];
+  if (block === undefined) return;
+  delete ctx.q.exports[id];
+  removeUser(ctx, block.node, 'export', id);
+  ctx.emit('BLOCK_EXPORT_DELETED', { id });
+}
+
+/** Whether a temporary user that writes would be in conflict with those that are there. */
+export function refuseWriter(ctx: Context, name: string): void {
+  const before = nodeOf(ctx.q, name);
+  addUser(ctx, name, { kind: 'blk', parent: 'qemu-io', role: 'root', perm: WRITE, shared: ALL_PERMISSIONS });
+  try {
+    checkPermissions(ctx, [name]);
+  } finally {
+    ctx.q.nodes[name] = before;
+  }
+}

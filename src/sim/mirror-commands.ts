@@ -1,0 +1,164 @@
+/**
+ * blockdev-mirror and drive-mirror: what they check, in QEMU's order, before a mirror starts (blockdev.c of 7.2:
+ * qmp_blockdev_mirror(), blockdev_mirror_common()).
+ */
+
+import type { Json } from '../qmp/transport.ts';
+import type { Arguments, Context } from './context.ts';
+import { lookupNode, nodeOf } from './context.ts';
+import { patchNode, reap, refuseIfBlocked, refuseUnlessRoot, skipImplicitFilters } from './graph.ts';
+import { pathOf, sizeOf } from './image-io.ts';
+import { createImage } from './images.ts';
+import { refuseBadJobId } from './jobs.ts';
+import { backingBelow, canReplace, type MirrorRequest, startMirror } from './mirror.ts';
+import { openNode, refuseBadName } from './open-node.ts';
+import { refuse } from './refusal.ts';
+import type { BlockNode } from './state.ts';
+
+const GRANULARITY_BYTES = 65_536;
+
+export function blockdevMirror(ctx: Context, args: Arguments): Json {
+  const source = rootNode(ctx, String(args['device']));
+  const target = lookupNode(ctx, String(args['target']), String(args['target']));
+  startCommon(ctx, args, source, target, { opensTarget: false, backing: undefined });
+  return {};
+}
+
+export function driveMirror(ctx: Context, args: Arguments): Json {
+  const source = rootNode(ctx, String(args['device']));
+  const backing = backingBelow(ctx, source.name);
+  const sync = args['sync'] === 'top' && backing === undefined ? 'full' : String(args['sync']);
+  const existing = args['mode'] === 'existing';
+  if (typeof args['replaces'] === 'string' && args['node-name'] === undefined) {
+    refuse('a node-name must be provided when replacing a named node of the graph');
+  }
+  const path = String(args['target']);
+  const format = typeof args['format'] === 'string' ? args['format'] : source.driver;
+  const below = sync === 'none' ? source.name : sync === 'top' ? backing : undefined;
+  if (!existing) {
+    const backingPath = below === undefined ? undefined : pathOf(ctx.q, below);
+    createImage(ctx, {
+      path,
+      format,
+      sizeBytes: sizeOf(ctx, source),
+      backing: backingPath,
+      backingFormat: below === undefined ? undefined : nodeOf(ctx.q, below).driver,
+    });
+  }
+  const name = args['node-name'];
+  const target = openNode(
+    ctx,
+    {
+      driver: format,
+      file: { driver: 'file', filename: path },
+      ...(format === 'raw' ? {} : { backing: null }),
+      ...(typeof name === 'string' ? { 'node-name': name } : {}),
+    },
+    { unmap: args['unmap'] !== false },
+  );
+  try {
+    startCommon(ctx, { ...args, sync }, source, target, {
+      opensTarget: true,
+      backing: existing ? undefined : below,
+    });
+  } finally {
+    reap(ctx, target.name);
+  }
+  return {};
+}
+
+/** QEMU's qmp_get_root_bs(). */
+export function rootNode(ctx: Context, device: string): BlockNode {
+  const node = lookupNode(ctx, device, device);
+  refuseUnlessRoot(node);
+  return node;
+}
+
+function startCommon(
+  ctx: Context,
+  args: Arguments,
+  source: BlockNode,
+  target: BlockNode,
+  origin: Pick<MirrorRequest, 'opensTarget' | 'backing'>,
+): void {
+  const granularity = numberOr(args['granularity'], 0);
+  if (granularity !== 0 && (granularity < 512 || granularity > 64 * 1_048_576)) {
+    refuse("Parameter 'granularity' expects a value in range [512B, 64MB]");
+  }
+  if ((granularity & (granularity - 1)) !== 0) refuse("Parameter 'granularity' expects a power of 2");
+  refuseIfBlocked(ctx, source, 'mirrorSource');
+  refuseIfBlocked(ctx, target, 'mirrorTarget');
+  const sync = args['sync'] === 'top' && backingBelow(ctx, source.name) === undefined ? 'full' : args['sync'];
+  const replaces = replacedNode(ctx, source, args['replaces']);
+  const id = jobId(ctx, args['job-id'], source);
+  if (sync !== 'full' && sync !== 'top' && sync !== 'none')
+    refuse(`Sync mode '${String(sync)}' not supported`);
+  if (numberOr(args['buf-size'], 0) < 0) refuse("Invalid parameter 'buf-size'");
+  if (source.name === target.name) refuse("Can't mirror node into itself");
+  const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
+  if (filterName !== undefined) refuseBadName(ctx, filterName);
+  refuseBadJobId(ctx, id);
+  const speed = numberOr(args['speed'], 0);
+  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
+  startMirror(ctx, {
+    id,
+    source: source.name,
+    target: target.name,
+    sync,
+    replaces,
+    filterName,
+    speed,
+    granularity: granularity === 0 ? GRANULARITY_BYTES : granularity,
+    writeBlocking: args['copy-mode'] === 'write-blocking',
+    autoFinalize: args['auto-finalize'] !== false,
+    autoDismiss: args['auto-dismiss'] !== false,
+    commit: false,
+    baseWasReadOnly: false,
+    ...origin,
+    onTargetError: String(args['on-target-error'] ?? 'report'),
+    onSourceError: String(args['on-source-error'] ?? 'report'),
+  });
+}
+
+function replacedNode(ctx: Context, source: BlockNode, named: Json | undefined): string | undefined {
+  if (typeof named !== 'string') {
+    const unfiltered = skipImplicitFilters(ctx, source.name).name;
+    return unfiltered === source.name ? undefined : unfiltered;
+  }
+  const replaced = nodeOf(ctx.q, named);
+  refuseIfBlocked(ctx, replaced, 'replace');
+  if (!canReplace(ctx, source.name, named)) {
+    refuse(
+      `Cannot replace '${named}' by a node mirrored from '${source.name}', because it cannot be guaranteed that doing so would not lead to an abrupt change of visible data`,
+    );
+  }
+  if (sizeOf(ctx, replaced) !== sizeOf(ctx, source)) {
+    refuse('cannot replace image with a mirror image of different size');
+  }
+  return named;
+}
+
+/** The id that was given, or the name of the BlockBackend that sits on the node. */
+export function jobId(ctx: Context, given: Json | undefined, node: BlockNode): string {
+  if (typeof given === 'string') return given;
+  for (const edge of node.parents) {
+    if (edge.kind === 'backend') return ctx.q.backends[edge.parent]?.name ?? '';
+  }
+  return '';
+}
+
+export function numberOr(value: Json | undefined, fallback: number): number {
+  return typeof value === 'number' ? value : typeof value === 'bigint' ? Number(value) : fallback;
+}
+
+/** A read-only node becomes writable, or the command is refused; gives whether it was read-only. */
+export function makeWritable(ctx: Context, name: string): boolean {
+  const node = nodeOf(ctx.q, name);
+  if (!node.readOnly) return false;
+  patchNode(ctx, name, { readOnly: false });
+  for (const link of node.children) {
+    const child = ctx.q.nodes[link.child];
+    if (link.role === 'file' && child?.inherits === true) patchNode(ctx, link.child, { readOnly: false });
+  }
+  return true;
+}

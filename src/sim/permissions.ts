@@ -1,0 +1,144 @@
+/**
+ * QEMU's permission system (block.c, docs/interop/qemu-... "BLK_PERM_*"): what each user of a node needs and what it
+ * shares follows from the graph above it, so nothing is stored; after every change the touched nodes are checked.
+ */
+
+import type { Context, QemuDraft } from './context.ts';
+import { refuse } from './refusal.ts';
+import {
+  ALL_PERMISSIONS,
+  type BlockNode,
+  CONSISTENT_READ,
+  type Edge,
+  type Qemu,
+  RESIZE,
+  WRITE,
+  WRITE_UNCHANGED,
+} from './state.ts';
+
+export interface Needs {
+  readonly perm: number;
+  readonly shared: number;
+}
+
+const NAMES: readonly (readonly [number, string])[] = [
+  [CONSISTENT_READ, 'consistent read'],
+  [WRITE, 'write'],
+  [WRITE_UNCHANGED, 'write unchanged'],
+  [RESIZE, 'resize'],
+];
+
+/** What all users of a node need together, and what all of them share. */
+export function cumulative(q: Qemu | QemuDraft, node: BlockNode): Needs {
+  let perm = 0;
+  let shared = ALL_PERMISSIONS;
+  for (const edge of node.parents) {
+    const needs = edgeNeeds(q, edge);
+    perm |= needs.perm;
+    shared &= needs.shared;
+  }
+  return { perm, shared };
+}
+
+/** What one user needs of the node that it uses. */
+export function edgeNeeds(q: Qemu | QemuDraft, edge: Edge): Needs {
+  if (edge.kind !== 'node') return edge;
+  const parent = q.nodes[edge.parent];
+  if (parent === undefined) return { perm: 0, shared: ALL_PERMISSIONS };
+  return childNeeds(parent, edge.role, cumulative(q, parent));
+}
+
+/** A driver's bdrv_child_perm(). */
+function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): Needs {
+  switch (parent.driver) {
+    case 'commit_top':
+      return { perm: 0, shared: ALL_PERMISSIONS };
+    case 'mirror_top':
+      if (parent.stopped) return { perm: 0, shared: ALL_PERMISSIONS };
+      return parent.commits ? { perm: perm & ~CONSISTENT_READ, shared: shared | WRITE } : { perm, shared };
+    case 'throttle':
+    case 'raw':
+    case 'copy-on-read':
+      return { perm, shared };
+  }
+  if (role === 'backing') {
+    const writers = (shared & WRITE) !== 0 ? WRITE | RESIZE : 0;
+    return { perm: perm & CONSISTENT_READ, shared: writers | CONSISTENT_READ | WRITE_UNCHANGED };
+  }
+  const metadata = parent.readOnly ? 0 : WRITE | RESIZE;
+  return { perm: perm | metadata | CONSISTENT_READ, shared: shared & ~(WRITE | RESIZE) };
+}
+
+/** Refuses what QEMU refuses: users in conflict, writers of read-only nodes, files locked by another node. */
+export function checkPermissions(ctx: Context, names: Iterable<string>): void {
+  const seen = new Set<string>();
+  for (const name of names) checkNode(ctx, name, seen);
+}
+
+function checkNode(ctx: Context, name: string, seen: Set<string>): void {
+  const node = ctx.q.nodes[name];
+  if (node === undefined || seen.has(name)) return;
+  seen.add(name);
+  const needs = node.parents.map(edge => edgeNeeds(ctx.q, edge));
+  let perm = 0;
+  let shared = ALL_PERMISSIONS;
+  for (let a = 0; a < needs.length; a += 1) {
+    const user = needs[a] as Needs;
+    for (let b = 0; b < needs.length; b += 1) {
+      const denied = (needs[b] as Needs).perm & ~user.shared;
+      if (a !== b && denied !== 0) {
+        ctx.profile.texts.refusePermission(
+          node.name,
+          permissionNames(denied),
+          describeUse(ctx, node.parents[b] as Edge, node.name),
+          describeUse(ctx, node.parents[a] as Edge, node.name),
+        );
+      }
+    }
+    perm |= user.perm;
+    shared &= user.shared;
+  }
+  if ((perm & (WRITE | WRITE_UNCHANGED)) !== 0 && node.readOnly) refuse('Block node is read-only');
+  if (node.path !== undefined) checkLock(ctx, node, { perm, shared });
+  for (const link of node.children) checkNode(ctx, link.child, seen);
+}
+
+/** file-posix.c: OFD locks make two nodes on one file see each other. */
+function checkLock(ctx: Context, node: BlockNode, { perm, shared }: Needs): void {
+  for (const other of Object.values(ctx.q.nodes)) {
+    if (other.path !== node.path || other.name === node.name) continue;
+    const held = cumulative(ctx.q, other);
+    for (const [bit, name] of NAMES) {
+      if ((perm & bit) !== 0 && (held.shared & bit) === 0) refuse(`Failed to get "${name}" lock`);
+    }
+    for (const [bit, name] of NAMES) {
+      if ((shared & bit) === 0 && (held.perm & bit) !== 0) refuse(`Failed to get shared "${name}" lock`);
+    }
+  }
+}
+
+function permissionNames(bits: number): string {
+  return NAMES.filter(([bit]) => (bits & bit) !== 0)
+    .map(([, name]) => name)
+    .join(', ');
+}
+
+function describeUse(ctx: Context, edge: Edge, node: string): string {
+  return `${describeParent(ctx, edge)} (uses node '${node}' as '${edge.role}' child)`;
+}
+
+function describeParent(ctx: Context, edge: Edge): string {
+  switch (edge.kind) {
+    case 'node':
+      return `node '${edge.parent}'`;
+    case 'job':
+      return `${ctx.q.jobs[edge.parent]?.type ?? 'mirror'} job '${edge.parent}'`;
+    case 'backend': {
+      const backend = ctx.q.backends[edge.parent];
+      return `block device '${backend?.name || edge.parent}'`;
+    }
+    case 'blk':
+    case 'export':
+      return 'an unnamed block device';
+  }
+}

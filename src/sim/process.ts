@@ -1,0 +1,137 @@
+/**
+ * One simulated QEMU process: runs commands and the later steps of jobs against its state, on a draft that is kept only
+ * when all went well. Knows no connections and no faults of theirs.
+ */
+
+import { Immer } from 'immer';
+import { invariant } from '../errors.ts';
+import type { Json } from '../qmp/transport.ts';
+import { COMMANDS } from './commands.ts';
+import type { Arguments, Context, JobFault, JobTask, QemuDraft, Timing, Track } from './context.ts';
+import type { Fault } from './faults.ts';
+import type { Host } from './host.ts';
+import { runTask } from './jobs.ts';
+import type { Profile } from './profiles.ts';
+import type { Chance } from './random.ts';
+import { Refusal } from './refusal.ts';
+import type { Job, Qemu } from './state.ts';
+
+/** Freezing every state costs more than the command itself; the types say readonly. */
+const immer = new Immer({ autoFreeze: false });
+
+export interface Outcome {
+  readonly reply: Json;
+  readonly refusal: Refusal | undefined;
+}
+
+export interface ProcessOptions {
+  readonly host: Host;
+  readonly profile: Profile;
+  readonly chance: Chance;
+  readonly timing: Timing;
+  readonly initial: Qemu;
+  readonly emit: (event: string, data: Json) => void;
+  readonly later: (delayMs: number, task: JobTask) => void;
+  readonly faultsOfJob: (nth: number) => readonly Fault[];
+}
+
+export interface Process {
+  readonly state: Qemu;
+  readonly tracks: ReadonlyMap<string, Track>;
+  execute(command: string, args: Arguments): Outcome;
+  /** A later step of a job. */
+  step(task: JobTask): void;
+  /** A change from outside: the guest's own doing, or a start. */
+  change(recipe: (ctx: Context) => void): void;
+}
+
+export function createProcess(options: ProcessOptions): Process {
+  const { host, profile, chance, timing } = options;
+  const tracks = new Map<string, Track>();
+  const jobNumbers = new Map<number, number>();
+  let state = options.initial;
+  let jobsSeen = 0;
+
+  const jobFault = (job: Job): JobFault | undefined => {
+    let nth = jobNumbers.get(job.serial);
+    if (nth === undefined) {
+      jobsSeen += 1;
+      nth = jobsSeen;
+      jobNumbers.set(job.serial, nth);
+    }
+    return merge(options.faultsOfJob(nth));
+  };
+  const contextOf = (q: QemuDraft | Qemu, tasks: [number, JobTask][], effects: (() => void)[]): Context => ({
+    q: q as QemuDraft,
+    host,
+    profile,
+    chance,
+    timing,
+    tracks,
+    emit: options.emit,
+    later: (delayMs, task) => tasks.push([delayMs, task]),
+    onSuccess: effect => effects.push(effect),
+    jobFault,
+  });
+
+  function change<T>(recipe: (ctx: Context) => T): T {
+    const tasks: [number, JobTask][] = [];
+    const effects: (() => void)[] = [];
+    let result: T | undefined;
+    let done = false;
+    state = immer.produce(state, draft => {
+      result = recipe(contextOf(draft as QemuDraft, tasks, effects));
+      done = true;
+    });
+    invariant(done, 'a recipe returns or throws');
+    for (const effect of effects) effect();
+    for (const [delayMs, task] of tasks) options.later(delayMs, task);
+    return result as T;
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    tracks,
+    execute(name, args) {
+      try {
+        const command = COMMANDS.get(name);
+        if (command === undefined || profile.schema.commands[name] === undefined) {
+          throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
+        }
+        profile.checker.check(name, args);
+        const reply = command.reads
+          ? command.run(contextOf(state, [], []), args)
+          : change(ctx => command.run(ctx, args));
+        return { reply, refusal: undefined };
+      } catch (refusal) {
+        if (!(refusal instanceof Refusal)) throw refusal;
+        return { reply: {}, refusal };
+      }
+    },
+    step(task) {
+      change(ctx => runTask(ctx, task));
+    },
+    change(recipe) {
+      change(recipe);
+    },
+  };
+}
+
+function merge(faults: readonly Fault[]): JobFault | undefined {
+  if (faults.length === 0) return undefined;
+  let fault: JobFault = {};
+  for (const one of faults) {
+    if (one.kind === 'jobNeverReady') fault = { ...fault, neverReady: true };
+    else if (one.kind === 'pivotRefused') fault = { ...fault, refusePivot: true };
+    else if (one.kind === 'jobFails') {
+      fault = {
+        ...fault,
+        failAtPercent: one.percent,
+        ...(one.error === undefined ? {} : { error: one.error }),
+      };
+    }
+  }
+  return fault;
+}

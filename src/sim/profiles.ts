@@ -1,0 +1,134 @@
+/**
+ * The QEMU versions that can be simulated, and what differs between them: which commands there are (from the schema of
+ * each version), how errors read, and the few behaviours that a client can see.
+ */
+
+import { type Checker, createChecker } from './arguments.ts';
+import { refuse } from './refusal.ts';
+import type { SchemaTable } from './schema.generated.ts';
+import { schemaOf } from './schema-history.ts';
+
+export const PROFILE_NAMES = [
+  '1.0',
+  '1.1',
+  '1.3',
+  '2.4',
+  '3.1',
+  '5.2',
+  '6.1',
+  '7.2',
+  '10.0',
+  '11.1',
+] as const;
+
+export type ProfileName = (typeof PROFILE_NAMES)[number];
+
+/** Error texts that changed over time. */
+export interface Texts {
+  cannotFind(device: string, nodeName: string): string;
+  invalidNodeName(name: string): string;
+  duplicateNodeName(name: string): string;
+  refusePermission(node: string, permissions: string, needer: string, denier: string): never;
+  enumValue(name: string, value: string): string;
+  readonly overlayNameTaken: string;
+}
+
+export interface Profile {
+  readonly name: ProfileName;
+  readonly version: { readonly major: number; readonly minor: number; readonly micro: number };
+  readonly package: string;
+  readonly texts: Texts;
+  readonly schema: SchemaTable;
+  readonly checker: Checker;
+  /** JOB_STATUS_CHANGE is sent. */
+  readonly hasJobEvents: boolean;
+  /** `job-complete` is accepted in standby. */
+  readonly completesInStandby: boolean;
+  /** `drive` of a realized device may be set. */
+  readonly setsDrive: boolean;
+  /** Setting `drive` to what it already is kills the process. */
+  readonly diesOnSameDrive: boolean;
+  /** An empty list to blockdev-reopen kills the process. */
+  readonly diesOnEmptyReopen: boolean;
+  /** READY reports only data that was copied, not the whole disk. */
+  readonly countsDataOnly: boolean;
+  /** The base stays writable after a cancelled active commit. */
+  readonly cancelledCommitLeavesBaseWritable: boolean;
+  readonly sizeMismatch: string;
+}
+
+const MODERN: Texts = {
+  cannotFind: (device, nodeName) => `Cannot find device='${device}' nor node-name='${nodeName}'`,
+  invalidNodeName: name => `Invalid node-name: '${name}'`,
+  duplicateNodeName: name => `Duplicate nodes with node-name='${name}'`,
+  refusePermission: (node, permissions, needer, denier) =>
+    refuse(
+      `Permission conflict on node '${node}': permissions '${permissions}' are both required by ${needer} and unshared by ${denier}.`,
+    ),
+  enumValue: (name, value) => `Parameter '${name}' does not accept value '${value}'`,
+  overlayNameTaken: 'New overlay node-name already in use',
+};
+
+const OLD: Texts = {
+  cannotFind: (device, nodeName) => `Cannot find device=${device} nor node_name=${nodeName}`,
+  invalidNodeName: () => 'Invalid node name',
+  duplicateNodeName: () => 'Duplicate node name',
+  refusePermission: (_node, permissions, _needer, denier) =>
+    refuse(`Conflicts with use by ${denier}, which does not allow '${permissions}'`),
+  enumValue: (_name, value) => `Invalid parameter '${value}'`,
+  overlayNameTaken: 'New overlay node name already in use',
+};
+
+function profile(
+  name: ProfileName,
+  micro: number,
+  packageName: string,
+  changes: Partial<Profile> = {},
+): Profile {
+  const [major = 0, minor = 0] = name.split('.').map(Number);
+  const from = (version: number): boolean => major + minor / 100 >= version;
+  const texts = from(6) ? MODERN : OLD;
+  const schema = schemaOf(name);
+  return {
+    name,
+    version: { micro, minor, major },
+    package: packageName,
+    texts,
+    schema,
+    checker: createChecker(schema, texts),
+    hasJobEvents: from(3),
+    completesInStandby: from(6),
+    setsDrive: from(6),
+    diesOnSameDrive: false,
+    diesOnEmptyReopen: from(6) && !from(11),
+    countsDataOnly: from(11),
+    cancelledCommitLeavesBaseWritable: !from(10),
+    sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',
+    ...changes,
+  };
+}
+
+const MAKERS: Readonly<Record<ProfileName, () => Profile>> = {
+  '1.0': () => profile('1.0', 0, ''),
+  '1.1': () => profile('1.1', 0, ''),
+  '1.3': () => profile('1.3', 0, ''),
+  '2.4': () => profile('2.4', 0, ''),
+  '3.1': () => profile('3.1', 0, ''),
+  '5.2': () => profile('5.2', 0, 'Debian 1:5.2+dfsg-11+deb11u3'),
+  '6.1': () => profile('6.1', 0, '', { diesOnSameDrive: true }),
+  '7.2': () => profile('7.2', 22, 'Debian 1:7.2+dfsg-7+deb12u18+b3', { diesOnSameDrive: true }),
+  '10.0': () => profile('10.0', 13, 'Debian 1:10.0.13+ds-0+deb13u1'),
+  '11.1': () => profile('11.1', 3, 'Debian 1:11.1.3+ds-1~bpo13+1'),
+};
+
+const made = new Map<ProfileName, Profile>();
+
+/** The profile of a version; made once. */
+export function profileOf(name: ProfileName): Profile {
+  let known = made.get(name);
+  if (known === undefined) {
+    known = MAKERS[name]();
+    made.set(name, known);
+  }
+  return known;
+}

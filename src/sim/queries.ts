@@ -1,0 +1,214 @@
+/** What the query commands answer, in QEMU's own shapes. Changes nothing. */
+
+import type { Json } from '../qmp/transport.ts';
+import { covered, granules } from './contents.ts';
+import type { Context } from './context.ts';
+import { nodeOf } from './context.ts';
+import { below, childOf, skipImplicitFilters } from './graph.ts';
+import { fileLength, imageOf, pathOf, sizeOf } from './image-io.ts';
+import { progress } from './jobs.ts';
+import type { BlockNode, Job } from './state.ts';
+
+export function queryBlock(ctx: Context): Json {
+  return Object.values(ctx.q.backends).map(backend => ({
+    'io-status': 'ok',
+    device: backend.name,
+    locked: false,
+    removable: false,
+    ...(backend.node === undefined
+      ? {}
+      : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node)) }),
+    qdev: backend.id,
+    type: 'unknown',
+  }));
+}
+
+export function queryNamedBlockNodes(ctx: Context): Json {
+  return Object.values(ctx.q.nodes)
+    .sort((a, b) => b.serial - a.serial)
+    .map(node => describeNode(ctx, node));
+}
+
+function describeNode(ctx: Context, node: BlockNode): { readonly [key: string]: Json } {
+  const file = fileName(ctx, node);
+  const under = backingOf(ctx, node);
+  const bitmaps = describeBitmaps(ctx, node);
+  return {
+    iops_rd: 0,
+    detect_zeroes: 'off',
+    image: describeImage(ctx, node),
+    iops_wr: 0,
+    ro: node.readOnly,
+    'node-name': node.name,
+    backing_file_depth: depth(ctx, node),
+    drv: node.driver,
+    iops: 0,
+    bps_wr: 0,
+    write_threshold: 0,
+    ...(bitmaps.length === 0 ? {} : { 'dirty-bitmaps': bitmaps }),
+    ...(under === undefined || node.isFilter ? {} : { backing_file: fileName(ctx, under) }),
+    encrypted: false,
+    bps: 0,
+    bps_rd: 0,
+    cache: { 'no-flush': false, direct: false, writeback: true },
+    file,
+  };
+}
+
+function describeImage(ctx: Context, node: BlockNode): Json {
+  const image = imageOf(ctx, node.name);
+  const under = backingOf(ctx, node);
+  const isQcow2 = node.driver === 'qcow2';
+  const clustered = isQcow2 || node.isFilter;
+  const hasHeader = isQcow2 && image.backing !== undefined;
+  return {
+    ...(under === undefined ? {} : { 'backing-image': describeImage(ctx, under) }),
+    ...(hasHeader && image.backingFormat !== undefined
+      ? { 'backing-filename-format': image.backingFormat }
+      : {}),
+    'virtual-size': sizeOf(ctx, node),
+    filename: fileName(ctx, node),
+    ...(clustered ? { 'cluster-size': 65_536 } : {}),
+    format: node.driver,
+    'actual-size': image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584,
+    ...(isQcow2 ? { 'format-specific': QCOW2_SPECIFICS } : {}),
+    ...(hasHeader
+      ? { 'full-backing-filename': image.backing ?? '', 'backing-filename': image.backing ?? '' }
+      : {}),
+    'dirty-flag': false,
+  };
+}
+
+const QCOW2_SPECIFICS = {
+  type: 'qcow2',
+  data: {
+    compat: '1.1',
+    'compression-type': 'zlib',
+    'lazy-refcounts': false,
+    'refcount-bits': 16,
+    corrupt: false,
+    'extended-l2': false,
+  },
+};
+
+function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
+  const named = node.bitmaps.map(bitmap => ({
+    name: bitmap.name,
+    recording: bitmap.recording,
+    persistent: bitmap.persistent,
+    busy: false,
+    granularity: bitmap.granularity,
+    count: 0,
+  }));
+  const unnamed = node.trackedBy.map(id => {
+    const work = ctx.q.jobs[id]?.work;
+    const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
+    const dirty = ctx.tracks.get(id)?.dirty ?? [];
+    const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
+    return { recording: true, persistent: false, busy: false, granularity, count };
+  });
+  return [...unnamed, ...named];
+}
+
+/** The next image below for `backing-image`: a filter's child counts as well. */
+function backingOf(ctx: Context, node: BlockNode): BlockNode | undefined {
+  const child = below(node);
+  if (child === undefined) return undefined;
+  const found = nodeOf(ctx.q, child);
+  return found.implicit ? skipImplicitFilters(ctx, child) : found;
+}
+
+function depth(ctx: Context, node: BlockNode): number {
+  let count = 0;
+  for (let next = backingOf(ctx, node); next !== undefined; next = backingOf(ctx, next)) count += 1;
+  return count;
+}
+
+/** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */
+export function fileName(ctx: Context, node: BlockNode): string {
+  if (node.path !== undefined) return node.path;
+  const exact = exactName(ctx, node);
+  return exact ?? `json:${jsonName(ctx, node)}`;
+}
+
+function exactName(ctx: Context, node: BlockNode): string | undefined {
+  if (node.path !== undefined) return node.path;
+  if (node.driver === 'mirror_top' || node.driver === 'commit_top') {
+    const child = below(node);
+    return child === undefined ? '' : fileName(ctx, nodeOf(ctx.q, child));
+  }
+  if (node.isFilter) return undefined;
+  return backingOverridden(ctx, node) ? undefined : pathOf(ctx.q, node.name);
+}
+
+function backingOverridden(ctx: Context, node: BlockNode): boolean {
+  const header = imageOf(ctx, node.name).backing;
+  if (node.driver !== 'qcow2') return false;
+  const under = childOf(node, 'backing');
+  return under === undefined ? header !== undefined : fileName(ctx, nodeOf(ctx.q, under)) !== header;
+}
+
+function jsonName(ctx: Context, node: BlockNode): string {
+  if (node.path !== undefined) return `{"driver": "file", "filename": ${JSON.stringify(node.path)}}`;
+  const file = childOf(node, 'file') ?? childOf(node, 'backing');
+  const fileJson = file === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, file));
+  if (node.throttleGroup !== undefined) {
+    return `{"throttle-group": ${JSON.stringify(node.throttleGroup)}, "driver": "throttle", "file": ${fileJson}}`;
+  }
+  if (!backingOverridden(ctx, node)) return `{"driver": "${node.driver}", "file": ${fileJson}}`;
+  const under = childOf(node, 'backing');
+  const backing = under === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, under));
+  return `{"backing": ${backing}, "driver": "${node.driver}", "file": ${fileJson}}`;
+}
+
+export function queryJobs(ctx: Context): Json {
+  return newestFirst(ctx).map(job => {
+    const { len, offset } = progress(ctx, job);
+    return {
+      'current-progress': offset,
+      status: job.status,
+      'total-progress': len,
+      type: job.type,
+      id: job.id,
+      ...(job.error === undefined ? {} : { error: job.error }),
+    };
+  });
+}
+
+export function queryBlockJobs(ctx: Context): Json {
+  return newestFirst(ctx)
+    .filter(job => job.type !== 'create')
+    .map(job => ({
+      'auto-finalize': job.autoFinalize,
+      'io-status': job.ioStatus,
+      device: job.id,
+      'auto-dismiss': job.autoDismiss,
+      busy: false,
+      ...progress(ctx, job),
+      status: job.status,
+      paused: job.userPaused || job.status === 'pending',
+      speed: job.speed,
+      ready: job.status === 'ready' || job.status === 'standby',
+      type: job.type,
+      ...(job.error === undefined ? {} : { error: job.error }),
+    }));
+}
+
+function newestFirst(ctx: Context): Job[] {
+  return Object.values(ctx.q.jobs).sort((a, b) => b.serial - a.serial);
+}
+
+export function queryBlockExports(ctx: Context): Json {
+  return Object.values(ctx.q.exports).map(block => ({
+    'node-name': block.node,
+    'shutting-down': block.shuttingDown,
+    type: block.type,
+    id: block.id,
+  }));
+}
+
+export function queryStatus(ctx: Context): Json {
+  const running = ctx.q.runState === 'running';
+  const singlestep = ctx.profile.version.major < 9 ? { singlestep: false } : {};
+  return { status: ctx.q.runState, ...singlestep, running };
+}

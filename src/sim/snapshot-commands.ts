@@ -1,0 +1,116 @@
+/**
+ * Snapshots and `transaction`: every action changes the same draft, so a refusal takes all of them back; files that were
+ * created stay (blockdev.c of 7.2: external_snapshot_prepare(), qmp_transaction()).
+ */
+
+import type { Json } from '../qmp/transport.ts';
+import { bitmapActions } from './bitmap-commands.ts';
+import type { Arguments, Context } from './context.ts';
+import { lookupNode, nodeOf } from './context.ts';
+import { childOf, patchNode, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
+import { flushNode, pathOf, sizeOf } from './image-io.ts';
+import { createImage, openOverlay } from './images.ts';
+import { BACKING_DRIVERS } from './open-node.ts';
+import { checkPermissions, cumulative } from './permissions.ts';
+import { refuse } from './refusal.ts';
+import { CONSISTENT_READ } from './state.ts';
+
+type Action = (ctx: Context, data: Arguments) => (() => void) | undefined;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  abort: () => refuse('Transaction aborted using Abort action'),
+  'blockdev-snapshot': snapshot,
+  'blockdev-snapshot-sync': snapshotSync,
+  ...bitmapActions,
+};
+
+export function transaction(ctx: Context, args: Arguments): Json {
+  const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
+  const properties = args['properties'] as Arguments | undefined;
+  if (properties?.['completion-mode'] === 'grouped' && actions[0] !== undefined) {
+    const word = ctx.profile.version.major >= 10 ? 'transaction' : 'Transaction';
+    refuse(`Action '${actions[0].type}' does not support ${word} property completion-mode = grouped`);
+  }
+  const commits: (() => void)[] = [];
+  for (const { type, data } of actions) {
+    const run = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
+    const commit = run(ctx, data);
+    if (commit !== undefined) commits.push(commit);
+  }
+  if (ctx.profile.version.major >= 10) commits.reverse();
+  for (const commit of commits) commit();
+  return {};
+}
+
+export function blockdevSnapshot(ctx: Context, args: Arguments): Json {
+  snapshot(ctx, args)();
+  return {};
+}
+
+export function blockdevSnapshotSync(ctx: Context, args: Arguments): Json {
+  snapshotSync(ctx, args)();
+  return {};
+}
+
+function snapshot(ctx: Context, data: Arguments): () => void {
+  const node = lookupNode(ctx, String(data['node']), String(data['node']));
+  refuseIfBlocked(ctx, node, 'snapshot');
+  flushNode(ctx, node.name);
+  const overlay = lookupNode(ctx, String(data['overlay']), String(data['overlay']));
+  return appendOverlay(ctx, node.name, overlay.name);
+}
+
+function snapshotSync(ctx: Context, data: Arguments): () => void {
+  const device = typeof data['device'] === 'string' ? data['device'] : undefined;
+  const named = typeof data['node-name'] === 'string' ? data['node-name'] : undefined;
+  const node = lookupNode(ctx, device, named);
+  refuseIfBlocked(ctx, node, 'snapshot');
+  flushNode(ctx, node.name);
+  const path = String(data['snapshot-file']);
+  const format = typeof data['format'] === 'string' ? data['format'] : 'qcow2';
+  const name = typeof data['snapshot-node-name'] === 'string' ? data['snapshot-node-name'] : undefined;
+  if (named !== undefined && name === undefined) refuse('New overlay node-name missing');
+  if (name !== undefined && isTaken(ctx, name)) refuse(ctx.profile.texts.overlayNameTaken);
+  if (data['mode'] !== 'existing') {
+    createImage(ctx, {
+      path,
+      format,
+      sizeBytes: sizeOf(ctx, node),
+      backing: pathOf(ctx.q, node.name),
+      backingFormat: node.driver,
+    });
+  }
+  const overlay = openOverlay(ctx, path, format, name);
+  const commit = appendOverlay(ctx, node.name, overlay);
+  reap(ctx, overlay);
+  return commit;
+}
+
+function isTaken(ctx: Context, name: string): boolean {
+  return (
+    ctx.q.nodes[name] !== undefined || Object.values(ctx.q.backends).some(backend => backend.name === name)
+  );
+}
+
+/** bdrv_append(): the overlay takes over all users of the node, which becomes its backing node. */
+function appendOverlay(ctx: Context, name: string, overlayName: string): () => void {
+  const overlay = nodeOf(ctx.q, overlayName);
+  if ((cumulative(ctx.q, overlay).perm & CONSISTENT_READ) !== 0) refuse('The overlay is already in use');
+  if (overlay.isFilter) refuse('Filters cannot be used as overlays');
+  if (childOf(overlay, 'backing') !== undefined) refuse('The overlay already has a backing image');
+  if (!BACKING_DRIVERS.has(overlay.driver)) refuse('The overlay does not support backing images');
+  refuseCycle(ctx, overlayName, 'backing', name);
+  setChild(ctx, overlayName, 'backing', name);
+  replaceNode(ctx, name, overlayName);
+  checkPermissions(ctx, [overlayName]);
+  return () => makeReadOnly(ctx, name);
+}
+
+/** The image below an overlay is no longer written; QEMU ignores a failure here, and so do we. */
+function makeReadOnly(ctx: Context, name: string): void {
+  const node = ctx.q.nodes[name];
+  if (node === undefined) return;
+  patchNode(ctx, name, { readOnly: true });
+  const file = childOf(node, 'file');
+  if (file !== undefined && ctx.q.nodes[file]?.inherits === true) patchNode(ctx, file, { readOnly: true });
+}

@@ -1,0 +1,312 @@
+/**
+ * What one QEMU process knows: nodes, backends, devices, jobs, exports. One immutable tree; its dictionaries are changed
+ * through immer, their members are values that are replaced whole (classes that immer does not draft, which keeps a
+ * command cheap). Image contents are not here: they are on the host's disk, which no failed command rolls back.
+ */
+
+/** QEMU's BLK_PERM_* (include/block/block-common.h). */
+export const CONSISTENT_READ = 1;
+export const WRITE = 2;
+export const WRITE_UNCHANGED = 4;
+export const RESIZE = 8;
+export const ALL_PERMISSIONS = 15;
+
+export type ParentKind = 'node' | 'backend' | 'blk' | 'job' | 'export';
+
+/** A use of a node by something above it; for a node as parent the permissions follow from the graph. */
+export interface Edge {
+  readonly kind: ParentKind;
+  readonly parent: string;
+  readonly role: string;
+  readonly perm: number;
+  readonly shared: number;
+}
+
+export interface ChildLink {
+  readonly role: 'file' | 'backing';
+  readonly child: string;
+}
+
+export interface NamedBitmap {
+  readonly name: string;
+  readonly granularity: number;
+  readonly recording: boolean;
+  readonly persistent: boolean;
+}
+
+interface NodeFields {
+  readonly name: string;
+  readonly driver: string;
+  /** Protocol nodes: the file. */
+  readonly path: string | undefined;
+  readonly children: readonly ChildLink[];
+  /** Newest first, as in QEMU: it decides which of two users an error names. */
+  readonly parents: readonly Edge[];
+  readonly readOnly: boolean;
+  /** Added by blockdev-add or -blockdev: lives until blockdev-del. */
+  readonly monitorOwned: boolean;
+  /** Opened inline by its parent, whose reopen reaches it too. */
+  readonly inherits: boolean;
+  readonly unmap: boolean;
+  readonly throttleGroup: string | undefined;
+  readonly implicit: boolean;
+  /** Jobs that block operations on this node, with their kind. */
+  readonly blockedBy: readonly { readonly job: string; readonly type: string }[];
+  /** Mirror jobs whose dirty bitmap sits here. */
+  readonly trackedBy: readonly string[];
+  /** Jobs that forbid changes to its link to the backing node. */
+  readonly frozenBy: readonly string[];
+  /** Jobs that keep the node quiesced. */
+  readonly drainedBy: readonly string[];
+  readonly bitmaps: readonly NamedBitmap[];
+  /** The mirror or commit job that this filter belongs to. */
+  readonly job: string | undefined;
+  /** A mirror filter of an active commit, and one whose job has let go. */
+  readonly commits: boolean;
+  readonly stopped: boolean;
+  readonly serial: number;
+}
+
+export class BlockNode implements NodeFields {
+  readonly name: string;
+  readonly driver: string;
+  readonly path: string | undefined;
+  readonly children: readonly ChildLink[];
+  readonly parents: readonly Edge[];
+  readonly readOnly: boolean;
+  readonly monitorOwned: boolean;
+  readonly inherits: boolean;
+  readonly unmap: boolean;
+  readonly throttleGroup: string | undefined;
+  readonly implicit: boolean;
+  readonly blockedBy: NodeFields['blockedBy'];
+  readonly trackedBy: readonly string[];
+  readonly frozenBy: readonly string[];
+  readonly drainedBy: readonly string[];
+  readonly bitmaps: readonly NamedBitmap[];
+  readonly job: string | undefined;
+  readonly commits: boolean;
+  readonly stopped: boolean;
+  readonly serial: number;
+
+  constructor(fields: NodeFields) {
+    this.name = fields.name;
+    this.driver = fields.driver;
+    this.path = fields.path;
+    this.children = fields.children;
+    this.parents = fields.parents;
+    this.readOnly = fields.readOnly;
+    this.monitorOwned = fields.monitorOwned;
+    this.inherits = fields.inherits;
+    this.unmap = fields.unmap;
+    this.throttleGroup = fields.throttleGroup;
+    this.implicit = fields.implicit;
+    this.blockedBy = fields.blockedBy;
+    this.trackedBy = fields.trackedBy;
+    this.frozenBy = fields.frozenBy;
+    this.drainedBy = fields.drainedBy;
+    this.bitmaps = fields.bitmaps;
+    this.job = fields.job;
+    this.commits = fields.commits;
+    this.stopped = fields.stopped;
+    this.serial = fields.serial;
+  }
+
+  with(changes: Partial<NodeFields>): BlockNode {
+    return new BlockNode({ ...this, ...changes });
+  }
+
+  get isFilter(): boolean {
+    return FILTER_DRIVERS.has(this.driver);
+  }
+}
+
+const FILTER_DRIVERS = new Set(['throttle', 'mirror_top', 'commit_top', 'copy-on-read']);
+
+const NODE_DEFAULTS = {
+  path: undefined,
+  children: [],
+  parents: [],
+  readOnly: false,
+  monitorOwned: false,
+  inherits: false,
+  unmap: false,
+  throttleGroup: undefined,
+  implicit: false,
+  blockedBy: [],
+  trackedBy: [],
+  frozenBy: [],
+  drainedBy: [],
+  bitmaps: [],
+  job: undefined,
+  commits: false,
+  stopped: false,
+} satisfies Partial<NodeFields>;
+
+export function newNode(
+  fields: Pick<NodeFields, 'name' | 'driver' | 'serial'> & Partial<NodeFields>,
+): BlockNode {
+  return new BlockNode({ ...NODE_DEFAULTS, ...fields });
+}
+
+/** What a guest device holds: QEMU's BlockBackend. */
+export class Backend {
+  /** The key, and the qdev path that query-block reports. */
+  readonly id: string;
+  /** The name of a -drive; empty for -blockdev guests. */
+  readonly name: string;
+  readonly node: string | undefined;
+
+  constructor(id: string, name: string, node: string | undefined) {
+    this.id = id;
+    this.name = name;
+    this.node = node;
+  }
+
+  with(node: string | undefined): Backend {
+    return new Backend(this.id, this.name, node);
+  }
+}
+
+export class Device {
+  readonly id: string;
+  readonly type: string;
+  readonly backendType: string;
+  readonly path: string;
+  readonly iothread: boolean;
+  /** `drive` may be set after realize. */
+  readonly settableDrive: boolean;
+
+  constructor(fields: Device) {
+    this.id = fields.id;
+    this.type = fields.type;
+    this.backendType = fields.backendType;
+    this.path = fields.path;
+    this.iothread = fields.iothread;
+    this.settableDrive = fields.settableDrive;
+  }
+}
+
+export interface BlockExport {
+  readonly id: string;
+  readonly type: string;
+  readonly node: string;
+  readonly writable: boolean;
+  readonly shuttingDown: boolean;
+}
+
+export interface Qemu {
+  readonly nodes: { readonly [name: string]: BlockNode };
+  readonly backends: { readonly [id: string]: Backend };
+  readonly devices: { readonly [id: string]: Device };
+  readonly jobs: { readonly [id: string]: Job };
+  readonly throttleGroups: { readonly [id: string]: true };
+  readonly exports: { readonly [id: string]: BlockExport };
+  readonly nbdServer: boolean;
+  readonly runState: RunState;
+  readonly serial: number;
+}
+
+export type RunState = 'running' | 'paused' | 'io-error' | 'shutdown' | 'prelaunch';
+
+export type JobStatus =
+  | 'undefined'
+  | 'created'
+  | 'running'
+  | 'paused'
+  | 'ready'
+  | 'standby'
+  | 'waiting'
+  | 'pending'
+  | 'aborting'
+  | 'concluded'
+  | 'null';
+
+/** What a job does; the fields of its kind. */
+export type JobWork =
+  | {
+      readonly kind: 'mirror';
+      /** The node under the filter, the filter, the target, and the node that is replaced at the pivot. */
+      readonly source: string;
+      readonly filter: string;
+      readonly target: string;
+      readonly replaces: string | undefined;
+      /** An active commit: the target is the base, the nodes between go. */
+      readonly commit: boolean;
+      readonly base: string | undefined;
+      readonly baseWasReadOnly: boolean;
+      readonly between: readonly string[];
+      readonly writeBlocking: boolean;
+      readonly granularity: number;
+      /** drive-mirror opened the target itself and gives it this backing node at the pivot. */
+      readonly backing: string | undefined;
+      readonly opensTarget: boolean;
+      readonly onTargetError: string;
+      readonly onSourceError: string;
+    }
+  | {
+      readonly kind: 'commit';
+      readonly top: string;
+      readonly base: string;
+      readonly filter: string;
+      readonly overlay: string;
+      readonly between: readonly string[];
+      readonly backingFile: string | undefined;
+      readonly baseWasReadOnly: boolean;
+      readonly overlayWasReadOnly: boolean;
+    }
+  | {
+      readonly kind: 'stream';
+      readonly node: string;
+      readonly base: string | undefined;
+      readonly between: readonly string[];
+      readonly backingFile: string | undefined;
+      readonly wasReadOnly: boolean;
+    }
+  | { readonly kind: 'create'; readonly options: CreateOptions };
+
+export interface CreateOptions {
+  readonly driver: string;
+  readonly filename: string | undefined;
+  readonly file: string | undefined;
+  readonly sizeBytes: number;
+  readonly backingFile: string | undefined;
+  readonly backingFormat: string | undefined;
+}
+
+export class Job {
+  readonly id: string;
+  readonly type: 'mirror' | 'commit' | 'stream' | 'create';
+  readonly status: JobStatus;
+  readonly work: JobWork;
+  readonly speed: number;
+  readonly autoFinalize: boolean;
+  readonly autoDismiss: boolean;
+  readonly userPaused: boolean;
+  readonly ioStatus: 'ok' | 'failed' | 'nospace';
+  readonly cancelled: 'no' | 'soft' | 'force';
+  readonly completeAsked: boolean;
+  readonly error: string | undefined;
+  /** Tells one use of an id from the next. */
+  readonly serial: number;
+
+  constructor(fields: Omit<Job, 'with'>) {
+    this.id = fields.id;
+    this.type = fields.type;
+    this.status = fields.status;
+    this.work = fields.work;
+    this.speed = fields.speed;
+    this.autoFinalize = fields.autoFinalize;
+    this.autoDismiss = fields.autoDismiss;
+    this.userPaused = fields.userPaused;
+    this.ioStatus = fields.ioStatus;
+    this.cancelled = fields.cancelled;
+    this.completeAsked = fields.completeAsked;
+    this.error = fields.error;
+    this.serial = fields.serial;
+  }
+
+  with(changes: Partial<Omit<Job, 'with'>>): Job {
+    return new Job({ ...this, ...changes });
+  }
+}

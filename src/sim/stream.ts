@@ -1,0 +1,231 @@
+/** block-stream: pulls what is below into a node and cuts the chain there (block/stream.c of 7.2). */
+
+import type { Json } from '../qmp/transport.ts';
+import { covered, EMPTY, granules, minus, slice } from './contents.ts';
+import type { Arguments, Context } from './context.ts';
+import { lookupNode, nodeOf } from './context.ts';
+import {
+  addUser,
+  automaticName,
+  below,
+  chain,
+  nodeEdge,
+  patchNode,
+  refuseIfBlocked,
+  removeUser,
+  replaceNode,
+  setChild,
+} from './graph.ts';
+import { allocatedAbove, copyRanges, flushNode, ownContents, pathOf, sizeOf } from './image-io.ts';
+import {
+  type JobDriver,
+  rate,
+  refuseBadJobId,
+  registerDriver,
+  release,
+  startJob,
+  task,
+  withdraw,
+  workDone,
+  workFailed,
+} from './jobs.ts';
+import { jobId, makeWritable, numberOr } from './mirror-commands.ts';
+import { setBackingHeader } from './node-commands.ts';
+import { refuseBadName } from './open-node.ts';
+import { checkPermissions } from './permissions.ts';
+import { fileName } from './queries.ts';
+import { Refusal, refuse } from './refusal.ts';
+import { type BlockNode, CONSISTENT_READ, type Job, newNode, WRITE, WRITE_UNCHANGED } from './state.ts';
+
+const GRANULARITY_BYTES = 65_536;
+const STEPS = 4;
+const NEVER_DONE_POLL_MS = 50;
+
+export function blockStream(ctx: Context, args: Arguments): Json {
+  const device = String(args['device']);
+  const node = lookupNode(ctx, device, device);
+  const base = baseNode(ctx, args, node);
+  for (const one of chain(ctx, node.name)) {
+    if (one.name === base?.name) break;
+    refuseIfBlocked(ctx, one, 'stream');
+  }
+  const backingFile = typeof args['backing-file'] === 'string' ? args['backing-file'] : undefined;
+  if (base === undefined && backingFile !== undefined) {
+    refuse('backing file specified, but streaming the entire chain');
+  }
+  const speed = numberOr(args['speed'], 0);
+  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
+  const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
+  if (filterName !== undefined) refuseBadName(ctx, filterName);
+  const id = jobId(ctx, args['job-id'], node);
+  refuseBadJobId(ctx, id);
+  startStream(ctx, args, { id, node: node.name, base: base?.name, backingFile, speed, filterName });
+  return {};
+}
+
+function baseNode(ctx: Context, args: Arguments, node: BlockNode): BlockNode | undefined {
+  const given = ['base', 'base-node', 'bottom'].filter(name => args[name] !== undefined);
+  if (given.length > 1) refuse(`'${given[0]}' and '${given[1]}' cannot be specified at the same time`);
+  const under = chain(ctx, node.name).slice(1);
+  if (typeof args['base'] === 'string') {
+    const file = args['base'];
+    return (
+      under.find(one => fileName(ctx, one) === file || pathOf(ctx.q, one.name) === file) ??
+      refuse(`Can't find '${file}' in the backing chain`)
+    );
+  }
+  if (typeof args['base-node'] === 'string') {
+    const name = args['base-node'];
+    const base = lookupNode(ctx, undefined, name);
+    if (!under.some(one => one.name === base.name)) {
+      refuse(`Node '${name}' is not a backing image of '${node.name}'`);
+    }
+    return base;
+  }
+  if (typeof args['bottom'] === 'string') {
+    const name = args['bottom'];
+    const bottom = lookupNode(ctx, undefined, name);
+    if (!chain(ctx, node.name).some(one => one.name === bottom.name)) {
+      refuse(`Node '${name}' is not in a chain starting from '${node.name}'`);
+    }
+    const next = below(bottom);
+    return next === undefined ? undefined : nodeOf(ctx.q, next);
+  }
+  return undefined;
+}
+
+interface StreamRequest {
+  readonly id: string;
+  readonly node: string;
+  readonly base: string | undefined;
+  readonly backingFile: string | undefined;
+  readonly speed: number;
+  readonly filterName: string | undefined;
+}
+
+function startStream(ctx: Context, args: Arguments, request: StreamRequest): void {
+  const { id, node, base } = request;
+  const between: string[] = [];
+  for (
+    let next = below(nodeOf(ctx.q, node));
+    next !== undefined && next !== base;
+    next = below(nodeOf(ctx.q, next))
+  ) {
+    between.push(next);
+  }
+  const wasReadOnly = makeWritable(ctx, node);
+  const filter = request.filterName ?? automaticName(ctx);
+  ctx.q.nodes[filter] = newNode({
+    name: filter,
+    driver: 'copy-on-read',
+    implicit: request.filterName === undefined,
+    job: id,
+    children: [{ role: 'file', child: node }],
+    serial: ctx.q.serial++,
+  });
+  addUser(ctx, node, nodeEdge(filter, 'file'));
+  replaceNode(ctx, node, filter);
+  const basic = CONSISTENT_READ | WRITE_UNCHANGED;
+  const use = (name: string, role: string, perm: number, shared: number): void =>
+    addUser(ctx, name, { kind: 'job', parent: id, role, perm, shared });
+  try {
+    use(filter, 'main node', CONSISTENT_READ, basic | WRITE);
+    use(node, 'active node', 0, basic | WRITE);
+    for (const name of between) use(name, 'intermediate node', 0, basic);
+    checkPermissions(ctx, [filter, node, ...between]);
+  } catch (refusal) {
+    if (refusal instanceof Refusal) withdraw(ctx, id);
+    throw refusal;
+  }
+  for (const name of [filter, node, ...between]) {
+    patchNode(ctx, name, { blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job: id, type: 'stream' }] });
+  }
+  for (const name of [node, ...between])
+    patchNode(ctx, name, { frozenBy: [...nodeOf(ctx.q, name).frozenBy, id] });
+  startJob(ctx, {
+    id,
+    type: 'stream',
+    speed: request.speed,
+    autoFinalize: args['auto-finalize'] !== false,
+    autoDismiss: args['auto-dismiss'] !== false,
+    work: { kind: 'stream', node, base, between, backingFile: request.backingFile, wasReadOnly },
+  });
+  const len = sizeOf(ctx, nodeOf(ctx.q, node));
+  ctx.onSuccess(() =>
+    ctx.tracks.set(id, { dirty: EMPTY, offset: 0, len, bytesPerMs: rate(ctx, request.speed), synced: false }),
+  );
+}
+
+const stream: JobDriver = {
+  completes: false,
+  work(ctx, job) {
+    const track = ctx.tracks.get(job.id);
+    if (job.work.kind !== 'stream' || track === undefined || job.userPaused) return;
+    const fault = ctx.jobFault(job);
+    const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
+    if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
+      ctx.emit('BLOCK_JOB_ERROR', { device: job.id, operation: 'write', action: 'report' });
+      workFailed(ctx, job.id, fault.error ?? 'Input/output error');
+      return;
+    }
+    if (fault?.neverReady === true && track.offset > 0) {
+      ctx.later(NEVER_DONE_POLL_MS, task(job, 'work'));
+      return;
+    }
+    if (track.offset < track.len) {
+      const bytes = pull(ctx, job, track.offset, track.offset + Math.ceil(track.len / STEPS));
+      track.offset = Math.min(track.len, track.offset + Math.ceil(track.len / STEPS));
+      ctx.later(Math.max(ctx.timing.queryMs, bytes / track.bytesPerMs), task(job, 'work'));
+      return;
+    }
+    flushNode(ctx, job.work.node);
+    workDone(ctx, job.id);
+  },
+  prepare(ctx, job) {
+    if (job.work.kind !== 'stream') return undefined;
+    const { node, base, backingFile, wasReadOnly } = job.work;
+    dropFilter(ctx, job);
+    const header = base === undefined ? undefined : (backingFile ?? fileName(ctx, nodeOf(ctx.q, base)));
+    const format = base === undefined ? undefined : nodeOf(ctx.q, base).driver;
+    setChild(ctx, node, 'backing', base);
+    setBackingHeader(ctx, node, header, format);
+    flushNode(ctx, node);
+    if (wasReadOnly) patchNode(ctx, node, { readOnly: true });
+    return undefined;
+  },
+  abort(ctx, job) {
+    if (job.work.kind !== 'stream') return;
+    dropFilter(ctx, job);
+    if (job.work.wasReadOnly) patchNode(ctx, job.work.node, { readOnly: true });
+  },
+};
+
+registerDriver('stream', stream);
+
+/** Copies up what lies below and is not yet in the node itself. */
+function pull(ctx: Context, job: Job, start: number, end: number): number {
+  if (job.work.kind !== 'stream') return 0;
+  const { node, base } = job.work;
+  const under = below(nodeOf(ctx.q, node));
+  if (under === undefined) return 0;
+  const size = sizeOf(ctx, nodeOf(ctx.q, node));
+  const own = ownContents(ctx, nodeOf(ctx.q, node));
+  const lower = granules(allocatedAbove(ctx, under, base), GRANULARITY_BYTES, size);
+  const inside = slice(minus(lower, own), start, end);
+  copyRanges(ctx, node, node, inside);
+  return covered(inside);
+}
+
+function dropFilter(ctx: Context, job: Job): void {
+  if (job.work.kind !== 'stream') return;
+  const { node } = job.work;
+  release(ctx, job.id);
+  for (const edge of nodeOf(ctx.q, node).parents) {
+    const parent = edge.kind === 'node' ? ctx.q.nodes[edge.parent] : undefined;
+    if (parent?.job !== job.id) continue;
+    replaceNode(ctx, parent.name, node);
+    removeUser(ctx, node, 'node', parent.name);
+    delete ctx.q.nodes[parent.name];
+    return;
+  }
+}
