@@ -1,0 +1,108 @@
+/** `blocksaga copy`: copies N disks elsewhere and switches all of them, or none. Only reads its options. */
+import type { Command } from 'commander';
+import type { Guest } from '../../engine/engine.ts';
+import type { CopyRequest } from '../../operations/requests.ts';
+import type { Finish, Strategy } from '../../steps/plan.ts';
+import type { CliContext } from '../context.ts';
+import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
+import type { Finished } from '../exit-status.ts';
+import { absoluteFile, collect, readBytes, readChoice, readCount } from '../option-values.ts';
+import { runSagaCommand } from '../run-saga-command.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+
+const KEYS: DiskKeys = { to: 'FILE', format: 'FORMAT', shallow: null, reuse: null, raw: null };
+const FINISHES: readonly Finish[] = ['pivot', 'clone', 'abort', 'leave'];
+const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
+
+const HELP = `
+DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+  to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does
+  format=F      qcow2 or raw; the disk's own format unless said
+  shallow       copies only the active image; the new one stands on the same backing image
+  reuse         the target exists and is written over
+  raw           the same as format=raw
+A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
+
+Examples:
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.raw,raw --finish clone --bandwidth 100M --json
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
+${SAGA_HELP}`;
+
+interface CopyOptions extends SagaOptions {
+  readonly finish?: Finish;
+  readonly strategy?: Strategy | 'auto';
+  readonly parallel?: number;
+  readonly bandwidth?: number;
+  readonly granularity?: number;
+  readonly bufSize?: number;
+  readonly syncWrites?: boolean;
+}
+
+export function defineCopy(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('copy')
+    .summary('copy N disks elsewhere and switch all of them, or none')
+    .description(
+      'Mirrors N disks of a running guest to new images and switches all of them at once, or none.',
+    )
+    .requiredOption('--disk <disk>', 'DISK,to=FILE[,format=F][,shallow][,reuse][,raw]; repeatable', collect)
+    .option(
+      '--finish <how>',
+      'pivot (switch), clone (keep the copies of one instant), abort, leave (default: pivot)',
+      readChoice('--finish', FINISHES),
+    )
+    .option(
+      '--strategy <how>',
+      'auto, reopen, finalize, complete (default: auto, the strongest that QEMU has)',
+      readChoice('--strategy', STRATEGIES),
+    )
+    .option('--parallel <n>', 'how many disks copy at once (default: 2)', readCount('--parallel'))
+    .option('--bandwidth <bytes/s>', 'limit for each disk, e.g. 100M', readBytes('--bandwidth'))
+    .option('--granularity <bytes>', 'of the dirty bitmap, a power of two', readBytes('--granularity'))
+    .option('--buf-size <bytes>', 'how much a mirror may have in flight', readBytes('--buf-size'))
+    .option('--sync-writes', 'the guest writes to both sides at once: converges under any load')
+    .addHelpText('after', HELP);
+  addSagaOptions(command).action(async (options: CopyOptions) => {
+    const request = copyRequest(options, context);
+    finished(
+      await runSagaCommand(
+        { plan: engine => engine.planCopy(request), start: engine => engine.copy(request) },
+        options,
+        context,
+      ),
+    );
+  });
+}
+
+/** The request that these options make. Throws REQUEST_INVALID. */
+export function copyRequest(options: CopyOptions, context: CliContext): CopyRequest & Guest {
+  const { finish, strategy, parallel, bandwidth, granularity, bufSize, syncWrites } = options;
+  return {
+    ...sagaRequest(options, context),
+    disks: options.disk.map(text => readCopyDisk(text, context)),
+    ...(finish === undefined ? {} : { finish }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...(granularity === undefined ? {} : { granularity }),
+    ...(bufSize === undefined ? {} : { bufSize }),
+    ...(syncWrites === undefined ? {} : { syncWrites }),
+  };
+}
+
+function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][number] {
+  const { disk, values, flags } = readDiskOption(text, KEYS);
+  const to = values.get('to') ?? refuseDisk(text, 'to=FILE is missing: where the copy goes');
+  const format = values.get('format');
+  return {
+    disk,
+    to: absoluteFile(to, context),
+    ...(format === undefined
+      ? {}
+      : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw'])(format) }),
+    ...(flags.has('shallow') ? { shallow: true } : {}),
+    ...(flags.has('reuse') ? { reuse: true } : {}),
+    ...(flags.has('raw') ? { raw: true } : {}),
+  };
+}

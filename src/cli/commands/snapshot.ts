@@ -1,0 +1,77 @@
+/** `blocksaga snapshot`: puts overlays on N disks in one instant, all or none. Only reads its options. */
+import type { Command } from 'commander';
+import type { Guest } from '../../engine/engine.ts';
+import type { SnapshotRequest } from '../../operations/requests.ts';
+import type { CliContext } from '../context.ts';
+import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
+import type { Finished } from '../exit-status.ts';
+import { absoluteFile, collect, readChoice, socketAddress } from '../option-values.ts';
+import { runSagaCommand } from '../run-saga-command.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+
+const KEYS: DiskKeys = { overlay: 'FILE', format: 'qcow2', reuse: null };
+
+const HELP = `
+DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+  overlay=FILE  the new active image: a file that does not exist yet, or with "reuse" one that does
+  format=qcow2  the overlay's format
+  reuse         the overlay exists and is used as it is
+A comma inside a name is written twice: --disk "disk0,overlay=/images/a,,b.qcow2"
+
+Examples:
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --disk disk1,overlay=/images/b.s1.qcow2
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk dev0,overlay=a.s1.qcow2 --quiesce /run/vm.qga --atomic
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --plan
+${SAGA_HELP}`;
+
+interface SnapshotOptions extends SagaOptions {
+  readonly atomic?: boolean;
+  readonly quiesce?: string;
+}
+
+export function defineSnapshot(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('snapshot')
+    .summary('put a new overlay on N disks in one instant, or on none')
+    .description(
+      'Puts a new overlay on each of N disks of a running guest, in one instant; on all of them, or none.',
+    )
+    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,format=qcow2][,reuse]; repeatable', collect)
+    .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
+    .option('--no-atomic', 'else one by one while the guest stands still (the default)')
+    .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
+    .addHelpText('after', HELP);
+  addSagaOptions(command).action(async (options: SnapshotOptions) => {
+    const request = snapshotRequest(options, context);
+    finished(
+      await runSagaCommand(
+        { plan: engine => engine.planSnapshot(request), start: engine => engine.snapshot(request) },
+        options,
+        context,
+      ),
+    );
+  });
+}
+
+/** The request that these options make. Throws REQUEST_INVALID. */
+export function snapshotRequest(options: SnapshotOptions, context: CliContext): SnapshotRequest & Guest {
+  const { atomic, quiesce } = options;
+  return {
+    ...sagaRequest(options, context),
+    disks: options.disk.map(text => readSnapshotDisk(text, context)),
+    ...(atomic === undefined ? {} : { atomic }),
+    ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
+  };
+}
+
+function readSnapshotDisk(text: string, context: CliContext): SnapshotRequest['disks'][number] {
+  const { disk, values, flags } = readDiskOption(text, KEYS);
+  const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new active image');
+  const format = values.get('format');
+  return {
+    disk,
+    overlay: absoluteFile(overlay, context),
+    ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
+    ...(flags.has('reuse') ? { reuse: true } : {}),
+  };
+}

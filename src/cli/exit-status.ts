@@ -1,0 +1,27 @@
+/** The command's exit statuses. Only says which; nobody exits here. */
+import type { SagaResult } from '../engine/result.ts';
+import type { Finish } from '../steps/plan.ts';
+
+/** What the shell is told. */
+export const EXIT = {
+  /** The disks are as they were asked to be. */
+  done: 0,
+  /** None of the disks has changed, and nothing of it is left. */
+  rolledBack: 1,
+  /** Refused before anything was touched. */
+  refused: 2,
+  /** Neither; the journal knows what is there. */
+  needsRecovery: 3,
+  /** A bug of ours (EX_SOFTWARE in sysexits.h). */
+  bug: 70,
+} as const;
+
+/** The status for a result; a copy that was asked to go back in the end has done so. */
+export function exitStatusOf(result: SagaResult, finish: Finish | null): number {
+  if (result.outcome === 'needsRecovery') return EXIT.needsRecovery;
+  if (result.outcome !== 'rolledBack') return EXIT.done;
+  return finish === 'abort' && result.error === null ? EXIT.done : EXIT.rolledBack;
+}
+
+/** How a command hands its exit status over. */
+export type Finished = (status: number) => void;

@@ -1,0 +1,60 @@
+/**
+ * What a plan will come to when nothing goes wrong: the order of its steps, found by running the operation's own
+ * machine with steps that do nothing, and each disk's chain afterwards. Speaks to nobody.
+ */
+import { createActor, fromPromise } from 'xstate';
+import { copyMachine } from '../machines/copy-machine.ts';
+import type { StepActorName, StepOutput } from '../machines/saga-parts.ts';
+import { snapshotMachine } from '../machines/snapshot-machine.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import type { ChainImage, DiskPlan, Plan } from '../steps/plan.ts';
+
+const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
+
+/** The steps and undos in their order, and the state in which the machine comes to rest. */
+export async function predictSteps(
+  plan: Plan,
+): Promise<{ readonly steps: readonly StepActorName[]; readonly end: string }> {
+  const steps: StepActorName[] = [];
+  const rest = Promise.withResolvers<string>();
+  const pretend = (name: StepActorName) =>
+    fromPromise<StepOutput>(async () => {
+      steps.push(name);
+      if (name !== 'awaitSignal') return { abort: false };
+      rest.resolve('ready');
+      return new Promise<never>(() => undefined); // nobody will signal
+    });
+  const actors: Partial<Record<StepActorName, ReturnType<typeof pretend>>> = {
+    rescueGuest: pretend('rescueGuest'),
+  };
+  for (const name of Object.keys(ALL_STEPS) as StepName[]) {
+    actors[name] = pretend(name);
+    actors[`undo.${name}`] = pretend(`undo.${name}`);
+  }
+  const actor = createActor(MACHINES[plan.operation].provide({ actors }), { input: { plan } });
+  actor.subscribe({
+    next: ({ value, status }) => {
+      if (status === 'done') rest.resolve(String(value));
+    },
+    error: rest.reject,
+  });
+  actor.start();
+  const end = await rest.promise;
+  actor.stop();
+  return { steps, end };
+}
+
+/** The chain under the guest's disk when the plan is done, front first. */
+export function predictChain(plan: Plan, disk: DiskPlan): readonly ChainImage[] {
+  return plan.operation === 'copy' && plan.finish !== 'pivot' ? disk.chain : chainOfImage(disk);
+}
+
+/** The chain of the new image: itself, what it stands on, and what is below that in the disk's own chain. */
+export function chainOfImage({ image, chain, names }: DiskPlan): readonly ChainImage[] {
+  const front = { file: image.file, driver: image.driver, node: names.image };
+  if (image.backing === null) return [front];
+  const below = [image.backing, ...image.below];
+  const last = below.at(-1);
+  const shared = chain.findIndex(each => each.file === last?.file);
+  return [front, ...below, ...(shared === -1 ? [] : chain.slice(shared + 1))];
+}

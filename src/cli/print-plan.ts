@@ -1,0 +1,123 @@
+/** `--plan`: what would be done, in words or as one JSON object. Reads a plan and changes nothing. */
+import type { CopyPlan, DiskPlan, Plan, SnapshotPlan, Strategy } from '../steps/plan.ts';
+import type { CliContext } from './context.ts';
+import { jsonLine } from './json-lines.ts';
+import { chainOfImage, predictChain, predictSteps } from './predict.ts';
+import { countOf, sizeInWords, stepInWords } from './words.ts';
+
+const STRATEGY_WORDS: Readonly<Record<Strategy, string>> = {
+  reopen: 'one blockdev-reopen switches all disks, and QEMU does all of it or nothing',
+  finalize: 'every mirror is parked in PENDING, then all are finalized; undone by mirrors back',
+  complete: 'the mirrors are completed disk by disk; undone by mirrors back',
+};
+const METHOD_WORDS = {
+  transaction: 'one transaction over overlays that were opened before, done by QEMU for all disks or none',
+  transactionSync: 'one transaction that also creates the overlays, done by QEMU for all disks or none',
+  sequential: 'disk by disk while the guest stands still; a failure takes the ones before back',
+} as const;
+
+/** Prints the plan. */
+export async function printPlan(
+  plan: SnapshotPlan | CopyPlan,
+  options: { readonly json?: boolean; readonly strategy?: string },
+  context: CliContext,
+): Promise<void> {
+  const described = await describePlan(plan, options.strategy ?? 'auto');
+  if (options.json) context.write(jsonLine(described));
+  else for (const line of planInWords(plan, described)) context.write(line);
+}
+
+async function describePlan(plan: Plan, asked: string) {
+  const { steps, end } = await predictSteps(plan);
+  const how = plan.operation === 'copy' ? plan.strategy : plan.method;
+  return {
+    type: 'plan',
+    operation: plan.operation,
+    finish: plan.operation === 'copy' ? plan.finish : null,
+    strategy: how,
+    why: plan.operation === 'copy' ? whyStrategy(plan, asked) : whyMethod(plan),
+    capabilities: plan.capabilities,
+    maxBlackoutMs: plan.maxBlackoutMs,
+    disks: plan.disks.map(disk => ({
+      disk: disk.disk,
+      node: disk.node,
+      sizeBytes: disk.sizeBytes,
+      before: disk.chain,
+      after: predictChain(plan, disk),
+      image: { file: disk.image.file, format: disk.image.driver, create: disk.image.create },
+    })),
+    steps,
+    end,
+  } as const;
+}
+
+function whyStrategy(plan: CopyPlan, asked: string): string {
+  if (plan.strategy === null) return 'nothing is switched';
+  if (asked !== 'auto') return 'asked for';
+  if (plan.strategy === 'reopen') return 'the strongest there is, and this QEMU has all that it needs';
+  const deviceless = plan.disks.filter(disk => disk.qdev === null).map(disk => disk.disk);
+  const missing = lacking(plan, ['blockdev-reopen', 'throttle', 'throttle-group']);
+  const reasons = [
+    ...(missing.length === 0 ? [] : [`this QEMU lacks ${missing.join(' and ')}`]),
+    ...(deviceless.length === 0 ? [] : [`${deviceless.join(', ')} has no device whose drive could be set`]),
+    ...(plan.strategy === 'complete' ? ['its mirrors cannot be finalized by hand'] : []),
+  ];
+  return `the strongest possible here: ${reasons.join('; ')}`;
+}
+
+function whyMethod(plan: SnapshotPlan): string {
+  if (plan.method === 'transaction') return 'the strongest there is, and this QEMU has all that it needs';
+  const missing = lacking(plan, ['transaction', 'blockdev-snapshot', 'blockdev-add', 'blockdev-create']);
+  return `the strongest possible here: this QEMU lacks ${missing.join(' and ')}`;
+}
+
+function lacking(plan: Plan, names: readonly string[]): readonly string[] {
+  return names.filter(name => !plan.capabilities.includes(name));
+}
+
+type Described = Awaited<ReturnType<typeof describePlan>>;
+
+function planInWords(plan: Plan, described: Described): readonly string[] {
+  const created = plan.disks.filter(disk => disk.image.create).map(disk => disk.image.file);
+  return [
+    `plan: ${plan.operation} of ${countOf(plan.disks.length, 'disk')}; nothing has been changed`,
+    `  QEMU can: ${plan.capabilities.join(', ')}`,
+    `  how: ${howInWords(plan)}`,
+    `  why: ${described.why}`,
+    `  the guest stands still for ${plan.maxBlackoutMs} ms at most`,
+    ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
+    `  new files: ${created.length === 0 ? 'none' : created.join(', ')}`,
+    '  steps:',
+    ...described.steps.map((step, at) => `    ${at + 1}. ${stepInWords(step)}`),
+    `  ends: ${END_WORDS[described.end] ?? described.end}`,
+  ];
+}
+
+const END_WORDS: Readonly<Record<string, string>> = {
+  committed: 'committed',
+  rolledBack: 'taken back, as asked',
+  ready: 'ready, with the mirrors following the guest and the saga open',
+};
+
+function howInWords(plan: Plan): string {
+  if (plan.operation === 'snapshot') {
+    const frozen = plan.quiesce === null ? '' : `, with the guest frozen through ${plan.quiesce}`;
+    return `${plan.method}: ${METHOD_WORDS[plan.method]}${frozen}`;
+  }
+  const limit = plan.mirror.speed > 0 ? `, each at ${sizeInWords(plan.mirror.speed)}/s` : '';
+  const copying = `${plan.parallel} at a time${limit}`;
+  if (plan.strategy === null) return `mirrors, ${copying}; finish "${plan.finish}"`;
+  return `mirrors, ${copying}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
+}
+
+function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
+  const chain = (images: readonly { file: string; driver: string }[]) =>
+    images.map(image => `${image.file} (${image.driver})`).join(' <- ');
+  const stays = plan.operation === 'copy' && plan.finish !== 'pivot';
+  return [
+    `  ${disk.disk} (node ${disk.node}, ${sizeInWords(disk.sizeBytes)})`,
+    `    before: ${chain(disk.chain)}`,
+    `    after:  ${chain(predictChain(plan, disk))}`,
+    ...(stays ? [`    copy:   ${chain(chainOfImage(disk))}`] : []),
+  ];
+}

@@ -1,0 +1,100 @@
+/**
+ * The command line as a whole: its commands, and what becomes of errors. A `BlocksagaError` is a refusal in one line and
+ * status 2; anything else is a bug and shows its stack.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { BlocksagaError } from '../errors.ts';
+import { defineCopy } from './commands/copy.ts';
+import { defineSnapshot } from './commands/snapshot.ts';
+import type { CliContext } from './context.ts';
+import { EXIT, type Finished } from './exit-status.ts';
+import { refusedLine } from './json-lines.ts';
+import { refusalInWords } from './summary.ts';
+
+const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
+  defineSnapshot,
+  defineCopy,
+];
+
+const HELP = `
+Examples:
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --disk disk1,overlay=/images/b.s1.qcow2
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
+
+A monitor serves one client at a time: give blocksaga one of its own, by starting QEMU with a further
+-qmp unix:/run/vm.qmp,server=on,wait=off`;
+
+/** Runs one command line (without `node` and the script) and returns the exit status. */
+export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
+  let status: number = EXIT.done;
+  const program = buildProgram(context, value => {
+    status = value;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return status;
+  } catch (error) {
+    return report(error, nameOf(program, args), args, context);
+  }
+}
+
+function buildProgram(context: CliContext, finished: Finished): Command {
+  const program = new Command('blocksaga')
+    .description('Changes the disks of a running QEMU guest as one unit: all of them, or none.')
+    .version(version(), '--version')
+    .configureOutput({
+      writeOut: text => context.write(text.replace(/\n$/, '')),
+      writeErr: text => context.complain(text.replace(/\n$/, '')),
+      outputError: () => undefined, // reported below, with all other refusals
+    })
+    .exitOverride()
+    .addHelpText('after', HELP);
+  for (const define of COMMANDS) define(program, context, finished);
+  return program;
+}
+
+function report(
+  error: unknown,
+  command: string | null,
+  args: readonly string[],
+  context: CliContext,
+): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
+  if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.refused; // nothing was asked
+  const refusal =
+    error instanceof CommanderError
+      ? new BlocksagaError(
+          'REQUEST_INVALID',
+          `${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}${seeHelp(command)}`,
+        )
+      : error;
+  if (!(refusal instanceof BlocksagaError)) {
+    context.complain(refusal instanceof Error ? (refusal.stack ?? refusal.message) : String(refusal));
+    context.complain('This is a bug of blocksaga.');
+    return EXIT.bug;
+  }
+  if (wantsJson(args)) context.write(refusedLine(command, refusal.toJSON()));
+  else context.complain(refusalInWords(command, refusal.toJSON()));
+  return EXIT.refused;
+}
+
+function nameOf(program: Command, args: readonly string[]): string | null {
+  const first = args[0];
+  return program.commands.some(command => command.name() === first) ? (first ?? null) : null;
+}
+
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end === -1 ? args : args.slice(0, end)).includes('--json');
+}
+
+function seeHelp(command: string | null): string {
+  return `; see blocksaga ${command === null ? '' : `${command} `}--help`;
+}
+
+/** From the package that this file is part of, two folders up in `src` and in `dist` alike. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,91 @@
+/**
+ * What `snapshot` and `copy` have in common: print the plan, or run the saga, tell how it goes, take it back when
+ * interrupted, and say how it ended by the exit status. The engine does the work.
+ */
+import { createEngine, type Engine } from '../engine/engine.ts';
+import type { Saga } from '../engine/saga.ts';
+import { BlocksagaError } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import { memoryJournal } from '../journal/memory.ts';
+import { openJournal } from '../journal/sqlite.ts';
+import type { CopyPlan, Finish, SnapshotPlan } from '../steps/plan.ts';
+import { chooseReporter } from './choose-reporter.ts';
+import type { CliContext } from './context.ts';
+import { EXIT, exitStatusOf } from './exit-status.ts';
+import { lostResult } from './json-lines.ts';
+import { printPlan } from './print-plan.ts';
+import type { Reporter } from './reporter.ts';
+import { journalOf, type SagaOptions } from './shared-options.ts';
+
+/** One command's way into the engine. */
+export interface SagaCommand {
+  readonly plan: (engine: Engine) => Promise<SnapshotPlan | CopyPlan>;
+  readonly start: (engine: Engine) => Promise<Saga>;
+}
+
+/** Runs it and returns the exit status. Throws refusals. */
+export async function runSagaCommand(
+  command: SagaCommand,
+  options: SagaOptions,
+  context: CliContext,
+): Promise<number> {
+  if (options.plan) {
+    const engine = createEngine({ journal: memoryJournal() });
+    await printPlan(await command.plan(engine), options, context);
+    return EXIT.done;
+  }
+  const journal = openJournal(journalOf(options, context));
+  try {
+    return await runSaga(command, journal, chooseReporter(options, context), context);
+  } finally {
+    await journal.close();
+  }
+}
+
+async function runSaga(
+  command: SagaCommand,
+  journal: Journal,
+  reporter: Reporter,
+  context: CliContext,
+): Promise<number> {
+  let interrupts = 0;
+  let running: Saga | undefined;
+  const stopListening = context.onInterrupt(() => {
+    interrupts += 1;
+    if (interrupts > 1) leave(running, reporter, context);
+    reporter.say('interrupted: taking everything back; once more leaves at once');
+    if (running !== undefined) takeBack(running, reporter);
+  });
+  try {
+    const saga = await command.start(createEngine({ journal }));
+    running = saga;
+    reporter.begun({ saga, vm: journal.saga(saga.id)?.vm ?? '' });
+    saga.subscribe(notice => reporter.notice(notice));
+    if (interrupts > 0) takeBack(saga, reporter);
+    const result = await saga.result.catch(error => {
+      if (error instanceof BlocksagaError) return lostResult(saga, error);
+      throw error;
+    });
+    await reporter.ended({ saga, result });
+    return exitStatusOf(result, finishOf(saga));
+  } finally {
+    stopListening();
+  }
+}
+
+function takeBack(saga: Saga, reporter: Reporter): void {
+  saga.abort().catch(error => {
+    if (!(error instanceof BlocksagaError)) throw error;
+    reporter.say(`it could not be told to go back: ${error.message}`);
+  });
+}
+
+function leave(saga: Saga | undefined, reporter: Reporter, context: CliContext): never {
+  if (saga === undefined) return context.leave(EXIT.refused);
+  reporter.say(`left; saga ${saga.id} is open in the journal: blocksaga show ${saga.id}`);
+  return context.leave(EXIT.needsRecovery);
+}
+
+function finishOf({ plan }: Saga): Finish | null {
+  return plan.operation === 'copy' ? plan.finish : null;
+}

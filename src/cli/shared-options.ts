@@ -1,0 +1,79 @@
+/** The options that commands share, declared and read in one place so that they mean the same everywhere. */
+import type { Command } from 'commander';
+import type { CliContext } from './context.ts';
+import { journalFile, readCount, readNames, socketAddress } from './option-values.ts';
+
+/** What commander gives for the options of {@link addSagaOptions}. */
+export interface SagaOptions {
+  readonly qmp: string;
+  readonly disk: readonly string[];
+  readonly journal?: string;
+  readonly json?: boolean;
+  readonly plan?: boolean;
+  readonly vm?: string;
+  readonly id?: string;
+  readonly without?: readonly string[];
+  readonly maxBlackout?: number;
+}
+
+const JOURNAL_HELP = 'the journal (default: $XDG_STATE_HOME/blocksaga/journal.db)';
+
+export function addQmpOption(command: Command): Command {
+  return command.requiredOption(
+    '--qmp <address>',
+    "QEMU's monitor: the path of its UNIX socket, or HOST:PORT on this machine",
+  );
+}
+
+export function addJournalOption(command: Command): Command {
+  return command.option('--journal <file>', JOURNAL_HELP);
+}
+
+export function addJsonOption(command: Command, what: string): Command {
+  return command.option('--json', what);
+}
+
+/** What every command has that changes disks. */
+export function addSagaOptions(command: Command): Command {
+  addQmpOption(command);
+  command
+    .option(
+      '--max-blackout <ms>',
+      'how long the guest may stand still, milliseconds (default: 1000)',
+      readCount('--max-blackout'),
+    )
+    .option('--plan', 'print what would be done; QEMU sees only queries')
+    .option('--without <names>', 'act as if QEMU lacked these capabilities (a,b,...)', readNames)
+    .option('--vm <name>', "the VM's name in the journal (default: QEMU's UUID or name, else the address)")
+    .option('--id <id>', 'the id of this request: submitted twice, it is done once');
+  addJournalOption(command);
+  return addJsonOption(command, 'newline-delimited JSON on standard output, see below');
+}
+
+/** The members of a request that these options give. */
+export function sagaRequest(options: SagaOptions, context: CliContext) {
+  return {
+    qmp: socketAddress(options.qmp, context),
+    ...(options.id === undefined ? {} : { id: options.id }),
+    ...(options.vm === undefined ? {} : { vm: options.vm }),
+    ...(options.without === undefined ? {} : { without: options.without }),
+    ...(options.maxBlackout === undefined ? {} : { maxBlackoutMs: options.maxBlackout }),
+  };
+}
+
+/** Where the journal of these options is. */
+export function journalOf(options: { readonly journal?: string }, context: CliContext): string {
+  return journalFile(options.journal, context);
+}
+
+/** The end of `--help` of commands that change disks. */
+export const SAGA_HELP = `
+With --json, one line is one JSON object with a "type": first "saga" (id, vm, operation), then "event" (a state of the
+saga was entered) and "progress" (bytes of one disk's job), last "result" with saga, operation, outcome (committed,
+rolledBack, needsRecovery, or ready after --finish leave), strategy, disks, blackoutMs, error and leftovers. A request
+that is refused has only the "result" line, with "saga": null and "outcome": "refused". With --plan it is one "plan".
+
+Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.
+
+Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
+3 needs recovery.`;

@@ -1,0 +1,75 @@
+/** Plain words for sizes, block jobs and the states of a saga. Pure; only people read these, nothing decides on them. */
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+
+/** `67108864` as `64.0 MiB`. */
+export function sizeInWords(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** How far a job is: `45 % (28.8 MiB of 64.0 MiB)`. */
+export function progressInWords(currentBytes: number, totalBytes: number): string {
+  if (totalBytes === 0) return 'nothing to copy yet';
+  return `${percentOf(currentBytes, totalBytes)} % (${sizeInWords(currentBytes)} of ${sizeInWords(totalBytes)})`;
+}
+
+/** Whole percents, 100 only when all is done. */
+export function percentOf(currentBytes: number, totalBytes: number): number {
+  return totalBytes === 0 ? 0 : Math.floor((currentBytes / totalBytes) * 100);
+}
+
+/** QEMU's job states (qapi/job.json) as what they mean to somebody who waits. */
+const JOB_STATUS: Readonly<Record<string, string>> = {
+  created: 'not yet started',
+  running: 'copying',
+  paused: 'paused',
+  ready: 'ready, follows the guest',
+  standby: 'ready, paused for a moment',
+  waiting: 'waits for other jobs',
+  pending: 'done, waits to be finalized',
+  aborting: 'being cancelled',
+  concluded: 'ended, waits to be dismissed',
+  null: 'gone',
+};
+
+export function statusInWords(status: string): string {
+  return JOB_STATUS[status] ?? status;
+}
+
+/** The parts of a saga, by the first word of its state. */
+const PHASES: Readonly<Record<string, string>> = {
+  preparing: 'preparing the new images',
+  mirroring: 'copying',
+  ready: 'every copy is ready',
+  snapshotting: 'taking the snapshot',
+  switching: 'switching, the guest stands still',
+  cleaningUp: 'cleaning up',
+  compensating: 'taking everything back',
+  stranded: 'cannot go on, letting the guest run',
+  committed: 'done',
+  rolledBack: 'taken back',
+  needsRecovery: 'needs recovery',
+};
+
+/** The part of the saga that a state belongs to, and its words. */
+export function phaseOf(state: string): { readonly phase: string; readonly words: string } {
+  const phase = state.split('.')[0] ?? state;
+  return { phase, words: PHASES[phase] ?? phase };
+}
+
+/** `pauseGuest` as `pause guest`, `undo.pauseGuest` as `undo: pause guest`. */
+export function stepInWords(step: string): string {
+  const words = step.replace(/^undo\./, '').replaceAll(/[A-Z]/g, letter => ` ${letter.toLowerCase()}`);
+  return step.startsWith('undo.') ? `undo: ${words}` : words;
+}
+
+/** `1 disk`, `3 disks`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

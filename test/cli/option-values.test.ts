@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  absoluteFile,
+  journalFile,
+  readBytes,
+  readChoice,
+  readCount,
+  readNames,
+  socketAddress,
+} from '../../src/cli/option-values.ts';
+import { fakeContext } from './fake-context.ts';
+
+describe('sizes and counts', () => {
+  test.each([
+    ['0', 0],
+    ['512', 512],
+    ['64K', 65_536],
+    ['64k', 65_536],
+    ['100M', 104_857_600],
+    ['2G', 2_147_483_648],
+  ])('%s is %d bytes', (text, bytes) => {
+    expect(readBytes('--bandwidth')(text)).toBe(bytes);
+  });
+
+  test('every whole number is itself', () => {
+    fc.assert(fc.property(fc.maxSafeNat(), bytes => readBytes('--x')(String(bytes)) === bytes));
+  });
+
+  test.each([
+    '',
+    'K',
+    '-1',
+    '1.5G',
+    '1T',
+    '10MB',
+    '0x10',
+    ' 1',
+    '1e3',
+    '99999999999999999999',
+    '9007199254740991K',
+  ])('"%s" is no number of bytes', text => {
+    expect(() => readBytes('--bandwidth')(text)).toThrow(
+      expect.objectContaining({ code: 'REQUEST_INVALID', message: expect.stringContaining('--bandwidth') }),
+    );
+  });
+
+  test('a count is a whole number', () => {
+    expect(readCount('--parallel')('3')).toBe(3);
+    for (const text of ['', '-1', '2.5', 'two', '1e2'])
+      expect(() => readCount('--parallel')(text)).toThrow('--parallel');
+  });
+});
+
+describe('words', () => {
+  test('names stand between commas, with or without blanks', () => {
+    expect(readNames('transaction, blockdev-reopen,')).toEqual(['transaction', 'blockdev-reopen']);
+  });
+
+  test('a choice is one of its words, spelled as they are', () => {
+    expect(readChoice('--finish', ['pivot', 'clone'])('clone')).toBe('clone');
+    expect(() => readChoice('--finish', ['pivot', 'clone'])('Clone')).toThrow('one of pivot, clone');
+  });
+});
+
+describe('places', () => {
+  const context = fakeContext({ directory: '/work' });
+
+  test('file names are made absolute against the working directory', () => {
+    expect(absoluteFile('a.qcow2', context)).toBe('/work/a.qcow2');
+    expect(absoluteFile('../b.qcow2', context)).toBe('/b.qcow2');
+    expect(absoluteFile('/c.qcow2', context)).toBe('/c.qcow2');
+  });
+
+  test.each([
+    ['vm.qmp', '/work/vm.qmp'],
+    ['./run/vm.qmp', '/work/run/vm.qmp'],
+    ['/run/vm.qmp', '/run/vm.qmp'],
+    ['unix:vm.qmp', 'unix:/work/vm.qmp'],
+    ['tcp:127.0.0.1:4444', 'tcp:127.0.0.1:4444'],
+    ['localhost:4444', 'localhost:4444'],
+    ['[::1]:4444', '[::1]:4444'],
+  ])('the monitor %s is %s', (text, address) => {
+    expect(socketAddress(text, context)).toBe(address);
+  });
+
+  test('the journal is where XDG says, unless it is named', () => {
+    const home = fakeContext({ env: { HOME: '/home/ada' } });
+    expect(journalFile(undefined, home)).toBe('/home/ada/.local/state/blocksaga/journal.db');
+    const xdg = (state: string) => fakeContext({ env: { HOME: '/home/ada', XDG_STATE_HOME: state } });
+    expect(journalFile(undefined, xdg('/var/state'))).toBe('/var/state/blocksaga/journal.db');
+    expect(journalFile(undefined, xdg('relative'))).toBe('/home/ada/.local/state/blocksaga/journal.db');
+    expect(journalFile('own.db', context)).toBe('/work/own.db');
+  });
+});
