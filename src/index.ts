@@ -1,5 +1,11 @@
 /** The library: `blocksaga`. */
-export { createEngine, type Engine, type EngineOptions, type Guest } from './engine/engine.ts';
+export {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type Guest,
+  type ResumeOptions,
+} from './engine/engine.ts';
 export type { IdSource } from './engine/ids.ts';
 export type { DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
 export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';

@@ -3,7 +3,7 @@
  * engine serves the library, the command line and the simulator.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
+import type { Journal, Lease } from '../journal/journal.ts';
 import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
@@ -45,12 +45,23 @@ export interface Guest {
   readonly files?: Files | null;
 }
 
+/** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
+export interface ResumeOptions extends Partial<Guest> {
+  readonly signal?: 'pivot' | 'abort';
+}
+
 /** Runs sagas. */
 export interface Engine {
   /** Puts overlays on N disks, all or none. Throws refusals; what happens later is in the saga's result. */
   snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
   /** Copies N disks and switches all of them, or none. Throws refusals; what happens later is in the saga's result. */
   copy(request: CopyRequest & Guest): Promise<Saga>;
+  /**
+   * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
+   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is.
+   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives, REQUEST_INVALID without an address.
+   */
+  resume(id: string, options?: ResumeOptions): Promise<Saga>;
   /** What `snapshot` would do; QEMU sees only queries. */
   planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan>;
   /** What `copy` would do; QEMU sees only queries. */
@@ -107,6 +118,36 @@ class SagaEngine implements Engine {
     return this.#planOnly(checkCopyRequest(request), { qmp, ...filesOf(files) }, planCopy);
   }
 
+  async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
+    const running = this.#running.get(id);
+    const row = this.#journal.saga(id);
+    if (running !== undefined) return running;
+    if (row === undefined) {
+      throw new BlocksagaError(
+        'SAGA_UNKNOWN',
+        `the journal knows no saga ${id}; "blocksaga sagas" lists them`,
+        { saga: id },
+      );
+    }
+    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(id, row.plan, row.result);
+    const qmp = options.qmp ?? row.address;
+    if (qmp === '') {
+      throw new BlocksagaError(
+        'REQUEST_INVALID',
+        `saga ${id} was begun without an address: say where its QEMU is`,
+        { saga: id },
+      );
+    }
+    const lease = this.#journal.takeOver(id);
+    if (options.signal !== undefined) {
+      await this.#journal.append(lease, [{ kind: 'signal', step: options.signal, body: null }], {
+        durable: true,
+      });
+    }
+    const guest = { qmp, ...filesOf(options.files) };
+    return this.#run(lease, row.plan as object as Plan, guest, this.#monitor(guest));
+  }
+
   async #planOnly<R extends Request, P extends Plan>(
     request: R,
     guest: Guest,
@@ -143,21 +184,26 @@ class SagaEngine implements Engine {
         plan: plan as object as Json,
       });
       await this.#refuseChanged(lease, monitor, seen);
-      const saga = runSaga({
-        plan,
-        monitor,
-        journal: this.#journal,
-        lease,
-        files: reachableFiles(guest),
-        clock: this.#clock,
-        inspect: this.#inspect,
-      });
-      this.#running.set(id, saga);
-      return saga;
+      return this.#run(lease, plan, guest, monitor);
     } catch (error) {
       monitor.close();
       throw error;
     }
+  }
+
+  #run(lease: Lease, plan: Plan, guest: Guest, monitor: Monitor): Saga {
+    const saga = runSaga({
+      plan,
+      monitor,
+      journal: this.#journal,
+      lease,
+      files: reachableFiles(guest),
+      clock: this.#clock,
+      inspect: this.#inspect,
+      onEnd: () => this.#running.delete(lease.saga),
+    });
+    this.#running.set(lease.saga, saga);
+    return saga;
   }
 
   /** The same id twice has one effect: a saga of this engine, or the recorded result of one that has ended. */
@@ -196,7 +242,7 @@ class SagaEngine implements Engine {
   }
 
   /** The guest was looked at before the VM was claimed: another saga may have changed it in between. */
-  async #refuseChanged(lease: ReturnType<Journal['begin']>, monitor: Monitor, seen: Survey): Promise<void> {
+  async #refuseChanged(lease: Lease, monitor: Monitor, seen: Survey): Promise<void> {
     try {
       const now = await survey(await monitor.client());
       if (JSON.stringify(now.disks.map(graphOf)) === JSON.stringify(seen.disks.map(graphOf))) return;

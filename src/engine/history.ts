@@ -6,6 +6,9 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 
+/** The record that a saga was stranded; it is no step that a replay goes through. */
+export const RESCUE = 'rescueGuest';
+
 /** How a step of an earlier life ended. */
 export type Settled =
   | { readonly ok: true; readonly value: Json; readonly abort: boolean }
@@ -48,7 +51,11 @@ export class History {
   }
 
   #read({ kind, step, body }: JournalRecord): void {
-    if (kind === 'intent') {
+    if (kind === 'intent' && step === RESCUE) {
+      // The step before had failed for good, and the saga could do no more. In this life it is tried again.
+      const stranding = this.#steps.at(-1);
+      if (stranding !== undefined) stranding.settled = undefined;
+    } else if (kind === 'intent') {
       this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined });
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);

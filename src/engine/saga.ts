@@ -50,6 +50,7 @@ export interface SagaParts {
   readonly files: Files | null;
   readonly clock: Clock;
   readonly inspect: Inspect | undefined;
+  readonly onEnd: () => void;
 }
 
 const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
@@ -146,6 +147,7 @@ class RunningSaga implements Saga {
       return result;
     } finally {
       monitor.close();
+      this.#parts.onEnd();
     }
   }
 

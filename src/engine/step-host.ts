@@ -22,6 +22,7 @@ import {
   intent,
   outcome,
   type PastStep,
+  RESCUE,
   type Settled,
 } from './history.ts';
 import type { Monitor } from './monitor.ts';
@@ -39,8 +40,11 @@ export interface StepHostParts {
   readonly report: (progress: JobProgress) => void;
 }
 
-/** Steps that keep the guest still or frozen: taken back first when nothing else can be done any more. */
-const GUEST_FIRST: readonly StepName[] = ['pauseGuest', 'freezeGuest'];
+/** What keeps the guest still or frozen, and what ends that: seen to when nothing else can be done any more. */
+const GUEST_FIRST = [
+  ['pauseGuest', 'resumeGuest'],
+  ['freezeGuest', 'thawGuest'],
+] as const;
 
 export class StepHost {
   readonly #parts: StepHostParts;
@@ -51,6 +55,8 @@ export class StepHost {
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
   #inWindow = false;
+  #reentered = false;
+  #guestStill = true;
   #windowOpenedMs = 0;
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
@@ -91,7 +97,10 @@ export class StepHost {
     if (past?.settled === undefined) {
       if (past === undefined) await this.#write([intent(key, null)]);
       await this.#recordFailure(key, () =>
-        this.#retry(async () => step.undo(await this.#context(name), this.#outcomes.get(name))),
+        this.#retry(async () => {
+          await this.#reenterWindow(step, (await this.#context(name)).qmp);
+          await step.undo(await this.#context(name), this.#outcomes.get(name));
+        }),
       );
       if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
       if (step.window === 'opens') this.#closeWindow();
@@ -107,11 +116,14 @@ export class StepHost {
 
   /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
   async rescueGuest(): Promise<StepOutput> {
+    this.#closeWindow();
+    await this.#write([intent(RESCUE, null)]);
     const failures: unknown[] = [];
-    for (const name of GUEST_FIRST) {
-      const over = name === 'pauseGuest' ? 'resumeGuest' : 'thawGuest';
-      if (!this.#observed.has(name) || this.#outcomes.has(over)) continue;
-      await this.undo(name).catch(error => failures.push(error));
+    for (const [name, over] of GUEST_FIRST) {
+      const step: Step = ALL_STEPS[name];
+      if (!this.#observed.has(name) || this.#outcomes.has(over) || !('undo' in step)) continue;
+      const attempt = async () => step.undo(await this.#context(name), this.#outcomes.get(name));
+      await this.#retry(attempt).catch(error => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
     return { abort: false };
@@ -135,7 +147,9 @@ export class StepHost {
       this.#deciding(name, step, decide =>
         this.#retry(async number => {
           const context = await this.#context(name);
-          const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
+          await this.#reenterWindow(step, context.qmp);
+          const current = { ...context, guestStill: this.#guestStill };
+          const todo = unknown || number > 1 ? await missing(step, current) : context.plan.disks;
           if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
           const began = this.#parts.clock.now();
           const work = step.do(context, todo);
@@ -203,10 +217,27 @@ export class StepHost {
       clock,
       abort: this.#signals.abort.signal,
       pivot: this.#signals.pivot.signal,
+      guestStill: this.#guestStill,
       observed: this.#observed.get(name) ?? null,
       outcomes: this.#outcomes,
       report,
     };
+  }
+
+  /**
+   * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
+   * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
+   */
+  async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
+    if (!this.#inWindow || !this.#parts.history.resumed || this.#reentered) return;
+    this.#reentered = true;
+    const { running } = await qmp.execute('query-status');
+    if (!running) return;
+    this.#guestStill = false;
+    if (step.window !== undefined) return;
+    await qmp.execute('stop');
+    // Whoever let it run wants it to run: it is the saga's now to let it run again.
+    this.#outcomes.set('pauseGuest', { byUs: true });
   }
 
   #openWindow(): void {

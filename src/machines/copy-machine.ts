@@ -61,6 +61,7 @@ export const copyMachine = saga.createMachine({
     switching: {
       id: 'switching',
       description: 'The guest stands still.',
+      entry: 'attemptWindow',
       initial: 'pauseGuest',
       states: {
         pauseGuest: stepState(

@@ -72,6 +72,11 @@ export const saga = setup({
     attempt: assign(({ context }, params: { step: StepName }) => ({
       attempted: [...context.attempted.filter(step => step !== params.step), params.step],
     })),
+    /** What happens in the window may be lost from the record when the process dies there: all of it counts as attempted. */
+    attemptWindow: assign(({ context }) => {
+      const steps = windowSteps(context.plan);
+      return { attempted: [...context.attempted.filter(step => !steps.includes(step)), ...steps] };
+    }),
     forget: assign(({ context }, params: { step: StepName }) => ({
       attempted: context.attempted.filter(step => step !== params.step),
     })),
@@ -244,6 +249,18 @@ function transition(target: Target): { readonly target: string; readonly guard?:
 
 function jobActorId(disk: string): string {
   return `job:${disk}`;
+}
+
+const SWITCH_STEPS: Readonly<Record<Strategy, readonly StepName[]>> = {
+  reopen: ['insertFilters', 'reopenFilters'],
+  finalize: ['parkMirrors', 'finalizeMirrors'],
+  complete: ['completeMirrors'],
+};
+
+/** The steps that change something between stopping the guest and letting it run. */
+function windowSteps(plan: Plan): readonly StepName[] {
+  if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
+  return plan.strategy === null ? [] : SWITCH_STEPS[plan.strategy];
 }
 
 function copyPlan(context: SagaContext): CopyPlan {

@@ -99,7 +99,7 @@ function chooseStrategy(
   const wanted = request.strategy ?? 'auto';
   for (const [strategy, needs] of STRATEGIES) {
     if (wanted !== 'auto' && wanted !== strategy) continue;
-    const without = disks.findIndex(disk => strategy === 'reopen' && disk.qdev === null);
+    const without = disks.findIndex(disk => strategy === 'reopen' && whyNoFilter(disk) !== null);
     if (wanted === 'auto') {
       if (without === -1 && needs.every(name => capabilities.has(name))) return strategy;
       continue;
@@ -109,11 +109,18 @@ function chooseStrategy(
     const disk = request.disks[without]?.disk ?? '';
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
-      `disk ${disk} has no guest device whose drive could be set, which the strategy "reopen" needs; use "auto"`,
+      `disk ${disk} ${whyNoFilter(disks[without])}, so the strategy "reopen" is not possible; use "auto"`,
       { disk },
     );
   }
   return 'complete';
+}
+
+/** Why no filter can be put above a disk for the time of the switch, or null. */
+function whyNoFilter(disk: GuestDisk | undefined): string | null {
+  if (disk === undefined || disk.qdev === null) return 'has no guest device whose drive could be set';
+  if (disk.keepsIothread) return 'may stay in its iothread while the guest is stopped';
+  return null;
 }
 
 function need(what: string, names: readonly Capability[], capabilities: Capabilities): void {

@@ -28,6 +28,11 @@ export interface GuestDisk {
   readonly job: string | null;
   /** Whether somebody besides the guest's device may write to it, such as an export. */
   readonly otherWriter: boolean;
+  /**
+   * Whether its device may stay in an iothread while the guest is stopped. virtio-blk comes back to the main loop then;
+   * virtio-scsi does not (QEMU's hw/block/dataplane, hw/scsi), and a filter above such a disk kills QEMU.
+   */
+  readonly keepsIothread: boolean;
 }
 
 /** The VM as it stands. */
@@ -41,31 +46,35 @@ export interface Survey {
   readonly filesInUse: readonly string[];
 }
 
+/** `query-block` names only the device inside a virtio-blk proxy so; scsi-hd and the others have it not. */
+const VIRTIO_BLK_BACKEND = '/virtio-backend';
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
 /** One round trip of queries. */
 export async function survey(qmp: QmpClient): Promise<Survey> {
-  const [status, uuid, vmName, blocks, nodes, debugGraph] = await qmp.pipeline([
+  const [status, uuid, vmName, blocks, nodes, debugGraph, iothreads] = await qmp.pipeline([
     { execute: 'query-status' },
     { execute: 'query-uuid' },
     { execute: 'query-name' },
     { execute: 'query-block' },
     { execute: 'query-named-block-nodes', arguments: { flat: true } },
     { execute: 'x-debug-query-block-graph' },
+    { execute: 'query-iothreads' },
   ]);
   const { running, status: runState } = valueFrom(status);
   const graph = new NodeGraph(valueFrom(nodes), valueIfKnown(debugGraph));
   const id = valueIfKnown(uuid)?.UUID;
+  const hasIothreads = (valueIfKnown(iothreads) ?? []).length > 0;
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
     runState,
-    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph)),
+    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph, hasIothreads)),
     filesInUse: valueFrom(nodes).map(node => node.file),
   };
 }
 
-function guestDisk(block: BlockInfo, graph: NodeGraph): readonly GuestDisk[] {
+function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): readonly GuestDisk[] {
   const { inserted } = block;
   if (inserted === undefined) return [];
   const node = inserted['node-name'] ?? '';
@@ -87,6 +96,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph): readonly GuestDisk[] {
       detectZeroes: inserted.detect_zeroes,
       job: graph.jobOn(chain),
       otherWriter: graph.writers(node) > 1,
+      keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
     },
   ];
 }

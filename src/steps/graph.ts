@@ -12,6 +12,8 @@ export interface Graph {
   /** The root node under the guest's device; undefined when the device is gone or empty. */
   front(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
+  /** Whether the guest's disk is on the saga's new image, directly or through the saga's filter. */
+  showsImage(disk: DiskPlan): boolean;
 }
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
@@ -23,9 +25,16 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   if (!fronts.ok) throw fronts.error;
   if (!nodes.ok) throw nodes.error;
   const byName = new Map(nodes.value.map(node => [node['node-name'] ?? '', node]));
+  const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
   return {
-    front: disk => frontOf(fronts.value, disk),
+    front,
     node: name => byName.get(name),
+    showsImage: disk => {
+      if (front(disk) === disk.names.image) return true;
+      // A filter reports the file name of its child.
+      const filter = front(disk) === disk.names.filter ? byName.get(disk.names.filter) : undefined;
+      return filter !== undefined && filter.file === byName.get(disk.names.image)?.file;
+    },
   };
 }
 

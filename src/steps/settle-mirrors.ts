@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
+import { readGraph } from './graph.ts';
 import { isReady, jobFailed, mirrorAlive } from './mirror-disks.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
@@ -27,7 +28,14 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 
   async do(context) {
     const limitBytes = context.plan.maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS;
-    await awaitDirty(context, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, context.abort);
+    await awaitDirty(
+      context,
+      context.plan.disks,
+      limitBytes,
+      APPROACH_DEADLINE_MS,
+      APPROACH_POLL_MS,
+      context.abort,
+    );
     return null;
   },
 };
@@ -36,20 +44,28 @@ export const settleMirrors: Step<CopyPlan> = {
   name: 'settleMirrors',
   irreversible: 'the sources are still in front, and the targets are removed by the undo of what made them',
 
-  async probe({ jobs, plan }) {
+  /** A mirror that has ended well made its target identical, unless the guest has run since. */
+  async probe({ qmp, jobs, plan, guestStill }) {
     const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
-    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'absent' : 'foreign'));
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => {
+      if (graph.showsImage(disk)) return 'present';
+      const job = table.get(disk.names.mirrorJob);
+      if (job === undefined) return 'foreign';
+      if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
+      return guestStill ? 'present' : 'foreign';
+    });
   },
 
-  async do(context) {
+  async do(context, todo) {
     const { jobs, plan } = context;
-    const ids = plan.disks.map(disk => disk.names.mirrorJob);
-    await awaitClean(context);
-    throwFirst(plan.disks, await jobs.keepTarget(ids));
+    const ids = todo.map(disk => disk.names.mirrorJob);
+    await awaitClean(context, todo);
+    throwFirst(todo, await jobs.keepTarget(ids));
     const ended = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
       deadlineMs: plan.maxBlackoutMs,
     });
-    for (const disk of plan.disks) {
+    for (const disk of todo) {
       const job = ended.get(disk.names.mirrorJob);
       if (job === undefined) mirrorAlive(ended, disk);
       if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
@@ -75,12 +91,13 @@ export const dismissMirrors: Step<CopyPlan> = {
 };
 
 /** With the guest stopped: waits until nothing is left to copy, or throws NOT_CONVERGING with nothing lost. */
-export async function awaitClean(context: StepContext<CopyPlan>): Promise<void> {
-  await awaitDirty(context, 0, context.plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS);
+export async function awaitClean(context: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
+  await awaitDirty(context, disks, 0, context.plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS);
 }
 
 async function awaitDirty(
   context: StepContext<CopyPlan>,
+  disks: readonly DiskPlan[],
   limitBytes: number,
   deadlineMs: number,
   pollMs: number,
@@ -98,8 +115,8 @@ async function awaitDirty(
         if (!jobs.ok) throw jobs.error;
         if (!nodes.ok) throw nodes.error;
         const table: JobTable = new Map(jobs.value.map(job => [job.id, job]));
-        const ready = context.plan.disks.every(disk => isReady(mirrorAlive(table, disk).status));
-        left = dirtyBytes(nodes.value, context.plan.disks);
+        const ready = disks.every(disk => isReady(mirrorAlive(table, disk).status));
+        left = dirtyBytes(nodes.value, disks);
         return ready && left <= limitBytes ? true : undefined;
       },
       { wakeOn: [], deadlineMs, pollMs, ...(signal === undefined ? {} : { signal }) },

@@ -23,6 +23,8 @@ export interface StepContext<P extends Plan = Plan> {
   readonly abort: AbortSignal;
   /** Aborts when a saga that waits is asked to go on. */
   readonly pivot: AbortSignal;
+  /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
+  readonly guestStill: boolean;
   /** What `observe` saw before the first byte of this step was sent. */
   readonly observed: Json;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */

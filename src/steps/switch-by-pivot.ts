@@ -13,6 +13,7 @@ import { awaitClean } from './settle-mirrors.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
 const JOB_DEADLINE_MS = 30_000;
+const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
 /** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
 export const parkMirrors: Step<CopyPlan> = {
@@ -23,13 +24,14 @@ export const parkMirrors: Step<CopyPlan> = {
     return probeDisks(plan.disks, disk => {
       const job = table.get(disk.names.mirrorJob);
       if (job === undefined) return 'foreign';
-      return job.status === 'pending' ? 'present' : 'absent';
+      const finalized = job.status === 'concluded' && job.error === undefined;
+      return job.status === 'pending' || finalized ? 'present' : 'absent';
     });
   },
 
   async do(context, todo) {
     const { jobs, plan } = context;
-    if (todo.length === plan.disks.length) await awaitClean(context);
+    await awaitClean(context, todo);
     const ids = todo.map(disk => disk.names.mirrorJob);
     throwFirst(todo, await jobs.pivot(ids));
     const table = await jobs.awaitAll(ids, job => job === undefined || ENDED_OR_PENDING.has(job.status), {
@@ -71,7 +73,7 @@ export const completeMirrors: Step<CopyPlan> = {
 
   async do(context, todo) {
     const { jobs, qmp, plan } = context;
-    if (todo.length === plan.disks.length) await awaitClean(context);
+    await awaitClean(context, todo);
     for (const disk of todo) {
       throwFirst([disk], await jobs.pivot([disk.names.mirrorJob]));
       await readVerdicts(jobs, [disk]);
@@ -106,24 +108,16 @@ async function readVerdicts(jobs: StepContext['jobs'], disks: readonly DiskPlan[
 }
 
 /**
- * Ends what is left of the mirrors, then puts every switched disk back on its source by `sync: none`. Right only while
- * the guest has not run since the switch, which is when the engine undoes this step.
+ * Ends what is left of the mirrors, then puts every switched disk back on its source: by a mirror without copying, or
+ * with copying when the guest has run since the switch and written to the new side.
  */
-async function takeBackPivots({ jobs, qmp, plan }: StepContext<CopyPlan>): Promise<void> {
+async function takeBackPivots({ jobs, qmp, plan, guestStill }: StepContext<CopyPlan>): Promise<void> {
   await jobs.remove([...mirrorJobs(plan), ...plan.disks.map(disk => disk.names.undoJob)], {
     deadlineMs: JOB_DEADLINE_MS,
   });
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
   if (switched.length === 0) return;
-  const { running } = await qmp.execute('query-status');
-  if (running) {
-    throw new BlocksagaError(
-      'FOREIGN',
-      'someone let the guest run while its disks were being switched: what it wrote since is only on the new images',
-      { disk: switched[0]?.disk ?? '' },
-    );
-  }
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
   const ids = switched.map(disk => disk.names.undoJob);
@@ -134,15 +128,18 @@ async function takeBackPivots({ jobs, qmp, plan }: StepContext<CopyPlan>): Promi
         'job-id': disk.names.undoJob,
         device: disk.names.image,
         target: sources.get(disk.index) ?? disk.node,
-        sync: 'none' as const,
+        sync: guestStill ? ('none' as const) : ('full' as const),
         'auto-dismiss': false,
       },
     })),
   );
   throwFirst(switched, started);
+  // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
+  if (!guestStill) await qmp.execute('cont');
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
-    deadlineMs: JOB_DEADLINE_MS,
+    deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,
   });
+  if (!guestStill) await qmp.execute('stop');
   throwFirst(switched, await jobs.pivot(ids));
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
     deadlineMs: JOB_DEADLINE_MS,

@@ -17,7 +17,9 @@ export const insertFilters: Step<CopyPlan> = {
 
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.filter ? 'present' : 'absent'));
+    return probeDisks(plan.disks, disk =>
+      graph.front(disk) === disk.names.filter || graph.showsImage(disk) ? 'present' : 'absent',
+    );
   },
 
   async do({ qmp, plan }, todo) {
@@ -47,7 +49,7 @@ export const reopenFilters: Step<CopyPlan> = {
 
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => (showsImage(graph, disk) ? 'present' : 'absent'));
+    return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
   },
 
   async do({ qmp, plan }) {
@@ -58,7 +60,7 @@ export const reopenFilters: Step<CopyPlan> = {
   async undo({ qmp, plan }) {
     const graph = await readGraph(qmp);
     const switched = plan.disks.filter(
-      disk => graph.node(disk.names.filter) !== undefined && showsImage(graph, disk),
+      disk => graph.node(disk.names.filter) !== undefined && graph.showsImage(disk),
     );
     if (switched.length === 0) return;
     const sources = new Map<number, string>();
@@ -140,13 +142,6 @@ function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
 async function deleteFilters(qmp: QmpClient, plan: CopyPlan, graph: Graph): Promise<void> {
   const filters = plan.disks.filter(disk => graph.node(disk.names.filter) !== undefined);
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
-}
-
-/** Whether the disk's filter, or the device itself, is on the new image. A filter reports its child's file name. */
-function showsImage(graph: Graph, disk: DiskPlan): boolean {
-  if (graph.front(disk) === disk.names.image) return true;
-  const filter = graph.node(disk.names.filter);
-  return filter !== undefined && filter.file === graph.node(disk.names.image)?.file;
 }
 
 /** The mirrors have ended: were the guest let run by someone now, its writes would miss the new images. */

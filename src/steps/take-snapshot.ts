@@ -57,7 +57,13 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   name: 'takeSnapshotsOneByOne',
   decision: 'afterwards',
-  probe: probeOverlays,
+
+  /** Overlays from before the guest ran again are no longer one instant with those to come. */
+  async probe(context) {
+    const { absent, present, foreign } = await probeOverlays(context);
+    if (context.guestStill || absent.length === 0) return { absent, present, foreign };
+    return { absent, present: [], foreign: present };
+  },
 
   async do({ qmp }, todo) {
     for (const disk of todo) {
