@@ -52,19 +52,19 @@ const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
 /** One round trip of queries. */
 export async function survey(qmp: QmpClient): Promise<Survey> {
-  const [status, uuid, vmName, blocks, nodes, debugGraph, iothreads] = await qmp.pipeline([
+  const [status, uuid, vmName, blocks, nodes, debugGraph, objects] = await qmp.pipeline([
     { execute: 'query-status' },
     { execute: 'query-uuid' },
     { execute: 'query-name' },
     { execute: 'query-block' },
     { execute: 'query-named-block-nodes', arguments: { flat: true } },
     { execute: 'x-debug-query-block-graph' },
-    { execute: 'query-iothreads' },
+    { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   const { running, status: runState } = valueFrom(status);
   const graph = new NodeGraph(valueFrom(nodes), valueIfKnown(debugGraph));
   const id = valueIfKnown(uuid)?.UUID;
-  const hasIothreads = (valueIfKnown(iothreads) ?? []).length > 0;
+  const hasIothreads = valueFrom(objects).some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
