@@ -1,0 +1,271 @@
+/**
+ * A guest on a stage, with a witness: what a saga promises (DESIGN's I1 to I5) is asked of QEMU on a second monitor and
+ * read from the images after QEMU has ended, never taken from the engine under test.
+ */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { type CutImage, checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
+import {
+  type CopyRequest,
+  createEngine,
+  type Engine,
+  type Journal,
+  localFiles,
+  memoryJournal,
+  openJournal,
+  type SagaResult,
+  type SnapshotRequest,
+} from '../../src/index.ts';
+import { Tap } from './tapped.ts';
+
+/** What QEMU and the file system show at one moment. */
+export interface World {
+  readonly status: string;
+  /** By disk: the node under the device, and the files of its chain, front first. */
+  readonly fronts: readonly { readonly node: string; readonly chain: readonly string[] }[];
+  readonly nodes: readonly { readonly name: string; readonly file: string }[];
+  readonly jobs: readonly string[];
+  readonly objects: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** How a guest is put on the stage. */
+export interface StageOptions extends Partial<GuestVmOptions> {
+  readonly journal?: 'memory' | 'sqlite';
+  /** Other directories whose files are watched. */
+  readonly directories?: readonly string[];
+}
+
+type CopyDisk = CopyRequest['disks'][number];
+type SnapshotDisk = SnapshotRequest['disks'][number];
+
+/** A guest that has written for a while, and an engine to try on it. */
+export interface Stage extends AsyncDisposable {
+  readonly vm: GuestVm;
+  readonly tap: Tap;
+  readonly engine: Engine;
+  readonly journal: Journal;
+  readonly directory: string;
+  /** As it was before the saga. */
+  readonly before: World;
+  readonly acknowledgedBefore: number;
+  look(): Promise<World>;
+  /** The file of a new image: `new0.qcow2` beside the old one. */
+  newFile(index: number): string;
+  /** A request to copy all disks, named by their devices; `change` says what is different with a disk. */
+  copyAll(change?: (index: number) => Partial<CopyDisk>): {
+    readonly qmp: string;
+    readonly disks: CopyDisk[];
+  };
+  snapshotAll(change?: (index: number) => Partial<SnapshotDisk>): {
+    readonly qmp: string;
+    readonly disks: SnapshotDisk[];
+  };
+  /** Instead of `qmp: <address>`: the same guest through the tap. */
+  readonly tapped: { readonly qmp: Tap['connect']; readonly files: typeof localFiles };
+}
+
+const WARM_UP_WRITES = 12;
+/** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
+const SIZE_BYTES = 16 * 1024 * 1024;
+
+/** Starts a guest, lets it write, and looks at it. A guest that is `paused` has written before it was. */
+export async function stage(options: StageOptions = {}): Promise<Stage> {
+  const { journal: journalKind = 'memory', directories = [], paused = false, ...guest } = options;
+  await using stack = new AsyncDisposableStack();
+  const vm = stack.use(await startGuestVm({ disks: 3, sizeBytes: SIZE_BYTES, ...guest }));
+  const journal = await openOne(journalKind, stack);
+  if (guest.guest !== 'idle') await vm.awaitWrites(WARM_UP_WRITES);
+  if (paused) await vm.witness.execute('stop');
+  const tap = new Tap(vm.monitor);
+  const look = () => lookAt(vm, [vm.directory, ...directories]);
+  const newFile = (index: number) => join(vm.directory, `new${index}.qcow2`);
+  const before = await look();
+  const acknowledgedBefore = vm.acknowledged();
+  const kept = stack.move();
+  return {
+    vm,
+    tap,
+    journal,
+    engine: createEngine({ journal }),
+    directory: vm.directory,
+    before,
+    acknowledgedBefore,
+    look,
+    newFile,
+    copyAll: (change = () => ({})) => ({
+      qmp: vm.monitor,
+      disks: vm.disks.map(({ device }, index) => ({ disk: device, to: newFile(index), ...change(index) })),
+    }),
+    snapshotAll: (change = () => ({})) => ({
+      qmp: vm.monitor,
+      disks: vm.disks.map(({ device }, index) => ({
+        disk: device,
+        overlay: newFile(index),
+        ...change(index),
+      })),
+    }),
+    tapped: { qmp: tap.connect, files: localFiles },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function openOne(kind: 'memory' | 'sqlite', stack: AsyncDisposableStack): Promise<Journal> {
+  if (kind === 'memory') return memoryJournal();
+  const folder = await mkdtemp(join(tmpdir(), 'blocksaga-journal-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  const journal = openJournal(join(folder, 'journal.db'));
+  stack.defer(async () => journal.close());
+  return journal;
+}
+
+/** Asks QEMU on the witness's monitor, and lists the directories. */
+async function lookAt(vm: GuestVm, directories: readonly string[]): Promise<World> {
+  const ask = async <T>(command: string, args: object = {}) => (await vm.witness.execute(command, args)) as T;
+  const { status } = await ask<{ status: string }>('query-status');
+  const blocks = await ask<readonly Block[]>('query-block');
+  const nodes = await ask<readonly { 'node-name': string; file: string }[]>('query-named-block-nodes', {
+    flat: true,
+  });
+  const jobs = await ask<readonly { id: string }[]>('query-jobs');
+  const objects = await ask<readonly { name: string; type: string }[]>('qom-list', { path: '/objects' });
+  const lists = await Promise.all(
+    directories.map(async directory => (await readdir(directory)).map(name => join(directory, name))),
+  );
+  return {
+    status,
+    fronts: vm.disks.map(({ device }) => frontOf(blocks, device)),
+    nodes: nodes.map(node => ({ name: node['node-name'], file: node.file })),
+    jobs: jobs.map(job => job.id),
+    objects: objects.filter(object => object.type !== 'string').map(object => object.name),
+    files: lists.flat().sort(),
+  };
+}
+
+interface Block {
+  readonly qdev?: string;
+  readonly inserted?: { readonly 'node-name': string; readonly image: Image };
+}
+
+interface Image {
+  readonly filename: string;
+  readonly 'backing-image'?: Image;
+}
+
+function frontOf(blocks: readonly Block[], device: string): World['fronts'][number] {
+  const inserted = blocks.find(block => block.qdev?.split('/').includes(device))?.inserted;
+  if (inserted === undefined) throw new Error(`QEMU shows nothing in front of ${device}`);
+  const chain: string[] = [];
+  for (let image: Image | undefined = inserted.image; image; image = image['backing-image']) {
+    chain.push(image.filename);
+  }
+  return { node: inserted['node-name'], chain };
+}
+
+/** What a test expects beyond the promise itself. */
+export interface Expected {
+  /** Files that are there afterwards and were not before, besides the new images of a committed saga. */
+  readonly files?: readonly string[];
+  /** Format of the new images; `qcow2` unless said otherwise. */
+  readonly newFormat?: string;
+  /** The new images were there before the saga and hold whatever was copied. */
+  readonly reused?: boolean;
+  /** The guest was killed already; only the images are judged. */
+  readonly dead?: boolean;
+}
+
+/** All disks are on their new images, the old ones are a cut, and nothing else is left. */
+export async function expectSwitched(on: Stage, result: SagaResult, expected: Expected = {}): Promise<void> {
+  expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+  const news = result.disks.map(disk => disk.image);
+  await expectWorld(on, news, [...news, ...(expected.files ?? [])]);
+  await endGuest(on);
+  await expectSets(on, {
+    front: imagesOf(news, expected.newFormat),
+    behind: oldImages(on),
+  });
+}
+
+/** All disks are on their old images, the new ones are a cut that nobody uses, and nothing else is left. */
+export async function expectCloned(on: Stage, result: SagaResult, expected: Expected = {}): Promise<void> {
+  expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+  const news = result.disks.map(disk => disk.image);
+  await expectWorld(on, oldFiles(on), [...news, ...(expected.files ?? [])]);
+  await endGuest(on);
+  await expectSets(on, { front: oldImages(on), behind: imagesOf(news, expected.newFormat) });
+}
+
+/** All disks are on their old images as if nothing had been. */
+export async function expectUntouched(on: Stage, expected: Expected = {}): Promise<void> {
+  await expectWorld(on, oldFiles(on), expected.files ?? []);
+  await endGuest(on);
+  await expectSets(on, { front: oldImages(on) });
+}
+
+/** Like `expectUntouched`, for a saga that was taken back. */
+export async function expectTakenBack(on: Stage, result: SagaResult, expected: Expected = {}): Promise<void> {
+  expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack' });
+  await expectUntouched(on, expected);
+}
+
+export function explain(result: SagaResult): string {
+  return `${result.outcome}: ${JSON.stringify(result.error)} left ${JSON.stringify(result.leftovers)}`;
+}
+
+/** I1, I3 (files), I4 and I5, of a QEMU that still runs. */
+async function expectWorld(on: Stage, fronts: readonly string[], made: readonly string[]): Promise<void> {
+  const { vm, before } = on;
+  const now = await on.look();
+  expect(now.fronts.map(front => front.chain[0])).toEqual(fronts);
+  expect(now.jobs).toEqual(before.jobs);
+  expect(now.objects).toEqual(before.objects);
+  // What is open is what the disks reach; a node of ours is in front of a disk, or the protocol below it.
+  const reached = new Set(now.fronts.flatMap(front => front.chain));
+  expect(now.nodes.filter(node => !reached.has(node.file))).toEqual([]);
+  const named = new Set(now.fronts.flatMap(front => [front.node, `${front.node}-file`]));
+  expect(now.nodes.filter(node => node.name.startsWith('bs-') && !named.has(node.name))).toEqual([]);
+  expect(now.files).toEqual([...new Set([...before.files, ...made])].sort());
+  expect(now.status).toBe(before.status);
+  if (before.status !== 'running') expect(vm.acknowledged()).toBe(on.acknowledgedBefore);
+}
+
+/** Lets the guest write a while longer on what it is left on, then ends it as a power cut would. */
+async function endGuest({ vm, before }: Stage): Promise<void> {
+  if (before.status !== 'running') await vm.witness.execute('cont');
+  await vm.awaitWrites(3 * vm.disks.length);
+  await vm.kill();
+}
+
+/** I2 and I3, of a QEMU that has ended. */
+export async function expectSets(
+  on: Stage,
+  sets: { readonly front: readonly CutImage[]; readonly behind?: readonly CutImage[] },
+): Promise<void> {
+  const acknowledged = on.vm.acknowledged();
+  const front = await readCut(sets.front);
+  const verdict = checkCut(front);
+  expect(verdict, verdict.why).toMatchObject({ consistent: true });
+  expect(missingWrites(front, acknowledged)).toEqual([]);
+  expect(verdict.upTo - acknowledged).toBeOneOf([0, 1]);
+  if (sets.behind === undefined) return;
+  const behind = await readCut(sets.behind);
+  const cut = checkCut(behind);
+  expect(cut, cut.why).toMatchObject({ consistent: true });
+  expect(missingWrites(behind, on.acknowledgedBefore)).toEqual([]);
+  expect(cut.upTo).toBeLessThanOrEqual(acknowledged);
+}
+
+export function oldImages({ vm }: Stage): readonly CutImage[] {
+  return vm.disks.map(({ file, format }) => ({ file, format }));
+}
+
+export function imagesOf(files: readonly string[], format = 'qcow2'): readonly CutImage[] {
+  return files.map(file => ({ file, format }));
+}
+
+function oldFiles({ vm }: Stage): readonly string[] {
+  return vm.disks.map(disk => disk.file);
+}
