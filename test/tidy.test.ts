@@ -1,0 +1,207 @@
+/**
+ * The house rules that a machine can check, as an ordinary test: each breach names its file and each rule says what to
+ * do. Every rule is first shown a breach, so that none can pass for want of looking.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, posix } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..');
+const LINES_MAX = 300;
+
+interface Source {
+  /** From the project's root, with slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+interface Rule {
+  readonly title: string;
+  readonly todo: string;
+  /** The breaches, one line each. */
+  readonly find: (sources: readonly Source[]) => readonly string[];
+  /** A source that breaks it. */
+  readonly breach: Source;
+}
+
+/** Which folders of src each folder may import from, besides itself. The picture is in ARCHITECTURE.md. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  qmp: ['errors.ts'],
+  journal: ['errors.ts', 'qmp'],
+  sim: ['errors.ts', 'qmp'],
+  steps: ['errors.ts', 'qmp'],
+  operations: ['errors.ts', 'qmp', 'steps'],
+  machines: ['errors.ts', 'qmp', 'steps'],
+  engine: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal'],
+  inspector: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
+  demo: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
+  cli: [
+    ...['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
+    ...['inspector', 'demo', 'sim'],
+  ],
+  'index.ts': ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine', 'inspector'],
+};
+
+/** Where time may be touched, and why; `src/qmp/clock.ts` is the rule, the others let go of the event loop. */
+const TOUCHES_TIME: Readonly<Record<string, RegExp>> = {
+  'src/qmp/clock.ts': /./,
+  'src/journal/commit-queue.ts': /\bsetImmediate\b/, // all that is asked for in one turn is one commit
+  'src/sim/virtual-clock.ts': /\bsetImmediate\b|timers\/promises/, // promises settle before virtual time moves on
+};
+
+const RULES: readonly Rule[] = [
+  {
+    title: 'imports go one way',
+    todo: 'move the code to the layer that may know it, or hand the value in; see the picture in ARCHITECTURE.md',
+    find: inSrc(({ path, text }) =>
+      importsOf(path, text)
+        .filter(target => target.startsWith('src/') && !mayImport(path, target))
+        .map(target => `${path} imports ${target}`),
+    ),
+    breach: { path: 'src/qmp/x.ts', text: "import { a } from '../steps/a.ts';" },
+  },
+  {
+    title: 'nothing inside src imports a public entry',
+    todo: 'import the file that has the thing; entries are for users of the package',
+    find: inSrc(({ path, text }) =>
+      importsOf(path, text)
+        .filter(target => basename(target) === 'index.ts' && target.startsWith('src/'))
+        .map(target => `${path} imports ${target}`),
+    ),
+    breach: { path: 'src/cli/x.ts', text: "export * from '../index.ts';" },
+  },
+  {
+    title: `no file in src has more than ${LINES_MAX} lines`,
+    todo: 'a file this long holds two ideas: give the second a file of its own',
+    find: inSrc(({ path, text }) => {
+      const lines = text.trimEnd().split('\n').length;
+      return lines > LINES_MAX ? [`${path} has ${lines} lines`] : [];
+    }),
+    breach: { path: 'src/steps/x.ts', text: 'x\n'.repeat(LINES_MAX + 1) },
+  },
+  {
+    title: 'every file in src opens with a paragraph that says what it is for',
+    todo: 'begin the file with /** its job, and what it must not do */',
+    find: inSrc(({ path, text }) => (/^(#!.*\n)?\/\*\*\s+\S/.test(text) ? [] : [path])),
+    breach: { path: 'src/steps/x.ts', text: "import { a } from './a.ts';" },
+  },
+  {
+    title: 'only one file touches timers and dates',
+    todo: 'take a Clock (src/qmp/clock.ts), so that it runs on virtual time too',
+    find: inSrc(source =>
+      linesWith(
+        source,
+        /\b(Date\.now|new [D]ate|set(Timeout|Interval|Immediate)|performance\.now|hrtime|timers\/promises)\b/,
+      ).filter(line => !TOUCHES_TIME[source.path]?.test(line)),
+    ),
+    breach: { path: 'src/journal/commit-queue.ts', text: 'const now = Date.now();' },
+  },
+  {
+    title: 'only one file touches randomness',
+    todo: 'take an IdSource (src/engine/ids.ts) or a seeded generator',
+    find: inSrc(source =>
+      source.path === 'src/engine/ids.ts'
+        ? []
+        : linesWith(source, /\b(Math\.random|randomBytes|randomUUID|randomInt|getRandomValues)\b/),
+    ),
+    breach: { path: 'src/steps/x.ts', text: 'const id = crypto.randomUUID();' },
+  },
+  {
+    title: 'files have kebab-case names',
+    todo: 'rename the file: start-mirrors.ts, start-mirrors.test.ts',
+    find: sources =>
+      sources
+        .map(source => source.path)
+        .filter(path => !/^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+)*$/.test(basename(path))),
+    breach: { path: 'test/startMirrors.test.ts', text: '' },
+  },
+  {
+    title: 'no type is talked away',
+    todo: 'say what the type is, or check it at run time',
+    find: sources => sources.flatMap(source => linesWith(source, /\bas a[n]y\b|@ts-[i]gnore|@ts-[n]ocheck/)),
+    breach: { path: 'test/x.ts', text: ['const x = y as', 'any;'].join(' ') },
+  },
+  {
+    title: 'nothing is left for later in a comment',
+    todo: 'do it now, or leave the comment out',
+    find: sources => sources.flatMap(source => linesWith(source, /\b(TO[D]O|FIX[M]E|X[X]X)\b/)),
+    breach: { path: 'src/x.ts', text: ['// TO', 'DO: retry'].join('') },
+  },
+  {
+    title: 'comments give the reason, not the number of an issue',
+    todo: 'write down what was seen and why the code is as it is; trackers move away',
+    find: sources =>
+      sources.flatMap(source =>
+        linesWith(
+          source,
+          /\/(issues|pull|merge_requests)\/\d|\b(issue|ticket|bug|PR|GH)[ -]?#?\d|(\/\/|^\s*\/?\*).*[\s(]#\d+\b/i,
+        ),
+      ),
+    breach: { path: 'src/x.ts', text: ['// works around (', '#12)'].join('') },
+  },
+];
+
+describe('the source files', () => {
+  const sources = readSources();
+
+  test('are all found', () => {
+    expect(sources.map(source => source.path)).toEqual(
+      expect.arrayContaining(['src/index.ts', 'src/errors.ts', 'src/engine/engine.ts', 'test/tidy.test.ts']),
+    );
+  });
+
+  test('lie in folders that have a place in the picture of imports', () => {
+    const places = new Set(sources.filter(isSrc).map(({ path }) => placeOf(path)));
+    const unknown = [...places].filter(place => !(place in MAY_IMPORT));
+    expect(unknown, 'add the new folder to MAY_IMPORT and to ARCHITECTURE.md').toEqual([]);
+  });
+
+  test.each(RULES)('$title', ({ find, todo }) => {
+    expect(find(sources), todo).toEqual([]);
+  });
+
+  test.each(RULES)('are seen to break the rule when they do: $title', ({ find, breach }) => {
+    expect(find([breach])).toHaveLength(1);
+  });
+});
+
+function readSources(): readonly Source[] {
+  return ['src', 'test', 'property-tests', 'bench', 'scripts', 'examples'].flatMap(folder => {
+    const entries = readdirSync(join(ROOT, folder), { withFileTypes: true, recursive: true });
+    return entries
+      .filter(entry => entry.isFile() && /\.(ts|mjs|cjs|s|html)$/.test(entry.name))
+      .map(entry => join(entry.parentPath, entry.name))
+      .map(file => ({ path: file.slice(ROOT.length + 1), text: readFileSync(file, 'utf8') }));
+  });
+}
+
+function isSrc({ path }: Source): boolean {
+  return path.startsWith('src/') && path.endsWith('.ts') && !path.endsWith('.generated.ts');
+}
+
+function inSrc(find: (source: Source) => readonly string[]) {
+  return (sources: readonly Source[]) => sources.filter(isSrc).flatMap(find);
+}
+
+function linesWith({ path, text }: Source, pattern: RegExp): readonly string[] {
+  return text
+    .split('\n')
+    .flatMap((line, at) => (pattern.test(line) ? [`${path}:${at + 1} ${line.trim()}`] : []));
+}
+
+/** The files of the project that a file imports, statically or not, from the project's root. */
+function importsOf(path: string, text: string): readonly string[] {
+  const pattern = /\b(?:from|import)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g;
+  return [...text.matchAll(pattern)].map(match => posix.join(dirname(path), match[1] ?? ''));
+}
+
+/** `qmp` for src/qmp/client.ts, `errors.ts` for src/errors.ts. */
+function placeOf(path: string): string {
+  return path.split('/')[1] ?? '';
+}
+
+function mayImport(path: string, target: string): boolean {
+  const [from, to] = [placeOf(path), placeOf(target)];
+  return from === to || (MAY_IMPORT[from] ?? []).includes(to);
+}
