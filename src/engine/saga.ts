@@ -3,7 +3,7 @@
  * machine events, and the machine's end into a result.
  */
 import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
-import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { copyMachine } from '../machines/copy-machine.ts';
 import type { SagaContext, StepActorName, StepOutput } from '../machines/saga-parts.ts';
@@ -53,8 +53,6 @@ export interface SagaParts {
   readonly onEnd: () => void;
 }
 
-const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
-
 export function runSaga(parts: SagaParts): Saga {
   return new RunningSaga(parts);
 }
@@ -81,12 +79,13 @@ class RunningSaga implements Saga {
     this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
-    this.#actor = createActor(MACHINES[parts.plan.operation].provide({ actors: stepActors(this.#host) }), {
+    this.#actor = createActor(MACHINES[parts.plan.operation], {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
       ...(parts.inspect === undefined ? {} : { inspect: parts.inspect }),
     });
+    hosts.set(this.#actor.system, this.#host);
     this.#actor.subscribe({
       next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
       error: error => this.#finished.reject(error),
@@ -177,17 +176,31 @@ class RunningSaga implements Saga {
   }
 }
 
-/** The actors that a machine asks for, each running one step through the host. */
-function stepActors(host: StepHost) {
+/** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its host. */
+const hosts = new WeakMap<object, StepHost>();
+
+function hostOf(system: object): StepHost {
+  const host = hosts.get(system);
+  invariant(host !== undefined, 'a saga has a host before its machine starts');
+  return host;
+}
+
+/** The actors that a machine asks for, each running one step through its saga's host. */
+function stepActors() {
   const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>> = {
-    rescueGuest: fromPromise<StepOutput>(() => host.rescueGuest()),
+    rescueGuest: fromPromise<StepOutput>(({ system }) => hostOf(system).rescueGuest()),
   };
   for (const name of Object.keys(ALL_STEPS) as StepName[]) {
-    actors[name] = fromPromise<StepOutput>(() => host.run(name));
-    actors[`undo.${name}`] = fromPromise<StepOutput>(() => host.undo(name));
+    actors[name] = fromPromise<StepOutput>(({ system }) => hostOf(system).run(name));
+    actors[`undo.${name}`] = fromPromise<StepOutput>(({ system }) => hostOf(system).undo(name));
   }
   return actors;
 }
+
+const MACHINES = {
+  snapshot: snapshotMachine.provide({ actors: stepActors() }),
+  copy: copyMachine.provide({ actors: stepActors() }),
+} as const;
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */
 function pathOf(value: unknown): string {
