@@ -18,6 +18,7 @@ import {
   refuseIfBlocked,
   removeUser,
   replaceNode,
+  setReadOnly,
   skipFilters,
 } from './graph.ts';
 import { allocatedAbove, copyRanges, flushNode, imageOf, pathOf, sizeOf } from './image-io.ts';
@@ -34,7 +35,7 @@ import {
   workFailed,
 } from './jobs.ts';
 import { startMirror } from './mirror.ts';
-import { jobId, makeWritable, numberOr } from './mirror-commands.ts';
+import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
 import { setBackingHeader } from './node-commands.ts';
 import { refuseBadName } from './open-node.ts';
 import { checkPermissions, cumulative } from './permissions.ts';
@@ -65,7 +66,6 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
   if (top.name === base.name) refuse('cannot commit an image into itself');
   const isActive = skipFilters(ctx, top.name).name === skipFilters(ctx, root.name).name;
   const hasWriter = (cumulative(ctx.q, top).perm & WRITE) !== 0;
-  const speed = numberOr(args['speed'], 0);
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (isActive || hasWriter) {
     if (args['backing-file'] !== undefined) {
@@ -75,9 +75,9 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
     }
   }
   const id = jobId(ctx, args['job-id'], root);
-  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
   if (filterName !== undefined) refuseBadName(ctx, filterName);
   refuseBadJobId(ctx, id);
+  const speed = checkedSpeed(ctx, id, args['speed']);
   const common = {
     id,
     speed,
@@ -295,7 +295,7 @@ const commit: JobDriver = {
     setBackingHeader(ctx, overlay, header, format);
     flushNode(ctx, overlay);
     dropChain(ctx, job.id, filter);
-    if (baseWasReadOnly) patchNode(ctx, base, { readOnly: true });
+    if (baseWasReadOnly) setReadOnly(ctx, base, true);
     return undefined;
   },
   abort(ctx, job) {
@@ -306,7 +306,7 @@ const commit: JobDriver = {
     replaceNode(ctx, filter, top);
     removeUser(ctx, top, 'node', filter);
     delete ctx.q.nodes[filter];
-    if (baseWasReadOnly) patchNode(ctx, base, { readOnly: true });
+    if (baseWasReadOnly) setReadOnly(ctx, base, true);
   },
 };
 

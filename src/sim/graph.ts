@@ -16,6 +16,15 @@ export function patchNode(ctx: Context, name: string, changes: NodeChanges): Blo
   return node;
 }
 
+/** bdrv_reopen_set_read_only(): reaches the children that were opened with the node. */
+export function setReadOnly(ctx: Context, name: string, readOnly: boolean): void {
+  const node = ctx.q.nodes[name];
+  if (node === undefined) return;
+  ctx.q.nodes[name] = node.with({ readOnly });
+  const file = childOf(node, 'file');
+  if (file !== undefined && ctx.q.nodes[file]?.inherits === true) setReadOnly(ctx, file, readOnly);
+}
+
 /** A name that nobody chose: `#block` + counter + two random digits. */
 export function automaticName(ctx: Context): string {
   const name = `#block${ctx.q.serial}${String(ctx.chance.below(100)).padStart(2, '0')}`;

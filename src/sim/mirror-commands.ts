@@ -6,10 +6,10 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { patchNode, reap, refuseIfBlocked, refuseUnlessRoot, skipImplicitFilters } from './graph.ts';
+import { reap, refuseIfBlocked, refuseUnlessRoot, setReadOnly, skipImplicitFilters } from './graph.ts';
 import { pathOf, sizeOf } from './image-io.ts';
 import { createImage } from './images.ts';
-import { refuseBadJobId } from './jobs.ts';
+import { refuseBadJobId, withdraw } from './jobs.ts';
 import { backingBelow, canReplace, type MirrorRequest, startMirror } from './mirror.ts';
 import { openNode, refuseBadName } from './open-node.ts';
 import { refuse } from './refusal.ts';
@@ -98,8 +98,7 @@ function startCommon(
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (filterName !== undefined) refuseBadName(ctx, filterName);
   refuseBadJobId(ctx, id);
-  const speed = numberOr(args['speed'], 0);
-  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
+  const speed = checkedSpeed(ctx, id, args['speed']);
   startMirror(ctx, {
     id,
     source: source.name,
@@ -147,18 +146,21 @@ export function jobId(ctx: Context, given: Json | undefined, node: BlockNode): s
   return '';
 }
 
+/** Looked at last, when the job exists already: a refusal shows as a job that came and went. */
+export function checkedSpeed(ctx: Context, id: string, given: Json | undefined): number {
+  const speed = numberOr(given, 0);
+  if (speed >= 0) return speed;
+  withdraw(ctx, id);
+  return refuse("Parameter 'speed' expects a non-negative value");
+}
+
 export function numberOr(value: Json | undefined, fallback: number): number {
   return typeof value === 'number' ? value : typeof value === 'bigint' ? Number(value) : fallback;
 }
 
 /** A read-only node becomes writable, or the command is refused; gives whether it was read-only. */
 export function makeWritable(ctx: Context, name: string): boolean {
-  const node = nodeOf(ctx.q, name);
-  if (!node.readOnly) return false;
-  patchNode(ctx, name, { readOnly: false });
-  for (const link of node.children) {
-    const child = ctx.q.nodes[link.child];
-    if (link.role === 'file' && child?.inherits === true) patchNode(ctx, link.child, { readOnly: false });
-  }
+  if (!nodeOf(ctx.q, name).readOnly) return false;
+  setReadOnly(ctx, name, false);
   return true;
 }

@@ -16,6 +16,7 @@ import {
   removeUser,
   replaceNode,
   setChild,
+  setReadOnly,
 } from './graph.ts';
 import { allocatedAbove, copyRanges, flushNode, imageOf, pathOf, sizeOf } from './image-io.ts';
 import {
@@ -232,7 +233,7 @@ const mirror: JobDriver = {
   abort(ctx, job) {
     exit(ctx, job, false);
     if (job.work.kind !== 'mirror' || !job.work.commit || !job.work.baseWasReadOnly) return;
-    if (!ctx.profile.cancelledCommitLeavesBaseWritable) patchNode(ctx, job.work.target, { readOnly: true });
+    if (!ctx.profile.cancelledCommitLeavesBaseWritable) setReadOnly(ctx, job.work.target, true);
   },
 };
 
@@ -306,7 +307,7 @@ function replaceChecked(ctx: Context, replaced: string, target: string): string 
   const backends = { ...ctx.q.backends };
   const exports = { ...ctx.q.exports };
   const { readOnly } = nodeOf(ctx.q, replaced);
-  patchNode(ctx, target, { readOnly });
+  setReadOnly(ctx, target, readOnly);
   try {
     replaceNode(ctx, replaced, target);
     checkPermissions(ctx, [target]);

@@ -46,7 +46,9 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   function serveNext(): void {
     current = waiting.shift();
-    if (current !== undefined) deliver(current, options.greeting);
+    if (current === undefined) return;
+    deliver(current, options.greeting);
+    pump(current);
   }
 
   function deliver(connection: Connection, message: Json): void {

@@ -58,19 +58,24 @@ export function blockdevReopen(ctx: Context, args: Arguments): Json {
   if (list.length === 0 && ctx.profile.diesOnEmptyReopen)
     throw new Death('SIGSEGV', 'blockdev-reopen of nothing');
   const touched = new Set<string>();
+  const writable = new Set<string>();
   for (const options of list) {
     const name = options['node-name'];
     if (typeof name !== 'string') refuse('node-name not specified');
     const node = nodeOf(ctx.q, name);
+    if (!node.readOnly) writable.add(name);
     for (const link of node.children) touched.add(link.child);
     reopenNode(ctx, node, options);
     touched.add(name);
   }
-  checkPermissions(ctx, touched);
+  checkPermissions(ctx, touched, writable);
   return {};
 }
 
 function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
+  if (node.throttleGroup !== undefined && options['throttle-group'] === undefined) {
+    refuse("Option 'throttle-group' cannot be reset to its default value");
+  }
   if (options['driver'] !== node.driver) refuse("Cannot change the option 'driver'");
   if (node.path !== undefined && options['filename'] !== node.path)
     refuse("Cannot change the option 'filename'");
@@ -100,7 +105,7 @@ function reopenBacking(ctx: Context, node: BlockNode, value: Json | undefined): 
 function reopenChild(ctx: Context, node: BlockNode, role: 'file' | 'backing', value: Json | undefined): void {
   const old = childOf(node, role);
   if (value !== null && typeof value !== 'string') return;
-  const child = value === null ? undefined : lookupNode(ctx, value, value).name;
+  const child = value === null ? undefined : lookupNode(ctx, undefined, value).name;
   if (child === old) return;
   if (role === 'backing' && node.frozenBy.length > 0) {
     refuse(`Cannot change frozen 'backing' link from '${node.name}' to '${old ?? ''}'`);
@@ -142,7 +147,7 @@ export function blockResize(ctx: Context, args: Arguments): Json {
   const node = lookupNode(ctx, device, named);
   const size = Number(args['size']);
   if (size < 0) refuse("Parameter 'size' expects a >0 size");
-  if (node.blockedBy.length > 0) refuse(`Device '${device ?? ''}' is in use`);
+  if (node.blockedBy.length > 0) refuse(`Device '${device ?? '(null)'}' is in use`);
   const path = pathOf(ctx.q, node.name);
   const image = imageOf(ctx, node.name);
   const rounded = Math.ceil(size / 512) * 512;

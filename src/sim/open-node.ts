@@ -5,7 +5,7 @@
 
 import type { Json } from '../qmp/transport.ts';
 import { type Arguments, type Context, lookupNode } from './context.ts';
-import { addUser, automaticName, nodeEdge } from './graph.ts';
+import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
 import { fileLength } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { refuse } from './refusal.ts';
@@ -48,18 +48,17 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   if (typeof group === 'string' && ctx.q.throttleGroups[group] === undefined) {
     refuse(`Throttle group '${group}' does not exist`);
   }
-  const children: ChildLink[] = [];
   const inherited = { readOnly, unmap };
   const file = openChild(ctx, options['file'], { ...inherited, inherits: true });
-  children.push({ role: 'file', child: file });
   const under = ctx.q.nodes[file];
   if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
-  const backing = BACKING_DRIVERS.has(driver) ? openBacking(ctx, options['backing'], file, unmap) : undefined;
-  if (backing !== undefined) children.push({ role: 'backing', child: backing });
   const throttleGroup = typeof group === 'string' ? group : undefined;
-  const node = add(ctx, { ...fields, children, throttleGroup });
+  const node = add(ctx, { ...fields, throttleGroup });
+  const backing = BACKING_DRIVERS.has(driver) ? openBacking(ctx, options['backing'], file, unmap) : undefined;
+  const children: ChildLink[] = [{ role: 'file', child: file }];
+  if (backing !== undefined) children.push({ role: 'backing', child: backing });
   for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
-  return node;
+  return patchNode(ctx, node.name, { children });
 }
 
 type NewFields = Omit<Parameters<typeof newNode>[0], 'serial'>;

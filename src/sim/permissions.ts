@@ -70,12 +70,18 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
 }
 
 /** Refuses what QEMU refuses: users in conflict, writers of read-only nodes, files locked by another node. */
-export function checkPermissions(ctx: Context, names: Iterable<string>): void {
+export function checkPermissions(
+  ctx: Context,
+  names: Iterable<string>,
+  wereWritable: ReadonlySet<string> = NONE,
+): void {
   const seen = new Set<string>();
-  for (const name of names) checkNode(ctx, name, seen);
+  for (const name of names) checkNode(ctx, name, seen, wereWritable);
 }
 
-function checkNode(ctx: Context, name: string, seen: Set<string>): void {
+const NONE: ReadonlySet<string> = new Set();
+
+function checkNode(ctx: Context, name: string, seen: Set<string>, wereWritable: ReadonlySet<string>): void {
   const node = ctx.q.nodes[name];
   if (node === undefined || seen.has(name)) return;
   seen.add(name);
@@ -98,9 +104,15 @@ function checkNode(ctx: Context, name: string, seen: Set<string>): void {
     perm |= user.perm;
     shared &= user.shared;
   }
-  if ((perm & (WRITE | WRITE_UNCHANGED)) !== 0 && node.readOnly) refuse('Block node is read-only');
+  if ((perm & (WRITE | WRITE_UNCHANGED)) !== 0 && node.readOnly) {
+    refuse(
+      wereWritable.has(name)
+        ? `Read-only block node '${name}' cannot support read-write users`
+        : 'Block node is read-only',
+    );
+  }
   if (node.path !== undefined) checkLock(ctx, node, { perm, shared });
-  for (const link of node.children) checkNode(ctx, link.child, seen);
+  for (const link of node.children) checkNode(ctx, link.child, seen, wereWritable);
 }
 
 /** file-posix.c: OFD locks make two nodes on one file see each other. */

@@ -17,7 +17,7 @@ export function queryBlock(ctx: Context): Json {
     removable: false,
     ...(backend.node === undefined
       ? {}
-      : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node)) }),
+      : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node), true) }),
     qdev: backend.id,
     type: 'unknown',
   }));
@@ -26,21 +26,22 @@ export function queryBlock(ctx: Context): Json {
 export function queryNamedBlockNodes(ctx: Context): Json {
   return Object.values(ctx.q.nodes)
     .sort((a, b) => b.serial - a.serial)
-    .map(node => describeNode(ctx, node));
+    .map(node => describeNode(ctx, node, false));
 }
 
-function describeNode(ctx: Context, node: BlockNode): { readonly [key: string]: Json } {
+/** `hides`: leaves out the filters of jobs, as query-block does. */
+function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly [key: string]: Json } {
   const file = fileName(ctx, node);
-  const under = backingOf(ctx, node);
+  const under = backingOf(ctx, node, hides);
   const bitmaps = describeBitmaps(ctx, node);
   return {
     iops_rd: 0,
     detect_zeroes: 'off',
-    image: describeImage(ctx, node),
+    image: describeImage(ctx, node, hides),
     iops_wr: 0,
     ro: node.readOnly,
     'node-name': node.name,
-    backing_file_depth: depth(ctx, node),
+    backing_file_depth: depth(ctx, node, hides),
     drv: node.driver,
     iops: 0,
     bps_wr: 0,
@@ -55,14 +56,14 @@ function describeNode(ctx: Context, node: BlockNode): { readonly [key: string]: 
   };
 }
 
-function describeImage(ctx: Context, node: BlockNode): Json {
+function describeImage(ctx: Context, node: BlockNode, hides: boolean): Json {
   const image = imageOf(ctx, node.name);
-  const under = backingOf(ctx, node);
+  const under = backingOf(ctx, node, hides);
   const isQcow2 = node.driver === 'qcow2';
   const clustered = isQcow2 || node.isFilter;
   const hasHeader = isQcow2 && image.backing !== undefined;
   return {
-    ...(under === undefined ? {} : { 'backing-image': describeImage(ctx, under) }),
+    ...(under === undefined ? {} : { 'backing-image': describeImage(ctx, under, hides) }),
     ...(hasHeader && image.backingFormat !== undefined
       ? { 'backing-filename-format': image.backingFormat }
       : {}),
@@ -105,22 +106,24 @@ function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
     const dirty = ctx.tracks.get(id)?.dirty ?? [];
     const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
-    return { recording: true, persistent: false, busy: false, granularity, count };
+    const recording = work?.kind === 'mirror' && !work.writeBlocking;
+    return { recording, persistent: false, busy: false, granularity, count };
   });
   return [...unnamed, ...named];
 }
 
 /** The next image below for `backing-image`: a filter's child counts as well. */
-function backingOf(ctx: Context, node: BlockNode): BlockNode | undefined {
+function backingOf(ctx: Context, node: BlockNode, hides: boolean): BlockNode | undefined {
   const child = below(node);
   if (child === undefined) return undefined;
   const found = nodeOf(ctx.q, child);
-  return found.implicit ? skipImplicitFilters(ctx, child) : found;
+  return hides && found.implicit ? skipImplicitFilters(ctx, child) : found;
 }
 
-function depth(ctx: Context, node: BlockNode): number {
+function depth(ctx: Context, node: BlockNode, hides: boolean): number {
   let count = 0;
-  for (let next = backingOf(ctx, node); next !== undefined; next = backingOf(ctx, next)) count += 1;
+  for (let next = backingOf(ctx, node, hides); next !== undefined; next = backingOf(ctx, next, hides))
+    count += 1;
   return count;
 }
 
@@ -152,6 +155,7 @@ function jsonName(ctx: Context, node: BlockNode): string {
   if (node.path !== undefined) return `{"driver": "file", "filename": ${JSON.stringify(node.path)}}`;
   const file = childOf(node, 'file') ?? childOf(node, 'backing');
   const fileJson = file === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, file));
+  if (node.implicit) return fileJson;
   if (node.throttleGroup !== undefined) {
     return `{"throttle-group": ${JSON.stringify(node.throttleGroup)}, "driver": "throttle", "file": ${fileJson}}`;
   }

@@ -24,6 +24,9 @@ export function queryBlockGraph(ctx: Context): Json {
     nodes.push({ id, type, name });
     return id;
   };
+  for (const job of Object.values(ctx.q.jobs)) {
+    if (job.type !== 'create') idOf(`job ${job.id}`, job.id, 'block-job');
+  }
   for (const node of Object.values(ctx.q.nodes)) {
     const child = idOf(`node ${node.name}`, node.name, 'block-driver');
     for (const edge of node.parents) {

@@ -7,7 +7,7 @@ import type { Json } from '../qmp/transport.ts';
 import { bitmapActions } from './bitmap-commands.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { childOf, patchNode, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
+import { childOf, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild, setReadOnly } from './graph.ts';
 import { flushNode, pathOf, sizeOf } from './image-io.ts';
 import { createImage, openOverlay } from './images.ts';
 import { BACKING_DRIVERS } from './open-node.ts';
@@ -103,14 +103,6 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): () => v
   setChild(ctx, overlayName, 'backing', name);
   replaceNode(ctx, name, overlayName);
   checkPermissions(ctx, [overlayName]);
-  return () => makeReadOnly(ctx, name);
-}
-
-/** The image below an overlay is no longer written; QEMU ignores a failure here, and so do we. */
-function makeReadOnly(ctx: Context, name: string): void {
-  const node = ctx.q.nodes[name];
-  if (node === undefined) return;
-  patchNode(ctx, name, { readOnly: true });
-  const file = childOf(node, 'file');
-  if (file !== undefined && ctx.q.nodes[file]?.inherits === true) patchNode(ctx, file, { readOnly: true });
+  // The image below is no longer written. QEMU ignores a failure here, and so do we.
+  return () => setReadOnly(ctx, name, true);
 }

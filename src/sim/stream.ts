@@ -15,6 +15,7 @@ import {
   removeUser,
   replaceNode,
   setChild,
+  setReadOnly,
 } from './graph.ts';
 import { allocatedAbove, copyRanges, flushNode, ownContents, pathOf, sizeOf } from './image-io.ts';
 import {
@@ -29,7 +30,7 @@ import {
   workDone,
   workFailed,
 } from './jobs.ts';
-import { jobId, makeWritable, numberOr } from './mirror-commands.ts';
+import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
 import { setBackingHeader } from './node-commands.ts';
 import { refuseBadName } from './open-node.ts';
 import { checkPermissions } from './permissions.ts';
@@ -53,12 +54,11 @@ export function blockStream(ctx: Context, args: Arguments): Json {
   if (base === undefined && backingFile !== undefined) {
     refuse('backing file specified, but streaming the entire chain');
   }
-  const speed = numberOr(args['speed'], 0);
-  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (filterName !== undefined) refuseBadName(ctx, filterName);
   const id = jobId(ctx, args['job-id'], node);
   refuseBadJobId(ctx, id);
+  const speed = checkedSpeed(ctx, id, args['speed']);
   startStream(ctx, args, { id, node: node.name, base: base?.name, backingFile, speed, filterName });
   return {};
 }
@@ -190,13 +190,13 @@ const stream: JobDriver = {
     setChild(ctx, node, 'backing', base);
     setBackingHeader(ctx, node, header, format);
     flushNode(ctx, node);
-    if (wasReadOnly) patchNode(ctx, node, { readOnly: true });
+    if (wasReadOnly) setReadOnly(ctx, node, true);
     return undefined;
   },
   abort(ctx, job) {
     if (job.work.kind !== 'stream') return;
     dropFilter(ctx, job);
-    if (job.work.wasReadOnly) patchNode(ctx, job.work.node, { readOnly: true });
+    if (job.work.wasReadOnly) setReadOnly(ctx, job.work.node, true);
   },
 };
 

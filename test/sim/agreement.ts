@@ -1,0 +1,185 @@
+/**
+ * Runs one script on a QEMU and writes down what a client can tell: replies, shapes of answers, each job's events in
+ * order, and the graph at the end. Two such accounts are compared as text.
+ */
+
+import type { Json } from '../../src/qmp/transport.ts';
+import type { Message, Session } from './raw-session.ts';
+
+/** A command, or a wait until a job is in a status (or gone). */
+export type Line =
+  | readonly [command: string, args?: Message]
+  | { readonly wait: string; readonly until: string };
+
+export interface Account {
+  readonly replies: readonly string[];
+  readonly jobs: { readonly [id: string]: readonly string[] };
+  readonly graph: readonly string[];
+}
+
+const WAIT_ROUNDS = 200;
+const ROUND_MS = 10;
+
+export async function giveAccount(session: Session, script: readonly Line[]): Promise<Account> {
+  const replies: string[] = [];
+  for (const line of script) {
+    if ('wait' in line) {
+      replies.push(`wait ${line.wait}: ${await waitFor(session, line.wait, line.until)}`);
+      continue;
+    }
+    const [command, args] = line;
+    const reply = await session.execute(command, place(args ?? {}, session.directory) as Message);
+    replies.push(`${command}: ${describeReply(command, reply, session.directory)}`);
+    if (reply === undefined) return { replies, jobs: {}, graph: [] };
+  }
+  await session.pause(ROUND_MS * 3);
+  return { replies, jobs: jobEvents(session, pausedIn(script)), graph: await graphOf(session) };
+}
+
+/** `DIR` in a script stands for the directory of the images. */
+function place(value: Json, directory: string): Json {
+  if (typeof value === 'string') return value.replaceAll('DIR', directory);
+  if (Array.isArray(value)) return value.map((one: Json) => place(one, directory));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, place(one, directory)]));
+}
+
+async function waitFor(session: Session, job: string, until: string): Promise<string> {
+  let status = '';
+  for (let round = 0; round < WAIT_ROUNDS; round += 1) {
+    const reply = await session.execute('query-jobs');
+    const jobs = (reply?.['return'] ?? []) as readonly Message[];
+    status = String(jobs.find(one => one['id'] === job)?.['status'] ?? 'gone');
+    if (status === until) return status;
+    await session.pause(ROUND_MS);
+  }
+  return `still ${status}`;
+}
+
+function describeReply(command: string, reply: Message | undefined, directory: string): string {
+  if (reply === undefined) return 'QEMU died';
+  const error = reply['error'] as Message | undefined;
+  if (error !== undefined) {
+    return `${error['class']} ${neutral(String(error['desc']), directory)}`;
+  }
+  const value = reply['return'] as Json;
+  if (command === 'query-jobs' || command === 'qom-get')
+    return neutral(JSON.stringify(sorted(value)), directory);
+  return command.startsWith('query-') ? shape(value, directory) : 'ok';
+}
+
+/** What does not depend on chance: automatic names, directories, identifiers. */
+function neutral(text: string, directory: string): string {
+  return text.replaceAll(directory, 'DIR').replace(/#block\d+/g, '#block');
+}
+
+/** The members of an answer with those values that must agree. */
+function shape(value: Json, directory: string): string {
+  return JSON.stringify(pick(value, '', directory));
+}
+
+/** Members whose values are compared, not only their presence. */
+const COMPARED = new Set([
+  'node-name',
+  'drv',
+  'ro',
+  'backing_file_depth',
+  'filename',
+  'file',
+  'backing_file',
+  'virtual-size',
+  'format',
+  'qdev',
+  'device',
+  'status',
+  'running',
+  'type',
+  'ready',
+  'auto-dismiss',
+  'auto-finalize',
+  'recording',
+  'count',
+  'granularity',
+  'backing-filename',
+  'full-backing-filename',
+  'backing-filename-format',
+  'error',
+]);
+
+function pick(value: Json, name: string, directory: string): Json {
+  if (Array.isArray(value)) return value.map((one: Json) => pick(one, name, directory));
+  if (value === null || typeof value !== 'object') {
+    return COMPARED.has(name) ? neutral(String(value), directory) : typeof value;
+  }
+  const object = value as Message;
+  const isFile = object['drv'] === 'file' || object['format'] === 'file';
+  return Object.fromEntries(
+    Object.entries(object)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, one]) => [key, key === 'virtual-size' && isFile ? 'number' : pick(one, key, directory)]),
+  );
+}
+
+function sorted(value: Json): Json {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, one]) => [key, sorted(one)]),
+  );
+}
+
+/** The jobs that a script pauses itself. */
+function pausedIn(script: readonly Line[]): ReadonlySet<string> {
+  const ids = script.flatMap(line =>
+    'wait' in line || line[0] !== 'job-pause' ? [] : [String(line[1]?.['id'])],
+  );
+  return new Set(ids);
+}
+
+/**
+ * Each job's own events in their order; between jobs the order is not agreed. QEMU pauses jobs for a moment when the graph
+ * changes; a standby with a ready after it that nobody asked for is left out.
+ */
+function jobEvents(
+  session: Session,
+  paused: ReadonlySet<string>,
+): { readonly [id: string]: readonly string[] } {
+  const jobs: Record<string, string[]> = {};
+  for (const { event, data } of session.events) {
+    const members = (data ?? {}) as Message;
+    const id = String(members['id'] ?? members['device'] ?? '');
+    if (event !== 'JOB_STATUS_CHANGE' && !String(event).startsWith('BLOCK_JOB_')) continue;
+    const list = jobs[id] ?? [];
+    jobs[id] = list;
+    if (members['status'] === 'ready' && list.at(-1)?.includes('"standby"') && !paused.has(id)) {
+      list.pop();
+      continue;
+    }
+    const { len, offset, ...rest } = members;
+    const done = len === undefined ? '' : len === offset ? ' all' : ' part';
+    list.push(`${String(event)} ${neutral(JSON.stringify(sorted(rest)), session.directory)}${done}`);
+  }
+  return jobs;
+}
+
+async function graphOf(session: Session): Promise<readonly string[]> {
+  const reply = await session.execute('x-debug-query-block-graph');
+  const graph = reply?.['return'] as {
+    readonly nodes: readonly Message[];
+    readonly edges: readonly Message[];
+  };
+  const names = new Map(
+    graph.nodes.map(node => [
+      node['id'],
+      `${String(node['type'])} ${neutral(String(node['name']), session.directory)}`,
+    ]),
+  );
+  const edges = graph.edges.map(edge => {
+    const perm = (edge['perm'] as readonly string[]).toSorted().join('+');
+    const shared = (edge['shared-perm'] as readonly string[]).toSorted().join('+');
+    return `${names.get(edge['parent'])} -${String(edge['name'])}-> ${names.get(edge['child'])} needs ${perm} shares ${shared}`;
+  });
+  return [...names.values(), ...edges].sort();
+}

@@ -1,0 +1,188 @@
+/**
+ * Two QEMUs that take the same raw commands: a real one and a simulated one. Each speaks bare QMP, without the project's
+ * client, so that a mistake there cannot hide a difference.
+ */
+
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Json } from '../../src/qmp/transport.ts';
+import { createSim } from '../../src/sim/index.ts';
+
+export type Message = { readonly [key: string]: Json };
+
+/** One QEMU under the same script as the other. */
+export interface Session {
+  /** The members of the reply: `return` or `error`; undefined when QEMU died of it. */
+  execute(command: string, args?: Message): Promise<Message | undefined>;
+  /** All events so far. */
+  readonly events: readonly Message[];
+  /** Lets the given time pass. */
+  pause(ms: number): Promise<void>;
+  /** The directory of its images. */
+  readonly directory: string;
+  close(): Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly disks: number;
+  readonly backingLayers: number;
+}
+
+const SIZE_BYTES = 64 * 1_048_576;
+const START_TRIES = 400;
+const REPLY_DEADLINE_MS = 10_000;
+
+export async function realSession({ disks, backingLayers }: SessionOptions): Promise<Session> {
+  const directory = mkdtempSync(join(tmpdir(), 'bs-agree-'));
+  const socketPath = join(directory, 'qmp');
+  const args = ['-machine', 'q35', '-nodefaults', '-display', 'none', '-m', '32'];
+  args.push('-accel', 'kvm', '-accel', 'tcg', '-qmp', `unix:${socketPath},server=on,wait=off`);
+  for (let index = 0; index < disks; index += 1) {
+    let below: string | undefined;
+    for (let layer = 0; layer <= backingLayers; layer += 1) {
+      const name = layer === backingLayers ? `disk${index}.qcow2` : `disk${index}-base${layer}.qcow2`;
+      const file = join(directory, name);
+      const backing = below === undefined ? [] : ['-b', below, '-F', 'qcow2'];
+      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, file, String(SIZE_BYTES)]);
+      below = file;
+    }
+    const file = { driver: 'file', 'node-name': `disk${index}-file`, filename: below, discard: 'unmap' };
+    const format = {
+      driver: 'qcow2',
+      'node-name': `disk${index}`,
+      file: `disk${index}-file`,
+      discard: 'unmap',
+    };
+    args.push('-blockdev', JSON.stringify(file), '-blockdev', JSON.stringify(format));
+    args.push('-device', `virtio-blk-pci,id=dev${index},drive=disk${index}`);
+  }
+  const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaints = '';
+  child.stderr.on('data', chunk => {
+    complaints += String(chunk);
+  });
+  const gone = new Promise<void>(resolve => child.once('exit', () => resolve()));
+  const killWithUs = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', killWithUs);
+  const socket = await connectTo(
+    socketPath,
+    () => child.exitCode !== null,
+    () => complaints,
+  );
+  const events: Message[] = [];
+  const replies = new Map<number, (reply: Message | undefined) => void>();
+  const dropAll = (): void => {
+    for (const settle of replies.values()) settle(undefined);
+    replies.clear();
+  };
+  readLines(socket, line => {
+    const message = JSON.parse(line) as Message;
+    if (message['event'] !== undefined) events.push(message);
+    if (typeof message['id'] !== 'number') return;
+    replies.get(message['id'])?.(message);
+    replies.delete(message['id']);
+  });
+  socket.once('close', dropAll);
+  socket.once('error', dropAll);
+  let sent = 0;
+  const execute = (command: string, given: Message = {}): Promise<Message | undefined> =>
+    new Promise((resolve, reject) => {
+      sent += 1;
+      const deadline = setTimeout(
+        () => reject(new Error(`no reply to ${command} within ${REPLY_DEADLINE_MS} ms`)),
+        REPLY_DEADLINE_MS,
+      );
+      replies.set(sent, reply => {
+        clearTimeout(deadline);
+        resolve(reply);
+      });
+      if (socket.destroyed) dropAll();
+      else socket.write(JSON.stringify({ execute: command, id: sent, arguments: given }));
+    });
+  await execute('qmp_capabilities');
+  return {
+    execute,
+    events,
+    directory,
+    pause: ms => sleep(ms),
+    async close() {
+      socket.destroy();
+      child.kill('SIGKILL');
+      await gone;
+      process.off('exit', killWithUs);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function simSession({ disks, backingLayers }: SessionOptions): Promise<Session> {
+  const sim = createSim({ profile: '7.2', disks, backingLayers, seed: 7, timing: { guestWriteMs: 0 } });
+  const events: Message[] = [];
+  const replies = new Map<number, (reply: Message | undefined) => void>();
+  const transport = await sim.connect({
+    onMessage(json) {
+      const message = json as Message;
+      if (message['event'] !== undefined) events.push(message);
+      if (typeof message['id'] !== 'number') return;
+      replies.get(message['id'])?.(message);
+      replies.delete(message['id']);
+    },
+    onClose() {
+      for (const settle of replies.values()) settle(undefined);
+      replies.clear();
+    },
+  });
+  let sent = 0;
+  const execute = (command: string, given: Message = {}): Promise<Message | undefined> =>
+    sim.run(
+      new Promise(resolve => {
+        sent += 1;
+        if (!sim.world.alive) {
+          resolve(undefined);
+          return;
+        }
+        replies.set(sent, resolve);
+        transport.send([{ execute: command, id: sent, arguments: given }]);
+      }),
+    );
+  await execute('qmp_capabilities');
+  return {
+    execute,
+    events,
+    directory: '/images',
+    pause: ms => sim.advance(ms),
+    close: async () => sim.kill(),
+  };
+}
+
+async function connectTo(path: string, isGone: () => boolean, why: () => string): Promise<Socket> {
+  for (let attempt = 0; attempt < START_TRIES; attempt += 1) {
+    const socket = await new Promise<Socket | undefined>(resolve => {
+      const tried = createConnection(path);
+      tried.once('connect', () => resolve(tried));
+      tried.once('error', () => resolve(undefined));
+    });
+    if (socket !== undefined) return socket;
+    if (isGone()) throw new Error(`QEMU did not start: ${why()}`);
+    await sleep(25);
+  }
+  throw new Error('QEMU did not open its monitor within 10 s');
+}
+
+function readLines(socket: Socket, onLine: (line: string) => void): void {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', chunk => {
+    rest += String(chunk);
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      onLine(rest.slice(0, end));
+      rest = rest.slice(end + 1);
+    }
+  });
+}
