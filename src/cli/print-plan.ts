@@ -1,5 +1,5 @@
 /** `--plan`: what would be done, in words or as one JSON object. Reads a plan and changes nothing. */
-import type { CopyPlan, DiskPlan, Plan, SnapshotPlan, Strategy } from '../steps/plan.ts';
+import type { ChainImage, CopyPlan, DiskPlan, Plan, SnapshotPlan, Strategy } from '../steps/plan.ts';
 import type { CliContext } from './context.ts';
 import { jsonLine } from './json-lines.ts';
 import { chainOfImage, predictChain, predictSteps } from './predict.ts';
@@ -42,13 +42,17 @@ async function describePlan(plan: Plan, asked: string) {
       disk: disk.disk,
       node: disk.node,
       sizeBytes: disk.sizeBytes,
-      before: disk.chain,
-      after: predictChain(plan, disk),
+      before: disk.chain.map(imageInJson),
+      after: predictChain(plan, disk).map(imageInJson),
       image: { file: disk.image.file, format: disk.image.driver, create: disk.image.create },
     })),
     steps,
     end,
   } as const;
+}
+
+function imageInJson({ file, driver, node }: ChainImage) {
+  return { file, format: driver, node };
 }
 
 function whyStrategy(plan: CopyPlan, asked: string): string {

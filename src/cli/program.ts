@@ -5,7 +5,13 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { BlocksagaError } from '../errors.ts';
+import { defineChain } from './commands/chain.ts';
 import { defineCopy } from './commands/copy.ts';
+import { defineDemo } from './commands/demo.ts';
+import { defineJobs } from './commands/jobs.ts';
+import { defineMachines } from './commands/machines.ts';
+import { defineSagas } from './commands/sagas.ts';
+import { defineShow } from './commands/show.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, type Finished } from './exit-status.ts';
@@ -15,6 +21,12 @@ import { refusalInWords } from './summary.ts';
 const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
   defineSnapshot,
   defineCopy,
+  defineChain,
+  defineJobs,
+  defineSagas,
+  defineShow,
+  defineMachines,
+  defineDemo,
 ];
 
 const HELP = `

@@ -1,7 +1,6 @@
 /** A saga's result and a refusal in a few plain lines: what happened, why, what is left, what to do next. Pure. */
 import type { DiskResult, SagaResult } from '../engine/result.ts';
 import type { ErrorRecord } from '../errors.ts';
-import { countOf } from './words.ts';
 
 /** One line (two with QEMU's words) for a request that was refused. */
 export function refusalInWords(command: string | null, error: ErrorRecord): string {
@@ -27,7 +26,7 @@ function headline({ saga, operation, outcome, disks, error }: SagaResult): strin
     case 'committed':
       return `saga ${saga}: committed, ${all} ${operation === 'copy' ? 'been copied' : 'a new overlay'}`;
     case 'ready':
-      return `saga ${saga}: ready, ${countOf(disks.length, 'mirror')} follow the guest; nothing has been switched`;
+      return `saga ${saga}: ready, ${disks.length === 1 ? 'its mirror follows' : `its ${disks.length} mirrors follow`} the guest; nothing has been switched`;
     case 'rolledBack':
       return `saga ${saga}: rolled back, no disk has changed${error === null ? '' : '. Why:'}`;
     case 'needsRecovery':

@@ -73,3 +73,10 @@ export function stepInWords(step: string): string {
 export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
+
+const TIME = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium', timeZone: 'UTC' });
+
+/** Milliseconds since the epoch as `2026-11-21 01:30:26Z`. */
+export function timeInWords(epochMs: number): string {
+  return `${TIME.format(epochMs)}Z`;
+}

@@ -1,0 +1,84 @@
+/** `blocksaga chain`: each disk of a guest and the images below it. Only asks. */
+import type { Command } from 'commander';
+import { BlocksagaError } from '../../errors.ts';
+import { type GuestDisk, survey } from '../../operations/survey.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, type Finished } from '../exit-status.ts';
+import { jsonLine } from '../json-lines.ts';
+import { collect } from '../option-values.ts';
+import { addJsonOption, addQmpOption } from '../shared-options.ts';
+import { withClient } from '../with-client.ts';
+import { sizeInWords } from '../words.ts';
+
+const HELP = `
+Examples:
+  $ blocksaga chain --qmp /run/vm.qmp
+  $ blocksaga chain --qmp /run/vm.qmp --disk disk0 --json
+
+The first image of a disk is the active one, the last one its base. Any of the names shown is a DISK for "--disk".
+With --json there is one line for each disk, with "type": "disk".`;
+
+interface ChainOptions {
+  readonly qmp: string;
+  readonly disk?: readonly string[];
+  readonly json?: boolean;
+}
+
+export function defineChain(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('chain')
+    .summary("show a guest's disks and the images below them")
+    .description('Shows the disks of a running guest, each with its images from the active one to the base.')
+    .option('--disk <disk>', 'only this disk: its node, device id, or active image; repeatable', collect)
+    .addHelpText('after', HELP);
+  addJsonOption(addQmpOption(command), 'one JSON object per disk').action(async (options: ChainOptions) => {
+    const { disks } = await withClient(options.qmp, context, survey);
+    const shown = options.disk?.map(name => findDisk(disks, name)) ?? disks;
+    if (options.json) for (const disk of shown) context.write(jsonLine(describeDisk(disk)));
+    else if (shown.length === 0) context.write('this guest has no disks');
+    else for (const line of shown.flatMap(diskInWords)) context.write(line);
+    finished(EXIT.done);
+  });
+}
+
+/** Like the disks of a request, but read-only and busy ones may be looked at too. */
+function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
+  const found = disks.find(disk => [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name));
+  if (found !== undefined) return found;
+  const known = disks.map(nameOf).join(', ') || 'none';
+  throw new BlocksagaError('UNKNOWN_DISK', `this guest has no disk "${name}"; it has ${known}`, {
+    disk: name,
+  });
+}
+
+function nameOf(disk: GuestDisk): string {
+  return disk.device ?? (disk.drive || disk.node);
+}
+
+function describeDisk(disk: GuestDisk) {
+  return {
+    type: 'disk',
+    disk: nameOf(disk),
+    node: disk.node,
+    device: disk.device,
+    drive: disk.drive === '' ? null : disk.drive,
+    sizeBytes: disk.sizeBytes,
+    readOnly: disk.readOnly,
+    job: disk.job,
+    chain: disk.chain.map(({ file, driver, node }) => ({ file, format: driver, node })),
+  } as const;
+}
+
+function diskInWords(disk: GuestDisk): readonly string[] {
+  const facts = [
+    sizeInWords(disk.sizeBytes),
+    ...(disk.readOnly ? ['read-only'] : []),
+    ...(disk.job === null ? [] : [`in use by job ${disk.job}`]),
+  ];
+  return [
+    `${nameOf(disk)}: ${facts.join(', ')}`,
+    ...disk.chain.map(
+      ({ file, driver, node }) => `  ${file} (${driver}${node === null ? '' : `, node ${node}`})`,
+    ),
+  ];
+}

@@ -1,0 +1,49 @@
+/** `blocksaga machines`: the charts of the operations, to read, to draw or to load into an XState tool. */
+import { Argument, type Command } from 'commander';
+import type { AnyStateMachine } from 'xstate';
+import { blockJobMachine } from '../../machines/block-job-machine.ts';
+import { copyMachine } from '../../machines/copy-machine.ts';
+import { mermaidOf } from '../../machines/mermaid.ts';
+import { snapshotMachine } from '../../machines/snapshot-machine.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, type Finished } from '../exit-status.ts';
+import { readChoice } from '../option-values.ts';
+
+const HELP = `
+Examples:
+  $ blocksaga machines copy > copy.mmd
+  $ blocksaga machines snapshot --format json
+  $ blocksaga machines`;
+
+const MACHINES: Readonly<Record<string, AnyStateMachine>> = {
+  snapshot: snapshotMachine,
+  copy: copyMachine,
+  'block-job': blockJobMachine,
+};
+const FORMATS = ['mermaid', 'json'] as const;
+
+interface MachinesOptions {
+  readonly format?: (typeof FORMATS)[number];
+}
+
+export function defineMachines(program: Command, context: CliContext, finished: Finished): void {
+  program
+    .command('machines')
+    .summary('print the state machines')
+    .description('Prints the state machine of an operation, or all of them.')
+    .addArgument(new Argument('[name]', 'which one').choices(Object.keys(MACHINES)))
+    .option('--format <format>', 'mermaid or json (default: mermaid)', readChoice('--format', FORMATS))
+    .addHelpText('after', HELP)
+    .action((name: string | undefined, { format }: MachinesOptions) => {
+      const chosen = Object.entries(MACHINES).filter(([each]) => name === undefined || each === name);
+      for (const [each, machine] of chosen) {
+        context.write(format === 'json' ? jsonOf(machine) : mermaidOf(each, machine));
+      }
+      finished(EXIT.done);
+    });
+}
+
+/** The config as XState's tools read it; the function that makes the first context is no part of the chart. */
+function jsonOf(machine: AnyStateMachine): string {
+  return JSON.stringify(machine.config, null, 2);
+}

@@ -1,0 +1,32 @@
+/** Looks into the journal for commands that only show. A journal that is not there is an empty one, and is not made. */
+import { existsSync } from 'node:fs';
+import type { Journal, SagaRow } from '../journal/journal.ts';
+import { memoryJournal } from '../journal/memory.ts';
+import { openJournal } from '../journal/sqlite.ts';
+import { isOurs, sagaToken } from '../steps/names.ts';
+import type { Plan } from '../steps/plan.ts';
+
+/** Opens it, reads, and closes it again. Throws JOURNAL when it is damaged or something else. */
+export async function readJournal<T>(file: string, read: (journal: Journal) => T): Promise<T> {
+  const journal = existsSync(file) ? openJournal(file) : memoryJournal();
+  try {
+    return read(journal);
+  } finally {
+    await journal.close();
+  }
+}
+
+/** The plan that a saga was begun with. */
+export function planOf(row: SagaRow): Plan {
+  return row.plan as object as Plan;
+}
+
+/** Which saga, and which of its disks, a name in QEMU was made for; undefined when no saga known here made it. */
+export function makerOf(
+  name: string,
+  sagas: readonly SagaRow[],
+): { readonly saga: string; readonly disk: string } | undefined {
+  const row = sagas.find(each => isOurs(name, sagaToken(each.id)));
+  const disk = row && planOf(row).disks.find(each => Object.values(each.names).includes(name));
+  return row === undefined || disk === undefined ? undefined : { saga: row.id, disk: disk.disk };
+}

@@ -1,0 +1,54 @@
+/** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
+import type { ErrorRecord } from '../errors.ts';
+import type { JournalRecord } from '../journal/journal.ts';
+import type { Json } from '../qmp/transport.ts';
+import { stepInWords, timeInWords } from './words.ts';
+
+/** One line per step that ended, decision and signal, in their order; last the steps of which no end is written. */
+export function recordsInWords(records: readonly JournalRecord[]): readonly string[] {
+  const begun = new Map<string, JournalRecord>();
+  const lines: string[] = [];
+  for (const record of records) {
+    const at = timeInWords(record.atMs);
+    switch (record.kind) {
+      case 'intent':
+        begun.set(record.step, record);
+        break;
+      case 'outcome': {
+        const since = begun.get(record.step)?.atMs ?? record.atMs;
+        begun.delete(record.step);
+        lines.push(`${at} ${stepInWords(record.step)}: ${outcomeInWords(record.body, record.atMs - since)}`);
+        break;
+      }
+      case 'decision':
+        lines.push(`${at} decided: ${DECISIONS[String(member(record.body, 'verdict'))] ?? 'unknown'}`);
+        break;
+      case 'signal':
+        lines.push(`${at} asked to ${record.step}`);
+        break;
+    }
+  }
+  const open = [...begun.values()].map(
+    ({ atMs, step }) => `${timeInWords(atMs)} ${stepInWords(step)}: begun, no end is written`,
+  );
+  return [...lines, ...open];
+}
+
+const DECISIONS: Readonly<Record<string, string>> = {
+  forward: 'all disks go to the new side, there is no way back',
+  back: 'all disks go back after all',
+};
+
+function outcomeInWords(body: Json, tookMs: number): string {
+  const error = member(body, 'error') as object | null as ErrorRecord | null;
+  if (error === null) return `done in ${tookMs} ms`;
+  const place = error.disk === undefined ? '' : ` on ${error.disk}`;
+  const said =
+    error.cause === undefined || error.message.includes(error.cause.desc) ? '' : ` (${error.cause.desc})`;
+  return `failed${place} after ${tookMs} ms: ${error.message}${said}`;
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}
