@@ -1,0 +1,208 @@
+/**
+ * Keeps the examples true: every TypeScript block in the doc comments of src, in README.md and in docs/ is type-checked
+ * as a user would write it, with names from the public entries, and those that need no QEMU are run. What an example
+ * says in a comment behind `console.log(...)` is what it must print.
+ *
+ * The blocks are written to a temporary directory outside the project: Node strips no types below node_modules.
+ */
+import { execFile } from 'node:child_process';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { type Block, blocksIn, isDeclaredIn, printedBy } from './blocks.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const TIMEOUT_MS = 120_000;
+const run = promisify(execFile);
+
+/** The public entries, by the name under which a user imports them: what package.json exports, as sources. */
+const ENTRIES: ReadonlyMap<string, string> = new Map(
+  Object.entries(packageJson.exports).flatMap(([name, target]) =>
+    typeof target === 'string'
+      ? []
+      : [
+          [
+            join(packageJson.name, name),
+            join(ROOT, target.default.replace('./dist/', 'src/').replace('.js', '.ts')),
+          ],
+        ],
+  ),
+);
+
+/** Modules of others whose names an example may use without saying where they come from. */
+const OTHERS = ['xstate', 'node:path', 'node:os', 'node:fs/promises'] as const;
+
+/** What an example may take as given, with its type. An example that does is not run. */
+const GIVEN: Readonly<Record<string, string>> = {
+  client: `import('${ENTRIES.get('blocksaga/qmp')}').QmpClient`,
+  engine: `import('${ENTRIES.get('blocksaga')}').Engine`,
+  saga: `import('${ENTRIES.get('blocksaga')}').Saga`,
+  journal: `import('${ENTRIES.get('blocksaga')}').Journal`,
+  inspect: `import('${ENTRIES.get('blocksaga')}').Inspect`,
+  plan: `import('${ENTRIES.get('blocksaga')}').Plan`,
+  actors: `NonNullable<Parameters<typeof import('${ENTRIES.get('blocksaga/machines')}').copyMachine.provide>[0]['actors']>`,
+};
+
+/** An absolute path, unless only noted down, is a socket or an image that is not there; the demo starts its own QEMU. */
+const NEEDS_QEMU = /(?<!address: )['"`](?:unix:)?\/\w|\b(?:startGuestVm|runDemo)\b/;
+
+interface Example extends Block {
+  readonly file: string;
+  readonly program: string;
+  readonly runs: boolean;
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'blocksaga-examples-'));
+const examples = await readExamples();
+
+beforeAll(() => {
+  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
+  const compilerOptions = {
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    rewriteRelativeImportExtensions: false,
+  };
+  writeFileSync(
+    join(directory, 'tsconfig.json'),
+    JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }),
+  );
+  for (const { file, program } of examples) writeFileSync(join(directory, file), program);
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+describe('examples', () => {
+  test('are there in README and at the heads of the public entries', () => {
+    const places = new Set(examples.map(example => example.source));
+    expect([...places]).toEqual(
+      expect.arrayContaining(['README.md', 'src/engine/engine.ts', 'src/errors.ts', 'src/qmp/client.ts']),
+    );
+  });
+
+  test('can be run without QEMU where they should', () => {
+    const places = examples.filter(example => example.runs).map(example => example.source);
+    expect(places).toEqual(
+      expect.arrayContaining([
+        ...['src/errors.ts', 'src/journal/memory.ts', 'src/journal/journal.ts', 'src/qmp/codec.ts'],
+        'src/machines/block-job-machine.ts',
+      ]),
+    );
+  });
+
+  test('type-check as a user would write them', { timeout: TIMEOUT_MS }, async () => {
+    const tsc = join(ROOT, 'node_modules/.bin/tsc');
+    const settings = { cwd: directory, timeout: TIMEOUT_MS };
+    const { stdout } = await run(tsc, ['-p', directory, '--pretty', 'false'], settings).catch(
+      (error: { readonly stdout?: string }) => ({ stdout: error.stdout || String(error) }),
+    );
+    expect(complaintsAboutExamples(stdout), 'correct the example, or what it shows').toEqual([]);
+  });
+
+  test.for(examples.filter(example => example.runs))(
+    'print what they say: $source:$line',
+    { timeout: TIMEOUT_MS },
+    async ({ file, code }) => {
+      const { stdout } = await run(process.execPath, [join(directory, file)], { timeout: TIMEOUT_MS });
+      expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
+    },
+  );
+});
+
+describe('the blocks of a text', () => {
+  test('are found with their lines, in comments and in Markdown', () => {
+    const comment = '/**\n * Says.\n *\n * @example\n * ```ts\n * go(\n *   1);\n * ```\n */';
+    expect(blocksIn('a.ts', comment)).toEqual([{ source: 'a.ts', line: 6, code: 'go(\n  1);' }]);
+    expect(blocksIn('a.md', 'So:\n\n```ts\nstop();\n```\n```\nsh\n```\n')).toEqual([
+      { source: 'a.md', line: 4, code: 'stop();' },
+    ]);
+  });
+
+  test('say what they print', () => {
+    expect(printedBy('console.log(a, f(1)); // 1 2\nconsole.log(b);\ngo(); // goes')).toEqual(['1 2']);
+  });
+
+  test('declare names one by one or by taking something apart', () => {
+    const code = 'const { a, b } = f();\nfor (const c of d) e(c);';
+    expect(['a', 'b', 'c', 'd', 'e'].filter(name => isDeclaredIn(code, name))).toEqual(['a', 'b', 'c']);
+  });
+});
+
+async function readExamples(): Promise<readonly Example[]> {
+  const shown = [...filesBelow('src', '.ts'), 'README.md', ...filesBelow('docs', '.md')];
+  const blocks = shown.flatMap(path => blocksIn(path, readFileSync(join(ROOT, path), 'utf8')));
+  const exported = filesOfEntries();
+  return Promise.all(
+    blocks.map(async block => {
+      const { source, line, code } = block;
+      // A public file's examples use public names only; others are for us and use what is beside them.
+      const own = exported.has(source) || source.endsWith('.md') ? [] : [join(ROOT, source)];
+      const given = Object.keys(GIVEN).filter(name => isUsedIn(code, name) && !isDeclaredIn(code, name));
+      return {
+        ...block,
+        file: `${source.replaceAll(/[/.]/g, '-')}-${line}.ts`,
+        program: await programOf(code, own, given),
+        runs: given.length === 0 && !NEEDS_QEMU.test(code),
+      };
+    }),
+  );
+}
+
+/** The block as a module: its own imports, imports for the other names, and the rest in a scope of its own. */
+async function programOf(code: string, own: readonly string[], given: readonly string[]): Promise<string> {
+  const pattern = /^import [^;]*? from '([^']*)';$/gm;
+  const imports = [...code.matchAll(pattern)].map(([text, from = '']) =>
+    text.replace(`'${from}'`, `'${ENTRIES.get(from) ?? from}'`),
+  );
+  const body = code.replaceAll(pattern, '');
+  const known = new Set(given);
+  for (const module of [...own, ...ENTRIES.values(), ...OTHERS]) {
+    const names = Object.keys((await import(module)) as object).filter(
+      name =>
+        name !== 'default' && isUsedIn(body, name) && !known.has(name) && !isUsedIn(imports.join(), name),
+    );
+    if (names.length > 0) imports.push(`import { ${names.join(', ')} } from '${module}';`);
+    for (const name of names) known.add(name);
+  }
+  const declared = given.map(name => `declare const ${name}: ${GIVEN[name]};`);
+  return [...imports, ...declared, '{', body, '}', 'export {};', ''].join('\n');
+}
+
+/** The files whose names a public entry hands on, and the entries. */
+function filesOfEntries(): ReadonlySet<string> {
+  const files = [...ENTRIES.values()].flatMap(entry => {
+    const from = [...readFileSync(entry, 'utf8').matchAll(/ from '(\..*?)';$/gm)];
+    return [entry, ...from.map(match => join(dirname(entry), match[1] ?? ''))];
+  });
+  return new Set(files.map(file => relative(ROOT, file)));
+}
+
+function filesBelow(folder: string, ending: string): readonly string[] {
+  if (!existsSync(join(ROOT, folder))) return [];
+  const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return files.filter(file => file.endsWith(ending)).map(file => join(folder, file));
+}
+
+function isUsedIn(code: string, name: string): boolean {
+  return new RegExp(`(?<![.\\w$'])${name}\\b(?!['\\w]|\\s*:)`).test(code);
+}
+
+/** tsc's complaints with the place of the example; those about the project's own files are for `npm run typecheck`. */
+function complaintsAboutExamples(complaints: string): readonly string[] {
+  const lines = complaints.split('\n').filter(line => line !== '' && !/^(\.\.\/|\s)/.test(line));
+  return lines.map(line => {
+    const example = examples.find(({ file }) => line.startsWith(`${file}(`));
+    return example === undefined ? line : `${example.source}, example at line ${example.line}, ${line}`;
+  });
+}
