@@ -39,6 +39,8 @@ export interface SimOptions {
   /** Several simulators may share one clock. */
   readonly clock?: VirtualClock;
   readonly faults?: readonly Fault[];
+  /** Hears of each fault as it strikes. */
+  readonly onFault?: (fault: Fault) => void;
   /** `-blockdev` (named nodes) or `-drive` guests. */
   readonly style?: 'blockdev' | 'drive';
   readonly bus?: Bus;
@@ -69,6 +71,8 @@ export interface Sim {
   run<T>(promise: Promise<T>): Promise<T>;
   /** Lets that much virtual time pass. */
   advance(ms: number): Promise<void>;
+  /** From now on no fault strikes any more; what they have done stays. */
+  endFaults(): void;
   /** SIGKILL. What was written stays, all connections break. */
   kill(): void;
   /** The power fails: QEMU is gone, and what was not flushed may be. */
@@ -114,7 +118,7 @@ export function createSim(options: SimOptions = {}): Sim {
   const chance: Chance = seededChance(options.seed ?? 1);
   const directory = options.directory ?? '/images';
   const timing: Timing = { ...TIMING, ...options.timing };
-  const faults = createFaults(options.faults ?? []);
+  const faults = createFaults(options.faults ?? [], options.onFault);
   const host: Host = createHost(directory);
   const format = options.format ?? 'qcow2';
   const machine: MachineDefinition = {
@@ -267,7 +271,7 @@ export function createSim(options: SimOptions = {}): Sim {
       stopGuest(ctx, 'shutdown');
       for (const job of Object.values(ctx.q.jobs)) {
         if (!accepts(job.status, 'cancel')) continue;
-        ctx.q.jobs[job.id] = job.with({ cancelled: 'force' });
+        ctx.q.edit('jobs')[job.id] = job.with({ cancelled: 'force' });
         abort(ctx, job.id);
       }
       for (const path of host.files.keys()) host.flush(path);
@@ -335,7 +339,11 @@ export function createSim(options: SimOptions = {}): Sim {
     };
   }
 
-  for (const [ms, fault] of faults.timed) clock.after(ms, () => strike(fault));
+  for (const [ms, fault] of faults.timed) {
+    clock.after(ms, () => {
+      if (faults.isDue(fault)) strike(fault);
+    });
+  }
 
   return {
     connect: monitor('monitor'),
@@ -351,6 +359,10 @@ export function createSim(options: SimOptions = {}): Sim {
     }),
     run: promise => clock.run(promise),
     advance: ms => clock.advance(ms),
+    endFaults() {
+      faults.end();
+      host.freeBytes = Number.POSITIVE_INFINITY;
+    },
     kill: () => die('SIGKILL'),
     killHost,
     restart(images) {

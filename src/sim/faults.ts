@@ -66,6 +66,10 @@ export interface Faults {
   readonly timed: readonly (readonly [number, PlacedFault])[];
   ofJob(nth: number): readonly Fault[];
   readonly freeBytes: number | undefined;
+  /** Whether a timed fault still strikes, now that its moment has come. */
+  isDue(fault: PlacedFault): boolean;
+  /** From now on no fault strikes any more. */
+  end(): void;
   /** Counts a command or an event that is about to happen. */
   countCommand(command: string): void;
   countEvent(event: string): void;
@@ -73,7 +77,10 @@ export interface Faults {
 
 export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'kill' }>;
 
-export function createFaults(list: readonly Fault[]): Faults {
+/** `onStrike` hears of each fault at the moment when it strikes; of a job's when the job first asks. */
+export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault) => void): Faults {
+  let list = planned;
+  let placedFaults = list.filter(isPlaced);
   const spent = new Set<Fault>();
   const counts = new Map<string, number>();
   const count = (name: string): void => {
@@ -82,14 +89,12 @@ export function createFaults(list: readonly Fault[]): Faults {
   const strikes = (place: CommandPlace, command: string): boolean =>
     (place.command === undefined || place.command === command) &&
     (place.nth ?? 1) === counts.get(place.command === undefined ? '*' : command);
-  const isPlaced = (fault: Fault): fault is PlacedFault =>
-    fault.kind === 'otherClient' || fault.kind === 'guestShutdown' || fault.kind === 'kill';
   const none: readonly PlacedFault[] = [];
   const take = <F extends Fault>(fault: F): F => {
+    if (!spent.has(fault)) onStrike?.(fault);
     spent.add(fault);
     return fault;
   };
-  const placedFaults = list.filter(isPlaced);
 
   return {
     atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
@@ -120,11 +125,20 @@ export function createFaults(list: readonly Fault[]): Faults {
     },
     timed: placedFaults.flatMap(fault => (fault.at.when === 'at' ? [[fault.at.ms, fault] as const] : [])),
     ofJob(nth) {
-      return list.filter(
-        fault =>
-          (fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused') &&
-          fault.nth === nth,
-      );
+      return list
+        .filter(
+          fault =>
+            (fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused') &&
+            fault.nth === nth,
+        )
+        .map(take);
+    },
+    isDue(fault) {
+      return placedFaults.includes(fault) && take(fault) === fault;
+    },
+    end() {
+      list = [];
+      placedFaults = [];
     },
     freeBytes: list.find(fault => fault.kind === 'diskFull')?.freeBytes,
     countCommand(command) {
@@ -138,4 +152,14 @@ export function createFaults(list: readonly Fault[]): Faults {
       count(`event ${event}`);
     },
   };
+}
+
+function isPlaced(fault: Fault): fault is PlacedFault {
+  return fault.kind === 'otherClient' || fault.kind === 'guestShutdown' || fault.kind === 'kill';
+}
+
+function isJobs(
+  fault: Fault,
+): fault is Extract<Fault, { kind: 'jobFails' | 'jobNeverReady' | 'pivotRefused' }> {
+  return fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused';
 }
