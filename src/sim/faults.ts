@@ -125,13 +125,7 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     },
     timed: placedFaults.flatMap(fault => (fault.at.when === 'at' ? [[fault.at.ms, fault] as const] : [])),
     ofJob(nth) {
-      return list
-        .filter(
-          fault =>
-            (fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused') &&
-            fault.nth === nth,
-        )
-        .map(take);
+      return list.filter(fault => isOfJob(fault) && fault.nth === nth).map(take);
     },
     isDue(fault) {
       return placedFaults.includes(fault) && take(fault) === fault;
@@ -158,7 +152,7 @@ function isPlaced(fault: Fault): fault is PlacedFault {
   return fault.kind === 'otherClient' || fault.kind === 'guestShutdown' || fault.kind === 'kill';
 }
 
-function isJobs(
+function isOfJob(
   fault: Fault,
 ): fault is Extract<Fault, { kind: 'jobFails' | 'jobNeverReady' | 'pivotRefused' }> {
   return fault.kind === 'jobFails' || fault.kind === 'jobNeverReady' || fault.kind === 'pivotRefused';
