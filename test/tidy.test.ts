@@ -117,9 +117,12 @@ const RULES: readonly Rule[] = [
     breach: { path: 'test/startMirrors.test.ts', text: '' },
   },
   {
-    title: 'no type is talked away',
+    title: 'no type is talked away', // what stands between quotation marks is no type
     todo: 'say what the type is, or check it at run time',
-    find: sources => sources.flatMap(source => linesWith(source, /\bas a[n]y\b|@ts-[i]gnore|@ts-[n]ocheck/)),
+    find: sources =>
+      sources.flatMap(source =>
+        linesWith(source, /^[^']*(?:'[^']*'[^']*)*\bas a[n]y\b|@ts-[i]gnore|@ts-[n]ocheck/),
+      ),
     breach: { path: 'test/x.ts', text: ['const x = y as', 'any;'].join(' ') },
   },
   {
