@@ -55,7 +55,7 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
     const [type, backendType] = TYPES[machine.bus];
     const id = `dev${index}`;
     const path = `/machine/peripheral/${id}${machine.bus === 'virtio-blk' ? '/virtio-backend' : ''}`;
-    ctx.q.devices[id] = new Device({
+    ctx.q.edit('devices')[id] = new Device({
       id,
       type,
       backendType,
@@ -63,7 +63,7 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
       iothread: machine.iothreads,
       settableDrive: machine.settableDrive,
     });
-    ctx.q.backends[path] = new Backend(path, machine.style === 'drive' ? `drive${index}` : '', node);
+    ctx.q.edit('backends')[path] = new Backend(path, machine.style === 'drive' ? `drive${index}` : '', node);
     const shared = DEVICE_NEEDS.shared | (machine.shareRw ? WRITE : 0);
     addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm: DEVICE_NEEDS.perm, shared });
   });

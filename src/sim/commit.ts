@@ -181,7 +181,7 @@ function startCommit(ctx: Context, request: CommitRequest): void {
   const { id, top, base, overlay, root } = request;
   const baseWasReadOnly = makeWritable(ctx, base.name);
   const filter = request.filterName ?? automaticName(ctx);
-  ctx.q.nodes[filter] = newNode({
+  ctx.q.edit('nodes')[filter] = newNode({
     name: filter,
     driver: 'commit_top',
     implicit: request.filterName === undefined,
@@ -305,7 +305,7 @@ const commit: JobDriver = {
     release(ctx, job.id);
     replaceNode(ctx, filter, top);
     removeUser(ctx, top, 'node', filter);
-    delete ctx.q.nodes[filter];
+    delete ctx.q.edit('nodes')[filter];
     if (baseWasReadOnly) setReadOnly(ctx, base, true);
   },
 };

@@ -5,18 +5,12 @@
 
 import type { Json } from '../qmp/transport.ts';
 import type { Extents } from './contents.ts';
+import type { Draft } from './draft.ts';
 import type { Host } from './host.ts';
 import type { Profile } from './profiles.ts';
 import type { Chance } from './random.ts';
 import { refuse } from './refusal.ts';
 import type { BlockNode, Job, Qemu } from './state.ts';
-
-/** The QEMU process with dictionaries that may be changed; their members are still replaced whole. */
-export type QemuDraft = {
-  -readonly [K in keyof Qemu]: Qemu[K] extends object
-    ? { -readonly [N in keyof Qemu[K]]: Qemu[K][N] }
-    : Qemu[K];
-};
 
 export type Arguments = { readonly [name: string]: Json };
 
@@ -40,7 +34,7 @@ export interface JobTask {
 }
 
 export interface Context {
-  readonly q: QemuDraft;
+  readonly q: Draft;
   readonly host: Host;
   readonly profile: Profile;
   readonly chance: Chance;
@@ -76,7 +70,7 @@ export interface Timing {
   readonly guestWriteMs: number;
 }
 
-export function nodeOf(q: Qemu | QemuDraft, name: string): BlockNode {
+export function nodeOf(q: Qemu, name: string): BlockNode {
   return q.nodes[name] ?? refuse(`Failed to find node with node-name='${name}'`);
 }
 

@@ -66,7 +66,7 @@ function takeExclusively(ctx: Context, name: string): void {
   try {
     checkPermissions(ctx, [name]);
   } finally {
-    if (before !== undefined) ctx.q.nodes[name] = before;
+    if (before !== undefined) ctx.q.edit('nodes')[name] = before;
     removeUser(ctx, name, 'blk', 'create');
   }
 }

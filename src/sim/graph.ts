@@ -12,7 +12,7 @@ type NodeChanges = Parameters<BlockNode['with']>[0];
 
 export function patchNode(ctx: Context, name: string, changes: NodeChanges): BlockNode {
   const node = nodeOf(ctx.q, name).with(changes);
-  ctx.q.nodes[name] = node;
+  ctx.q.edit('nodes')[name] = node;
   return node;
 }
 
@@ -20,7 +20,7 @@ export function patchNode(ctx: Context, name: string, changes: NodeChanges): Blo
 export function setReadOnly(ctx: Context, name: string, readOnly: boolean): void {
   const node = ctx.q.nodes[name];
   if (node === undefined) return;
-  ctx.q.nodes[name] = node.with({ readOnly });
+  ctx.q.edit('nodes')[name] = node.with({ readOnly });
   const file = childOf(node, 'file');
   if (file !== undefined && ctx.q.nodes[file]?.inherits === true) setReadOnly(ctx, file, readOnly);
 }
@@ -35,7 +35,7 @@ export function automaticName(ctx: Context): string {
 /** Adds a user; users that are not nodes say what they need and share. */
 export function addUser(ctx: Context, child: string, edge: Edge): void {
   const node = nodeOf(ctx.q, child);
-  ctx.q.nodes[child] = node.with({ parents: [edge, ...node.parents] });
+  ctx.q.edit('nodes')[child] = node.with({ parents: [edge, ...node.parents] });
 }
 
 export function nodeEdge(parent: string, role: ChildLink['role']): Edge {
@@ -55,7 +55,7 @@ export function removeUser(
   const parents = node.parents.filter(
     edge => edge.kind !== kind || edge.parent !== parent || (role !== undefined && edge.role !== role),
   );
-  ctx.q.nodes[child] = node.with({ parents });
+  ctx.q.edit('nodes')[child] = node.with({ parents });
   reap(ctx, child);
 }
 
@@ -64,7 +64,7 @@ export function reap(ctx: Context, name: string): void {
   const node = ctx.q.nodes[name];
   if (node === undefined || node.monitorOwned || node.parents.length > 0) return;
   if (node.path !== undefined) ctx.host.flush(node.path);
-  delete ctx.q.nodes[name];
+  delete ctx.q.edit('nodes')[name];
   for (const link of node.children) removeUser(ctx, link.child, 'node', name, link.role);
 }
 
@@ -86,7 +86,7 @@ export function setChild(
   if (child !== undefined) refuseCycle(ctx, name, role, child);
   const others = node.children.filter(link => link.role !== role);
   const children = child === undefined ? others : [...others, { role, child }];
-  ctx.q.nodes[name] = node.with({ children });
+  ctx.q.edit('nodes')[name] = node.with({ children });
   if (child !== undefined) addUser(ctx, child, nodeEdge(name, role));
   if (old !== undefined) removeUser(ctx, old, 'node', name, role);
 }
@@ -112,11 +112,11 @@ export function replaceNode(ctx: Context, from: string, to: string): void {
     if (edge.kind === 'node') relink(ctx, edge.parent, edge.role as ChildLink['role'], to);
     if (edge.kind === 'backend') {
       const backend = ctx.q.backends[edge.parent];
-      if (backend !== undefined) ctx.q.backends[edge.parent] = backend.with(to);
+      if (backend !== undefined) ctx.q.edit('backends')[edge.parent] = backend.with(to);
     }
     if (edge.kind === 'export') {
       const block = ctx.q.exports[edge.parent];
-      if (block !== undefined) ctx.q.exports[edge.parent] = { ...block, node: to };
+      if (block !== undefined) ctx.q.edit('exports')[edge.parent] = { ...block, node: to };
     }
     addUser(ctx, to, edge);
   }
@@ -126,7 +126,7 @@ export function replaceNode(ctx: Context, from: string, to: string): void {
 function relink(ctx: Context, parent: string, role: ChildLink['role'], child: string): void {
   const node = nodeOf(ctx.q, parent);
   const children = node.children.map(link => (link.role === role ? { role, child } : link));
-  ctx.q.nodes[parent] = node.with({ children });
+  ctx.q.edit('nodes')[parent] = node.with({ children });
 }
 
 /** The node below that carries the guest's data on: a filter's child or an overlay's backing node. */

@@ -3,7 +3,7 @@
  */
 
 import { copyRange, covered, EMPTY, type Extents, granules, over, put } from './contents.ts';
-import type { Context, QemuDraft, Track } from './context.ts';
+import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf } from './graph.ts';
 import { BLANK, type Host, type Image } from './host.ts';
@@ -11,7 +11,7 @@ import type { BlockNode, Qemu } from './state.ts';
 
 /** What data passes through: the graph, the files and the dirty bitmaps of mirrors. */
 export interface DataPlane {
-  readonly q: Qemu | QemuDraft;
+  readonly q: Qemu;
   readonly host: Host;
   readonly tracks: ReadonlyMap<string, Track>;
 }
@@ -19,7 +19,7 @@ export interface DataPlane {
 const QCOW2_METADATA_BYTES = 197_120;
 
 /** The file below a node. */
-export function pathOf(q: Qemu | QemuDraft, name: string): string | undefined {
+export function pathOf(q: Qemu, name: string): string | undefined {
   for (let next: string | undefined = name; next !== undefined; ) {
     const node: BlockNode | undefined = q.nodes[next];
     if (node === undefined) return undefined;

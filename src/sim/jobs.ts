@@ -5,7 +5,7 @@
 
 import { invariant } from '../errors.ts';
 import type { Context, JobTask } from './context.ts';
-import { reap, removeUser } from './graph.ts';
+import { removeUser } from './graph.ts';
 import { accepts, type JobVerb, mayFollow } from './job-table.ts';
 import { refuse } from './refusal.ts';
 import { Job, type JobStatus } from './state.ts';
@@ -59,7 +59,7 @@ export function startJob(ctx: Context, fields: NewJob): Job {
     error: undefined,
     serial: ctx.q.serial++,
   });
-  ctx.q.jobs[job.id] = job;
+  ctx.q.edit('jobs')[job.id] = job;
   enter(ctx, job.id, 'created');
   const running = enter(ctx, job.id, 'running');
   ctx.later(ctx.timing.queryMs, task(running, 'work'));
@@ -74,7 +74,7 @@ export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with
   const job = ctx.q.jobs[id];
   invariant(job, `a job ${id} to change`);
   const changed = job.with(changes);
-  ctx.q.jobs[id] = changed;
+  ctx.q.edit('jobs')[id] = changed;
   return changed;
 }
 
@@ -135,7 +135,7 @@ function conclude(ctx: Context, id: string): void {
 
 function dismiss(ctx: Context, id: string): void {
   enter(ctx, id, 'null');
-  delete ctx.q.jobs[id];
+  delete ctx.q.edit('jobs')[id];
   ctx.onSuccess(() => ctx.tracks.delete(id));
 }
 
@@ -154,7 +154,7 @@ export function release(ctx: Context, id: string): void {
       node.frozenBy.includes(id) ||
       node.drainedBy.includes(id);
     if (held) {
-      ctx.q.nodes[node.name] = node.with({
+      ctx.q.edit('nodes')[node.name] = node.with({
         blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
         trackedBy: node.trackedBy.filter(job => job !== id),
         frozenBy: node.frozenBy.filter(job => job !== id),
@@ -169,7 +169,6 @@ export function release(ctx: Context, id: string): void {
       if (node.parents.some(edge => edge.kind === kind && edge.parent === id))
         removeUser(ctx, name, kind, id);
     }
-    reap(ctx, name);
   }
 }
 

@@ -115,7 +115,7 @@ export function qomSet(ctx: Context, args: Arguments): Json {
     refuse('Different aio context is not supported for new node');
   }
   const old = backend.node;
-  ctx.q.backends[device.path] = backend.with(name);
+  ctx.q.edit('backends')[device.path] = backend.with(name);
   const edge = { kind: 'backend', parent: device.path, role: 'root', ...DEVICE_NEEDS } as const;
   addUser(ctx, node.name, edge);
   if (old !== undefined) removeUser(ctx, old, 'backend', device.path);
@@ -148,7 +148,7 @@ export function objectAdd(ctx: Context, args: Arguments): Json {
   if (ctx.q.throttleGroups[id] !== undefined) {
     refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
   }
-  ctx.q.throttleGroups[id] = true;
+  ctx.q.edit('throttleGroups')[id] = true;
   return {};
 }
 
@@ -158,7 +158,7 @@ export function objectDel(ctx: Context, args: Arguments): Json {
   if (Object.values(ctx.q.nodes).some(node => node.throttleGroup === id)) {
     refuse(`object '${id}' is in use, can not be deleted`);
   }
-  delete ctx.q.throttleGroups[id];
+  delete ctx.q.edit('throttleGroups')[id];
   return {};
 }
 
@@ -184,7 +184,13 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
   if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
   const perm = CONSISTENT_READ | (writable ? WRITE : 0);
   const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | RESIZE;
-  ctx.q.exports[id] = { id, type: String(args['type']), node: node.name, writable, shuttingDown: false };
+  ctx.q.edit('exports')[id] = {
+    id,
+    type: String(args['type']),
+    node: node.name,
+    writable,
+    shuttingDown: false,
+  };
   addUser(ctx, node.name, { kind: 'export', parent: id, role: 'root', perm, shared });
   checkPermissions(ctx, [node.name]);
   return {};
@@ -200,7 +206,7 @@ export function blockExportDel(ctx: Context, args: Arguments): Json {
 function removeExport(ctx: Context, id: string): void {
   const block = ctx.q.exports[id];
   if (block === undefined) return;
-  delete ctx.q.exports[id];
+  delete ctx.q.edit('exports')[id];
   removeUser(ctx, block.node, 'export', id);
   ctx.emit('BLOCK_EXPORT_DELETED', { id });
 }
@@ -212,6 +218,6 @@ export function refuseWriter(ctx: Context, name: string): void {
   try {
     checkPermissions(ctx, [name]);
   } finally {
-    ctx.q.nodes[name] = before;
+    ctx.q.edit('nodes')[name] = before;
   }
 }

@@ -135,7 +135,7 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
 function insertFilter(ctx: Context, request: MirrorRequest): string {
   const { source, filterName } = request;
   const name = filterName ?? automaticName(ctx);
-  ctx.q.nodes[name] = newNode({
+  ctx.q.edit('nodes')[name] = newNode({
     name,
     driver: 'mirror_top',
     implicit: filterName === undefined,
@@ -297,7 +297,7 @@ function exit(ctx: Context, job: Job, pivot: boolean): string | undefined {
     replaceNode(ctx, filter, kept);
     removeUser(ctx, kept, 'node', filter);
   }
-  delete ctx.q.nodes[filter];
+  delete ctx.q.edit('nodes')[filter];
   return refused;
 }
 

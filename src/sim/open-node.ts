@@ -65,7 +65,7 @@ type NewFields = Omit<Parameters<typeof newNode>[0], 'serial'>;
 
 function add(ctx: Context, fields: NewFields): BlockNode {
   const node = newNode({ ...fields, serial: ctx.q.serial++ });
-  ctx.q.nodes[fields.name] = node;
+  ctx.q.edit('nodes')[fields.name] = node;
   return node;
 }
 

@@ -3,7 +3,7 @@
  * shares follows from the graph above it, so nothing is stored; after every change the touched nodes are checked.
  */
 
-import type { Context, QemuDraft } from './context.ts';
+import type { Context } from './context.ts';
 import { refuse } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
@@ -29,7 +29,7 @@ const NAMES: readonly (readonly [number, string])[] = [
 ];
 
 /** What all users of a node need together, and what all of them share. */
-export function cumulative(q: Qemu | QemuDraft, node: BlockNode): Needs {
+export function cumulative(q: Qemu, node: BlockNode): Needs {
   let perm = 0;
   let shared = ALL_PERMISSIONS;
   for (const edge of node.parents) {
@@ -41,7 +41,7 @@ export function cumulative(q: Qemu | QemuDraft, node: BlockNode): Needs {
 }
 
 /** What one user needs of the node that it uses. */
-export function edgeNeeds(q: Qemu | QemuDraft, edge: Edge): Needs {
+export function edgeNeeds(q: Qemu, edge: Edge): Needs {
   if (edge.kind !== 'node') return edge;
   const parent = q.nodes[edge.parent];
   if (parent === undefined) return { perm: 0, shared: ALL_PERMISSIONS };

@@ -4,10 +4,10 @@
  */
 
 import { Immer } from 'immer';
-import { invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { COMMANDS } from './commands.ts';
-import type { Arguments, Context, JobFault, JobTask, QemuDraft, Timing, Track } from './context.ts';
+import type { Arguments, Context, JobFault, JobTask, Timing, Track } from './context.ts';
+import { Draft } from './draft.ts';
 import type { Fault } from './faults.ts';
 import type { Host } from './host.ts';
 import { runTask } from './jobs.ts';
@@ -61,8 +61,8 @@ export function createProcess(options: ProcessOptions): Process {
     }
     return merge(options.faultsOfJob(nth));
   };
-  const contextOf = (q: QemuDraft | Qemu, tasks: [number, JobTask][], effects: (() => void)[]): Context => ({
-    q: q as QemuDraft,
+  const contextOf = (q: Draft, tasks: [number, JobTask][], effects: (() => void)[]): Context => ({
+    q,
     host,
     profile,
     chance,
@@ -77,16 +77,12 @@ export function createProcess(options: ProcessOptions): Process {
   function change<T>(recipe: (ctx: Context) => T): T {
     const tasks: [number, JobTask][] = [];
     const effects: (() => void)[] = [];
-    let result: T | undefined;
-    let done = false;
-    state = immer.produce(state, draft => {
-      result = recipe(contextOf(draft as QemuDraft, tasks, effects));
-      done = true;
-    });
-    invariant(done, 'a recipe returns or throws');
+    const draft = new Draft(state);
+    const result = recipe(contextOf(draft, tasks, effects));
+    state = draft.keep(immer);
     for (const effect of effects) effect();
     for (const [delayMs, task] of tasks) options.later(delayMs, task);
-    return result as T;
+    return result;
   }
 
   return {
@@ -102,7 +98,7 @@ export function createProcess(options: ProcessOptions): Process {
         }
         profile.checker.check(name, args);
         const reply = command.reads
-          ? command.run(contextOf(state, [], []), args)
+          ? command.run(contextOf(new Draft(state), [], []), args)
           : change(ctx => command.run(ctx, args));
         return { reply, refusal: undefined };
       } catch (refusal) {

@@ -113,7 +113,7 @@ export class BlockNode implements NodeFields {
   }
 
   with(changes: Partial<NodeFields>): BlockNode {
-    return new BlockNode({ ...this, ...changes });
+    return Object.assign(new BlockNode(this), changes);
   }
 
   get isFilter(): boolean {
@@ -307,6 +307,6 @@ export class Job {
   }
 
   with(changes: Partial<Omit<Job, 'with'>>): Job {
-    return new Job({ ...this, ...changes });
+    return Object.assign(new Job(this), changes);
   }
 }

@@ -115,7 +115,7 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
   }
   const wasReadOnly = makeWritable(ctx, node);
   const filter = request.filterName ?? automaticName(ctx);
-  ctx.q.nodes[filter] = newNode({
+  ctx.q.edit('nodes')[filter] = newNode({
     name: filter,
     driver: 'copy-on-read',
     implicit: request.filterName === undefined,
@@ -225,7 +225,7 @@ function dropFilter(ctx: Context, job: Job): void {
     if (parent?.job !== job.id) continue;
     replaceNode(ctx, parent.name, node);
     removeUser(ctx, node, 'node', parent.name);
-    delete ctx.q.nodes[parent.name];
+    delete ctx.q.edit('nodes')[parent.name];
     return;
   }
 }

@@ -1,0 +1,68 @@
+/**
+ * A state that may be changed until it is kept or dropped. Reads are plain reads, because one command looks at many nodes
+ * and changes few; a dictionary is copied when it is first written to.
+ */
+
+import type { Immer } from 'immer';
+import type { Qemu } from './state.ts';
+
+type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'exports';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+const MEMBERS = [
+  'nodes',
+  'backends',
+  'devices',
+  'jobs',
+  'throttleGroups',
+  'exports',
+  'nbdServer',
+  'runState',
+  'serial',
+] as const satisfies readonly (keyof Qemu)[];
+
+export class Draft implements Qemu {
+  nodes: Qemu['nodes'];
+  backends: Qemu['backends'];
+  devices: Qemu['devices'];
+  jobs: Qemu['jobs'];
+  throttleGroups: Qemu['throttleGroups'];
+  exports: Qemu['exports'];
+  nbdServer: Qemu['nbdServer'];
+  runState: Qemu['runState'];
+  serial: Qemu['serial'];
+  readonly #base: Qemu;
+
+  constructor(base: Qemu) {
+    this.#base = base;
+    this.nodes = base.nodes;
+    this.backends = base.backends;
+    this.devices = base.devices;
+    this.jobs = base.jobs;
+    this.throttleGroups = base.throttleGroups;
+    this.exports = base.exports;
+    this.nbdServer = base.nbdServer;
+    this.runState = base.runState;
+    this.serial = base.serial;
+  }
+
+  /** A dictionary to write to. Read through the draft again afterwards: the first write makes a copy. */
+  edit<K extends DictionaryName>(name: K): Writable<Qemu[K]> {
+    if (this[name] === this.#base[name]) {
+      const copy: Qemu[K] = { ...this.#base[name] };
+      (this as Writable<Pick<Qemu, K>>)[name] = copy;
+    }
+    return this[name] as Writable<Qemu[K]>;
+  }
+
+  /** The next state: what was not changed is shared with the last one. */
+  keep(immer: Immer): Qemu {
+    const base = this.#base;
+    return immer.produce(base, next => {
+      for (const name of MEMBERS) {
+        if (this[name] !== base[name]) Object.assign(next, { [name]: this[name] });
+      }
+    });
+  }
+}
