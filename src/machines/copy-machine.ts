@@ -73,15 +73,15 @@ export const copyMachine = saga.createMachine({
         ),
         settleMirrors: relentingState(
           'settleMirrors',
-          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'resumeGuest' },
+          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'closing' },
           'insertFilters',
         ),
         insertFilters: stepState('insertFilters', 'reopenFilters'),
         reopenFilters: decidingState('reopenFilters', 'removeFilters'),
-        removeFilters: forwardState('removeFilters', 'resumeGuest'),
+        removeFilters: forwardState('removeFilters', 'closing'),
         parkMirrors: relentingState('parkMirrors', 'finalizeMirrors'),
-        finalizeMirrors: decidingState('finalizeMirrors', 'resumeGuest'),
-        completeMirrors: relentingState('completeMirrors', 'resumeGuest'),
+        finalizeMirrors: decidingState('finalizeMirrors', 'closing'),
+        completeMirrors: relentingState('completeMirrors', 'closing'),
         relenting: saga.createStateConfig({
           id: 'relenting',
           description:
@@ -96,18 +96,27 @@ export const copyMachine = saga.createMachine({
             onError: { target: '#stranded', actions: 'recordUndoFailure' },
           },
         }),
+        closing: {
+          description:
+            'An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies otherwise.',
+          always: [{ guard: 'hasIothreads', target: 'dismissMirrors' }, { target: 'resumeGuest' }],
+        },
+        dismissMirrors: forwardState('dismissMirrors', 'resumeGuest'),
         resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
       },
     },
     cleaningUp: {
       id: 'cleaningUp',
-      initial: 'dismissMirrors',
+      initial: 'choosing',
       states: {
-        dismissMirrors: forwardState(
-          'dismissMirrors',
-          { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
-          'retireSources',
-        ),
+        choosing: { always: [{ guard: 'hasIothreads', target: 'releasing' }, { target: 'dismissMirrors' }] },
+        dismissMirrors: forwardState('dismissMirrors', 'releasing'),
+        releasing: {
+          always: [
+            { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'releaseTargets' },
+            { target: 'retireSources' },
+          ],
+        },
         releaseTargets: forwardState('releaseTargets', 'unmarking'),
         retireSources: forwardState('retireSources', 'unmarking'),
         unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
@@ -120,6 +129,7 @@ export const copyMachine = saga.createMachine({
       'createImages',
       'mirrorDisks',
       'pauseGuest',
+      'settleMirrors',
       'parkMirrors',
       'finalizeMirrors',
       'completeMirrors',

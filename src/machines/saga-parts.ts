@@ -114,6 +114,7 @@ export const saga = setup({
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       context.plan.operation === 'snapshot' && context.plan.method === params.method,
     marksQemu: ({ context }) => context.plan.marksQemu,
+    hasIothreads: ({ context }) => copyPlan(context).iothreads,
     quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
   },
 });

@@ -41,6 +41,7 @@ export interface Survey {
   readonly vmName: string | null;
   readonly running: boolean;
   readonly runState: string;
+  readonly iothreads: boolean;
   readonly disks: readonly GuestDisk[];
   /** The file names of all nodes, whoever uses them. */
   readonly filesInUse: readonly string[];
@@ -64,12 +65,13 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const { running, status: runState } = valueFrom(status);
   const graph = new NodeGraph(valueFrom(nodes), valueIfKnown(debugGraph));
   const id = valueIfKnown(uuid)?.UUID;
-  const hasIothreads = valueFrom(objects).some(object => object.type === 'child<iothread>');
+  const iothreads = valueFrom(objects).some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
     runState,
-    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph, hasIothreads)),
+    iothreads,
+    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph, iothreads)),
     filesInUse: valueFrom(nodes).map(node => node.file),
   };
 }

@@ -91,6 +91,8 @@ export interface SnapshotPlan extends PlanBase {
 export interface CopyPlan extends PlanBase {
   readonly operation: 'copy';
   readonly finish: Finish;
+  /** Whether the guest has iothreads: its disks may then change threads whenever it is stopped or let run. */
+  readonly iothreads: boolean;
   /** Null when nothing will be switched (`clone`, `abort`). */
   readonly strategy: Strategy | null;
   readonly parallel: number;

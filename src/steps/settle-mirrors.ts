@@ -17,6 +17,7 @@ const SETTLE_SHARE = 0.5;
 const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
 const SETTLE_POLL_MS = 2;
+const REMOVE_DEADLINE_MS = 30_000;
 
 export const awaitNearlyClean: Step<CopyPlan> = {
   name: 'awaitNearlyClean',
@@ -42,8 +43,6 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 
 export const settleMirrors: Step<CopyPlan> = {
   name: 'settleMirrors',
-  irreversible: 'the sources are still in front, and the targets are removed by the undo of what made them',
-
   /** A mirror that has ended well made its target identical, unless the guest has run since. */
   async probe({ qmp, jobs, plan, guestStill }) {
     const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
@@ -72,9 +71,21 @@ export const settleMirrors: Step<CopyPlan> = {
     }
     return null;
   },
+
+  /** The sources are still in front. What has ended is dismissed before the guest runs, as in `dismissMirrors`. */
+  async undo({ jobs, plan }) {
+    await jobs.remove(
+      plan.disks.map(disk => disk.names.mirrorJob),
+      { deadlineMs: REMOVE_DEADLINE_MS },
+    );
+  },
 };
 
-/** Clears QEMU's table of the mirrors, whose verdicts have been read; not in the window, where it would take its time. */
+/**
+ * Clears QEMU's table of the mirrors, whose verdicts have been read. It takes its time, so it waits until the guest runs
+ * again, unless the guest has iothreads: letting it run then moves its disks to them, and the ended jobs stay behind in
+ * the main loop, which QEMU 5.2 does not survive (`qemu_mutex_unlock_impl: Operation not permitted` on job-dismiss).
+ */
 export const dismissMirrors: Step<CopyPlan> = {
   name: 'dismissMirrors',
   irreversible: 'only cleans up after the decision',

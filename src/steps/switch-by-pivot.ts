@@ -19,9 +19,11 @@ const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 export const parkMirrors: Step<CopyPlan> = {
   name: 'parkMirrors',
 
-  async probe({ jobs, plan }) {
+  async probe({ qmp, jobs, plan }) {
     const table = await jobs.list(mirrorJobs(plan));
+    const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk => {
+      if (graph.showsImage(disk)) return 'present';
       const job = table.get(disk.names.mirrorJob);
       if (job === undefined) return 'foreign';
       const finalized = job.status === 'concluded' && job.error === undefined;
