@@ -231,7 +231,7 @@ export class Connection implements TransportHandlers {
         clock: this.#clock,
         watch: onSign => {
           const onEnd = () => onSign(undefined);
-          const unsubscribe = this.subscribe(({ event }) => onSign(event));
+          const unsubscribe = this.subscribe(onSign);
           this.#endWatchers.add(onEnd);
           return () => {
             unsubscribe();

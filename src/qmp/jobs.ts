@@ -63,6 +63,8 @@ export type JobTable = ReadonlyMap<string, JobInfo>;
 /** How long to wait, in milliseconds, and for whom to stop earlier. */
 export interface JobWaitOptions {
   readonly deadlineMs: number;
+  /** Looks again this often even if no event comes (default 1000). */
+  readonly pollMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -187,16 +189,32 @@ export function createJobs(client: QmpClient): Jobs {
       ),
     async awaitAll(ids, done, { onChange, ...options }) {
       let told = '';
+      let known: JobTable = new Map();
+      const seemDone = new Set<string>();
       return client.until(
         `the jobs ${ids.join(', ')}`,
         async () => {
           const jobs = await list(ids);
+          known = jobs;
+          for (const id of ids) if (done(jobs.get(id), id)) seemDone.add(id);
           const text = onChange ? fingerprint(jobs) : '';
           if (text !== told) onChange?.(jobs);
           told = text;
           return ids.every(id => done(jobs.get(id), id)) ? jobs : undefined;
         },
-        { wakeOn: WAKE_ON, ...options },
+        {
+          wakeOn: ['JOB_STATUS_CHANGE'],
+          // Many jobs change at once: while some are still expected, another look would tell nothing that counts.
+          wakeIf: event => {
+            if (onChange !== undefined) return true;
+            if (event.event !== 'JOB_STATUS_CHANGE') return false;
+            const { id, status } = event.data;
+            const job = known.get(id);
+            if (job !== undefined && (status === 'null' || done({ ...job, status }, id))) seemDone.add(id);
+            return job === undefined ? ids.includes(id) : ids.every(each => seemDone.has(each));
+          },
+          ...options,
+        },
       );
     },
   };

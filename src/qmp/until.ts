@@ -5,11 +5,13 @@
 
 import { BlocksagaError } from '../errors.ts';
 import type { Clock } from './clock.ts';
-import type { EventName } from './commands.ts';
+import type { EventName, QmpEvent } from './commands.ts';
 
 /** When {@link QmpClient.until} looks again, and when it gives up; milliseconds. */
 export interface UntilOptions {
   readonly wakeOn: readonly EventName[];
+  /** Which of those events are worth a look (default: all); the poll sees to what is missed. */
+  readonly wakeIf?: (event: QmpEvent) => boolean;
   readonly deadlineMs: number;
   /** Looks again this often even if no event comes (default 1000). */
   readonly pollMs?: number;
@@ -17,7 +19,7 @@ export interface UntilOptions {
 }
 
 /** What a wait needs of a connection: calls back for every event and at its end (undefined); returns what ends it. */
-export type Watch = (onSign: (event: EventName | undefined) => void) => () => void;
+export type Watch = (onSign: (event: QmpEvent | undefined) => void) => () => void;
 
 const POLL_MS = 1_000;
 
@@ -29,7 +31,7 @@ export async function repeatUntil<T>(
   options: UntilOptions,
 ): Promise<T> {
   const { clock } = connection;
-  const { wakeOn, deadlineMs, pollMs = POLL_MS, signal } = options;
+  const { wakeOn, wakeIf, deadlineMs, pollMs = POLL_MS, signal } = options;
   const deadline = clock.now() + deadlineMs;
   let woken = false;
   let endSleep = () => {};
@@ -38,7 +40,7 @@ export async function repeatUntil<T>(
     endSleep();
   };
   const unwatch = connection.watch(event => {
-    if (event === undefined || wakeOn.includes(event)) wake();
+    if (event === undefined || (wakeOn.includes(event.event) && (wakeIf?.(event) ?? true))) wake();
   });
   signal?.addEventListener('abort', wake);
   try {
