@@ -2,6 +2,7 @@
  * Freezes the guest's file systems through its agent and thaws them. Thawing is tried also when freezing reported a
  * failure: an agent may have frozen some of them.
  */
+import { BlocksagaError } from '../errors.ts';
 import { openGuestAgent } from '../qmp/guest-agent.ts';
 import type { SnapshotPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
@@ -12,15 +13,29 @@ const THAW_DEADLINE_MS = 20_000;
 export const freezeGuest: Step<SnapshotPlan> = {
   name: 'freezeGuest',
 
+  /** Whether somebody has frozen the guest before; that this was asked also says that an agent answers. */
+  async observe(context) {
+    return withAgent(context, agent => agent.status());
+  },
+
   async probe({ plan }) {
     return probeDisks(plan.disks, () => 'absent');
   },
 
   async do(context) {
-    return { frozen: await withAgent(context, agent => agent.freeze(FREEZE_DEADLINE_MS)) };
+    try {
+      return { frozen: await withAgent(context, agent => agent.freeze(FREEZE_DEADLINE_MS)) };
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      // Not tried again: a guest that may be frozen in part is thawed first of all.
+      throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: false });
+    }
   },
 
-  undo: thaw,
+  async undo(context) {
+    // Nobody answered before the freeze, or somebody else had frozen the guest: there is nothing of ours to thaw.
+    if (context.observed === 'thawed') await thaw(context);
+  },
 };
 
 export const thawGuest: Step<SnapshotPlan> = {
