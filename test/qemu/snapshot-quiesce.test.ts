@@ -1,0 +1,109 @@
+/** Snapshots of a guest whose file systems are frozen meanwhile, through a guest agent that works, fails or hangs. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createEngine } from '../../src/index.ts';
+import { type Clock, systemClock } from '../../src/qmp/clock.ts';
+import { type AgentFaults, fakeAgent } from './fake-agent.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
+
+/** Lets the agent's deadlines (10 to 25 s) pass in 0.4 s and leaves all others as they are. */
+const impatient: Clock = {
+  ...systemClock,
+  after: (ms, callback) => systemClock.after(ms > 10_000 && ms < 25_000 ? 400 : ms, callback),
+};
+
+/** Submits a quiesced snapshot of all disks; `log` gets the agent's commands and the switch in their order. */
+async function snapshotQuiesced(on: Stage, log: string[], faults: AgentFaults, without: string[] = []) {
+  const agent = await fakeAgent(join(on.directory, 'qga'), log, faults);
+  const engine = createEngine({ journal: on.journal, clock: impatient });
+  for (const command of ['stop', 'cont', 'transaction', 'blockdev-snapshot-sync']) {
+    on.tap.before(command, async () => log.push(command));
+  }
+  const saga = await engine.snapshot({ ...on.snapshotAll(), ...on.tapped, quiesce: agent.path, without });
+  return { agent, result: await saga.result };
+}
+
+describeOnQemu('a quiesced snapshot', () => {
+  test('is taken between freeze and thaw', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await snapshotQuiesced(on, log, {});
+    expect(log).toEqual(['guest-fsfreeze-freeze', 'transaction', 'guest-fsfreeze-thaw']);
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectSwitched(on, result);
+  });
+
+  test('one by one freezes before the guest stops and thaws after it runs', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await snapshotQuiesced(on, log, {}, ['transaction']);
+    expect(log).toEqual([
+      'guest-fsfreeze-freeze',
+      'stop',
+      'blockdev-snapshot-sync',
+      'cont',
+      'guest-fsfreeze-thaw',
+    ]);
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectSwitched(on, result);
+  });
+
+  test.each<{ what: string; faults: AgentFaults; code: string }>([
+    { what: 'fails after it froze something', faults: { refuseFreeze: true }, code: 'QMP_COMMAND' },
+    { what: 'answers too late', faults: { freezeMs: 900 }, code: 'QMP_TIMEOUT' },
+  ])('whose freeze $what is taken back and thawed', async ({ faults, code }) => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await snapshotQuiesced(on, log, faults);
+    expect(result.error, explain(result)).toMatchObject({ code, step: 'freezeGuest' });
+    expect(log).not.toContain('transaction');
+    expect(log.at(-1)).toBe('guest-fsfreeze-thaw');
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectTakenBack(on, result);
+  });
+
+  test.concurrent('whose agent hangs for ever touches no disk and says that the thaw is open', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await snapshotQuiesced(on, log, { freezeMs: Number.POSITIVE_INFINITY });
+    expect(result).toMatchObject({ outcome: 'needsRecovery', error: { code: 'QMP_TIMEOUT' } });
+    expect(log).not.toContain('transaction');
+    expect((await on.look()).fronts).toEqual(on.before.fronts);
+    await agent[Symbol.asyncDispose]();
+  });
+
+  test.concurrent('without anybody at the agent socket is taken back', async () => {
+    await using on = await stage({ disks: 2 });
+    const request = { ...on.snapshotAll(), quiesce: join(on.directory, 'nobody') };
+    const result = await (await on.engine.snapshot(request)).result;
+    expect(result.error).toMatchObject({ code: 'QMP_CONNECT' });
+    await expectTakenBack(on, result);
+  });
+
+  test('of a guest that somebody has frozen before is taken back and leaves it frozen', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await snapshotQuiesced(on, log, { frozenBefore: true });
+    expect(result.error).toMatchObject({ code: 'QMP_COMMAND', step: 'freezeGuest' });
+    expect(log).toEqual(['guest-fsfreeze-freeze']);
+    expect(agent.frozen()).toBe(true);
+    await agent[Symbol.asyncDispose]();
+    await expectTakenBack(on, result);
+  });
+
+  test('that fails in the switch is thawed', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    on.tap.before('transaction', () => on.spoil(on.newFile(1)));
+    on.tap.before('blockdev-del', () => on.unspoil());
+    const { agent, result } = await snapshotQuiesced(on, log, {});
+    expect(log).toEqual(['guest-fsfreeze-freeze', 'transaction', 'guest-fsfreeze-thaw']);
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectTakenBack(on, result);
+  });
+});
