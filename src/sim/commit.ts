@@ -256,6 +256,7 @@ const HALVES = 2;
 
 const commit: JobDriver = {
   completes: false,
+  holds: 'untilDismissedOnSuccess',
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);
     if (job.work.kind !== 'commit' || track === undefined || job.userPaused) return;
@@ -294,7 +295,7 @@ const commit: JobDriver = {
     replaceNode(ctx, filter, base);
     setBackingHeader(ctx, overlay, header, format);
     flushNode(ctx, overlay);
-    dropChain(ctx, job.id, filter);
+    reap(ctx, filter);
     if (baseWasReadOnly) setReadOnly(ctx, base, true);
     return undefined;
   },
@@ -313,12 +314,6 @@ const commit: JobDriver = {
 const NEVER_DONE_POLL_MS = 50;
 
 registerDriver('commit', commit);
-
-/** Nodes that nobody uses any more go, all others (of the monitor) stay where they are. */
-function dropChain(ctx: Context, job: string, filter: string): void {
-  release(ctx, job);
-  reap(ctx, filter);
-}
 
 function growBase(ctx: Context, base: string, sizeBytes: number): void {
   const path = pathOf(ctx.q, base);

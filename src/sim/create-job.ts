@@ -13,6 +13,7 @@ import { ALL_PERMISSIONS, type CreateOptions, RESIZE, WRITE } from './state.ts';
 
 const create: JobDriver = {
   completes: false,
+  holds: 'untilConcluded',
   work(ctx, job) {
     if (job.work.kind !== 'create') return;
     const fault = ctx.jobFault(job);

@@ -20,6 +20,8 @@ export interface JobDriver {
   abort(ctx: Context, job: Job): void;
   /** Soft cancel and complete have a meaning once READY. */
   readonly completes: boolean;
+  /** Until when the job blocks its nodes and refers to them: a stream does so until it is dismissed. */
+  readonly holds: 'untilConcluded' | 'untilDismissedOnSuccess' | 'untilDismissed';
 }
 
 const drivers = new Map<string, JobDriver>();
@@ -110,7 +112,8 @@ export function finalize(ctx: Context, id: string): void {
     abort(ctx, id, false);
     return;
   }
-  release(ctx, id);
+  if (driverOf(job).holds === 'untilConcluded') release(ctx, id);
+  else thaw(ctx, id);
   blockEvent(ctx, id, 'BLOCK_JOB_COMPLETED');
   conclude(ctx, id);
 }
@@ -119,7 +122,8 @@ export function finalize(ctx: Context, id: string): void {
 export function abort(ctx: Context, id: string, undo = true): void {
   const job = enter(ctx, id, 'aborting');
   if (undo) driverOf(job).abort(ctx, job);
-  release(ctx, id);
+  if (driverOf(job).holds === 'untilDismissed') thaw(ctx, id);
+  else release(ctx, id);
   blockEvent(ctx, id, job.cancelled === 'force' ? 'BLOCK_JOB_CANCELLED' : 'BLOCK_JOB_COMPLETED');
   conclude(ctx, id);
 }
@@ -134,6 +138,7 @@ function conclude(ctx: Context, id: string): void {
 }
 
 function dismiss(ctx: Context, id: string): void {
+  release(ctx, id);
   enter(ctx, id, 'null');
   delete ctx.q.edit('jobs')[id];
   ctx.onSuccess(() => ctx.tracks.delete(id));
@@ -143,6 +148,17 @@ function dismiss(ctx: Context, id: string): void {
 export function withdraw(ctx: Context, id: string): void {
   ctx.emit('JOB_STATUS_CHANGE', { status: 'created', id });
   ctx.emit('JOB_STATUS_CHANGE', { status: 'null', id });
+}
+
+/** Frozen links may change again, and guests may write. */
+function thaw(ctx: Context, id: string): void {
+  for (const node of Object.values(ctx.q.nodes)) {
+    if (!node.frozenBy.includes(id) && !node.drainedBy.includes(id)) continue;
+    ctx.q.edit('nodes')[node.name] = node.with({
+      frozenBy: node.frozenBy.filter(job => job !== id),
+      drainedBy: node.drainedBy.filter(job => job !== id),
+    });
+  }
 }
 
 /** Lets go of every node: blockers, bitmap, frozen links, drain, references. */

@@ -193,6 +193,7 @@ function firstDirty(ctx: Context, request: MirrorRequest, base: string | undefin
 
 const mirror: JobDriver = {
   completes: true,
+  holds: 'untilConcluded',
 
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);

@@ -85,6 +85,18 @@ export function createProcess(options: ProcessOptions): Process {
     return result;
   }
 
+  /** QEMU quiesces everything for a moment: jobs that run are paused and go on. */
+  function flap(times: number): void {
+    if (times === 0) return;
+    for (const { id, status } of Object.values(state.jobs)) {
+      if (status !== 'ready' && status !== 'running') continue;
+      for (let i = 0; i < times; i += 1) {
+        options.emit('JOB_STATUS_CHANGE', { status: status === 'ready' ? 'standby' : 'paused', id });
+        options.emit('JOB_STATUS_CHANGE', { status, id });
+      }
+    }
+  }
+
   return {
     get state() {
       return state;
@@ -97,6 +109,7 @@ export function createProcess(options: ProcessOptions): Process {
           throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
         }
         profile.checker.check(name, args);
+        flap(profile.flaps[name] ?? 0);
         const reply = command.reads
           ? command.run(contextOf(new Draft(state), [], []), args)
           : change(ctx => command.run(ctx, args));

@@ -50,6 +50,10 @@ export interface Profile {
   readonly diesOnSameDrive: boolean;
   /** An empty list to blockdev-reopen kills the process. */
   readonly diesOnEmptyReopen: boolean;
+  /** A stream that is concluded and not dismissed leaves a filter without a child, and listing the nodes kills QEMU. */
+  readonly diesOnConcludedStream: boolean;
+  /** Commands that quiesce everything: how often other jobs then flap between ready and standby. */
+  readonly flaps: Readonly<Record<string, number>>;
   /** READY reports only data that was copied, not the whole disk. */
   readonly countsDataOnly: boolean;
   /** The base stays writable after a cancelled active commit. */
@@ -79,6 +83,28 @@ const OLD: Texts = {
   overlayNameTaken: 'New overlay node name already in use',
 };
 
+const SOME_FLAPS = {
+  transaction: 1,
+  'blockdev-snapshot': 1,
+  'blockdev-snapshot-sync': 1,
+  'block-export-del': 2,
+  stop: 1,
+};
+
+const ALWAYS_FLAPS = {
+  ...SOME_FLAPS,
+  'blockdev-add': 1,
+  'blockdev-del': 1,
+  'blockdev-reopen': 2,
+  'blockdev-mirror': 1,
+  'block-commit': 1,
+  'block-stream': 1,
+  'block-export-add': 1,
+  'qom-set': 1,
+  'job-finalize': 1,
+  'block-job-finalize': 1,
+};
+
 function profile(
   name: ProfileName,
   micro: number,
@@ -101,6 +127,8 @@ function profile(
     setsDrive: from(6),
     diesOnSameDrive: false,
     diesOnEmptyReopen: from(6) && !from(11),
+    diesOnConcludedStream: from(6) && !from(10),
+    flaps: from(10) ? ALWAYS_FLAPS : from(6) ? SOME_FLAPS : {},
     countsDataOnly: from(11),
     cancelledCommitLeavesBaseWritable: !from(10),
     sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',

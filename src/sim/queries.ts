@@ -7,6 +7,7 @@ import { nodeOf } from './context.ts';
 import { below, childOf, skipImplicitFilters } from './graph.ts';
 import { fileLength, imageOf, pathOf, sizeOf } from './image-io.ts';
 import { progress } from './jobs.ts';
+import { Death } from './refusal.ts';
 import type { BlockNode, Job } from './state.ts';
 
 export function queryBlock(ctx: Context): Json {
@@ -24,6 +25,11 @@ export function queryBlock(ctx: Context): Json {
 }
 
 export function queryNamedBlockNodes(ctx: Context): Json {
+  for (const node of Object.values(ctx.q.nodes)) {
+    if (node.isFilter && node.children.length === 0) {
+      throw new Death('SIGSEGV', 'the nodes were listed while a stream was concluded and not dismissed');
+    }
+  }
   return Object.values(ctx.q.nodes)
     .sort((a, b) => b.serial - a.serial)
     .map(node => describeNode(ctx, node, false));

@@ -23,7 +23,6 @@ import {
   rate,
   refuseBadJobId,
   registerDriver,
-  release,
   startJob,
   task,
   withdraw,
@@ -36,7 +35,15 @@ import { refuseBadName } from './open-node.ts';
 import { checkPermissions } from './permissions.ts';
 import { fileName } from './queries.ts';
 import { Refusal, refuse } from './refusal.ts';
-import { type BlockNode, CONSISTENT_READ, type Job, newNode, WRITE, WRITE_UNCHANGED } from './state.ts';
+import {
+  ALL_PERMISSIONS,
+  type BlockNode,
+  CONSISTENT_READ,
+  type Job,
+  newNode,
+  WRITE,
+  WRITE_UNCHANGED,
+} from './state.ts';
 
 const GRANULARITY_BYTES = 65_536;
 const STEPS = 4;
@@ -158,6 +165,7 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
 
 const stream: JobDriver = {
   completes: false,
+  holds: 'untilDismissed',
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);
     if (job.work.kind !== 'stream' || track === undefined || job.userPaused) return;
@@ -219,13 +227,18 @@ function pull(ctx: Context, job: Job, start: number, end: number): number {
 function dropFilter(ctx: Context, job: Job): void {
   if (job.work.kind !== 'stream') return;
   const { node } = job.work;
-  release(ctx, job.id);
   for (const edge of nodeOf(ctx.q, node).parents) {
     const parent = edge.kind === 'node' ? ctx.q.nodes[edge.parent] : undefined;
     if (parent?.job !== job.id) continue;
     replaceNode(ctx, parent.name, node);
     removeUser(ctx, node, 'node', parent.name);
-    delete ctx.q.edit('nodes')[parent.name];
+    const parents = nodeOf(ctx.q, parent.name).parents.map(edge => ({
+      ...edge,
+      perm: 0,
+      shared: ALL_PERMISSIONS,
+    }));
+    patchNode(ctx, parent.name, { children: [], parents });
+    if (!ctx.profile.diesOnConcludedStream) removeUser(ctx, parent.name, 'job', job.id);
     return;
   }
 }

@@ -642,6 +642,45 @@ export const SCRIPTS: readonly Script[] = [
     ],
   },
   {
+    title: 'what a stream and a commit hold until they are dismissed',
+    disks: 1,
+    backingLayers: 2,
+    lines: [
+      [
+        'block-commit',
+        { 'job-id': 'c', device: 'disk0', top: 'DIR/disk0-base1.qcow2', 'auto-dismiss': false },
+      ],
+      wait('c', 'concluded'),
+      ['query-named-block-nodes'],
+      ['x-debug-query-block-graph'],
+      [
+        'blockdev-snapshot-sync',
+        { 'node-name': 'disk0', 'snapshot-file': 'DIR/s', 'snapshot-node-name': 's' },
+      ],
+      dismiss('c'),
+      ['query-named-block-nodes'],
+      ['block-stream', { 'job-id': 's', device: 'disk0', 'auto-dismiss': false }],
+      wait('s', 'concluded'),
+      ['query-block'],
+      ['query-jobs'],
+      ['x-debug-query-block-graph'],
+      [
+        'blockdev-snapshot-sync',
+        { 'node-name': 'disk0', 'snapshot-file': 'DIR/s', 'snapshot-node-name': 's' },
+      ],
+    ],
+  },
+  {
+    title: 'listing the nodes while a stream waits to be dismissed kills 7.2',
+    disks: 1,
+    backingLayers: 1,
+    lines: [
+      ['block-stream', { 'job-id': 's', device: 'disk0', 'auto-dismiss': false }],
+      wait('s', 'concluded'),
+      ['query-named-block-nodes'],
+    ],
+  },
+  {
     title: 'a stream down to a base, then one that is cancelled',
     disks: 2,
     backingLayers: 2,
