@@ -59,11 +59,11 @@ function whyStrategy(plan: CopyPlan, asked: string): string {
   if (plan.strategy === null) return 'nothing is switched';
   if (asked !== 'auto') return 'asked for';
   if (plan.strategy === 'reopen') return 'the strongest there is, and this QEMU has all that it needs';
-  const deviceless = plan.disks.filter(disk => disk.qdev === null).map(disk => disk.disk);
   const missing = lacking(plan, ['blockdev-reopen', 'throttle', 'throttle-group']);
   const reasons = [
-    ...(missing.length === 0 ? [] : [`this QEMU lacks ${missing.join(' and ')}`]),
-    ...(deviceless.length === 0 ? [] : [`${deviceless.join(', ')} has no device whose drive could be set`]),
+    ...(missing.length === 0
+      ? ['not every disk can take a filter while the guest is stopped']
+      : [`this QEMU lacks ${missing.join(' and ')}`]),
     ...(plan.strategy === 'complete' ? ['its mirrors cannot be finalized by hand'] : []),
   ];
   return `the strongest possible here: ${reasons.join('; ')}`;

@@ -33,13 +33,18 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
     async (options: JobsOptions) => {
       const infos = await withClient(options.qmp, context, client => client.execute('query-jobs'));
       const sagas = await readJournal(journalOf(options, context), journal => journal.sagas());
-      const jobs = infos.map(info => describeJob(info, sagas));
+      const jobs = infos.map(info => describeJob(info, sagas)).sort(byId);
       if (options.json) for (const job of jobs) context.write(jsonLine(job));
       else if (jobs.length === 0) context.write('no block jobs');
       else for (const job of jobs) context.write(jobInWords(job));
       finished(EXIT.done);
     },
   );
+}
+
+/** QEMU lists the newest first; `...-2-mirror` comes before `...-10-mirror`. */
+function byId(one: { readonly id: string }, other: { readonly id: string }): number {
+  return one.id.localeCompare(other.id, 'en', { numeric: true });
 }
 
 function describeJob(info: JobInfo, sagas: readonly SagaRow[]) {

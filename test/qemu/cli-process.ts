@@ -1,0 +1,141 @@
+/**
+ * Runs the built command as a process, as a user would, and a tap on its line to QEMU. The tap records the names of the
+ * commands and passes every byte on; it injects no faults.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createConnection, createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { expect, onTestFinished } from 'vitest';
+import type { SagaResult } from '../../src/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** Builds `dist`, which `bin/blocksaga.js` loads, so that no test runs yesterday's program. */
+export function buildCommand(): void {
+  const built = spawnSync(
+    process.execPath,
+    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+    },
+  );
+  // 2: built, with type errors, which the type check reports.
+  if (built.status !== 0 && built.status !== 2)
+    throw new Error(`cannot build: ${built.stdout}${built.stderr}`);
+}
+
+/** One line of `--json`, as far as the tests look into it. */
+export type Line =
+  | ({ readonly type: 'result' } & Omit<SagaResult, 'outcome'> & { readonly outcome: string })
+  | { readonly type: 'saga'; readonly id: string; readonly vm: string; readonly operation: string }
+  | { readonly type: 'event'; readonly saga: string; readonly state: string }
+  | { readonly type: 'progress'; readonly saga: string; readonly disk: string; readonly status: string };
+
+/** A command that runs. */
+export interface Running {
+  readonly child: ChildProcess;
+  /** What it has written so far. */
+  readonly out: readonly string[];
+  readonly err: readonly string[];
+  /** Resolves with the first line that passes; rejects when the command ends without it. */
+  line(passes: (line: string) => boolean): Promise<string>;
+  /** The exit status, once all output has come. */
+  readonly status: Promise<number | null>;
+}
+
+/** Starts `blocksaga ...args` with a journal of its own. It is killed when the test ends. */
+export function startCommand(state: string, ...args: readonly string[]): Running {
+  const child = spawn(process.execPath, [join(ROOT, 'bin/blocksaga.js'), ...args], {
+    env: { ...process.env, XDG_STATE_HOME: state, CI: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  });
+  const out: string[] = [];
+  const err: string[] = [];
+  const listeners = new Set<() => void>();
+  const changed = () => {
+    for (const listener of listeners) listener();
+  };
+  createInterface({ input: child.stdout }).on('line', line => {
+    out.push(line);
+    changed();
+  });
+  createInterface({ input: child.stderr }).on('line', line => err.push(line));
+  let ended = false;
+  const status = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', code => {
+      ended = true;
+      changed();
+      resolve(code);
+    });
+  });
+  return {
+    child,
+    out,
+    err,
+    status,
+    line: passes =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const found = out.find(passes);
+          if (found === undefined && !ended) return;
+          listeners.delete(look);
+          if (found === undefined)
+            reject(new Error(`ended without that line: ${[...out, ...err].join('\n')}`));
+          else resolve(found);
+        };
+        listeners.add(look);
+        look();
+      }),
+  };
+}
+
+/** Runs it to its end. */
+export async function runCommand(state: string, ...args: readonly string[]) {
+  const running = startCommand(state, ...args);
+  const status = await running.status;
+  return { status, out: running.out, err: running.err.join('\n') };
+}
+
+/** All lines of `--json`; each must be one. */
+export function parse(out: readonly string[]): readonly Line[] {
+  return out.map(line => JSON.parse(line) as Line);
+}
+
+/** The last line, which must be the result. */
+export function resultOf(out: readonly string[]): Line & { type: 'result' } {
+  const last = parse(out).at(-1);
+  expect(last?.type).toBe('result');
+  return last as Line & { type: 'result' };
+}
+
+/** A socket that passes everything on to the monitor; `commands` are the names of the commands so far. */
+export async function tapMonitor(
+  monitor: string,
+): Promise<{ readonly address: string; readonly commands: string[] }> {
+  const address = join(temporaryFolder(), 'tap.qmp');
+  const commands: string[] = [];
+  const server = createServer(client => {
+    const qemu = createConnection(monitor);
+    createInterface({ input: client }).on('line', line => {
+      commands.push((JSON.parse(line) as { execute: string }).execute);
+    });
+    client.pipe(qemu).pipe(client);
+    for (const socket of [client, qemu]) {
+      socket.on('error', () => socket.destroy()); // either side may go away first
+    }
+    onTestFinished(() => {
+      client.destroy();
+      qemu.destroy();
+    });
+  });
+  await new Promise<void>(resolve => server.listen(address, resolve));
+  onTestFinished(() => void server.close());
+  return { address, commands };
+}
