@@ -1,0 +1,187 @@
+import { describe, expect, test } from 'vitest';
+import { exitStatusOf } from '../../src/cli/exit-status.ts';
+import { jsonLine } from '../../src/cli/json-lines.ts';
+import { PlainReporter } from '../../src/cli/plain-reporter.ts';
+import { recordsInWords } from '../../src/cli/records-in-words.ts';
+import { refusalInWords, resultInWords } from '../../src/cli/summary.ts';
+import { percentOf, progressInWords, sizeInWords, stepInWords, timeInWords } from '../../src/cli/words.ts';
+import type { SagaResult } from '../../src/engine/result.ts';
+import type { ErrorRecord } from '../../src/errors.ts';
+import type { JournalRecord, RecordKind } from '../../src/journal/journal.ts';
+import type { Json } from '../../src/qmp/transport.ts';
+import { fakeContext } from './fake-context.ts';
+
+const full: ErrorRecord = {
+  code: 'JOB_FAILED',
+  message: 'the mirror of disk disk1 failed',
+  retryable: false,
+  outcome: 'notApplied',
+  disk: 'disk1',
+  cause: { command: 'blockdev-mirror', class: 'JobError', desc: 'No space left on device' },
+};
+
+function result(change: Partial<SagaResult> = {}): SagaResult {
+  return {
+    saga: 's1',
+    operation: 'copy',
+    outcome: 'committed',
+    strategy: 'reopen',
+    disks: [
+      { disk: 'disk0', before: { node: 'a', file: '/a' }, after: { node: 'n', file: '/n' }, image: '/n' },
+      { disk: 'disk1', before: { node: 'b', file: '/b' }, after: { node: 'm', file: '/m' }, image: '/m' },
+    ],
+    blackoutMs: 4.125,
+    error: null,
+    leftovers: [],
+    ...change,
+  };
+}
+
+describe('the exit status', () => {
+  test.each([
+    ['committed', 'pivot', null, 0],
+    ['committed', null, null, 0],
+    ['ready', 'leave', null, 0],
+    ['rolledBack', 'pivot', full, 1],
+    ['rolledBack', 'pivot', null, 1],
+    ['rolledBack', null, full, 1],
+    ['rolledBack', 'abort', null, 0],
+    ['rolledBack', 'abort', full, 1],
+    ['needsRecovery', 'pivot', full, 3],
+    ['needsRecovery', 'abort', null, 3],
+  ] as const)('of %s after --finish %s with error %o is %d', (outcome, finish, error, status) => {
+    expect(exitStatusOf(result({ outcome, error }), finish)).toBe(status);
+  });
+});
+
+describe('a result in words', () => {
+  test('says for each disk from where to where, how, and how long the guest stood still', () => {
+    expect(resultInWords(result())).toEqual([
+      'saga s1: committed, all 2 disks have been copied',
+      '  disk0: /a -> /n',
+      '  disk1: /b -> /m',
+      '  by "reopen", the guest stood still for 4.1 ms at most',
+    ]);
+  });
+
+  test('of a failure says why, in QEMU’s words too, and what is left', () => {
+    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    const words = resultInWords(
+      result({ outcome: 'rolledBack', error: full, disks, leftovers: ['/m'] }),
+    ).join('\n');
+    expect(words).toContain('rolled back, no disk has changed');
+    expect(words).toContain('disk0: still on /a');
+    expect(words).toContain('the mirror of disk disk1 failed (JOB_FAILED)');
+    expect(words).toContain('QEMU said to blockdev-mirror: No space left on device');
+    expect(words).toContain('left behind: /m');
+    expect(words).not.toContain('nothing is left');
+  });
+
+  test('of a rollback with nothing left says so', () => {
+    expect(resultInWords(result({ outcome: 'rolledBack' })).at(-1)).toMatch(/nothing is left/);
+  });
+
+  test('of a saga that needs recovery says where to look and where the disks may be', () => {
+    const disks = result().disks.map(disk => ({ ...disk, after: null }));
+    const words = resultInWords(result({ outcome: 'needsRecovery', error: full, disks })).join('\n');
+    expect(words).toMatch(/needs recovery.*disk0: was on \/a; QEMU cannot be asked.*blocksaga show s1/s);
+  });
+
+  test('does not repeat QEMU’s words when the message has them', () => {
+    const error = { ...full, message: 'failed: No space left on device' };
+    expect(refusalInWords('copy', error)).toBe(
+      'blocksaga copy: refused, nothing was touched: failed: No space left on device',
+    );
+    expect(refusalInWords(null, full).split('\n')).toHaveLength(2);
+  });
+});
+
+describe('plain lines', () => {
+  test('tell each phase once and the progress of each disk in tenths', () => {
+    const context = fakeContext();
+    const reporter = new PlainReporter(context);
+    const enter = (state: string) => reporter.notice({ type: 'event', saga: 's', event: 'entered', state });
+    const progress = (status: string, currentBytes: number) =>
+      reporter.notice({
+        type: 'progress',
+        saga: 's',
+        disk: 'd',
+        job: 'j',
+        status,
+        currentBytes,
+        totalBytes: 1000,
+      });
+    enter('preparing.claimFiles');
+    enter('preparing.createImages');
+    enter('mirroring.mirrorDisks');
+    for (let bytes = 0; bytes <= 1000; bytes += 1) progress('running', bytes);
+    progress('ready', 1000);
+    progress('standby', 1000);
+    progress('ready', 1000);
+    enter('compensating.undo mirrorDisks');
+    enter('compensating.undo claimFiles');
+    expect(context.out).toEqual([
+      '  preparing the new images',
+      '  copying',
+      ...[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100].map(
+        percent => `  d: copying, ${percent} % (${percent * 10} bytes of 1000 bytes)`,
+      ),
+      '  d: ready, follows the guest, 100 % (1000 bytes of 1000 bytes)',
+      '  taking everything back',
+    ]);
+  });
+});
+
+describe('the records of a saga in words', () => {
+  const record = (seq: number, kind: RecordKind, step: string, body: Json): JournalRecord => ({
+    seq,
+    kind,
+    step,
+    body,
+    atMs: 1_000 + seq * 10,
+  });
+
+  test('tell each step with its end, decisions, signals, and what no end is written of', () => {
+    const lines = recordsInWords([
+      record(1, 'intent', 'claimFiles', { observed: null }),
+      record(2, 'outcome', 'claimFiles', { value: null, abort: false }),
+      record(3, 'intent', 'mirrorDisks', { observed: null }),
+      record(4, 'signal', 'abort', null),
+      record(5, 'outcome', 'mirrorDisks', { error: full as object as Json }),
+      record(6, 'decision', 'reopenFilters', { verdict: 'forward' }),
+      record(7, 'decision', 'reopenFilters', { verdict: 'back' }),
+      record(8, 'intent', 'undo.claimFiles', { observed: null }),
+    ]);
+    expect(lines.map(line => line.replace(/^\S+ \S+ /, ''))).toEqual([
+      'claim files: done in 10 ms',
+      'asked to abort',
+      'mirror disks: failed on disk1 after 20 ms: the mirror of disk disk1 failed (No space left on device)',
+      'decided: all disks go to the new side, there is no way back',
+      'decided: all disks go back after all',
+      'undo: claim files: begun, no end is written',
+    ]);
+    expect(lines[0]).toMatch(/^1970-01-01 00:00:01Z /);
+  });
+});
+
+describe('words', () => {
+  test('for sizes, progress, steps and times', () => {
+    expect([0, 1023, 1024, 67_108_864, 2 ** 40 * 1.5, 2 ** 62].map(sizeInWords)).toEqual([
+      '0 bytes',
+      '1023 bytes',
+      '1.0 KiB',
+      '64.0 MiB',
+      '1.5 TiB',
+      '4096.0 PiB',
+    ]);
+    expect(percentOf(999, 1000)).toBe(99);
+    expect(percentOf(0, 0)).toBe(0);
+    expect(progressInWords(512, 2048)).toBe('25 % (512 bytes of 2.0 KiB)');
+    expect(stepInWords('undo.pauseGuest')).toBe('undo: pause guest');
+    expect(timeInWords(1_795_224_530_324)).toBe('2026-11-21 01:28:50Z');
+  });
+
+  test('JSON keeps integers past 2^53', () => {
+    expect(jsonLine({ size: 2n ** 63n })).toBe('{"size":9223372036854775808}');
+  });
+});
