@@ -1,0 +1,62 @@
+/** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
+import type { SagaResult } from '../engine/result.ts';
+import type { ErrorRecord } from '../errors.ts';
+import type { Json } from '../qmp/transport.ts';
+import type { Fault } from '../sim/faults.ts';
+import type { Scenario } from './scenario.ts';
+import type { Sight } from './sight.ts';
+
+/** A time for which the guest stood still, in milliseconds of virtual time. */
+export interface Pause {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** A fault that struck, and the state in which the saga was. */
+export interface Struck {
+  readonly fault: Fault;
+  readonly state: string;
+  readonly atMs: number;
+}
+
+export interface Account {
+  readonly scenario: Scenario;
+  /** Before the request. */
+  readonly before: Sight;
+  /** When the saga had ended, with whatever faults struck. */
+  readonly after: Sight;
+  /** When faults had stopped and the saga had been resumed until it ended well; the same as `after` when it had already. */
+  readonly atLast: Sight;
+  /** Why the request was refused; undefined when it was begun. */
+  readonly refusal: ErrorRecord | undefined;
+  readonly result: SagaResult | undefined;
+  readonly resultAtLast: SagaResult | undefined;
+  /** States entered, one list per life of the orchestrator. */
+  readonly states: readonly (readonly string[])[];
+  readonly struck: readonly Struck[];
+  readonly pauses: readonly Pause[];
+  /** Images that were unlinked while a node or a chain had them. */
+  readonly unlinkedInUse: readonly string[];
+  /** Something that no world may bring about: a broken assumption, or a wait that nothing can end. */
+  readonly crash: string | undefined;
+  /** Whether the orchestrator died as often as was planned. */
+  readonly deaths: number;
+  readonly signalled: readonly ('pivot' | 'abort')[];
+  readonly virtualMs: number;
+}
+
+/** What happened, in order, for people to read. */
+export type Happening = { readonly atMs: number } & (
+  | { readonly kind: 'sent'; readonly messages: readonly Json[] }
+  | { readonly kind: 'received'; readonly message: Json }
+  | { readonly kind: 'file'; readonly what: string; readonly path: string }
+  | { readonly kind: 'struck'; readonly fault: Fault }
+  | {
+      readonly kind: 'state';
+      readonly state: string;
+      readonly fronts: readonly string[];
+      readonly running: boolean;
+    }
+  | { readonly kind: 'signal'; readonly signal: 'pivot' | 'abort'; readonly came: string }
+  | { readonly kind: 'life'; readonly what: string }
+);

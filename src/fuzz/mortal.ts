@@ -1,0 +1,162 @@
+/**
+ * An orchestrator that can die: everything through which the engine reaches the world goes through here, and from one
+ * moment on nothing passes any more. What had been sent may still arrive; what was not durable is lost. Decides only when.
+ */
+import type { Journal } from '../journal/journal.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { Connect, Json, Transport } from '../qmp/transport.ts';
+import type { Files } from '../steps/files.ts';
+import type { OrchestratorDeath } from './scenario.ts';
+
+/** What is told of what passes. */
+export interface Passage {
+  sent(messages: readonly Json[]): void;
+  received(message: Json): void;
+  fileTouched(what: string, path: string): void;
+}
+
+/** The world as one life of an orchestrator sees it. */
+export interface Mortal {
+  readonly connect: Connect;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly isAlive: boolean;
+  /** Resolves when it dies. */
+  readonly death: Promise<void>;
+}
+
+/** The world that is wrapped. */
+export interface MortalParts {
+  readonly connect: Connect;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly dies: OrchestratorDeath | undefined;
+  readonly lingerMs: number;
+  readonly passage: Passage;
+}
+
+/** Thrown where a dead orchestrator cannot just fall silent. */
+class Dead extends Error {
+  override readonly name = 'Dead';
+}
+
+export function createMortal(parts: MortalParts): Mortal {
+  const { clock, dies, passage } = parts;
+  const { promise: death, resolve } = Promise.withResolvers<void>();
+  const never = new Promise<never>(() => undefined);
+  const open = new Set<Transport>();
+  let alive = true;
+  let records = 0;
+  let sends = 0;
+
+  function die(): void {
+    if (!alive) return;
+    alive = false;
+    clock.after(parts.lingerMs, () => {
+      for (const transport of open) transport.close();
+    });
+    resolve();
+  }
+
+  /** Counts a write to the journal; gives what to do with it. */
+  function atRecord(): 'write' | 'writeAndDie' | 'die' {
+    records += 1;
+    if (!alive) return 'die';
+    if (dies?.at !== 'record' || dies.nth !== records) return 'write';
+    return dies.written ? 'writeAndDie' : 'die';
+  }
+
+  function write<T>(act: () => T): T {
+    const what = atRecord();
+    const value = what === 'die' ? undefined : act();
+    if (what === 'write') return value as T;
+    die();
+    throw new Dead('the orchestrator has died');
+  }
+
+  async function writeLater(act: () => Promise<void>): Promise<void> {
+    const what = atRecord();
+    if (what !== 'die') await act();
+    if (what === 'write') return;
+    die();
+    return never;
+  }
+
+  async function whileAlive<T>(act: () => Promise<T>): Promise<T> {
+    if (!alive) return never;
+    try {
+      const value = await act();
+      return alive ? value : await never;
+    } catch (error) {
+      if (alive) throw error;
+      return never;
+    }
+  }
+
+  const { journal, files } = parts;
+  return {
+    death,
+    get isAlive() {
+      return alive;
+    },
+    clock: {
+      now: () => clock.now(),
+      epochMs: () => clock.epochMs(),
+      after: (delayMs, callback) => clock.after(delayMs, () => alive && callback()),
+    },
+    connect: handlers =>
+      whileAlive(async () => {
+        const inner = await parts.connect({
+          onMessage: message => {
+            if (!alive) return;
+            passage.received(message);
+            handlers.onMessage(message);
+          },
+          onClose: reason => {
+            open.delete(inner);
+            if (alive) handlers.onClose(reason);
+          },
+        });
+        if (alive) open.add(inner);
+        else inner.close();
+        return {
+          send(messages) {
+            if (!alive) return;
+            sends += 1;
+            inner.send(messages);
+            passage.sent(messages);
+            if (dies?.at === 'send' && dies.nth === sends) die();
+          },
+          close: () => alive && inner.close(),
+        };
+      }),
+    files: {
+      stat: path => whileAlive(() => files.stat(path)),
+      imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
+      createExclusive: (path, like) =>
+        whileAlive(() => {
+          passage.fileTouched('create', path);
+          return files.createExclusive(path, like);
+        }),
+      unlink: (path, identity) =>
+        whileAlive(() => {
+          passage.fileTouched('unlink', path);
+          return files.unlink(path, identity);
+        }),
+      syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
+    },
+    journal: {
+      begin: saga => write(() => journal.begin(saga)),
+      takeOver: id => write(() => journal.takeOver(id)),
+      append: (lease, entries, options) => writeLater(() => journal.append(lease, entries, options)),
+      appendSync: (lease, entries) => write(() => journal.appendSync(lease, entries)),
+      end: (lease, state, result) => writeLater(() => journal.end(lease, state, result)),
+      saga: id => journal.saga(id),
+      sagas: filter => journal.sagas(filter),
+      records: id => journal.records(id),
+      close: () => journal.close(),
+    },
+  };
+}

@@ -1,0 +1,303 @@
+/**
+ * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
+ * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
+ */
+import { createEngine, type Engine } from '../engine/engine.ts';
+import type { SagaResult } from '../engine/result.ts';
+import type { Saga } from '../engine/saga.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
+import { sleep } from '../qmp/clock.ts';
+import { createSim, type Sim } from '../sim/create-sim.ts';
+import type { Fault } from '../sim/faults.ts';
+import type { Account, Happening, Pause, Struck } from './account.ts';
+import { createMortal, type Mortal } from './mortal.ts';
+import {
+  copyRequestOf,
+  DIRECTORY,
+  type OrchestratorDeath,
+  SAGA,
+  type Scenario,
+  snapshotRequestOf,
+} from './scenario.ts';
+import { type Sight, takeSight } from './sight.ts';
+
+/** A run that needs more events than this will not end. */
+const EVENTS_MAX = 400_000;
+/** How often a saga is resumed when nothing goes wrong any more. */
+const CALM_RESUMES_MAX = 3;
+const WARM_UP_MS = 3;
+const REVIVAL_MS = 20;
+const SETTLING_MS = 2;
+
+/** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
+export async function runScenario(
+  scenario: Scenario,
+  tell?: (happening: Happening) => void,
+): Promise<Account> {
+  const run = new Run(scenario, tell);
+  return run.toEnd();
+}
+
+class Run {
+  readonly #scenario: Scenario;
+  readonly #tell: ((happening: Happening) => void) | undefined;
+  readonly #sim: Sim;
+  readonly #states: string[][] = [];
+  readonly #struck: Struck[] = [];
+  readonly #pauses: Pause[] = [];
+  readonly #unlinkedInUse: string[] = [];
+  readonly #signalled: ('pivot' | 'abort')[] = [];
+  #state = '';
+  #saga: Saga | undefined;
+  #journal: MemoryJournalState | undefined;
+  #stopSentMs: number | undefined;
+  #stillSinceMs: number | undefined;
+  #deaths = 0;
+
+  constructor(scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
+    this.#scenario = scenario;
+    this.#tell = tell;
+    this.#sim = createSim({
+      ...scenario.guest,
+      directory: DIRECTORY,
+      seed: scenario.seed,
+      faults: scenario.faults,
+      onFault: fault => this.#strike(fault),
+    });
+  }
+
+  async toEnd(): Promise<Account> {
+    const sim = this.#sim;
+    const { clock } = sim;
+    await sim.advance(WARM_UP_MS);
+    const before = takeSight(sim);
+    let ended: End = {};
+    let atLast: End = {};
+    let after = before;
+    let crash: string | undefined;
+    try {
+      const startMs = clock.now();
+      for (const { signal, atMs } of this.#scenario.signals) {
+        clock.after(startMs + atMs - clock.now(), () => this.#signal(signal));
+      }
+      ended = await clock.run(this.#underFaults(), EVENTS_MAX);
+      await sim.advance(SETTLING_MS);
+      after = takeSight(sim);
+      sim.endFaults();
+      atLast =
+        ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
+      await sim.advance(SETTLING_MS);
+    } catch (error) {
+      crash = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    }
+    this.#watch();
+    return {
+      scenario: this.#scenario,
+      before,
+      after,
+      atLast: atLast === ended ? after : takeSight(sim),
+      refusal: ended.refusal,
+      result: ended.result,
+      resultAtLast: atLast.result,
+      states: this.#states,
+      struck: this.#struck,
+      pauses: this.#pauses,
+      unlinkedInUse: this.#unlinkedInUse,
+      crash,
+      deaths: this.#deaths,
+      signalled: this.#signalled,
+      virtualMs: clock.now(),
+    };
+  }
+
+  /** One life after the other, until one goes to the end. */
+  async #underFaults(): Promise<End> {
+    for (const death of [...this.#scenario.deaths, undefined]) {
+      const end = await this.#live(death, engine => this.#submitOrResume(engine));
+      if (end !== undefined) return end;
+      await sleep(this.#sim.clock, REVIVAL_MS);
+    }
+    throw new Error('the last life of the orchestrator has no end');
+  }
+
+  /** With no more faults: resumed until it ended well, a few times at most. */
+  async #calm(ended: End): Promise<End> {
+    let end = ended;
+    for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
+      if (end.result?.outcome !== 'needsRecovery') break;
+      await sleep(this.#sim.clock, REVIVAL_MS);
+      end = (await this.#live(undefined, engine => engine.resume(SAGA, this.#guest(engine)))) ?? end;
+    }
+    return end;
+  }
+
+  #mortal: Mortal | undefined;
+
+  /** One life; undefined when the orchestrator died in it. */
+  async #live(
+    dies: OrchestratorDeath | undefined,
+    begin: (engine: Engine) => Promise<Saga>,
+  ): Promise<End | undefined> {
+    const sim = this.#sim;
+    const journal = memoryJournal(this.#journal, { clock: sim.clock });
+    const mortal = createMortal({
+      connect: sim.connect,
+      journal,
+      clock: sim.clock,
+      files: sim.files,
+      dies,
+      lingerMs: this.#scenario.lingerMs,
+      passage: {
+        sent: messages => this.#sent(messages),
+        received: message => {
+          this.#watch();
+          this.#tell?.({ kind: 'received', message, atMs: sim.clock.now() });
+        },
+        fileTouched: (what, path) => this.#fileTouched(what, path),
+      },
+    });
+    this.#mortal = mortal;
+    const states: string[] = [];
+    this.#states.push(states);
+    this.#note('life', `life ${this.#states.length} of the orchestrator`);
+    const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
+    const living = this.#follow(
+      await Promise.race([begin(engine).catch(refusalOf), mortal.death]),
+      states,
+      journal,
+    );
+    const end = await Promise.race([living, mortal.death]);
+    living.catch(() => undefined);
+    this.#saga = undefined;
+    this.#journal = journal.snapshot();
+    if (mortal.isAlive) return end ?? undefined;
+    this.#deaths += 1;
+    this.#note('life', 'the orchestrator died');
+    return undefined;
+  }
+
+  async #follow(
+    begun: Saga | Refused | undefined | void,
+    states: string[],
+    journal: ReturnType<typeof memoryJournal>,
+  ): Promise<End> {
+    if (begun === undefined) return {};
+    if ('refusal' in begun) return begun;
+    const saga = begun;
+    this.#saga = saga;
+    saga.subscribe(notice => {
+      if (notice.type !== 'event') return;
+      this.#state = notice.state;
+      states.push(notice.state);
+      this.#watch();
+      this.#tell?.({
+        kind: 'state',
+        state: notice.state,
+        fronts: this.#sim.world.fronts().map(front => front.path),
+        running: this.#sim.world.running,
+        atMs: this.#sim.clock.now(),
+      });
+    });
+    const result = await saga.result;
+    if (result.outcome !== 'ready') return { result };
+    const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
+    if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
+    try {
+      this.#signalled.push('pivot');
+      return { result: await saga.pivot() };
+    } catch (error) {
+      if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
+      const recorded = journal.saga(saga.id)?.result ?? null;
+      if (recorded === null) throw error;
+      return { result: recorded as object as SagaResult };
+    }
+  }
+
+  #submitOrResume(engine: Engine): Promise<Saga> {
+    const { wish } = this.#scenario;
+    const guest = this.#guest(engine);
+    const known = this.#journal?.sagas.some(({ row }) => row.id === SAGA);
+    if (known) return engine.resume(SAGA, guest);
+    return wish.operation === 'snapshot'
+      ? engine.snapshot({ ...snapshotRequestOf(wish), ...guest })
+      : engine.copy({ ...copyRequestOf(wish), ...guest });
+  }
+
+  #guest(_engine: Engine) {
+    const mortal = this.#mortal;
+    if (mortal === undefined) throw new Error('an engine is made after the world that it sees');
+    return { qmp: mortal.connect, files: mortal.files };
+  }
+
+  #signal(signal: 'pivot' | 'abort'): void {
+    const saga = this.#saga;
+    if (saga === undefined || !this.#mortal?.isAlive) return;
+    this.#signalled.push(signal);
+    this.#tell?.({ kind: 'signal', signal, came: this.#state, atMs: this.#sim.clock.now() });
+    saga[signal]().catch(error => {
+      if (!(error instanceof BlocksagaError)) throw error;
+    });
+  }
+
+  #strike(fault: Fault): void {
+    const atMs = this.#sim?.clock.now() ?? 0;
+    this.#struck.push({ fault, state: this.#state, atMs });
+    this.#tell?.({ kind: 'struck', fault, atMs });
+  }
+
+  #sent(messages: readonly unknown[]): void {
+    this.#watch();
+    const atMs = this.#sim.clock.now();
+    if (messages.some(message => (message as { execute?: string }).execute === 'stop'))
+      this.#stopSentMs = atMs;
+    this.#tell?.({
+      kind: 'sent',
+      messages: messages as Extract<Happening, { kind: 'sent' }>['messages'],
+      atMs,
+    });
+  }
+
+  /** A file that is unlinked must not be part of anything open, or below anything that is. */
+  #fileTouched(what: string, path: string): void {
+    this.#tell?.({ kind: 'file', what, path, atMs: this.#sim.clock.now() });
+    if (what !== 'unlink' || !this.#sim.world.host.files.has(path)) return;
+    const { qemu, host } = this.#sim.world;
+    const isOpen = Object.values(qemu?.nodes ?? {}).some(node => node.path === path);
+    const isBelow = [...host.files.values()].some(file => file.written.backing === path);
+    if (isOpen || isBelow) this.#unlinkedInUse.push(path);
+  }
+
+  /** Notices when the guest stopped or went on; a stop counts from the moment at which it was sent. */
+  #watch(): void {
+    const { world, clock } = this.#sim;
+    const still = world.alive && !world.running && !this.#scenario.guest.paused;
+    const nowMs = clock.now();
+    if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
+    if (!still && this.#stillSinceMs !== undefined) {
+      this.#pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
+      this.#stillSinceMs = undefined;
+      this.#stopSentMs = undefined;
+    }
+  }
+
+  #note(kind: 'life', what: string): void {
+    this.#tell?.({ kind, what, atMs: this.#sim.clock.now() });
+  }
+}
+
+interface End {
+  readonly refusal?: ErrorRecord;
+  readonly result?: SagaResult;
+}
+
+interface Refused {
+  readonly refusal: ErrorRecord;
+}
+
+function refusalOf(error: unknown): Refused {
+  if (!(error instanceof BlocksagaError)) throw error;
+  return { refusal: error.toJSON() };
+}
+
+export type { Sight };

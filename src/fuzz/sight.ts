@@ -1,0 +1,112 @@
+/**
+ * One look at the simulated world behind everybody's back: what the laws judge. Taken from the simulator's own state and
+ * files, never from what the engine says.
+ */
+import type { Extents } from '../sim/contents.ts';
+import type { Sim } from '../sim/create-sim.ts';
+import type { BlockNode, Qemu } from '../sim/state.ts';
+
+/** One image of a guest disk's chain as it is open, front first. */
+export interface OpenImage {
+  readonly path: string;
+  readonly driver: string;
+  readonly readOnly: boolean;
+}
+
+/** One disk of the guest. */
+export interface DiskSight {
+  readonly device: string;
+  readonly node: string;
+  /** The file that the guest's next write goes to. */
+  readonly path: string;
+  /** Filters above the front image, and the images below it. */
+  readonly filters: readonly string[];
+  readonly chain: readonly OpenImage[];
+  /** What the guest would read. */
+  readonly contents: Extents;
+  /** What somebody would read who opens the front file anew, by the headers. */
+  readonly rebooted: Extents;
+}
+
+export interface Sight {
+  readonly alive: boolean;
+  readonly runState: Qemu['runState'] | 'gone';
+  readonly disks: readonly DiskSight[];
+  /** Nodes by name, with the names of those below; nothing in here that QEMU named by itself. */
+  readonly nodes: readonly string[];
+  /** Nodes that can be reached from a guest's disk. */
+  readonly inUse: ReadonlySet<string>;
+  readonly jobs: readonly string[];
+  readonly throttleGroups: readonly string[];
+  readonly exports: readonly string[];
+  /** Named bitmaps, as node/name. */
+  readonly bitmaps: readonly string[];
+  /** Nodes that somebody keeps quiesced. */
+  readonly drained: readonly string[];
+  readonly files: ReadonlyMap<string, Extents>;
+  /** Writes that completed. */
+  readonly acknowledged: number;
+}
+
+/** Looks at everything now. */
+export function takeSight(sim: Sim): Sight {
+  const { world } = sim;
+  const { acknowledged } = world.guest;
+  const { qemu, host } = world;
+  const nodes = qemu?.nodes ?? {};
+  const disks = world.fronts().map(({ device, node, path }) => ({
+    device,
+    node,
+    path,
+    ...chainOf(nodes, node),
+    contents: world.readFront(device),
+    rebooted: world.readFile(path),
+  }));
+  return {
+    alive: qemu !== undefined,
+    runState: qemu?.runState ?? 'gone',
+    disks,
+    nodes: Object.keys(nodes).filter(name => !name.startsWith('#')),
+    inUse: new Set(disks.flatMap(disk => reachable(nodes, disk.node))),
+    jobs: Object.keys(qemu?.jobs ?? {}),
+    throttleGroups: Object.keys(qemu?.throttleGroups ?? {}),
+    exports: Object.keys(qemu?.exports ?? {}),
+    bitmaps: Object.values(nodes).flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
+    drained: Object.values(nodes).flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
+    files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    acknowledged,
+  };
+}
+
+type Nodes = Qemu['nodes'];
+const DEPTH_MAX = 64;
+
+function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chain'> {
+  const filters: string[] = [];
+  const chain: OpenImage[] = [];
+  let next: string | undefined = front;
+  for (let depth = 0; next !== undefined && depth < DEPTH_MAX; depth += 1) {
+    const node: BlockNode | undefined = nodes[next];
+    if (node === undefined) break;
+    if (node.isFilter) {
+      filters.push(node.name);
+      next = node.children[0]?.child;
+      continue;
+    }
+    chain.push({ path: fileBelow(nodes, node), driver: node.driver, readOnly: node.readOnly });
+    next = node.children.find(child => child.role === 'backing')?.child;
+  }
+  return { filters, chain };
+}
+
+function fileBelow(nodes: Nodes, node: BlockNode): string {
+  if (node.path !== undefined) return node.path;
+  const child = node.children.find(each => each.role === 'file')?.child;
+  return (child === undefined ? undefined : nodes[child]?.path) ?? '';
+}
+
+function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
+  const node = nodes[name];
+  if (node === undefined || depth > DEPTH_MAX) return [];
+  return [name, ...node.children.flatMap(({ child }) => reachable(nodes, child, depth + 1))];
+}
