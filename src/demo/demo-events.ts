@@ -13,6 +13,13 @@ export interface DiskProgress {
 
 /** One thing that the demo tells. */
 export type DemoEvent =
+  | {
+      readonly type: 'guest';
+      readonly qemu: string;
+      readonly disks: number;
+      /** How many writes the guest was told were done. */
+      readonly acknowledged: number;
+    }
   | { readonly type: 'scene'; readonly title: string }
   | { readonly type: 'note'; readonly text: string }
   | {
@@ -56,6 +63,10 @@ export function asText(event: DemoEvent): readonly string[] {
   switch (event.type) {
     case 'scene':
       return ['', styleText('bold', event.title)];
+    case 'guest':
+      return [
+        `A guest on QEMU ${event.qemu} writes to its ${event.disks} disks in turn, one write after the other: ${event.acknowledged} so far.`,
+      ];
     case 'note':
       return [`  ${event.text}`];
     case 'chains':
@@ -74,23 +85,22 @@ export function asText(event: DemoEvent): readonly string[] {
 }
 
 function chainLines({ before, after }: Extract<DemoEvent, { type: 'chains' }>): readonly string[] {
-  return after.map((disk, at) => {
+  const lines = after.map((disk, at) => {
     const then = before[at] === undefined ? '' : chainLine(before[at]);
     const now = chainLine(disk);
-    return then === now ? `  ${disk.device}: ${now}, as before` : `  ${disk.device}: ${then}  =>  ${now}`;
+    return then === now ? undefined : `  ${disk.device}: ${then}  =>  ${now}`;
   });
+  const changed = lines.filter(line => line !== undefined);
+  return changed.length === 0 ? ['  the chain of every disk is as it was'] : changed;
 }
 
 function sagaLines(event: Extract<DemoEvent, { type: 'saga' }>): readonly string[] {
   const { operation, outcome, strategy, blackoutMs, error } = event;
   const gap = `longest time between two of its writes ${ms(event.guestGapMs)}`;
   const still = blackoutMs === null ? gap : `the guest stood still for ${ms(blackoutMs)} (${gap})`;
-  const end =
-    outcome === 'committed' && strategy !== null
-      ? `${operation} committed, by "${strategy}": ${still}`
-      : `${operation} ${outcome}: ${still}`;
-  if (error === null) return [`  ${end}`];
-  return [`  QEMU said of ${error.disk ?? 'the guest'}: "${error.cause?.desc ?? error.message}"`, `  ${end}`];
+  const way = outcome === 'committed' && strategy !== null ? `, by "${strategy}"` : '';
+  const said = error === null ? '' : `QEMU said of ${error.disk}: "${error.cause?.desc ?? error.message}"; `;
+  return [`  ${said}${operation} ${outcome}${way}: ${still}`];
 }
 
 function resultLines(event: Extract<DemoEvent, { type: 'result' }>): readonly string[] {

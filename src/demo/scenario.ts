@@ -18,7 +18,7 @@ import { tellStory } from './story.ts';
 import { makeTightPlace, startCleaner, type TightMeans } from './tight-place.ts';
 
 const DEADLINE_MS = 120_000;
-const SETTLE_DEADLINE_MS = 10_000;
+const SETTLE_DEADLINE_MS = 5_000;
 /** Exit status when a signal ended it: 128 and the signal's number, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** The guest rests so long after each write, in microseconds: it is to be watched, not to wear out a disk. */
@@ -102,18 +102,22 @@ async function playUnless(
   const journal = openJournal(join(home, 'journal.db'));
   cleanUp.defer(() => journal.close());
 
-  const story = tellStory({ vm, engine: createEngine({ journal }), tight, directory, tell });
+  const story = tellStory({ vm, engine: createEngine({ journal }), tight, directory, stopped, tell });
   const waiting = new AbortController();
   stopped.addEventListener('abort', () => waiting.abort());
   if (stopped.aborted) waiting.abort();
-  const late = sleep(systemClock, DEADLINE_MS, waiting.signal).then(() => false);
+  const late = sleep(systemClock, DEADLINE_MS, waiting.signal).then(() => 'late' as const);
   try {
-    const holds = await Promise.race([story, late]);
-    return holds && !stopped.aborted;
+    const end = await Promise.race([story, late]);
+    if (end === 'late' && !stopped.aborted) {
+      tell({ type: 'note', text: `The demo was not over after ${DEADLINE_MS / 1000} s.` });
+    }
+    return end === true && !stopped.aborted;
   } finally {
     waiting.abort();
-    await vm.kill(); // with QEMU gone, whatever the story still waits for ends
-    await Promise.race([story.catch(() => false), sleep(systemClock, SETTLE_DEADLINE_MS)]);
+    const settling = new AbortController();
+    const settled = story.catch(() => false).finally(() => settling.abort()); // what it threw is thrown above
+    await Promise.race([settled, sleep(systemClock, SETTLE_DEADLINE_MS, settling.signal)]);
   }
 }
 

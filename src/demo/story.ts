@@ -25,9 +25,11 @@ import type { TightPlace } from './tight-place.ts';
 
 /** Bytes per second and disk, so that there is something to see. */
 const BANDWIDTH = 24 * 1024 * 1024;
-const WRITES_BETWEEN = 60;
+/** The guest must write so many times between two scenes, in rounds so that the demo can be stopped in between. */
+const WRITES_A_ROUND = 8;
+const ROUNDS = 4;
 const WRITES_DEADLINE_MS = 20_000;
-const PROGRESS_STEP_PERCENT = 30;
+const PROGRESS_STEP_PERCENT = 50;
 const MAX_BLACKOUT_MS = 1_000;
 
 /** What the story is told with. */
@@ -37,10 +39,12 @@ export interface Stage {
   readonly tight: TightPlace;
   /** Where the guest's images are, and where the new ones go. */
   readonly directory: string;
+  /** Aborts when the demo is to end: a saga under way is taken back, and no other is begun. */
+  readonly stopped: AbortSignal;
   tell(event: DemoEvent): void;
 }
 
-/** Plays all scenes and tells the result; true when every check holds. */
+/** Plays all scenes and tells the result; true when every check holds. Throws the reason when it is stopped. */
 export async function tellStory(stage: Stage): Promise<boolean> {
   const story = new Story(stage);
   await story.begin();
@@ -80,11 +84,13 @@ class Story {
     const { vm } = this.#stage;
     const version = (await vm.witness.execute('query-version')) as { readonly qemu: Record<string, number> };
     const { major, minor, micro } = version.qemu;
-    this.#scene(`A guest with ${vm.disks.length} disks, on QEMU ${major}.${minor}.${micro}`);
-    await vm.awaitWrites(WRITES_BETWEEN, WRITES_DEADLINE_MS);
-    this.#note(
-      `It writes to them in turn, each write only when the one before is done: ${vm.acknowledged()} so far.`,
-    );
+    await this.#awaitWrites();
+    this.#stage.tell({
+      type: 'guest',
+      qemu: `${major}.${minor}.${micro}`,
+      disks: vm.disks.length,
+      acknowledged: vm.acknowledged(),
+    });
   }
 
   /** Scene 1; returns the overlays that are in front then. */
@@ -129,7 +135,7 @@ class Story {
     this.#check(await this.#instant(fronts, 'the images left behind', false));
     this.#checkRest(played, targets);
     const { result, guestGapMs, pausesMs } = played;
-    return { files: targets, result, guestGapMs, pausedMs: Math.max(0, ...pausesMs) };
+    return { files: targets, result, guestGapMs, pausedMs: longestOf(pausesMs) };
   }
 
   /** Scene 4: what an end without warning leaves. */
@@ -170,15 +176,16 @@ class Story {
 
   /** Runs one saga between two looks; the guest must write on after it. */
   async #play(start: () => Promise<Saga>): Promise<Played> {
-    const { vm } = this.#stage;
+    const { stopped, vm } = this.#stage;
+    stopped.throwIfAborted();
     const before = await this.#look();
     const seen = vm.witness.events.length;
     vm.resetGaps();
     const saga = await start();
     this.#follow(saga);
-    const result = await saga.result;
+    const result = await untilStopped(saga, stopped);
     const ended = vm.acknowledged();
-    await vm.awaitWrites(WRITES_BETWEEN, WRITES_DEADLINE_MS);
+    await this.#awaitWrites();
     const after = await this.#look();
     return {
       before,
@@ -188,6 +195,13 @@ class Story {
       pausesMs: pausesIn(vm.witness.events.slice(seen)),
       written: vm.acknowledged() - ended,
     };
+  }
+
+  async #awaitWrites(): Promise<void> {
+    for (let round = 0; round < ROUNDS; round++) {
+      this.#stage.stopped.throwIfAborted();
+      await this.#stage.vm.awaitWrites(WRITES_A_ROUND, WRITES_DEADLINE_MS);
+    }
   }
 
   #follow(saga: Saga): void {
@@ -247,13 +261,28 @@ class Story {
     this.#stage.tell({ type: 'scene', title });
   }
 
-  #note(text: string): void {
-    this.#stage.tell({ type: 'note', text });
-  }
-
   #chains({ before, after }: Played): void {
     this.#stage.tell({ type: 'chains', before: before.disks, after: after.disks });
   }
+}
+
+/** The saga's result; when `stopped` aborts, the saga is taken back first. */
+async function untilStopped(saga: Saga, stopped: AbortSignal): Promise<SagaResult> {
+  const abort = () => {
+    saga.abort().catch(() => undefined); // it has ended, and its result says how
+  };
+  if (stopped.aborted) abort();
+  stopped.addEventListener('abort', abort, { once: true });
+  try {
+    return await saga.result;
+  } finally {
+    stopped.removeEventListener('abort', abort);
+  }
+}
+
+/** The longest pause in milliseconds, to the microsecond as QEMU tells them. */
+function longestOf(pausesMs: readonly number[]): number {
+  return Math.round(Math.max(0, ...pausesMs) * 1000) / 1000;
 }
 
 function deviceOf(vm: GuestVm, disk: number): string {
