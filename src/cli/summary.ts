@@ -12,36 +12,43 @@ export function refusalInWords(command: string | null, error: ErrorRecord): stri
 export function resultInWords(result: SagaResult): readonly string[] {
   return [
     headline(result),
-    ...result.disks.map(diskLine),
-    ...switchLine(result),
     ...(result.error === null ? [] : errorLines(result.error)),
+    ...result.disks.map(disk => diskLine(disk, result)),
+    ...switchLine(result),
     ...leftoverLines(result),
     ...nextLines(result),
   ];
 }
 
 function headline({ saga, operation, outcome, disks, error }: SagaResult): string {
-  const all = disks.length === 1 ? 'the disk has' : `all ${disks.length} disks have`;
+  const all =
+    disks.length === 1 ? 'the disk has' : `${disks.length === 2 ? 'both' : `all ${disks.length}`} disks have`;
   switch (outcome) {
     case 'committed':
       return `saga ${saga}: committed, ${all} ${operation === 'copy' ? 'been copied' : 'a new overlay'}`;
     case 'ready':
       return `saga ${saga}: ready, ${disks.length === 1 ? 'its mirror follows' : `its ${disks.length} mirrors follow`} the guest; nothing has been switched`;
     case 'rolledBack':
-      return `saga ${saga}: rolled back, no disk has changed${error === null ? '' : '. Why:'}`;
+      return `saga ${saga}: rolled back${isAsked(error) ? ', as asked' : ''}, no disk has changed`;
     case 'needsRecovery':
       return `saga ${saga}: needs recovery, it could neither be finished nor taken back`;
   }
 }
 
-function diskLine({ disk, before, after, image }: DiskResult): string {
+function isAsked(error: ErrorRecord | null): boolean {
+  return error === null || error.code === 'ABORTED';
+}
+
+function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaResult): string {
   if (after === null) return `  ${disk}: was on ${before.file}; QEMU cannot be asked where it is now`;
   if (after.file !== before.file) return `  ${disk}: ${before.file} -> ${after.file}`;
-  return `  ${disk}: still on ${before.file} (the new image: ${image})`;
+  const copy =
+    outcome === 'committed' ? `, copied to ${image}` : outcome === 'ready' ? `, mirrored to ${image}` : '';
+  return `  ${disk}: still on ${before.file}${copy}`;
 }
 
 function switchLine({ outcome, strategy, blackoutMs }: SagaResult): readonly string[] {
-  const how = strategy === null ? '' : `by "${strategy}"`;
+  const how = strategy === null || outcome === 'rolledBack' ? '' : `by "${strategy}"`;
   const pause = blackoutMs === null ? '' : `the guest stood still for ${blackoutMs.toFixed(1)} ms at most`;
   if (outcome === 'ready' || (how === '' && pause === '')) return [];
   return [`  ${[how, pause].filter(words => words !== '').join(', ')}`];

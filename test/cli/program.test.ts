@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { copyRequest } from '../../src/cli/commands/copy.ts';
@@ -85,10 +85,10 @@ describe('the command line', () => {
 
   test('a journal that is not there is empty, and looking does not make it', async () => {
     const state = temporaryFolder();
-    const context = fakeContext({ env: { XDG_STATE_HOME: join(state, 'deep') } });
-    mkdirSync(join(state, 'deep'));
+    const context = fakeContext({ env: { XDG_STATE_HOME: state } });
     expect(await runProgram(['sagas'], context)).toBe(0);
     expect(context.out).toEqual(['no sagas']);
+    expect(readdirSync(state)).toEqual([]);
   });
 
   test('an error that is none of ours is a bug: its stack and status 70', async () => {

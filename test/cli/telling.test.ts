@@ -57,7 +57,7 @@ describe('the exit status', () => {
 describe('a result in words', () => {
   test('says for each disk from where to where, how, and how long the guest stood still', () => {
     expect(resultInWords(result())).toEqual([
-      'saga s1: committed, all 2 disks have been copied',
+      'saga s1: committed, both disks have been copied',
       '  disk0: /a -> /n',
       '  disk1: /b -> /m',
       '  by "reopen", the guest stood still for 4.1 ms at most',
@@ -75,10 +75,31 @@ describe('a result in words', () => {
     expect(words).toContain('QEMU said to blockdev-mirror: No space left on device');
     expect(words).toContain('left behind: /m');
     expect(words).not.toContain('nothing is left');
+    expect(words).not.toContain('as asked');
   });
 
-  test('of a rollback with nothing left says so', () => {
-    expect(resultInWords(result({ outcome: 'rolledBack' })).at(-1)).toMatch(/nothing is left/);
+  test('of a rollback that was asked for says so, and that nothing is left', () => {
+    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    const error = { ...full, code: 'ABORTED' } as const;
+    expect(resultInWords(result({ outcome: 'rolledBack', disks, blackoutMs: null }))).toEqual([
+      'saga s1: rolled back, as asked, no disk has changed',
+      '  disk0: still on /a',
+      '  disk1: still on /b',
+      '  everything of it was taken back, nothing is left',
+    ]);
+    expect(resultInWords(result({ outcome: 'rolledBack', disks, error }))[0]).toContain('as asked');
+  });
+
+  test('of copies that are kept, or of mirrors that go on, says where they are', () => {
+    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    expect(resultInWords(result({ disks, strategy: null })).slice(1)).toEqual([
+      '  disk0: still on /a, copied to /n',
+      '  disk1: still on /b, copied to /m',
+      '  the guest stood still for 4.1 ms at most',
+    ]);
+    expect(resultInWords(result({ outcome: 'ready', disks, blackoutMs: null })).join('\n')).toMatch(
+      /its 2 mirrors follow the guest.*disk0: still on \/a, mirrored to \/n.*blocksaga show s1/s,
+    );
   });
 
   test('of a saga that needs recovery says where to look and where the disks may be', () => {
