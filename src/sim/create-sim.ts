@@ -71,6 +71,8 @@ export interface Sim {
   run<T>(promise: Promise<T>): Promise<T>;
   /** Lets that much virtual time pass. */
   advance(ms: number): Promise<void>;
+  /** Adds a fault; its n-th command, event or millisecond is counted from now on. */
+  armFault(fault: Fault): void;
   /** From now on no fault strikes any more; what they have done stays. */
   endFaults(): void;
   /** SIGKILL. What was written stays, all connections break. */
@@ -339,11 +341,13 @@ export function createSim(options: SimOptions = {}): Sim {
     };
   }
 
-  for (const [ms, fault] of faults.timed) {
+  function strikeLater(ms: number, fault: PlacedFault): void {
     clock.after(ms, () => {
       if (faults.isDue(fault)) strike(fault);
     });
   }
+
+  for (const [ms, fault] of faults.timed) strikeLater(ms, fault);
 
   return {
     connect: monitor('monitor'),
@@ -359,6 +363,11 @@ export function createSim(options: SimOptions = {}): Sim {
     }),
     run: promise => clock.run(promise),
     advance: ms => clock.advance(ms),
+    armFault(fault) {
+      faults.arm(fault);
+      if (fault.kind === 'diskFull') host.freeBytes = fault.freeBytes;
+      else if ('at' in fault && fault.at.when === 'at') strikeLater(fault.at.ms, fault);
+    },
     endFaults() {
       faults.end();
       host.freeBytes = Number.POSITIVE_INFINITY;

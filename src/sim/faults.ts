@@ -68,6 +68,8 @@ export interface Faults {
   readonly freeBytes: number | undefined;
   /** Whether a timed fault still strikes, now that its moment has come. */
   isDue(fault: PlacedFault): boolean;
+  /** Adds a fault whose n-th command or event is counted from now on. */
+  arm(fault: Fault): void;
   /** From now on no fault strikes any more. */
   end(): void;
   /** Counts a command or an event that is about to happen. */
@@ -82,6 +84,8 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
   let list = planned;
   let placedFaults = list.filter(isPlaced);
   const spent = new Set<Fault>();
+  /** What was armed, by the same fault with its place counted from the beginning. */
+  const armed = new Map<Fault, Fault>();
   const counts = new Map<string, number>();
   const count = (name: string): void => {
     counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -91,7 +95,7 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     (place.nth ?? 1) === counts.get(place.command === undefined ? '*' : command);
   const none: readonly PlacedFault[] = [];
   const take = <F extends Fault>(fault: F): F => {
-    if (!spent.has(fault)) onStrike?.(fault);
+    if (!spent.has(fault)) onStrike?.(armed.get(fault) ?? fault);
     spent.add(fault);
     return fault;
   };
@@ -130,22 +134,50 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     isDue(fault) {
       return placedFaults.includes(fault) && take(fault) === fault;
     },
+    arm(fault) {
+      const absolute = countedFrom(counts, fault);
+      armed.set(absolute, fault);
+      list = [...list, absolute];
+      placedFaults = list.filter(isPlaced);
+    },
     end() {
       list = [];
       placedFaults = [];
     },
     freeBytes: list.find(fault => fault.kind === 'diskFull')?.freeBytes,
     countCommand(command) {
-      if (list.length === 0) return;
       count('*');
       count(command);
     },
     countEvent(event) {
-      if (list.length === 0) return;
       count('event *');
       count(`event ${event}`);
     },
   };
+}
+
+/** The fault with its place counted from the beginning instead of from now. */
+function countedFrom(counts: ReadonlyMap<string, number>, fault: Fault): Fault {
+  const after = (key: string, nth: number | undefined): number => (counts.get(key) ?? 0) + (nth ?? 1);
+  switch (fault.kind) {
+    case 'refuse':
+    case 'replyLost':
+    case 'replyLate':
+    case 'cut':
+      return { ...fault, nth: after(fault.command ?? '*', fault.nth) };
+    case 'event':
+      return {
+        ...fault,
+        nth: after(fault.event === undefined ? 'event *' : `event ${fault.event}`, fault.nth),
+      };
+    case 'otherClient':
+    case 'guestShutdown':
+    case 'kill':
+      if (fault.at.when === 'at') return fault;
+      return { ...fault, at: { ...fault.at, nth: after(fault.at.command ?? '*', fault.at.nth) } };
+    default:
+      return fault;
+  }
 }
 
 function isPlaced(fault: Fault): fault is PlacedFault {
