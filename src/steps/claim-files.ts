@@ -2,7 +2,7 @@
  * Makes the new image files, empty and exclusively, so that a file which the saga may later remove is provably its own.
  * QEMU formats them afterwards. Where QEMU's files cannot be reached nothing is claimed, and nothing will be removed.
  */
-import { invariant } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
 import type { DiskPlan } from './plan.ts';
@@ -39,7 +39,7 @@ export const claimFiles: Step = {
     const claims: { index: number; identity: string }[] = [];
     try {
       for (const disk of created(todo)) {
-        const identity = await files.createExclusive(disk.image.file, disk.file);
+        const identity = await claim(files, disk);
         if (identity === undefined) continue;
         claims.push({ index: disk.index, identity });
         await files.syncDirectory(disk.image.file);
@@ -60,6 +60,14 @@ export const claimFiles: Step = {
     await release(files, plan.disks, claims);
   },
 };
+
+async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> {
+  try {
+    return await files.createExclusive(disk.image.file, disk.file);
+  } catch (error) {
+    throw error instanceof BlocksagaError ? error.at({ disk: disk.disk }) : error;
+  }
+}
 
 /** When the outcome is not known: what was free, is empty now and stands at our path can only be our own claim. */
 async function likelyClaims({ files, plan, observed }: StepContext): Promise<Claims> {

@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
+import { blaming } from './blame.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
@@ -109,14 +110,13 @@ export const removeFilters: Step<CopyPlan> = {
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
 async function reopen(qmp: QmpClient, plan: CopyPlan, child: (disk: DiskPlan) => string): Promise<void> {
   if (plan.disks.length === 0) return;
-  await qmp.execute('blockdev-reopen', {
-    options: plan.disks.map(disk => ({
-      driver: 'throttle',
-      'node-name': disk.names.filter,
-      'throttle-group': groupName(plan.token),
-      file: child(disk),
-    })),
-  });
+  const options = plan.disks.map(disk => ({
+    driver: 'throttle' as const,
+    'node-name': disk.names.filter,
+    'throttle-group': groupName(plan.token),
+    file: child(disk),
+  }));
+  await blaming(plan.disks, qmp.execute('blockdev-reopen', { options }));
 }
 
 function addFilter(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-add'> {

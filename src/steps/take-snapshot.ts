@@ -3,6 +3,7 @@
  * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
  */
 import type { Command } from '../qmp/client.ts';
+import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
@@ -16,12 +17,11 @@ export const takeSnapshot: Step<SnapshotPlan> = {
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
-    await qmp.execute('transaction', {
-      actions: plan.disks.map(disk => ({
-        type: 'blockdev-snapshot' as const,
-        data: { node: disk.node, overlay: disk.names.image },
-      })),
-    });
+    const actions = plan.disks.map(disk => ({
+      type: 'blockdev-snapshot' as const,
+      data: { node: disk.node, overlay: disk.names.image },
+    }));
+    await blaming(plan.disks, qmp.execute('transaction', { actions }));
     return null;
   },
 
@@ -37,12 +37,11 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
-    await qmp.execute('transaction', {
-      actions: plan.disks.map(disk => ({
-        type: 'blockdev-snapshot-sync' as const,
-        data: snapshotSync(disk),
-      })),
-    });
+    const actions = plan.disks.map(disk => ({
+      type: 'blockdev-snapshot-sync' as const,
+      data: snapshotSync(disk),
+    }));
+    await blaming(plan.disks, qmp.execute('transaction', { actions }));
     return null;
   },
 
