@@ -99,8 +99,13 @@ function sagaLines(event: Extract<DemoEvent, { type: 'saga' }>): readonly string
   const gap = `longest time between two of its writes ${ms(event.guestGapMs)}`;
   const still = blackoutMs === null ? gap : `the guest stood still for ${ms(blackoutMs)} (${gap})`;
   const way = outcome === 'committed' && strategy !== null ? `, by "${strategy}"` : '';
-  const said = error === null ? '' : `QEMU said of ${error.disk}: "${error.cause?.desc ?? error.message}"; `;
+  const said = error === null ? '' : `${whoSaid(error)}; `;
   return [`  ${said}${operation} ${outcome}${way}: ${still}`];
+}
+
+function whoSaid({ disk, message, cause }: ErrorRecord): string {
+  if (cause === undefined) return message;
+  return `QEMU said${disk === undefined ? '' : ` of ${disk}`}: "${cause.desc}"`;
 }
 
 function resultLines(event: Extract<DemoEvent, { type: 'result' }>): readonly string[] {
