@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
+import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { readGraph } from './graph.ts';
 import { isReady, jobFailed, mirrorAlive } from './mirror-disks.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
@@ -43,6 +44,7 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 
 export const settleMirrors: Step<CopyPlan> = {
   name: 'settleMirrors',
+
   /** A mirror that has ended well made its target identical, unless the guest has run since. */
   async probe({ qmp, jobs, plan, guestStill }) {
     const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
@@ -58,17 +60,8 @@ export const settleMirrors: Step<CopyPlan> = {
 
   async do(context, todo) {
     const { jobs, plan } = context;
-    const ids = todo.map(disk => disk.names.mirrorJob);
     await awaitClean(context, todo);
-    throwFirst(todo, await jobs.keepTarget(ids));
-    const ended = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
-      deadlineMs: plan.maxBlackoutMs,
-    });
-    for (const disk of todo) {
-      const job = ended.get(disk.names.mirrorJob);
-      if (job === undefined) mirrorAlive(ended, disk);
-      if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
-    }
+    readVerdicts(todo, await awaitJobs(jobs, todo, jobs.keepTarget, isConcluded, plan.maxBlackoutMs));
     return null;
   },
 
@@ -80,6 +73,15 @@ export const settleMirrors: Step<CopyPlan> = {
     );
   },
 };
+
+/** Throws what became of the first mirror that did not end well. */
+export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void {
+  for (const disk of disks) {
+    const job = ended.get(disk.names.mirrorJob);
+    if (job === undefined) mirrorAlive(ended, disk);
+    if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
+  }
+}
 
 /**
  * Clears QEMU's table of the mirrors, whose verdicts have been read. It takes its time, so it waits until the guest runs

@@ -4,12 +4,13 @@
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { JobTable } from '../qmp/jobs.ts';
-import { expectFronts, readGraph } from './graph.ts';
-import { jobFailed, mirrorAlive } from './mirror-disks.ts';
-import type { CopyPlan, DiskPlan } from './plan.ts';
+import type { JobInfo } from '../qmp/jobs.ts';
+import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { expectFronts, frontOf, readGraph } from './graph.ts';
+import { mirrorAlive } from './mirror-disks.ts';
+import type { CopyPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
-import { awaitClean } from './settle-mirrors.ts';
+import { awaitClean, readVerdicts } from './settle-mirrors.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
 const JOB_DEADLINE_MS = 30_000;
@@ -34,11 +35,8 @@ export const parkMirrors: Step<CopyPlan> = {
   async do(context, todo) {
     const { jobs, plan } = context;
     await awaitClean(context, todo);
-    const ids = todo.map(disk => disk.names.mirrorJob);
-    throwFirst(todo, await jobs.pivot(ids));
-    const table = await jobs.awaitAll(ids, job => job === undefined || ENDED_OR_PENDING.has(job.status), {
-      deadlineMs: plan.maxBlackoutMs,
-    });
+    const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
+    const table = await awaitJobs(jobs, todo, jobs.pivot, parked, plan.maxBlackoutMs);
     for (const disk of todo) mirrorAlive(table, disk);
     return null;
   },
@@ -57,10 +55,14 @@ export const finalizeMirrors: Step<CopyPlan> = {
   probe: probeFronts,
 
   async do({ jobs, qmp, plan }, todo) {
-    const ids = todo.map(disk => disk.names.mirrorJob);
-    throwFirst(todo, await jobs.finalize(ids));
-    await readVerdicts(jobs, todo);
-    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    const ended = awaitJobs(jobs, todo, jobs.finalize, isConcluded, JOB_DEADLINE_MS);
+    const fronts = qmp.pipeline([{ execute: 'query-block' }]);
+    readVerdicts(todo, await ended);
+    const onImage = (disk: DiskPlan) => disk.names.image;
+    // The early look came right behind the commands: when it shows the switch already, another would tell no more.
+    const [early] = await fronts;
+    if (early.ok && plan.disks.every(disk => frontOf(early.value, disk) === onImage(disk))) return null;
+    expectFronts(await qmp.execute('query-block'), plan.disks, onImage);
     return null;
   },
 
@@ -77,8 +79,7 @@ export const completeMirrors: Step<CopyPlan> = {
     const { jobs, qmp, plan } = context;
     await awaitClean(context, todo);
     for (const disk of todo) {
-      throwFirst([disk], await jobs.pivot([disk.names.mirrorJob]));
-      await readVerdicts(jobs, [disk]);
+      readVerdicts([disk], await awaitJobs(jobs, [disk], jobs.pivot, isConcluded, JOB_DEADLINE_MS));
     }
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
     return null;
@@ -94,19 +95,6 @@ function mirrorJobs(plan: CopyPlan): readonly string[] {
 async function probeFronts({ qmp, plan }: StepContext<CopyPlan>) {
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
-}
-
-/** Waits until the jobs have concluded and reads what became of each; they are dismissed after the window. */
-async function readVerdicts(jobs: StepContext['jobs'], disks: readonly DiskPlan[]): Promise<void> {
-  const ids = disks.map(disk => disk.names.mirrorJob);
-  const table: JobTable = await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
-    deadlineMs: JOB_DEADLINE_MS,
-  });
-  for (const disk of disks) {
-    const job = table.get(disk.names.mirrorJob);
-    if (job === undefined) mirrorAlive(table, disk);
-    if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
-  }
 }
 
 /**
