@@ -8,7 +8,7 @@ import type { JobInfo } from '../qmp/jobs.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
 import { mirrorAlive } from './mirror-disks.ts';
-import type { CopyPlan } from './plan.ts';
+import type { CopyPlan, DiskPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
