@@ -51,6 +51,12 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   }
 }
 
+/** Shows a broken assumption of ours with its stack. */
+export function reportBug(error: unknown, context: CliContext): void {
+  context.complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  context.complain('This is a bug of blocksaga.');
+}
+
 function buildProgram(context: CliContext, finished: Finished): Command {
   const program = new Command('blocksaga')
     .description('Changes the disks of a running QEMU guest as one unit: all of them, or none.')
@@ -82,8 +88,7 @@ function report(
         )
       : error;
   if (!(refusal instanceof BlocksagaError)) {
-    context.complain(refusal instanceof Error ? (refusal.stack ?? refusal.message) : String(refusal));
-    context.complain('This is a bug of blocksaga.');
+    reportBug(refusal, context);
     return EXIT.bug;
   }
   if (wantsJson(args)) context.write(refusedLine(command, refusal.toJSON()));

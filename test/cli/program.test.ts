@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { copyRequest } from '../../src/cli/commands/copy.ts';
 import { snapshotRequest } from '../../src/cli/commands/snapshot.ts';
 import { runProgram } from '../../src/cli/program.ts';
-import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { listen, temporaryFolder } from '../qmp/socket-folder.ts';
 import { fakeContext } from './fake-context.ts';
 
 const COMMANDS = ['snapshot', 'copy', 'chain', 'jobs', 'sagas', 'show', 'machines', 'demo'];
@@ -100,6 +102,17 @@ describe('the command line', () => {
     expect(await runProgram(['machines'], context)).toBe(70);
     expect(context.err.join('\n')).toMatch(/TypeError: broken\n\s+at .*This is a bug/s);
   });
+});
+
+test('what nobody catches ends the process with status 70, never with 1, which would say "taken back"', async () => {
+  const silent = await listen(() => undefined);
+  const bomb = 'data:text/javascript,setTimeout(() => { Promise.reject(new Error("boom")); }, 500)';
+  const main = join(import.meta.dirname, '../../src/cli/main.ts');
+  const child = spawn(process.execPath, ['--import', bomb, main, 'chain', '--qmp', silent]);
+  const said: string[] = [];
+  child.stderr.setEncoding('utf8').on('data', text => said.push(text));
+  expect((await once(child, 'close'))[0]).toBe(70);
+  expect(said.join('')).toMatch(/Error: boom.*This is a bug/s);
 });
 
 describe('the request that options make', () => {
