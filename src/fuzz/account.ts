@@ -2,8 +2,7 @@
 import type { SagaResult } from '../engine/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
-import type { Fault } from '../sim/faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { PlannedFault, Scenario } from './scenario.ts';
 import type { Sight } from './sight.ts';
 
 /** A time for which the guest stood still, in milliseconds of virtual time. */
@@ -14,7 +13,7 @@ export interface Pause {
 
 /** A fault that struck, and the state in which the saga was. */
 export interface Struck {
-  readonly fault: Fault;
+  readonly fault: PlannedFault;
   readonly state: string;
   readonly atMs: number;
 }
@@ -50,7 +49,7 @@ export type Happening = { readonly atMs: number } & (
   | { readonly kind: 'sent'; readonly messages: readonly Json[] }
   | { readonly kind: 'received'; readonly message: Json }
   | { readonly kind: 'file'; readonly what: string; readonly path: string }
-  | { readonly kind: 'struck'; readonly fault: Fault }
+  | { readonly kind: 'struck'; readonly fault: PlannedFault }
   | {
       readonly kind: 'state';
       readonly state: string;

@@ -9,6 +9,7 @@ import { sagaToken } from '../steps/names.ts';
 import {
   type GuestChoice,
   type OrchestratorDeath,
+  type PlannedFault,
   SAGA,
   type Scenario,
   type SignalAt,
@@ -46,7 +47,7 @@ export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
     faults,
     // A job that copies for ever is what an administrator ends.
     signals: endless ? [...signals, { signal: 'abort', atMs: 2_000 + draw.below(2_000) }] : signals,
-    deaths: Array.from({ length: draw.chance(3) ? 1 + draw.few(2) : 0 }, () => drawDeath(draw)),
+    deaths: Array.from({ length: draw.chance(3) ? 1 + draw.few(2) : 0 }, () => drawDeath(draw, wish)),
     lingerMs: draw.one([0, 0.2, 5]),
   };
 }
@@ -120,9 +121,48 @@ function drawSignals(draw: Draw, wish: Wish): readonly SignalAt[] {
   return signals;
 }
 
-function drawDeath(draw: Draw): OrchestratorDeath {
-  if (draw.chance(2)) return { at: 'send', nth: 1 + draw.below(45) };
-  return { at: 'record', nth: 1 + draw.below(40), written: draw.chance(2) };
+function drawDeath(draw: Draw, wish: Wish): OrchestratorDeath {
+  const aimed = !draw.chance(3);
+  const from = aimed ? { from: drawState(draw, wish) } : {};
+  if (draw.chance(2)) return { at: 'send', nth: 1 + draw.below(aimed ? 4 : 60), ...from };
+  return { at: 'record', nth: 1 + draw.below(aimed ? 3 : 40), written: draw.chance(2), ...from };
+}
+
+/** States in which a saga of this kind sends commands, as far as it gets there. */
+function drawState(draw: Draw, wish: Wish): string {
+  const steps = [...STEPS.all, ...(wish.operation === 'snapshot' ? STEPS.snapshot : stepsOfCopy(wish))];
+  const step = draw.one(steps);
+  const isUndone = draw.chance(4) && REVERSIBLE.has(step);
+  return isUndone ? `undo ${step}` : step;
+}
+
+const STEPS = {
+  all: ['markQemu', 'createImages', 'pauseGuest', 'resumeGuest', 'unmarkQemu', 'stranded'],
+  snapshot: ['takeSnapshot', 'takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'],
+  copy: ['mirrorDisks', 'awaitNearlyClean', 'dismissMirrors', 'retireSources', 'relenting'],
+  reopen: ['settleMirrors', 'insertFilters', 'reopenFilters', 'removeFilters'],
+  finalize: ['parkMirrors', 'finalizeMirrors'],
+  complete: ['completeMirrors', 'completeMirrors'],
+} as const;
+
+const REVERSIBLE = new Set<string>([
+  ...[
+    'markQemu',
+    'createImages',
+    'mirrorDisks',
+    'pauseGuest',
+    'parkMirrors',
+    'finalizeMirrors',
+    'completeMirrors',
+  ],
+  ...['insertFilters', 'reopenFilters', 'takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'],
+]);
+
+function stepsOfCopy({ finish, strategy }: Extract<Wish, { operation: 'copy' }>): readonly string[] {
+  if (finish === 'clone') return [...STEPS.copy, 'settleMirrors', 'releaseTargets'];
+  const leave = finish === 'leave' ? ['awaitSignal'] : [];
+  const switches = strategy === 'auto' ? [...STEPS.reopen, ...STEPS.finalize] : STEPS[strategy];
+  return [...STEPS.copy, ...leave, ...switches];
 }
 
 /** Commands that the engine sends, so that a fault may be placed at the n-th of a name. */
@@ -162,12 +202,19 @@ const EVENTS = [
 const COMMANDS_PER_DISK = 14;
 const COMMANDS_PER_SAGA = 40;
 
-function drawFault(draw: Draw, wish: Wish): Fault {
+function drawFault(draw: Draw, wish: Wish): PlannedFault {
+  return draw.chance(4)
+    ? drawFaultAt(draw, wish, COMMANDS_PER_SAGA + COMMANDS_PER_DISK * wish.named.length)
+    : { ...drawFaultAt(draw, wish, 3 + 3 * wish.named.length), from: drawState(draw, wish) };
+}
+
+/** A fault among so many commands. */
+function drawFaultAt(draw: Draw, wish: Wish, commands: number): Fault {
   const disks = wish.named.length;
   const place = () =>
-    draw.chance(2)
-      ? { nth: 8 + draw.below(COMMANDS_PER_SAGA + COMMANDS_PER_DISK * disks) }
-      : { command: draw.one(COMMANDS), nth: 1 + draw.few(2 + disks) };
+    draw.chance(3)
+      ? { command: draw.one(COMMANDS), nth: 1 + draw.few(1 + disks) }
+      : { nth: 1 + draw.below(commands) };
   const when = () => ({ when: draw.one(['before', 'after'] as const), ...place() });
   const job = () => 1 + draw.below(disks * 3);
   switch (draw.below(12)) {

@@ -22,6 +22,8 @@ export interface Mortal {
   readonly clock: Clock;
   readonly files: Files;
   readonly isAlive: boolean;
+  /** Says which state the saga has entered, for deaths that are counted from there. */
+  enter(state: string): void;
   /** Resolves when it dies. */
   readonly death: Promise<void>;
 }
@@ -48,6 +50,7 @@ export function createMortal(parts: MortalParts): Mortal {
   const never = new Promise<never>(() => undefined);
   const open = new Set<Transport>();
   let alive = true;
+  let counts = dies?.from === undefined;
   let records = 0;
   let sends = 0;
 
@@ -62,7 +65,7 @@ export function createMortal(parts: MortalParts): Mortal {
 
   /** Counts a write to the journal; gives what to do with it. */
   function atRecord(): 'write' | 'writeAndDie' | 'die' {
-    records += 1;
+    if (counts) records += 1;
     if (!alive) return 'die';
     if (dies?.at !== 'record' || dies.nth !== records) return 'write';
     return dies.written ? 'writeAndDie' : 'die';
@@ -98,6 +101,9 @@ export function createMortal(parts: MortalParts): Mortal {
   const { journal, files } = parts;
   return {
     death,
+    enter(state) {
+      if (dies?.from === state) counts = true;
+    },
     get isAlive() {
       return alive;
     },
@@ -124,7 +130,7 @@ export function createMortal(parts: MortalParts): Mortal {
         return {
           send(messages) {
             if (!alive) return;
-            sends += 1;
+            if (counts) sends += 1;
             inner.send(messages);
             passage.sent(messages);
             if (dies?.at === 'send' && dies.nth === sends) die();

@@ -2,25 +2,25 @@
  * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
  * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
  */
-import { createEngine, type Engine } from '../engine/engine.ts';
+import { createEngine, type Engine, type Guest } from '../engine/engine.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
-import type { Fault } from '../sim/faults.ts';
 import type { Account, Happening, Pause, Struck } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import {
   copyRequestOf,
   DIRECTORY,
   type OrchestratorDeath,
+  type PlannedFault,
   SAGA,
   type Scenario,
   snapshotRequestOf,
 } from './scenario.ts';
-import { type Sight, takeSight } from './sight.ts';
+import { takeSight } from './sight.ts';
 
 /** A run that needs more events than this will not end. */
 const EVENTS_MAX = 400_000;
@@ -48,6 +48,7 @@ class Run {
   readonly #pauses: Pause[] = [];
   readonly #unlinkedInUse: string[] = [];
   readonly #signalled: ('pivot' | 'abort')[] = [];
+  readonly #armed = new Set<string>();
   #state = '';
   #saga: Saga | undefined;
   #journal: MemoryJournalState | undefined;
@@ -62,7 +63,7 @@ class Run {
       ...scenario.guest,
       directory: DIRECTORY,
       seed: scenario.seed,
-      faults: scenario.faults,
+      faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: fault => this.#strike(fault),
     });
   }
@@ -114,7 +115,7 @@ class Run {
   /** One life after the other, until one goes to the end. */
   async #underFaults(): Promise<End> {
     for (const death of [...this.#scenario.deaths, undefined]) {
-      const end = await this.#live(death, engine => this.#submitOrResume(engine));
+      const end = await this.#live(death, (engine, guest) => this.#submitOrResume(engine, guest));
       if (end !== undefined) return end;
       await sleep(this.#sim.clock, REVIVAL_MS);
     }
@@ -127,7 +128,7 @@ class Run {
     for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
       if (end.result?.outcome !== 'needsRecovery') break;
       await sleep(this.#sim.clock, REVIVAL_MS);
-      end = (await this.#live(undefined, engine => engine.resume(SAGA, this.#guest(engine)))) ?? end;
+      end = (await this.#live(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
     }
     return end;
   }
@@ -137,7 +138,7 @@ class Run {
   /** One life; undefined when the orchestrator died in it. */
   async #live(
     dies: OrchestratorDeath | undefined,
-    begin: (engine: Engine) => Promise<Saga>,
+    begin: (engine: Engine, guest: Guest) => Promise<Saga>,
   ): Promise<End | undefined> {
     const sim = this.#sim;
     const journal = memoryJournal(this.#journal, { clock: sim.clock });
@@ -163,7 +164,10 @@ class Run {
     this.#note('life', `life ${this.#states.length} of the orchestrator`);
     const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
     const living = this.#follow(
-      await Promise.race([begin(engine).catch(refusalOf), mortal.death]),
+      (await Promise.race([
+        begin(engine, { qmp: mortal.connect, files: mortal.files }).catch(refusalOf),
+        mortal.death,
+      ])) ?? undefined,
       states,
       journal,
     );
@@ -178,7 +182,7 @@ class Run {
   }
 
   async #follow(
-    begun: Saga | Refused | undefined | void,
+    begun: Saga | Refused | undefined,
     states: string[],
     journal: ReturnType<typeof memoryJournal>,
   ): Promise<End> {
@@ -188,9 +192,8 @@ class Run {
     this.#saga = saga;
     saga.subscribe(notice => {
       if (notice.type !== 'event') return;
-      this.#state = notice.state;
+      this.#enter(notice.state);
       states.push(notice.state);
-      this.#watch();
       this.#tell?.({
         kind: 'state',
         state: notice.state,
@@ -214,20 +217,13 @@ class Run {
     }
   }
 
-  #submitOrResume(engine: Engine): Promise<Saga> {
+  #submitOrResume(engine: Engine, guest: Guest): Promise<Saga> {
     const { wish } = this.#scenario;
-    const guest = this.#guest(engine);
     const known = this.#journal?.sagas.some(({ row }) => row.id === SAGA);
     if (known) return engine.resume(SAGA, guest);
     return wish.operation === 'snapshot'
       ? engine.snapshot({ ...snapshotRequestOf(wish), ...guest })
       : engine.copy({ ...copyRequestOf(wish), ...guest });
-  }
-
-  #guest(_engine: Engine) {
-    const mortal = this.#mortal;
-    if (mortal === undefined) throw new Error('an engine is made after the world that it sees');
-    return { qmp: mortal.connect, files: mortal.files };
   }
 
   #signal(signal: 'pivot' | 'abort'): void {
@@ -240,7 +236,17 @@ class Run {
     });
   }
 
-  #strike(fault: Fault): void {
+  #enter(state: string): void {
+    this.#state = state;
+    this.#watch();
+    const leaf = leafOf(state);
+    this.#mortal?.enter(leaf);
+    if (this.#armed.has(leaf)) return;
+    this.#armed.add(leaf);
+    for (const fault of this.#scenario.faults) if (fault.from === leaf) this.#sim.armFault(fault);
+  }
+
+  #strike(fault: PlannedFault): void {
     const atMs = this.#sim?.clock.now() ?? 0;
     this.#struck.push({ fault, state: this.#state, atMs });
     this.#tell?.({ kind: 'struck', fault, atMs });
@@ -300,4 +306,7 @@ function refusalOf(error: unknown): Refused {
   return { refusal: error.toJSON() };
 }
 
-export type { Sight };
+/** `switching.pauseGuest` is the state `pauseGuest`. */
+export function leafOf(state: string): string {
+  return state.slice(state.lastIndexOf('.') + 1);
+}

@@ -48,18 +48,24 @@ export interface SignalAt {
 }
 
 /**
+ * A fault, counted from the start or from the moment when the saga first enters the state of that name (`reopenFilters`,
+ * `undo createImages`).
+ */
+export type PlannedFault = Fault & { readonly from?: string };
+
+/**
  * The death of the orchestrator: at its n-th write to the journal (from 1, in each life anew; `written` says whether the
- * write still became durable) or right after its n-th write to QEMU's monitor.
+ * write still became durable) or right after its n-th write to QEMU's monitor; counted like a fault's place.
  */
 export type OrchestratorDeath =
-  | { readonly at: 'record'; readonly nth: number; readonly written: boolean }
-  | { readonly at: 'send'; readonly nth: number };
+  | { readonly at: 'record'; readonly nth: number; readonly written: boolean; readonly from?: string }
+  | { readonly at: 'send'; readonly nth: number; readonly from?: string };
 
 export interface Scenario {
   readonly seed: number;
   readonly guest: GuestChoice;
   readonly wish: Wish;
-  readonly faults: readonly Fault[];
+  readonly faults: readonly PlannedFault[];
   readonly signals: readonly SignalAt[];
   /** One per life, in order; the life after the last goes to the end. */
   readonly deaths: readonly OrchestratorDeath[];
