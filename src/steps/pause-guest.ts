@@ -66,15 +66,21 @@ function wasPausedByUs(record: Json): boolean {
   return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
 }
 
-/** Sends `cont` and asks whether the guest runs: a reply alone would also come from a guest that has shut down. */
+/**
+ * Sends `cont` and asks whether the guest still stands still because of us: a reply alone would also come from a guest
+ * that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own.
+ */
 async function letRun(qmp: QmpClient): Promise<void> {
   const [resumed, after] = await qmp.pipeline([{ execute: 'cont' }, { execute: 'query-status' }]);
-  if (!resumed.ok) throw resumed.error;
   if (!after.ok) throw after.error;
-  if (after.value.running || after.value.status === 'suspended') return;
+  if (after.value.running || !STOPPED_BY_COMMAND.has(after.value.status)) return;
+  if (!resumed.ok) throw resumed.error;
   throw new BlocksagaError(
     'VERIFY_FAILED',
     `the guest does not run after cont: its state is "${after.value.status}"`,
     { outcome: 'notApplied', retryable: true },
   );
 }
+
+/** The states (`RunState`, qapi/run-state.json) in which `stop` leaves a guest. */
+const STOPPED_BY_COMMAND: ReadonlySet<string> = new Set(['paused', 'prelaunch']);
