@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { BlockdevRefOrNull } from '../qmp/schema.generated.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
 import type { DiskPlan } from './plan.ts';
 import { openChain } from './revive-source.ts';
@@ -71,7 +72,7 @@ async function create(
   const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
     deadlineMs: CREATE_DEADLINE_MS,
   });
-  await jobs.dismiss(running);
+  await dismissJobs({ jobs }, running);
   throwFirst(disks, started);
   for (const disk of disks) {
     const verdict = ended.get(disk.names.createJob);

@@ -6,10 +6,11 @@ import { BlocksagaError } from '../errors.ts';
 import type { JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { isReady, jobFailed, mirrorAlive } from './mirror-disks.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
-import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+import { probeDisks, type Step, type StepContext } from './step.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
 const BYTES_PER_MS = 16 * 1024;
@@ -97,8 +98,11 @@ export const dismissMirrors: Step<CopyPlan> = {
     return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'absent' : 'present'));
   },
 
-  async do({ jobs }, todo) {
-    throwFirst(todo, await jobs.dismiss(todo.map(disk => disk.names.mirrorJob)));
+  async do(context, todo) {
+    await dismissJobs(
+      context,
+      todo.map(disk => disk.names.mirrorJob),
+    );
     return null;
   },
 };

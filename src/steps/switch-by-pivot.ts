@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
 import { mirrorAlive } from './mirror-disks.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
@@ -134,7 +135,7 @@ async function takeBackPivots({ jobs, qmp, plan, guestStill }: StepContext<CopyP
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
     deadlineMs: JOB_DEADLINE_MS,
   });
-  await jobs.dismiss(ids);
+  await dismissJobs({ jobs }, ids);
   const after = await readGraph(qmp);
   for (const disk of switched) {
     if (after.front(disk) === sources.get(disk.index)) continue;

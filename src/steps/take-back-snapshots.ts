@@ -4,6 +4,7 @@
  * have switched.
  */
 import { BlocksagaError } from '../errors.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { jobFailed } from './mirror-disks.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
@@ -63,7 +64,7 @@ async function switchToBases(
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
     deadlineMs: SWITCH_DEADLINE_MS,
   });
-  await jobs.dismiss(ids);
+  await dismissJobs({ jobs }, ids);
   const graph = await readGraph(qmp);
   for (const disk of disks) {
     if (graph.front(disk) === disk.node) continue;

@@ -1,0 +1,14 @@
+/** Clears QEMU's table of jobs whose verdicts have been read. Ends no job that still runs: that is an undo's business. */
+import type { StepContext } from './step.ts';
+
+const DISMISS_DEADLINE_MS = 60_000;
+
+/** Dismisses concluded jobs in one write; looks again, and insists, only where QEMU refused one. */
+export async function dismissJobs(
+  { jobs }: Pick<StepContext, 'jobs'>,
+  ids: readonly string[],
+): Promise<void> {
+  const replies = await jobs.dismiss(ids);
+  if (replies.every(reply => reply.ok)) return;
+  await jobs.remove(ids, { deadlineMs: DISMISS_DEADLINE_MS });
+}
