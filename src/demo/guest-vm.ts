@@ -62,7 +62,8 @@ export interface GuestVmOptions {
   /**
    * Whether the devices have a write cache. Off unless said otherwise: QEMU then flushes after each write, so that an
    * acknowledged one survives the end of QEMU. (qcow2 keeps its tables in QEMU's memory until a flush, and the BIOS
-   * sends none. Without fsync, and faster: `cache: 'unsafe'`.) On virtio-blk it is always off: the BIOS cannot flush.
+   * sends none. Without fsync, and faster: `cache: 'unsafe'`; but then 10.0 and 11.1, unlike 5.2 and 7.2, keep those
+   * tables in memory, so use raw images where QEMU is killed.) On virtio-blk it is always off: the BIOS cannot flush.
    */
   readonly writeCache?: boolean;
 }

@@ -52,7 +52,7 @@ const setups: (GuestVmOptions & { readonly title: string })[] = [
   { title: 'two overlays over images with data', disks: 2, backing: true },
   { title: 'two overlays of -drive', disks: 2, backing: true, style: 'drive' },
   { title: 'two raw images', disks: 2, format: 'raw' },
-  { title: 'two disks whose flushes QEMU ignores', disks: 2, cache: 'unsafe' },
+  { title: 'two raw images whose flushes QEMU ignores', disks: 2, format: 'raw', cache: 'unsafe' },
 ];
 
 describe.skipIf(!hasQemu)('the ordered writer', () => {
@@ -69,7 +69,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
   });
 
   test('goes round its ring and overwrites the oldest', async () => {
-    await using vm = await startGuestVm({ disks: 1, bus: 'ide-hd', cache: 'unsafe' });
+    await using vm = await startGuestVm({ disks: 1, bus: 'ide-hd', format: 'raw', cache: 'unsafe' });
     await vm.awaitWrites(8192 + 100, 100_000);
     await expectConsistentAfterKill(vm);
   });
