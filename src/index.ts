@@ -3,9 +3,9 @@ export {
   createEngine,
   type Engine,
   type EngineOptions,
-  type Guest,
   type ResumeOptions,
 } from './engine/engine.ts';
+export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
 export type { DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
 export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
@@ -17,7 +17,18 @@ export {
   type ErrorRecord,
   type QmpCause,
 } from './errors.ts';
-export type { Journal, JournalRecord, Lease, SagaRow, SagaState } from './journal/journal.ts';
+export type {
+  Holder,
+  Journal,
+  JournalOptions,
+  JournalRecord,
+  Lease,
+  NewRecord,
+  NewSaga,
+  RecordKind,
+  SagaRow,
+  SagaState,
+} from './journal/journal.ts';
 export { memoryJournal } from './journal/memory.ts';
 export { openJournal } from './journal/sqlite.ts';
 export type { CopyRequest, SnapshotRequest } from './operations/requests.ts';

@@ -16,15 +16,14 @@ import {
 import { type Survey, survey } from '../operations/survey.ts';
 import { readCapabilities } from '../qmp/capabilities.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
-import { connectSocket } from '../qmp/socket.ts';
-import type { Connect, Json } from '../qmp/transport.ts';
-import type { Files } from '../steps/files.ts';
-import { localFiles } from '../steps/local-files.ts';
+import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
 import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
+import { endedSaga } from './ended-saga.ts';
+import { filesOf, type Guest, guestOf, monitorOf } from './guest.ts';
 import { type IdSource, randomIds } from './ids.ts';
-import { Monitor } from './monitor.ts';
-import type { SagaResult } from './result.ts';
+import type { Monitor } from './monitor.ts';
+import { resultAsJson, untouchedResult } from './result.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
 
 /** What an engine is made with; only the journal must be given. */
@@ -35,14 +34,6 @@ export interface EngineOptions {
   readonly inspect?: Inspect;
   readonly clock?: Clock;
   readonly ids?: IdSource;
-}
-
-/** Where a guest is reached. */
-export interface Guest {
-  /** The monitor's address (`/run/vm.qmp`, `127.0.0.1:4444`), or how to connect to it. */
-  readonly qmp: string | Connect;
-  /** Files on QEMU's host; this machine's for a UNIX socket, none otherwise. */
-  readonly files?: Files | null;
 }
 
 /** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
@@ -103,19 +94,19 @@ class SagaEngine implements Engine {
   }
 
   snapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<Saga> {
-    return this.#start('snapshot', checkSnapshotRequest(request), { qmp, ...filesOf(files) }, planSnapshot);
+    return this.#start('snapshot', checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
   }
 
   copy({ qmp, files, ...request }: CopyRequest & Guest): Promise<Saga> {
-    return this.#start('copy', checkCopyRequest(request), { qmp, ...filesOf(files) }, planCopy);
+    return this.#start('copy', checkCopyRequest(request), guestOf(qmp, files), planCopy);
   }
 
   planSnapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<SnapshotPlan> {
-    return this.#planOnly(checkSnapshotRequest(request), { qmp, ...filesOf(files) }, planSnapshot);
+    return this.#planOnly(checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
   }
 
   planCopy({ qmp, files, ...request }: CopyRequest & Guest): Promise<CopyPlan> {
-    return this.#planOnly(checkCopyRequest(request), { qmp, ...filesOf(files) }, planCopy);
+    return this.#planOnly(checkCopyRequest(request), guestOf(qmp, files), planCopy);
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
@@ -129,7 +120,7 @@ class SagaEngine implements Engine {
         { saga: id },
       );
     }
-    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(id, row.plan, row.result);
+    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
       throw new BlocksagaError(
@@ -144,8 +135,8 @@ class SagaEngine implements Engine {
         durable: true,
       });
     }
-    const guest = { qmp, ...filesOf(options.files) };
-    return this.#run(lease, row.plan as object as Plan, guest, this.#monitor(guest));
+    const guest = guestOf(qmp, options.files);
+    return this.#run(lease, row.plan as object as Plan, guest, monitorOf(guest, this.#clock));
   }
 
   async #planOnly<R extends Request, P extends Plan>(
@@ -153,7 +144,7 @@ class SagaEngine implements Engine {
     guest: Guest,
     planner: Planner<R, P>,
   ): Promise<P> {
-    const monitor = this.#monitor(guest);
+    const monitor = monitorOf(guest, this.#clock);
     try {
       return (await this.#plan(request.id ?? this.#ids(), request, guest, monitor, planner)).plan;
     } finally {
@@ -170,7 +161,7 @@ class SagaEngine implements Engine {
     const id = request.id ?? this.#ids();
     const known = this.#known(id, operation, request);
     if (known !== undefined) return known;
-    const monitor = this.#monitor(guest);
+    const monitor = monitorOf(guest, this.#clock);
     try {
       const { plan, seen } = await this.#plan(id, request, guest, monitor, planner);
       const address = typeof guest.qmp === 'string' ? guest.qmp : '';
@@ -183,7 +174,7 @@ class SagaEngine implements Engine {
         request: request as object as Json,
         plan: plan as object as Json,
       });
-      await this.#refuseChanged(lease, monitor, seen);
+      await this.#refuseChanged(lease, plan, monitor, seen);
       return this.#run(lease, plan, guest, monitor);
     } catch (error) {
       monitor.close();
@@ -197,7 +188,7 @@ class SagaEngine implements Engine {
       monitor,
       journal: this.#journal,
       lease,
-      files: reachableFiles(guest),
+      files: filesOf(guest),
       clock: this.#clock,
       inspect: this.#inspect,
       onEnd: () => this.#running.delete(lease.saga),
@@ -219,7 +210,7 @@ class SagaEngine implements Engine {
       );
     }
     if (running !== undefined) return running;
-    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(id, row.plan, row.result);
+    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     throw new BlocksagaError(
       'SAGA_STATE',
       `saga ${id} has been submitted before and is ${row.state}; look at it with "blocksaga show ${id}"`,
@@ -237,61 +228,28 @@ class SagaEngine implements Engine {
     const qmp = await monitor.client();
     const capabilities = await readCapabilities(qmp, request.without);
     const seen = await survey(qmp);
-    const facts = { survey: seen, capabilities, files: reachableFiles(guest), token: sagaToken(id) };
+    const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id) };
     return { plan: await planner(request, facts), seen };
   }
 
   /** The guest was looked at before the VM was claimed: another saga may have changed it in between. */
-  async #refuseChanged(lease: Lease, monitor: Monitor, seen: Survey): Promise<void> {
+  async #refuseChanged(lease: Lease, plan: Plan, monitor: Monitor, seen: Survey): Promise<void> {
     try {
       const now = await survey(await monitor.client());
       if (JSON.stringify(now.disks.map(graphOf)) === JSON.stringify(seen.disks.map(graphOf))) return;
       throw new BlocksagaError(
         'VM_BUSY',
         'the disks of this guest were changed by someone while this was planned; try again',
-        {
-          retryable: true,
-        },
+        { retryable: true },
       );
     } catch (error) {
-      await this.#journal.end(lease, 'rolledBack', null);
+      const record = error instanceof BlocksagaError ? error.toJSON() : null;
+      await this.#journal.end(lease, 'rolledBack', resultAsJson(untouchedResult(lease.saga, plan, record)));
       throw error;
     }
-  }
-
-  #monitor(guest: Guest): Monitor {
-    const connect =
-      typeof guest.qmp === 'string' ? connectSocket(guest.qmp, { clock: this.#clock }) : guest.qmp;
-    return new Monitor(connect, this.#clock);
   }
 }
 
 function graphOf({ node, file, chain, job }: Survey['disks'][number]) {
   return { node, file, chain, job };
-}
-
-function filesOf(files: Files | null | undefined): { readonly files?: Files | null } {
-  return files === undefined ? {} : { files };
-}
-
-/** Files are where QEMU is: a UNIX socket means this machine. */
-function reachableFiles({ qmp, files }: Guest): Files | null {
-  if (files !== undefined) return files;
-  return typeof qmp === 'string' && (qmp.startsWith('/') || qmp.startsWith('unix:') || qmp.startsWith('.'))
-    ? localFiles
-    : null;
-}
-
-function endedSaga(id: string, plan: Json, recorded: Json): Saga {
-  const result = Promise.resolve(recorded as object as SagaResult);
-  const ended = (): Promise<SagaResult> =>
-    Promise.reject(new BlocksagaError('SAGA_STATE', `saga ${id} has ended`, { saga: id }));
-  return {
-    id,
-    plan: plan as object as Plan,
-    result,
-    subscribe: () => () => undefined,
-    pivot: ended,
-    abort: ended,
-  };
 }

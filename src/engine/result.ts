@@ -70,6 +70,23 @@ export async function readResult(
   };
 }
 
+/** The result of a saga that was given up before its first step. */
+export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | null): SagaResult {
+  return {
+    saga,
+    operation: plan.operation,
+    outcome: 'rolledBack',
+    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    disks: plan.disks.map(disk => {
+      const front = { node: disk.node, file: disk.file };
+      return { disk: disk.disk, before: front, after: front, image: disk.image.file };
+    }),
+    blackoutMs: null,
+    error,
+    leftovers: [],
+  };
+}
+
 /** A result as the journal keeps it. */
 export function resultAsJson(result: SagaResult): Json {
   return result as object as Json;

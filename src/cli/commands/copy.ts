@@ -1,6 +1,6 @@
 /** `blocksaga copy`: copies N disks elsewhere and switches all of them, or none. Only reads its options. */
 import type { Command } from 'commander';
-import type { Guest } from '../../engine/engine.ts';
+import type { Guest } from '../../engine/guest.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../steps/plan.ts';
 import type { CliContext } from '../context.ts';

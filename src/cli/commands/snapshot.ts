@@ -1,6 +1,6 @@
 /** `blocksaga snapshot`: puts overlays on N disks in one instant, all or none. Only reads its options. */
 import type { Command } from 'commander';
-import type { Guest } from '../../engine/engine.ts';
+import type { Guest } from '../../engine/guest.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
 import type { CliContext } from '../context.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
