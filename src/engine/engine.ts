@@ -14,7 +14,6 @@ import {
   type SnapshotRequest,
 } from '../operations/requests.ts';
 import { type Survey, survey } from '../operations/survey.ts';
-import { readCapabilities } from '../qmp/capabilities.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
@@ -22,6 +21,7 @@ import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
 import { endedSaga } from './ended-saga.ts';
 import { filesOf, type Guest, guestOf, monitorOf } from './guest.ts';
 import { type IdSource, randomIds } from './ids.ts';
+import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
@@ -84,6 +84,7 @@ class SagaEngine implements Engine {
   readonly #inspect: Inspect | undefined;
   readonly #clock: Clock;
   readonly #ids: IdSource;
+  readonly #qemus = new KnownQemus();
   readonly #running = new Map<string, Saga>();
 
   constructor(options: EngineOptions) {
@@ -226,7 +227,7 @@ class SagaEngine implements Engine {
     planner: Planner<R, P>,
   ): Promise<{ plan: P; seen: Survey }> {
     const qmp = await monitor.client();
-    const capabilities = await readCapabilities(qmp, request.without);
+    const capabilities = await this.#qemus.capabilities(qmp, request.without);
     const seen = await survey(qmp);
     const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id) };
     return { plan: await planner(request, facts), seen };

@@ -19,19 +19,29 @@ export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 
 /** Steps while the guest stands still. */
 export const HASTY: RetryPolicy = { retriesMax: 3, firstDelayMs: 5, factor: 3 };
 
-/** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not retryable, or the policy is used up. */
+/** Which failures are worth another attempt. */
+export type Judge = (error: BlocksagaError) => boolean;
+
+/** Before a way back is closed: what QEMU has refused once is not asked again. */
+export const TRANSIENT: Judge = error => error.retryable;
+
+/** Where there is no other way than through: all but what no attempt can change. */
+export const ANY: Judge = ({ code }) => code !== 'QEMU_REPLACED' && code !== 'JOURNAL';
+
+/** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */
 export function retry<T>(
   policy: RetryPolicy,
   clock: Clock,
   attempt: (number: number) => Promise<T>,
+  isWorthIt: Judge = TRANSIENT,
 ): Promise<T> {
   return pRetry(attempt, {
     retries: policy.retriesMax,
     minTimeout: 0,
     maxTimeout: 0,
-    shouldRetry: ({ error }) => error instanceof BlocksagaError && error.retryable,
+    shouldRetry: ({ error }) => error instanceof BlocksagaError && isWorthIt(error),
     onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
-      if (retriesLeft === 0 || !(error instanceof BlocksagaError) || !error.retryable) return;
+      if (retriesLeft === 0 || !(error instanceof BlocksagaError) || !isWorthIt(error)) return;
       return sleep(clock, policy.firstDelayMs * policy.factor ** (attemptNumber - 1));
     },
   });

@@ -26,7 +26,7 @@ import {
   type Settled,
 } from './history.ts';
 import type { Monitor } from './monitor.ts';
-import { HASTY, PATIENT, retry } from './retry.ts';
+import { ANY, HASTY, type Judge, PATIENT, retry, TRANSIENT } from './retry.ts';
 
 /** What a host is made of. */
 export interface StepHostParts {
@@ -100,7 +100,7 @@ export class StepHost {
         this.#retry(async () => {
           await this.#reenterWindow(step, (await this.#context(name)).qmp);
           await step.undo(await this.#context(name), this.#outcomes.get(name));
-        }),
+        }, ANY),
       );
       if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
       if (step.window === 'opens') this.#closeWindow();
@@ -123,7 +123,7 @@ export class StepHost {
       const step: Step = ALL_STEPS[name];
       if (!this.#observed.has(name) || this.#outcomes.has(over) || !('undo' in step)) continue;
       const attempt = async () => step.undo(await this.#context(name), this.#outcomes.get(name));
-      await this.#retry(attempt).catch(error => failures.push(error));
+      await this.#retry(attempt, ANY).catch(error => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
     return { abort: false };
@@ -145,20 +145,23 @@ export class StepHost {
     const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
-        this.#retry(async number => {
-          const context = await this.#context(name);
-          await this.#reenterWindow(step, context.qmp);
-          const current = { ...context, guestStill: this.#guestStill };
-          const todo = unknown || number > 1 ? await missing(step, current) : context.plan.disks;
-          if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
-          const began = this.#parts.clock.now();
-          const work = step.do(context, todo);
-          if (step.decision === 'alongside') await alongside(work, decide);
-          const settled = await work;
-          if (step.stallsGuest) this.#measure(began);
-          await step.verify?.(context);
-          return settled;
-        }),
+        this.#retry(
+          async number => {
+            const context = await this.#context(name);
+            await this.#reenterWindow(step, context.qmp);
+            const current = { ...context, guestStill: this.#guestStill };
+            const todo = unknown || number > 1 ? await missing(step, current) : context.plan.disks;
+            if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+            const began = this.#parts.clock.now();
+            const work = step.do(context, todo);
+            if (step.decision === 'alongside') await alongside(work, decide);
+            const settled = await work;
+            if (step.stallsGuest) this.#measure(began);
+            await step.verify?.(context);
+            return settled;
+          },
+          this.#isPastReturn(step) ? ANY : TRANSIENT,
+        ),
       ),
     );
     if (step.window === 'closes') this.#closeWindow();
@@ -173,6 +176,11 @@ export class StepHost {
     const value = await act(decide);
     if (step.decision !== undefined) decide();
     return value;
+  }
+
+  /** After the decision a failure strands the saga, so these steps are not given up for one refusal. */
+  #isPastReturn(step: Step): boolean {
+    return this.#decision === 'forward' && step.decision === undefined;
   }
 
   #decide(name: StepName, verdict: 'forward' | 'back'): void {
@@ -194,8 +202,8 @@ export class StepHost {
     }
   }
 
-  #retry<T>(attempt: (number: number) => Promise<T>): Promise<T> {
-    return retry(this.#inWindow ? HASTY : PATIENT, this.#parts.clock, attempt);
+  #retry<T>(attempt: (number: number) => Promise<T>, isWorthIt: Judge = TRANSIENT): Promise<T> {
+    return retry(this.#inWindow ? HASTY : PATIENT, this.#parts.clock, attempt, isWorthIt);
   }
 
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
