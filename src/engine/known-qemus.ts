@@ -2,12 +2,7 @@
  * Remembers what the QEMUs at hand can do. Asking costs the guest: the schema is large, and QEMU holds its main loop
  * while it writes it. A build is known by the package name in its greeting; one without is asked every time.
  */
-import {
-  type Capabilities,
-  capabilitiesOf,
-  readCapabilities,
-  withoutCapabilities,
-} from '../qmp/capabilities.ts';
+import { type Capabilities, readCapabilities, withoutCapabilities } from '../qmp/capabilities.ts';
 import type { QmpClient } from '../qmp/client.ts';
 
 const BUILDS_MAX = 64;
