@@ -178,9 +178,10 @@ export class StepHost {
     return value;
   }
 
-  /** After the decision a failure strands the saga, so these steps are not given up for one refusal. */
+  /** Where a failure strands the saga: these steps are not given up for one refusal. */
   #isPastReturn(step: Step): boolean {
-    return this.#decision === 'forward' && step.decision === undefined;
+    if (step.window === 'closes') return true;
+    return this.#decision === 'forward' && (step.decision === undefined || 'irreversible' in step);
   }
 
   #decide(name: StepName, verdict: 'forward' | 'back'): void {
