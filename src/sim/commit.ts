@@ -16,6 +16,7 @@ import {
   patchNode,
   reap,
   refuseIfBlocked,
+  refuseUnlessRoot,
   removeUser,
   replaceNode,
   setReadOnly,
@@ -85,6 +86,9 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
     autoDismiss: args['auto-dismiss'] !== false,
   };
   if (isActive || hasWriter) {
+    if (skipFilters(ctx, top.name).name === skipFilters(ctx, base.name).name) {
+      refuse("Can't mirror node into itself");
+    }
     const baseWasReadOnly = makeWritable(ctx, base.name);
     startMirror(ctx, {
       ...common,
@@ -118,7 +122,7 @@ function rootForCommit(ctx: Context, device: string): BlockNode {
     Object.values(ctx.q.backends).some(backend => backend.name === device);
   if (!known) refuse(`Device '${device}' not found`, 'DeviceNotFound');
   const node = lookupNode(ctx, device, device);
-  if (node.parents.some(edge => edge.kind === 'node')) refuse('Need a root block node');
+  refuseUnlessRoot(node);
   return node;
 }
 

@@ -164,9 +164,10 @@ export function chain(ctx: Context, name: string): BlockNode[] {
   return nodes;
 }
 
-/** A root has no node above it. */
+/** A root has only backends above it: no node, and no job. */
 export function refuseUnlessRoot(node: BlockNode): void {
-  if (node.parents.some(edge => edge.kind === 'node')) refuse('Need a root block node');
+  if (node.parents.some(edge => edge.kind === 'node' || edge.kind === 'job'))
+    refuse('Need a root block node');
 }
 
 export type Operation =

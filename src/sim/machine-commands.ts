@@ -5,7 +5,7 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { addUser, removeUser } from './graph.ts';
+import { addUser, patchNode, removeUser } from './graph.ts';
 import { flushNode } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { Death, refuse } from './refusal.ts';
@@ -183,7 +183,7 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
   const writable = args['writable'] === true;
   if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
   const perm = CONSISTENT_READ | (writable ? WRITE : 0);
-  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | RESIZE;
+  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE;
   ctx.q.edit('exports')[id] = {
     id,
     type: String(args['type']),
@@ -191,7 +191,11 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
     writable,
     shuttingDown: false,
   };
-  addUser(ctx, node.name, { kind: 'export', parent: id, role: 'root', perm, shared });
+  const edge = { kind: 'export', parent: id, role: 'root', perm } as const;
+  addUser(ctx, node.name, { ...edge, shared: ALL_PERMISSIONS });
+  checkPermissions(ctx, [node.name]);
+  // The server forbids resizing in a second step, which decides what an error names.
+  patchNode(ctx, node.name, { parents: [{ ...edge, shared }, ...node.parents] });
   checkPermissions(ctx, [node.name]);
   return {};
 }

@@ -6,12 +6,20 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { reap, refuseIfBlocked, refuseUnlessRoot, setReadOnly, skipImplicitFilters } from './graph.ts';
-import { pathOf, sizeOf } from './image-io.ts';
+import {
+  reap,
+  refuseIfBlocked,
+  refuseUnlessRoot,
+  setReadOnly,
+  skipFilters,
+  skipImplicitFilters,
+} from './graph.ts';
+import { sizeOf } from './image-io.ts';
 import { createImage } from './images.ts';
 import { refuseBadJobId, withdraw } from './jobs.ts';
 import { backingBelow, canReplace, type MirrorRequest, startMirror } from './mirror.ts';
 import { openNode, refuseBadName } from './open-node.ts';
+import { fileName } from './queries.ts';
 import { refuse } from './refusal.ts';
 import type { BlockNode } from './state.ts';
 
@@ -36,7 +44,7 @@ export function driveMirror(ctx: Context, args: Arguments): Json {
   const format = typeof args['format'] === 'string' ? args['format'] : source.driver;
   const below = sync === 'none' ? source.name : sync === 'top' ? backing : undefined;
   if (!existing) {
-    const backingPath = below === undefined ? undefined : pathOf(ctx.q, below);
+    const backingPath = below === undefined ? undefined : fileName(ctx, nodeOf(ctx.q, below));
     createImage(ctx, {
       path,
       format,
@@ -94,7 +102,8 @@ function startCommon(
   if (sync !== 'full' && sync !== 'top' && sync !== 'none')
     refuse(`Sync mode '${String(sync)}' not supported`);
   if (numberOr(args['buf-size'], 0) < 0) refuse("Invalid parameter 'buf-size'");
-  if (source.name === target.name) refuse("Can't mirror node into itself");
+  if (skipFilters(ctx, source.name).name === skipFilters(ctx, target.name).name)
+    refuse("Can't mirror node into itself");
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (filterName !== undefined) refuseBadName(ctx, filterName);
   refuseBadJobId(ctx, id);

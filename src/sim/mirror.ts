@@ -281,7 +281,8 @@ function exit(ctx: Context, job: Job, pivot: boolean): string | undefined {
   if (job.work.kind !== 'mirror') return undefined;
   const { source, filter, target, replaces, opensTarget, backing } = job.work;
   removeUser(ctx, target, 'blk', job.id);
-  patchNode(ctx, filter, { stopped: true });
+  // Referred to until the end of this, whatever else lets go of it.
+  patchNode(ctx, filter, { stopped: true, monitorOwned: true });
   let refused: string | undefined;
   if (pivot) {
     const replaced = replaces ?? source;

@@ -58,17 +58,22 @@ export function blockdevReopen(ctx: Context, args: Arguments): Json {
   if (list.length === 0 && ctx.profile.diesOnEmptyReopen)
     throw new Death('SIGSEGV', 'blockdev-reopen of nothing');
   const touched = new Set<string>();
+  const released = new Set<string>();
   const writable = new Set<string>();
+  const queue = new Map<string, Arguments>();
   for (const options of list) {
     const name = options['node-name'];
     if (typeof name !== 'string') refuse('node-name not specified');
+    queue.set(nodeOf(ctx.q, name).name, { ...queue.get(name), ...options });
+  }
+  for (const [name, options] of queue) {
     const node = nodeOf(ctx.q, name);
     if (!node.readOnly) writable.add(name);
-    for (const link of node.children) touched.add(link.child);
-    reopenNode(ctx, node, options);
     touched.add(name);
+    for (const link of node.children) released.add(link.child);
+    reopenNode(ctx, node, options);
   }
-  checkPermissions(ctx, touched, writable);
+  checkPermissions(ctx, [...touched, ...released], writable);
   return {};
 }
 

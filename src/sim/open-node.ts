@@ -31,25 +31,25 @@ export function openNode(ctx: Context, options: Arguments, place: Place = {}): B
 
 function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const driver = String(options['driver']);
-  const name = nodeName(ctx, options['node-name']);
   const readOnly =
     options['read-only'] === undefined ? (place.readOnly ?? false) : options['read-only'] === true;
   const unmap = options['discard'] === undefined ? (place.unmap ?? false) : isUnmap(options['discard']);
-  const fields = {
-    name,
-    driver,
+  const flags = {
     readOnly,
     unmap,
     monitorOwned: place.monitorOwned ?? false,
     inherits: place.inherits ?? false,
   };
-  if (driver === 'file') return openFile(ctx, options, fields);
+  if (driver === 'file') {
+    return openFile(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
+  }
+  const file = openChild(ctx, options['file'], { readOnly, unmap, inherits: true });
+  const name = nodeName(ctx, options['node-name']);
+  const fields = { name, driver, ...flags };
   const group = options['throttle-group'];
   if (typeof group === 'string' && ctx.q.throttleGroups[group] === undefined) {
     refuse(`Throttle group '${group}' does not exist`);
   }
-  const inherited = { readOnly, unmap };
-  const file = openChild(ctx, options['file'], { ...inherited, inherits: true });
   const under = ctx.q.nodes[file];
   if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
   const throttleGroup = typeof group === 'string' ? group : undefined;

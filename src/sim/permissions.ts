@@ -56,9 +56,10 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
     case 'mirror_top':
       if (parent.stopped) return { perm: 0, shared: ALL_PERMISSIONS };
       return parent.commits ? { perm: perm & ~CONSISTENT_READ, shared: shared | WRITE } : { perm, shared };
+    case 'copy-on-read':
+      return { perm: perm | WRITE_UNCHANGED, shared };
     case 'throttle':
     case 'raw':
-    case 'copy-on-read':
       return { perm, shared };
   }
   if (role === 'backing') {

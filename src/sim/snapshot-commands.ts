@@ -8,10 +8,11 @@ import { bitmapActions } from './bitmap-commands.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import { childOf, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild, setReadOnly } from './graph.ts';
-import { flushNode, pathOf, sizeOf } from './image-io.ts';
+import { flushNode, sizeOf } from './image-io.ts';
 import { createImage, openOverlay } from './images.ts';
 import { BACKING_DRIVERS } from './open-node.ts';
 import { checkPermissions, cumulative } from './permissions.ts';
+import { fileName } from './queries.ts';
 import { refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 
@@ -76,7 +77,7 @@ function snapshotSync(ctx: Context, data: Arguments): () => void {
       path,
       format,
       sizeBytes: sizeOf(ctx, node),
-      backing: pathOf(ctx.q, node.name),
+      backing: fileName(ctx, node),
       backingFormat: node.driver,
     });
   }

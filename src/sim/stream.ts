@@ -29,6 +29,7 @@ import {
   workDone,
   workFailed,
 } from './jobs.ts';
+import { backingBelow } from './mirror.ts';
 import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
 import { setBackingHeader } from './node-commands.ts';
 import { refuseBadName } from './open-node.ts';
@@ -136,7 +137,14 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
   const use = (name: string, role: string, perm: number, shared: number): void =>
     addUser(ctx, name, { kind: 'job', parent: id, role, perm, shared });
   try {
-    use(filter, 'main node', CONSISTENT_READ, basic | WRITE);
+    use(filter, 'main node', 0, ALL_PERMISSIONS);
+    addUser(ctx, filter, {
+      kind: 'blk',
+      parent: id,
+      role: 'root',
+      perm: CONSISTENT_READ,
+      shared: basic | WRITE,
+    });
     use(node, 'active node', 0, basic | WRITE);
     for (const name of between) use(name, 'intermediate node', 0, basic);
     checkPermissions(ctx, [filter, node, ...between]);
@@ -157,7 +165,8 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
     autoDismiss: args['auto-dismiss'] !== false,
     work: { kind: 'stream', node, base, between, backingFile: request.backingFile, wasReadOnly },
   });
-  const len = sizeOf(ctx, nodeOf(ctx.q, node));
+  const under = backingBelow(ctx, node);
+  const len = under === undefined || under === base ? 0 : sizeOf(ctx, nodeOf(ctx.q, node));
   ctx.onSuccess(() =>
     ctx.tracks.set(id, { dirty: EMPTY, offset: 0, len, bytesPerMs: rate(ctx, request.speed), synced: false }),
   );
@@ -230,14 +239,10 @@ function dropFilter(ctx: Context, job: Job): void {
   for (const edge of nodeOf(ctx.q, node).parents) {
     const parent = edge.kind === 'node' ? ctx.q.nodes[edge.parent] : undefined;
     if (parent?.job !== job.id) continue;
+    removeUser(ctx, parent.name, 'blk', job.id);
     replaceNode(ctx, parent.name, node);
     removeUser(ctx, node, 'node', parent.name);
-    const parents = nodeOf(ctx.q, parent.name).parents.map(edge => ({
-      ...edge,
-      perm: 0,
-      shared: ALL_PERMISSIONS,
-    }));
-    patchNode(ctx, parent.name, { children: [], parents });
+    patchNode(ctx, parent.name, { children: [] });
     if (!ctx.profile.diesOnConcludedStream) removeUser(ctx, parent.name, 'job', job.id);
     return;
   }

@@ -50,6 +50,14 @@ interface Sources {
 
 const CHAIN_MAX = 200;
 
+/** A header may name its backing file as `json:{...}`; what counts is the file at the bottom of it. */
+function fileOf(name: string): string {
+  if (!name.startsWith('json:')) return name;
+  let options = JSON.parse(name.slice('json:'.length)) as { file?: unknown; filename?: unknown };
+  while (typeof options.file === 'object' && options.file !== null) options = options.file;
+  return String(options.filename);
+}
+
 export function createWorld({ host, process, settle, guest, inject }: Sources): World {
   const fronts = (): Front[] => {
     const state = process()?.state;
@@ -71,7 +79,7 @@ export function createWorld({ host, process, settle, guest, inject }: Sources): 
     let held: Extents = EMPTY;
     let next: string | undefined = path;
     for (let depth = 0; next !== undefined && depth < CHAIN_MAX; depth += 1) {
-      const image = host.image(next);
+      const image = host.image(fileOf(next));
       if (image === undefined) return held;
       held = over(image.contents, held);
       next = image.backing;

@@ -4,8 +4,10 @@
  */
 
 import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { giveAccount } from '../sim/agreement.ts';
+import { drawScript } from '../sim/draw-script.ts';
 import { realSession, type Session, simSession } from '../sim/raw-session.ts';
 import { SCRIPTS, type Script } from '../sim/sequences.ts';
 
@@ -19,7 +21,23 @@ describe.skipIf(version !== '7.2')('the simulator answers as QEMU 7.2 does', () 
       expect(sim).toEqual(real);
     });
   }
+
+  test('whatever is drawn', async () => {
+    await fc.assert(
+      fc.asyncProperty(drawScript(COMMANDS_MAX), fc.constantFrom(0, 1), async (lines, backingLayers) => {
+        const script = { title: 'drawn', disks: 2, backingLayers, lines };
+        const real = await accountOf(realSession, script);
+        const sim = await accountOf(simSession, script);
+        expect(sim).toEqual(real);
+      }),
+      { numRuns: RUNS, interruptAfterTimeLimit: TIME_MAX_MS },
+    );
+  });
 });
+
+const COMMANDS_MAX = 16;
+const RUNS = 30;
+const TIME_MAX_MS = 60_000;
 
 async function accountOf(open: typeof realSession, { disks = 3, backingLayers = 0, lines }: Script) {
   const session: Session = await open({ disks, backingLayers });

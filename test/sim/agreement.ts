@@ -6,10 +6,11 @@
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Message, Session } from './raw-session.ts';
 
-/** A command, or a wait until a job is in a status (or gone). */
+/** A command, a wait until a job is in a status (or gone), or a wait until no job moves by itself. */
 export type Line =
   | readonly [command: string, args?: Message]
-  | { readonly wait: string; readonly until: string };
+  | { readonly wait: string; readonly until: string }
+  | { readonly settle: true };
 
 export interface Account {
   readonly replies: readonly string[];
@@ -23,6 +24,10 @@ const ROUND_MS = 10;
 export async function giveAccount(session: Session, script: readonly Line[]): Promise<Account> {
   const replies: string[] = [];
   for (const line of script) {
+    if ('settle' in line) {
+      if (!(await settle(session))) return { replies: [...replies, 'QEMU died'], jobs: {}, graph: [] };
+      continue;
+    }
     if ('wait' in line) {
       replies.push(`wait ${line.wait}: ${await waitFor(session, line.wait, line.until)}`);
       continue;
@@ -42,6 +47,21 @@ function place(value: Json, directory: string): Json {
   if (Array.isArray(value)) return value.map((one: Json) => place(one, directory));
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, place(one, directory)]));
+}
+
+const RESTING = new Set(['ready', 'standby', 'paused', 'pending', 'concluded']);
+
+/** Waits until every job rests, seen twice; false when QEMU is gone. */
+async function settle(session: Session): Promise<boolean> {
+  let calm = 0;
+  for (let round = 0; round < WAIT_ROUNDS && calm < 2; round += 1) {
+    const reply = await session.execute('query-jobs');
+    if (reply === undefined) return false;
+    const jobs = (reply['return'] ?? []) as readonly Message[];
+    calm = jobs.every(job => RESTING.has(String(job['status']))) ? calm + 1 : 0;
+    await session.pause(calm === 0 ? ROUND_MS : 3);
+  }
+  return true;
 }
 
 async function waitFor(session: Session, job: string, until: string): Promise<string> {
@@ -133,7 +153,7 @@ function sorted(value: Json): Json {
 /** The jobs that a script pauses itself. */
 function pausedIn(script: readonly Line[]): ReadonlySet<string> {
   const ids = script.flatMap(line =>
-    'wait' in line || line[0] !== 'job-pause' ? [] : [String(line[1]?.['id'])],
+    'wait' in line || 'settle' in line || line[0] !== 'job-pause' ? [] : [String(line[1]?.['id'])],
   );
   return new Set(ids);
 }

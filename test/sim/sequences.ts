@@ -10,7 +10,7 @@ export interface Script {
   readonly lines: readonly Line[];
 }
 
-const DEV0 = '/machine/peripheral/dev0/virtio-backend';
+export const DEV0 = '/machine/peripheral/dev0/virtio-backend';
 const SIZE = 67_108_864;
 
 const add = (options: Message): Line => ['blockdev-add', options];
@@ -19,7 +19,7 @@ const wait = (job: string, until: string): Line => ({ wait: job, until });
 const dismiss = (id: string): Line => ['job-dismiss', { id }];
 
 /** A new qcow2 image that is open as `name`. */
-function image(name: string, more: Message = {}, size = SIZE): Line[] {
+export function image(name: string, more: Message = {}, size = SIZE): Line[] {
   const file = {
     driver: 'file',
     'node-name': `${name}-file`,
