@@ -27,12 +27,12 @@ export const insertFilters: Step<CopyPlan> = {
     const graph = todo.length === plan.disks.length ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const replies = await qmp.pipeline([
-      { execute: 'query-status' } as const,
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
+      { execute: 'query-status' } as const, // last: the later it is asked, the less can happen before the switch
     ]);
-    throwFirst([...missing, ...todo], replies.slice(1));
-    expectStopped(replies[0] as Reply<StatusInfo>);
+    throwFirst([...missing, ...todo], replies.slice(0, -1));
+    expectStopped(replies.at(-1) as Reply<StatusInfo>);
     return null;
   },
 
