@@ -62,7 +62,10 @@ export const settleMirrors: Step<CopyPlan> = {
   async do(context, todo) {
     const { jobs, plan } = context;
     await awaitClean(context, todo);
-    readVerdicts(todo, await awaitJobs(jobs, todo, jobs.keepTarget, isConcluded, plan.maxBlackoutMs));
+    readVerdicts(
+      todo,
+      await awaitJobs(jobs, todo, jobs.keepTarget, isConcluded, plan.maxBlackoutMs * SETTLE_SHARE),
+    );
     return null;
   },
 

@@ -14,6 +14,8 @@ import { reviveSource } from './revive-source.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
+/** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
+const SWITCH_SHARE = 0.25;
 const JOB_DEADLINE_MS = 30_000;
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
@@ -37,7 +39,7 @@ export const parkMirrors: Step<CopyPlan> = {
     const { jobs, plan } = context;
     await awaitClean(context, todo);
     const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
-    const table = await awaitJobs(jobs, todo, jobs.pivot, parked, plan.maxBlackoutMs);
+    const table = await awaitJobs(jobs, todo, jobs.pivot, parked, plan.maxBlackoutMs * SWITCH_SHARE);
     for (const disk of todo) mirrorAlive(table, disk);
     return null;
   },
@@ -56,7 +58,7 @@ export const finalizeMirrors: Step<CopyPlan> = {
   probe: probeFronts,
 
   async do({ jobs, qmp, plan }, todo) {
-    const ended = awaitJobs(jobs, todo, jobs.finalize, isConcluded, JOB_DEADLINE_MS);
+    const ended = awaitJobs(jobs, todo, jobs.finalize, isConcluded, plan.maxBlackoutMs * SWITCH_SHARE);
     const fronts = qmp.pipeline([{ execute: 'query-block' }]);
     readVerdicts(todo, await ended);
     const onImage = (disk: DiskPlan) => disk.names.image;
@@ -77,10 +79,12 @@ export const completeMirrors: Step<CopyPlan> = {
   probe: probeFronts,
 
   async do(context, todo) {
-    const { jobs, qmp, plan } = context;
+    const { clock, jobs, qmp, plan } = context;
     await awaitClean(context, todo);
+    const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
     for (const disk of todo) {
-      readVerdicts([disk], await awaitJobs(jobs, [disk], jobs.pivot, isConcluded, JOB_DEADLINE_MS));
+      const leftMs = Math.max(0, untilMs - clock.now());
+      readVerdicts([disk], await awaitJobs(jobs, [disk], jobs.pivot, isConcluded, leftMs));
     }
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
     return null;
