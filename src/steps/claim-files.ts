@@ -2,6 +2,7 @@
  * Makes the new image files, empty and exclusively, so that a file which the saga may later remove is provably its own.
  * QEMU formats them afterwards. Where QEMU's files cannot be reached nothing is claimed, and nothing will be removed.
  */
+import { dirname } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
@@ -103,4 +104,7 @@ async function release(files: Files, disks: readonly DiskPlan[], claims: Claims)
     invariant(disk?.index === index, `claim of disk ${index} that the plan does not have`);
     await files.unlink(disk.image.file, identity);
   }
+  // Not durable before the directory is: a power cut would bring back what the saga says is gone.
+  const inEach = new Map(claims.map(({ index }) => [dirname(disks[index]?.image.file ?? ''), index]));
+  for (const index of inEach.values()) await files.syncDirectory(disks[index]?.image.file ?? '');
 }

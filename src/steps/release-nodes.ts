@@ -48,13 +48,19 @@ export const releaseTargets: Step<CopyPlan> = {
   },
 };
 
+/** What is refused once is asked again: a node is in use for as long as the one above it is open. */
+const ROUNDS = 2;
+
 /** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
 async function closeUnused({ qmp }: StepContext<CopyPlan>, nodes: readonly string[]): Promise<Json> {
-  const before = await readGraph(qmp);
-  const open = nodes.filter(node => before.node(node) !== undefined);
-  await qmp.pipeline(
-    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
-  );
-  const after = await readGraph(qmp);
-  return { kept: open.filter(node => after.node(node) !== undefined) };
+  let open = nodes;
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const graph = await readGraph(qmp);
+    open = open.filter(node => graph.node(node) !== undefined);
+    if (open.length === 0 || round === ROUNDS) break;
+    await qmp.pipeline(
+      open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+    );
+  }
+  return { kept: open };
 }
