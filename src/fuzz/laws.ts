@@ -70,6 +70,11 @@ export const LAWS: readonly Law[] = [
     check: itEnds,
   },
   {
+    name: 'recovery is the exception',
+    says: 'needsRecovery is claimed only when QEMU is gone or was replaced: each fault strikes once, and there is always a way',
+    check: recoveryIsTheException,
+  },
+  {
     name: 'crash is resume',
     says: 'where only the orchestrator died, the outcome is the one of a run without its death',
     check: crashIsResume,
@@ -258,9 +263,20 @@ function itEnds(account: Account): string | undefined {
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
 }
 
+function recoveryIsTheException({ result, after, crash }: Account): string | undefined {
+  if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
+  return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
+}
+
 function crashIsResume(account: Account): string | undefined {
   const { scenario, struck, signalled, result, crash, refusal } = account;
-  if (struck.length > 0 || signalled.includes('abort') || crash !== undefined || refusal !== undefined)
+  if (
+    struck.length > 0 ||
+    scenario.faults.some(fault => fault.kind === 'diskFull') ||
+    signalled.includes('abort') ||
+    crash !== undefined ||
+    refusal !== undefined
+  )
     return undefined;
   const { wish } = scenario;
   const expected = wish.operation === 'copy' && wish.finish === 'abort' ? 'rolledBack' : 'committed';

@@ -2,11 +2,11 @@
  * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
  * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
  */
-import { createEngine, type Engine, type Guest } from '../engine/engine.ts';
+import { createEngine, type Engine } from '../engine/engine.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
-import { type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
+import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
 import type { Account, Happening, Pause, Struck } from './account.ts';
@@ -29,6 +29,7 @@ const CALM_RESUMES_MAX = 3;
 const WARM_UP_MS = 3;
 const REVIVAL_MS = 20;
 const SETTLING_MS = 2;
+const RESULT_LOOKS_MAX = 10_000;
 
 /** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
 export async function runScenario(
@@ -138,7 +139,7 @@ class Run {
   /** One life; undefined when the orchestrator died in it. */
   async #live(
     dies: OrchestratorDeath | undefined,
-    begin: (engine: Engine, guest: Guest) => Promise<Saga>,
+    begin: (engine: Engine, guest: Reached) => Promise<Saga>,
   ): Promise<End | undefined> {
     const sim = this.#sim;
     const journal = memoryJournal(this.#journal, { clock: sim.clock });
@@ -181,11 +182,7 @@ class Run {
     return undefined;
   }
 
-  async #follow(
-    begun: Saga | Refused | undefined,
-    states: string[],
-    journal: ReturnType<typeof memoryJournal>,
-  ): Promise<End> {
+  async #follow(begun: Saga | Refused | undefined, states: string[], journal: MemoryJournal): Promise<End> {
     if (begun === undefined) return {};
     if ('refusal' in begun) return begun;
     const saga = begun;
@@ -211,13 +208,21 @@ class Run {
       return { result: await saga.pivot() };
     } catch (error) {
       if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
-      const recorded = journal.saga(saga.id)?.result ?? null;
-      if (recorded === null) throw error;
-      return { result: recorded as object as SagaResult };
+      return { result: await this.#recorded(journal) };
     }
   }
 
-  #submitOrResume(engine: Engine, guest: Guest): Promise<Saga> {
+  /** The result of a saga that had ended by itself while it waited; it is written a moment after the end. */
+  async #recorded(journal: MemoryJournal): Promise<SagaResult> {
+    for (let look = 0; look < RESULT_LOOKS_MAX; look += 1) {
+      const result = journal.saga(SAGA)?.result ?? null;
+      if (result !== null) return result as object as SagaResult;
+      await sleep(this.#sim.clock, REVIVAL_MS);
+    }
+    throw new Error('a saga has ended, and its result is not recorded');
+  }
+
+  #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
     const { wish } = this.#scenario;
     const known = this.#journal?.sagas.some(({ row }) => row.id === SAGA);
     if (known) return engine.resume(SAGA, guest);
@@ -296,6 +301,9 @@ interface End {
   readonly refusal?: ErrorRecord;
   readonly result?: SagaResult;
 }
+
+/** The guest as a living orchestrator reaches it. */
+type Reached = Pick<Mortal, 'files'> & { readonly qmp: Mortal['connect'] };
 
 interface Refused {
   readonly refusal: ErrorRecord;
