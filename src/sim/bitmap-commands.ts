@@ -26,6 +26,7 @@ export function bitmapAdd(ctx: Context, args: Arguments): Json {
     granularity,
     recording: args['disabled'] !== true,
     persistent: args['persistent'] === true,
+    serial: ctx.q.serial++,
   };
   patchNode(ctx, node.name, { bitmaps: [...node.bitmaps, bitmap] });
   return {};

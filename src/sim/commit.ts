@@ -102,6 +102,7 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
       commit: true,
       baseWasReadOnly,
       opensTarget: false,
+      zeroesTarget: false,
       backing: undefined,
       onTargetError: String(args['on-error'] ?? 'report'),
       onSourceError: String(args['on-error'] ?? 'report'),
@@ -203,7 +204,7 @@ function startCommit(ctx: Context, request: CommitRequest): void {
   }
   const resize = sizeOf(ctx, nodeOf(ctx.q, base.name)) < sizeOf(ctx, top) ? RESIZE : 0;
   const use = (name: string, role: string, perm: number, shared: number): void =>
-    addUser(ctx, name, { kind: 'job', parent: id, role, perm, shared });
+    addUser(ctx, name, { kind: 'job', parent: id, jobType: 'commit', role, perm, shared });
   try {
     use(root.name, 'main node', 0, ALL_PERMISSIONS);
     for (const name of between) use(name, 'intermediate node', 0, WRITE | WRITE_UNCHANGED);

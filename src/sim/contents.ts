@@ -100,6 +100,16 @@ export function granules(extents: Extents, granularity: number, size: number): E
   return result;
 }
 
+/** The ranges that hold something else than zeroes. */
+export function withData(extents: Extents): Extents {
+  const result: number[] = [];
+  for (let i = 0; i < extents.length; i += 3) {
+    if (extents[i + 2] !== 0)
+      result.push(extents[i] as number, extents[i + 1] as number, extents[i + 2] as number);
+  }
+  return result;
+}
+
 /** The first `bytes` bytes that the ranges cover. */
 export function firstBytes(extents: Extents, bytes: number): Extents {
   const result: number[] = [];

@@ -2,7 +2,7 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granules, over, put } from './contents.ts';
+import { copyRange, covered, EMPTY, type Extents, granules, over, put, withData } from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf } from './graph.ts';
@@ -37,7 +37,7 @@ export function imageOf(plane: DataPlane, name: string): Image {
 /** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
 export function fileLength(image: Image): number {
   if (image.format === 'raw') return image.sizeBytes;
-  return QCOW2_METADATA_BYTES + covered(granules(image.contents, 65_536, image.sizeBytes));
+  return QCOW2_METADATA_BYTES + covered(granules(withData(image.contents), 65_536, image.sizeBytes));
 }
 
 /** The size that a guest sees. */

@@ -28,7 +28,11 @@ const GRANULARITY_BYTES = 65_536;
 export function blockdevMirror(ctx: Context, args: Arguments): Json {
   const source = rootNode(ctx, String(args['device']));
   const target = lookupNode(ctx, String(args['target']), String(args['target']));
-  startCommon(ctx, args, source, target, { opensTarget: false, backing: undefined });
+  startCommon(ctx, args, source, target, {
+    opensTarget: false,
+    zeroesTarget: args['sync'] === 'full',
+    backing: undefined,
+  });
   return {};
 }
 
@@ -67,6 +71,7 @@ export function driveMirror(ctx: Context, args: Arguments): Json {
   try {
     startCommon(ctx, { ...args, sync }, source, target, {
       opensTarget: true,
+      zeroesTarget: args['sync'] === 'full' && existing,
       backing: existing ? undefined : below,
     });
   } finally {
@@ -87,7 +92,7 @@ function startCommon(
   args: Arguments,
   source: BlockNode,
   target: BlockNode,
-  origin: Pick<MirrorRequest, 'opensTarget' | 'backing'>,
+  origin: Pick<MirrorRequest, 'opensTarget' | 'zeroesTarget' | 'backing'>,
 ): void {
   const granularity = numberOr(args['granularity'], 0);
   if (granularity !== 0 && (granularity < 512 || granularity > 64 * 1_048_576)) {

@@ -61,6 +61,8 @@ export interface MirrorRequest {
   readonly commit: boolean;
   readonly baseWasReadOnly: boolean;
   readonly opensTarget: boolean;
+  /** Everything counts as unknown on the target: zero it first, or copy it all. */
+  readonly zeroesTarget: boolean;
   readonly backing: string | undefined;
   readonly onTargetError: string;
   readonly onSourceError: string;
@@ -84,10 +86,11 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
   const filter = insertFilter(ctx, request);
   try {
     addUser(ctx, target, { kind: 'blk', parent: id, role: 'root', ...targetNeeds(ctx, request) });
-    addJobUser(ctx, id, filter, 'main node', CONSISTENT_READ, SHARE_READ_WRITE);
-    addJobUser(ctx, id, source, 'source', 0, SHARE_READ_WRITE);
-    addJobUser(ctx, id, target, 'target', 0, ALL_PERMISSIONS);
-    for (const name of between) addJobUser(ctx, id, name, 'intermediate node', 0, WRITE | WRITE_UNCHANGED);
+    addJobUser(ctx, request, filter, 'main node', CONSISTENT_READ, SHARE_READ_WRITE);
+    addJobUser(ctx, request, source, 'source', 0, SHARE_READ_WRITE);
+    addJobUser(ctx, request, target, 'target', 0, ALL_PERMISSIONS);
+    for (const name of between)
+      addJobUser(ctx, request, name, 'intermediate node', 0, WRITE | WRITE_UNCHANGED);
     checkPermissions(ctx, [filter, source, target, ...between]);
   } catch (refusal) {
     if (refusal instanceof Refusal) withdraw(ctx, id);
@@ -117,6 +120,7 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
       granularity: request.granularity,
       backing: request.backing,
       opensTarget: request.opensTarget,
+      zeroesTarget: request.zeroesTarget && canZero(ctx, target),
       onTargetError: request.onTargetError,
       onSourceError: request.onSourceError,
     },
@@ -152,13 +156,14 @@ function insertFilter(ctx: Context, request: MirrorRequest): string {
 
 function addJobUser(
   ctx: Context,
-  id: string,
+  request: MirrorRequest,
   node: string,
   role: string,
   perm: number,
   shared: number,
 ): void {
-  addUser(ctx, node, { kind: 'job', parent: id, role, perm, shared });
+  const jobType = request.commit ? 'commit' : 'mirror';
+  addUser(ctx, node, { kind: 'job', parent: request.id, jobType, role, perm, shared });
 }
 
 function block(ctx: Context, name: string, job: string, type: string): void {
@@ -186,9 +191,13 @@ export function backingBelow(ctx: Context, name: string): string | undefined {
 function firstDirty(ctx: Context, request: MirrorRequest, base: string | undefined): Extents {
   if (request.sync === 'none') return EMPTY;
   const size = sizeOf(ctx, nodeOf(ctx.q, request.source));
-  const zeroesCheaply = nodeOf(ctx.q, request.target).unmap || ctx.profile.countsDataOnly;
-  if (request.sync === 'full' && !request.commit && !zeroesCheaply) return put(EMPTY, 0, size, 1);
+  if (request.zeroesTarget && !canZero(ctx, request.target)) return put(EMPTY, 0, size, 1);
   return granules(allocatedAbove(ctx, request.source, base), request.granularity, size);
+}
+
+/** Zeroes are written without taking space, when the target was opened with discard. */
+function canZero(ctx: Context, target: string): boolean {
+  return nodeOf(ctx.q, target).unmap || ctx.profile.countsDataOnly;
 }
 
 const mirror: JobDriver = {
@@ -208,6 +217,7 @@ const mirror: JobDriver = {
       workFailed(ctx, job.id, sizes);
       return;
     }
+    if (track.offset === 0 && job.work.zeroesTarget) zero(ctx, job.work.target);
     const fault = ctx.jobFault(job);
     const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
     if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
@@ -248,6 +258,13 @@ function leave(ctx: Context, job: Job, track: Track): void {
   const source = nodeOf(ctx.q, job.work.source);
   patchNode(ctx, source.name, { drainedBy: [...source.drainedBy, job.id] });
   workDone(ctx, job.id);
+}
+
+function zero(ctx: Context, target: string): void {
+  const path = pathOf(ctx.q, target);
+  const image = imageOf(ctx, target);
+  const zeroes = put(EMPTY, 0, image.sizeBytes, 0);
+  if (path !== undefined) ctx.host.write(path, { ...image, contents: zeroes });
 }
 
 function copySlice(ctx: Context, job: Job, track: Track, ranges: Extents): number {

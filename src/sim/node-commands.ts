@@ -112,8 +112,8 @@ function reopenChild(ctx: Context, node: BlockNode, role: 'file' | 'backing', va
   if (value !== null && typeof value !== 'string') return;
   const child = value === null ? undefined : lookupNode(ctx, undefined, value).name;
   if (child === old) return;
-  if (role === 'backing' && node.frozenBy.length > 0) {
-    refuse(`Cannot change frozen 'backing' link from '${node.name}' to '${old ?? ''}'`);
+  if (role === 'backing' && old !== undefined && node.frozenBy.length > 0) {
+    refuse(`Cannot change frozen 'backing' link from '${node.name}' to '${old}'`);
   }
   if (old !== undefined && ctx.q.nodes[old]?.implicit === true) {
     refuse(`Cannot replace implicit ${role} child of ${node.name}`);

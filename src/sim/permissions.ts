@@ -145,7 +145,7 @@ function describeParent(ctx: Context, edge: Edge): string {
     case 'node':
       return `node '${edge.parent}'`;
     case 'job':
-      return `${ctx.q.jobs[edge.parent]?.type ?? 'mirror'} job '${edge.parent}'`;
+      return `${edge.jobType} job '${edge.parent}'`;
     case 'backend': {
       const backend = ctx.q.backends[edge.parent];
       return `block device '${backend?.name || edge.parent}'`;

@@ -99,23 +99,20 @@ const QCOW2_SPECIFICS = {
 };
 
 function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
-  const named = node.bitmaps.map(bitmap => ({
-    name: bitmap.name,
-    recording: bitmap.recording,
-    persistent: bitmap.persistent,
-    busy: false,
-    granularity: bitmap.granularity,
-    count: 0,
-  }));
+  if (node.bitmaps.length === 0 && node.trackedBy.length === 0) return [];
+  const named = node.bitmaps.map(
+    ({ serial, ...bitmap }) => [serial, { ...bitmap, busy: false, count: 0 }] as const,
+  );
   const unnamed = node.trackedBy.map(id => {
-    const work = ctx.q.jobs[id]?.work;
+    const job = ctx.q.jobs[id];
+    const work = job?.work;
     const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
     const dirty = ctx.tracks.get(id)?.dirty ?? [];
     const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
     const recording = work?.kind === 'mirror' && !work.writeBlocking;
-    return { recording, persistent: false, busy: false, granularity, count };
+    return [job?.serial ?? 0, { recording, persistent: false, busy: false, granularity, count }] as const;
   });
-  return [...unnamed, ...named];
+  return [...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
 }
 
 /** The next image below for `backing-image`: a filter's child counts as well. */

@@ -13,7 +13,7 @@ import { createImage, openOverlay } from './images.ts';
 import { BACKING_DRIVERS } from './open-node.ts';
 import { checkPermissions, cumulative } from './permissions.ts';
 import { fileName } from './queries.ts';
-import { refuse } from './refusal.ts';
+import { Refusal, refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 
 type Action = (ctx: Context, data: Arguments) => (() => void) | undefined;
@@ -105,5 +105,16 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): () => v
   replaceNode(ctx, name, overlayName);
   checkPermissions(ctx, [overlayName]);
   // The image below is no longer written. QEMU ignores a failure here, and so do we.
-  return () => setReadOnly(ctx, name, true);
+  return () => tryReadOnly(ctx, name);
+}
+
+function tryReadOnly(ctx: Context, name: string): void {
+  if (ctx.q.nodes[name] === undefined) return;
+  setReadOnly(ctx, name, true);
+  try {
+    checkPermissions(ctx, [name]);
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    setReadOnly(ctx, name, false);
+  }
 }

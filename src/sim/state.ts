@@ -17,6 +17,8 @@ export type ParentKind = 'node' | 'backend' | 'blk' | 'job' | 'export';
 export interface Edge {
   readonly kind: ParentKind;
   readonly parent: string;
+  /** What kind of job the parent is. */
+  readonly jobType?: Job['type'];
   readonly role: string;
   readonly perm: number;
   readonly shared: number;
@@ -32,6 +34,7 @@ export interface NamedBitmap {
   readonly granularity: number;
   readonly recording: boolean;
   readonly persistent: boolean;
+  readonly serial: number;
 }
 
 interface NodeFields {
@@ -241,6 +244,7 @@ export type JobWork =
       /** drive-mirror opened the target itself and gives it this backing node at the pivot. */
       readonly backing: string | undefined;
       readonly opensTarget: boolean;
+      readonly zeroesTarget: boolean;
       readonly onTargetError: string;
       readonly onSourceError: string;
     }

@@ -135,7 +135,7 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
   replaceNode(ctx, node, filter);
   const basic = CONSISTENT_READ | WRITE_UNCHANGED;
   const use = (name: string, role: string, perm: number, shared: number): void =>
-    addUser(ctx, name, { kind: 'job', parent: id, role, perm, shared });
+    addUser(ctx, name, { kind: 'job', parent: id, jobType: 'stream', role, perm, shared });
   try {
     use(filter, 'main node', 0, ALL_PERMISSIONS);
     addUser(ctx, filter, {
