@@ -163,6 +163,7 @@ class RunningSaga implements Saga {
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
   #hear(event: QmpEvent): void {
+    if (event.event === 'RESUME') this.#host.guestRuns();
     if (event.event !== 'JOB_STATUS_CHANGE') return;
     for (const progress of this.#progress.values()) {
       if (progress.job === event.data.id && progress.status !== event.data.status && !this.#ended) {

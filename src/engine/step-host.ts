@@ -74,6 +74,17 @@ export class StepHost {
     this.#signals[signal].abort();
   }
 
+  /**
+   * QEMU says that the guest runs again. While the saga holds it that was somebody else, and what the guest writes from
+   * now on may be on one side only; the saga's own `cont` comes when nothing hangs on this any more.
+   */
+  guestRuns(): void {
+    if (!this.#inWindow) return;
+    this.#guestStill = false;
+    // Whoever let it run wants it to run: it is the saga's now to let it run again.
+    this.#outcomes.set('pauseGuest', { byUs: true });
+  }
+
   /** Brings one step about, or gives back from the journal what it came to. */
   async run(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
@@ -149,8 +160,7 @@ export class StepHost {
           async number => {
             const context = await this.#context(name);
             await this.#reenterWindow(step, context.qmp);
-            const current = { ...context, guestStill: this.#guestStill };
-            const todo = unknown || number > 1 ? await missing(step, current) : context.plan.disks;
+            const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
             const work = step.do(context, todo);
@@ -226,7 +236,7 @@ export class StepHost {
       clock,
       abort: this.#signals.abort.signal,
       pivot: this.#signals.pivot.signal,
-      guestStill: this.#guestStill,
+      guestStill: () => this.#guestStill,
       observed: this.#observed.get(name) ?? null,
       outcomes: this.#outcomes,
       report,
@@ -251,6 +261,7 @@ export class StepHost {
 
   #openWindow(): void {
     this.#inWindow = true;
+    this.#guestStill = true;
     this.#windowOpenedMs = this.#parts.clock.now();
   }
 

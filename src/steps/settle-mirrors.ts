@@ -55,7 +55,7 @@ export const settleMirrors: Step<CopyPlan> = {
       const job = table.get(disk.names.mirrorJob);
       if (job === undefined) return 'foreign';
       if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
-      return guestStill ? 'present' : 'foreign';
+      return guestStill() ? 'present' : 'foreign';
     });
   },
 

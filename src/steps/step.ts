@@ -3,7 +3,7 @@
  * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
  * journal, timers or other steps.
  */
-import type { BlocksagaError } from '../errors.ts';
+import { BlocksagaError } from '../errors.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Jobs } from '../qmp/jobs.ts';
@@ -24,7 +24,7 @@ export interface StepContext<P extends Plan = Plan> {
   /** Aborts when a saga that waits is asked to go on. */
   readonly pivot: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
-  readonly guestStill: boolean;
+  guestStill(): boolean;
   /** What `observe` saw before the first byte of this step was sent. */
   readonly observed: Json;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
@@ -106,6 +106,12 @@ export function firstError(
   const index = replies.findIndex(reply => !reply.ok);
   const reply = replies[index];
   return reply === undefined || reply.ok ? undefined : reply.error.at(placeOf(disks[index]));
+}
+
+/** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
+export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): void {
+  if (guestStill()) return;
+  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were being switched');
 }
 
 function placeOf(disk: DiskPlan | undefined): { disk?: string } {

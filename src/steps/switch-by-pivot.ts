@@ -106,7 +106,8 @@ async function probeFronts({ qmp, plan }: StepContext<CopyPlan>) {
  * Ends what is left of the mirrors, then puts every switched disk back on its source: by a mirror without copying, or
  * with copying when the guest has run since the switch and written to the new side.
  */
-async function takeBackPivots({ jobs, qmp, plan, guestStill }: StepContext<CopyPlan>): Promise<void> {
+async function takeBackPivots(context: StepContext<CopyPlan>): Promise<void> {
+  const { jobs, qmp, plan } = context;
   await jobs.remove([...mirrorJobs(plan), ...plan.disks.map(disk => disk.names.undoJob)], {
     deadlineMs: JOB_DEADLINE_MS,
   });
@@ -116,6 +117,7 @@ async function takeBackPivots({ jobs, qmp, plan, guestStill }: StepContext<CopyP
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
   const ids = switched.map(disk => disk.names.undoJob);
+  const guestStill = context.guestStill();
   const started = await qmp.pipeline(
     switched.map(disk => ({
       execute: 'blockdev-mirror' as const,

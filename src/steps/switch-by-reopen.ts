@@ -11,7 +11,7 @@ import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
-import { probeDisks, type Step, throwFirst } from './step.ts';
+import { expectStill, probeDisks, type Step, throwFirst } from './step.ts';
 
 export const insertFilters: Step<CopyPlan> = {
   name: 'insertFilters',
@@ -53,8 +53,10 @@ export const reopenFilters: Step<CopyPlan> = {
     return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
   },
 
-  async do({ qmp, plan }) {
-    await reopen(qmp, plan, disk => disk.names.image);
+  async do(context) {
+    expectStill(context);
+    await reopen(context.qmp, context.plan, disk => disk.names.image);
+    expectStill(context);
     return null;
   },
 

@@ -6,7 +6,7 @@ import type { Command } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
-import { probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStill, probeDisks, type Step, type StepContext } from './step.ts';
 import { takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
@@ -60,7 +60,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   /** Overlays from before the guest ran again are no longer one instant with those to come. */
   async probe(context) {
     const { absent, present, foreign } = await probeOverlays(context);
-    if (context.guestStill || absent.length === 0) return { absent, present, foreign };
+    if (context.guestStill() || absent.length === 0) return { absent, present, foreign };
     return { absent, present: [], foreign: present };
   },
 
@@ -74,7 +74,11 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
     return null;
   },
 
-  verify: verifyOverlays,
+  async verify(context) {
+    await verifyOverlays(context);
+    expectStill(context);
+  },
+
   undo: takeBackSnapshots,
 };
 
