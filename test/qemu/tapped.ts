@@ -116,7 +116,10 @@ export class Tap {
         continue;
       }
       this.#hooks.splice(this.#hooks.indexOf(hook), 1);
-      await hook.act();
+      await hook.act().catch((error: unknown) => {
+        this.cut(); // a test whose hook fails must not wait for the saga
+        throw error;
+      });
     }
   }
 }

@@ -65,10 +65,10 @@ export interface Stage extends AsyncDisposable {
     readonly disks: SnapshotDisk[];
   };
   /**
-   * Makes QEMU refuse the guest's device on the image of this file: a node of somebody else above it does not share
-   * reading. `unspoil` takes it away.
+   * Puts a node of somebody else above the image of this file that does not share reading (or writing): QEMU then
+   * refuses whoever needs that, such as a guest's device. `unspoil` takes it away.
    */
-  spoil(file: string): Promise<void>;
+  spoil(file: string, unshared?: 'consistent-read' | 'write'): Promise<void>;
   unspoil(): Promise<void>;
   /** Instead of `qmp: <address>`: the same guest through the tap. */
   readonly tapped: { readonly qmp: Tap['connect']; readonly files: typeof localFiles };
@@ -114,7 +114,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
         ...change(index),
       })),
     }),
-    spoil: file => spoil(vm, file),
+    spoil: (file, unshared = 'consistent-read') => spoil(vm, file, unshared),
     async unspoil() {
       await vm.witness.execute('blockdev-del', { 'node-name': SPOILER });
     },
@@ -134,7 +134,7 @@ async function openOne(kind: 'memory' | 'sqlite', stack: AsyncDisposableStack): 
 
 const SPOILER = 'spoiler';
 
-async function spoil(vm: GuestVm, file: string): Promise<void> {
+async function spoil(vm: GuestVm, file: string, unshared: string): Promise<void> {
   const nodes = (await vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly Node[];
   const image = nodes.find(node => node.file.includes(file) && node.drv !== 'file')?.['node-name'];
   if (image === undefined) throw new Error(`no node shows ${file}`);
@@ -142,7 +142,7 @@ async function spoil(vm: GuestVm, file: string): Promise<void> {
     driver: 'blkdebug',
     'node-name': SPOILER,
     image,
-    'unshare-child-perms': ['consistent-read'],
+    'unshare-child-perms': [unshared],
   });
 }
 
