@@ -120,12 +120,12 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
       granularity: request.granularity,
       backing: request.backing,
       opensTarget: request.opensTarget,
-      zeroesTarget: request.zeroesTarget && canZero(ctx, target),
       onTargetError: request.onTargetError,
       onSourceError: request.onSourceError,
     },
   });
   const dirty = firstDirty(ctx, request, base);
+  if (request.zeroesTarget && canZero(ctx, target)) zero(ctx, source, target);
   const track: Track = {
     dirty,
     offset: 0,
@@ -217,13 +217,16 @@ const mirror: JobDriver = {
       workFailed(ctx, job.id, sizes);
       return;
     }
-    if (track.offset === 0 && job.work.zeroesTarget) zero(ctx, job.work.target);
     const fault = ctx.jobFault(job);
     const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
     if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
       failWriting(ctx, job, fault.error ?? 'Input/output error');
       return;
     }
+    const isLittle =
+      track.offset > 0 &&
+      covered(track.dirty) <= job.work.granularity + track.bytesPerMs * ctx.timing.queryMs;
+    if (isLittle && fault?.neverReady !== true) copySlice(ctx, job, track, track.dirty);
     if (track.dirty.length > 0 || fault?.neverReady === true) {
       const bytes = Math.max(Math.ceil(track.len / SLICES), job.work.granularity);
       const copied = copySlice(ctx, job, track, firstBytes(track.dirty, bytes));
@@ -260,9 +263,11 @@ function leave(ctx: Context, job: Job, track: Track): void {
   workDone(ctx, job.id);
 }
 
-function zero(ctx: Context, target: string): void {
+/** Zeroes the whole target first, before any guest write can reach it; not one of another size, which will fail. */
+function zero(ctx: Context, source: string, target: string): void {
   const path = pathOf(ctx.q, target);
   const image = imageOf(ctx, target);
+  if (sizeOf(ctx, nodeOf(ctx.q, source)) !== sizeOf(ctx, nodeOf(ctx.q, target))) return;
   const zeroes = put(EMPTY, 0, image.sizeBytes, 0);
   if (path !== undefined) ctx.host.write(path, { ...image, contents: zeroes });
 }

@@ -244,7 +244,6 @@ export type JobWork =
       /** drive-mirror opened the target itself and gives it this backing node at the pivot. */
       readonly backing: string | undefined;
       readonly opensTarget: boolean;
-      readonly zeroesTarget: boolean;
       readonly onTargetError: string;
       readonly onSourceError: string;
     }

@@ -1,0 +1,128 @@
+/**
+ * Serves a simulator as a QMP server on a UNIX socket, in real time, so that anything that speaks QMP can use it. Adds
+ * nothing of its own to what the simulator says.
+ */
+
+import { unlinkSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { StringDecoder } from 'node:string_decoder';
+import { BlocksagaError } from '../errors.ts';
+import { systemClock } from '../qmp/clock.ts';
+import { encodeMessages } from '../qmp/codec.ts';
+import type { Transport } from '../qmp/transport.ts';
+import { createSim, type Sim, type SimOptions } from './create-sim.ts';
+import { JsonStream } from './json-stream.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+export interface ServeOptions extends Omit<SimOptions, 'clock'> {
+  /** The path of the UNIX socket; shorter than 108 bytes. */
+  readonly listen: string;
+}
+
+export interface Server {
+  readonly sim: Sim;
+  /** Settles when the simulated QEMU has ended: `quit`, a kill, or one of the ways in which the real one dies. */
+  readonly ended: Promise<void>;
+  close(): Promise<void>;
+}
+
+const PATH_BYTES_MAX = 107;
+const LIFE_CHECK_MS = 20;
+
+/**
+ * Starts a simulator in real time. Throws REQUEST_INVALID when the path is too long for a socket, and what the operating
+ * system says when it cannot be bound.
+ *
+ * @example
+ * ```ts
+ * const server = await serveSim({ listen: '/tmp/sim.sock', disks: 2 });
+ * await server.close();
+ * ```
+ */
+export async function serveSim({ listen, ...options }: ServeOptions): Promise<Server> {
+  if (Buffer.byteLength(listen) > PATH_BYTES_MAX) {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `the socket path ${listen} is longer than ${PATH_BYTES_MAX} bytes`,
+    );
+  }
+  const sim = createSim({ ...options, clock: realTime });
+  const sockets = new Set<Socket>();
+  const server = createServer(socket => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    attach(sim, socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(listen, resolve);
+  });
+  let stopWatching = (): void => {};
+  const ended = new Promise<void>(resolve => {
+    const look = (): void => {
+      if (sim.world.alive) stopWatching = systemClock.after(LIFE_CHECK_MS, look);
+      else resolve();
+    };
+    look();
+  });
+  return {
+    sim,
+    ended,
+    async close() {
+      stopWatching();
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>(resolve => server.close(() => resolve()));
+      removeSocket(listen);
+    },
+  };
+}
+
+/** Node removes the socket file itself on close; what is left after a crash goes here. */
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** Time that passes by itself. */
+const realTime: VirtualClock = {
+  ...systemClock,
+  run: promise => promise,
+  advance: ms => new Promise(resolve => systemClock.after(ms, () => resolve())),
+  pending: 0,
+};
+
+function attach(sim: Sim, socket: Socket): void {
+  const decoder = new StringDecoder('utf8');
+  const stream = new JsonStream();
+  let transport: Transport | undefined;
+  const early: string[] = [];
+  const take = (text: string): void => {
+    if (transport === undefined) {
+      early.push(text);
+      return;
+    }
+    for (const piece of stream.push(text)) {
+      if (piece.ok) transport.send([piece.value]);
+      else socket.write(encodeMessages([{ error: { class: 'GenericError', desc: piece.text } }]));
+    }
+  };
+  socket.on('data', chunk => take(decoder.write(chunk as Buffer)));
+  socket.once('close', () => transport?.close());
+  socket.on('error', () => socket.destroy());
+  sim
+    .connect({
+      onMessage: message => socket.write(encodeMessages([message])),
+      onClose: () => socket.end(),
+    })
+    .then(
+      opened => {
+        transport = opened;
+        if (socket.destroyed) opened.close();
+        for (const text of early.splice(0)) take(text);
+      },
+      () => socket.destroy(),
+    );
+}
