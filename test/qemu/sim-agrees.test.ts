@@ -39,8 +39,11 @@ const COMMANDS_MAX = 16;
 const RUNS = 30;
 const TIME_MAX_MS = 60_000;
 
-async function accountOf(open: typeof realSession, { disks = 3, backingLayers = 0, lines }: Script) {
-  const session: Session = await open({ disks, backingLayers });
+async function accountOf(
+  open: typeof realSession,
+  { disks = 3, backingLayers = 0, style = 'blockdev', lines }: Script,
+) {
+  const session: Session = await open({ disks, backingLayers, style });
   try {
     return await giveAccount(session, lines);
   } finally {

@@ -30,13 +30,14 @@ export interface Session {
 export interface SessionOptions {
   readonly disks: number;
   readonly backingLayers: number;
+  readonly style?: 'blockdev' | 'drive';
 }
 
 const SIZE_BYTES = 64 * 1_048_576;
 const START_TRIES = 400;
 const REPLY_DEADLINE_MS = 10_000;
 
-export async function realSession({ disks, backingLayers }: SessionOptions): Promise<Session> {
+export async function realSession({ disks, backingLayers, style }: SessionOptions): Promise<Session> {
   const directory = mkdtempSync(join(tmpdir(), 'bs-agree-'));
   const socketPath = join(directory, 'qmp');
   const args = ['-machine', 'q35', '-nodefaults', '-display', 'none', '-m', '32'];
@@ -49,6 +50,11 @@ export async function realSession({ disks, backingLayers }: SessionOptions): Pro
       const backing = below === undefined ? [] : ['-b', below, '-F', 'qcow2'];
       execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, file, String(SIZE_BYTES)]);
       below = file;
+    }
+    if (style === 'drive') {
+      args.push('-drive', `if=none,id=drive${index},file=${below},format=qcow2,discard=unmap`);
+      args.push('-device', `virtio-blk-pci,id=dev${index},drive=drive${index}`);
+      continue;
     }
     const file = { driver: 'file', 'node-name': `disk${index}-file`, filename: below, discard: 'unmap' };
     const format = {
@@ -121,8 +127,19 @@ export async function realSession({ disks, backingLayers }: SessionOptions): Pro
   };
 }
 
-export async function simSession({ disks, backingLayers }: SessionOptions): Promise<Session> {
-  const sim = createSim({ profile: '7.2', disks, backingLayers, seed: 7, timing: { guestWriteMs: 0 } });
+export async function simSession({
+  disks,
+  backingLayers,
+  style = 'blockdev',
+}: SessionOptions): Promise<Session> {
+  const sim = createSim({
+    profile: '7.2',
+    disks,
+    backingLayers,
+    style,
+    seed: 7,
+    timing: { guestWriteMs: 0 },
+  });
   const events: Message[] = [];
   const replies = new Map<number, (reply: Message | undefined) => void>();
   const transport = await sim.connect({

@@ -7,6 +7,7 @@ export interface Script {
   readonly title: string;
   readonly disks?: number;
   readonly backingLayers?: number;
+  readonly style?: 'blockdev' | 'drive';
   readonly lines: readonly Line[];
 }
 
@@ -56,6 +57,80 @@ const qemuIo = (rest: string): Line => ['human-monitor-command', { 'command-line
 const queries: Line[] = [['query-block'], ['query-named-block-nodes'], ['query-jobs'], ['query-block-jobs']];
 
 export const SCRIPTS: readonly Script[] = [
+  {
+    title: 'a guest of -drive: queries, a pivot that takes the old node away',
+    disks: 2,
+    style: 'drive',
+    lines: [
+      ...queries,
+      ['qom-get', { path: DEV0, property: 'drive' }],
+      ...image('t'),
+      ['blockdev-mirror', { device: 'drive0', target: 't', sync: 'full' }],
+      wait('drive0', 'ready'),
+      ...queries,
+      ['block-job-complete', { device: 'drive0' }],
+      wait('drive0', 'gone'),
+      ...queries,
+      del('t'),
+      ['blockdev-mirror', { 'job-id': 'n', device: 'nope', target: 't', sync: 'full' }],
+      add({ driver: 'file', 'node-name': 'drive1', filename: 'DIR/disk0.qcow2' }),
+    ],
+  },
+  {
+    title: 'a guest of -drive: snapshots by device, a commit back, a stream',
+    disks: 2,
+    backingLayers: 1,
+    style: 'drive',
+    lines: [
+      ['blockdev-snapshot-sync', { device: 'drive0', 'snapshot-file': 'DIR/s0', format: 'qcow2' }],
+      [
+        'transaction',
+        {
+          actions: ['drive0', 'drive1'].map((device, index) => ({
+            type: 'blockdev-snapshot-sync',
+            data: { device, 'snapshot-file': `DIR/x${index}`, 'snapshot-node-name': `x${index}` },
+          })),
+        },
+      ],
+      ...queries,
+      del('x0'),
+      ['block-commit', { device: 'drive0', base: 'DIR/disk0.qcow2', top: 'DIR/s0' }],
+      wait('drive0', 'gone'),
+      ...queries,
+      ['block-commit', { device: 'drive1', 'job-id': 'c' }],
+      wait('c', 'ready'),
+      ['job-complete', { id: 'c' }],
+      wait('c', 'gone'),
+      ['query-block'],
+      ['block-stream', { device: 'drive0' }],
+      wait('drive0', 'gone'),
+      ...queries,
+    ],
+  },
+  {
+    title: 'a guest of -drive: the switch by filters',
+    disks: 1,
+    style: 'drive',
+    lines: [
+      ...image('t'),
+      group,
+      ['stop'],
+      throttle('F', 'drive0'),
+      ['query-named-block-nodes'],
+      setDrive('F'),
+      ['query-block'],
+      ['qom-get', { path: DEV0, property: 'drive' }],
+      [
+        'blockdev-reopen',
+        { options: [{ driver: 'throttle', 'node-name': 'F', 'throttle-group': 'G', file: 't' }] },
+      ],
+      ['query-named-block-nodes'],
+      setDrive('t'),
+      del('F'),
+      ['cont'],
+      ['query-block'],
+    ],
+  },
   {
     title: 'the start state',
     lines: [...queries, ['query-status'], ['query-version'], ['query-block-exports']],
