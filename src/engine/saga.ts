@@ -6,7 +6,7 @@ import { createActor, fromPromise, type InspectionEvent, type Observer } from 'x
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { copyMachine } from '../machines/copy-machine.ts';
-import type { SagaContext, StepActorName, StepOutput } from '../machines/saga-parts.ts';
+import { jobActorId, type SagaContext, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
 import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import type { QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -157,7 +157,8 @@ class RunningSaga implements Saga {
   #report(progress: JobProgress): void {
     this.#progress.set(progress.disk, progress);
     const { disk, status, currentBytes, totalBytes } = progress;
-    this.#actor.send({ type: 'job.changed', disk, status, currentBytes, totalBytes });
+    const follower = this.#actor.getSnapshot().children[jobActorId(disk)];
+    follower?.send({ type: `job.${status}`, currentBytes, totalBytes });
     this.#tell({ type: 'progress', saga: this.id, ...progress });
   }
 

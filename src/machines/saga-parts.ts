@@ -2,7 +2,7 @@
  * What the machines of all operations share: context, signals, one state per step, and compensation. Actions only
  * assign; every effect is an actor, named like its step, that whoever runs the machine provides.
  */
-import { assertEvent, assign, enqueueActions, fromPromise, sendTo, setup } from 'xstate';
+import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { type ErrorRecord, invariant } from '../errors.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { CopyPlan, Finish, Plan, SnapshotMethod, Strategy } from '../steps/plan.ts';
@@ -30,16 +30,7 @@ export interface StepOutput {
  * What a machine is told besides its steps' ends. The signals only show in an inspector: what they bring about comes as
  * the end of a step, which is in the journal, so that a replay takes the same way.
  */
-export type SagaEvent =
-  | { readonly type: 'pivot' }
-  | { readonly type: 'abort' }
-  | {
-      readonly type: 'job.changed';
-      readonly disk: string;
-      readonly status: string;
-      readonly currentBytes: number;
-      readonly totalBytes: number;
-    };
+export type SagaEvent = { readonly type: 'pivot' } | { readonly type: 'abort' };
 
 /** The names under which a machine asks for its effects: each step, and the undo of each. */
 export type StepActorName = StepName | `undo.${StepName}` | 'rescueGuest';
@@ -91,17 +82,6 @@ export const saga = setup({
         enqueue.spawnChild('blockJob', { id: jobActorId(disk.disk), input });
       }
     }),
-    tellJob: sendTo(
-      ({ event }) => {
-        assertEvent(event, 'job.changed');
-        return jobActorId(event.disk);
-      },
-      ({ event }) => {
-        assertEvent(event, 'job.changed');
-        const { status, currentBytes, totalBytes } = event;
-        return { type: `job.${status}`, currentBytes, totalBytes };
-      },
-    ),
   },
   guards: {
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
@@ -241,14 +221,14 @@ export const endings = {
 export const signals = {
   abort: {},
   pivot: {},
-  'job.changed': { actions: 'tellJob' },
 } as const;
 
 function transition(target: Target): { readonly target: string; readonly guard?: Guard } {
   return typeof target === 'string' ? { target } : target;
 }
 
-function jobActorId(disk: string): string {
+/** The child actor that follows the block job of a disk; send it `job.running`, `job.ready`, ... */
+export function jobActorId(disk: string): string {
   return `job:${disk}`;
 }
 

@@ -8,7 +8,7 @@ import { createEngine } from '../../src/engine/engine.ts';
 import type { Inspect, Saga } from '../../src/engine/saga.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { copyMachine } from '../../src/machines/copy-machine.ts';
-import type { StepActorName, StepOutput } from '../../src/machines/saga-parts.ts';
+import { jobActorId, type StepActorName, type StepOutput } from '../../src/machines/saga-parts.ts';
 import { createSim, type Fault, type Sim } from '../../src/sim/index.ts';
 import { ALL_STEPS } from '../../src/steps/all-steps.ts';
 
@@ -87,7 +87,8 @@ describe('inspecting a saga in this process', () => {
     actor.start();
     await vi.waitUntil(() => actor.getSnapshot().matches('mirroring'));
     for (const disk of DISKS) {
-      actor.send({ type: 'job.changed', disk, status: 'ready', currentBytes: 7, totalBytes: 7 });
+      const job = actor.getSnapshot().children[jobActorId(disk)];
+      job?.send({ type: 'job.ready', currentBytes: 7, totalBytes: 7 });
     }
     mirrored.resolve({ abort: false });
     await vi.waitUntil(() => actor.getSnapshot().status === 'done');
