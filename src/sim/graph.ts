@@ -97,7 +97,8 @@ export function refuseCycle(ctx: Context, parent: string, role: string, child: s
   }
 }
 
-function reaches(ctx: Context, from: string, to: string): boolean {
+/** Whether the graph leads down from one node to another. */
+export function reaches(ctx: Context, from: string, to: string): boolean {
   if (from === to) return true;
   return ctx.q.nodes[from]?.children.some(link => reaches(ctx, link.child, to)) ?? false;
 }

@@ -18,7 +18,7 @@ export interface Image {
   readonly contents: Extents;
 }
 
-export interface HostFile {
+interface HostFile {
   readonly written: Image;
   /** What the disk itself holds; undefined while nothing was ever flushed. */
   readonly flushed: Image | undefined;

@@ -31,7 +31,7 @@ export function registerDriver(kind: Job['work']['kind'], driver: JobDriver): vo
   drivers.set(kind, driver);
 }
 
-export function driverOf(job: Job): JobDriver {
+function driverOf(job: Job): JobDriver {
   const driver = drivers.get(job.work.kind);
   invariant(driver, `a job driver for ${job.work.kind}`);
   return driver;
@@ -72,7 +72,7 @@ export function task(job: Job, phase: JobTask['phase']): JobTask {
   return { job: job.id, serial: job.serial, phase };
 }
 
-export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
+function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
   const job = ctx.q.jobs[id];
   invariant(job, `a job ${id} to change`);
   const changed = job.with(changes);
@@ -103,7 +103,7 @@ export function workFailed(ctx: Context, id: string, error: string): void {
 }
 
 /** The graph changes here, or the job fails. */
-export function finalize(ctx: Context, id: string): void {
+function finalize(ctx: Context, id: string): void {
   const job = ctx.q.jobs[id];
   invariant(job, `a job ${id} to finalize`);
   const refused = driverOf(job).prepare(ctx, job);

@@ -5,7 +5,7 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { addUser, patchNode, removeUser } from './graph.ts';
+import { addUser, patchNode, reaches, removeUser } from './graph.ts';
 import { flushNode } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { Death, refuse } from './refusal.ts';
@@ -111,14 +111,15 @@ export function qomSet(ctx: Context, args: Arguments): Json {
       throw new Death('SIGABRT', `drive of ${device.id} set to what it already is`);
     return {};
   }
-  if (device.iothread && ctx.q.runState === 'running') {
+  const root = backend.node;
+  const isConnected = root !== undefined && (reaches(ctx, root, name) || reaches(ctx, name, root));
+  if (device.iothread && ctx.q.runState === 'running' && !isConnected) {
     refuse('Different aio context is not supported for new node');
   }
-  const old = backend.node;
   ctx.q.edit('backends')[device.path] = backend.with(name);
   const edge = { kind: 'backend', parent: device.path, role: 'root', ...DEVICE_NEEDS } as const;
   addUser(ctx, node.name, edge);
-  if (old !== undefined) removeUser(ctx, old, 'backend', device.path);
+  if (root !== undefined) removeUser(ctx, root, 'backend', device.path);
   checkPermissions(ctx, [name]);
   return {};
 }

@@ -81,7 +81,7 @@ export function driveMirror(ctx: Context, args: Arguments): Json {
 }
 
 /** QEMU's qmp_get_root_bs(). */
-export function rootNode(ctx: Context, device: string): BlockNode {
+function rootNode(ctx: Context, device: string): BlockNode {
   const node = lookupNode(ctx, device, device);
   refuseUnlessRoot(node);
   return node;

@@ -7,7 +7,7 @@ import type { Json } from '../qmp/transport.ts';
 import { slice } from './contents.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { childOf, patchNode, reap, refuseIfBlocked, setChild } from './graph.ts';
+import { childOf, patchNode, reaches, reap, refuseIfBlocked, setChild } from './graph.ts';
 import { flushNode, imageOf, pathOf } from './image-io.ts';
 import { asFormat } from './images.ts';
 import { refuseBadJobId, startJob } from './jobs.ts';
@@ -23,16 +23,19 @@ export function blockdevAdd(ctx: Context, args: Arguments): Json {
   return {};
 }
 
-/** A filter put above a node whose device runs in an iothread: SIGSEGV in 7.2, 10.0 and 11.1 unless the guest is stopped. */
+/**
+ * A node put above one that a device in an iothread uses: SIGSEGV in 7.2, 10.0 and 11.1 unless the guest is stopped. As
+ * backing node it does no harm.
+ */
 function dieUnderRunningIothread(ctx: Context, args: Arguments): void {
-  if (args['driver'] !== 'throttle' || typeof args['file'] !== 'string') return;
-  if (ctx.q.runState !== 'running') return;
+  const file = args['file'];
+  if (typeof file !== 'string' || ctx.q.runState !== 'running') return;
   for (const device of Object.values(ctx.q.devices)) {
     const root = device.iothread ? ctx.q.backends[device.path]?.node : undefined;
-    if (root === args['file']) {
+    if (root !== undefined && reaches(ctx, root, file)) {
       throw new Death(
         'SIGSEGV',
-        `a filter above ${root}, whose device runs in an iothread, while the guest runs`,
+        `a node above ${file}, which a device in an iothread uses, while the guest runs`,
       );
     }
   }

@@ -13,7 +13,7 @@ import { type BlockNode, type ChildLink, newNode } from './state.ts';
 
 /** Drivers that understand a header with a backing file in it. */
 export const BACKING_DRIVERS = new Set(['qcow2', 'qed', 'vmdk']);
-export const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi']);
+const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi']);
 
 interface Place {
   readonly monitorOwned?: boolean;

@@ -19,7 +19,7 @@ import type { Job, Qemu } from './state.ts';
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });
 
-export interface Outcome {
+interface Outcome {
   readonly reply: Json;
   readonly refusal: Refusal | undefined;
 }

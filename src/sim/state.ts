@@ -190,7 +190,7 @@ export class Device {
   }
 }
 
-export interface BlockExport {
+interface BlockExport {
   readonly id: string;
   readonly type: string;
   readonly node: string;

@@ -110,6 +110,32 @@ describe('what kills real QEMU kills the simulated one', () => {
     expect(sim.world.alive).toBe(false);
   });
 
+  test('drive set to a node of another thread while the guest runs is refused, and works while it is stopped', async () => {
+    const sim = createSim({ disks: 1, iothreads: true });
+    const to = await talk(sim);
+    await addImage(sim, to, 't');
+    const set = { path: 'dev0', property: 'drive', value: 't' };
+    expect(await to.execute('qom-set', set)).toMatchObject({
+      error: { desc: 'Different aio context is not supported for new node' },
+    });
+    await to.execute('stop');
+    expect(await to.execute('qom-set', set)).toMatchObject({ return: {} });
+  });
+
+  test('the nodes listed while a stream is concluded and not dismissed, on 7.2 and not on 10.0', async () => {
+    for (const [profile, survives] of [
+      ['7.2', false],
+      ['10.0', true],
+    ] as const) {
+      const sim = createSim({ disks: 1, backingLayers: 1, profile });
+      const to = await talk(sim);
+      await to.execute('block-stream', { 'job-id': 's', device: 'disk0', 'auto-dismiss': false });
+      await sim.advance(200);
+      await to.execute('query-named-block-nodes');
+      expect(sim.world.alive).toBe(survives);
+    }
+  });
+
   test('drive set to the node that it has, on 7.2 and not on 10.0', async () => {
     for (const [profile, survives] of [
       ['7.2', false],

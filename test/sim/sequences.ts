@@ -11,7 +11,7 @@ export interface Script {
   readonly lines: readonly Line[];
 }
 
-export const DEV0 = '/machine/peripheral/dev0/virtio-backend';
+const DEV0 = '/machine/peripheral/dev0/virtio-backend';
 const SIZE = 67_108_864;
 
 const add = (options: Message): Line => ['blockdev-add', options];

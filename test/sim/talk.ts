@@ -67,7 +67,7 @@ export async function talk(sim: Sim, monitor = 'monitor'): Promise<Talk> {
   };
 }
 
-export const SIZE = 67_108_864;
+const SIZE = 67_108_864;
 
 /** Opens a new, empty qcow2 image as `name`. */
 export async function addImage(sim: Sim, to: Talk, name: string, more: Message = {}): Promise<void> {
