@@ -94,19 +94,19 @@ class SagaEngine implements Engine {
     this.#ids = options.ids ?? randomIds;
   }
 
-  snapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<Saga> {
+  async snapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<Saga> {
     return this.#start('snapshot', checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
   }
 
-  copy({ qmp, files, ...request }: CopyRequest & Guest): Promise<Saga> {
+  async copy({ qmp, files, ...request }: CopyRequest & Guest): Promise<Saga> {
     return this.#start('copy', checkCopyRequest(request), guestOf(qmp, files), planCopy);
   }
 
-  planSnapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<SnapshotPlan> {
+  async planSnapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<SnapshotPlan> {
     return this.#planOnly(checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
   }
 
-  planCopy({ qmp, files, ...request }: CopyRequest & Guest): Promise<CopyPlan> {
+  async planCopy({ qmp, files, ...request }: CopyRequest & Guest): Promise<CopyPlan> {
     return this.#planOnly(checkCopyRequest(request), guestOf(qmp, files), planCopy);
   }
 
@@ -168,7 +168,7 @@ class SagaEngine implements Engine {
       const address = typeof guest.qmp === 'string' ? guest.qmp : '';
       const lease = this.#journal.begin({
         id,
-        vm: request.vm ?? seen.vmName ?? address,
+        vm: vmOf(request, seen, guest),
         operation,
         planVersion: plan.planVersion,
         address,
@@ -230,7 +230,26 @@ class SagaEngine implements Engine {
     const capabilities = await this.#qemus.capabilities(qmp, request.without);
     const seen = await survey(qmp);
     const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id) };
-    return { plan: await planner(request, facts), seen };
+    try {
+      return { plan: await planner(request, facts), seen };
+    } catch (error) {
+      throw this.#heldBySaga(error, vmOf(request, seen, guest)) ?? error;
+    }
+  }
+
+  /** A disk is busy with a saga's own job when a saga holds the VM: that is what the caller has to wait for. */
+  #heldBySaga(error: unknown, vm: string): BlocksagaError | undefined {
+    if (!(error instanceof BlocksagaError) || error.code !== 'DISK_BUSY') return undefined;
+    const [holder] = [
+      ...this.#journal.sagas({ vm, state: 'open' }),
+      ...this.#journal.sagas({ vm, state: 'needsRecovery' }),
+    ];
+    if (holder === undefined) return undefined;
+    return new BlocksagaError(
+      'VM_BUSY',
+      `VM "${vm}" is held by saga ${holder.id} (${holder.operation}, ${holder.state}): see "blocksaga show ${holder.id}". ${error.message}`,
+      { saga: holder.id, cause: error },
+    );
   }
 
   /** The guest was looked at before the VM was claimed: another saga may have changed it in between. */
@@ -249,6 +268,11 @@ class SagaEngine implements Engine {
       throw error;
     }
   }
+}
+
+/** The name of the VM in the journal. */
+function vmOf(request: Request, seen: Survey, { qmp }: Guest): string {
+  return request.vm ?? seen.vmName ?? (typeof qmp === 'string' ? qmp : '');
 }
 
 function graphOf({ node, file, chain, job }: Survey['disks'][number]) {
