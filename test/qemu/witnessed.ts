@@ -35,6 +35,8 @@ export interface World {
 /** How a guest is put on the stage. */
 export interface StageOptions extends Partial<GuestVmOptions> {
   readonly journal?: 'memory' | 'sqlite';
+  /** A third monitor, for a second engine. */
+  readonly secondMonitor?: boolean;
   /** Other directories whose files are watched. */
   readonly directories?: readonly string[];
 }
@@ -49,6 +51,8 @@ export interface Stage extends AsyncDisposable {
   readonly engine: Engine;
   readonly journal: Journal;
   readonly directory: string;
+  /** The address of the third monitor, if it was asked for. */
+  readonly secondMonitor: string;
   /** As it was before the saga. */
   readonly before: World;
   readonly acknowledgedBefore: number;
@@ -82,7 +86,10 @@ const SIZE_BYTES = 16 * 1024 * 1024;
 export async function stage(options: StageOptions = {}): Promise<Stage> {
   const { journal: journalKind = 'memory', directories = [], paused = false, ...guest } = options;
   await using stack = new AsyncDisposableStack();
-  const vm = stack.use(await startGuestVm({ disks: 3, sizeBytes: SIZE_BYTES, ...guest }));
+  const secondMonitor = await addMonitor(options.secondMonitor ?? false, guest, stack);
+  const vm = stack.use(
+    await startGuestVm({ disks: 3, sizeBytes: SIZE_BYTES, ...guest, ...secondMonitor.options }),
+  );
   const journal = await openOne(journalKind, stack);
   if (guest.guest !== 'idle') await vm.awaitWrites(WARM_UP_WRITES);
   if (paused) await vm.witness.execute('stop');
@@ -98,6 +105,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     journal,
     engine: createEngine({ journal }),
     directory: vm.directory,
+    secondMonitor: secondMonitor.path,
     before,
     acknowledgedBefore,
     look,
@@ -121,6 +129,15 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     tapped: { qmp: tap.connect, files: localFiles },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+async function addMonitor(wanted: boolean, guest: Partial<GuestVmOptions>, stack: AsyncDisposableStack) {
+  if (!wanted) return { path: '', options: {} };
+  const folder = await mkdtemp(join(tmpdir(), 'blocksaga-monitor-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'qmp');
+  const extraArguments = [...(guest.extraArguments ?? []), '-qmp', `unix:${path},server=on,wait=off`];
+  return { path, options: { extraArguments } };
 }
 
 async function openOne(kind: 'memory' | 'sqlite', stack: AsyncDisposableStack): Promise<Journal> {
@@ -285,7 +302,7 @@ export async function expectSets(
   const cut = checkCut(behind);
   expect(cut, cut.why).toMatchObject({ consistent: true });
   expect(missingWrites(behind, on.acknowledgedBefore)).toEqual([]);
-  expect(cut.upTo).toBeLessThanOrEqual(acknowledged);
+  expect(cut.upTo).toBeLessThanOrEqual(verdict.upTo);
 }
 
 export function oldImages({ vm }: Stage): readonly CutImage[] {
