@@ -13,21 +13,27 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
   for (const node of [disk.node, disk.names.revived]) {
     if (graph.node(node) !== undefined) return node;
   }
-  await qmp.execute('blockdev-add', openSource(disk));
+  const [asFile, asDevice] = PROTOCOLS;
+  try {
+    await qmp.execute('blockdev-add', openSource(disk, asFile));
+  } catch (error) {
+    // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
+    if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
+    const [reply] = await qmp.pipeline([{ execute: 'blockdev-add', arguments: openSource(disk, asDevice) }]);
+    if (!reply.ok) throw error;
+  }
   return disk.names.revived;
 }
 
-function openSource(disk: DiskPlan): BlockdevOptions {
+const PROTOCOLS = ['file', 'host_device'] as const;
+
+function openSource(disk: DiskPlan, protocol: (typeof PROTOCOLS)[number]): BlockdevOptions {
   const { direct, noFlush } = disk.cache;
   const cache = { direct, 'no-flush': noFlush };
-  const file = { driver: protocolOf(disk), filename: disk.file, cache, discard: 'unmap' } as const;
+  const file = { driver: protocol, filename: disk.file, cache, discard: 'unmap' } as const;
   const common = { 'node-name': disk.names.revived, cache, discard: 'unmap' } as const;
   if (disk.driver === 'raw') return { driver: 'raw', ...common, file };
   return { driver: 'qcow2', ...common, file, backing: openChain(disk.chain.slice(1)) };
-}
-
-function protocolOf(disk: DiskPlan): 'file' | 'host_device' {
-  return disk.file.startsWith('/dev/') ? 'host_device' : 'file';
 }
 
 /** How to open a chain, each image with the format that was found there, never probed. */
