@@ -23,5 +23,17 @@ export function exitStatusOf(result: SagaResult, finish: Finish | null): number 
   return finish === 'abort' && result.error === null ? EXIT.done : EXIT.rolledBack;
 }
 
+/** The status of a command that asked for one end of a saga, or for whichever end it comes to. */
+export function exitStatusOfEnd({ outcome }: SagaResult, asked: 'pivot' | 'abort' | undefined): number {
+  if (outcome === 'needsRecovery') return EXIT.needsRecovery;
+  return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : EXIT.done;
+}
+
+/** One status for several sagas: what needs someone most, first. */
+export function worstStatus(statuses: readonly number[]): number {
+  const byUrgency = [EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack];
+  return byUrgency.find(status => statuses.includes(status)) ?? EXIT.done;
+}
+
 /** How a command hands its exit status over. */
 export type Finished = (status: number) => void;

@@ -10,8 +10,10 @@ import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
+import { defineResume } from './commands/resume.ts';
 import { defineSagas } from './commands/sagas.ts';
 import { defineShow } from './commands/show.ts';
+import { defineAbort, definePivot } from './commands/signal.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, type Finished } from './exit-status.ts';
@@ -21,6 +23,9 @@ import { refusalInWords } from './summary.ts';
 const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
   defineSnapshot,
   defineCopy,
+  defineResume,
+  definePivot,
+  defineAbort,
   defineChain,
   defineJobs,
   defineSagas,

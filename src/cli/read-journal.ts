@@ -1,4 +1,4 @@
-/** Looks into the journal for commands that only show. A journal that is not there is an empty one, and is not made. */
+/** Opens the journal for commands that begin nothing. One that is not there is an empty one, and is not made. */
 import { existsSync } from 'node:fs';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { memoryJournal } from '../journal/memory.ts';
@@ -6,9 +6,14 @@ import { openJournal } from '../journal/sqlite.ts';
 import { isOurs, sagaToken } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 
+/** The journal in the file; an empty one in memory where there is no file. Throws JOURNAL as `openJournal` does. */
+export function openExistingJournal(file: string): Journal {
+  return existsSync(file) ? openJournal(file) : memoryJournal();
+}
+
 /** Opens it, reads, and closes it again. Throws JOURNAL when it is damaged or something else. */
 export async function readJournal<T>(file: string, read: (journal: Journal) => T): Promise<T> {
-  const journal = existsSync(file) ? openJournal(file) : memoryJournal();
+  const journal = openExistingJournal(file);
   try {
     return read(journal);
   } finally {

@@ -1,8 +1,9 @@
 /**
- * What `snapshot` and `copy` have in common: print the plan, or run the saga, tell how it goes, take it back when
- * interrupted, and say how it ended by the exit status. The engine does the work.
+ * What all commands have in common that begin a saga or go on with one: print the plan, or run the saga, tell how it
+ * goes, take it back when interrupted, and say how it ended by the exit status. The engine does the work.
  */
 import { createEngine, type Engine } from '../engine/engine.ts';
+import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -36,18 +37,21 @@ export async function runSagaCommand(
   }
   const journal = openJournal(journalOf(options, context));
   try {
-    return await runSaga(command, journal, chooseReporter(options, context), context);
+    const { saga, result } = await followSaga(command.start, journal, options, context);
+    return exitStatusOf(result, finishOf(saga));
   } finally {
     await journal.close();
   }
 }
 
-async function runSaga(
-  command: SagaCommand,
+/** Runs one saga to where it ends or waits, and tells of it meanwhile. Throws refusals. */
+export async function followSaga(
+  start: SagaCommand['start'],
   journal: Journal,
-  reporter: Reporter,
+  options: { readonly json?: boolean },
   context: CliContext,
-): Promise<number> {
+): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
+  const reporter = chooseReporter(options, context);
   let interrupts = 0;
   let running: Saga | undefined;
   const stopListening = context.onInterrupt(() => {
@@ -57,7 +61,7 @@ async function runSaga(
     if (running !== undefined) takeBack(running, reporter);
   });
   try {
-    const saga = await command.start(createEngine({ journal }));
+    const saga = await start(createEngine({ journal }));
     running = saga;
     reporter.begun({ saga, vm: journal.saga(saga.id)?.vm ?? '' });
     saga.subscribe(notice => reporter.notice(notice));
@@ -67,7 +71,7 @@ async function runSaga(
       throw error;
     });
     await reporter.ended({ saga, result });
-    return exitStatusOf(result, finishOf(saga));
+    return { saga, result };
   } finally {
     stopListening();
   }
@@ -82,7 +86,7 @@ function takeBack(saga: Saga, reporter: Reporter): void {
 
 function leave(saga: Saga | undefined, reporter: Reporter, context: CliContext): never {
   if (saga === undefined) return context.leave(EXIT.refused);
-  reporter.say(`left; saga ${saga.id} is open in the journal: blocksaga show ${saga.id}`);
+  reporter.say(`left; saga ${saga.id} is open in the journal: blocksaga resume ${saga.id}`);
   return context.leave(EXIT.needsRecovery);
 }
 

@@ -66,14 +66,17 @@ export function journalOf(options: { readonly journal?: string }, context: CliCo
   return journalFile(options.journal, context);
 }
 
-/** The end of `--help` of commands that change disks. */
-export const SAGA_HELP = `
+/** What `--json` means wherever a saga is told of. */
+export const SAGA_JSON_HELP = `
 With --json, one line is one JSON object with a "type": first "saga" (id, vm, operation), then "event" (a state of the
 saga was entered) and "progress" (bytes of one disk's job), last "result" with saga, operation, outcome (committed,
-rolledBack, needsRecovery, or ready after --finish leave), strategy, disks, blackoutMs, error and leftovers. A request
-that is refused has only the "result" line, with "saga": null and "outcome": "refused". With --plan it is one "plan".
+rolledBack, needsRecovery, or ready after --finish leave), strategy, disks, blackoutMs, error and leftovers. What is
+refused has only the "result" line, with "saga": null and "outcome": "refused".
 
-Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.
+Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.`;
+
+/** The end of `--help` of commands that begin a saga. */
+export const SAGA_HELP = `${SAGA_JSON_HELP} With --plan there is one line, "plan".
 
 Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
 3 needs recovery.`;

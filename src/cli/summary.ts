@@ -70,12 +70,27 @@ function leftoverLines({ leftovers, outcome }: SagaResult): readonly string[] {
   return leftovers.map(file => `  left behind: ${file}`);
 }
 
-function nextLines({ saga, outcome }: SagaResult): readonly string[] {
-  if (outcome === 'ready') return [`  it stays open in the journal: blocksaga show ${saga}`];
-  if (outcome === 'needsRecovery') {
+function nextLines({ saga, outcome, error }: SagaResult): readonly string[] {
+  if (outcome === 'ready') {
     return [
-      `  what is known is in the journal: blocksaga show ${saga}; do not touch the images before it is settled`,
+      `  it waits: switch with "blocksaga pivot ${saga}", or take it back with "blocksaga abort ${saga}"`,
     ];
   }
-  return [];
+  if (outcome !== 'needsRecovery') return [];
+  return [
+    `  do not touch its images before it is settled; what is known: blocksaga show ${saga}`,
+    ...(error === null ? [] : [RECOVERY_WORDS[error.code]?.(saga) ?? resumeLater(saga)]),
+  ];
 }
+
+function resumeLater(saga: string): string {
+  return `  next: repair the reason, then "blocksaga resume ${saga}"; if QEMU has ended, "blocksaga resume --offline ${saga}"`;
+}
+
+/** What to do next, where the error says more about it than that something went wrong. */
+const RECOVERY_WORDS: { readonly [code in ErrorRecord['code']]?: (saga: string) => string } = {
+  QMP_CONNECT: saga =>
+    `  next: if QEMU has ended, "blocksaga resume --offline ${saga}" says which images to boot from; if it runs, free its monitor, then "blocksaga resume ${saga}"`,
+  QEMU_REPLACED: saga =>
+    `  next: stop this QEMU, then "blocksaga resume --offline ${saga}" says which images to boot from; if it runs on the right ones already, it ends the saga at once`,
+};

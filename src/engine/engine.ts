@@ -24,6 +24,14 @@ import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
+import {
+  asked,
+  expectSameQemu,
+  planToResume,
+  refuseSignal,
+  type Signal,
+  unansweredResult,
+} from './resume.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
 
 /** What an engine is made with; only the journal must be given. */
@@ -38,7 +46,7 @@ export interface EngineOptions {
 
 /** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
 export interface ResumeOptions extends Partial<Guest> {
-  readonly signal?: 'pivot' | 'abort';
+  readonly signal?: Signal;
 }
 
 /** Runs sagas. */
@@ -49,8 +57,10 @@ export interface Engine {
   copy(request: CopyRequest & Guest): Promise<Saga>;
   /**
    * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
-   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is.
-   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives, REQUEST_INVALID without an address.
+   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
+   * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
+   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives, REQUEST_INVALID without an address, SAGA_STATE
+   * for a signal that comes too late, JOURNAL for a saga of another version.
    */
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
   /** What `snapshot` would do; QEMU sees only queries. */
@@ -111,16 +121,11 @@ class SagaEngine implements Engine {
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
+    const { signal } = options;
     const running = this.#running.get(id);
-    const row = this.#journal.saga(id);
-    if (running !== undefined) return running;
-    if (row === undefined) {
-      throw new BlocksagaError(
-        'SAGA_UNKNOWN',
-        `the journal knows no saga ${id}; "blocksaga sagas" lists them`,
-        { saga: id },
-      );
-    }
+    if (running !== undefined) return asked(running, signal);
+    const { row, plan } = planToResume(id, this.#journal.saga(id));
+    if (signal !== undefined) refuseSignal({ row, plan }, this.#journal.records(id), signal);
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
@@ -131,13 +136,20 @@ class SagaEngine implements Engine {
       );
     }
     const lease = this.#journal.takeOver(id);
-    if (options.signal !== undefined) {
-      await this.#journal.append(lease, [{ kind: 'signal', step: options.signal, body: null }], {
-        durable: true,
-      });
-    }
     const guest = guestOf(qmp, options.files);
-    return this.#run(lease, row.plan as object as Plan, guest, monitorOf(guest, this.#clock));
+    const monitor = monitorOf(guest, this.#clock);
+    try {
+      await expectSameQemu(monitor, this.#clock, plan, this.#journal.records(id));
+    } catch (error) {
+      monitor.close();
+      const result = resultAsJson(unansweredResult(id, plan, error));
+      await this.#journal.end(lease, 'needsRecovery', result);
+      return endedSaga({ ...row, result });
+    }
+    if (signal !== undefined) {
+      await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
+    }
+    return this.#run(lease, plan, guest, monitor);
   }
 
   async #planOnly<R extends Request, P extends Plan>(

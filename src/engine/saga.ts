@@ -70,12 +70,15 @@ class RunningSaga implements Saga {
   readonly #progress = new Map<string, JobProgress>();
   #state = '';
   #ended = false;
+  /** Whether it was told to go on or back: it does not wait then. */
+  #asked: boolean;
 
   constructor(parts: SagaParts) {
     this.id = parts.lease.saga;
     this.plan = parts.plan;
     this.#parts = parts;
     const history = new History(parts.journal.records(this.id));
+    this.#asked = history.asked.pivot || history.asked.abort;
     this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
@@ -119,6 +122,7 @@ class RunningSaga implements Saga {
     }
     const { journal, lease } = this.#parts;
     await journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
+    this.#asked = true;
     this.#host.signal(signal);
     this.#actor.send({ type: signal });
     return this.#finished.promise;
@@ -133,7 +137,7 @@ class RunningSaga implements Saga {
     this.#tell(entered);
     const error = context.failure ?? context.undoFailure;
     if (done) this.#end(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
-    else if (state === 'ready.awaitSignal')
+    else if (state === 'ready.awaitSignal' && !this.#asked)
       this.#read('ready', error).then(this.#ready.resolve, this.#ready.reject);
   }
 

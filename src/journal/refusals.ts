@@ -54,9 +54,13 @@ export function sagaHasEnded(id: string, state: SagaState): BlocksagaError {
 
 /** `SAGA_UNKNOWN`: no such saga in this journal. */
 export function sagaIsUnknown(id: string): BlocksagaError {
-  return new BlocksagaError('SAGA_UNKNOWN', `no saga ${id} in this journal: \`blocksaga sagas\` lists them`, {
-    saga: id,
-  });
+  return new BlocksagaError(
+    'SAGA_UNKNOWN',
+    `no saga ${id} in this journal: \`blocksaga sagas\` lists them, and --journal names another journal`,
+    {
+      saga: id,
+    },
+  );
 }
 
 /** `JOURNAL`: used after `close`. */

@@ -48,7 +48,8 @@ export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
   if (await isMarked(qmp, plan)) return;
   throw new BlocksagaError(
     'QEMU_REPLACED',
-    'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it',
+    'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
+      'Which images are the right ones, `blocksaga resume --offline` says: stop this QEMU first, unless it runs on them',
   );
 }
 

@@ -98,7 +98,7 @@ describe('a result in words', () => {
       '  the guest stood still for 4.1 ms at most',
     ]);
     expect(resultInWords(result({ outcome: 'ready', disks, blackoutMs: null })).join('\n')).toMatch(
-      /its 2 mirrors follow the guest.*disk0: still on \/a, mirrored to \/n.*blocksaga show s1/s,
+      /its 2 mirrors follow the guest.*disk0: still on \/a, mirrored to \/n.*blocksaga pivot s1.*blocksaga abort s1/s,
     );
   });
 

@@ -1,0 +1,120 @@
+/** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
+import type { Command } from 'commander';
+import type { ResumeOptions } from '../../engine/engine.ts';
+import { BlocksagaError } from '../../errors.ts';
+import { systemProcesses } from '../../journal/holder.ts';
+import type { Journal, SagaRow } from '../../journal/journal.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../exit-status.ts';
+import { refusedLine } from '../json-lines.ts';
+import { socketAddress } from '../option-values.ts';
+import { openExistingJournal } from '../read-journal.ts';
+import { followSaga } from '../run-saga-command.ts';
+import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../shared-options.ts';
+import { refusalInWords } from '../summary.ts';
+
+const HELP = `
+A saga goes forward when its decision was taken, or when its jobs still live; otherwise it is taken back. One that waits
+at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The journal knows the monitor's address.
+
+Examples:
+  $ blocksaga resume 4kq2p9v1x0c7m
+  $ blocksaga resume --all --json
+${SAGA_JSON_HELP}
+
+With --all every open saga whose process has ended is gone on with, one after the other, each with its own lines, and
+the exit status is that of the worst: 3 before 2 before 1.
+
+Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has changed), 2 refused before anything was touched,
+3 needs recovery still, such as when its QEMU is gone.`;
+
+interface Options {
+  readonly qmp?: string;
+  readonly all?: boolean;
+  readonly journal?: string;
+  readonly json?: boolean;
+}
+
+export function defineResume(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('resume')
+    .summary('go on with a saga whose process died, or with all of them')
+    .description(
+      'Goes on with a saga whose process died or that needs recovery: to its end, all disks or none.',
+    )
+    .argument('[saga]', 'the saga\'s id, as "blocksaga sagas" lists them')
+    .option('--all', 'every open saga whose process has ended')
+    .addHelpText('after', HELP);
+  addGuestOption(command);
+  addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
+    async (id: string | undefined, options: Options) => {
+      if ((id === undefined) !== (options.all === true)) {
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          'name one saga, or say --all; "blocksaga sagas" lists them',
+        );
+      }
+      const journal = openExistingJournal(journalOf(options, context));
+      try {
+        finished(
+          id === undefined
+            ? await resumeAll(journal, options, context)
+            : await resumeOne(id, journal, options, context),
+        );
+      } finally {
+        await journal.close();
+      }
+    },
+  );
+}
+
+/** `--qmp` where the journal knows the address already. */
+export function addGuestOption(command: Command): Command {
+  return command.option('--qmp <address>', "QEMU's monitor, when it is not at the address in the journal");
+}
+
+/** The options that find a saga's guest. */
+export function resumeOptions(options: { readonly qmp?: string }, context: CliContext): ResumeOptions {
+  return options.qmp === undefined ? {} : { qmp: socketAddress(options.qmp, context) };
+}
+
+async function resumeOne(
+  id: string,
+  journal: Journal,
+  options: Options,
+  context: CliContext,
+): Promise<number> {
+  const { result } = await followSaga(
+    engine => engine.resume(id, resumeOptions(options, context)),
+    journal,
+    options,
+    context,
+  );
+  return exitStatusOfEnd(result, undefined);
+}
+
+async function resumeAll(journal: Journal, options: Options, context: CliContext): Promise<number> {
+  const statuses: number[] = [];
+  for (const { id } of deadSagas(journal)) {
+    try {
+      statuses.push(await resumeOne(id, journal, options, context));
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      const refusal = error.at({ saga: id }).toJSON();
+      if (options.json) context.write(refusedLine('resume', refusal));
+      else context.complain(refusalInWords('resume', refusal));
+      statuses.push(EXIT.refused);
+    }
+  }
+  if (statuses.length === 0 && !options.json) context.write('no saga to go on with');
+  return worstStatus(statuses);
+}
+
+/** Oldest first. Those that a living process runs are left to it. */
+function deadSagas(journal: Journal): readonly SagaRow[] {
+  const { isAlive } = systemProcesses();
+  return journal
+    .sagas()
+    .filter(row => row.state === 'needsRecovery' || (row.state === 'open' && !isAlive(row.holder)))
+    .reverse();
+}

@@ -1,0 +1,109 @@
+/**
+ * What stands before a saga goes on in another process: whether it may be asked that at all, and whether its own QEMU
+ * still answers. A saga that goes on without its QEMU would record failures for steps that only nobody could ask about.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import { sagaIsUnknown } from '../journal/refusals.ts';
+import type { Clock } from '../qmp/clock.ts';
+import { expectMark } from '../steps/mark-qemu.ts';
+import type { Plan } from '../steps/plan.ts';
+import { History } from './history.ts';
+import type { Monitor } from './monitor.ts';
+import { type SagaResult, untouchedResult } from './result.ts';
+import { ANY, PATIENT, retry } from './retry.ts';
+import type { Saga } from './saga.ts';
+
+/** What a saga may be asked from outside. */
+export type Signal = 'pivot' | 'abort';
+
+/** The operations and plan versions that this program can go on with. */
+const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = { snapshot: [1], copy: [1] };
+
+/** The plan of a saga that has not ended. Throws SAGA_UNKNOWN, and JOURNAL for a plan of another version. */
+export function planToResume(id: string, row: SagaRow | undefined): { row: SagaRow; plan: Plan } {
+  if (row === undefined) throw sagaIsUnknown(id);
+  if (KNOWN_PLANS[row.operation]?.includes(row.planVersion)) return { row, plan: row.plan as object as Plan };
+  throw new BlocksagaError(
+    'JOURNAL',
+    `saga ${id} is a ${row.operation} by plan version ${row.planVersion}, which this program does not know: go on with the version of blocksaga that began it`,
+    { saga: id, outcome: 'notApplied' },
+  );
+}
+
+/** Throws SAGA_STATE for what a saga cannot be asked, or not any more. */
+export function refuseSignal(
+  { row, plan }: { readonly row: SagaRow; readonly plan: Plan },
+  records: readonly JournalRecord[],
+  signal: Signal,
+): void {
+  const refuse = (why: string): never => {
+    throw new BlocksagaError('SAGA_STATE', `saga ${row.id} ${why}`, { saga: row.id });
+  };
+  const reached = signal === 'pivot' ? 'committed' : 'rolledBack';
+  const ended = row.state === 'committed' || row.state === 'rolledBack';
+  if (ended && row.state !== reached) refuse(`has ended (${row.state}) and cannot ${signal} any more`);
+  if (ended) return;
+  if (signal === 'pivot' && (plan.operation !== 'copy' || plan.strategy === null)) {
+    refuse(
+      `has nothing to switch: only a copy with --finish pivot or leave has; use "blocksaga resume ${row.id}"`,
+    );
+  }
+  if (signal === 'abort' && new History(records).decision === 'forward') {
+    refuse(`has taken its decision and only goes forward: use "blocksaga resume ${row.id}"`);
+  }
+}
+
+/**
+ * Throws QMP_CONNECT when nobody answers, and QEMU_REPLACED when another QEMU does, before anything is done. Where the
+ * mark was not yet set, or is taken away already, the steps themselves find out.
+ */
+export async function expectSameQemu(
+  monitor: Monitor,
+  clock: Clock,
+  plan: Plan,
+  records: readonly JournalRecord[],
+): Promise<void> {
+  await retry(
+    PATIENT,
+    clock,
+    async () => {
+      const qmp = await monitor.client();
+      if (isMarkedBy(records)) await expectMark(qmp, plan);
+    },
+    ANY,
+  );
+}
+
+function isMarkedBy(records: readonly JournalRecord[]): boolean {
+  const last = records.findLast(({ step }) => ['markQemu', 'unmarkQemu', 'undo.markQemu'].includes(step));
+  return last?.step === 'markQemu' && last.kind === 'outcome' && !('error' in (last.body as object));
+}
+
+/** What is said of a saga whose QEMU could not be asked: it is as it was, and somebody must say what became of QEMU. */
+export function unansweredResult(saga: string, plan: Plan, reason: unknown): SagaResult {
+  // A `Connect` of somebody's own may fail with anything.
+  const error =
+    reason instanceof BlocksagaError
+      ? reason
+      : new BlocksagaError('QMP_CONNECT', `QEMU cannot be reached: ${String(reason)}`, { cause: reason });
+  const result = untouchedResult(saga, plan, error.at({ saga }).toJSON());
+  return {
+    ...result,
+    outcome: 'needsRecovery',
+    disks: result.disks.map(disk => ({ ...disk, after: null })),
+  };
+}
+
+/** A saga of this process that is asked for something: its result is then that of its end. */
+export function asked(running: Saga, signal: Signal | undefined): Saga {
+  if (signal === undefined) return running;
+  return {
+    id: running.id,
+    plan: running.plan,
+    result: running[signal](),
+    subscribe: listener => running.subscribe(listener),
+    pivot: () => running.pivot(),
+    abort: () => running.abort(),
+  };
+}

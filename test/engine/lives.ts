@@ -1,0 +1,86 @@
+/**
+ * Lives of an orchestrator over one simulator: each has its own engine, connections and copy of what was durable. When
+ * one dies, nothing of it reaches the world any more, and the next begins from what was durable then. Injects no other
+ * fault.
+ */
+import { createEngine, type Engine, type EngineOptions } from '../../src/engine/engine.ts';
+import type { Saga } from '../../src/engine/saga.ts';
+import { BlocksagaError } from '../../src/errors.ts';
+import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
+import type { Clock } from '../../src/qmp/clock.ts';
+import type { Connect, Transport } from '../../src/qmp/transport.ts';
+import { createSim, type Sim, type SimOptions } from '../../src/sim/create-sim.ts';
+
+export interface Life {
+  readonly engine: Engine;
+  readonly journal: MemoryJournal;
+  readonly guest: { readonly qmp: Connect; readonly files: Sim['files'] };
+  /** The names of the commands that this life has sent. */
+  readonly sent: readonly string[];
+  /** Ends it; gives what was durable. */
+  die(): MemoryJournalState;
+}
+
+/** A simulated guest with small disks. */
+export function smallSim(options: SimOptions = {}): Sim {
+  return createSim({ disks: 2, sizeBytes: 8 * 1024 * 1024, ...options });
+}
+
+/** A life that begins with what an earlier one has left. */
+export function live(sim: Sim, before?: MemoryJournalState, options: Partial<EngineOptions> = {}): Life {
+  let alive = true;
+  const open = new Set<Transport>();
+  const sent: string[] = [];
+  const clock: Clock = {
+    now: () => sim.clock.now(),
+    epochMs: () => sim.clock.epochMs(),
+    after: (delayMs, callback) => sim.clock.after(delayMs, () => alive && callback()),
+  };
+  const connect: Connect = async handlers => {
+    if (!alive) return new Promise<never>(() => undefined);
+    const transport = await sim.connect({
+      onMessage: message => alive && handlers.onMessage(message),
+      onClose: reason => alive && handlers.onClose(reason),
+    });
+    open.add(transport);
+    return {
+      send(messages) {
+        for (const message of messages) sent.push((message as { execute: string }).execute);
+        transport.send(messages);
+      },
+      close: () => transport.close(),
+    };
+  };
+  const journal = memoryJournal(before, { clock });
+  return {
+    engine: createEngine({ journal, clock, ...options }),
+    journal,
+    guest: { qmp: connect, files: sim.files },
+    sent,
+    die() {
+      alive = false;
+      for (const transport of open) transport.close();
+      return journal.snapshot();
+    },
+  };
+}
+
+/** Resolves when the saga enters a state whose last part is this one. */
+export function entered(saga: Saga, leaf: string): Promise<void> {
+  return new Promise(resolve => {
+    saga.subscribe(notice => {
+      if (notice.type === 'event' && notice.state.split('.').at(-1) === leaf) resolve();
+    });
+  });
+}
+
+/** The error that a promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<BlocksagaError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof BlocksagaError) return error;
+    throw error;
+  }
+  throw new Error('it did not reject');
+}
