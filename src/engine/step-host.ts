@@ -55,7 +55,8 @@ export class StepHost {
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
   #inWindow = false;
-  #reentered = false;
+  /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
+  #reentered = true;
   #guestStill = true;
   #windowOpenedMs = 0;
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
@@ -91,7 +92,7 @@ export class StepHost {
     const past = this.#parts.history.take(name);
     const observed = past === undefined ? await this.#begin(name, step) : past.observed;
     this.#observed.set(name, observed);
-    if (step.window === 'opens') this.#openWindow();
+    if (step.window === 'opens') this.#openWindow(past !== undefined);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
     this.#outcomes.set(name, settled.value);
@@ -248,7 +249,7 @@ export class StepHost {
    * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
    */
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
-    if (!this.#inWindow || !this.#parts.history.resumed || this.#reentered) return;
+    if (!this.#inWindow || this.#reentered) return;
     this.#reentered = true;
     const { running } = await qmp.execute('query-status');
     if (!running) return;
@@ -259,8 +260,9 @@ export class StepHost {
     this.#outcomes.set('pauseGuest', { byUs: true });
   }
 
-  #openWindow(): void {
+  #openWindow(inEarlierLife: boolean): void {
     this.#inWindow = true;
+    this.#reentered = !inEarlierLife;
     this.#guestStill = true;
     this.#windowOpenedMs = this.#parts.clock.now();
   }
