@@ -37,8 +37,17 @@ export function imageOf(plane: DataPlane, name: string): Image {
 /** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
 export function fileLength(image: Image): number {
   if (image.format === 'raw') return image.sizeBytes;
-  return QCOW2_METADATA_BYTES + covered(granules(withData(image.contents), 65_536, image.sizeBytes));
+  let bytes = dataBytes.get(image.contents);
+  if (bytes === undefined) {
+    bytes = covered(granules(withData(image.contents), CLUSTER_BYTES, image.sizeBytes));
+    dataBytes.set(image.contents, bytes);
+  }
+  return QCOW2_METADATA_BYTES + bytes;
 }
+
+const CLUSTER_BYTES = 65_536;
+/** Asked for with every query, and the same until the next write. */
+const dataBytes = new WeakMap<Extents, number>();
 
 /** The size that a guest sees. */
 export function sizeOf(plane: DataPlane, node: BlockNode): number {

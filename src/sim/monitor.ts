@@ -166,7 +166,8 @@ function malformed(message: Json): string | undefined {
     return 'QMP input must be a JSON object';
   }
   const object = message as { readonly [key: string]: Json };
-  for (const [name, value] of Object.entries(object)) {
+  for (const name in object) {
+    const value = object[name] as Json;
     if (name === 'execute') {
       if (typeof value !== 'string') return "QMP input member 'execute' must be a string";
     } else if (name === 'arguments') {

@@ -43,7 +43,7 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly
   return {
     iops_rd: 0,
     detect_zeroes: 'off',
-    image: describeImage(ctx, node, hides),
+    image: describeImage(ctx, node, hides, file),
     iops_wr: 0,
     ro: node.readOnly,
     'node-name': node.name,
@@ -62,19 +62,21 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly
   };
 }
 
-function describeImage(ctx: Context, node: BlockNode, hides: boolean): Json {
+function describeImage(ctx: Context, node: BlockNode, hides: boolean, filename: string): Json {
   const image = imageOf(ctx, node.name);
   const under = backingOf(ctx, node, hides);
   const isQcow2 = node.driver === 'qcow2';
   const clustered = isQcow2 || node.isFilter;
   const hasHeader = isQcow2 && image.backing !== undefined;
   return {
-    ...(under === undefined ? {} : { 'backing-image': describeImage(ctx, under, hides) }),
+    ...(under === undefined
+      ? {}
+      : { 'backing-image': describeImage(ctx, under, hides, fileName(ctx, under)) }),
     ...(hasHeader && image.backingFormat !== undefined
       ? { 'backing-filename-format': image.backingFormat }
       : {}),
     'virtual-size': sizeOf(ctx, node),
-    filename: fileName(ctx, node),
+    filename,
     ...(clustered ? { 'cluster-size': 65_536 } : {}),
     format: node.driver,
     'actual-size': image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584,
