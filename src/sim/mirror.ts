@@ -3,7 +3,17 @@
  * (block/mirror.c of 7.2). Which disks may be mirrored is decided by the commands, in `mirror-commands.ts`.
  */
 
-import { covered, EMPTY, type Extents, firstBytes, granules, minus, put } from './contents.ts';
+import {
+  covered,
+  EMPTY,
+  type Extents,
+  firstBytes,
+  granules,
+  minus,
+  put,
+  slice,
+  withData,
+} from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import {
@@ -18,7 +28,7 @@ import {
   setChild,
   setReadOnly,
 } from './graph.ts';
-import { allocatedAbove, copyRanges, flushNode, imageOf, pathOf, sizeOf } from './image-io.ts';
+import { allocatedAbove, copyRanges, flushNode, imageOf, pathOf, readNode, sizeOf } from './image-io.ts';
 import {
   blockEvent,
   enter,
@@ -68,6 +78,7 @@ export interface MirrorRequest {
   readonly onSourceError: string;
 }
 
+const CLUSTER_BYTES = 65_536;
 /** A bulk copy is seen at this many points. */
 const SLICES = 4;
 const NEVER_READY_POLL_MS = 50;
@@ -229,6 +240,10 @@ const mirror: JobDriver = {
     if (isLittle && fault?.neverReady !== true) copySlice(ctx, job, track, track.dirty);
     if (track.dirty.length > 0 || fault?.neverReady === true) {
       const bytes = Math.max(Math.ceil(track.len / SLICES), job.work.granularity);
+      if (!takeSpace(ctx, job, firstBytes(track.dirty, bytes))) {
+        failWriting(ctx, job, 'No space left on device');
+        return;
+      }
       const copied = copySlice(ctx, job, track, firstBytes(track.dirty, bytes));
       const idleMs = copied === 0 ? NEVER_READY_POLL_MS : 0;
       ctx.later(Math.max(ctx.timing.queryMs, copied / track.bytesPerMs, idleMs), task(job, 'work'));
@@ -279,6 +294,20 @@ function copySlice(ctx: Context, job: Job, track: Track, ranges: Extents): numbe
   const bytes = covered(ranges);
   track.offset += bytes;
   return bytes;
+}
+
+/** Room for what is copied, on a disk that may be full. */
+function takeSpace(ctx: Context, job: Job, ranges: Extents): boolean {
+  if (job.work.kind !== 'mirror' || ctx.host.freeBytes === Number.POSITIVE_INFINITY) return true;
+  const data = withData(readNode(ctx, job.work.source));
+  let bytes = 0;
+  for (let i = 0; i < ranges.length; i += 3) {
+    const inside = slice(data, ranges[i] as number, ranges[i + 1] as number);
+    bytes += covered(granules(inside, CLUSTER_BYTES, ranges[i + 1] as number));
+  }
+  if (bytes > ctx.host.freeBytes) return false;
+  ctx.host.freeBytes -= bytes;
+  return true;
 }
 
 function matchSizes(ctx: Context, job: Job): string | undefined {

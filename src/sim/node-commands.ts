@@ -43,7 +43,7 @@ function dieUnderRunningIothread(ctx: Context, args: Arguments): void {
 
 export function blockdevDel(ctx: Context, args: Arguments): Json {
   const name = String(args['node-name']);
-  const node = nodeOf(ctx.q, name);
+  const node = ctx.q.nodes[name] ?? refuse(ctx.profile.texts.cannotFindNode(name));
   if (node.parents.some(edge => edge.kind === 'backend' || edge.kind === 'blk' || edge.kind === 'export')) {
     refuse(`Node ${name} is in use`);
   }

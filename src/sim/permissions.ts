@@ -97,8 +97,8 @@ function checkNode(ctx: Context, name: string, seen: Set<string>, wereWritable: 
         ctx.profile.texts.refusePermission(
           node.name,
           permissionNames(denied),
-          describeUse(ctx, node.parents[b] as Edge, node.name),
-          describeUse(ctx, node.parents[a] as Edge, node.name),
+          useOf(ctx, node.parents[b] as Edge),
+          useOf(ctx, node.parents[a] as Edge),
         );
       }
     }
@@ -136,8 +136,8 @@ function permissionNames(bits: number): string {
     .join(', ');
 }
 
-function describeUse(ctx: Context, edge: Edge, node: string): string {
-  return `${describeParent(ctx, edge)} (uses node '${node}' as '${edge.role}' child)`;
+function useOf(ctx: Context, edge: Edge): { user: string; role: string } {
+  return { user: describeParent(ctx, edge), role: edge.role };
 }
 
 function describeParent(ctx: Context, edge: Edge): string {

@@ -23,12 +23,19 @@ export const PROFILE_NAMES = [
 
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
+/** Who uses a node, and as what: `node 'disk0'`, as `file`. */
+interface Use {
+  readonly user: string;
+  readonly role: string;
+}
+
 /** Error texts that changed over time. */
 export interface Texts {
   cannotFind(device: string, nodeName: string): string;
   invalidNodeName(name: string): string;
   duplicateNodeName(name: string): string;
-  refusePermission(node: string, permissions: string, needer: string, denier: string): never;
+  cannotFindNode(name: string): string;
+  refusePermission(node: string, permissions: string, needer: Use, denier: Use): never;
   enumValue(name: string, value: string): string;
   readonly overlayNameTaken: string;
 }
@@ -54,6 +61,8 @@ export interface Profile {
   readonly diesOnConcludedStream: boolean;
   /** Commands that quiesce everything: how often other jobs then flap between ready and standby. */
   readonly flaps: Readonly<Record<string, number>>;
+  /** A base that a stream ended at can be written again. */
+  readonly streamLeavesBaseWritable: boolean;
   /** READY reports only data that was copied, not the whole disk. */
   readonly countsDataOnly: boolean;
   /** The base stays writable after a cancelled active commit. */
@@ -61,24 +70,34 @@ export interface Profile {
   readonly sizeMismatch: string;
 }
 
+function use(node: string, { user, role }: Use): string {
+  return `${user} (uses node '${node}' as '${role}' child)`;
+}
+
 const MODERN: Texts = {
+  cannotFindNode: name => `Failed to find node with node-name='${name}'`,
   cannotFind: (device, nodeName) => `Cannot find device='${device}' nor node-name='${nodeName}'`,
   invalidNodeName: name => `Invalid node-name: '${name}'`,
   duplicateNodeName: name => `Duplicate nodes with node-name='${name}'`,
   refusePermission: (node, permissions, needer, denier) =>
     refuse(
-      `Permission conflict on node '${node}': permissions '${permissions}' are both required by ${needer} and unshared by ${denier}.`,
+      `Permission conflict on node '${node}': permissions '${permissions}' are both required by ${use(node, needer)} and unshared by ${use(node, denier)}.`,
     ),
   enumValue: (name, value) => `Parameter '${name}' does not accept value '${value}'`,
   overlayNameTaken: 'New overlay node-name already in use',
 };
 
 const OLD: Texts = {
+  cannotFindNode: name => `Cannot find node ${name}`,
   cannotFind: (device, nodeName) => `Cannot find device=${device} nor node_name=${nodeName}`,
   invalidNodeName: () => 'Invalid node name',
   duplicateNodeName: () => 'Duplicate node name',
-  refusePermission: (_node, permissions, _needer, denier) =>
-    refuse(`Conflicts with use by ${denier}, which does not allow '${permissions}'`),
+  refusePermission: (node, permissions, _needer, { user, role }) => {
+    const who = user.replace(/^an unnamed block device$/, 'a block device').replace(/^node '(.*)'$/, '$1');
+    return refuse(
+      `Conflicts with use by ${who} as '${role}', which does not allow '${permissions}' on ${node}`,
+    );
+  },
   enumValue: (_name, value) => `Invalid parameter '${value}'`,
   overlayNameTaken: 'New overlay node name already in use',
 };
@@ -129,6 +148,7 @@ function profile(
     diesOnEmptyReopen: from(6) && !from(11),
     diesOnConcludedStream: from(6) && !from(10),
     flaps: from(10) ? ALWAYS_FLAPS : from(6) ? SOME_FLAPS : {},
+    streamLeavesBaseWritable: from(10),
     countsDataOnly: from(11),
     cancelledCommitLeavesBaseWritable: !from(10),
     sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',

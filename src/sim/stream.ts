@@ -208,6 +208,7 @@ const stream: JobDriver = {
     setBackingHeader(ctx, node, header, format);
     flushNode(ctx, node);
     if (wasReadOnly) setReadOnly(ctx, node, true);
+    if (base !== undefined && ctx.profile.streamLeavesBaseWritable) setReadOnly(ctx, base, false);
     return undefined;
   },
   abort(ctx, job) {

@@ -102,6 +102,19 @@ describe('a fault strikes once, where it says', () => {
     expect(sim.world.fronts()[0]?.node).toBe('disk0');
   });
 
+  test('a full disk fails a mirror while it copies, and the job says so', async () => {
+    const { sim, to } = await faulted({ kind: 'diskFull', freeBytes: 1_048_576 });
+    for (const offset of ['8M', '16M', '24M']) {
+      const line = `qemu-io -d /machine/peripheral/dev0/virtio-backend "write -P 1 ${offset} 4M"`;
+      await to.execute('human-monitor-command', { 'command-line': line });
+    }
+    await addImage(sim, to, 't');
+    await mirrorReady(sim, to, 'disk0', 't', 'm');
+    expect(await to.execute('query-jobs')).toMatchObject({
+      return: [{ status: 'concluded', error: 'No space left on device' }],
+    });
+  });
+
   test('another client acts between two commands', async () => {
     const other: Fault = {
       kind: 'otherClient',
