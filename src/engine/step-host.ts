@@ -13,7 +13,7 @@ import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import type { DiskPlan, Plan } from '../steps/plan.ts';
+import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, Step, StepContext } from '../steps/step.ts';
 import {
   decision,
@@ -25,6 +25,7 @@ import {
   RESCUE,
   type Settled,
 } from './history.ts';
+import { missing } from './missing.ts';
 import type { Monitor } from './monitor.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, TRANSIENT } from './retry.ts';
 
@@ -57,7 +58,8 @@ export class StepHost {
   #inWindow = false;
   /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
   #reentered = true;
-  #guestStill = true;
+  /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
+  #guest: 'still' | 'ran' | 'unsure' = 'still';
   #windowOpenedMs = 0;
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
@@ -81,7 +83,7 @@ export class StepHost {
    */
   guestRuns(): void {
     if (!this.#inWindow) return;
-    this.#guestStill = false;
+    this.#guest = 'ran';
     // Whoever let it run wants it to run: it is the saga's now to let it run again.
     this.#outcomes.set('pauseGuest', { byUs: true });
   }
@@ -162,6 +164,9 @@ export class StepHost {
             const context = await this.#context(name);
             await this.#reenterWindow(step, context.qmp);
             const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
+            if (this.#guest === 'unsure' && step.window === undefined) {
+              this.#guest = todo.length === context.plan.disks.length ? 'still' : 'ran';
+            }
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
             const work = step.do(context, todo);
@@ -237,7 +242,7 @@ export class StepHost {
       clock,
       abort: this.#signals.abort.signal,
       pivot: this.#signals.pivot.signal,
-      guestStill: () => this.#guestStill,
+      guestStill: () => this.#guest === 'still',
       observed: this.#observed.get(name) ?? null,
       outcomes: this.#outcomes,
       report,
@@ -247,13 +252,14 @@ export class StepHost {
   /**
    * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
    * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
+   * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
    */
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
     if (!this.#inWindow || this.#reentered) return;
     this.#reentered = true;
     const { running } = await qmp.execute('query-status');
     if (!running) return;
-    this.#guestStill = false;
+    this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
     if (step.window !== undefined) return;
     await qmp.execute('stop');
     // Whoever let it run wants it to run: it is the saga's now to let it run again.
@@ -263,7 +269,7 @@ export class StepHost {
   #openWindow(inEarlierLife: boolean): void {
     this.#inWindow = true;
     this.#reentered = !inEarlierLife;
-    this.#guestStill = true;
+    this.#guest = 'still';
     this.#windowOpenedMs = this.#parts.clock.now();
   }
 
@@ -275,17 +281,6 @@ export class StepHost {
   #measure(sinceMs: number): void {
     this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#parts.clock.now() - sinceMs);
   }
-}
-
-async function missing(step: Step, context: StepContext): Promise<readonly DiskPlan[]> {
-  const { absent, foreign } = await step.probe(context);
-  const stranger = foreign[0];
-  if (stranger === undefined) return absent;
-  throw new BlocksagaError(
-    'FOREIGN',
-    `disk ${stranger.disk}: what ${step.name} would make is there, but not made by this saga, or was taken away by someone`,
-    { disk: stranger.disk },
-  );
 }
 
 /** The decision is written while QEMU works; when that fails, the work is still waited for before anything is undone. */

@@ -1,0 +1,16 @@
+/** What is left to do of a step, asked of QEMU and of the files; never taken from what the saga believes. */
+import { BlocksagaError } from '../errors.ts';
+import type { DiskPlan } from '../steps/plan.ts';
+import type { Step, StepContext } from '../steps/step.ts';
+
+/** The disks on which the step's effect is absent. Throws FOREIGN where something is that the saga did not make. */
+export async function missing(step: Step, context: StepContext): Promise<readonly DiskPlan[]> {
+  const { absent, foreign } = await step.probe(context);
+  const stranger = foreign[0];
+  if (stranger === undefined) return absent;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${stranger.disk}: what ${step.name} would make is there, but not made by this saga, or was taken away by someone`,
+    { disk: stranger.disk },
+  );
+}
