@@ -1,0 +1,92 @@
+/**
+ * Where rounds are played: a guest that writes in order, its images in a directory of their own beside the journal, and
+ * the orchestrator to be killed next. One guest serves many rounds until its QEMU dies or its chains have grown.
+ */
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { filesIn, lookAround } from './judge.ts';
+import { DISKS, type Operation } from './operations.ts';
+import { type Orchestrator, startOrchestrator } from './orchestrator-process.ts';
+
+/** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
+const SIZE_BYTES = 16 * 1024 * 1024;
+const ROUNDS_PER_GUEST_MAX = 5;
+const SHARED_MEMORY = '/dev/shm';
+const ROOM_BYTES = 512 * 1024 * 1024;
+const WARM_UP_WRITES = 30;
+
+/** A guest and what belongs to it. */
+export class Arena {
+  readonly vm: GuestVm;
+  readonly home: string;
+  readonly journalFile: string;
+  #orchestrator: Orchestrator;
+  readonly #guest: Operation['guest'];
+  /** How many rounds have been played here. */
+  rounds = 0;
+  /** Whether the directory stays when the guest is gone. */
+  keep = false;
+
+  private constructor(vm: GuestVm, home: string, guest: Operation['guest']) {
+    this.#guest = guest;
+    this.vm = vm;
+    this.home = home;
+    this.journalFile = join(home, 'journal.db');
+    this.#orchestrator = startOrchestrator(this.journalFile);
+  }
+
+  static async open({ guest }: Operation): Promise<Arena> {
+    const home = await mkdtemp(join(await roomyDirectory(), 'blocksaga-torture-'));
+    const directory = await mkdtemp(join(home, 'images-'));
+    const vm = await startGuestVm({ disks: DISKS, sizeBytes: SIZE_BYTES, directory, ...guest });
+    await vm.awaitWrites(WARM_UP_WRITES);
+    return new Arena(vm, home, guest);
+  }
+
+  /** The one that is to die next. */
+  get orchestrator(): Orchestrator {
+    return this.#orchestrator;
+  }
+
+  /** Buries the dead one, and gives its successor. */
+  async succeed(): Promise<Orchestrator> {
+    await this.#orchestrator.kill();
+    this.#orchestrator = startOrchestrator(this.journalFile);
+    return this.#orchestrator;
+  }
+
+  /** Names for the new images of a saga. */
+  files(id: string): readonly string[] {
+    return this.vm.disks.map((_, disk) => join(this.vm.directory, `${id}-${disk}.qcow2`));
+  }
+
+  /** Whether another round may be played here; the nodes that `-drive` makes are there for one switch only. */
+  fits({ guest }: Operation): boolean {
+    const same = JSON.stringify(guest) === JSON.stringify(this.#guest);
+    return same && guest.style !== 'drive' && this.rounds < ROUNDS_PER_GUEST_MAX;
+  }
+
+  /** Removes the images that no disk needs any more. */
+  async tidy(): Promise<void> {
+    const keep = new Set((await lookAround(this.vm)).chains.flat());
+    for (const file of await filesIn(this.vm.directory)) if (!keep.has(file)) await rm(file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#orchestrator.kill();
+    await this.vm[Symbol.asyncDispose]();
+    if (!this.keep) await rm(this.home, { recursive: true });
+  }
+}
+
+/** Memory where there is some to spare: nobody is to wait for a disk, and the guest writes the more often. */
+async function roomyDirectory(): Promise<string> {
+  try {
+    const { bavail, bsize } = await statfs(SHARED_MEMORY);
+    return bavail * bsize >= ROOM_BYTES ? SHARED_MEMORY : tmpdir();
+  } catch {
+    return tmpdir(); // not everywhere
+  }
+}

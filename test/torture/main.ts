@@ -1,0 +1,87 @@
+/**
+ * `npm run torture -- --rounds N --seed S`: kills orchestrators and QEMUs at every moment of every operation, or plays
+ * one round again. Reads its arguments, tells what it does, and ends with 1 when a round went wrong.
+ */
+import { parseArgs } from 'node:util';
+import { systemClock } from '../../src/qmp/clock.ts';
+import { OPERATIONS, operationNamed } from './operations.ts';
+import type { Victim } from './orders.ts';
+import { drawRounds, everyRound, nameOf, type Round, roundNamed, type Undisturbed } from './rounds.ts';
+import { tableOf } from './table.ts';
+import { learn, torture } from './torture.ts';
+
+const HELP = `npm run torture -- [options]
+  --rounds N       how many rounds are played (default 200)
+  --seed S         which ones, in which order; printed first when it is made up
+  --every          every moment of every operation once, instead of a choice
+  --operation A,B  only these: ${OPERATIONS.map(operation => operation.name).join(', ')}
+  --who A,B        who dies: orchestrator, qemu, both (default: all three)
+  --in TEXT        only moments that contain this, such as switching or /sent/
+  --lanes N        rounds at once (default 2)
+  --replay ROUND   plays one round again, --rounds times (default 1)
+  --verbose        tells of every round`;
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string' },
+    seed: { type: 'string' },
+    every: { type: 'boolean', default: false },
+    operation: { type: 'string' },
+    who: { type: 'string', default: 'orchestrator,qemu,both' },
+    in: { type: 'string', default: '' },
+    lanes: { type: 'string', default: '2' },
+    replay: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const say = (line: string) => process.stdout.write(`${line}\n`);
+if (values.help) say(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  const seed = Number(values.seed ?? systemClock.epochMs() % 1_000_000);
+  say(`seed ${seed}`);
+  const rounds = values.replay === undefined ? await choose(seed) : replayed(values.replay);
+  say(`${rounds.length} rounds in ${values.lanes} lanes`);
+  const beganMs = systemClock.now();
+  const tally = await torture({
+    rounds,
+    lanes: Number(values.lanes),
+    tell(round, played) {
+      if (values.verbose || played.wrong.length > 0) {
+        say(`${nameOf(round)} -> ${played.outcome}${played.struck ? '' : ' (nobody died)'}`);
+      }
+      for (const line of played.wrong) say(`    ${line}`);
+    },
+  });
+  for (const line of tableOf(tally.rows)) say(line);
+  const seconds = Math.round((systemClock.now() - beganMs) / 1000);
+  say(`${tally.rounds} rounds, ${tally.deaths} deaths, ${seconds} s, ${tally.failures.length} failures`);
+  for (const { round, wrong, directory } of tally.failures) {
+    say(`FAILED ${round}`);
+    for (const line of wrong) say(`    ${line}`);
+    say(`    kept in ${directory}; play it again: npm run torture -- --replay '${round}'`);
+  }
+  process.exitCode = tally.failures.length === 0 ? 0 : 1;
+}
+
+async function choose(seed: number): Promise<readonly Round[]> {
+  const operations = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
+  const victims = values.who.split(',') as Victim[];
+  const runs: Undisturbed[] = [];
+  for (const operation of operations) {
+    const run = await learn(operation);
+    const moments = run.moments.filter(moment => moment.includes(values.in));
+    say(`${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${moments.length} moments`);
+    runs.push({ ...run, moments });
+  }
+  if (!values.every) return drawRounds(runs, victims, Number(values.rounds ?? 200), seed);
+  const all = runs.flatMap(run => everyRound(run.operation, run.moments, victims));
+  return values.rounds === undefined ? all : all.slice(0, Number(values.rounds));
+}
+
+function replayed(name: string): readonly Round[] {
+  const round = roundNamed(name);
+  return Array.from({ length: Number(values.rounds ?? 1) }, () => round);
+}

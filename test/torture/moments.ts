@@ -1,0 +1,138 @@
+/**
+ * The moments at which an orchestrator may be struck: every state that it enters, every command that it sends, every
+ * answer that it gets, every file that it touches and every record that it writes, each before and after. Wraps the ports
+ * through which the engine reaches the world; decides nothing itself but tells of each moment, in order.
+ */
+import type { Files, Journal } from '../../src/index.ts';
+import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
+import { type Bend, bendAt } from './operations.ts';
+
+/** What is to happen to one orchestrator. */
+export interface MomentsOptions {
+  /** Done at the moment of this name, and there exactly. */
+  readonly strike?: { readonly moment: string; readonly act: () => void } | undefined;
+  readonly bend?: Bend | undefined;
+}
+
+/** Names moments `state/kind/what/nth`, where nth counts the same kind and what in that state. */
+export class Moments {
+  readonly #strike: MomentsOptions['strike'];
+  readonly #bend: Bend | undefined;
+  readonly #counts = new Map<string, number>();
+  #bent = 0;
+  #state = 'beginning';
+  /** How many commands were sent. */
+  commands = 0;
+  /** All moments that have come, in order. */
+  readonly passed: string[] = [];
+
+  constructor({ strike, bend }: MomentsOptions) {
+    this.#strike = strike;
+    this.#bend = bend;
+  }
+
+  enter(state: string): void {
+    this.#state = state;
+    this.#reach('enter', 'it');
+  }
+
+  connect(open: Connect): Connect {
+    return async handlers => {
+      const names = new Map<Json, string>();
+      const transport: Transport = await open({
+        onMessage: message => {
+          const name = names.get(member(message, 'id'));
+          if (name !== undefined) this.#reach('answered', name);
+          handlers.onMessage(message);
+        },
+        onClose: reason => handlers.onClose(reason),
+      });
+      return {
+        send: messages => {
+          let waiting: Json[] = [];
+          const flush = () => {
+            if (waiting.length > 0) transport.send(waiting);
+            waiting = [];
+          };
+          for (const message of messages) {
+            const name = String(member(message, 'execute'));
+            names.set(member(message, 'id'), name);
+            this.#reach('unsent', name, flush);
+            waiting.push(this.#bendIf(name, message));
+            this.commands += 1;
+            this.#reach('sent', name, flush);
+          }
+          flush();
+        },
+        close: () => transport.close(),
+      };
+    };
+  }
+
+  files(files: Files): Files {
+    const around = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
+      this.#reach('unfiled', what);
+      const value = await act();
+      this.#reach('filed', what);
+      return value;
+    };
+    return {
+      stat: path => files.stat(path),
+      imageInfo: (path, driver) => files.imageInfo(path, driver),
+      createExclusive: (path, like) => around('createExclusive', () => files.createExclusive(path, like)),
+      unlink: (path, identity) => around('unlink', () => files.unlink(path, identity)),
+      syncDirectory: path => around('syncDirectory', () => files.syncDirectory(path)),
+    };
+  }
+
+  journal(journal: Journal): Journal {
+    const around = async (what: string, act: () => Promise<void>) => {
+      this.#reach('unwritten', what);
+      await act();
+      this.#reach('written', what);
+    };
+    const aroundNow = <T>(what: string, act: () => T): T => {
+      this.#reach('unwritten', what);
+      const value = act();
+      this.#reach('written', what);
+      return value;
+    };
+    const kinds = (records: readonly { readonly kind: string }[]) =>
+      records.map(record => record.kind).join('+');
+    return {
+      begin: saga => aroundNow('begin', () => journal.begin(saga)),
+      takeOver: id => aroundNow('takeOver', () => journal.takeOver(id)),
+      append: (lease, records, options) =>
+        around(kinds(records), () => journal.append(lease, records, options)),
+      appendSync: (lease, records) => aroundNow(kinds(records), () => journal.appendSync(lease, records)),
+      end: (lease, state, result) => around('end', () => journal.end(lease, state, result)),
+      saga: id => journal.saga(id),
+      sagas: filter => journal.sagas(filter),
+      records: id => journal.records(id),
+      close: () => journal.close(),
+    };
+  }
+
+  /** `flush` is called before a strike only, so that what was sent until then has left: else writes stay as they are. */
+  #reach(kind: string, what: string, flush: () => void = () => undefined): void {
+    const name = `${this.#state}/${kind}/${what}`;
+    const nth = (this.#counts.get(name) ?? 0) + 1;
+    this.#counts.set(name, nth);
+    const moment = `${name}/${nth}`;
+    this.passed.push(moment);
+    if (this.#strike?.moment !== moment) return;
+    flush();
+    this.#strike.act();
+  }
+
+  #bendIf(name: string, message: Json): Json {
+    if (this.#bend === undefined || !this.#bend.commands.includes(name)) return message;
+    this.#bent += 1;
+    return this.#bent === this.#bend.nth ? bendAt(message, ['arguments', ...this.#bend.path]) : message;
+  }
+}
+
+function member(message: Json, name: string): Json {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return null;
+  return (message as { readonly [key: string]: Json })[name] ?? null;
+}

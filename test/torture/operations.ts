@@ -1,0 +1,125 @@
+/**
+ * What is tortured: the requests of every kind that have a way of their own through QEMU, some with one command bent on
+ * the wire so that QEMU refuses it and the saga has to take back what it did. Plain data; nothing here runs anything.
+ */
+import type { GuestVmOptions } from '../../src/demo/guest-vm.ts';
+import { BlocksagaError } from '../../src/errors.ts';
+import type { CopyRequest, SnapshotRequest } from '../../src/index.ts';
+import type { Json } from '../../src/qmp/transport.ts';
+
+/** How many disks each guest has. */
+export const DISKS = 3;
+
+/** One string in the n-th command of some names is replaced, on its way to QEMU, by the name of nothing. */
+export interface Bend {
+  readonly commands: readonly string[];
+  readonly nth: number;
+  readonly path: readonly (string | number)[];
+}
+
+/** One kind of request, and the guest that it is made to. */
+export interface Operation {
+  readonly name: string;
+  readonly guest: Partial<GuestVmOptions>;
+  readonly request:
+    | { readonly operation: 'copy'; readonly options: Partial<CopyRequest> }
+    | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> };
+  readonly bend?: Bend;
+  /** The files in front of the disks when it is committed. */
+  readonly front: 'new' | 'old';
+}
+
+const pivot = (
+  name: string,
+  strategy: 'reopen' | 'finalize' | 'complete',
+  more: Partial<Operation> = {},
+): Operation => ({
+  name,
+  guest: {},
+  request: { operation: 'copy', options: { strategy } },
+  front: 'new',
+  ...more,
+});
+
+const finish = (name: 'clone' | 'abort' | 'leave'): Operation => ({
+  name,
+  guest: {},
+  request: { operation: 'copy', options: { finish: name } },
+  front: name === 'leave' ? 'new' : 'old',
+});
+
+/** A snapshot by the method that is left when QEMU is said to lack some commands. */
+const snapshot = (name: string, without: readonly string[], bend?: Bend): Operation => ({
+  name,
+  guest: {},
+  request: { operation: 'snapshot', options: { without: [...without] } },
+  front: 'new',
+  ...(bend === undefined ? {} : { bend }),
+});
+
+const bend = (commands: string | readonly string[], nth: number, ...path: (string | number)[]): Bend => ({
+  commands: [commands].flat(),
+  nth,
+  path,
+});
+const secondComplete = bend(['job-complete', 'block-job-complete'], 2);
+const drive = { guest: { style: 'drive' } } as const;
+const iothreads = { guest: { iothreads: true } } as const;
+
+/** All that is tortured, by name. */
+export const OPERATIONS: readonly Operation[] = [
+  pivot('reopen', 'reopen'),
+  pivot('reopen+drive', 'reopen', drive),
+  pivot('reopen+refused', 'reopen', { bend: bend('blockdev-reopen', 1, 'options', 2, 'file') }),
+  pivot('reopen+filterRefused', 'reopen', { bend: bend('qom-set', 2, 'value') }),
+  pivot('finalize', 'finalize'),
+  pivot('finalize+iothreads', 'finalize', iothreads),
+  pivot('finalize+refused', 'finalize', { bend: bend('job-finalize', 2, 'id') }),
+  pivot('finalize+drive+refused', 'finalize', { ...drive, bend: bend('job-finalize', 2, 'id') }),
+  pivot('complete', 'complete'),
+  pivot('complete+refused', 'complete', { bend: { ...secondComplete, path: ['id'] } }),
+  finish('clone'),
+  finish('abort'),
+  finish('leave'),
+  snapshot('transaction', []),
+  snapshot('transaction+refused', [], bend('transaction', 1, 'actions', 2, 'data', 'node')),
+  snapshot('transactionSync', ['blockdev-create']),
+  snapshot(
+    'transactionSync+refused',
+    ['blockdev-create'],
+    bend('transaction', 1, 'actions', 2, 'data', 'node-name'),
+  ),
+  snapshot('sequential', ['transaction']),
+  snapshot('sequential+refused', ['transaction'], bend('blockdev-snapshot-sync', 2, 'node-name')),
+];
+
+/** The operation of this name. Throws `REQUEST_INVALID` with the names that there are. */
+export function operationNamed(name: string): Operation {
+  const found = OPERATIONS.find(operation => operation.name === name);
+  if (found !== undefined) return found;
+  const names = OPERATIONS.map(operation => operation.name).join(', ');
+  throw new BlocksagaError('REQUEST_INVALID', `no operation "${name}" to torture; there are ${names}`);
+}
+
+/** The request for a saga with this id, which always is the same for the same files. */
+export function requestOf({ request }: Operation, id: string, files: readonly string[]) {
+  const common = { id, vm: 'tortured' };
+  const named = <K extends string>(key: K) =>
+    files.map((file, disk) => ({ disk: `dev${disk}`, [key]: file }) as { disk: string } & Record<K, string>);
+  return request.operation === 'copy'
+    ? ({ operation: 'copy', request: { ...common, ...request.options, disks: named('to') } } as const)
+    : ({
+        operation: 'snapshot',
+        request: { ...common, ...request.options, disks: named('overlay') },
+      } as const);
+}
+
+/** The value with the string at `path` replaced; as it is where the path does not lead to one. */
+export function bendAt(value: Json, path: readonly (string | number)[]): Json {
+  const [key, ...rest] = path;
+  if (key === undefined) return typeof value === 'string' ? 'nowhere' : value;
+  if (Array.isArray(value)) return value.map((each, at) => (at === key ? bendAt(each, rest) : each));
+  if (typeof value !== 'object' || value === null || !(key in value)) return value;
+  const record = value as { readonly [key: string]: Json };
+  return { ...record, [key]: bendAt(record[key] ?? null, rest) };
+}

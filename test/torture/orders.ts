@@ -1,0 +1,43 @@
+/**
+ * What an orchestrator's process is told, one JSON value a line on its standard input, and what it says on its standard
+ * output. Types only: both sides import them.
+ */
+import type { SagaResult } from '../../src/index.ts';
+
+/** Who is killed at a moment. */
+export type Victim = 'orchestrator' | 'qemu' | 'both';
+
+/** Where a saga works; the same for all orders about it. */
+interface Place {
+  readonly operation: string;
+  readonly id: string;
+  /** The monitor's socket. */
+  readonly qmp: string;
+  /** The new images, by disk. */
+  readonly files: readonly string[];
+}
+
+/** Run the saga, or go on with it, and say what came of it. */
+export interface Order extends Place {
+  readonly order: 'run' | 'resume';
+  readonly strike?: {
+    readonly moment: string;
+    readonly delayMs: number;
+    readonly victim: Victim;
+    readonly qemuPid: number;
+  };
+}
+
+/** What an orchestrator says. */
+export type Saying =
+  | { readonly says: 'begun' }
+  /** It is about to kill somebody. */
+  | { readonly says: 'striking'; readonly moment: string }
+  | {
+      readonly says: 'result';
+      readonly result: SagaResult;
+      readonly commands: number;
+      readonly moments: readonly string[];
+    }
+  /** Refused before anything was touched, or the saga is not known. */
+  | { readonly says: 'refused'; readonly code: string; readonly message: string };

@@ -1,0 +1,236 @@
+/**
+ * Plays one round: a saga is begun, somebody dies, a fresh process goes on, and what is there then is judged from
+ * outside. Everything that it waits for has a deadline.
+ */
+import { type Outcome, openJournal } from '../../src/index.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { seededChance } from '../../src/sim/random.ts';
+import { decided, imagesToBoot, judgeDead } from './aftermath.ts';
+import type { Arena } from './arena.ts';
+import { type Expectation, judgeLiving, judgeRecords, lookAround, type Outside } from './judge.ts';
+import { type Operation, operationNamed } from './operations.ts';
+import type { Death } from './orchestrator-process.ts';
+import type { Order, Saying } from './orders.ts';
+import { ANY_INSTANT, type Round } from './rounds.ts';
+
+/** How long a saga may take, and its resumption; milliseconds. */
+const SAGA_DEADLINE_MS = 60_000;
+const SUCCESSORS_KILLED_MAX = 2;
+const SUCCESSOR_LIFE_MS = 400;
+
+/** What came of a round. */
+export interface Played {
+  /** How the saga ended; `untouched`: it was refused or never begun. */
+  readonly outcome: Outcome | 'untouched' | 'hung';
+  /** Whether the death came about: a moment may be missed, and then the saga ends undisturbed. */
+  readonly struck: boolean;
+  /** The breaches; none is the good case. */
+  readonly wrong: readonly string[];
+  /** What the orchestrators said. */
+  readonly said: readonly object[];
+  /** The moments that the first orchestrator passed, and how long it took, where it came to the end of the saga. */
+  readonly moments: readonly string[];
+  readonly durationMs: number;
+}
+
+type Heard = Saying | Death;
+
+/** Plays the round in the arena, under a saga id that was not used there. */
+export async function playRound(arena: Arena, round: Round, id: string): Promise<Played> {
+  const operation = operationNamed(round.operation);
+  const { vm } = arena;
+  arena.rounds += 1;
+  const said: object[] = [];
+  const place = { operation: operation.name, id, qmp: vm.monitor, files: arena.files(id) };
+  const before = await lookAround(vm);
+  const beganMs = systemClock.now();
+  const first = await live(arena, round, place, said);
+  const durationMs = systemClock.now() - beganMs;
+  const last = first.ended ?? (await takeOver(arena, round, place, said));
+  const wrong =
+    round.victim !== 'orchestrator' && first.struck
+      ? await judgeQemusDeath(arena, operation, place, last)
+      : await judgeSaga(arena, operation, place, before, last, said);
+  return {
+    outcome: outcomeOf(last),
+    struck: first.struck,
+    wrong: [...first.wrong, ...wrong],
+    said,
+    moments: first.ended?.says === 'result' ? first.ended.moments : [],
+    durationMs,
+  };
+}
+
+type Place = Omit<Order, 'order' | 'strike'>;
+interface FirstLife {
+  readonly struck: boolean;
+  /** What the saga came to where the first orchestrator lived to tell. */
+  readonly ended: Heard | undefined;
+  readonly wrong: readonly string[];
+}
+
+/** The life of the first orchestrator, until its death or the end of its saga. */
+async function live(arena: Arena, round: Round, place: Place, said: object[]): Promise<FirstLife> {
+  const { orchestrator, vm } = arena;
+  const anyInstant = round.moment === ANY_INSTANT;
+  const strike = {
+    moment: round.moment,
+    delayMs: round.delayMs,
+    victim: round.victim,
+    qemuPid: vm.pid,
+  };
+  orchestrator.tell({ order: 'run', ...place, ...(anyInstant ? {} : { strike }) });
+  let struck = false;
+  const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
+  for (;;) {
+    const heard = await orchestrator.hear(untilMs - systemClock.now());
+    note(said, heard);
+    if (heard?.says === 'begun' && anyInstant) {
+      await sleep(systemClock, round.delayMs);
+      struck = true;
+      if (round.victim !== 'orchestrator') process.kill(vm.pid, 'SIGKILL');
+      if (round.victim !== 'qemu') await orchestrator.kill();
+    } else if (heard?.says === 'striking') {
+      struck = true;
+    } else if (heard === undefined || heard.says === 'result' || heard.says === 'refused') {
+      return { struck, ended: heard ?? HUNG, wrong: [] };
+    } else if (heard.says === 'died') {
+      const wanted = struck && round.victim !== 'qemu' && heard.of === 'SIGKILL';
+      const wrong = wanted ? [] : [`the orchestrator died of ${heard.of}: ${heard.stderr}`];
+      return { struck, ended: undefined, wrong };
+    }
+  }
+}
+
+/** Fresh processes go on with the saga; by the round's chance the first ones die as well, the last one lives. */
+async function takeOver(arena: Arena, { seed }: Round, place: Place, said: object[]): Promise<Heard> {
+  const chance = seededChance(seed);
+  const killed = seed === 0 ? 0 : chance.below(SUCCESSORS_KILLED_MAX + 1);
+  for (let at = 0; at <= killed; at += 1) {
+    const successor = await arena.succeed();
+    successor.tell({ order: 'resume', ...place });
+    const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
+    let heard = await successor.hear(untilMs - systemClock.now());
+    if (at < killed && heard?.says === 'begun') {
+      await sleep(systemClock, chance.below(SUCCESSOR_LIFE_MS));
+      await successor.kill();
+    }
+    while (heard?.says === 'begun') {
+      note(said, heard);
+      heard = await successor.hear(untilMs - systemClock.now());
+    }
+    note(said, heard);
+    if (heard === undefined) return HUNG;
+    // One that was to die may have come to the end before: its successor gives the recorded result.
+    if (at === killed || (heard.says === 'died' && heard.of !== 'SIGKILL')) return heard;
+  }
+  return HUNG;
+}
+
+const HUNG = { says: 'died', of: 'nothing: it did not come to an end', stderr: '' } as const;
+
+function outcomeOf(heard: Heard): Played['outcome'] {
+  if (heard.says === 'result') return heard.result.outcome;
+  return heard.says === 'refused' ? 'untouched' : 'hung';
+}
+
+function why(heard: Heard): string {
+  return heard.says === 'result'
+    ? JSON.stringify([heard.result.error, heard.result.leftovers])
+    : JSON.stringify(heard);
+}
+
+function note(said: object[], heard: Heard | undefined): void {
+  if (heard === undefined) said.push({ says: 'nothing' });
+  else if (heard.says === 'result') said.push({ ...heard, moments: heard.moments.length });
+  else said.push(heard);
+}
+
+/** A saga whose QEMU lives ends well, whoever else died. */
+async function judgeSaga(
+  arena: Arena,
+  operation: Operation,
+  place: Place,
+  before: Outside,
+  last: Heard,
+  said: object[],
+): Promise<readonly string[]> {
+  const outcome = outcomeOf(last);
+  if (outcome === 'hung') return [`I6: the saga did not end: ${why(last)}`];
+  if (outcome === 'needsRecovery' || outcome === 'ready') {
+    return [`I6: nothing is wrong with QEMU, but the saga ends ${outcome}: ${why(last)}`];
+  }
+  const thrownAway = outcome === 'rolledBack' && !goesBack(operation);
+  return [
+    ...(thrownAway ? [`I6: nobody asked the saga to go back, but it did: ${why(last)}`] : []),
+    ...(await judgeLiving(arena.vm, before, expectation(operation, outcome, before, place.files))),
+    ...(await judgeOnce(arena, place, last, said)),
+  ];
+}
+
+/** Whether the saga goes back when nobody dies. */
+function goesBack({ bend, request }: Operation): boolean {
+  return bend !== undefined || (request.operation === 'copy' && request.options.finish === 'abort');
+}
+
+function expectation(
+  { front, request }: Operation,
+  outcome: 'committed' | 'rolledBack' | 'untouched',
+  before: Outside,
+  files: readonly string[],
+): Expectation {
+  const old = before.chains.map(chain => ({ file: chain[0] ?? '' }));
+  const made = files.map(file => ({ file }));
+  if (outcome !== 'committed') return { front: old, made: [] };
+  if (front === 'new') return { front: made, behind: old, made: files };
+  const clone = request.operation === 'copy' && request.options.finish === 'clone';
+  return clone ? { front: old, behind: made, made: files } : { front: old, made: [] };
+}
+
+/** I7: submitted again, the saga gives its recorded result and QEMU hears nothing; the journal shows one effect. */
+async function judgeOnce(
+  arena: Arena,
+  place: Place,
+  last: Heard,
+  said: object[],
+): Promise<readonly string[]> {
+  const journal = openJournal(arena.journalFile);
+  const row = journal.saga(place.id);
+  const wrong = judgeRecords(journal.records(place.id));
+  await journal.close();
+  if (last.says !== 'result')
+    return row === undefined || row.state === 'rolledBack'
+      ? []
+      : [`I7: the saga was refused, but the journal has it ${row.state}`];
+  if (row?.state !== last.result.outcome) wrong.push(`I7: the journal says ${row?.state}`);
+  const { orchestrator } = arena;
+  orchestrator.tell({ order: 'run', ...place });
+  const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
+  let heard = await orchestrator.hear(untilMs - systemClock.now());
+  while (heard?.says === 'begun') heard = await orchestrator.hear(untilMs - systemClock.now());
+  note(said, heard);
+  if (heard?.says !== 'result' || JSON.stringify(heard.result) !== JSON.stringify(last.result)) {
+    wrong.push(`I7: submitted again, it came to ${JSON.stringify(heard)}`);
+  } else if (heard.commands > 0) {
+    wrong.push(`I7: submitted again, it sent QEMU ${heard.commands} commands`);
+  }
+  return wrong;
+}
+
+/** Without its QEMU a saga must not claim an end that it has not reached; the images must boot. */
+async function judgeQemusDeath(
+  arena: Arena,
+  operation: Operation,
+  place: Place,
+  last: Heard,
+): Promise<readonly string[]> {
+  await arena.vm.kill();
+  const wrong: string[] = [];
+  if (outcomeOf(last) === 'hung') wrong.push(`I6: the saga did not end: ${why(last)}`);
+  const journal = openJournal(arena.journalFile);
+  const side = decided(journal, place.id, operation);
+  wrong.push(...judgeRecords(journal.records(place.id)));
+  await journal.close();
+  const images = await imagesToBoot(arena.vm, operation, side, place.files);
+  return [...wrong, ...(await judgeDead(arena.vm, operation.guest, images))];
+}
