@@ -224,7 +224,9 @@ function startCommit(ctx: Context, request: CommitRequest): void {
   const blocked = new Set([root.name, ...between, base.name]);
   for (const name of blocked) {
     const node = nodeOf(ctx.q, name);
-    patchNode(ctx, name, { blockedBy: [...node.blockedBy, { job: id, type: 'commit' }] });
+    patchNode(ctx, name, {
+      blockedBy: [...node.blockedBy, { job: id, type: 'commit', serial: ctx.q.serial++ }],
+    });
   }
   for (const name of [filter, ...between]) patchNode(ctx, name, { frozenBy: [id] });
   const job = startJob(ctx, {

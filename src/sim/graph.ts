@@ -35,7 +35,8 @@ export function automaticName(ctx: Context): string {
 /** Adds a user; users that are not nodes say what they need and share. */
 export function addUser(ctx: Context, child: string, edge: Edge): void {
   const node = nodeOf(ctx.q, child);
-  ctx.q.edit('nodes')[child] = node.with({ parents: [edge, ...node.parents] });
+  const serial = ctx.q.serial++;
+  ctx.q.edit('nodes')[child] = node.with({ parents: [{ ...edge, serial }, ...node.parents] });
 }
 
 export function nodeEdge(parent: string, role: ChildLink['role']): Edge {
@@ -184,15 +185,18 @@ export type Operation =
 
 /** QEMU's op blockers: a job blocks everything on its nodes, a backing link all but commit, stream and backup. */
 export function refuseIfBlocked(ctx: Context, node: BlockNode, operation: Operation): void {
-  const blocker = node.blockedBy[0];
+  const blocker = node.blockedBy.at(-1);
+  const overlay = operation === 'commitTarget' || operation === 'stream' ? undefined : overlayOf(ctx, node);
+  if (overlay !== undefined && (overlay.serial ?? 0) > (blocker?.serial ?? -1)) {
+    refuse(`Node '${node.name}' is busy: node is used as backing hd of '${overlay.parent}'`);
+  }
   if (blocker !== undefined) {
     refuse(`Node '${node.name}' is busy: block device is in use by block job: ${blocker.type}`);
   }
-  if (operation === 'commitTarget' || operation === 'stream') return;
-  const overlay = node.parents.find(
+}
+
+function overlayOf(ctx: Context, node: BlockNode): Edge | undefined {
+  return node.parents.find(
     edge => edge.kind === 'node' && edge.role === 'backing' && ctx.q.nodes[edge.parent]?.isFilter === false,
   );
-  if (overlay !== undefined) {
-    refuse(`Node '${node.name}' is busy: node is used as backing hd of '${overlay.parent}'`);
-  }
 }

@@ -109,6 +109,8 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
   }
   for (const name of [filter, source, target, ...between])
     block(ctx, name, id, request.commit ? 'commit' : 'mirror');
+  if (request.commit)
+    for (const name of [filter, source, ...between]) patchNode(ctx, name, { frozenBy: [id] });
   patchNode(ctx, source, { trackedBy: [...nodeOf(ctx.q, source).trackedBy, id] });
   const base = request.commit ? target : request.sync === 'top' ? backingBelow(ctx, source) : undefined;
   startJob(ctx, {
@@ -178,7 +180,9 @@ function addJobUser(
 }
 
 function block(ctx: Context, name: string, job: string, type: string): void {
-  patchNode(ctx, name, { blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job, type }] });
+  patchNode(ctx, name, {
+    blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job, type, serial: ctx.q.serial++ }],
+  });
 }
 
 function targetNeeds(

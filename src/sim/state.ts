@@ -20,6 +20,8 @@ export interface Edge {
   /** What kind of job the parent is. */
   readonly jobType?: Job['type'];
   readonly role: string;
+  /** When it was added; the newest of several blockers is the one that an error names. */
+  readonly serial?: number;
   readonly perm: number;
   readonly shared: number;
 }
@@ -54,7 +56,7 @@ interface NodeFields {
   readonly throttleGroup: string | undefined;
   readonly implicit: boolean;
   /** Jobs that block operations on this node, with their kind. */
-  readonly blockedBy: readonly { readonly job: string; readonly type: string }[];
+  readonly blockedBy: readonly { readonly job: string; readonly type: string; readonly serial: number }[];
   /** Mirror jobs whose dirty bitmap sits here. */
   readonly trackedBy: readonly string[];
   /** Jobs that forbid changes to its link to the backing node. */

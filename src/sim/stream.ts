@@ -153,7 +153,9 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
     throw refusal;
   }
   for (const name of [filter, node, ...between]) {
-    patchNode(ctx, name, { blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job: id, type: 'stream' }] });
+    patchNode(ctx, name, {
+      blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job: id, type: 'stream', serial: ctx.q.serial++ }],
+    });
   }
   for (const name of [node, ...between])
     patchNode(ctx, name, { frozenBy: [...nodeOf(ctx.q, name).frozenBy, id] });
