@@ -15,6 +15,7 @@ import type { Files } from '../steps/files.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, Step, StepContext } from '../steps/step.ts';
+import { alongside } from './alongside.ts';
 import {
   decision,
   failedOutcome,
@@ -109,11 +110,13 @@ export class StepHost {
     const key = `undo.${name}`;
     const past = this.#parts.history.take(key);
     if (past?.settled === undefined) {
-      if (past === undefined) await this.#write([intent(key, null)]);
+      const observed = past === undefined ? await this.#beginUndo(name, step, key) : past.observed;
       await this.#recordFailure(key, () =>
         this.#retry(async () => {
           await this.#reenterWindow(step, (await this.#context(name)).qmp);
-          await step.undo(await this.#context(name), this.#outcomes.get(name));
+          const context = await this.#context(name);
+          const seen = step.observeUndo === undefined ? context : { ...context, observed };
+          await step.undo(seen, this.#outcomes.get(name));
         }, ANY),
       );
       if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
@@ -155,6 +158,17 @@ export class StepHost {
     return observed;
   }
 
+  /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
+  async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
+    const observed =
+      step.observeUndo === undefined
+        ? null
+        : await this.#retry(async () => step.observeUndo?.(await this.#context(name)) ?? null, ANY);
+    const { journal, lease } = this.#parts;
+    await journal.append(lease, [intent(key, observed)], { durable: true });
+    return observed;
+  }
+
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
     const value = await this.#recordFailure(name, () =>
@@ -190,7 +204,7 @@ export class StepHost {
   async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
     const decide = () => this.#decide(name, 'forward');
     const value = await act(decide);
-    if (step.decision !== undefined) decide();
+    if (step.decision !== undefined && (step.decides?.(this.#parts.plan) ?? true)) decide();
     return value;
   }
 
@@ -244,6 +258,7 @@ export class StepHost {
       pivot: this.#signals.pivot.signal,
       guestStill: () => this.#guest === 'still',
       observed: this.#observed.get(name) ?? null,
+      decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
       report,
     };
@@ -280,15 +295,5 @@ export class StepHost {
 
   #measure(sinceMs: number): void {
     this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#parts.clock.now() - sinceMs);
-  }
-}
-
-/** The decision is written while QEMU works; when that fails, the work is still waited for before anything is undone. */
-async function alongside(work: Promise<Json>, decide: () => void): Promise<void> {
-  try {
-    decide();
-  } catch (error) {
-    await work.catch(() => undefined);
-    throw error;
   }
 }

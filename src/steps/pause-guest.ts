@@ -70,7 +70,7 @@ function wasPausedByUs(record: Json): boolean {
  * Sends `cont` and asks whether the guest still stands still because of us: a reply alone would also come from a guest
  * that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own.
  */
-async function letRun(qmp: QmpClient): Promise<void> {
+export async function letRun(qmp: QmpClient): Promise<void> {
   const [resumed, after] = await qmp.pipeline([{ execute: 'cont' }, { execute: 'query-status' }]);
   if (!after.ok) throw after.error;
   if (after.value.running || !STOPPED_BY_COMMAND.has(after.value.status)) return;

@@ -28,7 +28,6 @@ export const retireSources: Step<CopyPlan> = {
 
 export const releaseTargets: Step<CopyPlan> = {
   name: 'releaseTargets',
-  decision: 'before',
   irreversible: 'the copies are complete and stay',
 
   async probe({ qmp, plan }) {

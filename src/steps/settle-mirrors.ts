@@ -45,9 +45,12 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 
 export const settleMirrors: Step<CopyPlan> = {
   name: 'settleMirrors',
+  decision: 'afterwards',
+  /** The cut of a clone is complete with this; a switch is still to come. */
+  decides: ({ finish }) => finish === 'clone',
 
   /** A mirror that has ended well made its target identical, unless the guest has run since. */
-  async probe({ qmp, jobs, plan, guestStill }) {
+  async probe({ qmp, jobs, plan, decided, guestStill }) {
     const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk => {
@@ -55,7 +58,7 @@ export const settleMirrors: Step<CopyPlan> = {
       const job = table.get(disk.names.mirrorJob);
       if (job === undefined) return 'foreign';
       if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
-      return guestStill() ? 'present' : 'foreign';
+      return decided || guestStill() ? 'present' : 'foreign';
     });
   },
 

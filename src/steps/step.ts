@@ -25,7 +25,9 @@ export interface StepContext<P extends Plan = Plan> {
   readonly pivot: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   guestStill(): boolean;
-  /** What `observe` saw before the first byte of this step was sent. */
+  /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
+  readonly decided: boolean;
+  /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
   readonly observed: Json;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
   readonly outcomes: ReadonlyMap<string, Json>;
@@ -55,6 +57,8 @@ interface StepBase<P extends Plan> {
    * succeeded. After it the saga only goes forward; an undo of the step revokes it, before the guest may run.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
+  /** Whether the decision goes with this step in this plan; in every plan when left out. Not with 'before', 'alongside'. */
+  decides?(plan: P): boolean;
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
@@ -72,6 +76,8 @@ interface StepBase<P extends Plan> {
 }
 
 interface Reversible<P extends Plan> extends StepBase<P> {
+  /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to go back. */
+  observeUndo?(context: StepContext<P>): Promise<Json>;
   /** Takes the effect back, wholly or partly done, once or again. `outcome` is undefined when `do` did not end well. */
   undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
 }

@@ -4,31 +4,38 @@
  * have switched.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { Json } from '../qmp/transport.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { jobFailed } from './mirror-disks.ts';
+import { letRun } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { type StepContext, throwFirst } from './step.ts';
 
 const READY_DEADLINE_MS = 60 * 60_000;
 const SWITCH_DEADLINE_MS = 30_000;
 
+/** Whether the guest is to run when all is back, also if this process dies while it stands still. */
+export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promise<Json> {
+  return (await qmp.execute('query-status')).running;
+}
+
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
-  const { qmp, jobs, plan } = context;
+  const { qmp, jobs, plan, observed: ran } = context;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
     { deadlineMs: SWITCH_DEADLINE_MS },
   );
   const graph = await readGraph(qmp);
   const taken = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
-  if (taken.length === 0) return;
-  await startCommits(context, taken);
-  const { running } = await qmp.execute('query-status');
-  if (running) await qmp.execute('stop');
   try {
-    await switchToBases(context, taken);
+    if (taken.length > 0) {
+      await startCommits(context, taken);
+      if (ran) await qmp.execute('stop');
+      await switchToBases(context, taken);
+    }
   } finally {
-    if (running) await qmp.execute('cont');
+    if (ran) await letRun(qmp);
   }
 }
 

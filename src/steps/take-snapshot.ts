@@ -7,7 +7,7 @@ import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { expectStill, probeDisks, type Step, type StepContext } from './step.ts';
-import { takeBackSnapshots } from './take-back-snapshots.ts';
+import { observeRunning, takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
 export const takeSnapshot: Step<SnapshotPlan> = {
@@ -26,6 +26,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
   },
 
   verify: verifyOverlays,
+  observeUndo: observeRunning,
   undo: takeBackSnapshots,
 };
 
@@ -46,6 +47,7 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   },
 
   verify: verifyOverlays,
+  observeUndo: observeRunning,
   undo: takeBackSnapshots,
 };
 
@@ -79,6 +81,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
     expectStill(context);
   },
 
+  observeUndo: observeRunning,
   undo: takeBackSnapshots,
 };
 
