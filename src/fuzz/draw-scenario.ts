@@ -6,7 +6,7 @@ import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
 import { type Draw, drawFrom } from './draw.ts';
 import { drawTrouble } from './draw-faults.ts';
 import { likelyPath } from './likely-path.ts';
-import type { GuestChoice, Scenario, Wish } from './scenario.ts';
+import type { GuestChoice, Pace, Scenario, Wish } from './scenario.ts';
 
 /** What scenarios are limited to. */
 export interface Limits {
@@ -25,12 +25,17 @@ export const ALL: Limits = {
 
 /** The scenario of a seed. */
 export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
-  const draw = drawFrom(seed);
+  return composeScenario(drawFrom(seed), seed, limits);
+}
+
+/** A scenario by any kind of drawing; `seed` is the simulator's. */
+export function composeScenario(draw: Draw, seed: number, limits: Limits): Scenario {
   const guest = drawGuest(draw, limits);
   const wish = drawWish(draw, guest, draw.one(limits.operations));
   return {
     seed,
     guest,
+    pace: draw.chance(2) ? STEADY : drawPace(draw),
     wish,
     ...drawTrouble(draw, wish, likelyPath(guest, wish), limits.faultsMax),
     lingerMs: draw.one([0, 0.2, 5]),
@@ -61,6 +66,28 @@ function drawGuest(draw: Draw, limits: Limits): GuestChoice {
   };
 }
 
+/** As the simulator goes by itself. */
+export const STEADY: Pace = {
+  commandMs: 0.05,
+  queryMs: 0.02,
+  copyBytesPerMs: 1_048_576,
+  mirrorLagMs: 0.3,
+  guestWriteMs: 0.2,
+};
+
+/** Every ratio between QEMU, its jobs and the guest is another interleaving. */
+function drawPace(draw: Draw): Pace {
+  return {
+    commandMs: draw.one([0.01, 0.05, 0.4]),
+    queryMs: draw.one([0.005, 0.02, 0.2]),
+    copyBytesPerMs: draw.one([20_000, 200_000, 1_048_576]),
+    mirrorLagMs: draw.one([0.05, 0.3, 2, draw.chance(4) ? 700 : 20]),
+    guestWriteMs: draw.one([0.03, 0.2, 1.7]),
+  };
+}
+
+const BLACKOUTS_MS = [1_000, 1_000, 1_000, 50, 3];
+
 function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']): Wish {
   const all = Array.from({ length: guest.disks }, (_, index) => index);
   const some = all.filter(() => !draw.chance(4));
@@ -68,7 +95,7 @@ function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']):
   const isOld = ['1.0', '1.1', '1.3', '2.4', '3.1', '5.2'].includes(guest.profile);
   if (operation === 'snapshot') {
     const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
-    return { operation, named, without };
+    return { operation, named, without, maxBlackoutMs: draw.one(BLACKOUTS_MS) };
   }
   const strategy = draw.one(['auto', 'auto', isOld ? 'finalize' : 'reopen', 'finalize', 'complete'] as const);
   const wanted = strategy === 'auto' && draw.chance(3);
@@ -82,5 +109,6 @@ function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']):
     shallow: guest.backingLayers > 0 && draw.chance(3),
     to: draw.chance(4) ? 'raw' : 'qcow2',
     syncWrites: draw.chance(6),
+    maxBlackoutMs: draw.one(BLACKOUTS_MS),
   };
 }

@@ -26,7 +26,6 @@ const PREFIX = 'bs-';
 
 /** How long the guest may stand still when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
 const PAUSE_SLACK_MS = 50;
-const MAX_BLACKOUT_MS = 1_000;
 
 export const LAWS: readonly Law[] = [
   {
@@ -248,11 +247,12 @@ function holdsUp(fault: Fault): boolean {
 }
 
 function pauseBounded(account: Account): string | undefined {
-  const { struck, deaths, pauses } = account;
+  const { struck, deaths, pauses, scenario } = account;
+  const { maxBlackoutMs } = scenario.wish;
   if (deaths > 0 || struck.some(({ fault }) => holdsUp(fault) || othersMoveGuest(fault))) return undefined;
   const longest = Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs));
-  if (longest <= MAX_BLACKOUT_MS + PAUSE_SLACK_MS) return undefined;
-  return `the guest stood still for ${longest} ms, and ${MAX_BLACKOUT_MS} ms are permitted`;
+  if (longest <= maxBlackoutMs + PAUSE_SLACK_MS) return undefined;
+  return `the guest stood still for ${longest} ms, and ${maxBlackoutMs} ms are permitted`;
 }
 
 function itEnds(account: Account): string | undefined {

@@ -64,6 +64,7 @@ class Run {
       ...scenario.guest,
       directory: DIRECTORY,
       seed: scenario.seed,
+      timing: scenario.pace,
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: fault => this.#strike(fault),
     });

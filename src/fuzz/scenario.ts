@@ -4,6 +4,7 @@
  */
 import type { CopyRequest, SnapshotRequest } from '../operations/requests.ts';
 import type { Bus } from '../sim/boot.ts';
+import type { Timing } from '../sim/context.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { ProfileName } from '../sim/profiles.ts';
 import type { Finish, Strategy } from '../steps/plan.ts';
@@ -22,17 +23,22 @@ export interface GuestChoice {
   readonly paused: boolean;
 }
 
+/** How fast things go, in the simulator's own terms: virtual milliseconds, and bytes per one of them. */
+export type Pace = Pick<Timing, 'commandMs' | 'queryMs' | 'copyBytesPerMs' | 'mirrorLagMs' | 'guestWriteMs'>;
+
 /** What is asked for; `named` are the indexes of the guest's disks, in the order of the request. */
 export type Wish =
   | {
       readonly operation: 'snapshot';
       readonly named: readonly number[];
       readonly without: readonly string[];
+      readonly maxBlackoutMs: number;
     }
   | {
       readonly operation: 'copy';
       readonly named: readonly number[];
       readonly without: readonly string[];
+      readonly maxBlackoutMs: number;
       readonly finish: Finish;
       readonly strategy: Strategy | 'auto';
       readonly parallel: number;
@@ -64,6 +70,7 @@ export type OrchestratorDeath =
 export interface Scenario {
   readonly seed: number;
   readonly guest: GuestChoice;
+  readonly pace: Pace;
   readonly wish: Wish;
   readonly faults: readonly PlannedFault[];
   readonly signals: readonly SignalAt[];
@@ -111,6 +118,6 @@ export const SAGA = 'fuzzed';
 /** The VM's name in the journal. */
 export const VM = 'guest';
 
-function commonOf({ without }: Wish) {
-  return { id: SAGA, vm: VM, ...(without.length === 0 ? {} : { without }) };
+function commonOf({ without, maxBlackoutMs }: Wish) {
+  return { id: SAGA, vm: VM, maxBlackoutMs, ...(without.length === 0 ? {} : { without }) };
 }

@@ -1,0 +1,119 @@
+/**
+ * What of the state space a fuzzing run has been through: states and transitions of the machines, and which faults struck
+ * in which state. It counts what happened and names what never did.
+ */
+import type { AnyStateNode } from 'xstate';
+import { copyMachine } from '../machines/copy-machine.ts';
+import { snapshotMachine } from '../machines/snapshot-machine.ts';
+import type { Account } from './account.ts';
+import { leafOf } from './run-scenario.ts';
+
+/** How much of something has been reached, and what has not. */
+export interface Reached {
+  readonly reached: number;
+  readonly total: number;
+  readonly never: readonly string[];
+}
+
+export interface CoverageReport {
+  readonly states: Reached;
+  readonly transitions: Reached;
+  /** How often each kind of fault struck in each state, most often first. */
+  readonly faults: readonly { readonly state: string; readonly kind: string; readonly count: number }[];
+  /** States that were entered and in which no fault ever struck. */
+  readonly unharmed: readonly string[];
+}
+
+export interface Coverage {
+  add(account: Account): void;
+  report(): CoverageReport;
+}
+
+const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
+
+export function createCoverage(operations: readonly (keyof typeof MACHINES)[]): Coverage {
+  const states = new Set<string>();
+  const transitions = new Set<string>();
+  const faults = new Map<string, number>();
+  return {
+    add({ scenario: { wish }, states: lives, struck }) {
+      for (const life of lives) {
+        for (const [index, state] of life.entries()) {
+          states.add(`${wish.operation} ${leafOf(state)}`);
+          const next = life[index + 1];
+          if (next !== undefined)
+            transitions.add(`${wish.operation} ${wayBetween(leafOf(state), leafOf(next))}`);
+        }
+      }
+      for (const { fault, state } of struck) {
+        const key = `${leafOf(state)}\n${fault.kind}`;
+        faults.set(key, (faults.get(key) ?? 0) + 1);
+      }
+    },
+    report() {
+      const charts = operations.map(operation => chartOf(operation));
+      const counted = [...faults].map(([key, count]) => {
+        const [state = '', kind = ''] = key.split('\n');
+        return { state, kind, count };
+      });
+      const harmed = new Set(counted.map(({ state }) => state));
+      const entered = new Set([...states].map(state => state.slice(state.indexOf(' ') + 1)));
+      return {
+        states: reachedOf(new Set(charts.flatMap(chart => chart.states)), states),
+        transitions: reachedOf(new Set(charts.flatMap(chart => chart.transitions)), transitions),
+        faults: counted.sort((a, b) => b.count - a.count),
+        unharmed: [...entered].filter(state => !harmed.has(state) && !ENDS.has(state)),
+      };
+    },
+  };
+}
+
+const ENDS: ReadonlySet<string> = new Set(['committed', 'rolledBack', 'needsRecovery']);
+
+function reachedOf(all: ReadonlySet<string>, seen: ReadonlySet<string>): Reached {
+  const never = [...all].filter(each => !seen.has(each));
+  return { reached: all.size - never.length, total: all.size, never };
+}
+
+/** The states of a machine in which a saga may be seen, and the ways between them. */
+function chartOf(operation: keyof typeof MACHINES): {
+  readonly states: readonly string[];
+  readonly transitions: readonly string[];
+} {
+  const leaves = leavesBelow(MACHINES[operation].root).filter(isVisible);
+  const name = (node: AnyStateNode) => `${operation} ${node.key}`;
+  return {
+    states: leaves.map(name),
+    transitions: leaves.flatMap(from =>
+      [...from.transitions.values()]
+        .flat()
+        .flatMap(({ target }) => target ?? [])
+        .flatMap(target => seenAt(target))
+        .map(to => `${operation} ${wayBetween(from.key, to.key)}`),
+    ),
+  };
+}
+
+/** Going back is one way from wherever it begins, and each undo has only two ends. */
+function wayBetween(from: string, to: string): string {
+  if (from.startsWith('undo ')) return `${from} -> ${to === 'stranded' ? to : 'onward'}`;
+  return `${from} -> ${to.startsWith('undo ') || to === 'rolledBack' ? 'compensating' : to}`;
+}
+
+function leavesBelow(node: AnyStateNode): readonly AnyStateNode[] {
+  const below = Object.values(node.states);
+  return below.length === 0 ? [node] : below.flatMap(leavesBelow);
+}
+
+/** A state that is left at once is never seen. */
+function isVisible(node: AnyStateNode): boolean {
+  return node.type === 'final' || node.invoke.length > 0;
+}
+
+/** Where a transition may end: in the target, or further along where the target is left at once. */
+function seenAt(node: AnyStateNode): readonly AnyStateNode[] {
+  const inner = Object.keys(node.states).length === 0 ? [] : node.initial.target;
+  if (inner.length > 0) return inner.flatMap(seenAt);
+  const onward = (node.always ?? []).flatMap(({ target }) => target ?? []).flatMap(seenAt);
+  return isVisible(node) ? [node, ...onward] : onward;
+}
