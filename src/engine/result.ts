@@ -103,7 +103,21 @@ async function askBlocks(monitor: Monitor): Promise<readonly BlockInfo[] | null>
 
 function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): Front | null {
   const inserted = blockOf(blocks, disk)?.inserted;
-  return inserted === undefined ? null : { node: inserted['node-name'] ?? '', file: inserted.file };
+  return inserted === undefined
+    ? null
+    : { node: inserted['node-name'] ?? '', file: plainName(inserted.file, disk) };
+}
+
+/**
+ * The image behind the name that QEMU makes up for one opened on another backing image than its header names
+ * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c). A plan may have such a name as well.
+ */
+function plainName(name: string, disk: DiskPlan): string {
+  if (!name.startsWith('json:') || name === disk.file) return name;
+  const { file } = JSON.parse(name.slice('json:'.length)) as {
+    readonly file?: { readonly filename?: unknown };
+  };
+  return typeof file?.filename === 'string' ? file.filename : name;
 }
 
 /** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */

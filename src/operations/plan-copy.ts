@@ -1,7 +1,7 @@
 /** Plans a copy: which disks, which targets, and the strongest way in which QEMU at hand can switch them at once. */
 import { BlocksagaError } from '../errors.ts';
 import type { Capabilities, Capability } from '../qmp/capabilities.ts';
-import type { CopyPlan, Strategy } from '../steps/plan.ts';
+import type { ChainImage, CopyPlan, Strategy } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
@@ -53,7 +53,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     sync: wanted.map(image => (image.shallow ? 'top' : 'full')),
     disks: diskPlans(names, sources, images, token).map((disk, index) => ({
       ...disk,
-      retiring: retiring(sources[index], wanted[index]?.shallow ?? false),
+      retiring: retiring(sources[index], disk.image.backing),
     })),
   };
 }
@@ -133,8 +133,9 @@ function need(what: string, names: readonly Capability[], capabilities: Capabili
   );
 }
 
-/** The nodes that nobody needs after the switch: the whole old chain, or only its top when the rest is shared. */
-function retiring(source: GuestDisk | undefined, shallow: boolean): readonly string[] {
-  const nodes = source?.nodes ?? [];
-  return (shallow ? nodes.slice(0, 1) : nodes).flat();
+/** The nodes that nobody needs after the switch: the old chain down to the image that the new one stands on too. */
+function retiring(source: GuestDisk | undefined, backing: ChainImage | null): readonly string[] {
+  const { nodes = [], chain = [] } = source ?? {};
+  const shared = chain.findIndex(image => image.node !== null && image.node === backing?.node);
+  return (shared === -1 ? nodes : nodes.slice(0, shared)).flat();
 }
