@@ -149,6 +149,15 @@ async function openOne(kind: 'memory' | 'sqlite', stack: AsyncDisposableStack): 
   return journal;
 }
 
+/** The file behind a name that QEMU makes up when an image was opened with other options than its header says. */
+function plainName(name: string): string {
+  if (!name.startsWith('json:')) return name;
+  const { file } = JSON.parse(name.slice('json:'.length)) as {
+    readonly file?: { readonly filename?: string };
+  };
+  return file?.filename ?? name;
+}
+
 const SPOILER = 'spoiler';
 
 async function spoil(vm: GuestVm, file: string, unshared: string): Promise<void> {
@@ -179,7 +188,7 @@ async function lookAt(vm: GuestVm, directories: readonly string[]): Promise<Worl
   return {
     status,
     fronts: vm.disks.map(({ device }) => frontOf(blocks, device)),
-    nodes: nodes.map(node => ({ name: node['node-name'], file: node.file })),
+    nodes: nodes.map(node => ({ name: node['node-name'], file: plainName(node.file) })),
     jobs: jobs.map(job => job.id),
     objects: objects.filter(object => object.type !== 'string').map(object => object.name),
     files: lists.flat().sort(),
@@ -207,7 +216,7 @@ function frontOf(blocks: readonly Block[], device: string): World['fronts'][numb
   if (inserted === undefined) throw new Error(`QEMU shows nothing in front of ${device}`);
   const chain: string[] = [];
   for (let image: Image | undefined = inserted.image; image; image = image['backing-image']) {
-    chain.push(image.filename);
+    chain.push(plainName(image.filename));
   }
   return { node: inserted['node-name'], chain };
 }
