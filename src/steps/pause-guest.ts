@@ -62,7 +62,8 @@ export const resumeGuest: Step = {
   },
 };
 
-function wasPausedByUs(record: Json): boolean {
+/** Whether `pauseGuest` came to this: it was the saga that stopped the guest. */
+export function wasPausedByUs(record: Json): boolean {
   return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
 }
 

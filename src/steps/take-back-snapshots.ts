@@ -8,11 +8,13 @@ import type { Json } from '../qmp/transport.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { jobFailed } from './mirror-disks.ts';
-import { letRun } from './pause-guest.ts';
+import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { type StepContext, throwFirst } from './step.ts';
 
 const READY_DEADLINE_MS = 60 * 60_000;
+/** The part of the permitted blackout that a guest which stands still may wait for its commits. */
+const READY_SHARE = 0.25;
 const SWITCH_DEADLINE_MS = 30_000;
 
 /** Whether the guest is to run when all is back, also if this process dies while it stands still. */
@@ -31,6 +33,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   try {
     if (taken.length > 0) {
       await startCommits(context, taken);
+      await awaitReady(context, taken);
       if (ran) await qmp.execute('stop');
       await switchToBases(context, taken);
     }
@@ -39,10 +42,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   }
 }
 
-async function startCommits(
-  { qmp, jobs }: StepContext<SnapshotPlan>,
-  disks: readonly DiskPlan[],
-): Promise<void> {
+async function startCommits({ qmp }: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
   const started = await qmp.pipeline(
     disks.map(disk => ({
       execute: 'block-commit' as const,
@@ -56,7 +56,26 @@ async function startCommits(
     })),
   );
   throwFirst(disks, started);
-  await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+}
+
+/** Fresh overlays are committed at once; what takes longer is not waited for while the guest stands still because of us. */
+async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const { qmp, jobs, plan, outcomes } = context;
+  if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null)) {
+    await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+    return;
+  }
+  try {
+    await awaitStatus(jobs, disks, 'ready', plan.maxBlackoutMs * READY_SHARE);
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
+    await letRun(qmp);
+    try {
+      await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+    } finally {
+      await qmp.execute('stop');
+    }
+  }
 }
 
 /** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay. */
