@@ -15,11 +15,13 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
   }
   const [asFile, asDevice] = PROTOCOLS;
   try {
-    await qmp.execute('blockdev-add', openSource(disk, asFile));
+    await qmp.execute('blockdev-add', openSource(disk, graph, asFile));
   } catch (error) {
     // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
     if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
-    const [reply] = await qmp.pipeline([{ execute: 'blockdev-add', arguments: openSource(disk, asDevice) }]);
+    const [reply] = await qmp.pipeline([
+      { execute: 'blockdev-add', arguments: openSource(disk, graph, asDevice) },
+    ]);
     if (!reply.ok) throw error;
   }
   return disk.names.revived;
@@ -27,23 +29,27 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
 
 const PROTOCOLS = ['file', 'host_device'] as const;
 
-function openSource(disk: DiskPlan, protocol: (typeof PROTOCOLS)[number]): BlockdevOptions {
+function openSource(disk: DiskPlan, graph: Graph, protocol: (typeof PROTOCOLS)[number]): BlockdevOptions {
   const { direct, noFlush } = disk.cache;
   const cache = { direct, 'no-flush': noFlush };
   const file = { driver: protocol, filename: disk.file, cache, discard: 'unmap' } as const;
   const common = { 'node-name': disk.names.revived, cache, discard: 'unmap' } as const;
   if (disk.driver === 'raw') return { driver: 'raw', ...common, file };
-  return { driver: 'qcow2', ...common, file, backing: openChain(disk.chain.slice(1)) };
+  return { driver: 'qcow2', ...common, file, backing: openChain(disk.chain.slice(1), graph) };
 }
 
-/** How to open a chain, each image with the format that was found there, never probed. */
-export function openChain(chain: readonly ChainImage[]): BlockdevRefOrNull {
+/**
+ * How to open a chain, each image with the format that was found there, never probed. With a graph, from the first image
+ * on that is still open in it: no image is to be open twice.
+ */
+export function openChain(chain: readonly ChainImage[], graph?: Graph): BlockdevRefOrNull {
   const [front, ...below] = chain;
   if (front === undefined) return null;
+  if (front.node !== null && graph?.node(front.node) !== undefined) return front.node;
   const file = { driver: 'file', filename: front.file } as const;
   if (front.driver === 'raw') return { driver: 'raw', file, 'read-only': true };
   if (front.driver === 'qcow2') {
-    return { driver: 'qcow2', file, 'read-only': true, backing: openChain(below) };
+    return { driver: 'qcow2', file, 'read-only': true, backing: openChain(below, graph) };
   }
   throw new BlocksagaError(
     'DISK_UNSUPPORTED',
