@@ -1,0 +1,49 @@
+/** Deaths at moments that once went wrong, each as small as it could be made. */
+import { describe, expect, test } from 'vitest';
+import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { live, smallSim } from './lives.ts';
+
+const DISKS = [
+  { disk: 'dev0', to: '/images/new0.qcow2' },
+  { disk: 'dev1', to: '/images/new1.qcow2' },
+];
+
+/** Nothing passes from the first such command on. */
+function holdBack(open: Connect, command: string) {
+  const { promise: reached, resolve } = Promise.withResolvers<void>();
+  let isHeld = false;
+  const connect: Connect = async handlers => {
+    const transport = await open(handlers);
+    return {
+      close: () => transport.close(),
+      send(messages) {
+        isHeld ||= messages.some(message => nameOf(message) === command);
+        if (isHeld) resolve();
+        else transport.send(messages);
+      },
+    };
+  };
+  return { connect, reached };
+}
+
+function nameOf(message: Json): Json {
+  return (message as { readonly execute: string }).execute;
+}
+
+describe('an orchestrator that dies after it wrote that it would pause the guest, before QEMU heard', () => {
+  test.each(['reopen', 'finalize', 'complete'] as const)(
+    'has not thrown the copy away: %s goes forward',
+    async strategy => {
+      const sim = smallSim();
+      const first = live(sim);
+      const { connect, reached } = holdBack(first.guest.qmp, 'stop');
+      await sim.run(first.engine.copy({ ...first.guest, qmp: connect, id: 's', disks: DISKS, strategy }));
+      await sim.run(reached);
+      const next = live(sim, first.die());
+      expect(next.journal.records('s').at(-1)).toMatchObject({ kind: 'intent', step: 'pauseGuest' });
+      const saga = await sim.run(next.engine.resume('s', next.guest));
+      expect(await sim.run(saga.result)).toMatchObject({ outcome: 'committed', error: null });
+      expect(sim.world.running).toBe(true);
+    },
+  );
+});
