@@ -21,8 +21,9 @@ function say(saying: Saying): void {
 
 async function obey(order: Order): Promise<void> {
   const operation = operationNamed(order.operation);
+  const over = new AbortController();
   const moments = new Moments({
-    strike: strikeOf(order),
+    strike: strikeOf(order, over.signal),
     bend: order.order === 'run' ? operation.bend : undefined,
   });
   const engine = createEngine({ journal: moments.journal(journal) });
@@ -39,6 +40,8 @@ async function obey(order: Order): Promise<void> {
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     say({ says: 'refused', code: error.code, message: error.message });
+  } finally {
+    over.abort();
   }
 
   function begin(): Promise<Saga> {
@@ -50,7 +53,8 @@ async function obey(order: Order): Promise<void> {
   }
 }
 
-function strikeOf({ strike }: Order) {
+/** A strike that is late for its saga does not come. */
+function strikeOf({ strike }: Order, over: AbortSignal) {
   if (strike === undefined) return undefined;
   const { moment, delayMs, victim, qemuPid } = strike;
   const kill = () => {
@@ -60,7 +64,7 @@ function strikeOf({ strike }: Order) {
   };
   const act = () => {
     if (delayMs === 0) kill();
-    else void sleep(systemClock, delayMs).then(kill);
+    else void sleep(systemClock, delayMs, over).then(() => over.aborted || kill());
   };
   return { moment, act };
 }

@@ -81,23 +81,29 @@ async function live(arena: Arena, round: Round, place: Place, said: object[]): P
   };
   orchestrator.tell({ order: 'run', ...place, ...(anyInstant ? {} : { strike }) });
   let struck = false;
+  let strikesMs = Number.POSITIVE_INFINITY;
   const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
   for (;;) {
-    const heard = await orchestrator.hear(untilMs - systemClock.now());
-    note(said, heard);
-    if (heard?.says === 'begun' && anyInstant) {
-      await sleep(systemClock, round.delayMs);
+    const nowMs = systemClock.now();
+    if (nowMs >= strikesMs) {
       struck = true;
+      strikesMs = Number.POSITIVE_INFINITY;
       if (round.victim !== 'orchestrator') process.kill(vm.pid, 'SIGKILL');
       if (round.victim !== 'qemu') await orchestrator.kill();
+    }
+    const heard = await orchestrator.hear(Math.min(strikesMs, untilMs) - nowMs);
+    if (heard === undefined && systemClock.now() < untilMs) continue;
+    note(said, heard);
+    if (heard?.says === 'begun') {
+      if (anyInstant) strikesMs = systemClock.now() + round.delayMs;
     } else if (heard?.says === 'striking') {
       struck = true;
-    } else if (heard === undefined || heard.says === 'result' || heard.says === 'refused') {
-      return { struck, ended: heard ?? HUNG, wrong: [] };
-    } else if (heard.says === 'died') {
+    } else if (heard?.says === 'died') {
       const wanted = struck && round.victim !== 'qemu' && heard.of === 'SIGKILL';
       const wrong = wanted ? [] : [`the orchestrator died of ${heard.of}: ${heard.stderr}`];
       return { struck, ended: undefined, wrong };
+    } else {
+      return { struck, ended: heard ?? HUNG, wrong: [] };
     }
   }
 }

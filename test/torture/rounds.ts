@@ -43,7 +43,8 @@ export function stateOf(moment: string): string {
 }
 
 const POLLS_MAX = 2;
-const VICTIMS: readonly Victim[] = ['orchestrator', 'qemu', 'both'];
+/** All who may die. */
+export const VICTIMS: readonly Victim[] = ['orchestrator', 'qemu', 'both'];
 /** How long after a state was entered the second and third deaths in it come, in milliseconds. */
 const LATER_MS = [1, 4] as const;
 
@@ -126,7 +127,8 @@ export function drawRounds(
   return drawn;
 }
 
-function shuffled<T>(values: readonly T[], chance: Chance): T[] {
+/** The values in an order of chance. */
+export function shuffled<T>(values: readonly T[], chance: Chance): T[] {
   const left = [...values];
   for (let at = left.length - 1; at > 0; at -= 1) {
     const other = chance.below(at + 1);
