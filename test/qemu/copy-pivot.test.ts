@@ -1,6 +1,7 @@
 /** A copy that switches all disks: every strategy, numbers of disks, devices, ways to start and to name a disk. */
 import { expect, test } from 'vitest';
 import type { CopyRequest } from '../../src/index.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, type Stage, type StageOptions, stage } from './witnessed.ts';
 
@@ -89,6 +90,31 @@ describeOnQemu('a copy that pivots', () => {
       const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
       const events = on.vm.witness.events.slice(heard).map(event => event.event);
       expect(events.filter(event => event === 'STOP' || event === 'RESUME')).toEqual([]);
+      await expectSwitched(on, result);
+    },
+  );
+
+  // In the middle of the switch the line is held for a while: a guest that ran meanwhile would tear the cut.
+  test.each([
+    { strategy: 'reopen', command: 'blockdev-reopen', skip: 0 },
+    { strategy: 'finalize', command: 'job-finalize', skip: 1 },
+    { strategy: 'complete', command: 'job-complete', skip: 1 },
+  ] as const)(
+    'keeps the guest still from the first disk to the last: $strategy',
+    async ({ strategy, command, skip }) => {
+      await using on = await stage({ disks: 3 });
+      const seen: { readonly status: string; readonly writes: number }[] = [];
+      on.tap.before(
+        command,
+        async () => {
+          const acknowledged = on.vm.acknowledged();
+          await sleep(systemClock, 200);
+          seen.push({ status: (await on.look()).status, writes: on.vm.acknowledged() - acknowledged });
+        },
+        skip,
+      );
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy })).result;
+      expect(seen).toEqual([{ status: 'paused', writes: 0 }]);
       await expectSwitched(on, result);
     },
   );

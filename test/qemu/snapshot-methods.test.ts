@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { SnapshotMethod } from '../../src/index.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectUntouched, type StageOptions, stage } from './witnessed.ts';
 
@@ -51,6 +52,19 @@ describeOnQemu('a snapshot', () => {
     const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without: WITHOUT[method] })).result;
     const events = on.vm.witness.events.slice(heard).map(event => event.event);
     expect(events.filter(event => event === 'STOP' || event === 'RESUME')).toEqual([]);
+    await expectSwitched(on, result);
+  });
+
+  test('one by one keeps the guest still from the first disk to the last', async () => {
+    await using on = await stage({ disks: 3 });
+    const hold = async () => {
+      await sleep(systemClock, 200); // a guest that ran meanwhile would tear the cut
+      expect((await on.look()).status).toBe('paused');
+    };
+    on.tap.before('blockdev-snapshot-sync', hold, 1);
+    const request = { ...on.snapshotAll(), ...on.tapped, without: WITHOUT.sequential };
+    const result = await (await on.engine.snapshot(request)).result;
+    expect(on.tap.pending).toEqual([]);
     await expectSwitched(on, result);
   });
 
