@@ -2,11 +2,12 @@
 
 import { EMPTY } from './contents.ts';
 import type { Context } from './context.ts';
+import { Backend, Device } from './devices.ts';
 import { addUser, patchNode } from './graph.ts';
 import type { Host } from './host.ts';
 import { DEVICE_NEEDS } from './machine-commands.ts';
 import { openNode } from './open-node.ts';
-import { Backend, Device, type Qemu, type RunState, WRITE } from './state.ts';
+import { type Qemu, type RunState, WRITE } from './state.ts';
 
 export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage';
 

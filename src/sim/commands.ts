@@ -17,7 +17,7 @@ import {
   verbPause,
   verbResume,
   verbSetSpeed,
-} from './jobs.ts';
+} from './job-verbs.ts';
 import {
   blockExportAdd,
   blockExportDel,

@@ -5,97 +5,26 @@
 
 import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
-import {
-  type Bus,
-  bootMachine,
-  type DiskDefinition,
-  emptyQemu,
-  type MachineDefinition,
-  makeImages,
-} from './boot.ts';
+import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
 import type { Arguments, JobTask, Timing } from './context.ts';
-import { createFaults, type Fault, type PlacedFault } from './faults.ts';
+import { createFaults, type PlacedFault } from './faults.ts';
 import { createGuest, type Guest } from './guest.ts';
 import { createHost, type Host } from './host.ts';
-import { accepts } from './job-table.ts';
-import { abort } from './jobs.ts';
+import { cancelAllJobs } from './job-verbs.ts';
 import { stopGuest } from './machine-commands.ts';
-import { type Answer, createMonitor, type Monitor } from './monitor.ts';
+import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor.ts';
 import { createProcess, type Process } from './process.ts';
-import { type ProfileName, profileOf } from './profiles.ts';
+import { profileOf } from './profiles.ts';
 import { type Chance, seededChance } from './random.ts';
 import { Death } from './refusal.ts';
-import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
-import { type VirtualFiles, virtualFiles } from './virtual-files.ts';
-import { createWorld, type World } from './world.ts';
+import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
+import { createVirtualClock } from './virtual-clock.ts';
+import { virtualFiles } from './virtual-files.ts';
+import { createWorld } from './world.ts';
 
-export interface SimOptions {
-  /** The QEMU version; 7.2 unless told. */
-  readonly profile?: ProfileName;
-  /** Guest disks, 1 to 64; 3 unless told. */
-  readonly disks?: number;
-  /** The same seed gives the same bytes on the wire; 1 unless told. */
-  readonly seed?: number;
-  /** Several simulators may share one clock. */
-  readonly clock?: VirtualClock;
-  readonly faults?: readonly Fault[];
-  /** Hears of each fault as it strikes. */
-  readonly onFault?: (fault: Fault) => void;
-  /** `-blockdev` (named nodes) or `-drive` guests. */
-  readonly style?: 'blockdev' | 'drive';
-  readonly bus?: Bus;
-  readonly iothreads?: boolean;
-  /** `drive` of the devices may be set while they are in use; true unless told. */
-  readonly settableDrive?: boolean;
-  /** The devices let others write to their disks. */
-  readonly shareRw?: boolean;
-  /** Images below each disk; none unless told. */
-  readonly backingLayers?: number;
-  readonly format?: 'qcow2' | 'raw';
-  readonly paused?: boolean;
-  readonly sizeBytes?: number;
-  /** The virtual directory of the images; `/images` unless told. */
-  readonly directory?: string;
-  readonly timing?: Partial<Timing>;
-}
+export type { Sim, SimOptions };
 
-export interface Sim {
-  /** Opens a connection to the first monitor; one client at a time. */
-  readonly connect: Connect;
-  /** Another monitor, by name; each serves one client. */
-  monitor(name: string): Connect;
-  readonly clock: VirtualClock;
-  readonly files: VirtualFiles;
-  readonly world: World;
-  /** Lets virtual time pass until the promise settles. */
-  run<T>(promise: Promise<T>): Promise<T>;
-  /** Lets that much virtual time pass. */
-  advance(ms: number): Promise<void>;
-  /** Adds a fault; its n-th command, event or millisecond is counted from now on. */
-  armFault(fault: Fault): void;
-  /** From now on no fault strikes any more; what they have done stays. */
-  endFaults(): void;
-  /** SIGKILL. What was written stays, all connections break. */
-  kill(): void;
-  /** The power fails: QEMU is gone, and what was not flushed may be. */
-  killHost(): void;
-  /** Starts QEMU again with these images as disks (the same ones unless told). The guest does not write. */
-  restart(images?: readonly DiskDefinition[]): void;
-}
-
-const MEBIBYTE = 1_048_576;
-
-const TIMING: Timing = {
-  queryMs: 0.02,
-  commandMs: 0.05,
-  createMs: 0.5,
-  copyBytesPerMs: MEBIBYTE,
-  mirrorLagMs: 0.3,
-  guestWriteMs: 0.2,
-};
-
-const SLOW = new Set(['blockdev-create', 'blockdev-snapshot-sync', 'drive-mirror', 'transaction']);
-const DISKS_MAX = 64;
+const [DISKS_MAX, SIZE_BYTES] = [64, 67_108_864];
 
 /**
  * A simulated QEMU with a guest that writes. Throws when an option makes no sense.
@@ -135,7 +64,7 @@ export function createSim(options: SimOptions = {}): Sim {
     shareRw: options.shareRw ?? false,
     paused: options.paused ?? false,
   };
-  const sizeBytes = options.sizeBytes ?? 64 * MEBIBYTE;
+  const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
   makeImages(host, { disks: machine.disks, sizeBytes, layers: options.backingLayers ?? 0 });
   if (faults.freeBytes !== undefined) host.freeBytes = faults.freeBytes;
 
@@ -195,10 +124,8 @@ export function createSim(options: SimOptions = {}): Sim {
     for (const { event, data } of outbox.splice(0)) {
       if (event === 'JOB_STATUS_CHANGE' && !profile.hasJobEvents) continue;
       faults.countEvent(event);
-      const microseconds = Math.round((clock.epochMs() % 1000) * 1000) % 1_000_000;
-      const seconds = Math.floor(clock.epochMs() / 1000);
       const empty = Object.keys(data as object).length === 0;
-      sendEvent({ timestamp: { seconds, microseconds }, event, ...(empty ? {} : { data }) }, event);
+      sendEvent({ timestamp: timestampOf(clock), event, ...(empty ? {} : { data }) }, event);
     }
   }
 
@@ -271,11 +198,7 @@ export function createSim(options: SimOptions = {}): Sim {
     outbox.push({ event: 'SHUTDOWN', data: { guest: false, reason: 'host-qmp-quit' } });
     process.change(ctx => {
       stopGuest(ctx, 'shutdown');
-      for (const job of Object.values(ctx.q.jobs)) {
-        if (!accepts(job.status, 'cancel')) continue;
-        ctx.q.edit('jobs')[job.id] = job.with({ cancelled: 'force' });
-        abort(ctx, job.id);
-      }
+      cancelAllJobs(ctx);
       for (const path of host.files.keys()) host.flush(path);
     });
     clock.after(timing.commandMs, () => {
@@ -327,12 +250,7 @@ export function createSim(options: SimOptions = {}): Sim {
           greeting: {
             QMP: { version: { qemu: profile.version, package: profile.package }, capabilities: ['oob'] },
           },
-          durationMs: command =>
-            SLOW.has(command)
-              ? timing.createMs
-              : command.startsWith('query-')
-                ? timing.queryMs
-                : timing.commandMs,
+          durationMs: command => durationOf(command, timing),
           execute,
         });
         monitors.set(name, found);

@@ -6,7 +6,7 @@
 import { invariant } from '../errors.ts';
 import type { Context, JobTask } from './context.ts';
 import { removeUser } from './graph.ts';
-import { accepts, type JobVerb, mayFollow } from './job-table.ts';
+import { accepts, mayFollow } from './job-table.ts';
 import { refuse } from './refusal.ts';
 import { Job, type JobStatus } from './state.ts';
 
@@ -31,7 +31,7 @@ export function registerDriver(kind: Job['work']['kind'], driver: JobDriver): vo
   drivers.set(kind, driver);
 }
 
-function driverOf(job: Job): JobDriver {
+export function driverOf(job: Job): JobDriver {
   const driver = drivers.get(job.work.kind);
   invariant(driver, `a job driver for ${job.work.kind}`);
   return driver;
@@ -72,7 +72,7 @@ export function task(job: Job, phase: JobTask['phase']): JobTask {
   return { job: job.id, serial: job.serial, phase };
 }
 
-function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
+export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
   const job = ctx.q.jobs[id];
   invariant(job, `a job ${id} to change`);
   const changed = job.with(changes);
@@ -103,7 +103,7 @@ export function workFailed(ctx: Context, id: string, error: string): void {
 }
 
 /** The graph changes here, or the job fails. */
-function finalize(ctx: Context, id: string): void {
+export function finalize(ctx: Context, id: string): void {
   const job = ctx.q.jobs[id];
   invariant(job, `a job ${id} to finalize`);
   const refused = driverOf(job).prepare(ctx, job);
@@ -137,7 +137,7 @@ function conclude(ctx: Context, id: string): void {
   if (concluded.autoDismiss) dismiss(ctx, id);
 }
 
-function dismiss(ctx: Context, id: string): void {
+export function dismiss(ctx: Context, id: string): void {
   release(ctx, id);
   enter(ctx, id, 'null');
   delete ctx.q.edit('jobs')[id];
@@ -236,68 +236,6 @@ export function runTask(ctx: Context, { job: id, serial, phase }: JobTask): void
 function wake(ctx: Context, job: Job): void {
   if (job.status === 'paused') enter(ctx, job.id, 'running');
   else if (job.status === 'standby') enter(ctx, job.id, 'ready');
-}
-
-function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
-  const ok =
-    accepts(job.status, verb) &&
-    (verb !== 'complete' || job.status === 'ready' || ctx.profile.completesInStandby);
-  if (!ok) refuse(`Job '${job.id}' in state '${job.status}' cannot accept command verb '${verb}'`);
-}
-
-export function verbCancel(ctx: Context, job: Job, force: boolean): void {
-  refuseVerb(ctx, job, 'cancel');
-  const soft = !force && driverOf(job).completes && (job.status === 'ready' || job.status === 'standby');
-  if (soft) {
-    const cancelled = job.cancelled === 'no' ? 'soft' : job.cancelled;
-    const asked = patchJob(ctx, job.id, { cancelled });
-    ctx.later(ctx.timing.mirrorLagMs, task(asked, 'work'));
-    return;
-  }
-  const cancelled = patchJob(ctx, job.id, { cancelled: 'force', userPaused: false });
-  if (job.status === 'waiting' || job.status === 'pending') abort(ctx, job.id);
-  else ctx.later(ctx.timing.queryMs, task(cancelled, 'cancel'));
-}
-
-export function verbPause(ctx: Context, job: Job): void {
-  refuseVerb(ctx, job, 'pause');
-  if (job.userPaused) refuse('Job is already paused');
-  ctx.later(0, task(patchJob(ctx, job.id, { userPaused: true }), 'pause'));
-}
-
-export function verbResume(ctx: Context, job: Job): void {
-  if (!job.userPaused) refuse("Can't resume a job that was not paused");
-  refuseVerb(ctx, job, 'resume');
-  ctx.later(0, task(patchJob(ctx, job.id, { userPaused: false, ioStatus: 'ok' }), 'resume'));
-}
-
-export function verbComplete(ctx: Context, job: Job): void {
-  refuseVerb(ctx, job, 'complete');
-  if (!driverOf(job).completes || job.cancelled !== 'no') {
-    refuse(`The active block job '${job.id}' cannot be completed`);
-  }
-  const asked = patchJob(ctx, job.id, { completeAsked: true });
-  ctx.later(ctx.timing.mirrorLagMs, task(asked, 'work'));
-}
-
-export function verbFinalize(ctx: Context, job: Job): void {
-  refuseVerb(ctx, job, 'finalize');
-  finalize(ctx, job.id);
-}
-
-export function verbDismiss(ctx: Context, job: Job): void {
-  refuseVerb(ctx, job, 'dismiss');
-  dismiss(ctx, job.id);
-}
-
-export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
-  refuseVerb(ctx, job, 'set-speed');
-  if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
-  patchJob(ctx, job.id, { speed });
-  const track = ctx.tracks.get(job.id);
-  if (track !== undefined) {
-    ctx.onSuccess(() => ctx.tracks.set(job.id, { ...track, bytesPerMs: rate(ctx, speed) }));
-  }
 }
 
 /** Bytes per virtual millisecond under a limit in bytes per second; 0 is no limit. */

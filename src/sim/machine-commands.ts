@@ -5,11 +5,12 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
+import type { Device } from './devices.ts';
 import { addUser, patchNode, reaches, removeUser } from './graph.ts';
 import { flushNode } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { Death, refuse } from './refusal.ts';
-import { ALL_PERMISSIONS, CONSISTENT_READ, type Device, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
+import { ALL_PERMISSIONS, CONSISTENT_READ, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
 
 /** What a guest's device needs of its disk. */
 export const DEVICE_NEEDS = {

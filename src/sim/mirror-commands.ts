@@ -17,7 +17,8 @@ import {
 import { sizeOf } from './image-io.ts';
 import { createImage } from './images.ts';
 import { refuseBadJobId, withdraw } from './jobs.ts';
-import { backingBelow, canReplace, type MirrorRequest, startMirror } from './mirror.ts';
+import { backingBelow, type MirrorRequest, startMirror } from './mirror.ts';
+import { canReplace } from './mirror-exit.ts';
 import { openNode, refuseBadName } from './open-node.ts';
 import { fileName } from './queries.ts';
 import { refuse } from './refusal.ts';

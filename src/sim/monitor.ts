@@ -196,3 +196,9 @@ function refusal(id: Json | undefined, errorClass: string, desc: string): Json {
   const error = { class: errorClass, desc };
   return id === undefined ? { error } : { id, error };
 }
+
+/** When an event happened, as QEMU writes it. */
+export function timestampOf(clock: Clock): Json {
+  const microseconds = Math.round((clock.epochMs() % 1000) * 1000) % 1_000_000;
+  return { seconds: Math.floor(clock.epochMs() / 1000), microseconds };
+}

@@ -4,6 +4,8 @@
  * command cheap). Image contents are not here: they are on the host's disk, which no failed command rolls back.
  */
 
+import type { Backend, Device } from './devices.ts';
+
 /** QEMU's BLK_PERM_* (include/block/block-common.h). */
 export const CONSISTENT_READ = 1;
 export const WRITE = 2;
@@ -152,44 +154,6 @@ export function newNode(
   fields: Pick<NodeFields, 'name' | 'driver' | 'serial'> & Partial<NodeFields>,
 ): BlockNode {
   return new BlockNode({ ...NODE_DEFAULTS, ...fields });
-}
-
-/** What a guest device holds: QEMU's BlockBackend. */
-export class Backend {
-  /** The key, and the qdev path that query-block reports. */
-  readonly id: string;
-  /** The name of a -drive; empty for -blockdev guests. */
-  readonly name: string;
-  readonly node: string | undefined;
-
-  constructor(id: string, name: string, node: string | undefined) {
-    this.id = id;
-    this.name = name;
-    this.node = node;
-  }
-
-  with(node: string | undefined): Backend {
-    return new Backend(this.id, this.name, node);
-  }
-}
-
-export class Device {
-  readonly id: string;
-  readonly type: string;
-  readonly backendType: string;
-  readonly path: string;
-  readonly iothread: boolean;
-  /** `drive` may be set after realize. */
-  readonly settableDrive: boolean;
-
-  constructor(fields: Device) {
-    this.id = fields.id;
-    this.type = fields.type;
-    this.backendType = fields.backendType;
-    this.path = fields.path;
-    this.iothread = fields.iothread;
-    this.settableDrive = fields.settableDrive;
-  }
 }
 
 interface BlockExport {

@@ -1,0 +1,87 @@
+/**
+ * The end of a mirror: the pivot, if it is wanted and still possible, and the filter out of the graph
+ * (mirror_exit_common(), block/mirror.c of 7.2).
+ */
+
+import type { Context } from './context.ts';
+import { nodeOf } from './context.ts';
+import { below, childOf, patchNode, removeUser, replaceNode, setChild, setReadOnly } from './graph.ts';
+import { imageOf } from './image-io.ts';
+import { release } from './jobs.ts';
+import { fileOptions, openNode } from './open-node.ts';
+import { checkPermissions } from './permissions.ts';
+import { Refusal } from './refusal.ts';
+import type { BlockNode, Job } from './state.ts';
+
+/** mirror_exit_common(): the pivot if it is wanted, then the filter goes. Gives the error of a refused pivot. */
+export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | undefined {
+  if (job.work.kind !== 'mirror') return undefined;
+  const { source, filter, target, replaces, opensTarget, backing } = job.work;
+  removeUser(ctx, target, 'blk', job.id);
+  // Referred to until the end of this, whatever else lets go of it.
+  patchNode(ctx, filter, { stopped: true, monitorOwned: true });
+  let refused: string | undefined;
+  if (pivot) {
+    const replaced = replaces ?? source;
+    if (opensTarget) restoreBacking(ctx, target, backing);
+    if (ctx.jobFault(job)?.refusePivot === true || !canReplace(ctx, source, replaced)) {
+      refused = 'Operation not permitted';
+    } else {
+      refused = replaceChecked(ctx, replaced, target);
+    }
+  }
+  release(ctx, job.id);
+  const kept = childOf(nodeOf(ctx.q, filter), 'backing');
+  if (kept !== undefined) {
+    replaceNode(ctx, filter, kept);
+    removeUser(ctx, kept, 'node', filter);
+  }
+  delete ctx.q.edit('nodes')[filter];
+  return refused;
+}
+
+/** Replaces, or puts everything back and says why not. */
+function replaceChecked(ctx: Context, replaced: string, target: string): string | undefined {
+  const before = { ...ctx.q.nodes };
+  const backends = { ...ctx.q.backends };
+  const exports = { ...ctx.q.exports };
+  const { readOnly } = nodeOf(ctx.q, replaced);
+  setReadOnly(ctx, target, readOnly);
+  try {
+    replaceNode(ctx, replaced, target);
+    checkPermissions(ctx, [target]);
+    return undefined;
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    ctx.q.nodes = before;
+    ctx.q.backends = backends;
+    ctx.q.exports = exports;
+    return 'Operation not permitted';
+  }
+}
+
+/** bdrv_recurse_can_replace(): only through filters, whose data is the same. */
+export function canReplace(ctx: Context, from: string, replaced: string): boolean {
+  for (let next: string | undefined = from; next !== undefined; ) {
+    if (next === replaced) return true;
+    const node: BlockNode | undefined = ctx.q.nodes[next];
+    next = node?.isFilter === true ? below(node) : undefined;
+  }
+  return false;
+}
+
+/** drive-mirror opened its target without a backing file and attaches it at the end. */
+function restoreBacking(ctx: Context, target: string, backing: string | undefined): void {
+  if (childOf(nodeOf(ctx.q, target), 'backing') !== undefined) return;
+  if (backing !== undefined) {
+    if (ctx.q.nodes[backing] !== undefined) setChild(ctx, target, 'backing', backing);
+    return;
+  }
+  const image = imageOf(ctx, target);
+  if (image.backing === undefined) return;
+  const opened = openNode(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
+    readOnly: true,
+    inherits: true,
+  });
+  setChild(ctx, target, 'backing', opened.name);
+}

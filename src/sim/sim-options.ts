@@ -1,0 +1,81 @@
+import type { Connect } from '../qmp/transport.ts';
+import type { Bus, DiskDefinition } from './boot.ts';
+import type { Timing } from './context.ts';
+import type { Fault } from './faults.ts';
+import type { ProfileName } from './profiles.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+import type { VirtualFiles } from './virtual-files.ts';
+import type { World } from './world.ts';
+
+export interface SimOptions {
+  /** The QEMU version; 7.2 unless told. */
+  readonly profile?: ProfileName;
+  /** Guest disks, 1 to 64; 3 unless told. */
+  readonly disks?: number;
+  /** The same seed gives the same bytes on the wire; 1 unless told. */
+  readonly seed?: number;
+  /** Several simulators may share one clock. */
+  readonly clock?: VirtualClock;
+  readonly faults?: readonly Fault[];
+  /** Hears of each fault as it strikes. */
+  readonly onFault?: (fault: Fault) => void;
+  /** `-blockdev` (named nodes) or `-drive` guests. */
+  readonly style?: 'blockdev' | 'drive';
+  readonly bus?: Bus;
+  readonly iothreads?: boolean;
+  /** `drive` of the devices may be set while they are in use; true unless told. */
+  readonly settableDrive?: boolean;
+  /** The devices let others write to their disks. */
+  readonly shareRw?: boolean;
+  /** Images below each disk; none unless told. */
+  readonly backingLayers?: number;
+  readonly format?: 'qcow2' | 'raw';
+  readonly paused?: boolean;
+  readonly sizeBytes?: number;
+  /** The virtual directory of the images; `/images` unless told. */
+  readonly directory?: string;
+  readonly timing?: Partial<Timing>;
+}
+
+export interface Sim {
+  /** Opens a connection to the first monitor; one client at a time. */
+  readonly connect: Connect;
+  /** Another monitor, by name; each serves one client. */
+  monitor(name: string): Connect;
+  readonly clock: VirtualClock;
+  readonly files: VirtualFiles;
+  readonly world: World;
+  /** Lets virtual time pass until the promise settles. */
+  run<T>(promise: Promise<T>): Promise<T>;
+  /** Lets that much virtual time pass. */
+  advance(ms: number): Promise<void>;
+  /** Adds a fault; its n-th command, event or millisecond is counted from now on. */
+  armFault(fault: Fault): void;
+  /** From now on no fault strikes any more; what they have done stays. */
+  endFaults(): void;
+  /** SIGKILL. What was written stays, all connections break. */
+  kill(): void;
+  /** The power fails: QEMU is gone, and what was not flushed may be. */
+  killHost(): void;
+  /** Starts QEMU again with these images as disks (the same ones unless told). The guest does not write. */
+  restart(images?: readonly DiskDefinition[]): void;
+}
+
+const MEBIBYTE = 1_048_576;
+
+export const TIMING: Timing = {
+  queryMs: 0.02,
+  commandMs: 0.05,
+  createMs: 0.5,
+  copyBytesPerMs: MEBIBYTE,
+  mirrorLagMs: 0.3,
+  guestWriteMs: 0.2,
+};
+
+const SLOW = new Set(['blockdev-create', 'blockdev-snapshot-sync', 'drive-mirror', 'transaction']);
+
+/** How long QEMU takes for a command, before its reply. */
+export function durationOf(command: string, timing: Timing): number {
+  if (SLOW.has(command)) return timing.createMs;
+  return command.startsWith('query-') ? timing.queryMs : timing.commandMs;
+}
