@@ -7,7 +7,8 @@ export {
 } from './engine/engine.ts';
 export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
-export type { DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
+export { type OfflineOptions, recoverOffline } from './engine/recover-offline.ts';
+export type { BootImage, DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
 export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
 export {
   BlocksagaError,
@@ -35,7 +36,9 @@ export type { CopyRequest, SnapshotRequest } from './operations/requests.ts';
 export type { Clock } from './qmp/clock.ts';
 export type { Connect } from './qmp/transport.ts';
 export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
+export type { ImageName, ImageSight, Images } from './steps/images.ts';
 export { localFiles } from './steps/local-files.ts';
+export { localImages } from './steps/local-images.ts';
 export type {
   CacheFlags,
   ChainImage,

@@ -14,6 +14,7 @@ export function resultInWords(result: SagaResult): readonly string[] {
     headline(result),
     ...(result.error === null ? [] : errorLines(result.error)),
     ...result.disks.map(disk => diskLine(disk, result)),
+    ...bootLines(result),
     ...switchLine(result),
     ...leftoverLines(result),
     ...nextLines(result),
@@ -45,6 +46,14 @@ function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaR
   const copy =
     outcome === 'committed' ? `, copied to ${image}` : outcome === 'ready' ? `, mirrored to ${image}` : '';
   return `  ${disk}: still on ${before.file}${copy}`;
+}
+
+/** After an offline recovery: what decided, and what to start QEMU on. */
+function bootLines({ why, boot = [] }: SagaResult): readonly string[] {
+  return [
+    ...(why === undefined ? [] : [`  ${why}`]),
+    ...boot.map(({ disk, file, format }) => `  boot ${disk} from ${file} (${format})`),
+  ];
 }
 
 function switchLine({ outcome, strategy, blackoutMs }: SagaResult): readonly string[] {

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
+import { sagaIsUnknown } from '../journal/refusals.ts';
 import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
@@ -124,8 +125,10 @@ class SagaEngine implements Engine {
     const { signal } = options;
     const running = this.#running.get(id);
     if (running !== undefined) return asked(running, signal);
-    const { row, plan } = planToResume(id, this.#journal.saga(id));
-    if (signal !== undefined) refuseSignal({ row, plan }, this.#journal.records(id), signal);
+    const row = this.#journal.saga(id);
+    if (row === undefined) throw sagaIsUnknown(id);
+    const plan = planToResume(row);
+    refuseSignal(row, plan, this.#journal.records(id), signal);
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {

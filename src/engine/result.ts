@@ -25,6 +25,13 @@ export interface DiskResult {
   readonly image: string;
 }
 
+/** An image to start QEMU on. */
+export interface BootImage {
+  readonly disk: string;
+  readonly file: string;
+  readonly format: string;
+}
+
 /** What a saga came to. */
 export interface SagaResult {
   readonly saga: string;
@@ -38,6 +45,10 @@ export interface SagaResult {
   readonly error: ErrorRecord | null;
   /** Files and nodes that are left and what they are, for somebody to look at. */
   readonly leftovers: readonly string[];
+  /** After an offline recovery only: the images to start QEMU on, one for each disk. Its disks' `after` has no node. */
+  readonly boot?: readonly BootImage[];
+  /** After an offline recovery only: for people, what decided. */
+  readonly why?: string;
 }
 
 /** Asks QEMU what is in front of every disk, and the file system what is left. */

@@ -4,10 +4,10 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
-import { sagaIsUnknown } from '../journal/refusals.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
+import { offlineProgress } from './decide-offline.ts';
 import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
@@ -20,28 +20,32 @@ export type Signal = 'pivot' | 'abort';
 /** The operations and plan versions that this program can go on with. */
 const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = { snapshot: [1], copy: [1] };
 
-/** The plan of a saga that has not ended. Throws SAGA_UNKNOWN, and JOURNAL for a plan of another version. */
-export function planToResume(id: string, row: SagaRow | undefined): { row: SagaRow; plan: Plan } {
-  if (row === undefined) throw sagaIsUnknown(id);
-  if (KNOWN_PLANS[row.operation]?.includes(row.planVersion)) return { row, plan: row.plan as object as Plan };
+/** The plan that a saga was begun with. Throws JOURNAL for one of another version. */
+export function planToResume({ id, operation, planVersion, plan }: SagaRow): Plan {
+  if (KNOWN_PLANS[operation]?.includes(planVersion)) return plan as object as Plan;
   throw new BlocksagaError(
     'JOURNAL',
-    `saga ${id} is a ${row.operation} by plan version ${row.planVersion}, which this program does not know: go on with the version of blocksaga that began it`,
+    `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: go on with the version of blocksaga that began it`,
     { saga: id, outcome: 'notApplied' },
   );
 }
 
 /** Throws SAGA_STATE for what a saga cannot be asked, or not any more. */
 export function refuseSignal(
-  { row, plan }: { readonly row: SagaRow; readonly plan: Plan },
+  row: SagaRow,
+  plan: Plan,
   records: readonly JournalRecord[],
-  signal: Signal,
+  signal: Signal | undefined,
 ): void {
   const refuse = (why: string): never => {
     throw new BlocksagaError('SAGA_STATE', `saga ${row.id} ${why}`, { saga: row.id });
   };
   const reached = signal === 'pivot' ? 'committed' : 'rolledBack';
   const ended = row.state === 'committed' || row.state === 'rolledBack';
+  if (offlineProgress(records).begun && !ended) {
+    refuse(`is being recovered offline: end that with "blocksaga resume --offline ${row.id}"`);
+  }
+  if (signal === undefined) return;
   if (ended && row.state !== reached) refuse(`has ended (${row.state}) and cannot ${signal} any more`);
   if (ended) return;
   if (signal === 'pivot' && (plan.operation !== 'copy' || plan.strategy === null)) {

@@ -1,6 +1,10 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
 import type { Command } from 'commander';
-import type { ResumeOptions } from '../../engine/engine.ts';
+import { endedSaga } from '../../engine/ended-saga.ts';
+import type { Engine, ResumeOptions } from '../../engine/engine.ts';
+import { recoverOffline } from '../../engine/recover-offline.ts';
+import { resultAsJson } from '../../engine/result.ts';
+import type { Saga } from '../../engine/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
@@ -17,9 +21,16 @@ const HELP = `
 A saga goes forward when its decision was taken, or when its jobs still live; otherwise it is taken back. One that waits
 at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The journal knows the monitor's address.
 
+When QEMU or the host died, --offline ends the saga without a QEMU: it decides from the journal which images are the
+right ones, for all disks alike, makes that true with qemu-img, and says which images to boot from ("boot" in the
+result). It is refused while the saga's QEMU lives, and while somebody writes to an image that is not the right one.
+Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
+is taken back instead: what its overlays hold goes into the images below them. Run again, it comes to the same.
+
 Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
   $ blocksaga resume --all --json
+  $ blocksaga resume --offline 4kq2p9v1x0c7m
 ${SAGA_JSON_HELP}
 
 With --all every open saga whose process has ended is gone on with, one after the other, each with its own lines, and
@@ -31,6 +42,8 @@ Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has change
 interface Options {
   readonly qmp?: string;
   readonly all?: boolean;
+  readonly offline?: boolean;
+  readonly back?: boolean;
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -44,6 +57,8 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     )
     .argument('[saga]', 'the saga\'s id, as "blocksaga sagas" lists them')
     .option('--all', 'every open saga whose process has ended')
+    .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
+    .option('--back', 'with --offline: take a snapshot back, with what its overlays hold')
     .addHelpText('after', HELP);
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
@@ -52,6 +67,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
         throw new BlocksagaError(
           'REQUEST_INVALID',
           'name one saga, or say --all; "blocksaga sagas" lists them',
+        );
+      }
+      if (options.back && !options.offline) {
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          '--back goes with --offline; "blocksaga abort" takes back online',
         );
       }
       const journal = openExistingJournal(journalOf(options, context));
@@ -84,13 +105,27 @@ async function resumeOne(
   options: Options,
   context: CliContext,
 ): Promise<number> {
-  const { result } = await followSaga(
-    engine => engine.resume(id, resumeOptions(options, context)),
-    journal,
-    options,
-    context,
-  );
+  const start = options.offline
+    ? () => recoverAsSaga(id, journal, options, context)
+    : (engine: Engine) => engine.resume(id, resumeOptions(options, context));
+  const { result } = await followSaga(start, journal, options, context);
   return exitStatusOfEnd(result, undefined);
+}
+
+/** The recovery as a saga that has ended, so that it is told of like any other. */
+async function recoverAsSaga(
+  id: string,
+  journal: Journal,
+  options: Options,
+  context: CliContext,
+): Promise<Saga> {
+  const { qmp } = resumeOptions(options, context);
+  const result = await recoverOffline(journal, id, {
+    clock: context.clock,
+    ...(qmp === undefined ? {} : { qmp }),
+    ...(options.back ? { back: true } : {}),
+  });
+  return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });
 }
 
 async function resumeAll(journal: Journal, options: Options, context: CliContext): Promise<number> {

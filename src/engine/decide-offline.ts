@@ -1,0 +1,156 @@
+/**
+ * Which images hold what the guest wrote last, now that its QEMU is gone: decided for the set as a whole, from the plan
+ * and the journal's records alone. Pure; what it takes to make it true on the disk is `recover-offline.ts`'s.
+ *
+ * It rests on one rule that all steps keep: before the guest may write to one side of a disk, a record that says so is
+ * durable. So the last word in the journal is true of what was written, whatever came after it.
+ */
+import type { JournalRecord } from '../journal/journal.ts';
+import type { Json } from '../qmp/transport.ts';
+import type { Plan } from '../steps/plan.ts';
+
+/** The step under which an offline recovery keeps its own records. */
+export const OFFLINE = 'recoverOffline';
+
+/** What is to be done about one disk's new image. */
+export type OfflineAction =
+  /** It is the one to boot from, and stands. */
+  | 'keep'
+  /** It is the one to boot from; where it is missing or cannot be read it never held a flushed write and is made anew. */
+  | 'keepOrMake'
+  /** It holds what was written last, and all go back: its data moves into the old image. */
+  | 'moveBack'
+  /** It holds nothing that counts: it goes, if the saga made it. */
+  | 'drop'
+  /** A finished copy beside the guest's disks: it stays, and nobody boots from it. */
+  | 'leave';
+
+/** What becomes of one disk. */
+export interface OfflineDisk {
+  readonly index: number;
+  readonly front: 'old' | 'new';
+  readonly action: OfflineAction;
+}
+
+/** What becomes of the saga. */
+export interface OfflineVerdict {
+  readonly outcome: 'committed' | 'rolledBack';
+  /** For people: which record decided, and what follows. */
+  readonly why: string;
+  readonly disks: readonly OfflineDisk[];
+  /** Whether the guest is known to have been on the new images, so that a missing one was lost after the saga. */
+  readonly wasOnImages: boolean;
+}
+
+/** What an earlier offline recovery of the same saga has written. */
+export interface OfflineProgress {
+  readonly begun: boolean;
+  /** Whether all go back though they could go forward, as somebody asked. */
+  readonly back: boolean;
+  /** Whether the images are as they should be, so that only removing is left. */
+  readonly settled: boolean;
+}
+
+type Side = 'old' | 'new';
+
+/** Decides. `back` asks to take a snapshot back whose overlays are the truth. */
+export function decideOffline(
+  plan: Plan,
+  records: readonly JournalRecord[],
+  { back = false }: { readonly back?: boolean } = {},
+): OfflineVerdict {
+  const { sides, decided } = readSides(plan, records);
+  const wasOnImages = records.some(
+    ({ kind, step, body }) => kind === 'outcome' && TAKES.has(step) && member(body, 'error') === null,
+  );
+  const all = (outcome: OfflineVerdict['outcome'], front: Side, action: OfflineAction, why: string) => ({
+    outcome,
+    why,
+    wasOnImages,
+    disks: plan.disks.map(({ index }) => ({ index, front, action })),
+  });
+  if (plan.operation === 'copy' && plan.strategy === null) {
+    return decided
+      ? all(
+          'committed',
+          'old',
+          'leave',
+          'the copies were complete; the guest was on its old images all along',
+        )
+      : all('rolledBack', 'old', 'drop', 'the copies were not complete; the guest was on its old images');
+  }
+  if (sides.every(side => side === 'old')) {
+    return all('rolledBack', 'old', 'drop', 'no decision had been taken: every disk is on its old image');
+  }
+  if (back || sides.includes('old')) {
+    return {
+      outcome: 'rolledBack',
+      why: back
+        ? 'it was asked for: what the new images hold goes back into the old ones'
+        : 'the guest had been let run with some disks on each side: what the new images hold goes back into the old ones',
+      wasOnImages,
+      disks: plan.disks.map(({ index }) => ({
+        index,
+        front: 'old' as const,
+        action: sides[index] === 'new' ? ('moveBack' as const) : ('drop' as const),
+      })),
+    };
+  }
+  return plan.operation === 'snapshot'
+    ? all(
+        'committed',
+        'new',
+        'keepOrMake',
+        'the decision had been taken: every overlay is empty or holds what was written last',
+      )
+    : all(
+        'committed',
+        'new',
+        'keep',
+        'the decision had been taken: every new image is as the old one was, or newer',
+      );
+}
+
+/** What an earlier run of the recovery has come to. */
+export function offlineProgress(records: readonly JournalRecord[]): OfflineProgress {
+  const own = records.filter(record => record.step === OFFLINE);
+  const begun = own.find(record => record.kind === 'intent');
+  return {
+    begun: begun !== undefined,
+    back: member(member(begun?.body ?? null, 'observed'), 'back') === true,
+    settled: own.some(record => record.kind === 'outcome'),
+  };
+}
+
+/** Steps after which the guest is known to be on the new images. */
+const TAKES: ReadonlySet<string> = new Set([
+  'takeSnapshot',
+  'takeSnapshotSync',
+  'takeSnapshotsOneByOne',
+  'reopenFilters',
+  'finalizeMirrors',
+  'completeMirrors',
+]);
+
+/** By disk, the side that the guest may have written to last: the last decision's, or as it was seen after it. */
+function readSides(plan: Plan, records: readonly JournalRecord[]): { sides: Side[]; decided: boolean } {
+  let sides: Side[] = plan.disks.map(() => 'old');
+  let decided = false;
+  for (const { kind, body } of records) {
+    if (kind !== 'decision') continue;
+    const verdict = member(body, 'verdict');
+    const onImage = member(body, 'onImage');
+    if (verdict === 'asIs' && Array.isArray(onImage)) {
+      sides = plan.disks.map(disk => (onImage.includes(disk.index) ? 'new' : 'old'));
+    } else {
+      decided = verdict === 'forward';
+      sides = plan.disks.map(() => (decided ? 'new' : 'old'));
+    }
+  }
+  return { sides, decided };
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

@@ -1,0 +1,124 @@
+/**
+ * Ends a saga whose QEMU is gone, without any QEMU: decides from the journal which images are the right ones, for the set
+ * as a whole, makes that true on the disk, and says what to boot from. Run again after a death in its middle it comes to
+ * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';
+import { sagaIsUnknown } from '../journal/refusals.ts';
+import { type Clock, systemClock } from '../qmp/clock.ts';
+import type { Connect } from '../qmp/transport.ts';
+import type { Files } from '../steps/files.ts';
+import type { Images } from '../steps/images.ts';
+import { localFiles } from '../steps/local-files.ts';
+import { localImages } from '../steps/local-images.ts';
+import type { Plan } from '../steps/plan.ts';
+import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
+import { dropImages } from './drop-images.ts';
+import { intent, outcome } from './history.ts';
+import { refuseLivingQemu } from './living-qemu.ts';
+import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
+import { type BootImage, resultAsJson, type SagaResult } from './result.ts';
+import { planToResume } from './resume.ts';
+
+/** How to recover; only what differs from the usual must be said. */
+export interface OfflineOptions {
+  /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
+  readonly qmp?: string | Connect;
+  /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
+  readonly back?: boolean;
+  readonly clock?: Clock;
+  /** Files and images on QEMU's host; this machine's unless said. */
+  readonly files?: Files;
+  readonly images?: Images;
+}
+
+/**
+ * Recovers one saga. The result's `boot` names the images to boot from; a saga that has ended gives its result again.
+ *
+ * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; VM_BUSY while its process does; DISK_BUSY when somebody
+ * writes to an image that is not the right one or has to be changed; FILES for what could not be read or changed;
+ * REQUEST_INVALID for `back` where it has no meaning; JOURNAL for a saga of another version.
+ *
+ * @example
+ * ```ts
+ * const { outcome, boot } = await recoverOffline(openJournal('/var/lib/blocksaga/journal.db'), '4kq2p9v1x0c7m');
+ * for (const { disk, file, format } of boot ?? []) console.log(disk, file, format, outcome);
+ * ```
+ */
+export async function recoverOffline(
+  journal: Journal,
+  id: string,
+  options: OfflineOptions = {},
+): Promise<SagaResult> {
+  const { clock = systemClock, files = localFiles, images = localImages } = options;
+  const row = journal.saga(id);
+  if (row === undefined) throw sagaIsUnknown(id);
+  if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
+  const plan = planToResume(row);
+  await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
+  const records = journal.records(id);
+  const verdict = decide(row, plan, records, options);
+  const { begun, settled } = offlineProgress(records);
+  if (!settled) await lookAtImages(plan, verdict, images);
+  const lease = journal.takeOver(id);
+  if (journal.records(id).length !== records.length) {
+    throw new BlocksagaError('VM_BUSY', `saga ${id} has gone on meanwhile: run this again`, { saga: id });
+  }
+  if (!begun) {
+    const back = options.back ?? false;
+    await journal.append(lease, [intent(OFFLINE, { back })], { durable: true });
+  }
+  const aside = settled ? [] : await settleImages(plan, verdict, images);
+  if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
+  const { boot, chains } = await bootImages(plan, verdict, images);
+  const kept = await dropImages({ id, plan, verdict, records, chains, journal, files, images });
+  const result = resultOf(row, plan, verdict, boot, [...aside, ...kept]);
+  await journal.end(lease, verdict.outcome, resultAsJson(result));
+  return result;
+}
+
+/** What was decided when the recovery was begun holds, whatever is asked for now. */
+function decide(
+  row: SagaRow,
+  plan: Plan,
+  records: readonly JournalRecord[],
+  options: OfflineOptions,
+): OfflineVerdict {
+  const { begun, back } = offlineProgress(records);
+  const wanted = begun ? back : (options.back ?? false);
+  if (wanted && plan.operation !== 'snapshot') {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward, and copy again`,
+      { saga: row.id },
+    );
+  }
+  return decideOffline(plan, records, { back: wanted });
+}
+
+function resultOf(
+  row: SagaRow,
+  plan: Plan,
+  verdict: OfflineVerdict,
+  boot: readonly BootImage[],
+  leftovers: readonly string[],
+): SagaResult {
+  return {
+    saga: row.id,
+    operation: plan.operation,
+    outcome: verdict.outcome,
+    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    disks: plan.disks.map((disk, at) => ({
+      disk: disk.disk,
+      before: { node: disk.node, file: disk.file },
+      after: { node: '', file: boot[at]?.file ?? '' },
+      image: disk.image.file,
+    })),
+    blackoutMs: null,
+    error: null,
+    leftovers,
+    why: verdict.why,
+    boot,
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Image files on this machine, through `qemu-img` without a shell. Whether an image is in use is told by QEMU's own locks
+ * (`-U` reads past them, and is used only to tell an image in use from one that cannot be read), never by an error's text.
+ */
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, link, lstat, open, unlink } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { BlocksagaError } from '../errors.ts';
+import type { ImageName, ImageSight, Images } from './images.ts';
+import { localFiles } from './local-files.ts';
+
+const LOOK_DEADLINE_MS = 30_000;
+const MOVE_DEADLINE_MS = 24 * 60 * 60_000;
+const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+const ASIDE_MAX = 100;
+const execute = promisify(execFile);
+
+export const localImages: Images = {
+  async look(image): Promise<ImageSight> {
+    if (!(await isThere(image.file))) return { state: 'missing' };
+    try {
+      await access(image.file, constants.R_OK);
+    } catch (cause) {
+      throw filesError(`cannot read ${image.file}`, cause);
+    }
+    const free = await info(image, []);
+    if ('sizeBytes' in free) return { state: 'readable', ...free };
+    const shared = await info(image, ['-U']);
+    if ('sizeBytes' in shared) return { state: 'inUse' };
+    const { size } = await lstat(image.file);
+    return { state: 'unreadable', why: shared.why, isEmpty: size === 0 };
+  },
+
+  async createOverlay(file, backing, sizeBytes) {
+    if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file);
+    // -u: the size is known, so the backing image need not be opened.
+    await qemuImg(
+      MOVE_DEADLINE_MS,
+      ...['create', '-q', '-u', '-f', 'qcow2', '-b', backing.file, '-F', backing.driver],
+      ...['--', file, String(sizeBytes)],
+    );
+    await sync(file);
+  },
+
+  async commitOverlay({ file, driver }) {
+    const below = await info({ file, driver }, []);
+    await qemuImg(MOVE_DEADLINE_MS, 'commit', '-q', '-f', driver, '--', file);
+    if ('sizeBytes' in below && below.backing !== null) await sync(below.backing.file);
+    await sync(file);
+  },
+
+  async copyInto(from, to) {
+    const arguments_ = ['convert', '-q', '-n', '-f', from.driver, '-O', to.driver, '--', from.file, to.file];
+    await qemuImg(MOVE_DEADLINE_MS, ...arguments_);
+    await sync(to.file);
+  },
+
+  async setAside(file) {
+    for (let number = 1; number <= ASIDE_MAX; number += 1) {
+      const name = `${file}.unreadable${number}`;
+      try {
+        await link(file, name); // unlike rename it never replaces what is there
+      } catch (cause) {
+        if (codeOf(cause) === 'EEXIST') continue;
+        throw filesError(`cannot set ${file} aside`, cause);
+      }
+      await unlink(file);
+      await localFiles.syncDirectory(file);
+      return name;
+    }
+    throw new BlocksagaError('FILES', `cannot set ${file} aside: ${ASIDE_MAX} such files are there already`);
+  },
+};
+
+type Info = Omit<Extract<ImageSight, { state: 'readable' }>, 'state'>;
+
+/** What `qemu-img info` reads, or why it does not. Throws FILES where there is no qemu-img. */
+async function info({ file, driver }: ImageName, flags: readonly string[]): Promise<Info | { why: string }> {
+  const options = { timeout: LOOK_DEADLINE_MS, maxBuffer: OUTPUT_BYTES_MAX };
+  try {
+    const arguments_ = ['info', ...flags, '--output=json', '-f', driver, '--', file];
+    const { stdout } = await execute('qemu-img', arguments_, options);
+    const fields = JSON.parse(stdout) as Record<string, unknown>;
+    const backing = fields['full-backing-filename'] ?? fields['backing-filename'];
+    const backingDriver = fields['backing-filename-format'];
+    return {
+      sizeBytes: Number(fields['virtual-size']),
+      backing:
+        typeof backing === 'string'
+          ? { file: backing, driver: typeof backingDriver === 'string' ? backingDriver : null }
+          : null,
+    };
+  } catch (cause) {
+    // A number is the exit status of qemu-img: it ran, and said no.
+    if (!(cause instanceof Error && 'code' in cause && typeof cause.code === 'number')) {
+      throw filesError(`qemu-img cannot look at ${file}`, cause);
+    }
+    return { why: 'stderr' in cause ? String(cause.stderr).trim() : cause.message };
+  }
+}
+
+async function qemuImg(deadlineMs: number, ...arguments_: readonly string[]): Promise<void> {
+  try {
+    await execute('qemu-img', arguments_, { timeout: deadlineMs, maxBuffer: OUTPUT_BYTES_MAX });
+  } catch (cause) {
+    throw filesError(`qemu-img ${arguments_.join(' ')}`, cause);
+  }
+}
+
+/** Also true of a dangling link: nothing may be made through one. */
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return true;
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR') return false;
+    throw filesError(`cannot look at ${file}`, cause);
+  }
+}
+
+async function sync(file: string): Promise<void> {
+  try {
+    const handle = await open(file, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await localFiles.syncDirectory(file);
+  } catch (cause) {
+    throw filesError(`cannot make ${file} durable`, cause);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function filesError(what: string, cause: unknown): BlocksagaError {
+  if (cause instanceof BlocksagaError) return cause;
+  const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : '';
+  const why = said === '' ? (cause instanceof Error ? cause.message : String(cause)) : said;
+  return new BlocksagaError('FILES', `${what}: ${why}`, { cause });
+}

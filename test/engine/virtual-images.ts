@@ -1,0 +1,73 @@
+/**
+ * The `Images` port over the simulator's host, for recoveries without a real qemu-img. Nothing is in use there once QEMU
+ * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
+ */
+
+import { EMPTY, over } from '../../src/sim/contents.ts';
+import type { Sim } from '../../src/sim/create-sim.ts';
+import type { Image } from '../../src/sim/host.ts';
+import type { ImageName, Images } from '../../src/steps/images.ts';
+
+export interface VirtualImages extends Images {
+  /** What was changed, in order. */
+  readonly changes: readonly string[];
+}
+
+/** Thrown in place of the change that a death came before. */
+export class Died extends Error {}
+
+export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): VirtualImages {
+  const { host } = sim.world;
+  const changes: string[] = [];
+  const change = (what: string): void => {
+    if (changes.length + 1 === stopAt) throw new Died(what);
+    changes.push(what);
+  };
+  const read = ({ file, driver }: ImageName): Image => {
+    const image = host.image(file);
+    if (image?.format !== driver && driver !== 'raw') throw new Error(`${file} is no ${driver} image`);
+    if (image === undefined) throw new Error(`${file} is not there`);
+    return image;
+  };
+  return {
+    changes,
+    async look({ file, driver }) {
+      const image = host.image(file);
+      if (image === undefined) return { state: 'missing' };
+      if (image.format !== driver) {
+        return { state: 'unreadable', why: `it is ${image.format}`, isEmpty: image.contents === EMPTY };
+      }
+      const backing =
+        image.backing === undefined ? null : { file: image.backing, driver: image.backingFormat ?? null };
+      return { state: 'readable', sizeBytes: image.sizeBytes, backing };
+    },
+    async createOverlay(file, backing, sizeBytes) {
+      change(`create ${file}`);
+      host.write(file, {
+        format: 'qcow2',
+        sizeBytes,
+        backing: backing.file,
+        backingFormat: backing.driver === 'raw' ? 'raw' : 'qcow2',
+        contents: EMPTY,
+      });
+      host.flush(file);
+    },
+    async commitOverlay(overlay) {
+      const { backing = '', backingFormat = 'qcow2', ...top } = read(overlay);
+      change(`commit ${overlay.file}`);
+      const base = read({ file: backing, driver: backingFormat });
+      host.write(backing, { ...base, contents: over(base.contents, top.contents) });
+      host.write(overlay.file, { ...top, backing, backingFormat, contents: EMPTY });
+    },
+    async copyInto(from, to) {
+      change(`copy ${from.file} ${to.file}`);
+      const image = read(to);
+      host.write(to.file, { ...image, contents: over(image.contents, sim.world.readFile(from.file)) });
+    },
+    async setAside(file) {
+      change(`set aside ${file}`);
+      host.rename(file, `${file}.unreadable1`);
+      return `${file}.unreadable1`;
+    },
+  };
+}
