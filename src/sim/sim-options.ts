@@ -1,4 +1,6 @@
 /** What a simulator is made from, what one is to its users, and how long things take in it. Starts nothing. */
+
+import type { Connect } from '../qmp/transport.ts';
 import type { Bus, DiskDefinition } from './boot.ts';
 import type { Timing } from './context.ts';
 import type { Fault } from './faults.ts';
