@@ -160,10 +160,8 @@ export class StepHost {
 
   /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
   async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
-    const observed =
-      step.observeUndo === undefined
-        ? null
-        : await this.#retry(async () => step.observeUndo?.(await this.#context(name)) ?? null, ANY);
+    const look = async () => step.observeUndo?.(await this.#context(name)) ?? null;
+    const observed = step.observeUndo === undefined ? null : await this.#retry(look, ANY);
     const { journal, lease } = this.#parts;
     await journal.append(lease, [intent(key, observed)], { durable: true });
     return observed;
@@ -175,9 +173,10 @@ export class StepHost {
       this.#deciding(name, step, decide =>
         this.#retry(
           async number => {
-            const context = await this.#context(name);
+            const untouched = !unknown && number === 1;
+            const context = await this.#context(name, untouched);
             await this.#reenterWindow(step, context.qmp);
-            const todo = unknown || number > 1 ? await missing(step, context) : context.plan.disks;
+            const todo = untouched ? context.plan.disks : await missing(step, context);
             if (this.#guest === 'unsure' && step.window === undefined) {
               this.#guest = todo.length === context.plan.disks.length ? 'still' : 'ran';
             }
@@ -242,7 +241,7 @@ export class StepHost {
     return this.#parts.journal.append(this.#parts.lease, records, { durable: !this.#inWindow });
   }
 
-  async #context(name: StepName): Promise<StepContext> {
+  async #context(name: StepName, untouched = false): Promise<StepContext> {
     const { plan, monitor, files, clock, report } = this.#parts;
     const qmp = await monitor.client();
     const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
@@ -258,6 +257,7 @@ export class StepHost {
       pivot: this.#signals.pivot.signal,
       guestStill: () => this.#guest === 'still',
       observed: this.#observed.get(name) ?? null,
+      untouched,
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
       report,

@@ -23,8 +23,8 @@ export const insertFilters: Step<CopyPlan> = {
     );
   },
 
-  async do({ qmp, plan }, todo) {
-    const graph = todo.length === plan.disks.length ? undefined : await readGraph(qmp);
+  async do({ qmp, plan, untouched }, todo) {
+    const graph = untouched ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const replies = await qmp.pipeline([
       ...missing.map(disk => addFilter(plan, disk)),
@@ -84,8 +84,8 @@ export const removeFilters: Step<CopyPlan> = {
     );
   },
 
-  async do({ qmp, plan }, todo) {
-    const graph = todo.length === plan.disks.length ? undefined : await readGraph(qmp);
+  async do({ qmp, plan, untouched }, todo) {
+    const graph = untouched ? undefined : await readGraph(qmp);
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const replies = await qmp.pipeline([
