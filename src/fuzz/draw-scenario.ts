@@ -81,7 +81,7 @@ function drawPace(draw: Draw): Pace {
     commandMs: draw.one([0.01, 0.05, 0.4]),
     queryMs: draw.one([0.005, 0.02, 0.2]),
     copyBytesPerMs: draw.one([20_000, 200_000, 1_048_576]),
-    mirrorLagMs: draw.one([0.05, 0.3, 2, draw.chance(4) ? 700 : 20]),
+    mirrorLagMs: draw.one([0.05, 0.3, 2, 20]),
     guestWriteMs: draw.one([0.03, 0.2, 1.7]),
   };
 }

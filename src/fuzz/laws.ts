@@ -26,6 +26,8 @@ const PREFIX = 'bs-';
 
 /** How long the guest may stand still when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
 const PAUSE_SLACK_MS = 50;
+const BLACKOUT_AMPLE_MS = 1_000;
+const LAG_MS_MAX = 20;
 
 export const LAWS: readonly Law[] = [
   {
@@ -62,6 +64,14 @@ export const LAWS: readonly Law[] = [
     name: 'the pause is bounded',
     says: 'no pause is longer than the permitted blackout, unless a fault keeps the orchestrator from ending it',
     check: pauseBounded,
+  },
+  {
+    name: 'QEMU survives',
+    says: 'nothing that a saga does makes QEMU crash',
+    check: ({ crash, atLast, struck }) =>
+      crash !== undefined || atLast.alive || struck.some(({ fault }) => fault.kind === 'kill')
+        ? undefined
+        : 'QEMU is gone, and nobody killed it',
   },
   {
     name: 'it ends',
@@ -278,7 +288,9 @@ function crashIsResume(account: Account): string | undefined {
     refusal !== undefined
   )
     return undefined;
-  const { wish } = scenario;
+  const { wish, pace } = scenario;
+  // A pause too short for the last bytes may be given up for good.
+  if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
   const expected = wish.operation === 'copy' && wish.finish === 'abort' ? 'rolledBack' : 'committed';
   return result?.outcome === expected
     ? undefined
