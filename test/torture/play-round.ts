@@ -164,7 +164,9 @@ async function judgeSaga(
   const outcome = outcomeOf(last);
   if (outcome === 'hung') return [`I6: the saga did not end: ${why(last)}`];
   if (outcome === 'needsRecovery' || outcome === 'ready') {
-    return [`I6: nothing is wrong with QEMU, but the saga ends ${outcome}: ${why(last)}`];
+    return [
+      `I6: nobody harmed QEMU, but the saga ends ${outcome}: ${why(last)} ${arena.vm.stderr()}`.trimEnd(),
+    ];
   }
   const thrownAway = outcome === 'rolledBack' && !goesBack(operation);
   return [

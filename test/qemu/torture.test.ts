@@ -1,0 +1,59 @@
+/**
+ * Deaths on real QEMU: orchestrators and QEMUs are killed at moments of some operations, and what is there afterwards is
+ * judged from outside. `npm run torture` plays many more rounds; here a choice of them.
+ */
+import { expect, test } from 'vitest';
+import { seededChance } from '../../src/sim/random.ts';
+import { OPERATIONS, operationNamed } from '../torture/operations.ts';
+import { drawRounds, roundNamed, shuffled, VICTIMS } from '../torture/rounds.ts';
+import { tableOf } from '../torture/table.ts';
+import { type Failure, learn, type Tally, torture } from '../torture/torture.ts';
+import { describeOnQemu } from './real-qemu.ts';
+
+const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? Date.now() % 1_000_000);
+const OPERATIONS_DRAWN = 5;
+const ROUNDS_MAX = 400;
+const DEADLINE_MS = 40_000;
+/** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
+const LANES = 3;
+
+/** Rounds that once went wrong. */
+const ONCE_WRONG = [
+  'reopen:switching.pauseGuest/enter/it/1:orchestrator:0:0',
+  'reopen:switching.pauseGuest/unsent/stop/1:orchestrator:0:0',
+  'reopen:switching.insertFilters/unsent/qom-set/1:orchestrator:0:0',
+  'reopen:switching.removeFilters/answered/qom-set/1:orchestrator:0:0',
+  'sequential+refused:compensating.undo takeSnapshotsOneByOne/unsent/job-complete/1:orchestrator:0:0',
+  'finalize+refused:compensating.undo createImages/written/outcome/1:orchestrator:0:0',
+];
+
+function expectNoFailure({ failures }: Tally): void {
+  const told = failures.map(({ round, wrong, directory }: Failure) =>
+    [round, ...wrong, directory].join('\n  '),
+  );
+  expect(failures, `seed ${SEED}; kept are\n${told.join('\n')}`).toEqual([]);
+}
+
+describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
+  test(`keeps every promise, whenever it is (seed ${SEED})`, async () => {
+    const operations = shuffled(OPERATIONS, seededChance(SEED)).slice(0, OPERATIONS_DRAWN);
+    const runs = [];
+    for (const operation of operations) runs.push(await learn(operation));
+    const rounds = drawRounds(runs, VICTIMS, ROUNDS_MAX, SEED);
+    const tally = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS });
+    console.info([`torture with seed ${SEED}:`, ...tableOf(tally.rows)].join('\n'));
+    expectNoFailure(tally);
+    expect(tally.deaths).toBeGreaterThan(LANES);
+  });
+
+  test('keeps every promise where it once did not', async () => {
+    const tally = await torture({ rounds: ONCE_WRONG.map(roundNamed), lanes: LANES });
+    expectNoFailure(tally);
+    expect(tally.deaths).toBe(ONCE_WRONG.length);
+  });
+
+  test('goes back with disks that -drive has made, also where their images lie below /dev', async () => {
+    const { outcome } = await learn(operationNamed('finalize+drive+refused'));
+    expect(outcome).toBe('rolledBack');
+  });
+});
