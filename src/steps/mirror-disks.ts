@@ -92,7 +92,7 @@ export async function inspectMirrors(
 }
 
 /** A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. */
-export function isReady(status: string): boolean {
+function isReady(status: string): boolean {
   return status === 'ready' || status === 'standby';
 }
 

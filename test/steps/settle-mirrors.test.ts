@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { openQmpClient } from '../../src/qmp/client.ts';
+import { createJobs } from '../../src/qmp/jobs.ts';
+import type { Json } from '../../src/qmp/transport.ts';
+import { diskNames } from '../../src/steps/names.ts';
+import { awaitClean } from '../../src/steps/settle-mirrors.ts';
+import { FakeQemu } from '../qmp/fake-qemu.ts';
+import { ManualClock } from '../qmp/manual-clock.ts';
+
+const names = diskNames('token', 0);
+
+/** A mirror of disk0 that has `left` bytes to copy until it is woken, and that never copies while `stuck`. */
+async function waitForMirror({ left = 65_536, status = 'ready', speed = 0, stuck = false }) {
+  const clock = new ManualClock();
+  let dirty = left;
+  const fake = new FakeQemu(({ execute }): Json => {
+    if (execute === 'query-jobs') {
+      const progress = { 'current-progress': 1, 'total-progress': 1 };
+      return [{ id: names.mirrorJob, type: 'mirror', status, ...progress }];
+    }
+    if (execute === 'query-named-block-nodes') {
+      return [{ 'node-name': 'disk0', 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] }];
+    }
+    if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
+    return {};
+  });
+  const qmp = await openQmpClient(fake.connect, { clock });
+  const disk = { disk: 'disk0', index: 0, node: 'disk0', names };
+  const plan = { disks: [disk], maxBlackoutMs: 1_000, mirror: { speed } };
+  const context = { qmp, jobs: createJobs(qmp), plan, clock } as unknown as Parameters<typeof awaitClean>[0];
+  const ended = awaitClean(context, context.plan.disks).then(
+    () => 'clean',
+    error => error.code,
+  );
+  await clock.advance(2_000);
+  const speeds = fake.sent
+    .filter(({ execute }) => execute === 'block-job-set-speed')
+    .map(({ arguments: args }) => args?.['speed']);
+  return { ended: await ended, speeds };
+}
+
+test('a mirror that is clean already is not told anything', async () => {
+  expect(await waitForMirror({ left: 0 })).toEqual({ ended: 'clean', speeds: [] });
+});
+
+test('a mirror that rests with something left is woken, once', async () => {
+  expect(await waitForMirror({})).toEqual({ ended: 'clean', speeds: [0] });
+});
+
+test('the speed limit is lifted for the last bytes, and comes back when they took too long', async () => {
+  expect(await waitForMirror({ speed: 4_096 })).toEqual({ ended: 'clean', speeds: [0] });
+  expect(await waitForMirror({ speed: 4_096, stuck: true })).toEqual({
+    ended: 'NOT_CONVERGING',
+    speeds: [0, 4_096],
+  });
+});
+
+test('a mirror that somebody has paused is not clean, whatever it has left', async () => {
+  expect(await waitForMirror({ left: 0, status: 'standby' })).toMatchObject({ ended: 'NOT_CONVERGING' });
+});
