@@ -11,9 +11,13 @@ export async function blaming<T>(disks: readonly DiskPlan[], command: Promise<T>
     return await command;
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
-    const words = error.qmp?.desc ?? '';
-    const meant = disks.filter(disk =>
-      [disk.image.file, disk.node, ...Object.values(disk.names)].some(name => words.includes(`'${name}'`)),
+    const desc = error.qmp?.desc ?? '';
+    // QEMU 5.2 puts no quotes around names; without them only our own are told from ordinary words.
+    const words = new Set(desc.split(/[^\w-]+/));
+    const meant = disks.filter(
+      disk =>
+        [disk.image.file, disk.node].some(name => desc.includes(`'${name}'`)) ||
+        Object.values(disk.names).some(name => words.has(name)),
     );
     throw meant.length === 1 && meant[0] !== undefined ? error.at({ disk: meant[0].disk }) : error;
   }
