@@ -3,7 +3,8 @@ import { copyFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
-import { judgeDead } from '../torture/aftermath.ts';
+import type { SagaResult } from '../../src/index.ts';
+import { judgeDead, judgeRecovery } from '../torture/aftermath.ts';
 import { Arena } from '../torture/arena.ts';
 import { type Expectation, judgeImages, judgeLiving, lookAround, type Outside } from '../torture/judge.ts';
 import { operationNamed } from '../torture/operations.ts';
@@ -127,6 +128,36 @@ describeOnQemu('the judge of the torture', () => {
       expect.stringMatching(/^I6: the images do not boot/),
     ]);
     expect(await judgeDead(vm, {}, whole)).toEqual([]);
+  });
+
+  test('sees a recovery that names some disks on each side, or leaves something', async () => {
+    const files = vm.disks.map((_, disk) => join(vm.directory, `new${disk}`));
+    const mixed = vm.disks.map(({ device, file }, disk) => ({
+      disk: device,
+      file: disk === 1 ? (files[1] ?? '') : file,
+      format: 'qcow2',
+    }));
+    const result: SagaResult = {
+      saga: 's',
+      operation: 'copy',
+      outcome: 'rolledBack',
+      strategy: 'reopen',
+      disks: [],
+      blackoutMs: null,
+      error: null,
+      leftovers: [],
+      boot: mixed,
+    };
+    const other = join(vm.directory, 'other');
+    expect(await judgeRecovery(vm, operationNamed('reopen'), before, result, files)).toEqual([
+      expect.stringMatching(/^I1: rolledBack, but to boot from are/),
+      `I4: the file ${other} is left`,
+    ]);
+    const whole = mixed.map((image, disk) => ({ ...image, file: vm.disks[disk]?.file ?? '' }));
+    const told = { ...result, boot: whole, leftovers: [other] };
+    expect(await judgeRecovery(vm, operationNamed('reopen'), before, told, files)).toEqual([
+      `I4: the recovery leaves ${other}`,
+    ]);
   });
 
   async function gone(job: string): Promise<void> {

@@ -1,57 +1,51 @@
 /**
- * After the death of a QEMU: which images the guest is to boot from, by the rules of ARCHITECTURE.md, and whether they
- * hold what the guest was told was done. It boots a new guest on them; it changes nothing but by that.
+ * After the death of a QEMU: the images that the offline recovery names, or that a saga which had ended before left in
+ * front, are on one side, hold what the guest was told was done, and boot. It changes nothing but by that boot.
  */
 import { stat } from 'node:fs/promises';
 import type { GuestImage } from '../../src/demo/guest-images.ts';
 import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, readCut } from '../../src/demo/ordered-cut.ts';
-import { qemuImg } from '../../src/demo/qemu-tools.ts';
-import type { Journal } from '../../src/index.ts';
-import { judgeImages } from './judge.ts';
+import type { SagaResult } from '../../src/index.ts';
+import { filesIn, judgeImages, type Outside } from './judge.ts';
 import type { Operation } from './operations.ts';
 
 const WRITES_AFTERWARDS = 12;
 
-/** What the journal says of the set as a whole. */
-export function decided(journal: Journal, id: string, { front }: Operation): 'old' | 'new' {
-  const row = journal.saga(id);
-  if (row === undefined || row.state === 'rolledBack') return 'old';
-  if (row.state === 'committed') return front;
-  const decision = journal.records(id).findLast(record => record.kind === 'decision')?.body;
-  const forward =
-    typeof decision === 'object' &&
-    decision !== null &&
-    'verdict' in decision &&
-    decision.verdict === 'forward';
-  return forward ? front : 'old';
-}
-
-/** The images to boot from. An overlay that is missing or cannot be read never held a flushed write: its base does. */
-export async function imagesToBoot(
-  vm: GuestVm,
-  { request }: Operation,
-  side: 'old' | 'new',
+/** The files in front, by disk, for a saga that has ended so; of one that never was, the old ones. */
+export function frontsOf(
+  { front }: Operation,
+  outcome: string,
+  old: readonly string[],
   files: readonly string[],
-): Promise<readonly GuestImage[]> {
-  const images: GuestImage[] = [];
-  for (const [disk, { file: old, format }] of vm.disks.entries()) {
-    const file = files[disk];
-    if (side === 'old' || file === undefined) images.push({ file: old, format });
-    else if (request.operation === 'copy') images.push({ file, format: 'qcow2' });
-    else if (await isImage(file)) images.push({ file, format: 'qcow2', base: old });
-    else images.push({ file: old, format });
-  }
-  return images;
+): readonly string[] {
+  return outcome === 'committed' && front === 'new' ? files : old;
 }
 
-async function isImage(file: string): Promise<boolean> {
-  try {
-    await qemuImg('info', '-f', 'qcow2', '--', file);
-    return true;
-  } catch {
-    return false; // missing, empty, or half made
-  }
+/** I1 and I4 of a recovery: it names one side for all disks, the side of its outcome, and leaves nothing else. */
+export async function judgeRecovery(
+  vm: GuestVm,
+  operation: Operation,
+  before: Outside,
+  result: SagaResult,
+  files: readonly string[],
+): Promise<string[]> {
+  const { outcome, boot = [], leftovers } = result;
+  const old = vm.disks.map(disk => disk.file);
+  const fronts = frontsOf(operation, outcome, old, files);
+  const named = boot.map(image => image.file);
+  const kept = outcome === 'committed' ? files : [];
+  const expected = new Set([...before.files, ...kept]);
+  const there = await filesIn(vm.directory);
+  const left = there.filter(file => !expected.has(file) && !leftovers.some(words => words.includes(file)));
+  return [
+    ...(outcome === 'committed' || outcome === 'rolledBack' ? [] : [`I6: the recovery ends ${outcome}`]),
+    ...(JSON.stringify(named) === JSON.stringify(fronts)
+      ? []
+      : [`I1: ${outcome}, but to boot from are ${named.join(', ')}`]),
+    ...left.map(file => `I4: the file ${file} is left`),
+    ...leftovers.map(words => `I4: the recovery leaves ${words}`),
+  ];
 }
 
 /** I3 and the second half of I6: nothing is gone, and the images boot, as one instant that has every acknowledged write. */

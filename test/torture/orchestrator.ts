@@ -4,7 +4,14 @@
  */
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { BlocksagaError, createEngine, localFiles, openJournal, type Saga } from '../../src/index.ts';
+import {
+  BlocksagaError,
+  createEngine,
+  localFiles,
+  openJournal,
+  recoverOffline,
+  type Saga,
+} from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import { Moments } from './moments.ts';
@@ -30,6 +37,11 @@ async function obey(order: Order): Promise<void> {
   const guest = { qmp: moments.connect(connectSocket(order.qmp)), files: moments.files(localFiles) };
   say({ says: 'begun' });
   try {
+    if (order.order === 'recover') {
+      const result = await recoverOffline(moments.journal(journal), order.id, { qmp: order.qmp });
+      say({ says: 'result', result, commands: 0, moments: moments.passed });
+      return;
+    }
     const saga = await begin();
     saga.subscribe(notice => {
       if (notice.type === 'event') moments.enter(notice.state);

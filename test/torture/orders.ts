@@ -17,9 +17,9 @@ interface Place {
   readonly files: readonly string[];
 }
 
-/** Run the saga, or go on with it, and say what came of it. */
+/** Run the saga, go on with it, or recover it without a QEMU, and say what came of it. */
 export interface Order extends Place {
-  readonly order: 'run' | 'resume';
+  readonly order: 'run' | 'resume' | 'recover';
   readonly strike?: {
     readonly moment: string;
     readonly delayMs: number;

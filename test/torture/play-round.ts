@@ -2,10 +2,10 @@
  * Plays one round: a saga is begun, somebody dies, a fresh process goes on, and what is there then is judged from
  * outside. Everything that it waits for has a deadline.
  */
-import { type Outcome, openJournal } from '../../src/index.ts';
+import { type Outcome, openJournal, type SagaState } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { seededChance } from '../../src/sim/random.ts';
-import { decided, imagesToBoot, judgeDead } from './aftermath.ts';
+import { frontsOf, judgeDead, judgeRecovery } from './aftermath.ts';
 import type { Arena } from './arena.ts';
 import { type Expectation, judgeLiving, judgeRecords, lookAround, type Outside } from './judge.ts';
 import { type Operation, operationNamed } from './operations.ts';
@@ -20,8 +20,8 @@ const SUCCESSOR_LIFE_MS = 400;
 
 /** What came of a round. */
 export interface Played {
-  /** How the saga ended; `untouched`: it was refused or never begun. */
-  readonly outcome: Outcome | 'untouched' | 'hung';
+  /** How the saga ended; `untouched`: it was refused or never begun; `offline`: recovered without a QEMU. */
+  readonly outcome: Outcome | `${Outcome} offline` | 'untouched' | 'hung';
   /** Whether the death came about: a moment may be missed, and then the saga ends undisturbed. */
   readonly struck: boolean;
   /** The breaches; none is the good case. */
@@ -47,12 +47,12 @@ export async function playRound(arena: Arena, round: Round, id: string): Promise
   const first = await live(arena, round, place, said);
   const durationMs = systemClock.now() - beganMs;
   const last = first.ended ?? (await takeOver(arena, round, place, said));
-  const wrong =
+  const { outcome, wrong } =
     round.victim !== 'orchestrator' && first.struck
-      ? await judgeQemusDeath(arena, operation, place, last)
-      : await judgeSaga(arena, operation, place, before, last, said);
+      ? await judgeQemusDeath(arena, round, place, before, last, said)
+      : { outcome: outcomeOf(last), wrong: await judgeSaga(arena, operation, place, before, last, said) };
   return {
-    outcome: outcomeOf(last),
+    outcome,
     struck: first.struck,
     wrong: [...first.wrong, ...wrong],
     said,
@@ -109,12 +109,18 @@ async function live(arena: Arena, round: Round, place: Place, said: object[]): P
 }
 
 /** Fresh processes go on with the saga; by the round's chance the first ones die as well, the last one lives. */
-async function takeOver(arena: Arena, { seed }: Round, place: Place, said: object[]): Promise<Heard> {
+async function takeOver(
+  arena: Arena,
+  { seed }: Round,
+  place: Place,
+  said: object[],
+  order: 'resume' | 'recover' = 'resume',
+): Promise<Heard> {
   const chance = seededChance(seed);
   const killed = seed === 0 ? 0 : chance.below(SUCCESSORS_KILLED_MAX + 1);
   for (let at = 0; at <= killed; at += 1) {
     const successor = await arena.succeed();
-    successor.tell({ order: 'resume', ...place });
+    successor.tell({ order, ...place });
     const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
     let heard = await successor.hear(untilMs - systemClock.now());
     if (at < killed && heard?.says === 'begun') {
@@ -135,7 +141,7 @@ async function takeOver(arena: Arena, { seed }: Round, place: Place, said: objec
 
 const HUNG = { says: 'died', of: 'nothing: it did not come to an end', stderr: '' } as const;
 
-function outcomeOf(heard: Heard): Played['outcome'] {
+function outcomeOf(heard: Heard): Outcome | 'untouched' | 'hung' {
   if (heard.says === 'result') return heard.result.outcome;
   return heard.says === 'refused' ? 'untouched' : 'hung';
 }
@@ -225,20 +231,51 @@ async function judgeOnce(
   return wrong;
 }
 
-/** Without its QEMU a saga must not claim an end that it has not reached; the images must boot. */
+/** Without its QEMU a saga must not claim an end that it has not reached; recovered offline, its images must boot. */
 async function judgeQemusDeath(
   arena: Arena,
-  operation: Operation,
+  round: Round,
   place: Place,
+  before: Outside,
   last: Heard,
-): Promise<readonly string[]> {
-  await arena.vm.kill();
+  said: object[],
+): Promise<Pick<Played, 'outcome' | 'wrong'>> {
+  const { vm } = arena;
+  let outcome: Played['outcome'] = outcomeOf(last);
+  const operation = operationNamed(round.operation);
+  await vm.kill();
   const wrong: string[] = [];
   if (outcomeOf(last) === 'hung') wrong.push(`I6: the saga did not end: ${why(last)}`);
+  const old = vm.disks.map(disk => disk.file);
+  const state = await stateIn(arena, place.id);
+  let fronts = frontsOf(operation, state ?? 'untouched', old, place.files);
+  if (state === 'open' || state === 'needsRecovery') {
+    const recovered = await takeOver(arena, round, place, said, 'recover');
+    if (recovered.says !== 'result') {
+      return { outcome, wrong: [...wrong, `I6: not recovered: ${why(recovered)}`] };
+    }
+    outcome = `${recovered.result.outcome} offline`;
+    wrong.push(...(await judgeRecovery(vm, operation, before, recovered.result, place.files)));
+    const again = await takeOver(arena, { ...round, seed: 0 }, place, said, 'recover');
+    if (again.says !== 'result' || JSON.stringify(again.result) !== JSON.stringify(recovered.result)) {
+      wrong.push(`I7: recovered again, it came to ${why(again)}`);
+    }
+    const ended = await stateIn(arena, place.id);
+    if (ended !== recovered.result.outcome) wrong.push(`I7: recovered, the journal says ${ended}`);
+    fronts = recovered.result.boot?.map(image => image.file) ?? fronts;
+  }
+  wrong.push(...(await judgeDead(vm, operation.guest, fronts.map(imageOf))));
+  return { outcome, wrong };
+}
+
+function imageOf(file: string) {
+  return { file, format: 'qcow2' } as const;
+}
+
+/** What the journal says that became of a saga; undefined when it does not know it. */
+async function stateIn(arena: Arena, id: string): Promise<SagaState | undefined> {
   const journal = openJournal(arena.journalFile);
-  const side = decided(journal, place.id, operation);
-  wrong.push(...judgeRecords(journal.records(place.id)));
+  const state = journal.saga(id)?.state;
   await journal.close();
-  const images = await imagesToBoot(arena.vm, operation, side, place.files);
-  return [...wrong, ...(await judgeDead(arena.vm, operation.guest, images))];
+  return state;
 }

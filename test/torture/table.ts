@@ -1,7 +1,15 @@
 /** What a torture came to, as a table of boundaries: which operation, in which state, who died, how it ended. */
 import type { Row } from './torture.ts';
 
-const OUTCOMES = ['committed', 'rolledBack', 'needsRecovery', 'untouched', 'hung'] as const;
+const OUTCOMES = [
+  'committed',
+  'rolledBack',
+  'needsRecovery',
+  'committed offline',
+  'rolledBack offline',
+  'untouched',
+  'hung',
+] as const;
 
 /** The table, line by line. */
 export function tableOf(rows: readonly Row[]): readonly string[] {
