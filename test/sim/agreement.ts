@@ -6,47 +6,76 @@
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Message, Session } from './raw-session.ts';
 
-/** A command, a wait until a job is in a status (or gone), or a wait until no job moves by itself. */
+/**
+ * A command, a wait until a job is in a status (or gone), a wait until no job moves by itself, or a command that is left
+ * out while a job is pending: a write to a node that QEMU has drained would block its monitor.
+ */
 export type Line =
   | readonly [command: string, args?: Message]
   | { readonly wait: string; readonly until: string }
-  | { readonly settle: true };
+  | { readonly settle: true }
+  | { readonly undrained: readonly [command: string, args?: Message] };
 
 export interface Account {
   readonly replies: readonly string[];
   readonly jobs: { readonly [id: string]: readonly string[] };
   readonly graph: readonly string[];
+  /** What the images hold in the end, where it was asked for. */
+  readonly images: readonly string[];
 }
 
-const WAIT_ROUNDS = 200;
+export interface AccountOptions {
+  /** Ends QEMU and reads the images; left out unless told. */
+  readonly readImages?: boolean;
+  /** Between two looks at the jobs; 10 unless told. */
+  readonly roundMs?: number;
+}
+
+const WAIT_MS = 5_000;
 const ROUND_MS = 10;
 
-export async function giveAccount(session: Session, script: readonly Line[]): Promise<Account> {
+export async function giveAccount(
+  session: Session,
+  script: readonly Line[],
+  { readImages = false, roundMs = ROUND_MS }: AccountOptions = {},
+): Promise<Account> {
   const replies: string[] = [];
   for (const line of script) {
     if ('settle' in line) {
-      if (!(await settle(session))) return { replies: [...replies, 'QEMU died'], jobs: {}, graph: [] };
+      if (!(await settle(session, roundMs))) return ended([...replies, 'QEMU died']);
       continue;
     }
     if ('wait' in line) {
-      replies.push(`wait ${line.wait}: ${await waitFor(session, line.wait, line.until)}`);
+      replies.push(`wait ${line.wait}: ${await waitFor(session, line, roundMs)}`);
       continue;
     }
-    const [command, args] = line;
+    if ('undrained' in line && (await isPending(session))) {
+      replies.push(`${line.undrained[0]}: left out, a job is pending`);
+      continue;
+    }
+    const [command, args] = 'undrained' in line ? line.undrained : line;
     const reply = await session.execute(command, place(args ?? {}, session.directory) as Message);
     replies.push(`${command}: ${describeReply(command, reply, session.directory)}`);
-    if (reply === undefined) return { replies, jobs: {}, graph: [] };
+    if (reply === undefined) return ended(replies);
   }
-  await session.pause(ROUND_MS * 3);
-  return {
-    replies,
-    jobs: jobEvents(session, pausedIn(script)),
-    graph: leaks(replies) ? [] : await graphOf(session),
-  };
+  await session.pause(roundMs * 3);
+  const jobs = jobEvents(session, pausedIn(script));
+  const graph = leaks(replies) ? [] : await graphOf(session);
+  return { replies, jobs, graph, images: readImages ? await session.finalContents() : [] };
+}
+
+/** Of a QEMU that died nothing but its replies is known. */
+function ended(replies: readonly string[]): Account {
+  return { replies, jobs: {}, graph: [], images: [] };
+}
+
+async function isPending(session: Session): Promise<boolean> {
+  const reply = await session.execute('query-jobs');
+  return ((reply?.['return'] ?? []) as readonly Message[]).some(job => job['status'] === 'pending');
 }
 
 /** QEMU 7.2 leaks a BlockBackend when it refuses a stream; see src/sim/DIFFERENCES.md. */
-function leaks(replies: readonly string[]): boolean {
+export function leaks(replies: readonly string[]): boolean {
   return replies.some(reply => reply.startsWith('block-stream: GenericError Permission conflict'));
 }
 
@@ -61,26 +90,30 @@ function place(value: Json, directory: string): Json {
 const RESTING = new Set(['ready', 'standby', 'paused', 'pending', 'concluded']);
 
 /** Waits until every job rests, seen twice; false when QEMU is gone. */
-async function settle(session: Session): Promise<boolean> {
+async function settle(session: Session, roundMs: number): Promise<boolean> {
   let calm = 0;
-  for (let round = 0; round < WAIT_ROUNDS && calm < 2; round += 1) {
+  for (let waitedMs = 0; waitedMs < WAIT_MS && calm < 2; waitedMs += roundMs) {
     const reply = await session.execute('query-jobs');
     if (reply === undefined) return false;
     const jobs = (reply['return'] ?? []) as readonly Message[];
     calm = jobs.every(job => RESTING.has(String(job['status']))) ? calm + 1 : 0;
-    await session.pause(calm === 0 ? ROUND_MS : 3);
+    await session.pause(calm === 0 ? roundMs : Math.min(roundMs, 3));
   }
   return true;
 }
 
-async function waitFor(session: Session, job: string, until: string): Promise<string> {
+async function waitFor(
+  session: Session,
+  { wait: job, until }: { readonly wait: string; readonly until: string },
+  roundMs: number,
+): Promise<string> {
   let status = '';
-  for (let round = 0; round < WAIT_ROUNDS; round += 1) {
+  for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs += roundMs) {
     const reply = await session.execute('query-jobs');
     const jobs = (reply?.['return'] ?? []) as readonly Message[];
     status = String(jobs.find(one => one['id'] === job)?.['status'] ?? 'gone');
     if (status === until) return status;
-    await session.pause(ROUND_MS);
+    await session.pause(roundMs);
   }
   return `still ${status}`;
 }
@@ -162,7 +195,7 @@ function sorted(value: Json): Json {
 /** The jobs that a script pauses itself. */
 function pausedIn(script: readonly Line[]): ReadonlySet<string> {
   const ids = script.flatMap(line =>
-    'wait' in line || 'settle' in line || line[0] !== 'job-pause' ? [] : [String(line[1]?.['id'])],
+    Array.isArray(line) && line[0] === 'job-pause' ? [String((line[1] as Message)['id'])] : [],
   );
   return new Set(ids);
 }

@@ -44,7 +44,8 @@ const reopenEntry: fc.Arbitrary<Message> = fc.oneof(
 const snapshotData = fc.record({ node: disk, overlay });
 const manual = { 'auto-finalize': flag, 'auto-dismiss': flag };
 
-const anyCommand: fc.Arbitrary<Line> = fc.oneof(
+/** One command over the names of this world, in the right form; whether QEMU takes it is open. */
+export const anyCommand: fc.Arbitrary<Line> = fc.oneof(
   {
     weight: 5,
     arbitrary: command(
@@ -148,7 +149,8 @@ const anyCommand: fc.Arbitrary<Line> = fc.oneof(
   { weight: 1, arbitrary: command('object-del', fc.constant({ id: 'G' })) },
 );
 
-const PREPARATION: readonly Line[] = [
+/** Four images beside the disks, a throttle group and an NBD server. */
+export const PREPARATION: readonly Line[] = [
   ...image('t'),
   ...image('u', {}, SIZE),
   ...image('o', { backing: null }),

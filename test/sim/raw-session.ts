@@ -4,13 +4,14 @@
  */
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '../../src/qmp/transport.ts';
-import { createSim } from '../../src/sim/index.ts';
+import { createSim, type ProfileName } from '../../src/sim/index.ts';
+import { bytesOf, describeExtents } from './image-contents.ts';
 
 export type Message = { readonly [key: string]: Json };
 
@@ -24,6 +25,8 @@ export interface Session {
   pause(ms: number): Promise<void>;
   /** The directory of its images. */
   readonly directory: string;
+  /** Ends QEMU with `quit` and says what each image then holds, its backing files included; a line for each file. */
+  finalContents(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -31,24 +34,37 @@ export interface SessionOptions {
   readonly disks: number;
   readonly backingLayers: number;
   readonly style?: 'blockdev' | 'drive';
+  /** Firmware that halts at once instead of looking for something to boot: costs no time, changes nothing for QMP. */
+  readonly idle?: boolean;
+  /** The real QEMU to start; the one on the path unless told. */
+  readonly qemu?: string;
+  /** The version to simulate; 7.2 unless told. */
+  readonly profile?: ProfileName;
 }
 
 const SIZE_BYTES = 64 * 1_048_576;
-const START_TRIES = 400;
+const START_TRIES = 2_000;
+const START_PAUSE_MS = 10;
 const REPLY_DEADLINE_MS = 10_000;
 
-export async function realSession({ disks, backingLayers, style }: SessionOptions): Promise<Session> {
+export async function realSession({
+  disks,
+  backingLayers,
+  style,
+  idle = false,
+  qemu = 'qemu-system-x86_64',
+}: SessionOptions): Promise<Session> {
   const directory = mkdtempSync(join(tmpdir(), 'bs-agree-'));
   const socketPath = join(directory, 'qmp');
   const args = ['-machine', 'q35', '-nodefaults', '-display', 'none', '-m', '32'];
+  if (idle) args.push('-bios', makeFirmware(directory));
   args.push('-accel', 'kvm', '-accel', 'tcg', '-qmp', `unix:${socketPath},server=on,wait=off`);
   for (let index = 0; index < disks; index += 1) {
     let below: string | undefined;
     for (let layer = 0; layer <= backingLayers; layer += 1) {
       const name = layer === backingLayers ? `disk${index}.qcow2` : `disk${index}-base${layer}.qcow2`;
       const file = join(directory, name);
-      const backing = below === undefined ? [] : ['-b', below, '-F', 'qcow2'];
-      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, file, String(SIZE_BYTES)]);
+      makeImage(file, below);
       below = file;
     }
     if (style === 'drive') {
@@ -66,7 +82,7 @@ export async function realSession({ disks, backingLayers, style }: SessionOption
     args.push('-blockdev', JSON.stringify(file), '-blockdev', JSON.stringify(format));
     args.push('-device', `virtio-blk-pci,id=dev${index},drive=disk${index}`);
   }
-  const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(qemu, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let complaints = '';
   child.stderr.on('data', chunk => {
     complaints += String(chunk);
@@ -117,6 +133,13 @@ export async function realSession({ disks, backingLayers, style }: SessionOption
     events,
     directory,
     pause: ms => sleep(ms),
+    async finalContents() {
+      await execute('quit');
+      const ended = await Promise.race([gone.then(() => true), sleep(REPLY_DEADLINE_MS).then(() => false)]);
+      if (!ended) throw new Error(`QEMU has not ended ${REPLY_DEADLINE_MS} ms after quit`);
+      const images = readdirSync(directory).filter(name => name.endsWith('.qcow2'));
+      return images.map(name => `${name}: ${bytesOf(join(directory, name))}`).sort();
+    },
     async close() {
       socket.destroy();
       child.kill('SIGKILL');
@@ -131,9 +154,10 @@ export async function simSession({
   disks,
   backingLayers,
   style = 'blockdev',
+  profile = '7.2',
 }: SessionOptions): Promise<Session> {
   const sim = createSim({
-    profile: '7.2',
+    profile,
     disks,
     backingLayers,
     style,
@@ -174,8 +198,45 @@ export async function simSession({
     events,
     directory: '/images',
     pause: ms => sim.advance(ms),
+    async finalContents() {
+      await execute('quit');
+      await sim.advance(1);
+      if (sim.world.alive) throw new Error('the simulator has not ended after quit');
+      const images = [...sim.world.host.files.keys()].filter(path => path.endsWith('.qcow2'));
+      return images.map(path => `${basename(path)}: ${describeExtents(sim.world.readFile(path))}`).sort();
+    },
     close: async () => sim.kill(),
   };
+}
+
+let template: string | undefined;
+
+/** An empty image; one without a backing file is a copy of the first, which saves a process. */
+function makeImage(file: string, backing: string | undefined): void {
+  const create = (path: string, more: readonly string[]): void => {
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...more, path, String(SIZE_BYTES)]);
+  };
+  if (backing !== undefined) {
+    create(file, ['-b', backing, '-F', 'qcow2']);
+    return;
+  }
+  if (template === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'bs-empty-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, 'empty.qcow2');
+    create(path, []);
+    template = path;
+  }
+  copyFileSync(template, file);
+}
+
+/** `cli; hlt` and a jump back to it, where an x86 begins. */
+function makeFirmware(directory: string): string {
+  const path = join(directory, 'halt.bin');
+  const rom = Buffer.alloc(65_536, 0xf4);
+  rom.set([0xfa, 0xf4, 0xeb, 0xfc], 65_536 - 16);
+  writeFileSync(path, rom);
+  return path;
 }
 
 async function connectTo(path: string, isGone: () => boolean, why: () => string): Promise<Socket> {
@@ -187,9 +248,9 @@ async function connectTo(path: string, isGone: () => boolean, why: () => string)
     });
     if (socket !== undefined) return socket;
     if (isGone()) throw new Error(`QEMU did not start: ${why()}`);
-    await sleep(25);
+    await sleep(START_PAUSE_MS);
   }
-  throw new Error('QEMU did not open its monitor within 10 s');
+  throw new Error('QEMU did not open its monitor within 20 s');
 }
 
 function readLines(socket: Socket, onLine: (line: string) => void): void {
