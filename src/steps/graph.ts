@@ -31,9 +31,11 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     node: name => byName.get(name),
     showsImage: disk => {
       if (front(disk) === disk.names.image) return true;
-      // A filter reports the file name of its child.
+      // QEMU describes the child of a filter where an image has its backing image (`bdrv_query_image_info`, block/qapi.c);
+      // the filter's own file name is a json: one, made of its options.
       const filter = front(disk) === disk.names.filter ? byName.get(disk.names.filter) : undefined;
-      return filter !== undefined && filter.file === byName.get(disk.names.image)?.file;
+      const child = filter?.image['backing-image']?.filename;
+      return child !== undefined && child === byName.get(disk.names.image)?.image.filename;
     },
   };
 }

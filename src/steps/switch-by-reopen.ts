@@ -53,27 +53,29 @@ export const reopenFilters: Step<CopyPlan> = {
     return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
   },
 
-  async do(context) {
+  /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
+  async do(context, todo) {
     expectStill(context);
-    await reopen(context.qmp, context.plan, disk => disk.names.image);
+    await reopen(context.qmp, { ...context.plan, disks: todo }, disk => disk.names.image);
     expectStill(context);
     return null;
   },
 
   async undo({ qmp, plan }) {
     const graph = await readGraph(qmp);
-    const switched = plan.disks.filter(
-      disk => graph.node(disk.names.filter) !== undefined && graph.showsImage(disk),
-    );
-    if (switched.length === 0) return;
+    const switched = plan.disks.filter(graph.showsImage);
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
-    await reopen(qmp, { ...plan, disks: switched }, disk => sources.get(disk.index) ?? disk.node);
+    const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
+    const bare = switched.filter(disk => graph.front(disk) === disk.names.image);
+    throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
+    await reopen(qmp, { ...plan, disks: switched.filter(disk => !bare.includes(disk)) }, sourceOf);
   },
 };
 
 export const removeFilters: Step<CopyPlan> = {
   name: 'removeFilters',
+  irreversible: 'only after the decision; the undo of `reopenFilters` also takes disks whose filter is gone',
 
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
@@ -98,14 +100,6 @@ export const removeFilters: Step<CopyPlan> = {
     if (!fronts.ok) throw fronts.error;
     expectFronts(fronts.value, plan.disks, disk => disk.names.image);
     return null;
-  },
-
-  async undo({ qmp, plan }) {
-    const graph = await readGraph(qmp);
-    const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
-    const commands: Command<'qom-set'>[] = [];
-    for (const disk of switched) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
-    throwFirst(switched, await qmp.pipeline(commands));
   },
 };
 
