@@ -37,6 +37,7 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
 const DECISIONS: Readonly<Record<string, string>> = {
   forward: 'all disks go to the new side, there is no way back',
   back: 'all disks go back after all',
+  asIs: 'the guest is let run with each disk on the side where it is',
 };
 
 function outcomeInWords(body: Json, tookMs: number): string {

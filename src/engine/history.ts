@@ -63,7 +63,7 @@ export class History {
       if (step === 'awaitSignal') this.asked.pivot = false;
     } else if (kind === 'signal') {
       if (step === 'abort' || step === 'pivot') this.asked[step] = true;
-    } else if (kind === 'decision') {
+    } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {
       this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }
   }
@@ -91,6 +91,13 @@ export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord =
   kind: 'decision',
   step,
   body: { verdict },
+});
+
+/** The guest is let run with the disks of these indexes on their new images and the others on their old ones. */
+export const sides = (step: string, onImage: readonly number[]): NewRecord => ({
+  kind: 'decision',
+  step,
+  body: { verdict: 'asIs', onImage },
 });
 
 function readSettled(body: Json): Settled {

@@ -10,11 +10,11 @@ import type { QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
-import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { ALL_STEPS, GUEST_FIRST, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
-import type { JobProgress, Step, StepContext } from '../steps/step.ts';
+import { inAnyCase, type JobProgress, type Step, type StepContext } from '../steps/step.ts';
 import { alongside } from './alongside.ts';
 import {
   decision,
@@ -29,6 +29,7 @@ import {
 import { missing } from './missing.ts';
 import type { Monitor } from './monitor.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, TRANSIENT } from './retry.ts';
+import { recordSides } from './sides.ts';
 
 /** What a host is made of. */
 export interface StepHostParts {
@@ -41,12 +42,6 @@ export interface StepHostParts {
   readonly clock: Clock;
   readonly report: (progress: JobProgress) => void;
 }
-
-/** What keeps the guest still or frozen, and what ends that: seen to when nothing else can be done any more. */
-const GUEST_FIRST = [
-  ['pauseGuest', 'resumeGuest'],
-  ['freezeGuest', 'thawGuest'],
-] as const;
 
 export class StepHost {
   readonly #parts: StepHostParts;
@@ -139,7 +134,10 @@ export class StepHost {
     for (const [name, over] of GUEST_FIRST) {
       const step: Step = ALL_STEPS[name];
       if (!this.#observed.has(name) || this.#outcomes.has(over) || !('undo' in step)) continue;
-      const attempt = async () => step.undo(await this.#context(name), this.#outcomes.get(name));
+      const attempt = async () => {
+        const context = await this.#context(name);
+        await inAnyCase(context.recordSides(), () => step.undo(context, this.#outcomes.get(name)));
+      };
       await this.#retry(attempt, ANY).catch(error => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
@@ -260,6 +258,7 @@ export class StepHost {
       untouched,
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
+      recordSides: () => recordSides(this.#parts, name, qmp),
       report,
     };
   }

@@ -42,3 +42,9 @@ export const ALL_STEPS = {
 } as const;
 
 export type StepName = keyof typeof ALL_STEPS;
+
+/** What keeps the guest still or frozen, and what ends that: seen to when nothing else can be done any more. */
+export const GUEST_FIRST = [
+  ['pauseGuest', 'resumeGuest'],
+  ['freezeGuest', 'thawGuest'],
+] as const;

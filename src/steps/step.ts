@@ -33,6 +33,11 @@ export interface StepContext<P extends Plan = Plan> {
   readonly untouched: boolean;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
   readonly outcomes: ReadonlyMap<string, Json>;
+  /**
+   * Writes down, durably, on which side each disk is now. For an undo, before it lets the guest run where the decision
+   * does not say that it would: when QEMU dies, the journal is all that is left to tell which images are the right ones.
+   */
+  recordSides(): Promise<void>;
   report(progress: JobProgress): void;
 }
 
@@ -124,4 +129,13 @@ export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): vo
 
 function placeOf(disk: DiskPlan | undefined): { disk?: string } {
   return disk === undefined ? {} : { disk: disk.disk };
+}
+
+/** Does `act` whatever comes of what goes before it, for what must not wait: that the guest runs. Throws either's error. */
+export async function inAnyCase(before: Promise<void>, act: () => Promise<void>): Promise<void> {
+  try {
+    await before;
+  } finally {
+    await act();
+  }
 }

@@ -132,7 +132,10 @@ async function takeBackPivots(context: StepContext<CopyPlan>): Promise<void> {
   );
   throwFirst(switched, started);
   // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
-  if (!guestStill) await qmp.execute('cont');
+  if (!guestStill) {
+    await context.recordSides();
+    await qmp.execute('cont');
+  }
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
     deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,
   });

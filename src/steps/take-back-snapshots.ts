@@ -10,7 +10,7 @@ import { readGraph } from './graph.ts';
 import { jobFailed } from './mirror-disks.ts';
 import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
-import { type StepContext, throwFirst } from './step.ts';
+import { inAnyCase, type StepContext, throwFirst } from './step.ts';
 
 const READY_DEADLINE_MS = 60 * 60_000;
 /** The part of the permitted blackout that a guest which stands still may wait for its commits. */
@@ -38,7 +38,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
       await switchToBases(context, taken);
     }
   } finally {
-    if (ran) await letRun(qmp);
+    if (ran) await inAnyCase(context.recordSides(), () => letRun(qmp));
   }
 }
 

@@ -8,6 +8,7 @@ import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory
 import type { CopyRequest } from '../../src/operations/requests.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import type { Fault } from '../../src/sim/faults.ts';
 import type { Images } from '../../src/steps/images.ts';
 import type { Plan } from '../../src/steps/plan.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
@@ -49,8 +50,15 @@ interface Dead {
 }
 
 /** QEMU is killed after its n-th command of the saga, and the orchestrator with it, or it lives to write that down. */
-async function killAt(nth: number, wish: Wish, dies: 'both' | 'qemu'): Promise<Dead> {
-  const sim: Sim = smallSim({ disks: DISKS, onFault: () => strike() });
+async function killAt(
+  nth: number,
+  wish: Wish,
+  dies: 'both' | 'qemu',
+  faults: readonly Fault[] = [],
+): Promise<Dead> {
+  const onFault = (fault: Fault) => fault.kind === 'kill' && strike();
+  // The guest writes more often than commands are executed, so that each moment counts.
+  const sim: Sim = smallSim({ disks: DISKS, faults, onFault, timing: { guestWriteMs: 0.01 } });
   let state: MemoryJournalState | undefined;
   let killed = false;
   const life = live(sim);
@@ -106,6 +114,26 @@ describe.each(WISHES)('$what $strategy $finish without $without, whose QEMU dies
     60_000,
   );
 });
+
+test('a snapshot that is being taken back loses nothing, wherever everybody dies', async () => {
+  let undone = 0;
+  // One of the questions that are refused is whether the snapshot came about: then it is taken back.
+  for (let question = 1; question <= 6; question += 1) {
+    const refusal: Fault = { kind: 'refuse', command: 'query-block', nth: question };
+    // The refused question itself is no command after which QEMU is killed.
+    for (let nth = 1, missed = 0; missed < 2; nth += 1) {
+      const { sim, state, killed } = await killAt(nth, { what: 'snapshot' }, 'both', [refusal]);
+      const journal = memoryJournal(state);
+      if (journal.records('s').some(record => record.step === 'undo.takeSnapshot')) undone += 1;
+      missed = killed ? 0 : missed + 1;
+      if (!killed) continue;
+      if (journal.saga('s')?.state !== 'open') continue;
+      const result = await recoverOffline(journal, 's', { files: sim.files, images: virtualImages(sim) });
+      expectNothingLost(sim, result);
+    }
+  }
+  expect(undone).toBeGreaterThan(10);
+}, 60_000);
 
 /** A snapshot of which everybody died when QEMU had taken it, with `records` of the journal kept. */
 async function takenSnapshot(records = Number.POSITIVE_INFINITY) {

@@ -1,0 +1,20 @@
+/**
+ * Writes down on which side each disk is before an undo lets the guest write there: an offline recovery, which cannot ask
+ * QEMU any more, believes the journal's last word. It only looks and writes.
+ */
+import type { Journal, Lease } from '../journal/journal.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { readGraph } from '../steps/graph.ts';
+import type { Plan } from '../steps/plan.ts';
+import { sides } from './history.ts';
+
+/** Durable on return. */
+export async function recordSides(
+  { journal, lease, plan }: { readonly journal: Journal; readonly lease: Lease; readonly plan: Plan },
+  step: string,
+  qmp: QmpClient,
+): Promise<void> {
+  const graph = await readGraph(qmp);
+  const onImage = plan.disks.filter(disk => graph.showsImage(disk)).map(disk => disk.index);
+  journal.appendSync(lease, [sides(step, onImage)]);
+}
