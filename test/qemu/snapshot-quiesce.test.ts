@@ -16,7 +16,9 @@ const impatient: Clock = {
 /** Submits a quiesced snapshot of all disks; `log` gets the agent's commands and the switch in their order. */
 async function snapshotQuiesced(on: Stage, log: string[], faults: AgentFaults, without: string[] = []) {
   const agent = await fakeAgent(join(on.directory, 'qga'), log, faults);
-  const engine = createEngine({ journal: on.journal, clock: impatient });
+  // Only an agent that does not answer is to be given up soon: on a busy machine others may be slow as well.
+  const clock = faults.freezeMs === undefined ? systemClock : impatient;
+  const engine = createEngine({ journal: on.journal, clock });
   for (const command of ['stop', 'cont', 'transaction', 'blockdev-snapshot-sync']) {
     on.tap.before(command, async () => log.push(command));
   }
@@ -101,7 +103,12 @@ describeOnQemu('a quiesced snapshot', () => {
     on.tap.before('transaction', () => on.spoil(on.newFile(1)));
     on.tap.before('blockdev-del', () => on.unspoil());
     const { agent, result } = await snapshotQuiesced(on, log, {});
-    expect(log).toEqual(['guest-fsfreeze-freeze', 'transaction', 'guest-fsfreeze-thaw']);
+    // A `cont` to a guest that runs is no harm.
+    expect(log.filter(command => command !== 'cont')).toEqual([
+      'guest-fsfreeze-freeze',
+      'transaction',
+      'guest-fsfreeze-thaw',
+    ]);
     expect(agent.frozen()).toBe(false);
     await agent[Symbol.asyncDispose]();
     await expectTakenBack(on, result);

@@ -2,7 +2,7 @@
  * A guest on a stage, with a witness: what a saga promises (DESIGN's I1 to I5) is asked of QEMU on a second monitor and
  * read from the images after QEMU has ended, never taken from the engine under test.
  */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -20,17 +20,7 @@ import {
   type SnapshotRequest,
 } from '../../src/index.ts';
 import { Tap } from './tapped.ts';
-
-/** What QEMU and the file system show at one moment. */
-export interface World {
-  readonly status: string;
-  /** By disk: the node under the device, and the files of its chain, front first. */
-  readonly fronts: readonly { readonly node: string; readonly chain: readonly string[] }[];
-  readonly nodes: readonly { readonly name: string; readonly file: string }[];
-  readonly jobs: readonly string[];
-  readonly objects: readonly string[];
-  readonly files: readonly string[];
-}
+import { lookAt, SPOILER, spoil, type World } from './world.ts';
 
 /** How a guest is put on the stage. */
 export interface StageOptions extends Partial<GuestVmOptions> {
@@ -43,6 +33,12 @@ export interface StageOptions extends Partial<GuestVmOptions> {
 
 type CopyDisk = CopyRequest['disks'][number];
 type SnapshotDisk = SnapshotRequest['disks'][number];
+
+/** Where the guest is, and a pause that is long enough for a machine under any load. */
+interface Basics {
+  readonly qmp: string;
+  readonly maxBlackoutMs: number;
+}
 
 /** A guest that has written for a while, and an engine to try on it. */
 export interface Stage extends AsyncDisposable {
@@ -60,14 +56,8 @@ export interface Stage extends AsyncDisposable {
   /** The file of a new image: `new0.qcow2` beside the old one. */
   newFile(index: number): string;
   /** A request to copy all disks, named by their devices; `change` says what is different with a disk. */
-  copyAll(change?: (index: number) => Partial<CopyDisk>): {
-    readonly qmp: string;
-    readonly disks: CopyDisk[];
-  };
-  snapshotAll(change?: (index: number) => Partial<SnapshotDisk>): {
-    readonly qmp: string;
-    readonly disks: SnapshotDisk[];
-  };
+  copyAll(change?: (index: number) => Partial<CopyDisk>): Basics & { readonly disks: CopyDisk[] };
+  snapshotAll(change?: (index: number) => Partial<SnapshotDisk>): Basics & { readonly disks: SnapshotDisk[] };
   /**
    * Puts a node of somebody else above the image of this file that does not share reading (or writing): QEMU then
    * refuses whoever needs that, such as a guest's device. `unspoil` takes it away.
@@ -79,6 +69,7 @@ export interface Stage extends AsyncDisposable {
 }
 
 const WARM_UP_WRITES = 12;
+const MAX_BLACKOUT_MS = 30_000;
 /** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
 const SIZE_BYTES = 16 * 1024 * 1024;
 
@@ -96,6 +87,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   const tap = new Tap(vm.monitor);
   const look = () => lookAt(vm, [vm.directory, ...directories]);
   const newFile = (index: number) => join(vm.directory, `new${index}.qcow2`);
+  const basics = { qmp: vm.monitor, maxBlackoutMs: MAX_BLACKOUT_MS };
   const before = await look();
   const acknowledgedBefore = vm.acknowledged();
   const kept = stack.move();
@@ -111,11 +103,11 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     look,
     newFile,
     copyAll: (change = () => ({})) => ({
-      qmp: vm.monitor,
+      ...basics,
       disks: vm.disks.map(({ device }, index) => ({ disk: device, to: newFile(index), ...change(index) })),
     }),
     snapshotAll: (change = () => ({})) => ({
-      qmp: vm.monitor,
+      ...basics,
       disks: vm.disks.map(({ device }, index) => ({
         disk: device,
         overlay: newFile(index),
@@ -147,78 +139,6 @@ async function openOne(kind: 'memory' | 'sqlite', stack: AsyncDisposableStack): 
   const journal = openJournal(join(folder, 'journal.db'));
   stack.defer(async () => journal.close());
   return journal;
-}
-
-/** The file behind a name that QEMU makes up when an image was opened with other options than its header says. */
-function plainName(name: string): string {
-  if (!name.startsWith('json:')) return name;
-  const { file } = JSON.parse(name.slice('json:'.length)) as {
-    readonly file?: { readonly filename?: string };
-  };
-  return file?.filename ?? name;
-}
-
-const SPOILER = 'spoiler';
-
-async function spoil(vm: GuestVm, file: string, unshared: string): Promise<void> {
-  const nodes = (await vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly Node[];
-  const image = nodes.find(node => node.file.includes(file) && node.drv !== 'file')?.['node-name'];
-  if (image === undefined) throw new Error(`no node shows ${file}`);
-  await vm.witness.execute('blockdev-add', {
-    driver: 'blkdebug',
-    'node-name': SPOILER,
-    image,
-    'unshare-child-perms': [unshared],
-  });
-}
-
-/** Asks QEMU on the witness's monitor, and lists the directories. */
-async function lookAt(vm: GuestVm, directories: readonly string[]): Promise<World> {
-  const ask = async <T>(command: string, args: object = {}) => (await vm.witness.execute(command, args)) as T;
-  const { status } = await ask<{ status: string }>('query-status');
-  const blocks = await ask<readonly Block[]>('query-block');
-  const nodes = await ask<readonly Node[]>('query-named-block-nodes', {
-    flat: true,
-  });
-  const jobs = await ask<readonly { id: string }[]>('query-jobs');
-  const objects = await ask<readonly { name: string; type: string }[]>('qom-list', { path: '/objects' });
-  const lists = await Promise.all(
-    directories.map(async directory => (await readdir(directory)).map(name => join(directory, name))),
-  );
-  return {
-    status,
-    fronts: vm.disks.map(({ device }) => frontOf(blocks, device)),
-    nodes: nodes.map(node => ({ name: node['node-name'], file: plainName(node.file) })),
-    jobs: jobs.map(job => job.id),
-    objects: objects.filter(object => object.type !== 'string').map(object => object.name),
-    files: lists.flat().sort(),
-  };
-}
-
-interface Block {
-  readonly qdev?: string;
-  readonly inserted?: { readonly 'node-name': string; readonly image: Image };
-}
-
-interface Node {
-  readonly 'node-name': string;
-  readonly drv: string;
-  readonly file: string;
-}
-
-interface Image {
-  readonly filename: string;
-  readonly 'backing-image'?: Image;
-}
-
-function frontOf(blocks: readonly Block[], device: string): World['fronts'][number] {
-  const inserted = blocks.find(block => block.qdev?.split('/').includes(device))?.inserted;
-  if (inserted === undefined) throw new Error(`QEMU shows nothing in front of ${device}`);
-  const chain: string[] = [];
-  for (let image: Image | undefined = inserted.image; image; image = image['backing-image']) {
-    chain.push(plainName(image.filename));
-  }
-  return { node: inserted['node-name'], chain };
 }
 
 /** What a test expects beyond the promise itself. */
