@@ -66,7 +66,7 @@ function describeImage(ctx: Context, node: BlockNode, hides: boolean, filename: 
   const image = imageOf(ctx, node.name);
   const under = backingOf(ctx, node, hides);
   const isQcow2 = node.driver === 'qcow2';
-  const clustered = isQcow2 || node.isFilter;
+  const clustered = isQcow2 || (node.isFilter && !isPlain(belowFilters(ctx, node)));
   const hasHeader = isQcow2 && image.backing !== undefined;
   return {
     ...(under === undefined
@@ -132,6 +132,17 @@ function depth(ctx: Context, node: BlockNode, hides: boolean): number {
   return count;
 }
 
+/** The first node below that is no filter. */
+function belowFilters(ctx: Context, node: BlockNode): BlockNode {
+  const child = node.isFilter ? below(node) : undefined;
+  return child === undefined ? node : belowFilters(ctx, nodeOf(ctx.q, child));
+}
+
+/** Has no clusters. */
+function isPlain(node: BlockNode): boolean {
+  return node.driver === 'file' || node.driver === 'raw';
+}
+
 /** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */
 export function fileName(ctx: Context, node: BlockNode): string {
   if (node.path !== undefined) return node.path;
@@ -141,7 +152,7 @@ export function fileName(ctx: Context, node: BlockNode): string {
 
 function exactName(ctx: Context, node: BlockNode): string | undefined {
   if (node.path !== undefined) return node.path;
-  if (node.driver === 'mirror_top' || node.driver === 'commit_top') {
+  if (node.driver === 'mirror_top' || node.driver === 'commit_top' || node.implicit) {
     const child = below(node);
     return child === undefined ? '' : fileName(ctx, nodeOf(ctx.q, child));
   }

@@ -174,12 +174,18 @@ function pick(value: Json, name: string, directory: string): Json {
     return COMPARED.has(name) ? neutral(String(value), directory) : typeof value;
   }
   const object = value as Message;
-  const isFile = object['drv'] === 'file' || object['format'] === 'file';
+  const isFile = object['drv'] === 'file' || object['format'] === 'file' || isFilterOverFile(object);
   return Object.fromEntries(
     Object.entries(object)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, one]) => [key, key === 'virtual-size' && isFile ? 'number' : pick(one, key, directory)]),
   );
+}
+
+/** A throttle filter directly over a file has that file's size. */
+function isFilterOverFile(object: Message): boolean {
+  const options = String(object['filename'] ?? '');
+  return object['format'] === 'throttle' && !/"driver": "(?!file"|throttle")/.test(options);
 }
 
 function sorted(value: Json): Json {
