@@ -14,6 +14,7 @@ import { defineResume } from './commands/resume.ts';
 import { defineSagas } from './commands/sagas.ts';
 import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
+import { defineSim } from './commands/sim.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, type Finished } from './exit-status.ts';
@@ -32,6 +33,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineShow,
   defineMachines,
   defineDemo,
+  defineSim,
 ];
 
 const HELP = `

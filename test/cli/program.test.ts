@@ -9,7 +9,20 @@ import { runProgram } from '../../src/cli/program.ts';
 import { listen, temporaryFolder } from '../qmp/socket-folder.ts';
 import { fakeContext } from './fake-context.ts';
 
-const COMMANDS = ['snapshot', 'copy', 'resume', 'pivot', 'abort', 'chain', 'jobs', 'sagas', 'show', 'machines', 'demo'];
+const COMMANDS = [
+  'snapshot',
+  'copy',
+  'resume',
+  'pivot',
+  'abort',
+  'chain',
+  'jobs',
+  'sagas',
+  'show',
+  'machines',
+  'demo',
+  'sim',
+];
 
 /** Runs one command line with a state directory of its own. */
 async function run(...args: readonly string[]) {
