@@ -6,6 +6,7 @@ import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { type FakeAgent, fakeAgent } from '../qemu/fake-agent.ts';
 import { filesIn, lookAround } from './judge.ts';
 import { DISKS, type Operation } from './operations.ts';
 import { type Orchestrator, startOrchestrator } from './orchestrator-process.ts';
@@ -21,6 +22,7 @@ const WARM_UP_WRITES = 30;
 export class Arena {
   readonly vm: GuestVm;
   readonly home: string;
+  readonly agent: FakeAgent;
   readonly journalFile: string;
   #orchestrator: Orchestrator;
   readonly #guest: Operation['guest'];
@@ -29,7 +31,8 @@ export class Arena {
   /** Whether the directory stays when the guest is gone. */
   keep = false;
 
-  private constructor(vm: GuestVm, home: string, guest: Operation['guest']) {
+  private constructor(vm: GuestVm, home: string, agent: FakeAgent, guest: Operation['guest']) {
+    this.agent = agent;
     this.#guest = guest;
     this.vm = vm;
     this.home = home;
@@ -42,7 +45,7 @@ export class Arena {
     const directory = await mkdtemp(join(home, 'images-'));
     const vm = await startGuestVm({ disks: DISKS, sizeBytes: SIZE_BYTES, directory, ...guest });
     await vm.awaitWrites(WARM_UP_WRITES);
-    return new Arena(vm, home, guest);
+    return new Arena(vm, home, await fakeAgent(join(home, 'agent'), []), guest);
   }
 
   /** The one that is to die next. */
@@ -76,6 +79,7 @@ export class Arena {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#orchestrator.kill();
+    await this.agent[Symbol.asyncDispose]();
     await this.vm[Symbol.asyncDispose]();
     if (!this.keep) await rm(this.home, { recursive: true });
   }

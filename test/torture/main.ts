@@ -21,6 +21,8 @@ const HELP = `npm run torture -- [options]
   --replay ROUND   plays one round again, --rounds times (default 1)
   --verbose        tells of every round`;
 
+const TELL_EVERY = 50;
+
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string' },
@@ -45,25 +47,33 @@ async function main(): Promise<void> {
   const rounds = values.replay === undefined ? await choose(seed) : replayed(values.replay);
   say(`${rounds.length} rounds in ${values.lanes} lanes`);
   const beganMs = systemClock.now();
+  let played = 0;
   const tally = await torture({
     rounds,
     lanes: Number(values.lanes),
-    tell(round, played) {
-      if (values.verbose || played.wrong.length > 0) {
-        say(`${nameOf(round)} -> ${played.outcome}${played.struck ? '' : ' (nobody died)'}`);
+    tell(round, result) {
+      played += 1;
+      if (played % TELL_EVERY === 0) say(`${played} rounds, ${secondsSince(beganMs)} s`);
+      if (values.verbose || result.wrong.length > 0) {
+        say(`${nameOf(round)} -> ${result.outcome}${result.struck ? '' : ' (nobody died)'}`);
       }
-      for (const line of played.wrong) say(`    ${line}`);
+      for (const line of result.wrong) say(`    ${line}`);
     },
   });
   for (const line of tableOf(tally.rows)) say(line);
-  const seconds = Math.round((systemClock.now() - beganMs) / 1000);
-  say(`${tally.rounds} rounds, ${tally.deaths} deaths, ${seconds} s, ${tally.failures.length} failures`);
+  say(
+    `${tally.rounds} rounds, ${tally.deaths} deaths, ${secondsSince(beganMs)} s, ${tally.failures.length} failures`,
+  );
   for (const { round, wrong, directory } of tally.failures) {
     say(`FAILED ${round}`);
     for (const line of wrong) say(`    ${line}`);
     say(`    kept in ${directory}; play it again: npm run torture -- --replay '${round}'`);
   }
   process.exitCode = tally.failures.length === 0 ? 0 : 1;
+}
+
+function secondsSince(beganMs: number): number {
+  return Math.round((systemClock.now() - beganMs) / 1000);
 }
 
 async function choose(seed: number): Promise<readonly Round[]> {

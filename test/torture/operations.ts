@@ -25,6 +25,8 @@ export interface Operation {
     | { readonly operation: 'copy'; readonly options: Partial<CopyRequest> }
     | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> };
   readonly bend?: Bend;
+  /** The guest's file systems are frozen meanwhile, through an agent of the harness. */
+  readonly quiesces?: boolean;
   /** The files in front of the disks when it is committed. */
   readonly front: 'new' | 'old';
 }
@@ -72,6 +74,7 @@ export const OPERATIONS: readonly Operation[] = [
   pivot('reopen+drive', 'reopen', drive),
   pivot('reopen+refused', 'reopen', { bend: bend('blockdev-reopen', 1, 'options', 2, 'file') }),
   pivot('reopen+filterRefused', 'reopen', { bend: bend('qom-set', 2, 'value') }),
+  pivot('reopen+iothreads', 'reopen', iothreads),
   pivot('finalize', 'finalize'),
   pivot('finalize+iothreads', 'finalize', iothreads),
   pivot('finalize+refused', 'finalize', { bend: bend('job-finalize', 2, 'id') }),
@@ -89,7 +92,9 @@ export const OPERATIONS: readonly Operation[] = [
     ['blockdev-create'],
     bend('transaction', 1, 'actions', 2, 'data', 'node-name'),
   ),
+  { ...snapshot('transaction+quiesce', []), quiesces: true },
   snapshot('sequential', ['transaction']),
+  { ...snapshot('sequential+quiesce', ['transaction']), quiesces: true },
   snapshot('sequential+refused', ['transaction'], bend('blockdev-snapshot-sync', 2, 'node-name')),
 ];
 
@@ -101,8 +106,13 @@ export function operationNamed(name: string): Operation {
   throw new BlocksagaError('REQUEST_INVALID', `no operation "${name}" to torture; there are ${names}`);
 }
 
-/** The request for a saga with this id, which always is the same for the same files. */
-export function requestOf({ request }: Operation, id: string, files: readonly string[]) {
+/** The request for a saga with this id, which always is the same for the same files. `agent` is the agent's socket. */
+export function requestOf(
+  { request, quiesces }: Operation,
+  id: string,
+  files: readonly string[],
+  agent: string,
+) {
   const common = { id, vm: 'tortured' };
   const named = <K extends string>(key: K) =>
     files.map((file, disk) => ({ disk: `dev${disk}`, [key]: file }) as { disk: string } & Record<K, string>);
@@ -110,7 +120,12 @@ export function requestOf({ request }: Operation, id: string, files: readonly st
     ? ({ operation: 'copy', request: { ...common, ...request.options, disks: named('to') } } as const)
     : ({
         operation: 'snapshot',
-        request: { ...common, ...request.options, disks: named('overlay') },
+        request: {
+          ...common,
+          ...request.options,
+          ...(quiesces ? { quiesce: agent } : {}),
+          disks: named('overlay'),
+        },
       } as const);
 }
 

@@ -58,7 +58,7 @@ async function obey(order: Order): Promise<void> {
 
   function begin(): Promise<Saga> {
     if (order.order === 'resume') return engine.resume(order.id, guest);
-    const asked = requestOf(operation, order.id, order.files);
+    const asked = requestOf(operation, order.id, order.files, order.agent);
     return asked.operation === 'copy'
       ? engine.copy({ ...asked.request, ...guest })
       : engine.snapshot({ ...asked.request, ...guest });

@@ -15,6 +15,8 @@ interface Place {
   readonly qmp: string;
   /** The new images, by disk. */
   readonly files: readonly string[];
+  /** The guest agent's socket. */
+  readonly agent: string;
 }
 
 /** Run the saga, go on with it, or recover it without a QEMU, and say what came of it. */

@@ -11,7 +11,7 @@ import { type Expectation, judgeLiving, judgeRecords, lookAround, type Outside }
 import { type Operation, operationNamed } from './operations.ts';
 import type { Death } from './orchestrator-process.ts';
 import type { Order, Saying } from './orders.ts';
-import { ANY_INSTANT, type Round } from './rounds.ts';
+import { ANY_INSTANT, type Round, stateOf } from './rounds.ts';
 
 /** How long a saga may take, and its resumption; milliseconds. */
 const SAGA_DEADLINE_MS = 60_000;
@@ -41,7 +41,13 @@ export async function playRound(arena: Arena, round: Round, id: string): Promise
   const { vm } = arena;
   arena.rounds += 1;
   const said: object[] = [];
-  const place = { operation: operation.name, id, qmp: vm.monitor, files: arena.files(id) };
+  const place = {
+    operation: operation.name,
+    id,
+    qmp: vm.monitor,
+    files: arena.files(id),
+    agent: arena.agent.path,
+  };
   const before = await lookAround(vm);
   const beganMs = systemClock.now();
   const first = await live(arena, round, place, said);
@@ -50,7 +56,7 @@ export async function playRound(arena: Arena, round: Round, id: string): Promise
   const { outcome, wrong } =
     round.victim !== 'orchestrator' && first.struck
       ? await judgeQemusDeath(arena, round, place, before, last, said)
-      : { outcome: outcomeOf(last), wrong: await judgeSaga(arena, operation, place, before, last, said) };
+      : { outcome: outcomeOf(last), wrong: await judgeSaga(arena, round, place, before, last, said) };
   return {
     outcome,
     struck: first.struck,
@@ -161,12 +167,13 @@ function note(said: object[], heard: Heard | undefined): void {
 /** A saga whose QEMU lives ends well, whoever else died. */
 async function judgeSaga(
   arena: Arena,
-  operation: Operation,
+  round: Round,
   place: Place,
   before: Outside,
   last: Heard,
   said: object[],
 ): Promise<readonly string[]> {
+  const operation = operationNamed(round.operation);
   const outcome = outcomeOf(last);
   if (outcome === 'hung') return [`I6: the saga did not end: ${why(last)}`];
   if (outcome === 'needsRecovery' || outcome === 'ready') {
@@ -174,16 +181,21 @@ async function judgeSaga(
       `I6: nobody harmed QEMU, but the saga ends ${outcome}: ${why(last)} ${arena.vm.stderr()}`.trimEnd(),
     ];
   }
-  const thrownAway = outcome === 'rolledBack' && !goesBack(operation);
+  const thrownAway = outcome === 'rolledBack' && !mayGoBack(operation, round);
   return [
+    ...(arena.agent.frozen() ? ['I5: the guest is frozen'] : []),
     ...(thrownAway ? [`I6: nobody asked the saga to go back, but it did: ${why(last)}`] : []),
     ...(await judgeLiving(arena.vm, before, expectation(operation, outcome, before, place.files))),
     ...(await judgeOnce(arena, place, last, said)),
   ];
 }
 
-/** Whether the saga goes back when nobody dies. */
-function goesBack({ bend, request }: Operation): boolean {
+/**
+ * Whether the saga goes back when nobody dies, or dies where nobody can say whether the guest is frozen: a snapshot is
+ * soon taken again, and a guest that is frozen for who knows how long is thawed first.
+ */
+function mayGoBack({ bend, request, quiesces }: Operation, { moment }: Round): boolean {
+  if (quiesces) return moment === ANY_INSTANT || stateOf(moment).endsWith('freezeGuest');
   return bend !== undefined || (request.operation === 'copy' && request.options.finish === 'abort');
 }
 
