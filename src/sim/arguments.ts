@@ -20,9 +20,9 @@ const DRIVER_MEMBERS: Readonly<Record<string, string>> = {
   file: 'filename:str pr-manager?:str locking?:str aio?:str aio-max-batch?:int drop-cache?:bool',
   raw: 'file:ref offset?:int size?:int',
   qcow2:
-    'file:ref backing?:ref lazy-refcounts?:bool pass-discard-request?:bool pass-discard-snapshot?:bool pass-discard-other?:bool overlap-check?:any cache-size?:int l2-cache-size?:int refcount-cache-size?:int cache-clean-interval?:int',
-  qed: 'file:ref backing?:ref',
-  vmdk: 'file:ref backing?:ref',
+    'file:ref backing?:refOrNull lazy-refcounts?:bool pass-discard-request?:bool pass-discard-snapshot?:bool pass-discard-other?:bool overlap-check?:any cache-size?:int l2-cache-size?:int refcount-cache-size?:int cache-clean-interval?:int',
+  qed: 'file:ref backing?:refOrNull',
+  vmdk: 'file:ref backing?:refOrNull',
   vdi: 'file:ref',
   throttle: 'throttle-group:str file:ref',
   'copy-on-read': 'file:ref bottom?:str',
@@ -136,7 +136,12 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
         if (typeof value !== 'boolean') refuse(`Invalid parameter type for '${path}', expected: boolean`);
         return;
       case 'ref':
-        if (value === null || typeof value === 'string') return;
+      case 'refOrNull':
+        if (typeof value === 'string' || (value === null && type === 'refOrNull')) return;
+        if (!isObject(value)) {
+          const expected = type === 'ref' ? 'BlockdevRef' : 'BlockdevRefOrNull';
+          refuse(`Invalid parameter type for '${name}', expected: ${expected}`); // QAPI leaves the path out here
+        }
         checkDriver(value, path);
         return;
       case 'BlockdevOptions':
@@ -179,8 +184,10 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
 }
 
 function asObject(value: Json, path: string): Arguments {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    refuse(`Invalid parameter type for '${path}', expected: object`);
-  }
-  return value as Arguments;
+  if (!isObject(value)) refuse(`Invalid parameter type for '${path}', expected: object`);
+  return value;
+}
+
+function isObject(value: Json): value is Arguments {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

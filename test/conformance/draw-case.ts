@@ -64,7 +64,7 @@ const anyStep: fc.Arbitrary<readonly Line[]> = fc.oneof(
     weight: 12,
     arbitrary: anyCommand.map(line => [line, { settle: true }, ['query-block'], ['query-jobs']] as const),
   },
-  { weight: 2, arbitrary: wrongCommand.map(line => [line]) },
+  { weight: 2, arbitrary: wrongCommand.map(line => [line, { settle: true }] as const) },
   { weight: 3, arbitrary: anyWrite.map(line => [{ undrained: line as readonly [string, Message?] }]) },
 );
 

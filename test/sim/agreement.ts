@@ -33,6 +33,8 @@ export interface AccountOptions {
 
 const WAIT_MS = 5_000;
 const ROUND_MS = 10;
+/** A mirror that is READY looks for new writes every 100 ms (BLOCK_JOB_SLICE_TIME), with leave to be late. */
+const MIRROR_LAG_MS = 250;
 
 export async function giveAccount(
   session: Session,
@@ -49,7 +51,8 @@ export async function giveAccount(
       replies.push(`wait ${line.wait}: ${await waitFor(session, line, roundMs)}`);
       continue;
     }
-    if ('undrained' in line && (await isPending(session))) {
+    const statuses = 'undrained' in line ? await jobStatuses(session) : [];
+    if ('undrained' in line && statuses.includes('pending')) {
       replies.push(`${line.undrained[0]}: left out, a job is pending`);
       continue;
     }
@@ -57,6 +60,7 @@ export async function giveAccount(
     const reply = await session.execute(command, place(args ?? {}, session.directory) as Message);
     replies.push(`${command}: ${describeReply(command, reply, session.directory)}`);
     if (reply === undefined) return ended(replies);
+    if (statuses.length > 0) await session.pause(MIRROR_LAG_MS);
   }
   await session.pause(roundMs * 3);
   const jobs = jobEvents(session, pausedIn(script));
@@ -69,9 +73,9 @@ function ended(replies: readonly string[]): Account {
   return { replies, jobs: {}, graph: [], images: [] };
 }
 
-async function isPending(session: Session): Promise<boolean> {
+async function jobStatuses(session: Session): Promise<readonly string[]> {
   const reply = await session.execute('query-jobs');
-  return ((reply?.['return'] ?? []) as readonly Message[]).some(job => job['status'] === 'pending');
+  return ((reply?.['return'] ?? []) as readonly Message[]).map(job => String(job['status']));
 }
 
 /** QEMU 7.2 leaks a BlockBackend when it refuses a stream; see src/sim/DIFFERENCES.md. */

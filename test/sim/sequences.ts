@@ -58,6 +58,22 @@ const queries: Line[] = [['query-block'], ['query-named-block-nodes'], ['query-j
 
 export const SCRIPTS: readonly Script[] = [
   {
+    title: 'a child that is neither a name nor options is refused, and null only where nothing may be below',
+    disks: 1,
+    lines: [
+      group,
+      ...[null, 5, [], { wrong: true }].flatMap(wrong => [
+        add({ driver: 'throttle', 'node-name': 'F', 'throttle-group': 'G', file: wrong }),
+        add({ driver: 'qcow2', 'node-name': 'F', file: wrong }),
+      ]),
+      add({ driver: 'qcow2', 'node-name': 'F', file: 'disk0-file', backing: 5 }),
+      [
+        'blockdev-reopen',
+        { options: [{ driver: 'throttle', 'node-name': 'F', 'throttle-group': 'G', file: null }] },
+      ],
+    ],
+  },
+  {
     title: 'a guest of -drive: queries, a pivot that takes the old node away',
     disks: 2,
     style: 'drive',
