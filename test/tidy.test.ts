@@ -36,9 +36,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal'],
   inspector: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
   demo: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
+  fuzz: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine', 'sim'],
   cli: [
     ...['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
-    ...['inspector', 'demo', 'sim'],
+    ...['inspector', 'demo', 'sim', 'fuzz'],
   ],
   'index.ts': ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine', 'inspector'],
 };

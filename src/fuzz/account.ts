@@ -59,3 +59,8 @@ export type Happening = { readonly atMs: number } & (
   | { readonly kind: 'signal'; readonly signal: 'pivot' | 'abort'; readonly came: string }
   | { readonly kind: 'life'; readonly what: string }
 );
+
+/** `switching.pauseGuest` is the state `pauseGuest`. */
+export function leafOf(state: string): string {
+  return state.slice(state.lastIndexOf('.') + 1);
+}

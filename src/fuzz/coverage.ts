@@ -5,8 +5,7 @@
 import type { AnyStateNode } from 'xstate';
 import { copyMachine } from '../machines/copy-machine.ts';
 import { snapshotMachine } from '../machines/snapshot-machine.ts';
-import type { Account } from './account.ts';
-import { leafOf } from './run-scenario.ts';
+import { type Account, leafOf } from './account.ts';
 
 /** How much of something has been reached, and what has not. */
 export interface Reached {

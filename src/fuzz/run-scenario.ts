@@ -9,8 +9,9 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
-import type { Account, Happening, Pause, Struck } from './account.ts';
+import { type Account, type Happening, leafOf, type Struck } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
+import { PauseWatch } from './pause-watch.ts';
 import {
   copyRequestOf,
   DIRECTORY,
@@ -46,15 +47,13 @@ class Run {
   readonly #sim: Sim;
   readonly #states: string[][] = [];
   readonly #struck: Struck[] = [];
-  readonly #pauses: Pause[] = [];
+  readonly #pauses: PauseWatch;
   readonly #unlinkedInUse: string[] = [];
   readonly #signalled: ('pivot' | 'abort')[] = [];
   readonly #armed = new Set<string>();
   #state = '';
   #saga: Saga | undefined;
   #journal: MemoryJournalState | undefined;
-  #stopSentMs: number | undefined;
-  #stillSinceMs: number | undefined;
   #deaths = 0;
 
   constructor(scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
@@ -68,6 +67,7 @@ class Run {
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: fault => this.#strike(fault),
     });
+    this.#pauses = new PauseWatch(this.#sim, scenario.guest.paused ?? false);
   }
 
   async toEnd(): Promise<Account> {
@@ -94,7 +94,7 @@ class Run {
     } catch (error) {
       crash = error instanceof Error ? (error.stack ?? error.message) : String(error);
     }
-    this.#watch();
+    this.#pauses.look();
     return {
       scenario: this.#scenario,
       before,
@@ -105,7 +105,7 @@ class Run {
       resultAtLast: atLast.result,
       states: this.#states,
       struck: this.#struck,
-      pauses: this.#pauses,
+      pauses: this.#pauses.pauses,
       unlinkedInUse: this.#unlinkedInUse,
       crash,
       deaths: this.#deaths,
@@ -154,7 +154,7 @@ class Run {
       passage: {
         sent: messages => this.#sent(messages),
         received: message => {
-          this.#watch();
+          this.#pauses.look();
           this.#tell?.({ kind: 'received', message, atMs: sim.clock.now() });
         },
         fileTouched: (what, path) => this.#fileTouched(what, path),
@@ -244,7 +244,7 @@ class Run {
 
   #enter(state: string): void {
     this.#state = state;
-    this.#watch();
+    this.#pauses.look();
     const leaf = leafOf(state);
     this.#mortal?.enter(leaf);
     if (this.#armed.has(leaf)) return;
@@ -259,10 +259,10 @@ class Run {
   }
 
   #sent(messages: readonly unknown[]): void {
-    this.#watch();
+    this.#pauses.look();
     const atMs = this.#sim.clock.now();
     if (messages.some(message => (message as { execute?: string }).execute === 'stop'))
-      this.#stopSentMs = atMs;
+      this.#pauses.stopSent();
     this.#tell?.({
       kind: 'sent',
       messages: messages as Extract<Happening, { kind: 'sent' }>['messages'],
@@ -280,19 +280,6 @@ class Run {
     if (isOpen || isBelow) this.#unlinkedInUse.push(path);
   }
 
-  /** Notices when the guest stopped or went on; a stop counts from the moment at which it was sent. */
-  #watch(): void {
-    const { world, clock } = this.#sim;
-    const still = world.alive && !world.running && !this.#scenario.guest.paused;
-    const nowMs = clock.now();
-    if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
-    if (!still && this.#stillSinceMs !== undefined) {
-      this.#pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
-      this.#stillSinceMs = undefined;
-      this.#stopSentMs = undefined;
-    }
-  }
-
   #note(kind: 'life', what: string): void {
     this.#tell?.({ kind, what, atMs: this.#sim.clock.now() });
   }
@@ -306,16 +293,7 @@ interface End {
 /** The guest as a living orchestrator reaches it. */
 type Reached = Pick<Mortal, 'files'> & { readonly qmp: Mortal['connect'] };
 
-interface Refused {
-  readonly refusal: ErrorRecord;
-}
-
-function refusalOf(error: unknown): Refused {
+function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
   if (!(error instanceof BlocksagaError)) throw error;
   return { refusal: error.toJSON() };
-}
-
-/** `switching.pauseGuest` is the state `pauseGuest`. */
-export function leafOf(state: string): string {
-  return state.slice(state.lastIndexOf('.') + 1);
 }

@@ -1,0 +1,32 @@
+/** Notices when a simulated guest stopped and went on. It looks only when it is asked to; a stop counts from when it was sent. */
+import type { Sim } from '../sim/create-sim.ts';
+import type { Pause } from './account.ts';
+
+export class PauseWatch {
+  readonly pauses: Pause[] = [];
+  readonly #sim: Sim;
+  readonly #bornPaused: boolean;
+  #stopSentMs: number | undefined;
+  #stillSinceMs: number | undefined;
+
+  constructor(sim: Sim, bornPaused: boolean) {
+    this.#sim = sim;
+    this.#bornPaused = bornPaused;
+  }
+
+  stopSent(): void {
+    this.#stopSentMs = this.#sim.clock.now();
+  }
+
+  look(): void {
+    const { world, clock } = this.#sim;
+    const still = world.alive && !world.running && !this.#bornPaused;
+    const nowMs = clock.now();
+    if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
+    if (!still && this.#stillSinceMs !== undefined) {
+      this.pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
+      this.#stillSinceMs = undefined;
+      this.#stopSentMs = undefined;
+    }
+  }
+}
