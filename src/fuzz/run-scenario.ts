@@ -183,7 +183,11 @@ class Run {
     return undefined;
   }
 
-  async #follow(begun: Saga | Refused | undefined, states: string[], journal: MemoryJournal): Promise<End> {
+  async #follow(
+    begun: Saga | ReturnType<typeof refusalOf> | undefined,
+    states: string[],
+    journal: MemoryJournal,
+  ): Promise<End> {
     if (begun === undefined) return {};
     if ('refusal' in begun) return begun;
     const saga = begun;
