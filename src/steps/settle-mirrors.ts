@@ -16,6 +16,8 @@ import { probeDisks, type Step, type StepContext } from './step.ts';
 const BYTES_PER_MS = 16 * 1024;
 /** The part of the permitted blackout that may go into the last bytes; the rest is for the switch. */
 const SETTLE_SHARE = 0.5;
+/** QEMU's granularity where none is asked for, and the largest that it takes of itself (`bdrv_get_default_bitmap_granularity`). */
+const GRANULE_BYTES = 64 * 1024;
 const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
 const SETTLE_POLL_MS = 2;
@@ -30,8 +32,11 @@ export const awaitNearlyClean: Step<CopyPlan> = {
   },
 
   async do(context) {
-    const limitBytes = context.plan.maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS;
-    await awaitDirty(context, context.plan.disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, {
+    const { disks, maxBlackoutMs, mirror } = context.plan;
+    // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
+    const granulesBytes = disks.length * (mirror.granularity ?? GRANULE_BYTES);
+    const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
+    await awaitDirty(context, disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, {
       signal: context.abort,
     });
     return null;
