@@ -31,6 +31,7 @@ interface Options {
 export function createGuest(options: Options): Guest {
   let acknowledged = 0;
   let settledMs = options.startMs;
+  let copiedMs = options.startMs;
   let nextMs = options.startMs + options.writeMs;
 
   function writeUntil(untilMs: number, plane: DataPlane & { readonly q: Qemu }): void {
@@ -59,10 +60,11 @@ export function createGuest(options: Options): Guest {
     settle(nowMs) {
       if (nowMs <= settledMs) return;
       const plane = options.plane();
-      const copiedUntil = nowMs - options.mirrorLagMs;
-      if (copiedUntil > settledMs) {
-        writeUntil(copiedUntil, plane);
+      // However often somebody looks: what is older than the lag gets copied.
+      if (nowMs - copiedMs >= options.mirrorLagMs) {
+        writeUntil(Math.max(settledMs, nowMs - options.mirrorLagMs), plane);
         copyToReady(plane, options.tracks);
+        copiedMs = nowMs;
       }
       writeUntil(nowMs, plane);
       settledMs = nowMs;
