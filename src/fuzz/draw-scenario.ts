@@ -16,9 +16,12 @@ export interface Limits {
   readonly faultsMax: number;
 }
 
+/** Versions whose jobs can be asked about; older ones can be begun with, but not always gone back with. */
+const PROFILES = PROFILE_NAMES.filter(name => !['1.0', '1.1', '1.3', '2.4'].includes(name));
+
 export const ALL: Limits = {
   operations: ['snapshot', 'copy'],
-  profiles: PROFILE_NAMES,
+  profiles: PROFILES,
   disksMax: 8,
   faultsMax: 4,
 };
@@ -86,7 +89,7 @@ function drawPace(draw: Draw): Pace {
   };
 }
 
-const BLACKOUTS_MS = [1_000, 1_000, 1_000, 50, 3];
+const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
 
 function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']): Wish {
   const all = Array.from({ length: guest.disks }, (_, index) => index);
