@@ -1,6 +1,6 @@
 /** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
 import type { SagaResult } from '../engine/result.ts';
-import type { ErrorRecord } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { PlannedFault, Scenario } from './scenario.ts';
 import type { Sight } from './sight.ts';
@@ -63,4 +63,10 @@ export type Happening = { readonly atMs: number } & (
 /** `switching.pauseGuest` is the state `pauseGuest`. */
 export function leafOf(state: string): string {
   return state.slice(state.lastIndexOf('.') + 1);
+}
+
+/** A refusal as data; anything else that was thrown is a bug and thrown on. */
+export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
+  if (!(error instanceof BlocksagaError)) throw error;
+  return { refusal: error.toJSON() };
 }

@@ -9,7 +9,7 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
-import { type Account, type Happening, leafOf, type Struck } from './account.ts';
+import { type Account, type Happening, leafOf, refusalOf, type Struck } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { PauseWatch } from './pause-watch.ts';
 import {
@@ -296,8 +296,3 @@ interface End {
 
 /** The guest as a living orchestrator reaches it. */
 type Reached = Pick<Mortal, 'files'> & { readonly qmp: Mortal['connect'] };
-
-function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
-  if (!(error instanceof BlocksagaError)) throw error;
-  return { refusal: error.toJSON() };
-}
