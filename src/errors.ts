@@ -45,6 +45,7 @@ const CODES = {
   FOREIGN: [false, 'unknown'],
   VERIFY_FAILED: [false, 'unknown'],
   FILES: [false, 'notApplied'],
+  PUBLISH: [true, 'unknown'],
   ABORTED: [false, 'notApplied'],
   JOURNAL: [false, 'unknown'],
 } as const satisfies Record<string, readonly [boolean, EffectOutcome]>;

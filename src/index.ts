@@ -7,6 +7,7 @@ export {
 } from './engine/engine.ts';
 export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
+export type { Publisher } from './engine/publish.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recover-offline.ts';
 export type { BootImage, DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
 export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
@@ -46,10 +47,13 @@ export type {
   DiskPlan,
   Finish,
   ImagePlan,
+  OnCommit,
   Plan,
   PlanBase,
+  Program,
   SnapshotMethod,
   SnapshotPlan,
   Strategy,
 } from './steps/plan.ts';
+export type { DefinedDisk, Definition } from './steps/publish-definitions.ts';
 export type { JobProgress } from './steps/step.ts';

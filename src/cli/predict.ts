@@ -7,6 +7,7 @@ import { copyMachine } from '../machines/copy-machine.ts';
 import type { StepActorName, StepOutput } from '../machines/saga-parts.ts';
 import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { ChainImage, DiskPlan, Plan } from '../steps/plan.ts';
 
 const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
@@ -47,14 +48,4 @@ export async function predictSteps(
 /** The chain under the guest's disk when the plan is done, front first. */
 export function predictChain(plan: Plan, disk: DiskPlan): readonly ChainImage[] {
   return plan.operation === 'copy' && plan.finish !== 'pivot' ? disk.chain : chainOfImage(disk);
-}
-
-/** The chain of the new image: itself, what it stands on, and what is below that in the disk's own chain. */
-export function chainOfImage({ image, chain, names }: DiskPlan): readonly ChainImage[] {
-  const front = { file: image.file, driver: image.driver, node: names.image };
-  if (image.backing === null) return [front];
-  const below = [image.backing, ...image.below];
-  const last = below.at(-1);
-  const shared = chain.findIndex(each => each.file === last?.file);
-  return [front, ...below, ...(shared === -1 ? [] : chain.slice(shared + 1))];
 }

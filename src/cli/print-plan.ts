@@ -1,8 +1,9 @@
 /** `--plan`: what would be done, in words or as one JSON object. Reads a plan and changes nothing. */
+import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { ChainImage, CopyPlan, DiskPlan, Plan, SnapshotPlan, Strategy } from '../steps/plan.ts';
 import type { CliContext } from './context.ts';
 import { jsonLine } from './json-lines.ts';
-import { chainOfImage, predictChain, predictSteps } from './predict.ts';
+import { predictChain, predictSteps } from './predict.ts';
 import { countOf, sizeInWords, stepInWords } from './words.ts';
 
 const STRATEGY_WORDS: Readonly<Record<Strategy, string>> = {

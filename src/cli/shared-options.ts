@@ -1,7 +1,9 @@
 /** The options that commands share, declared and read in one place so that they mean the same everywhere. */
 import type { Command } from 'commander';
+import { BlocksagaError } from '../errors.ts';
+import type { Program } from '../steps/plan.ts';
 import type { CliContext } from './context.ts';
-import { journalFile, readCount, readNames, socketAddress } from './option-values.ts';
+import { absoluteFile, collect, journalFile, readCount, readNames, socketAddress } from './option-values.ts';
 
 /** What commander gives for the options of {@link addSagaOptions}. */
 export interface SagaOptions {
@@ -14,6 +16,8 @@ export interface SagaOptions {
   readonly id?: string;
   readonly without?: readonly string[];
   readonly maxBlackout?: number;
+  readonly onCommit?: string;
+  readonly onCommitArg?: readonly string[];
 }
 
 const JOURNAL_HELP = 'the journal (default: $XDG_STATE_HOME/blocksaga/journal.db)';
@@ -42,6 +46,8 @@ export function addSagaOptions(command: Command): Command {
       'how long the guest may stand still, milliseconds (default: 1000)',
       readCount('--max-blackout'),
     )
+    .option('--on-commit <program>', 'told of the new disks after the decision, see below')
+    .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--plan', 'print what would be done; QEMU sees only queries')
     .option('--without <names>', 'act as if QEMU lacked these capabilities (a,b,...)', readNames)
     .option('--vm <name>', "the VM's name in the journal (default: QEMU's UUID or name, else the address)")
@@ -58,7 +64,25 @@ export function sagaRequest(options: SagaOptions, context: CliContext) {
     ...(options.vm === undefined ? {} : { vm: options.vm }),
     ...(options.without === undefined ? {} : { without: options.without }),
     ...(options.maxBlackout === undefined ? {} : { maxBlackoutMs: options.maxBlackout }),
+    ...onCommitOption(options, context),
   };
+}
+
+/** The program to be told of the new disks. Throws REQUEST_INVALID for arguments without one. */
+export function onCommitOption(
+  { onCommit, onCommitArg = [] }: Pick<SagaOptions, 'onCommit' | 'onCommitArg'>,
+  context: CliContext,
+): { readonly onCommit?: Program } {
+  if (onCommit === undefined) {
+    if (onCommitArg.length === 0) return {};
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      '--on-commit-arg is an argument for --on-commit, which is not there',
+    );
+  }
+  // A bare name is looked for in PATH; a resume may run in another directory.
+  const program = onCommit.includes('/') ? absoluteFile(onCommit, context) : onCommit;
+  return { onCommit: { program, arguments: onCommitArg } };
 }
 
 /** Where the journal of these options is. */
@@ -75,8 +99,16 @@ refused has only the "result" line, with "saga": null and "outcome": "refused".
 
 Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.`;
 
+/** What `--on-commit` means wherever it is. */
+export const ON_COMMIT_HELP = `
+--on-commit runs a program, without a shell, as soon as the disks are switched: one line of JSON on its standard input
+("saga", "vm", "operation", and "disks" with disk, qdev, file, format, chain and before) and status 0 when it has taken
+it. It may be told twice. When it fails it is run again for some minutes, and then by every resume; nothing that it does
+takes the disks back. It must not remove the images in "before": they may be open until the saga has ended.`;
+
 /** The end of `--help` of commands that begin a saga. */
-export const SAGA_HELP = `${SAGA_JSON_HELP} With --plan there is one line, "plan".
+export const SAGA_HELP = `${ON_COMMIT_HELP}
+${SAGA_JSON_HELP} With --plan there is one line, "plan".
 
 Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
 3 needs recovery.`;

@@ -100,6 +100,8 @@ function resumeLater(saga: string): string {
 const RECOVERY_WORDS: { readonly [code in ErrorRecord['code']]?: (saga: string) => string } = {
   QMP_CONNECT: saga =>
     `  next: if QEMU has ended, "blocksaga resume --offline ${saga}" says which images to boot from; if it runs, free its monitor, then "blocksaga resume ${saga}"`,
+  PUBLISH: saga =>
+    `  next: the disks are switched, only the VM's records do not say so yet; see to that, then "blocksaga resume ${saga}"`,
   QEMU_REPLACED: saga =>
     `  next: stop this QEMU, then "blocksaga resume --offline ${saga}" says which images to boot from; if it runs on the right ones already, it ends the saga at once`,
 };

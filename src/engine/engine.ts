@@ -18,12 +18,14 @@ import { type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
-import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
+import type { CopyPlan, Plan, Program, SnapshotPlan } from '../steps/plan.ts';
 import { endedSaga } from './ended-saga.ts';
 import { filesOf, type Guest, guestOf, monitorOf } from './guest.ts';
+import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
+import { onCommitOf, type Publisher, publisherOf, toldTo } from './publish.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
 import {
   asked,
@@ -41,6 +43,11 @@ export interface EngineOptions {
   readonly journal: Journal;
   /** Hears XState's inspection events of every saga and of each disk's block job. */
   readonly inspect?: Inspect;
+  /**
+   * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
+   * when it rejects, and again by `resume`. It never takes the saga back. Clones do not change disks and are not told of.
+   */
+  readonly onCommit?: Publisher;
   readonly clock?: Clock;
   readonly ids?: IdSource;
 }
@@ -48,6 +55,8 @@ export interface EngineOptions {
 /** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
 export interface ResumeOptions extends Partial<Guest> {
   readonly signal?: Signal;
+  /** Another program to be told of the new disks than the one that the saga was begun with. */
+  readonly onCommit?: Program;
 }
 
 /** Runs sagas. */
@@ -93,6 +102,7 @@ type Planner<R extends Request, P extends Plan> = (request: R, facts: PlanFacts)
 class SagaEngine implements Engine {
   readonly #journal: Journal;
   readonly #inspect: Inspect | undefined;
+  readonly #onCommit: Publisher | undefined;
   readonly #clock: Clock;
   readonly #ids: IdSource;
   readonly #qemus = new KnownQemus();
@@ -101,6 +111,7 @@ class SagaEngine implements Engine {
   constructor(options: EngineOptions) {
     this.#journal = options.journal;
     this.#inspect = options.inspect;
+    this.#onCommit = options.onCommit;
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
   }
@@ -127,7 +138,7 @@ class SagaEngine implements Engine {
     if (running !== undefined) return asked(running, signal);
     const row = this.#journal.saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
-    const plan = planToResume(row);
+    const plan = toldTo(options.onCommit, planToResume(row));
     refuseSignal(row, plan, this.#journal.records(id), signal);
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
@@ -206,6 +217,12 @@ class SagaEngine implements Engine {
       lease,
       files: filesOf(guest),
       clock: this.#clock,
+      publish: publisherOf(
+        { ...lease, id: lease.saga, operation: plan.operation },
+        plan.onCommit,
+        this.#onCommit,
+        this.#clock,
+      ),
       inspect: this.#inspect,
       onEnd: () => this.#running.delete(lease.saga),
     });
@@ -244,27 +261,13 @@ class SagaEngine implements Engine {
     const qmp = await monitor.client();
     const capabilities = await this.#qemus.capabilities(qmp, request.without);
     const seen = await survey(qmp);
-    const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id) };
+    const onCommit = onCommitOf(request.onCommit, this.#onCommit);
+    const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id), onCommit };
     try {
       return { plan: await planner(request, facts), seen };
     } catch (error) {
-      throw this.#heldBySaga(error, vmOf(request, seen, guest)) ?? error;
+      throw heldBySaga(this.#journal, error, vmOf(request, seen, guest)) ?? error;
     }
-  }
-
-  /** A disk is busy with a saga's own job when a saga holds the VM: that is what the caller has to wait for. */
-  #heldBySaga(error: unknown, vm: string): BlocksagaError | undefined {
-    if (!(error instanceof BlocksagaError) || error.code !== 'DISK_BUSY') return undefined;
-    const [holder] = [
-      ...this.#journal.sagas({ vm, state: 'open' }),
-      ...this.#journal.sagas({ vm, state: 'needsRecovery' }),
-    ];
-    if (holder === undefined) return undefined;
-    return new BlocksagaError(
-      'VM_BUSY',
-      `VM "${vm}" is held by saga ${holder.id} (${holder.operation}, ${holder.state}): see "blocksaga show ${holder.id}". ${error.message}`,
-      { saga: holder.id, cause: error },
-    );
   }
 
   /** The guest was looked at before the VM was claimed: another saga may have changed it in between. */

@@ -12,14 +12,17 @@ import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
-import type { Plan } from '../steps/plan.ts';
+import type { Plan, Program } from '../steps/plan.ts';
+import { definedDisks } from '../steps/publish-definitions.ts';
 import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
 import { intent, outcome } from './history.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
+import { type Publisher, publisherOf, toldTo } from './publish.ts';
 import { type BootImage, resultAsJson, type SagaResult } from './result.ts';
 import { planToResume } from './resume.ts';
+import { ANY, PATIENT, retry } from './retry.ts';
 
 /** How to recover; only what differs from the usual must be said. */
 export interface OfflineOptions {
@@ -27,6 +30,10 @@ export interface OfflineOptions {
   readonly qmp?: string | Connect;
   /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
+  /** Told of the new disks when the saga is committed by this, if it was begun with somebody to tell. */
+  readonly publisher?: Publisher;
+  /** Another program to be told than the one that the saga was begun with. */
+  readonly onCommit?: Program;
   readonly clock?: Clock;
   /** Files and images on QEMU's host; this machine's unless said. */
   readonly files?: Files;
@@ -38,7 +45,8 @@ export interface OfflineOptions {
  *
  * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; VM_BUSY while its process does; DISK_BUSY when somebody
  * writes to an image that is not the right one or has to be changed; FILES for what could not be read or changed;
- * REQUEST_INVALID for `back` where it has no meaning; JOURNAL for a saga of another version.
+ * REQUEST_INVALID for `back` where it has no meaning; PUBLISH when nobody took the new disks; JOURNAL for a saga of
+ * another version.
  *
  * @example
  * ```ts
@@ -55,7 +63,7 @@ export async function recoverOffline(
   const row = journal.saga(id);
   if (row === undefined) throw sagaIsUnknown(id);
   if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
-  const plan = planToResume(row);
+  const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);
   const verdict = decide(row, plan, records, options);
@@ -73,6 +81,10 @@ export async function recoverOffline(
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(plan, verdict, images);
   const kept = await dropImages({ id, plan, verdict, records, chains, journal, files, images });
+  if (verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
+    const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
+    await retry(PATIENT, clock, () => publish(definedDisks(plan)), ANY);
+  }
   const result = resultOf(row, plan, verdict, boot, [...aside, ...kept]);
   await journal.end(lease, verdict.outcome, resultAsJson(result));
   return result;

@@ -19,6 +19,9 @@ export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 
 /** Steps while the guest stands still. */
 export const HASTY: RetryPolicy = { retriesMax: 3, firstDelayMs: 5, factor: 3 };
 
+/** Steps that ask somebody who may be away for minutes: about four of them, besides the attempts themselves. */
+export const STUBBORN: RetryPolicy = { retriesMax: 9, firstDelayMs: 500, factor: 2 };
+
 /** Which failures are worth another attempt. */
 export type Judge = (error: BlocksagaError) => boolean;
 
@@ -26,7 +29,9 @@ export type Judge = (error: BlocksagaError) => boolean;
 export const TRANSIENT: Judge = error => error.retryable;
 
 /** Where there is no other way than through: all but what no attempt can change. */
-export const ANY: Judge = ({ code }) => code !== 'QEMU_REPLACED' && code !== 'JOURNAL';
+export const ANY: Judge = ({ code }) => !HOPELESS.has(code);
+
+const HOPELESS: ReadonlySet<string> = new Set(['QEMU_REPLACED', 'JOURNAL', 'REQUEST_INVALID']);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */
 export function retry<T>(

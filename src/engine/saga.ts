@@ -13,7 +13,7 @@ import type { Clock } from '../qmp/clock.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import type { Plan } from '../steps/plan.ts';
-import type { JobProgress } from '../steps/step.ts';
+import type { JobProgress, StepContext } from '../steps/step.ts';
 import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
@@ -49,6 +49,7 @@ export interface SagaParts {
   readonly lease: Lease;
   readonly files: Files | null;
   readonly clock: Clock;
+  readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;
   readonly onEnd: () => void;
 }

@@ -4,47 +4,23 @@
  * begins with a probe. It knows nothing of the order of steps; that is the machine's.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { Journal, Lease, NewRecord } from '../journal/journal.ts';
+import type { NewRecord } from '../journal/journal.ts';
 import type { StepOutput } from '../machines/saga-parts.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import type { Clock } from '../qmp/clock.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../steps/all-steps.ts';
-import type { Files } from '../steps/files.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import type { Plan } from '../steps/plan.ts';
-import { inAnyCase, type JobProgress, type Step, type StepContext } from '../steps/step.ts';
+import { inAnyCase, type Step, type StepContext } from '../steps/step.ts';
 import { alongside } from './alongside.ts';
-import {
-  decision,
-  failedOutcome,
-  type History,
-  intent,
-  outcome,
-  type PastStep,
-  RESCUE,
-  type Settled,
-} from './history.ts';
+import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type Settled } from './history.ts';
+import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
-import type { Monitor } from './monitor.ts';
-import { ANY, HASTY, type Judge, PATIENT, retry, TRANSIENT } from './retry.ts';
+import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT } from './retry.ts';
 import { recordSides } from './sides.ts';
 
-/** What a host is made of. */
-export interface StepHostParts {
-  readonly plan: Plan;
-  readonly monitor: Monitor;
-  readonly journal: Journal;
-  readonly lease: Lease;
-  readonly history: History;
-  readonly files: Files | null;
-  readonly clock: Clock;
-  readonly report: (progress: JobProgress) => void;
-}
-
 export class StepHost {
-  readonly #parts: StepHostParts;
+  readonly #parts: HostParts;
   readonly #signals = { abort: new AbortController(), pivot: new AbortController() };
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
@@ -60,7 +36,7 @@ export class StepHost {
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
 
-  constructor(parts: StepHostParts) {
+  constructor(parts: HostParts) {
     this.#parts = parts;
     this.#decision = parts.history.decision;
     for (const signal of ['abort', 'pivot'] as const) {
@@ -188,6 +164,7 @@ export class StepHost {
             return settled;
           },
           this.#isPastReturn(step) ? ANY : TRANSIENT,
+          step.insists ? STUBBORN : undefined,
         ),
       ),
     );
@@ -230,8 +207,12 @@ export class StepHost {
     }
   }
 
-  #retry<T>(attempt: (number: number) => Promise<T>, isWorthIt: Judge = TRANSIENT): Promise<T> {
-    return retry(this.#inWindow ? HASTY : PATIENT, this.#parts.clock, attempt, isWorthIt);
+  #retry<T>(
+    attempt: (number: number) => Promise<T>,
+    isWorthIt: Judge = TRANSIENT,
+    policy = this.#inWindow ? HASTY : PATIENT,
+  ): Promise<T> {
+    return retry(policy, this.#parts.clock, attempt, isWorthIt);
   }
 
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
@@ -240,7 +221,7 @@ export class StepHost {
   }
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {
-    const { plan, monitor, files, clock, report } = this.#parts;
+    const { plan, monitor, files, clock, publish, report } = this.#parts;
     const qmp = await monitor.client();
     const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
@@ -259,6 +240,7 @@ export class StepHost {
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
       recordSides: () => recordSides(this.#parts, name, qmp),
+      publish,
       report,
     };
   }

@@ -109,7 +109,13 @@ export const copyMachine = saga.createMachine({
       id: 'cleaningUp',
       initial: 'choosing',
       states: {
-        choosing: { always: [{ guard: 'hasIothreads', target: 'releasing' }, { target: 'dismissMirrors' }] },
+        choosing: {
+          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'dismissing' }],
+        },
+        publishDefinitions: forwardState('publishDefinitions', 'dismissing'),
+        dismissing: {
+          always: [{ guard: 'hasIothreads', target: 'releasing' }, { target: 'dismissMirrors' }],
+        },
         dismissMirrors: forwardState('dismissMirrors', 'releasing'),
         releasing: {
           always: [

@@ -94,6 +94,8 @@ export const saga = setup({
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       context.plan.operation === 'snapshot' && context.plan.method === params.method,
     marksQemu: ({ context }) => context.plan.marksQemu,
+    publishes: ({ context: { plan } }) =>
+      plan.onCommit !== null && !(plan.operation === 'copy' && plan.finish === 'clone'),
     hasIothreads: ({ context }) => copyPlan(context).iothreads,
     quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
   },

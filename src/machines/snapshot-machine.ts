@@ -72,8 +72,12 @@ export const snapshotMachine = saga.createMachine({
       id: 'cleaningUp',
       initial: 'choosing',
       states: {
-        choosing: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: 'unmarking' }] },
-        thawGuest: forwardState('thawGuest', 'unmarking'),
+        choosing: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: 'publishing' }] },
+        thawGuest: forwardState('thawGuest', 'publishing'),
+        publishing: {
+          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'unmarking' }],
+        },
+        publishDefinitions: forwardState('publishDefinitions', 'unmarking'),
         unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
         unmarkQemu: forwardState('unmarkQemu', '#committed'),
       },

@@ -40,6 +40,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
     marksQemu: capabilities.has('throttle-group'),
+    onCommit: facts.onCommit,
     iothreads: survey.iothreads,
     finish,
     strategy,

@@ -3,7 +3,7 @@ import { invariant } from '../errors.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
 import type { Files } from '../steps/files.ts';
 import { diskNames } from '../steps/names.ts';
-import type { DiskPlan, ImagePlan } from '../steps/plan.ts';
+import type { DiskPlan, ImagePlan, OnCommit } from '../steps/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** The guest as it is, what its QEMU can do, and the saga's token. */
@@ -12,6 +12,8 @@ export interface PlanFacts {
   readonly capabilities: Capabilities;
   readonly files: Files | null;
   readonly token: string;
+  /** Who is told of the new disks. */
+  readonly onCommit: OnCommit | null;
 }
 
 export function diskPlans(

@@ -42,6 +42,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
     marksQemu: capabilities.has('throttle-group'),
+    onCommit: facts.onCommit,
     method,
     quiesce: request.quiesce ?? null,
     disks: diskPlans(

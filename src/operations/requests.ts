@@ -30,6 +30,12 @@ const common = {
   vm: name.optional(),
   /** Capabilities to act without, as an older QEMU would. */
   without: z.array(name).readonly().optional(),
+  /**
+   * A program that is told of the new disks after the decision: one line of JSON (`Definition`) on its standard input,
+   * status 0 when it has taken it. Run without a shell, at least once, again for minutes when it fails; the journal keeps
+   * it for a resume. An engine's own `onCommit` is not called then.
+   */
+  onCommit: z.strictObject({ program: name, arguments: z.array(z.string()).max(100).readonly() }).optional(),
   /** How long the guest may stand still, in milliseconds. */
   maxBlackoutMs: z.int().min(1).max(BLACKOUT_MS_MAX).optional(),
 };

@@ -7,6 +7,7 @@ import { createImages } from './create-images.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
+import { publishDefinitions } from './publish-definitions.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
@@ -30,6 +31,7 @@ export const ALL_STEPS = {
   finalizeMirrors,
   completeMirrors,
   resumeGuest,
+  publishDefinitions,
   dismissMirrors,
   unmarkQemu,
   retireSources,

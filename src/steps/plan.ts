@@ -67,6 +67,15 @@ export interface DiskPlan {
   readonly image: ImagePlan;
 }
 
+/** A program to run, without a shell. */
+export interface Program {
+  readonly program: string;
+  readonly arguments: readonly string[];
+}
+
+/** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */
+export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
+
 /** What every operation's plan has. */
 export interface PlanBase {
   readonly planVersion: number;
@@ -76,6 +85,7 @@ export interface PlanBase {
   readonly maxBlackoutMs: number;
   /** Whether QEMU can be marked, so that another process behind the same socket is not taken for it. */
   readonly marksQemu: boolean;
+  readonly onCommit: OnCommit | null;
   readonly disks: readonly DiskPlan[];
 }
 

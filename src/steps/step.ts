@@ -10,6 +10,7 @@ import type { Jobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
 import type { DiskPlan, Plan } from './plan.ts';
+import type { DefinedDisk } from './publish-definitions.ts';
 
 /** What a step may use. A fresh one is made for every attempt, on a live connection. */
 export interface StepContext<P extends Plan = Plan> {
@@ -38,6 +39,8 @@ export interface StepContext<P extends Plan = Plan> {
    * does not say that it would: when QEMU dies, the journal is all that is left to tell which images are the right ones.
    */
   recordSides(): Promise<void>;
+  /** Tells whoever keeps the VM's records which disks it has now. Throws PUBLISH. */
+  publish(disks: readonly DefinedDisk[]): Promise<void>;
   report(progress: JobProgress): void;
 }
 
@@ -68,6 +71,8 @@ interface StepBase<P extends Plan> {
   decides?(plan: P): boolean;
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
+  /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
+  readonly insists?: boolean;
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
   readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */

@@ -1,5 +1,5 @@
 /** Sagas whose process has ended, gone on with by another one, as a user would: real QEMU, real processes, SIGKILL. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
@@ -45,8 +45,23 @@ describeOnQemu('a saga in another process', () => {
     const state = temporaryFolder();
     const before = await fronts(vm);
     const files = readdirSync(vm.directory);
+    const heard = join(temporaryFolder(), 'heard');
+    const script = join(temporaryFolder(), 'tell.sh');
+    writeFileSync(script, '#!/bin/sh\ncat >> "$1"\n', { mode: 0o700 });
+    const tell = ['--on-commit', script, '--on-commit-arg', heard];
     const leave = (id: string) =>
-      runCommand(state, 'copy', '--qmp', vm.monitor, ...copyBoth(vm), '--finish', 'leave', '--id', id);
+      runCommand(
+        state,
+        'copy',
+        '--qmp',
+        vm.monitor,
+        ...copyBoth(vm),
+        '--finish',
+        'leave',
+        '--id',
+        id,
+        ...tell,
+      );
 
     const first = await leave('first');
     expect([first.status, first.out.at(-1)]).toEqual([0, expect.stringMatching(/blocksaga pivot first/)]);
@@ -61,6 +76,10 @@ describeOnQemu('a saga in another process', () => {
     const pivoted = await runCommand(state, 'pivot', 'second', '--json');
     expect([pivoted.status, resultOf(pivoted.out).outcome]).toEqual([0, 'committed']);
     expect([await fronts(vm), await traces(vm)]).toEqual([[newFile(vm, 0), newFile(vm, 1)], []]);
+    expect(JSON.parse(readFileSync(heard, 'utf8'))).toMatchObject({
+      saga: 'second',
+      disks: [{ file: newFile(vm, 0) }, { file: newFile(vm, 1), before: { file: vm.disks[1]?.file } }],
+    });
     const late = await runCommand(state, 'abort', 'second');
     expect([late.status, late.err]).toEqual([2, expect.stringMatching(/has ended \(committed\)/)]);
     await vm.awaitWrites(10);
@@ -69,7 +88,7 @@ describeOnQemu('a saga in another process', () => {
   test('one that a living process runs is refused with its pid; after a SIGKILL, resume --all ends it', async () => {
     const vm = await guest();
     const state = temporaryFolder();
-    const copy = ['copy', '--qmp', vm.monitor, ...copyBoth(vm), '--bandwidth', '2M', '--id', 'night'];
+    const copy = ['copy', '--qmp', vm.monitor, ...copyBoth(vm), '--bandwidth', '256K', '--id', 'night'];
     const running = startCommand(state, ...copy, '--json');
     await running.line(line => line.includes('"status":"running"'));
     const refused = await runCommand(state, 'resume', 'night');
@@ -80,6 +99,9 @@ describeOnQemu('a saga in another process', () => {
 
     running.child.kill('SIGKILL');
     await running.status;
+    for (const { id } of (await vm.witness.execute('query-jobs')) as { id: string }[]) {
+      await vm.witness.execute('block-job-set-speed', { device: id, speed: 0 });
+    }
     const resumed = await runCommand(state, 'resume', '--all', '--json');
     expect([resumed.status, resultOf(resumed.out)]).toEqual([
       0,

@@ -11,10 +11,16 @@ import type { Journal, SagaRow } from '../../journal/journal.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../exit-status.ts';
 import { refusedLine } from '../json-lines.ts';
-import { socketAddress } from '../option-values.ts';
+import { collect, socketAddress } from '../option-values.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { followSaga } from '../run-saga-command.ts';
-import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../shared-options.ts';
+import {
+  addJournalOption,
+  addJsonOption,
+  journalOf,
+  onCommitOption,
+  SAGA_JSON_HELP,
+} from '../shared-options.ts';
 import { refusalInWords } from '../summary.ts';
 
 const HELP = `
@@ -44,6 +50,8 @@ interface Options {
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
+  readonly onCommit?: string;
+  readonly onCommitArg?: readonly string[];
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -57,6 +65,8 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     )
     .argument('[saga]', 'the saga\'s id, as "blocksaga sagas" lists them')
     .option('--all', 'every open saga whose process has ended')
+    .option('--on-commit <program>', 'told of the new disks, instead of the one that the saga was begun with')
+    .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
     .option('--back', 'with --offline: take a snapshot back, with what its overlays hold')
     .addHelpText('after', HELP);
@@ -107,7 +117,8 @@ async function resumeOne(
 ): Promise<number> {
   const start = options.offline
     ? () => recoverAsSaga(id, journal, options, context)
-    : (engine: Engine) => engine.resume(id, resumeOptions(options, context));
+    : (engine: Engine) =>
+        engine.resume(id, { ...resumeOptions(options, context), ...onCommitOption(options, context) });
   const { result } = await followSaga(start, journal, options, context);
   return exitStatusOfEnd(result, undefined);
 }
@@ -124,6 +135,7 @@ async function recoverAsSaga(
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
     ...(options.back ? { back: true } : {}),
+    ...onCommitOption(options, context),
   });
   return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });
 }

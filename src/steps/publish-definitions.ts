@@ -1,0 +1,62 @@
+/**
+ * Tells whoever keeps the VM's records which disks it has now. It runs as soon as the guest is on the new side: from then
+ * on a record that still names the old images is a VM that would start without what it wrote last. Being told twice is
+ * the publisher's to bear; nothing that it does takes the saga back.
+ */
+import { chainOfImage } from './chain-of-image.ts';
+import type { DiskPlan, Plan } from './plan.ts';
+import { probeDisks, type Step } from './step.ts';
+
+/** One disk as it is from now on. */
+export interface DefinedDisk {
+  /** The name by which the request calls it. */
+  readonly disk: string;
+  /** QOM path of the guest's device, when it has one. */
+  readonly qdev: string | null;
+  readonly file: string;
+  readonly format: string;
+  /** The active image and those below it. */
+  readonly chain: readonly { readonly file: string; readonly format: string }[];
+  /** The active image that it had before. */
+  readonly before: { readonly file: string; readonly format: string };
+}
+
+/** The disks of a saga after its decision. What stands in `before` may still be open: remove it after the saga's end. */
+export interface Definition {
+  readonly saga: string;
+  readonly vm: string;
+  readonly operation: string;
+  readonly disks: readonly DefinedDisk[];
+}
+
+export const publishDefinitions: Step = {
+  name: 'publishDefinitions',
+  irreversible: 'the decision has been taken, and a record of it stays true',
+  insists: true,
+
+  /** Nobody can be asked whether he was told. */
+  async probe({ plan }) {
+    return probeDisks(plan.disks, () => 'absent');
+  },
+
+  async do({ plan, publish }) {
+    await publish(definedDisks(plan));
+    return null;
+  },
+};
+
+/** The disks of a plan that has been carried out. */
+export function definedDisks({ disks }: Plan): readonly DefinedDisk[] {
+  return disks.map(defined);
+}
+
+function defined(disk: DiskPlan): DefinedDisk {
+  return {
+    disk: disk.disk,
+    qdev: disk.qdev,
+    file: disk.image.file,
+    format: disk.image.driver,
+    chain: chainOfImage(disk).map(({ file, driver }) => ({ file, format: driver })),
+    before: { file: disk.file, format: disk.driver },
+  };
+}
