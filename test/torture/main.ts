@@ -16,10 +16,11 @@ const HELP = `npm run torture -- [options]
   --every          every moment of every operation once, instead of a choice
   --operation A,B  only these: ${OPERATIONS.map(operation => operation.name).join(', ')}
   --who A,B        who dies: orchestrator, qemu, both (default: all three)
-  --in TEXT        only moments that contain this, such as switching or /sent/
+  --in PATTERN     only moments that match, such as 'switching|compensating' or /sent/
   --lanes N        rounds at once (default 2)
   --replay ROUND   plays one round again, --rounds times (default 1)
-  --verbose        tells of every round`;
+  --verbose        tells of every round
+SIGTERM ends it after the rounds that are being played, with the table.`;
 
 const TELL_EVERY = 50;
 
@@ -48,9 +49,12 @@ async function main(): Promise<void> {
   say(`${rounds.length} rounds in ${values.lanes} lanes`);
   const beganMs = systemClock.now();
   let played = 0;
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
   const tally = await torture({
     rounds,
     lanes: Number(values.lanes),
+    stop: stop.signal,
     tell(round, result) {
       played += 1;
       if (played % TELL_EVERY === 0) say(`${played} rounds, ${secondsSince(beganMs)} s`);
@@ -82,7 +86,7 @@ async function choose(seed: number): Promise<readonly Round[]> {
   const runs: Undisturbed[] = [];
   for (const operation of operations) {
     const run = await learn(operation);
-    const moments = run.moments.filter(moment => moment.includes(values.in));
+    const moments = run.moments.filter(moment => new RegExp(values.in).test(moment));
     say(`${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${moments.length} moments`);
     runs.push({ ...run, moments });
   }

@@ -87,6 +87,7 @@ async function live(arena: Arena, round: Round, place: Place, said: object[]): P
   };
   orchestrator.tell({ order: 'run', ...place, ...(anyInstant ? {} : { strike }) });
   let struck = false;
+  let buried = false;
   let strikesMs = Number.POSITIVE_INFINITY;
   const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
   for (;;) {
@@ -95,7 +96,10 @@ async function live(arena: Arena, round: Round, place: Place, said: object[]): P
       struck = true;
       strikesMs = Number.POSITIVE_INFINITY;
       if (round.victim !== 'orchestrator') process.kill(vm.pid, 'SIGKILL');
-      if (round.victim !== 'qemu') await orchestrator.kill();
+      if (round.victim !== 'qemu') {
+        await orchestrator.kill();
+        buried = true;
+      }
     }
     const heard = await orchestrator.hear(Math.min(strikesMs, untilMs) - nowMs);
     if (heard === undefined && systemClock.now() < untilMs) continue;
@@ -108,7 +112,7 @@ async function live(arena: Arena, round: Round, place: Place, said: object[]): P
       const wanted = struck && round.victim !== 'qemu' && heard.of === 'SIGKILL';
       const wrong = wanted ? [] : [`the orchestrator died of ${heard.of}: ${heard.stderr}`];
       return { struck, ended: undefined, wrong };
-    } else {
+    } else if (!buried || heard === undefined) {
       return { struck, ended: heard ?? HUNG, wrong: [] };
     }
   }

@@ -69,13 +69,15 @@ export interface TortureOptions {
   readonly lanes: number;
   /** No round is begun after so many milliseconds; without end if not said. */
   readonly deadlineMs?: number;
+  /** No round is begun any more when it aborts. */
+  readonly stop?: AbortSignal;
   /** Hears of every round that was played. */
   readonly tell?: (round: Round, played: Played) => void;
 }
 
 /** Plays the rounds and counts. A round that throws has failed; the others go on. */
 export async function torture(options: TortureOptions): Promise<Tally> {
-  const { rounds, lanes, deadlineMs = Number.POSITIVE_INFINITY, tell } = options;
+  const { rounds, lanes, deadlineMs = Number.POSITIVE_INFINITY, stop, tell } = options;
   const untilMs = systemClock.now() + deadlineMs;
   const left = [...rounds].reverse();
   const rows = new Map<string, Row>();
@@ -87,7 +89,7 @@ export async function torture(options: TortureOptions): Promise<Tally> {
     let arena: Arena | undefined;
     try {
       for (let round = left.pop(); round !== undefined; round = left.pop()) {
-        if (systemClock.now() > untilMs) return;
+        if (systemClock.now() > untilMs || stop?.aborted) return;
         const operation = operationNamed(round.operation);
         if (arena !== undefined && (round.victim !== 'orchestrator' || !arena.fits(operation))) {
           await arena[Symbol.asyncDispose]();
