@@ -59,6 +59,18 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly
     bps_rd: 0,
     cache: { 'no-flush': false, direct: false, writeback: true },
     file,
+    ...versionsOwn(ctx, node),
+  };
+}
+
+/** Members of BlockDeviceInfo that came and went: qapi/block-core.json of 5.2, 10.0 and 11.1. */
+function versionsOwn(ctx: Context, node: BlockNode): { readonly [key: string]: Json } {
+  const { major } = ctx.profile.version;
+  const children = node.children.map(({ role, child }) => ({ child: role, 'node-name': child })).reverse();
+  return {
+    ...(major < 6 ? { encryption_key_missing: false } : {}),
+    ...(major >= 10 ? { active: true } : {}),
+    ...(major >= 11 && children.length > 0 ? { children } : {}),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Account } from '../sim/agreement.ts';
+import { maskedReason } from './masks.ts';
 
 /** `text`: the same class of error in other words. `differs`: anything else. */
 export type Verdict = 'agrees' | 'text' | 'differs';
@@ -19,14 +20,14 @@ export interface Finding {
 }
 
 /** All that was compared, in order; nothing after the first `differs` among the replies, which all follows from it. */
-export function judge(real: Account, sim: Account): readonly Finding[] {
+export function judge(real: Account, sim: Account, profile: string): readonly Finding[] {
   const findings: Finding[] = [];
   const replies = Math.max(real.replies.length, sim.replies.length);
   for (let at = 0; at < replies; at += 1) {
     const pair = { real: real.replies[at] ?? '(no reply)', sim: sim.replies[at] ?? '(no reply)' };
     const verdict = verdictOf(pair.real, pair.sim);
     findings.push({ row: rowOf(pair.real), verdict, at, ...pair });
-    if (verdict === 'differs' && !isEqualButForCounts(pair.real, pair.sim)) return findings;
+    if (verdict === 'differs' && maskedReason(pair.real, pair.sim, profile) === undefined) return findings;
   }
   const jobs = (account: Account): readonly string[] =>
     Object.entries(account.jobs).flatMap(([id, events]) => events.map(event => `${id}: ${event}`));
@@ -40,15 +41,11 @@ export function judge(real: Account, sim: Account): readonly Finding[] {
     ['(final graph)', real.graph.join('\n'), sim.graph.join('\n')],
     ['(image contents)', real.images.join('\n'), sim.images.join('\n')],
   ] as const) {
-    findings.push({ row, verdict: ofReal === ofSim ? 'agrees' : 'differs', ...firstLines(ofReal, ofSim) });
+    const masked = maskedReason(ofReal, ofSim, profile);
+    const lines = masked === undefined ? firstLines(ofReal, ofSim) : { real: ofReal, sim: ofSim };
+    findings.push({ row, verdict: ofReal === ofSim ? 'agrees' : 'differs', ...lines });
   }
   return findings;
-}
-
-/** Whether two replies differ only in what named bitmaps count; nothing follows from that. */
-export function isEqualButForCounts(real: string, sim: string): boolean {
-  const without = (text: string): string => text.replace(/"count":"\d+"/g, '"count"');
-  return without(real) === without(sim);
 }
 
 function verdictOf(real: string, sim: string): Verdict {

@@ -5,7 +5,8 @@
 
 import type { Account, Line } from '../sim/agreement.ts';
 import type { Case } from './draw-case.ts';
-import { type Finding, isEqualButForCounts } from './judge.ts';
+import type { Finding } from './judge.ts';
+import { maskedReason } from './masks.ts';
 
 interface Known {
   readonly reason: string;
@@ -17,8 +18,8 @@ const REFUSED_TRANSACTION = 'transaction: GenericError';
 
 const KNOWN: readonly Known[] = [
   {
-    reason: 'what dirty bitmaps count: named ones nothing in the simulator, those of jobs by chance in QEMU',
-    explains: ({ real, sim }) => isEqualButForCounts(real, sim),
+    reason: 'which of several permission conflicts an error names',
+    explains: ({ verdict, real, sim }) => verdict === 'text' && [real, sim].every(isConflict),
   },
   {
     reason: 'QEMU leaks a BlockBackend when it refuses a stream for permissions',
@@ -32,9 +33,20 @@ const KNOWN: readonly Known[] = [
 ];
 
 /** Why a finding is known to differ; undefined when it is not. */
-export function knownReason(finding: Finding, drawn: Case, real: Account): string | undefined {
+export function knownReason(
+  finding: Finding,
+  drawn: Case,
+  real: Account,
+  profile: string,
+): string | undefined {
+  const masked = maskedReason(finding.real, finding.sim, profile);
+  if (masked !== undefined) return masked;
   const before = real.replies.slice(0, finding.at ?? real.replies.length);
   return KNOWN.find(({ explains }) => explains(finding, before, drawn, real))?.reason;
+}
+
+function isConflict(reply: string): boolean {
+  return reply.includes('GenericError Permission conflict on node');
 }
 
 function hasTwoActions(line: Line): boolean {

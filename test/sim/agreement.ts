@@ -42,9 +42,10 @@ export async function giveAccount(
   { readImages = false, roundMs = ROUND_MS }: AccountOptions = {},
 ): Promise<Account> {
   const replies: string[] = [];
+  let ending: string | undefined;
   for (const line of script) {
     if ('settle' in line) {
-      if (!(await settle(session, roundMs))) return ended([...replies, 'QEMU died']);
+      if (!(await settle(session, roundMs, ending))) return ended([...replies, 'QEMU died']);
       continue;
     }
     if ('wait' in line) {
@@ -60,6 +61,7 @@ export async function giveAccount(
     const reply = await session.execute(command, place(args ?? {}, session.directory) as Message);
     replies.push(`${command}: ${describeReply(command, reply, session.directory)}`);
     if (reply === undefined) return ended(replies);
+    ending = ENDING.has(command) && 'return' in reply ? String(args?.['id'] ?? args?.['device']) : undefined;
     if (statuses.length > 0) await session.pause(MIRROR_LAG_MS);
   }
   await session.pause(roundMs * 3);
@@ -91,16 +93,23 @@ function place(value: Json, directory: string): Json {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, place(one, directory)]));
 }
 
+const ENDING = new Set(['job-complete', 'block-job-cancel', 'job-cancel']);
+const LINGER_MS = 400;
 const RESTING = new Set(['ready', 'standby', 'paused', 'pending', 'concluded']);
 
-/** Waits until every job rests, seen twice; false when QEMU is gone. */
-async function settle(session: Session, roundMs: number): Promise<boolean> {
+/**
+ * Waits until every job rests, seen twice; false when QEMU is gone. A job that was told to end may look ready for a
+ * while before it hears of that; one that is paused never does.
+ */
+async function settle(session: Session, roundMs: number, ending: string | undefined): Promise<boolean> {
   let calm = 0;
   for (let waitedMs = 0; waitedMs < WAIT_MS && calm < 2; waitedMs += roundMs) {
     const reply = await session.execute('query-jobs');
     if (reply === undefined) return false;
     const jobs = (reply['return'] ?? []) as readonly Message[];
-    calm = jobs.every(job => RESTING.has(String(job['status']))) ? calm + 1 : 0;
+    const lingers = jobs.some(job => job['id'] === ending && job['status'] === 'ready');
+    const rests = jobs.every(job => RESTING.has(String(job['status']))) && !(lingers && waitedMs < LINGER_MS);
+    calm = rests ? calm + 1 : 0;
     await session.pause(calm === 0 ? roundMs : Math.min(roundMs, 3));
   }
   return true;
