@@ -1,0 +1,236 @@
+/**
+ * Tests of the tests: one deliberate defect for each law, put into a step from outside, that the laws must notice. A
+ * defect that nobody notices means that a law looks at nothing.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import { ALL, drawScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
+import { judge } from '../src/fuzz/laws.ts';
+import { runScenario } from '../src/fuzz/run-scenario.ts';
+import type { Scenario } from '../src/fuzz/scenario.ts';
+import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
+import type { Step } from '../src/steps/step.ts';
+import { PLAIN } from './plain.ts';
+
+/** Enough that each defect is met many times; one that is not noticed in so many runs is not noticed. */
+const RUNS_MAX = 300;
+const SENDS_MAX = 40;
+
+const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
+const sound: Readonly<Record<StepName, Step>> = { ...ALL_STEPS };
+
+type Change = (step: Step) => object;
+
+/** Replaces members of a step until the test is over. */
+function spoil(name: StepName, change: Change): void {
+  steps[name] = { ...sound[name], ...change(sound[name]) } as Step;
+}
+
+afterEach(() => {
+  Object.assign(steps, sound);
+});
+
+interface Broken {
+  /** The wanted laws that the first run broke which broke any of them. */
+  readonly wanted: readonly string[];
+  readonly others: ReadonlySet<string>;
+}
+
+/** Runs until one of the wanted laws is broken, or any where none is named. */
+async function breakLaws(scenarios: Iterable<Scenario>, laws?: readonly string[]): Promise<Broken> {
+  const others = new Set<string>();
+  for (const scenario of scenarios) {
+    const broken = judge(await runScenario(scenario)).map(violation => violation.law);
+    const wanted = broken.filter(law => laws?.includes(law) ?? true);
+    if (wanted.length > 0) return { wanted, others };
+    for (const law of broken) others.add(law);
+  }
+  return { wanted: [], others };
+}
+
+function* drawn(limits: Partial<Limits>): Generator<Scenario> {
+  for (let seed = 1; seed <= RUNS_MAX; seed += 1) {
+    yield drawScenario(seed, { ...ALL, disksMax: 3, ...limits });
+  }
+}
+
+/** A death after each write to QEMU. */
+function* deathsIn(scenario: Scenario): Generator<Scenario> {
+  for (let nth = 1; nth <= SENDS_MAX; nth += 1) yield { ...scenario, deaths: [{ at: 'send', nth }] };
+}
+
+const nothing = async () => undefined;
+const allPresent: Change = () => ({
+  probe: async ({ plan }: { plan: { disks: readonly object[] } }) => ({
+    absent: [],
+    present: plan.disks,
+    foreign: [],
+  }),
+});
+
+const COPIES = () => drawn({ operations: ['copy'] });
+const COPIES_OF_7_2 = () => drawn({ operations: ['copy'], profiles: ['7.2'] });
+const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
+
+const DEFECTS: readonly {
+  readonly what: string;
+  readonly scenarios: () => Iterable<Scenario>;
+  readonly spoil: () => void;
+  /** One of these must be named. */
+  readonly laws: readonly string[];
+}[] = [
+  {
+    what: 'an undo of the images that does nothing',
+    scenarios: COPIES,
+    spoil: () => spoil('createImages', () => ({ undo: nothing })),
+    laws: ['nothing left', 'nothing lost', 'it ends'],
+  },
+  {
+    what: 'an undo of the mark that does nothing',
+    scenarios: COPIES,
+    spoil: () => spoil('markQemu', () => ({ undo: nothing })),
+    laws: ['nothing left'],
+  },
+  {
+    what: 'files that are claimed and never removed',
+    scenarios: SNAPSHOTS,
+    spoil: () => spoil('claimFiles', () => ({ undo: nothing })),
+    laws: ['nothing left'],
+  },
+  {
+    what: 'an undo of the mirrors that does nothing',
+    scenarios: COPIES,
+    spoil: () => spoil('mirrorDisks', () => ({ undo: nothing })),
+    laws: ['nothing left', 'recovery is the exception', 'it ends', 'sound'],
+  },
+  {
+    what: 'a guest that is never let run again',
+    scenarios: COPIES,
+    spoil: () => spoil('resumeGuest', () => ({ do: async () => null })),
+    laws: ['the guest runs'],
+  },
+  {
+    what: 'a pause whose undo is forgotten',
+    scenarios: COPIES,
+    spoil: () => spoil('pauseGuest', () => ({ undo: nothing })),
+    laws: ['the guest runs'],
+  },
+  {
+    what: 'a switch without a pause',
+    scenarios: COPIES,
+    spoil: () => spoil('pauseGuest', () => ({ do: async () => ({ byUs: false }) })),
+    laws: ['nothing lost', 'one instant', 'recovery is the exception', 'crash is resume'],
+  },
+  {
+    what: 'a switch of all disks but the last',
+    scenarios: COPIES,
+    spoil: () =>
+      spoil('finalizeMirrors', step => ({
+        do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+          step.do({ ...context, plan: { ...context.plan, disks: todo.slice(0, -1) } }, todo.slice(0, -1)),
+      })),
+    laws: ['recovery is the exception', 'it ends'],
+  },
+  {
+    what: 'a decision before the mirrors have settled',
+    scenarios: COPIES_OF_7_2,
+    spoil: () => spoil('settleMirrors', () => ({ do: async () => null })),
+    laws: ['nothing lost', 'nothing left', 'one instant', 'recovery is the exception', 'crash is resume'],
+  },
+  {
+    what: 'a vanished mirror that is taken for a good one',
+    scenarios: COPIES_OF_7_2,
+    spoil: () => {
+      spoil('mirrorDisks', () => ({ do: async () => null }));
+      spoil('awaitNearlyClean', () => ({ do: async () => null }));
+      spoil('settleMirrors', () => ({ do: async () => null }));
+    },
+    laws: ['nothing lost', 'one instant'],
+  },
+  {
+    what: 'snapshots disk by disk that do not look for what was taken already',
+    scenarios: () => deathsIn(PLAIN['a snapshot disk by disk']),
+    spoil: () =>
+      spoil('takeSnapshotsOneByOne', () => ({
+        probe: async ({ plan }: { plan: { disks: readonly object[] } }) => ({
+          absent: plan.disks,
+          present: [],
+          foreign: [],
+        }),
+      })),
+    laws: ['crash is resume', 'recovery is the exception', 'all or none', 'it ends'],
+  },
+  {
+    what: 'snapshots that are taken for taken',
+    scenarios: SNAPSHOTS,
+    spoil: () => spoil('takeSnapshot', () => ({ do: async () => null, verify: nothing })),
+    laws: ['all or none', 'crash is resume', 'recovery is the exception'],
+  },
+  {
+    what: 'snapshots disk by disk of a guest that runs',
+    scenarios: SNAPSHOTS,
+    spoil: () => spoil('pauseGuest', () => ({ do: async () => ({ byUs: false }) })),
+    laws: ['one instant', 'crash is resume'],
+  },
+  {
+    what: 'snapshots that are never taken back',
+    scenarios: SNAPSHOTS,
+    spoil: () => {
+      spoil('takeSnapshot', () => ({ undo: nothing }));
+      spoil('takeSnapshotsOneByOne', () => ({ undo: nothing }));
+    },
+    laws: ['all or none', 'nothing lost', 'nothing left', 'recovery is the exception', 'it ends'],
+  },
+  {
+    what: 'filters that are set as drives a second time without a look',
+    scenarios: COPIES_OF_7_2,
+    spoil: () =>
+      spoil('removeFilters', step => ({
+        do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+          step.do({ ...context, untouched: true }, todo),
+      })),
+    laws: ['QEMU survives'],
+  },
+  {
+    what: 'a removal of the filters that is taken for done',
+    scenarios: COPIES_OF_7_2,
+    spoil: () => spoil('removeFilters', step => ({ ...allPresent(step), do: async () => null })),
+    laws: ['nothing left', 'recovery is the exception'],
+  },
+  {
+    what: 'a guest that stands still for two seconds more',
+    scenarios: COPIES,
+    spoil: () =>
+      spoil('resumeGuest', step => ({
+        do: async (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) => {
+          await new Promise<void>(resolve => context.clock.after(2_000, resolve));
+          return step.do(context, todo);
+        },
+      })),
+    laws: ['the pause is bounded'],
+  },
+];
+
+describe('the laws notice', () => {
+  test.each(DEFECTS)('$what', async ({ scenarios, spoil: doSpoil, laws }) => {
+    doSpoil();
+    const { wanted, others } = await breakLaws(scenarios(), laws);
+    expect(wanted, `broken instead: ${[...others].join(', ') || 'none'}`).not.toEqual([]);
+  });
+
+  test.each(['committed', 'rolledBack'] as const)('a saga that claims to be %s and is not', async claim => {
+    const nth = claim === 'committed' ? 25 : 1_000; // refused while it mirrors, or not at all
+    const scenario = PLAIN['a copy that finalizes mirrors'];
+    const account = await runScenario({ ...scenario, faults: [{ kind: 'refuse', nth }] });
+    const { result } = account;
+    expect(judge(account)).toEqual([]);
+    expect(result?.outcome).toBe(claim === 'committed' ? 'rolledBack' : 'committed');
+    if (result === undefined) return;
+    const laws = judge({ ...account, result: { ...result, outcome: claim } }).map(violation => violation.law);
+    expect(laws).toContain('all or none');
+  });
+
+  test('nothing in sound steps', async () => {
+    expect((await breakLaws(drawn({}))).wanted).toEqual([]);
+    expect((await breakLaws(deathsIn(PLAIN['a snapshot disk by disk']))).wanted).toEqual([]);
+  });
+});
