@@ -100,7 +100,7 @@ refused has only the "result" line, with "saga": null and "outcome": "refused".
 Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.`;
 
 /** What `--on-commit` means wherever it is. */
-export const ON_COMMIT_HELP = `
+const ON_COMMIT_HELP = `
 --on-commit runs a program, without a shell, as soon as the disks are switched: one line of JSON on its standard input
 ("saga", "vm", "operation", and "disks" with disk, qdev, file, format, chain and before) and status 0 when it has taken
 it. It may be told twice. When it fails it is run again for some minutes, and then by every resume; nothing that it does
