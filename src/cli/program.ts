@@ -8,6 +8,7 @@ import { BlocksagaError } from '../errors.ts';
 import { defineChain } from './commands/chain.ts';
 import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
+import { defineDoctor } from './commands/doctor.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
 import { defineResume } from './commands/resume.ts';
@@ -31,6 +32,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineJobs,
   defineSagas,
   defineShow,
+  defineDoctor,
   defineMachines,
   defineDemo,
   defineSim,

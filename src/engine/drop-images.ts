@@ -7,50 +7,71 @@ import type { Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
-import type { OfflineVerdict } from './decide-offline.ts';
 
 /** What is known when images are dropped. */
 export interface DropFacts {
   readonly id: string;
-  readonly plan: Plan;
-  readonly verdict: OfflineVerdict;
+  readonly plan: Pick<Plan, 'disks'>;
+  /** The disks whose new images nobody needs. */
+  readonly disks: readonly DiskPlan[];
   readonly records: readonly JournalRecord[];
-  /** The files of the chains to boot from. */
-  readonly chains: readonly string[];
+  /** Files that must stay besides those that sagas name: what is booted from, what a QEMU has open. */
+  readonly needed: readonly string[];
   readonly journal: Journal;
   readonly files: Files;
   readonly images: Images;
 }
 
+/** Why a new image may not go: someone needs it, writes to it, or it cannot be proved to be the file that the saga made. */
+type Keeps = 'needed' | 'inUse' | 'unproved';
+
+/** A new image that the saga does not need and that is still there; `claim` is the identity to remove it by. */
+export type LeftImage =
+  | { readonly file: string; readonly claim: string; readonly keeps: undefined }
+  | { readonly file: string; readonly claim: undefined; readonly keeps: Keeps };
+
 /** Removes what may go; gives the files that are left and that the saga may have made. Throws FILES. */
 export async function dropImages(facts: DropFacts): Promise<readonly string[]> {
-  const { plan, verdict, files, images } = facts;
-  const candidates = plan.disks.filter(({ image, index }) => {
-    const action = verdict.disks.find(disk => disk.index === index)?.action;
-    return image.create && (action === 'drop' || action === 'moveBack');
-  });
+  const { files } = facts;
   const left: string[] = [];
-  const guarded = candidates.length === 0 ? undefined : await guardedFiles(facts);
-  for (const disk of candidates) {
-    const { file, driver } = disk.image;
-    const found = await files.stat(file);
-    if (found === undefined) continue;
-    const claim = claimOf(disk, found.sizeBytes, found.identity, facts.records);
-    const isGuarded = guarded?.has(file) === true || guarded?.has(found.identity) === true;
-    const isFree = (await images.look({ file, driver })).state !== 'inUse';
-    if (claim !== undefined && !isGuarded && isFree) {
-      await files.unlink(file, claim);
-      await files.syncDirectory(file);
-    }
+  for (const { file, claim } of await leftImages(facts)) {
+    if (claim !== undefined) await removeImage(file, claim, files);
     if ((await files.stat(file)) !== undefined) left.push(file);
   }
   return left;
 }
 
+/** Removes the very file, durably. */
+export async function removeImage(file: string, claim: string, files: Files): Promise<void> {
+  await files.unlink(file, claim);
+  await files.syncDirectory(file);
+}
+
+/** Looks for new images that nobody needs, and says of each whether it may go. */
+export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]> {
+  const { disks, records, files, images } = facts;
+  const found: LeftImage[] = [];
+  let guarded: ReadonlySet<string> | undefined;
+  for (const disk of disks) {
+    const { file, driver, create } = disk.image;
+    const stands = create ? await files.stat(file) : undefined;
+    if (stands === undefined) continue;
+    guarded ??= await guardedFiles(facts);
+    const claim = claimOf(disk, stands.sizeBytes, stands.identity, records);
+    const isNeeded = guarded.has(file) || guarded.has(stands.identity);
+    if (isNeeded) found.push({ file, claim: undefined, keeps: 'needed' });
+    else if (claim !== stands.identity) found.push({ file, claim: undefined, keeps: 'unproved' });
+    else if ((await images.look({ file, driver })).state === 'inUse')
+      found.push({ file, claim: undefined, keeps: 'inUse' });
+    else found.push({ file, claim, keeps: undefined });
+  }
+  return found;
+}
+
 /** Names and identities of all images that must stay: of these chains, and of every saga that may still need them. */
 async function guardedFiles(facts: DropFacts): Promise<ReadonlySet<string>> {
-  const { id, plan, chains, journal, files } = facts;
-  const guarded = new Set<string>([...chains, ...plan.disks.flatMap(belowDisk)]);
+  const { id, plan, needed, journal, files } = facts;
+  const guarded = new Set<string>([...needed, ...plan.disks.flatMap(belowDisk)]);
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'rolledBack') continue;
     for (const disk of (row.plan as object as Plan).disks) {

@@ -80,7 +80,8 @@ export async function recoverOffline(
   const aside = settled ? [] : await settleImages(plan, verdict, images);
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(plan, verdict, images);
-  const kept = await dropImages({ id, plan, verdict, records, chains, journal, files, images });
+  const disks = plan.disks.filter(({ index }) => goes(verdict, index));
+  const kept = await dropImages({ id, plan, disks, records, needed: chains, journal, files, images });
   if (verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
     await retry(PATIENT, clock, () => publish(definedDisks(plan)), ANY);
@@ -107,6 +108,11 @@ function decide(
     );
   }
   return decideOffline(plan, records, { back: wanted });
+}
+
+function goes({ disks }: OfflineVerdict, index: number): boolean {
+  const action = disks.find(disk => disk.index === index)?.action;
+  return action === 'drop' || action === 'moveBack';
 }
 
 function resultOf(

@@ -3,6 +3,7 @@
  * changed now.
  */
 import { BlocksagaError } from '../errors.ts';
+import { isSagaName } from '../steps/names.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** Drivers that only stand above an image; blocksaga takes disks whose device is on the image itself. */
@@ -82,7 +83,10 @@ function refuseUnchangeable(name: string, disk: GuestDisk): void {
     );
   }
   if (disk.job !== null) {
-    refuse('DISK_BUSY', `is in use by the block job "${disk.job}"; wait for it or end it first`);
+    const next = isSagaName(disk.job)
+      ? 'which a saga has made: "blocksaga doctor" with --qmp says which one and what to do'
+      : 'wait for it or end it first';
+    refuse('DISK_BUSY', `is in use by the block job "${disk.job}"; ${next}`);
   }
   if (disk.otherWriter) {
     refuse('DISK_BUSY', 'is also written to by someone besides the guest, such as an export; end that first');

@@ -48,3 +48,13 @@ export function groupName(token: string): string {
 export function isOurs(name: string, token: string): boolean {
   return name.startsWith(`${PREFIX}${token}-`);
 }
+
+/** Whether a name has the form of a saga's own, whichever saga that is. */
+export function isSagaName(name: string): boolean {
+  return tokenOf(name) !== undefined;
+}
+
+/** The token in a name of that form; a saga whose id is known has made it when its own token is this one. */
+export function tokenOf(name: string): string | undefined {
+  return /^bs-([0-9a-z]{8})-/.exec(name)?.[1];
+}

@@ -19,6 +19,7 @@ const COMMANDS = [
   'jobs',
   'sagas',
   'show',
+  'doctor',
   'machines',
   'demo',
   'sim',

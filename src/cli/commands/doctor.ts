@@ -1,0 +1,89 @@
+/** `blocksaga doctor`: what dead sagas left, what it is, and what to do. Only tells and, with `--fix`, has it removed. */
+import type { Command } from 'commander';
+import { examine, type Finding, removeFindings } from '../../engine/doctor.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, type Finished } from '../exit-status.ts';
+import { jsonLine } from '../json-lines.ts';
+import { openExistingJournal } from '../read-journal.ts';
+import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
+import { withClient } from '../with-client.ts';
+
+const HELP = `
+Looks at the journal, at the files of sagas that were taken back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
+groups, and whether the guest stands still. --fix removes what a saga made that has ended and that nothing uses. It touches
+nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. A journal that is
+lost or damaged can be set aside: then every trace is shown as of an unknown saga, and left alone.
+
+Examples:
+  $ blocksaga doctor
+  $ blocksaga doctor --qmp /run/vm.qmp
+  $ blocksaga doctor --qmp /run/vm.qmp --fix --json
+
+With --json there is one line for each find, with "type": "finding", kind, name, saga, why, removable and removed.
+
+Exit status: 0 nothing is left, 2 refused, 3 something is left that needs somebody.`;
+
+interface DoctorCommandOptions {
+  readonly qmp?: string;
+  readonly fix?: boolean;
+  readonly journal?: string;
+  readonly json?: boolean;
+}
+
+interface Told {
+  readonly finding: Finding;
+  readonly removed: boolean;
+  readonly why: string;
+}
+
+export function defineDoctor(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('doctor')
+    .summary('find what dead sagas left behind, and say what to do')
+    .description('Finds what sagas left behind whose process or QEMU died, and explains each find.')
+    .option('--qmp <address>', "a guest's monitor, to look into its QEMU too")
+    .option('--fix', 'remove what is provably left over from ended sagas and unused')
+    .addHelpText('after', HELP);
+  addJsonOption(addJournalOption(command), 'one JSON object per find').action(
+    async (options: DoctorCommandOptions) => {
+      const visit = (qmp?: QmpClient) => visitAll(options, context, qmp);
+      const told = options.qmp === undefined ? await visit() : await withClient(options.qmp, context, visit);
+      for (const line of options.json ? told.map(inJson) : inWords(told, options.fix === true)) {
+        context.write(line);
+      }
+      finished(told.every(({ removed }) => removed) ? EXIT.done : EXIT.needsRecovery);
+    },
+  );
+}
+
+async function visitAll(
+  options: DoctorCommandOptions,
+  context: CliContext,
+  qmp: QmpClient | undefined,
+): Promise<readonly Told[]> {
+  const journal = openExistingJournal(journalOf(options, context));
+  try {
+    const findings = await examine({ journal, ...(qmp === undefined ? {} : { qmp }) });
+    if (options.fix) return await removeFindings(findings);
+    return findings.map(finding => ({ finding, removed: false, why: finding.why }));
+  } finally {
+    await journal.close();
+  }
+}
+
+function inJson({ finding, removed, why }: Told): string {
+  const { kind, name, saga, removable } = finding;
+  return jsonLine({ type: 'finding', kind, name, saga, why, removable, removed });
+}
+
+function inWords(told: readonly Told[], fix: boolean): readonly string[] {
+  if (told.length === 0) return ['nothing is left of any dead saga'];
+  const removable = told.filter(({ finding, removed }) => finding.removable && !removed).length;
+  return [
+    ...told.map(
+      ({ finding, removed, why }) => `${finding.kind} ${finding.name}: ${removed ? 'removed; ' : ''}${why}`,
+    ),
+    ...(removable > 0 && !fix ? [`--fix removes ${removable} of them`] : []),
+  ];
+}

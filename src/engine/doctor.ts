@@ -1,0 +1,257 @@
+/**
+ * Finds what dead sagas left behind: in the journal, on the disk, and in a QEMU. It explains each find in a sentence and
+ * removes, when asked, only what belongs to a saga that has ended and what nothing uses. What an open saga needs is left
+ * to its resume; what no saga of this journal has made is left alone.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { systemProcesses } from '../journal/holder.ts';
+import type { Journal, Processes, SagaRow } from '../journal/journal.ts';
+import { survey } from '../operations/survey.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { createJobs } from '../qmp/jobs.ts';
+import type { Files } from '../steps/files.ts';
+import type { Images } from '../steps/images.ts';
+import { localFiles } from '../steps/local-files.ts';
+import { localImages } from '../steps/local-images.ts';
+import { isSagaName, sagaToken, tokenOf } from '../steps/names.ts';
+import type { Plan } from '../steps/plan.ts';
+import { leftImages, removeImage } from './drop-images.ts';
+import type { SagaResult } from './result.ts';
+
+/** One thing that a dead saga left behind. */
+export interface Finding {
+  readonly kind: 'saga' | 'guest' | 'job' | 'node' | 'group' | 'file';
+  /** Its id, name or path. */
+  readonly name: string;
+  /** The saga that made it; null when this journal knows none that did. */
+  readonly saga: string | null;
+  /** What it is, and what to do about it. */
+  readonly why: string;
+  /** Whether it is provably a saga's own, of one that has ended, and nothing uses it. */
+  readonly removable: boolean;
+}
+
+/** A finding with what removes it; that throws when it is in use after all. */
+export interface Removable extends Finding {
+  readonly remove: (() => Promise<void>) | undefined;
+}
+
+/** What is examined; only the journal must be given. */
+export interface DoctorOptions {
+  readonly journal: Journal;
+  /** A connection to the guest's QEMU; without it only the journal and the files are looked at. */
+  readonly qmp?: QmpClient;
+  readonly processes?: Processes;
+  readonly files?: Files;
+  readonly images?: Images;
+}
+
+/** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
+export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
+  const { journal, qmp, processes = systemProcesses() } = options;
+  const rows = journal.sagas();
+  const makers = new Makers(rows, processes);
+  const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
+  const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
+  return [
+    ...rows.filter(row => makers.isDead(row)).map(openSaga),
+    ...inQemu,
+    ...(await examineFiles(options, rows, needed)),
+  ];
+}
+
+/** Whose a name in QEMU is. */
+class Makers {
+  readonly #byToken: ReadonlyMap<string, SagaRow>;
+  readonly #processes: Processes;
+
+  constructor(rows: readonly SagaRow[], processes: Processes) {
+    this.#byToken = new Map(rows.map(row => [sagaToken(row.id), row]));
+    this.#processes = processes;
+  }
+
+  of(name: string): SagaRow | undefined {
+    const token = tokenOf(name);
+    return token === undefined ? undefined : this.#byToken.get(token);
+  }
+
+  /** Whether nobody works on a saga that has not ended. */
+  isDead({ state, holder }: SagaRow): boolean {
+    return state === 'needsRecovery' || (state === 'open' && !this.#processes.isAlive(holder));
+  }
+
+  isRunning(row: SagaRow): boolean {
+    return row.state === 'open' && !this.isDead(row);
+  }
+}
+
+function openSaga({ id, vm, operation, state }: SagaRow): Removable {
+  const how = state === 'needsRecovery' ? 'needs recovery' : 'was left by a process that has ended';
+  return {
+    kind: 'saga',
+    name: id,
+    saga: id,
+    why: `this ${operation} on VM ${vm} ${how}: go on with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
+    removable: false,
+    remove: undefined,
+  };
+}
+
+async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Removable[]> {
+  const [status, jobs, nodes, objects] = await qmp.pipeline([
+    { execute: 'query-status' },
+    { execute: 'query-jobs' },
+    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+    { execute: 'qom-list', arguments: { path: '/objects' } },
+  ]);
+  if (!status.ok) throw status.error;
+  if (!jobs.ok) throw jobs.error;
+  if (!nodes.ok) throw nodes.error;
+  if (!objects.ok) throw objects.error;
+  const used = await nodesInUse(qmp);
+  const names = nodes.value.map(node => node['node-name'] ?? '').filter(isSagaName);
+  const groups = objects.value.map(object => object.name).filter(isSagaName);
+  const ours = jobs.value.filter(job => isSagaName(job.id));
+  const found = [
+    ...ours.map(job =>
+      foundInQemu('job', job.id, makers, job.status === 'concluded' ? undefined : `it is ${job.status}`, () =>
+        dismiss(qmp, job.id),
+      ),
+    ),
+    // Images that a guest's disk is on are no leftovers: that is where a saga puts it.
+    ...names
+      .filter(name => !used.has(name) || name.endsWith('-filter'))
+      .map(name =>
+        foundInQemu(
+          'node',
+          name,
+          makers,
+          used.has(name) ? 'a disk of the guest is behind it' : undefined,
+          async () => {
+            await qmp.execute('blockdev-del', { 'node-name': name });
+          },
+        ),
+      ),
+    ...groups.map(name =>
+      foundInQemu('group', name, makers, undefined, async () => {
+        await qmp.execute('object-del', { id: name });
+      }),
+    ),
+  ].filter(finding => finding !== undefined);
+  return [...pausedGuest(status.value, found), ...found];
+}
+
+/** The nodes of all guest disks' chains, by every name that QEMU tells. */
+async function nodesInUse(qmp: QmpClient): Promise<ReadonlySet<string>> {
+  const { disks } = await survey(qmp);
+  return new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
+}
+
+function foundInQemu(
+  kind: 'job' | 'node' | 'group',
+  name: string,
+  makers: Makers,
+  inUse: string | undefined,
+  remove: () => Promise<void>,
+): Removable | undefined {
+  const maker = makers.of(name);
+  if (maker !== undefined && makers.isRunning(maker)) return undefined;
+  const finding = (why: string, removable = false): Removable => ({
+    kind,
+    name,
+    saga: maker?.id ?? null,
+    why,
+    removable,
+    remove: removable ? remove : undefined,
+  });
+  if (maker === undefined) {
+    return finding(
+      'a saga made it that this journal does not know: name the journal that does with --journal. It is left alone',
+    );
+  }
+  if (makers.isDead(maker))
+    return finding(`saga ${maker.id} is open and needs it: "blocksaga resume ${maker.id}"`);
+  if (inUse !== undefined) return finding(`saga ${maker.id} has ended, but ${inUse}: it is left alone`);
+  return finding(`saga ${maker.id} has ended (${maker.state}) and nothing uses it`, true);
+}
+
+/** A guest that stands still in a QEMU with traces of a dead saga. */
+function pausedGuest(
+  { running, status }: { readonly running: boolean; readonly status: string },
+  found: readonly Removable[],
+): readonly Removable[] {
+  const trace = found.find(({ removable }) => !removable);
+  if (running || status !== 'paused' || trace === undefined) return [];
+  const next =
+    trace.saga === null
+      ? 'find the journal of that saga before you let the guest run; "blocksaga chain" shows which images it is on'
+      : `"blocksaga resume ${trace.saga}" settles that first and lets it run`;
+  return [
+    {
+      kind: 'guest',
+      name: 'guest',
+      saga: trace.saga,
+      why: `the guest stands still, and a saga may have stopped it for a switch: ${next}`,
+      removable: false,
+      remove: undefined,
+    },
+  ];
+}
+
+async function dismiss(qmp: QmpClient, id: string): Promise<void> {
+  const [reply] = await createJobs(qmp).dismiss([id]);
+  if (reply !== undefined && !reply.ok) throw reply.error;
+}
+
+/** New images of sagas that went back. What has been put in their places since is no find. */
+async function examineFiles(
+  { journal, files = localFiles, images = localImages }: DoctorOptions,
+  rows: readonly SagaRow[],
+  needed: readonly string[],
+): Promise<readonly Removable[]> {
+  const found: Removable[] = [];
+  for (const row of rows.filter(each => each.state === 'rolledBack')) {
+    const { id } = row;
+    const { disks } = row.plan as object as Plan;
+    const { leftovers } = row.result as object as SagaResult;
+    const records = journal.records(id);
+    const facts = { id, plan: { disks }, disks, records, needed, journal, files, images };
+    for (const { file, claim, keeps } of await leftImages(facts)) {
+      const about = { kind: 'file', name: file, saga: id } as const;
+      if (claim !== undefined) {
+        const why = `saga ${id} made it, was taken back, and nothing uses it`;
+        found.push({ ...about, why, removable: true, remove: () => removeImage(file, claim, files) });
+      } else if (keeps === 'inUse' || (keeps === 'unproved' && leftovers.includes(file))) {
+        const why = `saga ${id} left it behind, but ${KEEPS[keeps]}: it is left alone`;
+        found.push({ ...about, why, removable: false, remove: undefined });
+      }
+    }
+  }
+  return found;
+}
+
+const KEEPS = {
+  inUse: 'somebody writes to it',
+  unproved: 'it cannot be proved that it is the file that the saga made; remove it yourself if it is',
+} as const;
+
+/** Removes what may be removed, and says of each what came of it; what is in use after all stays. */
+export async function removeFindings(
+  findings: readonly Removable[],
+): Promise<readonly { readonly finding: Finding; readonly removed: boolean; readonly why: string }[]> {
+  const results = [];
+  for (const finding of findings) {
+    try {
+      await finding.remove?.();
+      results.push({ finding, removed: finding.remove !== undefined, why: finding.why });
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      results.push({
+        finding,
+        removed: false,
+        why: `${finding.why}, but it could not be removed: ${error.message}`,
+      });
+    }
+  }
+  return results;
+}
