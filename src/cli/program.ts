@@ -9,6 +9,7 @@ import { defineChain } from './commands/chain.ts';
 import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
 import { defineDoctor } from './commands/doctor.ts';
+import { defineFuzz } from './commands/fuzz.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
 import { defineResume } from './commands/resume.ts';
@@ -36,6 +37,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineMachines,
   defineDemo,
   defineSim,
+  defineFuzz,
 ];
 
 const HELP = `

@@ -1,5 +1,5 @@
-/** The only file that touches randomness: ids of sagas. All else is given its ids. */
-import { randomBytes } from 'node:crypto';
+/** The only file that touches randomness: ids of sagas, and seeds. All else is given its ids. */
+import { randomBytes, randomInt } from 'node:crypto';
 
 /** Makes ids that are not used twice. */
 export type IdSource = () => string;
@@ -8,3 +8,6 @@ const ID_BYTES = 8;
 
 /** Ids such as `4kq2p9v1x0c7m`: lower case, safe in file names and shells. */
 export const randomIds: IdSource = () => BigInt(`0x${randomBytes(ID_BYTES).toString('hex')}`).toString(36);
+
+/** A seed for whatever draws by one; printed by whoever uses it, so that a run can be repeated. */
+export const randomSeed = (): number => randomInt(2 ** 31);

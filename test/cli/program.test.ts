@@ -23,6 +23,7 @@ const COMMANDS = [
   'machines',
   'demo',
   'sim',
+  'fuzz',
 ];
 
 /** Runs one command line with a state directory of its own. */

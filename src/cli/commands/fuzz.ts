@@ -1,0 +1,115 @@
+/** `blocksaga fuzz`: attacks sagas on simulated guests, or replays one attack step by step. */
+import type { Command } from 'commander';
+import { randomSeed } from '../../engine/ids.ts';
+import { ALL, type Limits } from '../../fuzz/draw-scenario.ts';
+import { type FuzzReport, fuzz } from '../../fuzz/fuzz.ts';
+import { judge } from '../../fuzz/laws.ts';
+import { narrate } from '../../fuzz/narrate.ts';
+import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
+import { runScenario } from '../../fuzz/run-scenario.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, type Finished } from '../exit-status.ts';
+import { absoluteFile, readChoice, readCount } from '../option-values.ts';
+
+const RUNS = 1_000;
+const MINUTE_MS = 60_000;
+
+const HELP = `
+Each run draws a guest, a request and what goes wrong from its seed, runs the saga on the simulator, and holds what came
+of it against every law. What breaks one is shrunk and written to blocksaga-fuzz-SEED.json. Exit status: 0 when every
+law held, 1 when one was broken.
+
+Examples:
+  $ blocksaga fuzz --runs 10000 --seed 1
+  $ blocksaga fuzz --minutes 10 --runs 1000000 --operation copy --profile 7.2
+  $ blocksaga fuzz --replay blocksaga-fuzz-4711.json`;
+
+export interface FuzzCommandOptions {
+  readonly runs?: number;
+  readonly seed?: number;
+  readonly operation?: 'snapshot' | 'copy';
+  readonly profile?: ProfileName;
+  readonly minutes?: number;
+  readonly replay?: string;
+  readonly json?: boolean;
+}
+
+export function defineFuzz(program: Command, context: CliContext, finished: Finished): void {
+  program
+    .command('fuzz')
+    .summary('attack sagas on simulated guests')
+    .description('Runs sagas on simulated guests while things go wrong, and holds them against the laws.')
+    .option('--runs <count>', `how many sagas (default: ${RUNS})`, readCount('--runs'))
+    .option('--seed <number>', 'the first seed; made up and printed when absent', readCount('--seed'))
+    .option('--operation <name>', 'only this one', readChoice('--operation', ['snapshot', 'copy']))
+    .option('--profile <version>', 'only this version of QEMU', readChoice('--profile', PROFILE_NAMES))
+    .option('--minutes <count>', 'end after so long', readCount('--minutes'))
+    .option('--replay <file>', 'run one scenario again and tell every step')
+    .option('--json', 'one JSON object per line')
+    .addHelpText('after', HELP)
+    .action(async (options: FuzzCommandOptions) => {
+      const { replay } = options;
+      const held =
+        replay === undefined
+          ? await attack(options, context)
+          : await replayFile(absoluteFile(replay, context), context);
+      finished(held ? EXIT.done : EXIT.rolledBack);
+    });
+}
+
+async function attack(options: FuzzCommandOptions, context: CliContext): Promise<boolean> {
+  const seed = options.seed ?? randomSeed();
+  const say = (type: string, body: object, words: string) =>
+    context.write(options.json ? JSON.stringify({ type, ...body }) : words);
+  say('seed', { seed }, `seed ${seed}`);
+  const report = await fuzz({
+    seed,
+    runs: options.runs ?? RUNS,
+    limits: limitsOf(options),
+    ...(options.minutes === undefined ? {} : { forMs: options.minutes * MINUTE_MS }),
+    onProgress: progress =>
+      say('progress', progress, `${progress.runs} sagas, ${Math.round(progress.perSecond)} a second`),
+  });
+  for (const finding of report.findings) {
+    const file = absoluteFile(`blocksaga-fuzz-${finding.seed}.json`, context);
+    await writeReplay(file, finding);
+    const broken = finding.violations.map(({ law, what }) => `${law}: ${what}`).join('; ');
+    say(
+      'finding',
+      { file, ...finding },
+      `BROKEN by seed ${finding.seed}: ${broken}\n  blocksaga fuzz --replay ${file}`,
+    );
+  }
+  say('result', report, summary(report));
+  return report.findings.length === 0;
+}
+
+/** Tells every step of one scenario and whether each law held. */
+async function replayFile(file: string, context: CliContext): Promise<boolean> {
+  const account = await runScenario(await readReplay(file), happening => context.write(narrate(happening)));
+  const violations = judge(account);
+  for (const { law, what } of violations) context.write(`BROKEN ${law}: ${what}`);
+  context.write(violations.length === 0 ? 'Every law held.' : `${violations.length} laws were broken.`);
+  return violations.length === 0;
+}
+
+function limitsOf({ operation, profile }: FuzzCommandOptions): Limits {
+  return {
+    ...ALL,
+    ...(operation === undefined ? {} : { operations: [operation] }),
+    ...(profile === undefined ? {} : { profiles: [profile] }),
+  };
+}
+
+function summary({ runs, perSecond, outcomes, coverage, findings, seed }: FuzzReport): string {
+  const counts = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
+  const reached = ({ reached: some, total }: { reached: number; total: number }) => `${some} of ${total}`;
+  return [
+    `${runs} sagas from seed ${seed}, ${Math.round(perSecond)} a second: ${counts.join(', ')}`,
+    `states ${reached(coverage.states)}; never: ${coverage.states.never.join(', ') || 'none'}`,
+    `transitions ${reached(coverage.transitions)}; never: ${coverage.transitions.never.join(', ') || 'none'}`,
+    `states in which nothing ever went wrong: ${coverage.unharmed.join(', ') || 'none'}`,
+    findings.length === 0 ? 'Every law held in every run.' : `${findings.length} runs broke a law.`,
+  ].join('\n');
+}

@@ -1,0 +1,101 @@
+/**
+ * Tells a run step by step in words: what was sent, what struck, what each disk looked like. It judges nothing and leaves
+ * out what QEMU says about itself at length.
+ */
+import type { Json } from '../qmp/transport.ts';
+import type { Fault, Place } from '../sim/faults.ts';
+import type { Happening } from './account.ts';
+
+const TEXT_MAX = 140;
+
+/** What happened, in words: one line, or one for each command of a write. */
+export function narrate(happening: Happening): string {
+  const at = happening.atMs.toFixed(2).padStart(10);
+  return linesOf(happening)
+    .map(line => `${at} ms  ${line}`)
+    .join('\n');
+}
+
+function linesOf(happening: Happening): readonly string[] {
+  switch (happening.kind) {
+    case 'sent':
+      return happening.messages.map(message => `-> ${commandInWords(message)}`);
+    case 'received':
+      return [`<- ${answerInWords(happening.message)}`];
+    case 'file':
+      return [`   file ${happening.what} ${happening.path}`];
+    case 'struck':
+      return [`! ${faultInWords(happening.fault)}`];
+    case 'signal':
+      return [`! signal ${happening.signal}, while the saga is at ${happening.came}`];
+    case 'life':
+      return [`! ${happening.what}`];
+    case 'state':
+      return [
+        `= ${happening.state}; the guest ${happening.running ? 'runs' : 'stands still'}; its disks are on ${happening.fronts.join(', ') || 'nothing: QEMU is gone'}`,
+      ];
+  }
+}
+
+function commandInWords(message: Json): string {
+  const { execute, arguments: given } = message as { execute?: string; arguments?: Json };
+  return cut(`${execute ?? 'nothing'} ${given === undefined ? '' : JSON.stringify(given)}`);
+}
+
+function answerInWords(message: Json): string {
+  const {
+    event,
+    data,
+    error,
+    return: value,
+  } = message as {
+    event?: string;
+    data?: Json;
+    error?: { readonly desc: string };
+    return?: Json;
+  };
+  if (event !== undefined) return cut(`event ${event} ${JSON.stringify(data ?? {})}`);
+  if (error !== undefined) return cut(`refused: ${error.desc}`);
+  return value === undefined ? 'greeting' : cut(JSON.stringify(value));
+}
+
+function cut(text: string): string {
+  return text.length <= TEXT_MAX ? text.trimEnd() : `${text.slice(0, TEXT_MAX)}...`;
+}
+
+function faultInWords(fault: Fault): string {
+  switch (fault.kind) {
+    case 'refuse':
+      return `QEMU refuses ${commandAt(fault)}`;
+    case 'replyLost':
+      return `the reply to ${commandAt(fault)} is lost`;
+    case 'replyLate':
+      return `the reply to ${commandAt(fault)} is ${fault.delayMs} ms late`;
+    case 'cut':
+      return `the connection breaks ${fault.effect} ${commandAt(fault)} takes effect`;
+    case 'event':
+      return `event ${fault.event ?? ''} number ${fault.nth ?? 1} comes ${fault.how}`;
+    case 'jobFails':
+      return `job number ${fault.nth} fails at ${fault.percent} %`;
+    case 'jobNeverReady':
+      return `job number ${fault.nth} is never ready`;
+    case 'pivotRefused':
+      return `the pivot of job number ${fault.nth} is refused`;
+    case 'diskFull':
+      return `the disk has room for ${fault.freeBytes} bytes more`;
+    case 'otherClient':
+      return `another client sends ${fault.execute} ${JSON.stringify(fault.arguments ?? {})} ${placeInWords(fault.at)}`;
+    case 'guestShutdown':
+      return `the guest shuts down ${placeInWords(fault.at)}`;
+    case 'kill':
+      return `${fault.what === 'host' ? 'the power fails' : 'QEMU is killed'} ${placeInWords(fault.at)}`;
+  }
+}
+
+function commandAt({ command, nth }: { readonly command?: string; readonly nth?: number }): string {
+  return `${command ?? 'command'} number ${nth ?? 1}`;
+}
+
+function placeInWords(at: Place): string {
+  return at.when === 'at' ? `after ${at.ms} ms` : `${at.when} ${commandAt(at)}`;
+}
