@@ -8,7 +8,7 @@ import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import { type Account, leafOf } from './account.ts';
 
 /** How much of something has been reached, and what has not. */
-export interface Reached {
+interface Reached {
   readonly reached: number;
   readonly total: number;
   readonly never: readonly string[];

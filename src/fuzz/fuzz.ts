@@ -22,7 +22,7 @@ export interface FuzzOptions {
   readonly onProgress?: (progress: FuzzProgress) => void;
 }
 
-export interface FuzzProgress {
+interface FuzzProgress {
   readonly runs: number;
   readonly perSecond: number;
   readonly findings: number;

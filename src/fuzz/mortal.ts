@@ -9,7 +9,7 @@ import type { Files } from '../steps/files.ts';
 import type { OrchestratorDeath } from './scenario.ts';
 
 /** What is told of what passes. */
-export interface Passage {
+interface Passage {
   sent(messages: readonly Json[]): void;
   received(message: Json): void;
   fileTouched(what: string, path: string): void;

@@ -116,7 +116,7 @@ export function copyRequestOf(wish: Extract<Wish, { operation: 'copy' }>): CopyR
 /** The saga's id; the same in every run, so that names on the wire are the same too. */
 export const SAGA = 'fuzzed';
 /** The VM's name in the journal. */
-export const VM = 'guest';
+const VM = 'guest';
 
 function commonOf({ without, maxBlackoutMs }: Wish) {
   return { id: SAGA, vm: VM, maxBlackoutMs, ...(without.length === 0 ? {} : { without }) };

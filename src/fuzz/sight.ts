@@ -7,7 +7,7 @@ import type { Sim } from '../sim/create-sim.ts';
 import type { BlockNode, Qemu } from '../sim/state.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
-export interface OpenImage {
+interface OpenImage {
   readonly path: string;
   readonly driver: string;
   readonly readOnly: boolean;

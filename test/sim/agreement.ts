@@ -81,7 +81,7 @@ async function jobStatuses(session: Session): Promise<readonly string[]> {
 }
 
 /** QEMU 7.2 leaks a BlockBackend when it refuses a stream; see src/sim/DIFFERENCES.md. */
-export function leaks(replies: readonly string[]): boolean {
+function leaks(replies: readonly string[]): boolean {
   return replies.some(reply => reply.startsWith('block-stream: GenericError Permission conflict'));
 }
 

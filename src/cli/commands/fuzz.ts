@@ -25,7 +25,7 @@ Examples:
   $ blocksaga fuzz --minutes 10 --runs 1000000 --operation copy --profile 7.2
   $ blocksaga fuzz --replay blocksaga-fuzz-4711.json`;
 
-export interface FuzzCommandOptions {
+interface FuzzCommandOptions {
   readonly runs?: number;
   readonly seed?: number;
   readonly operation?: 'snapshot' | 'copy';
