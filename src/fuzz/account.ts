@@ -70,3 +70,8 @@ export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
   if (!(error instanceof BlocksagaError)) throw error;
   return { refusal: error.toJSON() };
 }
+
+/** An error that no world may bring about, in words. */
+export function crashText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

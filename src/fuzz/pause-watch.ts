@@ -24,7 +24,8 @@ export class PauseWatch {
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {
-      this.pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
+      // A guest that died while it stood still has no end of its pause that anybody could be asked for.
+      if (world.alive) this.pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
       this.#stillSinceMs = undefined;
       this.#stopSentMs = undefined;
     }

@@ -9,7 +9,7 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
-import { type Account, type Happening, leafOf, refusalOf, type Struck } from './account.ts';
+import { type Account, crashText, type Happening, leafOf, refusalOf, type Struck } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { PauseWatch } from './pause-watch.ts';
 import {
@@ -55,6 +55,7 @@ class Run {
   #saga: Saga | undefined;
   #journal: MemoryJournalState | undefined;
   #deaths = 0;
+  #signalCrash: string | undefined;
 
   constructor(scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
     this.#scenario = scenario;
@@ -92,7 +93,7 @@ class Run {
         ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
       await sim.advance(SETTLING_MS);
     } catch (error) {
-      crash = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      crash = crashText(error);
     }
     this.#pauses.look();
     return {
@@ -107,7 +108,7 @@ class Run {
       struck: this.#struck,
       pauses: this.#pauses.pauses,
       unlinkedInUse: this.#unlinkedInUse,
-      crash,
+      crash: crash ?? this.#signalCrash,
       deaths: this.#deaths,
       signalled: this.#signalled,
       virtualMs: clock.now(),
@@ -238,11 +239,12 @@ class Run {
 
   #signal(signal: 'pivot' | 'abort'): void {
     const saga = this.#saga;
-    if (saga === undefined || !this.#mortal?.isAlive) return;
+    const mortal = this.#mortal;
+    if (saga === undefined || mortal === undefined || !mortal.isAlive) return;
     this.#signalled.push(signal);
     this.#tell?.({ kind: 'signal', signal, came: this.#state, atMs: this.#sim.clock.now() });
     saga[signal]().catch(error => {
-      if (!(error instanceof BlocksagaError)) throw error;
+      if (mortal.isAlive && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
     });
   }
 
