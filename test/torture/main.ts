@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   const beganMs = systemClock.now();
   let played = 0;
   const stop = new AbortController();
-  process.once('SIGTERM', () => stop.abort());
+  process.on('SIGTERM', () => stop.abort());
   const tally = await torture({
     rounds,
     lanes: Number(values.lanes),
