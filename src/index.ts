@@ -32,6 +32,7 @@ export type {
   SagaState,
 } from './journal/journal.ts';
 export { memoryJournal } from './journal/memory.ts';
+export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
 export type { CopyRequest, SnapshotRequest } from './operations/requests.ts';
 export type { Clock } from './qmp/clock.ts';

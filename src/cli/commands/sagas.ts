@@ -1,11 +1,14 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { SagaRow, SagaState } from '../../journal/journal.ts';
+import { pruneJournal } from '../../journal/prune.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
-import { readChoice } from '../option-values.ts';
+import { readChoice, readCount } from '../option-values.ts';
 import { planOf, readJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { countOf, timeInWords } from '../words.ts';
@@ -17,12 +20,20 @@ Examples:
   $ blocksaga sagas
   $ blocksaga sagas --vm web --state open
   $ blocksaga sagas --state needsRecovery --json
+  $ blocksaga sagas --prune --older-than 30
 
-The newest comes first. With --json there is one line for each saga, with "type": "saga".`;
+The newest comes first. With --json there is one line for each saga, with "type": "saga". --prune forgets sagas that ended
+well or were rolled back, 90 days ago unless --older-than says otherwise, and lists their ids ("type": "pruned"). Open ones,
+and those that need recovery, always stay. The id of a forgotten saga may be used again.`;
+
+const OLDER_THAN_DAYS = 90;
+const DAY_MS = 24 * 60 * 60_000;
 
 interface SagasOptions {
   readonly vm?: string;
   readonly state?: SagaState;
+  readonly prune?: boolean;
+  readonly olderThan?: number;
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -34,9 +45,24 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
     .description('Lists the sagas in the journal, newest first.')
     .option('--vm <name>', 'only those of this VM')
     .option('--state <state>', STATES.join(', '), readChoice('--state', STATES))
+    .option('--prune', 'forget sagas that ended long ago')
+    .option(
+      '--older-than <days>',
+      `with --prune: how long ago (default: ${OLDER_THAN_DAYS})`,
+      readCount('--older-than'),
+    )
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object per saga').action(
     async ({ vm, state, ...options }: SagasOptions) => {
+      if (options.prune) {
+        refuseFilter({ vm, state });
+        prune(options, context);
+        finished(EXIT.done);
+        return;
+      }
+      if (options.olderThan !== undefined) {
+        throw new BlocksagaError('REQUEST_INVALID', '--older-than goes with --prune');
+      }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
       const rows = await readJournal(journalOf(options, context), journal => journal.sagas(filter));
       const { isAlive } = systemProcesses();
@@ -47,6 +73,24 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       finished(EXIT.done);
     },
   );
+}
+
+/** All that is old goes, or nothing: half a history misleads. */
+function refuseFilter({ vm, state }: { vm: string | undefined; state: SagaState | undefined }): void {
+  if (vm === undefined && state === undefined) return;
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    '--prune takes no --vm and no --state: only how old a saga is counts',
+  );
+}
+
+function prune(options: SagasOptions, context: CliContext): void {
+  const file = journalOf(options, context);
+  const beforeMs = context.clock.epochMs() - (options.olderThan ?? OLDER_THAN_DAYS) * DAY_MS;
+  // Looking for what is old must not make a journal.
+  const pruned = existsSync(file) ? pruneJournal(file, beforeMs, context.clock) : [];
+  if (options.json) for (const id of pruned) context.write(jsonLine({ type: 'pruned', id }));
+  else context.write(pruned.length === 0 ? 'nothing is that old' : `forgotten: ${pruned.join(', ')}`);
 }
 
 /** A saga of the journal as `--json` shows it. `running`: its process is alive. */

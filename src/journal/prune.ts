@@ -1,0 +1,48 @@
+/**
+ * Forgets sagas that ended long ago, with their records. It touches only those that committed or were rolled back: one that
+ * is open, or needs recovery, stays for as long as it takes.
+ */
+
+import { type Clock, systemClock } from '../qmp/clock.ts';
+import { guarded } from './sqlite-errors.ts';
+import { openFile } from './sqlite-file.ts';
+
+const ENDED = "state IN ('committed', 'rolledBack') AND ended_at_ms < ?";
+
+/**
+ * Removes all sagas from the journal's file that ended before then (milliseconds since the epoch), and returns their ids,
+ * oldest first. Other processes may use the file meanwhile. Throws `JOURNAL` as `openJournal` does.
+ *
+ * @example
+ * ```ts
+ * const file = join(tmpdir(), 'pruned.db');
+ * await openJournal(file).close();
+ * console.log(pruneJournal(file, 1_700_000_000_000).length); // 0
+ * ```
+ */
+export function pruneJournal(
+  file: string,
+  endedBeforeMs: number,
+  clock: Clock = systemClock,
+): readonly string[] {
+  const db = openFile(file, clock);
+  return guarded(file, 'prune', () => {
+    try {
+      db.exec('BEGIN IMMEDIATE');
+      try {
+        const rows = db.prepare(`SELECT id FROM saga WHERE ${ENDED} ORDER BY number`).all(endedBeforeMs);
+        db.prepare(`DELETE FROM record WHERE saga IN (SELECT id FROM saga WHERE ${ENDED})`).run(
+          endedBeforeMs,
+        );
+        db.prepare(`DELETE FROM saga WHERE ${ENDED}`).run(endedBeforeMs);
+        db.exec('COMMIT');
+        return rows.map(row => String(row['id']));
+      } catch (error) {
+        if (db.isTransaction) db.exec('ROLLBACK');
+        throw error;
+      }
+    } finally {
+      db.close();
+    }
+  });
+}
