@@ -208,13 +208,15 @@ describe('a program that is told', () => {
 
   test('that does not end is ended after a minute', async () => {
     const sim = smallSim();
-    const told = publisherOf(
-      definition,
-      { by: 'program', program: script('exec sleep 100'), arguments: [] },
-      undefined,
-      sim.clock,
-    )([]);
+    const told = rejection(
+      publisherOf(
+        definition,
+        { by: 'program', program: script('exec sleep 100'), arguments: [] },
+        undefined,
+        sim.clock,
+      )([]),
+    );
     await sim.advance(60_000);
-    expect(await rejection(told)).toMatchObject({ message: expect.stringMatching(/within 60000 ms/) });
+    expect(await told).toMatchObject({ message: expect.stringMatching(/within 60000 ms/) });
   });
 });
