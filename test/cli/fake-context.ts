@@ -21,7 +21,7 @@ export function fakeContext(overrides: Partial<CliContext> = {}): FakeContext {
     complain: line => void err.push(line),
     interactive: false,
     env: {},
-    directory: '/work',
+    directory: '/desk',
     clock: systemClock,
     onInterrupt(listener) {
       listeners.add(listener);

@@ -64,19 +64,19 @@ describe('words', () => {
 });
 
 describe('places', () => {
-  const context = fakeContext({ directory: '/work' });
+  const context = fakeContext({ directory: '/desk' });
 
   test('file names are made absolute against the working directory', () => {
-    expect(absoluteFile('a.qcow2', context)).toBe('/work/a.qcow2');
+    expect(absoluteFile('a.qcow2', context)).toBe('/desk/a.qcow2');
     expect(absoluteFile('../b.qcow2', context)).toBe('/b.qcow2');
     expect(absoluteFile('/c.qcow2', context)).toBe('/c.qcow2');
   });
 
   test.each([
-    ['vm.qmp', '/work/vm.qmp'],
-    ['./run/vm.qmp', '/work/run/vm.qmp'],
+    ['vm.qmp', '/desk/vm.qmp'],
+    ['./run/vm.qmp', '/desk/run/vm.qmp'],
     ['/run/vm.qmp', '/run/vm.qmp'],
-    ['unix:vm.qmp', 'unix:/work/vm.qmp'],
+    ['unix:vm.qmp', 'unix:/desk/vm.qmp'],
     ['tcp:127.0.0.1:4444', 'tcp:127.0.0.1:4444'],
     ['localhost:4444', 'localhost:4444'],
     ['[::1]:4444', '[::1]:4444'],
@@ -90,6 +90,6 @@ describe('places', () => {
     const xdg = (state: string) => fakeContext({ env: { HOME: '/home/ada', XDG_STATE_HOME: state } });
     expect(journalFile(undefined, xdg('/var/state'))).toBe('/var/state/blocksaga/journal.db');
     expect(journalFile(undefined, xdg('relative'))).toBe('/home/ada/.local/state/blocksaga/journal.db');
-    expect(journalFile('own.db', context)).toBe('/work/own.db');
+    expect(journalFile('own.db', context)).toBe('/desk/own.db');
   });
 });

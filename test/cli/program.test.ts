@@ -131,7 +131,7 @@ test('what nobody catches ends the process with status 70, never with 1, which w
 });
 
 describe('the request that options make', () => {
-  const context = fakeContext({ directory: '/work' });
+  const context = fakeContext({ directory: '/desk' });
 
   test('of a copy, with every option', () => {
     const request = copyRequest(
@@ -153,9 +153,9 @@ describe('the request that options make', () => {
       context,
     );
     expect(request).toEqual({
-      qmp: '/work/vm.qmp',
+      qmp: '/desk/vm.qmp',
       disks: [
-        { disk: 'disk0', to: '/work/a,b.raw', raw: true },
+        { disk: 'disk0', to: '/desk/a,b.raw', raw: true },
         { disk: 'disk1', to: '/dev/vg/b', reuse: true, shallow: true, format: 'qcow2' },
       ],
       finish: 'clone',
@@ -179,9 +179,9 @@ describe('the request that options make', () => {
     );
     expect(request).toEqual({
       qmp: '/vm',
-      disks: [{ disk: 'd', overlay: '/work/o', format: 'qcow2', reuse: true }],
+      disks: [{ disk: 'd', overlay: '/desk/o', format: 'qcow2', reuse: true }],
       atomic: false,
-      quiesce: '/work/vm.qga',
+      quiesce: '/desk/vm.qga',
     });
   });
 

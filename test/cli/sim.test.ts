@@ -109,6 +109,6 @@ describe('blocksaga sim', () => {
     const given = Object.values(faults);
     const options = simOptions({ listen: 'a', fault: given.map(one => JSON.stringify(one)) }, fakeContext());
     expect(options.faults).toEqual(given);
-    expect(options.listen).toBe('/work/a');
+    expect(options.listen).toBe('/desk/a');
   });
 });
