@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/qemu/**'] } },
-      { test: { name: 'properties', include: ['property-tests/**/*.test.ts'], testTimeout: 60_000 } },
+      { test: { name: 'properties', include: ['property-tests/**/*.test.ts'], testTimeout: 300_000 } },
       {
         test: {
           name: 'qemu',

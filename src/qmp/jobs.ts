@@ -4,7 +4,7 @@
  */
 
 import { BlocksagaError } from '../errors.ts';
-import type { EventName, QmpClient, Reply } from './client.ts';
+import type { Command, EventName, QmpClient, Reply } from './client.ts';
 import type { JobInfo, JobStatus } from './schema.generated.ts';
 
 export type { JobInfo, JobStatus } from './schema.generated.ts';
@@ -68,6 +68,16 @@ export interface JobWaitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The verbs that bring a job to its end. */
+export type EndingVerb = 'pivot' | 'finalize' | 'keepTarget';
+
+/** What came of a verb, and what was seen right behind it: undefined where QEMU did not say. */
+interface ActAndLook {
+  readonly replies: readonly Reply[];
+  readonly table: JobTable | undefined;
+  readonly also: readonly Reply[];
+}
+
 /** What can be done to many jobs at once. Verbs never reject: each job's reply is in the list, in order. */
 export interface Jobs {
   /** The named jobs as one `query-jobs` tells them; one that is not there is absent from the map. Throws as `execute`. */
@@ -84,6 +94,8 @@ export interface Jobs {
   pivot(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Lets PENDING jobs take effect. */
   finalize(ids: readonly string[]): Promise<readonly Reply[]>;
+  /** A verb, a look at the jobs and at whatever else is asked, all as one write: QEMU answers in that order. */
+  actAndLook(verb: EndingVerb, ids: readonly string[], also?: readonly Command[]): Promise<ActAndLook>;
   /** Removes concluded jobs from QEMU's table; read their verdict first. */
   dismiss(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Limits jobs to a speed in bytes per second; 0 lifts the limit. */
@@ -125,11 +137,7 @@ const WAKE_ON: readonly EventName[] = [
  * ```
  */
 export function createJobs(client: QmpClient): Jobs {
-  async function list(ids: readonly string[]): Promise<JobTable> {
-    const wanted = new Set(ids);
-    const infos = await client.execute('query-jobs');
-    return new Map(infos.filter(info => wanted.has(info.id)).map(info => [checked(info).id, info]));
-  }
+  const list = async (ids: readonly string[]) => tableOf(await client.execute('query-jobs'), ids);
 
   const abandon = (ids: readonly string[]) =>
     client.pipeline(ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const));
@@ -137,15 +145,31 @@ export function createJobs(client: QmpClient): Jobs {
   const dismiss = (ids: readonly string[]) =>
     client.pipeline(ids.map(id => ({ execute: 'job-dismiss', arguments: { id } }) as const));
 
-  async function pivot(ids: readonly string[]): Promise<readonly Reply[]> {
-    const replies = await client.pipeline(
-      ids.map(id => ({ execute: 'job-complete', arguments: { id } }) as const),
-    );
+  /** The verb for all, and whatever else is asked, as one write. */
+  async function act(
+    verb: EndingVerb,
+    ids: readonly string[],
+    behind: readonly Command[] = [],
+  ): Promise<readonly Reply[]> {
+    const replies = await client.pipeline([...ids.map(ENDING_COMMANDS[verb]), ...behind]);
     // One QEMU knows a command or does not: either none of them was understood, or all were.
-    if (!replies.some(isUnknownCommand)) return replies;
-    return client.pipeline(
-      ids.map(device => ({ execute: 'block-job-complete', arguments: { device } }) as const),
-    );
+    if (verb !== 'pivot' || !replies.slice(0, ids.length).some(isUnknownCommand)) return replies;
+    const older = (device: string) => ({ execute: 'block-job-complete', arguments: { device } }) as const;
+    return client.pipeline([...ids.map(older), ...behind]);
+  }
+
+  async function actAndLook(
+    verb: EndingVerb,
+    ids: readonly string[],
+    also: readonly Command[] = [],
+  ): Promise<ActAndLook> {
+    const all = await act(verb, ids, [{ execute: 'query-jobs' }, ...also]);
+    const look = all[ids.length] as Reply<readonly JobInfo[]> | undefined;
+    return {
+      replies: all.slice(0, ids.length),
+      table: look?.ok ? tableOf(look.value, ids) : undefined,
+      also: all.slice(ids.length + 1),
+    };
   }
 
   async function remove(ids: readonly string[], options: JobWaitOptions): Promise<void> {
@@ -175,14 +199,11 @@ export function createJobs(client: QmpClient): Jobs {
     list,
     abandon,
     dismiss,
-    pivot,
+    actAndLook,
+    pivot: ids => act('pivot', ids),
+    finalize: ids => act('finalize', ids),
+    keepTarget: ids => act('keepTarget', ids),
     remove,
-    keepTarget: ids =>
-      client.pipeline(
-        ids.map(device => ({ execute: 'block-job-cancel', arguments: { device, force: false } }) as const),
-      ),
-    finalize: ids =>
-      client.pipeline(ids.map(id => ({ execute: 'job-finalize', arguments: { id } }) as const)),
     setSpeed: (ids, speed) =>
       client.pipeline(
         ids.map(device => ({ execute: 'block-job-set-speed', arguments: { device, speed } }) as const),
@@ -218,6 +239,17 @@ export function createJobs(client: QmpClient): Jobs {
       );
     },
   };
+}
+
+const ENDING_COMMANDS: Readonly<Record<EndingVerb, (id: string) => Command>> = {
+  pivot: id => ({ execute: 'job-complete', arguments: { id } }),
+  finalize: id => ({ execute: 'job-finalize', arguments: { id } }),
+  keepTarget: id => ({ execute: 'block-job-cancel', arguments: { device: id, force: false } }),
+};
+
+function tableOf(infos: readonly JobInfo[], ids: readonly string[]): JobTable {
+  const wanted = new Set(ids);
+  return new Map(infos.filter(info => wanted.has(info.id)).map(info => [checked(info).id, info]));
 }
 
 /** A job may have moved on between our look and our verb, which QEMU then refuses; anything else is a failure. */

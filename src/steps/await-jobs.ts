@@ -1,36 +1,36 @@
 /**
- * Acts on the disks' jobs and waits for what comes of it, with the first look right behind the commands on the wire: in
- * the window every round trip is time that the guest stands still.
+ * Acts on the disks' jobs and waits for what comes of it, with the first look in the same write as the commands: in the
+ * window every round trip is time that the guest stands still.
  */
-import type { Reply } from '../qmp/client.ts';
-import type { JobInfo, JobTable } from '../qmp/jobs.ts';
+import type { Command, Reply } from '../qmp/client.ts';
+import type { EndingVerb, JobInfo, Jobs, JobTable } from '../qmp/jobs.ts';
 import type { DiskPlan } from './plan.ts';
-import { firstError, type StepContext } from './step.ts';
+import { firstError } from './step.ts';
 
 /** An event that is lost must not cost the guest a whole second. */
 const POLL_MS = 20;
 
+/** How the jobs stood when all were done, and the replies to whatever else was asked right behind the commands. */
+export interface Acted {
+  readonly table: JobTable;
+  readonly also: readonly Reply[];
+}
+
 /** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. */
 export async function awaitJobs(
-  jobs: StepContext['jobs'],
+  jobs: Jobs,
   disks: readonly DiskPlan[],
-  act: (ids: readonly string[]) => Promise<readonly Reply[]>,
+  verb: EndingVerb,
   done: (job: JobInfo | undefined) => boolean,
-  deadlineMs: number,
-): Promise<JobTable> {
+  options: { readonly deadlineMs: number; readonly also?: readonly Command[] },
+): Promise<Acted> {
   const ids = disks.map(disk => disk.names.mirrorJob);
-  const refusal = new AbortController();
-  const acted = act(ids);
-  const table = jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS, signal: refusal.signal });
-  const settled = table.then(
-    () => undefined,
-    () => undefined,
-  );
-  const refused = firstError(disks, await acted);
-  if (refused === undefined) return table;
-  refusal.abort();
-  await settled;
-  throw refused;
+  const { replies, table, also } = await jobs.actAndLook(verb, ids, options.also);
+  const refused = firstError(disks, replies);
+  if (refused !== undefined) throw refused;
+  if (table !== undefined && ids.every(id => done(table.get(id)))) return { table, also };
+  const { deadlineMs } = options;
+  return { table: await jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS }), also };
 }
 
 export function isConcluded(job: JobInfo | undefined): boolean {

@@ -5,12 +5,17 @@
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
+import { isClean, LAG_LOOK } from './mirror-lag.ts';
 import { probeDisks, type Step } from './step.ts';
+
+const PAUSE = [{ execute: 'query-status' }, { execute: 'stop' }] as const;
 
 /** Whether it was the saga that stopped the guest; only then does the saga let it run again. */
 interface Paused {
   readonly [key: string]: Json;
   readonly byUs: boolean;
+  /** Whether every mirror was ready, with nothing left to copy, in the look right behind `stop`. */
+  readonly clean: boolean;
 }
 
 export const pauseGuest: Step = {
@@ -27,12 +32,15 @@ export const pauseGuest: Step = {
     return probeDisks(plan.disks, () => (running && wasPausedByUs(observed) ? 'absent' : 'present'));
   },
 
-  async do({ qmp, observed }): Promise<Paused> {
-    if (!wasPausedByUs(observed)) return { byUs: false };
-    const [before, stopped] = await qmp.pipeline([{ execute: 'query-status' }, { execute: 'stop' }]);
+  async do({ qmp, plan, observed }): Promise<Paused> {
+    if (!wasPausedByUs(observed)) return { byUs: false, clean: false };
+    // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
+    const looks = plan.operation === 'copy' ? LAG_LOOK : [];
+    const [before, stopped, jobs, nodes] = await qmp.pipeline([...PAUSE, ...looks]);
     if (!before.ok) throw before.error;
     if (!stopped.ok) throw stopped.error;
-    return { byUs: before.value.running };
+    const clean = jobs !== undefined && nodes !== undefined && isClean(plan.disks, jobs, nodes);
+    return { byUs: before.value.running, clean };
   },
 
   async adopt({ observed }) {
@@ -65,6 +73,11 @@ export const resumeGuest: Step = {
 /** Whether `pauseGuest` came to this: it was the saga that stopped the guest. */
 export function wasPausedByUs(record: Json): boolean {
   return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
+}
+
+/** Whether the look behind `stop` found nothing left to copy: then the next step need not ask again. */
+export function wasClean(record: Json): boolean {
+  return typeof record === 'object' && record !== null && 'clean' in record && record.clean === true;
 }
 
 /**

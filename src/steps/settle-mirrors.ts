@@ -4,11 +4,12 @@
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobTable } from '../qmp/jobs.ts';
-import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { jobFailed, mirrorAlive } from './mirror-disks.ts';
+import { readLag } from './mirror-lag.ts';
+import { wasClean } from './pause-guest.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
@@ -65,10 +66,9 @@ export const settleMirrors: Step<CopyPlan> = {
   async do(context, todo) {
     const { jobs, plan } = context;
     await awaitClean(context, todo);
-    readVerdicts(
-      todo,
-      await awaitJobs(jobs, todo, jobs.keepTarget, isConcluded, plan.maxBlackoutMs * SETTLE_SHARE),
-    );
+    const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
+    const { table } = await awaitJobs(jobs, todo, 'keepTarget', isConcluded, { deadlineMs });
+    readVerdicts(todo, table);
     return null;
   },
 
@@ -119,7 +119,8 @@ export const dismissMirrors: Step<CopyPlan> = {
  * QEMU 5.2, also when there is something again (block/mirror.c).
  */
 export async function awaitClean(context: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
-  const { jobs, plan } = context;
+  const { jobs, plan, untouched, outcomes } = context;
+  if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) return;
   const ids = disks.map(disk => disk.names.mirrorJob);
   let hurried = false;
   const hurry = async () => {
@@ -147,16 +148,10 @@ async function awaitDirty(
     await context.qmp.until(
       'the mirrors to come close to the guest',
       async () => {
-        const [jobs, nodes] = await context.qmp.pipeline([
-          { execute: 'query-jobs' },
-          { execute: 'query-named-block-nodes', arguments: { flat: true } },
-        ]);
-        if (!jobs.ok) throw jobs.error;
-        if (!nodes.ok) throw nodes.error;
-        const table: JobTable = new Map(jobs.value.map(job => [job.id, job]));
+        const lag = await readLag(context.qmp, disks);
         // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
-        const ready = disks.every(disk => mirrorAlive(table, disk).status === 'ready');
-        left = dirtyBytes(nodes.value, disks);
+        const ready = disks.every(disk => mirrorAlive(lag.jobs, disk).status === 'ready');
+        left = lag.bytes;
         if (ready && left <= limitBytes) return true;
         await hurry?.();
         return undefined;
@@ -171,14 +166,4 @@ async function awaitDirty(
         'Try synchronous writes, a longer permitted blackout, or a quieter hour.',
     );
   }
-}
-
-/** What is still to copy: the bitmap without a name that a mirror keeps on its source (block/mirror.c). */
-function dirtyBytes(nodes: readonly BlockDeviceInfo[], disks: readonly DiskPlan[]): number {
-  const sources = new Set(disks.map(disk => disk.node));
-  return nodes
-    .filter(node => sources.has(node['node-name'] ?? ''))
-    .flatMap(node => node['dirty-bitmaps'] ?? [])
-    .filter(bitmap => bitmap.name === undefined)
-    .reduce((sum, bitmap) => sum + bitmap.count, 0);
 }

@@ -4,7 +4,9 @@
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { Reply } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
+import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
@@ -39,7 +41,8 @@ export const parkMirrors: Step<CopyPlan> = {
     const { jobs, plan } = context;
     await awaitClean(context, todo);
     const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
-    const table = await awaitJobs(jobs, todo, jobs.pivot, parked, plan.maxBlackoutMs * SWITCH_SHARE);
+    const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+    const { table } = await awaitJobs(jobs, todo, 'pivot', parked, { deadlineMs });
     for (const disk of todo) mirrorAlive(table, disk);
     return null;
   },
@@ -58,14 +61,16 @@ export const finalizeMirrors: Step<CopyPlan> = {
   probe: probeFronts,
 
   async do({ jobs, qmp, plan }, todo) {
-    const ended = awaitJobs(jobs, todo, jobs.finalize, isConcluded, plan.maxBlackoutMs * SWITCH_SHARE);
-    const fronts = qmp.pipeline([{ execute: 'query-block' }]);
-    readVerdicts(todo, await ended);
+    const { table, also } = await awaitJobs(jobs, todo, 'finalize', isConcluded, {
+      deadlineMs: plan.maxBlackoutMs * SWITCH_SHARE,
+      also: [{ execute: 'query-block' }],
+    });
+    readVerdicts(todo, table);
     const onImage = (disk: DiskPlan) => disk.names.image;
-    // The early look came right behind the commands: when it shows the switch already, another would tell no more.
-    const [early] = await fronts;
-    if (early.ok && plan.disks.every(disk => frontOf(early.value, disk) === onImage(disk))) return null;
-    expectFronts(await qmp.execute('query-block'), plan.disks, onImage);
+    // The look right behind the commands: when it shows the switch already, another would tell no more.
+    const [early] = also as readonly Reply<readonly BlockInfo[]>[];
+    const switched = early?.ok && plan.disks.every(disk => frontOf(early.value, disk) === onImage(disk));
+    if (!switched) expectFronts(await qmp.execute('query-block'), plan.disks, onImage);
     return null;
   },
 
@@ -84,7 +89,8 @@ export const completeMirrors: Step<CopyPlan> = {
     const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
     for (const disk of todo) {
       const leftMs = Math.max(0, untilMs - clock.now());
-      readVerdicts([disk], await awaitJobs(jobs, [disk], jobs.pivot, isConcluded, leftMs));
+      const { table } = await awaitJobs(jobs, [disk], 'pivot', isConcluded, { deadlineMs: leftMs });
+      readVerdicts([disk], table);
     }
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
     return null;

@@ -1,0 +1,50 @@
+/**
+ * How far the mirrors are behind the guest: one look at all of them, to be sent alone or behind other commands. It says
+ * what is so and decides nothing.
+ */
+import type { QmpClient, Reply } from '../qmp/client.ts';
+import type { JobInfo, JobTable } from '../qmp/jobs.ts';
+import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
+import type { DiskPlan } from './plan.ts';
+
+/** What the mirrors' jobs are doing, and how many bytes are still to copy on all disks together. */
+export interface Lag {
+  readonly jobs: JobTable;
+  readonly bytes: number;
+}
+
+/** The commands whose replies tell the lag. */
+export const LAG_LOOK = [
+  { execute: 'query-jobs' },
+  { execute: 'query-named-block-nodes', arguments: { flat: true } },
+] as const;
+
+/** One round trip; throws as `execute`. */
+export async function readLag(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<Lag> {
+  const [jobs, nodes] = await qmp.pipeline(LAG_LOOK);
+  if (!jobs.ok) throw jobs.error;
+  if (!nodes.ok) throw nodes.error;
+  return lagOf(disks, jobs.value, nodes.value);
+}
+
+/** Whether the replies to `LAG_LOOK` show every mirror ready with nothing left to copy. */
+export function isClean(
+  disks: readonly DiskPlan[],
+  jobs: Reply<readonly JobInfo[]>,
+  nodes: Reply<readonly BlockDeviceInfo[]>,
+): boolean {
+  if (!jobs.ok || !nodes.ok) return false;
+  const lag = lagOf(disks, jobs.value, nodes.value);
+  return lag.bytes === 0 && disks.every(disk => lag.jobs.get(disk.names.mirrorJob)?.status === 'ready');
+}
+
+function lagOf(disks: readonly DiskPlan[], jobs: readonly JobInfo[], nodes: readonly BlockDeviceInfo[]): Lag {
+  const sources = new Set(disks.map(disk => disk.node));
+  // The bitmap without a name that a mirror keeps on its source (block/mirror.c).
+  const bytes = nodes
+    .filter(node => sources.has(node['node-name'] ?? ''))
+    .flatMap(node => node['dirty-bitmaps'] ?? [])
+    .filter(bitmap => bitmap.name === undefined)
+    .reduce((sum, bitmap) => sum + bitmap.count, 0);
+  return { jobs: new Map(jobs.map(job => [job.id, job])), bytes };
+}

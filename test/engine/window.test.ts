@@ -1,0 +1,41 @@
+/** How often blocksaga waits for QEMU while the guest stands still: each wait is time that the guest loses. */
+import { describe, expect, it } from 'vitest';
+import { createEngine, memoryJournal } from '../../src/index.ts';
+import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { createSim } from '../../src/sim/index.ts';
+
+describe('the window of a copy of four disks', () => {
+  it.each([
+    ['finalize', ['stop', 'job-complete', 'job-finalize', 'cont']],
+    ['reopen', ['stop', 'block-job-cancel', 'blockdev-add', 'blockdev-reopen', 'qom-set', 'cont']],
+  ] as const)('takes no more writes than there are things to wait for: %s', async (strategy, expected) => {
+    const sim = createSim({ profile: '7.2', disks: 4, seed: 1 });
+    const writes: string[] = [];
+    const connect: Connect = async handlers => {
+      const transport = await sim.connect(handlers);
+      return {
+        send(messages) {
+          writes.push(verbOf(messages[messages.length > 1 && isQuery(messages[0]) ? 1 : 0]));
+          transport.send(messages);
+        },
+        close: () => transport.close(),
+      };
+    };
+    const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+    const disks = sim.world.fronts().map(({ node }, at) => ({ disk: node, to: `/images/new${at}.qcow2` }));
+    const saga = await sim.run(engine.copy({ qmp: connect, files: sim.files, strategy, disks }));
+    expect((await sim.run(saga.result)).outcome).toBe('committed');
+    const from = writes.indexOf('stop');
+    const window = writes.slice(from, writes.indexOf('cont', from) + 1);
+    // Looks at jobs that take their time are no waits of ours.
+    expect(window.filter(verb => verb !== 'query-jobs')).toEqual(expected);
+  });
+});
+
+function isQuery(message: Json | undefined): boolean {
+  return verbOf(message).startsWith('query-');
+}
+
+function verbOf(message: Json | undefined): string {
+  return (message as { readonly execute: string }).execute;
+}
