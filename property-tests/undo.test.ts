@@ -110,6 +110,7 @@ class Bench {
       outcomes,
       recordSides: async () => undefined,
       publish: async () => undefined,
+      expectHeld: () => undefined,
       report: () => undefined,
     };
     return new Bench(sim, context, outcomes);

@@ -18,8 +18,9 @@ import { type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
-import type { CopyPlan, Plan, Program, SnapshotPlan } from '../steps/plan.ts';
+import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
 import { endedSaga } from './ended-saga.ts';
+import { seize } from './fence.ts';
 import { filesOf, type Guest, guestOf, monitorOf } from './guest.ts';
 import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
@@ -31,8 +32,8 @@ import {
   asked,
   expectSameQemu,
   planToResume,
+  type ResumeOptions,
   refuseSignal,
-  type Signal,
   unansweredResult,
 } from './resume.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
@@ -52,13 +53,6 @@ export interface EngineOptions {
   readonly ids?: IdSource;
 }
 
-/** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
-export interface ResumeOptions extends Partial<Guest> {
-  readonly signal?: Signal;
-  /** Another program to be told of the new disks than the one that the saga was begun with. */
-  readonly onCommit?: Program;
-}
-
 /** Runs sagas. */
 export interface Engine {
   /** Puts overlays on N disks, all or none. Throws refusals; what happens later is in the saga's result. */
@@ -69,7 +63,7 @@ export interface Engine {
    * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
    * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
    * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
-   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives, REQUEST_INVALID without an address, SAGA_STATE
+   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives (see `force`), REQUEST_INVALID without an address, SAGA_STATE
    * for a signal that comes too late, JOURNAL for a saga of another version.
    */
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
@@ -149,7 +143,7 @@ class SagaEngine implements Engine {
         { saga: id },
       );
     }
-    const lease = this.#journal.takeOver(id);
+    const lease = await seize(this.#journal, id, options.force ?? false, this.#clock);
     const guest = guestOf(qmp, options.files);
     const monitor = monitorOf(guest, this.#clock);
     try {

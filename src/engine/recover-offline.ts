@@ -16,6 +16,7 @@ import type { Plan, Program } from '../steps/plan.ts';
 import { definedDisks } from '../steps/publish-definitions.ts';
 import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
+import { Fence, seize } from './fence.ts';
 import { intent, outcome } from './history.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
@@ -30,6 +31,8 @@ export interface OfflineOptions {
   readonly qmp?: string | Connect;
   /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
+  /** Takes the saga from a process that lives but does not go on. */
+  readonly force?: boolean;
   /** Told of the new disks when the saga is committed by this, if it was begun with somebody to tell. */
   readonly publisher?: Publisher;
   /** Another program to be told than the one that the saga was begun with. */
@@ -69,7 +72,8 @@ export async function recoverOffline(
   const verdict = decide(row, plan, records, options);
   const { begun, settled } = offlineProgress(records);
   if (!settled) await lookAtImages(plan, verdict, images);
-  const lease = journal.takeOver(id);
+  const lease = await seize(journal, id, options.force ?? false, clock);
+  const fence = new Fence({ journal, lease, clock });
   if (journal.records(id).length !== records.length) {
     throw new BlocksagaError('VM_BUSY', `saga ${id} has gone on meanwhile: run this again`, { saga: id });
   }
@@ -81,8 +85,18 @@ export async function recoverOffline(
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(plan, verdict, images);
   const disks = plan.disks.filter(({ index }) => goes(verdict, index));
-  const kept = await dropImages({ id, plan, disks, records, needed: chains, journal, files, images });
+  const kept = await dropImages({
+    id,
+    plan,
+    disks,
+    records,
+    needed: chains,
+    journal,
+    files: fence.files(files),
+    images,
+  });
   if (verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
+    fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
     await retry(PATIENT, clock, () => publish(definedDisks(plan)), ANY);
   }

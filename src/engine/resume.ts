@@ -6,8 +6,9 @@ import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import type { Plan } from '../steps/plan.ts';
+import type { Plan, Program } from '../steps/plan.ts';
 import { offlineProgress } from './decide-offline.ts';
+import type { Guest } from './guest.ts';
 import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
@@ -16,6 +17,15 @@ import type { Saga } from './saga.ts';
 
 /** What a saga may be asked from outside. */
 export type Signal = 'pivot' | 'abort';
+
+/** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
+export interface ResumeOptions extends Partial<Guest> {
+  readonly signal?: Signal;
+  /** Another program to be told of the new disks than the one that the saga was begun with. */
+  readonly onCommit?: Program;
+  /** Takes the saga from a process that lives but does not go on; that one cannot act on it when it wakes up. */
+  readonly force?: boolean;
+}
 
 /** The operations and plan versions that this program can go on with. */
 const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = { snapshot: [1], copy: [1] };

@@ -31,7 +31,7 @@ export const TRANSIENT: Judge = error => error.retryable;
 /** Where there is no other way than through: all but what no attempt can change. */
 export const ANY: Judge = ({ code }) => !HOPELESS.has(code);
 
-const HOPELESS: ReadonlySet<string> = new Set(['QEMU_REPLACED', 'JOURNAL', 'REQUEST_INVALID']);
+const HOPELESS: ReadonlySet<string> = new Set(['QEMU_REPLACED', 'JOURNAL', 'REQUEST_INVALID', 'VM_BUSY']);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */
 export function retry<T>(

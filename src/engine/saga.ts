@@ -31,7 +31,7 @@ export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => v
 export interface Saga {
   readonly id: string;
   readonly plan: Plan;
-  /** Resolves at the end, or when the saga waits at `ready`. Rejects only when the journal fails. */
+  /** Resolves at the end, or when it waits at `ready`. Rejects with JOURNAL, or VM_BUSY when another process has it. */
   readonly result: Promise<SagaResult>;
   /** Calls back for every state entered so far, then for every notice as it comes; returns what unsubscribes. */
   subscribe(listener: (notice: SagaNotice) => void): () => void;

@@ -13,6 +13,7 @@ import { ALL_STEPS, GUEST_FIRST, type StepName } from '../steps/all-steps.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import { inAnyCase, type Step, type StepContext } from '../steps/step.ts';
 import { alongside } from './alongside.ts';
+import { Fence } from './fence.ts';
 import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type Settled } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
@@ -21,6 +22,7 @@ import { recordSides } from './sides.ts';
 
 export class StepHost {
   readonly #parts: HostParts;
+  readonly #fence: Fence;
   readonly #signals = { abort: new AbortController(), pivot: new AbortController() };
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
@@ -38,6 +40,7 @@ export class StepHost {
 
   constructor(parts: HostParts) {
     this.#parts = parts;
+    this.#fence = new Fence(parts);
     this.#decision = parts.history.decision;
     for (const signal of ['abort', 'pivot'] as const) {
       if (parts.history.asked[signal]) this.signal(signal);
@@ -222,7 +225,7 @@ export class StepHost {
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {
     const { plan, monitor, files, clock, publish, report } = this.#parts;
-    const qmp = await monitor.client();
+    const qmp = this.#fence.client(await monitor.client());
     const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
     this.#known = qmp;
@@ -230,7 +233,7 @@ export class StepHost {
       plan,
       qmp,
       jobs: createJobs(qmp),
-      files,
+      files: files === null ? null : this.#fence.files(files),
       clock,
       abort: this.#signals.abort.signal,
       pivot: this.#signals.pivot.signal,
@@ -240,6 +243,7 @@ export class StepHost {
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
       recordSides: () => recordSides(this.#parts, name, qmp),
+      expectHeld: this.#fence.expectHeld,
       publish,
       report,
     };

@@ -155,7 +155,8 @@ export function createMortal(parts: MortalParts): Mortal {
     },
     journal: {
       begin: saga => write(() => journal.begin(saga)),
-      takeOver: id => write(() => journal.takeOver(id)),
+      takeOver: (id, options) => write(() => journal.takeOver(id, options)),
+      confirm: lease => journal.confirm(lease),
       append: (lease, entries, options) => writeLater(() => journal.append(lease, entries, options)),
       appendSync: (lease, entries) => write(() => journal.appendSync(lease, entries)),
       end: (lease, state, result) => writeLater(() => journal.end(lease, state, result)),

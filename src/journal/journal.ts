@@ -100,10 +100,16 @@ export interface Journal {
    */
   begin(saga: NewSaga): Lease;
   /**
-   * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. Throws
+   * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. With
+   * `force` also from a holder that lives: whoever asks for that waits until the old one must have noticed. Throws
    * `VM_BUSY` when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
    */
-  takeOver(id: string): Lease;
+  takeOver(id: string, options?: { readonly force?: boolean }): Lease;
+  /**
+   * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when somebody else has
+   * claimed the VM since, `SAGA_STATE` when the saga has ended.
+   */
+  confirm(lease: Lease): void;
   /**
    * Appends. With `durable` it resolves when the records will survive a power cut; without, as soon as they are queued:
    * they ride with the next durable commit, or with `close`. All that waits at the same time is one transaction.

@@ -107,9 +107,14 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       checkBody(saga.plan);
       return store.begin(saga, clock.epochMs());
     },
-    takeOver(id) {
+    takeOver(id, { force = false } = {}) {
       refuseClosed();
-      return store.takeOver(id);
+      return store.takeOver(id, force);
+    },
+    confirm(lease) {
+      refuseClosed();
+      const refusal = store.refusal(lease);
+      if (refusal !== undefined) throw refusal;
     },
     async append(lease, records, { durable }) {
       const entry = entryOf(lease, records);
@@ -169,29 +174,36 @@ class MemoryStore {
     return this.#claim(id, vm);
   }
 
-  takeOver(id: string): Lease {
+  takeOver(id: string, force: boolean): Lease {
     const saga = this.sagas.get(id);
     if (saga === undefined) throw sagaIsUnknown(id);
     const { state, holder, vm } = saga.row;
     if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
-    if (state === 'open' && this.#processes.isAlive(holder)) throw this.#isHeld(id);
+    if (state === 'open' && !force && this.#processes.isAlive(holder)) throw this.#isHeld(id);
     saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
     return this.#claim(id, vm);
   }
 
   write({ lease, records, atMs, end }: Entry): Error | undefined {
-    const token = this.#claims.get(lease.vm)?.token;
+    const refusal = this.refusal(lease);
     const saga = this.sagas.get(lease.saga);
-    if (token !== lease.token || saga === undefined) return leaseIsLost(lease, token);
-    if (saga.row.state !== 'open') return sagaHasEnded(lease.saga, saga.row.state);
+    if (refusal !== undefined || saga === undefined) return refusal;
     for (const { kind, step, body } of records) {
       saga.records.push({ seq: saga.records.length + 1, kind, step, body, atMs });
     }
     if (end !== undefined) {
       saga.row = { ...saga.row, ...end, endedAtMs: atMs };
-      if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token, saga: undefined });
+      if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token: lease.token, saga: undefined });
     }
     return undefined;
+  }
+
+  /** Why the lease is no longer the one to write with, if so. */
+  refusal(lease: Lease): Error | undefined {
+    const token = this.#claims.get(lease.vm)?.token;
+    const row = this.sagas.get(lease.saga)?.row;
+    if (token !== lease.token || row === undefined) return leaseIsLost(lease, token);
+    return row.state === 'open' ? undefined : sagaHasEnded(lease.saga, row.state);
   }
 
   snapshot(life: number): MemoryJournalState {

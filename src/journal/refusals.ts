@@ -22,7 +22,8 @@ export function vmIsHeld(by: HeldBy, isAlive: (holder: Holder) => boolean): Bloc
 
 function advice(by: HeldBy, isAlive: (holder: Holder) => boolean): string {
   if (by.state === 'needsRecovery') return `which needs recovery: run \`blocksaga resume ${by.id}\``;
-  if (isAlive(by.holder)) return `whose process ${by.holder.pid} is running: wait until it has ended`;
+  if (isAlive(by.holder))
+    return `whose process ${by.holder.pid} is running: wait until it has ended, or if it is stopped or hangs, run \`blocksaga resume --force ${by.id}\``;
   return `whose process ${by.holder.pid} is dead: run \`blocksaga resume ${by.id}\``;
 }
 

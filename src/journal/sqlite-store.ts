@@ -73,12 +73,12 @@ export class SqliteStore {
     });
   }
 
-  takeOver(id: string): Lease {
+  takeOver(id: string, force = false): Lease {
     return this.#transaction('write', () => {
       const saga = this.saga(id);
       if (saga === undefined) throw sagaIsUnknown(id);
       if (saga.state === 'committed' || saga.state === 'rolledBack') throw sagaHasEnded(id, saga.state);
-      if (saga.state === 'open' && this.#processes.isAlive(saga.holder)) throw this.#isHeld(id);
+      if (saga.state === 'open' && !force && this.#processes.isAlive(saga.holder)) throw this.#isHeld(id);
       const claim = this.#statements.claim.get(saga.vm);
       invariant(claim?.['saga'] === id, `saga ${id} is ${saga.state} and does not hold its VM`);
       const { pid, bootId, startedAt } = this.#processes.self;
@@ -90,6 +90,13 @@ export class SqliteStore {
   /** Writes all entries in one durable commit; the answer has, entry by entry, why one was refused. */
   write(entries: readonly Entry[]): readonly (Error | undefined)[] {
     return this.#transaction('write', () => entries.map(entry => this.#writeOne(entry)));
+  }
+
+  /** Throws why the lease is no longer the one to write with. */
+  confirm(lease: Lease): void {
+    const standing = this.#read(() => this.#statements.standing.get(lease.saga, lease.vm));
+    const refusal = refusalOf(lease, standing);
+    if (refusal !== undefined) throw refusal;
   }
 
   saga(id: string): SagaRow | undefined {
@@ -116,11 +123,9 @@ export class SqliteStore {
 
   #writeOne({ lease, records, end }: Entry): Error | undefined {
     const standing = this.#statements.standing.get(lease.saga, lease.vm);
-    if (standing?.['token'] !== lease.token) {
-      return leaseIsLost(lease, standing === undefined ? undefined : Number(standing['token']));
-    }
-    if (standing['state'] !== 'open') return sagaHasEnded(lease.saga, standing['state'] as SagaState);
-    let seq = Number(standing['seq']);
+    const refusal = refusalOf(lease, standing);
+    if (refusal !== undefined) return refusal;
+    let seq = Number(standing?.['seq'] ?? 0);
     for (const { kind, step, body, atMs } of records) {
       seq += 1;
       this.#statements.addRecord.run(lease.saga, seq, kind, step, body, atMs);
@@ -162,6 +167,15 @@ export class SqliteStore {
   #read<T>(work: () => T): T {
     return guarded(this.#file, 'read', work);
   }
+}
+
+/** Why a lease is no longer the one to write with, if so. */
+function refusalOf(lease: Lease, standing: Row | undefined): Error | undefined {
+  if (standing?.['token'] !== lease.token) {
+    return leaseIsLost(lease, standing === undefined ? undefined : Number(standing['token']));
+  }
+  if (standing['state'] !== 'open') return sagaHasEnded(lease.saga, standing['state'] as SagaState);
+  return undefined;
 }
 
 function sagaOf(row: Row): SagaRow {

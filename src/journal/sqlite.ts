@@ -42,7 +42,8 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
 
   return {
     begin: saga => open().begin(saga, clock.epochMs()),
-    takeOver: id => open().takeOver(id),
+    takeOver: (id, { force = false } = {}) => open().takeOver(id, force),
+    confirm: lease => open().confirm(lease),
     async append(lease, records, { durable }) {
       open();
       const entry = entryOf(lease, records);

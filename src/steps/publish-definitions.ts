@@ -39,7 +39,8 @@ export const publishDefinitions: Step = {
     return probeDisks(plan.disks, () => 'absent');
   },
 
-  async do({ plan, publish }) {
+  async do({ plan, publish, expectHeld }) {
+    expectHeld();
     await publish(definedDisks(plan));
     return null;
   },

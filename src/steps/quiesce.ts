@@ -57,11 +57,12 @@ async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {
 }
 
 async function withAgent<T>(
-  { plan, clock }: StepContext<SnapshotPlan>,
+  { plan, clock, expectHeld }: StepContext<SnapshotPlan>,
   use: (agent: Awaited<ReturnType<typeof openGuestAgent>>) => Promise<T>,
 ): Promise<T> {
   const agent = await openGuestAgent(plan.quiesce ?? '', { clock });
   try {
+    expectHeld();
     return await use(agent);
   } finally {
     agent.close();

@@ -39,6 +39,11 @@ export interface StepContext<P extends Plan = Plan> {
    * does not say that it would: when QEMU dies, the journal is all that is left to tell which images are the right ones.
    */
   recordSides(): Promise<void>;
+  /**
+   * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
+   * through `files`, which ask by themselves.
+   */
+  expectHeld(): void;
   /** Tells whoever keeps the VM's records which disks it has now. Throws PUBLISH. */
   publish(disks: readonly DefinedDisk[]): Promise<void>;
   report(progress: JobProgress): void;

@@ -169,6 +169,28 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       expect(thrownBy(() => journal.takeOver('s1'))).toEqual(refused('VM_BUSY'));
     });
 
+    it('gives an open saga to another by force, and the living process has lost it then', () => {
+      const { journal } = start();
+      const old = journal.begin(newSaga('s1'));
+      journal.confirm(old);
+      const lease = journal.takeOver('s1', { force: true });
+      expect(lease.token).toBe(2);
+      const lost = refused('VM_BUSY', /s1 has lost VM "web".*token 1, now 2/);
+      expect(thrownBy(() => journal.confirm(old))).toEqual(lost);
+      expect(thrownBy(() => journal.appendSync(old, [intent('late')]))).toEqual(lost);
+      journal.confirm(lease);
+      journal.appendSync(lease, [intent('mine')]);
+      expect(steps(journal, 's1')).toEqual(['1 mine']);
+    });
+
+    it('says that a lease is good only until its saga has ended, by force or not', async () => {
+      const { journal } = start();
+      const lease = journal.begin(newSaga('s1'));
+      await journal.end(lease, 'committed', null);
+      expect(thrownBy(() => journal.confirm(lease))).toEqual(refused('SAGA_STATE', /ended \(committed\)/));
+      expect(thrownBy(() => journal.takeOver('s1', { force: true }))).toEqual(refused('SAGA_STATE'));
+    });
+
     it('takes over neither a saga that has ended nor one that is not there', async () => {
       const { journal } = start();
       await journal.end(journal.begin(newSaga('s1')), 'committed', null);

@@ -101,7 +101,8 @@ export class Moments {
       records.map(record => record.kind).join('+');
     return {
       begin: saga => aroundNow('begin', () => journal.begin(saga)),
-      takeOver: id => aroundNow('takeOver', () => journal.takeOver(id)),
+      takeOver: (id, options) => aroundNow('takeOver', () => journal.takeOver(id, options)),
+      confirm: lease => journal.confirm(lease),
       append: (lease, records, options) =>
         around(kinds(records), () => journal.append(lease, records, options)),
       appendSync: (lease, records) => aroundNow(kinds(records), () => journal.appendSync(lease, records)),

@@ -26,6 +26,8 @@ export interface Orchestrator extends AsyncDisposable {
   tell(order: Order): void;
   /** The next that it says, or its death; undefined when nothing comes within `deadlineMs`. */
   hear(deadlineMs: number): Promise<Saying | Death | undefined>;
+  /** Wakes one that has stopped itself. */
+  wake(): void;
   kill(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export function startOrchestrator(journalFile: string): Orchestrator {
       }
       return said.shift();
     },
+    wake: () => void child.kill('SIGCONT'),
     async kill() {
       child.kill('SIGKILL');
       await ended;

@@ -68,11 +68,11 @@ async function obey(order: Order): Promise<void> {
 /** A strike that is late for its saga does not come. */
 function strikeOf({ strike }: Order, over: AbortSignal) {
   if (strike === undefined) return undefined;
-  const { moment, delayMs, victim, qemuPid } = strike;
+  const { moment, delayMs, victim, signal = 'SIGKILL', qemuPid } = strike;
   const kill = () => {
     say({ says: 'striking', moment });
     if (victim !== 'orchestrator') process.kill(qemuPid, 'SIGKILL');
-    if (victim !== 'qemu') process.kill(process.pid, 'SIGKILL');
+    if (victim !== 'qemu') process.kill(process.pid, signal);
   };
   const act = () => {
     if (delayMs === 0) kill();

@@ -26,6 +26,8 @@ export interface Order extends Place {
     readonly moment: string;
     readonly delayMs: number;
     readonly victim: Victim;
+    /** What an orchestrator sends itself; SIGKILL if not said. */
+    readonly signal?: 'SIGSTOP';
     readonly qemuPid: number;
   };
 }

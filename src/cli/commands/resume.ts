@@ -1,9 +1,10 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
 import type { Command } from 'commander';
 import { endedSaga } from '../../engine/ended-saga.ts';
-import type { Engine, ResumeOptions } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { recoverOffline } from '../../engine/recover-offline.ts';
 import { resultAsJson } from '../../engine/result.ts';
+import type { ResumeOptions } from '../../engine/resume.ts';
 import type { Saga } from '../../engine/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
@@ -33,6 +34,9 @@ result). It is refused while the saga's QEMU lives, and while somebody writes to
 Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
 is taken back instead: what its overlays hold goes into the images below them. Run again, it comes to the same.
 
+A saga that a living process runs is left to it. When that process is stopped or hangs, --force takes the saga from it: it
+cannot act on it any more, and gives up when it wakes up. While it holds the monitor, say another one with --qmp.
+
 Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
   $ blocksaga resume --all --json
@@ -50,6 +54,7 @@ interface Options {
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
+  readonly force?: boolean;
   readonly onCommit?: string;
   readonly onCommitArg?: readonly string[];
   readonly journal?: string;
@@ -68,6 +73,7 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     .option('--on-commit <program>', 'told of the new disks, instead of the one that the saga was begun with')
     .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
+    .option('--force', 'take it from a process that lives but does not go on (stopped, or hung)')
     .option('--back', 'with --offline: take a snapshot back, with what its overlays hold')
     .addHelpText('after', HELP);
   addGuestOption(command);
@@ -78,6 +84,9 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
           'REQUEST_INVALID',
           'name one saga, or say --all; "blocksaga sagas" lists them',
         );
+      }
+      if (options.force && options.all) {
+        throw new BlocksagaError('REQUEST_INVALID', '--force goes with one saga that you have looked at');
       }
       if (options.back && !options.offline) {
         throw new BlocksagaError(
@@ -118,7 +127,11 @@ async function resumeOne(
   const start = options.offline
     ? () => recoverAsSaga(id, journal, options, context)
     : (engine: Engine) =>
-        engine.resume(id, { ...resumeOptions(options, context), ...onCommitOption(options, context) });
+        engine.resume(id, {
+          ...resumeOptions(options, context),
+          ...onCommitOption(options, context),
+          ...(options.force ? { force: true } : {}),
+        });
   const { result } = await followSaga(start, journal, options, context);
   return exitStatusOfEnd(result, undefined);
 }
@@ -135,6 +148,7 @@ async function recoverAsSaga(
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
     ...(options.back ? { back: true } : {}),
+    ...(options.force ? { force: true } : {}),
     ...onCommitOption(options, context),
   });
   return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });
