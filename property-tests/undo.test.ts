@@ -106,6 +106,7 @@ class Bench {
       guestStill: () => true,
       decided: false,
       untouched: true,
+      round: 1,
       observed: null,
       outcomes,
       recordSides: async () => undefined,

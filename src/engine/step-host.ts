@@ -26,6 +26,7 @@ export class StepHost {
   readonly #signals = { abort: new AbortController(), pivot: new AbortController() };
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
+  readonly #rounds = new Map<StepName, number>();
   #decision: 'forward' | 'back' | undefined;
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
@@ -66,6 +67,7 @@ export class StepHost {
   /** Brings one step about, or gives back from the journal what it came to. */
   async run(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
+    this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
     const observed = past === undefined ? await this.#begin(name, step) : past.observed;
     this.#observed.set(name, observed);
@@ -239,6 +241,7 @@ export class StepHost {
       pivot: this.#signals.pivot.signal,
       guestStill: () => this.#guest === 'still',
       observed: this.#observed.get(name) ?? null,
+      round: this.#rounds.get(name) ?? 1,
       untouched,
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,

@@ -85,7 +85,7 @@ export const copyMachine = saga.createMachine({
         relenting: saga.createStateConfig({
           id: 'relenting',
           description:
-            'The last bytes took too long: the guest runs on, the mirrors follow, nothing is lost.',
+            'The last bytes took too long: the guest runs on, the mirrors follow, nothing is lost. The next pause comes later each time.',
           entry: 'relent',
           invoke: {
             src: 'undo.pauseGuest',

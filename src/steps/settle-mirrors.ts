@@ -7,7 +7,7 @@ import type { JobTable } from '../qmp/jobs.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
-import { jobFailed, mirrorAlive } from './mirror-disks.ts';
+import { inspectMirrors, jobFailed, mirrorAlive } from './mirror-disks.ts';
 import { readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { CopyPlan, DiskPlan } from './plan.ts';
@@ -21,8 +21,12 @@ const SETTLE_SHARE = 0.5;
 const GRANULE_BYTES = 64 * 1024;
 const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
+const REST_POLL_MS = 1_000;
 const SETTLE_POLL_MS = 2;
 const REMOVE_DEADLINE_MS = 30_000;
+/** How long a guest that was paused in vain is let alone before the next pause: twice as long each time, up to a bound. */
+const REST_FIRST_MS = 250;
+const REST_MAX_MS = 30_000;
 
 export const awaitNearlyClean: Step<CopyPlan> = {
   name: 'awaitNearlyClean',
@@ -33,6 +37,7 @@ export const awaitNearlyClean: Step<CopyPlan> = {
   },
 
   async do(context) {
+    if (context.round > 1) await rest(context);
     const { disks, maxBlackoutMs, mirror } = context.plan;
     // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
     const granulesBytes = disks.length * (mirror.granularity ?? GRANULE_BYTES);
@@ -43,6 +48,26 @@ export const awaitNearlyClean: Step<CopyPlan> = {
     return null;
   },
 };
+
+/** Lets the guest run undisturbed for a while; ends early when a mirror ends or the saga is asked to leave. */
+async function rest(context: StepContext<CopyPlan>): Promise<void> {
+  const { clock, plan, qmp, round, abort } = context;
+  const restMs = Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
+  const untilMs = clock.now() + restMs;
+  await qmp.until(
+    'the guest to have had its time',
+    async () => {
+      await inspectMirrors(context, plan.disks);
+      return clock.now() >= untilMs ? true : undefined;
+    },
+    {
+      wakeOn: ['BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
+      deadlineMs: restMs + APPROACH_DEADLINE_MS,
+      pollMs: Math.min(restMs, REST_POLL_MS),
+      signal: abort,
+    },
+  );
+}
 
 export const settleMirrors: Step<CopyPlan> = {
   name: 'settleMirrors',

@@ -30,6 +30,8 @@ export interface StepContext<P extends Plan = Plan> {
   readonly decided: boolean;
   /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
   readonly observed: Json;
+  /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
+  readonly round: number;
   /** True when nothing of this step can be there yet: its first attempt, in a life that no other went before. */
   readonly untouched: boolean;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
