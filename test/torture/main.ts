@@ -6,14 +6,23 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { OPERATIONS, operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
-import { drawRounds, everyRound, nameOf, type Round, roundNamed, type Undisturbed } from './rounds.ts';
-import { tableOf } from './table.ts';
+import {
+  boundaryRounds,
+  drawRounds,
+  everyRound,
+  nameOf,
+  type Round,
+  roundNamed,
+  type Undisturbed,
+} from './rounds.ts';
+import { matrixOf, tableOf } from './table.ts';
 import { learn, torture } from './torture.ts';
 
 const HELP = `npm run torture -- [options]
   --rounds N       how many rounds are played (default 200)
   --seed S         which ones, in which order; printed first when it is made up
   --every          every moment of every operation once, instead of a choice
+  --boundaries     every boundary between two steps of every operation once, for each who dies; the table is Markdown
   --operation A,B  only these: ${OPERATIONS.map(operation => operation.name).join(', ')}
   --who A,B        who dies: orchestrator, qemu, both (default: all three)
   --in PATTERN     only moments that match, such as 'switching|compensating' or /sent/
@@ -29,6 +38,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seed: { type: 'string' },
     every: { type: 'boolean', default: false },
+    boundaries: { type: 'boolean', default: false },
     operation: { type: 'string' },
     who: { type: 'string', default: 'orchestrator,qemu,both' },
     in: { type: 'string', default: '' },
@@ -64,7 +74,7 @@ async function main(): Promise<void> {
       for (const line of result.wrong) say(`    ${line}`);
     },
   });
-  for (const line of tableOf(tally.rows)) say(line);
+  for (const line of values.boundaries ? matrixOf(tally.rows) : tableOf(tally.rows)) say(line);
   say(
     `${tally.rounds} rounds, ${tally.deaths} deaths, ${secondsSince(beganMs)} s, ${tally.failures.length} failures`,
   );
@@ -90,8 +100,10 @@ async function choose(seed: number): Promise<readonly Round[]> {
     say(`${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${moments.length} moments`);
     runs.push({ ...run, moments });
   }
-  if (!values.every) return drawRounds(runs, victims, Number(values.rounds ?? 200), seed);
-  const all = runs.flatMap(run => everyRound(run.operation, run.moments, victims));
+  if (!values.every && !values.boundaries)
+    return drawRounds(runs, victims, Number(values.rounds ?? 200), seed);
+  const choice = values.boundaries ? boundaryRounds : everyRound;
+  const all = runs.flatMap(run => choice(run.operation, run.moments, victims));
   return values.rounds === undefined ? all : all.slice(0, Number(values.rounds));
 }
 

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { judgeRecords } from './judge.ts';
 import { bendAt, OPERATIONS } from './operations.ts';
-import { ANY_INSTANT, drawRounds, everyRound, nameOf, roundNamed, stateOf, VICTIMS } from './rounds.ts';
+import {
+  ANY_INSTANT,
+  boundaryRounds,
+  drawRounds,
+  everyRound,
+  nameOf,
+  roundNamed,
+  stateOf,
+  VICTIMS,
+} from './rounds.ts';
+import { matrixOf } from './table.ts';
 
 const PASSED = [
   'beginning/unsent/query-status/1',
@@ -38,6 +48,30 @@ describe('the rounds of a torture', () => {
       'switching.pauseGuest/sent/stop/1 +0',
       'switching.settleMirrors/sent/query-jobs/1 +0',
       'switching.settleMirrors/sent/query-jobs/2 +0',
+    ]);
+  });
+
+  test('at the boundaries are one for each state that was entered and each who dies', () => {
+    const passed = [...PASSED, 'committed/enter/it/1'];
+    expect(boundaryRounds('reopen', passed, ['orchestrator', 'both']).map(nameOf)).toEqual([
+      'reopen:switching.pauseGuest/enter/it/1:orchestrator:0:0',
+      'reopen:committed/enter/it/1:orchestrator:0:0',
+      'reopen:switching.pauseGuest/enter/it/1:both:0:0',
+      'reopen:committed/enter/it/1:both:0:0',
+    ]);
+  });
+
+  test('are told as one line for each operation and state', () => {
+    const row = { operation: 'reopen', state: 'committed', missed: 0, failed: 0 };
+    expect(
+      matrixOf([
+        { ...row, victim: 'orchestrator', outcomes: { committed: 1 } },
+        { ...row, victim: 'both', outcomes: { committed: 2, 'rolledBack offline': 1 }, failed: 1 },
+      ]),
+    ).toEqual([
+      '| operation | on entering | orchestrator killed | qemu killed | both killed |',
+      '| --- | --- | --- | --- | --- |',
+      '| reopen | committed | committed |  | 2 committed, rolledBack offline, 1 FAILED |',
     ]);
   });
 

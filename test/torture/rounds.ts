@@ -75,6 +75,21 @@ export function everyRound(
   );
 }
 
+/**
+ * One round for each boundary between two steps: the moment at which a state is entered, with the outcome of the step
+ * before durable and the intent of its own not yet written.
+ */
+export function boundaryRounds(
+  operation: string,
+  passed: readonly string[],
+  victims: readonly Victim[] = VICTIMS,
+): readonly Round[] {
+  const moments = passed.filter(moment => moment.split('/')[1] === 'enter');
+  return victims.flatMap(victim =>
+    moments.map(moment => ({ operation, moment, victim, delayMs: 0, seed: 0 })),
+  );
+}
+
 /** How an operation went when nobody died. */
 export interface Undisturbed {
   readonly operation: string;

@@ -1,4 +1,5 @@
-/** What a torture came to, as a table of boundaries: which operation, in which state, who died, how it ended. */
+/** What a torture came to, as tables: which operation, in which state, who died, how it ended. */
+import { VICTIMS } from './rounds.ts';
 import type { Row } from './torture.ts';
 
 const OUTCOMES = [
@@ -29,4 +30,25 @@ export function tableOf(rows: readonly Row[]): readonly string[] {
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** One line for each operation and state, in Markdown: how it ended by who had died there, and how often if not once. */
+export function matrixOf(rows: readonly Row[]): readonly string[] {
+  const lines = Map.groupBy(rows, ({ operation, state }) => `| ${operation} | ${state} |`);
+  const cell = (row: Row | undefined): string => {
+    if (row === undefined) return '';
+    const told = Object.entries(row.outcomes).map(([outcome, count]) =>
+      count === 1 ? outcome : `${count} ${outcome}`,
+    );
+    const missed = row.missed === 0 ? [] : ['nobody died'];
+    return [...told, ...missed, ...(row.failed === 0 ? [] : [`${row.failed} FAILED`])].join(', ');
+  };
+  return [
+    `| operation | on entering | ${VICTIMS.map(victim => `${victim} killed`).join(' | ')} |`,
+    `| --- | --- | ${VICTIMS.map(() => '---').join(' | ')} |`,
+    ...[...lines].map(([head, same]) => {
+      const cells = VICTIMS.map(victim => cell(same.find(row => row.victim === victim)));
+      return `${head} ${cells.join(' | ')} |`;
+    }),
+  ];
 }
