@@ -110,8 +110,11 @@ export class StepHost {
   /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
   async rescueGuest(): Promise<StepOutput> {
     this.#closeWindow();
-    await this.#write([intent(RESCUE, null)]);
     const failures: unknown[] = [];
+    await this.#write([intent(RESCUE, null)]).catch(error => {
+      if (!isUnwritten(error)) throw error;
+      failures.push(error); // the guest is not to pay for a disk that is full
+    });
     for (const [name, over] of GUEST_FIRST) {
       const step: Step = ALL_STEPS[name];
       if (!this.#observed.has(name) || this.#outcomes.has(over) || !('undo' in step)) continue;
@@ -142,7 +145,10 @@ export class StepHost {
     const look = async () => step.observeUndo?.(await this.#context(name)) ?? null;
     const observed = step.observeUndo === undefined ? null : await this.#retry(look, ANY);
     const { journal, lease } = this.#parts;
-    await journal.append(lease, [intent(key, observed)], { durable: true });
+    await journal.append(lease, [intent(key, observed)], { durable: true }).catch(error => {
+      // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
+      if (!isUnwritten(error) || !this.#inWindow || this.#decision === 'forward') throw error;
+    });
     return observed;
   }
 
@@ -284,4 +290,9 @@ export class StepHost {
   #measure(sinceMs: number): void {
     this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#parts.clock.now() - sinceMs);
   }
+}
+
+/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
+function isUnwritten(error: unknown): boolean {
+  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
 }
