@@ -43,8 +43,8 @@ export interface SessionOptions {
 }
 
 const SIZE_BYTES = 64 * 1_048_576;
-const START_TRIES = 2_000;
-const START_PAUSE_MS = 10;
+const START_TRIES = 5_000;
+const START_PAUSE_MS = 4;
 const REPLY_DEADLINE_MS = 10_000;
 
 export async function realSession({
@@ -135,8 +135,9 @@ export async function realSession({
     pause: ms => sleep(ms),
     async finalContents() {
       await execute('quit');
-      const ended = await Promise.race([gone.then(() => true), sleep(REPLY_DEADLINE_MS).then(() => false)]);
-      if (!ended) throw new Error(`QEMU has not ended ${REPLY_DEADLINE_MS} ms after quit`);
+      const deadline = sleep(REPLY_DEADLINE_MS, false, { ref: false });
+      if (!(await Promise.race([gone.then(() => true), deadline])))
+        throw new Error(`QEMU has not ended ${REPLY_DEADLINE_MS} ms after quit`);
       const images = readdirSync(directory).filter(name => name.endsWith('.qcow2'));
       return images.map(name => `${name}: ${bytesOf(join(directory, name))}`).sort();
     },
