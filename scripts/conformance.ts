@@ -108,8 +108,8 @@ async function play(
   const real = await accountOf(realSession, drawn, REAL_ROUND_MS);
   const sim = await accountOf(simSession, drawn, 10);
   const unknown: Finding[] = [];
-  for (const finding of judge(real, sim, profile)) {
-    const known = finding.verdict === 'agrees' ? undefined : knownReason(finding, drawn, real, profile);
+  for (const finding of judge(real, sim)) {
+    const known = finding.verdict === 'agrees' ? undefined : knownReason(finding, drawn, real);
     tally.add(finding, known);
     if (finding.verdict === 'agrees') continue;
     onOdd(finding);

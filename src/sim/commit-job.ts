@@ -7,6 +7,7 @@ import { covered, EMPTY, granules } from './contents.ts';
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import {
+  addMainUser,
   addUser,
   automaticName,
   below,
@@ -29,6 +30,7 @@ import {
   workDone,
   workFailed,
 } from './jobs.ts';
+import { sharedBetween } from './mirror.ts';
 import { makeWritable } from './mirror-commands.ts';
 import { setBackingHeader } from './node-commands.ts';
 import { checkPermissions } from './permissions.ts';
@@ -38,6 +40,7 @@ import {
   ALL_PERMISSIONS,
   type BlockNode,
   CONSISTENT_READ,
+  GRAPH_MOD,
   newNode,
   RESIZE,
   WRITE,
@@ -83,15 +86,15 @@ export function startCommit(ctx: Context, request: CommitRequest): void {
   const use = (name: string, role: string, perm: number, shared: number): void =>
     addUser(ctx, name, { kind: 'job', parent: id, jobType: 'commit', role, perm, shared });
   try {
-    use(root.name, 'main node', 0, ALL_PERMISSIONS);
-    for (const name of between) use(name, 'intermediate node', 0, WRITE | WRITE_UNCHANGED);
+    addMainUser(ctx, root.name, { id, type: 'commit' }, { perm: 0, shared: ALL_PERMISSIONS });
+    for (const name of between) use(name, 'intermediate node', 0, sharedBetween(ctx, name, base.name));
     use(base.name, 'base', 0, ALL_PERMISSIONS);
     addUser(ctx, base.name, {
       kind: 'blk',
       parent: id,
       role: 'root',
       perm: CONSISTENT_READ | WRITE | resize,
-      shared: CONSISTENT_READ | WRITE_UNCHANGED,
+      shared: CONSISTENT_READ | WRITE_UNCHANGED | GRAPH_MOD,
     });
     checkPermissions(ctx, [root.name, filter, base.name]);
   } catch (refusal) {

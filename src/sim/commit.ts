@@ -40,6 +40,9 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
         `'backing-file' specified, but 'top' ${isActive ? 'is the active layer' : 'has a writer on it'}`,
       );
     }
+    if (skipFilters(ctx, top.name).name === skipFilters(ctx, base.name).name) {
+      refuse("Can't mirror node into itself");
+    }
   }
   const id = jobId(ctx, args['job-id'], root);
   if (filterName !== undefined) refuseBadName(ctx, filterName);
@@ -52,9 +55,6 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
     autoDismiss: args['auto-dismiss'] !== false,
   };
   if (isActive || hasWriter) {
-    if (skipFilters(ctx, top.name).name === skipFilters(ctx, base.name).name) {
-      refuse("Can't mirror node into itself");
-    }
     const baseWasReadOnly = makeWritable(ctx, base.name);
     startMirror(ctx, {
       ...common,

@@ -6,7 +6,14 @@
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import { refuse } from './refusal.ts';
-import type { BlockNode, ChildLink, Edge, ParentKind } from './state.ts';
+import {
+  ALL_PERMISSIONS,
+  type BlockNode,
+  type ChildLink,
+  type Edge,
+  type Job,
+  type ParentKind,
+} from './state.ts';
 
 type NodeChanges = Parameters<BlockNode['with']>[0];
 
@@ -41,6 +48,19 @@ export function addUser(ctx: Context, child: string, edge: Edge): void {
 
 export function nodeEdge(parent: string, role: ChildLink['role']): Edge {
   return { kind: 'node', parent, role, perm: 0, shared: 0 };
+}
+
+/** A job's use of its main node. */
+export function addMainUser(
+  ctx: Context,
+  child: string,
+  { id, type }: Pick<Job, 'id' | 'type'>,
+  needs: Pick<Edge, 'perm' | 'shared'>,
+): void {
+  const own = ctx.profile.jobsHaveBackend;
+  if (own) addUser(ctx, child, { kind: 'blk', parent: id, role: 'root', ...needs });
+  const left = own ? { perm: 0, shared: ALL_PERMISSIONS } : needs;
+  addUser(ctx, child, { kind: 'job', parent: id, jobType: type, role: 'main node', ...left });
 }
 
 /** Removes a user; the node goes when it was the last one and the monitor does not hold it. */

@@ -51,6 +51,7 @@ const dataBytes = new WeakMap<Extents, number>();
 
 /** The size that a guest sees. */
 export function sizeOf(plane: DataPlane, node: BlockNode): number {
+  if (node.sizeAtOpen !== undefined) return node.sizeAtOpen;
   if (node.isFilter) {
     const child = below(node);
     const under = child === undefined ? undefined : plane.q.nodes[child];

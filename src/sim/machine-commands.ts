@@ -10,12 +10,12 @@ import { addUser, patchNode, reaches, removeUser } from './graph.ts';
 import { flushNode } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { Death, refuse } from './refusal.ts';
-import { ALL_PERMISSIONS, CONSISTENT_READ, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
+import { ALL_PERMISSIONS, CONSISTENT_READ, GRAPH_MOD, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
 
 /** What a guest's device needs of its disk. */
 export const DEVICE_NEEDS = {
   perm: CONSISTENT_READ | WRITE,
-  shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE,
+  shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE | GRAPH_MOD,
 };
 
 export function stop(ctx: Context): Json {
@@ -101,7 +101,8 @@ export function qomSet(ctx: Context, args: Arguments): Json {
     if (property === 'serial' || property === 'realized') refuseRealized(property, type);
     refuse(`Property '${type}.${property}' not found`);
   }
-  if (!ctx.profile.setsDrive || !device.settableDrive) refuseRealized('drive', type);
+  if (!ctx.profile.setsDrive) refuseRealized('drive', device.backendType);
+  if (!device.settableDrive) refuseRealized('drive', type);
   const name = args['value'];
   if (typeof name !== 'string') refuse("Invalid parameter type for 'drive', expected: string");
   const node = ctx.q.nodes[name] ?? refuse(ctx.profile.texts.cannotFind('', name));
@@ -185,7 +186,7 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
   const writable = args['writable'] === true;
   if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
   const perm = CONSISTENT_READ | (writable ? WRITE : 0);
-  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE;
+  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD;
   ctx.q.edit('exports')[id] = {
     id,
     type: String(args['type']),

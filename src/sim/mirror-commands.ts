@@ -139,7 +139,7 @@ function replacedNode(ctx: Context, source: BlockNode, named: Json | undefined):
     const unfiltered = skipImplicitFilters(ctx, source.name).name;
     return unfiltered === source.name ? undefined : unfiltered;
   }
-  const replaced = nodeOf(ctx.q, named);
+  const replaced = ctx.q.nodes[named] ?? refuse(ctx.profile.texts.cannotFindReplaced(named));
   refuseIfBlocked(ctx, replaced, 'replace');
   if (!canReplace(ctx, source.name, named)) {
     refuse(

@@ -5,13 +5,23 @@
 
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
-import { below, childOf, patchNode, removeUser, replaceNode, setChild, setReadOnly } from './graph.ts';
+import {
+  addUser,
+  below,
+  childOf,
+  nodeEdge,
+  patchNode,
+  removeUser,
+  replaceNode,
+  setChild,
+  setReadOnly,
+} from './graph.ts';
 import { imageOf } from './image-io.ts';
 import { release } from './jobs.ts';
 import { fileOptions, openNode } from './open-node.ts';
 import { checkPermissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
-import type { BlockNode, Job } from './state.ts';
+import { ALL_PERMISSIONS, type BlockNode, type Job } from './state.ts';
 
 /** mirror_exit_common(): the pivot if it is wanted, then the filter goes. Gives the error of a refused pivot. */
 export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | undefined {
@@ -35,6 +45,13 @@ export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | und
   if (kept !== undefined) {
     replaceNode(ctx, filter, kept);
     removeUser(ctx, kept, 'node', filter);
+  }
+  if (ctx.profile.jobsHaveBackend && kept !== undefined) {
+    // The job's backend goes back to its filter, which is thus there until the job is dismissed.
+    addUser(ctx, kept, nodeEdge(filter, 'backing'));
+    addUser(ctx, filter, { kind: 'blk', parent: job.id, role: 'root', perm: 0, shared: ALL_PERMISSIONS });
+    patchNode(ctx, filter, { monitorOwned: false });
+    return refused;
   }
   delete ctx.q.edit('nodes')[filter];
   return refused;

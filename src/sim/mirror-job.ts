@@ -29,7 +29,8 @@ const NEVER_READY_POLL_MS = 50;
 
 const mirror: JobDriver = {
   completes: true,
-  holds: 'untilConcluded',
+  // Its exit lets go of everything by itself.
+  holds: 'untilDismissed',
 
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);

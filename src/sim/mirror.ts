@@ -6,13 +6,31 @@
 import { covered, EMPTY, type Extents, granules, put } from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
-import { addUser, automaticName, below, childOf, nodeEdge, patchNode, replaceNode } from './graph.ts';
+import {
+  addMainUser,
+  addUser,
+  automaticName,
+  below,
+  childOf,
+  nodeEdge,
+  patchNode,
+  replaceNode,
+  skipFilters,
+} from './graph.ts';
 import { allocatedAbove, sizeOf } from './image-io.ts';
 import { rate, startJob, withdraw } from './jobs.ts';
 import { zero } from './mirror-job.ts';
 import { checkPermissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
-import { ALL_PERMISSIONS, CONSISTENT_READ, newNode, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
+import {
+  ALL_PERMISSIONS,
+  CONSISTENT_READ,
+  GRAPH_MOD,
+  newNode,
+  RESIZE,
+  WRITE,
+  WRITE_UNCHANGED,
+} from './state.ts';
 
 export interface MirrorRequest {
   readonly id: string;
@@ -36,7 +54,7 @@ export interface MirrorRequest {
   readonly onSourceError: string;
 }
 
-const SHARE_READ_WRITE = CONSISTENT_READ | WRITE | WRITE_UNCHANGED;
+const SHARE_READ_WRITE = CONSISTENT_READ | WRITE | WRITE_UNCHANGED | GRAPH_MOD;
 
 /** Puts the filter in, blocks the nodes and starts; on a refusal the job was created and is gone again. */
 export function startMirror(ctx: Context, request: MirrorRequest): void {
@@ -51,11 +69,12 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
   const filter = insertFilter(ctx, request);
   try {
     addUser(ctx, target, { kind: 'blk', parent: id, role: 'root', ...targetNeeds(ctx, request) });
-    addJobUser(ctx, request, filter, 'main node', CONSISTENT_READ, SHARE_READ_WRITE);
-    addJobUser(ctx, request, source, 'source', 0, SHARE_READ_WRITE);
+    const type = request.commit ? 'commit' : 'mirror';
+    addMainUser(ctx, filter, { id, type }, { perm: CONSISTENT_READ, shared: SHARE_READ_WRITE });
+    addJobUser(ctx, request, source, 'source', 0, SHARE_READ_WRITE & ~GRAPH_MOD);
     addJobUser(ctx, request, target, 'target', 0, ALL_PERMISSIONS);
     for (const name of between)
-      addJobUser(ctx, request, name, 'intermediate node', 0, WRITE | WRITE_UNCHANGED);
+      addJobUser(ctx, request, name, 'intermediate node', 0, sharedBetween(ctx, name, target));
     checkPermissions(ctx, [filter, source, target, ...between]);
   } catch (refusal) {
     if (refusal instanceof Refusal) withdraw(ctx, id);
@@ -65,7 +84,8 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
     block(ctx, name, id, request.commit ? 'commit' : 'mirror');
   if (request.commit)
     for (const name of [filter, source, ...between]) patchNode(ctx, name, { frozenBy: [id] });
-  patchNode(ctx, source, { trackedBy: [...nodeOf(ctx.q, source).trackedBy, id] });
+  const tracker = ctx.profile.mirrorFilterTracks ? filter : source;
+  patchNode(ctx, tracker, { trackedBy: [...nodeOf(ctx.q, tracker).trackedBy, id] });
   const base = request.commit ? target : request.sync === 'top' ? backingBelow(ctx, source) : undefined;
   startJob(ctx, {
     id,
@@ -111,9 +131,9 @@ function insertFilter(ctx: Context, request: MirrorRequest): string {
     driver: 'mirror_top',
     implicit: filterName === undefined,
     job: request.id,
+    lenient: !ctx.profile.mirrorNeedsAll,
     commits: request.commit,
     children: [{ role: 'backing', child: source }],
-    readOnly: nodeOf(ctx.q, source).readOnly,
     serial: ctx.q.serial++,
   });
   addUser(ctx, source, nodeEdge(name, 'backing'));
@@ -141,12 +161,22 @@ function block(ctx: Context, name: string, job: string, type: string): void {
 
 function targetNeeds(
   ctx: Context,
-  { source, target, commit }: MirrorRequest,
+  { source, target, commit, opensTarget }: MirrorRequest,
 ): { perm: number; shared: number } {
   const resize =
     commit && sizeOf(ctx, nodeOf(ctx.q, target)) < sizeOf(ctx, nodeOf(ctx.q, source)) ? RESIZE : 0;
-  const shared = commit ? CONSISTENT_READ | WRITE | WRITE_UNCHANGED : WRITE_UNCHANGED;
-  return { perm: WRITE | resize, shared };
+  const shared = commit ? SHARE_READ_WRITE : WRITE_UNCHANGED;
+  const graph = opensTarget && ctx.profile.hasGraphMod ? GRAPH_MOD : 0;
+  return { perm: WRITE | resize | graph, shared };
+}
+
+/**
+ * What a commit shares of a node between top and base: not consistent reads, for the base changes below it, unless the
+ * node is only a filter over the base.
+ */
+export function sharedBetween(ctx: Context, name: string, base: string): number {
+  const isFilterOfBase = skipFilters(ctx, name).name === skipFilters(ctx, base).name;
+  return WRITE | WRITE_UNCHANGED | (isFilterOfBase ? CONSISTENT_READ : 0);
 }
 
 /** The backing node below the filters and the image at `name`. */

@@ -6,7 +6,7 @@
 import type { Json } from '../qmp/transport.ts';
 import { type Arguments, type Context, lookupNode } from './context.ts';
 import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
-import { fileLength } from './image-io.ts';
+import { fileLength, sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { refuse } from './refusal.ts';
 import { type BlockNode, type ChildLink, newNode } from './state.ts';
@@ -58,7 +58,11 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const children: ChildLink[] = [{ role: 'file', child: file }];
   if (backing !== undefined) children.push({ role: 'backing', child: backing });
   for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
-  return patchNode(ctx, node.name, { children });
+  const sizeAtOpen =
+    !ctx.profile.throttleKeepsSize || throttleGroup === undefined || under === undefined
+      ? undefined
+      : sizeOf(ctx, under);
+  return patchNode(ctx, node.name, { children, sizeAtOpen });
 }
 
 type NewFields = Omit<Parameters<typeof newNode>[0], 'serial'>;

@@ -4,12 +4,14 @@
  */
 
 import type { Context } from './context.ts';
-import { refuse } from './refusal.ts';
+import { setReadOnly } from './graph.ts';
+import { Refusal, refuse } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
   type BlockNode,
   CONSISTENT_READ,
   type Edge,
+  GRAPH_MOD,
   type Qemu,
   RESIZE,
   WRITE,
@@ -26,6 +28,7 @@ const NAMES: readonly (readonly [number, string])[] = [
   [WRITE, 'write'],
   [WRITE_UNCHANGED, 'write unchanged'],
   [RESIZE, 'resize'],
+  [GRAPH_MOD, 'change children'],
 ];
 
 /** What all users of a node need together, and what all of them share. */
@@ -50,11 +53,14 @@ export function edgeNeeds(q: Qemu, edge: Edge): Needs {
 
 /** A driver's bdrv_child_perm(). */
 function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): Needs {
+  perm &= ~GRAPH_MOD;
+  shared |= GRAPH_MOD;
   switch (parent.driver) {
     case 'commit_top':
       return { perm: 0, shared: ALL_PERMISSIONS };
     case 'mirror_top':
       if (parent.stopped) return { perm: 0, shared: ALL_PERMISSIONS };
+      if (parent.lenient) return { perm: perm & WRITE, shared: ALL_PERMISSIONS };
       return parent.commits ? { perm: perm & ~CONSISTENT_READ, shared: shared | WRITE } : { perm, shared };
     case 'copy-on-read':
       return { perm: perm | WRITE_UNCHANGED, shared };
@@ -64,10 +70,10 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
   }
   if (role === 'backing') {
     const writers = (shared & WRITE) !== 0 ? WRITE | RESIZE : 0;
-    return { perm: perm & CONSISTENT_READ, shared: writers | CONSISTENT_READ | WRITE_UNCHANGED };
+    return { perm: perm & CONSISTENT_READ, shared: writers | CONSISTENT_READ | WRITE_UNCHANGED | GRAPH_MOD };
   }
   const metadata = parent.readOnly ? 0 : WRITE | RESIZE;
-  return { perm: perm | metadata | CONSISTENT_READ, shared: shared & ~(WRITE | RESIZE) };
+  return { perm: perm | metadata | CONSISTENT_READ, shared: (shared & ~(WRITE | RESIZE)) | GRAPH_MOD };
 }
 
 /** Refuses what QEMU refuses: users in conflict, writers of read-only nodes, files locked by another node. */
@@ -92,15 +98,10 @@ function checkNode(ctx: Context, name: string, seen: Set<string>, wereWritable: 
   for (let a = 0; a < needs.length; a += 1) {
     const user = needs[a] as Needs;
     for (let b = 0; b < needs.length; b += 1) {
-      const denied = (needs[b] as Needs).perm & ~user.shared;
-      if (a !== b && denied !== 0) {
-        ctx.profile.texts.refusePermission(
-          node.name,
-          permissionNames(denied),
-          useOf(ctx, node.parents[b] as Edge),
-          useOf(ctx, node.parents[a] as Edge),
-        );
-      }
+      if (a === b) continue;
+      // Since 6.0 each user is asked what it denies the others; before, the newest was held against each of them.
+      if (ctx.profile.asksNewest) refuseDenied(ctx, node, needs, b, a);
+      refuseDenied(ctx, node, needs, a, b);
     }
     perm |= user.perm;
     shared &= user.shared;
@@ -114,6 +115,28 @@ function checkNode(ctx: Context, name: string, seen: Set<string>, wereWritable: 
   }
   if (node.path !== undefined) checkLock(ctx, node, { perm, shared });
   for (const link of node.children) checkNode(ctx, link.child, seen, wereWritable);
+}
+
+/** Refuses what user `a` of a node does not share and user `b` needs; users are ordered from the newest. */
+function refuseDenied(ctx: Context, node: BlockNode, needs: readonly Needs[], a: number, b: number): void {
+  const denied = (needs[b] as Needs).perm & ~(needs[a] as Needs).shared;
+  if (denied === 0) return;
+  const needer = useOf(ctx, node.parents[b] as Edge);
+  const denier = useOf(ctx, node.parents[a] as Edge);
+  const newer = b < a ? 'needer' : 'denier';
+  ctx.profile.texts.refusePermission(node.name, permissionNames(denied), needer, denier, newer);
+}
+
+/** Makes a node read-only unless somebody still writes to it; QEMU ignores that, and so do we. */
+export function tryReadOnly(ctx: Context, name: string): void {
+  if (ctx.q.nodes[name] === undefined) return;
+  setReadOnly(ctx, name, true);
+  try {
+    checkPermissions(ctx, [name]);
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    setReadOnly(ctx, name, false);
+  }
 }
 
 /** file-posix.c: OFD locks make two nodes on one file see each other. */

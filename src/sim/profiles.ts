@@ -35,9 +35,19 @@ export interface Texts {
   invalidNodeName(name: string): string;
   duplicateNodeName(name: string): string;
   cannotFindNode(name: string): string;
-  refusePermission(node: string, permissions: string, needer: Use, denier: Use): never;
+  /** `newer`: which of the two came last. */
+  refusePermission(
+    node: string,
+    permissions: string,
+    needer: Use,
+    denier: Use,
+    newer: 'needer' | 'denier',
+  ): never;
+  /** The node that a mirror is to replace. */
+  cannotFindReplaced(name: string): string;
   enumValue(name: string, value: string): string;
   readonly overlayNameTaken: string;
+  readonly overlayNameMissing: string;
 }
 
 export interface Profile {
@@ -68,6 +78,24 @@ export interface Profile {
   /** The base stays writable after a cancelled active commit. */
   readonly cancelledCommitLeavesBaseWritable: boolean;
   readonly sizeMismatch: string;
+  /** The permission `graph-mod` is known. */
+  readonly hasGraphMod: boolean;
+  /** A block job has a backend of its own on its main node; later it is a user of the node itself. */
+  readonly jobsHaveBackend: boolean;
+  /** A mirror's filter needs and shares what is asked of it; before, only to write, and everything. */
+  readonly mirrorNeedsAll: boolean;
+  /** A permission conflict is looked for from the user that came last. */
+  readonly asksNewest: boolean;
+  /** A stream whose intermediate nodes others write to kills the process. */
+  readonly diesOnStreamConflict: boolean;
+  /** A throttle that is put over another node goes on to say the size of the first. */
+  readonly throttleKeepsSize: boolean;
+  /** A stream puts a copy-on-read filter above its node. */
+  readonly streamHasFilter: boolean;
+  /** A snapshot that would make the chain a ring kills the process. */
+  readonly diesOnCycle: boolean;
+  /** The dirty bitmap of a mirror sits on its filter and does not record by itself; on the source before. */
+  readonly mirrorFilterTracks: boolean;
 }
 
 function use(node: string, { user, role }: Use): string {
@@ -83,8 +111,10 @@ const MODERN: Texts = {
     refuse(
       `Permission conflict on node '${node}': permissions '${permissions}' are both required by ${use(node, needer)} and unshared by ${use(node, denier)}.`,
     ),
+  cannotFindReplaced: name => `Failed to find node with node-name='${name}'`,
   enumValue: (name, value) => `Parameter '${name}' does not accept value '${value}'`,
   overlayNameTaken: 'New overlay node-name already in use',
+  overlayNameMissing: 'New overlay node-name missing',
 };
 
 const OLD: Texts = {
@@ -92,14 +122,18 @@ const OLD: Texts = {
   cannotFind: (device, nodeName) => `Cannot find device=${device} nor node_name=${nodeName}`,
   invalidNodeName: () => 'Invalid node name',
   duplicateNodeName: () => 'Duplicate node name',
-  refusePermission: (node, permissions, _needer, { user, role }) => {
-    const who = user.replace(/^an unnamed block device$/, 'a block device').replace(/^node '(.*)'$/, '$1');
-    return refuse(
-      `Conflicts with use by ${who} as '${role}', which does not allow '${permissions}' on ${node}`,
-    );
+  refusePermission: (node, permissions, needer, denier, newer) => {
+    const { user, role } = newer === 'needer' ? denier : needer;
+    const who = user
+      .replace(/^an unnamed block device$/, 'a block device')
+      .replace(/^(?:node|block device) '(.*)'$/, '$1');
+    const does = newer === 'needer' ? 'does not allow' : 'uses';
+    return refuse(`Conflicts with use by ${who} as '${role}', which ${does} '${permissions}' on ${node}`);
   },
+  cannotFindReplaced: name => `Node name '${name}' not found`,
   enumValue: (_name, value) => `Invalid parameter '${value}'`,
   overlayNameTaken: 'New overlay node name already in use',
+  overlayNameMissing: 'New overlay node name missing',
 };
 
 const SOME_FLAPS = {
@@ -144,7 +178,7 @@ function profile(
     hasJobEvents: from(3),
     completesInStandby: from(6),
     setsDrive: from(6),
-    diesOnSameDrive: false,
+    diesOnSameDrive: from(6),
     diesOnEmptyReopen: from(6) && !from(11),
     diesOnConcludedStream: from(6) && !from(10),
     flaps: from(10) ? ALWAYS_FLAPS : from(6) ? SOME_FLAPS : {},
@@ -152,6 +186,15 @@ function profile(
     countsDataOnly: from(11),
     cancelledCommitLeavesBaseWritable: !from(10),
     sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',
+    hasGraphMod: !from(6),
+    jobsHaveBackend: !from(6),
+    mirrorNeedsAll: from(6),
+    asksNewest: !from(6),
+    diesOnStreamConflict: !from(6),
+    throttleKeepsSize: !from(10),
+    streamHasFilter: from(6),
+    diesOnCycle: !from(6),
+    mirrorFilterTracks: from(10),
     ...changes,
   };
 }
@@ -163,8 +206,8 @@ const MAKERS: Readonly<Record<ProfileName, () => Profile>> = {
   '2.4': () => profile('2.4', 0, ''),
   '3.1': () => profile('3.1', 0, ''),
   '5.2': () => profile('5.2', 0, 'Debian 1:5.2+dfsg-11+deb11u3'),
-  '6.1': () => profile('6.1', 0, '', { diesOnSameDrive: true }),
-  '7.2': () => profile('7.2', 22, 'Debian 1:7.2+dfsg-7+deb12u18+b3', { diesOnSameDrive: true }),
+  '6.1': () => profile('6.1', 0, ''),
+  '7.2': () => profile('7.2', 22, 'Debian 1:7.2+dfsg-7+deb12u18+b3'),
   '10.0': () => profile('10.0', 13, 'Debian 1:10.0.13+ds-0+deb13u1'),
   '11.1': () => profile('11.1', 3, 'Debian 1:11.1.3+ds-1~bpo13+1'),
 };

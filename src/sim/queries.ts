@@ -20,8 +20,16 @@ export function queryBlock(ctx: Context): Json {
       ? {}
       : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node), true) }),
     qdev: backend.id,
+    ...deviceBitmaps(ctx, backend.node),
     type: 'unknown',
   }));
+}
+
+/** Until 5.2 a device lists the bitmaps of its node itself as well. */
+function deviceBitmaps(ctx: Context, node: string | undefined): { readonly 'dirty-bitmaps'?: Json } {
+  if (ctx.profile.version.major >= 6 || node === undefined) return {};
+  const bitmaps = describeBitmaps(ctx, skipImplicitFilters(ctx, node));
+  return bitmaps.length === 0 ? {} : { 'dirty-bitmaps': bitmaps };
 }
 
 export function queryNamedBlockNodes(ctx: Context): Json {
@@ -70,7 +78,7 @@ function versionsOwn(ctx: Context, node: BlockNode): { readonly [key: string]: J
   return {
     ...(major < 6 ? { encryption_key_missing: false } : {}),
     ...(major >= 10 ? { active: true } : {}),
-    ...(major >= 11 && children.length > 0 ? { children } : {}),
+    ...(major >= 11 ? { children } : {}),
   };
 }
 
@@ -92,13 +100,19 @@ function describeImage(ctx: Context, node: BlockNode, hides: boolean, filename: 
     ...(clustered ? { 'cluster-size': 65_536 } : {}),
     format: node.driver,
     'actual-size': image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584,
+    ...limits(ctx, node),
     ...(isQcow2 ? { 'format-specific': QCOW2_SPECIFICS } : {}),
+    ...(node.path !== undefined && ctx.profile.version.major >= 10
+      ? { 'format-specific': FILE_SPECIFICS }
+      : {}),
     ...(hasHeader
       ? { 'full-backing-filename': image.backing ?? '', 'backing-filename': image.backing ?? '' }
       : {}),
     'dirty-flag': false,
   };
 }
+
+const FILE_SPECIFICS = { type: 'file', data: {} };
 
 const QCOW2_SPECIFICS = {
   type: 'qcow2',
@@ -112,10 +126,29 @@ const QCOW2_SPECIFICS = {
   },
 };
 
+/** 11.1 says what requests a node takes; all that it can, a filter takes over from below. */
+function limits(ctx: Context, node: BlockNode): { readonly limits?: Json } {
+  if (ctx.profile.version.major < 11) return {};
+  const clustered = !isPlain(belowFilters(ctx, node));
+  return {
+    limits: {
+      ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': 65_536 } : {}),
+      'request-alignment': 1,
+      'min-mem-alignment': 1,
+      ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': 65_536 } : {}),
+      'opt-mem-alignment': 4_096,
+      'max-iov': 1_024,
+    },
+  };
+}
+
 function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
   if (node.bitmaps.length === 0 && node.trackedBy.length === 0) return [];
+  const status = (active: boolean): { readonly status?: string } =>
+    ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
   const named = node.bitmaps.map(
-    ({ serial, ...bitmap }) => [serial, { ...bitmap, busy: false, count: 0 }] as const,
+    ({ serial, ...bitmap }) =>
+      [serial, { ...bitmap, busy: false, ...status(bitmap.recording), count: 0 }] as const,
   );
   const unnamed = node.trackedBy.map(id => {
     const job = ctx.q.jobs[id];
@@ -123,8 +156,9 @@ function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
     const dirty = ctx.tracks.get(id)?.dirty ?? [];
     const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
-    const recording = work?.kind === 'mirror' && !work.writeBlocking;
-    return [job?.serial ?? 0, { recording, persistent: false, busy: false, granularity, count }] as const;
+    const recording = work?.kind === 'mirror' && !work.writeBlocking && !ctx.profile.mirrorFilterTracks;
+    const fields = { recording, persistent: false, busy: false, ...status(true), granularity, count };
+    return [job?.serial ?? 0, fields] as const;
   });
   return [...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
 }

@@ -3,9 +3,18 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Context } from './context.ts';
 import { edgeNeeds } from './permissions.ts';
-import { CONSISTENT_READ, type Edge, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
+import {
+  ALL_PERMISSIONS,
+  CONSISTENT_READ,
+  type Edge,
+  GRAPH_MOD,
+  RESIZE,
+  WRITE,
+  WRITE_UNCHANGED,
+} from './state.ts';
 
 const WIRE_NAMES: readonly (readonly [number, string])[] = [
+  [GRAPH_MOD, 'graph-mod'],
   [RESIZE, 'resize'],
   [WRITE_UNCHANGED, 'write-unchanged'],
   [WRITE, 'write'],
@@ -16,6 +25,7 @@ export function queryBlockGraph(ctx: Context): Json {
   const ids = new Map<string, number>();
   const nodes: Json[] = [];
   const edges: Json[] = [];
+  const known = ctx.profile.hasGraphMod ? ALL_PERMISSIONS : ALL_PERMISSIONS & ~GRAPH_MOD;
   const idOf = (key: string, name: string, type: string): number => {
     const known = ids.get(key);
     if (known !== undefined) return known;
@@ -30,9 +40,15 @@ export function queryBlockGraph(ctx: Context): Json {
   for (const node of Object.values(ctx.q.nodes)) {
     const child = idOf(`node ${node.name}`, node.name, 'block-driver');
     for (const edge of node.parents) {
-      const parent = parentId(edge, idOf, ctx);
+      const parent = parentId(edge, idOf, ctx, node.name);
       const { perm, shared } = edgeNeeds(ctx.q, edge);
-      edges.push({ name: edge.role, parent, child, perm: names(perm), 'shared-perm': names(shared) });
+      edges.push({
+        name: edge.role,
+        parent,
+        child,
+        perm: names(perm & known),
+        'shared-perm': names(shared & known),
+      });
     }
   }
   return { edges, nodes };
@@ -42,6 +58,7 @@ function parentId(
   edge: Edge,
   idOf: (key: string, name: string, type: string) => number,
   ctx: Context,
+  child: string,
 ): number {
   switch (edge.kind) {
     case 'node':
@@ -56,7 +73,8 @@ function parentId(
       );
     case 'blk':
     case 'export':
-      return idOf(`${edge.kind} ${edge.parent}`, '', 'block-backend');
+      // A job of 5.2 has two: one on its main node, one on its target.
+      return idOf(`${edge.kind} ${edge.parent} ${child}`, '', 'block-backend');
   }
 }
 

@@ -7,13 +7,13 @@ import type { Json } from '../qmp/transport.ts';
 import { bitmapActions } from './bitmap-commands.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { childOf, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild, setReadOnly } from './graph.ts';
+import { childOf, reaches, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
 import { flushNode, sizeOf } from './image-io.ts';
 import { createImage, openOverlay } from './images.ts';
 import { BACKING_DRIVERS } from './open-node.ts';
-import { checkPermissions, cumulative } from './permissions.ts';
+import { checkPermissions, cumulative, tryReadOnly } from './permissions.ts';
 import { fileName } from './queries.ts';
-import { Refusal, refuse } from './refusal.ts';
+import { Death, refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 
 type Action = (ctx: Context, data: Arguments) => (() => void) | undefined;
@@ -70,7 +70,7 @@ function snapshotSync(ctx: Context, data: Arguments): () => void {
   const path = String(data['snapshot-file']);
   const format = typeof data['format'] === 'string' ? data['format'] : 'qcow2';
   const name = typeof data['snapshot-node-name'] === 'string' ? data['snapshot-node-name'] : undefined;
-  if (named !== undefined && name === undefined) refuse('New overlay node-name missing');
+  if (named !== undefined && name === undefined) refuse(ctx.profile.texts.overlayNameMissing);
   if (name !== undefined && isTaken(ctx, name)) refuse(ctx.profile.texts.overlayNameTaken);
   if (data['mode'] !== 'existing') {
     createImage(ctx, {
@@ -100,21 +100,13 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): () => v
   if (overlay.isFilter) refuse('Filters cannot be used as overlays');
   if (childOf(overlay, 'backing') !== undefined) refuse('The overlay already has a backing image');
   if (!BACKING_DRIVERS.has(overlay.driver)) refuse('The overlay does not support backing images');
+  if (ctx.profile.diesOnCycle && reaches(ctx, name, overlayName)) {
+    throw new Death('SIGSEGV', `a snapshot of ${name} to ${overlayName}, on which it stands`);
+  }
   refuseCycle(ctx, overlayName, 'backing', name);
   setChild(ctx, overlayName, 'backing', name);
   replaceNode(ctx, name, overlayName);
   checkPermissions(ctx, [overlayName]);
   // The image below is no longer written. QEMU ignores a failure here, and so do we.
   return () => tryReadOnly(ctx, name);
-}
-
-function tryReadOnly(ctx: Context, name: string): void {
-  if (ctx.q.nodes[name] === undefined) return;
-  setReadOnly(ctx, name, true);
-  try {
-    checkPermissions(ctx, [name]);
-  } catch (refusal) {
-    if (!(refusal instanceof Refusal)) throw refusal;
-    setReadOnly(ctx, name, false);
-  }
 }

@@ -11,7 +11,9 @@ export const CONSISTENT_READ = 1;
 export const WRITE = 2;
 export const WRITE_UNCHANGED = 4;
 export const RESIZE = 8;
-export const ALL_PERMISSIONS = 15;
+/** Gone after 5.2; shared by nearly everyone there. */
+export const GRAPH_MOD = 16;
+export const ALL_PERMISSIONS = 31;
 
 export type ParentKind = 'node' | 'backend' | 'blk' | 'job' | 'export';
 
@@ -56,6 +58,8 @@ interface NodeFields {
   readonly inherits: boolean;
   readonly unmap: boolean;
   readonly throttleGroup: string | undefined;
+  /** What a throttle saw below when it was opened; a reopen to another child does not change it. */
+  readonly sizeAtOpen: number | undefined;
   readonly implicit: boolean;
   /** Jobs that block operations on this node, with their kind. */
   readonly blockedBy: readonly { readonly job: string; readonly type: string; readonly serial: number }[];
@@ -71,6 +75,8 @@ interface NodeFields {
   /** A mirror filter of an active commit, and one whose job has let go. */
   readonly commits: boolean;
   readonly stopped: boolean;
+  /** A mirror filter of 5.2, which asks for nothing but to write and shares everything. */
+  readonly lenient: boolean;
   readonly serial: number;
 }
 
@@ -85,6 +91,7 @@ export class BlockNode implements NodeFields {
   readonly inherits: boolean;
   readonly unmap: boolean;
   readonly throttleGroup: string | undefined;
+  readonly sizeAtOpen: number | undefined;
   readonly implicit: boolean;
   readonly blockedBy: NodeFields['blockedBy'];
   readonly trackedBy: readonly string[];
@@ -94,6 +101,7 @@ export class BlockNode implements NodeFields {
   readonly job: string | undefined;
   readonly commits: boolean;
   readonly stopped: boolean;
+  readonly lenient: boolean;
   readonly serial: number;
 
   constructor(fields: NodeFields) {
@@ -107,6 +115,7 @@ export class BlockNode implements NodeFields {
     this.inherits = fields.inherits;
     this.unmap = fields.unmap;
     this.throttleGroup = fields.throttleGroup;
+    this.sizeAtOpen = fields.sizeAtOpen;
     this.implicit = fields.implicit;
     this.blockedBy = fields.blockedBy;
     this.trackedBy = fields.trackedBy;
@@ -116,6 +125,7 @@ export class BlockNode implements NodeFields {
     this.job = fields.job;
     this.commits = fields.commits;
     this.stopped = fields.stopped;
+    this.lenient = fields.lenient;
     this.serial = fields.serial;
   }
 
@@ -139,6 +149,7 @@ const NODE_DEFAULTS = {
   inherits: false,
   unmap: false,
   throttleGroup: undefined,
+  sizeAtOpen: undefined,
   implicit: false,
   blockedBy: [],
   trackedBy: [],
@@ -148,6 +159,7 @@ const NODE_DEFAULTS = {
   job: undefined,
   commits: false,
   stopped: false,
+  lenient: false,
 } satisfies Partial<NodeFields>;
 
 export function newNode(

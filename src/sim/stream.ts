@@ -5,6 +5,7 @@ import { covered, EMPTY, granules, minus, slice } from './contents.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import {
+  addMainUser,
   addUser,
   automaticName,
   below,
@@ -16,6 +17,7 @@ import {
   replaceNode,
   setChild,
   setReadOnly,
+  skipFilters,
 } from './graph.ts';
 import { allocatedAbove, copyRanges, flushNode, ownContents, pathOf, sizeOf } from './image-io.ts';
 import {
@@ -33,13 +35,14 @@ import { backingBelow } from './mirror.ts';
 import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
 import { setBackingHeader } from './node-commands.ts';
 import { refuseBadName } from './open-node.ts';
-import { checkPermissions } from './permissions.ts';
+import { checkPermissions, tryReadOnly } from './permissions.ts';
 import { fileName } from './queries.ts';
-import { Refusal, refuse } from './refusal.ts';
+import { Death, Refusal, refuse } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
   type BlockNode,
   CONSISTENT_READ,
+  GRAPH_MOD,
   type Job,
   newNode,
   WRITE,
@@ -61,6 +64,9 @@ export function blockStream(ctx: Context, args: Arguments): Json {
   const backingFile = typeof args['backing-file'] === 'string' ? args['backing-file'] : undefined;
   if (base === undefined && backingFile !== undefined) {
     refuse('backing file specified, but streaming the entire chain');
+  }
+  if (base !== undefined && skipFilters(ctx, base.name).name === skipFilters(ctx, node.name).name) {
+    refuse(`'${base.name}' is not in the backing chain of '${node.name}'`);
   }
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (filterName !== undefined) refuseBadName(ctx, filterName);
@@ -122,37 +128,37 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
     between.push(next);
   }
   const wasReadOnly = makeWritable(ctx, node);
-  const filter = request.filterName ?? automaticName(ctx);
-  ctx.q.edit('nodes')[filter] = newNode({
-    name: filter,
-    driver: 'copy-on-read',
-    implicit: request.filterName === undefined,
-    job: id,
-    children: [{ role: 'file', child: node }],
-    serial: ctx.q.serial++,
-  });
-  addUser(ctx, node, nodeEdge(filter, 'file'));
-  replaceNode(ctx, node, filter);
   const basic = CONSISTENT_READ | WRITE_UNCHANGED;
   const use = (name: string, role: string, perm: number, shared: number): void =>
     addUser(ctx, name, { kind: 'job', parent: id, jobType: 'stream', role, perm, shared });
+  const filter = ctx.profile.streamHasFilter ? insertFilter(ctx, request) : node;
+  let isBegun = false;
   try {
-    use(filter, 'main node', 0, ALL_PERMISSIONS);
-    addUser(ctx, filter, {
-      kind: 'blk',
-      parent: id,
-      role: 'root',
-      perm: CONSISTENT_READ,
-      shared: basic | WRITE,
-    });
-    use(node, 'active node', 0, basic | WRITE);
+    if (ctx.profile.streamHasFilter) {
+      use(filter, 'main node', 0, ALL_PERMISSIONS);
+      addUser(ctx, filter, {
+        kind: 'blk',
+        parent: id,
+        role: 'root',
+        perm: CONSISTENT_READ,
+        shared: basic | WRITE,
+      });
+      use(node, 'active node', 0, basic | WRITE);
+    } else {
+      addMainUser(ctx, node, { id, type: 'stream' }, { perm: basic | GRAPH_MOD, shared: basic | WRITE });
+    }
+    if (!ctx.profile.streamHasFilter) checkPermissions(ctx, [node]);
+    isBegun = true;
     for (const name of between) use(name, 'intermediate node', 0, basic);
     checkPermissions(ctx, [filter, node, ...between]);
   } catch (refusal) {
-    if (refusal instanceof Refusal) withdraw(ctx, id);
+    if (refusal instanceof Refusal) {
+      if (isBegun && ctx.profile.diesOnStreamConflict) throw new Death('SIGABRT', refusal.desc);
+      withdraw(ctx, id);
+    }
     throw refusal;
   }
-  for (const name of [filter, node, ...between]) {
+  for (const name of new Set([filter, node, ...between])) {
     patchNode(ctx, name, {
       blockedBy: [...nodeOf(ctx.q, name).blockedBy, { job: id, type: 'stream', serial: ctx.q.serial++ }],
     });
@@ -172,6 +178,21 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
   ctx.onSuccess(() =>
     ctx.tracks.set(id, { dirty: EMPTY, offset: 0, len, bytesPerMs: rate(ctx, request.speed), synced: false }),
   );
+}
+
+function insertFilter(ctx: Context, { id, node, filterName }: StreamRequest): string {
+  const filter = filterName ?? automaticName(ctx);
+  ctx.q.edit('nodes')[filter] = newNode({
+    name: filter,
+    driver: 'copy-on-read',
+    implicit: filterName === undefined,
+    job: id,
+    children: [{ role: 'file', child: node }],
+    serial: ctx.q.serial++,
+  });
+  addUser(ctx, node, nodeEdge(filter, 'file'));
+  replaceNode(ctx, node, filter);
+  return filter;
 }
 
 const stream: JobDriver = {
@@ -209,18 +230,29 @@ const stream: JobDriver = {
     setChild(ctx, node, 'backing', base);
     setBackingHeader(ctx, node, header, format);
     flushNode(ctx, node);
-    if (wasReadOnly) setReadOnly(ctx, node, true);
+    if (wasReadOnly) backToReadOnly(ctx, job, node);
     if (base !== undefined && ctx.profile.streamLeavesBaseWritable) setReadOnly(ctx, base, false);
     return undefined;
   },
   abort(ctx, job) {
     if (job.work.kind !== 'stream') return;
     dropFilter(ctx, job);
-    if (job.work.wasReadOnly) setReadOnly(ctx, job.work.node, true);
+    if (job.work.wasReadOnly) backToReadOnly(ctx, job, job.work.node);
   },
 };
 
 registerDriver('stream', stream);
+
+/** From 10.0 on this fails, for the filter is still there and writes. */
+function backToReadOnly(ctx: Context, job: Job, node: string): void {
+  if (ctx.profile.jobsHaveBackend) {
+    const edges = nodeOf(ctx.q, node).parents.map(edge =>
+      edge.kind === 'blk' && edge.parent === job.id ? { ...edge, perm: 0, shared: ALL_PERMISSIONS } : edge,
+    );
+    patchNode(ctx, node, { parents: edges });
+  }
+  tryReadOnly(ctx, node);
+}
 
 /** Copies up what lies below and is not yet in the node itself. */
 function pull(ctx: Context, job: Job, start: number, end: number): number {
@@ -244,9 +276,9 @@ function dropFilter(ctx: Context, job: Job): void {
     if (parent?.job !== job.id) continue;
     removeUser(ctx, parent.name, 'blk', job.id);
     replaceNode(ctx, parent.name, node);
+    if (!ctx.profile.diesOnConcludedStream) return;
     removeUser(ctx, node, 'node', parent.name);
     patchNode(ctx, parent.name, { children: [] });
-    if (!ctx.profile.diesOnConcludedStream) removeUser(ctx, parent.name, 'job', job.id);
     return;
   }
 }

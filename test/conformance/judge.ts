@@ -20,14 +20,14 @@ export interface Finding {
 }
 
 /** All that was compared, in order; nothing after the first `differs` among the replies, which all follows from it. */
-export function judge(real: Account, sim: Account, profile: string): readonly Finding[] {
+export function judge(real: Account, sim: Account): readonly Finding[] {
   const findings: Finding[] = [];
   const replies = Math.max(real.replies.length, sim.replies.length);
   for (let at = 0; at < replies; at += 1) {
     const pair = { real: real.replies[at] ?? '(no reply)', sim: sim.replies[at] ?? '(no reply)' };
     const verdict = verdictOf(pair.real, pair.sim);
     findings.push({ row: rowOf(pair.real), verdict, at, ...pair });
-    if (verdict === 'differs' && maskedReason(pair.real, pair.sim, profile) === undefined) return findings;
+    if (verdict === 'differs' && maskedReason(pair.real, pair.sim) === undefined) return findings;
   }
   const jobs = (account: Account): readonly string[] =>
     Object.entries(account.jobs).flatMap(([id, events]) => events.map(event => `${id}: ${event}`));
@@ -41,7 +41,7 @@ export function judge(real: Account, sim: Account, profile: string): readonly Fi
     ['(final graph)', real.graph.join('\n'), sim.graph.join('\n')],
     ['(image contents)', real.images.join('\n'), sim.images.join('\n')],
   ] as const) {
-    const masked = maskedReason(ofReal, ofSim, profile);
+    const masked = maskedReason(ofReal, ofSim);
     const lines = masked === undefined ? firstLines(ofReal, ofSim) : { real: ofReal, sim: ofSim };
     findings.push({ row, verdict: ofReal === ofSim ? 'agrees' : 'differs', ...lines });
   }

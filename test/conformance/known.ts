@@ -33,13 +33,8 @@ const KNOWN: readonly Known[] = [
 ];
 
 /** Why a finding is known to differ; undefined when it is not. */
-export function knownReason(
-  finding: Finding,
-  drawn: Case,
-  real: Account,
-  profile: string,
-): string | undefined {
-  const masked = maskedReason(finding.real, finding.sim, profile);
+export function knownReason(finding: Finding, drawn: Case, real: Account): string | undefined {
+  const masked = maskedReason(finding.real, finding.sim);
   if (masked !== undefined) return masked;
   const before = real.replies.slice(0, finding.at ?? real.replies.length);
   return KNOWN.find(({ explains }) => explains(finding, before, drawn, real))?.reason;

@@ -15,24 +15,10 @@ const MASKS: readonly Mask[] = [
   },
 ];
 
-/** Of versions other than 7.2 only. */
-const MASKS_OF_OTHERS: readonly Mask[] = [
-  { reason: 'limits of images (11.1)', strip: text => text.replace(/"limits":\{[^{}]*\},/g, '') },
-  {
-    reason: 'format-specific of files (10.0 and later)',
-    strip: text => text.replace(/"format-specific":\{"data":\{\},"type":"file"\},/g, ''),
-  },
-  {
-    reason: 'where the dirty bitmaps of jobs are listed, and their status (other than 7.2)',
-    strip: text => text.replace(/"dirty-bitmaps":\[[^[\]]*\],/g, ''),
-  },
-  { reason: 'the permission graph-mod (5.2)', strip: text => text.replaceAll('graph-mod+', '') },
-];
-
 /** Why two texts differ when a mask explains all of it; undefined when none does, or they are alike. */
-export function maskedReason(real: string, sim: string, profile: string): string | undefined {
+export function maskedReason(real: string, sim: string): string | undefined {
   if (real === sim) return undefined;
-  const masks = profile === '7.2' ? MASKS : [...MASKS, ...MASKS_OF_OTHERS];
+  const masks = MASKS;
   const strip = (text: string): string => masks.reduce((left, mask) => mask.strip(left), text);
   if (strip(real) !== strip(sim)) return undefined;
   const needed = masks.filter(

@@ -4,7 +4,7 @@
  */
 
 import type { Json } from '../../src/qmp/transport.ts';
-import type { Message, Session } from './raw-session.ts';
+import { type Message, type Session, SIZE_BYTES } from './raw-session.ts';
 
 /**
  * A command, a wait until a job is in a status (or gone), a wait until no job moves by itself, or a command that is left
@@ -187,7 +187,7 @@ function pick(value: Json, name: string, directory: string): Json {
     return COMPARED.has(name) ? neutral(String(value), directory) : typeof value;
   }
   const object = value as Message;
-  const isFile = object['drv'] === 'file' || object['format'] === 'file' || isFilterOverFile(object);
+  const isFile = object['drv'] === 'file' || object['format'] === 'file' || hasSizeOfFile(object);
   return Object.fromEntries(
     Object.entries(object)
       .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -195,11 +195,12 @@ function pick(value: Json, name: string, directory: string): Json {
   );
 }
 
-/** A throttle filter directly over a file has that file's size. */
-function isFilterOverFile(object: Message): boolean {
-  const options = String(object['filename'] ?? '');
-  return object['format'] === 'throttle' && !/"driver": "(?!file"|throttle")/.test(options);
+/** A filter that was opened over a file has that file's size, also when it has been put over something else. */
+function hasSizeOfFile(object: Message): boolean {
+  return FILTERS.has(String(object['format'])) && object['virtual-size'] !== SIZE_BYTES;
 }
+
+const FILTERS = new Set(['throttle', 'mirror_top', 'commit_top', 'copy-on-read']);
 
 function sorted(value: Json): Json {
   if (Array.isArray(value)) return value.map(sorted);

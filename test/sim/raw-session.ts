@@ -42,7 +42,8 @@ export interface SessionOptions {
   readonly profile?: ProfileName;
 }
 
-const SIZE_BYTES = 64 * 1_048_576;
+/** The size of every disk and image of a case. */
+export const SIZE_BYTES = 64 * 1_048_576;
 const START_TRIES = 5_000;
 const START_PAUSE_MS = 4;
 const REPLY_DEADLINE_MS = 10_000;
