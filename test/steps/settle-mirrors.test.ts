@@ -10,7 +10,13 @@ import { ManualClock } from '../qmp/manual-clock.ts';
 const names = diskNames('token', 0);
 
 /** A mirror of disk0 that has `left` bytes to copy until it is woken, and that never copies while `stuck`. */
-async function waitForMirror({ left = 65_536, status = 'ready', speed = 0, stuck = false }) {
+async function waitForMirror({
+  left = 65_536,
+  status = 'ready',
+  speed = 0,
+  stuck = false,
+  onFilter = false,
+}) {
   const clock = new ManualClock();
   let dirty = left;
   const fake = new FakeQemu(({ execute }): Json => {
@@ -19,7 +25,10 @@ async function waitForMirror({ left = 65_536, status = 'ready', speed = 0, stuck
       return [{ id: names.mirrorJob, type: 'mirror', status, ...progress }];
     }
     if (execute === 'query-named-block-nodes') {
-      return [{ 'node-name': 'disk0', 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] }];
+      const bitmaps = { 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] };
+      const filter = { 'node-name': '#block7', drv: 'mirror_top', file: '/a' };
+      const source = { 'node-name': 'disk0', drv: 'qcow2', file: '/a' };
+      return onFilter ? [{ ...filter, ...bitmaps }, source] : [filter, { ...source, ...bitmaps }];
     }
     if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
     return {};
@@ -45,6 +54,10 @@ test('a mirror that is clean already is not told anything', async () => {
 
 test('a mirror that rests with something left is woken, once', async () => {
   expect(await waitForMirror({})).toEqual({ ended: 'clean', speeds: [0] });
+});
+
+test('what is left is found on the filter of the mirror, where QEMU 10 keeps it', async () => {
+  expect(await waitForMirror({ onFilter: true })).toEqual({ ended: 'clean', speeds: [0] });
 });
 
 test('the speed limit is lifted for the last bytes, and comes back when they took too long', async () => {
