@@ -3,10 +3,10 @@
  * nobody writes to it, and when no chain and no other saga names it. All others stay, and are told.
  */
 import type { Journal, JournalRecord } from '../journal/journal.ts';
-import type { Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
+import { claimOf } from './claims.ts';
 
 /** What is known when images are dropped. */
 export interface DropFacts {
@@ -57,7 +57,7 @@ export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]
     const stands = create ? await files.stat(file) : undefined;
     if (stands === undefined) continue;
     guarded ??= await guardedFiles(facts);
-    const claim = claimOf(disk, stands.sizeBytes, stands.identity, records);
+    const claim = claimOf(disk, stands, records);
     const isNeeded = guarded.has(file) || guarded.has(stands.identity);
     if (isNeeded) found.push({ file, claim: undefined, keeps: 'needed' });
     else if (claim !== stands.identity) found.push({ file, claim: undefined, keeps: 'unproved' });
@@ -89,29 +89,4 @@ async function guardedFiles(facts: DropFacts): Promise<ReadonlySet<string>> {
 function belowDisk({ file, chain, image }: DiskPlan): readonly string[] {
   const { backing, below } = image;
   return [file, ...[...chain, ...(backing === null ? [] : [backing]), ...below].map(each => each.file)];
-}
-
-/** The identity under which the saga has claimed the file, when the records prove it. */
-function claimOf(
-  disk: DiskPlan,
-  sizeBytes: number,
-  identity: string,
-  records: readonly JournalRecord[],
-): string | undefined {
-  const outcome = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'claimFiles');
-  const claims = member(outcome?.body ?? null, 'value');
-  if (Array.isArray(claims)) {
-    const claim = claims.find((each: Json) => member(each, 'index') === disk.index) ?? null;
-    const claimed = member(claim, 'identity');
-    return typeof claimed === 'string' ? claimed : undefined;
-  }
-  // Died while claiming: what was free then, and is empty now, can only be the saga's own claim.
-  const intent = records.findLast(({ kind, step }) => kind === 'intent' && step === 'claimFiles');
-  const free = member(intent?.body ?? null, 'observed');
-  return sizeBytes === 0 && Array.isArray(free) && free.includes(disk.index) ? identity : undefined;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

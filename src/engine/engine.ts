@@ -21,7 +21,7 @@ import { sagaToken } from '../steps/names.ts';
 import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
 import { endedSaga } from './ended-saga.ts';
 import { seize } from './fence.ts';
-import { filesOf, type Guest, guestOf, monitorOf } from './guest.ts';
+import { agentOf, filesOf, type Guest, guestOf, monitorOf, splitGuest } from './guest.ts';
 import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
@@ -37,6 +37,8 @@ import {
   unansweredResult,
 } from './resume.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
+import { Submissions } from './submissions.ts';
+import { vmOf } from './vm-name.ts';
 
 /** What an engine is made with; only the journal must be given. */
 export interface EngineOptions {
@@ -100,7 +102,7 @@ class SagaEngine implements Engine {
   readonly #clock: Clock;
   readonly #ids: IdSource;
   readonly #qemus = new KnownQemus();
-  readonly #running = new Map<string, Saga>();
+  readonly #submissions = new Submissions();
 
   constructor(options: EngineOptions) {
     this.#journal = options.journal;
@@ -110,25 +112,29 @@ class SagaEngine implements Engine {
     this.#ids = options.ids ?? randomIds;
   }
 
-  async snapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<Saga> {
-    return this.#start('snapshot', checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
+  async snapshot(asked: SnapshotRequest & Guest): Promise<Saga> {
+    const { guest, request } = splitGuest(asked);
+    return this.#start('snapshot', checkSnapshotRequest(request), guest, planSnapshot);
   }
 
-  async copy({ qmp, files, ...request }: CopyRequest & Guest): Promise<Saga> {
-    return this.#start('copy', checkCopyRequest(request), guestOf(qmp, files), planCopy);
+  async copy(asked: CopyRequest & Guest): Promise<Saga> {
+    const { guest, request } = splitGuest(asked);
+    return this.#start('copy', checkCopyRequest(request), guest, planCopy);
   }
 
-  async planSnapshot({ qmp, files, ...request }: SnapshotRequest & Guest): Promise<SnapshotPlan> {
-    return this.#planOnly(checkSnapshotRequest(request), guestOf(qmp, files), planSnapshot);
+  async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan> {
+    const { guest, request } = splitGuest(asked);
+    return this.#planOnly(checkSnapshotRequest(request), guest, planSnapshot);
   }
 
-  async planCopy({ qmp, files, ...request }: CopyRequest & Guest): Promise<CopyPlan> {
-    return this.#planOnly(checkCopyRequest(request), guestOf(qmp, files), planCopy);
+  async planCopy(asked: CopyRequest & Guest): Promise<CopyPlan> {
+    const { guest, request } = splitGuest(asked);
+    return this.#planOnly(checkCopyRequest(request), guest, planCopy);
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
     const { signal } = options;
-    const running = this.#running.get(id);
+    const running = this.#submissions.running(id);
     if (running !== undefined) return asked(running, signal);
     const row = this.#journal.saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
@@ -144,7 +150,7 @@ class SagaEngine implements Engine {
       );
     }
     const lease = await seize(this.#journal, id, options.force ?? false, this.#clock);
-    const guest = guestOf(qmp, options.files);
+    const guest = guestOf(qmp, options);
     const monitor = monitorOf(guest, this.#clock);
     try {
       await expectSameQemu(monitor, this.#clock, plan, this.#journal.records(id));
@@ -173,15 +179,27 @@ class SagaEngine implements Engine {
     }
   }
 
-  async #start<R extends Request, P extends Plan>(
+  /** The same id twice has one effect: what the first submission comes to is given to the second. */
+  #start<R extends Request, P extends Plan>(
     operation: string,
     request: R,
     guest: Guest,
     planner: Planner<R, P>,
   ): Promise<Saga> {
     const id = request.id ?? this.#ids();
-    const known = this.#known(id, operation, request);
-    if (known !== undefined) return known;
+    const row = this.#journal.saga(id);
+    return this.#submissions.submit({ id, operation, request }, row, () =>
+      this.#begin(id, operation, request, guest, planner),
+    );
+  }
+
+  async #begin<R extends Request, P extends Plan>(
+    id: string,
+    operation: string,
+    request: R,
+    guest: Guest,
+    planner: Planner<R, P>,
+  ): Promise<Saga> {
     const monitor = monitorOf(guest, this.#clock);
     try {
       const { plan, seen } = await this.#plan(id, request, guest, monitor, planner);
@@ -211,6 +229,7 @@ class SagaEngine implements Engine {
       lease,
       files: filesOf(guest),
       clock: this.#clock,
+      openAgent: agentOf(guest, this.#clock),
       publish: publisherOf(
         { ...lease, id: lease.saga, operation: plan.operation },
         plan.onCommit,
@@ -218,31 +237,10 @@ class SagaEngine implements Engine {
         this.#clock,
       ),
       inspect: this.#inspect,
-      onEnd: () => this.#running.delete(lease.saga),
+      onEnd: () => this.#submissions.ended(lease.saga),
     });
-    this.#running.set(lease.saga, saga);
+    this.#submissions.runs(saga);
     return saga;
-  }
-
-  /** The same id twice has one effect: a saga of this engine, or the recorded result of one that has ended. */
-  #known(id: string, operation: string, request: Request): Saga | undefined {
-    const running = this.#running.get(id);
-    const row = this.#journal.saga(id);
-    if (row === undefined) return undefined;
-    if (row.operation !== operation || JSON.stringify(row.request) !== JSON.stringify(request)) {
-      throw new BlocksagaError(
-        'SAGA_STATE',
-        `the id ${id} belongs to another request already; take a new one`,
-        { saga: id },
-      );
-    }
-    if (running !== undefined) return running;
-    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
-    throw new BlocksagaError(
-      'SAGA_STATE',
-      `saga ${id} has been submitted before and is ${row.state}; look at it with "blocksaga show ${id}"`,
-      { saga: id },
-    );
   }
 
   async #plan<R extends Request, P extends Plan>(
@@ -280,11 +278,6 @@ class SagaEngine implements Engine {
       throw error;
     }
   }
-}
-
-/** The name of the VM in the journal. */
-function vmOf(request: Request, seen: Survey, { qmp }: Guest): string {
-  return request.vm ?? seen.vmName ?? (typeof qmp === 'string' ? qmp : '');
 }
 
 function graphOf({ node, file, chain, job }: Survey['disks'][number]) {

@@ -1,5 +1,7 @@
 /** Where a guest is reached: its monitor, and the files on its QEMU's host. */
+import { definedOnly } from '../errors.ts';
 import type { Clock } from '../qmp/clock.ts';
+import { type GuestAgent, openGuestAgent } from '../qmp/guest-agent.ts';
 import { connectSocket, parseAddress } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
@@ -12,11 +14,23 @@ export interface Guest {
   readonly qmp: string | Connect;
   /** Files on QEMU's host; this machine's for a UNIX socket, none otherwise. */
   readonly files?: Files | null;
+  /** How to connect to the guest agent at the address of `quiesce`; over its socket unless said. */
+  readonly agent?: (address: string) => Promise<GuestAgent>;
 }
 
-/** The guest in a request, for the members that are left when the request's own are taken. */
-export function guestOf(qmp: Guest['qmp'], files: Guest['files']): Guest {
-  return files === undefined ? { qmp } : { qmp, files };
+/** A request as it was given, with where its guest is reached. */
+export function splitGuest<R extends object>({ qmp, files, agent, ...request }: R & Guest) {
+  return { guest: guestOf(qmp, { files, agent }), request };
+}
+
+export function guestOf(qmp: Guest['qmp'], { files, agent }: MaybeGuest): Guest {
+  return { qmp, ...definedOnly({ files, agent }) };
+}
+
+type MaybeGuest = { readonly [member in 'files' | 'agent']?: Guest[member] | undefined };
+
+export function agentOf({ agent }: Guest, clock: Clock): (address: string) => Promise<GuestAgent> {
+  return agent ?? (address => openGuestAgent(address, { clock }));
 }
 
 export function monitorOf({ qmp }: Guest, clock: Clock): Monitor {

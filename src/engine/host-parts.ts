@@ -15,6 +15,7 @@ export interface HostParts {
   readonly history: History;
   readonly files: Files | null;
   readonly clock: Clock;
+  readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly report: (progress: JobProgress) => void;
 }

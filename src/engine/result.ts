@@ -1,10 +1,12 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import { blockOf } from '../steps/graph.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
+import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
 
 /** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
@@ -51,9 +53,18 @@ export interface SagaResult {
   readonly why?: string;
 }
 
+/** A saga at its end, with the ways to look at what it came to. */
+interface ReadableSaga {
+  readonly id: string;
+  readonly plan: Plan;
+  readonly journal: Pick<Journal, 'records'>;
+  readonly monitor: Monitor;
+  readonly files: Files | null;
+}
+
 /** Asks QEMU what is in front of every disk, and the file system what is left. */
 export async function readResult(
-  saga: { readonly id: string; readonly plan: Plan; readonly monitor: Monitor; readonly files: Files | null },
+  saga: ReadableSaga,
   outcome: Outcome,
   error: ErrorRecord | null,
   blackoutMs: number | null,
@@ -76,8 +87,7 @@ export async function readResult(
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
-    leftovers:
-      outcome === 'rolledBack' || outcome === 'needsRecovery' ? await findLeftovers(plan, saga.files) : [],
+    leftovers: outcome === 'rolledBack' || outcome === 'needsRecovery' ? await findLeftovers(saga) : [],
   };
 }
 
@@ -146,9 +156,15 @@ function mixed(saga: string, disk: DiskResult): BlocksagaError {
   );
 }
 
-async function findLeftovers(plan: Plan, files: Files | null): Promise<readonly string[]> {
-  const created = plan.disks.filter(disk => disk.image.create).map(disk => disk.image.file);
-  if (files === null) return created;
-  const facts = await Promise.all(created.map(file => files.stat(file)));
-  return created.filter((_file, index) => facts[index] !== undefined);
+/** New images that stand there and that the saga may have made; a stranger's file at such a path is none of its own. */
+async function findLeftovers({ id, plan, journal, files }: ReadableSaga): Promise<readonly string[]> {
+  const created = plan.disks.filter(disk => disk.image.create);
+  if (files === null) return created.map(disk => disk.image.file);
+  const records = journal.records(id);
+  const left: string[] = [];
+  for (const disk of created) {
+    const stands = await files.stat(disk.image.file);
+    if (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) left.push(disk.image.file);
+  }
+  return left;
 }

@@ -49,6 +49,7 @@ export interface SagaParts {
   readonly lease: Lease;
   readonly files: Files | null;
   readonly clock: Clock;
+  readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;
   readonly onEnd: () => void;

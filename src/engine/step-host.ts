@@ -3,22 +3,24 @@
  * moves, the decision before the guest may write to the new side. An attempt that follows one with an unknown end
  * begins with a probe. It knows nothing of the order of steps; that is the machine's.
  */
-import { BlocksagaError, invariant } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { NewRecord } from '../journal/journal.ts';
 import type { StepOutput } from '../machines/saga-parts.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
-import { ALL_STEPS, GUEST_FIRST, type StepName } from '../steps/all-steps.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import { inAnyCase, type Step, type StepContext } from '../steps/step.ts';
+import type { Step, StepContext } from '../steps/step.ts';
 import { alongside } from './alongside.ts';
 import { Fence } from './fence.ts';
 import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type Settled } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
+import { rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT } from './retry.ts';
 import { recordSides } from './sides.ts';
+import { Window } from './window.ts';
 
 export class StepHost {
   readonly #parts: HostParts;
@@ -27,21 +29,18 @@ export class StepHost {
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   readonly #rounds = new Map<StepName, number>();
+  readonly #failures = new Map<string, ErrorRecord>();
   #decision: 'forward' | 'back' | undefined;
+  /** Whether a later decision than that may have been written. */
+  #isUnsure = false;
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
-  #inWindow = false;
-  /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
-  #reentered = true;
-  /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
-  #guest: 'still' | 'ran' | 'unsure' = 'still';
-  #windowOpenedMs = 0;
-  /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
-  blackoutMs: number | null = null;
+  readonly #window: Window;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
     this.#fence = new Fence(parts);
+    this.#window = new Window(parts.clock);
     this.#decision = parts.history.decision;
     for (const signal of ['abort', 'pivot'] as const) {
       if (parts.history.asked[signal]) this.signal(signal);
@@ -58,9 +57,15 @@ export class StepHost {
    * now on may be on one side only; the saga's own `cont` comes when nothing hangs on this any more.
    */
   guestRuns(): void {
-    if (!this.#inWindow) return;
-    this.#guest = 'ran';
-    // Whoever let it run wants it to run: it is the saga's now to let it run again.
+    if (this.#window.guestRuns()) this.#holdGuest();
+  }
+
+  get blackoutMs(): number | null {
+    return this.#window.blackoutMs;
+  }
+
+  /** Whoever let it run wants it to run: it is the saga's now to let it run again. */
+  #holdGuest(): void {
     this.#outcomes.set('pauseGuest', { byUs: true });
   }
 
@@ -69,13 +74,16 @@ export class StepHost {
     const step: Step = ALL_STEPS[name];
     this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
+    if (past?.settled === undefined && this.#mustLeave(step)) await this.#leave(name, past);
     const observed = past === undefined ? await this.#begin(name, step) : past.observed;
     this.#observed.set(name, observed);
-    if (step.window === 'opens') this.#openWindow(past !== undefined);
+    if (step.window === 'opens') this.#window.open(past !== undefined);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
+    if (!settled.ok) this.#failures.set(name, settled.error);
     if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
+    this.#failures.delete(name);
     this.#outcomes.set(name, settled.value);
-    if (step.window === 'closes') this.#closeWindow();
+    if (step.window === 'closes') this.#window.close();
     return { abort: settled.abort };
   }
 
@@ -88,19 +96,19 @@ export class StepHost {
     if (past?.settled === undefined) {
       const observed = past === undefined ? await this.#beginUndo(name, step, key) : past.observed;
       await this.#recordFailure(key, () =>
-        this.#retry(async () => {
+        this.#retry(async number => {
           await this.#reenterWindow(step, (await this.#context(name)).qmp);
-          const context = await this.#context(name);
+          const context = await this.#context(name, past === undefined && number === 1);
           const seen = step.observeUndo === undefined ? context : { ...context, observed };
           await step.undo(seen, this.#outcomes.get(name));
         }, ANY),
       );
       if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
-      if (step.window === 'opens') this.#closeWindow();
+      if (step.window === 'opens') this.#window.close();
       await this.#write([outcome(key, null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
-      if (step.window === 'opens') this.#closeWindow();
+      if (step.window === 'opens') this.#window.close();
     }
     this.#outcomes.delete(name);
     this.#observed.delete(name);
@@ -109,23 +117,34 @@ export class StepHost {
 
   /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
   async rescueGuest(): Promise<StepOutput> {
-    this.#closeWindow();
-    const failures: unknown[] = [];
-    await this.#write([intent(RESCUE, null)]).catch(error => {
-      if (!isUnwritten(error)) throw error;
-      failures.push(error); // the guest is not to pay for a disk that is full
+    this.#window.close();
+    await rescueGuest({
+      decision: this.#isUnsure ? 'unsure' : this.#decision,
+      outcomes: this.#outcomes,
+      hasBegun: name => this.#observed.has(name),
+      context: name => this.#context(name),
+      insist: act => this.#retry(act, ANY),
+      record: () => this.#write([intent(RESCUE, null)]),
     });
-    for (const [name, over] of GUEST_FIRST) {
-      const step: Step = ALL_STEPS[name];
-      if (!this.#observed.has(name) || this.#outcomes.has(over) || !('undo' in step)) continue;
-      const attempt = async () => {
-        const context = await this.#context(name);
-        await inAnyCase(context.recordSides(), () => step.undo(context, this.#outcomes.get(name)));
-      };
-      await this.#retry(attempt, ANY).catch(error => failures.push(error));
-    }
-    if (failures.length > 0) throw failures[0];
     return { abort: false };
+  }
+
+  /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
+  #mustLeave(step: Step): boolean {
+    return this.#decision !== 'forward' && this.#signals.abort.signal.aborted && this.#decides(step);
+  }
+
+  /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
+  async #leave(name: StepName, past: PastStep | undefined): Promise<never> {
+    const { saga } = this.#parts.lease;
+    const error = new BlocksagaError('ABORTED', 'the saga was asked to go back', { saga, step: name });
+    const begun = past === undefined ? [intent(name, null)] : [];
+    await this.#write([...begun, failedOutcome(name, error.toJSON())]);
+    throw error;
+  }
+
+  #decides(step: Step): boolean {
+    return step.decision !== undefined && (step.decides?.(this.#parts.plan) ?? true);
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {
@@ -153,7 +172,7 @@ export class StepHost {
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
-    const unknown = past !== undefined || (this.#parts.history.resumed && this.#inWindow);
+    const unknown = past !== undefined || (this.#parts.history.resumed && this.#window.isOpen);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#retry(
@@ -162,15 +181,13 @@ export class StepHost {
             const context = await this.#context(name, untouched);
             await this.#reenterWindow(step, context.qmp);
             const todo = untouched ? context.plan.disks : await missing(step, context);
-            if (this.#guest === 'unsure' && step.window === undefined) {
-              this.#guest = todo.length === context.plan.disks.length ? 'still' : 'ran';
-            }
+            this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
             const work = step.do(context, todo);
             if (step.decision === 'alongside') await alongside(work, decide);
             const settled = await work;
-            if (step.stallsGuest) this.#measure(began);
+            if (step.stallsGuest) this.#window.measure(began);
             await step.verify?.(context);
             return settled;
           },
@@ -179,7 +196,7 @@ export class StepHost {
         ),
       ),
     );
-    if (step.window === 'closes') this.#closeWindow();
+    if (step.window === 'closes') this.#window.close();
     const abort = this.#signals.abort.signal.aborted;
     await this.#write([outcome(name, value, abort)]);
     return { ok: true, value, abort };
@@ -189,7 +206,7 @@ export class StepHost {
   async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
     const decide = () => this.#decide(name, 'forward');
     const value = await act(decide);
-    if (step.decision !== undefined && (step.decides?.(this.#parts.plan) ?? true)) decide();
+    if (this.#decides(step)) decide();
     return value;
   }
 
@@ -201,9 +218,21 @@ export class StepHost {
 
   #decide(name: StepName, verdict: 'forward' | 'back'): void {
     const { journal, lease } = this.#parts;
-    if (this.#decision === verdict) return;
-    journal.appendSync(lease, [decision(name, verdict)]);
+    if (this.#decision === verdict && !this.#isUnsure) return;
+    this.#surely(() => journal.appendSync(lease, [decision(name, verdict)]));
     this.#decision = verdict;
+  }
+
+  /** Notes when nobody can say whether a decision was written. */
+  #surely(write: () => void): void {
+    this.#isUnsure = true;
+    try {
+      write();
+      this.#isUnsure = false;
+    } catch (error) {
+      if (error instanceof BlocksagaError && error.outcome === 'notApplied') this.#isUnsure = false;
+      throw error;
+    }
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
@@ -213,6 +242,7 @@ export class StepHost {
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
       const placed = error.at({ saga: this.#parts.lease.saga, step: key });
+      this.#failures.set(key, placed.toJSON());
       await this.#write([failedOutcome(key, placed.toJSON())]);
       throw placed;
     }
@@ -221,18 +251,18 @@ export class StepHost {
   #retry<T>(
     attempt: (number: number) => Promise<T>,
     isWorthIt: Judge = TRANSIENT,
-    policy = this.#inWindow ? HASTY : PATIENT,
+    policy = this.#window.isOpen ? HASTY : PATIENT,
   ): Promise<T> {
     return retry(policy, this.#parts.clock, attempt, isWorthIt);
   }
 
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
   #write(records: readonly NewRecord[]): Promise<void> {
-    return this.#parts.journal.append(this.#parts.lease, records, { durable: !this.#inWindow });
+    return this.#parts.journal.append(this.#parts.lease, records, { durable: !this.#window.isOpen });
   }
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {
-    const { plan, monitor, files, clock, publish, report } = this.#parts;
+    const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
     const qmp = this.#fence.client(await monitor.client());
     const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
@@ -245,54 +275,22 @@ export class StepHost {
       clock,
       abort: this.#signals.abort.signal,
       pivot: this.#signals.pivot.signal,
-      guestStill: () => this.#guest === 'still',
+      guestStill: () => this.#window.guestStill(),
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,
+      failure: this.#failures.get(name),
       untouched,
       decided: this.#decision === 'forward',
       outcomes: this.#outcomes,
       recordSides: () => recordSides(this.#parts, name, qmp),
       expectHeld: this.#fence.expectHeld,
+      openAgent,
       publish,
       report,
     };
   }
 
-  /**
-   * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
-   * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
-   * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
-   */
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
-    if (!this.#inWindow || this.#reentered) return;
-    this.#reentered = true;
-    const { running } = await qmp.execute('query-status');
-    if (!running) return;
-    this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
-    if (step.window !== undefined) return;
-    await qmp.execute('stop');
-    // Whoever let it run wants it to run: it is the saga's now to let it run again.
-    this.#outcomes.set('pauseGuest', { byUs: true });
+    if (await this.#window.reenter(step, qmp)) this.#holdGuest();
   }
-
-  #openWindow(inEarlierLife: boolean): void {
-    this.#inWindow = true;
-    this.#reentered = !inEarlierLife;
-    this.#guest = 'still';
-    this.#windowOpenedMs = this.#parts.clock.now();
-  }
-
-  #closeWindow(): void {
-    if (this.#inWindow) this.#measure(this.#windowOpenedMs);
-    this.#inWindow = false;
-  }
-
-  #measure(sinceMs: number): void {
-    this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#parts.clock.now() - sinceMs);
-  }
-}
-
-/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
-function isUnwritten(error: unknown): boolean {
-  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
 }

@@ -2,12 +2,18 @@
  * The promise as laws over one account: each a name, a sentence, and a check that gives the violation in words. They look
  * at the world that the simulator had, and take from the engine only the outcome that it claims.
  */
-import type { Outcome } from '../engine/result.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { Account } from './account.ts';
-import { judgeWrites } from './judge-writes.ts';
-import { newFileOf } from './scenario.ts';
-import type { DiskSight, Sight } from './sight.ts';
+import {
+  allOrNone,
+  eachEnd,
+  guestRuns,
+  nothingLeft,
+  nothingLost,
+  oneInstant,
+  othersMoveGuest,
+  unlinked,
+} from './end-laws.ts';
 
 export interface Law {
   readonly name: string;
@@ -21,8 +27,6 @@ export interface Violation {
   readonly law: string;
   readonly what: string;
 }
-
-const PREFIX = 'bs-';
 
 /** How long the guest may stand still when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
 const PAUSE_SLACK_MS = 50;
@@ -96,159 +100,6 @@ export function judge(account: Account): readonly Violation[] {
     const what = check(account);
     return what === undefined ? [] : [{ law: name, what }];
   });
-}
-
-type EndCheck = (end: {
-  readonly account: Account;
-  readonly outcome: Outcome | 'refused' | 'none';
-  readonly before: Sight;
-  readonly now: Sight;
-}) => string | undefined;
-
-/** A law of how things end, asked at the end under faults and again when all is calm. */
-function eachEnd(check: EndCheck): (account: Account) => string | undefined {
-  return account => {
-    if (account.crash !== undefined) return undefined;
-    const { before, after, atLast, refusal, result, resultAtLast } = account;
-    const outcome = refusal === undefined ? (result?.outcome ?? 'none') : 'refused';
-    const wrong = check({ account, outcome, before, now: after });
-    if (wrong !== undefined) return `at ${outcome}: ${wrong}`;
-    if (after === atLast) return undefined;
-    const last = resultAtLast?.outcome ?? 'none';
-    const wrongAtLast = check({ account, outcome: last, before, now: atLast });
-    return wrongAtLast === undefined ? undefined : `at ${last}, resumed without faults: ${wrongAtLast}`;
-  };
-}
-
-const isClone = ({ scenario: { wish } }: Account) => wish.operation === 'copy' && wish.finish === 'clone';
-
-function allOrNone({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  if (!now.alive || outcome === 'needsRecovery') return undefined;
-  const { wish } = account.scenario;
-  const moves = outcome === 'committed' && !isClone(account);
-  for (const [index, disk] of now.disks.entries()) {
-    const old = before.disks[index];
-    const expected = moves && wish.named.includes(index) ? newFileOf(wish, index) : old?.path;
-    if (disk.path !== expected) return `${disk.device} is on ${disk.path}, not on ${expected}`;
-  }
-  if (outcome === 'committed' && isClone(account)) {
-    for (const index of wish.named) {
-      const file = newFileOf(wish, index);
-      if (!now.files.has(file)) return `the copy ${file} is not there`;
-    }
-  }
-  return undefined;
-}
-
-function oneInstant({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  const { wish, guest } = account.scenario;
-  if (outcome !== 'committed') return undefined;
-  const left = wish.named.map(
-    index => [index, isClone(account) ? newFileOf(wish, index) : (before.disks[index]?.path ?? '')] as const,
-  );
-  const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
-  return judgeWrites(contents, guest.disks).why;
-}
-
-function unlinked({ unlinkedInUse }: Account): string | undefined {
-  return unlinkedInUse.length === 0 ? undefined : `${unlinkedInUse[0]} was removed while it was in use`;
-}
-
-function nothingLost({ account, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  for (const file of before.files.keys()) {
-    if (!now.files.has(file)) return `${file} is gone`;
-  }
-  const { disks } = account.scenario.guest;
-  if (!now.alive) return lostOffline(account, before, now);
-  for (const view of ['contents', 'rebooted'] as const) {
-    const { why, upTo } = judgeWrites(new Map(now.disks.map((disk, index) => [index, disk[view]])), disks);
-    const where = view === 'contents' ? 'through QEMU' : 'in the files';
-    if (why !== undefined) return `${where} ${why}`;
-    if (upTo !== now.acknowledged)
-      return `${where} write ${upTo} is the last, but ${now.acknowledged} were acknowledged`;
-  }
-  return undefined;
-}
-
-/** QEMU is gone: one of the two sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
-function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
-  const { wish, guest } = account.scenario;
-  if (account.struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host')) return undefined;
-  const holdsAll = (fileOf: (index: number) => string) => {
-    const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
-    const { why, upTo } = judgeWrites(new Map(files), guest.disks);
-    return why === undefined && upTo === now.acknowledged;
-  };
-  const old = (index: number) => before.disks[index]?.path ?? '';
-  const fresh = (index: number) => (wish.named.includes(index) ? newFileOf(wish, index) : old(index));
-  if (holdsAll(old) || holdsAll(fresh)) return undefined;
-  return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
-}
-
-function nothingLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  if (outcome === 'needsRecovery') return undefined;
-  return leftInQemu(before, now) ?? leftInFiles(account, outcome, before, now);
-}
-
-function leftInQemu(before: Sight, now: Sight): string | undefined {
-  if (!now.alive) return undefined;
-  const ours = (names: readonly string[]) => names.filter(name => name.startsWith(PREFIX));
-  const [job] = ours(now.jobs);
-  if (job !== undefined) return `the job ${job} is left`;
-  const [group] = ours(now.throttleGroups);
-  if (group !== undefined) return `the throttle group ${group} is left`;
-  const node = ours(now.nodes).find(name => !now.inUse.has(name));
-  if (node !== undefined) return `the node ${node} is left and nothing uses it`;
-  const filtered = now.disks.find(
-    (disk, index) => disk.filters.length > (before.disks[index]?.filters.length ?? 0),
-  );
-  if (filtered !== undefined) return `${filtered.device} has the filter ${filtered.filters[0]} above it`;
-  const [drained] = now.drained;
-  if (drained !== undefined) return `the node ${drained} is still quiesced`;
-  const bitmap = now.bitmaps.find(name => !before.bitmaps.includes(name));
-  return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
-}
-
-function leftInFiles(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
-  const { wish } = account.scenario;
-  const expected = new Set(before.files.keys());
-  if (outcome === 'committed') for (const index of wish.named) expected.add(newFileOf(wish, index));
-  for (const file of now.files.keys()) {
-    if (!expected.has(file)) return `the file ${file} is left`;
-  }
-  if (outcome !== 'rolledBack' || !now.alive) return undefined;
-  for (const [index, disk] of now.disks.entries()) {
-    const wrong = changedChain(before.disks[index], disk);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
-}
-
-function changedChain(before: DiskSight | undefined, now: DiskSight): string | undefined {
-  const words = (disk: DiskSight | undefined) =>
-    disk?.chain
-      .map(image => `${image.path} (${image.driver}${image.readOnly ? ', read-only' : ''})`)
-      .join(' <- ');
-  if (words(before) === words(now)) return undefined;
-  return `the chain of ${now.device} was ${words(before)} and is ${words(now)}`;
-}
-
-/** What others may do to the guest's state, which is then not the saga's to answer for. */
-function othersMoveGuest(fault: Fault): boolean {
-  if (fault.kind === 'guestShutdown') return true;
-  return fault.kind === 'otherClient' && ['stop', 'cont', 'system_reset', 'quit'].includes(fault.execute);
-}
-
-function guestRuns({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  if (!now.alive || now.runState === before.runState) return undefined;
-  if (account.struck.some(({ fault }) => othersMoveGuest(fault))) return undefined;
-  if (outcome === 'needsRecovery' && account.struck.some(({ fault }) => forbidsCont(fault))) return undefined;
-  return `the guest was ${before.runState} and is ${now.runState}`;
-}
-
-/** Faults on the very command that lets the guest run, or on the way to it. */
-function forbidsCont(fault: Fault): boolean {
-  return 'command' in fault && fault.command === 'cont';
 }
 
 /** Faults after which the orchestrator cannot know, or cannot speak, for longer than the permitted blackout. */

@@ -3,7 +3,7 @@
  * assign; every effect is an actor, named like its step, that whoever runs the machine provides.
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
-import { type ErrorRecord, invariant } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { CopyPlan, Finish, Plan, SnapshotMethod, Strategy } from '../steps/plan.ts';
 import { blockJobMachine } from './block-job-machine.ts';
@@ -13,7 +13,7 @@ export interface SagaContext {
   readonly plan: Plan;
   /** Steps whose effect may be there, oldest first; compensation goes from the end. */
   readonly attempted: readonly StepName[];
-  /** Why the saga goes back, or why it is stranded; null when it was asked to go back. */
+  /** Why the saga goes back, or why it is stranded: ABORTED when it was asked to; null where its plan says so. */
   readonly failure: ErrorRecord | null;
   /** An undo that failed on top of that. */
   readonly undoFailure: ErrorRecord | null;
@@ -72,6 +72,7 @@ export const saga = setup({
       attempted: context.attempted.filter(step => step !== params.step),
     })),
     recordFailure: assign(({ context, event }) => ({ failure: context.failure ?? errorOf(event) })),
+    recordAbort: assign(({ context }) => ({ failure: context.failure ?? ABORTED })),
     recordUndoFailure: assign(({ context, event }) => ({
       undoFailure: context.undoFailure ?? errorOf(event),
     })),
@@ -112,6 +113,11 @@ export function initialContext({ input }: { input: { readonly plan: Plan } }): S
   };
 }
 
+const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to go back').toJSON();
+
+/** How a saga leaves that was asked to while a step ran. */
+const leaving = { guard: 'abortRequested', target: '#compensating', actions: 'recordAbort' } as const;
+
 /** One target of a transition, with the guard under which it is taken. */
 type Target = string | { readonly guard: Guard; readonly target: string };
 type Guard =
@@ -130,7 +136,7 @@ export function stepState(step: StepName, ...next: readonly Target[]) {
     entry: { type: 'attempt', params: { step } },
     invoke: {
       src: step,
-      onDone: [{ guard: 'abortRequested', target: '#compensating' }, ...next.map(transition)],
+      onDone: [leaving, ...next.map(transition)],
       onError: { target: '#compensating', actions: 'recordFailure' },
     },
   });
@@ -154,7 +160,7 @@ export function relentingState(step: StepName, ...next: readonly Target[]) {
     entry: { type: 'attempt', params: { step } },
     invoke: {
       src: step,
-      onDone: [{ guard: 'abortRequested', target: '#compensating' }, ...next.map(transition)],
+      onDone: [leaving, ...next.map(transition)],
       onError: [
         { guard: 'mayRelent', target: '#relenting' },
         { target: '#compensating', actions: 'recordFailure' },

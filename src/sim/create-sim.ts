@@ -7,8 +7,10 @@ import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
 import type { Arguments, JobTask, Timing } from './context.ts';
+import { createEventLine } from './event-line.ts';
 import { createFaults, type PlacedFault } from './faults.ts';
 import { createGuest, type Guest } from './guest.ts';
+import { createAgent } from './guest-agent.ts';
 import { createHost, type Host } from './host.ts';
 import { cancelAllJobs } from './job-verbs.ts';
 import { stopGuest } from './machine-commands.ts';
@@ -70,10 +72,16 @@ export function createSim(options: SimOptions = {}): Sim {
 
   const monitors = new Map<string, Monitor>();
   const outbox: { readonly event: string; readonly data: Json }[] = [];
-  let swapped: Json | undefined;
+  const events = createEventLine(clock, faults, monitors);
   let qemu: Process | undefined;
   let guest: Guest = start(machine, timing.guestWriteMs);
   let deathReason: string | undefined;
+  const agent = createAgent({
+    clock,
+    faults,
+    running: () => (qemu === undefined ? undefined : qemu.state.runState === 'running'),
+    settle: () => guest.settle(clock.now()),
+  });
 
   function start(definition: MachineDefinition, guestWriteMs: number): Guest {
     const process = createProcess({
@@ -96,6 +104,7 @@ export function createSim(options: SimOptions = {}): Sim {
       disks: () => paths,
       writeMs: guestWriteMs,
       mirrorLagMs: timing.mirrorLagMs,
+      isFrozen: () => agent.frozen,
       startMs: clock.now(),
     });
   }
@@ -125,30 +134,7 @@ export function createSim(options: SimOptions = {}): Sim {
       if (event === 'JOB_STATUS_CHANGE' && !profile.hasJobEvents) continue;
       faults.countEvent(event);
       const empty = Object.keys(data as object).length === 0;
-      sendEvent({ timestamp: timestampOf(clock), event, ...(empty ? {} : { data }) }, event);
-    }
-  }
-
-  function sendEvent(message: Json, event: string): void {
-    const fault = faults.atEvent(event);
-    const send = (): void => {
-      for (const monitor of monitors.values()) monitor.event(message);
-    };
-    if (fault?.how === 'lost') return;
-    if (fault?.how === 'late') {
-      clock.after(fault.delayMs ?? 5, send);
-      return;
-    }
-    if (fault?.how === 'swapped') {
-      swapped = message;
-      return;
-    }
-    send();
-    if (fault?.how === 'twice') send();
-    if (swapped !== undefined) {
-      const held = swapped;
-      swapped = undefined;
-      for (const monitor of monitors.values()) monitor.event(held);
+      events.send({ timestamp: timestampOf(clock), event, ...(empty ? {} : { data }) }, event);
     }
   }
 
@@ -210,7 +196,8 @@ export function createSim(options: SimOptions = {}): Sim {
     guest.settle(clock.now());
     qemu = undefined;
     deathReason = reason;
-    swapped = undefined;
+    events.forget();
+    agent.reset();
     for (const monitor of monitors.values()) {
       monitor.shut(reason === undefined ? undefined : new Error(`QEMU is gone (${reason})`));
     }
@@ -272,11 +259,13 @@ export function createSim(options: SimOptions = {}): Sim {
     monitor,
     clock,
     files: virtualFiles(host),
+    agent: () => agent.connect(),
     world: createWorld({
       host,
       process: () => qemu,
       settle: () => guest.settle(clock.now()),
       guest: () => guest,
+      frozen: () => agent.frozen,
       inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),
     }),
     run: promise => clock.run(promise),

@@ -1,5 +1,6 @@
 /** What a simulator is made from, what one is to its users, and how long things take in it. Starts nothing. */
 
+import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Bus, DiskDefinition } from './boot.ts';
 import type { Timing } from './context.ts';
@@ -46,6 +47,8 @@ export interface Sim {
   monitor(name: string): Connect;
   readonly clock: VirtualClock;
   readonly files: VirtualFiles;
+  /** Connects to the agent in the guest. */
+  agent(): Promise<GuestAgent>;
   readonly world: World;
   /** Lets virtual time pass until the promise settles. */
   run<T>(promise: Promise<T>): Promise<T>;

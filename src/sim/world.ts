@@ -27,6 +27,8 @@ export interface World {
   readonly host: Host;
   readonly guest: { readonly acknowledged: number };
   readonly running: boolean;
+  /** Its agent has frozen the guest's file systems. */
+  readonly frozen: boolean;
   fronts(): readonly Front[];
   /** What the guest would read from a device's disk. */
   readFront(device: string): Extents;
@@ -45,6 +47,7 @@ interface Sources {
   readonly process: () => Process | undefined;
   readonly settle: () => void;
   readonly guest: () => Guest;
+  readonly frozen: () => boolean;
   readonly inject: (command: string, args: Arguments) => { readonly [key: string]: Json } | undefined;
 }
 
@@ -58,7 +61,7 @@ function fileOf(name: string): string {
   return String(options.filename);
 }
 
-export function createWorld({ host, process, settle, guest, inject }: Sources): World {
+export function createWorld({ host, process, settle, guest, frozen, inject }: Sources): World {
   const fronts = (): Front[] => {
     const state = process()?.state;
     if (state === undefined) return [];
@@ -100,6 +103,9 @@ export function createWorld({ host, process, settle, guest, inject }: Sources): 
     },
     get running() {
       return process()?.state.runState === 'running';
+    },
+    get frozen() {
+      return frozen();
     },
     fronts,
     readFront,

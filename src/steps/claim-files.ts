@@ -71,11 +71,12 @@ async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> 
 }
 
 /** When the outcome is not known: what was free, is empty now and stands at our path can only be our own claim. */
-async function likelyClaims({ files, plan, observed }: StepContext): Promise<Claims> {
+async function likelyClaims({ files, plan, observed, failure }: StepContext): Promise<Claims> {
   const facts = await statAll(files, plan.disks);
+  const strangers = failure?.code === 'TARGET_EXISTS' ? failure.disk : undefined;
   return created(plan.disks).flatMap(disk => {
     const fact = facts.get(disk.index);
-    if (fact?.sizeBytes !== 0 || !wasFree(observed, disk)) return [];
+    if (fact?.sizeBytes !== 0 || !wasFree(observed, disk) || disk.disk === strangers) return [];
     return [{ index: disk.index, identity: fact.identity }];
   });
 }

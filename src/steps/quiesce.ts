@@ -3,7 +3,7 @@
  * failure: an agent may have frozen some of them.
  */
 import { BlocksagaError } from '../errors.ts';
-import { openGuestAgent } from '../qmp/guest-agent.ts';
+import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { SnapshotPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
@@ -57,10 +57,10 @@ async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {
 }
 
 async function withAgent<T>(
-  { plan, clock, expectHeld }: StepContext<SnapshotPlan>,
-  use: (agent: Awaited<ReturnType<typeof openGuestAgent>>) => Promise<T>,
+  { plan, openAgent, expectHeld }: StepContext<SnapshotPlan>,
+  use: (agent: GuestAgent) => Promise<T>,
 ): Promise<T> {
-  const agent = await openGuestAgent(plan.quiesce ?? '', { clock });
+  const agent = await openAgent(plan.quiesce ?? '');
   try {
     expectHeld();
     return await use(agent);

@@ -3,9 +3,10 @@
  * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
  * journal, timers or other steps.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
+import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Jobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
@@ -32,8 +33,10 @@ export interface StepContext<P extends Plan = Plan> {
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
   readonly round: number;
-  /** True when nothing of this step can be there yet: its first attempt, in a life that no other went before. */
+  /** True when nothing of this can be there yet: the first attempt to do, or to undo, in a life that no other went before. */
   readonly untouched: boolean;
+  /** How this step's `do` failed, for its undo; undefined when it ended well or nobody knows how. */
+  readonly failure: ErrorRecord | undefined;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
   readonly outcomes: ReadonlyMap<string, Json>;
   /**
@@ -46,6 +49,8 @@ export interface StepContext<P extends Plan = Plan> {
    * through `files`, which ask by themselves.
    */
   expectHeld(): void;
+  /** Connects to the guest agent. Throws QMP_CONNECT. */
+  openAgent(address: string): Promise<GuestAgent>;
   /** Tells whoever keeps the VM's records which disks it has now. Throws PUBLISH. */
   publish(disks: readonly DefinedDisk[]): Promise<void>;
   report(progress: JobProgress): void;

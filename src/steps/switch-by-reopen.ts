@@ -26,20 +26,24 @@ export const insertFilters: Step<CopyPlan> = {
   async do({ qmp, plan, untouched }, todo) {
     const graph = untouched ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
-    const replies = await qmp.pipeline([
+    const [status, stopped, ...replies] = await qmp.pipeline([
+      { execute: 'query-status' } as const,
+      { execute: 'stop' } as const, // whoever lets the guest run now must not meet a filter
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
-      { execute: 'query-status' } as const, // last: the later it is asked, the less can happen before the switch
     ]);
-    throwFirst([...missing, ...todo], replies.slice(0, -1));
-    expectStopped(replies.at(-1) as Reply<StatusInfo>);
+    throwFirst([...missing, ...todo], replies);
+    expectStopped(status, stopped);
     return null;
   },
 
   async undo({ qmp, plan }) {
     const graph = await readGraph(qmp);
     const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
-    throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.node))));
+    const commands: Command<'qom-set'>[] = [];
+    // A `-drive`'s node is gone after a reopen, also after one that was taken back.
+    for (const disk of behind) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
+    throwFirst(behind, await qmp.pipeline(commands));
     await deleteFilters(qmp, plan, graph);
   },
 };
@@ -56,8 +60,16 @@ export const reopenFilters: Step<CopyPlan> = {
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
     expectStill(context);
-    await reopen(context.qmp, { ...context.plan, disks: todo }, disk => disk.names.image);
-    expectStill(context);
+    const [status, stopped, reopened, after] = await context.qmp.pipeline([
+      { execute: 'query-status' },
+      { execute: 'stop' }, // right in front: whoever let the guest run, it stands still for the switch
+      reopenCommand({ ...context.plan, disks: todo }, disk => disk.names.image),
+      { execute: 'query-status' },
+    ]);
+    await blaming(todo, valueIn(reopened));
+    expectStopped(status, stopped);
+    // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it.
+    if (!(await valueIn(after)).running) expectStill(context);
     return null;
   },
 
@@ -69,7 +81,10 @@ export const reopenFilters: Step<CopyPlan> = {
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
     const bare = switched.filter(disk => graph.front(disk) === disk.names.image);
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
-    await reopen(qmp, { ...plan, disks: switched.filter(disk => !bare.includes(disk)) }, sourceOf);
+    const behind = switched.filter(disk => !bare.includes(disk));
+    if (behind.length === 0) return; // an empty list kills QEMU 7.2
+    const { execute, arguments: options } = reopenCommand({ ...plan, disks: behind }, sourceOf);
+    await blaming(behind, qmp.execute(execute, options));
   },
 };
 
@@ -104,15 +119,14 @@ export const removeFilters: Step<CopyPlan> = {
 };
 
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
-async function reopen(qmp: QmpClient, plan: CopyPlan, child: (disk: DiskPlan) => string): Promise<void> {
-  if (plan.disks.length === 0) return;
+function reopenCommand(plan: CopyPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
   const options = plan.disks.map(disk => ({
     driver: 'throttle' as const,
     'node-name': disk.names.filter,
     'throttle-group': groupName(plan.token),
     file: child(disk),
   }));
-  await blaming(plan.disks, qmp.execute('blockdev-reopen', { options }));
+  return { execute: 'blockdev-reopen', arguments: { options } };
 }
 
 function addFilter(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-add'> {
@@ -140,11 +154,15 @@ async function deleteFilters(qmp: QmpClient, plan: CopyPlan, graph: Graph): Prom
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }
 
-/** The mirrors have ended: were the guest let run by someone now, its writes would miss the new images. */
-function expectStopped(status: Reply<StatusInfo>): void {
+/** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
+function expectStopped(status: Reply<StatusInfo>, stopped: Reply<unknown>): void {
   if (!status.ok) throw status.error;
+  if (!stopped.ok) throw stopped.error;
   if (!status.value.running) return;
-  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched', {
-    outcome: 'notApplied',
-  });
+  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched');
+}
+
+async function valueIn<T>(reply: Reply<T>): Promise<T> {
+  if (!reply.ok) throw reply.error;
+  return reply.value;
 }

@@ -23,7 +23,9 @@ export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promis
 }
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
-  const { qmp, jobs, plan, observed: ran } = context;
+  const { qmp, jobs, plan, observed: ran, untouched } = context;
+  // An earlier attempt may have stopped the guest and not have come to letting it run.
+  let mayHold = !untouched;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
     { deadlineMs: SWITCH_DEADLINE_MS },
@@ -34,11 +36,14 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
     if (taken.length > 0) {
       await startCommits(context, taken);
       await awaitReady(context, taken);
-      if (ran) await qmp.execute('stop');
+      if (ran) {
+        mayHold = true;
+        await qmp.execute('stop');
+      }
       await switchToBases(context, taken);
     }
   } finally {
-    if (ran) await inAnyCase(context.recordSides(), () => letRun(qmp));
+    if (ran && mayHold) await inAnyCase(context.recordSides(), () => letRun(qmp));
   }
 }
 

@@ -65,7 +65,7 @@ export interface Stage extends AsyncDisposable {
   spoil(file: string, unshared?: 'consistent-read' | 'write'): Promise<void>;
   unspoil(): Promise<void>;
   /** Instead of `qmp: <address>`: the same guest through the tap. */
-  readonly tapped: { readonly qmp: Tap['connect']; readonly files: typeof localFiles };
+  readonly tapped: { readonly qmp: Tap['connect']; readonly files: typeof localFiles; readonly vm: string };
 }
 
 const WARM_UP_WRITES = 12;
@@ -118,7 +118,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     async unspoil() {
       await vm.witness.execute('blockdev-del', { 'node-name': SPOILER });
     },
-    tapped: { qmp: tap.connect, files: localFiles },
+    tapped: { qmp: tap.connect, files: localFiles, vm: vm.monitor },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

@@ -1,0 +1,75 @@
+/**
+ * The time for which a saga holds the guest still: since when, and whether the guest stood still throughout. It stops a
+ * guest that somebody let run while the saga was dead; letting it run again is a step's.
+ */
+import type { QmpClient } from '../qmp/client.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { Step } from '../steps/step.ts';
+
+export class Window {
+  readonly #clock: Clock;
+  #isOpen = false;
+  /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
+  #reentered = true;
+  /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
+  #guest: 'still' | 'ran' | 'unsure' = 'still';
+  #openedMs = 0;
+  /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
+  blackoutMs: number | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  guestStill(): boolean {
+    return this.#guest === 'still';
+  }
+
+  /** Somebody lets the guest run; gives whether the saga holds it. */
+  guestRuns(): boolean {
+    if (this.#isOpen) this.#guest = 'ran';
+    return this.#isOpen;
+  }
+
+  open(inEarlierLife: boolean): void {
+    this.#isOpen = true;
+    this.#reentered = !inEarlierLife;
+    this.#guest = 'still';
+    this.#openedMs = this.#clock.now();
+  }
+
+  close(): void {
+    if (this.#isOpen) this.measure(this.#openedMs);
+    this.#isOpen = false;
+  }
+
+  measure(sinceMs: number): void {
+    this.blackoutMs = Math.max(this.blackoutMs ?? 0, this.#clock.now() - sinceMs);
+  }
+
+  /**
+   * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
+   * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
+   * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
+   * Gives whether it was stopped here.
+   */
+  async reenter(step: Step, qmp: QmpClient): Promise<boolean> {
+    if (!this.#isOpen || this.#reentered) return false;
+    this.#reentered = true;
+    const { running } = await qmp.execute('query-status');
+    if (!running) return false;
+    this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
+    if (step.window !== undefined) return false;
+    await qmp.execute('stop');
+    return true;
+  }
+
+  /** What the first step after a pause of unknown end has found: `untouched` when nothing of it was there. */
+  found(step: Step, untouched: boolean): void {
+    if (this.#guest === 'unsure' && step.window === undefined) this.#guest = untouched ? 'still' : 'ran';
+  }
+}
