@@ -15,7 +15,7 @@ describe('the window of a copy of four disks', () => {
       const transport = await sim.connect(handlers);
       return {
         send(messages) {
-          writes.push(verbOf(messages[messages.length > 1 && isQuery(messages[0]) ? 1 : 0]));
+          writes.push(purposeOf(messages.map(verbOf)));
           transport.send(messages);
         },
         close: () => transport.close(),
@@ -32,10 +32,12 @@ describe('the window of a copy of four disks', () => {
   });
 });
 
-function isQuery(message: Json | undefined): boolean {
-  return verbOf(message).startsWith('query-');
+/** What a write is for: its first command that changes something more than whether the guest stands still. */
+function purposeOf(verbs: readonly string[]): string {
+  const acts = verbs.filter(verb => !verb.startsWith('query-'));
+  return acts.find(verb => verb !== 'stop') ?? acts[0] ?? verbs[0] ?? '';
 }
 
-function verbOf(message: Json | undefined): string {
+function verbOf(message: Json): string {
   return (message as { readonly execute: string }).execute;
 }
