@@ -81,7 +81,6 @@ export class StepHost {
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (!settled.ok) this.#failures.set(name, settled.error);
     if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
-    this.#failures.delete(name);
     this.#outcomes.set(name, settled.value);
     if (step.window === 'closes') this.#window.close();
     return { abort: settled.abort };
@@ -166,7 +165,7 @@ export class StepHost {
     const { journal, lease } = this.#parts;
     await journal.append(lease, [intent(key, observed)], { durable: true }).catch(error => {
       // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
-      if (!isUnwritten(error) || !this.#inWindow || this.#decision === 'forward') throw error;
+      if (!isUnwritten(error) || !this.#window.isOpen || this.#decision === 'forward') throw error;
     });
     return observed;
   }
@@ -293,4 +292,9 @@ export class StepHost {
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
     if (await this.#window.reenter(step, qmp)) this.#holdGuest();
   }
+}
+
+/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
+function isUnwritten(error: unknown): boolean {
+  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
 }

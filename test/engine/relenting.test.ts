@@ -22,7 +22,9 @@ function behind(open: Connect, now: () => number, vain: number) {
       send(messages) {
         for (const message of messages) {
           const { execute } = message as { readonly execute: string };
-          if (execute === 'stop') pausedAtMs.push(now());
+          // Within a pause the switch says `stop` again, in case somebody let the guest run.
+          const isPaused = pausedAtMs.length > resumedAtMs.length;
+          if (execute === 'stop' && !isPaused) pausedAtMs.push(now());
           if (execute === 'cont') resumedAtMs.push(now());
         }
         transport.send(messages);
