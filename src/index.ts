@@ -1,9 +1,6 @@
 /** The library: `blocksaga`. */
-export {
-  createEngine,
-  type Engine,
-  type EngineOptions,
-} from './engine/engine.ts';
+export type { Engine, EngineOptions } from './engine/api.ts';
+export { createEngine } from './engine/engine.ts';
 export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
 export type { Publisher } from './engine/publish.ts';
@@ -34,7 +31,7 @@ export type {
 export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
-export type { CopyRequest, SnapshotRequest } from './operations/requests.ts';
+export type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from './operations/requests.ts';
 export type { Clock } from './qmp/clock.ts';
 export type { Connect } from './qmp/transport.ts';
 export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
@@ -42,6 +39,7 @@ export type { ImageName, ImageSight, Images } from './steps/images.ts';
 export { localFiles } from './steps/local-files.ts';
 export { localImages } from './steps/local-images.ts';
 export type {
+  ActiveCommitPlan,
   CacheFlags,
   ChainImage,
   CopyPlan,
@@ -52,6 +50,8 @@ export type {
   Plan,
   PlanBase,
   Program,
+  Rewrite,
+  RewritePlan,
   SnapshotMethod,
   SnapshotPlan,
   Strategy,

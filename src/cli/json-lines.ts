@@ -1,6 +1,7 @@
 /** What `--json` writes: one JSON value per line (NDJSON), and nothing else on standard output. */
 import type { Saga, SagaNotice } from '../engine/saga.ts';
 import type { BlocksagaError, ErrorRecord } from '../errors.ts';
+import { wayOf } from '../steps/plan.ts';
 import type { CliContext } from './context.ts';
 import type { Begun, Ending, Reporter } from './reporter.ts';
 
@@ -58,7 +59,7 @@ export function lostResult(saga: Saga, error: BlocksagaError) {
     saga: saga.id,
     operation: saga.plan.operation,
     outcome: 'needsRecovery',
-    strategy: saga.plan.operation === 'copy' ? saga.plan.strategy : saga.plan.method,
+    strategy: wayOf(saga.plan),
     disks: saga.plan.disks.map(disk => ({
       disk: disk.disk,
       before: { node: disk.node, file: disk.file },

@@ -3,14 +3,11 @@
  * machine with steps that do nothing, and each disk's chain afterwards. Speaks to nobody.
  */
 import { createActor, fromPromise } from 'xstate';
-import { copyMachine } from '../machines/copy-machine.ts';
+import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
 import type { StepActorName, StepOutput } from '../machines/saga-parts.ts';
-import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
-import type { ChainImage, DiskPlan, Plan } from '../steps/plan.ts';
-
-const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
+import { type ChainImage, type DiskPlan, hasMirrors, type Plan } from '../steps/plan.ts';
 
 /** The steps and undos in their order, and the state in which the machine comes to rest. */
 export async function predictSteps(
@@ -32,7 +29,7 @@ export async function predictSteps(
     actors[name] = pretend(name);
     actors[`undo.${name}`] = pretend(`undo.${name}`);
   }
-  const actor = createActor(MACHINES[plan.operation].provide({ actors }), { input: { plan } });
+  const actor = createActor(SAGA_MACHINES[machineNameOf(plan)].provide({ actors }), { input: { plan } });
   actor.subscribe({
     next: ({ value, status }) => {
       if (status === 'done') rest.resolve(String(value));
@@ -47,5 +44,5 @@ export async function predictSteps(
 
 /** The chain under the guest's disk when the plan is done, front first. */
 export function predictChain(plan: Plan, disk: DiskPlan): readonly ChainImage[] {
-  return plan.operation === 'copy' && plan.finish !== 'pivot' ? disk.chain : chainOfImage(disk);
+  return hasMirrors(plan) && plan.finish !== 'pivot' ? disk.chain : chainOfImage(disk);
 }

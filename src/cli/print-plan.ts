@@ -1,6 +1,16 @@
 /** `--plan`: what would be done, in words or as one JSON object. Reads a plan and changes nothing. */
 import { chainOfImage } from '../steps/chain-of-image.ts';
-import type { ChainImage, CopyPlan, DiskPlan, Plan, SnapshotPlan, Strategy } from '../steps/plan.ts';
+import {
+  type ChainImage,
+  type DiskPlan,
+  hasMirrors,
+  type Plan,
+  type RewritePlan,
+  type SnapshotPlan,
+  type Strategy,
+  type SwitchPlan,
+  wayOf,
+} from '../steps/plan.ts';
 import type { CliContext } from './context.ts';
 import { jsonLine } from './json-lines.ts';
 import { predictChain, predictSteps } from './predict.ts';
@@ -19,7 +29,7 @@ const METHOD_WORDS = {
 
 /** Prints the plan. */
 export async function printPlan(
-  plan: SnapshotPlan | CopyPlan,
+  plan: Plan,
   options: { readonly json?: boolean; readonly strategy?: string },
   context: CliContext,
 ): Promise<void> {
@@ -30,13 +40,13 @@ export async function printPlan(
 
 async function describePlan(plan: Plan, asked: string) {
   const { steps, end } = await predictSteps(plan);
-  const how = plan.operation === 'copy' ? plan.strategy : plan.method;
+  const how = wayOf(plan);
   return {
     type: 'plan',
     operation: plan.operation,
-    finish: plan.operation === 'copy' ? plan.finish : null,
+    finish: hasMirrors(plan) ? plan.finish : null,
     strategy: how,
-    why: plan.operation === 'copy' ? whyStrategy(plan, asked) : whyMethod(plan),
+    why: whyThisWay(plan, asked),
     capabilities: plan.capabilities,
     maxBlackoutMs: plan.maxBlackoutMs,
     disks: plan.disks.map(disk => ({
@@ -56,7 +66,14 @@ function imageInJson({ file, driver, node }: ChainImage) {
   return { file, format: driver, node };
 }
 
-function whyStrategy(plan: CopyPlan, asked: string): string {
+function whyThisWay(plan: Plan, asked: string): string {
+  if (hasMirrors(plan)) return whyStrategy(plan, asked);
+  return plan.operation === 'snapshot' ? whyMethod(plan) : REWRITE_WHY;
+}
+
+const REWRITE_WHY = 'the guest reads the same before and after, so it is neither stopped nor switched';
+
+function whyStrategy(plan: SwitchPlan, asked: string): string {
   if (plan.strategy === null) return 'nothing is switched';
   if (asked !== 'auto') return 'asked for';
   if (plan.strategy === 'reopen') return 'the strongest there is, and this QEMU has all that it needs';
@@ -109,16 +126,24 @@ function howInWords(plan: Plan): string {
     const frozen = plan.quiesce === null ? '' : `, with the guest frozen through ${plan.quiesce}`;
     return `${plan.method}: ${METHOD_WORDS[plan.method]}${frozen}`;
   }
-  const limit = plan.mirror.speed > 0 ? `, each at ${sizeInWords(plan.mirror.speed)}/s` : '';
-  const copying = `${plan.parallel} at a time${limit}`;
-  if (plan.strategy === null) return `mirrors, ${copying}; finish "${plan.finish}"`;
-  return `mirrors, ${copying}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
+  if (!hasMirrors(plan)) return `${REWRITE_WORDS[plan.operation]}, ${pace(plan)}`;
+  if (plan.strategy === null) return `mirrors, ${pace(plan)}; finish "${plan.finish}"`;
+  return `mirrors, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
+}
+
+const REWRITE_WORDS = {
+  pull: 'streams into the active images, all held back until the last is done',
+  commit: 'commits below the active images, all held back until the last is done',
+} as const;
+
+function pace({ parallel, speed }: SwitchPlan | RewritePlan): string {
+  return `${parallel} at a time${speed > 0 ? `, each at ${sizeInWords(speed)}/s` : ''}`;
 }
 
 function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
   const chain = (images: readonly { file: string; driver: string }[]) =>
     images.map(image => `${image.file} (${image.driver})`).join(' <- ');
-  const stays = plan.operation === 'copy' && plan.finish !== 'pivot';
+  const stays = hasMirrors(plan) && plan.finish !== 'pivot';
   return [
     `  ${disk.disk} (node ${disk.node}, ${sizeInWords(disk.sizeBytes)})`,
     `    before: ${chain(disk.chain)}`,

@@ -12,6 +12,7 @@ import { defineDoctor } from './commands/doctor.ts';
 import { defineFuzz } from './commands/fuzz.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
+import { defineCommit, definePull } from './commands/merge.ts';
 import { defineResume } from './commands/resume.ts';
 import { defineSagas } from './commands/sagas.ts';
 import { defineShow } from './commands/show.ts';
@@ -26,6 +27,8 @@ import { refusalInWords } from './summary.ts';
 const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
   defineSnapshot,
   defineCopy,
+  definePull,
+  defineCommit,
   defineResume,
   definePivot,
   defineAbort,

@@ -2,14 +2,15 @@
  * What all commands have in common that begin a saga or go on with one: print the plan, or run the saga, tell how it
  * goes, take it back when interrupted, and say how it ended by the exit status. The engine does the work.
  */
-import { createEngine, type Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/api.ts';
+import { createEngine } from '../engine/engine.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { memoryJournal } from '../journal/memory.ts';
 import { openJournal } from '../journal/sqlite.ts';
-import type { CopyPlan, Finish, SnapshotPlan } from '../steps/plan.ts';
+import { type Finish, hasMirrors, type Plan } from '../steps/plan.ts';
 import { chooseReporter } from './choose-reporter.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, exitStatusOf } from './exit-status.ts';
@@ -20,7 +21,7 @@ import { journalOf, type SagaOptions } from './shared-options.ts';
 
 /** One command's way into the engine. */
 export interface SagaCommand {
-  readonly plan: (engine: Engine) => Promise<SnapshotPlan | CopyPlan>;
+  readonly plan: (engine: Engine) => Promise<Plan>;
   readonly start: (engine: Engine) => Promise<Saga>;
 }
 
@@ -91,5 +92,5 @@ function leave(saga: Saga | undefined, reporter: Reporter, context: CliContext):
 }
 
 function finishOf({ plan }: Saga): Finish | null {
-  return plan.operation === 'copy' ? plan.finish : null;
+  return hasMirrors(plan) ? plan.finish : null;
 }

@@ -26,7 +26,7 @@ function headline({ saga, operation, outcome, disks, error }: SagaResult): strin
     disks.length === 1 ? 'the disk has' : `${disks.length === 2 ? 'both' : `all ${disks.length}`} disks have`;
   switch (outcome) {
     case 'committed':
-      return `saga ${saga}: committed, ${all} ${operation === 'copy' ? 'been copied' : 'a new overlay'}`;
+      return `saga ${saga}: committed, ${all} ${DONE_WORDS[operation] ?? 'changed'}`;
     case 'ready':
       return `saga ${saga}: ready, ${disks.length === 1 ? 'its mirror follows' : `its ${disks.length} mirrors follow`} the guest; nothing has been switched`;
     case 'rolledBack':
@@ -36,6 +36,13 @@ function headline({ saga, operation, outcome, disks, error }: SagaResult): strin
   }
 }
 
+const DONE_WORDS: Readonly<Record<string, string>> = {
+  snapshot: 'a new overlay',
+  copy: 'been copied',
+  pull: 'a shorter chain',
+  commit: 'a shorter chain',
+};
+
 function isAsked(error: ErrorRecord | null): boolean {
   return error === null || error.code === 'ABORTED';
 }
@@ -43,6 +50,7 @@ function isAsked(error: ErrorRecord | null): boolean {
 function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaResult): string {
   if (after === null) return `  ${disk}: was on ${before.file}; QEMU cannot be asked where it is now`;
   if (after.file !== before.file) return `  ${disk}: ${before.file} -> ${after.file}`;
+  if (image === before.file) return `  ${disk}: on ${before.file}`;
   const copy =
     outcome === 'committed' ? `, copied to ${image}` : outcome === 'ready' ? `, mirrored to ${image}` : '';
   return `  ${disk}: still on ${before.file}${copy}`;

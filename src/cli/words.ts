@@ -46,7 +46,8 @@ export function statusInWords(status: string): string {
 const PHASES: Readonly<Record<string, string>> = {
   preparing: 'preparing the new images',
   mirroring: 'copying',
-  ready: 'every copy is ready',
+  rewriting: 'merging images',
+  ready: 'every mirror is ready',
   snapshotting: 'taking the snapshot',
   switching: 'switching, the guest stands still',
   cleaningUp: 'cleaning up',

@@ -3,7 +3,7 @@
  * After each, the promise is checked from outside (`promises.ts`). It starts nothing and cleans nothing up.
  */
 import { join } from 'node:path';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/api.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError } from '../errors.ts';

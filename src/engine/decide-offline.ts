@@ -7,7 +7,7 @@
  */
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
-import type { Plan } from '../steps/plan.ts';
+import { hasMirrors, type Plan } from '../steps/plan.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -69,7 +69,7 @@ export function decideOffline(
     wasOnImages,
     disks: plan.disks.map(({ index }) => ({ index, front, action })),
   });
-  if (plan.operation === 'copy' && plan.strategy === null) {
+  if (hasMirrors(plan) && plan.strategy === null) {
     return decided
       ? all(
           'committed',

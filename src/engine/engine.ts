@@ -7,18 +7,26 @@ import type { Journal, Lease } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
+import { planCommit, planPull } from '../operations/plan-merge.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
 import {
+  type CommitRequest,
   type CopyRequest,
+  checkCommitRequest,
   checkCopyRequest,
+  checkPullRequest,
   checkSnapshotRequest,
+  type PullRequest,
   type SnapshotRequest,
 } from '../operations/requests.ts';
 import { type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
-import type { CopyPlan, Plan, SnapshotPlan } from '../steps/plan.ts';
+
+import type { CopyPlan, Plan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
+
+import type { Engine, EngineOptions } from './api.ts';
 import { endedSaga } from './ended-saga.ts';
 import { seize } from './fence.ts';
 import { agentOf, filesOf, type Guest, guestOf, monitorOf, splitGuest } from './guest.ts';
@@ -40,41 +48,6 @@ import { type Inspect, runSaga, type Saga } from './saga.ts';
 import { Submissions } from './submissions.ts';
 import { vmOf } from './vm-name.ts';
 
-/** What an engine is made with; only the journal must be given. */
-export interface EngineOptions {
-  /** Where sagas are recorded: `openJournal(file)`, or `memoryJournal()` where nothing need survive. */
-  readonly journal: Journal;
-  /** Hears XState's inspection events of every saga and of each disk's block job. */
-  readonly inspect?: Inspect;
-  /**
-   * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
-   * when it rejects, and again by `resume`. It never takes the saga back. Clones do not change disks and are not told of.
-   */
-  readonly onCommit?: Publisher;
-  readonly clock?: Clock;
-  readonly ids?: IdSource;
-}
-
-/** Runs sagas. */
-export interface Engine {
-  /** Puts overlays on N disks, all or none. Throws refusals; what happens later is in the saga's result. */
-  snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
-  /** Copies N disks and switches all of them, or none. Throws refusals; what happens later is in the saga's result. */
-  copy(request: CopyRequest & Guest): Promise<Saga>;
-  /**
-   * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
-   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
-   * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
-   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives (see `force`), REQUEST_INVALID without an address, SAGA_STATE
-   * for a signal that comes too late, JOURNAL for a saga of another version.
-   */
-  resume(id: string, options?: ResumeOptions): Promise<Saga>;
-  /** What `snapshot` would do; QEMU sees only queries. */
-  planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan>;
-  /** What `copy` would do; QEMU sees only queries. */
-  planCopy(request: CopyRequest & Guest): Promise<CopyPlan>;
-}
-
 /**
  * Makes an engine.
  *
@@ -92,7 +65,7 @@ export function createEngine(options: EngineOptions): Engine {
   return new SagaEngine(options);
 }
 
-type Request = SnapshotRequest | CopyRequest;
+type Request = SnapshotRequest | CopyRequest | CommitRequest | PullRequest;
 type Planner<R extends Request, P extends Plan> = (request: R, facts: PlanFacts) => Promise<P>;
 
 class SagaEngine implements Engine {
@@ -122,6 +95,16 @@ class SagaEngine implements Engine {
     return this.#start('copy', checkCopyRequest(request), guest, planCopy);
   }
 
+  async commit(asked: CommitRequest & Guest): Promise<Saga> {
+    const { guest, request } = splitGuest(asked);
+    return this.#start('commit', checkCommitRequest(request), guest, planCommit);
+  }
+
+  async pull(asked: PullRequest & Guest): Promise<Saga> {
+    const { guest, request } = splitGuest(asked);
+    return this.#start('pull', checkPullRequest(request), guest, planPull);
+  }
+
   async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkSnapshotRequest(request), guest, planSnapshot);
@@ -130,6 +113,16 @@ class SagaEngine implements Engine {
   async planCopy(asked: CopyRequest & Guest): Promise<CopyPlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkCopyRequest(request), guest, planCopy);
+  }
+
+  async planCommit(asked: CommitRequest & Guest) {
+    const { guest, request } = splitGuest(asked);
+    return this.#planOnly(checkCommitRequest(request), guest, planCommit);
+  }
+
+  async planPull(asked: PullRequest & Guest): Promise<RewritePlan> {
+    const { guest, request } = splitGuest(asked);
+    return this.#planOnly(checkPullRequest(request), guest, planPull);
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {

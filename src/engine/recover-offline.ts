@@ -12,7 +12,7 @@ import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
-import type { Plan, Program } from '../steps/plan.ts';
+import { type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { definedDisks } from '../steps/publish-definitions.ts';
 import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
@@ -140,7 +140,7 @@ function resultOf(
     saga: row.id,
     operation: plan.operation,
     outcome: verdict.outcome,
-    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    strategy: wayOf(plan),
     disks: plan.disks.map((disk, at) => ({
       disk: disk.disk,
       before: { node: disk.node, file: disk.file },

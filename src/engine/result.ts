@@ -5,7 +5,7 @@ import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import { blockOf } from '../steps/graph.ts';
-import type { DiskPlan, Plan } from '../steps/plan.ts';
+import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../steps/plan.ts';
 import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
 
@@ -83,7 +83,7 @@ export async function readResult(
     saga: saga.id,
     operation: plan.operation,
     outcome: wrong === undefined ? outcome : 'needsRecovery',
-    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    strategy: wayOf(plan),
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
@@ -97,7 +97,7 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
     saga,
     operation: plan.operation,
     outcome: 'rolledBack',
-    strategy: plan.operation === 'copy' ? plan.strategy : plan.method,
+    strategy: wayOf(plan),
     disks: plan.disks.map(disk => {
       const front = { node: disk.node, file: disk.file };
       return { disk: disk.disk, before: front, after: front, image: disk.image.file };
@@ -144,7 +144,7 @@ function plainName(name: string, disk: DiskPlan): string {
 /** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */
 function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome): DiskResult | undefined {
   if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
-  const switched = outcome === 'committed' && !(plan.operation === 'copy' && plan.finish === 'clone');
+  const switched = outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
   return disks.find(disk => disk.after?.file !== (switched ? disk.image : disk.before.file));
 }
 

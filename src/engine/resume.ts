@@ -6,7 +6,9 @@ import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import type { Plan, Program } from '../steps/plan.ts';
+
+import { hasMirrors, PLAN_VERSION, type Plan, type Program } from '../steps/plan.ts';
+
 import { offlineProgress } from './decide-offline.ts';
 import type { Guest } from './guest.ts';
 import { History } from './history.ts';
@@ -28,7 +30,12 @@ export interface ResumeOptions extends Partial<Guest> {
 }
 
 /** The operations and plan versions that this program can go on with. */
-const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = { snapshot: [1], copy: [1] };
+const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
+  snapshot: [PLAN_VERSION],
+  copy: [PLAN_VERSION],
+  commit: [PLAN_VERSION],
+  pull: [PLAN_VERSION],
+};
 
 /** The plan that a saga was begun with. Throws JOURNAL for one of another version. */
 export function planToResume({ id, operation, planVersion, plan }: SagaRow): Plan {
@@ -58,9 +65,9 @@ export function refuseSignal(
   if (signal === undefined) return;
   if (ended && row.state !== reached) refuse(`has ended (${row.state}) and cannot ${signal} any more`);
   if (ended) return;
-  if (signal === 'pivot' && (plan.operation !== 'copy' || plan.strategy === null)) {
+  if (signal === 'pivot' && (!hasMirrors(plan) || plan.strategy === null)) {
     refuse(
-      `has nothing to switch: only a copy with --finish pivot or leave has; use "blocksaga resume ${row.id}"`,
+      `has nothing to switch: only a copy or an active commit with --finish pivot or leave has; use "blocksaga resume ${row.id}"`,
     );
   }
   if (signal === 'abort' && new History(records).decision === 'forward') {

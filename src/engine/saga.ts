@@ -5,9 +5,8 @@
 import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
-import { copyMachine } from '../machines/copy-machine.ts';
+import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
 import { jobActorId, type SagaContext, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
-import { snapshotMachine } from '../machines/snapshot-machine.ts';
 import type { QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
@@ -84,7 +83,7 @@ class RunningSaga implements Saga {
     this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
-    this.#actor = createActor(MACHINES[parts.plan.operation], {
+    this.#actor = createActor(MACHINES[machineNameOf(parts.plan)], {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
@@ -206,8 +205,10 @@ function stepActors() {
 }
 
 const MACHINES = {
-  snapshot: snapshotMachine.provide({ actors: stepActors() }),
-  copy: copyMachine.provide({ actors: stepActors() }),
+  snapshot: SAGA_MACHINES.snapshot.provide({ actors: stepActors() }),
+  copy: SAGA_MACHINES.copy.provide({ actors: stepActors() }),
+  commit: SAGA_MACHINES.commit.provide({ actors: stepActors() }),
+  rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors() }),
 } as const;
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */

@@ -3,8 +3,7 @@
  * in which state. It counts what happened and names what never did.
  */
 import type { AnyStateNode } from 'xstate';
-import { copyMachine } from '../machines/copy-machine.ts';
-import { snapshotMachine } from '../machines/snapshot-machine.ts';
+import { SAGA_MACHINES } from '../machines/of-plan.ts';
 import { type Account, leafOf } from './account.ts';
 
 /** How much of something has been reached, and what has not. */
@@ -28,9 +27,7 @@ export interface Coverage {
   report(): CoverageReport;
 }
 
-const MACHINES = { snapshot: snapshotMachine, copy: copyMachine } as const;
-
-export function createCoverage(operations: readonly (keyof typeof MACHINES)[]): Coverage {
+export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)[]): Coverage {
   const states = new Set<string>();
   const transitions = new Set<string>();
   const faults = new Map<string, number>();
@@ -75,11 +72,11 @@ function reachedOf(all: ReadonlySet<string>, seen: ReadonlySet<string>): Reached
 }
 
 /** The states of a machine in which a saga may be seen, and the ways between them. */
-function chartOf(operation: keyof typeof MACHINES): {
+function chartOf(operation: keyof typeof SAGA_MACHINES): {
   readonly states: readonly string[];
   readonly transitions: readonly string[];
 } {
-  const leaves = leavesBelow(MACHINES[operation].root).filter(isVisible);
+  const leaves = leavesBelow(SAGA_MACHINES[operation].root).filter(isVisible);
   const name = (node: AnyStateNode) => `${operation} ${node.key}`;
   return {
     states: leaves.map(name),

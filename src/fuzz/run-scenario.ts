@@ -2,7 +2,8 @@
  * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
  * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
  */
-import { createEngine, type Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/api.ts';
+import { createEngine } from '../engine/engine.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
@@ -230,8 +231,7 @@ class Run {
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
     const { wish } = this.#scenario;
-    const known = this.#journal?.sagas.some(({ row }) => row.id === SAGA);
-    if (known) return engine.resume(SAGA, guest);
+    if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
     return wish.operation === 'snapshot'
       ? engine.snapshot({ ...snapshotRequestOf(wish), ...guest })
       : engine.copy({ ...copyRequestOf(wish), ...guest });

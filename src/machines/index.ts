@@ -1,6 +1,8 @@
 /** The machines, for inspectors, drawings and own hosts: `blocksaga/machines`. */
 export { type BlockJobContext, blockJobMachine } from './block-job-machine.ts';
+export { commitMachine } from './commit-machine.ts';
 export { copyMachine } from './copy-machine.ts';
+export { rewriteMachine } from './rewrite-machine.ts';
 export {
   jobActorId,
   type SagaContext,

@@ -5,7 +5,14 @@
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
-import type { CopyPlan, Finish, Plan, SnapshotMethod, Strategy } from '../steps/plan.ts';
+import {
+  type Finish,
+  hasMirrors,
+  type Plan,
+  type SnapshotMethod,
+  type Strategy,
+  type SwitchPlan,
+} from '../steps/plan.ts';
 import { blockJobMachine } from './block-job-machine.ts';
 
 /** What a saga's machine remembers: plain JSON. */
@@ -40,6 +47,11 @@ const unprovided = fromPromise<StepOutput>(() => {
 });
 
 const STEP_NAMES = Object.keys(ALL_STEPS) as StepName[];
+const ACTOR_NAMES: readonly StepActorName[] = [
+  'rescueGuest',
+  ...STEP_NAMES,
+  ...STEP_NAMES.map(name => `undo.${name}` as const),
+];
 
 /** How often the guest may be paused in vain before the saga goes back. */
 const RELENT_MAX = 20;
@@ -51,12 +63,10 @@ export const saga = setup({
     input: {} as { readonly plan: Plan },
   },
   actors: {
-    ...(Object.fromEntries(
-      ['rescueGuest', ...STEP_NAMES, ...STEP_NAMES.map(name => `undo.${name}`)].map(name => [
-        name,
-        unprovided,
-      ]),
-    ) as Record<StepActorName, typeof unprovided>),
+    ...(Object.fromEntries(ACTOR_NAMES.map(name => [name, unprovided])) as Record<
+      StepActorName,
+      typeof unprovided
+    >),
     blockJob: blockJobMachine,
   },
   actions: {
@@ -89,15 +99,16 @@ export const saga = setup({
     notAttempted: ({ context }, params: { step: StepName }) => !context.attempted.includes(params.step),
     mayRelent: ({ context, event }) =>
       errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
-    finishIs: ({ context }, params: { finish: Finish }) => copyPlan(context).finish === params.finish,
+    finishIs: ({ context }, params: { finish: Finish }) => switchPlan(context).finish === params.finish,
     strategyIs: ({ context }, params: { strategy: Strategy }) =>
-      copyPlan(context).strategy === params.strategy,
+      switchPlan(context).strategy === params.strategy,
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       context.plan.operation === 'snapshot' && context.plan.method === params.method,
     marksQemu: ({ context }) => context.plan.marksQemu,
     publishes: ({ context: { plan } }) =>
-      plan.onCommit !== null && !(plan.operation === 'copy' && plan.finish === 'clone'),
-    hasIothreads: ({ context }) => copyPlan(context).iothreads,
+      plan.onCommit !== null && !(hasMirrors(plan) && plan.finish === 'clone'),
+    removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
+    hasIothreads: ({ context }) => switchPlan(context).iothreads,
     quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
   },
 });
@@ -118,6 +129,11 @@ const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to go back').t
 /** How a saga leaves that was asked to while a step ran. */
 const leaving = { guard: 'abortRequested', target: '#compensating', actions: 'recordAbort' } as const;
 
+/** All step actors are alike; the compiler gives up on telling more than 25 of them apart, so it is shown one. */
+function actorOf(name: StepActorName): 'markQemu' {
+  return name as 'markQemu';
+}
+
 /** One target of a transition, with the guard under which it is taken. */
 type Target = string | { readonly guard: Guard; readonly target: string };
 type Guard =
@@ -135,7 +151,7 @@ export function stepState(step: StepName, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
-      src: step,
+      src: actorOf(step),
       onDone: [leaving, ...next.map(transition)],
       onError: { target: '#compensating', actions: 'recordFailure' },
     },
@@ -147,7 +163,7 @@ export function decidingState(step: StepName, next: string) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
-      src: step,
+      src: actorOf(step),
       onDone: next,
       onError: { target: '#compensating', actions: 'recordFailure' },
     },
@@ -159,7 +175,7 @@ export function relentingState(step: StepName, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
-      src: step,
+      src: actorOf(step),
       onDone: [leaving, ...next.map(transition)],
       onError: [
         { guard: 'mayRelent', target: '#relenting' },
@@ -174,7 +190,7 @@ export function forwardState(step: StepName, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
-      src: step,
+      src: actorOf(step),
       onDone: next.map(transition),
       onError: { target: '#stranded', actions: 'recordFailure' },
     },
@@ -195,7 +211,7 @@ export function compensation(stepsOldestFirst: readonly StepName[]) {
     const state = saga.createStateConfig({
       always: { guard: { type: 'notAttempted', params: { step } }, target },
       invoke: {
-        src: `undo.${step}`,
+        src: actorOf(`undo.${step}`),
         onDone: { target, actions: { type: 'forget', params: { step } } },
         onError: { target: '#stranded', actions: 'recordUndoFailure' },
       },
@@ -249,12 +265,12 @@ const SWITCH_STEPS: Readonly<Record<Strategy, readonly StepName[]>> = {
 /** The steps that change something between stopping the guest and letting it run. */
 function windowSteps(plan: Plan): readonly StepName[] {
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
-  return plan.strategy === null ? [] : SWITCH_STEPS[plan.strategy];
+  return hasMirrors(plan) && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
 }
 
-function copyPlan(context: SagaContext): CopyPlan {
-  invariant(context.plan.operation === 'copy', 'only copies have a finish and a strategy');
-  return context.plan;
+function switchPlan({ plan }: SagaContext): SwitchPlan {
+  invariant(hasMirrors(plan), 'only what has mirrors has a finish and a strategy');
+  return plan;
 }
 
 /** The error that an `onError` transition carries, as plain data. */

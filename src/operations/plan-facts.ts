@@ -16,20 +16,23 @@ export interface PlanFacts {
   readonly onCommit: OnCommit | null;
 }
 
+/** The disks of a plan; `goals` names the nodes that will be in front where they are not the new images' own. */
 export function diskPlans(
   names: readonly string[],
   sources: readonly GuestDisk[],
   images: readonly ImagePlan[],
   token: string,
+  goals?: readonly string[],
 ): readonly DiskPlan[] {
   return names.map((disk, index) => {
     const source = sources[index];
     const image = images[index];
     invariant(source !== undefined && image !== undefined, `disk ${disk} was chosen and its image planned`);
+    const made = diskNames(token, index);
     return {
       disk,
       index,
-      names: diskNames(token, index),
+      names: made,
       node: source.node,
       drive: source.drive,
       qdev: source.qdev,
@@ -41,6 +44,7 @@ export function diskPlans(
       cache: source.cache,
       detectZeroes: source.detectZeroes,
       image,
+      goal: goals?.[index] ?? made.image,
     };
   });
 }

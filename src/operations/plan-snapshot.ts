@@ -1,7 +1,7 @@
 /** Plans a snapshot: which disks, which overlays, and how QEMU at hand can put them on all disks in one instant. */
 import { BlocksagaError } from '../errors.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
-import type { SnapshotMethod, SnapshotPlan } from '../steps/plan.ts';
+import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
@@ -37,7 +37,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
   );
   return {
     operation: 'snapshot',
-    planVersion: 1,
+    planVersion: PLAN_VERSION,
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,

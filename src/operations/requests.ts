@@ -94,10 +94,67 @@ const copyRequest = z.strictObject({
   syncWrites: z.boolean().optional(),
 });
 
+const merging = {
+  ...common,
+  /** How many disks are merged at once; those that are done wait for the others. */
+  parallel: z.int().min(1).max(DISKS_MAX).optional(),
+  /** Bytes per second and disk; 0 lifts the limit. */
+  bandwidth: bytes.optional(),
+  /** Name the image below by a path relative to the one above, as the headers between them do. */
+  relative: z.boolean().optional(),
+};
+
+const pullRequest = z.strictObject({
+  ...merging,
+  disks: disksOf(
+    z.strictObject({
+      disk: name,
+      /** The image that stays below the active one: its file, its node, or `disk[2]`; all are pulled when absent. */
+      base: name.optional(),
+    }),
+  ),
+});
+
+const commitRequest = z.strictObject({
+  ...merging,
+  disks: disksOf(
+    z.strictObject({
+      disk: name,
+      /** The image that is committed; the active one when absent. */
+      top: name.optional(),
+      /** The image that it is committed into; the lowest when absent, or with `shallow` the next one. */
+      base: name.optional(),
+    }),
+  ),
+  /** Commit into the image right below. */
+  shallow: z.boolean().optional(),
+  /** Remove the files that have left the chains, after the decision. */
+  delete: z.boolean().optional(),
+  /** The active images are meant, and the guest is to be switched over. */
+  active: z.boolean().optional(),
+  finish: z.enum(['pivot', 'abort', 'leave']).optional(),
+  strategy: z.enum(['auto', 'reopen', 'finalize', 'complete']).optional(),
+});
+
 /** A snapshot of N disks; see README for the fields. */
 export type SnapshotRequest = z.infer<typeof snapshotRequest>;
 /** A copy of N disks; see README for the fields. */
 export type CopyRequest = z.infer<typeof copyRequest>;
+
+/** A pull of N disks; see README for the fields. */
+export type PullRequest = z.infer<typeof pullRequest>;
+/** A commit of images of N disks; see README for the fields. */
+export type CommitRequest = z.infer<typeof commitRequest>;
+
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkPullRequest(request: unknown): PullRequest {
+  return check(pullRequest, request);
+}
+
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkCommitRequest(request: unknown): CommitRequest {
+  return check(commitRequest, request);
+}
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkSnapshotRequest(request: unknown): SnapshotRequest {

@@ -20,6 +20,8 @@ export interface GuestDisk {
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   readonly chain: readonly ChainImage[];
+  /** What each image's header says of the one below it, word for word; null where it says nothing. */
+  readonly stored: readonly (string | null)[];
   /** Every node of each image of the chain (format, then protocol), front first, as far as QEMU tells. */
   readonly nodes: readonly (readonly string[])[];
   readonly cache: CacheFlags;
@@ -93,6 +95,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       sizeBytes: inserted.image['virtual-size'],
       readOnly: inserted.ro,
       chain,
+      stored: storedNames(inserted),
       nodes: chain.map(image => graph.nodesOf(image)),
       cache: { direct: inserted.cache.direct, noFlush: inserted.cache['no-flush'] },
       detectZeroes: inserted.detect_zeroes,
@@ -101,6 +104,14 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
     },
   ];
+}
+
+function storedNames({ image }: BlockDeviceInfo): readonly (string | null)[] {
+  const names: (string | null)[] = [];
+  for (let each: typeof image | undefined = image; each !== undefined; each = each['backing-image']) {
+    names.push(each['backing-filename'] ?? null);
+  }
+  return names;
 }
 
 /** `/machine/peripheral/dev0/virtio-backend` is the device `dev0`; QEMU names others itself. */

@@ -10,6 +10,8 @@ import { pauseGuest, resumeGuest } from './pause-guest.ts';
 import { publishDefinitions } from './publish-definitions.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
+import { removeLeaving } from './remove-leaving.ts';
+import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
@@ -20,6 +22,8 @@ export const ALL_STEPS = {
   claimFiles,
   createImages,
   mirrorDisks,
+  rewriteChains,
+  finalizeRewrites,
   awaitSignal,
   awaitNearlyClean,
   pauseGuest,
@@ -35,6 +39,7 @@ export const ALL_STEPS = {
   dismissMirrors,
   unmarkQemu,
   retireSources,
+  removeLeaving,
   releaseTargets,
   freezeGuest,
   takeSnapshot,

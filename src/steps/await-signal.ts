@@ -4,13 +4,13 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import { inspectMirrors } from './mirror-disks.ts';
-import type { CopyPlan } from './plan.ts';
+import type { SwitchPlan } from './plan.ts';
 import { probeDisks, type Step } from './step.ts';
 
 const SIGNAL_DEADLINE_MS = 366 * 24 * 60 * 60_000;
 const POLL_MS = 2_000;
 
-export const awaitSignal: Step<CopyPlan> = {
+export const awaitSignal: Step<SwitchPlan> = {
   name: 'awaitSignal',
   irreversible: 'only waits',
 
@@ -19,12 +19,12 @@ export const awaitSignal: Step<CopyPlan> = {
   },
 
   async do(context) {
-    const { qmp, plan, abort, pivot } = context;
+    const { qmp, abort, pivot } = context;
     try {
       await qmp.until(
         'a signal to switch or to go back',
         async () => {
-          await inspectMirrors(context, plan.disks);
+          await inspectMirrors(context);
           return undefined;
         },
         {

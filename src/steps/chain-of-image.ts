@@ -1,12 +1,18 @@
-/** What a new image stands on, from the plan alone: the chain that the guest's disk will have. Pure. */
+/** The chain that a disk will have, and what leaves it, from the plan alone. Pure. */
 import type { ChainImage, DiskPlan } from './plan.ts';
 
-/** The chain of the new image: itself, what it stands on, and what is below that in the disk's own chain. */
-export function chainOfImage({ image, chain, names }: DiskPlan): readonly ChainImage[] {
-  const front = { file: image.file, driver: image.driver, node: names.image };
+/** The chain of the image that will be in front: itself, what it stands on, and what is below that in the disk's own chain. */
+export function chainOfImage({ image, chain, goal }: DiskPlan): readonly ChainImage[] {
+  const front = { file: image.file, driver: image.driver, node: goal };
   if (image.backing === null) return [front];
   const below = [image.backing, ...image.below];
   const last = below.at(-1);
   const shared = chain.findIndex(each => each.file === last?.file);
   return [front, ...below, ...(shared === -1 ? [] : chain.slice(shared + 1))];
+}
+
+/** The images that the disk is on now and will not need any more, front first. */
+export function leavingImages(disk: DiskPlan): readonly ChainImage[] {
+  const stay = new Set(chainOfImage(disk).map(image => image.file));
+  return disk.chain.filter(image => !stay.has(image.file));
 }

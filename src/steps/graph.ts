@@ -4,7 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import type { BlockDeviceInfo, BlockInfo } from '../qmp/schema.generated.ts';
+import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
 import type { DiskPlan } from './plan.ts';
 
 /** QEMU's block graph as far as steps look at it. */
@@ -12,7 +12,7 @@ export interface Graph {
   /** The root node under the guest's device; undefined when the device is gone or empty. */
   front(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
-  /** Whether the guest's disk is on the saga's new image, directly or through the saga's filter. */
+  /** Whether the guest's disk is on the image that it is to end on, directly or through the saga's filter. */
   showsImage(disk: DiskPlan): boolean;
 }
 
@@ -30,14 +30,22 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     front,
     node: name => byName.get(name),
     showsImage: disk => {
-      if (front(disk) === disk.names.image) return true;
+      if (front(disk) === disk.goal) return true;
       // QEMU describes the child of a filter where an image has its backing image (`bdrv_query_image_info`, block/qapi.c);
       // the filter's own file name is a json: one, made of its options.
       const filter = front(disk) === disk.names.filter ? byName.get(disk.names.filter) : undefined;
       const child = filter?.image['backing-image']?.filename;
-      return child !== undefined && child === byName.get(disk.names.image)?.image.filename;
+      return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };
+}
+
+/** The file names of the images that a disk is on in a `query-block` reply, front first. */
+export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readonly string[] {
+  const files: string[] = [];
+  let image: ImageInfo | undefined = blockOf(blocks, disk)?.inserted?.image;
+  for (; image !== undefined; image = image['backing-image']) files.push(image.filename);
+  return files;
 }
 
 /** The root node of a disk's device in a `query-block` reply. */

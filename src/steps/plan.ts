@@ -64,7 +64,10 @@ export interface DiskPlan {
   readonly retiring: readonly string[];
   readonly cache: CacheFlags;
   readonly detectZeroes: string;
+  /** What will be the active image: a new one, one of the chain, or, where the chain below it changes, the same. */
   readonly image: ImagePlan;
+  /** The node of that image. */
+  readonly goal: string;
 }
 
 /** A program to run, without a shell. */
@@ -75,6 +78,9 @@ export interface Program {
 
 /** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */
 export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
+
+/** The version of these shapes in the journal; a plan of another version is not resumed. */
+export const PLAN_VERSION = 2;
 
 /** What every operation's plan has. */
 export interface PlanBase {
@@ -97,18 +103,25 @@ export interface SnapshotPlan extends PlanBase {
   readonly quiesce: string | null;
 }
 
-/** A copy of N disks. */
-export interface CopyPlan extends PlanBase {
-  readonly operation: 'copy';
+/**
+ * What is done by mirrors that end with the guest on their other side: the new images of a copy, or images of the disks'
+ * own chains into which the active ones are committed.
+ */
+interface SwitchPlanBase extends PlanBase {
   readonly finish: Finish;
   /** Whether the guest has iothreads: its disks may then change threads whenever it is stopped or let run. */
   readonly iothreads: boolean;
   /** Null when nothing will be switched (`clone`, `abort`). */
   readonly strategy: Strategy | null;
   readonly parallel: number;
+  /** Bytes per second and disk; 0 = unlimited. */
+  readonly speed: number;
+}
+
+/** A copy of N disks. */
+export interface CopyPlan extends SwitchPlanBase {
+  readonly operation: 'copy';
   readonly mirror: {
-    /** Bytes per second and disk; 0 = unlimited. */
-    readonly speed: number;
     readonly granularity: number | null;
     readonly bufSize: number | null;
     readonly copyMode: 'background' | 'write-blocking';
@@ -117,4 +130,47 @@ export interface CopyPlan extends PlanBase {
   readonly sync: readonly ('full' | 'top')[];
 }
 
-export type Plan = SnapshotPlan | CopyPlan;
+/** The active images of N disks merged into images below them, which then are the active ones. */
+export interface ActiveCommitPlan extends SwitchPlanBase {
+  readonly operation: 'commit';
+  readonly kind: 'active';
+  /** Whether the files that leave the chains are removed in the end. */
+  readonly deletes: boolean;
+}
+
+/** What one job does to the chain below an active image. */
+export interface Rewrite {
+  /** The node that is pulled into, or that is committed. */
+  readonly top: string;
+  /** What it stands on afterwards, or is committed into; null when it is to stand on nothing. */
+  readonly base: string | null;
+  /** What is written into the header of the image above what leaves the chain; null leaves that to QEMU. */
+  readonly backingFile: string | null;
+}
+
+/** The chains of N disks shortened below their active images, which stay in front. */
+export interface RewritePlan extends PlanBase {
+  readonly operation: 'pull' | 'commit';
+  readonly kind: 'rewrite';
+  readonly parallel: number;
+  readonly speed: number;
+  readonly deletes: boolean;
+  /** Per disk, in the order of `disks`. */
+  readonly rewrites: readonly Rewrite[];
+}
+
+/** A plan whose disks end on another active image by a switch. */
+export type SwitchPlan = CopyPlan | ActiveCommitPlan;
+
+export type Plan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan;
+
+/** Whether mirrors do the work, with a switch or a cut at their end. */
+export function hasMirrors(plan: Plan): plan is SwitchPlan {
+  return 'finish' in plan;
+}
+
+/** How the disks of a plan change at once: its strategy or method; null when nothing is switched. */
+export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null {
+  if (plan.operation === 'snapshot') return plan.method;
+  return hasMirrors(plan) ? plan.strategy : 'rewrite';
+}

@@ -1,13 +1,12 @@
 /**
- * Closes what is no longer used after a copy: the old images of a pivot, or the finished copies of a clone. Only nodes
+ * Closes what is no longer used: the images that have left the disks' chains, or the finished copies of a clone. Only nodes
  * are closed; an image that was the guest's is never removed. What someone else still uses stays, and is told.
  */
 import type { Json } from '../qmp/transport.ts';
 import { readGraph } from './graph.ts';
-import type { CopyPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
-export const retireSources: Step<CopyPlan> = {
+export const retireSources: Step = {
   name: 'retireSources',
   irreversible: 'only cleans up after the decision',
 
@@ -26,7 +25,7 @@ export const retireSources: Step<CopyPlan> = {
   },
 };
 
-export const releaseTargets: Step<CopyPlan> = {
+export const releaseTargets: Step = {
   name: 'releaseTargets',
   irreversible: 'the copies are complete and stay',
 
@@ -51,7 +50,7 @@ export const releaseTargets: Step<CopyPlan> = {
 const ROUNDS = 2;
 
 /** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
-async function closeUnused({ qmp }: StepContext<CopyPlan>, nodes: readonly string[]): Promise<Json> {
+async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Promise<Json> {
   let open = nodes;
   for (let round = 0; round <= ROUNDS; round += 1) {
     const graph = await readGraph(qmp);

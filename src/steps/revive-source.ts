@@ -13,29 +13,38 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
   for (const node of [disk.node, disk.names.revived]) {
     if (graph.node(node) !== undefined) return node;
   }
-  const [asFile, asDevice] = PROTOCOLS;
-  try {
-    await qmp.execute('blockdev-add', openSource(disk, graph, asFile));
-  } catch (error) {
-    // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
-    if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
-    const [reply] = await qmp.pipeline([
-      { execute: 'blockdev-add', arguments: openSource(disk, graph, asDevice) },
-    ]);
-    if (!reply.ok) throw error;
-  }
+  await openSource(qmp, disk, openChain(disk.chain.slice(1), graph));
   return disk.names.revived;
 }
 
 const PROTOCOLS = ['file', 'host_device'] as const;
 
-function openSource(disk: DiskPlan, graph: Graph, protocol: (typeof PROTOCOLS)[number]): BlockdevOptions {
+/** Opens the old image under the name that an undo gives it, on this backing image. */
+export async function openSource(qmp: QmpClient, disk: DiskPlan, backing: BlockdevRefOrNull): Promise<void> {
+  const [asFile, asDevice] = PROTOCOLS;
+  try {
+    await qmp.execute('blockdev-add', sourceOptions(disk, backing, asFile));
+  } catch (error) {
+    // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
+    if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
+    const [reply] = await qmp.pipeline([
+      { execute: 'blockdev-add', arguments: sourceOptions(disk, backing, asDevice) },
+    ]);
+    if (!reply.ok) throw error;
+  }
+}
+
+function sourceOptions(
+  disk: DiskPlan,
+  backing: BlockdevRefOrNull,
+  protocol: (typeof PROTOCOLS)[number],
+): BlockdevOptions {
   const { direct, noFlush } = disk.cache;
   const cache = { direct, 'no-flush': noFlush };
   const file = { driver: protocol, filename: disk.file, cache, discard: 'unmap' } as const;
   const common = { 'node-name': disk.names.revived, cache, discard: 'unmap' } as const;
   if (disk.driver === 'raw') return { driver: 'raw', ...common, file };
-  return { driver: 'qcow2', ...common, file, backing: openChain(disk.chain.slice(1), graph) };
+  return { driver: 'qcow2', ...common, file, backing };
 }
 
 /**

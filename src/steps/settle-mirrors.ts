@@ -7,10 +7,13 @@ import type { JobTable } from '../qmp/jobs.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
-import { inspectMirrors, jobFailed, mirrorAlive } from './mirror-disks.ts';
+
+import { inspectMirrors } from './mirror-disks.ts';
+
 import { readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
-import type { CopyPlan, DiskPlan } from './plan.ts';
+import type { DiskPlan, SwitchPlan } from './plan.ts';
+import { jobAlive, jobFailed } from './run-jobs.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
@@ -28,7 +31,7 @@ const REMOVE_DEADLINE_MS = 30_000;
 const REST_FIRST_MS = 250;
 const REST_MAX_MS = 30_000;
 
-export const awaitNearlyClean: Step<CopyPlan> = {
+export const awaitNearlyClean: Step<SwitchPlan> = {
   name: 'awaitNearlyClean',
   irreversible: 'only waits',
 
@@ -38,9 +41,11 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 
   async do(context) {
     if (context.round > 1) await rest(context);
-    const { disks, maxBlackoutMs, mirror } = context.plan;
+    const { plan } = context;
+    const { disks, maxBlackoutMs } = plan;
+    const granuleBytes = plan.operation === 'copy' ? plan.mirror.granularity : null;
     // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
-    const granulesBytes = disks.length * (mirror.granularity ?? GRANULE_BYTES);
+    const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
     const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
     await awaitDirty(context, disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, {
       signal: context.abort,
@@ -50,14 +55,14 @@ export const awaitNearlyClean: Step<CopyPlan> = {
 };
 
 /** Lets the guest run undisturbed for a while; ends early when a mirror ends or the saga is asked to leave. */
-async function rest(context: StepContext<CopyPlan>): Promise<void> {
-  const { clock, plan, qmp, round, abort } = context;
+async function rest(context: StepContext<SwitchPlan>): Promise<void> {
+  const { clock, qmp, round, abort } = context;
   const restMs = Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
   const untilMs = clock.now() + restMs;
   await qmp.until(
     'the guest to have had its time',
     async () => {
-      await inspectMirrors(context, plan.disks);
+      await inspectMirrors(context);
       return clock.now() >= untilMs ? true : undefined;
     },
     {
@@ -69,7 +74,7 @@ async function rest(context: StepContext<CopyPlan>): Promise<void> {
   );
 }
 
-export const settleMirrors: Step<CopyPlan> = {
+export const settleMirrors: Step<SwitchPlan> = {
   name: 'settleMirrors',
   decision: 'afterwards',
   /** The cut of a clone is complete with this; a switch is still to come. */
@@ -110,8 +115,8 @@ export const settleMirrors: Step<CopyPlan> = {
 export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void {
   for (const disk of disks) {
     const job = ended.get(disk.names.mirrorJob);
-    if (job === undefined) mirrorAlive(ended, disk);
-    if (job?.error !== undefined) throw jobFailed(disk, 'blockdev-mirror', job.error);
+    if (job === undefined) jobAlive(ended, disk);
+    if (job?.error !== undefined) throw jobFailed(disk, job);
   }
 }
 
@@ -120,7 +125,7 @@ export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void 
  * again, unless the guest has iothreads: letting it run then moves its disks to them, and the ended jobs stay behind in
  * the main loop, which QEMU 5.2 does not survive (`qemu_mutex_unlock_impl: Operation not permitted` on job-dismiss).
  */
-export const dismissMirrors: Step<CopyPlan> = {
+export const dismissMirrors: Step<SwitchPlan> = {
   name: 'dismissMirrors',
   irreversible: 'only cleans up after the decision',
 
@@ -143,7 +148,10 @@ export const dismissMirrors: Step<CopyPlan> = {
  * limit does not hold meanwhile. Lifting it also wakes the mirrors: one that had nothing to copy rests for 100 ms in
  * QEMU 5.2, also when there is something again (block/mirror.c).
  */
-export async function awaitClean(context: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
+export async function awaitClean(
+  context: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
   const { jobs, plan, untouched, outcomes } = context;
   if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) return;
   const ids = disks.map(disk => disk.names.mirrorJob);
@@ -155,13 +163,13 @@ export async function awaitClean(context: StepContext<CopyPlan>, disks: readonly
   try {
     await awaitDirty(context, disks, 0, plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS, { hurry });
   } catch (error) {
-    if (hurried && plan.mirror.speed > 0) await jobs.setSpeed(ids, plan.mirror.speed);
+    if (hurried && plan.speed > 0) await jobs.setSpeed(ids, plan.speed);
     throw error;
   }
 }
 
 async function awaitDirty(
-  context: StepContext<CopyPlan>,
+  context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
   limitBytes: number,
   deadlineMs: number,
@@ -175,7 +183,7 @@ async function awaitDirty(
       async () => {
         const lag = await readLag(context.qmp, disks);
         // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
-        const ready = disks.every(disk => mirrorAlive(lag.jobs, disk).status === 'ready');
+        const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
         left = lag.bytes;
         if (ready && left <= limitBytes) return true;
         await hurry?.();

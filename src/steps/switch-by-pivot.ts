@@ -3,26 +3,23 @@
  * finalized by hand (`parkMirrors`, `finalizeMirrors`, QEMU >= 3.1), else one after the other (`completeMirrors`).
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
-import { BlocksagaError } from '../errors.ts';
 import type { Reply } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
-import { dismissJobs } from './dismiss-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
-import { mirrorAlive } from './mirror-disks.ts';
-import type { CopyPlan, DiskPlan } from './plan.ts';
-import { reviveSource } from './revive-source.ts';
+import type { DiskPlan, SwitchPlan } from './plan.ts';
+import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
-import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+import { probeDisks, type Step, type StepContext } from './step.ts';
+import { takeBackPivots } from './take-back-pivots.ts';
 
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
 const SWITCH_SHARE = 0.25;
 const JOB_DEADLINE_MS = 30_000;
-const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
 /** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
-export const parkMirrors: Step<CopyPlan> = {
+export const parkMirrors: Step<SwitchPlan> = {
   name: 'parkMirrors',
 
   async probe({ qmp, jobs, plan }) {
@@ -43,7 +40,7 @@ export const parkMirrors: Step<CopyPlan> = {
     const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
     const { table } = await awaitJobs(jobs, todo, 'pivot', parked, { deadlineMs });
-    for (const disk of todo) mirrorAlive(table, disk);
+    for (const disk of todo) jobAlive(table, disk);
     return null;
   },
 
@@ -55,7 +52,7 @@ export const parkMirrors: Step<CopyPlan> = {
 const ENDED_OR_PENDING: ReadonlySet<string> = new Set(['pending', 'concluded', 'aborting', 'null']);
 
 /** Lets the parked mirrors take effect, disk by disk; the decision is written meanwhile. */
-export const finalizeMirrors: Step<CopyPlan> = {
+export const finalizeMirrors: Step<SwitchPlan> = {
   name: 'finalizeMirrors',
   decision: 'alongside',
   probe: probeFronts,
@@ -66,7 +63,7 @@ export const finalizeMirrors: Step<CopyPlan> = {
       also: [{ execute: 'query-block' }],
     });
     readVerdicts(todo, table);
-    const onImage = (disk: DiskPlan) => disk.names.image;
+    const onImage = (disk: DiskPlan) => disk.goal;
     // The look right behind the commands: when it shows the switch already, another would tell no more.
     const [early] = also as readonly Reply<readonly BlockInfo[]>[];
     const switched = early?.ok && plan.disks.every(disk => frontOf(early.value, disk) === onImage(disk));
@@ -78,7 +75,7 @@ export const finalizeMirrors: Step<CopyPlan> = {
 };
 
 /** The weakest switch: each mirror completes by itself, one after the other, while the guest is stopped. */
-export const completeMirrors: Step<CopyPlan> = {
+export const completeMirrors: Step<SwitchPlan> = {
   name: 'completeMirrors',
   decision: 'afterwards',
   probe: probeFronts,
@@ -92,70 +89,18 @@ export const completeMirrors: Step<CopyPlan> = {
       const { table } = await awaitJobs(jobs, [disk], 'pivot', isConcluded, { deadlineMs: leftMs });
       readVerdicts([disk], table);
     }
-    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     return null;
   },
 
   undo: takeBackPivots,
 };
 
-function mirrorJobs(plan: CopyPlan): readonly string[] {
+function mirrorJobs(plan: SwitchPlan): readonly string[] {
   return plan.disks.map(disk => disk.names.mirrorJob);
 }
 
-async function probeFronts({ qmp, plan }: StepContext<CopyPlan>) {
+async function probeFronts({ qmp, plan }: StepContext<SwitchPlan>) {
   const graph = await readGraph(qmp);
-  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
-}
-
-/**
- * Ends what is left of the mirrors, then puts every switched disk back on its source: by a mirror without copying, or
- * with copying when the guest has run since the switch and written to the new side.
- */
-async function takeBackPivots(context: StepContext<CopyPlan>): Promise<void> {
-  const { jobs, qmp, plan } = context;
-  await jobs.remove([...mirrorJobs(plan), ...plan.disks.map(disk => disk.names.undoJob)], {
-    deadlineMs: JOB_DEADLINE_MS,
-  });
-  const graph = await readGraph(qmp);
-  const switched = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
-  if (switched.length === 0) return;
-  const sources = new Map<number, string>();
-  for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
-  const ids = switched.map(disk => disk.names.undoJob);
-  const guestStill = context.guestStill();
-  const started = await qmp.pipeline(
-    switched.map(disk => ({
-      execute: 'blockdev-mirror' as const,
-      arguments: {
-        'job-id': disk.names.undoJob,
-        device: disk.names.image,
-        target: sources.get(disk.index) ?? disk.node,
-        sync: guestStill ? ('none' as const) : ('full' as const),
-        'auto-dismiss': false,
-      },
-    })),
-  );
-  throwFirst(switched, started);
-  // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
-  if (!guestStill) {
-    await context.recordSides();
-    await qmp.execute('cont');
-  }
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
-    deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,
-  });
-  if (!guestStill) await qmp.execute('stop');
-  throwFirst(switched, await jobs.pivot(ids));
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
-    deadlineMs: JOB_DEADLINE_MS,
-  });
-  await dismissJobs({ jobs }, ids);
-  const after = await readGraph(qmp);
-  for (const disk of switched) {
-    if (after.front(disk) === sources.get(disk.index)) continue;
-    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {
-      disk: disk.disk,
-    });
-  }
+  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.goal ? 'present' : 'absent'));
 }

@@ -9,11 +9,11 @@ import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
-import type { CopyPlan, DiskPlan } from './plan.ts';
+import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
 import { expectStill, probeDisks, type Step, throwFirst } from './step.ts';
 
-export const insertFilters: Step<CopyPlan> = {
+export const insertFilters: Step<SwitchPlan> = {
   name: 'insertFilters',
 
   async probe({ qmp, plan }) {
@@ -48,7 +48,7 @@ export const insertFilters: Step<CopyPlan> = {
   },
 };
 
-export const reopenFilters: Step<CopyPlan> = {
+export const reopenFilters: Step<SwitchPlan> = {
   name: 'reopenFilters',
   decision: 'alongside',
 
@@ -63,7 +63,7 @@ export const reopenFilters: Step<CopyPlan> = {
     const [status, stopped, reopened, after] = await context.qmp.pipeline([
       { execute: 'query-status' },
       { execute: 'stop' }, // right in front: whoever let the guest run, it stands still for the switch
-      reopenCommand({ ...context.plan, disks: todo }, disk => disk.names.image),
+      reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       { execute: 'query-status' },
     ]);
     await blaming(todo, valueIn(reopened));
@@ -79,7 +79,7 @@ export const reopenFilters: Step<CopyPlan> = {
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const bare = switched.filter(disk => graph.front(disk) === disk.names.image);
+    const bare = switched.filter(disk => graph.front(disk) === disk.goal);
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
     const behind = switched.filter(disk => !bare.includes(disk));
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
@@ -88,16 +88,14 @@ export const reopenFilters: Step<CopyPlan> = {
   },
 };
 
-export const removeFilters: Step<CopyPlan> = {
+export const removeFilters: Step<SwitchPlan> = {
   name: 'removeFilters',
   irreversible: 'only after the decision; the undo of `reopenFilters` also takes disks whose filter is gone',
 
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      graph.front(disk) === disk.names.image && graph.node(disk.names.filter) === undefined
-        ? 'present'
-        : 'absent',
+      graph.front(disk) === disk.goal && graph.node(disk.names.filter) === undefined ? 'present' : 'absent',
     );
   },
 
@@ -106,20 +104,20 @@ export const removeFilters: Step<CopyPlan> = {
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const replies = await qmp.pipeline([
-      ...behind.map(disk => setDrive(disk, disk.names.image)),
+      ...behind.map(disk => setDrive(disk, disk.goal)),
       ...filters.map(deleteNode),
       { execute: 'query-block' } as const,
     ]);
     throwFirst([...behind, ...filters], replies);
     const fronts = replies.at(-1) as Reply<readonly BlockInfo[]>;
     if (!fronts.ok) throw fronts.error;
-    expectFronts(fronts.value, plan.disks, disk => disk.names.image);
+    expectFronts(fronts.value, plan.disks, disk => disk.goal);
     return null;
   },
 };
 
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
-function reopenCommand(plan: CopyPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
+function reopenCommand(plan: SwitchPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
   const options = plan.disks.map(disk => ({
     driver: 'throttle' as const,
     'node-name': disk.names.filter,
@@ -129,7 +127,7 @@ function reopenCommand(plan: CopyPlan, child: (disk: DiskPlan) => string): Comma
   return { execute: 'blockdev-reopen', arguments: { options } };
 }
 
-function addFilter(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-add'> {
+function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
   return {
     execute: 'blockdev-add',
     arguments: {
@@ -141,7 +139,7 @@ function addFilter(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-add'> {
   };
 }
 
-function setDrive(disk: DiskPlan, node: string): Command<'qom-set'> {
+export function setDrive(disk: DiskPlan, node: string): Command<'qom-set'> {
   return { execute: 'qom-set', arguments: { path: disk.qdev ?? '', property: 'drive', value: node } };
 }
 
@@ -149,7 +147,7 @@ function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
   return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
 }
 
-async function deleteFilters(qmp: QmpClient, plan: CopyPlan, graph: Graph): Promise<void> {
+async function deleteFilters(qmp: QmpClient, plan: SwitchPlan, graph: Graph): Promise<void> {
   const filters = plan.disks.filter(disk => graph.node(disk.names.filter) !== undefined);
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }

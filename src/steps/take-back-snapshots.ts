@@ -7,9 +7,9 @@ import { BlocksagaError } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
-import { jobFailed } from './mirror-disks.ts';
 import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
+import { jobFailed } from './run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from './step.ts';
 
 const READY_DEADLINE_MS = 60 * 60_000;
@@ -119,6 +119,6 @@ async function awaitStatus(
   );
   for (const disk of disks) {
     const job = table.get(disk.names.undoJob);
-    if (job === undefined || !reached(job.status)) throw jobFailed(disk, 'block-commit', job?.error);
+    if (job === undefined || !reached(job.status)) throw jobFailed(disk, job ?? { type: 'commit' });
   }
 }

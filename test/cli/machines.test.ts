@@ -10,7 +10,7 @@ import { fakeContext } from './fake-context.ts';
 const DOCS = join(import.meta.dirname, '../../docs/machines');
 
 describe('blocksaga machines', () => {
-  test.each(['snapshot', 'copy', 'block-job'])(
+  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'block-job'])(
     'docs/machines/%s.mmd is what "blocksaga machines" prints; if not, print it there anew',
     async name => {
       const context = fakeContext();
@@ -25,6 +25,8 @@ describe('blocksaga machines', () => {
     expect(context.out.map(text => /^---\ntitle: (.*)\n/.exec(text)?.[1])).toEqual([
       'snapshot',
       'copy',
+      'commit',
+      'rewrite',
       'block-job',
     ]);
   });
@@ -40,7 +42,7 @@ describe('blocksaga machines', () => {
   test('refuses a machine that is not there, naming those that are', async () => {
     const context = fakeContext();
     expect(await runProgram(['machines', 'merge'], context)).toBe(2);
-    expect(context.err.join()).toMatch(/snapshot, copy, block-job/);
+    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, block-job/);
   });
 });
 

@@ -12,6 +12,8 @@ import { fakeContext } from './fake-context.ts';
 const COMMANDS = [
   'snapshot',
   'copy',
+  'pull',
+  'commit',
   'resume',
   'pivot',
   'abort',

@@ -1,7 +1,8 @@
 /** The journal's disk becomes full in the middle of a saga, at each of its writes: the guest must not pay for that. */
 import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../src/engine/api.ts';
 import { decideOffline } from '../../src/engine/decide-offline.ts';
-import { createEngine, type Engine } from '../../src/engine/engine.ts';
+import { createEngine } from '../../src/engine/engine.ts';
 import type { Guest } from '../../src/engine/guest.ts';
 import type { Saga } from '../../src/engine/saga.ts';
 import { BlocksagaError } from '../../src/errors.ts';

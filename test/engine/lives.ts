@@ -3,7 +3,8 @@
  * one dies, nothing of it reaches the world any more, and the next begins from what was durable then. Injects no other
  * fault.
  */
-import { createEngine, type Engine, type EngineOptions } from '../../src/engine/engine.ts';
+import type { Engine, EngineOptions } from '../../src/engine/api.ts';
+import { createEngine } from '../../src/engine/engine.ts';
 import type { Saga } from '../../src/engine/saga.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';

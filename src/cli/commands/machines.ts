@@ -2,9 +2,8 @@
 import { Argument, type Command } from 'commander';
 import type { AnyStateMachine } from 'xstate';
 import { blockJobMachine } from '../../machines/block-job-machine.ts';
-import { copyMachine } from '../../machines/copy-machine.ts';
 import { mermaidOf } from '../../machines/mermaid.ts';
-import { snapshotMachine } from '../../machines/snapshot-machine.ts';
+import { SAGA_MACHINES } from '../../machines/of-plan.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { readChoice } from '../option-values.ts';
@@ -16,8 +15,7 @@ Examples:
   $ blocksaga machines`;
 
 const MACHINES: Readonly<Record<string, AnyStateMachine>> = {
-  snapshot: snapshotMachine,
-  copy: copyMachine,
+  ...SAGA_MACHINES,
   'block-job': blockJobMachine,
 };
 const FORMATS = ['mermaid', 'json'] as const;

@@ -1,7 +1,7 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
 import type { Command } from 'commander';
+import type { Engine } from '../../engine/api.ts';
 import { endedSaga } from '../../engine/ended-saga.ts';
-import type { Engine } from '../../engine/engine.ts';
 import { recoverOffline } from '../../engine/recover-offline.ts';
 import { resultAsJson } from '../../engine/result.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';

@@ -1,0 +1,156 @@
+/** `blocksaga pull` and `blocksaga commit`: merge images of N disks' chains, on all disks or on none. Only read options. */
+import type { Command } from 'commander';
+import type { Guest } from '../../engine/guest.ts';
+import type { CommitRequest, PullRequest } from '../../operations/requests.ts';
+import type { Finish, Strategy } from '../../steps/plan.ts';
+import type { CliContext } from '../context.ts';
+import { type DiskKeys, readDiskOption } from '../disk-option.ts';
+import type { Finished } from '../exit-status.ts';
+import { collect, readBytes, readChoice, readCount } from '../option-values.ts';
+import { runSagaCommand } from '../run-saga-command.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+
+const PULL_KEYS: DiskKeys = { base: 'IMAGE' };
+const COMMIT_KEYS: DiskKeys = { top: 'IMAGE', base: 'IMAGE' };
+const FINISHES: readonly Exclude<Finish, 'clone'>[] = ['pivot', 'abort', 'leave'];
+const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
+
+const IMAGE_HELP = `
+DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+IMAGE is an image of that disk's chain: its file, its node, or its place, as in "disk0[2]" (the active one is 0).`;
+
+const PULL_HELP = `${IMAGE_HELP}
+  base=IMAGE    what stays below the active image; without it nothing does, and the disk is one flat image
+
+The guest runs on. All jobs are held back until the last is done; until then nothing has changed, and what was pulled
+already is not lost when it is taken back.
+
+Examples:
+  $ blocksaga pull --qmp /run/vm.qmp --disk disk0 --disk disk1
+  $ blocksaga pull --qmp /run/vm.qmp --disk disk0,base=/images/base.qcow2 --bandwidth 100M
+${SAGA_HELP}`;
+
+const COMMIT_HELP = `${IMAGE_HELP}
+  top=IMAGE     what is committed; the active image unless said
+  base=IMAGE    what it is committed into; the lowest image unless said, or with --shallow the next one
+
+The active images of N disks are merged and all disks switched over at once, or none: that removes a snapshot. It needs
+--active. An image below the active one is committed while the guest runs on.
+An image that others stand on as well is not to be committed into: they would change with it.
+
+Examples:
+  $ blocksaga commit --qmp /run/vm.qmp --disk disk0 --disk disk1 --active --shallow --delete
+  $ blocksaga commit --qmp /run/vm.qmp --disk disk0,top=/images/snap2.qcow2,base=/images/base.qcow2
+${SAGA_HELP}`;
+
+interface PullOptions extends SagaOptions {
+  readonly parallel?: number;
+  readonly bandwidth?: number;
+  readonly relative?: boolean;
+}
+
+interface CommitOptions extends PullOptions {
+  readonly shallow?: boolean;
+  readonly delete?: boolean;
+  readonly active?: boolean;
+  readonly finish?: Exclude<Finish, 'clone'>;
+  readonly strategy?: Strategy | 'auto';
+}
+
+export function definePull(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('pull')
+    .summary('pull what is below N active images into them')
+    .description(
+      'Streams the images below N active ones into them and cuts those out of all chains, or of none.',
+    )
+    .requiredOption('--disk <disk>', 'DISK[,base=IMAGE]; repeatable', collect);
+  addPace(command).addHelpText('after', PULL_HELP);
+  addSagaOptions(command).action(async (options: PullOptions) => {
+    const request = pullRequest(options, context);
+    finished(
+      await runSagaCommand(
+        { plan: engine => engine.planPull(request), start: engine => engine.pull(request) },
+        options,
+        context,
+      ),
+    );
+  });
+}
+
+export function defineCommit(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('commit')
+    .summary('merge images of N disks into ones below them')
+    .description('Commits images of N disks into images below them, on all disks or on none.')
+    .requiredOption('--disk <disk>', 'DISK[,top=IMAGE][,base=IMAGE]; repeatable', collect)
+    .option('--active', 'the active images are committed, and the guest is switched over')
+    .option('--shallow', 'commit into the image right below')
+    .option('--delete', 'remove the files that have left the chains, after the decision')
+    .option(
+      '--finish <how>',
+      'with --active: pivot (switch), abort, leave (default: pivot)',
+      readChoice('--finish', FINISHES),
+    )
+    .option(
+      '--strategy <how>',
+      'with --active: auto, reopen, finalize, complete (default: auto)',
+      readChoice('--strategy', STRATEGIES),
+    );
+  addPace(command).addHelpText('after', COMMIT_HELP);
+  addSagaOptions(command).action(async (options: CommitOptions) => {
+    const request = commitRequest(options, context);
+    finished(
+      await runSagaCommand(
+        { plan: engine => engine.planCommit(request), start: engine => engine.commit(request) },
+        options,
+        context,
+      ),
+    );
+  });
+}
+
+function addPace(command: Command): Command {
+  return command
+    .option('--relative', 'name the image below by a relative path, as the headers between them do')
+    .option('--parallel <n>', 'how many disks are merged at once (default: 2)', readCount('--parallel'))
+    .option('--bandwidth <bytes/s>', 'limit for each disk, e.g. 100M', readBytes('--bandwidth'));
+}
+
+function pullRequest(options: PullOptions, context: CliContext): PullRequest & Guest {
+  return {
+    ...mergeRequest(options, context),
+    disks: options.disk.map(text => readMergeDisk(text, PULL_KEYS)),
+  };
+}
+
+/** The request that these options make. Throws REQUEST_INVALID. */
+function commitRequest(options: CommitOptions, context: CliContext): CommitRequest & Guest {
+  const { shallow, active, finish, strategy } = options;
+  return {
+    ...mergeRequest(options, context),
+    disks: options.disk.map(text => readMergeDisk(text, COMMIT_KEYS)),
+    ...(shallow === undefined ? {} : { shallow }),
+    ...(options.delete === undefined ? {} : { delete: options.delete }),
+    ...(active === undefined ? {} : { active }),
+    ...(finish === undefined ? {} : { finish }),
+    ...(strategy === undefined ? {} : { strategy }),
+  };
+}
+
+function mergeRequest(options: PullOptions, context: CliContext) {
+  const { parallel, bandwidth, relative } = options;
+  return {
+    ...sagaRequest(options, context),
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...(relative === undefined ? {} : { relative }),
+  };
+}
+
+function readMergeDisk(text: string, keys: DiskKeys) {
+  const { disk, values } = readDiskOption(text, keys);
+  const top = values.get('top');
+  const base = values.get('base');
+  return { disk, ...(top === undefined ? {} : { top }), ...(base === undefined ? {} : { base }) };
+}

@@ -1,0 +1,53 @@
+/** What an engine is to its users: what it is made with, and what can be asked of it. Types only. */
+import type { Journal } from '../journal/journal.ts';
+import type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from '../operations/requests.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { ActiveCommitPlan, CopyPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
+import type { Guest } from './guest.ts';
+import type { IdSource } from './ids.ts';
+import type { Publisher } from './publish.ts';
+import type { ResumeOptions } from './resume.ts';
+import type { Inspect, Saga } from './saga.ts';
+
+/** What an engine is made with; only the journal must be given. */
+export interface EngineOptions {
+  /** Where sagas are recorded: `openJournal(file)`, or `memoryJournal()` where nothing need survive. */
+  readonly journal: Journal;
+  /** Hears XState's inspection events of every saga and of each disk's block job. */
+  readonly inspect?: Inspect;
+  /**
+   * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
+   * when it rejects, and again by `resume`. It never takes the saga back. Clones do not change disks and are not told of.
+   */
+  readonly onCommit?: Publisher;
+  readonly clock?: Clock;
+  readonly ids?: IdSource;
+}
+
+/** Runs sagas. */
+export interface Engine {
+  /** Puts overlays on N disks, all or none. Throws refusals; what happens later is in the saga's result. */
+  snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
+  /** Copies N disks and switches all of them, or none. Throws refusals; what happens later is in the saga's result. */
+  copy(request: CopyRequest & Guest): Promise<Saga>;
+  /** Merges images of N disks into ones below them, on all disks or on none. Throws refusals. */
+  commit(request: CommitRequest & Guest): Promise<Saga>;
+  /** Pulls what is below N active images into them, on all disks or on none. Throws refusals. */
+  pull(request: PullRequest & Guest): Promise<Saga>;
+  /**
+   * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
+   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
+   * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
+   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives (see `force`), REQUEST_INVALID without an address, SAGA_STATE
+   * for a signal that comes too late, JOURNAL for a saga of another version.
+   */
+  resume(id: string, options?: ResumeOptions): Promise<Saga>;
+  /** What `snapshot` would do; QEMU sees only queries. */
+  planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan>;
+  /** What `copy` would do; QEMU sees only queries. */
+  planCopy(request: CopyRequest & Guest): Promise<CopyPlan>;
+  /** What `commit` would do; QEMU sees only queries. */
+  planCommit(request: CommitRequest & Guest): Promise<ActiveCommitPlan | RewritePlan>;
+  /** What `pull` would do; QEMU sees only queries. */
+  planPull(request: PullRequest & Guest): Promise<RewritePlan>;
+}

@@ -1,0 +1,64 @@
+/** The commit of N active images as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import {
+  compensation,
+  endings,
+  forwardState,
+  initialContext,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
+import { mirroringState, readyState, SWITCH_STEPS_OLDEST_FIRST, switchingState } from './switch-parts.ts';
+
+/**
+ * Merges the active images of N disks into images below them and switches all disks over to those in one pause, by the
+ * plan's strategy: the removal of a snapshot, on all disks or on none.
+ *
+ * @example
+ * ```ts
+ * const actor = createActor(commitMachine.provide({ actors }), { input: { plan }, inspect });
+ * actor.start();
+ * actor.send({ type: 'abort' });
+ * ```
+ */
+export const commitMachine = saga.createMachine({
+  id: 'commit',
+  context: initialContext,
+  initial: 'preparing',
+  on: signals,
+  states: {
+    preparing: {
+      initial: 'choosing',
+      states: {
+        choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: '#mirroring' }] },
+        markQemu: stepState('markQemu', '#mirroring'),
+      },
+    },
+    mirroring: mirroringState,
+    ready: readyState,
+    switching: switchingState,
+    cleaningUp: {
+      id: 'cleaningUp',
+      initial: 'choosing',
+      states: {
+        choosing: {
+          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'dismissing' }],
+        },
+        publishDefinitions: forwardState('publishDefinitions', 'dismissing'),
+        dismissing: {
+          always: [{ guard: 'hasIothreads', target: 'retireSources' }, { target: 'dismissMirrors' }],
+        },
+        dismissMirrors: forwardState('dismissMirrors', 'retireSources'),
+        retireSources: forwardState('retireSources', 'removing'),
+        removing: {
+          always: [{ guard: 'removesLeaving', target: 'removeLeaving' }, { target: 'unmarking' }],
+        },
+        removeLeaving: forwardState('removeLeaving', 'unmarking'),
+        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
+        unmarkQemu: forwardState('unmarkQemu', '#committed'),
+      },
+    },
+    compensating: compensation(['markQemu', 'mirrorDisks', ...SWITCH_STEPS_OLDEST_FIRST]),
+    ...endings,
+  },
+});

@@ -1,0 +1,64 @@
+/** The shortening of N chains below their active images as a machine: pull, and commit of what is not active. */
+import {
+  compensation,
+  endings,
+  forwardState,
+  initialContext,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
+
+/**
+ * Runs one stream or commit job per disk until every one is held back just before it changes its chain, and only then
+ * lets all of them do so. The guest runs throughout and reads the same from either chain.
+ *
+ * @example
+ * ```ts
+ * const actor = createActor(rewriteMachine.provide({ actors }), { input: { plan }, inspect });
+ * actor.start();
+ * ```
+ */
+export const rewriteMachine = saga.createMachine({
+  id: 'rewrite',
+  context: initialContext,
+  initial: 'preparing',
+  on: signals,
+  states: {
+    preparing: {
+      initial: 'choosing',
+      states: {
+        choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: '#rewriting' }] },
+        markQemu: stepState('markQemu', '#rewriting'),
+      },
+    },
+    rewriting: {
+      id: 'rewriting',
+      entry: 'followJobs',
+      initial: 'rewriteChains',
+      states: {
+        rewriteChains: stepState('rewriteChains', 'finalizeRewrites'),
+        finalizeRewrites: forwardState('finalizeRewrites', '#cleaningUp'),
+      },
+    },
+    cleaningUp: {
+      id: 'cleaningUp',
+      initial: 'choosing',
+      states: {
+        choosing: {
+          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'retireSources' }],
+        },
+        publishDefinitions: forwardState('publishDefinitions', 'retireSources'),
+        retireSources: forwardState('retireSources', 'removing'),
+        removing: {
+          always: [{ guard: 'removesLeaving', target: 'removeLeaving' }, { target: 'unmarking' }],
+        },
+        removeLeaving: forwardState('removeLeaving', 'unmarking'),
+        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
+        unmarkQemu: forwardState('unmarkQemu', '#committed'),
+      },
+    },
+    compensating: compensation(['markQemu', 'rewriteChains']),
+    ...endings,
+  },
+});

@@ -1,0 +1,55 @@
+/** Chooses how N disks are switched at once: the strongest way that QEMU's schema and the guest's devices allow. */
+import { BlocksagaError } from '../errors.ts';
+import type { Capabilities, Capability } from '../qmp/capabilities.ts';
+import type { Strategy } from '../steps/plan.ts';
+import type { GuestDisk } from './survey.ts';
+
+/** Strongest first, with what each needs of QEMU. */
+const STRATEGIES: readonly (readonly [Strategy, readonly Capability[]])[] = [
+  ['reopen', ['blockdev-reopen', 'throttle', 'throttle-group']],
+  ['finalize', ['manual-finalize']],
+  ['complete', []],
+];
+
+/** Throws CAPABILITY_MISSING when the one that was asked for is not possible; `names` are the request's, for words. */
+export function chooseStrategy(
+  wanted: Strategy | 'auto',
+  names: readonly string[],
+  disks: readonly GuestDisk[],
+  capabilities: Capabilities,
+): Strategy {
+  for (const [strategy, needs] of STRATEGIES) {
+    if (wanted !== 'auto' && wanted !== strategy) continue;
+    const without = disks.findIndex(disk => strategy === 'reopen' && whyNoFilter(disk) !== null);
+    if (wanted === 'auto') {
+      if (without === -1 && needs.every(name => capabilities.has(name))) return strategy;
+      continue;
+    }
+    need(`the strategy "${strategy}"`, needs, capabilities);
+    if (without === -1) return strategy;
+    const disk = names[without] ?? '';
+    throw new BlocksagaError(
+      'CAPABILITY_MISSING',
+      `disk ${disk} ${whyNoFilter(disks[without])}, so the strategy "reopen" is not possible; use "auto"`,
+      { disk },
+    );
+  }
+  return 'complete';
+}
+
+/** Throws CAPABILITY_MISSING naming what this QEMU lacks. */
+export function need(what: string, names: readonly Capability[], capabilities: Capabilities): void {
+  const missing = names.filter(name => !capabilities.has(name));
+  if (missing.length === 0) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `${what} needs ${missing.join(' and ')}, which this QEMU does not have`,
+  );
+}
+
+/** Why no filter can be put above a disk for the time of the switch, or null. */
+function whyNoFilter(disk: GuestDisk | undefined): string | null {
+  if (disk === undefined || disk.qdev === null) return 'has no guest device whose drive could be set';
+  if (disk.keepsIothread) return 'may stay in its iothread while the guest is stopped';
+  return null;
+}

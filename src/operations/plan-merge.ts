@@ -1,0 +1,231 @@
+/**
+ * Plans what merges images of N disks' chains: pull (data moves up, into the active image) and commit (data moves down,
+ * into an image below). What changes the active image is a switch; all else happens below it.
+ */
+import { BlocksagaError, invariant } from '../errors.ts';
+import {
+  type ActiveCommitPlan,
+  type ChainImage,
+  type ImagePlan,
+  PLAN_VERSION,
+  type Rewrite,
+  type RewritePlan,
+} from '../steps/plan.ts';
+import { chooseDisks } from './choose-disks.ts';
+import { chooseStrategy, need } from './choose-strategy.ts';
+import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage, relativePath } from './find-image.ts';
+import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import type { CommitRequest, PullRequest } from './requests.ts';
+import type { GuestDisk } from './survey.ts';
+
+const MAX_BLACKOUT_MS = 1_000;
+/** As for copies: N jobs started at once starve the guest; two keep a disk busy. */
+const PARALLEL = 2;
+
+/** The part of one disk's chain that is merged: places from the front. `base` is null when nothing stays below. */
+interface Span extends FoundDisk {
+  /** The first image of the chain that leaves it. */
+  readonly from: number;
+  /** The first that stays below those. */
+  readonly base: number | null;
+}
+
+/** Throws a refusal that names the disk; QEMU has seen only queries. */
+export async function planPull(request: PullRequest, facts: PlanFacts): Promise<RewritePlan> {
+  const spans = foundDisks(request, facts).map((found, at): Span => {
+    const image = request.disks[at]?.base;
+    if (image === undefined) {
+      if (request.relative)
+        refuseImage(found.disk, 'a relative backing image needs a base that it could name');
+      return { ...found, from: 1, base: null };
+    }
+    const base = placeOfImage(found, image);
+    if (base === 0) refuseImage(found.disk, `${image} is the active image, which cannot be its own base`);
+    return { ...found, from: 1, base };
+  });
+  return rewritePlan('pull', request, spans, facts);
+}
+
+/** Throws a refusal that names the disk; QEMU has seen only queries. */
+export async function planCommit(
+  request: CommitRequest,
+  facts: PlanFacts,
+): Promise<ActiveCommitPlan | RewritePlan> {
+  const spans = foundDisks(request, facts).map((found, at) => commitSpan(found, request, at));
+  const active = spans.filter(span => span.from === 0);
+  if (active.length === 0) {
+    const given = request.finish ?? request.strategy ?? (request.active ? 'active' : undefined);
+    if (given === undefined) return rewritePlan('commit', request, spans, facts);
+    const [{ disk } = { disk: '' }] = spans;
+    return refuseImage(disk, `"${given}" is for the active image, and another one is to be committed`);
+  }
+  const [other] = spans.filter(span => span.from !== 0);
+  if (other !== undefined) {
+    refuseImage(
+      other.disk,
+      'commits of active images and of others cannot be one saga: submit them one by one',
+    );
+  }
+  if (!request.active) {
+    const [{ disk } = { disk: '' }] = spans;
+    refuseImage(
+      disk,
+      'its active image is to be committed, which switches the guest over: say "active" for that',
+    );
+  }
+  return activePlan(request, spans, facts);
+}
+
+function foundDisks(
+  request: CommitRequest | PullRequest,
+  { survey, capabilities }: PlanFacts,
+): readonly FoundDisk[] {
+  need('merging images', ['blockdev-add'], capabilities);
+  const names = request.disks.map(({ disk }) => disk);
+  return chooseDisks(survey, names).map((source, at) => ({ disk: names[at] ?? '', source }));
+}
+
+function commitSpan(found: FoundDisk, request: CommitRequest, at: number): Span {
+  const { disk, source } = found;
+  const { top: topImage, base: baseImage } = request.disks[at] ?? {};
+  const from = topImage === undefined ? 0 : placeOfImage(found, topImage);
+  const last = source.chain.length - 1;
+  if (from === last) {
+    refuseImage(disk, `${source.chain[from]?.file} has no backing image into which it could be committed`);
+  }
+  const lowest = request.shallow ? from + 1 : last;
+  const base = baseImage === undefined ? lowest : placeOfImage(found, baseImage);
+  if (base <= from) {
+    refuseImage(
+      disk,
+      `${baseImage} is not below ${source.chain[from]?.file}, so that cannot be committed into it`,
+    );
+  }
+  if (request.shallow && base !== from + 1) {
+    refuseImage(disk, `"shallow" commits into the image right below, and ${baseImage} is deeper`);
+  }
+  return { ...found, from, base };
+}
+
+function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanFacts): ActiveCommitPlan {
+  const { capabilities, survey } = facts;
+  const names = spans.map(({ disk }) => disk);
+  const sources = spans.map(({ source }) => source);
+  refuseShared(spans, survey.disks);
+  const finish = request.finish ?? 'pivot';
+  const goals = spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)));
+  const images = spans.map(({ source, base }) => stayingImage(source.chain.slice(base ?? 0), source));
+  return {
+    ...planBase(request, facts),
+    operation: 'commit',
+    kind: 'active',
+    iothreads: survey.iothreads,
+    finish,
+    strategy:
+      finish === 'abort' ? null : chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities),
+    deletes: request.delete ?? false,
+    disks: diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
+      ...disk,
+      retiring: retiring(spans[at]),
+    })),
+  };
+}
+
+function rewritePlan(
+  operation: 'pull' | 'commit',
+  request: PullRequest | CommitRequest,
+  spans: readonly Span[],
+  facts: PlanFacts,
+): RewritePlan {
+  const names = spans.map(({ disk }) => disk);
+  const sources = spans.map(({ source }) => source);
+  need('holding merges back until all are done', ['manual-finalize'], facts.capabilities);
+  if (operation === 'commit') refuseShared(spans, facts.survey.disks);
+  const images = spans.map(({ source, from, base }) => {
+    const above = source.chain.slice(0, from);
+    return stayingImage(base === null ? above : [...above, ...source.chain.slice(base)], source);
+  });
+  return {
+    ...planBase(request, facts),
+    operation,
+    kind: 'rewrite',
+    deletes: 'delete' in request && request.delete === true,
+    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false)),
+    disks: diskPlans(
+      names,
+      sources,
+      images,
+      facts.token,
+      sources.map(({ node }) => node),
+    ).map((disk, at) => ({ ...disk, retiring: retiring(spans[at]) })),
+  };
+}
+
+function planBase(request: PullRequest | CommitRequest, { capabilities, token, onCommit }: PlanFacts) {
+  return {
+    planVersion: PLAN_VERSION,
+    token,
+    capabilities: capabilities.names,
+    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
+    marksQemu: capabilities.has('throttle-group'),
+    onCommit,
+    parallel: request.parallel ?? PARALLEL,
+    speed: request.bandwidth ?? 0,
+  };
+}
+
+/** A pull goes into the image above what leaves; a commit begins with the topmost that leaves. */
+function rewriteOf(operation: 'pull' | 'commit', span: Span, relative: boolean): Rewrite {
+  const { disk, source, from, base } = span;
+  const top = imageAt(source, operation === 'pull' ? from - 1 : from);
+  return {
+    top: nodeOfImage(disk, top),
+    base: base === null ? null : nodeOfImage(disk, imageAt(source, base)),
+    backingFile: relative && base !== null ? relativePath(span, from - 1, base) : null,
+  };
+}
+
+/** An image of the chain that will be in front, with what will be below it. */
+function stayingImage([front, ...below]: readonly ChainImage[], { sizeBytes }: GuestDisk): ImagePlan {
+  invariant(front !== undefined, 'a chain keeps at least one image');
+  const [backing = null, ...rest] = below;
+  const { file, driver } = front;
+  return {
+    file,
+    driver,
+    protocol: 'file',
+    sizeBytes,
+    create: false,
+    backing,
+    below: rest,
+    openBacking: true,
+  };
+}
+
+/** The nodes of the images that leave, front first. */
+function retiring(span: Span | undefined): readonly string[] {
+  if (span === undefined) return [];
+  return span.source.nodes.slice(span.from, span.base ?? undefined).flat();
+}
+
+function imageAt({ chain }: GuestDisk, place: number): ChainImage {
+  const image = chain[place];
+  invariant(image !== undefined, `the chain has an image at ${place}`);
+  return image;
+}
+
+/** What is committed changes the image below and cuts images out: neither may be in the chain of another disk. */
+function refuseShared(spans: readonly Span[], disks: readonly GuestDisk[]): void {
+  for (const { disk, source, from, base } of spans) {
+    const touched = source.chain.slice(from, (base ?? source.chain.length) + 1).map(image => image.file);
+    for (const other of disks) {
+      const shared = other === source ? undefined : other.chain.find(image => touched.includes(image.file));
+      if (shared === undefined) continue;
+      throw new BlocksagaError(
+        'DISK_BUSY',
+        `disk ${disk}: ${shared.file} is below the disk ${other.device ?? other.node} too, which would not survive that`,
+        { disk },
+      );
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Shortens the chains below active images that stay in front: data is pulled up into an image, or committed down into
+ * one. Every job is held in PENDING, where all can still be cancelled and no chain has changed; then each is finalized.
+ * What a finalized job has done cannot be taken back, and need not be: the guest reads the same either way.
+ */
+import { BlocksagaError, definedOnly } from '../errors.ts';
+import type { Command } from '../qmp/client.ts';
+import type { JobInfo } from '../qmp/jobs.ts';
+import { chainOfImage } from './chain-of-image.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
+import { chainFiles } from './graph.ts';
+import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
+import { jobAlive, jobFailed, runJobs } from './run-jobs.ts';
+import { firstError, probeDisks, type Step, type StepContext } from './step.ts';
+
+const JOB_DEADLINE_MS = 60_000;
+
+export const rewriteChains: Step<RewritePlan> = {
+  name: 'rewriteChains',
+
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(jobsOf(plan));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'present' : 'absent'));
+  },
+
+  async do(context, todo) {
+    await run(context, todo);
+    return null;
+  },
+
+  /** Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. */
+  async undo({ jobs, plan }) {
+    await jobs.remove(jobsOf(plan), { deadlineMs: JOB_DEADLINE_MS });
+  },
+};
+
+export const finalizeRewrites: Step<RewritePlan> = {
+  name: 'finalizeRewrites',
+  decision: 'before',
+  insists: true,
+  irreversible: 'the guest reads the same from a chain before and after; a job that failed is run again',
+
+  async probe({ qmp, plan }) {
+    const blocks = await qmp.execute('query-block');
+    return probeDisks(plan.disks, disk =>
+      isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
+    );
+  },
+
+  async do(context, todo) {
+    const { jobs, plan } = context;
+    const table = await jobs.list(jobsOf(plan));
+    const ended = todo.filter(disk => !LIVE.has(table.get(disk.names.mirrorJob)?.status ?? 'null'));
+    await dismissJobs(
+      context,
+      ended.map(disk => disk.names.mirrorJob).filter(id => table.has(id)),
+    );
+    await run(context, ended);
+    const ids = todo.map(disk => disk.names.mirrorJob);
+    const refused = firstError(todo, await jobs.finalize(ids));
+    if (refused !== undefined) throw refused;
+    const after = await jobs.awaitAll(ids, isOver, { deadlineMs: JOB_DEADLINE_MS });
+    for (const disk of todo) {
+      const job = after.get(disk.names.mirrorJob);
+      if (job?.error !== undefined) throw jobFailed(disk, job);
+    }
+    await dismissJobs(context, ids);
+    return null;
+  },
+
+  async verify({ qmp, plan }) {
+    const blocks = await qmp.execute('query-block');
+    for (const disk of plan.disks) {
+      const chain = chainFiles(blocks, disk);
+      if (isShortened(chain, disk)) continue;
+      throw new BlocksagaError(
+        'VERIFY_FAILED',
+        `disk ${disk.disk} has the chain ${chain.join(' <- ')} still`,
+        {
+          disk: disk.disk,
+        },
+      );
+    }
+  },
+};
+
+/** Runs the jobs of these disks until each is held in PENDING. */
+function run(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const { plan } = context;
+  return runJobs(context, disks, {
+    what: 'all jobs to be pending',
+    parallel: plan.parallel,
+    start: disk => startJob(plan, disk),
+    look: jobAlive,
+    hasArrived: ({ status }) => status === 'pending',
+  });
+}
+
+function startJob(plan: RewritePlan, disk: DiskPlan): Command<'block-stream'> | Command<'block-commit'> {
+  const { top, base, backingFile } = rewriteOf(plan, disk);
+  const common = {
+    'job-id': disk.names.mirrorJob,
+    ...definedOnly({ 'backing-file': backingFile ?? undefined, 'base-node': base ?? undefined }),
+    ...(plan.speed > 0 ? { speed: plan.speed } : {}),
+    'auto-finalize': false,
+    'auto-dismiss': false,
+  };
+  return plan.operation === 'pull'
+    ? { execute: 'block-stream', arguments: { device: top, ...common } }
+    : { execute: 'block-commit', arguments: { device: disk.node, 'top-node': top, ...common } };
+}
+
+function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
+  const rewrite = plan.rewrites[disk.index];
+  if (rewrite === undefined)
+    throw new BlocksagaError('JOURNAL', `the plan lacks what is done to disk ${disk.disk}`);
+  return rewrite;
+}
+
+function jobsOf(plan: RewritePlan): readonly string[] {
+  return plan.disks.map(disk => disk.names.mirrorJob);
+}
+
+const LIVE: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'waiting', 'pending']);
+
+function isOver(job: JobInfo | undefined): boolean {
+  return job === undefined || job.status === 'concluded';
+}
+
+/** Whether QEMU names no image any more that leaves the chain. */
+function isShortened(files: readonly string[], disk: DiskPlan): boolean {
+  return files.length <= chainOfImage(disk).length;
+}

@@ -1,0 +1,124 @@
+/**
+ * The undo of pivots: puts every switched disk back on the image that it was on. Both sides are identical until the guest
+ * runs, so that nothing is copied then.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { dismissJobs } from './dismiss-jobs.ts';
+import { type Graph, readGraph } from './graph.ts';
+import type { DiskPlan, SwitchPlan } from './plan.ts';
+import { openSource, reviveSource } from './revive-source.ts';
+import { type StepContext, throwFirst } from './step.ts';
+import { setDrive } from './switch-by-reopen.ts';
+
+const JOB_DEADLINE_MS = 30_000;
+const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
+
+/** Ends what is left of the mirrors, then puts back what has switched. */
+export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<void> {
+  const { jobs, qmp, plan } = context;
+  const left = plan.disks.flatMap(disk => [disk.names.mirrorJob, disk.names.undoJob]);
+  await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS });
+  const graph = await readGraph(qmp);
+  const switched = plan.disks.filter(disk => graph.front(disk) === disk.goal);
+  if (switched.length === 0) return;
+  const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
+  const sources = await takeBack(context, switched, graph);
+  const after = await readGraph(qmp);
+  for (const disk of switched) {
+    if (after.front(disk) === sources.get(disk.index)) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}
+
+/** The node, by disk, on which the guest is to be again. */
+type Sources = ReadonlyMap<number, string>;
+
+/** By a mirror without copying, or with copying when the guest has run since the switch and written to the new side. */
+async function mirrorBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+): Promise<Sources> {
+  const { jobs, qmp } = context;
+  const sources = new Map<number, string>();
+  for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  const ids = switched.map(disk => disk.names.undoJob);
+  const guestStill = context.guestStill();
+  const started = await qmp.pipeline(
+    switched.map(disk => ({
+      execute: 'blockdev-mirror' as const,
+      arguments: {
+        'job-id': disk.names.undoJob,
+        device: disk.goal,
+        target: sources.get(disk.index) ?? disk.node,
+        sync: guestStill ? ('none' as const) : ('full' as const),
+        'auto-dismiss': false,
+      },
+    })),
+  );
+  throwFirst(switched, started);
+  // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
+  if (!guestStill) {
+    await context.recordSides();
+    await qmp.execute('cont');
+  }
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
+    deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,
+  });
+  if (!guestStill) await qmp.execute('stop');
+  throwFirst(switched, await jobs.pivot(ids));
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: JOB_DEADLINE_MS,
+  });
+  await dismissJobs({ jobs }, ids);
+  return sources;
+}
+
+/**
+ * Puts the overlays back above the images that they were committed into: by the device's property where QEMU allows that,
+ * else as QEMU puts a new overlay there. What the guest has written to the image below since would be hidden.
+ */
+async function putOverlaysBack(
+  { qmp, plan, guestStill }: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+): Promise<Sources> {
+  if (!guestStill()) {
+    throw new BlocksagaError(
+      'FOREIGN',
+      'the guest has run since some of its disks were merged: what it wrote is in the lower images, and they stay in front',
+    );
+  }
+  const sources = new Map<number, string>();
+  if (plan.capabilities.includes('blockdev-reopen')) {
+    for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    const commands = switched.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
+    throwFirst(switched, await qmp.pipeline(commands));
+    return sources;
+  }
+  for (const disk of switched) {
+    sources.set(disk.index, disk.names.revived);
+    if (graph.node(disk.names.revived) !== undefined) continue;
+    // No image is to be open twice: the overlay's own node goes first, if it is still there.
+    const open = disk.retiring.filter(node => graph.node(node) !== undefined);
+    await qmp.pipeline(
+      open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+    );
+    await openSource(qmp, disk, null);
+  }
+  throwFirst(
+    switched,
+    await qmp.pipeline(
+      switched.map(
+        disk =>
+          ({
+            execute: 'blockdev-snapshot',
+            arguments: { node: disk.goal, overlay: disk.names.revived },
+          }) as const,
+      ),
+    ),
+  );
+  return sources;
+}
