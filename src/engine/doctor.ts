@@ -16,11 +16,13 @@ import { localImages } from '../steps/local-images.ts';
 import { isSagaName, sagaToken, tokenOf } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 import { leftImages, removeImage } from './drop-images.ts';
+import { findTrace } from './living-qemu.ts';
 import type { SagaResult } from './result.ts';
+import { isWaiting, mirrorsInWords } from './waiting.ts';
 
 /** One thing that a dead saga left behind. */
 export interface Finding {
-  readonly kind: 'saga' | 'guest' | 'job' | 'node' | 'group' | 'file';
+  readonly kind: 'saga' | 'qemu' | 'guest' | 'job' | 'node' | 'group' | 'file';
   /** Its id, name or path. */
   readonly name: string;
   /** The saga that made it; null when this journal knows none that did. */
@@ -54,7 +56,10 @@ export async function examine(options: DoctorOptions): Promise<readonly Removabl
   const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
   const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
   return [
-    ...rows.filter(row => makers.isDead(row)).map(openSaga),
+    ...(await openSagas(
+      rows.filter(row => makers.isDead(row)),
+      options,
+    )),
     ...inQemu,
     ...(await examineFiles(options, rows, needed)),
   ];
@@ -83,6 +88,30 @@ class Makers {
   isRunning(row: SagaRow): boolean {
     return row.state === 'open' && !this.isDead(row);
   }
+}
+
+async function openSagas(
+  rows: readonly SagaRow[],
+  { journal, qmp }: DoctorOptions,
+): Promise<readonly Removable[]> {
+  const found: Removable[] = [];
+  for (const row of rows) {
+    const { id, vm } = row;
+    const sight = openSaga(row);
+    if (!isWaiting(row, journal.records(id))) found.push(sight);
+    else {
+      const next = qmp === undefined ? `"blocksaga show ${id}" asks its QEMU` : await waitsInWords(row, qmp);
+      found.push({ ...sight, why: `this copy on VM ${vm} waits at READY, and nobody watches it: ${next}` });
+    }
+  }
+  return found;
+}
+
+/** Its mirrors, if this is its QEMU; it may as well be that of another VM. */
+async function waitsInWords(row: SagaRow, qmp: QmpClient): Promise<string> {
+  const plan = row.plan as object as Plan;
+  if ((await findTrace(qmp, plan)) !== undefined) return mirrorsInWords(row.id, plan, qmp);
+  return `nothing of it is in this QEMU. If this is the QEMU of VM ${row.vm}, the one with its mirrors has ended: "blocksaga resume --offline ${row.id}"`;
 }
 
 function openSaga({ id, vm, operation, state }: SagaRow): Removable {

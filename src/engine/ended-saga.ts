@@ -4,16 +4,30 @@ import type { SagaRow } from '../journal/journal.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { SagaResult } from './result.ts';
 import type { Saga } from './saga.ts';
+import { reasonOf } from './waiting.ts';
 
 export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'result'>): Saga {
-  const ended = (): Promise<SagaResult> =>
-    Promise.reject(new BlocksagaError('SAGA_STATE', `saga ${id} has ended`, { saga: id }));
+  const outcome = (result as object as SagaResult).outcome;
+  const hearsNothing = (): Promise<SagaResult> => Promise.reject(hasEnded(id, outcome, reasonOf({ result })));
   return {
     id,
     plan: plan as object as Plan,
     result: Promise.resolve(result as object as SagaResult),
     subscribe: () => () => undefined,
-    pivot: ended,
-    abort: ended,
+    ended: Promise.resolve(result as object as SagaResult),
+    pivot: hearsNothing,
+    abort: hearsNothing,
   };
+}
+
+/** SAGA_STATE, for a signal that comes after the end. */
+export function hasEnded(id: string, outcome: string, reason: string | null): BlocksagaError {
+  const why = reason === null ? '' : `: ${reason}`;
+  return new BlocksagaError(
+    'SAGA_STATE',
+    `saga ${id} has ended (${outcome}${why}) and hears nothing any more`,
+    {
+      saga: id,
+    },
+  );
 }

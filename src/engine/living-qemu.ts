@@ -53,7 +53,7 @@ async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Pro
 }
 
 /** Something in this QEMU that only the saga can have made. */
-async function findTrace(client: QmpClient, plan: Plan): Promise<string | undefined> {
+export async function findTrace(client: QmpClient, plan: Plan): Promise<string | undefined> {
   const [objects, nodes, jobs] = await client.pipeline([
     { execute: 'qom-list', arguments: { path: '/objects' } },
     { execute: 'query-named-block-nodes', arguments: { flat: true } },

@@ -16,6 +16,7 @@ import type { Monitor } from './monitor.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
 import type { Saga } from './saga.ts';
+import { reasonOf } from './waiting.ts';
 
 /** What a saga may be asked from outside. */
 export type Signal = 'pivot' | 'abort';
@@ -63,7 +64,9 @@ export function refuseSignal(
     refuse(`is being recovered offline: end that with "blocksaga resume --offline ${row.id}"`);
   }
   if (signal === undefined) return;
-  if (ended && row.state !== reached) refuse(`has ended (${row.state}) and cannot ${signal} any more`);
+  const reason = reasonOf(row);
+  const came = reason === null ? row.state : `${row.state}: ${reason}`;
+  if (ended && row.state !== reached) refuse(`has ended (${came}) and cannot ${signal} any more`);
   if (ended) return;
   if (signal === 'pivot' && (!hasMirrors(plan) || plan.strategy === null)) {
     refuse(
@@ -123,6 +126,7 @@ export function asked(running: Saga, signal: Signal | undefined): Saga {
     id: running.id,
     plan: running.plan,
     result: running[signal](),
+    ended: running.ended,
     subscribe: listener => running.subscribe(listener),
     pivot: () => running.pivot(),
     abort: () => running.abort(),

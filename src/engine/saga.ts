@@ -3,7 +3,7 @@
  * machine events, and the machine's end into a result.
  */
 import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
-import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
+import { type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
 import { jobActorId, type SagaContext, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
@@ -13,6 +13,7 @@ import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, StepContext } from '../steps/step.ts';
+import { hasEnded } from './ended-saga.ts';
 import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
@@ -32,6 +33,8 @@ export interface Saga {
   readonly plan: Plan;
   /** Resolves at the end, or when it waits at `ready`. Rejects with JOURNAL, or VM_BUSY when another process has it. */
   readonly result: Promise<SagaResult>;
+  /** Resolves at the end also where `result` was that it waits; it may end by itself then. Rejects as `result` does. */
+  readonly ended: Promise<SagaResult>;
   /** Calls back for every state entered so far, then for every notice as it comes; returns what unsubscribes. */
   subscribe(listener: (notice: SagaNotice) => void): () => void;
   /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
@@ -70,7 +73,7 @@ class RunningSaga implements Saga {
   readonly #finished = Promise.withResolvers<SagaResult>();
   readonly #progress = new Map<string, JobProgress>();
   #state = '';
-  #ended = false;
+  #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
   /** Whether it was told to go on or back: it does not wait then. */
   #asked: boolean;
 
@@ -101,6 +104,10 @@ class RunningSaga implements Saga {
     return this.#ready.promise;
   }
 
+  get ended(): Promise<SagaResult> {
+    return this.#finished.promise;
+  }
+
   subscribe(listener: (notice: SagaNotice) => void): () => void {
     for (const notice of this.#entered) listener(notice);
     this.#listeners.add(listener);
@@ -116,11 +123,7 @@ class RunningSaga implements Saga {
   }
 
   async #signal(signal: 'pivot' | 'abort'): Promise<SagaResult> {
-    if (this.#ended) {
-      throw new BlocksagaError('SAGA_STATE', `saga ${this.id} has ended; it cannot ${signal} any more`, {
-        saga: this.id,
-      });
-    }
+    if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
     const { journal, lease } = this.#parts;
     await journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
     this.#asked = true;
@@ -137,13 +140,13 @@ class RunningSaga implements Saga {
     this.#entered.push(entered);
     this.#tell(entered);
     const error = context.failure ?? context.undoFailure;
-    if (done) this.#end(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
+    if (done) this.#finish(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asked)
       this.#read('ready', error).then(this.#ready.resolve, this.#ready.reject);
   }
 
-  async #end(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
-    this.#ended = true;
+  async #finish(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
+    this.#end = { outcome, error };
     const { journal, lease, monitor } = this.#parts;
     try {
       const result = await this.#read(outcome, error);
@@ -172,7 +175,11 @@ class RunningSaga implements Saga {
     if (event.event === 'RESUME') this.#host.guestRuns();
     if (event.event !== 'JOB_STATUS_CHANGE') return;
     for (const progress of this.#progress.values()) {
-      if (progress.job === event.data.id && progress.status !== event.data.status && !this.#ended) {
+      if (
+        progress.job === event.data.id &&
+        progress.status !== event.data.status &&
+        this.#end === undefined
+      ) {
         this.#report({ ...progress, status: event.data.status });
       }
     }

@@ -53,12 +53,27 @@ describe('the doctor', () => {
         `group ${STEM}-group s stays`,
       ]),
     );
-    expect(findings.every(({ why }) => why.includes('blocksaga resume s'))).toBe(true);
+    expect(findings.every(({ why }) => /blocksaga (resume|pivot) s/.test(why))).toBe(true);
     await sim.run(removeFindings(findings));
     expect(shape(await look(sim, state))).toEqual(shape(findings));
     const next = live(sim, state);
     const saga = await sim.run(next.engine.resume('s', { ...next.guest, signal: 'pivot' }));
     expect((await sim.run(saga.result)).outcome).toBe('committed');
+  });
+
+  test('tells of a copy that waits whether its mirrors still follow, have failed, or are not in this QEMU', async () => {
+    const sim = smallSim();
+    const life = live(sim);
+    await sim.run((await copy(sim, life, 'leave')).result);
+    const state = life.die();
+    const waits = async () => (await look(sim, state)).find(({ kind }) => kind === 'saga')?.why;
+    expect(await waits()).toMatch(/nobody watches it: its mirrors follow the guest: "blocksaga pivot s"/);
+    sim.world.inject('job-cancel', { id: `${STEM}-1-mirror` });
+    await sim.advance(1_000);
+    expect(await waits()).toMatch(/cannot be switched any more: .*dev1 failed/);
+    sim.kill();
+    sim.restart();
+    expect(await waits()).toMatch(/nothing of it is in this QEMU.*VM web.*resume --offline s/);
   });
 
   test('says that a guest stands still because of a saga that died while switching', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { sagaToken } from '../../src/steps/names.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const DISKS = [
@@ -67,6 +68,43 @@ describe('a copy that waits at READY, in another process', () => {
       code: 'SAGA_STATE',
       message: expect.stringMatching(/has ended \(committed\)/),
     });
+  });
+});
+
+describe('a copy that waits at READY and ends by itself', () => {
+  test('tells its end to who listens, and why to who asks for something then, also in another process', async () => {
+    const sim = smallSim();
+    const { engine, guest, journal, die } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, id: 's', disks: DISKS, finish: 'leave', vm: 'web' }));
+    expect((await sim.run(saga.result)).outcome).toBe('ready');
+    sim.world.inject('job-cancel', { id: saga.plan.disks[1]?.names.mirrorJob ?? '' });
+    const ended = await sim.run(saga.ended);
+    expect(ended).toMatchObject({ outcome: 'rolledBack', error: { code: 'JOB_FAILED', disk: 'dev1' } });
+    expect(journal.saga('s')).toMatchObject({ state: 'rolledBack', result: ended });
+    const told = {
+      code: 'SAGA_STATE',
+      message: expect.stringMatching(/has ended \(rolledBack: the blockdev-mirror job of disk dev1 failed/),
+    };
+    expect(await rejection(saga.pivot())).toMatchObject(told);
+    const next = live(sim, die());
+    expect(await rejection(next.engine.resume('s', { ...next.guest, signal: 'pivot' }))).toMatchObject(told);
+    const again = await sim.run(next.engine.resume('s', next.guest));
+    expect(await again.ended).toEqual(ended);
+    expect(await rejection(again.pivot())).toMatchObject(told);
+  });
+
+  test('while nobody watches it is taken back by the next who asks for something, and says why', async () => {
+    const sim = smallSim();
+    const next = live(sim, await left(sim));
+    sim.world.inject('job-cancel', { id: `bs-${sagaToken('s')}-1-mirror` });
+    await sim.advance(1_000);
+    const saga = await resume(sim, next, 'pivot');
+    expect(await sim.run(saga.result)).toMatchObject({
+      outcome: 'rolledBack',
+      error: { code: 'JOB_FAILED', disk: 'dev1' },
+      leftovers: [],
+    });
+    expect(fronts(sim)).toEqual(OLD);
   });
 });
 

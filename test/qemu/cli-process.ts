@@ -3,6 +3,7 @@
  * commands and passes every byte on; it injects no faults.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,8 +13,13 @@ import { temporaryFolder } from '../qmp/socket-folder.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Builds `dist`, which `bin/blocksaga.js` loads, so that no test runs yesterday's program. */
+/**
+ * Builds `dist`, which `bin/blocksaga.js` loads, so that no test runs yesterday's program; not where all of `dist` is
+ * newer than all that it is made from.
+ */
 export function buildCommand(): void {
+  const sources = [join(ROOT, 'tsconfig.json'), join(ROOT, 'tsconfig.build.json'), ...filesBelow('src')];
+  if (Math.max(...sources.map(changedAtMs)) < Math.min(...sources.filter(isCompiled).map(builtAtMs))) return;
   const built = spawnSync(
     process.execPath,
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
@@ -25,6 +31,24 @@ export function buildCommand(): void {
   // 2: built, with type errors, which the type check reports.
   if (built.status !== 0 && built.status !== 2)
     throw new Error(`cannot build: ${built.stdout}${built.stderr}`);
+}
+
+function filesBelow(folder: string): readonly string[] {
+  const entries = readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true });
+  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
+}
+
+function isCompiled(file: string): boolean {
+  return file.endsWith('.ts');
+}
+
+function builtAtMs(file: string): number {
+  return changedAtMs(file.replace(join(ROOT, 'src'), join(ROOT, 'dist')).replace(/\.ts$/, '.js'));
+}
+
+/** Zero when it is not there. */
+function changedAtMs(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 /** One line of `--json`, as far as the tests look into it. */

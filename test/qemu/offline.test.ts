@@ -5,20 +5,23 @@
 import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
+import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
-const SIZE_BYTES = 16 * 1024 * 1024;
+const SIZE_BYTES = 8 * 1024 * 1024;
 
-async function guest(directory?: string): Promise<GuestVm> {
+async function guest(directory: string): Promise<GuestVm> {
   const vm = await startGuestVm({
     disks: 2,
     sizeBytes: SIZE_BYTES,
-    ...(directory === undefined ? {} : { directory }),
+    pacingUs: 1_000,
+    directory,
   });
   onTestFinished(() => vm[Symbol.asyncDispose]());
   await vm.awaitWrites(12);
@@ -52,8 +55,9 @@ describeOnQemu('a saga that is recovered offline', () => {
     const disks = [0, 1].flatMap(index => ['--disk', `dev${index},to=${newFile(vm, index)}`]);
     const copy = ['copy', '--qmp', vm.monitor, ...disks, '--finish', 'leave', '--id', 'night'];
     expect((await runCommand(state, ...copy)).status).toBe(0);
-    const alive = await runCommand(state, 'resume', '--offline', 'night');
-    expect([alive.status, alive.err]).toEqual([2, expect.stringMatching(/still runs/)]);
+    const alive = fakeContext({ env: { XDG_STATE_HOME: state } });
+    expect(await runProgram(['resume', '--offline', 'night'], alive)).toBe(2);
+    expect(alive.err.join('\n')).toMatch(/still runs/);
     await vm.kill();
     const { status, out } = await runCommand(state, 'resume', '--offline', 'night', '--json');
     const result = resultOf(out);
@@ -61,11 +65,9 @@ describeOnQemu('a saga that is recovered offline', () => {
     expect(result.boot?.map(image => image.file)).toEqual(vm.disks.map(disk => disk.file));
     expect(readdirSync(vm.directory)).toEqual(files);
     await expectNothingLost(vm, result);
-    const again = await runCommand(state, 'resume', '--offline', 'night');
-    expect([again.status, again.out.join('\n')]).toEqual([
-      1,
-      expect.stringMatching(/boot dev0 from .*disk0.qcow2 \(qcow2\)/),
-    ]);
+    const again = fakeContext({ env: { XDG_STATE_HOME: state } });
+    expect(await runProgram(['resume', '--offline', 'night'], again)).toBe(1);
+    expect(again.out.join('\n')).toMatch(/boot dev0 from .*disk0.qcow2 \(qcow2\)/);
   });
 
   /** A snapshot whose transaction QEMU has executed and of which only the decision is on disk. */
@@ -88,15 +90,6 @@ describeOnQemu('a saga that is recovered offline', () => {
     const claims = sagas.map(({ row }) => [row.vm, { token: 1, saga: row.id }] as const);
     return memoryJournal({ ...state, sagas, claims });
   }
-
-  test('a snapshot in doubt goes on with all overlays, and boots', async () => {
-    const vm = await guest(temporaryFolder());
-    const result = await recoverOffline(await taken(vm), 's');
-    expect(result).toMatchObject({ outcome: 'committed', leftovers: [] });
-    expect(result.boot?.map(image => image.file)).toEqual([newFile(vm, 0), newFile(vm, 1)]);
-    await expectNothingLost(vm, result);
-    await expectBoots(result, vm.acknowledged() + 1);
-  });
 
   test('a snapshot in doubt goes back when asked, with all that its overlays held', async () => {
     const vm = await guest(temporaryFolder());
@@ -134,25 +127,33 @@ describeOnQemu('a saga that is recovered offline', () => {
     await expectBoots(result, vm.acknowledged() + 1);
   });
 
-  test('is refused while a QEMU runs on the wrong images, and ends while one runs on the right ones', async () => {
+  test('a snapshot in doubt is refused while a QEMU runs on the wrong images, and goes on with one on the right ones', async () => {
     const vm = await guest(temporaryFolder());
     const journal = await taken(vm);
-    const run = (files: readonly string[]) =>
+    const run = (files: readonly string[], options: Partial<GuestVmOptions>) =>
       startGuestVm({
         disks: 2,
-        guest: 'idle',
         images: files.map(file => ({ file, format: 'qcow2' as const })),
         sizeBytes: SIZE_BYTES,
+        ...options,
       });
     {
-      await using wrong = await run(vm.disks.map(disk => disk.file));
+      await using wrong = await run(
+        vm.disks.map(disk => disk.file),
+        { guest: 'idle' },
+      );
       await expect(recoverOffline(journal, 's', { qmp: wrong.monitor })).rejects.toMatchObject({
         code: 'DISK_BUSY',
         message: expect.stringMatching(/goes on with .*new0/),
       });
     }
-    await using right = await run([newFile(vm, 0), newFile(vm, 1)]);
+    const fresh = [newFile(vm, 0), newFile(vm, 1)];
+    await using right = await run(fresh, { firstSequence: vm.acknowledged() + 1 });
     const result = await recoverOffline(journal, 's', { qmp: right.monitor });
-    expect(result.outcome).toBe('committed');
+    expect(result).toMatchObject({ outcome: 'committed', leftovers: [] });
+    expect(result.boot?.map(image => image.file)).toEqual(fresh);
+    await right.awaitWrites(4);
+    await right.kill();
+    await expectNothingLost(right, result);
   });
 });

@@ -1,20 +1,27 @@
 /** Sagas whose process has ended, gone on with by another one, as a user would: real QEMU, real processes, SIGKILL. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runProgram } from '../../src/cli/program.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
-async function guest(): Promise<GuestVm> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: 2_000 });
-  onTestFinished(() => vm[Symbol.asyncDispose]());
-  return vm;
-}
+const newFile = (vm: GuestVm, id: string, index: number) => join(vm.directory, `${id}${index}.qcow2`);
+const newFiles = (vm: GuestVm, id: string) => [newFile(vm, id, 0), newFile(vm, id, 1)];
+const copyBoth = (vm: GuestVm, id: string) => [
+  ...['copy', '--qmp', vm.monitor, '--id', id],
+  ...newFiles(vm, id).flatMap((file, index) => ['--disk', `dev${index},to=${file}`]),
+];
 
-const newFile = (vm: GuestVm, index: number) => join(vm.directory, `new${index}.qcow2`);
-const copyBoth = (vm: GuestVm) => [0, 1].flatMap(index => ['--disk', `dev${index},to=${newFile(vm, index)}`]);
+/** A command that only looks, without a process of its own. */
+async function look(state: string, ...args: readonly string[]) {
+  const context = fakeContext({ env: { XDG_STATE_HOME: state } });
+  const status = await runProgram(args, context);
+  return { status, out: context.out.join('\n') };
+}
 
 async function fronts(vm: GuestVm): Promise<readonly string[]> {
   const blocks = (await vm.witness.execute('query-block')) as { inserted: { file: string } }[];
@@ -38,10 +45,14 @@ async function traces(vm: GuestVm): Promise<readonly string[]> {
 }
 
 describeOnQemu('a saga in another process', () => {
-  beforeAll(buildCommand);
+  let vm: GuestVm;
+  beforeAll(async () => {
+    buildCommand();
+    vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
+  });
+  afterAll(() => vm?.[Symbol.asyncDispose]());
 
   test('a copy left at READY is switched by pivot, and one by abort taken back', async () => {
-    const vm = await guest();
     const state = temporaryFolder();
     const before = await fronts(vm);
     const files = readdirSync(vm.directory);
@@ -49,19 +60,7 @@ describeOnQemu('a saga in another process', () => {
     const script = join(temporaryFolder(), 'tell.sh');
     writeFileSync(script, '#!/bin/sh\ncat >> "$1"\n', { mode: 0o700 });
     const tell = ['--on-commit', script, '--on-commit-arg', heard];
-    const leave = (id: string) =>
-      runCommand(
-        state,
-        'copy',
-        '--qmp',
-        vm.monitor,
-        ...copyBoth(vm),
-        '--finish',
-        'leave',
-        '--id',
-        id,
-        ...tell,
-      );
+    const leave = (id: string) => runCommand(state, ...copyBoth(vm, id), '--finish', 'leave', ...tell);
 
     const first = await leave('first');
     expect([first.status, first.out.at(-1)]).toEqual([0, expect.stringMatching(/blocksaga pivot first/)]);
@@ -71,31 +70,28 @@ describeOnQemu('a saga in another process', () => {
     expect([await fronts(vm), await traces(vm), readdirSync(vm.directory)]).toEqual([before, [], files]);
 
     expect((await leave('second')).status).toBe(0);
-    const waiting = await runCommand(state, 'resume', 'second', '--json');
-    expect([waiting.status, resultOf(waiting.out).outcome]).toEqual([0, 'ready']);
     const pivoted = await runCommand(state, 'pivot', 'second', '--json');
     expect([pivoted.status, resultOf(pivoted.out).outcome]).toEqual([0, 'committed']);
-    expect([await fronts(vm), await traces(vm)]).toEqual([[newFile(vm, 0), newFile(vm, 1)], []]);
+    expect([await fronts(vm), await traces(vm)]).toEqual([newFiles(vm, 'second'), []]);
     expect(JSON.parse(readFileSync(heard, 'utf8'))).toMatchObject({
       saga: 'second',
-      disks: [{ file: newFile(vm, 0) }, { file: newFile(vm, 1), before: { file: vm.disks[1]?.file } }],
+      disks: [
+        { file: newFile(vm, 'second', 0) },
+        { file: newFile(vm, 'second', 1), before: { file: before[1] } },
+      ],
     });
-    const late = await runCommand(state, 'abort', 'second');
-    expect([late.status, late.err]).toEqual([2, expect.stringMatching(/has ended \(committed\)/)]);
     await vm.awaitWrites(10);
   });
 
   test('one that a living process runs is refused with its pid; after a SIGKILL, resume --all ends it', async () => {
-    const vm = await guest();
     const state = temporaryFolder();
-    const copy = ['copy', '--qmp', vm.monitor, ...copyBoth(vm), '--bandwidth', '256K', '--id', 'night'];
-    const running = startCommand(state, ...copy, '--json');
+    const running = startCommand(state, ...copyBoth(vm, 'night'), '--bandwidth', '256K', '--json');
     await running.line(line => line.includes('"status":"running"'));
     const refused = await runCommand(state, 'resume', 'night');
     expect(refused.status).toBe(2);
     expect(refused.err).toContain(`process ${running.child.pid} is running`);
-    const nothing = await runCommand(state, 'resume', '--all');
-    expect([nothing.status, nothing.out]).toEqual([0, ['no saga to go on with']]);
+
+    expect(await look(state, 'resume', '--all')).toEqual({ status: 0, out: 'no saga to go on with' });
 
     running.child.kill('SIGKILL');
     await running.status;
@@ -107,16 +103,47 @@ describeOnQemu('a saga in another process', () => {
       0,
       expect.objectContaining({ saga: 'night', outcome: 'committed', leftovers: [] }),
     ]);
-    expect([await fronts(vm), await traces(vm)]).toEqual([[newFile(vm, 0), newFile(vm, 1)], []]);
+    expect([await fronts(vm), await traces(vm)]).toEqual([newFiles(vm, 'night'), []]);
     await vm.awaitWrites(10);
   });
 
-  test('one whose QEMU is gone needs recovery still, with what to do next', async () => {
-    const vm = await guest();
+  test('one that waits at READY and whose mirror fails is told by show and doctor, and taken back by pivot', async () => {
     const state = temporaryFolder();
-    const copy = ['copy', '--qmp', vm.monitor, ...copyBoth(vm), '--finish', 'leave', '--id', 'gone'];
-    expect((await runCommand(state, ...copy)).status).toBe(0);
+    const before = await fronts(vm);
+    expect((await runCommand(state, ...copyBoth(vm, 'left'), '--finish', 'leave')).status).toBe(0);
+    expect((await look(state, 'sagas')).out).toMatch(/left: open \(waits at READY.*blocksaga show left/);
+    expect((await look(state, 'show', 'left')).out).toContain('its mirrors follow the guest');
+    const [job] = ((await vm.witness.execute('query-jobs')) as { id: string }[]).filter(({ id }) =>
+      id.endsWith('-1-mirror'),
+    );
+    await vm.witness.execute('job-cancel', { id: job?.id });
+    const failed = /cannot be switched any more: .*dev1 failed/;
+    await expect.poll(async () => (await look(state, 'show', 'left')).out).toMatch(failed);
+    expect((await look(state, 'doctor', '--qmp', vm.monitor)).out).toMatch(failed);
+
+    const pivoted = await runCommand(state, 'pivot', 'left');
+    expect([pivoted.status, pivoted.out.join('\n')]).toEqual([
+      1,
+      expect.stringMatching(/rolled back.*dev1 failed.*\(JOB_FAILED\)/s),
+    ]);
+    expect([await fronts(vm), await traces(vm)]).toEqual([before, []]);
+    expect((await look(state, 'sagas')).out).toMatch(
+      /^left: rolledBack \(the blockdev-mirror job of disk dev1 failed/,
+    );
+    const again = await runCommand(state, 'pivot', 'left');
+    expect([again.status, again.err]).toEqual([2, expect.stringMatching(/rolledBack: .*dev1 failed/)]);
+  });
+
+  test('one whose QEMU is gone needs recovery still, with what to do next', async () => {
+    const state = temporaryFolder();
+    expect((await runCommand(state, ...copyBoth(vm, 'gone'), '--finish', 'leave')).status).toBe(0);
     await vm.kill();
+    const next = /QEMU cannot be asked about its mirrors.*resume --offline gone/;
+    expect((await look(state, 'show', 'gone')).out).toMatch(next);
+    expect(await look(state, 'doctor', '--qmp', vm.monitor)).toMatchObject({
+      status: 3,
+      out: expect.stringMatching(/could not be looked at.*ECONNREFUSED.*saga gone: .*waits at READY/s),
+    });
     const { status, out } = await runCommand(state, 'resume', '--all');
     expect(status).toBe(3);
     expect(out.join('\n')).toMatch(/gone: needs recovery.*resume --offline gone/s);

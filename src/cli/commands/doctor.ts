@@ -1,6 +1,7 @@
 /** `blocksaga doctor`: what dead sagas left, what it is, and what to do. Only tells and, with `--fix`, has it removed. */
 import type { Command } from 'commander';
 import { examine, type Finding, removeFindings } from '../../engine/doctor.ts';
+import { BlocksagaError } from '../../errors.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
@@ -48,13 +49,25 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
   addJsonOption(addJournalOption(command), 'one JSON object per find').action(
     async (options: DoctorCommandOptions) => {
       const visit = (qmp?: QmpClient) => visitAll(options, context, qmp);
-      const told = options.qmp === undefined ? await visit() : await withClient(options.qmp, context, visit);
+      const told =
+        options.qmp === undefined
+          ? await visit()
+          : await withClient(options.qmp, context, visit).catch(async error => {
+              if (!(error instanceof BlocksagaError) || error.code !== 'QMP_CONNECT') throw error;
+              return [silent(options.qmp ?? '', error), ...(await visit())];
+            });
       for (const line of options.json ? told.map(inJson) : inWords(told, options.fix === true)) {
         context.write(line);
       }
       finished(told.every(({ removed }) => removed) ? EXIT.done : EXIT.needsRecovery);
     },
   );
+}
+
+/** Nobody answers: what is in the journal and on the disk is told all the same. */
+function silent(name: string, { message }: BlocksagaError): Told {
+  const why = `its jobs and nodes could not be looked at: ${message}. A saga whose QEMU has ended is ended by "blocksaga resume --offline"`;
+  return { finding: { kind: 'qemu', name, saga: null, why, removable: false }, removed: false, why };
 }
 
 async function visitAll(

@@ -1,9 +1,10 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { isWaiting, reasonOf } from '../../engine/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
-import type { SagaRow, SagaState } from '../../journal/journal.ts';
+import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
@@ -64,9 +65,13 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
         throw new BlocksagaError('REQUEST_INVALID', '--older-than goes with --prune');
       }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
-      const rows = await readJournal(journalOf(options, context), journal => journal.sagas(filter));
       const { isAlive } = systemProcesses();
-      const sagas = rows.map(row => describeSaga(row, row.state === 'open' && isAlive(row.holder)));
+      const sagas = await readJournal(journalOf(options, context), journal =>
+        journal.sagas(filter).map(row => {
+          const records = row.state === 'open' ? journal.records(row.id) : [];
+          return describeSaga(row, records, row.state === 'open' && isAlive(row.holder));
+        }),
+      );
       if (options.json) for (const saga of sagas) context.write(jsonLine(saga));
       else if (sagas.length === 0) context.write('no sagas');
       else for (const saga of sagas) context.write(sagaInWords(saga));
@@ -93,8 +98,8 @@ function prune(options: SagasOptions, context: CliContext): void {
   else context.write(pruned.length === 0 ? 'nothing is that old' : `forgotten: ${pruned.join(', ')}`);
 }
 
-/** A saga of the journal as `--json` shows it. `running`: its process is alive. */
-export function describeSaga(row: SagaRow, running: boolean) {
+/** A saga of the journal as `--json` shows it. `running`: its process is alive; `waiting`: at READY, for a word. */
+export function describeSaga(row: SagaRow, records: readonly JournalRecord[], running: boolean) {
   return {
     type: 'saga',
     id: row.id,
@@ -102,6 +107,8 @@ export function describeSaga(row: SagaRow, running: boolean) {
     operation: row.operation,
     state: row.state,
     running,
+    waiting: isWaiting(row, records),
+    reason: reasonOf(row),
     disks: planOf(row).disks.map(disk => disk.disk),
     address: row.address,
     createdAtMs: row.createdAtMs,
@@ -111,7 +118,14 @@ export function describeSaga(row: SagaRow, running: boolean) {
 
 /** The same in one line. */
 export function sagaInWords(saga: ReturnType<typeof describeSaga>): string {
-  const { id, state, running, operation, vm, disks, createdAtMs } = saga;
-  const life = state !== 'open' ? '' : running ? ' (its process is running)' : ' (its process has ended)';
-  return `${id}: ${state}${life}, ${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, begun ${timeInWords(createdAtMs)}`;
+  const { id, state, operation, vm, disks, createdAtMs } = saga;
+  return `${id}: ${state}${lifeInWords(saga)}, ${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, begun ${timeInWords(createdAtMs)}`;
+}
+
+function lifeInWords({ id, state, running, waiting, reason }: ReturnType<typeof describeSaga>): string {
+  if (state !== 'open') return reason === null ? '' : ` (${reason})`;
+  const waits = waiting ? 'waits at READY; ' : '';
+  if (running) return ` (${waits}its process is running)`;
+  const next = waiting ? `, so nobody watches its mirrors: "blocksaga show ${id}" asks QEMU` : '';
+  return ` (${waits}its process has ended${next})`;
 }

@@ -1,6 +1,8 @@
-/** `blocksaga show SAGA`: one saga, with everything that it did, from its records in the journal. Only reads. */
+/** `blocksaga show SAGA`: one saga, with everything that it did, from its records in the journal. Only reads, and asks. */
 import type { Command } from 'commander';
 import type { SagaResult } from '../../engine/result.ts';
+import { mirrorsInWords } from '../../engine/waiting.ts';
+import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
@@ -11,6 +13,7 @@ import { planOf, readJournal } from '../read-journal.ts';
 import { recordsInWords } from '../records-in-words.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { resultInWords } from '../summary.ts';
+import { withClient } from '../with-client.ts';
 import { timeInWords } from '../words.ts';
 import { describeSaga, sagaInWords } from './sagas.ts';
 
@@ -19,7 +22,9 @@ Examples:
   $ blocksaga show 4kq2p9v1x0c7m
   $ blocksaga show 4kq2p9v1x0c7m --json
 
-With --json the first line has "type": "saga" with request and result, and each further one is a "record".`;
+Of a copy that waits at READY and whose process has ended, QEMU is asked whether its mirrors still follow the guest.
+
+With --json the first line has "type": "saga" with request, result and mirrors, and each further one is a "record".`;
 
 interface ShowOptions {
   readonly journal?: string;
@@ -41,28 +46,50 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
       }));
       if (row === undefined) throw sagaIsUnknown(id);
       const running = row.state === 'open' && systemProcesses().isAlive(row.holder);
-      const lines = options.json ? asJson(row, records, running) : asText(row, records, running);
+      const shown = describeSaga(row, records, running);
+      const mirrors = shown.waiting && !running ? await askMirrors(row, context) : null;
+      const seen = { row, records, shown, mirrors };
+      const lines = options.json ? asJson(seen) : asText(seen);
       for (const line of lines) context.write(line);
       finished(EXIT.done);
     },
   );
 }
 
-function asJson(row: SagaRow, records: readonly JournalRecord[], running: boolean): readonly string[] {
+interface Seen {
+  readonly row: SagaRow;
+  readonly records: readonly JournalRecord[];
+  readonly shown: ReturnType<typeof describeSaga>;
+  /** What has become of the mirrors of a saga that waits and that nobody watches. */
+  readonly mirrors: string | null;
+}
+
+async function askMirrors(row: SagaRow, context: CliContext): Promise<string> {
+  if (row.address === '') return 'its mirrors are known to the program only that began it';
+  try {
+    return await withClient(row.address, context, qmp => mirrorsInWords(row.id, planOf(row), qmp));
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    return `QEMU cannot be asked about its mirrors: ${error.message}. If it has ended, "blocksaga resume --offline ${row.id}"`;
+  }
+}
+
+function asJson({ row, records, shown, mirrors }: Seen): readonly string[] {
   return [
-    jsonLine({ ...describeSaga(row, running), request: row.request, result: row.result }),
+    jsonLine({ ...shown, mirrors, request: row.request, result: row.result }),
     ...records.map(record => jsonLine({ type: 'record', ...record })),
   ];
 }
 
-function asText(row: SagaRow, records: readonly JournalRecord[], running: boolean): readonly string[] {
+function asText({ row, records, shown, mirrors }: Seen): readonly string[] {
   const result = row.result as object | null as SagaResult | null;
   return [
-    `saga ${sagaInWords(describeSaga(row, running))}`,
+    `saga ${sagaInWords(shown)}`,
     `  monitor: ${row.address === '' ? 'given by a program' : row.address}`,
     ...planOf(row).disks.map(disk => `  ${disk.disk}: ${disk.file}, new image ${disk.image.file}`),
     '  steps:',
     ...recordsInWords(records).map(line => `    ${line}`),
+    ...(mirrors === null ? [] : [`  ${mirrors}`]),
     ...(row.endedAtMs === null ? [] : [`  ended ${timeInWords(row.endedAtMs)}`]),
     ...(result === null ? [] : resultInWords(result)),
   ];

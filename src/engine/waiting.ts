@@ -1,0 +1,47 @@
+/**
+ * Copies that wait at READY for somebody's word: whether one does, and what has become of its mirrors while no process
+ * watched them. It only asks, and decides nothing: whoever goes on with the saga finds out by itself.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { createJobs } from '../qmp/jobs.ts';
+import { expectMark } from '../steps/mark-qemu.ts';
+import { mirrorAlive } from '../steps/mirror-disks.ts';
+import type { Plan } from '../steps/plan.ts';
+import type { SagaResult } from './result.ts';
+
+/** Whether a saga that has not ended waits for `pivot` or `abort`. */
+export function isWaiting({ state }: Pick<SagaRow, 'state'>, records: readonly JournalRecord[]): boolean {
+  const last = records.findLast(({ kind }) => kind !== 'signal');
+  return state === 'open' && last?.kind === 'intent' && last.step === 'awaitSignal';
+}
+
+/** One sentence about the mirrors of a saga that waits. Throws as `QmpClient.execute`. */
+export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Promise<string> {
+  try {
+    if (plan.marksQemu) await expectMark(qmp, plan);
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code !== 'QEMU_REPLACED') throw error;
+    return `another QEMU answers now, the one with its mirrors is gone: "blocksaga resume --offline ${id}" says which images are the right ones`;
+  }
+  const table = await createJobs(qmp).list(plan.disks.map(disk => disk.names.mirrorJob));
+  const failures = plan.disks.flatMap(disk => {
+    try {
+      mirrorAlive(table, disk);
+      return [];
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      return [error.message];
+    }
+  });
+  if (failures.length === 0) {
+    return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks, "blocksaga abort ${id}" takes them away`;
+  }
+  return `it cannot be switched any more: ${failures.join('; ')}. "blocksaga abort ${id}" takes away what is left; the guest is on its old images`;
+}
+
+/** Why a saga has ended as it did, where that was a failure. */
+export function reasonOf({ result }: Pick<SagaRow, 'result'>): string | null {
+  return (result as object | null as SagaResult | null)?.error?.message ?? null;
+}
