@@ -7,8 +7,8 @@ import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-import { mirrorAlive } from '../steps/mirror-disks.ts';
 import type { Plan } from '../steps/plan.ts';
+import { jobAlive } from '../steps/run-jobs.ts';
 import type { SagaResult } from './result.ts';
 
 /** Whether a saga that has not ended waits for `pivot` or `abort`. */
@@ -28,7 +28,7 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
   const table = await createJobs(qmp).list(plan.disks.map(disk => disk.names.mirrorJob));
   const failures = plan.disks.flatMap(disk => {
     try {
-      mirrorAlive(table, disk);
+      jobAlive(table, disk);
       return [];
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
