@@ -17,6 +17,7 @@ import { isSagaName, sagaToken, tokenOf } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 import { leftImages, removeImage } from './drop-images.ts';
 import { findTrace } from './living-qemu.ts';
+import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 import type { SagaResult } from './result.ts';
 import { isWaiting, mirrorsInWords } from './waiting.ts';
 
@@ -142,11 +143,10 @@ async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Rem
   const groups = objects.value.map(object => object.name).filter(isSagaName);
   const ours = jobs.value.filter(job => isSagaName(job.id));
   const found = [
-    ...ours.map(job =>
-      foundInQemu('job', job.id, makers, job.status === 'concluded' ? undefined : `it is ${job.status}`, () =>
-        dismiss(qmp, job.id),
-      ),
-    ),
+    ...ours.map(job => {
+      const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;
+      return foundInQemu('job', job.id, makers, inUse, orphanJob(job), () => dismiss(qmp, job.id));
+    }),
     // Images that a guest's disk is on are no leftovers: that is where a saga puts it.
     ...names
       .filter(name => !used.has(name) || name.endsWith('-filter'))
@@ -156,13 +156,14 @@ async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Rem
           name,
           makers,
           used.has(name) ? 'a disk of the guest is behind it' : undefined,
+          orphanNode(used.has(name)),
           async () => {
             await qmp.execute('blockdev-del', { 'node-name': name });
           },
         ),
       ),
     ...groups.map(name =>
-      foundInQemu('group', name, makers, undefined, async () => {
+      foundInQemu('group', name, makers, undefined, orphanGroup(), async () => {
         await qmp.execute('object-del', { id: name });
       }),
     ),
@@ -181,6 +182,7 @@ function foundInQemu(
   name: string,
   makers: Makers,
   inUse: string | undefined,
+  orphan: string,
   remove: () => Promise<void>,
 ): Removable | undefined {
   const maker = makers.of(name);
@@ -193,11 +195,7 @@ function foundInQemu(
     removable,
     remove: removable ? remove : undefined,
   });
-  if (maker === undefined) {
-    return finding(
-      'a saga made it that this journal does not know: name the journal that does with --journal. It is left alone',
-    );
-  }
+  if (maker === undefined) return finding(orphan);
   if (makers.isDead(maker))
     return finding(`saga ${maker.id} is open and needs it: "blocksaga resume ${maker.id}"`);
   if (inUse !== undefined) return finding(`saga ${maker.id} has ended, but ${inUse}: it is left alone`);
@@ -213,7 +211,7 @@ function pausedGuest(
   if (running || status !== 'paused' || trace === undefined) return [];
   const next =
     trace.saga === null
-      ? 'find the journal of that saga before you let the guest run; "blocksaga chain" shows which images it is on'
+      ? orphanedGuest()
       : `"blocksaga resume ${trace.saga}" settles that first and lets it run`;
   return [
     {

@@ -87,3 +87,8 @@ function mustStand(why: string): BlocksagaError {
     { outcome: 'notApplied' },
   );
 }
+
+/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
+export function isUnwritten(error: unknown): boolean {
+  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
+}

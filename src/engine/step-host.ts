@@ -17,7 +17,7 @@ import { Fence } from './fence.ts';
 import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type Settled } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
-import { rescueGuest } from './rescue.ts';
+import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT } from './retry.ts';
 import { recordSides } from './sides.ts';
 import { Window } from './window.ts';
@@ -165,7 +165,8 @@ export class StepHost {
     const { journal, lease } = this.#parts;
     await journal.append(lease, [intent(key, observed)], { durable: true }).catch(error => {
       // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
-      if (!isUnwritten(error) || !this.#window.isOpen || this.#decision === 'forward') throw error;
+      const isBack = this.#decision !== 'forward' && !this.#isUnsure;
+      if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
     });
     return observed;
   }
@@ -292,9 +293,4 @@ export class StepHost {
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
     if (await this.#window.reenter(step, qmp)) this.#holdGuest();
   }
-}
-
-/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
-function isUnwritten(error: unknown): boolean {
-  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
 }

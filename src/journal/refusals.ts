@@ -57,7 +57,7 @@ export function sagaHasEnded(id: string, state: SagaState): BlocksagaError {
 export function sagaIsUnknown(id: string): BlocksagaError {
   return new BlocksagaError(
     'SAGA_UNKNOWN',
-    `no saga ${id} in this journal: \`blocksaga sagas\` lists them, and --journal names another journal`,
+    `no saga ${id} in this journal: \`blocksaga sagas\` lists them, and --journal names another journal. If its journal is lost, \`blocksaga doctor --qmp ADDRESS\` says what it has left in QEMU, and what to do`,
     {
       saga: id,
     },
