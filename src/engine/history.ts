@@ -56,6 +56,9 @@ export class History {
       const stranding = this.#steps.at(-1);
       if (stranding !== undefined) stranding.settled = undefined;
     } else if (kind === 'intent') {
+      const last = this.#steps.at(-1);
+      // Begun anew where its first look had failed.
+      if (last?.step === step && last.settled === undefined) this.#steps.pop();
       this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined });
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);

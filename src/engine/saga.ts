@@ -125,9 +125,9 @@ class RunningSaga implements Saga {
   async #signal(signal: 'pivot' | 'abort'): Promise<SagaResult> {
     if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
     const { journal, lease } = this.#parts;
-    await journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
+    const record = { kind: 'signal', step: signal, body: null } as const;
+    await this.#host.ask(signal, journal.append(lease, [record], { durable: true }));
     this.#asked = true;
-    this.#host.signal(signal);
     this.#actor.send({ type: signal });
     return this.#finished.promise;
   }

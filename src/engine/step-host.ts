@@ -20,19 +20,19 @@ import { missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT } from './retry.ts';
 import { recordSides } from './sides.ts';
+import { Signals } from './signals.ts';
+import { Verdict } from './verdict.ts';
 import { Window } from './window.ts';
 
 export class StepHost {
   readonly #parts: HostParts;
   readonly #fence: Fence;
-  readonly #signals = { abort: new AbortController(), pivot: new AbortController() };
+  readonly #signals = new Signals();
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   readonly #rounds = new Map<StepName, number>();
   readonly #failures = new Map<string, ErrorRecord>();
-  #decision: 'forward' | 'back' | undefined;
-  /** Whether a later decision than that may have been written. */
-  #isUnsure = false;
+  readonly #verdict: Verdict;
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
   readonly #window: Window;
@@ -41,15 +41,15 @@ export class StepHost {
     this.#parts = parts;
     this.#fence = new Fence(parts);
     this.#window = new Window(parts.clock);
-    this.#decision = parts.history.decision;
+    this.#verdict = new Verdict(parts);
     for (const signal of ['abort', 'pivot'] as const) {
-      if (parts.history.asked[signal]) this.signal(signal);
+      if (parts.history.asked[signal]) this.#signals.heard(signal);
     }
   }
 
-  /** Tells the running step, and those to come, what the saga was asked; they look at their next safe point. */
-  signal(signal: 'abort' | 'pivot'): void {
-    this.#signals[signal].abort();
+  /** Tells the running step, and those to come, what the saga was asked, once it is written. */
+  ask(signal: 'abort' | 'pivot', written: Promise<void>): Promise<void> {
+    return this.#signals.ask(signal, written);
   }
 
   /**
@@ -74,6 +74,7 @@ export class StepHost {
     const step: Step = ALL_STEPS[name];
     this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
+    if (past?.settled === undefined && this.#decides(step)) await this.#signals.settled();
     if (past?.settled === undefined && this.#mustLeave(step)) await this.#leave(name, past);
     const observed = past === undefined ? await this.#begin(name, step) : past.observed;
     this.#observed.set(name, observed);
@@ -93,7 +94,9 @@ export class StepHost {
     const key = `undo.${name}`;
     const past = this.#parts.history.take(key);
     if (past?.settled === undefined) {
-      const observed = past === undefined ? await this.#beginUndo(name, step, key) : past.observed;
+      // Where only the look failed in an earlier life, nothing was touched yet.
+      const isSeen = past !== undefined && (past.observed !== null || step.observeUndo === undefined);
+      const observed = isSeen ? past.observed : await this.#beginUndo(name, step, key);
       await this.#recordFailure(key, () =>
         this.#retry(async number => {
           await this.#reenterWindow(step, (await this.#context(name)).qmp);
@@ -102,7 +105,7 @@ export class StepHost {
           await step.undo(seen, this.#outcomes.get(name));
         }, ANY),
       );
-      if (step.decision !== undefined && this.#decision === 'forward') this.#decide(name, 'back');
+      if (step.decision !== undefined && this.#verdict.isForward) this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
       await this.#write([outcome(key, null, false)]);
     } else {
@@ -118,7 +121,7 @@ export class StepHost {
   async rescueGuest(): Promise<StepOutput> {
     this.#window.close();
     await rescueGuest({
-      decision: this.#isUnsure ? 'unsure' : this.#decision,
+      decision: this.#verdict.known,
       outcomes: this.#outcomes,
       hasBegun: name => this.#observed.has(name),
       context: name => this.#context(name),
@@ -130,7 +133,7 @@ export class StepHost {
 
   /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
   #mustLeave(step: Step): boolean {
-    return this.#decision !== 'forward' && this.#signals.abort.signal.aborted && this.#decides(step);
+    return !this.#verdict.isForward && this.#signals.abort.aborted && this.#decides(step);
   }
 
   /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
@@ -147,28 +150,33 @@ export class StepHost {
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {
-    const observed =
-      step.observe === undefined
-        ? null
-        : await this.#retry(async () => step.observe?.(await this.#context(name)) ?? null);
+    const observed = await this.#observe(name, name, step.observe);
     const records = [intent(name, observed)];
     if (step.decision === 'before') records.push(decision(name, 'forward'));
     await this.#write(records);
-    if (step.decision === 'before') this.#decision = 'forward';
+    if (step.decision === 'before') this.#verdict.wasWritten('forward');
     return observed;
   }
 
   /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
   async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
-    const look = async () => step.observeUndo?.(await this.#context(name)) ?? null;
-    const observed = step.observeUndo === undefined ? null : await this.#retry(look, ANY);
+    const observed = await this.#observe(name, key, step.observeUndo);
     const { journal, lease } = this.#parts;
     await journal.append(lease, [intent(key, observed)], { durable: true }).catch(error => {
       // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
-      const isBack = this.#decision !== 'forward' && !this.#isUnsure;
+      const { known } = this.#verdict;
+      const isBack = known === 'back' || known === undefined;
       if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
     });
     return observed;
+  }
+
+  /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
+  async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
+    if (look === undefined) return null;
+    const isUndo = key !== name;
+    const act = () => this.#retry(async () => look(await this.#context(name)), isUndo ? ANY : TRANSIENT);
+    return this.#recordFailure(key, act, [intent(key, null)]);
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
@@ -197,14 +205,14 @@ export class StepHost {
       ),
     );
     if (step.window === 'closes') this.#window.close();
-    const abort = this.#signals.abort.signal.aborted;
+    const abort = this.#signals.abort.aborted;
     await this.#write([outcome(name, value, abort)]);
     return { ok: true, value, abort };
   }
 
   /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
   async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
-    const decide = () => this.#decide(name, 'forward');
+    const decide = () => this.#verdict.decide(name, 'forward');
     const value = await act(decide);
     if (this.#decides(step)) decide();
     return value;
@@ -213,37 +221,18 @@ export class StepHost {
   /** Where a failure strands the saga: these steps are not given up for one refusal. */
   #isPastReturn(step: Step): boolean {
     if (step.window === 'closes') return true;
-    return this.#decision === 'forward' && (step.decision === undefined || 'irreversible' in step);
-  }
-
-  #decide(name: StepName, verdict: 'forward' | 'back'): void {
-    const { journal, lease } = this.#parts;
-    if (this.#decision === verdict && !this.#isUnsure) return;
-    this.#surely(() => journal.appendSync(lease, [decision(name, verdict)]));
-    this.#decision = verdict;
-  }
-
-  /** Notes when nobody can say whether a decision was written. */
-  #surely(write: () => void): void {
-    this.#isUnsure = true;
-    try {
-      write();
-      this.#isUnsure = false;
-    } catch (error) {
-      if (error instanceof BlocksagaError && error.outcome === 'notApplied') this.#isUnsure = false;
-      throw error;
-    }
+    return this.#verdict.isForward && (step.decision === undefined || 'irreversible' in step);
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
-  async #recordFailure<T>(key: string, act: () => Promise<T>): Promise<T> {
+  async #recordFailure<T>(key: string, act: () => Promise<T>, before: readonly NewRecord[] = []): Promise<T> {
     try {
       return await act();
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
       const placed = error.at({ saga: this.#parts.lease.saga, step: key });
       this.#failures.set(key, placed.toJSON());
-      await this.#write([failedOutcome(key, placed.toJSON())]);
+      await this.#write([...before, failedOutcome(key, placed.toJSON())]);
       throw placed;
     }
   }
@@ -273,14 +262,14 @@ export class StepHost {
       jobs: createJobs(qmp),
       files: files === null ? null : this.#fence.files(files),
       clock,
-      abort: this.#signals.abort.signal,
-      pivot: this.#signals.pivot.signal,
+      abort: this.#signals.abort,
+      pivot: this.#signals.pivot,
       guestStill: () => this.#window.guestStill(),
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,
       failure: this.#failures.get(name),
       untouched,
-      decided: this.#decision === 'forward',
+      decided: this.#verdict.isForward,
       outcomes: this.#outcomes,
       recordSides: () => recordSides(this.#parts, name, qmp),
       expectHeld: this.#fence.expectHeld,

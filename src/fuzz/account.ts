@@ -1,7 +1,9 @@
 /** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
 import type { SagaResult } from '../engine/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { Definition } from '../steps/publish-definitions.ts';
 import type { PlannedFault, Scenario } from './scenario.ts';
 import type { Sight } from './sight.ts';
 
@@ -16,6 +18,21 @@ export interface Struck {
   readonly fault: PlannedFault;
   readonly state: string;
   readonly atMs: number;
+}
+
+/** What an offline recovery came to, of a saga whose QEMU had died. */
+export interface OfflineEnd {
+  readonly result: SagaResult | undefined;
+  readonly error: ErrorRecord | undefined;
+  /** A QEMU that was started on the images that it names. */
+  readonly booted: Sight | undefined;
+}
+
+/** A guest write that was on the host's disk for good when the power failed. */
+export interface FlushedWrite {
+  readonly disk: number;
+  readonly offset: number;
+  readonly value: number;
 }
 
 export interface Account {
@@ -42,6 +59,15 @@ export interface Account {
   readonly deaths: number;
   readonly signalled: readonly ('pivot' | 'abort')[];
   readonly virtualMs: number;
+  /** What the journal holds in the end. */
+  readonly records: readonly JournalRecord[];
+  /** The first thing that was sent without a durable word of what it is for, or against its order. */
+  readonly disorder: string | undefined;
+  /** What was told to whoever keeps the VM's records, whether he took it or not. */
+  readonly told: readonly Definition[];
+  /** Undefined while QEMU lives, or when the saga had ended before. */
+  readonly offline: OfflineEnd | undefined;
+  readonly flushed: readonly FlushedWrite[];
 }
 
 /** What happened, in order, for people to read. */

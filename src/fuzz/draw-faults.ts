@@ -78,11 +78,34 @@ const EVENTS = [
 function drawFault(draw: Draw, wish: Wish, states: readonly string[]): PlannedFault {
   const disks = wish.named.length;
   if (draw.chance(8)) return drawFaultAt(draw, wish, () => ({ nth: 1 + draw.below(COMMANDS_IN_ALL) }));
+  if (wish.operation === 'snapshot' && wish.quiesce && draw.chance(2)) return drawAgentFault(draw);
   const place = () =>
     draw.chance(4)
       ? { command: draw.one(COMMANDS), nth: 1 + draw.few(1 + disks) }
       : { nth: 1 + draw.few(3 + disks) };
   return { ...drawFaultAt(draw, wish, place), from: draw.one(states) };
+}
+
+const AGENT_COMMANDS = [
+  'guest-agent-connect',
+  'guest-fsfreeze-status',
+  'guest-fsfreeze-freeze',
+  'guest-fsfreeze-thaw',
+];
+
+/** The agent is missing, refuses half-way, or its line breaks. */
+function drawAgentFault(draw: Draw): Fault {
+  const place = { command: draw.one(AGENT_COMMANDS), nth: 1 + draw.few(3) };
+  switch (draw.below(4)) {
+    case 0:
+      return { kind: 'refuse', ...place };
+    case 1:
+      return { kind: 'replyLost', ...place };
+    case 2:
+      return { kind: 'replyLate', delayMs: draw.one([50, 30_000]), ...place };
+    default:
+      return { kind: 'cut', effect: draw.one(['before', 'after']), ...place };
+  }
 }
 
 type DrawPlace = () => { readonly command?: string; readonly nth: number };

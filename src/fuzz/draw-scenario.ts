@@ -42,6 +42,8 @@ export function composeScenario(draw: Draw, seed: number, limits: Limits): Scena
     wish,
     ...drawTrouble(draw, wish, likelyPath(guest, wish), limits.faultsMax),
     lingerMs: draw.one([0, 0.2, 5]),
+    ...(draw.chance(4) ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } } : {}),
+    ...(draw.chance(3) ? { offlineDeath: 1 + draw.few(3) } : {}),
   };
 }
 
@@ -98,7 +100,8 @@ function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']):
   const isOld = ['1.0', '1.1', '1.3', '2.4', '3.1', '5.2'].includes(guest.profile);
   if (operation === 'snapshot') {
     const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
-    return { operation, named, without, maxBlackoutMs: draw.one(BLACKOUTS_MS) };
+    const quiesce = draw.chance(4) ? { quiesce: true } : {};
+    return { operation, named, without, maxBlackoutMs: draw.one(BLACKOUTS_MS), ...quiesce };
   }
   const strategy = draw.one(['auto', 'auto', isOld ? 'finalize' : 'reopen', 'finalize', 'complete'] as const);
   const wanted = strategy === 'auto' && draw.chance(3);

@@ -153,7 +153,9 @@ export function othersMoveGuest(fault: Fault): boolean {
 }
 
 export function guestRuns({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  if (!now.alive || now.runState === before.runState) return undefined;
+  if (!now.alive) return undefined;
+  if (now.frozen && now.runState === 'running' && outcome !== 'needsRecovery') return 'the guest is frozen';
+  if (now.runState === before.runState) return undefined;
   if (account.struck.some(({ fault }) => othersMoveGuest(fault))) return undefined;
   if (outcome === 'needsRecovery' && account.struck.some(({ fault }) => forbidsCont(fault))) return undefined;
   return `the guest was ${before.runState} and is ${now.runState}`;

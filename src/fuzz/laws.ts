@@ -2,8 +2,10 @@
  * The promise as laws over one account: each a name, a sentence, and a check that gives the violation in words. They look
  * at the world that the simulator had, and take from the engine only the outcome that it claims.
  */
+import type { ErrorRecord } from '../errors.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { Account } from './account.ts';
+import { deadLeaveOneSet } from './dead-laws.ts';
 import {
   allOrNone,
   eachEnd,
@@ -14,6 +16,8 @@ import {
   othersMoveGuest,
   unlinked,
 } from './end-laws.ts';
+import { judgeOrder } from './order.ts';
+import { newFileOf } from './scenario.ts';
 
 export interface Law {
   readonly name: string;
@@ -61,7 +65,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'the guest runs',
-    says: 'a guest that ran runs at the end of every path, one that was paused stays paused',
+    says: 'a guest that ran runs at the end of every path, thawed, and one that was paused stays paused',
     check: eachEnd(guestRuns),
   },
   {
@@ -91,6 +95,27 @@ export const LAWS: readonly Law[] = [
     name: 'crash is resume',
     says: 'where only the orchestrator died, the outcome is the one of a run without its death',
     check: crashIsResume,
+  },
+  {
+    name: 'in order',
+    says: 'one step at a time, its intent durable before its first byte; each is undone at most once, newest first, and nothing is done meanwhile',
+    check: ({ crash, records, disorder }) =>
+      crash === undefined ? (judgeOrder(records) ?? disorder) : undefined,
+  },
+  {
+    name: 'asked back, goes back',
+    says: 'an abort that is in the journal before the step that decides has begun is heeded, and is the error of a saga that failed by nothing else',
+    check: askedBackGoesBack,
+  },
+  {
+    name: 'the dead leave one set',
+    says: 'after QEMU or its host died an offline recovery names all old or all new images, which boot and hold every acknowledged write (a power cut: every flushed one), and leaves nothing else',
+    check: deadLeaveOneSet,
+  },
+  {
+    name: 'the records are told',
+    says: 'whoever keeps the VM’s records hears of the new disks of every saga that commits, and of none that does not',
+    check: recordsAreTold,
   },
 ];
 
@@ -126,7 +151,47 @@ function itEnds(account: Account): string | undefined {
 
 function recoveryIsTheException({ result, after, crash }: Account): string | undefined {
   if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
+  if (isForOthersToEnd(result.error)) return undefined;
   return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
+}
+
+/** What waits for somebody else: who keeps the VM's records, or the agent of a guest that does not run. */
+function isForOthersToEnd(error: ErrorRecord | null): boolean {
+  return error?.code === 'PUBLISH';
+}
+
+function askedBackGoesBack({ records, result, struck, crash, deaths }: Account): string | undefined {
+  if (crash !== undefined || result === undefined) return undefined;
+  const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
+  const decision = records.find(
+    ({ kind, body }) => kind === 'decision' && (body as { verdict?: string }).verdict === 'forward',
+  );
+  const deciding = records.findLast(
+    ({ kind, step, seq }) => kind === 'intent' && step === decision?.step && seq < decision.seq,
+  );
+  if (asked === undefined) return undefined;
+  if (deciding !== undefined && asked.seq < deciding.seq) {
+    return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
+  }
+  if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
+  return result.error?.code === 'ABORTED' ? undefined : `it was asked back, and says ${result.error?.code}`;
+}
+
+function recordsAreTold(account: Account): string | undefined {
+  const { scenario, told, offline, resultAtLast, crash, refusal } = account;
+  const { wish, publisher } = scenario;
+  if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
+  const outcome = (offline?.result ?? resultAtLast)?.outcome;
+  const isClone = wish.operation === 'copy' && wish.finish === 'clone';
+  if (outcome === 'rolledBack' || isClone)
+    return told.length === 0 ? undefined : 'it was told of disks that never came';
+  if (outcome !== 'committed') return undefined;
+  if (told.length === 0) return 'nobody was told';
+  const expected = wish.named.map(index => newFileOf(wish, index)).join();
+  const wrong = told.find(({ disks }) => disks.map(disk => disk.file).join() !== expected);
+  return wrong === undefined
+    ? undefined
+    : `it was told of ${wrong.disks.map(disk => disk.file).join()}, not of ${expected}`;
 }
 
 function crashIsResume(account: Account): string | undefined {
@@ -140,6 +205,9 @@ function crashIsResume(account: Account): string | undefined {
   )
     return undefined;
   const { wish, pace } = scenario;
+  // The agent of a guest that stands still answers nobody.
+  const isMute = wish.operation === 'snapshot' && wish.quiesce === true && scenario.guest.paused;
+  if (isMute || isForOthersToEnd(result?.error ?? null)) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
   const expected = wish.operation === 'copy' && wish.finish === 'abort' ? 'rolledBack' : 'committed';

@@ -17,6 +17,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'markQemu',
     'claimFiles',
     'createImages',
+    'freezeGuest',
     'mirrorDisks',
     'pauseGuest',
     'parkMirrors',
@@ -39,15 +40,18 @@ export function wayBackFrom(path: LikelyPath, state: string): readonly string[] 
     .map(step => `undo ${step}`);
 }
 
-function snapshotPath({ without }: Wish): LikelyPath {
+function snapshotPath({ without, quiesce }: Extract<Wish, { operation: 'snapshot' }>): LikelyPath {
   const has = (name: string) => !without.includes(name);
   const mark = has('throttle-group') ? ['markQemu'] : [];
-  const unmark = has('throttle-group') ? ['unmarkQemu'] : [];
+  const unmark = [...(quiesce ? ['thawGuest'] : []), ...(has('throttle-group') ? ['unmarkQemu'] : [])];
+  const freeze = quiesce ? ['freezeGuest'] : [];
   if (!has('transaction')) {
-    const there = [...mark, 'claimFiles', 'pauseGuest', 'takeSnapshotsOneByOne'];
+    const there = [...mark, 'claimFiles', ...freeze, 'pauseGuest', 'takeSnapshotsOneByOne'];
     return { there, onward: ['resumeGuest', ...unmark] };
   }
-  const take = has('blockdev-create') ? ['createImages', 'takeSnapshot'] : ['takeSnapshotSync'];
+  const take = has('blockdev-create')
+    ? ['createImages', ...freeze, 'takeSnapshot']
+    : [...freeze, 'takeSnapshotSync'];
   return { there: [...mark, 'claimFiles', ...take], onward: unmark };
 }
 

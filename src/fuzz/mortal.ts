@@ -2,17 +2,20 @@
  * An orchestrator that can die: everything through which the engine reaches the world goes through here, and from one
  * moment on nothing passes any more. What had been sent may still arrive; what was not durable is lost. Decides only when.
  */
-import type { Journal } from '../journal/journal.ts';
+import type { Journal, NewRecord } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
+import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect, Json, Transport } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import type { OrchestratorDeath } from './scenario.ts';
 
 /** What is told of what passes. */
-interface Passage {
+export interface Passage {
   sent(messages: readonly Json[]): void;
   received(message: Json): void;
   fileTouched(what: string, path: string): void;
+  /** Handed to the journal, which may still lose what it was not told to keep. */
+  recorded(records: readonly NewRecord[]): void;
 }
 
 /** The world as one life of an orchestrator sees it. */
@@ -21,6 +24,7 @@ export interface Mortal {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly files: Files;
+  readonly agent: () => Promise<GuestAgent>;
   readonly isAlive: boolean;
   /** Says which state the saga has entered, for deaths that are counted from there. */
   enter(state: string): void;
@@ -34,6 +38,7 @@ export interface MortalParts {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly files: Files;
+  readonly agent: () => Promise<GuestAgent>;
   readonly dies: OrchestratorDeath | undefined;
   readonly lingerMs: number;
   readonly passage: Passage;
@@ -138,6 +143,21 @@ export function createMortal(parts: MortalParts): Mortal {
           close: () => alive && inner.close(),
         };
       }),
+    agent: () =>
+      whileAlive(async () => {
+        const inner = await parts.agent();
+        const call = <T>(execute: string, act: () => Promise<T>) =>
+          whileAlive(() => {
+            passage.sent([{ execute }]);
+            return act();
+          });
+        return {
+          freeze: deadlineMs => call('guest-fsfreeze-freeze', () => inner.freeze(deadlineMs)),
+          thaw: deadlineMs => call('guest-fsfreeze-thaw', () => inner.thaw(deadlineMs)),
+          status: () => call('query-fsfreeze-status', () => inner.status()),
+          close: () => inner.close(),
+        };
+      }),
     files: {
       stat: path => whileAlive(() => files.stat(path)),
       imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
@@ -157,8 +177,14 @@ export function createMortal(parts: MortalParts): Mortal {
       begin: saga => write(() => journal.begin(saga)),
       takeOver: (id, options) => write(() => journal.takeOver(id, options)),
       confirm: lease => journal.confirm(lease),
-      append: (lease, entries, options) => writeLater(() => journal.append(lease, entries, options)),
-      appendSync: (lease, entries) => write(() => journal.appendSync(lease, entries)),
+      append: (lease, entries, options) => {
+        if (alive) passage.recorded(entries);
+        return writeLater(() => journal.append(lease, entries, options));
+      },
+      appendSync: (lease, entries) => {
+        if (alive) passage.recorded(entries);
+        write(() => journal.appendSync(lease, entries));
+      },
       end: (lease, state, result) => writeLater(() => journal.end(lease, state, result)),
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),

@@ -4,25 +4,27 @@
  */
 import type { Engine } from '../engine/api.ts';
 import { createEngine } from '../engine/engine.ts';
+import type { Publisher } from '../engine/publish.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
-import { type Account, crashText, type Happening, leafOf, refusalOf, type Struck } from './account.ts';
+import type { Definition } from '../steps/publish-definitions.ts';
+import { type Account, crashText, type Happening, leafOf, type OfflineEnd, refusalOf } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
-import { PauseWatch } from './pause-watch.ts';
+import { recoverAndBoot } from './recover.ts';
 import {
   copyRequestOf,
   DIRECTORY,
   type OrchestratorDeath,
-  type PlannedFault,
   SAGA,
   type Scenario,
   snapshotRequestOf,
 } from './scenario.ts';
 import { takeSight } from './sight.ts';
+import { Watch } from './watch.ts';
 
 /** A run that needs more events than this will not end. */
 const EVENTS_MAX = 400_000;
@@ -44,32 +46,27 @@ export async function runScenario(
 
 class Run {
   readonly #scenario: Scenario;
-  readonly #tell: ((happening: Happening) => void) | undefined;
   readonly #sim: Sim;
-  readonly #states: string[][] = [];
-  readonly #struck: Struck[] = [];
-  readonly #pauses: PauseWatch;
-  readonly #unlinkedInUse: string[] = [];
-  readonly #signalled: ('pivot' | 'abort')[] = [];
+  readonly #watch: Watch;
   readonly #armed = new Set<string>();
-  #state = '';
+  readonly #told: Definition[] = [];
   #saga: Saga | undefined;
   #journal: MemoryJournalState | undefined;
+  #mortal: Mortal | undefined;
   #deaths = 0;
   #signalCrash: string | undefined;
 
   constructor(scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
     this.#scenario = scenario;
-    this.#tell = tell;
     this.#sim = createSim({
       ...scenario.guest,
       directory: DIRECTORY,
       seed: scenario.seed,
       timing: scenario.pace,
       faults: scenario.faults.filter(fault => fault.from === undefined),
-      onFault: fault => this.#strike(fault),
+      onFault: fault => this.#watch?.strike(fault),
     });
-    this.#pauses = new PauseWatch(this.#sim, scenario.guest.paused ?? false);
+    this.#watch = new Watch(this.#sim, scenario.guest.paused ?? false, tell);
   }
 
   async toEnd(): Promise<Account> {
@@ -80,6 +77,8 @@ class Run {
     let ended: End = {};
     let atLast: End = {};
     let after = before;
+    let last = before;
+    let offline: OfflineEnd | undefined;
     let crash: string | undefined;
     try {
       const startMs = clock.now();
@@ -93,26 +92,33 @@ class Run {
       atLast =
         ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
       await sim.advance(SETTLING_MS);
+      last = atLast === ended ? after : takeSight(sim);
+      if (!sim.world.alive) offline = await clock.run(this.#offline(), EVENTS_MAX);
     } catch (error) {
       crash = crashText(error);
     }
-    this.#pauses.look();
+    this.#watch.end();
     return {
       scenario: this.#scenario,
       before,
       after,
-      atLast: atLast === ended ? after : takeSight(sim),
+      atLast: last,
       refusal: ended.refusal,
       result: ended.result,
       resultAtLast: atLast.result,
-      states: this.#states,
-      struck: this.#struck,
-      pauses: this.#pauses.pauses,
-      unlinkedInUse: this.#unlinkedInUse,
+      states: this.#watch.states,
+      struck: this.#watch.struck,
+      pauses: this.#watch.pauses.pauses,
+      unlinkedInUse: this.#watch.unlinkedInUse,
       crash: crash ?? this.#signalCrash,
       deaths: this.#deaths,
-      signalled: this.#signalled,
+      signalled: this.#watch.signalled,
       virtualMs: clock.now(),
+      records: this.#journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
+      disorder: this.#watch.disorder,
+      told: this.#told,
+      offline,
+      flushed: this.#watch.flushed,
     };
   }
 
@@ -137,7 +143,27 @@ class Run {
     return end;
   }
 
-  #mortal: Mortal | undefined;
+  /** Of a saga that QEMU's death has left open. */
+  async #offline(): Promise<OfflineEnd | undefined> {
+    const state = this.#journal;
+    const row = state?.sagas.find(each => each.row.id === SAGA)?.row;
+    if (state === undefined || row === undefined || row.state === 'committed' || row.state === 'rolledBack') {
+      return undefined;
+    }
+    const { offline, journal } = await recoverAndBoot(this.#sim, state, this.#scenario, this.#publisher());
+    this.#journal = journal;
+    return offline;
+  }
+
+  /** Whoever keeps the VM's records, as the scenario has him. */
+  #publisher(): Publisher | undefined {
+    const { publisher } = this.#scenario;
+    if (publisher === undefined) return undefined;
+    return async definition => {
+      this.#told.push(definition);
+      if (this.#told.length <= publisher.refusals) throw new Error('the records cannot be written now');
+    };
+  }
 
   /** One life; undefined when the orchestrator died in it. */
   async #live(
@@ -151,28 +177,23 @@ class Run {
       journal,
       clock: sim.clock,
       files: sim.files,
+      agent: sim.agent,
       dies,
       lingerMs: this.#scenario.lingerMs,
-      passage: {
-        sent: messages => this.#sent(messages),
-        received: message => {
-          this.#pauses.look();
-          this.#tell?.({ kind: 'received', message, atMs: sim.clock.now() });
-        },
-        fileTouched: (what, path) => this.#fileTouched(what, path),
-      },
+      passage: this.#watch,
     });
     this.#mortal = mortal;
-    const states: string[] = [];
-    this.#states.push(states);
-    this.#note('life', `life ${this.#states.length} of the orchestrator`);
-    const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
+    this.#watch.begin(journal.records(SAGA));
+    const publisher = this.#publisher();
+    const engine = createEngine({
+      journal: mortal.journal,
+      clock: mortal.clock,
+      ...(publisher === undefined ? {} : { onCommit: publisher }),
+    });
+    const { connect: qmp, files, agent } = mortal;
     const living = this.#follow(
-      (await Promise.race([
-        begin(engine, { qmp: mortal.connect, files: mortal.files }).catch(refusalOf),
-        mortal.death,
-      ])) ?? undefined,
-      states,
+      (await Promise.race([begin(engine, { qmp, files, agent }).catch(refusalOf), mortal.death])) ??
+        undefined,
       journal,
     );
     const end = await Promise.race([living, mortal.death]);
@@ -181,37 +202,25 @@ class Run {
     this.#journal = journal.snapshot();
     if (mortal.isAlive) return end ?? undefined;
     this.#deaths += 1;
-    this.#note('life', 'the orchestrator died');
+    this.#watch.note('the orchestrator died');
     return undefined;
   }
 
   async #follow(
     begun: Saga | ReturnType<typeof refusalOf> | undefined,
-    states: string[],
     journal: MemoryJournal,
   ): Promise<End> {
     if (begun === undefined) return {};
     if ('refusal' in begun) return begun;
     const saga = begun;
     this.#saga = saga;
-    saga.subscribe(notice => {
-      if (notice.type !== 'event') return;
-      this.#enter(notice.state);
-      states.push(notice.state);
-      this.#tell?.({
-        kind: 'state',
-        state: notice.state,
-        fronts: this.#sim.world.fronts().map(front => front.path),
-        running: this.#sim.world.running,
-        atMs: this.#sim.clock.now(),
-      });
-    });
+    saga.subscribe(notice => notice.type === 'event' && this.#enter(notice.state));
     const result = await saga.result;
     if (result.outcome !== 'ready') return { result };
     const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
     if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
     try {
-      this.#signalled.push('pivot');
+      this.#watch.signal('pivot');
       return { result: await saga.pivot() };
     } catch (error) {
       if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
@@ -241,53 +250,19 @@ class Run {
     const saga = this.#saga;
     const mortal = this.#mortal;
     if (saga === undefined || mortal === undefined || !mortal.isAlive) return;
-    this.#signalled.push(signal);
-    this.#tell?.({ kind: 'signal', signal, came: this.#state, atMs: this.#sim.clock.now() });
+    this.#watch.signal(signal);
     saga[signal]().catch(error => {
       if (mortal.isAlive && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
     });
   }
 
   #enter(state: string): void {
-    this.#state = state;
-    this.#pauses.look();
+    this.#watch.enter(state);
     const leaf = leafOf(state);
     this.#mortal?.enter(leaf);
     if (this.#armed.has(leaf)) return;
     this.#armed.add(leaf);
     for (const fault of this.#scenario.faults) if (fault.from === leaf) this.#sim.armFault(fault);
-  }
-
-  #strike(fault: PlannedFault): void {
-    const atMs = this.#sim?.clock.now() ?? 0;
-    this.#struck.push({ fault, state: this.#state, atMs });
-    this.#tell?.({ kind: 'struck', fault, atMs });
-  }
-
-  #sent(messages: readonly unknown[]): void {
-    this.#pauses.look();
-    const atMs = this.#sim.clock.now();
-    if (messages.some(message => (message as { execute?: string }).execute === 'stop'))
-      this.#pauses.stopSent();
-    this.#tell?.({
-      kind: 'sent',
-      messages: messages as Extract<Happening, { kind: 'sent' }>['messages'],
-      atMs,
-    });
-  }
-
-  /** A file that is unlinked must not be part of anything open, or below anything that is. */
-  #fileTouched(what: string, path: string): void {
-    this.#tell?.({ kind: 'file', what, path, atMs: this.#sim.clock.now() });
-    if (what !== 'unlink' || !this.#sim.world.host.files.has(path)) return;
-    const { qemu, host } = this.#sim.world;
-    const isOpen = Object.values(qemu?.nodes ?? {}).some(node => node.path === path);
-    const isBelow = [...host.files.values()].some(file => file.written.backing === path);
-    if (isOpen || isBelow) this.#unlinkedInUse.push(path);
-  }
-
-  #note(kind: 'life', what: string): void {
-    this.#tell?.({ kind, what, atMs: this.#sim.clock.now() });
   }
 }
 
@@ -297,4 +272,4 @@ interface End {
 }
 
 /** The guest as a living orchestrator reaches it. */
-type Reached = Pick<Mortal, 'files'> & { readonly qmp: Mortal['connect'] };
+type Reached = Pick<Mortal, 'files' | 'agent'> & { readonly qmp: Mortal['connect'] };

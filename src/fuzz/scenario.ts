@@ -33,6 +33,8 @@ export type Wish =
       readonly named: readonly number[];
       readonly without: readonly string[];
       readonly maxBlackoutMs: number;
+      /** The guest's file systems are frozen meanwhile. */
+      readonly quiesce?: boolean;
     }
   | {
       readonly operation: 'copy';
@@ -78,6 +80,10 @@ export interface Scenario {
   readonly deaths: readonly OrchestratorDeath[];
   /** How long the dead orchestrator's connection stays open for what was already sent; milliseconds. */
   readonly lingerMs: number;
+  /** Somebody is to be told of the new disks, and does not take it so many times. */
+  readonly publisher?: { readonly refusals: number };
+  /** An offline recovery dies before its n-th change to an image (from 1), and is run again. */
+  readonly offlineDeath?: number;
 }
 
 /** The virtual directory of all images. */
@@ -93,6 +99,7 @@ export function snapshotRequestOf(wish: Extract<Wish, { operation: 'snapshot' }>
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({ disk: `dev${index}`, overlay: newFileOf(wish, index) })),
+    ...(wish.quiesce ? { quiesce: '/simulated.qga' } : {}),
   };
 }
 

@@ -2,9 +2,11 @@
  * One look at the simulated world behind everybody's back: what the laws judge. Taken from the simulator's own state and
  * files, never from what the engine says.
  */
-import type { Extents } from '../sim/contents.ts';
+import { type Extents, valueAt } from '../sim/contents.ts';
 import type { Sim } from '../sim/create-sim.ts';
+import { RING } from '../sim/guest.ts';
 import type { BlockNode, Qemu } from '../sim/state.ts';
+import type { FlushedWrite } from './account.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
 interface OpenImage {
@@ -44,6 +46,8 @@ export interface Sight {
   /** Nodes that somebody keeps quiesced. */
   readonly drained: readonly string[];
   readonly files: ReadonlyMap<string, Extents>;
+  /** Its agent has frozen the guest. */
+  readonly frozen: boolean;
   /** Writes that completed. */
   readonly acknowledged: number;
 }
@@ -74,6 +78,7 @@ export function takeSight(sim: Sim): Sight {
     bitmaps: Object.values(nodes).flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: Object.values(nodes).flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    frozen: world.frozen,
     acknowledged,
   };
 }
@@ -109,4 +114,23 @@ function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
   const node = nodes[name];
   if (node === undefined || depth > DEPTH_MAX) return [];
   return [name, ...node.children.flatMap(({ child }) => reachable(nodes, child, depth + 1))];
+}
+
+/** Whether a file is open, or below one that is there. */
+export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean {
+  if (!host.files.has(path)) return false;
+  const isOpen = Object.values(qemu?.nodes ?? {}).some(node => node.path === path);
+  return isOpen || [...host.files.values()].some(file => file.written.backing === path);
+}
+
+/** What the guest has written and what a power cut could not take any more, on the images that its disks are on now. */
+export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
+  return world.fronts().flatMap(({ path }, disk) => {
+    const file = world.host.files.get(path);
+    const kept = file?.linked ? (file.flushed?.contents ?? []) : [];
+    return Array.from({ length: RING.sectors }, (_, slot) => {
+      const offset = RING.offset + slot * RING.sectorBytes;
+      return { disk, offset, value: valueAt(kept, offset) ?? 0 };
+    }).filter(({ value }) => value > 0);
+  });
 }

@@ -36,6 +36,8 @@ export function createImage(ctx: Context, image: NewImage): void {
     backingFormat: image.backingFormat === undefined ? undefined : asFormat(image.backingFormat),
     contents: EMPTY,
   });
+  // Whoever made it closes it again, and closing flushes (bdrv_close, block.c).
+  ctx.host.flush(image.path);
 }
 
 /** A blank file; the lock of whoever uses one of that name is respected. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { examine, type Removable, removeFindings } from '../../src/engine/doctor.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { sagaToken } from '../../src/steps/names.ts';
 import { entered, type Life, live, smallSim } from './lives.ts';
-import { virtualImages } from './virtual-images.ts';
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];
 const DISKS = NEW.map((to, index) => ({ disk: `dev${index}`, to }));

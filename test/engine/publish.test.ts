@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Publisher, publisherOf } from '../../src/engine/publish.ts';
 import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Definition } from '../../src/steps/publish-definitions.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
-import { virtualImages } from './virtual-images.ts';
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];
 const COPY = NEW.map((to, index) => ({ disk: `dev${index}`, to }));

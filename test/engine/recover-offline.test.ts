@@ -3,6 +3,7 @@ import { recoverOffline } from '../../src/engine/recover-offline.ts';
 import type { SagaResult } from '../../src/engine/result.ts';
 import type { Saga } from '../../src/engine/saga.ts';
 import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
+import { Died, virtualImages } from '../../src/fuzz/virtual-images.ts';
 import type { NewRecord } from '../../src/journal/journal.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
@@ -12,7 +13,6 @@ import type { Fault } from '../../src/sim/faults.ts';
 import type { Images } from '../../src/steps/images.ts';
 import type { Plan } from '../../src/steps/plan.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
-import { Died, virtualImages } from './virtual-images.ts';
 
 const DISKS = 2;
 const OLD = ['/images/disk0.qcow2', '/images/disk1.qcow2'];

@@ -3,10 +3,10 @@
  * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
  */
 
-import { EMPTY, over } from '../../src/sim/contents.ts';
-import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Image } from '../../src/sim/host.ts';
-import type { ImageName, Images } from '../../src/steps/images.ts';
+import { EMPTY, over } from '../sim/contents.ts';
+import type { Sim } from '../sim/create-sim.ts';
+import type { Image } from '../sim/host.ts';
+import type { ImageName, Images } from '../steps/images.ts';
 
 export interface VirtualImages extends Images {
   /** What was changed, in order. */
@@ -51,22 +51,27 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
         contents: EMPTY,
       });
       host.flush(file);
+      await sim.files.syncDirectory(file);
     },
     async commitOverlay(overlay) {
       const { backing = '', backingFormat = 'qcow2', ...top } = read(overlay);
       change(`commit ${overlay.file}`);
       const base = read({ file: backing, driver: backingFormat });
       host.write(backing, { ...base, contents: over(base.contents, top.contents) });
+      host.flush(backing);
       host.write(overlay.file, { ...top, backing, backingFormat, contents: EMPTY });
+      host.flush(overlay.file);
     },
     async copyInto(from, to) {
       change(`copy ${from.file} ${to.file}`);
       const image = read(to);
       host.write(to.file, { ...image, contents: over(image.contents, sim.world.readFile(from.file)) });
+      host.flush(to.file);
     },
     async setAside(file) {
       change(`set aside ${file}`);
       host.rename(file, `${file}.unreadable1`);
+      await sim.files.syncDirectory(file);
       return `${file}.unreadable1`;
     },
   };

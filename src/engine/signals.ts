@@ -1,0 +1,35 @@
+/** What a saga was asked from outside. Each is durable before it counts. */
+
+/** A saga may be asked to go back, or to go on. */
+type Name = 'abort' | 'pivot';
+
+export class Signals {
+  readonly #controllers = { abort: new AbortController(), pivot: new AbortController() };
+  #pending: Promise<void> | undefined;
+
+  get abort(): AbortSignal {
+    return this.#controllers.abort.signal;
+  }
+
+  get pivot(): AbortSignal {
+    return this.#controllers.pivot.signal;
+  }
+
+  /** Tells the running step, and those to come: they look at their next safe point. */
+  heard(name: Name): void {
+    this.#controllers[name].abort();
+  }
+
+  /** The saga is being asked; it counts when it is written. Rejects as the writing does. */
+  async ask(name: Name, written: Promise<void>): Promise<void> {
+    const counted = written.then(() => this.heard(name));
+    const before = this.#pending;
+    this.#pending = Promise.allSettled([before, counted]).then(() => undefined);
+    await counted;
+  }
+
+  /** Resolves when all that was asked up to now counts, or could not be written. */
+  async settled(): Promise<void> {
+    if (this.#pending !== undefined) await this.#pending;
+  }
+}
