@@ -10,6 +10,7 @@ import { survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { createJobs } from '../qmp/jobs.ts';
 import type { Files } from '../steps/files.ts';
+import { listNodes, valueIfKnown } from '../steps/graph.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
@@ -131,17 +132,14 @@ async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Rem
   const [status, jobs, nodes, objects] = await qmp.pipeline([
     { execute: 'query-status' },
     { execute: 'query-jobs' },
-    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+    listNodes(qmp),
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   if (!status.ok) throw status.error;
-  if (!jobs.ok) throw jobs.error;
-  if (!nodes.ok) throw nodes.error;
-  if (!objects.ok) throw objects.error;
   const used = await nodesInUse(qmp);
-  const names = nodes.value.map(node => node['node-name'] ?? '').filter(isSagaName);
-  const groups = objects.value.map(object => object.name).filter(isSagaName);
-  const ours = jobs.value.filter(job => isSagaName(job.id));
+  const names = (valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? '').filter(isSagaName);
+  const groups = (valueIfKnown(objects) ?? []).map(object => object.name).filter(isSagaName);
+  const ours = (valueIfKnown(jobs) ?? []).filter(job => isSagaName(job.id));
   const found = [
     ...ours.map(job => {
       const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;

@@ -7,6 +7,7 @@ import { openQmpClient, type QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { connectSocket } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
+import { listNodes, valueIfKnown } from '../steps/graph.ts';
 import { isOurs } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 
@@ -56,14 +57,13 @@ async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Pro
 export async function findTrace(client: QmpClient, plan: Plan): Promise<string | undefined> {
   const [objects, nodes, jobs] = await client.pipeline([
     { execute: 'qom-list', arguments: { path: '/objects' } },
-    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+    listNodes(client),
     { execute: 'query-jobs' },
   ]);
-  for (const reply of [objects, nodes, jobs]) if (!reply.ok) throw reply.error;
   const names = [
-    ...(objects.ok ? objects.value.map(object => object.name) : []),
-    ...(nodes.ok ? nodes.value.map(node => node['node-name'] ?? '') : []),
-    ...(jobs.ok ? jobs.value.map(job => job.id) : []),
+    ...(valueIfKnown(objects) ?? []).map(object => object.name),
+    ...(valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? ''),
+    ...(valueIfKnown(jobs) ?? []).map(job => job.id),
   ];
   return names.find(name => isOurs(name, plan.token));
 }

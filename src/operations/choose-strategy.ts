@@ -37,13 +37,25 @@ export function chooseStrategy(
   return 'complete';
 }
 
+/** The versions of QEMU that brought abilities (the `Since:` tags of its qapi/*.json), newest first; for people to read. */
+const CAME_WITH: readonly (readonly [version: string, names: readonly Capability[]])[] = [
+  ['6.1', ['blockdev-reopen']],
+  ['3.1', ['manual-finalize']],
+  ['3.0', ['blockdev-create', 'copy-mode', 'query-jobs']],
+  ['2.11', ['throttle', 'throttle-group']],
+  ['2.9', ['blockdev-add']],
+  ['2.6', ['blockdev-mirror']],
+];
+
 /** Throws CAPABILITY_MISSING naming what this QEMU lacks. */
 export function need(what: string, names: readonly Capability[], capabilities: Capabilities): void {
   const missing = names.filter(name => !capabilities.has(name));
   if (missing.length === 0) return;
+  const version = CAME_WITH.find(([, came]) => came.some(name => missing.includes(name)))?.[0];
   throw new BlocksagaError(
     'CAPABILITY_MISSING',
-    `${what} needs ${missing.join(' and ')}, which this QEMU does not have`,
+    `${what} needs ${missing.join(' and ')}, which this QEMU does not have` +
+      (version === undefined ? '' : `; QEMU ${version} has`),
   );
 }
 

@@ -80,7 +80,7 @@ function foundDisks(
   request: CommitRequest | PullRequest,
   { survey, capabilities }: PlanFacts,
 ): readonly FoundDisk[] {
-  need('merging images', ['blockdev-add'], capabilities);
+  need('merging images', ['blockdev-add', 'query-jobs'], capabilities);
   const names = request.disks.map(({ disk }) => disk);
   return chooseDisks(survey, names).map((source, at) => ({ disk: names[at] ?? '', source }));
 }

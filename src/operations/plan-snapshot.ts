@@ -71,5 +71,12 @@ function chooseMethod(request: SnapshotRequest, capabilities: Capabilities): Sna
       disk: reused.disk,
     });
   }
+  if (request.disks.length > 1 && !has('query-jobs')) {
+    throw new BlocksagaError(
+      'CAPABILITY_MISSING',
+      'this QEMU has neither a transaction of snapshots (QEMU 1.1) nor a way to take one back while the guest runs ' +
+        '(QEMU 3.1), so several disks cannot be changed all or none; snapshot one disk at a time, or use a newer QEMU',
+    );
+  }
   return 'sequential';
 }

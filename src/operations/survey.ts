@@ -4,11 +4,12 @@
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, XDebugQueryBlockGraphReturns } from '../qmp/schema.generated.ts';
-import { qomPath } from '../steps/graph.ts';
+import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 
 /** One disk of the guest as it stands. */
 export interface GuestDisk {
+  /** Its name; '' before QEMU 2.5 for one that nobody named. */
   readonly node: string;
   /** Name of the block backend, '' for `-blockdev` guests. */
   readonly drive: string;
@@ -17,6 +18,7 @@ export interface GuestDisk {
   readonly device: string | null;
   readonly file: string;
   readonly driver: string;
+  /** 0 before QEMU 1.6, which does not tell. */
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   readonly chain: readonly ChainImage[];
@@ -49,6 +51,10 @@ export interface Survey {
   readonly filesInUse: readonly string[];
 }
 
+/** What QEMU before 1.6 (`image`), 2.1 (`detect_zeroes`) and 2.3 (`cache`) did not tell of a node. */
+type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'> &
+  Partial<Pick<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'>>;
+
 /** `query-block` names only the device inside a virtio-blk proxy so; scsi-hd and the others have it not. */
 const VIRTIO_BLK_BACKEND = '/virtio-backend';
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
@@ -60,26 +66,36 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'query-uuid' },
     { execute: 'query-name' },
     { execute: 'query-block' },
-    { execute: 'query-named-block-nodes', arguments: { flat: true } },
+    listNodes(qmp),
     { execute: 'x-debug-query-block-graph' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   const { running, status: runState } = valueFrom(status);
-  const graph = new NodeGraph(valueFrom(nodes), valueIfKnown(debugGraph));
+  const known = valueIfKnown(nodes) ?? [];
+  const graph = new NodeGraph(known, valueIfKnown(debugGraph));
   const id = valueIfKnown(uuid)?.UUID;
-  const iothreads = valueFrom(objects).some(object => object.type === 'child<iothread>');
+  const iothreads = (valueIfKnown(objects) ?? []).some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
     runState,
     iothreads,
     disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph, iothreads)),
-    filesInUse: valueFrom(nodes).map(node => node.file),
+    filesInUse: [...known.map(node => node.file), ...filesOf(valueFrom(blocks))],
   };
 }
 
+/** What devices are on: all that is told before QEMU 2.0, where nodes cannot be listed. */
+function filesOf(blocks: readonly BlockInfo[]): readonly string[] {
+  return blocks.flatMap(({ inserted }) =>
+    inserted === undefined
+      ? []
+      : [inserted.file, ...(inserted.backing_file === undefined ? [] : [inserted.backing_file])],
+  );
+}
+
 function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): readonly GuestDisk[] {
-  const { inserted } = block;
+  const inserted: OlderDeviceInfo | undefined = block.inserted;
   if (inserted === undefined) return [];
   const node = inserted['node-name'] ?? '';
   const chain = graph.chain(node, inserted);
@@ -92,13 +108,13 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       device: qdev === null ? null : deviceId(qdev),
       file: inserted.file,
       driver: inserted.drv,
-      sizeBytes: inserted.image['virtual-size'],
+      sizeBytes: inserted.image?.['virtual-size'] ?? 0,
       readOnly: inserted.ro,
       chain,
       stored: storedNames(inserted),
       nodes: chain.map(image => graph.nodesOf(image)),
-      cache: { direct: inserted.cache.direct, noFlush: inserted.cache['no-flush'] },
-      detectZeroes: inserted.detect_zeroes,
+      cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
+      detectZeroes: inserted.detect_zeroes ?? 'off',
       job: graph.jobOn(chain),
       otherWriter: graph.writers(node) > 1,
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
@@ -106,7 +122,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
   ];
 }
 
-function storedNames({ image }: BlockDeviceInfo): readonly (string | null)[] {
+function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {
   const names: (string | null)[] = [];
   for (let each: typeof image | undefined = image; each !== undefined; each = each['backing-image']) {
     names.push(each['backing-filename'] ?? null);
@@ -132,9 +148,11 @@ class NodeGraph {
     this.#names = new Map(drivers.map(node => [node.id, node.name]));
   }
 
-  chain(front: string, inserted: BlockDeviceInfo): readonly ChainImage[] {
+  chain(front: string, inserted: OlderDeviceInfo): readonly ChainImage[] {
+    if (inserted.image === undefined) return [{ file: inserted.file, driver: inserted.drv, node: null }];
     const images: ChainImage[] = [];
-    let node: string | null = front;
+    // A node without a name cannot be found again: the images are known by their files.
+    let node: string | null = front || null;
     for (
       let image: typeof inserted.image | undefined = inserted.image;
       image;
@@ -183,11 +201,4 @@ class NodeGraph {
 function valueFrom<T>(reply: Reply<T>): T {
   if (!reply.ok) throw reply.error;
   return reply.value;
-}
-
-/** The value, or undefined where this QEMU does not have the command. */
-function valueIfKnown<T>(reply: Reply<T>): T | undefined {
-  if (reply.ok) return reply.value;
-  if (reply.error.qmp?.class === 'CommandNotFound') return undefined;
-  throw reply.error;
 }

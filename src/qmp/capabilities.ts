@@ -20,6 +20,8 @@ const ABILITIES = {
   'blockdev-create': schema => schema.command('blockdev-create'),
   'blockdev-mirror': schema => schema.command('blockdev-mirror'),
   'drive-mirror': schema => schema.command('drive-mirror'),
+  /** Jobs that can be asked about, and are there until they are dismissed (QEMU 3.0). */
+  'query-jobs': schema => schema.command('query-jobs'),
   'job-complete': schema => schema.command('job-complete'),
   'block-job-change': schema => schema.command('block-job-change'),
   /** `blockdev-mirror` with `auto-finalize` (QEMU 3.1). */

@@ -40,15 +40,9 @@ import {
   blockResize,
   changeBackingFile,
 } from './node-commands.ts';
-import {
-  queryBlock,
-  queryBlockExports,
-  queryBlockJobs,
-  queryJobs,
-  queryNamedBlockNodes,
-  queryStatus,
-} from './queries.ts';
+import { queryBlock, queryNamedBlockNodes } from './queries.ts';
 import { queryBlockGraph } from './query-graph.ts';
+import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './query-jobs.ts';
 import { querySchema } from './query-schema.ts';
 import { refuse } from './refusal.ts';
 import { blockdevSnapshot, blockdevSnapshotSync, transaction } from './snapshot-commands.ts';

@@ -6,9 +6,8 @@ import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf, skipImplicitFilters } from './graph.ts';
 import { fileLength, imageOf, pathOf, sizeOf } from './image-io.ts';
-import { progress } from './jobs.ts';
 import { Death } from './refusal.ts';
-import type { BlockNode, Job } from './state.ts';
+import type { BlockNode } from './state.ts';
 
 export function queryBlock(ctx: Context): Json {
   return Object.values(ctx.q.backends).map(backend => ({
@@ -19,7 +18,7 @@ export function queryBlock(ctx: Context): Json {
     ...(backend.node === undefined
       ? {}
       : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node), true) }),
-    qdev: backend.id,
+    ...(since(ctx, 2, 10) ? { qdev: backend.id } : {}),
     ...deviceBitmaps(ctx, backend.node),
     type: 'unknown',
   }));
@@ -48,7 +47,7 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly
   const file = fileName(ctx, node);
   const under = backingOf(ctx, node, hides);
   const bitmaps = describeBitmaps(ctx, node);
-  return {
+  const device = {
     iops_rd: 0,
     detect_zeroes: 'off',
     image: describeImage(ctx, node, hides, file),
@@ -69,6 +68,34 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly
     file,
     ...versionsOwn(ctx, node),
   };
+  return since(ctx, 2, 5) ? device : withoutLaterMembers(ctx, device);
+}
+
+/** When members of BlockDeviceInfo came (the `Since:` tags of QEMU's qapi/block-core.json). */
+const CAME: readonly (readonly [member: string, major: number, minor: number])[] = [
+  ['backing_file_depth', 1, 2],
+  ['image', 1, 6],
+  ['node-name', 2, 0],
+  ['detect_zeroes', 2, 1],
+  ['cache', 2, 3],
+  ['write_threshold', 2, 3],
+];
+
+/** Until 2.5 a node that nobody named had no name either. */
+function withoutLaterMembers(
+  ctx: Context,
+  device: { readonly [key: string]: Json },
+): { readonly [key: string]: Json } {
+  const late = new Set(
+    CAME.filter(([, major, minor]) => !since(ctx, major, minor)).map(([member]) => member),
+  );
+  if (String(device['node-name']).startsWith('#')) late.add('node-name');
+  return Object.fromEntries(Object.entries(device).filter(([member]) => !late.has(member)));
+}
+
+function since({ profile }: Context, major: number, minor: number): boolean {
+  const { version } = profile;
+  return version.major > major || (version.major === major && version.minor >= minor);
 }
 
 /** Members of BlockDeviceInfo that came and went: qapi/block-core.json of 5.2, 10.0 and 11.1. */
@@ -225,56 +252,4 @@ function jsonName(ctx: Context, node: BlockNode): string {
   const under = childOf(node, 'backing');
   const backing = under === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, under));
   return `{"backing": ${backing}, "driver": "${node.driver}", "file": ${fileJson}}`;
-}
-
-export function queryJobs(ctx: Context): Json {
-  return newestFirst(ctx).map(job => {
-    const { len, offset } = progress(ctx, job);
-    return {
-      'current-progress': offset,
-      status: job.status,
-      'total-progress': len,
-      type: job.type,
-      id: job.id,
-      ...(job.error === undefined ? {} : { error: job.error }),
-    };
-  });
-}
-
-export function queryBlockJobs(ctx: Context): Json {
-  return newestFirst(ctx)
-    .filter(job => job.type !== 'create')
-    .map(job => ({
-      'auto-finalize': job.autoFinalize,
-      'io-status': job.ioStatus,
-      device: job.id,
-      'auto-dismiss': job.autoDismiss,
-      busy: false,
-      ...progress(ctx, job),
-      status: job.status,
-      paused: job.userPaused || job.status === 'pending',
-      speed: job.speed,
-      ready: job.status === 'ready' || job.status === 'standby',
-      type: job.type,
-      ...(job.error === undefined ? {} : { error: job.error }),
-    }));
-}
-
-function newestFirst(ctx: Context): Job[] {
-  return Object.values(ctx.q.jobs).sort((a, b) => b.serial - a.serial);
-}
-
-export function queryBlockExports(ctx: Context): Json {
-  return Object.values(ctx.q.exports).map(block => ({
-    'node-name': block.node,
-    'shutting-down': block.shuttingDown,
-    type: block.type,
-    id: block.id,
-  }));
-}
-
-export function queryStatus(ctx: Context): Json {
-  const running = ctx.q.runState === 'running';
-  const singlestep = ctx.profile.version.major < 9 ? { singlestep: false } : {};
-  return { status: ctx.q.runState, ...singlestep, running };
 }

@@ -51,6 +51,10 @@ const ADDED_AFTER_1_1 = [
   'block-job-pause',
   'block-job-resume',
   'block-job-complete',
+  'qom-list',
+  'qom-get',
+  'qom-set',
+  'qom-list-types',
   'nbd-server-start',
   'nbd-server-stop',
 ];
@@ -64,6 +68,8 @@ const ADDED_AFTER_1_0 = [
   'query-block-jobs',
 ];
 
+/** Of `query-named-block-nodes`, since 5.0. */
+const FLAT_MEMBER = /^flat\?/;
 /** Arguments that jobs did not have before 3.1 (`auto-*`), 2.9 and 2.7. */
 const LATE_MEMBERS = /^(job-id|auto-finalize|auto-dismiss|copy-mode|filter-node-name|base-node|top-node)\?/;
 const NODE_MEMBERS = /^(node-name|snapshot-node-name|replaces)\?/;
@@ -74,9 +80,9 @@ export function schemaOf(version: string): SchemaTable {
     case '6.1':
       return table('7.2');
     case '3.1':
-      return cut(table('5.2'), ADDED_AFTER_3_1, []);
+      return cut(table('5.2'), ADDED_AFTER_3_1, [FLAT_MEMBER]);
     case '2.4':
-      return cut(table('5.2'), ADDED_AFTER_2_4, [LATE_MEMBERS]);
+      return cut(table('5.2'), ADDED_AFTER_2_4, [FLAT_MEMBER, LATE_MEMBERS]);
     case '1.3':
       return cut(table('5.2'), ADDED_AFTER_1_3, [LATE_MEMBERS, NODE_MEMBERS]);
     case '1.1':

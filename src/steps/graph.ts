@@ -3,7 +3,7 @@
  * this, never on what a reply's text said or on what they believe to have done.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { QmpClient } from '../qmp/client.ts';
+import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
 import type { DiskPlan } from './plan.ts';
 
@@ -18,13 +18,9 @@ export interface Graph {
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
 export async function readGraph(qmp: QmpClient): Promise<Graph> {
-  const [fronts, nodes] = await qmp.pipeline([
-    { execute: 'query-block' },
-    { execute: 'query-named-block-nodes', arguments: { flat: true } },
-  ]);
+  const [fronts, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
   if (!fronts.ok) throw fronts.error;
-  if (!nodes.ok) throw nodes.error;
-  const byName = new Map(nodes.value.map(node => [node['node-name'] ?? '', node]));
+  const byName = new Map((valueIfKnown(nodes) ?? []).map(node => [node['node-name'] ?? '', node]));
   const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
   return {
     front,
@@ -48,9 +44,31 @@ export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readon
   return files;
 }
 
-/** The root node of a disk's device in a `query-block` reply. */
+/** QEMU before 5.0 does not know `flat`, and then tells each chain with each of its nodes. */
+const FLAT_SINCE = 5;
+
+/** Asks for all nodes, without the chain below each where QEMU can leave it out. */
+export function listNodes({ version }: QmpClient): Command<'query-named-block-nodes'> {
+  const execute = 'query-named-block-nodes';
+  return version.major < FLAT_SINCE ? { execute } : { execute, arguments: { flat: true } };
+}
+
+/** The value, or undefined where this QEMU does not have the command. */
+export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
+  if (reply.ok) return reply.value;
+  if (reply.error.qmp?.class === 'CommandNotFound') return undefined;
+  throw reply.error;
+}
+
+/**
+ * The root node of a disk's device in a `query-block` reply. Before QEMU 2.5 a node that nobody named has no name: its
+ * file says which one of the saga's two it is.
+ */
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
-  return blockOf(blocks, disk)?.inserted?.['node-name'];
+  const inserted = blockOf(blocks, disk)?.inserted;
+  if (inserted === undefined || inserted['node-name'] !== undefined) return inserted?.['node-name'];
+  if (inserted.file === disk.image.file) return disk.names.image;
+  return inserted.file === disk.file ? disk.node : inserted.file;
 }
 
 /** The entry of a disk's device in a `query-block` reply. */

@@ -26,7 +26,10 @@ export type ImageSight =
 /** All throw `FILES`, naming the file, also where there is no qemu-img or the file may not be read. */
 export interface Images {
   look(image: ImageName): Promise<ImageSight>;
-  /** Makes an empty overlay where nothing is, or over an empty file; owned like `backing`. Durable on return. */
+  /**
+   * Makes an empty overlay where nothing is, or over an empty file; owned like `backing`, and as large where `sizeBytes`
+   * is 0. Durable on return.
+   */
   createOverlay(file: string, backing: ImageName, sizeBytes: number): Promise<void>;
   /** Moves what an overlay holds into the image below it, which its header names. Durable on return. */
   commitOverlay(overlay: ImageName): Promise<void>;

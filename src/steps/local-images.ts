@@ -34,11 +34,12 @@ export const localImages: Images = {
 
   async createOverlay(file, backing, sizeBytes) {
     if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file);
-    // -u: the size is known, so the backing image need not be opened.
+    // -u: where the size is known the backing image need not be opened.
+    const size = sizeBytes > 0 ? ['-u'] : [];
     await qemuImg(
       MOVE_DEADLINE_MS,
-      ...['create', '-q', '-u', '-f', 'qcow2', '-b', backing.file, '-F', backing.driver],
-      ...['--', file, String(sizeBytes)],
+      ...['create', '-q', ...size, '-f', 'qcow2', '-b', backing.file, '-F', backing.driver],
+      ...['--', file, ...(sizeBytes > 0 ? [String(sizeBytes)] : [])],
     );
     await sync(file);
   },

@@ -5,6 +5,7 @@
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { JobInfo, JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo } from '../qmp/schema.generated.ts';
+import { listNodes } from './graph.ts';
 import type { DiskPlan } from './plan.ts';
 
 /** What the mirrors' jobs are doing, and how many bytes are still to copy on all disks together. */
@@ -14,20 +15,19 @@ export interface Lag {
 }
 
 /** The commands whose replies tell the lag. */
-export const LAG_LOOK = [
-  { execute: 'query-jobs' },
-  { execute: 'query-named-block-nodes', arguments: { flat: true } },
-] as const;
+export function lagLook(qmp: QmpClient) {
+  return [{ execute: 'query-jobs' }, listNodes(qmp)] as const;
+}
 
 /** One round trip; throws as `execute`. */
 export async function readLag(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<Lag> {
-  const [jobs, nodes] = await qmp.pipeline(LAG_LOOK);
+  const [jobs, nodes] = await qmp.pipeline(lagLook(qmp));
   if (!jobs.ok) throw jobs.error;
   if (!nodes.ok) throw nodes.error;
   return lagOf(disks, jobs.value, nodes.value);
 }
 
-/** Whether the replies to `LAG_LOOK` show every mirror ready with nothing left to copy. */
+/** Whether the replies to `lagLook` show every mirror ready with nothing left to copy. */
 export function isClean(
   disks: readonly DiskPlan[],
   jobs: Reply<readonly JobInfo[]>,

@@ -5,7 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
-import { isClean, LAG_LOOK } from './mirror-lag.ts';
+import { isClean, lagLook } from './mirror-lag.ts';
 import { hasMirrors } from './plan.ts';
 import { probeDisks, type Step } from './step.ts';
 
@@ -36,7 +36,7 @@ export const pauseGuest: Step = {
   async do({ qmp, plan, observed }): Promise<Paused> {
     if (!wasPausedByUs(observed)) return { byUs: false, clean: false };
     // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
-    const looks = hasMirrors(plan) ? LAG_LOOK : [];
+    const looks = hasMirrors(plan) ? lagLook(qmp) : [];
     const [before, stopped, jobs, nodes] = await qmp.pipeline([...PAUSE, ...looks]);
     if (!before.ok) throw before.error;
     if (!stopped.ok) throw stopped.error;

@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
-import { readGraph } from './graph.ts';
+import { readGraph, valueIfKnown } from './graph.ts';
 import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { jobFailed } from './run-jobs.ts';
@@ -24,6 +24,11 @@ export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promis
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
   const { qmp, jobs, plan, observed: ran, untouched } = context;
+  const [table] = await qmp.pipeline([{ execute: 'query-jobs' }]);
+  if (valueIfKnown(table) === undefined) {
+    await expectNoneTaken(context);
+    return;
+  }
   // An earlier attempt may have stopped the guest and not have come to letting it run.
   let mayHold = !untouched;
   await jobs.remove(
@@ -45,6 +50,19 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   } finally {
     if (ran && mayHold) await inAnyCase(context.recordSides(), () => letRun(qmp));
   }
+}
+
+/** Without jobs that can be asked about, nothing was begun here before, and nothing can be. */
+async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+  const graph = await readGraph(qmp);
+  const taken = plan.disks.find(disk => graph.front(disk) === disk.names.image);
+  if (taken === undefined) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot take that back while the guest runs (QEMU 3.1 can): ` +
+      'stop it, then run "blocksaga resume --offline"',
+    { disk: taken.disk },
+  );
 }
 
 async function startCommits({ qmp }: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {

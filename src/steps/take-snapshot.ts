@@ -78,7 +78,8 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
 
   async verify(context) {
     await verifyOverlays(context);
-    expectStill(context);
+    // One disk alone is one instant, whatever the guest does.
+    if (context.plan.disks.length > 1) expectStill(context);
   },
 
   observeUndo: observeRunning,
@@ -95,11 +96,14 @@ async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise
 }
 
 function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {
+  const { file, driver, create } = disk.image;
+  const overlay = { 'snapshot-file': file, format: driver };
+  // A node without a name is one of an old QEMU, which may not know `mode` either; creating is what it does by itself.
+  if (disk.node === '') return { device: disk.drive, ...overlay, ...(create ? {} : { mode: 'existing' }) };
   return {
     'node-name': disk.node,
-    'snapshot-file': disk.image.file,
     'snapshot-node-name': disk.names.image,
-    format: disk.image.driver,
-    mode: disk.image.create ? 'absolute-paths' : 'existing',
+    ...overlay,
+    mode: create ? 'absolute-paths' : 'existing',
   };
 }

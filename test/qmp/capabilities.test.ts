@@ -35,6 +35,7 @@ function schemaLike(version: '5.2' | '7.2'): Json {
     object('4', [member('device', 'str'), member('auto-finalize', 'bool'), member('copy-mode', 'str')]),
     command('drive-mirror', '0'),
     command('job-complete', '0'),
+    command('query-jobs', '0'),
     ...(modern
       ? [command('blockdev-reopen', '5'), object('5', [member('options', '[3]')])]
       : [command('x-blockdev-reopen', '3')]),

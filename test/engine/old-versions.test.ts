@@ -1,0 +1,157 @@
+/**
+ * QEMUs from before jobs and node names could be asked about: what is possible there is done, and all else is refused in
+ * our own words before anything is touched. No such binary was at hand: the simulator stands for them.
+ */
+import { describe, expect, it } from 'vitest';
+import { createEngine, memoryJournal, type SagaResult } from '../../src/index.ts';
+import { createSim, type ProfileName, type Sim } from '../../src/sim/index.ts';
+
+const OLD = ['1.0', '1.1', '1.3', '2.4'] as const satisfies readonly ProfileName[];
+const WITH_TRANSACTION = ['1.1', '1.3', '2.4'] as const satisfies readonly ProfileName[];
+
+interface Guest {
+  readonly sim: Sim;
+  readonly disks: readonly string[];
+  /** What stands in front of each disk. */
+  fronts(): readonly string[];
+  snapshot(disks: readonly string[], more?: object): Promise<SagaResult>;
+  copy(disks: readonly string[]): Promise<SagaResult>;
+  readonly sent: readonly string[];
+}
+
+function guestOn(profile: ProfileName, count: number, options: Parameters<typeof createSim>[0] = {}): Guest {
+  const sim = createSim({ profile, disks: count, seed: 3, ...options });
+  const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+  const sent: string[] = [];
+  const qmp: typeof sim.connect = async handlers => {
+    const transport = await sim.connect(handlers);
+    return {
+      send(messages) {
+        for (const message of messages) sent.push(String((message as { readonly execute: string }).execute));
+        transport.send(messages);
+      },
+      close: () => transport.close(),
+    };
+  };
+  const common = { qmp, files: sim.files };
+  const disks = Array.from({ length: count }, (_, index) => `drive${index}`);
+  return {
+    sim,
+    disks,
+    sent,
+    fronts: () => sim.world.fronts().map(({ path }) => path ?? ''),
+    async snapshot(names, more = {}) {
+      const wanted = names.map(disk => ({ disk, overlay: `/images/${disk}.s1.qcow2` }));
+      const saga = await sim.run(engine.snapshot({ ...common, ...more, disks: wanted }));
+      return sim.run(saga.result);
+    },
+    async copy(names) {
+      const wanted = names.map(disk => ({ disk, to: `/images/${disk}.new.qcow2` }));
+      const saga = await sim.run(engine.copy({ ...common, disks: wanted }));
+      return sim.run(saga.result);
+    },
+  };
+}
+
+const QUERIES = /^(query-|qom-list|qmp_capabilities|x-debug-query-)/;
+
+describe('a snapshot on an old QEMU', () => {
+  it.each(WITH_TRANSACTION)('is one transaction over all disks: %s', async profile => {
+    const guest = guestOn(profile, 3);
+    const result = await guest.snapshot(guest.disks);
+    expect(result).toMatchObject({ outcome: 'committed', strategy: 'transactionSync', error: null });
+    expect(result.disks.map(disk => disk.after?.file)).toEqual(
+      guest.disks.map(disk => `/images/${disk}.s1.qcow2`),
+    );
+    expect(guest.fronts()).toEqual(guest.disks.map(disk => `/images/${disk}.s1.qcow2`));
+    expect(guest.sim.world.qemu?.runState).toBe('running');
+    expect(guest.sent.filter(name => name === 'blockdev-snapshot-sync')).toEqual([]);
+  });
+
+  it.each(WITH_TRANSACTION)('leaves every disk and no file when it is refused: %s', async profile => {
+    const guest = guestOn(profile, 3, { faults: [{ kind: 'refuse', command: 'transaction' }] });
+    const before = guest.fronts();
+    const files = [...guest.sim.world.host.files.keys()];
+    const result = await guest.snapshot(guest.disks);
+    expect(result).toMatchObject({ outcome: 'rolledBack', leftovers: [], error: { code: 'QMP_COMMAND' } });
+    expect(guest.fronts()).toEqual(before);
+    expect([...guest.sim.world.host.files.keys()]).toEqual(files);
+  });
+
+  it.each(WITH_TRANSACTION)('is committed when the reply is lost: %s', async profile => {
+    const guest = guestOn(profile, 2, { faults: [{ kind: 'cut', effect: 'after', command: 'transaction' }] });
+    expect(await guest.snapshot(guest.disks)).toMatchObject({ outcome: 'committed' });
+    expect(guest.fronts()).toEqual(guest.disks.map(disk => `/images/${disk}.s1.qcow2`));
+  });
+
+  it('is taken of one disk where there is no transaction, with the guest stopped for it', async () => {
+    const guest = guestOn('1.0', 2);
+    const result = await guest.snapshot(['drive1']);
+    expect(result).toMatchObject({ outcome: 'committed', strategy: 'sequential', error: null });
+    expect(guest.fronts()).toEqual(['/images/disk0.qcow2', '/images/drive1.s1.qcow2']);
+    expect(guest.sent.filter(name => !QUERIES.test(name))).toEqual([
+      'stop',
+      'blockdev-snapshot-sync',
+      'cont',
+    ]);
+    expect(guest.sim.world.qemu?.runState).toBe('running');
+  });
+
+  it('leaves that one disk and no file when it is refused', async () => {
+    const guest = guestOn('1.0', 1, { faults: [{ kind: 'refuse', command: 'blockdev-snapshot-sync' }] });
+    expect(await guest.snapshot(guest.disks)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect(guest.fronts()).toEqual(['/images/disk0.qcow2']);
+    expect(guest.sim.world.qemu?.runState).toBe('running');
+  });
+
+  it('of several disks is refused where neither a transaction nor a way back exists', async () => {
+    for (const [profile, without] of [
+      ['1.0', []],
+      ['1.3', ['transaction']],
+      ['2.4', ['transaction']],
+    ] as const) {
+      const guest = guestOn(profile, 2);
+      await expect(guest.snapshot(guest.disks, { without })).rejects.toMatchObject({
+        code: 'CAPABILITY_MISSING',
+        message: expect.stringContaining('all or none'),
+      });
+      expect(guest.sent.filter(name => !QUERIES.test(name))).toEqual([]);
+    }
+  });
+});
+
+describe('a merge on an old QEMU', () => {
+  it.each(OLD)(
+    'is refused before anything is touched, and says which QEMU has what it needs: %s',
+    async profile => {
+      const sim = createSim({ profile, disks: 1, seed: 3, backingLayers: 1 });
+      const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+      const request = { qmp: sim.connect, files: sim.files, disks: [{ disk: 'drive0' }] };
+      for (const begun of [engine.pull(request), engine.commit(request)]) {
+        await expect(sim.run(begun)).rejects.toMatchObject({ code: 'CAPABILITY_MISSING' });
+      }
+    },
+  );
+});
+
+describe('a copy on an old QEMU', () => {
+  it.each(OLD)(
+    'is refused before anything is touched, and says which QEMU has what it needs: %s',
+    async profile => {
+      const guest = guestOn(profile, 1);
+      await expect(guest.copy(guest.disks)).rejects.toMatchObject({
+        code: 'CAPABILITY_MISSING',
+        message: expect.stringMatching(/blockdev-mirror.*QEMU 3\.0 has$/),
+      });
+      expect(guest.sent.filter(name => !QUERIES.test(name))).toEqual([]);
+    },
+  );
+
+  it('works on 3.1, which can neither reopen nor leave out chains when it lists nodes', async () => {
+    const sim = createSim({ profile: '3.1', disks: 2, seed: 3 });
+    const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+    const disks = sim.world.fronts().map(({ node }, at) => ({ disk: node, to: `/images/new${at}.qcow2` }));
+    const saga = await sim.run(engine.copy({ qmp: sim.connect, files: sim.files, disks }));
+    expect(await sim.run(saga.result)).toMatchObject({ outcome: 'committed', strategy: 'finalize' });
+  });
+});
