@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BlocksagaError } from '../errors.ts';
 import type { Clock } from '../qmp/clock.ts';
-import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, type Migration } from './schema.ts';
 import { guarded, isBusy } from './sqlite-errors.ts';
 
 /** How long a transaction waits for another process's; one takes about a millisecond. */
@@ -18,14 +18,18 @@ const WHOLE_CHECK_MAX_BYTES = 64 * 1024 * 1024;
 /** Opening is tried again when others open at the same moment: SQLite may answer "busy" at once then. */
 const OPEN_ATTEMPTS_MAX = 5;
 
-/** Opens or makes the file. Throws `JOURNAL`. */
-export function openFile(file: string, clock: Clock): DatabaseSync {
+/** Opens or makes the file, and brings it to the last of these migrations. Throws `JOURNAL`. */
+export function openFile(
+  file: string,
+  clock: Clock,
+  migrations: readonly Migration[] = MIGRATIONS,
+): DatabaseSync {
   const path = resolve(file);
   makeIfMissing(path);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      inspect(path);
-      return openChecked(path, clock);
+      inspect(path, migrations);
+      return openChecked(path, clock, migrations);
     } catch (error) {
       const again = error instanceof BlocksagaError && isBusy(error.cause) && attempt < OPEN_ATTEMPTS_MAX;
       if (!again) throw error;
@@ -56,13 +60,13 @@ function isFile(path: string): boolean {
 }
 
 /** Reads without the right to write, so that a file that is not ours, or newer, or damaged, stays as it is. */
-function inspect(path: string): void {
+function inspect(path: string, migrations: readonly Migration[]): void {
   guarded(path, 'open', () => {
     const db = new DatabaseSync(path, { readOnly: true });
     try {
       db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       refuseForeign(db, path);
-      refuseNewer(db, path);
+      refuseNewer(db, path, migrations);
       refuseDamaged(db, path);
     } finally {
       db.close();
@@ -80,13 +84,13 @@ function refuseForeign(db: DatabaseSync, path: string): void {
   );
 }
 
-function refuseNewer(db: DatabaseSync, path: string): void {
+function refuseNewer(db: DatabaseSync, path: string, migrations: readonly Migration[]): void {
   const version = readNumber(db, 'PRAGMA user_version');
-  if (version <= MIGRATIONS.length) return;
+  if (version <= migrations.length) return;
   const row = db.prepare('SELECT program FROM migration WHERE version = ?').get(version);
   throw new BlocksagaError(
     'JOURNAL',
-    `the journal ${path} has schema version ${version}, this program knows ${MIGRATIONS.length}: use blocksaga ${row?.['program'] ?? ''} or newer. Nothing was touched`,
+    `the journal ${path} has schema version ${version}, this program knows ${migrations.length}: use blocksaga ${row?.['program'] ?? ''} or newer. Nothing was touched`,
     { outcome: 'notApplied' },
   );
 }
@@ -95,8 +99,8 @@ function refuseDamaged(db: DatabaseSync, path: string): void {
   if (readNumber(db, 'PRAGMA user_version') === 0) return;
   const checks =
     statSync(path).size <= WHOLE_CHECK_MAX_BYTES
-      ? ['PRAGMA quick_check(1)']
-      : ['PRAGMA quick_check(saga)', 'PRAGMA quick_check(claim)'];
+      ? ['PRAGMA integrity_check(1)']
+      : ['PRAGMA integrity_check(saga)', 'PRAGMA integrity_check(claim)'];
   for (const check of checks) {
     const verdict = Object.values(db.prepare(check).get() ?? {})[0];
     if (verdict === 'ok') continue;
@@ -108,7 +112,7 @@ function refuseDamaged(db: DatabaseSync, path: string): void {
   }
 }
 
-function openChecked(path: string, clock: Clock): DatabaseSync {
+function openChecked(path: string, clock: Clock, migrations: readonly Migration[]): DatabaseSync {
   return guarded(path, 'open', () => {
     const db = new DatabaseSync(path);
     try {
@@ -127,7 +131,7 @@ function openChecked(path: string, clock: Clock): DatabaseSync {
         );
       }
       db.exec('PRAGMA synchronous = FULL');
-      migrate(db, path, clock);
+      migrate(db, path, clock, migrations);
       return db;
     } catch (error) {
       db.close();
@@ -137,18 +141,18 @@ function openChecked(path: string, clock: Clock): DatabaseSync {
 }
 
 /** In one transaction, so that of several processes one migrates and the others find it done. */
-function migrate(db: DatabaseSync, path: string, clock: Clock): void {
-  if (readNumber(db, 'PRAGMA user_version') === MIGRATIONS.length) return;
+function migrate(db: DatabaseSync, path: string, clock: Clock, migrations: readonly Migration[]): void {
+  if (readNumber(db, 'PRAGMA user_version') === migrations.length) return;
   db.exec('BEGIN IMMEDIATE');
   try {
-    refuseNewer(db, path);
+    refuseNewer(db, path, migrations);
     const from = readNumber(db, 'PRAGMA user_version');
-    for (const [index, migration] of MIGRATIONS.entries()) {
+    for (const [index, migration] of migrations.entries()) {
       if (index < from) continue;
       db.exec(migration.sql);
       db.prepare('INSERT INTO migration VALUES (?, ?, ?)').run(index + 1, migration.program, clock.epochMs());
     }
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length}; COMMIT`);
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');
     throw error;
