@@ -20,6 +20,7 @@ const CODES = {
   UNKNOWN_DISK: [false, 'notApplied'],
   DISK_NAMED_TWICE: [false, 'notApplied'],
   DISK_BUSY: [false, 'notApplied'],
+  GUEST_RUNS: [false, 'notApplied'],
   DISK_UNSUPPORTED: [false, 'notApplied'],
   TARGET_EXISTS: [false, 'notApplied'],
   TARGET_MISSING: [false, 'notApplied'],

@@ -31,7 +31,13 @@ export type {
 export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
-export type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from './operations/requests.ts';
+export type {
+  CommitRequest,
+  CopyRequest,
+  PullRequest,
+  RevertRequest,
+  SnapshotRequest,
+} from './operations/requests.ts';
 export type { Clock } from './qmp/clock.ts';
 export type { Connect } from './qmp/transport.ts';
 export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
@@ -50,6 +56,7 @@ export type {
   Plan,
   PlanBase,
   Program,
+  RevertPlan,
   Rewrite,
   RewritePlan,
   SnapshotMethod,

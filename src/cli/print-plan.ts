@@ -68,6 +68,8 @@ function imageInJson({ file, driver, node }: ChainImage) {
 
 function whyThisWay(plan: Plan, asked: string): string {
   if (hasMirrors(plan)) return whyStrategy(plan, asked);
+  if (plan.operation === 'revert')
+    return 'the only way in which all disks change at once without any copying';
   return plan.operation === 'snapshot' ? whyMethod(plan) : REWRITE_WHY;
 }
 
@@ -126,6 +128,8 @@ function howInWords(plan: Plan): string {
     const frozen = plan.quiesce === null ? '' : `, with the guest frozen through ${plan.quiesce}`;
     return `${plan.method}: ${METHOD_WORDS[plan.method]}${frozen}`;
   }
+  if (plan.operation === 'revert')
+    return `new overlays on the older images; reopen: ${STRATEGY_WORDS.reopen}`;
   if (!hasMirrors(plan)) return `${REWRITE_WORDS[plan.operation]}, ${pace(plan)}`;
   if (plan.strategy === null) return `mirrors, ${pace(plan)}; finish "${plan.finish}"`;
   return `mirrors, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;

@@ -14,6 +14,7 @@ import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
 import { defineCommit, definePull } from './commands/merge.ts';
 import { defineResume } from './commands/resume.ts';
+import { defineRevert } from './commands/revert.ts';
 import { defineSagas } from './commands/sagas.ts';
 import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
@@ -29,6 +30,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineCopy,
   definePull,
   defineCommit,
+  defineRevert,
   defineResume,
   definePivot,
   defineAbort,

@@ -41,6 +41,7 @@ const DONE_WORDS: Readonly<Record<string, string>> = {
   copy: 'been copied',
   pull: 'a shorter chain',
   commit: 'a shorter chain',
+  revert: 'gone back',
 };
 
 function isAsked(error: ErrorRecord | null): boolean {

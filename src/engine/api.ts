@@ -1,8 +1,14 @@
 /** What an engine is to its users: what it is made with, and what can be asked of it. Types only. */
 import type { Journal } from '../journal/journal.ts';
-import type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from '../operations/requests.ts';
+import type {
+  CommitRequest,
+  CopyRequest,
+  PullRequest,
+  RevertRequest,
+  SnapshotRequest,
+} from '../operations/requests.ts';
 import type { Clock } from '../qmp/clock.ts';
-import type { ActiveCommitPlan, CopyPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
+import type { ActiveCommitPlan, CopyPlan, RevertPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
 import type { Guest } from './guest.ts';
 import type { IdSource } from './ids.ts';
 import type { Publisher } from './publish.ts';
@@ -35,6 +41,11 @@ export interface Engine {
   /** Pulls what is below N active images into them, on all disks or on none. Throws refusals. */
   pull(request: PullRequest & Guest): Promise<Saga>;
   /**
+   * Puts N disks of a guest that stands still back on images below their active ones, all or none; the guest stays still.
+   * Throws refusals, GUEST_RUNS among them.
+   */
+  revert(request: RevertRequest & Guest): Promise<Saga>;
+  /**
    * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
    * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
    * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
@@ -50,4 +61,6 @@ export interface Engine {
   planCommit(request: CommitRequest & Guest): Promise<ActiveCommitPlan | RewritePlan>;
   /** What `pull` would do; QEMU sees only queries. */
   planPull(request: PullRequest & Guest): Promise<RewritePlan>;
+  /** What `revert` would do; QEMU sees only queries. */
+  planRevert(request: RevertRequest & Guest): Promise<RevertPlan>;
 }

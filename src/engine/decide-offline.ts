@@ -96,7 +96,7 @@ export function decideOffline(
       })),
     };
   }
-  return plan.operation === 'snapshot'
+  return plan.operation === 'snapshot' || plan.operation === 'revert'
     ? all(
         'committed',
         'new',

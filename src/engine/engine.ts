@@ -8,6 +8,7 @@ import { sagaIsUnknown } from '../journal/refusals.ts';
 import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planCommit, planPull } from '../operations/plan-merge.ts';
+import { planRevert } from '../operations/plan-revert.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
 import {
   type CommitRequest,
@@ -15,8 +16,10 @@ import {
   checkCommitRequest,
   checkCopyRequest,
   checkPullRequest,
+  checkRevertRequest,
   checkSnapshotRequest,
   type PullRequest,
+  type RevertRequest,
   type SnapshotRequest,
 } from '../operations/requests.ts';
 import { type Survey, survey } from '../operations/survey.ts';
@@ -24,7 +27,7 @@ import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
 
-import type { CopyPlan, Plan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
+import type { CopyPlan, Plan, RevertPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
 
 import type { Engine, EngineOptions } from './api.ts';
 import { endedSaga } from './ended-saga.ts';
@@ -65,7 +68,7 @@ export function createEngine(options: EngineOptions): Engine {
   return new SagaEngine(options);
 }
 
-type Request = SnapshotRequest | CopyRequest | CommitRequest | PullRequest;
+type Request = SnapshotRequest | CopyRequest | CommitRequest | PullRequest | RevertRequest;
 type Planner<R extends Request, P extends Plan> = (request: R, facts: PlanFacts) => Promise<P>;
 
 class SagaEngine implements Engine {
@@ -103,6 +106,16 @@ class SagaEngine implements Engine {
   async pull(asked: PullRequest & Guest): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     return this.#start('pull', checkPullRequest(request), guest, planPull);
+  }
+
+  async revert(asked: RevertRequest & Guest): Promise<Saga> {
+    const { guest, request } = splitGuest(asked);
+    return this.#start('revert', checkRevertRequest(request), guest, planRevert);
+  }
+
+  async planRevert(asked: RevertRequest & Guest): Promise<RevertPlan> {
+    const { guest, request } = splitGuest(asked);
+    return this.#planOnly(checkRevertRequest(request), guest, planRevert);
   }
 
   async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan> {

@@ -26,7 +26,7 @@ const NEEDS: Readonly<Record<OfflineAction, readonly [old: Need, fresh: Need]>> 
 export async function lookAtImages(plan: Plan, verdict: OfflineVerdict, images: Images): Promise<void> {
   for (const { disk, front, action } of together(plan, verdict)) {
     const [ofOld, ofNew] = NEEDS[action];
-    const isInDoubt = plan.operation === 'snapshot' && !verdict.wasOnImages;
+    const isInDoubt = (plan.operation === 'snapshot' || plan.operation === 'revert') && !verdict.wasOnImages;
     expectImage(disk, front, oldImage(disk), await images.look(oldImage(disk)), ofOld);
     const sight = await images.look(newImage(disk));
     const mayBeLost = isInDoubt && (action === 'moveBack' || (action === 'keepOrMake' && disk.image.create));

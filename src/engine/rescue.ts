@@ -6,7 +6,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../steps/all-steps.ts';
 import { readGraph } from '../steps/graph.ts';
-import { hasMirrors, type Plan } from '../steps/plan.ts';
+import type { Plan } from '../steps/plan.ts';
 import { inAnyCase, type Step, type StepContext } from '../steps/step.ts';
 
 /** What is known of the saga that can do no more. */
@@ -67,7 +67,7 @@ async function standWhereRecorded(stranded: Stranded, context: StepContext): Pro
 /** The steps that move disks to their new images while the guest stands still. */
 function switchesOf(plan: Plan): readonly StepName[] {
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
-  if (!hasMirrors(plan) || plan.strategy === null) return [];
+  if (!('strategy' in plan) || plan.strategy === null) return [];
   const byStrategy = {
     reopen: 'reopenFilters',
     finalize: 'finalizeMirrors',
@@ -77,7 +77,7 @@ function switchesOf(plan: Plan): readonly StepName[] {
 }
 
 function changesFronts(plan: Plan): boolean {
-  return plan.operation === 'snapshot' || (hasMirrors(plan) && plan.strategy !== null);
+  return plan.operation === 'snapshot' || ('strategy' in plan && plan.strategy !== null);
 }
 
 function mustStand(why: string): BlocksagaError {

@@ -36,6 +36,7 @@ const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
   copy: [PLAN_VERSION],
   commit: [PLAN_VERSION],
   pull: [PLAN_VERSION],
+  revert: [PLAN_VERSION],
 };
 
 /** The plan that a saga was begun with. Throws JOURNAL for one of another version. */

@@ -216,6 +216,7 @@ const MACHINES = {
   copy: SAGA_MACHINES.copy.provide({ actors: stepActors() }),
   commit: SAGA_MACHINES.commit.provide({ actors: stepActors() }),
   rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors() }),
+  revert: SAGA_MACHINES.revert.provide({ actors: stepActors() }),
 } as const;
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */

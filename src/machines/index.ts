@@ -2,6 +2,7 @@
 export { type BlockJobContext, blockJobMachine } from './block-job-machine.ts';
 export { commitMachine } from './commit-machine.ts';
 export { copyMachine } from './copy-machine.ts';
+export { revertMachine } from './revert-machine.ts';
 export { rewriteMachine } from './rewrite-machine.ts';
 export {
   jobActorId,

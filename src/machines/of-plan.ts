@@ -2,6 +2,7 @@
 import type { Plan } from '../steps/plan.ts';
 import { commitMachine } from './commit-machine.ts';
 import { copyMachine } from './copy-machine.ts';
+import { revertMachine } from './revert-machine.ts';
 import { rewriteMachine } from './rewrite-machine.ts';
 import { snapshotMachine } from './snapshot-machine.ts';
 
@@ -11,12 +12,14 @@ export const SAGA_MACHINES = {
   copy: copyMachine,
   commit: commitMachine,
   rewrite: rewriteMachine,
+  revert: revertMachine,
 } as const;
 
 /** The name of a saga's machine. */
 export type SagaMachineName = keyof typeof SAGA_MACHINES;
 
 export function machineNameOf(plan: Plan): SagaMachineName {
-  if (plan.operation === 'snapshot' || plan.operation === 'copy') return plan.operation;
+  if (plan.operation === 'pull') return 'rewrite';
+  if (plan.operation !== 'commit') return plan.operation;
   return plan.kind === 'active' ? 'commit' : 'rewrite';
 }

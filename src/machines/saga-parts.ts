@@ -265,7 +265,7 @@ const SWITCH_STEPS: Readonly<Record<Strategy, readonly StepName[]>> = {
 /** The steps that change something between stopping the guest and letting it run. */
 function windowSteps(plan: Plan): readonly StepName[] {
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
-  return hasMirrors(plan) && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
+  return 'strategy' in plan && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
 }
 
 function switchPlan({ plan }: SagaContext): SwitchPlan {

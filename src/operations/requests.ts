@@ -136,6 +136,22 @@ const commitRequest = z.strictObject({
   strategy: z.enum(['auto', 'reopen', 'finalize', 'complete']).optional(),
 });
 
+const revertRequest = z.strictObject({
+  ...common,
+  disks: disksOf(
+    z.strictObject({
+      disk: name,
+      /** The image to go back to: its file, its node, or `disk[2]`; the one below the active image when absent. */
+      to: name.optional(),
+      /** The file of the new overlay on it, which takes what the guest writes from now on. */
+      overlay: path,
+      format: z.enum(['qcow2']).optional(),
+    }),
+  ),
+  /** Remove the files that have left the chains, after the decision. */
+  delete: z.boolean().optional(),
+});
+
 /** A snapshot of N disks; see README for the fields. */
 export type SnapshotRequest = z.infer<typeof snapshotRequest>;
 /** A copy of N disks; see README for the fields. */
@@ -145,6 +161,14 @@ export type CopyRequest = z.infer<typeof copyRequest>;
 export type PullRequest = z.infer<typeof pullRequest>;
 /** A commit of images of N disks; see README for the fields. */
 export type CommitRequest = z.infer<typeof commitRequest>;
+
+/** A revert of N disks; see README for the fields. */
+export type RevertRequest = z.infer<typeof revertRequest>;
+
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkRevertRequest(request: unknown): RevertRequest {
+  return check(revertRequest, request);
+}
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkPullRequest(request: unknown): PullRequest {

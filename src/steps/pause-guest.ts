@@ -34,6 +34,7 @@ export const pauseGuest: Step = {
   },
 
   async do({ qmp, plan, observed }): Promise<Paused> {
+    if (plan.operation === 'revert') return expectStopped(qmp);
     if (!wasPausedByUs(observed)) return { byUs: false, clean: false };
     // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
     const looks = hasMirrors(plan) ? lagLook(qmp) : [];
@@ -70,6 +71,16 @@ export const resumeGuest: Step = {
     return null;
   },
 };
+
+/** A revert never stops a guest that runs: what it holds in memory does not fit the older disks. */
+async function expectStopped(qmp: QmpClient): Promise<Paused> {
+  const { running } = await qmp.execute('query-status');
+  if (!running) return { byUs: false, clean: false };
+  throw new BlocksagaError(
+    'GUEST_RUNS',
+    'somebody has let the guest run since this was planned: stop it, then revert',
+  );
+}
 
 /** Whether `pauseGuest` came to this: it was the saga that stopped the guest. */
 export function wasPausedByUs(record: Json): boolean {

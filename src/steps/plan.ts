@@ -159,10 +159,17 @@ export interface RewritePlan extends PlanBase {
   readonly rewrites: readonly Rewrite[];
 }
 
-/** A plan whose disks end on another active image by a switch. */
+/** N disks of a guest that stands still put back on images below their active ones, each through a new overlay. */
+export interface RevertPlan extends PlanBase {
+  readonly operation: 'revert';
+  readonly strategy: 'reopen';
+  readonly deletes: boolean;
+}
+
+/** A plan whose disks end on another active image by mirrors. */
 export type SwitchPlan = CopyPlan | ActiveCommitPlan;
 
-export type Plan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan;
+export type Plan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
 
 /** Whether mirrors do the work, with a switch or a cut at their end. */
 export function hasMirrors(plan: Plan): plan is SwitchPlan {
@@ -172,5 +179,5 @@ export function hasMirrors(plan: Plan): plan is SwitchPlan {
 /** How the disks of a plan change at once: its strategy or method; null when nothing is switched. */
 export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null {
   if (plan.operation === 'snapshot') return plan.method;
-  return hasMirrors(plan) ? plan.strategy : 'rewrite';
+  return 'strategy' in plan ? plan.strategy : 'rewrite';
 }

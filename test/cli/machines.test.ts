@@ -10,7 +10,7 @@ import { fakeContext } from './fake-context.ts';
 const DOCS = join(import.meta.dirname, '../../docs/machines');
 
 describe('blocksaga machines', () => {
-  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'block-job'])(
+  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'revert', 'block-job'])(
     'docs/machines/%s.mmd is what "blocksaga machines" prints; if not, print it there anew',
     async name => {
       const context = fakeContext();
@@ -27,6 +27,7 @@ describe('blocksaga machines', () => {
       'copy',
       'commit',
       'rewrite',
+      'revert',
       'block-job',
     ]);
   });
@@ -42,7 +43,7 @@ describe('blocksaga machines', () => {
   test('refuses a machine that is not there, naming those that are', async () => {
     const context = fakeContext();
     expect(await runProgram(['machines', 'merge'], context)).toBe(2);
-    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, block-job/);
+    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, revert, block-job/);
   });
 });
 

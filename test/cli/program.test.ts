@@ -14,6 +14,7 @@ const COMMANDS = [
   'copy',
   'pull',
   'commit',
+  'revert',
   'resume',
   'pivot',
   'abort',

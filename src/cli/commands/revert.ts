@@ -1,0 +1,65 @@
+/** `blocksaga revert`: puts N disks of a stopped guest back on older images, all or none. Only reads its options. */
+import type { Command } from 'commander';
+import type { Guest } from '../../engine/guest.ts';
+import type { RevertRequest } from '../../operations/requests.ts';
+import type { CliContext } from '../context.ts';
+import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
+import type { Finished } from '../exit-status.ts';
+import { absoluteFile, collect } from '../option-values.ts';
+import { runSagaCommand } from '../run-saga-command.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+
+const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE' };
+
+const HELP = `
+DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+  overlay=FILE  a new file: the overlay that takes what the guest writes from now on
+  to=IMAGE      the image to go back to: its file, its node, or its place, as in "disk0[2]"; the one below the active
+                image unless said. It stays as it is, and can be gone back to again.
+
+The guest must stand still, and stays still: what it holds in memory does not fit the older disks. Reset it before it
+runs again (system_reset, then cont), or restore its memory.
+
+Examples:
+  $ blocksaga revert --qmp /run/vm.qmp --disk disk0,overlay=/i/a.new.qcow2 --disk disk1,overlay=/i/b.new.qcow2
+  $ blocksaga revert --qmp /run/vm.qmp --disk disk0,to=/i/base.qcow2,overlay=/i/a.new.qcow2 --delete
+${SAGA_HELP}`;
+
+interface RevertOptions extends SagaOptions {
+  readonly delete?: boolean;
+}
+
+export function defineRevert(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('revert')
+    .summary('put N disks of a stopped guest back on older images')
+    .description(
+      'Puts N disks of a stopped guest back on images below their active ones, all of them or none.',
+    )
+    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE]; repeatable', collect)
+    .option('--delete', 'remove the files that have left the chains, after the decision')
+    .addHelpText('after', HELP);
+  addSagaOptions(command).action(async (options: RevertOptions) => {
+    const request = revertRequest(options, context);
+    finished(
+      await runSagaCommand(
+        { plan: engine => engine.planRevert(request), start: engine => engine.revert(request) },
+        options,
+        context,
+      ),
+    );
+  });
+}
+
+function revertRequest(options: RevertOptions, context: CliContext): RevertRequest & Guest {
+  return {
+    ...sagaRequest(options, context),
+    disks: options.disk.map(text => {
+      const { disk, values } = readDiskOption(text, KEYS);
+      const to = values.get('to');
+      const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new overlay');
+      return { disk, overlay: absoluteFile(overlay, context), ...(to === undefined ? {} : { to }) };
+    }),
+    ...(options.delete === undefined ? {} : { delete: options.delete }),
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * Plans a revert: N disks of a guest that stands still go back to images below their active ones. Each gets a new overlay
+ * on that image, so that the image itself stays as it is and can be gone back to again.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { PLAN_VERSION, type RevertPlan } from '../steps/plan.ts';
+import { chooseDisks } from './choose-disks.ts';
+import { chooseStrategy } from './choose-strategy.ts';
+import { placeOfImage, refuseImage } from './find-image.ts';
+import { planImages } from './new-images.ts';
+import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import type { RevertRequest } from './requests.ts';
+
+const MAX_BLACKOUT_MS = 1_000;
+
+/** Throws a refusal that names the disk; GUEST_RUNS while the guest does. QEMU has seen only queries. */
+export async function planRevert(request: RevertRequest, facts: PlanFacts): Promise<RevertPlan> {
+  const { survey, files, capabilities, token } = facts;
+  const names = request.disks.map(({ disk }) => disk);
+  const sources = chooseDisks(survey, names);
+  if (survey.running) {
+    throw new BlocksagaError(
+      'GUEST_RUNS',
+      'the guest runs, and what it holds in memory would not fit the older disks: stop it, revert, and reset it before it runs again',
+    );
+  }
+  chooseStrategy('reopen', names, sources, capabilities);
+  const wanted = sources.map((source, at) => {
+    const { disk = '', to, overlay = '', format = 'qcow2' } = request.disks[at] ?? {};
+    const place = to === undefined ? 1 : placeOfImage({ disk, source }, to);
+    const backing = source.chain[place];
+    if (place === 0) refuseImage(disk, `${to} is its active image: there is nothing to go back to`);
+    if (backing === undefined) refuseImage(disk, 'it has no backing image to go back to');
+    return {
+      ...{ disk, source, file: overlay, driver: format, reuse: false, openBacking: true },
+      ...{ backing: backing ?? null, place },
+    };
+  });
+  const images = await planImages(wanted, survey, files);
+  return {
+    operation: 'revert',
+    planVersion: PLAN_VERSION,
+    token,
+    capabilities: capabilities.names,
+    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
+    marksQemu: capabilities.has('throttle-group'),
+    onCommit: facts.onCommit,
+    strategy: 'reopen',
+    deletes: request.delete ?? false,
+    disks: diskPlans(names, sources, images, token).map((disk, at) => ({
+      ...disk,
+      retiring: (sources[at]?.nodes ?? []).slice(0, wanted[at]?.place).flat(),
+    })),
+  };
+}

@@ -1,0 +1,91 @@
+/** Going back to older images: all disks or none, with a guest that stands still before, meanwhile and afterwards. */
+import { describe, expect, test } from 'vitest';
+import type { BlocksagaError } from '../../src/errors.ts';
+import { openQmpClient } from '../../src/qmp/client.ts';
+import type { Sim } from '../../src/sim/create-sim.ts';
+import type { Fault } from '../../src/sim/faults.ts';
+import { entered, type Life, live, rejection, smallSim } from './lives.ts';
+
+const NAMES = [0, 1] as const;
+const overlays = NAMES.map(disk => ({ disk: `dev${disk}`, overlay: `/images/snap${disk}.qcow2` }));
+const backs = NAMES.map(disk => ({ disk: `dev${disk}`, overlay: `/images/back${disk}.qcow2` }));
+const filesOf = (sim: Sim) => sim.world.fronts().map(({ path }) => path);
+
+async function send(sim: Sim, command: 'stop' | 'cont'): Promise<void> {
+  const client = await sim.run(openQmpClient(sim.monitor('admin'), { clock: sim.clock }));
+  await sim.run(client.execute(command));
+  client.close();
+}
+
+/** A guest with a snapshot, stopped by its administrator. */
+async function stopped(): Promise<{ sim: Sim; life: Life }> {
+  const sim = smallSim();
+  const life = live(sim);
+  const saga = await sim.run(life.engine.snapshot({ ...life.guest, disks: overlays }));
+  expect((await sim.run(saga.result)).outcome).toBe('committed');
+  await send(sim, 'stop');
+  return { sim, life };
+}
+
+describe('a revert', () => {
+  test('puts all disks on new overlays over the older images, and the guest stays still', async () => {
+    const { sim, life } = await stopped();
+    const saga = await sim.run(life.engine.revert({ ...life.guest, disks: backs, delete: true }));
+    expect(await sim.run(saga.result)).toMatchObject({
+      outcome: 'committed',
+      strategy: 'reopen',
+      error: null,
+    });
+    expect(filesOf(sim)).toEqual(backs.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(false);
+    for (const { overlay } of overlays) expect(await sim.files.stat(overlay)).toBeUndefined();
+    for (const disk of NAMES) expect(await sim.files.stat(`/images/disk${disk}.qcow2`)).toBeDefined();
+  });
+
+  test.each([
+    ['runs', 'GUEST_RUNS', { disks: backs }],
+    ['has nothing below', 'REQUEST_INVALID', { disks: [{ ...backs[0], to: '/images/disk0.qcow2[1]' }] }],
+    ['is asked for its own active image', 'REQUEST_INVALID', { disks: [{ ...backs[0], to: 'dev0[0]' }] }],
+    ['is without blockdev-reopen', 'CAPABILITY_MISSING', { disks: backs, without: ['blockdev-reopen'] }],
+  ])('of a guest that %s is refused, with nothing changed', async (what, code, request) => {
+    const { sim, life } = await stopped();
+    if (what === 'runs') await send(sim, 'cont');
+    const asked = life.engine.revert({ ...life.guest, ...request } as Parameters<
+      Life['engine']['revert']
+    >[0]);
+    expect((await sim.run(rejection(asked))) satisfies BlocksagaError).toMatchObject({ code });
+    expect(filesOf(sim)).toEqual(overlays.map(({ overlay }) => overlay));
+  });
+
+  test.each<Fault>([
+    { kind: 'refuse', command: 'blockdev-reopen', nth: 1 },
+    { kind: 'refuse', command: 'qom-set', nth: 2 },
+    { kind: 'refuse', command: 'blockdev-create', nth: 3 },
+    { kind: 'cut', command: 'blockdev-reopen', nth: 1, effect: 'after' },
+  ])('leaves every disk on one side, whatever fails: %o', async fault => {
+    const { sim, life } = await stopped();
+    sim.armFault(fault);
+    const saga = await sim.run(life.engine.revert({ ...life.guest, disks: backs }));
+    const { outcome } = await sim.run(saga.result);
+    const side = outcome === 'committed' ? backs : overlays;
+    expect(outcome).not.toBe('needsRecovery');
+    expect(filesOf(sim)).toEqual(side.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(false);
+    const leftovers = await Promise.all(backs.map(({ overlay }) => sim.files.stat(overlay)));
+    expect(leftovers.every(stands => (stands !== undefined) === (outcome === 'committed'))).toBe(true);
+  });
+
+  test.each(['claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters', 'retireSources'])(
+    'whose process dies as it enters %s ends all or none when it is resumed',
+    async state => {
+      const { sim, life } = await stopped();
+      const saga = await sim.run(life.engine.revert({ ...life.guest, id: 'r', disks: backs }));
+      await sim.run(entered(saga, state));
+      const next = live(sim, life.die());
+      const again = await sim.run(next.engine.resume('r', next.guest));
+      expect(await sim.run(again.result)).toMatchObject({ outcome: 'committed', error: null });
+      expect(filesOf(sim)).toEqual(backs.map(({ overlay }) => overlay));
+      expect(sim.world.running).toBe(false);
+    },
+  );
+});

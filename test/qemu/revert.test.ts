@@ -1,0 +1,64 @@
+/** Reverts on a real QEMU: the disks show what they held when the snapshot was taken, byte for byte. */
+import { execFile } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { type Stage, type StageOptions, stage } from './witnessed.ts';
+
+const run = promisify(execFile);
+
+const setups: readonly (StageOptions & { readonly what: string })[] = [
+  { what: 'three virtio-blk disks', disks: 3 },
+  { what: 'two disks of -drive with iothreads', disks: 2, style: 'drive', iothreads: true },
+  { what: 'two scsi-hd disks', disks: 2, bus: 'scsi-hd' },
+];
+
+/** Takes a snapshot, lets the guest write to the overlays, stops it; gives copies of the images as they were then. */
+async function snapshotAndGoOn(on: Stage): Promise<readonly string[]> {
+  const saga = await on.engine.snapshot(
+    on.snapshotAll(index => ({ overlay: on.newFile(index).replace('new', 'snap') })),
+  );
+  expect((await saga.result).outcome).toBe('committed');
+  await on.vm.awaitWrites(12);
+  await on.vm.witness.execute('stop');
+  return Promise.all(
+    on.vm.disks.map(async ({ file }) => {
+      await copyFile(file, `${file}.then`);
+      return file;
+    }),
+  );
+}
+
+describeOnQemu('a revert', () => {
+  test.each(setups)('shows what was there at the snapshot: $what', async ({ what: _, ...guest }) => {
+    await using on = await stage(guest);
+    const bases = await snapshotAndGoOn(on);
+    const { disks, ...basics } = on.snapshotAll();
+    const saga = await on.engine.revert({ ...basics, disks, delete: true });
+    expect(await saga.result).toMatchObject({ outcome: 'committed', strategy: 'reopen', leftovers: [] });
+    const blocks = (await on.vm.witness.execute('query-block')) as readonly BlockInfo[];
+    const fronts = blocks.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted.image]));
+    expect(fronts.map(({ filename }) => filename)).toEqual(disks.map(({ overlay }) => overlay));
+    expect(fronts.map(image => image['backing-image']?.filename)).toEqual(bases);
+    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: false });
+    expect(await on.vm.witness.execute('query-jobs')).toEqual([]);
+    await on.vm.witness.execute('system_reset');
+    await on.vm.kill();
+    for (const { overlay } of disks)
+      await expectSame(overlay, bases[disks.findIndex(d => d.overlay === overlay)]);
+  });
+
+  test('is refused while the guest runs', async () => {
+    await using on = await stage({ disks: 2 });
+    const { disks, ...basics } = on.snapshotAll();
+    await expect(on.engine.revert({ ...basics, disks })).rejects.toMatchObject({ code: 'GUEST_RUNS' });
+  });
+});
+
+/** The overlay over the base reads as the base did when the snapshot was taken. */
+async function expectSame(overlay: string, base = ''): Promise<void> {
+  const compare = ['compare', '-f', 'qcow2', '-F', 'qcow2', overlay, `${base}.then`];
+  expect((await run('qemu-img', compare)).stdout).toContain('identical');
+}
