@@ -93,19 +93,18 @@ describe('a journal that may only be read', () => {
   });
 });
 
-describe('a journal whose index has lost a saga', () => {
+describe('a journal whose index has a saga under another VM', () => {
   it('is found damaged when it is opened, by the command too, and kept as it is', async () => {
     const file = join(temporaryFolder(), 'journal.db');
     const journal = openJournal(file);
+    journal.begin(newSaga('s1'));
     await journal.close();
     const db = new DatabaseSync(file, { defensive: false });
     db.exec('PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON');
     const hidden = "FROM sqlite_schema WHERE name = 'saga_by_vm'";
     const index = db.prepare(`SELECT type, name, tbl_name, rootpage, sql ${hidden}`).get() ?? {};
     db.exec(`DELETE ${hidden}; PRAGMA writable_schema = RESET`);
-    db.exec(
-      "INSERT INTO saga VALUES (1, 's1', 'web', 'copy', 1, '', '{}', '{}', 'open', NULL, 0, NULL, 1, 'b', '1'); PRAGMA writable_schema = ON",
-    );
+    db.exec("UPDATE saga SET vm = 'db'; PRAGMA writable_schema = ON");
     db.prepare('INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)').run(...Object.values(index));
     db.close();
     const before = readFileSync(file);
