@@ -8,7 +8,8 @@ import { systemProcesses } from '../journal/holder.ts';
 import type { Journal, Processes, SagaRow } from '../journal/journal.ts';
 import { survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import { createJobs } from '../qmp/jobs.ts';
+import { createJobs, type JobInfo } from '../qmp/jobs.ts';
+import { endedStream } from '../steps/ended-stream.ts';
 import type { Files } from '../steps/files.ts';
 import { listNodes, valueIfKnown } from '../steps/graph.ts';
 import type { Images } from '../steps/images.ts';
@@ -55,16 +56,13 @@ export async function examine(options: DoctorOptions): Promise<readonly Removabl
   const { journal, qmp, processes = systemProcesses() } = options;
   const rows = journal.sagas();
   const makers = new Makers(rows, processes);
+  const dead = rows.filter(row => makers.isDead(row));
+  const stream = qmp === undefined ? undefined : await endedStream(qmp);
+  if (stream !== undefined && qmp !== undefined)
+    return [...(await openSagas(dead, { journal })), ...streamInTheWay(stream, qmp, makers)];
   const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
   const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
-  return [
-    ...(await openSagas(
-      rows.filter(row => makers.isDead(row)),
-      options,
-    )),
-    ...inQemu,
-    ...(await examineFiles(options, rows, needed)),
-  ];
+  return [...(await openSagas(dead, options)), ...inQemu, ...(await examineFiles(options, rows, needed))];
 }
 
 /** Whose a name in QEMU is. */
@@ -167,6 +165,15 @@ async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Rem
     ),
   ].filter(finding => finding !== undefined);
   return [...pausedGuest(status.value, found), ...found];
+}
+
+/** A stream that has to be dismissed before QEMU can be asked for its nodes; what else there is shows after that. */
+function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): readonly Removable[] {
+  const orphan = isSagaName(job.id) ? orphanJob(job) : 'no saga has made this stream';
+  const found = foundInQemu('job', job.id, makers, undefined, orphan, () => dismiss(qmp, job.id));
+  if (found === undefined) return [];
+  const next = 'only when it is dismissed (QMP: job-dismiss) QEMU and the images can be examined';
+  return [{ ...found, why: `${found.why}; ${next}` }];
 }
 
 /** The nodes of all guest disks' chains, by every name that QEMU tells. */

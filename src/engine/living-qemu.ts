@@ -7,6 +7,7 @@ import { openQmpClient, type QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { connectSocket } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
+import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, valueIfKnown } from '../steps/graph.ts';
 import { isOurs } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
@@ -55,15 +56,19 @@ async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Pro
 
 /** Something in this QEMU that only the saga can have made. */
 export async function findTrace(client: QmpClient, plan: Plan): Promise<string | undefined> {
-  const [objects, nodes, jobs] = await client.pipeline([
+  const [objects, jobs] = await client.pipeline([
     { execute: 'qom-list', arguments: { path: '/objects' } },
-    listNodes(client),
     { execute: 'query-jobs' },
   ]);
   const names = [
     ...(valueIfKnown(objects) ?? []).map(object => object.name),
-    ...(valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? ''),
     ...(valueIfKnown(jobs) ?? []).map(job => job.id),
   ];
-  return names.find(name => isOurs(name, plan.token));
+  const trace = names.find(name => isOurs(name, plan.token));
+  if (trace !== undefined) return trace;
+  await expectNoEndedStream(client);
+  const [nodes] = await client.pipeline([listNodes(client)]);
+  return (valueIfKnown(nodes) ?? [])
+    .map(node => node['node-name'] ?? '')
+    .find(name => isOurs(name, plan.token));
 }

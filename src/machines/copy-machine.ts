@@ -1,13 +1,6 @@
 /** The copy of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
-import {
-  compensation,
-  endings,
-  forwardState,
-  initialContext,
-  saga,
-  signals,
-  stepState,
-} from './saga-parts.ts';
+import { compensation, endings } from './compensation.ts';
+import { forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 import { mirroringState, readyState, SWITCH_STEPS_OLDEST_FIRST, switchingState } from './switch-parts.ts';
 
 /**

@@ -1,13 +1,6 @@
 /** The shortening of N chains below their active images as a machine: pull, and commit of what is not active. */
-import {
-  compensation,
-  endings,
-  forwardState,
-  initialContext,
-  saga,
-  signals,
-  stepState,
-} from './saga-parts.ts';
+import { compensation, endings } from './compensation.ts';
+import { forwardState, initialContext, pointOfNoReturn, saga, signals, stepState } from './saga-parts.ts';
 
 /**
  * Runs one stream or commit job per disk until every one is held back just before it changes its chain, and only then
@@ -38,7 +31,7 @@ export const rewriteMachine = saga.createMachine({
       initial: 'rewriteChains',
       states: {
         rewriteChains: stepState('rewriteChains', 'finalizeRewrites'),
-        finalizeRewrites: forwardState('finalizeRewrites', '#cleaningUp'),
+        finalizeRewrites: pointOfNoReturn('finalizeRewrites', '#cleaningUp'),
       },
     },
     cleaningUp: {

@@ -97,6 +97,7 @@ export const saga = setup({
   guards: {
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
     notAttempted: ({ context }, params: { step: StepName }) => !context.attempted.includes(params.step),
+    wasAborted: ({ event }) => errorOf(event)?.code === 'ABORTED',
     mayRelent: ({ context, event }) =>
       errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
     finishIs: ({ context }, params: { finish: Finish }) => switchPlan(context).finish === params.finish,
@@ -129,8 +130,8 @@ const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to go back').t
 /** How a saga leaves that was asked to while a step ran. */
 const leaving = { guard: 'abortRequested', target: '#compensating', actions: 'recordAbort' } as const;
 
-/** All step actors are alike; the compiler gives up on telling more than 25 of them apart, so it is shown one. */
-function actorOf(name: StepActorName): 'markQemu' {
+/** A step's actor as a state invokes it. All are alike; the compiler gives up on telling more than 25 of them apart, so it is shown one. */
+export function actorOf(name: StepActorName): 'markQemu' {
   return name as 'markQemu';
 }
 
@@ -170,6 +171,24 @@ export function decidingState(step: StepName, next: string) {
   });
 }
 
+/**
+ * The state of a step that only goes forward from its first byte on: it may still be left by a saga that was asked to
+ * leave right before it; any other failure strands it.
+ */
+export function pointOfNoReturn(step: StepName, next: string) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: actorOf(step),
+      onDone: next,
+      onError: [
+        { guard: 'wasAborted', target: '#compensating', actions: 'recordFailure' },
+        { target: '#stranded', actions: 'recordFailure' },
+      ],
+    },
+  });
+}
+
 /** Like `stepState`, but a guest that writes faster than its mirrors follow is let run on, and it is tried again. */
 export function relentingState(step: StepName, ...next: readonly Target[]) {
   return saga.createStateConfig({
@@ -196,50 +215,6 @@ export function forwardState(step: StepName, ...next: readonly Target[]) {
     },
   });
 }
-
-/**
- * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
- * ends it, but the guest runs again first.
- */
-export function compensation(stepsOldestFirst: readonly StepName[]) {
-  const newestFirst = [...stepsOldestFirst].reverse();
-  const first = newestFirst[0];
-  invariant(first !== undefined, 'an operation has at least one step');
-  const states = newestFirst.map((step, at) => {
-    const next = newestFirst[at + 1];
-    const target = next === undefined ? '#rolledBack' : `undo ${next}`;
-    const state = saga.createStateConfig({
-      always: { guard: { type: 'notAttempted', params: { step } }, target },
-      invoke: {
-        src: actorOf(`undo.${step}`),
-        onDone: { target, actions: { type: 'forget', params: { step } } },
-        onError: { target: '#stranded', actions: 'recordUndoFailure' },
-      },
-    });
-    return [`undo ${step}`, state] as const;
-  });
-  return saga.createStateConfig({
-    id: 'compensating',
-    initial: `undo ${first}`,
-    states: Object.fromEntries(states),
-  });
-}
-
-/** The states in which every saga ends, and the one in which it lets the guest run when it can do no more. */
-export const endings = {
-  stranded: saga.createStateConfig({
-    id: 'stranded',
-    description: 'Neither forward nor back: the guest is let run and thawed, the rest waits for resume.',
-    invoke: {
-      src: 'rescueGuest',
-      onDone: '#needsRecovery',
-      onError: { target: '#needsRecovery', actions: 'recordUndoFailure' },
-    },
-  }),
-  committed: saga.createStateConfig({ id: 'committed', type: 'final' }),
-  rolledBack: saga.createStateConfig({ id: 'rolledBack', type: 'final' }),
-  needsRecovery: saga.createStateConfig({ id: 'needsRecovery', type: 'final' }),
-} as const;
 
 /** What a saga hears in every state. */
 export const signals = {

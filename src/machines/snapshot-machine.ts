@@ -1,14 +1,6 @@
 /** The snapshot of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
-import {
-  compensation,
-  decidingState,
-  endings,
-  forwardState,
-  initialContext,
-  saga,
-  signals,
-  stepState,
-} from './saga-parts.ts';
+import { compensation, endings } from './compensation.ts';
+import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 
 /**
  * Overlays on N disks in one instant: one transaction, or one after the other while the guest stands still.

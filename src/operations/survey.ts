@@ -4,6 +4,7 @@
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, XDebugQueryBlockGraphReturns } from '../qmp/schema.generated.ts';
+import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 
@@ -59,8 +60,9 @@ type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'
 const VIRTIO_BLK_BACKEND = '/virtio-backend';
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** One round trip of queries. */
+/** Two round trips of queries. Throws DISK_BUSY while an ended stream makes it dangerous to ask. */
 export async function survey(qmp: QmpClient): Promise<Survey> {
+  await expectNoEndedStream(qmp);
   const [status, uuid, vmName, blocks, nodes, debugGraph, objects] = await qmp.pipeline([
     { execute: 'query-status' },
     { execute: 'query-uuid' },

@@ -23,6 +23,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
     await runJobs(context, todo, {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
+      disks: plan.disks,
       start: disk => (plan.operation === 'copy' ? startMirror(plan, disk) : startCommit(plan, disk)),
       ...MIRRORS,
     });

@@ -18,13 +18,16 @@ const JOB_DEADLINE_MS = 60_000;
 export const rewriteChains: Step<RewritePlan> = {
   name: 'rewriteChains',
 
+  /** Present is what is held back: a job that still works is joined, not started again. */
   async probe({ jobs, plan }) {
     const table = await jobs.list(jobsOf(plan));
-    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'present' : 'absent'));
+    return probeDisks(plan.disks, disk =>
+      table.get(disk.names.mirrorJob)?.status === 'pending' ? 'present' : 'absent',
+    );
   },
 
-  async do(context, todo) {
-    await run(context, todo);
+  async do(context) {
+    await holdAll(context, context.plan.disks);
     return null;
   },
 
@@ -40,27 +43,31 @@ export const finalizeRewrites: Step<RewritePlan> = {
   insists: true,
   irreversible: 'the guest reads the same from a chain before and after; a job that failed is run again',
 
-  async probe({ qmp, plan }) {
+  /** The job must be gone too: QEMU 7.2 dies when the nodes are listed before an ended stream is dismissed. */
+  async probe({ jobs, qmp, plan }) {
+    const table = await jobs.list(jobsOf(plan));
     const blocks = await qmp.execute('query-block');
     return probeDisks(plan.disks, disk =>
-      isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
+      !table.has(disk.names.mirrorJob) && isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
     );
   },
 
   async do(context, todo) {
-    const { jobs, plan } = context;
-    const table = await jobs.list(jobsOf(plan));
-    const ended = todo.filter(disk => !LIVE.has(table.get(disk.names.mirrorJob)?.status ?? 'null'));
+    const { jobs } = context;
+    const table = await jobs.list(todo.map(disk => disk.names.mirrorJob));
+    const ended = todo.filter(disk => table.get(disk.names.mirrorJob)?.status === 'concluded');
     await dismissJobs(
       context,
-      ended.map(disk => disk.names.mirrorJob).filter(id => table.has(id)),
+      ended.map(disk => disk.names.mirrorJob),
     );
-    await run(context, ended);
-    const ids = todo.map(disk => disk.names.mirrorJob);
-    const refused = firstError(todo, await jobs.finalize(ids));
+    const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.mirrorJob)));
+    if (left.length === 0) return null;
+    await holdAll(context, left);
+    const ids = left.map(disk => disk.names.mirrorJob);
+    const refused = firstError(left, await jobs.finalize(ids));
     if (refused !== undefined) throw refused;
     const after = await jobs.awaitAll(ids, isOver, { deadlineMs: JOB_DEADLINE_MS });
-    for (const disk of todo) {
+    for (const disk of left) {
       const job = after.get(disk.names.mirrorJob);
       if (job?.error !== undefined) throw jobFailed(disk, job);
     }
@@ -84,12 +91,15 @@ export const finalizeRewrites: Step<RewritePlan> = {
   },
 };
 
-/** Runs the jobs of these disks until each is held in PENDING. */
-function run(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
-  const { plan } = context;
-  return runJobs(context, disks, {
+/** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */
+async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const { jobs, plan } = context;
+  const table = await jobs.list(disks.map(disk => disk.names.mirrorJob));
+  const missing = disks.filter(disk => !table.has(disk.names.mirrorJob));
+  await runJobs(context, missing, {
     what: 'all jobs to be pending',
     parallel: plan.parallel,
+    disks,
     start: disk => startJob(plan, disk),
     look: jobAlive,
     hasArrived: ({ status }) => status === 'pending',
@@ -121,10 +131,12 @@ function jobsOf(plan: RewritePlan): readonly string[] {
   return plan.disks.map(disk => disk.names.mirrorJob);
 }
 
-const LIVE: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'waiting', 'pending']);
-
 function isOver(job: JobInfo | undefined): boolean {
   return job === undefined || job.status === 'concluded';
+}
+
+function hasEndedWell(job: JobInfo | undefined): boolean {
+  return job?.status === 'concluded' && job.error === undefined;
 }
 
 /** Whether QEMU names no image any more that leaves the chain. */

@@ -15,6 +15,8 @@ const POLL_MS = 500;
 export interface LongJobs {
   readonly what: string;
   readonly parallel: number;
+  /** The disks whose jobs are followed: those to be started, and those that run already. */
+  readonly disks: readonly DiskPlan[];
   start(disk: DiskPlan): Command;
   look(table: JobTable, disk: DiskPlan): JobInfo;
   hasArrived(job: JobInfo): boolean;
@@ -27,7 +29,7 @@ export async function runJobs<P extends Plan>(
   jobs: LongJobs,
 ): Promise<void> {
   const waiting = [...todo];
-  const started = context.plan.disks.filter(disk => !todo.includes(disk));
+  const started = jobs.disks.filter(disk => !todo.includes(disk));
   await context.qmp.until(
     jobs.what,
     async () => {
@@ -42,7 +44,8 @@ export async function runJobs<P extends Plan>(
       wakeOn: ['JOB_STATUS_CHANGE', 'BLOCK_JOB_READY', 'BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
       deadlineMs: DEADLINE_MS,
       pollMs: POLL_MS,
-      signal: context.abort,
+      // What was decided is brought to its end, whatever is asked meanwhile.
+      ...(context.decided ? {} : { signal: context.abort }),
     },
   );
 }

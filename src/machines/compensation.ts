@@ -1,0 +1,50 @@
+/**
+ * How every saga goes back, and where it ends. It only gives the order; what an undo does is its step's.
+ */
+import { invariant } from '../errors.ts';
+import type { StepName } from '../steps/all-steps.ts';
+import { actorOf, saga } from './saga-parts.ts';
+
+/**
+ * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
+ * ends it, but the guest runs again first.
+ */
+export function compensation(stepsOldestFirst: readonly StepName[]) {
+  const newestFirst = [...stepsOldestFirst].reverse();
+  const first = newestFirst[0];
+  invariant(first !== undefined, 'an operation has at least one step');
+  const states = newestFirst.map((step, at) => {
+    const next = newestFirst[at + 1];
+    const target = next === undefined ? '#rolledBack' : `undo ${next}`;
+    const state = saga.createStateConfig({
+      always: { guard: { type: 'notAttempted', params: { step } }, target },
+      invoke: {
+        src: actorOf(`undo.${step}`),
+        onDone: { target, actions: { type: 'forget', params: { step } } },
+        onError: { target: '#stranded', actions: 'recordUndoFailure' },
+      },
+    });
+    return [`undo ${step}`, state] as const;
+  });
+  return saga.createStateConfig({
+    id: 'compensating',
+    initial: `undo ${first}`,
+    states: Object.fromEntries(states),
+  });
+}
+
+/** The states in which every saga ends, and the one in which it lets the guest run when it can do no more. */
+export const endings = {
+  stranded: saga.createStateConfig({
+    id: 'stranded',
+    description: 'Neither forward nor back: the guest is let run and thawed, the rest waits for resume.',
+    invoke: {
+      src: 'rescueGuest',
+      onDone: '#needsRecovery',
+      onError: { target: '#needsRecovery', actions: 'recordUndoFailure' },
+    },
+  }),
+  committed: saga.createStateConfig({ id: 'committed', type: 'final' }),
+  rolledBack: saga.createStateConfig({ id: 'rolledBack', type: 'final' }),
+  needsRecovery: saga.createStateConfig({ id: 'needsRecovery', type: 'final' }),
+} as const;
