@@ -1,14 +1,6 @@
 /** The revert of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
-import {
-  compensation,
-  decidingState,
-  endings,
-  forwardState,
-  initialContext,
-  saga,
-  signals,
-  stepState,
-} from './saga-parts.ts';
+import { compensation, endings } from './compensation.ts';
+import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 
 /**
  * Puts N disks of a guest that stands still on new overlays over older images, all in one command or none. The guest
