@@ -2,6 +2,7 @@
  * Puts the overlays on all disks in one QMP `transaction`: QEMU does all or none and drains the guest's I/O meanwhile,
  * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
  */
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
@@ -92,7 +93,17 @@ async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
 }
 
 async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
-  expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.names.image);
+  const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
+  // Where a snapshot cannot be taken back, a look that failed is no reason to try: QEMU is asked again.
+  const canTakeBack = plan.capabilities.includes('query-jobs');
+  if (!blocks.ok) throw canTakeBack ? blocks.error : askAgain(blocks.error);
+  expectFronts(blocks.value, plan.disks, disk => disk.names.image);
+}
+
+function askAgain(error: BlocksagaError): BlocksagaError {
+  const { code, message, qmp } = error;
+  const details = { retryable: true, outcome: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
+  return new BlocksagaError(code, message, details);
 }
 
 function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {

@@ -84,6 +84,13 @@ describe('a snapshot on an old QEMU', () => {
     expect(guest.fronts()).toEqual(guest.disks.map(disk => `/images/${disk}.s1.qcow2`));
   });
 
+  it('is committed though QEMU refuses to be asked afterwards: it could not be taken back', async () => {
+    const guest = guestOn('1.3', 2, { faults: [{ kind: 'refuse', command: 'query-block', nth: 3 }] });
+    expect(await guest.snapshot(guest.disks)).toMatchObject({ outcome: 'committed' });
+    const asked = guest.sent.slice(guest.sent.indexOf('transaction') + 1);
+    expect(asked.filter(name => name === 'query-block').length).toBeGreaterThan(1);
+  });
+
   it('is taken of one disk where there is no transaction, with the guest stopped for it', async () => {
     const guest = guestOn('1.0', 2);
     const result = await guest.snapshot(['drive1']);
