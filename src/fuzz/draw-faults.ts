@@ -41,11 +41,15 @@ function drawSignals(draw: Draw, wish: Wish, faults: readonly PlannedFault[]): r
   const signals: SignalAt[] = [];
   if (draw.chance(6)) signals.push({ signal: 'abort', atMs: at() });
   if (wish.operation === 'copy' && wish.finish === 'leave') signals.push({ signal: 'pivot', atMs: at() });
-  // A job that copies for ever is what an administrator ends.
-  if (faults.some(fault => fault.kind === 'jobNeverReady')) {
+  // A job that copies for ever, or that somebody holds, is what an administrator ends.
+  if (faults.some(holdsJob)) {
     signals.push({ signal: 'abort', atMs: 2_000 + draw.below(2_000) });
   }
   return signals;
+}
+
+function holdsJob(fault: Fault): boolean {
+  return fault.kind === 'jobNeverReady' || (fault.kind === 'otherClient' && fault.execute === 'job-pause');
 }
 
 const COMMANDS_IN_ALL = 90;
