@@ -86,7 +86,8 @@ class RunningSaga implements Saga {
     this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
-    this.#actor = createActor(MACHINES[machineNameOf(parts.plan)], {
+    const machines = parts.inspect === undefined ? UNSEEN : SEEN;
+    this.#actor = createActor(machines[machineNameOf(parts.plan)], {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
@@ -211,13 +212,20 @@ function stepActors() {
   return actors;
 }
 
-const MACHINES = {
-  snapshot: SAGA_MACHINES.snapshot.provide({ actors: stepActors() }),
-  copy: SAGA_MACHINES.copy.provide({ actors: stepActors() }),
-  commit: SAGA_MACHINES.commit.provide({ actors: stepActors() }),
-  rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors() }),
-  revert: SAGA_MACHINES.revert.provide({ actors: stepActors() }),
-} as const;
+/** The machines with their steps, and with some actions replaced. */
+function provided(actions: { readonly followJobs?: () => undefined }) {
+  return {
+    snapshot: SAGA_MACHINES.snapshot.provide({ actors: stepActors(), actions }),
+    copy: SAGA_MACHINES.copy.provide({ actors: stepActors(), actions }),
+    commit: SAGA_MACHINES.commit.provide({ actors: stepActors(), actions }),
+    rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors(), actions }),
+    revert: SAGA_MACHINES.revert.provide({ actors: stepActors(), actions }),
+  } as const;
+}
+
+const SEEN = provided({});
+/** Only an inspector sees the actors that follow block jobs; without one there is nobody to follow them for. */
+const UNSEEN = provided({ followJobs: () => undefined });
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */
 function pathOf(value: unknown): string {

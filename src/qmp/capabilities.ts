@@ -81,7 +81,7 @@ export function capabilitiesOf(names: readonly Capability[]): Capabilities {
 async function readAbilities(client: QmpClient): Promise<readonly Capability[]> {
   const [reply] = await client.pipeline([{ execute: 'query-qmp-schema' }]);
   if (reply.ok) {
-    const schema = new Schema(reply.value);
+    const schema = indexed(reply.value);
     const found = CAPABILITIES.filter(name => ABILITIES[name](schema));
     // Before QEMU 6.0 `object-add` was no union in the schema; the list of types tells.
     if (found.includes('throttle-group') || schema.cases('object-add').length > 0) return found;
@@ -97,6 +97,17 @@ async function readAbilities(client: QmpClient): Promise<readonly Capability[]> 
       name !== 'blockdev-snapshot' &&
       (name !== 'blockdev-snapshot-sync' || commands.has('transaction')),
   );
+}
+
+/** An in-process QEMU answers with the very same object each time, and to index it takes longer than to ask. */
+const indexes = new WeakMap<readonly SchemaInfo[], Schema>();
+
+function indexed(entities: readonly SchemaInfo[]): Schema {
+  const known = indexes.get(entities);
+  if (known !== undefined) return known;
+  const schema = new Schema(entities);
+  indexes.set(entities, schema);
+  return schema;
 }
 
 /** One big reply, indexed. */

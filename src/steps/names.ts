@@ -7,8 +7,16 @@ import { createHash } from 'node:crypto';
 const PREFIX = 'bs-';
 const TOKEN_LENGTH = 8;
 
+/** The token that was asked for last: one saga asks again and again. */
+let last = { sagaId: '', token: '' };
+
 /** Eight letters or digits that stand for the saga in every name. */
 export function sagaToken(sagaId: string): string {
+  if (last.sagaId !== sagaId || sagaId === '') last = { sagaId, token: hashed(sagaId) };
+  return last.token;
+}
+
+function hashed(sagaId: string): string {
   const digest = createHash('sha256').update(sagaId).digest();
   return BigInt(`0x${digest.toString('hex')}`)
     .toString(36)
