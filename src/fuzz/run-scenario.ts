@@ -11,6 +11,7 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
+import { createVirtualClock } from '../sim/virtual-clock.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import { type Account, crashText, type Happening, leafOf, type OfflineEnd, refusalOf } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
@@ -62,6 +63,7 @@ class Run {
       ...scenario.guest,
       directory: DIRECTORY,
       seed: scenario.seed,
+      clock: createVirtualClock({ promisesOnly: true }),
       timing: scenario.pace,
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: fault => this.#watch?.strike(fault),

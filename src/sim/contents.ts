@@ -55,9 +55,30 @@ export function slice(extents: Extents, start: number, end: number): Extents {
 /** `upper` laid over `lower`. */
 export function over(lower: Extents, upper: Extents): Extents {
   if (lower.length === 0) return upper;
-  let result = lower;
+  if (upper.length === 0) return lower;
+  const result: number[] = [];
+  let low = 0;
+  let doneTo = 0;
   for (let i = 0; i < upper.length; i += 3) {
-    result = put(result, upper[i] as number, upper[i + 1] as number, upper[i + 2] as number);
+    const start = upper[i] as number;
+    const end = upper[i + 1] as number;
+    for (; low < lower.length && (lower[low] as number) < start; low += 3) {
+      const from = Math.max(lower[low] as number, doneTo);
+      const to = lower[low + 1] as number;
+      if (from < start) append(result, from, Math.min(to, start), lower[low + 2] as number);
+      if (to > start) break;
+    }
+    append(result, start, end, upper[i + 2] as number);
+    doneTo = end;
+    while (low < lower.length && (lower[low + 1] as number) <= end) low += 3;
+  }
+  for (; low < lower.length; low += 3) {
+    append(
+      result,
+      Math.max(lower[low] as number, doneTo),
+      lower[low + 1] as number,
+      lower[low + 2] as number,
+    );
   }
   return result;
 }
@@ -91,11 +112,14 @@ export function covered(extents: Extents): number {
 
 /** The ranges widened to whole granules, all with value 1, none past `size`: a dirty bitmap. */
 export function granules(extents: Extents, granularity: number, size: number): Extents {
-  let result = EMPTY;
+  const result: number[] = [];
+  let doneTo = 0;
   for (let i = 0; i < extents.length; i += 3) {
-    const start = Math.floor((extents[i] as number) / granularity) * granularity;
-    const end = Math.ceil((extents[i + 1] as number) / granularity) * granularity;
-    result = put(result, start, Math.min(end, size), 1);
+    const start = Math.max(doneTo, Math.floor((extents[i] as number) / granularity) * granularity);
+    const end = Math.min(Math.ceil((extents[i + 1] as number) / granularity) * granularity, size);
+    if (start >= end) continue;
+    append(result, start, end, 1);
+    doneTo = end;
   }
   return result;
 }

@@ -56,13 +56,17 @@ export class Draft implements Qemu {
     return this[name] as Writable<Qemu[K]>;
   }
 
-  /** The next state: what was not changed is shared with the last one. */
+  /** The next state: what was not changed is shared with the last one, and it is the last one when nothing was. */
   keep(immer: Immer): Qemu {
     const base = this.#base;
+    const changed = MEMBERS.filter(name => this[name] !== base[name]);
+    if (changed.length === 0) return base;
     return immer.produce(base, next => {
-      for (const name of MEMBERS) {
-        if (this[name] !== base[name]) Object.assign(next, { [name]: this[name] });
-      }
+      for (const name of changed) this.#copyTo(next, name);
     });
+  }
+
+  #copyTo<K extends keyof Qemu>(next: Writable<Pick<Qemu, K>>, name: K): void {
+    next[name] = this[name] as Qemu[K];
   }
 }

@@ -86,6 +86,7 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
   const spent = new Set<Fault>();
   /** What was armed, by the same fault with its place counted from the beginning. */
   const armed = new Map<Fault, Fault>();
+  /** By name: commands are written small, events big. */
   const counts = new Map<string, number>();
   const count = (name: string): void => {
     counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -102,18 +103,17 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
 
   return {
     atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
-      if (list.length === 0) return undefined;
       const isKind = (fault: Fault): fault is Extract<Fault, { kind: K }> => fault.kind === kind;
-      const found = list
-        .filter(isKind)
-        .find(fault => !spent.has(fault) && strikes(fault as CommandPlace, command));
-      return found === undefined ? undefined : take(found);
+      for (const fault of list) {
+        if (!isKind(fault) || spent.has(fault)) continue;
+        if (strikes(fault as CommandPlace, command)) return take(fault);
+      }
+      return undefined;
     },
     atEvent(event) {
-      if (list.length === 0) return undefined;
       for (const fault of list) {
         if (fault.kind !== 'event' || spent.has(fault)) continue;
-        const counted = counts.get(fault.event === undefined ? 'event *' : `event ${event}`);
+        const counted = counts.get(fault.event ?? 'event *');
         if ((fault.event === undefined || fault.event === event) && (fault.nth ?? 1) === counted)
           return take(fault);
       }
@@ -151,7 +151,7 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     },
     countEvent(event) {
       count('event *');
-      count(`event ${event}`);
+      count(event);
     },
   };
 }
@@ -168,7 +168,7 @@ function countedFrom(counts: ReadonlyMap<string, number>, fault: Fault): Fault {
     case 'event':
       return {
         ...fault,
-        nth: after(fault.event === undefined ? 'event *' : `event ${fault.event}`, fault.nth),
+        nth: after(fault.event ?? 'event *', fault.nth),
       };
     case 'otherClient':
     case 'guestShutdown':

@@ -4,7 +4,7 @@
  * Stands still while the guest is stopped or the disk that is next is quiesced.
  */
 
-import { covered, EMPTY } from './contents.ts';
+import { covered, EMPTY, type Extents } from './contents.ts';
 import type { Track } from './context.ts';
 import { copyRanges, type DataPlane, writeNode } from './image-io.ts';
 import type { BlockNode, Qemu } from './state.ts';
@@ -49,8 +49,7 @@ export function createGuest(options: Options): Guest {
     while (count < due && count < disks.length && !stalled[(acknowledged + 1 + count) % disks.length])
       count += 1;
     if (count === disks.length) count = due;
-    const from = Math.max(1, count - disks.length * RING.sectors + 1);
-    for (let i = from; i <= count; i += 1) write(plane, disks, acknowledged + i);
+    if (count > 0) write(plane, disks, acknowledged + 1, acknowledged + count);
     acknowledged += count;
     nextMs = count < due ? untilMs + options.writeMs : nextMs + due * options.writeMs;
   }
@@ -79,11 +78,30 @@ export function sectorOffset(sequence: number, disks: number): number {
   return RING.offset + (Math.floor(sequence / disks) % RING.sectors) * RING.sectorBytes;
 }
 
-function write(plane: DataPlane & { readonly q: Qemu }, disks: readonly string[], sequence: number): void {
-  const backend = plane.q.backends[disks[sequence % disks.length] ?? ''];
-  if (backend?.node === undefined) return;
-  const start = sectorOffset(sequence, disks.length);
-  writeNode(plane, backend.node, start, start + RING.sectorBytes, sequence);
+/** Writes `first` to `last`, in one go for each disk: the last of them that a ring holds, none of which overlap. */
+function write(
+  plane: DataPlane & { readonly q: Qemu },
+  disks: readonly string[],
+  first: number,
+  last: number,
+): void {
+  const from = Math.max(first, last - disks.length * RING.sectors + 1);
+  for (let sequence = from; sequence <= last && sequence < from + disks.length; sequence += 1) {
+    const node = plane.q.backends[disks[sequence % disks.length] ?? '']?.node;
+    if (node !== undefined) writeNode(plane, node, ringOf(disks.length, sequence, last));
+  }
+}
+
+/** What write `first` and every one after it up to `last` leave on the disk of write `first`, in order of the places. */
+function ringOf(disks: number, first: number, last: number): Extents {
+  const written: number[] = [];
+  for (let sequence = first; sequence <= last; sequence += disks) {
+    const start = sectorOffset(sequence, disks);
+    // Once around the ring the places begin anew, before all others.
+    if (start < (written[0] ?? 0)) return [...ringOf(disks, sequence, last), ...written];
+    written.push(start, start + RING.sectorBytes, sequence);
+  }
+  return written;
 }
 
 function isStalled(q: Qemu, disk: string): boolean {

@@ -69,7 +69,7 @@ function perform(ctx: Context, node: string, command: string, asNewUser: boolean
   if (verb === 'read') return pattern === undefined ? '' : verify(ctx, node, offset, length, pattern);
   if (asNewUser) refuseWriter(ctx, node);
   const value = verb === 'discard' ? 0 : patternValue(pattern ?? 0xcd);
-  writeNode(ctx, node, offset, offset + length, value);
+  if (length > 0) writeNode(ctx, node, [offset, offset + length, value]);
   return '';
 }
 

@@ -2,7 +2,7 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granules, over, put, withData } from './contents.ts';
+import { copyRange, covered, EMPTY, type Extents, granules, over, withData } from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf } from './graph.ts';
@@ -95,13 +95,13 @@ export function allocatedAbove(ctx: Context, top: string, base: string | undefin
   return result;
 }
 
-/** One write at a node: through filters, past mirrors' bitmaps, into the image below. */
-export function writeNode(plane: DataPlane, name: string, start: number, end: number, value: number): void {
+/** Writes at a node, to places that do not overlap: through filters, past mirrors' bitmaps, into the image below. */
+export function writeNode(plane: DataPlane, name: string, written: Extents): void {
   for (let next: string | undefined = name; next !== undefined; ) {
     const node: BlockNode | undefined = plane.q.nodes[next];
     if (node === undefined) return;
-    if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, start, end, value);
-    for (const job of node.trackedBy) markDirty(plane, job, start, end, sizeOf(plane, node));
+    if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
+    for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
     if (node.isFilter) {
       next = below(node);
       continue;
@@ -109,28 +109,26 @@ export function writeNode(plane: DataPlane, name: string, start: number, end: nu
     const path = pathOf(plane.q, next);
     const image = path === undefined ? undefined : plane.host.image(path);
     if (path !== undefined && image !== undefined) {
-      plane.host.write(path, { ...image, contents: put(image.contents, start, end, value) });
+      plane.host.write(path, { ...image, contents: over(image.contents, written) });
     }
     return;
   }
 }
 
 /** copy-mode write-blocking: the write completes on both sides. */
-function forward(plane: DataPlane, filter: BlockNode, start: number, end: number, value: number): void {
+function forward(plane: DataPlane, filter: BlockNode, written: Extents): void {
   const job = filter.job === undefined ? undefined : plane.q.jobs[filter.job];
   if (job?.work.kind === 'mirror' && job.work.writeBlocking && !filter.stopped) {
-    writeNode(plane, job.work.target, start, end, value);
+    writeNode(plane, job.work.target, written);
   }
 }
 
-function markDirty(plane: DataPlane, jobId: string, start: number, end: number, size: number): void {
+function markDirty(plane: DataPlane, jobId: string, written: Extents, size: number): void {
   const job = plane.q.jobs[jobId];
   const track = plane.tracks.get(jobId);
   if (job?.work.kind !== 'mirror' || track === undefined || job.work.writeBlocking) return;
   const before = covered(track.dirty);
-  const { granularity } = job.work;
-  const from = Math.floor(start / granularity) * granularity;
-  track.dirty = put(track.dirty, from, Math.min(Math.ceil(end / granularity) * granularity, size), 1);
+  track.dirty = over(track.dirty, granules(written, job.work.granularity, size));
   track.len += covered(track.dirty) - before;
 }
 

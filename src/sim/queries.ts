@@ -5,9 +5,11 @@ import { covered, granules } from './contents.ts';
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf, skipImplicitFilters } from './graph.ts';
+import type { Image } from './host.ts';
 import { fileLength, imageOf, pathOf, sizeOf } from './image-io.ts';
 import { Death } from './refusal.ts';
 import type { BlockNode } from './state.ts';
+import type { Telling } from './told.ts';
 
 export function queryBlock(ctx: Context): Json {
   return Object.values(ctx.q.backends).map(backend => ({
@@ -42,15 +44,29 @@ export function queryNamedBlockNodes(ctx: Context): Json {
     .map(node => describeNode(ctx, node, false));
 }
 
-/** `hides`: leaves out the filters of jobs, as query-block does. */
-function describeNode(ctx: Context, node: BlockNode, hides: boolean): { readonly [key: string]: Json } {
+/**
+ * `hides`: leaves out the filters of jobs, as query-block does. What is told of a node follows from itself, what its file
+ * holds, and what is told of the image below: whatever changes further down makes that another one.
+ */
+function describeNode(ctx: Context, node: BlockNode, hides: boolean): Telling {
+  const image = describeImage(ctx, node, hides);
+  // Bitmaps count what jobs do, which is not in the graph.
+  if (node.bitmaps.length > 0 || node.trackedBy.length > 0) return composeNode(ctx, node, hides, image);
+  const kind = hides ? 'nodeHiding' : 'node';
+  return (
+    node.told.again(kind, image, undefined) ??
+    node.told.keep(kind, image, undefined, composeNode(ctx, node, hides, image))
+  );
+}
+
+function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json): Telling {
   const file = fileName(ctx, node);
   const under = backingOf(ctx, node, hides);
   const bitmaps = describeBitmaps(ctx, node);
   const device = {
     iops_rd: 0,
     detect_zeroes: 'off',
-    image: describeImage(ctx, node, hides, file),
+    image,
     iops_wr: 0,
     ro: node.readOnly,
     'node-name': node.name,
@@ -109,21 +125,28 @@ function versionsOwn(ctx: Context, node: BlockNode): { readonly [key: string]: J
   };
 }
 
-function describeImage(ctx: Context, node: BlockNode, hides: boolean, filename: string): Json {
+function describeImage(ctx: Context, node: BlockNode, hides: boolean): Telling {
   const image = imageOf(ctx, node.name);
   const under = backingOf(ctx, node, hides);
+  const backing = under === undefined ? undefined : describeImage(ctx, under, hides);
+  const kind = hides ? 'imageHiding' : 'image';
+  return (
+    node.told.again(kind, image, backing) ??
+    node.told.keep(kind, image, backing, composeImage(ctx, node, image, backing))
+  );
+}
+
+function composeImage(ctx: Context, node: BlockNode, image: Image, backing: Telling | undefined): Telling {
   const isQcow2 = node.driver === 'qcow2';
   const clustered = isQcow2 || (node.isFilter && !isPlain(belowFilters(ctx, node)));
   const hasHeader = isQcow2 && image.backing !== undefined;
   return {
-    ...(under === undefined
-      ? {}
-      : { 'backing-image': describeImage(ctx, under, hides, fileName(ctx, under)) }),
+    ...(backing === undefined ? {} : { 'backing-image': backing }),
     ...(hasHeader && image.backingFormat !== undefined
       ? { 'backing-filename-format': image.backingFormat }
       : {}),
     'virtual-size': sizeOf(ctx, node),
-    filename,
+    filename: fileName(ctx, node),
     ...(clustered ? { 'cluster-size': 65_536 } : {}),
     format: node.driver,
     'actual-size': image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584,

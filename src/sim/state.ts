@@ -5,6 +5,7 @@
  */
 
 import type { Backend, Device } from './devices.ts';
+import { Tellings, tellsTheSame } from './told.ts';
 
 /** QEMU's BLK_PERM_* (include/block/block-common.h). */
 export const CONSISTENT_READ = 1;
@@ -103,8 +104,11 @@ export class BlockNode implements NodeFields {
   readonly stopped: boolean;
   readonly lenient: boolean;
   readonly serial: number;
+  /** What queries last told of it; no part of what it is. */
+  readonly told: Tellings;
 
-  constructor(fields: NodeFields) {
+  constructor(fields: NodeFields, told = new Tellings()) {
+    this.told = told;
     this.name = fields.name;
     this.driver = fields.driver;
     this.path = fields.path;
@@ -130,7 +134,7 @@ export class BlockNode implements NodeFields {
   }
 
   with(changes: Partial<NodeFields>): BlockNode {
-    return Object.assign(new BlockNode(this), changes);
+    return Object.assign(new BlockNode(this, tellsTheSame(changes) ? this.told : undefined), changes);
   }
 
   get isFilter(): boolean {
