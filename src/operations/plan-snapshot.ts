@@ -1,11 +1,14 @@
 /** Plans a snapshot: which disks, which overlays, and how QEMU at hand can put them on all disks in one instant. */
+import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
 import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
+import { refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
+import type { GuestDisk } from './survey.ts';
 
 const MAX_BLACKOUT_MS = 1_000;
 
@@ -17,6 +20,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     request.disks.map(disk => disk.disk),
   );
   const method = chooseMethod(request, capabilities);
+  const carriesBitmaps = method !== 'sequential' && capabilities.has('block-dirty-bitmap-add');
   const images = await planImages(
     request.disks.map((wanted, index) => {
       const source = sources[index];
@@ -25,7 +29,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
       return {
         disk: wanted.disk,
         source,
-        file: wanted.overlay,
+        file: wanted.overlay ?? overlayNamed(request.name ?? '', wanted.disk, source),
         driver: wanted.format ?? 'qcow2',
         reuse: wanted.reuse ?? false,
         backing: front,
@@ -44,6 +48,9 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     marksQemu: capabilities.has('throttle-group'),
     onCommit: facts.onCommit,
     method,
+    bitmaps: carriesBitmaps
+      ? sources.flatMap((source, index) => source.bitmaps.map(bitmap => ({ index, ...bitmap })))
+      : [],
     quiesce: request.quiesce ?? null,
     disks: diskPlans(
       request.disks.map(disk => disk.disk),
@@ -52,6 +59,20 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
       token,
     ),
   };
+}
+
+/**
+ * The overlay's file made from the snapshot's name: the active image's, with what follows the last dot of its name replaced.
+ * Throws REQUEST_INVALID for a disk that is on no plain file, or on one that is called so already.
+ */
+function overlayNamed(snapshot: string, disk: string, { file }: GuestDisk): string {
+  if (!isAbsolute(file) || file.startsWith('/dev/')) {
+    refuseImage(disk, `no name can be made from ${file}, which is no regular file: say overlay=FILE`);
+  }
+  const stem = basename(file, extname(file));
+  const overlay = join(dirname(file), `${stem}.${snapshot}`);
+  if (overlay === file) refuseImage(disk, `its active image is called ${file} already: take another name`);
+  return overlay;
 }
 
 function chooseMethod(request: SnapshotRequest, capabilities: Capabilities): SnapshotMethod {

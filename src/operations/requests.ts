@@ -46,13 +46,20 @@ const snapshotRequest = z.strictObject({
     z.strictObject({
       /** Node name, qdev id, `-drive` id, or the file name of the active image. */
       disk: name,
-      /** The overlay's file. */
-      overlay: path,
+      /** The overlay's file; may be left out when the request has a name. */
+      overlay: path.optional(),
       format: z.enum(['qcow2']).optional(),
       /** The overlay exists and is used as it is. */
       reuse: z.boolean().optional(),
     }),
   ),
+  /** The snapshot's name: an overlay without a file of its own gets the active image's, ending in the name. */
+  name: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^./][^/\0]*$/, 'must not begin with a dot or hold a slash')
+    .optional(),
   /** Refuse where QEMU cannot do all disks in one `transaction`. */
   atomic: z.boolean().optional(),
   /** The guest agent's socket: the guest's file systems are frozen meanwhile. */
@@ -182,7 +189,16 @@ export function checkCommitRequest(request: unknown): CommitRequest {
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkSnapshotRequest(request: unknown): SnapshotRequest {
-  return check(snapshotRequest, request);
+  const checked = check(snapshotRequest, request);
+  const nameless = checked.disks.find(({ overlay }) => overlay === undefined);
+  if (nameless !== undefined && checked.name === undefined) {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `disk ${nameless.disk}: say the overlay's file, or give the snapshot a name to make one from`,
+      { disk: nameless.disk },
+    );
+  }
+  return checked;
 }
 
 /** Throws REQUEST_INVALID naming the field and the rule. */

@@ -3,10 +3,21 @@
  * what follows from them is the planners' business.
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
-import type { BlockDeviceInfo, BlockInfo, XDebugQueryBlockGraphReturns } from '../qmp/schema.generated.ts';
+import type {
+  BlockDeviceInfo,
+  BlockDirtyInfo,
+  BlockInfo,
+  XDebugQueryBlockGraphReturns,
+} from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
+
+/** A dirty bitmap of somebody's; its granularity is in bytes. */
+export interface Bitmap {
+  readonly name: string;
+  readonly granularity: number;
+}
 
 /** One disk of the guest as it stands. */
 export interface GuestDisk {
@@ -23,6 +34,8 @@ export interface GuestDisk {
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   readonly chain: readonly ChainImage[];
+  /** The persistent bitmaps of its active image that record what the guest writes. */
+  readonly bitmaps: readonly Bitmap[];
   /** What each image's header says of the one below it, word for word; null where it says nothing. */
   readonly stored: readonly (string | null)[];
   /** Every node of each image of the chain (format, then protocol), front first, as far as QEMU tells. */
@@ -113,6 +126,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,
       readOnly: inserted.ro,
       chain,
+      bitmaps: recordingBitmaps(graph.bitmaps(node)),
       stored: storedNames(inserted),
       nodes: chain.map(image => graph.nodesOf(image)),
       cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
@@ -122,6 +136,13 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
     },
   ];
+}
+
+/** Those that a snapshot has to carry on: others are the image's own affair, or end with QEMU. */
+function recordingBitmaps(bitmaps: readonly BlockDirtyInfo[]): readonly Bitmap[] {
+  return bitmaps.flatMap(({ name, granularity, persistent, recording, inconsistent }) =>
+    name !== undefined && persistent && recording && inconsistent !== true ? [{ name, granularity }] : [],
+  );
 }
 
 function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {
@@ -165,6 +186,10 @@ class NodeGraph {
       node = node === null ? null : (this.#child(node, 'backing') ?? null);
     }
     return images;
+  }
+
+  bitmaps(node: string): readonly BlockDirtyInfo[] {
+    return this.#nodes.get(node)?.['dirty-bitmaps'] ?? [];
   }
 
   nodesOf(image: ChainImage): readonly string[] {

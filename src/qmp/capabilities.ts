@@ -16,6 +16,9 @@ const ABILITIES = {
     schema.cases('transaction', 'actions').includes('blockdev-snapshot-sync'),
   /** The stable form, which takes a list and applies all of it or none (QEMU 6.1). */
   'blockdev-reopen': schema => schema.isList('blockdev-reopen', 'options'),
+  /** As an action of `transaction`. */
+  'block-dirty-bitmap-add': schema =>
+    schema.cases('transaction', 'actions').includes('block-dirty-bitmap-add'),
   'blockdev-add': schema => schema.command('blockdev-add'),
   'blockdev-create': schema => schema.command('blockdev-create'),
   'blockdev-mirror': schema => schema.command('blockdev-mirror'),

@@ -95,10 +95,21 @@ export interface PlanBase {
   readonly disks: readonly DiskPlan[];
 }
 
+/** A dirty bitmap that goes on recording in a disk's overlay what it recorded in the image below. */
+export interface BitmapPlan {
+  /** The disk's index. */
+  readonly index: number;
+  readonly name: string;
+  /** Bytes. */
+  readonly granularity: number;
+}
+
 /** A snapshot of N disks. */
 export interface SnapshotPlan extends PlanBase {
   readonly operation: 'snapshot';
   readonly method: SnapshotMethod;
+  /** Made in the overlays by the same transaction. */
+  readonly bitmaps: readonly BitmapPlan[];
   /** The guest agent's socket when the guest is to be frozen meanwhile. */
   readonly quiesce: string | null;
 }

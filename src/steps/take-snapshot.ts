@@ -22,7 +22,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
       type: 'blockdev-snapshot' as const,
       data: { node: disk.node, overlay: disk.names.image },
     }));
-    await blaming(plan.disks, qmp.execute('transaction', { actions }));
+    await blaming(plan.disks, qmp.execute('transaction', { actions: [...bitmapActions(plan), ...actions] }));
     return null;
   },
 
@@ -43,7 +43,7 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
       type: 'blockdev-snapshot-sync' as const,
       data: snapshotSync(disk),
     }));
-    await blaming(plan.disks, qmp.execute('transaction', { actions }));
+    await blaming(plan.disks, qmp.execute('transaction', { actions: [...actions, ...bitmapActions(plan)] }));
     return null;
   },
 
@@ -86,6 +86,14 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   observeUndo: observeRunning,
   undo: takeBackSnapshots,
 };
+
+/** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */
+function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
+  return bitmaps.map(({ index, name, granularity }) => ({
+    type: 'block-dirty-bitmap-add' as const,
+    data: { node: disks[index]?.names.image ?? '', name, granularity, persistent: true },
+  }));
+}
 
 async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
   const graph = await readGraph(qmp);

@@ -32,7 +32,7 @@ export interface StageOptions extends Partial<GuestVmOptions> {
 }
 
 type CopyDisk = CopyRequest['disks'][number];
-type SnapshotDisk = SnapshotRequest['disks'][number];
+type SnapshotDisk = SnapshotRequest['disks'][number] & { readonly overlay: string };
 
 /** Where the guest is, and a pause that is long enough for a machine under any load. */
 interface Basics {

@@ -13,18 +13,21 @@ const KEYS: DiskKeys = { overlay: 'FILE', format: 'qcow2', reuse: null };
 
 const HELP = `
 DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
-  overlay=FILE  the new active image: a file that does not exist yet, or with "reuse" one that does
+  overlay=FILE  the new active image: a file that does not exist yet, or with "reuse" one that does; with --name it may
+                be left out: /images/a.qcow2 then gets /images/a.NAME
   format=qcow2  the overlay's format
   reuse         the overlay exists and is used as it is
 A comma inside a name is written twice: --disk "disk0,overlay=/images/a,,b.qcow2"
 
 Examples:
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --disk disk1,overlay=/images/b.s1.qcow2
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0 --disk disk1 --name before-upgrade
   $ blocksaga snapshot --qmp /run/vm.qmp --disk dev0,overlay=a.s1.qcow2 --quiesce /run/vm.qga --atomic
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --plan
 ${SAGA_HELP}`;
 
 interface SnapshotOptions extends SagaOptions {
+  readonly name?: string;
   readonly atomic?: boolean;
   readonly quiesce?: string;
 }
@@ -36,7 +39,8 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .description(
       'Puts a new overlay on each of N disks of a running guest, in one instant; on all of them, or none.',
     )
-    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,format=qcow2][,reuse]; repeatable', collect)
+    .requiredOption('--disk <disk>', 'DISK[,overlay=FILE][,format=qcow2][,reuse]; repeatable', collect)
+    .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
     .option('--no-atomic', 'else one by one while the guest stands still (the default)')
     .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
@@ -55,22 +59,30 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
 
 /** The request that these options make. Throws REQUEST_INVALID. */
 export function snapshotRequest(options: SnapshotOptions, context: CliContext): SnapshotRequest & Guest {
-  const { atomic, quiesce } = options;
+  const { name, atomic, quiesce } = options;
   return {
     ...sagaRequest(options, context),
-    disks: options.disk.map(text => readSnapshotDisk(text, context)),
+    disks: options.disk.map(text => readSnapshotDisk(text, name !== undefined, context)),
+    ...(name === undefined ? {} : { name }),
     ...(atomic === undefined ? {} : { atomic }),
     ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
   };
 }
 
-function readSnapshotDisk(text: string, context: CliContext): SnapshotRequest['disks'][number] {
+function readSnapshotDisk(
+  text: string,
+  hasName: boolean,
+  context: CliContext,
+): SnapshotRequest['disks'][number] {
   const { disk, values, flags } = readDiskOption(text, KEYS);
-  const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new active image');
+  const overlay = values.get('overlay');
+  if (overlay === undefined && !hasName) {
+    refuseDisk(text, 'overlay=FILE is missing: the new active image; or give the snapshot a --name');
+  }
   const format = values.get('format');
   return {
     disk,
-    overlay: absoluteFile(overlay, context),
+    ...(overlay === undefined ? {} : { overlay: absoluteFile(overlay, context) }),
     ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
     ...(flags.has('reuse') ? { reuse: true } : {}),
   };
