@@ -31,6 +31,9 @@ export const TRANSIENT: Judge = error => error.retryable;
 /** Where there is no other way than through: all but what no attempt can change. */
 export const ANY: Judge = ({ code }) => !HOPELESS.has(code);
 
+/** Where somebody else is insisted on for minutes: a QEMU that cannot be reached at all is not waited for so long. */
+export const WHILE_REACHABLE: Judge = error => ANY(error) && error.code !== 'QMP_CONNECT';
+
 const HOPELESS: ReadonlySet<string> = new Set(['QEMU_REPLACED', 'JOURNAL', 'REQUEST_INVALID', 'VM_BUSY']);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */

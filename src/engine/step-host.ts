@@ -18,7 +18,7 @@ import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type S
 import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
-import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT } from './retry.ts';
+import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { recordSides } from './sides.ts';
 import { Signals } from './signals.ts';
 import { Verdict } from './verdict.ts';
@@ -186,7 +186,8 @@ export class StepHost {
         this.#retry(
           async number => {
             const untouched = !unknown && number === 1;
-            const context = await this.#context(name, untouched);
+            const look = () => this.#context(name, untouched);
+            const context = step.insists ? await this.#retry(look, ANY) : await look();
             await this.#reenterWindow(step, context.qmp);
             const todo = untouched ? context.plan.disks : await missing(step, context);
             this.#window.found(step, todo.length === context.plan.disks.length);
@@ -199,7 +200,7 @@ export class StepHost {
             await step.verify?.(context);
             return settled;
           },
-          this.#isPastReturn(step) ? ANY : TRANSIENT,
+          step.insists ? WHILE_REACHABLE : this.#isPastReturn(step) ? ANY : TRANSIENT,
           step.insists ? STUBBORN : undefined,
         ),
       ),

@@ -1,7 +1,7 @@
 /** Deaths at moments that once went wrong, each as small as it could be made. */
 import { describe, expect, test } from 'vitest';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
-import { live, smallSim } from './lives.ts';
+import { entered, live, smallSim } from './lives.ts';
 
 const DISKS = [
   { disk: 'dev0', to: '/images/new0.qcow2' },
@@ -46,4 +46,24 @@ describe('an orchestrator that dies after it wrote that it would pause the guest
       expect(sim.world.running).toBe(true);
     },
   );
+});
+
+describe('a QEMU that dies while somebody else is insisted on', () => {
+  test('is not waited for as long as he is: the saga needs recovery within seconds', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim, undefined, {
+      onCommit: async () => {
+        sim.kill();
+        throw new Error('the records are away too');
+      },
+    });
+    const saga = await sim.run(engine.copy({ ...guest, id: 's', disks: DISKS }));
+    await sim.run(entered(saga, 'publishDefinitions'));
+    const diedAtMs = sim.clock.now();
+    expect(await sim.run(saga.result)).toMatchObject({
+      outcome: 'needsRecovery',
+      error: { code: 'QMP_CONNECT' },
+    });
+    expect(sim.clock.now() - diedAtMs).toBeLessThan(30_000);
+  });
 });

@@ -16,10 +16,11 @@ const WRITES_AFTERWARDS = 12;
 export function frontsOf(
   { front }: Operation,
   outcome: string,
-  old: readonly string[],
+  disks: GuestVm['disks'],
   files: readonly string[],
 ): readonly string[] {
-  return outcome === 'committed' && front === 'new' ? files : old;
+  if (outcome === 'committed' && front === 'new') return files;
+  return disks.map(({ file, base }) => (outcome === 'committed' && front === 'base' ? (base ?? '') : file));
 }
 
 /** I1 and I4 of a recovery: it names one side for all disks, the side of its outcome, and leaves nothing else. */
@@ -31,10 +32,9 @@ export async function judgeRecovery(
   files: readonly string[],
 ): Promise<string[]> {
   const { outcome, boot = [], leftovers } = result;
-  const old = vm.disks.map(disk => disk.file);
-  const fronts = frontsOf(operation, outcome, old, files);
+  const fronts = frontsOf(operation, outcome, vm.disks, files);
   const named = boot.map(image => image.file);
-  const kept = outcome === 'committed' ? files : [];
+  const kept = outcome === 'committed' && operation.front !== 'base' ? files : [];
   const expected = new Set([...before.files, ...kept]);
   const there = await filesIn(vm.directory);
   const left = there.filter(file => !expected.has(file) && !leftovers.some(words => words.includes(file)));

@@ -65,10 +65,10 @@ export class Arena {
     return this.vm.disks.map((_, disk) => join(this.vm.directory, `${id}-${disk}.qcow2`));
   }
 
-  /** Whether another round may be played here; the nodes that `-drive` makes are there for one switch only. */
+  /** Whether another round may be played here; the nodes that `-drive` makes, and base images, are there for one only. */
   fits({ guest }: Operation): boolean {
     const same = JSON.stringify(guest) === JSON.stringify(this.#guest);
-    return same && guest.style !== 'drive' && this.rounds < ROUNDS_PER_GUEST_MAX;
+    return same && guest.style !== 'drive' && !guest.backing && this.rounds < ROUNDS_PER_GUEST_MAX;
   }
 
   /** Removes the images that no disk needs any more. */

@@ -4,7 +4,7 @@
  */
 import type { GuestVmOptions } from '../../src/demo/guest-vm.ts';
 import { BlocksagaError } from '../../src/errors.ts';
-import type { CopyRequest, SnapshotRequest } from '../../src/index.ts';
+import type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from '../../src/index.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 
 /** How many disks each guest has. */
@@ -23,12 +23,14 @@ export interface Operation {
   readonly guest: Partial<GuestVmOptions>;
   readonly request:
     | { readonly operation: 'copy'; readonly options: Partial<CopyRequest> }
-    | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> };
+    | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> }
+    | { readonly operation: 'commit'; readonly options: Partial<CommitRequest> }
+    | { readonly operation: 'pull'; readonly options: Partial<PullRequest> };
   readonly bend?: Bend;
   /** The guest's file systems are frozen meanwhile, through an agent of the harness. */
   readonly quiesces?: boolean;
-  /** The files in front of the disks when it is committed. */
-  readonly front: 'new' | 'old';
+  /** The files in front of the disks when it is committed; `base` is what was right below the old ones. */
+  readonly front: 'new' | 'old' | 'base';
 }
 
 const pivot = (
@@ -59,6 +61,15 @@ const snapshot = (name: string, without: readonly string[], bend?: Bend): Operat
   ...(bend === undefined ? {} : { bend }),
 });
 
+/** Active images go into the ones below them, and the guest is switched over. */
+const commit = (strategy: 'reopen' | 'finalize' | 'complete', refused?: Bend): Operation => ({
+  name: `commit-${strategy}${refused === undefined ? '' : '+refused'}`,
+  guest: { backing: true, style: 'drive' },
+  request: { operation: 'commit', options: { active: true, strategy } },
+  front: 'base',
+  ...(refused === undefined ? {} : { bend: refused }),
+});
+
 const bend = (commands: string | readonly string[], nth: number, ...path: (string | number)[]): Bend => ({
   commands: [commands].flat(),
   nth,
@@ -84,6 +95,17 @@ export const OPERATIONS: readonly Operation[] = [
   finish('clone'),
   finish('abort'),
   finish('leave'),
+  commit('reopen'),
+  commit('reopen', bend('blockdev-reopen', 1, 'options', 2, 'file')),
+  commit('finalize'),
+  commit('finalize', bend('job-finalize', 2, 'id')),
+  commit('complete'),
+  {
+    name: 'pull',
+    guest: { backing: true, style: 'drive' },
+    request: { operation: 'pull', options: {} },
+    front: 'old',
+  },
   snapshot('transaction', []),
   snapshot('transaction+refused', [], bend('transaction', 1, 'actions', 2, 'data', 'node')),
   snapshot('transactionSync', ['blockdev-create']),
@@ -116,17 +138,20 @@ export function requestOf(
   const common = { id, vm: 'tortured' };
   const named = <K extends string>(key: K) =>
     files.map((file, disk) => ({ disk: `dev${disk}`, [key]: file }) as { disk: string } & Record<K, string>);
-  return request.operation === 'copy'
-    ? ({ operation: 'copy', request: { ...common, ...request.options, disks: named('to') } } as const)
-    : ({
-        operation: 'snapshot',
-        request: {
-          ...common,
-          ...request.options,
-          ...(quiesces ? { quiesce: agent } : {}),
-          disks: named('overlay'),
-        },
-      } as const);
+  const whole = files.map((_, disk) => ({ disk: `dev${disk}` }));
+  switch (request.operation) {
+    case 'copy':
+      return { operation: 'copy', request: { ...common, ...request.options, disks: named('to') } } as const;
+    case 'commit':
+      return { operation: 'commit', request: { ...common, ...request.options, disks: whole } } as const;
+    case 'pull':
+      return { operation: 'pull', request: { ...common, ...request.options, disks: whole } } as const;
+    case 'snapshot': {
+      const quiesce = quiesces ? { quiesce: agent } : {};
+      const options = { ...common, ...request.options, ...quiesce, disks: named('overlay') };
+      return { operation: 'snapshot', request: options } as const;
+    }
+  }
 }
 
 /** The value with the string at `path` replaced; as it is where the path does not lead to one. */

@@ -59,9 +59,16 @@ async function obey(order: Order): Promise<void> {
   function begin(): Promise<Saga> {
     if (order.order === 'resume') return engine.resume(order.id, guest);
     const asked = requestOf(operation, order.id, order.files, order.agent);
-    return asked.operation === 'copy'
-      ? engine.copy({ ...asked.request, ...guest })
-      : engine.snapshot({ ...asked.request, ...guest });
+    switch (asked.operation) {
+      case 'copy':
+        return engine.copy({ ...asked.request, ...guest });
+      case 'commit':
+        return engine.commit({ ...asked.request, ...guest });
+      case 'pull':
+        return engine.pull({ ...asked.request, ...guest });
+      case 'snapshot':
+        return engine.snapshot({ ...asked.request, ...guest });
+    }
   }
 }
 

@@ -79,7 +79,7 @@ async function judgeSaga(
   return [
     ...(arena.agent.frozen() ? ['I5: the guest is frozen'] : []),
     ...(thrownAway ? [`I6: nobody asked the saga to go back, but it did: ${why(last)}`] : []),
-    ...(await judgeLiving(arena.vm, before, expectation(operation, outcome, before, place.files))),
+    ...(await judgeLiving(arena.vm, before, expectation(arena, operation, outcome, before, place.files))),
     ...(await judgeOnce(arena, place, last, said)),
   ];
 }
@@ -94,6 +94,7 @@ function mayGoBack({ bend, request, quiesces }: Operation, { moment }: Round): b
 }
 
 function expectation(
+  { vm }: Arena,
   { front, request }: Operation,
   outcome: 'committed' | 'rolledBack' | 'untouched',
   before: Outside,
@@ -102,6 +103,7 @@ function expectation(
   const old = before.chains.map(chain => ({ file: chain[0] ?? '' }));
   const made = files.map(file => ({ file }));
   if (outcome !== 'committed') return { front: old, made: [] };
+  if (front === 'base') return { front: vm.disks.map(({ base }) => ({ file: base ?? '' })), made: [] };
   if (front === 'new') return { front: made, behind: old, made: files };
   const clone = request.operation === 'copy' && request.options.finish === 'clone';
   return clone ? { front: old, behind: made, made: files } : { front: old, made: [] };
@@ -152,9 +154,8 @@ async function judgeQemusDeath(
   await vm.kill();
   const wrong: string[] = [];
   if (outcomeOf(last) === 'hung') wrong.push(`I6: the saga did not end: ${why(last)}`);
-  const old = vm.disks.map(disk => disk.file);
   const state = await stateIn(arena, place.id);
-  let fronts = frontsOf(operation, state ?? 'untouched', old, place.files);
+  let fronts = frontsOf(operation, state ?? 'untouched', vm.disks, place.files);
   if (state === 'open' || state === 'needsRecovery') {
     const recovered = await takeOver(arena, round, place, said, 'recover');
     if (recovered.says !== 'result') {
