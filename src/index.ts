@@ -1,5 +1,7 @@
 /** The library: `blocksaga`. */
+
 export type { Engine, EngineOptions } from './engine/api.ts';
+export { type CommitOfflineOptions, commitOffline } from './engine/commit-offline.ts';
 export { createEngine } from './engine/engine.ts';
 export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
@@ -31,6 +33,9 @@ export type {
 export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
+
+export type { OfflineCommitRequest } from './operations/commit-offline-request.ts';
+
 export type {
   CommitRequest,
   CopyRequest,
@@ -38,6 +43,7 @@ export type {
   RevertRequest,
   SnapshotRequest,
 } from './operations/requests.ts';
+
 export type { Clock } from './qmp/clock.ts';
 export type { Connect } from './qmp/transport.ts';
 export type { FileFacts, Files, ImageFacts } from './steps/files.ts';

@@ -42,6 +42,7 @@ const DONE_WORDS: Readonly<Record<string, string>> = {
   pull: 'a shorter chain',
   commit: 'a shorter chain',
   revert: 'gone back',
+  commitOffline: 'a shorter chain',
 };
 
 function isAsked(error: ErrorRecord | null): boolean {

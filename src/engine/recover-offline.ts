@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
+import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
@@ -14,6 +15,7 @@ import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { definedDisks } from '../steps/publish-definitions.ts';
+import { resumeOfflineCommit } from './commit-offline.ts';
 import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
 import { Fence, seize } from './fence.ts';
@@ -66,6 +68,7 @@ export async function recoverOffline(
   const row = journal.saga(id);
   if (row === undefined) throw sagaIsUnknown(id);
   if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
+  if (row.operation === COMMIT_OFFLINE) return resumeOfflineCommit(journal, row, options);
   const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);

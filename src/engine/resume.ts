@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 
@@ -39,9 +40,16 @@ const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
   revert: [PLAN_VERSION],
 };
 
-/** The plan that a saga was begun with. Throws JOURNAL for one of another version. */
+/** The plan that a saga was begun with. Throws JOURNAL for one of another version, SAGA_STATE for one without QEMU. */
 export function planToResume({ id, operation, planVersion, plan }: SagaRow): Plan {
   if (KNOWN_PLANS[operation]?.includes(planVersion)) return plan as object as Plan;
+  if (operation === COMMIT_OFFLINE) {
+    throw new BlocksagaError(
+      'SAGA_STATE',
+      `saga ${id} commits images without QEMU: go on with "blocksaga resume --offline ${id}", or with --back before its decision`,
+      { saga: id },
+    );
+  }
   throw new BlocksagaError(
     'JOURNAL',
     `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: go on with the version of blocksaga that began it`,

@@ -3,7 +3,7 @@
  * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
  */
 
-import { EMPTY, over } from '../sim/contents.ts';
+import { EMPTY, type Extents, over } from '../sim/contents.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import type { Image } from '../sim/host.ts';
 import type { ImageName, Images } from '../steps/images.ts';
@@ -11,6 +11,18 @@ import type { ImageName, Images } from '../steps/images.ts';
 export interface VirtualImages extends Images {
   /** What was changed, in order. */
   readonly changes: readonly string[];
+}
+
+/** Images are replaced, never changed. */
+const stamps = new WeakMap<Image, string>();
+let written = 0;
+
+function stampOf(image: Image): string {
+  const known = stamps.get(image);
+  if (known !== undefined) return known;
+  written += 1;
+  stamps.set(image, `stamp ${written}`);
+  return `stamp ${written}`;
 }
 
 /** Thrown in place of the change that a death came before. */
@@ -29,6 +41,11 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
     if (image === undefined) throw new Error(`${file} is not there`);
     return image;
   };
+  const heldAbove = (top: ImageName, base: string): Extents => {
+    const { contents, backing, backingFormat = 'qcow2' } = read(top);
+    if (backing === undefined || backing === base) return contents;
+    return over(heldAbove({ file: backing, driver: backingFormat }, base), contents);
+  };
   return {
     changes,
     async look({ file, driver }) {
@@ -38,8 +55,25 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
         return { state: 'unreadable', why: `it is ${image.format}`, isEmpty: image.contents === EMPTY };
       }
       const backing =
-        image.backing === undefined ? null : { file: image.backing, driver: image.backingFormat ?? null };
-      return { state: 'readable', sizeBytes: image.sizeBytes, backing };
+        image.backing === undefined
+          ? null
+          : { file: image.backing, driver: image.backingFormat ?? null, stored: image.backing };
+      return { state: 'readable', sizeBytes: image.sizeBytes, backing, stamp: stampOf(image) };
+    },
+    async whyNotWritable() {
+      return undefined;
+    },
+    async commitInto(top, { file, driver }) {
+      change(`merge ${top.file} ${file}`);
+      const base = read({ file, driver });
+      host.write(file, { ...base, contents: over(base.contents, heldAbove(top, file)) });
+      host.flush(file);
+    },
+    async pointAt(image, { stored, driver }) {
+      change(`point ${image.file} ${stored}`);
+      const backingFormat = driver === 'raw' ? 'raw' : 'qcow2';
+      host.write(image.file, { ...read(image), backing: stored, backingFormat });
+      host.flush(image.file);
     },
     async createOverlay(file, backing, sizeBytes) {
       change(`create ${file}`);

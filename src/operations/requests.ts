@@ -6,7 +6,8 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BlocksagaError } from '../errors.ts';
 
-const DISKS_MAX = 64;
+/** Disks that one saga may have. */
+export const DISKS_MAX = 64;
 const GRANULARITY_MIN = 512;
 const GRANULARITY_MAX = 64 * 1024 * 1024;
 const BLACKOUT_MS_MAX = 60_000;
@@ -18,14 +19,16 @@ const path = name
 const bytes = z.int().nonnegative();
 const disksOf = <D extends z.ZodType>(disk: D) => z.array(disk).min(1).max(DISKS_MAX).readonly();
 
+/** The id of a saga, as whoever submits it may choose it. */
+export const sagaId = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[\w.:@-]+$/, 'may hold letters, digits and . : @ _ -');
+
 const common = {
   /** Submitting the same id twice has one effect. Made up when absent. */
-  id: z
-    .string()
-    .min(1)
-    .max(200)
-    .regex(/^[\w.:@-]+$/, 'may hold letters, digits and . : @ _ -')
-    .optional(),
+  id: sagaId.optional(),
   /** The VM's name in the journal; QEMU's UUID or name, or the monitor's address, when absent. */
   vm: name.optional(),
   /** Capabilities to act without, as an older QEMU would. */
@@ -174,22 +177,22 @@ export type RevertRequest = z.infer<typeof revertRequest>;
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkRevertRequest(request: unknown): RevertRequest {
-  return check(revertRequest, request);
+  return checkRequest(revertRequest, request);
 }
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkPullRequest(request: unknown): PullRequest {
-  return check(pullRequest, request);
+  return checkRequest(pullRequest, request);
 }
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkCommitRequest(request: unknown): CommitRequest {
-  return check(commitRequest, request);
+  return checkRequest(commitRequest, request);
 }
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkSnapshotRequest(request: unknown): SnapshotRequest {
-  const checked = check(snapshotRequest, request);
+  const checked = checkRequest(snapshotRequest, request);
   const nameless = checked.disks.find(({ overlay }) => overlay === undefined);
   if (nameless !== undefined && checked.name === undefined) {
     throw new BlocksagaError(
@@ -203,7 +206,7 @@ export function checkSnapshotRequest(request: unknown): SnapshotRequest {
 
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkCopyRequest(request: unknown): CopyRequest {
-  const checked = check(copyRequest, request);
+  const checked = checkRequest(copyRequest, request);
   for (const disk of checked.disks) {
     if (disk.raw && disk.format === 'qcow2') {
       throw new BlocksagaError(
@@ -218,7 +221,8 @@ export function checkCopyRequest(request: unknown): CopyRequest {
   return checked;
 }
 
-function check<T>(schema: z.ZodType<T>, request: unknown): T {
+/** Throws REQUEST_INVALID naming the field and the rule. */
+export function checkRequest<T>(schema: z.ZodType<T>, request: unknown): T {
   const result = schema.safeParse(request);
   if (result.success) return result.data;
   const problems = result.error.issues.map(issue => `${issue.path.join('.') || 'request'}: ${issue.message}`);

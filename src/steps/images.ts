@@ -19,8 +19,14 @@ export type ImageSight =
   | {
       readonly state: 'readable';
       readonly sizeBytes: number;
-      /** What its header names; the format is null when the header does not say it. */
-      readonly backing: { readonly file: string; readonly driver: string | null } | null;
+      /** What its header names, as it is `stored` there too; the format is null when the header does not say it. */
+      readonly backing: {
+        readonly file: string;
+        readonly driver: string | null;
+        readonly stored: string;
+      } | null;
+      /** Another one once the file has been written to. */
+      readonly stamp: string;
     };
 
 /** All throw `FILES`, naming the file, also where there is no qemu-img or the file may not be read. */
@@ -33,6 +39,15 @@ export interface Images {
   createOverlay(file: string, backing: ImageName, sizeBytes: number): Promise<void>;
   /** Moves what an overlay holds into the image below it, which its header names. Durable on return. */
   commitOverlay(overlay: ImageName): Promise<void>;
+  /**
+   * Copies what an image, and those between, hold into one deeper in its chain, and leaves them as they are: all read as
+   * before. Done again it comes to the same. `signal` ends it early, with the base written in part. Durable on return.
+   */
+  commitInto(top: ImageName, base: ImageName, signal?: AbortSignal): Promise<void>;
+  /** Writes another backing image into a header, whatever that one holds. Durable on return. */
+  pointAt(image: ImageName, backing: { readonly stored: string; readonly driver: string }): Promise<void>;
+  /** Why the image cannot be opened for writing just now: a lock, or a right that is missing; undefined when it can. */
+  whyNotWritable(image: ImageName): Promise<string | undefined>;
   /** Writes all that `from` shows into `to`, which exists and has the same size. Durable on return. */
   copyInto(from: ImageName, to: ImageName): Promise<void>;
   /** Gives a file another name beside it, which nothing else has; returns that name. Durable on return. */

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, link, lstat, open, unlink } from 'node:fs/promises';
+import { access, link, lstat, open, stat, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
 import type { ImageName, ImageSight, Images } from './images.ts';
@@ -24,8 +24,9 @@ export const localImages: Images = {
     } catch (cause) {
       throw filesError(`cannot read ${image.file}`, cause);
     }
+    const stamp = await stampOf(image.file);
     const free = await info(image, []);
-    if ('sizeBytes' in free) return { state: 'readable', ...free };
+    if ('sizeBytes' in free) return { state: 'readable', ...free, stamp };
     const shared = await info(image, ['-U']);
     if ('sizeBytes' in shared) return { state: 'inUse' };
     const { size } = await lstat(image.file);
@@ -35,25 +36,48 @@ export const localImages: Images = {
   async createOverlay(file, backing, sizeBytes) {
     if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file);
     // -u: where the size is known the backing image need not be opened.
-    const size = sizeBytes > 0 ? ['-u'] : [];
-    await qemuImg(
-      MOVE_DEADLINE_MS,
-      ...['create', '-q', ...size, '-f', 'qcow2', '-b', backing.file, '-F', backing.driver],
-      ...['--', file, ...(sizeBytes > 0 ? [String(sizeBytes)] : [])],
-    );
+    const known = sizeBytes > 0;
+    const names = ['-b', backing.file, '-F', backing.driver];
+    const arguments_ = ['create', '-q', ...(known ? ['-u'] : []), '-f', 'qcow2', ...names, '--', file];
+    await qemuImg(MOVE_DEADLINE_MS, known ? [...arguments_, String(sizeBytes)] : arguments_);
     await sync(file);
   },
 
   async commitOverlay({ file, driver }) {
     const below = await info({ file, driver }, []);
-    await qemuImg(MOVE_DEADLINE_MS, 'commit', '-q', '-f', driver, '--', file);
+    await qemuImg(MOVE_DEADLINE_MS, ['commit', '-q', '-f', driver, '--', file]);
     if ('sizeBytes' in below && below.backing !== null) await sync(below.backing.file);
     await sync(file);
   },
 
+  async commitInto(top, base, signal) {
+    // -d: the image on top keeps what it holds, so that nothing has changed for whoever reads the chain.
+    const arguments_ = ['commit', '-q', '-d', '-f', top.driver, '-b', base.file, '--', top.file];
+    await qemuImg(MOVE_DEADLINE_MS, arguments_, signal);
+    await sync(base.file);
+  },
+
+  async pointAt({ file, driver }, backing) {
+    const names = ['-b', backing.stored, '-F', backing.driver];
+    await qemuImg(LOOK_DEADLINE_MS, ['rebase', '-q', '-u', '-f', driver, ...names, '--', file]);
+    await sync(file);
+  },
+
+  async whyNotWritable({ file, driver }) {
+    const options = { timeout: LOOK_DEADLINE_MS, maxBuffer: OUTPUT_BYTES_MAX };
+    try {
+      // Opening takes QEMU's locks for writing, and writes nothing.
+      await execute('qemu-io', ['-f', driver, '-c', 'quit', '--', file], options);
+      return undefined;
+    } catch (cause) {
+      if (isRefusal(cause)) return saidBy(cause);
+      throw filesError(`qemu-io cannot look at ${file}`, cause);
+    }
+  },
+
   async copyInto(from, to) {
     const arguments_ = ['convert', '-q', '-n', '-f', from.driver, '-O', to.driver, '--', from.file, to.file];
-    await qemuImg(MOVE_DEADLINE_MS, ...arguments_);
+    await qemuImg(MOVE_DEADLINE_MS, arguments_);
     await sync(to.file);
   },
 
@@ -74,7 +98,12 @@ export const localImages: Images = {
   },
 };
 
-type Info = Omit<Extract<ImageSight, { state: 'readable' }>, 'state'>;
+type Info = Omit<Extract<ImageSight, { state: 'readable' }>, 'state' | 'stamp'>;
+
+async function stampOf(file: string): Promise<string> {
+  const { mtimeNs, size } = await stat(file, { bigint: true });
+  return `${mtimeNs}-${size}`;
+}
 
 /** What `qemu-img info` reads, or why it does not. Throws FILES where there is no qemu-img. */
 async function info({ file, driver }: ImageName, flags: readonly string[]): Promise<Info | { why: string }> {
@@ -83,27 +112,42 @@ async function info({ file, driver }: ImageName, flags: readonly string[]): Prom
     const arguments_ = ['info', ...flags, '--output=json', '-f', driver, '--', file];
     const { stdout } = await execute('qemu-img', arguments_, options);
     const fields = JSON.parse(stdout) as Record<string, unknown>;
-    const backing = fields['full-backing-filename'] ?? fields['backing-filename'];
-    const backingDriver = fields['backing-filename-format'];
-    return {
-      sizeBytes: Number(fields['virtual-size']),
-      backing:
-        typeof backing === 'string'
-          ? { file: backing, driver: typeof backingDriver === 'string' ? backingDriver : null }
-          : null,
-    };
+    return { sizeBytes: Number(fields['virtual-size']), backing: backingIn(fields) };
   } catch (cause) {
-    // A number is the exit status of qemu-img: it ran, and said no.
-    if (!(cause instanceof Error && 'code' in cause && typeof cause.code === 'number')) {
-      throw filesError(`qemu-img cannot look at ${file}`, cause);
-    }
-    return { why: 'stderr' in cause ? String(cause.stderr).trim() : cause.message };
+    if (!isRefusal(cause)) throw filesError(`qemu-img cannot look at ${file}`, cause);
+    return { why: saidBy(cause) };
   }
 }
 
-async function qemuImg(deadlineMs: number, ...arguments_: readonly string[]): Promise<void> {
+/** A number is the exit status of a tool: it ran, and said no. */
+function isRefusal(cause: unknown): cause is Error {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'number';
+}
+
+function saidBy(cause: Error): string {
+  return 'stderr' in cause ? String(cause.stderr).trim() : cause.message;
+}
+
+function backingIn(fields: Readonly<Record<string, unknown>>): Info['backing'] {
+  const stored = fields['backing-filename'];
+  const file = fields['full-backing-filename'] ?? stored;
+  const driver = fields['backing-filename-format'];
+  if (typeof file !== 'string') return null;
+  return {
+    file,
+    driver: typeof driver === 'string' ? driver : null,
+    stored: typeof stored === 'string' ? stored : file,
+  };
+}
+
+async function qemuImg(
+  deadlineMs: number,
+  arguments_: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const options = { timeout: deadlineMs, maxBuffer: OUTPUT_BYTES_MAX };
   try {
-    await execute('qemu-img', arguments_, { timeout: deadlineMs, maxBuffer: OUTPUT_BYTES_MAX });
+    await execute('qemu-img', arguments_, signal === undefined ? options : { ...options, signal });
   } catch (cause) {
     throw filesError(`qemu-img ${arguments_.join(' ')}`, cause);
   }

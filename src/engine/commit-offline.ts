@@ -1,0 +1,185 @@
+/**
+ * Commits images of N chains into ones below them while no QEMU runs: on all chains, or on none. Durable like every saga:
+ * it claims its name in the journal, decides once, and is gone on with by `recoverOffline` when its process died. Ways in
+ * only; what is done is `merge-offline.ts`'s.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Journal, SagaRow } from '../journal/journal.ts';
+import { sagaExists } from '../journal/refusals.ts';
+import {
+  checkOfflineCommitRequest,
+  type OfflineCommitRequest,
+} from '../operations/commit-offline-request.ts';
+import {
+  COMMIT_OFFLINE,
+  type OfflineCommitPlan,
+  planCommitOffline,
+} from '../operations/plan-commit-offline.ts';
+import { type Clock, sleep, systemClock } from '../qmp/clock.ts';
+import type { Json } from '../qmp/transport.ts';
+import type { Files } from '../steps/files.ts';
+import type { Images } from '../steps/images.ts';
+import { localFiles } from '../steps/local-files.ts';
+import { localImages } from '../steps/local-images.ts';
+import { sagaToken } from '../steps/names.ts';
+import { PLAN_VERSION } from '../steps/plan.ts';
+import { seize } from './fence.ts';
+import { type IdSource, randomIds } from './ids.ts';
+import { runOfflineCommit } from './merge-offline.ts';
+import { refuseNamed } from './named-images.ts';
+import { offlineResult } from './offline-commit-result.ts';
+import { resultAsJson, type SagaResult } from './result.ts';
+
+/** A merge that outlives its process keeps its locks; it may end while one waits, or go on for hours. */
+const LOCK_POLLS_MAX = 20;
+const LOCK_POLL_MS = 250;
+
+/** How to commit without QEMU; only what differs from the usual must be said. */
+export interface CommitOfflineOptions {
+  /** Asks it to go back: it does while its decision has not been taken. */
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  readonly ids?: IdSource;
+  /** Files and images; this machine's unless said. */
+  readonly files?: Files;
+  readonly images?: Images;
+}
+
+/**
+ * Commits images of N chains that no QEMU has open. The result's `boot` names the images to boot from, and `why` what the
+ * others are good for. A failure before the decision leaves every chain reading as it did (`rolledBack`); one after it is
+ * gone on with by `recoverOffline` (`needsRecovery`). The same id twice has one effect.
+ *
+ * Throws REQUEST_INVALID, UNKNOWN_DISK, DISK_NAMED_TWICE, DISK_UNSUPPORTED (a format that no header says, a chain that is
+ * not all files), DISK_BUSY (an image is in use, or two disks stand on one), FILES, VM_BUSY (another saga has a part in an
+ * image), SAGA_STATE: nothing was touched then. Rejects with VM_BUSY or JOURNAL when the journal was lost meanwhile.
+ *
+ * @example
+ * ```ts
+ * const { outcome, boot } = await commitOffline(openJournal('/var/lib/blocksaga/journal.db'), {
+ *   disks: [{ disk: '/images/web.snap2.qcow2' }, { disk: '/images/data.snap2.qcow2' }],
+ * });
+ * for (const { disk, file, format } of boot ?? []) console.log(outcome, disk, file, format);
+ * ```
+ */
+export async function commitOffline(
+  journal: Journal,
+  asked: OfflineCommitRequest,
+  options: CommitOfflineOptions = {},
+): Promise<SagaResult> {
+  const { clock = systemClock, ids = randomIds, files = localFiles, images = localImages } = options;
+  const request = checkOfflineCommitRequest(asked);
+  const id = request.id ?? ids();
+  const row = journal.saga(id);
+  if (row !== undefined) return knownResult(row, request);
+  const plan = await planCommitOffline(request, { files, images, token: sagaToken(id) });
+  await refuseNamed(journal, id, plan, files);
+  const lease = journal.begin({
+    id,
+    vm: request.vm ?? request.disks[0]?.disk ?? '',
+    operation: COMMIT_OFFLINE,
+    planVersion: PLAN_VERSION,
+    address: '',
+    request: request as object as Json,
+    plan: plan as object as Json,
+  });
+  // Two that were planned at the same instant see one another now, and none of them has begun.
+  await refuseNamed(journal, id, plan, files).catch(async cause => {
+    const error = cause instanceof BlocksagaError ? cause.toJSON() : null;
+    const end = { id, plan, state: 'rolledBack', error, kept: [], begun: new Set<number>(), images } as const;
+    await journal.end(lease, 'rolledBack', resultAsJson(await offlineResult(end)));
+    throw cause;
+  });
+  return runOfflineCommit({ journal, lease, plan, files, images, clock, signal: options.signal });
+}
+
+/** What `commitOffline` would do; it reads headers, tries locks, and changes nothing. Throws as that does. */
+export async function planOfflineCommit(
+  asked: OfflineCommitRequest,
+  options: CommitOfflineOptions = {},
+): Promise<OfflineCommitPlan> {
+  const { ids = randomIds, files = localFiles, images = localImages } = options;
+  const request = checkOfflineCommitRequest(asked);
+  return planCommitOffline(request, { files, images, token: sagaToken(request.id ?? ids()) });
+}
+
+/** How an offline commit is gone on with. */
+export interface OfflineResume extends CommitOfflineOptions {
+  readonly back?: boolean;
+  readonly force?: boolean;
+}
+
+/** Goes on where the process died, or where somebody has repaired what failed. Throws before anything is touched. */
+export async function resumeOfflineCommit(
+  journal: Journal,
+  row: SagaRow,
+  options: OfflineResume,
+): Promise<SagaResult> {
+  const { clock = systemClock, files = localFiles, images = localImages, back = false } = options;
+  const plan = planOf(row);
+  const decided = journal.records(row.id).some(({ kind }) => kind === 'decision');
+  if (back && decided) {
+    throw new BlocksagaError(
+      'SAGA_STATE',
+      `saga ${row.id} has taken its decision and only goes forward: leave out --back`,
+      { saga: row.id },
+    );
+  }
+  for (const { disk, image } of back ? [] : written(plan)) await awaitFree(disk, image, images, clock);
+  const lease = await seize(journal, row.id, options.force ?? false, clock);
+  // Asked to go back before it begins, it does nothing.
+  const signal = back ? AbortSignal.abort() : options.signal;
+  return runOfflineCommit({ journal, lease, plan, files, images, clock, signal });
+}
+
+function planOf({ id, planVersion, plan }: SagaRow): OfflineCommitPlan {
+  if (planVersion === PLAN_VERSION) return plan as object as OfflineCommitPlan;
+  throw new BlocksagaError(
+    'JOURNAL',
+    `saga ${id} was planned by another version of blocksaga (plan version ${planVersion}): go on with that one`,
+    { saga: id, outcome: 'notApplied' },
+  );
+}
+
+/** The images that may have to be written to: bases, and those whose headers change. */
+function written({ disks, merges }: OfflineCommitPlan) {
+  return disks.flatMap(({ disk, chain }, at) =>
+    [merges[at]?.base, (merges[at]?.top ?? 0) - 1].flatMap(place => {
+      const image = chain[place ?? -1];
+      return image === undefined ? [] : [{ disk, image }];
+    }),
+  );
+}
+
+async function awaitFree(
+  disk: string,
+  image: Parameters<Images['look']>[0],
+  images: Images,
+  clock: Clock,
+): Promise<void> {
+  for (let poll = 1; ; poll += 1) {
+    const why = await images.whyNotWritable(image);
+    if (why === undefined) return;
+    if (poll === LOCK_POLLS_MAX) {
+      throw new BlocksagaError(
+        'DISK_BUSY',
+        `disk ${disk}: ${image.file} cannot be written to; a qemu-img of the process that died may still be at work on it, or a guest runs on it: wait or stop that, then run this again (${why})`,
+        { disk },
+      );
+    }
+    await sleep(clock, LOCK_POLL_MS);
+  }
+}
+
+function knownResult(
+  { id, operation, request, state, result }: SagaRow,
+  asked: OfflineCommitRequest,
+): SagaResult {
+  if (operation !== COMMIT_OFFLINE || JSON.stringify(request) !== JSON.stringify(asked)) throw sagaExists(id);
+  if (state === 'committed' || state === 'rolledBack') return result as object as SagaResult;
+  throw new BlocksagaError(
+    'SAGA_STATE',
+    `saga ${id} has been submitted before and has not ended: go on with "blocksaga resume --offline ${id}"`,
+    { saga: id },
+  );
+}

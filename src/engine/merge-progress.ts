@@ -1,0 +1,39 @@
+/** How far a commit without QEMU has come, as its records say. Pure. */
+import type { JournalRecord } from '../journal/journal.ts';
+import type { Json } from '../qmp/transport.ts';
+
+/** What stood in the files when a disk's merge had ended; only ever compared. */
+export interface Merged {
+  readonly stamps: readonly string[];
+  readonly base: string;
+}
+
+/** What earlier lives have done; disks by their indexes. */
+export interface MergeProgress {
+  /** The last merge of each disk that has ended well. */
+  readonly merged: Map<number, Merged>;
+  /** The disks of which a merge was begun. */
+  readonly begun: Set<number>;
+  readonly decided: boolean;
+}
+
+export function readMergeProgress(records: readonly JournalRecord[]): MergeProgress {
+  const merged = new Map<number, Merged>();
+  const begun = new Set<number>();
+  for (const { kind, step, body } of records) {
+    if (step !== 'mergeImage') continue;
+    if (kind === 'intent') begun.add(diskIn(member(body, 'observed')));
+    const value = member(body, 'value');
+    if (kind === 'outcome' && value !== null) merged.set(diskIn(value), value as object as Merged);
+  }
+  return { merged, begun, decided: records.some(({ kind }) => kind === 'decision') };
+}
+
+function diskIn(body: Json): number {
+  return Number(member(body, 'disk'));
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

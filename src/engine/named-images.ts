@@ -1,0 +1,82 @@
+/**
+ * Images that sagas of the journal have a part in while they have not ended, and what may therefore not be merged, or
+ * removed, by another one. It removes files only when it is told to, each by its identity.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { OfflineCommitPlan, OfflineMerge } from '../operations/plan-commit-offline.ts';
+import type { Files } from '../steps/files.ts';
+import type { Images } from '../steps/images.ts';
+import type { DiskPlan, Plan } from '../steps/plan.ts';
+
+/** By file and by identity, the saga that has a part in it. */
+export type NamedImages = ReadonlyMap<string, string>;
+
+/** What all sagas but this one name that have not ended. */
+export async function namedBySagas(journal: Journal, id: string, files: Files): Promise<NamedImages> {
+  const named = new Map<string, string>();
+  for (const row of journal.sagas()) {
+    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+    for (const disk of (row.plan as object as Plan).disks) {
+      for (const file of filesOf(disk)) named.set(file, row.id);
+    }
+  }
+  for (const [file, saga] of [...named]) {
+    const identity = file.startsWith('/') ? (await files.stat(file))?.identity : undefined;
+    if (identity !== undefined) named.set(identity, saga);
+  }
+  return named;
+}
+
+/** Throws VM_BUSY when another saga that has not ended names an image of these chains. */
+export async function refuseNamed(
+  journal: Journal,
+  id: string,
+  { disks }: Pick<OfflineCommitPlan, 'disks'>,
+  files: Files,
+): Promise<void> {
+  const named = await namedBySagas(journal, id, files);
+  for (const disk of disks) {
+    for (const file of filesOf(disk)) {
+      const saga = named.get(file) ?? named.get((await files.stat(file))?.identity ?? '');
+      if (saga === undefined) continue;
+      throw new BlocksagaError(
+        'VM_BUSY',
+        `disk ${disk.disk}: saga ${saga} has not ended and has a part in ${file}: see "blocksaga show ${saga}"`,
+        { disk: disk.disk, saga },
+      );
+    }
+  }
+}
+
+/** Removes the files that have left one disk's chain; gives those that stay, in words where the reason is not plain. */
+export async function leavingKept(
+  { disk, merge }: { readonly disk: DiskPlan; readonly merge: OfflineMerge },
+  written: boolean,
+  named: NamedImages,
+  { files, images }: { readonly files: Files; readonly images: Images },
+): Promise<readonly string[]> {
+  const kept: string[] = [];
+  for (const [at, image] of disk.chain.slice(merge.top, merge.base).entries()) {
+    const { file } = image;
+    const identity = merge.leaving[at] ?? '';
+    const saga = named.get(file) ?? named.get(identity);
+    if (written) {
+      kept.push(`${file} (somebody wrote to it after it had been merged: what was written is in it only)`);
+    } else if (saga !== undefined) {
+      kept.push(`${file} (saga ${saga} has a part in it)`);
+    } else if ((await images.look(image)).state === 'inUse') {
+      kept.push(`${file} (somebody has it open)`);
+    } else {
+      await files.unlink(file, identity);
+      await files.syncDirectory(file);
+      if ((await files.stat(file)) !== undefined) kept.push(file);
+    }
+  }
+  return kept;
+}
+
+function filesOf({ file, chain, image }: DiskPlan): readonly string[] {
+  const below = [...chain, ...(image.backing === null ? [] : [image.backing]), ...image.below];
+  return [file, image.file, ...below.map(each => each.file)];
+}
