@@ -52,6 +52,7 @@ export { localFiles } from './steps/local-files.ts';
 export { localImages } from './steps/local-images.ts';
 export type {
   ActiveCommitPlan,
+  BitmapPlan,
   CacheFlags,
   ChainImage,
   CopyPlan,

@@ -14,7 +14,7 @@ import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 
 /** A dirty bitmap of somebody's; its granularity is in bytes. */
-export interface Bitmap {
+interface Bitmap {
   readonly name: string;
   readonly granularity: number;
 }
