@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../steps/files.ts';
+import { nbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
 import type { ChainImage, ImagePlan } from '../steps/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
@@ -64,6 +65,11 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     create: !reuse,
     openBacking: image.openBacking,
   };
+  const address = readNbdAddress(file);
+  if (address !== undefined) {
+    const backing = driver === 'raw' ? null : image.backing;
+    return { ...common, file: nbdAddress(address), protocol: 'nbd', create: false, backing, below: [] };
+  }
   if (files === null) return { ...common, protocol: 'file', backing: image.backing, below: [] };
   const facts = await files.stat(file);
   if (!reuse) {

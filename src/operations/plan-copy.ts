@@ -1,6 +1,7 @@
 /** Plans a copy: which disks, which targets, and the strongest way in which QEMU at hand can switch them at once. */
 import { BlocksagaError } from '../errors.ts';
 import type { Capability } from '../qmp/capabilities.ts';
+import { isNbdAddress } from '../steps/nbd-address.ts';
 import { type ChainImage, type CopyPlan, PLAN_VERSION } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need } from './choose-strategy.ts';
@@ -55,7 +56,10 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
 
 function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefined) {
   if (source === undefined) throw new BlocksagaError('UNKNOWN_DISK', `no disk ${disk.disk}`);
-  const driver = disk.raw ? 'raw' : (disk.format ?? source.driver);
+  const isExport = isNbdAddress(disk.to);
+  // An export is there already, with whatever format it holds: raw, unless somebody says another.
+  const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : source.driver));
+  const reuse = (disk.reuse ?? false) || isExport;
   const backing = source.chain[1] ?? null;
   // A disk without a backing image has only its top: shallow and full are the same there.
   const shallow = (disk.shallow ?? false) && backing !== null;
@@ -68,7 +72,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
       },
     );
   }
-  if (shallow && driver === 'raw' && !disk.reuse) {
+  if (shallow && driver === 'raw' && !reuse) {
     throw new BlocksagaError(
       'REQUEST_INVALID',
       `disk ${disk.disk}: a raw image cannot stand on a backing image, so a shallow copy cannot be raw`,
@@ -80,7 +84,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     source,
     file: disk.to,
     driver,
-    reuse: disk.reuse ?? false,
+    reuse,
     backing: shallow ? backing : null,
     openBacking: true,
     shallow,

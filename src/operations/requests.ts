@@ -5,6 +5,7 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BlocksagaError } from '../errors.ts';
+import { isNbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
 
 /** Disks that one saga may have. */
 export const DISKS_MAX = 64;
@@ -16,6 +17,11 @@ const name = z.string().min(1).max(4096);
 const path = name
   .refine(isAbsolute, 'must be an absolute path')
   .refine(file => !file.includes('\0'), 'must not hold a NUL');
+const pathOrExport = name.refine(
+  text =>
+    isNbdAddress(text) ? readNbdAddress(text) !== undefined : isAbsolute(text) && !text.includes('\0'),
+  'must be an absolute path, nbd://HOST:PORT/EXPORT, or nbd+unix:///EXPORT?socket=PATH',
+);
 const bytes = z.int().nonnegative();
 const disksOf = <D extends z.ZodType>(disk: D) => z.array(disk).min(1).max(DISKS_MAX).readonly();
 
@@ -74,8 +80,8 @@ const copyRequest = z.strictObject({
   disks: disksOf(
     z.strictObject({
       disk: name,
-      /** The new image's file, or a block device (with `reuse`). */
-      to: path,
+      /** The new image's file, a block device (with `reuse`), or the address of an NBD export, which must be there. */
+      to: pathOrExport,
       format: z.enum(['qcow2', 'raw']).optional(),
       /** Copy only the active image; the new one stands on the same backing image. */
       shallow: z.boolean().optional(),

@@ -2,11 +2,12 @@
  * Formats the new images and opens them as nodes of the saga's own names: overlays without a backing image, copy
  * targets on theirs. Nothing of the guest touches them yet, so the undo just closes them; the files are `claimFiles`'s.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { BlockdevRefOrNull } from '../qmp/schema.generated.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
+import { readNbdAddress } from './nbd-address.ts';
 import type { DiskPlan } from './plan.ts';
 import { openChain } from './revive-source.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
@@ -101,16 +102,18 @@ function formatOptions(disk: DiskPlan): CreateOptions {
 }
 
 function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
-  return {
-    execute: 'blockdev-add',
-    arguments: {
-      driver: disk.image.protocol,
-      'node-name': disk.names.imageFile,
-      filename: disk.image.file,
-      cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
-      discard: 'unmap',
-    },
-  };
+  const { protocol, file } = disk.image;
+  const common = {
+    'node-name': disk.names.imageFile,
+    cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
+    discard: 'unmap',
+  } as const;
+  if (protocol !== 'nbd') {
+    return { execute: 'blockdev-add', arguments: { driver: protocol, filename: file, ...common } };
+  }
+  const address = readNbdAddress(file);
+  invariant(address !== undefined, `${file} was read as an NBD address when it was planned`);
+  return { execute: 'blockdev-add', arguments: { driver: 'nbd', ...address, ...common } };
 }
 
 function openFormat(disk: DiskPlan): Command<'blockdev-add'> {

@@ -30,8 +30,8 @@ export interface CacheFlags {
 export interface ImagePlan {
   readonly file: string;
   readonly driver: string;
-  /** `file`, or `host_device` for a block device. */
-  readonly protocol: 'file' | 'host_device';
+  /** `file`, `host_device` for a block device, or `nbd` for an export, whose address is the file then. */
+  readonly protocol: 'file' | 'host_device' | 'nbd';
   readonly sizeBytes: number;
   /** True: the saga makes the file and removes it when it is taken back. False: it was there and stays. */
   readonly create: boolean;

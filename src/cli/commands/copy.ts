@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/guest.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
+import { isNbdAddress } from '../../steps/nbd-address.ts';
 import type { Finish, Strategy } from '../../steps/plan.ts';
 import type { CliContext } from '../context.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
@@ -16,7 +17,8 @@ const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize'
 
 const HELP = `
 DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
-  to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does
+  to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does;
+                or an NBD export that is as large as the disk: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH
   format=F      qcow2 or raw; the disk's own format unless said
   shallow       copies only the active image; the new one stands on the same backing image
   reuse         the target exists and is written over
@@ -26,6 +28,7 @@ A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
 Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.raw,raw --finish clone --bandwidth 100M --json
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=nbd://backup.example:10809/disk0 --finish clone
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
 ${SAGA_HELP}`;
 
@@ -97,7 +100,7 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
   const format = values.get('format');
   return {
     disk,
-    to: absoluteFile(to, context),
+    to: isNbdAddress(to) ? to : absoluteFile(to, context),
     ...(format === undefined
       ? {}
       : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw'])(format) }),
