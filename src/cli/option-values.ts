@@ -25,6 +25,16 @@ export function readCount(option: string): (text: string) => number {
   };
 }
 
+/** A whole number within limits. */
+export function readBetween(option: string, least: number, most: number): (text: string) => number {
+  const read = readCount(option);
+  return text => {
+    const count = read(text);
+    if (count >= least && count <= most) return count;
+    return refuse(option, text, `a whole number from ${least} to ${most}`);
+  };
+}
+
 /** Names between commas. */
 export function readNames(text: string): readonly string[] {
   return text

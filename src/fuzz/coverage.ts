@@ -22,8 +22,18 @@ export interface CoverageReport {
   readonly unharmed: readonly string[];
 }
 
+/** What was seen, as plain data. */
+export interface Seen {
+  readonly states: readonly string[];
+  readonly transitions: readonly string[];
+  readonly faults: readonly (readonly [key: string, count: number])[];
+}
+
 export interface Coverage {
   add(account: Account): void;
+  seen(): Seen;
+  /** Adds what was seen elsewhere. */
+  absorb(seen: Seen): void;
   report(): CoverageReport;
 }
 
@@ -31,6 +41,9 @@ export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)
   const states = new Set<string>();
   const transitions = new Set<string>();
   const faults = new Map<string, number>();
+  const countFaults = (key: string, count: number) => {
+    faults.set(key, (faults.get(key) ?? 0) + count);
+  };
   return {
     add({ scenario: { wish }, states: lives, struck }) {
       for (const life of lives) {
@@ -41,10 +54,13 @@ export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)
             transitions.add(`${wish.operation} ${wayBetween(leafOf(state), leafOf(next))}`);
         }
       }
-      for (const { fault, state } of struck) {
-        const key = `${leafOf(state)}\n${fault.kind}`;
-        faults.set(key, (faults.get(key) ?? 0) + 1);
-      }
+      for (const { fault, state } of struck) countFaults(`${leafOf(state)}\n${fault.kind}`, 1);
+    },
+    seen: () => ({ states: [...states], transitions: [...transitions], faults: [...faults] }),
+    absorb(seen) {
+      for (const state of seen.states) states.add(state);
+      for (const transition of seen.transitions) transitions.add(transition);
+      for (const [key, count] of seen.faults) countFaults(key, count);
     },
     report() {
       const charts = operations.map(operation => chartOf(operation));

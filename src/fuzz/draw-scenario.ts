@@ -13,6 +13,8 @@ export interface Limits {
   readonly operations: readonly Wish['operation'][];
   readonly profiles: readonly ProfileName[];
   readonly disksMax: number;
+  /** Guests have exactly so many disks. */
+  readonly disks?: number;
   readonly faultsMax: number;
 }
 
@@ -61,7 +63,7 @@ function drawGuest(draw: Draw, limits: Limits): GuestChoice {
   const profiles = limits.profiles.flatMap(name => Array<ProfileName>(WEIGHT[name] ?? 1).fill(name));
   return {
     profile: draw.one(profiles),
-    disks: 1 + draw.few(limits.disksMax - 1),
+    disks: limits.disks ?? 1 + draw.few(limits.disksMax - 1),
     style: draw.one(['blockdev', 'drive']),
     bus: draw.one(['virtio-blk', 'virtio-blk', 'scsi-hd', 'ide-hd', 'nvme', 'usb-storage']),
     iothreads: draw.chance(3),

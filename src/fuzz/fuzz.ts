@@ -1,14 +1,12 @@
 /**
- * The fuzzer: draws scenarios from consecutive seeds, runs and judges each, shrinks what breaks a law, and says how fast
- * it was and what it has been through. It writes no files and prints nothing.
+ * The fuzzer: hands out blocks of consecutive seeds, puts together what came of them in the order of the seeds, and says
+ * how fast it was and what it has been through. It writes no files and prints nothing.
  */
 import { type Clock, systemClock } from '../qmp/clock.ts';
+import { type BlockOrder, type BlockResult, FINDINGS_MAX, type Finding } from './block.ts';
 import { type CoverageReport, createCoverage } from './coverage.ts';
-import { ALL, drawScenario, type Limits } from './draw-scenario.ts';
-import { judge, type Violation } from './laws.ts';
-import { runScenario } from './run-scenario.ts';
-import type { Scenario } from './scenario.ts';
-import { shrink } from './shrink.ts';
+import { ALL, type Limits } from './draw-scenario.ts';
+import { soloist, type Team, threads } from './team.ts';
 
 export interface FuzzOptions {
   /** The first seed; run n has the seed `seed + n`. */
@@ -17,69 +15,130 @@ export interface FuzzOptions {
   /** Ends earlier when so much time has passed. */
   readonly forMs?: number;
   readonly limits?: Limits;
+  /** Threads; what is found does not depend on their number. This thread alone when absent. */
+  readonly jobs?: number;
   readonly clock?: Clock;
   /** Called about every second. */
   readonly onProgress?: (progress: FuzzProgress) => void;
 }
 
-interface FuzzProgress {
+interface Rate {
   readonly runs: number;
   readonly perSecond: number;
+  /** By the time that all threads of this process have used, its start and the compiler's included. */
+  readonly perCpuSecond: number;
+}
+
+export interface FuzzProgress extends Rate {
   readonly findings: number;
+  readonly states: Portion;
+  readonly transitions: Portion;
 }
 
-/** A scenario that breaks a law, made small. */
-export interface Finding {
-  readonly seed: number;
-  readonly violations: readonly Violation[];
-  readonly scenario: Scenario;
-}
+type Portion = Pick<CoverageReport['states'], 'reached' | 'total'>;
 
-export interface FuzzReport {
+export interface FuzzReport extends Rate {
   readonly seed: number;
-  readonly runs: number;
-  readonly perSecond: number;
   /** How often each outcome came. */
   readonly outcomes: Readonly<Record<string, number>>;
   readonly findings: readonly Finding[];
   readonly coverage: CoverageReport;
 }
 
-const FINDINGS_MAX = 10;
+const BLOCK_RUNS = 20;
 const PROGRESS_EVERY_MS = 1_000;
 
 /**
- * Runs until `runs` or `forMs` are used up, or enough has been found.
+ * Runs until `runs` or `forMs` are used up, or enough has been found. Throws what ends a thread.
  *
  * @example
  * ```ts
- * const { perSecond, findings } = await fuzz({ seed: 1, runs: 100 });
+ * const { perCpuSecond, findings } = await fuzz({ seed: 1, runs: 100 });
  * ```
  */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
+  const team = options.jobs === undefined ? soloist() : threads(options.jobs);
+  try {
+    return await runAll(options, team);
+  } finally {
+    await team.end();
+  }
+}
+
+async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
   const { seed, runs, forMs = Number.POSITIVE_INFINITY, limits = ALL, clock = systemClock } = options;
+  const total = createTotal(limits);
+  const early = new Map<number, BlockResult>();
+  const beganMs = clock.now();
+  const cpuBefore = process.cpuUsage();
+  let shownMs = beganMs;
+  let begun = 0;
+  let added = 0;
+
+  const rate = (): Rate => {
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return {
+      runs: total.runs,
+      perSecond: (total.runs * 1_000) / Math.max(1, clock.now() - beganMs),
+      perCpuSecond: (total.runs * 1_000_000) / Math.max(1, user + system),
+    };
+  };
+  const goesOn = () =>
+    begun * BLOCK_RUNS < runs && clock.now() - beganMs < forMs && total.findings.length < FINDINGS_MAX;
+  const orderOf = (block: number): BlockOrder => {
+    const from = block * BLOCK_RUNS;
+    return { seed: seed + from, runs: Math.min(BLOCK_RUNS, runs - from), limits };
+  };
+  /** In the order of the seeds; what lies beyond enough findings does not count, whoever was faster. */
+  const addInOrder = () => {
+    for (let next = early.get(added); next !== undefined; next = early.get(added)) {
+      early.delete(added);
+      added += 1;
+      if (total.findings.length < FINDINGS_MAX) total.add(next);
+    }
+  };
+  const show = () => {
+    if (clock.now() - shownMs < PROGRESS_EVERY_MS) return;
+    shownMs = clock.now();
+    const { states, transitions } = total.coverage();
+    options.onProgress?.({ ...rate(), findings: total.findings.length, states, transitions });
+  };
+
+  await Promise.all(
+    team.members.map(async run => {
+      while (goesOn()) {
+        const block = begun;
+        begun += 1;
+        early.set(block, await run(orderOf(block)));
+        addInOrder();
+        show();
+      }
+    }),
+  );
+  const { outcomes, findings } = total;
+  return { seed, ...rate(), outcomes, findings, coverage: total.coverage() };
+}
+
+/** What all blocks so far came to. */
+function createTotal(limits: Limits) {
   const coverage = createCoverage(limits.operations);
   const outcomes: Record<string, number> = {};
   const findings: Finding[] = [];
-  const beganMs = clock.now();
-  let shownMs = beganMs;
-  let done = 0;
-  const perSecond = () => (done * 1_000) / Math.max(1, clock.now() - beganMs);
-  while (done < runs && clock.now() - beganMs < forMs && findings.length < FINDINGS_MAX) {
-    const scenario = drawScenario(seed + done, limits);
-    const account = await runScenario(scenario);
-    done += 1;
-    coverage.add(account);
-    const outcome = account.refusal === undefined ? (account.result?.outcome ?? 'none') : 'refused';
-    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    const violations = judge(account);
-    const [first] = violations;
-    if (first !== undefined) {
-      findings.push({ seed: scenario.seed, violations, scenario: await shrink(scenario, first.law) });
-    }
-    if (clock.now() - shownMs < PROGRESS_EVERY_MS) continue;
-    shownMs = clock.now();
-    options.onProgress?.({ runs: done, perSecond: perSecond(), findings: findings.length });
-  }
-  return { seed, runs: done, perSecond: perSecond(), outcomes, findings, coverage: coverage.report() };
+  let runs = 0;
+  return {
+    get runs() {
+      return runs;
+    },
+    outcomes,
+    findings,
+    coverage: () => coverage.report(),
+    add(block: BlockResult): void {
+      runs += block.runs;
+      findings.push(...block.findings);
+      coverage.absorb(block.seen);
+      for (const [outcome, count] of Object.entries(block.outcomes)) {
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + count;
+      }
+    },
+  };
 }

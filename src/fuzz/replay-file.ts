@@ -1,7 +1,7 @@
 /** The file that a finding is kept in: the scenario and what it broke. Reads only what this program has written. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { BlocksagaError } from '../errors.ts';
-import type { Finding } from './fuzz.ts';
+import type { Finding } from './block.ts';
 import type { Scenario } from './scenario.ts';
 
 const KIND = 'blocksaga-fuzz-1';

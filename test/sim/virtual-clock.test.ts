@@ -42,3 +42,15 @@ test('a wait that goes on for ever is an error after a bound', async () => {
   again();
   await expect(clock.run(new Promise(() => {}), 1_000)).rejects.toThrow('after 1000 events');
 });
+
+test('where only promises are waited for, time waits for however long a chain of them', async () => {
+  const clock = createVirtualClock({ promisesOnly: true });
+  const seen: string[] = [];
+  clock.after(0.1, () => seen.push('timer'));
+  async function deep(): Promise<void> {
+    for (let level = 0; level < 500; level += 1) await null;
+    seen.push('promises');
+  }
+  await clock.run(Promise.all([deep(), sleep(clock, 1_000)]));
+  expect(seen).toEqual(['promises', 'timer']);
+});

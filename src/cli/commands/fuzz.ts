@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { randomSeed } from '../../engine/ids.ts';
 import { ALL, type Limits } from '../../fuzz/draw-scenario.ts';
-import { type FuzzReport, fuzz } from '../../fuzz/fuzz.ts';
+import { type FuzzProgress, type FuzzReport, fuzz } from '../../fuzz/fuzz.ts';
 import { judge } from '../../fuzz/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
@@ -10,10 +10,12 @@ import { runScenario } from '../../fuzz/run-scenario.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
-import { absoluteFile, readChoice, readCount } from '../option-values.ts';
+import { absoluteFile, readBetween, readChoice, readCount } from '../option-values.ts';
 
 const RUNS = 1_000;
 const MINUTE_MS = 60_000;
+const DISKS_MAX = 8;
+const JOBS_MAX = 64;
 
 const HELP = `
 Each run draws a guest, a request and what goes wrong from its seed, runs the saga on the simulator, and holds what came
@@ -22,6 +24,7 @@ law held, 1 when one was broken.
 
 Examples:
   $ blocksaga fuzz --runs 10000 --seed 1
+  $ blocksaga fuzz --runs 1000000 --seed 1 --jobs 4 --disks 3
   $ blocksaga fuzz --minutes 10 --runs 1000000 --operation copy --profile 7.2
   $ blocksaga fuzz --replay blocksaga-fuzz-4711.json`;
 
@@ -30,6 +33,8 @@ interface FuzzCommandOptions {
   readonly seed?: number;
   readonly operation?: 'snapshot' | 'copy';
   readonly profile?: ProfileName;
+  readonly disks?: number;
+  readonly jobs?: number;
   readonly minutes?: number;
   readonly replay?: string;
   readonly json?: boolean;
@@ -44,6 +49,12 @@ export function defineFuzz(program: Command, context: CliContext, finished: Fini
     .option('--seed <number>', 'the first seed; made up and printed when absent', readCount('--seed'))
     .option('--operation <name>', 'only this one', readChoice('--operation', ['snapshot', 'copy']))
     .option('--profile <version>', 'only this version of QEMU', readChoice('--profile', PROFILE_NAMES))
+    .option('--disks <count>', 'only guests with so many disks', readBetween('--disks', 1, DISKS_MAX))
+    .option(
+      '--jobs <count>',
+      'threads (default: 1); what is found does not depend on them',
+      readBetween('--jobs', 1, JOBS_MAX),
+    )
     .option('--minutes <count>', 'end after so long', readCount('--minutes'))
     .option('--replay <file>', 'run one scenario again and tell every step')
     .option('--json', 'one JSON object per line')
@@ -67,9 +78,9 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
     seed,
     runs: options.runs ?? RUNS,
     limits: limitsOf(options),
+    jobs: options.jobs ?? 1,
     ...(options.minutes === undefined ? {} : { forMs: options.minutes * MINUTE_MS }),
-    onProgress: progress =>
-      say('progress', progress, `${progress.runs} sagas, ${Math.round(progress.perSecond)} a second`),
+    onProgress: progress => say('progress', progress, progressInWords(progress)),
   });
   for (const finding of report.findings) {
     const file = absoluteFile(`blocksaga-fuzz-${finding.seed}.json`, context);
@@ -94,19 +105,32 @@ async function replayFile(file: string, context: CliContext): Promise<boolean> {
   return violations.length === 0;
 }
 
-function limitsOf({ operation, profile }: FuzzCommandOptions): Limits {
+function limitsOf({ operation, profile, disks }: FuzzCommandOptions): Limits {
   return {
     ...ALL,
     ...(operation === undefined ? {} : { operations: [operation] }),
     ...(profile === undefined ? {} : { profiles: [profile] }),
+    ...(disks === undefined ? {} : { disks }),
   };
 }
 
-function summary({ runs, perSecond, outcomes, coverage, findings, seed }: FuzzReport): string {
+function progressInWords({ findings, states, transitions, ...rate }: FuzzProgress): string {
+  const found = findings === 0 ? '' : `; ${findings} broke a law`;
+  return `${rate.runs} sagas, ${rateInWords(rate)}; states ${reached(states)}, transitions ${reached(transitions)}${found}`;
+}
+
+function rateInWords({ perSecond, perCpuSecond }: Pick<FuzzReport, 'perSecond' | 'perCpuSecond'>): string {
+  return `${Math.round(perSecond)} a second, ${Math.round(perCpuSecond)} a second of CPU time`;
+}
+
+function reached({ reached: some, total }: { readonly reached: number; readonly total: number }): string {
+  return `${some} of ${total}`;
+}
+
+function summary({ runs, outcomes, coverage, findings, seed, ...rate }: FuzzReport): string {
   const counts = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
-  const reached = ({ reached: some, total }: { reached: number; total: number }) => `${some} of ${total}`;
   return [
-    `${runs} sagas from seed ${seed}, ${Math.round(perSecond)} a second: ${counts.join(', ')}`,
+    `${runs} sagas from seed ${seed}, ${rateInWords(rate)}: ${counts.join(', ')}`,
     `states ${reached(coverage.states)}; never: ${coverage.states.never.join(', ') || 'none'}`,
     `transitions ${reached(coverage.transitions)}; never: ${coverage.transitions.never.join(', ') || 'none'}`,
     `states in which nothing ever went wrong: ${coverage.unharmed.join(', ') || 'none'}`,
