@@ -2,6 +2,7 @@
  * Checks the new images of a request against the guest and the files that are there, and plans each. No image is ever
  * opened to guess its format.
  */
+import { dirname, isAbsolute, relative } from 'node:path';
 import { BlocksagaError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../steps/files.ts';
 import { nbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
@@ -20,6 +21,8 @@ export interface NewImage {
   /** The image below the new one; null for a full copy. */
   readonly backing: ChainImage | null;
   readonly openBacking: boolean;
+  /** Whether its header names the image below by a path relative to its own. */
+  readonly relative?: boolean;
 }
 
 /** Plans all, or throws the first refusal, naming the disk. */
@@ -64,6 +67,7 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     sizeBytes: source.sizeBytes,
     create: !reuse,
     openBacking: image.openBacking,
+    ...(image.relative && !reuse ? { backingName: relativeName(image) } : {}),
   };
   const address = readNbdAddress(file);
   if (address !== undefined) {
@@ -94,6 +98,19 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     return { ...common, protocol, backing: null, below: [] };
   }
   return { ...common, protocol, ...(await reusedChain(image, files)) };
+}
+
+/** Throws REQUEST_INVALID for a name that is no path. */
+function relativeName(image: NewImage): string {
+  const below = image.backing?.file ?? '';
+  if (isAbsolute(below)) return relative(dirname(image.file), below);
+  return refuse(
+    'REQUEST_INVALID',
+    image,
+    below === ''
+      ? 'only an image that stands on another one can name that by a relative path'
+      : `${below} is no path, so that it cannot be named by a relative one`,
+  );
 }
 
 /** The chain that a reused shallow target names in its header: the source's own where it is the same file. */

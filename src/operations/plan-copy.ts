@@ -87,6 +87,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     reuse,
     backing: shallow ? backing : null,
     openBacking: true,
+    relative: disk.relative ?? false,
     shallow,
   };
 }

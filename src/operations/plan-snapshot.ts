@@ -20,6 +20,12 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     request.disks.map(disk => disk.disk),
   );
   const method = chooseMethod(request, capabilities);
+  if (request.relative && method !== 'transaction') {
+    throw new BlocksagaError(
+      'CAPABILITY_MISSING',
+      'this QEMU makes the overlays by itself, and names the images below them by absolute paths',
+    );
+  }
   const carriesBitmaps = method !== 'sequential' && capabilities.has('block-dirty-bitmap-add');
   const images = await planImages(
     request.disks.map((wanted, index) => {
@@ -34,6 +40,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
         reuse: wanted.reuse ?? false,
         backing: front,
         openBacking: false,
+        relative: request.relative ?? false,
       };
     }),
     survey,

@@ -69,6 +69,8 @@ const snapshotRequest = z.strictObject({
     .max(200)
     .regex(/^[^./][^/\0]*$/, 'must not begin with a dot or hold a slash')
     .optional(),
+  /** Name the images below by paths relative to the overlays, so that a directory can be moved as a whole. */
+  relative: z.boolean().optional(),
   /** Refuse where QEMU cannot do all disks in one `transaction`. */
   atomic: z.boolean().optional(),
   /** The guest agent's socket: the guest's file systems are frozen meanwhile. */
@@ -89,6 +91,8 @@ const copyRequest = z.strictObject({
       reuse: z.boolean().optional(),
       /** The same as `format: 'raw'`. */
       raw: z.boolean().optional(),
+      /** With `shallow`: name the image below by a path relative to the new one. */
+      relative: z.boolean().optional(),
     }),
   ),
   finish: z.enum(['pivot', 'clone', 'abort', 'leave']).optional(),

@@ -90,14 +90,14 @@ async function create(
 }
 
 function formatOptions(disk: DiskPlan): CreateOptions {
-  const { backing, sizeBytes } = disk.image;
+  const { backing, backingName, sizeBytes } = disk.image;
   return {
     driver: 'qcow2',
     file: disk.names.imageFile,
     size: sizeBytes,
     ...(backing === null
       ? {}
-      : { 'backing-file': backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
+      : { 'backing-file': backingName ?? backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
   };
 }
 

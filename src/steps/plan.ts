@@ -37,6 +37,8 @@ export interface ImagePlan {
   readonly create: boolean;
   /** The image that the new one's header names, for overlays and shallow copies. */
   readonly backing: ChainImage | null;
+  /** How the header of a new image names that one when not by its file: a path relative to the new image. */
+  readonly backingName?: string;
   /** What is below that image, to be opened with it when it is not open already. */
   readonly below: readonly ChainImage[];
   /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */

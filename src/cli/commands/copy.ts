@@ -11,7 +11,14 @@ import { absoluteFile, collect, readBytes, readChoice, readCount } from '../opti
 import { runSagaCommand } from '../run-saga-command.ts';
 import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
 
-const KEYS: DiskKeys = { to: 'FILE', format: 'FORMAT', shallow: null, reuse: null, raw: null };
+const KEYS: DiskKeys = {
+  to: 'FILE',
+  format: 'FORMAT',
+  shallow: null,
+  reuse: null,
+  raw: null,
+  relative: null,
+};
 const FINISHES: readonly Finish[] = ['pivot', 'clone', 'abort', 'leave'];
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
@@ -23,6 +30,7 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
   shallow       copies only the active image; the new one stands on the same backing image
   reuse         the target exists and is written over
   raw           the same as format=raw
+  relative      with shallow: names the image below by a path relative to the new one
 A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
 
 Examples:
@@ -49,7 +57,11 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     .description(
       'Mirrors N disks of a running guest to new images and switches all of them at once, or none.',
     )
-    .requiredOption('--disk <disk>', 'DISK,to=FILE[,format=F][,shallow][,reuse][,raw]; repeatable', collect)
+    .requiredOption(
+      '--disk <disk>',
+      'DISK,to=FILE[,format=F][,shallow][,reuse][,raw][,relative]; repeatable',
+      collect,
+    )
     .option(
       '--finish <how>',
       'pivot (switch), clone (keep the copies of one instant), abort, leave (default: pivot)',
@@ -107,5 +119,6 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
     ...(flags.has('shallow') ? { shallow: true } : {}),
     ...(flags.has('reuse') ? { reuse: true } : {}),
     ...(flags.has('raw') ? { raw: true } : {}),
+    ...(flags.has('relative') ? { relative: true } : {}),
   };
 }

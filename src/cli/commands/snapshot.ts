@@ -28,6 +28,7 @@ ${SAGA_HELP}`;
 
 interface SnapshotOptions extends SagaOptions {
   readonly name?: string;
+  readonly relative?: boolean;
   readonly atomic?: boolean;
   readonly quiesce?: string;
 }
@@ -41,6 +42,7 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     )
     .requiredOption('--disk <disk>', 'DISK[,overlay=FILE][,format=qcow2][,reuse]; repeatable', collect)
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
+    .option('--relative', 'name the images below by paths relative to the overlays')
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
     .option('--no-atomic', 'else one by one while the guest stands still (the default)')
     .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
@@ -59,11 +61,12 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
 
 /** The request that these options make. Throws REQUEST_INVALID. */
 export function snapshotRequest(options: SnapshotOptions, context: CliContext): SnapshotRequest & Guest {
-  const { name, atomic, quiesce } = options;
+  const { name, relative, atomic, quiesce } = options;
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => readSnapshotDisk(text, name !== undefined, context)),
     ...(name === undefined ? {} : { name }),
+    ...(relative === undefined ? {} : { relative }),
     ...(atomic === undefined ? {} : { atomic }),
     ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
   };
