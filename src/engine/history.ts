@@ -28,6 +28,8 @@ export class History {
   readonly resumed: boolean;
   /** Whether the saga was asked to leave, or to go on, and no step has heard of it yet. */
   readonly asked = { abort: false, pivot: false };
+  /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
+  waited = false;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
 
@@ -63,7 +65,9 @@ export class History {
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);
       if (past !== undefined) past.settled = readSettled(body);
-      if (step === 'awaitSignal') this.asked.pivot = false;
+      if (step !== 'awaitSignal') return;
+      this.asked.pivot = false;
+      this.waited = true;
     } else if (kind === 'signal') {
       if (step === 'abort' || step === 'pivot') this.asked[step] = true;
     } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {

@@ -82,7 +82,7 @@ class RunningSaga implements Saga {
     this.plan = parts.plan;
     this.#parts = parts;
     const history = new History(parts.journal.records(this.id));
-    this.#asked = history.asked.pivot || history.asked.abort;
+    this.#asked = history.asked.pivot || history.asked.abort || history.waited;
     this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);

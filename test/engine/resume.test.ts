@@ -71,6 +71,26 @@ describe('a copy that waits at READY, in another process', () => {
   });
 });
 
+describe('a copy that was told to switch, and whose process died before the end', () => {
+  test.each(['awaitNearlyClean', 'settleMirrors', 'reopenFilters', 'retireSources', 'committed'])(
+    'does not say again that it waits when it is resumed, after a death in %s',
+    async state => {
+      const sim = smallSim();
+      const first = live(sim);
+      const saga = await sim.run(
+        first.engine.copy({ ...first.guest, id: 's', disks: DISKS, finish: 'leave', vm: 'web' }),
+      );
+      await sim.run(saga.result);
+      void saga.pivot();
+      await sim.run(entered(saga, state));
+      const next = live(sim, first.die());
+      const again = await resume(sim, next);
+      expect(await sim.run(again.result)).toMatchObject({ outcome: 'committed', error: null });
+      expect(fronts(sim)).toEqual(NEW);
+    },
+  );
+});
+
 describe('a copy that waits at READY and ends by itself', () => {
   test('tells its end to who listens, and why to who asks for something then, also in another process', async () => {
     const sim = smallSim();

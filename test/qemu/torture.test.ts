@@ -28,6 +28,7 @@ const ONCE_WRONG = [
   'reopen:switching.removeFilters/answered/qom-set/1:orchestrator:0:0',
   'sequential+refused:compensating.undo takeSnapshotsOneByOne/unsent/job-complete/1:orchestrator:0:0',
   'finalize+refused:compensating.undo createImages/written/outcome/1:orchestrator:0:0',
+  'leave:committed/enter/it/1:orchestrator:0:0',
   'pull:rewriting.finalizeRewrites/sent/job-dismiss/3:qemu:0:0',
 ];
 
