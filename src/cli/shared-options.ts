@@ -22,11 +22,13 @@ export interface SagaOptions {
 
 const JOURNAL_HELP = 'the journal (default: $XDG_STATE_HOME/blocksaga/journal.db)';
 
+const QMP_OPTION = [
+  '--qmp <address>',
+  "QEMU's monitor: the path of its UNIX socket, or HOST:PORT on this machine",
+] as const;
+
 export function addQmpOption(command: Command): Command {
-  return command.requiredOption(
-    '--qmp <address>',
-    "QEMU's monitor: the path of its UNIX socket, or HOST:PORT on this machine",
-  );
+  return command.requiredOption(...QMP_OPTION);
 }
 
 export function addJournalOption(command: Command): Command {
@@ -37,9 +39,10 @@ export function addJsonOption(command: Command, what: string): Command {
   return command.option('--json', what);
 }
 
-/** What every command has that changes disks. */
-export function addSagaOptions(command: Command): Command {
-  addQmpOption(command);
+/** What every command has that changes disks; one that can do without QEMU sees to `--qmp` itself. */
+export function addSagaOptions(command: Command, { needsMonitor = true } = {}): Command {
+  if (needsMonitor) addQmpOption(command);
+  else command.option(...QMP_OPTION);
   command
     .option(
       '--max-blackout <ms>',

@@ -23,12 +23,14 @@ import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { sagaToken } from '../steps/names.ts';
 import { PLAN_VERSION } from '../steps/plan.ts';
+import { endedSaga } from './ended-saga.ts';
 import { seize } from './fence.ts';
 import { type IdSource, randomIds } from './ids.ts';
-import { runOfflineCommit } from './merge-offline.ts';
 import { refuseNamed } from './named-images.ts';
 import { offlineResult } from './offline-commit-result.ts';
+import { offlineSaga } from './offline-saga.ts';
 import { resultAsJson, type SagaResult } from './result.ts';
+import type { Saga } from './saga.ts';
 
 /** A merge that outlives its process keeps its locks; it may end while one waits, or go on for hours. */
 const LOCK_POLLS_MAX = 20;
@@ -67,11 +69,20 @@ export async function commitOffline(
   asked: OfflineCommitRequest,
   options: CommitOfflineOptions = {},
 ): Promise<SagaResult> {
+  return (await startOfflineCommit(journal, asked, options)).result;
+}
+
+/** The same, as a saga that can be followed: resolves when it is in the journal. Throws refusals. */
+export async function startOfflineCommit(
+  journal: Journal,
+  asked: OfflineCommitRequest,
+  options: CommitOfflineOptions = {},
+): Promise<Saga> {
   const { clock = systemClock, ids = randomIds, files = localFiles, images = localImages } = options;
   const request = checkOfflineCommitRequest(asked);
   const id = request.id ?? ids();
   const row = journal.saga(id);
-  if (row !== undefined) return knownResult(row, request);
+  if (row !== undefined) return knownSaga(row, request);
   const plan = await planCommitOffline(request, { files, images, token: sagaToken(id) });
   await refuseNamed(journal, id, plan, files);
   const lease = journal.begin({
@@ -90,7 +101,7 @@ export async function commitOffline(
     await journal.end(lease, 'rolledBack', resultAsJson(await offlineResult(end)));
     throw cause;
   });
-  return runOfflineCommit({ journal, lease, plan, files, images, clock, signal: options.signal });
+  return offlineSaga({ journal, lease, plan, files, images, clock }, options.signal);
 }
 
 /** What `commitOffline` would do; it reads headers, tries locks, and changes nothing. Throws as that does. */
@@ -114,7 +125,7 @@ export async function resumeOfflineCommit(
   journal: Journal,
   row: SagaRow,
   options: OfflineResume,
-): Promise<SagaResult> {
+): Promise<Saga> {
   const { clock = systemClock, files = localFiles, images = localImages, back = false } = options;
   const plan = planOf(row);
   const decided = journal.records(row.id).some(({ kind }) => kind === 'decision');
@@ -129,7 +140,7 @@ export async function resumeOfflineCommit(
   const lease = await seize(journal, row.id, options.force ?? false, clock);
   // Asked to go back before it begins, it does nothing.
   const signal = back ? AbortSignal.abort() : options.signal;
-  return runOfflineCommit({ journal, lease, plan, files, images, clock, signal });
+  return offlineSaga({ journal, lease, plan, files, images, clock }, signal);
 }
 
 function planOf({ id, planVersion, plan }: SagaRow): OfflineCommitPlan {
@@ -171,12 +182,10 @@ async function awaitFree(
   }
 }
 
-function knownResult(
-  { id, operation, request, state, result }: SagaRow,
-  asked: OfflineCommitRequest,
-): SagaResult {
+function knownSaga(row: SagaRow, asked: OfflineCommitRequest): Saga {
+  const { id, operation, request, state } = row;
   if (operation !== COMMIT_OFFLINE || JSON.stringify(request) !== JSON.stringify(asked)) throw sagaExists(id);
-  if (state === 'committed' || state === 'rolledBack') return result as object as SagaResult;
+  if (state === 'committed' || state === 'rolledBack') return endedSaga(row);
   throw new BlocksagaError(
     'SAGA_STATE',
     `saga ${id} has been submitted before and has not ended: go on with "blocksaga resume --offline ${id}"`,

@@ -68,7 +68,7 @@ export async function recoverOffline(
   const row = journal.saga(id);
   if (row === undefined) throw sagaIsUnknown(id);
   if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
-  if (row.operation === COMMIT_OFFLINE) return resumeOfflineCommit(journal, row, options);
+  if (row.operation === COMMIT_OFFLINE) return (await resumeOfflineCommit(journal, row, options)).result;
   const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);

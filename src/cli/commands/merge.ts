@@ -1,6 +1,7 @@
 /** `blocksaga pull` and `blocksaga commit`: merge images of N disks' chains, on all disks or on none. Only read options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/guest.ts';
+import { BlocksagaError } from '../../errors.ts';
 import type { CommitRequest, PullRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../steps/plan.ts';
 import type { CliContext } from '../context.ts';
@@ -9,6 +10,7 @@ import type { Finished } from '../exit-status.ts';
 import { collect, readBytes, readChoice, readCount } from '../option-values.ts';
 import { runSagaCommand } from '../run-saga-command.ts';
 import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+import { commitOfflineCommand, OFFLINE_HELP } from './commit-offline.ts';
 
 const PULL_KEYS: DiskKeys = { base: 'IMAGE' };
 const COMMIT_KEYS: DiskKeys = { top: 'IMAGE', base: 'IMAGE' };
@@ -37,10 +39,11 @@ const COMMIT_HELP = `${IMAGE_HELP}
 The active images of N disks are merged and all disks switched over at once, or none: that removes a snapshot. It needs
 --active. An image below the active one is committed while the guest runs on.
 An image that others stand on as well is not to be committed into: they would change with it.
-
+${OFFLINE_HELP}
 Examples:
   $ blocksaga commit --qmp /run/vm.qmp --disk disk0 --disk disk1 --active --shallow --delete
   $ blocksaga commit --qmp /run/vm.qmp --disk disk0,top=/images/snap2.qcow2,base=/images/base.qcow2
+  $ blocksaga commit --offline --disk /images/a.snap2.qcow2 --disk /images/b.snap2.qcow2 --shallow
 ${SAGA_HELP}`;
 
 interface PullOptions extends SagaOptions {
@@ -55,6 +58,8 @@ interface CommitOptions extends PullOptions {
   readonly active?: boolean;
   readonly finish?: Exclude<Finish, 'clone'>;
   readonly strategy?: Strategy | 'auto';
+  readonly offline?: boolean;
+  readonly format?: string;
 }
 
 export function definePull(program: Command, context: CliContext, finished: Finished): void {
@@ -84,6 +89,8 @@ export function defineCommit(program: Command, context: CliContext, finished: Fi
     .summary('merge images of N disks into ones below them')
     .description('Commits images of N disks into images below them, on all disks or on none.')
     .requiredOption('--disk <disk>', 'DISK[,top=IMAGE][,base=IMAGE]; repeatable', collect)
+    .option('--offline', 'no QEMU runs: merge with qemu-img, see below')
+    .option('--format <format>', 'with --offline: of the images in front (default: qcow2)')
     .option('--active', 'the active images are committed, and the guest is switched over')
     .option('--shallow', 'commit into the image right below')
     .option('--delete', 'remove the files that have left the chains, after the decision')
@@ -98,7 +105,12 @@ export function defineCommit(program: Command, context: CliContext, finished: Fi
       readChoice('--strategy', STRATEGIES),
     );
   addPace(command).addHelpText('after', COMMIT_HELP);
-  addSagaOptions(command).action(async (options: CommitOptions) => {
+  addSagaOptions(command, { needsMonitor: false }).action(async (options: CommitOptions) => {
+    if (options.offline) {
+      finished(await commitOfflineCommand(options, context));
+      return;
+    }
+    refuseWithoutMonitor(options);
     const request = commitRequest(options, context);
     finished(
       await runSagaCommand(
@@ -108,6 +120,14 @@ export function defineCommit(program: Command, context: CliContext, finished: Fi
       ),
     );
   });
+}
+
+function refuseWithoutMonitor({ qmp, format }: Partial<CommitOptions>): void {
+  if (qmp === undefined) {
+    const why = "'--qmp <address>' not specified; a guest that does not run is committed with --offline";
+    throw new BlocksagaError('REQUEST_INVALID', why);
+  }
+  if (format !== undefined) throw new BlocksagaError('REQUEST_INVALID', '--format goes with --offline');
 }
 
 function addPace(command: Command): Command {

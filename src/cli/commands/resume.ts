@@ -1,6 +1,7 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
 import type { Command } from 'commander';
 import type { Engine } from '../../engine/api.ts';
+import { resumeOfflineCommit } from '../../engine/commit-offline.ts';
 import { endedSaga } from '../../engine/ended-saga.ts';
 import { recoverOffline } from '../../engine/recover-offline.ts';
 import { resultAsJson } from '../../engine/result.ts';
@@ -9,6 +10,7 @@ import type { Saga } from '../../engine/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
+import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../exit-status.ts';
 import { refusedLine } from '../json-lines.ts';
@@ -31,6 +33,7 @@ at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The j
 When QEMU or the host died, --offline ends the saga without a QEMU: it decides from the journal which images are the
 right ones, for all disks alike, makes that true with qemu-img, and says which images to boot from ("boot" in the
 result). It is refused while the saga's QEMU lives, and while somebody writes to an image that is not the right one.
+A commit without QEMU is gone on with here too; its guest must not run.
 Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
 is taken back instead: what its overlays hold goes into the images below them. Run again, it comes to the same.
 
@@ -74,7 +77,10 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
     .option('--force', 'take it from a process that lives but does not go on (stopped, or hung)')
-    .option('--back', 'with --offline: take a snapshot back, with what its overlays hold')
+    .option(
+      '--back',
+      'with --offline: take a snapshot back, with what its overlays hold, or a commit before its decision',
+    )
     .addHelpText('after', HELP);
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
@@ -124,16 +130,28 @@ async function resumeOne(
   options: Options,
   context: CliContext,
 ): Promise<number> {
-  const start = options.offline
-    ? () => recoverAsSaga(id, journal, options, context)
-    : (engine: Engine) =>
-        engine.resume(id, {
-          ...resumeOptions(options, context),
-          ...onCommitOption(options, context),
-          ...(options.force ? { force: true } : {}),
-        });
-  const { result } = await followSaga(start, journal, options, context);
+  const { result } = await followSaga(startOf(id, journal, options, context), journal, options, context);
   return exitStatusOfEnd(result, undefined);
+}
+
+function startOf(id: string, journal: Journal, options: Options, context: CliContext) {
+  const row = journal.saga(id);
+  if (row?.operation === COMMIT_OFFLINE && (row.state === 'open' || row.state === 'needsRecovery')) {
+    return () => resumeOfflineCommit(journal, row, { clock: context.clock, ...way(options) });
+  }
+  if (options.offline || row?.operation === COMMIT_OFFLINE) {
+    return () => recoverAsSaga(id, journal, options, context);
+  }
+  return (engine: Engine) =>
+    engine.resume(id, {
+      ...resumeOptions(options, context),
+      ...onCommitOption(options, context),
+      ...(options.force ? { force: true } : {}),
+    });
+}
+
+function way({ back, force }: Options) {
+  return { ...(back ? { back: true } : {}), ...(force ? { force: true } : {}) };
 }
 
 /** The recovery as a saga that has ended, so that it is told of like any other. */
@@ -147,8 +165,7 @@ async function recoverAsSaga(
   const result = await recoverOffline(journal, id, {
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
-    ...(options.back ? { back: true } : {}),
-    ...(options.force ? { force: true } : {}),
+    ...way(options),
     ...onCommitOption(options, context),
   });
   return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });

@@ -1,0 +1,42 @@
+/** A commit without QEMU as a saga that runs: its result, and a way to ask it to go back. It decides nothing. */
+import { BlocksagaError } from '../errors.ts';
+import type { Plan } from '../steps/plan.ts';
+import { hasEnded } from './ended-saga.ts';
+import { type OfflineParts, runOfflineCommit } from './merge-offline.ts';
+import type { SagaResult } from './result.ts';
+import type { Saga } from './saga.ts';
+
+/** Runs it; `signal` asks it to go back, as `abort` does. */
+export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSignal | undefined): Saga {
+  const id = parts.lease.saga;
+  const asked = new AbortController();
+  let end: SagaResult | undefined;
+  const result = runOfflineCommit({
+    ...parts,
+    signal: signal === undefined ? asked.signal : AbortSignal.any([asked.signal, signal]),
+  }).then(ended => {
+    end = ended;
+    return ended;
+  });
+  return {
+    id,
+    plan: parts.plan as object as Plan,
+    result,
+    ended: result,
+    subscribe: () => () => undefined,
+    async pivot() {
+      throw new BlocksagaError(
+        'SAGA_STATE',
+        `saga ${id} has nothing to switch: it merges and ends by itself`,
+        {
+          saga: id,
+        },
+      );
+    },
+    async abort() {
+      if (end !== undefined) throw hasEnded(id, end.outcome, end.error?.message ?? null);
+      asked.abort();
+      return result;
+    },
+  };
+}
