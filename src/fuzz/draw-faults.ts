@@ -155,10 +155,11 @@ function drawFaultAt(draw: Draw, wish: Wish, place: DrawPlace): Fault {
 
 const STEM = `bs-${sagaToken(SAGA)}`;
 
-/** Not among it: letting the guest run in the midst of a switch, which nobody can mend. */
+/** What other clients do: steal, cancel and dismiss jobs, take nodes, resize and export disks, stop and continue the guest. */
 function drawMeddling(draw: Draw, wish: Wish) {
   const index = draw.below(wish.named.length);
   const id = `${STEM}-${index}-mirror`;
+  const disk = `disk${index}`;
   return draw.one([
     { execute: 'job-cancel', arguments: { id } },
     { execute: 'job-pause', arguments: { id } },
@@ -166,7 +167,19 @@ function drawMeddling(draw: Draw, wish: Wish) {
     { execute: 'block-job-cancel', arguments: { device: id } },
     { execute: 'block-job-set-speed', arguments: { device: id, speed: 1_000_000 } },
     { execute: 'blockdev-del', arguments: { 'node-name': `${STEM}-${index}` } },
-    { execute: 'blockdev-del', arguments: { 'node-name': `disk${index}` } },
+    { execute: 'blockdev-del', arguments: { 'node-name': disk } },
+    { execute: 'block_resize', arguments: { 'node-name': disk, size: 134_217_728 } },
+    { execute: 'nbd-server-start', arguments: NBD_SERVER },
+    { execute: 'block-export-add', arguments: { type: 'nbd', id: 'theirs', 'node-name': disk } },
+    {
+      execute: 'block-export-add',
+      arguments: { type: 'nbd', id: 'theirs', 'node-name': `${STEM}-${index}` },
+    },
     { execute: 'stop' },
+    { execute: 'cont' },
+    { execute: 'cont' },
+    { execute: 'system_reset' },
   ]);
 }
+
+const NBD_SERVER = { addr: { type: 'unix', data: { path: '/run/nbd.sock' } } } as const;

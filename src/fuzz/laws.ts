@@ -160,7 +160,14 @@ function isForOthersToEnd(error: ErrorRecord | null): boolean {
   return error?.code === 'PUBLISH';
 }
 
-function askedBackGoesBack({ records, result, struck, crash, deaths }: Account): string | undefined {
+function askedBackGoesBack({
+  scenario,
+  records,
+  result,
+  struck,
+  crash,
+  deaths,
+}: Account): string | undefined {
   if (crash !== undefined || result === undefined) return undefined;
   const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
   const decision = records.find(
@@ -174,7 +181,12 @@ function askedBackGoesBack({ records, result, struck, crash, deaths }: Account):
     return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
   }
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
-  return result.error?.code === 'ABORTED' ? undefined : `it was asked back, and says ${result.error?.code}`;
+  if (result.error === null) return 'it was asked back, and gives no reason';
+  // What has its own reason to go back meanwhile may name that.
+  const isAmple = scenario.wish.maxBlackoutMs >= BLACKOUT_AMPLE_MS;
+  return result.error.code === 'ABORTED' || !isAmple
+    ? undefined
+    : `it was asked back, and says ${result.error.code}`;
 }
 
 function recordsAreTold(account: Account): string | undefined {

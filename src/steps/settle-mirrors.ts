@@ -14,7 +14,7 @@ import { readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive, jobFailed } from './run-jobs.ts';
-import { probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
 const BYTES_PER_MS = 16 * 1024;
@@ -99,6 +99,8 @@ export const settleMirrors: Step<SwitchPlan> = {
     const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
     const { table } = await awaitJobs(jobs, todo, 'keepTarget', isConcluded, { deadlineMs });
     readVerdicts(todo, table);
+    // The copies are the cut now; a switch is still to come, and looks by itself.
+    if (plan.finish === 'clone') await expectStood(context);
     return null;
   },
 

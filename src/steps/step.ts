@@ -140,8 +140,18 @@ export function firstError(
 
 /** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
 export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): void {
-  if (guestStill()) return;
-  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were being switched');
+  if (!guestStill()) throw ranMeanwhile();
+}
+
+/** Asks too, for where the event that tells may be lost: whether the guest stood still up to now. */
+export async function expectStood(context: Pick<StepContext, 'qmp' | 'guestStill'>): Promise<void> {
+  const { running } = await context.qmp.execute('query-status');
+  if (running) throw ranMeanwhile();
+  expectStill(context);
+}
+
+function ranMeanwhile(): BlocksagaError {
+  return new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were being switched');
 }
 
 function placeOf(disk: DiskPlan | undefined): { disk?: string } {

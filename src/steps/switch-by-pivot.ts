@@ -11,7 +11,7 @@ import { expectFronts, frontOf, readGraph } from './graph.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
-import { probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
 import { takeBackPivots } from './take-back-pivots.ts';
 
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
@@ -90,6 +90,8 @@ export const completeMirrors: Step<SwitchPlan> = {
       readVerdicts([disk], table);
     }
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+    // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them.
+    await expectStood(context);
     return null;
   },
 

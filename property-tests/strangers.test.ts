@@ -1,0 +1,54 @@
+/** Another client at every command of a saga: it lets the guest run, stops it, or takes what is the saga's. */
+import { describe, expect, test } from 'vitest';
+import { runScenario } from '../src/fuzz/run-scenario.ts';
+import type { PlannedFault, Scenario } from '../src/fuzz/scenario.ts';
+import { sagaToken } from '../src/steps/names.ts';
+import { wrongs } from './draw-scenarios.ts';
+import { PLAIN } from './plain.ts';
+
+const MIRROR = `bs-${sagaToken('fuzzed')}-0-mirror`;
+
+/** What it sends, and before every how many commands that is tried. */
+const MEDDLING = [
+  { execute: 'cont', every: 1 },
+  { execute: 'stop', every: 3 },
+  { execute: 'job-dismiss', arguments: { id: MIRROR }, every: 3 },
+  { execute: 'block-job-cancel', arguments: { device: MIRROR }, every: 9 }, // parks a mirror that is finalized by hand: a long wait
+];
+
+describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
+  // A guest that writes more often than commands come shows every gap.
+  const scenario: Scenario = { ...plain, pace: { ...plain.pace, guestWriteMs: 0.02 } };
+
+  test.each(MEDDLING)(
+    'keeps the promise when somebody sends $execute before one of its commands',
+    async ({ every, ...meddling }) => {
+      const commands = await commandsOf(scenario);
+      for (let nth = 1; nth <= commands; nth += every) {
+        const fault: PlannedFault = { kind: 'otherClient', at: { when: 'before', nth }, ...meddling };
+        expect(await wrongs({ ...scenario, faults: [fault] }), `before command ${nth}`).toBe('');
+      }
+    },
+  );
+
+  test('keeps the promise when somebody lets the guest run and stops it again a moment later', async () => {
+    const commands = await commandsOf(scenario);
+    for (let nth = 1; nth < commands; nth += 2) {
+      const at = (when: number) => ({ when: 'before', nth: when }) as const;
+      const faults: readonly PlannedFault[] = [
+        { kind: 'otherClient', at: at(nth), execute: 'cont' },
+        { kind: 'otherClient', at: at(nth + 1), execute: 'stop' },
+      ];
+      expect(await wrongs({ ...scenario, faults }), `before command ${nth}`).toBe('');
+    }
+  });
+});
+
+async function commandsOf(scenario: Scenario): Promise<number> {
+  let count = 0;
+  await runScenario(scenario, happening => {
+    if (happening.kind === 'sent') count += happening.messages.length;
+  });
+  expect(count).toBeGreaterThan(10);
+  return count;
+}
