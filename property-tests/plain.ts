@@ -32,7 +32,7 @@ function plain(wish: Wish, guest: Partial<GuestChoice> = {}): Scenario {
     pace: STEADY,
     wish,
     faults: [],
-    signals: wish.operation === 'copy' && wish.finish === 'leave' ? [{ signal: 'pivot', atMs: 3 }] : [],
+    signals: 'finish' in wish && wish.finish === 'leave' ? [{ signal: 'pivot', atMs: 3 }] : [],
     deaths: [],
     lingerMs: 0.2,
   };

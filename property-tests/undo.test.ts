@@ -1,7 +1,16 @@
 /** Each step by itself: undoing it twice is undoing it once, and it can be done again after that. */
 import { describe, expect, test } from 'vitest';
+import type { Engine } from '../src/engine/api.ts';
 import { createEngine } from '../src/engine/engine.ts';
-import { copyRequestOf, DIRECTORY, type Scenario, snapshotRequestOf } from '../src/fuzz/scenario.ts';
+import {
+  commitRequestOf,
+  copyRequestOf,
+  DIRECTORY,
+  pullRequestOf,
+  type Scenario,
+  snapshotRequestOf,
+  type Wish,
+} from '../src/fuzz/scenario.ts';
 import { takeSight } from '../src/fuzz/sight.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { openQmpClient } from '../src/qmp/client.ts';
@@ -87,10 +96,7 @@ class Bench {
     const sim = createSim({ ...guest, seed, directory: DIRECTORY });
     const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
     const at = { qmp: sim.connect, files: sim.files };
-    const planning: Promise<Plan> =
-      wish.operation === 'snapshot'
-        ? engine.planSnapshot({ ...snapshotRequestOf(wish), ...at })
-        : engine.planCopy({ ...copyRequestOf(wish), ...at });
+    const planning: Promise<Plan> = planOf(engine, wish, at);
     const plan = await sim.run(planning);
     const qmp = await sim.run(openQmpClient(sim.connect, { clock: sim.clock }));
     const outcomes = new Map<string, Json>();
@@ -162,5 +168,22 @@ class Bench {
       drained: drained.map(named),
     };
     return JSON.stringify({ runState, fronts, ...lists, files: [...files.keys()].toSorted() }, null, 1);
+  }
+}
+
+function planOf(
+  engine: Engine,
+  wish: Wish,
+  at: Pick<Sim, 'files'> & { readonly qmp: Sim['connect'] },
+): Promise<Plan> {
+  switch (wish.operation) {
+    case 'snapshot':
+      return engine.planSnapshot({ ...snapshotRequestOf(wish), ...at });
+    case 'copy':
+      return engine.planCopy({ ...copyRequestOf(wish), ...at });
+    case 'pull':
+      return engine.planPull({ ...pullRequestOf(wish), ...at });
+    case 'commit':
+      return engine.planCommit({ ...commitRequestOf(wish), ...at });
   }
 }

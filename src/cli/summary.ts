@@ -52,7 +52,10 @@ function isAsked(error: ErrorRecord | null): boolean {
 function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaResult): string {
   if (after === null) return `  ${disk}: was on ${before.file}; QEMU cannot be asked where it is now`;
   if (after.file !== before.file) return `  ${disk}: ${before.file} -> ${after.file}`;
-  if (image === before.file) return `  ${disk}: on ${before.file}`;
+  if (image === before.file) {
+    if (outcome !== 'committed') return `  ${disk}: still on ${before.file}`;
+    return `  ${disk}: ${after.file} stands on ${after.chain.slice(1).join(' <- ') || 'nothing'} now`;
+  }
   const copy =
     outcome === 'committed' ? `, copied to ${image}` : outcome === 'ready' ? `, mirrored to ${image}` : '';
   return `  ${disk}: still on ${before.file}${copy}`;

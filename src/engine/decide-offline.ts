@@ -22,6 +22,12 @@ export type OfflineAction =
   | 'moveBack'
   /** It holds nothing that counts: it goes, if the saga made it. */
   | 'drop'
+  /** It is the one to boot from, as it was: the saga changes only what is below it, and has not begun to. */
+  | 'asIs'
+  /** It is the one to boot from, and what is below it is to be shortened, where QEMU has not done so. */
+  | 'shorten'
+  /** It is the one to boot from, and what the old one above it holds is to be committed into it. */
+  | 'commitDown'
   /** A finished copy beside the guest's disks: it stays, and nobody boots from it. */
   | 'leave';
 
@@ -79,8 +85,30 @@ export function decideOffline(
         )
       : all('rolledBack', 'old', 'drop', 'the copies were not complete; the guest was on its old images');
   }
+  if ('rewrites' in plan) {
+    return decided
+      ? all(
+          'committed',
+          'new',
+          'shorten',
+          'the decision had been taken: all chains are shortened, by qemu-img now',
+        )
+      : all('rolledBack', 'old', 'asIs', 'no decision had been taken: every chain is as it was');
+  }
   if (sides.every(side => side === 'old')) {
     return all('rolledBack', 'old', 'drop', 'no decision had been taken: every disk is on its old image');
+  }
+  if (plan.operation === 'commit' && sides.includes('old')) {
+    return {
+      outcome: 'committed',
+      why: 'the guest had been let run with some disks merged: those hold what it wrote, so the others are merged too',
+      wasOnImages,
+      disks: plan.disks.map(({ index }) => ({
+        index,
+        front: 'new' as const,
+        action: sides[index] === 'new' ? ('keep' as const) : ('commitDown' as const),
+      })),
+    };
   }
   if (back || sides.includes('old')) {
     return {

@@ -1,6 +1,7 @@
 /** What a commit without QEMU came to: which images to boot from, and what the others are good for. Only reads. */
 import type { ErrorRecord } from '../errors.ts';
 import type { OfflineCommitPlan } from '../operations/plan-commit-offline.ts';
+import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan } from '../steps/plan.ts';
 import type { SagaResult } from './result.ts';
@@ -29,12 +30,16 @@ export async function offlineResult(end: OfflineEnd): Promise<SagaResult> {
     operation: plan.operation,
     outcome: state,
     strategy: null,
-    disks: plan.disks.map(({ disk, file, image }) => ({
-      disk,
-      before: { node: '', file },
-      after: { node: '', file: back ? file : image.file },
-      image: image.file,
-    })),
+    disks: plan.disks.map(disk => {
+      const { file, image } = disk;
+      const chain = (back ? disk.chain : chainOfImage(disk)).map(each => each.file);
+      return {
+        disk: disk.disk,
+        before: { node: '', file },
+        after: { node: '', file: back ? file : image.file, chain },
+        image: image.file,
+      };
+    }),
     blackoutMs: null,
     error,
     leftovers: kept,

@@ -7,6 +7,7 @@ import type { ImageName, ImageSight, Images } from '../steps/images.ts';
 import type { ChainImage, DiskPlan, Plan } from '../steps/plan.ts';
 import type { OfflineAction, OfflineDisk, OfflineVerdict } from './decide-offline.ts';
 import type { BootImage } from './result.ts';
+import { commitActive, shortenChain } from './shorten-offline.ts';
 
 const CHAIN_DEPTH_MAX = 200;
 
@@ -19,6 +20,9 @@ const NEEDS: Readonly<Record<OfflineAction, readonly [old: Need, fresh: Need]>> 
   keepOrMake: ['freeAndThere', 'there'],
   moveBack: ['freeAndThere', 'freeAndThere'],
   drop: ['there', 'free'],
+  asIs: ['there', 'there'],
+  shorten: ['freeAndThere', 'there'],
+  commitDown: ['freeAndThere', 'freeAndThere'],
   leave: ['there', 'there'],
 };
 
@@ -58,22 +62,24 @@ export async function settleImages(
   for (const { disk, action } of together(plan, verdict)) {
     if (action === 'keepOrMake') aside.push(...(await makeIfLost(disk, images)));
     if (action === 'moveBack') await moveBack(plan, disk, images);
+    if (action === 'shorten') await shortenChain(plan, disk, images);
+    if (action === 'commitDown') await commitActive(disk, images);
   }
   return aside;
 }
 
-/** The images to boot from, each with a chain that is whole. Throws FILES. */
+/** The images to boot from, each with the files of a chain that is whole, front first. Throws FILES. */
 export async function bootImages(
   plan: Plan,
   verdict: OfflineVerdict,
   images: Images,
-): Promise<{ readonly boot: readonly BootImage[]; readonly chains: readonly string[] }> {
+): Promise<{ readonly boot: readonly BootImage[]; readonly chains: readonly (readonly string[])[] }> {
   const boot: BootImage[] = [];
-  const chains: string[] = [];
+  const chains: (readonly string[])[] = [];
   for (const { disk, front } of together(plan, verdict)) {
     const { file, driver } = bootOf(disk, front);
     boot.push({ disk: disk.disk, file, format: driver });
-    chains.push(...(await walkChain(disk, { file, driver }, images)));
+    chains.push(await walkChain(disk, { file, driver }, images));
   }
   return { boot, chains };
 }

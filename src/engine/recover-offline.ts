@@ -18,6 +18,7 @@ import { definedDisks } from '../steps/publish-definitions.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
 import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
+import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
 import { intent, outcome } from './history.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
@@ -93,17 +94,20 @@ export async function recoverOffline(
     plan,
     disks,
     records,
-    needed: chains,
+    needed: chains.flat(),
     journal,
     files: fence.files(files),
     images,
   });
+  const isCommitted = verdict.outcome === 'committed';
+  const leaving = { chains: chains.flat(), journal, files: fence.files(files), images };
+  const stays = isCommitted ? await dropLeaving(id, plan, leaving) : [];
   if (verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
     await retry(PATIENT, clock, () => publish(definedDisks(plan)), ANY);
   }
-  const result = resultOf(row, plan, verdict, boot, [...aside, ...kept]);
+  const result = resultOf(row, plan, verdict, { boot, chains, leftovers: [...aside, ...kept, ...stays] });
   await journal.end(lease, verdict.outcome, resultAsJson(result));
   return result;
 }
@@ -120,7 +124,7 @@ function decide(
   if (wanted && plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward, and copy again`,
+      `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,
       { saga: row.id },
     );
   }
@@ -136,9 +140,12 @@ function resultOf(
   row: SagaRow,
   plan: Plan,
   verdict: OfflineVerdict,
-  boot: readonly BootImage[],
-  leftovers: readonly string[],
+  found: Pick<SagaResult, 'leftovers'> & {
+    readonly boot: readonly BootImage[];
+    readonly chains: readonly (readonly string[])[];
+  },
 ): SagaResult {
+  const { boot, chains, leftovers } = found;
   return {
     saga: row.id,
     operation: plan.operation,
@@ -147,7 +154,7 @@ function resultOf(
     disks: plan.disks.map((disk, at) => ({
       disk: disk.disk,
       before: { node: disk.node, file: disk.file },
-      after: { node: '', file: boot[at]?.file ?? '' },
+      after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] },
       image: disk.image.file,
     })),
     blackoutMs: null,

@@ -3,8 +3,9 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
+import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
-import { blockOf } from '../steps/graph.ts';
+import { blockOf, chainFiles } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../steps/plan.ts';
 import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
@@ -18,11 +19,17 @@ export interface Front {
   readonly file: string;
 }
 
+/** Where a disk is, and what it stands on, as QEMU tells. */
+export interface FrontAfter extends Front {
+  /** The files of its chain, the active image first. */
+  readonly chain: readonly string[];
+}
+
 /** One disk before and after; `after` is null when QEMU could not be asked. */
 export interface DiskResult {
   readonly disk: string;
   readonly before: Front;
-  readonly after: Front | null;
+  readonly after: FrontAfter | null;
   /** The file of the new image, whether or not the guest is on it. */
   readonly image: string;
 }
@@ -99,8 +106,9 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
     outcome: 'rolledBack',
     strategy: wayOf(plan),
     disks: plan.disks.map(disk => {
-      const front = { node: disk.node, file: disk.file };
-      return { disk: disk.disk, before: front, after: front, image: disk.image.file };
+      const before = { node: disk.node, file: disk.file };
+      const chain = disk.chain.map(({ file }) => plainName(file, disk));
+      return { disk: disk.disk, before, after: { ...before, chain }, image: disk.image.file };
     }),
     blackoutMs: null,
     error,
@@ -122,11 +130,14 @@ async function askBlocks(monitor: Monitor): Promise<readonly BlockInfo[] | null>
   }
 }
 
-function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): Front | null {
+function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): FrontAfter | null {
   const inserted = blockOf(blocks, disk)?.inserted;
-  return inserted === undefined
-    ? null
-    : { node: inserted['node-name'] ?? '', file: plainName(inserted.file, disk) };
+  if (inserted === undefined) return null;
+  return {
+    node: inserted['node-name'] ?? '',
+    file: plainName(inserted.file, disk),
+    chain: chainFiles(blocks, disk).map(file => plainName(file, disk)),
+  };
 }
 
 /**
@@ -145,13 +156,18 @@ function plainName(name: string, disk: DiskPlan): string {
 function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome): DiskResult | undefined {
   if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
   const switched = outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
-  return disks.find(disk => disk.after?.file !== (switched ? disk.image : disk.before.file));
+  return disks.find((disk, at) => {
+    if (disk.after?.file !== (switched ? disk.image : disk.before.file)) return true;
+    const planned = plan.disks[at];
+    if (planned === undefined || !('rewrites' in plan)) return false;
+    return disk.after.chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;
+  });
 }
 
 function mixed(saga: string, disk: DiskResult): BlocksagaError {
   return new BlocksagaError(
     'VERIFY_FAILED',
-    `disk ${disk.disk} is on ${disk.after?.file ?? 'nothing'} at the end, which is not where this saga leaves it`,
+    `disk ${disk.disk} is on ${disk.after?.chain.join(' <- ') ?? 'nothing'} at the end, which is not where this saga leaves it`,
     { saga, disk: disk.disk },
   );
 }

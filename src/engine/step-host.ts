@@ -76,7 +76,7 @@ export class StepHost {
     const past = this.#parts.history.take(name);
     if (past?.settled === undefined && this.#decides(step)) await this.#signals.settled();
     if (past?.settled === undefined && this.#mustLeave(step)) await this.#leave(name, past);
-    const observed = past === undefined ? await this.#begin(name, step) : past.observed;
+    const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
     if (step.window === 'opens') this.#window.open(past !== undefined);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
@@ -94,9 +94,9 @@ export class StepHost {
     const key = `undo.${name}`;
     const past = this.#parts.history.take(key);
     if (past?.settled === undefined) {
-      // Where only the look failed in an earlier life, nothing was touched yet.
-      const isSeen = past !== undefined && (past.observed !== null || step.observeUndo === undefined);
-      const observed = isSeen ? past.observed : await this.#beginUndo(name, step, key);
+      const observed = isSeen(past, step.observeUndo)
+        ? past.observed
+        : await this.#beginUndo(name, step, key);
       await this.#recordFailure(key, () =>
         this.#retry(async number => {
           await this.#reenterWindow(step, (await this.#context(name)).qmp);
@@ -174,8 +174,8 @@ export class StepHost {
   /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
-    const isUndo = key !== name;
-    const act = () => this.#retry(async () => look(await this.#context(name)), isUndo ? ANY : TRANSIENT);
+    const insists = key !== name || this.#isPastReturn(ALL_STEPS[name]);
+    const act = () => this.#retry(async () => look(await this.#context(name)), insists ? ANY : TRANSIENT);
     return this.#recordFailure(key, act, [intent(key, null)]);
   }
 
@@ -283,4 +283,9 @@ export class StepHost {
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
     if (await this.#window.reenter(step, qmp)) this.#holdGuest();
   }
+}
+
+/** Where only the look failed in an earlier life, nothing was touched yet, and it is begun anew. */
+function isSeen(past: PastStep | undefined, look: Step['observe']): past is PastStep {
+  return past !== undefined && (past.settled !== undefined || past.observed !== null || look === undefined);
 }

@@ -3,8 +3,9 @@
  * in which state. It counts what happened and names what never did.
  */
 import type { AnyStateNode } from 'xstate';
-import { SAGA_MACHINES } from '../machines/of-plan.ts';
+import { SAGA_MACHINES, type SagaMachineName } from '../machines/of-plan.ts';
 import { type Account, leafOf } from './account.ts';
+import type { Wish } from './scenario.ts';
 
 /** How much of something has been reached, and what has not. */
 interface Reached {
@@ -37,7 +38,7 @@ export interface Coverage {
   report(): CoverageReport;
 }
 
-export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)[]): Coverage {
+export function createCoverage(operations: readonly Wish['operation'][]): Coverage {
   const states = new Set<string>();
   const transitions = new Set<string>();
   const faults = new Map<string, number>();
@@ -46,12 +47,12 @@ export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)
   };
   return {
     add({ scenario: { wish }, states: lives, struck }) {
+      const machine = machineOf(wish);
       for (const life of lives) {
         for (const [index, state] of life.entries()) {
-          states.add(`${wish.operation} ${leafOf(state)}`);
+          states.add(`${machine} ${leafOf(state)}`);
           const next = life[index + 1];
-          if (next !== undefined)
-            transitions.add(`${wish.operation} ${wayBetween(leafOf(state), leafOf(next))}`);
+          if (next !== undefined) transitions.add(`${machine} ${wayBetween(leafOf(state), leafOf(next))}`);
         }
       }
       for (const { fault, state } of struck) countFaults(`${leafOf(state)}\n${fault.kind}`, 1);
@@ -63,7 +64,7 @@ export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)
       for (const [key, count] of seen.faults) countFaults(key, count);
     },
     report() {
-      const charts = operations.map(operation => chartOf(operation));
+      const charts = [...new Set(operations.flatMap(operation => MACHINES[operation]))].map(chartOf);
       const counted = [...faults].map(([key, count]) => {
         const [state = '', kind = ''] = key.split('\n');
         return { state, kind, count };
@@ -80,6 +81,19 @@ export function createCoverage(operations: readonly (keyof typeof SAGA_MACHINES)
   };
 }
 
+/** The machines that carry out each operation. */
+const MACHINES: Readonly<Record<Wish['operation'], readonly SagaMachineName[]>> = {
+  snapshot: ['snapshot'],
+  copy: ['copy'],
+  pull: ['rewrite'],
+  commit: ['rewrite', 'commit'],
+};
+
+function machineOf(wish: Wish): SagaMachineName {
+  if (wish.operation === 'pull') return 'rewrite';
+  return wish.operation === 'commit' && wish.top !== 0 ? 'rewrite' : wish.operation;
+}
+
 const ENDS: ReadonlySet<string> = new Set(['committed', 'rolledBack', 'needsRecovery']);
 
 function reachedOf(all: ReadonlySet<string>, seen: ReadonlySet<string>): Reached {
@@ -88,7 +102,7 @@ function reachedOf(all: ReadonlySet<string>, seen: ReadonlySet<string>): Reached
 }
 
 /** The states of a machine in which a saga may be seen, and the ways between them. */
-function chartOf(operation: keyof typeof SAGA_MACHINES): {
+function chartOf(operation: SagaMachineName): {
   readonly states: readonly string[];
   readonly transitions: readonly string[];
 } {

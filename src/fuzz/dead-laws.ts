@@ -1,6 +1,7 @@
 /** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
 import { valueAt } from '../sim/contents.ts';
 import type { Account } from './account.ts';
+import { removedBy, wrongChain } from './end-laws.ts';
 import { judgeWrites } from './judge-writes.ts';
 import { newFileOf } from './scenario.ts';
 import type { Sight } from './sight.ts';
@@ -25,12 +26,17 @@ function isUntold({ offline, scenario: { publisher } }: Account): boolean {
   return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
 }
 
-function oneSet({ scenario: { wish }, before, offline }: Account, booted: Sight): string | undefined {
+function oneSet({ scenario, before, offline }: Account, booted: Sight): string | undefined {
+  const { wish } = scenario;
   const isClone = wish.operation === 'copy' && wish.finish === 'clone';
   const moves = offline?.result?.outcome === 'committed' && !isClone;
-  for (const [index, { device, path }] of booted.disks.entries()) {
-    const expected = moves && wish.named.includes(index) ? newFileOf(wish, index) : before.disks[index]?.path;
+  for (const [index, disk] of booted.disks.entries()) {
+    const { device, path } = disk;
+    const expected =
+      moves && wish.named.includes(index) ? newFileOf(scenario, index) : before.disks[index]?.path;
     if (path !== expected) return `${device} is to be booted from ${path}, not from ${expected}`;
+    const wrong = moves && wish.named.includes(index) ? wrongChain(scenario, index, disk) : undefined;
+    if (wrong !== undefined) return wrong;
   }
   return undefined;
 }
@@ -55,14 +61,15 @@ function holdsAll(account: Account, booted: Sight): string | undefined {
 }
 
 function standsAlone(
-  { scenario: { wish }, before }: Account,
+  { scenario, before }: Account,
   booted: Sight,
   committed: boolean,
   leftovers: readonly string[],
 ): string | undefined {
-  const expected = new Set([...before.files.keys(), ...leftovers]);
-  if (committed) for (const index of wish.named) expected.add(newFileOf(wish, index));
-  const lost = [...before.files.keys()].find(file => !booted.files.has(file));
+  const removed = removedBy(scenario, committed ? 'committed' : 'rolledBack');
+  const expected = new Set([...before.files.keys(), ...leftovers].filter(file => !removed.has(file)));
+  if (committed) for (const index of scenario.wish.named) expected.add(newFileOf(scenario, index));
+  const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
   const left = [...booted.files.keys()].find(file => !expected.has(file));
   return left === undefined ? undefined : `the file ${left} is left`;

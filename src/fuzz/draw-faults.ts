@@ -40,7 +40,7 @@ function drawSignals(draw: Draw, wish: Wish, faults: readonly PlannedFault[]): r
   const at = () => draw.below(800) / 100 + (draw.chance(8) ? draw.below(400) : 0);
   const signals: SignalAt[] = [];
   if (draw.chance(6)) signals.push({ signal: 'abort', atMs: at() });
-  if (wish.operation === 'copy' && wish.finish === 'leave') signals.push({ signal: 'pivot', atMs: at() });
+  if ('finish' in wish && wish.finish === 'leave') signals.push({ signal: 'pivot', atMs: at() });
   // A job that copies for ever, or that somebody holds, is what an administrator ends.
   if (faults.some(holdsJob)) {
     signals.push({ signal: 'abort', atMs: 2_000 + draw.below(2_000) });
@@ -71,7 +71,7 @@ const COMMANDS = [
   ...['query-block', 'query-named-block-nodes', 'query-jobs', 'query-status', 'qom-list', 'object-add'],
   ...['object-del', 'blockdev-create', 'blockdev-add', 'blockdev-del', 'blockdev-mirror', 'blockdev-reopen'],
   ...['qom-set', 'transaction', 'blockdev-snapshot-sync', 'stop', 'cont', 'job-complete', 'job-finalize'],
-  ...['job-cancel', 'job-dismiss', 'block-job-cancel', 'block-commit'],
+  ...['job-cancel', 'job-dismiss', 'block-job-cancel', 'block-commit', 'block-stream'],
 ];
 
 const EVENTS = [

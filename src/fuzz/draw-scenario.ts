@@ -5,6 +5,7 @@
 import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
 import { type Draw, drawFrom } from './draw.ts';
 import { drawTrouble } from './draw-faults.ts';
+import { drawMerge, withChains } from './draw-merge.ts';
 import { likelyPath } from './likely-path.ts';
 import type { GuestChoice, Pace, Scenario, Wish } from './scenario.ts';
 
@@ -22,7 +23,7 @@ export interface Limits {
 const PROFILES = PROFILE_NAMES.filter(name => !['1.0', '1.1', '1.3', '2.4'].includes(name));
 
 export const ALL: Limits = {
-  operations: ['snapshot', 'copy'],
+  operations: ['snapshot', 'copy', 'pull', 'commit'],
   profiles: PROFILES,
   disksMax: 8,
   faultsMax: 4,
@@ -35,8 +36,10 @@ export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
 
 /** A scenario by any kind of drawing; `seed` is the simulator's. */
 export function composeScenario(draw: Draw, seed: number, limits: Limits): Scenario {
-  const guest = drawGuest(draw, limits);
-  const wish = drawWish(draw, guest, draw.one(limits.operations));
+  const drawn = drawGuest(draw, limits);
+  const operation = draw.one(limits.operations);
+  const guest = operation === 'pull' || operation === 'commit' ? withChains(draw, drawn) : drawn;
+  const wish = drawWish(draw, guest, operation);
   return {
     seed,
     guest,
@@ -104,6 +107,9 @@ function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']):
     const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
     const quiesce = draw.chance(4) ? { quiesce: true } : {};
     return { operation, named, without, maxBlackoutMs: draw.one(BLACKOUTS_MS), ...quiesce };
+  }
+  if (operation !== 'copy') {
+    return drawMerge(draw, guest, operation, { named, maxBlackoutMs: draw.one(BLACKOUTS_MS) });
   }
   const strategy = draw.one(['auto', 'auto', isOld ? 'finalize' : 'reopen', 'finalize', 'complete'] as const);
   const wanted = strategy === 'auto' && draw.chance(3);

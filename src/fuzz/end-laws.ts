@@ -6,7 +6,7 @@ import type { Outcome } from '../engine/result.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { Account } from './account.ts';
 import { judgeWrites } from './judge-writes.ts';
-import { newFileOf } from './scenario.ts';
+import { fileInChain, isMerge, newFileOf, placesAfter, type Scenario } from './scenario.ts';
 import type { DiskSight, Sight } from './sight.ts';
 
 const PREFIX = 'bs-';
@@ -41,23 +41,48 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
   const moves = outcome === 'committed' && !isClone(account);
   for (const [index, disk] of now.disks.entries()) {
     const old = before.disks[index];
-    const expected = moves && wish.named.includes(index) ? newFileOf(wish, index) : old?.path;
+    const expected = moves && wish.named.includes(index) ? newFileOf(account.scenario, index) : old?.path;
     if (disk.path !== expected) return `${disk.device} is on ${disk.path}, not on ${expected}`;
+    const wrong = moves && wish.named.includes(index) ? wrongChain(account.scenario, index, disk) : undefined;
+    if (wrong !== undefined) return wrong;
   }
   if (outcome === 'committed' && isClone(account)) {
     for (const index of wish.named) {
-      const file = newFileOf(wish, index);
+      const file = newFileOf(account.scenario, index);
       if (!now.files.has(file)) return `the copy ${file} is not there`;
     }
   }
   return undefined;
 }
 
+/** After a merge: the images that were to stay, and no others, in the open chain. */
+export function wrongChain({ guest, wish }: Scenario, index: number, disk: DiskSight): string | undefined {
+  if (!isMerge(wish)) return undefined;
+  const expected = placesAfter(guest, wish).map(place => fileInChain(guest, index, place));
+  const found = disk.chain.map(image => image.path);
+  if (found.join() === expected.join()) return undefined;
+  return `the chain of ${disk.device} is ${found.join(' <- ')}, not ${expected.join(' <- ')}`;
+}
+
+/** The files that a merge was asked to remove and has, when it is committed. */
+export function removedBy({ guest, wish }: Scenario, outcome: string): ReadonlySet<string> {
+  if (wish.operation !== 'commit' || !wish.delete || outcome !== 'committed') return new Set();
+  const stay = placesAfter(guest, wish);
+  const places = Array.from({ length: guest.backingLayers + 1 }, (_, place) => place);
+  const leaving = places.filter(place => !stay.includes(place));
+  return new Set(wish.named.flatMap(index => leaving.map(place => fileInChain(guest, index, place))));
+}
+
 export function oneInstant({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
   const { wish, guest } = account.scenario;
-  if (outcome !== 'committed') return undefined;
+  // What a merge leaves behind stands on images that the guest goes on to write to.
+  if (outcome !== 'committed' || isMerge(wish)) return undefined;
   const left = wish.named.map(
-    index => [index, isClone(account) ? newFileOf(wish, index) : (before.disks[index]?.path ?? '')] as const,
+    index =>
+      [
+        index,
+        isClone(account) ? newFileOf(account.scenario, index) : (before.disks[index]?.path ?? ''),
+      ] as const,
   );
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
   return judgeWrites(contents, guest.disks).why;
@@ -67,9 +92,10 @@ export function unlinked({ unlinkedInUse }: Account): string | undefined {
   return unlinkedInUse.length === 0 ? undefined : `${unlinkedInUse[0]} was removed while it was in use`;
 }
 
-export function nothingLost({ account, before, now }: Parameters<EndCheck>[0]): string | undefined {
+export function nothingLost({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
+  const removed = removedBy(account.scenario, outcome);
   for (const file of before.files.keys()) {
-    if (!now.files.has(file)) return `${file} is gone`;
+    if (!now.files.has(file) && !removed.has(file)) return `${file} is gone`;
   }
   const { disks } = account.scenario.guest;
   if (!now.alive) return lostOffline(account, before, now);
@@ -93,7 +119,8 @@ function lostOffline(account: Account, before: Sight, now: Sight): string | unde
     return why === undefined && upTo === now.acknowledged;
   };
   const old = (index: number) => before.disks[index]?.path ?? '';
-  const fresh = (index: number) => (wish.named.includes(index) ? newFileOf(wish, index) : old(index));
+  const fresh = (index: number) =>
+    wish.named.includes(index) ? newFileOf(account.scenario, index) : old(index);
   if (holdsAll(old) || holdsAll(fresh)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
 }
@@ -125,22 +152,25 @@ function leftInQemu(before: Sight, now: Sight): string | undefined {
 function leftInFiles(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
   const expected = new Set(before.files.keys());
-  if (outcome === 'committed') for (const index of wish.named) expected.add(newFileOf(wish, index));
+  if (outcome === 'committed')
+    for (const index of wish.named) expected.add(newFileOf(account.scenario, index));
+  for (const file of removedBy(account.scenario, outcome)) expected.delete(file);
   for (const file of now.files.keys()) {
     if (!expected.has(file)) return `the file ${file} is left`;
   }
   if (outcome !== 'rolledBack' || !now.alive) return undefined;
   for (const [index, disk] of now.disks.entries()) {
-    const wrong = changedChain(before.disks[index], disk);
+    const wrong = changedChain(before.disks[index], disk, isMerge(wish));
     if (wrong !== undefined) return wrong;
   }
   return undefined;
 }
 
-function changedChain(before: DiskSight | undefined, now: DiskSight): string | undefined {
+/** Which images are read-only after a job that was cancelled differs between versions of QEMU. */
+function changedChain(before: DiskSight | undefined, now: DiskSight, afterJob: boolean): string | undefined {
   const words = (disk: DiskSight | undefined) =>
     disk?.chain
-      .map(image => `${image.path} (${image.driver}${image.readOnly ? ', read-only' : ''})`)
+      .map(image => `${image.path} (${image.driver}${image.readOnly && !afterJob ? ', read-only' : ''})`)
       .join(' <- ');
   if (words(before) === words(now)) return undefined;
   return `the chain of ${now.device} was ${words(before)} and is ${words(now)}`;

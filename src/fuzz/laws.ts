@@ -17,7 +17,7 @@ import {
   unlinked,
 } from './end-laws.ts';
 import { judgeOrder } from './order.ts';
-import { newFileOf } from './scenario.ts';
+import { newFileOf, type Wish } from './scenario.ts';
 
 export interface Law {
   readonly name: string;
@@ -199,11 +199,17 @@ function recordsAreTold(account: Account): string | undefined {
     return told.length === 0 ? undefined : 'it was told of disks that never came';
   if (outcome !== 'committed') return undefined;
   if (told.length === 0) return 'nobody was told';
-  const expected = wish.named.map(index => newFileOf(wish, index)).join();
+  const expected = wish.named.map(index => newFileOf(scenario, index)).join();
   const wrong = told.find(({ disks }) => disks.map(disk => disk.file).join() !== expected);
   return wrong === undefined
     ? undefined
     : `it was told of ${wrong.disks.map(disk => disk.file).join()}, not of ${expected}`;
+}
+
+/** Whether the request itself is to take everything back in the end. */
+function takesBack(wish: Wish): boolean {
+  const { operation } = wish;
+  return (operation === 'copy' || (operation === 'commit' && wish.top === 0)) && wish.finish === 'abort';
 }
 
 function crashIsResume(account: Account): string | undefined {
@@ -222,7 +228,7 @@ function crashIsResume(account: Account): string | undefined {
   if (isMute || isForOthersToEnd(result?.error ?? null)) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
-  const expected = wish.operation === 'copy' && wish.finish === 'abort' ? 'rolledBack' : 'committed';
+  const expected = takesBack(wish) ? 'rolledBack' : 'committed';
   return result?.outcome === expected
     ? undefined
     : `nothing went wrong, and the saga is ${result?.outcome}, not ${expected} (${result?.error?.step}: ${result?.error?.message})`;

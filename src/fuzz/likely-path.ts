@@ -19,6 +19,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'createImages',
     'freezeGuest',
     'mirrorDisks',
+    'rewriteChains',
     'pauseGuest',
     'parkMirrors',
     'finalizeMirrors',
@@ -28,7 +29,9 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
 ]);
 
 export function likelyPath(guest: GuestChoice, wish: Wish): LikelyPath {
-  return wish.operation === 'snapshot' ? snapshotPath(wish) : copyPath(guest, wish);
+  if (wish.operation === 'snapshot') return snapshotPath(wish);
+  if (wish.operation === 'copy') return copyPath(guest, wish);
+  return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : REWRITE_PATH;
 }
 
 /** The undo states of what was done up to a state, in the order of undoing. */
@@ -55,12 +58,21 @@ function snapshotPath({ without, quiesce }: Extract<Wish, { operation: 'snapshot
   return { there: [...mark, 'claimFiles', ...take], onward: unmark };
 }
 
-function copyPath(guest: GuestChoice, wish: Extract<Wish, { operation: 'copy' }>): LikelyPath {
-  const begin = ['markQemu', 'claimFiles', 'createImages', 'mirrorDisks'];
+const REWRITE_PATH: LikelyPath = {
+  there: ['markQemu', 'rewriteChains', 'finalizeRewrites'],
+  onward: ['retireSources', 'removeLeaving', 'unmarkQemu'],
+};
+
+/** What has mirrors: a copy, or the commit of active images. */
+type Mirrored = Extract<Wish, { operation: 'copy' | 'commit' }>;
+
+function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
+  const made = wish.operation === 'copy' ? ['claimFiles', 'createImages'] : [];
+  const begin = ['markQemu', ...made, 'mirrorDisks'];
   if (wish.finish === 'abort') return { there: begin, onward: [] };
   const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitNearlyClean'] : ['awaitNearlyClean'];
   const there = [...begin, ...wait, 'pauseGuest'];
-  const end = ['resumeGuest', 'dismissMirrors', 'retireSources', 'unmarkQemu'];
+  const end = ['resumeGuest', 'dismissMirrors', 'retireSources', 'removeLeaving', 'unmarkQemu'];
   if (wish.finish === 'clone') {
     return {
       there: [...there, 'settleMirrors'],
@@ -80,7 +92,7 @@ function copyPath(guest: GuestChoice, wish: Extract<Wish, { operation: 'copy' }>
   }
 }
 
-function strategyOf(guest: GuestChoice, wish: Extract<Wish, { operation: 'copy' }>): string {
+function strategyOf(guest: GuestChoice, wish: Mirrored): string {
   if (wish.strategy !== 'auto') return wish.strategy;
   const isOld = guest.profile === '3.1' || guest.profile === '5.2';
   const keepsIothread = guest.iothreads && guest.bus !== 'virtio-blk';

@@ -14,12 +14,16 @@ import { createSim, type Sim } from '../sim/create-sim.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import { type Account, crashText, type Happening, leafOf, type OfflineEnd, refusalOf } from './account.ts';
+import { ageChains } from './age-chains.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { recoverAndBoot } from './recover.ts';
 import {
+  commitRequestOf,
   copyRequestOf,
   DIRECTORY,
+  isMerge,
   type OrchestratorDeath,
+  pullRequestOf,
   SAGA,
   type Scenario,
   snapshotRequestOf,
@@ -75,6 +79,7 @@ class Run {
     const sim = this.#sim;
     const { clock } = sim;
     await sim.advance(WARM_UP_MS);
+    if (isMerge(this.#scenario.wish)) ageChains(sim, this.#scenario.guest);
     const before = takeSight(sim);
     let ended: End = {};
     let atLast: End = {};
@@ -243,9 +248,16 @@ class Run {
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
     const { wish } = this.#scenario;
     if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
-    return wish.operation === 'snapshot'
-      ? engine.snapshot({ ...snapshotRequestOf(wish), ...guest })
-      : engine.copy({ ...copyRequestOf(wish), ...guest });
+    switch (wish.operation) {
+      case 'snapshot':
+        return engine.snapshot({ ...snapshotRequestOf(wish), ...guest });
+      case 'copy':
+        return engine.copy({ ...copyRequestOf(wish), ...guest });
+      case 'pull':
+        return engine.pull({ ...pullRequestOf(wish), ...guest });
+      case 'commit':
+        return engine.commit({ ...commitRequestOf(wish), ...guest });
+    }
   }
 
   #signal(signal: 'pivot' | 'abort'): void {

@@ -2,7 +2,7 @@
  * A scenario: one guest, one request, and all that will go wrong, as plain JSON that can be drawn, shrunk, kept and
  * replayed. It says nothing of what should come of it; that is what the laws are for.
  */
-import type { CopyRequest, SnapshotRequest } from '../operations/requests.ts';
+import type { CommitRequest, CopyRequest, PullRequest, SnapshotRequest } from '../operations/requests.ts';
 import type { Bus } from '../sim/boot.ts';
 import type { Timing } from '../sim/context.ts';
 import type { Fault } from '../sim/faults.ts';
@@ -47,6 +47,28 @@ export type Wish =
       readonly shallow: boolean;
       readonly to: 'qcow2' | 'raw';
       readonly syncWrites: boolean;
+    }
+  | {
+      readonly operation: 'pull';
+      readonly named: readonly number[];
+      readonly without: readonly string[];
+      readonly maxBlackoutMs: number;
+      readonly parallel: number;
+      /** The place in the chain of the image that is pulled down to, from 1; null pulls all. */
+      readonly base: number | null;
+    }
+  | {
+      readonly operation: 'commit';
+      readonly named: readonly number[];
+      readonly without: readonly string[];
+      readonly maxBlackoutMs: number;
+      readonly parallel: number;
+      /** The places in the chain of what is committed and of what it goes into; 0 is the active image. */
+      readonly top: number;
+      readonly base: number;
+      readonly delete: boolean;
+      readonly finish: Exclude<Finish, 'clone'>;
+      readonly strategy: Strategy | 'auto';
     };
 
 /** Something that the orchestrator is asked, in milliseconds of virtual time since the request. */
@@ -89,8 +111,35 @@ export interface Scenario {
 /** The virtual directory of all images. */
 export const DIRECTORY = '/images';
 
-/** The file of a named disk's new image. */
-export function newFileOf(wish: Wish, index: number): string {
+/** A wish that merges images of the disks' own chains. */
+export type Merge = Extract<Wish, { operation: 'pull' | 'commit' }>;
+
+export function isMerge(wish: Wish): wish is Merge {
+  return wish.operation === 'pull' || wish.operation === 'commit';
+}
+
+/** The file at a place of a disk's chain as its guest is begun with; 0 is the active image (`makeImages` of the simulator). */
+export function fileInChain({ backingLayers, format }: GuestChoice, index: number, place: number): string {
+  return place === 0
+    ? `${DIRECTORY}/disk${index}.${format}`
+    : `${DIRECTORY}/disk${index}-base${backingLayers - place}.qcow2`;
+}
+
+/** The places in the chain that a merge leaves, front first. */
+export function placesAfter({ backingLayers }: GuestChoice, wish: Merge): readonly number[] {
+  const places = Array.from({ length: backingLayers + 1 }, (_, place) => place);
+  const from = wish.operation === 'pull' ? 1 : wish.top;
+  const base = wish.base ?? places.length;
+  return places.filter(place => place < from || place >= base);
+}
+
+/** The file of a named disk's new image; a merge makes none and ends on one of the chain. */
+export function newFileOf({ wish, guest }: Pick<Scenario, 'wish' | 'guest'>, index: number): string {
+  if (isMerge(wish)) return fileInChain(guest, index, placesAfter(guest, wish)[0] ?? 0);
+  return newFile(wish, index);
+}
+
+function newFile(wish: Wish, index: number): string {
   return `${DIRECTORY}/new${index}.${wish.operation === 'copy' ? wish.to : 'qcow2'}`;
 }
 
@@ -98,7 +147,7 @@ export function newFileOf(wish: Wish, index: number): string {
 export function snapshotRequestOf(wish: Extract<Wish, { operation: 'snapshot' }>): SnapshotRequest {
   return {
     ...commonOf(wish),
-    disks: wish.named.map(index => ({ disk: `dev${index}`, overlay: newFileOf(wish, index) })),
+    disks: wish.named.map(index => ({ disk: `dev${index}`, overlay: newFile(wish, index) })),
     ...(wish.quiesce ? { quiesce: '/simulated.qga' } : {}),
   };
 }
@@ -109,7 +158,7 @@ export function copyRequestOf(wish: Extract<Wish, { operation: 'copy' }>): CopyR
     ...commonOf(wish),
     disks: wish.named.map(index => ({
       disk: `dev${index}`,
-      to: newFileOf(wish, index),
+      to: newFile(wish, index),
       format: to,
       ...(shallow ? { shallow } : {}),
     })),
@@ -117,6 +166,34 @@ export function copyRequestOf(wish: Extract<Wish, { operation: 'copy' }>): CopyR
     parallel,
     ...(strategy === 'auto' ? {} : { strategy }),
     ...(syncWrites ? { syncWrites } : {}),
+  };
+}
+
+export function pullRequestOf(wish: Extract<Wish, { operation: 'pull' }>): PullRequest {
+  const { base, parallel } = wish;
+  return {
+    ...commonOf(wish),
+    disks: wish.named.map(index => ({
+      disk: `dev${index}`,
+      ...(base === null ? {} : { base: `dev${index}[${base}]` }),
+    })),
+    parallel,
+  };
+}
+
+export function commitRequestOf(wish: Extract<Wish, { operation: 'commit' }>): CommitRequest {
+  const { top, base, parallel, finish, strategy } = wish;
+  return {
+    ...commonOf(wish),
+    disks: wish.named.map(index => ({
+      disk: `dev${index}`,
+      top: `dev${index}[${top}]`,
+      base: `dev${index}[${base}]`,
+    })),
+    parallel,
+    delete: wish.delete,
+    ...(top === 0 ? { active: true, finish } : {}),
+    ...(top !== 0 || strategy === 'auto' ? {} : { strategy }),
   };
 }
 

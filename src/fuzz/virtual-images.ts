@@ -102,6 +102,13 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
       host.write(to.file, { ...image, contents: over(image.contents, sim.world.readFile(from.file)) });
       host.flush(to.file);
     },
+    async pullInto(image, base, stored) {
+      change(`pull into ${image.file}`);
+      const { backing: _backing, backingFormat: _format, ...old } = read(image);
+      const contents = base === null ? sim.world.readFile(image.file) : heldAbove(image, base.file);
+      host.write(image.file, { ...old, ...backingOf(base, stored), contents });
+      host.flush(image.file);
+    },
     async setAside(file) {
       change(`set aside ${file}`);
       host.rename(file, `${file}.unreadable1`);
@@ -109,4 +116,9 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
       return `${file}.unreadable1`;
     },
   };
+}
+
+function backingOf(base: ImageName | null, stored: string | null): Pick<Image, 'backing' | 'backingFormat'> {
+  if (base === null) return { backing: undefined, backingFormat: undefined };
+  return { backing: stored ?? base.file, backingFormat: base.driver === 'raw' ? 'raw' : 'qcow2' };
 }

@@ -104,7 +104,7 @@ export function createSim(options: SimOptions = {}): Sim {
       disks: () => paths,
       writeMs: guestWriteMs,
       mirrorLagMs: timing.mirrorLagMs,
-      isFrozen: () => agent.frozen,
+      isHeld: () => agent.frozen || qemu !== process,
       startMs: clock.now(),
     });
   }

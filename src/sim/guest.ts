@@ -25,8 +25,8 @@ interface Options {
   readonly disks: () => readonly string[];
   readonly writeMs: number;
   readonly mirrorLagMs: number;
-  /** Its agent has frozen its file systems. */
-  readonly isFrozen: () => boolean;
+  /** Its agent has frozen its file systems, or its QEMU is gone. */
+  readonly isHeld: () => boolean;
   readonly startMs: number;
 }
 
@@ -39,7 +39,7 @@ export function createGuest(options: Options): Guest {
   function writeUntil(untilMs: number, plane: DataPlane & { readonly q: Qemu }): void {
     if (options.writeMs <= 0 || untilMs < nextMs) return;
     const disks = options.disks();
-    if (plane.q.runState !== 'running' || disks.length === 0 || options.isFrozen()) {
+    if (plane.q.runState !== 'running' || disks.length === 0 || options.isHeld()) {
       nextMs = untilMs + options.writeMs;
       return;
     }

@@ -50,6 +50,11 @@ export interface Images {
   whyNotWritable(image: ImageName): Promise<string | undefined>;
   /** Writes all that `from` shows into `to`, which exists and has the same size. Durable on return. */
   copyInto(from: ImageName, to: ImageName): Promise<void>;
+  /**
+   * Copies into an image what lies below it and above `base`, and names that in its header, as `stored` where that is said;
+   * with no base the image stands on nothing afterwards. Durable on return.
+   */
+  pullInto(image: ImageName, base: ImageName | null, stored: string | null): Promise<void>;
   /** Gives a file another name beside it, which nothing else has; returns that name. Durable on return. */
   setAside(file: string): Promise<string>;
 }

@@ -81,6 +81,12 @@ export const localImages: Images = {
     await sync(to.file);
   },
 
+  async pullInto({ file, driver }, base, stored) {
+    const onto = base === null ? ['-b', ''] : ['-b', stored ?? base.file, '-F', base.driver];
+    await qemuImg(MOVE_DEADLINE_MS, ['rebase', '-q', '-f', driver, ...onto, '--', file]);
+    await sync(file);
+  },
+
   async setAside(file) {
     for (let number = 1; number <= ASIDE_MAX; number += 1) {
       const name = `${file}.unreadable${number}`;

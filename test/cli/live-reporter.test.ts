@@ -20,7 +20,7 @@ function result(outcome: SagaResult['outcome']): SagaResult {
       error: null,
       leftovers: [],
     },
-    disks: [{ disk: 'disk0', before: front, after: front, image: '/b' }],
+    disks: [{ disk: 'disk0', before: front, after: { ...front, chain: ['/a'] }, image: '/b' }],
   };
 }
 

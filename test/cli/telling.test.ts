@@ -20,6 +20,11 @@ const full: ErrorRecord = {
   cause: { command: 'blockdev-mirror', class: 'JobError', desc: 'No space left on device' },
 };
 
+/** A disk on a node that stands on these files. */
+function at(node: string, file: string, ...below: readonly string[]) {
+  return { node, file, chain: [file, ...below] };
+}
+
 function result(change: Partial<SagaResult> = {}): SagaResult {
   return {
     saga: 's1',
@@ -27,8 +32,8 @@ function result(change: Partial<SagaResult> = {}): SagaResult {
     outcome: 'committed',
     strategy: 'reopen',
     disks: [
-      { disk: 'disk0', before: { node: 'a', file: '/a' }, after: { node: 'n', file: '/n' }, image: '/n' },
-      { disk: 'disk1', before: { node: 'b', file: '/b' }, after: { node: 'm', file: '/m' }, image: '/m' },
+      { disk: 'disk0', before: { node: 'a', file: '/a' }, after: at('n', '/n'), image: '/n' },
+      { disk: 'disk1', before: { node: 'b', file: '/b' }, after: at('m', '/m'), image: '/m' },
     ],
     blackoutMs: 4.125,
     error: null,
@@ -65,7 +70,7 @@ describe('a result in words', () => {
   });
 
   test('of a failure says why, in QEMU’s words too, and what is left', () => {
-    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    const disks = result().disks.map(disk => ({ ...disk, after: at(disk.before.node, disk.before.file) }));
     const words = resultInWords(
       result({ outcome: 'rolledBack', error: full, disks, leftovers: ['/m'] }),
     ).join('\n');
@@ -79,7 +84,7 @@ describe('a result in words', () => {
   });
 
   test('of a rollback that was asked for says so, and that nothing is left', () => {
-    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    const disks = result().disks.map(disk => ({ ...disk, after: at(disk.before.node, disk.before.file) }));
     const error = { ...full, code: 'ABORTED' } as const;
     expect(resultInWords(result({ outcome: 'rolledBack', disks, blackoutMs: null }))).toEqual([
       'saga s1: rolled back, as asked, no disk has changed',
@@ -91,7 +96,7 @@ describe('a result in words', () => {
   });
 
   test('of copies that are kept, or of mirrors that go on, says where they are', () => {
-    const disks = result().disks.map(disk => ({ ...disk, after: disk.before }));
+    const disks = result().disks.map(disk => ({ ...disk, after: at(disk.before.node, disk.before.file) }));
     expect(resultInWords(result({ disks, strategy: null })).slice(1)).toEqual([
       '  disk0: still on /a, copied to /n',
       '  disk1: still on /b, copied to /m',
@@ -100,6 +105,22 @@ describe('a result in words', () => {
     expect(resultInWords(result({ outcome: 'ready', disks, blackoutMs: null })).join('\n')).toMatch(
       /its 2 mirrors follow the guest.*disk0: still on \/a, mirrored to \/n.*blocksaga pivot s1.*blocksaga abort s1/s,
     );
+  });
+
+  test.each([
+    ['pull', [], 'disk0: /a stands on nothing now'],
+    ['pull', ['/base'], 'disk0: /a stands on /base now'],
+    ['commit', ['/snap1', '/base'], 'disk0: /a stands on /snap1 <- /base now'],
+  ])('of a %s says what each disk stands on now', (operation, below, line) => {
+    const disks = [
+      { disk: 'disk0', before: { node: 'a', file: '/a' }, after: at('a', '/a', ...below), image: '/a' },
+    ];
+    const words = resultInWords(result({ operation, disks, strategy: 'rewrite', blackoutMs: null }));
+    expect(words).toEqual([
+      'saga s1: committed, the disk has a shorter chain',
+      `  ${line}`,
+      '  by "rewrite"',
+    ]);
   });
 
   test('of a saga that needs recovery says where to look and where the disks may be', () => {

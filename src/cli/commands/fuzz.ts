@@ -7,6 +7,7 @@ import { judge } from '../../fuzz/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
 import { runScenario } from '../../fuzz/run-scenario.ts';
+import type { Wish } from '../../fuzz/scenario.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
@@ -31,7 +32,7 @@ Examples:
 interface FuzzCommandOptions {
   readonly runs?: number;
   readonly seed?: number;
-  readonly operation?: 'snapshot' | 'copy';
+  readonly operation?: Wish['operation'];
   readonly profile?: ProfileName;
   readonly disks?: number;
   readonly jobs?: number;
@@ -47,7 +48,7 @@ export function defineFuzz(program: Command, context: CliContext, finished: Fini
     .description('Runs sagas on simulated guests while things go wrong, and holds them against the laws.')
     .option('--runs <count>', `how many sagas (default: ${RUNS})`, readCount('--runs'))
     .option('--seed <number>', 'the first seed; made up and printed when absent', readCount('--seed'))
-    .option('--operation <name>', 'only this one', readChoice('--operation', ['snapshot', 'copy']))
+    .option('--operation <name>', 'only this one', readChoice('--operation', ALL.operations))
     .option('--profile <version>', 'only this version of QEMU', readChoice('--profile', PROFILE_NAMES))
     .option('--disks <count>', 'only guests with so many disks', readBetween('--disks', 1, DISKS_MAX))
     .option(

@@ -1,0 +1,49 @@
+/**
+ * Brings to its end, with `qemu-img` alone, what a saga had decided to do to the chains of its disks: a pull, a commit below
+ * the active image, or the commit of the active one. Done again it changes nothing more. It removes nothing.
+ */
+import { invariant } from '../errors.ts';
+import type { ImageName, Images } from '../steps/images.ts';
+import type { ChainImage, DiskPlan, Plan, RewritePlan } from '../steps/plan.ts';
+
+/** Shortens the chain of one disk, unless its headers say that QEMU has done so before it died. Throws FILES. */
+export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): Promise<void> {
+  invariant('rewrites' in plan, 'only a rewrite shortens a chain below its active image');
+  const rewrite = plan.rewrites[disk.index];
+  invariant(rewrite !== undefined, 'a rewrite says what is done to each of its disks');
+  const top = placeOf(disk, rewrite.top);
+  const base = rewrite.base === null ? null : imageAt(disk, placeOf(disk, rewrite.base));
+  const above = imageAt(disk, plan.operation === 'pull' ? top : top - 1);
+  const sight = await images.look(above);
+  const stands = sight.state === 'readable' ? (sight.backing?.file ?? null) : undefined;
+  if (stands === (base?.file ?? null) && !mustCopyStill(plan, disk)) return;
+  if (plan.operation === 'pull') {
+    await images.pullInto(above, base, rewrite.backingFile);
+    return;
+  }
+  invariant(base !== null, 'what is committed goes into an image below');
+  await images.commitInto(imageAt(disk, top), base);
+  await images.pointAt(above, { stored: rewrite.backingFile ?? base.file, driver: base.driver });
+}
+
+/** Puts what the active image holds into the one that its disk ends on. Throws FILES. */
+export async function commitActive({ file, driver, image }: DiskPlan, images: Images): Promise<void> {
+  await images.commitInto({ file, driver }, { file: image.file, driver: image.driver });
+}
+
+/** A pull down to the image right below takes nothing out of the chain, so that no header tells whether it was done. */
+function mustCopyStill({ operation }: RewritePlan, { chain, image }: DiskPlan): boolean {
+  return operation === 'pull' && image.backing !== null && chain[1]?.file === image.backing.file;
+}
+
+function placeOf({ chain }: DiskPlan, node: string): number {
+  const place = chain.findIndex(image => image.node === node);
+  invariant(place !== -1, `the plan's chain has the node ${node}`);
+  return place;
+}
+
+function imageAt({ chain }: DiskPlan, place: number): ChainImage & ImageName {
+  const image = chain[place];
+  invariant(image !== undefined, `the chain has an image at ${place}`);
+  return image;
+}
