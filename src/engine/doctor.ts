@@ -101,7 +101,10 @@ async function openSagas(
     if (!isWaiting(row, journal.records(id))) found.push(sight);
     else {
       const next = qmp === undefined ? `"blocksaga show ${id}" asks its QEMU` : await waitsInWords(row, qmp);
-      found.push({ ...sight, why: `this copy on VM ${vm} waits at READY, and nobody watches it: ${next}` });
+      found.push({
+        ...sight,
+        why: `this ${row.operation} on VM ${vm} waits at READY, and nobody watches it: ${next}`,
+      });
     }
   }
   return found;
