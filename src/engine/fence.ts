@@ -107,4 +107,9 @@ function changes({ execute }: Pick<Command, 'execute'>): boolean {
   return !execute.startsWith('query-') && !ONLY_TELL.has(execute);
 }
 
-const ONLY_TELL: ReadonlySet<string> = new Set(['qom-list', 'qom-get', 'qmp_capabilities']);
+const ONLY_TELL: ReadonlySet<string> = new Set([
+  'qom-list',
+  'qom-get',
+  'qmp_capabilities',
+  'x-debug-query-block-graph',
+]);
