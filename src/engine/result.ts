@@ -5,7 +5,7 @@ import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
-import { blockOf, chainFiles } from '../steps/graph.ts';
+import { blockOf, chainFiles, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../steps/plan.ts';
 import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
@@ -107,7 +107,7 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
     strategy: wayOf(plan),
     disks: plan.disks.map(disk => {
       const before = { node: disk.node, file: disk.file };
-      const chain = disk.chain.map(({ file }) => plainName(file, disk));
+      const chain = disk.chain.map(({ file }) => plainName(file));
       return { disk: disk.disk, before, after: { ...before, chain }, image: disk.image.file };
     }),
     blackoutMs: null,
@@ -135,21 +135,9 @@ function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): FrontAfter |
   if (inserted === undefined) return null;
   return {
     node: inserted['node-name'] ?? '',
-    file: plainName(inserted.file, disk),
-    chain: chainFiles(blocks, disk).map(file => plainName(file, disk)),
+    file: plainName(inserted.file),
+    chain: chainFiles(blocks, disk).map(plainName),
   };
-}
-
-/**
- * The image behind the name that QEMU makes up for one opened on another backing image than its header names
- * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c). A plan may have such a name as well.
- */
-function plainName(name: string, disk: DiskPlan): string {
-  if (!name.startsWith('json:') || name === disk.file) return name;
-  const { file } = JSON.parse(name.slice('json:'.length)) as {
-    readonly file?: { readonly filename?: unknown };
-  };
-  return typeof file?.filename === 'string' ? file.filename : name;
 }
 
 /** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */
@@ -157,7 +145,7 @@ function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome
   if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
   const switched = outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
   return disks.find((disk, at) => {
-    if (disk.after?.file !== (switched ? disk.image : disk.before.file)) return true;
+    if (disk.after?.file !== plainName(switched ? disk.image : disk.before.file)) return true;
     const planned = plan.disks[at];
     if (planned === undefined || !('rewrites' in plan)) return false;
     return disk.after.chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;

@@ -10,7 +10,7 @@ import type {
   XDebugQueryBlockGraphReturns,
 } from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
-import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
+import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 
 /** A dirty bitmap of somebody's; its granularity is in bytes. */
@@ -121,7 +121,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       drive: block.device,
       qdev,
       device: qdev === null ? null : deviceId(qdev),
-      file: inserted.file,
+      file: plainName(inserted.file),
       driver: inserted.drv,
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,
       readOnly: inserted.ro,
@@ -182,7 +182,7 @@ class NodeGraph {
       image = image['backing-image']
     ) {
       const driver = (node === null ? undefined : this.#nodes.get(node)?.drv) ?? image.format;
-      images.push({ file: image.filename, driver, node });
+      images.push({ file: plainName(image.filename), driver, node });
       node = node === null ? null : (this.#child(node, 'backing') ?? null);
     }
     return images;

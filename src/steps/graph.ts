@@ -104,3 +104,15 @@ export function qomPath(qdev: string | undefined): string | null {
   if (qdev === undefined || qdev === '') return null;
   return qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
 }
+
+/**
+ * The image behind the name that QEMU makes up for one opened on another backing image than its header names
+ * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c).
+ */
+export function plainName(name: string): string {
+  if (!name.startsWith('json:')) return name;
+  const { file } = JSON.parse(name.slice('json:'.length)) as {
+    readonly file?: { readonly filename?: unknown };
+  };
+  return typeof file?.filename === 'string' ? file.filename : name;
+}

@@ -2,7 +2,7 @@
  * Makes sure that a disk's old image is open as a node, for an undo that has to put the guest back on it. A node that
  * `-drive` made is destroyed at the pivot when nobody else refers to it; it is then opened again, from the plan.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { BlockdevOptions, BlockdevRefOrNull } from '../qmp/schema.generated.ts';
 import type { Graph } from './graph.ts';
@@ -13,22 +13,32 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
   for (const node of [disk.node, disk.names.revived]) {
     if (graph.node(node) !== undefined) return node;
   }
-  await openSource(qmp, disk, openChain(disk.chain.slice(1), graph));
+  await openAgain(qmp, disk, 0, openChain(disk.chain.slice(1), graph));
   return disk.names.revived;
+}
+
+/** The name that an undo gives to the image at a place of the disk's old chain; 0 is the active one. */
+export function revivedName({ names }: DiskPlan, place: number): string {
+  return place === 0 ? names.revived : `${names.revived}${place}`;
 }
 
 const PROTOCOLS = ['file', 'host_device'] as const;
 
-/** Opens the old image under the name that an undo gives it, on this backing image. */
-export async function openSource(qmp: QmpClient, disk: DiskPlan, backing: BlockdevRefOrNull): Promise<void> {
+/** Opens an image of the disk's old chain for writing, under the name that an undo gives it, on this backing image. */
+export async function openAgain(
+  qmp: QmpClient,
+  disk: DiskPlan,
+  place: number,
+  backing: BlockdevRefOrNull,
+): Promise<void> {
   const [asFile, asDevice] = PROTOCOLS;
   try {
-    await qmp.execute('blockdev-add', sourceOptions(disk, backing, asFile));
+    await qmp.execute('blockdev-add', sourceOptions(disk, place, backing, asFile));
   } catch (error) {
     // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
     if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
     const [reply] = await qmp.pipeline([
-      { execute: 'blockdev-add', arguments: sourceOptions(disk, backing, asDevice) },
+      { execute: 'blockdev-add', arguments: sourceOptions(disk, place, backing, asDevice) },
     ]);
     if (!reply.ok) throw error;
   }
@@ -36,14 +46,17 @@ export async function openSource(qmp: QmpClient, disk: DiskPlan, backing: Blockd
 
 function sourceOptions(
   disk: DiskPlan,
+  place: number,
   backing: BlockdevRefOrNull,
   protocol: (typeof PROTOCOLS)[number],
 ): BlockdevOptions {
   const { direct, noFlush } = disk.cache;
   const cache = { direct, 'no-flush': noFlush };
-  const file = { driver: protocol, filename: disk.file, cache, discard: 'unmap' } as const;
-  const common = { 'node-name': disk.names.revived, cache, discard: 'unmap' } as const;
-  if (disk.driver === 'raw') return { driver: 'raw', ...common, file };
+  const image = disk.chain[place];
+  invariant(image !== undefined, `the chain of disk ${disk.disk} has an image at ${place}`);
+  const file = { driver: protocol, filename: image.file, cache, discard: 'unmap' } as const;
+  const common = { 'node-name': revivedName(disk, place), cache, discard: 'unmap' } as const;
+  if (image.driver === 'raw') return { driver: 'raw', ...common, file };
   return { driver: 'qcow2', ...common, file, backing };
 }
 

@@ -3,10 +3,12 @@
  * runs, so that nothing is copied then.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
-import { openSource, reviveSource } from './revive-source.ts';
+import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { type StepContext, throwFirst } from './step.ts';
 import { setDrive } from './switch-by-reopen.ts';
 
@@ -19,7 +21,7 @@ export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<
   const left = plan.disks.flatMap(disk => [disk.names.mirrorJob, disk.names.undoJob]);
   await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS });
   const graph = await readGraph(qmp);
-  const switched = plan.disks.filter(disk => graph.front(disk) === disk.goal);
+  const switched = plan.disks.filter(disk => isAway(graph, disk));
   if (switched.length === 0) return;
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await takeBack(context, switched, graph);
@@ -92,33 +94,44 @@ async function putOverlaysBack(
     );
   }
   const sources = new Map<number, string>();
-  if (plan.capabilities.includes('blockdev-reopen')) {
+  if (plan.capabilities.includes('blockdev-reopen') && switched.every(disk => disk.qdev !== null)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const commands = switched.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
     throwFirst(switched, await qmp.pipeline(commands));
     return sources;
   }
   for (const disk of switched) {
+    await stackAgain(qmp, disk, graph);
     sources.set(disk.index, disk.names.revived);
-    if (graph.node(disk.names.revived) !== undefined) continue;
-    // No image is to be open twice: the overlay's own node goes first, if it is still there.
-    const open = disk.retiring.filter(node => graph.node(node) !== undefined);
-    await qmp.pipeline(
-      open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
-    );
-    await openSource(qmp, disk, null);
   }
-  throwFirst(
-    switched,
-    await qmp.pipeline(
-      switched.map(
-        disk =>
-          ({
-            execute: 'blockdev-snapshot',
-            arguments: { node: disk.goal, overlay: disk.names.revived },
-          }) as const,
-      ),
-    ),
-  );
   return sources;
+}
+
+/** Whether a disk is on what it was switched to, or on the way back from there, as a dead undo has left it. */
+function isAway(graph: Graph, disk: DiskPlan): boolean {
+  const front = graph.front(disk);
+  if (front === disk.goal) return true;
+  return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
+}
+
+/** Puts the images that were above the goal back there, lowest first, each as QEMU puts a new overlay. */
+async function stackAgain(qmp: QmpClient, disk: DiskPlan, graph: Graph): Promise<void> {
+  // No image is to be open twice: the nodes of the old chain go first, if they are still there.
+  const open = disk.retiring.filter(node => graph.node(node) !== undefined);
+  await qmp.pipeline(
+    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+  const above = leavingImages(disk).length;
+  const onWay = Array.from({ length: above }, (_, place) => place);
+  const reached = onWay.find(place => graph.front(disk) === revivedName(disk, place)) ?? above;
+  let front = graph.front(disk) ?? disk.goal;
+  for (let place = reached - 1; place >= 0; place -= 1) {
+    const overlay = revivedName(disk, place);
+    if (graph.node(overlay) === undefined) await openAgain(qmp, disk, place, null);
+    const [reply] = await qmp.pipeline([
+      { execute: 'blockdev-snapshot', arguments: { node: front, overlay } },
+    ]);
+    if (!reply.ok) throw reply.error.at({ disk: disk.disk });
+    front = overlay;
+  }
 }

@@ -193,9 +193,14 @@ export function explain(result: SagaResult): string {
 
 /** I1, I3 (files), I4 and I5, of a QEMU that still runs. */
 async function expectWorld(on: Stage, fronts: readonly string[], made: readonly string[]): Promise<void> {
-  const { vm, before } = on;
   const now = await on.look();
   expect(now.fronts.map(front => front.chain[0])).toEqual(fronts);
+  await expectUnused(on, now);
+  expect(now.files).toEqual([...new Set([...on.before.files, ...made])].sort());
+}
+
+/** I4 (jobs, objects, nodes) and I5, of a QEMU that still runs. */
+export async function expectUnused({ vm, before, acknowledgedBefore }: Stage, now: World): Promise<void> {
   expect(now.jobs).toEqual(before.jobs);
   expect(now.objects).toEqual(before.objects);
   // Open is what the disks reach, and nothing twice: each image as one format node over one protocol node.
@@ -203,13 +208,12 @@ async function expectWorld(on: Stage, fronts: readonly string[], made: readonly 
   expect(now.nodes.filter(node => !reached.has(node.file))).toEqual([]);
   const crowded = [...reached].filter(file => now.nodes.filter(node => node.file === file).length > 2);
   expect(crowded, JSON.stringify(now.nodes)).toEqual([]);
-  expect(now.files).toEqual([...new Set([...before.files, ...made])].sort());
   expect(now.status).toBe(before.status);
-  if (before.status !== 'running') expect(vm.acknowledged()).toBe(on.acknowledgedBefore);
+  if (before.status !== 'running') expect(vm.acknowledged()).toBe(acknowledgedBefore);
 }
 
 /** Lets the guest write a while longer on what it is left on, then ends it as a power cut would. */
-async function endGuest({ vm, before }: Stage): Promise<void> {
+export async function endGuest({ vm, before }: Stage): Promise<void> {
   if (before.status !== 'running') await vm.witness.execute('cont');
   await vm.awaitWrites(3 * vm.disks.length);
   await vm.kill();
