@@ -3,7 +3,7 @@
  * merely looks like them is not known, and counts.
  */
 
-import type { Account, Line } from '../sim/agreement.ts';
+import type { Account } from '../sim/agreement.ts';
 import type { Case } from './draw-case.ts';
 import type { Finding } from './judge.ts';
 import { maskedReason } from './masks.ts';
@@ -14,7 +14,6 @@ interface Known {
 }
 
 const REFUSED_STREAM = 'block-stream: GenericError Permission conflict';
-const REFUSED_TRANSACTION = 'transaction: GenericError';
 
 const KNOWN: readonly Known[] = [
   {
@@ -22,13 +21,15 @@ const KNOWN: readonly Known[] = [
     explains: ({ verdict, real, sim }) => verdict === 'text' && [real, sim].every(isConflict),
   },
   {
-    reason: 'QEMU leaks a BlockBackend when it refuses a stream for permissions',
-    explains: (_finding, before) => before.some(reply => reply.startsWith(REFUSED_STREAM)),
+    reason: 'whether a reopen is refused for a conflict or for a read-only node, where both are so',
+    explains: ({ verdict, row, real, sim }) =>
+      row === 'blockdev-reopen' &&
+      verdict === 'text' &&
+      [real, sim].every(text => isConflict(text) || isReadOnly(text)),
   },
   {
-    reason: 'QEMU takes back a transaction and hands users of the overlay to the old node',
-    explains: (_finding, before, drawn) =>
-      before.some(reply => reply.startsWith(REFUSED_TRANSACTION)) && drawn.lines.some(hasTwoActions),
+    reason: 'QEMU leaks a BlockBackend when it refuses a stream for permissions',
+    explains: (_finding, before) => before.some(reply => reply.startsWith(REFUSED_STREAM)),
   },
 ];
 
@@ -40,12 +41,10 @@ export function knownReason(finding: Finding, drawn: Case, real: Account): strin
   return KNOWN.find(({ explains }) => explains(finding, before, drawn, real))?.reason;
 }
 
-function isConflict(reply: string): boolean {
-  return reply.includes('GenericError Permission conflict on node');
+function isReadOnly(reply: string): boolean {
+  return /GenericError (Read-only block node '|Block node is read-only)/.test(reply);
 }
 
-function hasTwoActions(line: Line): boolean {
-  if ('wait' in line || 'settle' in line || 'undrained' in line) return false;
-  const actions = line[0] === 'transaction' ? line[1]?.['actions'] : undefined;
-  return Array.isArray(actions) && actions.length > 1;
+function isConflict(reply: string): boolean {
+  return reply.includes('GenericError Permission conflict on node');
 }
