@@ -23,8 +23,6 @@ export interface NewImage {
   readonly openBacking: boolean;
   /** Whether its header names the image below by a path relative to its own. */
   readonly relative?: boolean;
-  /** What is below an image that is there may still be on its way: what cannot be read yet is left open. */
-  readonly chainMayCome?: boolean;
 }
 
 /** Plans all, or throws the first refusal, naming the disk. */
@@ -76,13 +74,13 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     const backing = driver === 'raw' ? null : image.backing;
     return { ...common, file: nbdAddress(address), protocol: 'nbd', create: false, backing, below: [] };
   }
-  if (files === null) return { ...common, protocol: 'file', backing: image.backing, below: [] };
+  if (files === null) return { ...common, protocol: 'file', ...backingOf(image) };
   const facts = await files.stat(file);
   if (!reuse) {
     if (facts !== undefined) {
       refuse('TARGET_EXISTS', image, `${file} exists; name another file, or say that it may be reused`);
     }
-    return { ...common, protocol: 'file', backing: image.backing, below: [] };
+    return { ...common, protocol: 'file', ...backingOf(image) };
   }
   if (facts === undefined) refuse('TARGET_MISSING', image, `${file} is to be reused, but it is not there`);
   if (facts.kind === 'other')
@@ -100,6 +98,15 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     return { ...common, protocol, backing: null, below: [] };
   }
   return { ...common, protocol, ...(await reusedChain(image, files)) };
+}
+
+/** The image below, with all that is below it where QEMU does not say which node it is: it is opened anew then. */
+function backingOf({ backing, openBacking, source }: NewImage): Pick<ImagePlan, 'backing' | 'below'> {
+  if (backing === null || backing.node !== null || !openBacking) return { backing, below: [] };
+  return {
+    backing,
+    below: source.chain.slice(source.chain.findIndex(({ file }) => file === backing.file) + 1),
+  };
 }
 
 /** Throws REQUEST_INVALID for a name that is no path. */
@@ -120,14 +127,10 @@ async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePla
   const chain: ChainImage[] = [];
   let { file, driver } = image;
   for (let depth = 0; depth < CHAIN_DEPTH_MAX; depth += 1) {
-    const below = await readBelow(image, { file, driver }, files, chain.length > 0);
+    const below = (await files.imageInfo(file, driver))?.backing ?? null;
     if (below === null) return { backing: chain[0] ?? null, below: chain.slice(1) };
     const shared = await findShared(image.source.chain, below.file, files);
-    if (shared !== undefined)
-      return {
-        backing: chain[0] ?? shared,
-        below: chain.length === 0 ? [] : [...chain.slice(1), { ...shared, node: null }],
-      };
+    if (shared !== undefined) return joined(chain, shared, image.source);
     if (below.driver === null) {
       return refuse(
         'REQUEST_INVALID',
@@ -145,18 +148,20 @@ async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePla
   );
 }
 
-async function readBelow(
-  { chainMayCome = false }: NewImage,
-  { file, driver }: Pick<ChainImage, 'file' | 'driver'>,
-  files: Files,
-  isBelow: boolean,
-) {
-  try {
-    return (await files.imageInfo(file, driver))?.backing ?? null;
-  } catch (error) {
-    if (isBelow && chainMayCome && error instanceof BlocksagaError && error.code === 'FILES') return null;
-    throw error;
-  }
+/**
+ * The chain down to an image that the source stands on too, and on to the bottom. What QEMU has open is used as it is,
+ * unless images of the target's own stand on it: those are opened in one go with all that is below them.
+ */
+function joined(
+  own: readonly ChainImage[],
+  shared: ChainImage,
+  source: GuestDisk,
+): Pick<ImagePlan, 'backing' | 'below'> {
+  const [backing, ...below] = own;
+  if (backing === undefined && shared.node !== null) return { backing: shared, below: [] };
+  const lower = source.chain.slice(source.chain.indexOf(shared) + 1).map(each => ({ ...each, node: null }));
+  if (backing === undefined) return { backing: shared, below: lower };
+  return { backing, below: [...below, { ...shared, node: null }, ...lower] };
 }
 
 async function findShared(
