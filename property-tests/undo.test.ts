@@ -109,7 +109,6 @@ class Bench {
       clock: sim.clock,
       abort: never,
       pivot: never,
-      keep: never,
       guestStill: () => true,
       decided: false,
       untouched: true,

@@ -34,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   operations: ['errors.ts', 'qmp', 'steps'],
   machines: ['errors.ts', 'qmp', 'steps'],
   engine: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal'],
+  libvirt: ['errors.ts', 'qmp', 'steps', 'operations', 'engine'],
   inspector: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
   demo: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine'],
   fuzz: ['errors.ts', 'qmp', 'steps', 'operations', 'machines', 'journal', 'engine', 'sim'],

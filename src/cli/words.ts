@@ -1,5 +1,4 @@
 /** Plain words for sizes, block jobs and the states of a saga. Pure; only people read these, nothing decides on them. */
-import { splitKey } from '../steps/stages.ts';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
@@ -52,7 +51,6 @@ const PHASES: Readonly<Record<string, string>> = {
   snapshotting: 'taking the snapshot',
   switching: 'switching, the guest stands still',
   cleaningUp: 'cleaning up',
-  keeping: 'keeping the snapshot',
   compensating: 'taking everything back',
   stranded: 'cannot go on, letting the guest run',
   committed: 'done',
@@ -66,12 +64,10 @@ export function phaseOf(state: string): { readonly phase: string; readonly words
   return { phase, words: PHASES[phase] ?? phase };
 }
 
-/** `pauseGuest` as `pause guest`, `undo.mirror.pauseGuest` as `mirror, undo: pause guest`. */
-export function stepInWords(key: string): string {
-  const { stage, step } = splitKey(key);
+/** `pauseGuest` as `pause guest`, `undo.pauseGuest` as `undo: pause guest`. */
+export function stepInWords(step: string): string {
   const words = step.replace(/^undo\./, '').replaceAll(/[A-Z]/g, letter => ` ${letter.toLowerCase()}`);
-  const undo = step.startsWith('undo.') ? 'undo: ' : '';
-  return stage === null ? undo + words : `${stage}${undo === '' ? ':' : ','} ${undo}${words}`;
+  return step.startsWith('undo.') ? `undo: ${words}` : words;
 }
 
 /** `1 disk`, `3 disks`. */

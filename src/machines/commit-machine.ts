@@ -1,9 +1,7 @@
 /** The commit of N active images as a machine; see ARCHITECTURE.md for the promise that it keeps. */
 import { compensation, endings } from './compensation.ts';
 import { forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
-import { SWITCH_STEPS_OLDEST_FIRST, switchStates } from './switch-parts.ts';
-
-const { mirroringState, readyState, switchingState } = switchStates();
+import { mirroringState, readyState, SWITCH_STEPS_OLDEST_FIRST, switchingState } from './switch-parts.ts';
 
 /**
  * Merges the active images of N disks into images below them and switches all disks over to those in one pause, by the

@@ -56,7 +56,8 @@ export function chooseDisks(survey: Survey, names: readonly string[]): readonly 
   return chosen;
 }
 
-function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
+/** The one disk of this name, whatever its state. Throws UNKNOWN_DISK. */
+export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
   const found = disks.filter(disk =>
     [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name),
   );

@@ -1,9 +1,10 @@
 /**
- * Snapshots, alone and as actions of a transaction; files that were created stay when they are taken back (blockdev.c of
- * 7.2: external_snapshot_prepare(), external_snapshot_abort()).
+ * Snapshots and `transaction`: every action changes the same draft, so a refusal takes all of them back; files that were
+ * created stay (blockdev.c of 7.2: external_snapshot_prepare(), qmp_transaction()).
  */
 
 import type { Json } from '../qmp/transport.ts';
+import { bitmapActions } from './bitmap-commands.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import { childOf, reaches, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
@@ -15,25 +16,44 @@ import { fileName } from './queries.ts';
 import { Death, refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 
-/** A snapshot that stands, and can be made final or be taken back. */
-export interface Taken {
-  commit(): void;
-  abort(): void;
-  /** Whether the overlay had users before: those are what is not put back. */
-  readonly hadUsers: boolean;
+type Action = (ctx: Context, data: Arguments) => (() => void) | undefined;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  abort: () => refuse('Transaction aborted using Abort action'),
+  'blockdev-snapshot': snapshot,
+  'blockdev-snapshot-sync': snapshotSync,
+  ...bitmapActions,
+};
+
+export function transaction(ctx: Context, args: Arguments): Json {
+  const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
+  const properties = args['properties'] as Arguments | undefined;
+  if (properties?.['completion-mode'] === 'grouped' && actions[0] !== undefined) {
+    const word = ctx.profile.version.major >= 10 ? 'transaction' : 'Transaction';
+    refuse(`Action '${actions[0].type}' does not support ${word} property completion-mode = grouped`);
+  }
+  const commits: (() => void)[] = [];
+  for (const { type, data } of actions) {
+    const run = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
+    const commit = run(ctx, data);
+    if (commit !== undefined) commits.push(commit);
+  }
+  if (ctx.profile.version.major >= 10) commits.reverse();
+  for (const commit of commits) commit();
+  return {};
 }
 
 export function blockdevSnapshot(ctx: Context, args: Arguments): Json {
-  snapshot(ctx, args).commit();
+  snapshot(ctx, args)();
   return {};
 }
 
 export function blockdevSnapshotSync(ctx: Context, args: Arguments): Json {
-  snapshotSync(ctx, args).commit();
+  snapshotSync(ctx, args)();
   return {};
 }
 
-export function snapshot(ctx: Context, data: Arguments): Taken {
+function snapshot(ctx: Context, data: Arguments): () => void {
   const node = lookupNode(ctx, String(data['node']), String(data['node']));
   refuseIfBlocked(ctx, node, 'snapshot');
   flushNode(ctx, node.name);
@@ -41,7 +61,7 @@ export function snapshot(ctx: Context, data: Arguments): Taken {
   return appendOverlay(ctx, node.name, overlay.name);
 }
 
-export function snapshotSync(ctx: Context, data: Arguments): Taken {
+function snapshotSync(ctx: Context, data: Arguments): () => void {
   const device = typeof data['device'] === 'string' ? data['device'] : undefined;
   const named = typeof data['node-name'] === 'string' ? data['node-name'] : undefined;
   const node = lookupNode(ctx, device, named);
@@ -62,9 +82,9 @@ export function snapshotSync(ctx: Context, data: Arguments): Taken {
     });
   }
   const overlay = openOverlay(ctx, path, format, name);
-  const taken = appendOverlay(ctx, node.name, overlay);
+  const commit = appendOverlay(ctx, node.name, overlay);
   reap(ctx, overlay);
-  return taken;
+  return commit;
 }
 
 function isTaken(ctx: Context, name: string): boolean {
@@ -74,7 +94,7 @@ function isTaken(ctx: Context, name: string): boolean {
 }
 
 /** bdrv_append(): the overlay takes over all users of the node, which becomes its backing node. */
-function appendOverlay(ctx: Context, name: string, overlayName: string): Taken {
+function appendOverlay(ctx: Context, name: string, overlayName: string): () => void {
   const overlay = nodeOf(ctx.q, overlayName);
   if ((cumulative(ctx.q, overlay).perm & CONSISTENT_READ) !== 0) refuse('The overlay is already in use');
   if (overlay.isFilter) refuse('Filters cannot be used as overlays');
@@ -87,17 +107,6 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): Taken {
   setChild(ctx, overlayName, 'backing', name);
   replaceNode(ctx, name, overlayName);
   checkPermissions(ctx, [overlayName]);
-  return {
-    // The image below is no longer written. QEMU ignores a failure here, and so do we.
-    commit: () => tryReadOnly(ctx, name),
-    abort: () => takeBack(ctx, name, overlayName),
-    hadUsers: overlay.parents.length > 0,
-  };
-}
-
-/** All users of the overlay go to the node, also those that it had before the snapshot (seen on 7.2). */
-function takeBack(ctx: Context, name: string, overlayName: string): void {
-  setChild(ctx, overlayName, 'backing', undefined);
-  replaceNode(ctx, overlayName, name);
-  reap(ctx, overlayName);
+  // The image below is no longer written. QEMU ignores a failure here, and so do we.
+  return () => tryReadOnly(ctx, name);
 }

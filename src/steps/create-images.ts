@@ -116,8 +116,7 @@ function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
   return { execute: 'blockdev-add', arguments: { driver: 'nbd', ...address, ...common } };
 }
 
-/** Opens the image over its protocol node, on its backing image where the plan says so. */
-export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
+function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
   const options = {
     'node-name': disk.names.image,
     file: disk.names.imageFile,

@@ -32,12 +32,10 @@ export interface DiskNames {
   readonly undoJob: string;
   readonly filter: string;
   readonly revived: string;
-  readonly chain: string;
 }
 
-/** `mark` tells the second stage of a saga from its first, which names the same disks. */
-export function diskNames(token: string, index: number, mark = ''): DiskNames {
-  const stem = `${PREFIX}${token}-${mark}${index}`;
+export function diskNames(token: string, index: number): DiskNames {
+  const stem = `${PREFIX}${token}-${index}`;
   return {
     image: stem,
     imageFile: `${stem}-file`,
@@ -46,7 +44,6 @@ export function diskNames(token: string, index: number, mark = ''): DiskNames {
     undoJob: `${stem}-undo`,
     filter: `${stem}-filter`,
     revived: `${stem}-old`,
-    chain: `${stem}-chain`,
   };
 }
 

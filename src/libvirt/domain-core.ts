@@ -1,0 +1,208 @@
+/**
+ * What all calls on one domain share: how its QEMU is asked, its disks by name, and the one saga that it may have open.
+ * It begins sagas and refuses what another one is in the way of; what to begin is the calls' business.
+ */
+import type { Engine } from '../engine/api.ts';
+import { filesOf, type Guest, monitorOf } from '../engine/guest.ts';
+import { monitorOfSaga, type Saga } from '../engine/saga.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
+import { findDisk } from '../operations/choose-disks.ts';
+import { type GuestDisk, type Survey, survey } from '../operations/survey.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { type Clock, systemClock } from '../qmp/clock.ts';
+import { qomPath } from '../steps/graph.ts';
+import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
+import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
+
+/** Where a domain is and how its calls behave. */
+export interface DomainOptions extends Guest {
+  /** Runs the calls as sagas. */
+  readonly engine: Engine;
+  /** The VM's name in the journal; QEMU's own name when absent. */
+  readonly vm?: string;
+  /** Whether somebody keeps a definition of it that outlives QEMU; false unless said. Copies then need TRANSIENT_JOB. */
+  readonly persistent?: boolean;
+  /** The guest agent's address, for QUIESCE. */
+  readonly guestAgent?: string;
+  /**
+   * Where libvirt 9 and the older proposals for these calls differ: `compat` (unless said) does as libvirt, `strict` as
+   * the proposals ask.
+   */
+  readonly profile?: 'strict' | 'compat';
+  /** Capabilities to act without, as an older QEMU would. */
+  readonly without?: readonly string[];
+  /** How long the guest may stand still in one call, in milliseconds. */
+  readonly maxBlackoutMs?: number;
+  readonly clock?: Clock;
+}
+
+/** The guest as one call found it. */
+export interface Sight {
+  readonly guest: Survey;
+  /** By job id, QEMU's type of the job and whether it is ready. */
+  readonly jobs: ReadonlyMap<string, { readonly type: string; readonly ready: boolean }>;
+  /** Names of drives without a medium. */
+  readonly empty: ReadonlySet<string>;
+}
+
+/** States in which libvirt calls a domain shut off, or in which its disks are not its own. */
+const NOT_RUNNING = new Set(['shutdown', 'inmigrate', 'postmigrate', 'finish-migrate']);
+
+export class DomainCore {
+  readonly options: DomainOptions;
+  readonly clock: Clock;
+  #open: BlockJob | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<(event: BlockJobEvent) => void>();
+
+  constructor(options: DomainOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+  }
+
+  get profile(): 'strict' | 'compat' {
+    return this.options.profile ?? 'compat';
+  }
+
+  get files() {
+    return filesOf(this.options);
+  }
+
+  /** What every request of this domain has. */
+  get request() {
+    const { qmp, files, agent, vm, without, maxBlackoutMs } = this.options;
+    return { qmp, ...definedOnly({ files, agent, vm, without, maxBlackoutMs }) };
+  }
+
+  /** The saga that is open now. */
+  get open(): BlockJob | undefined {
+    return this.#open;
+  }
+
+  listen(listener: (event: BlockJobEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** One call after the other looks and begins: the monitor serves one client. Errors come out in libvirt's terms. */
+  inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => translated(act));
+    this.#turn = turn.catch(() => undefined); // the caller hears of it; the next call takes its turn either way
+    return turn;
+  }
+
+  /** Asks QEMU, on the open saga's connection where there is one. Throws OPERATION_INVALID when nobody answers. */
+  async ask<T>(question: (qmp: QmpClient) => Promise<T>): Promise<T> {
+    const shared = this.#open === undefined ? undefined : monitorOfSaga(this.#open.saga);
+    const monitor = shared ?? monitorOf(this.options, this.clock);
+    try {
+      return await question(await monitor.client());
+    } finally {
+      if (monitor !== shared) monitor.close();
+    }
+  }
+
+  /** Throws OPERATION_INVALID when the VM does not run. */
+  async look(): Promise<Sight> {
+    const sight = await this.ask(async (qmp): Promise<Sight> => {
+      const guest = await survey(qmp);
+      const [blocks, jobs] = await qmp.pipeline([
+        { execute: 'query-block' },
+        { execute: 'query-block-jobs' },
+      ]);
+      if (!blocks.ok) throw blocks.error;
+      if (!jobs.ok) throw jobs.error;
+      const withoutMedium = blocks.value.filter(block => block.inserted === undefined);
+      return {
+        guest,
+        jobs: new Map(jobs.value.map(({ device, type, ready }) => [device, { type, ready }])),
+        empty: new Set(withoutMedium.flatMap(({ device, qdev }) => [device, ...namesOf(qdev)])),
+      };
+    });
+    const { runState } = sight.guest;
+    if (NOT_RUNNING.has(runState)) refuse('OPERATION_INVALID', `the domain is not running (${runState})`);
+    return sight;
+  }
+
+  /** The disk of this name. Throws INVALID_ARG, and CONFIG_UNSUPPORTED for a drive without a medium. */
+  diskOf({ guest, empty }: Sight, name: string): GuestDisk {
+    if (empty.has(name) && name !== '') refuse('CONFIG_UNSUPPORTED', `disk ${name} has no medium`);
+    return findDisk(guest.disks, name);
+  }
+
+  /** The disk of this name, if nothing else works on it. Throws as `diskOf` and `refuseBusy`. */
+  freeDisk(sight: Sight, name: string): GuestDisk {
+    const disk = this.diskOf(sight, name);
+    this.refuseBusy(sight, name, disk);
+    return disk;
+  }
+
+  /** Throws BLOCK_COPY_ACTIVE or OPERATION_UNSUPPORTED for the disk's own job, OPERATION_INVALID for another disk's. */
+  refuseBusy({ jobs }: Sight, name: string, disk: GuestDisk): void {
+    const open = this.#open;
+    if (open?.partOf(disk) !== undefined) {
+      const mirrored = open.kind === 'COPY' || open.kind === 'ACTIVE_COMMIT';
+      refuse(
+        mirrored ? 'BLOCK_COPY_ACTIVE' : 'OPERATION_UNSUPPORTED',
+        `disk ${name} has a ${open.kind} job already`,
+      );
+    }
+    const foreign = disk.job === null ? undefined : jobs.get(disk.job);
+    if (disk.job !== null) {
+      const mirrored = foreign?.type === 'mirror' || (foreign?.type === 'commit' && foreign.ready);
+      refuse(
+        mirrored ? 'BLOCK_COPY_ACTIVE' : 'OPERATION_UNSUPPORTED',
+        `disk ${name} has the block job ${disk.job}`,
+      );
+    }
+    this.refuseOpen();
+  }
+
+  /** Throws OPERATION_INVALID while a saga is open: a VM has one at a time. */
+  refuseOpen(): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    const disks = open.saga.plan.disks.map(({ disk }) => disk).join(', ');
+    refuse('OPERATION_INVALID', `a ${open.kind} of ${disks} is under way; a VM has one saga at a time`);
+  }
+
+  /** Begins a saga and resolves when QEMU works on it. */
+  async begin(kind: WorkKind, submit: () => Promise<Saga>): Promise<BlockJob> {
+    const job = this.adopt(kind, await submit());
+    await job.started;
+    return job;
+  }
+
+  /** Makes a saga the domain's open one until it ends. */
+  adopt(kind: WorkKind, saga: Saga): BlockJob {
+    const job = new BlockJob(kind, saga, event => {
+      for (const listener of this.#listeners) listener(event);
+    });
+    this.#open = job;
+    const close = () => {
+      if (this.#open === job) this.#open = undefined;
+    };
+    saga.ended.then(close, close);
+    return job;
+  }
+}
+
+/** Throws INVALID_ARG for a disk that is none. */
+export function expectName(call: string, what: string, name: unknown): asserts name is string {
+  if (typeof name !== 'string' || name === '') refuse('INVALID_ARG', `${call}: ${what} must be named`);
+}
+
+/** Runs `check`; a request that the engine would find senseless gets this category instead. */
+export function refusedAs<T>(category: LibvirtError['category'], check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code !== 'REQUEST_INVALID') throw inLibvirtTerms(error);
+    return refuse(category, error.message);
+  }
+}
+
+function namesOf(qdev: string | undefined): readonly string[] {
+  const path = qomPath(qdev);
+  return path === null ? [] : [path, path.replace(/^\/machine\/peripheral\//, '')];
+}

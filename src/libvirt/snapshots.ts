@@ -1,0 +1,231 @@
+/**
+ * Snapshots of a domain: all its disks in one saga, and the merge that deletes one again. Which snapshots there are is
+ * remembered by the domain's handle alone; nothing of it is written anywhere.
+ */
+import type { GuestDisk } from '../operations/survey.ts';
+import { type BlockJob, failureOf } from './block-job.ts';
+import type { DomainCore, Sight } from './domain-core.ts';
+import { refuse, translated } from './errors.ts';
+import { type Flags, readFlags, SNAPSHOT_CREATE, SNAPSHOT_DELETE } from './flags.ts';
+import { resolveSnapshot, type SnapshotDefinition } from './snapshot-definition.ts';
+
+/** An external snapshot that was made. */
+export interface Snapshot {
+  readonly name: string;
+  readonly description: string | null;
+  /** The snapshot that was current before; null for the first. */
+  readonly parent: string | null;
+  readonly disks: readonly SnapshottedDisk[];
+}
+
+/** One disk of a snapshot: the image of that moment, and the overlay that took its place. */
+export interface SnapshottedDisk {
+  readonly name: string;
+  readonly base: string;
+  readonly overlay: string;
+}
+
+interface Stored extends Snapshot {
+  /** By the disk's name, the node that the overlay had when it was put on. */
+  readonly nodes: ReadonlyMap<string, string>;
+  isBeingDeleted: boolean;
+}
+
+type CreateFlags = ReadonlySet<keyof typeof SNAPSHOT_CREATE>;
+
+export class Snapshots {
+  readonly #core: DomainCore;
+  #all: readonly Stored[] = [];
+
+  constructor(core: DomainCore) {
+    this.#core = core;
+  }
+
+  list(): readonly Snapshot[] {
+    return this.#all.map(({ name, description, parent, disks }) => ({ name, description, parent, disks }));
+  }
+
+  async create(definition: SnapshotDefinition, given: Flags<typeof SNAPSHOT_CREATE>): Promise<Snapshot> {
+    const flags = readFlags('snapshotCreate', SNAPSHOT_CREATE, given);
+    const core = this.#core;
+    refuseFlags(flags, definition, core.options.persistent ?? false);
+    const name = definition.name ?? String(Math.floor(core.clock.epochMs() / 1000));
+    const kept = !flags.has('NO_METADATA');
+    if (kept && (name.includes('/') || name.startsWith('.') || name === '')) {
+      refuse('XML_DETAIL', `a snapshot cannot be called "${name}": no slash, and no dot at the front`);
+    }
+    if (kept && this.#all.some(snapshot => snapshot.name === name)) {
+      refuse('OPERATION_FAILED', `there is a snapshot "${name}" already`);
+    }
+    const { job, disks, stopped } = await core.inTurn(() => this.#begin(name, definition, flags));
+    const result = await translated(() => job.saga.ended);
+    if (result.outcome !== 'committed') {
+      if (stopped) await core.inTurn(() => core.ask(qmp => qmp.execute('cont')));
+      throw failureOf(result);
+    }
+    const nodes = new Map(job.saga.plan.disks.map(disk => [disk.disk, disk.goal]));
+    const parent = this.#all.at(-1)?.name ?? null;
+    const made = { name, description: definition.description ?? null, parent, disks };
+    if (kept) this.#all = [...this.#all, { ...made, nodes, isBeingDeleted: false }];
+    return made;
+  }
+
+  async delete(name: string, given: Flags<typeof SNAPSHOT_DELETE>): Promise<void> {
+    const flags = readFlags('snapshotDelete', SNAPSHOT_DELETE, given);
+    if (flags.has('CHILDREN') && flags.has('CHILDREN_ONLY')) {
+      refuse('INVALID_ARG', 'snapshotDelete: CHILDREN and CHILDREN_ONLY exclude each other');
+    }
+    const snapshot = this.#all.find(each => each.name === name);
+    if (snapshot === undefined) return refuse('INVALID_ARG', `there is no snapshot "${name}"`);
+    const children = this.#all.slice(this.#all.indexOf(snapshot) + 1);
+    const only = flags.has('CHILDREN_ONLY');
+    const meant = [...(only ? [] : [snapshot]), ...(only || flags.has('CHILDREN') ? children : [])];
+    if (flags.has('METADATA_ONLY')) return this.#forget(meant);
+    if (only ? children.length > 0 : flags.has('CHILDREN')) {
+      refuse(
+        'CONFIG_UNSUPPORTED',
+        `external snapshots are deleted one by one, not with those after "${name}"`,
+      );
+    }
+    if (only) return;
+    const job = await this.#core.inTurn(() => this.#merge(snapshot));
+    const result = await translated(() => job.saga.ended);
+    // What needs recovery is neither there nor gone: it stays marked.
+    if (result.outcome === 'rolledBack') snapshot.isBeingDeleted = false;
+    if (result.outcome !== 'committed') throw failureOf(result);
+    this.#forget([snapshot]);
+  }
+
+  async #begin(name: string, definition: SnapshotDefinition, flags: CreateFlags) {
+    const core = this.#core;
+    const sight = await core.look();
+    const reuse = flags.has('REUSE_EXT');
+    const { overlays, pauses } = await resolveSnapshot(definition, sight.guest.disks, {
+      name,
+      diskOnly: flags.has('DISK_ONLY'),
+      reuse,
+      files: core.files,
+      find: disk => core.diskOf(sight, disk),
+    });
+    for (const overlay of overlays) core.refuseBusy(sight, overlay.name, overlay.source);
+    core.refuseOpen();
+    const quiesce = flags.has('QUIESCE') ? this.#agentFor(sight) : undefined;
+    const atomic = core.profile === 'strict' && (flags.has('ATOMIC') || reuse);
+    // A disk that somebody else snapshots by hand must hold still from before ours until he lets the guest run.
+    const stops = pauses && sight.guest.running;
+    if (stops) await core.ask(qmp => qmp.execute('stop'));
+    const submit = () =>
+      core.options.engine.snapshot({
+        ...core.request,
+        disks: overlays.map(({ name: disk, file, reuse: there }) => ({ disk, overlay: file, reuse: there })),
+        ...(atomic ? { atomic } : {}),
+        ...(quiesce === undefined ? {} : { quiesce }),
+      });
+    try {
+      const job = core.adopt('SNAPSHOT', await submit());
+      const disks = overlays.map(overlay => ({
+        name: overlay.name,
+        base: overlay.source.file,
+        overlay: overlay.file,
+      }));
+      return { job, disks, stopped: stops };
+    } catch (error) {
+      if (stops) await core.ask(qmp => qmp.execute('cont'));
+      throw error;
+    }
+  }
+
+  #agentFor({ guest }: Sight): string {
+    const { guestAgent } = this.#core.options;
+    if (guestAgent === undefined) {
+      return refuse('ARGUMENT_UNSUPPORTED', 'QUIESCE needs the guest agent: open the domain with guestAgent');
+    }
+    if (!guest.running) refuse('OPERATION_INVALID', 'QUIESCE needs a guest that runs; this one is paused');
+    return guestAgent;
+  }
+
+  /** Merges the overlay of each disk into the image below it, in one saga. */
+  async #merge(snapshot: Stored): Promise<BlockJob> {
+    const core = this.#core;
+    if (snapshot.isBeingDeleted) {
+      refuse('OPERATION_INVALID', `the snapshot "${snapshot.name}" is being deleted already`);
+    }
+    const sight = await core.look();
+    const { disks } = sight.guest;
+    if (core.open !== undefined || disks.some(({ job }) => job !== null)) {
+      refuse('OPERATION_UNSUPPORTED', `a block job is under way; "${snapshot.name}" can be deleted after it`);
+    }
+    const places = snapshot.disks.map(({ name, base, overlay }) => {
+      const disk = core.diskOf(sight, name);
+      const at = disk.chain.findIndex(image =>
+        image.node === null ? image.file === overlay : image.node === snapshot.nodes.get(name),
+      );
+      if (at === -1 || !standsOn(disk, at, base)) {
+        refuse(
+          'OPERATION_FAILED',
+          `disk ${name} is no longer on the images of the snapshot "${snapshot.name}"`,
+        );
+      }
+      return { disk: name, at, ...nodesAt(disk, at) };
+    });
+    const active = places.every(({ at }) => at === 0);
+    if (!active && places.some(({ at }) => at === 0)) {
+      refuse(
+        'OPERATION_UNSUPPORTED',
+        `"${snapshot.name}" is current on some disks only; delete what is above first`,
+      );
+    }
+    snapshot.isBeingDeleted = true;
+    try {
+      const submit = () =>
+        core.options.engine.commit({
+          ...core.request,
+          disks: places.map(({ disk, top, base }) => (active ? { disk, base } : { disk, top, base })),
+          delete: true,
+          ...(active ? { active: true, finish: 'pivot' } : {}),
+        });
+      return await core.begin(active ? 'ACTIVE_COMMIT' : 'COMMIT', submit);
+    } catch (error) {
+      snapshot.isBeingDeleted = false;
+      throw error;
+    }
+  }
+
+  #forget(gone: readonly Stored[]): void {
+    const left = this.#all.filter(snapshot => !gone.includes(snapshot));
+    this.#all = left.map((snapshot, at) => ({ ...snapshot, parent: left[at - 1]?.name ?? null }));
+  }
+}
+
+/** S1 to S4 of the rules: what the flags alone rule out, for a running domain. */
+function refuseFlags(flags: CreateFlags, { memory }: SnapshotDefinition, persistent: boolean): void {
+  if (flags.has('QUIESCE') && !flags.has('DISK_ONLY')) refuse('INVALID_ARG', 'QUIESCE needs DISK_ONLY');
+  if (flags.has('CURRENT') && !flags.has('REDEFINE')) refuse('INVALID_ARG', 'CURRENT needs REDEFINE');
+  if (flags.has('REDEFINE')) {
+    const other = (['NO_METADATA', 'HALT', 'LIVE'] as const).find(flag => flags.has(flag));
+    if (other !== undefined) refuse('INVALID_ARG', `REDEFINE and ${other} exclude each other`);
+    refuse('OPERATION_UNSUPPORTED', 'REDEFINE is not known here: snapshots are not stored');
+  }
+  if (flags.has('HALT')) {
+    if (!persistent) refuse('OPERATION_INVALID', 'a transient domain cannot be halted after its snapshot');
+    refuse('OPERATION_UNSUPPORTED', "HALT is not known here: stopping the domain is its owner's business");
+  }
+  const ofMemory = memory?.snapshot ?? 'no';
+  if (flags.has('LIVE') && ofMemory !== 'external') {
+    refuse('OPERATION_UNSUPPORTED', 'LIVE is for external snapshots of memory');
+  }
+  if (flags.has('DISK_ONLY') && ofMemory !== 'no') {
+    refuse('CONFIG_UNSUPPORTED', 'DISK_ONLY and a snapshot of memory exclude each other');
+  }
+  if (ofMemory !== 'no')
+    refuse('OPERATION_UNSUPPORTED', 'snapshots of memory are not made here; use DISK_ONLY');
+}
+
+function standsOn(disk: GuestDisk, at: number, base: string): boolean {
+  return disk.chain[at + 1]?.file === base;
+}
+
+function nodesAt(disk: GuestDisk, at: number): { readonly top: string; readonly base: string } {
+  const name = (place: number) => disk.chain[place]?.node ?? disk.chain[place]?.file ?? '';
+  return { top: name(at), base: name(at + 1) };
+}

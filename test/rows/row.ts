@@ -1,0 +1,122 @@
+/**
+ * What a row of the table is, and the calls and preparations that several rows share. It plays and judges nothing.
+ */
+import { BlocksagaError } from '../../src/errors.ts';
+import type { LibvirtCategory, TypedParameter } from '../../src/libvirt/index.ts';
+import { type ChainKind, DISK, SECOND, type Stage, type StageOptions } from './stage.ts';
+
+/** What must come of a row; nothing said means that everything is as before. */
+interface Expected {
+  readonly error?: LibvirtCategory;
+  readonly errno?: string;
+  /** The chain afterwards, front first. */
+  readonly chain?: readonly string[];
+  readonly gone?: readonly string[];
+  readonly there?: readonly string[];
+  /** The row leaves a job behind on purpose. */
+  readonly jobsStay?: true;
+  /** QEMU is dead afterwards: nothing more can be asked. */
+  readonly dead?: true;
+}
+
+export interface Row {
+  readonly id: string;
+  readonly says: string;
+  /** Absent where the row is not built: `missing` says what lacks. */
+  readonly call?: (on: Stage) => Promise<unknown>;
+  readonly before?: (on: Stage) => Promise<unknown>;
+  readonly after?: (on: Stage) => Promise<unknown>;
+  readonly chain?: ChainKind;
+  readonly profile?: 'strict' | 'compat';
+  readonly domain?: StageOptions['domain'];
+  readonly set?: Omit<StageOptions, 'chain' | 'domain'>;
+  /** What becomes of the job after the call. */
+  readonly end?: 'itself' | 'pivot' | 'abort' | 'stop' | 'fails';
+  readonly expect: Expected;
+  readonly missing?: string;
+  /** What is done otherwise than the rule says, and why. */
+  readonly differs?: string;
+  /** Why it cannot be played on the simulator, or on a real QEMU here. */
+  readonly notSim?: string;
+  readonly notReal?: string;
+  /** Whether QEMU must tell which job uses a disk, as it does from 4.0 on. */
+  readonly needsGraph?: true;
+}
+
+export const SLOW = 65_536;
+export const BANDWIDTH: TypedParameter = { field: 'bandwidth', type: 'ullong', value: SLOW };
+export const copyRebase = (on: Stage, flags: Parameters<Stage['domain']['blockRebase']>[3], to = 'copy') =>
+  on.domain.blockRebase(DISK, on.file(to), 0, flags);
+export const copy = (on: Stage, flags: Parameters<Stage['domain']['blockCopy']>[3] = [], to = 'copy') =>
+  on.domain.blockCopy(DISK, { file: on.file(to) }, [], flags);
+export const param = (
+  field: string,
+  value: TypedParameter['value'],
+  type: TypedParameter['type'] = 'ullong',
+) => ({
+  field,
+  type,
+  value,
+});
+export const copyWith =
+  (...parameters: readonly TypedParameter[]) =>
+  (on: Stage) =>
+    on.domain.blockCopy(DISK, { file: on.file('copy') }, parameters);
+export const makeCopy =
+  (image: Parameters<Stage['make']>[1], name = 'copy') =>
+  (on: Stage) =>
+    on.make(name, image);
+export const sentBy = (on: Stage, execute: string) =>
+  on.sent.findLast(each => each.execute === execute)?.arguments ?? {};
+export const foreignMirror = async (on: Stage) => {
+  await on.make('other', { format: 'raw' });
+  await on.qmp('blockdev-add', { driver: 'file', 'node-name': 'other-file', filename: on.file('other') });
+  await on.qmp('blockdev-add', { driver: 'raw', 'node-name': 'other', file: 'other-file' });
+  await on.qmp('blockdev-mirror', {
+    device: 'disk0',
+    target: 'other',
+    sync: 'full',
+    'job-id': 'theirs',
+    speed: SLOW,
+  });
+};
+export const foreignStream = (on: Stage) =>
+  on.qmp('block-stream', { device: 'disk0', 'job-id': 'theirs', speed: SLOW });
+export const slowPull = (on: Stage) => on.domain.blockPull(DISK, SLOW, ['BANDWIDTH_BYTES']);
+export const activeCommit = (on: Stage, base: string | null = null) =>
+  on.domain.blockCommit(DISK, base === null ? null : on.file(base), null, 0, ['ACTIVE']);
+export const snapshot = (
+  on: Stage,
+  flags: Parameters<Stage['domain']['snapshotCreate']>[1] = ['DISK_ONLY'],
+) =>
+  on.domain.snapshotCreate({ name: 's1', disks: [{ name: DISK, source: { file: on.file('over') } }] }, flags);
+export const diskOnly =
+  (disks: NonNullable<Parameters<Stage['domain']['snapshotCreate']>[0]>['disks']) => (on: Stage) =>
+    on.domain.snapshotCreate({ name: 's1', ...(disks === undefined ? {} : { disks }) }, ['DISK_ONLY']);
+export const OVER = ['over', 'active', 'snap2', 'snap1', 'base'] as const;
+export const ON_BASE = ['active', 'base'] as const;
+export const WHOLE = ['active', 'snap2', 'snap1', 'base'] as const;
+export const MIRROR_SNAPSHOT = 'snapshots with a mirror are not on this face yet';
+
+/** Both disks of a stage with two. */
+export const both = (on: Stage, flags: Parameters<Stage['domain']['snapshotCreate']>[1]) =>
+  on.domain.snapshotCreate(
+    {
+      name: 's1',
+      disks: [
+        { name: DISK, source: { file: on.file('over') } },
+        { name: SECOND, source: { file: on.file('over2') } },
+      ],
+    },
+    flags,
+  );
+export const twoSnapshots = async (on: Stage) => {
+  await snapshot(on);
+  const disks = [{ name: DISK, source: { file: on.file('over2') } }];
+  await on.domain.snapshotCreate({ name: 's2', disks }, ['DISK_ONLY']);
+};
+export const NO_TRANSACTION = { without: ['transaction'] };
+export const NO_AGENT = async () => {
+  throw new BlocksagaError('QMP_CONNECT', 'nobody answers');
+};
+export const MANY_IMAGES = 'it takes too long to make 200 images';

@@ -1,0 +1,176 @@
+/** A stage on the simulator, in a profile of its own. */
+import { createEngine } from '../../src/engine/engine.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
+import { openDomain } from '../../src/libvirt/index.ts';
+import type { Connect } from '../../src/qmp/transport.ts';
+import { EMPTY, over, patternValue, put, valueAt } from '../../src/sim/contents.ts';
+import { createSim } from '../../src/sim/create-sim.ts';
+import type { ProfileName } from '../../src/sim/profiles.ts';
+import {
+  DISK,
+  Listened,
+  layersOf,
+  MEBIBYTE,
+  type Sent,
+  SIZE_BYTES,
+  type Stage,
+  type StageOptions,
+} from './stage.ts';
+
+const DIRECTORY = '/images';
+const CHAIN_MAX = 300;
+
+/** Plays on a simulated QEMU; `play` runs on its virtual time. */
+export async function onSim<T>(
+  profile: ProfileName,
+  options: StageOptions,
+  play: (stage: Stage) => Promise<T>,
+): Promise<T> {
+  const format = options.chain === 'raw' ? 'raw' : 'qcow2';
+  const sim = createSim({ profile, disks: 1, sizeBytes: SIZE_BYTES, directory: DIRECTORY, format });
+  const { host } = sim.world;
+  const file = (name: string) => `${DIRECTORY}/${name}.img`;
+  const write = (name: string, image: Partial<Parameters<typeof host.write>[1]>) => {
+    const blank = {
+      format,
+      sizeBytes: SIZE_BYTES,
+      backing: undefined,
+      backingFormat: undefined,
+      contents: EMPTY,
+    };
+    host.write(file(name), { ...blank, ...image } as Parameters<typeof host.write>[1]);
+    host.flush(file(name));
+  };
+  const layers = layersOf(options.chain);
+  layers.forEach(({ name, pattern, ranges }, at) => {
+    const below = layers[at - 1]?.name;
+    const backing = below && (options.chain === 'relative' ? `${below}.img` : file(below));
+    write(name, {
+      sizeBytes: options.chain === 'smallBase' && at === 0 ? SIZE_BYTES / 2 : SIZE_BYTES,
+      backing,
+      backingFormat: backing === undefined ? undefined : 'qcow2',
+      contents: ranges.reduce(
+        (contents, [from, to]) => put(contents, from * MEBIBYTE, to * MEBIBYTE, patternValue(pattern)),
+        EMPTY,
+      ),
+    });
+  });
+  if (options.second) write('second', { format: 'qcow2' });
+  const second = options.second ? [{ path: file('second'), format: 'qcow2' as const }] : [];
+  sim.restart([{ path: file('active'), format }, ...second]);
+  if (options.paused) sim.world.inject('stop');
+  if (options.refuse !== undefined) sim.armFault({ kind: 'refuse', ...options.refuse });
+
+  const sent: Sent[] = [];
+  const connect: Connect = async handlers => {
+    const transport = await sim.connect(handlers);
+    return {
+      send(messages) {
+        sent.push(...(messages as unknown as Sent[]));
+        if (sent.some(({ execute }) => execute === options.killAt)) sim.kill();
+        transport.send(messages);
+      },
+      close: () => transport.close(),
+    };
+  };
+  const listened = new Listened();
+  const { clock, files } = sim;
+  const domain = openDomain({
+    engine: createEngine({ journal: memoryJournal(undefined, { clock }), clock }),
+    qmp: connect,
+    files,
+    clock,
+    vm: 'rows',
+    agent: () => sim.agent(),
+    ...options.domain,
+  });
+  domain.onBlockJob(listened.hear);
+
+  const qmp = async (command: string, args: object = {}) => {
+    const reply = sim.world.inject(command, args as Parameters<typeof sim.world.inject>[1]);
+    if (reply === undefined || 'error' in reply) throw new Error(`${command}: ${JSON.stringify(reply)}`);
+    return reply['return'];
+  };
+  const nameOf = (path: string) => path.replace(/^.*\/|\.img$/g, '');
+  const backingOf = (name: string) => host.image(file(name))?.backing;
+  const headers = (name: string): readonly string[] => {
+    const names: string[] = [];
+    for (let next: string | undefined = name; next !== undefined && names.length < CHAIN_MAX; ) {
+      names.push(next);
+      const below = backingOf(next);
+      next = below && nameOf(plainName(below));
+    }
+    return names;
+  };
+  return sim.run(
+    play({
+      domain,
+      events: listened.events,
+      sent,
+      file,
+      qmp,
+      event: status => listened.next(status),
+      async make(name, { format: wanted, sizeBytes = SIZE_BYTES, backing, copyOf }) {
+        const below =
+          backing === undefined ? {} : { backing: file(backing), backingFormat: 'qcow2' as const };
+        const contents = copyOf === undefined ? EMPTY : sim.world.readFile(file(copyOf));
+        write(name, { format: wanted, sizeBytes, contents, ...below });
+      },
+      async touch(name) {
+        write(name, { format: 'raw', sizeBytes: 0 });
+      },
+      async quit() {
+        sim.world.inject('quit');
+      },
+      async kill() {
+        sim.kill();
+      },
+      running: async () => sim.world.running,
+      async chain(device = DISK) {
+        const blocks = (await qmp('query-block')) as unknown as readonly ShownBlock[];
+        const disk = blocks.find(({ qdev }) => qdev?.includes(device));
+        const names: string[] = [];
+        for (let image = disk?.inserted?.image; image; image = image['backing-image']) {
+          names.push(nameOf(plainName(image.filename)));
+        }
+        return names;
+      },
+      headers: async name => headers(name),
+      stored: async name => backingOf(name) ?? null,
+      sizeOf: async name => host.image(file(name))?.sizeBytes ?? 0,
+      async bytes(name) {
+        let contents = EMPTY;
+        for (const each of headers(name))
+          contents = over(host.image(file(each))?.contents ?? EMPTY, contents);
+        return Array.from(
+          { length: SIZE_BYTES / MEBIBYTE },
+          (_, at) => -1 - (valueAt(contents, at * MEBIBYTE) || -1),
+        );
+      },
+      exists: async name => files.exists(file(name)),
+      jobs: async () => Object.keys(sim.world.qemu?.jobs ?? {}).length,
+    }),
+  );
+}
+
+/** A block device as QEMU shows it. */
+export interface ShownBlock {
+  readonly qdev?: string;
+  readonly inserted?: { readonly image: Shown };
+}
+
+/** An image as QEMU and qemu-img show it. */
+export interface Shown {
+  readonly filename: string;
+  readonly 'virtual-size'?: number;
+  readonly 'backing-filename'?: string;
+  readonly 'backing-image'?: Shown;
+}
+
+/** The file in a name that QEMU makes up for an image that was opened otherwise than its header says. */
+export function plainName(name: string): string {
+  if (!name.startsWith('json:')) return name;
+  let options = JSON.parse(name.slice('json:'.length)) as { file?: unknown; filename?: unknown };
+  while (typeof options.file === 'object' && options.file !== null) options = options.file;
+  return String(options.filename ?? options.file);
+}
