@@ -1,0 +1,119 @@
+/**
+ * Merges on every version of QEMU that `node scripts/fetch-qemu.ts` has put into `.qemu/`: going through by each way that a
+ * version has, and going back when the disk in the middle fails. A version that is not there is named as not run.
+ */
+import { describe, expect, test } from 'vitest';
+import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import { type Chained, disksOf, expectChains, expectMerged, withChains } from './chained.ts';
+import { explain, type StageOptions, stage } from './witnessed.ts';
+
+const fetched = fetchedQemus();
+
+for (const version of QEMU_VERSIONS) {
+  const binary = fetched.find(qemu => qemu.version === version)?.binary;
+  if (binary === undefined) {
+    const title = `NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`;
+    console.warn(title);
+    test.skip(title);
+  } else {
+    describe(`QEMU ${version}`, () => merges(binary, version !== '5.2'));
+  }
+}
+
+const DISKS = 3;
+const MIDDLE = '-1-mirror';
+
+function merges(binary: string, reopens: boolean): void {
+  const begin = async (options: StageOptions = {}) =>
+    withChains(await stage({ disks: DISKS, qemu: binary, ...options }), 2);
+  const ways = [
+    ...(reopens ? [{ strategy: 'reopen' as const, command: 'blockdev-reopen' }] : []),
+    { strategy: 'finalize' as const, command: 'job-finalize' },
+  ];
+  const guests: readonly (StageOptions & { readonly what: string })[] = [
+    { what: 'three disks' },
+    { what: 'three disks of -drive', style: 'drive' },
+    { what: 'three scsi disks in iothreads', bus: 'scsi-hd', iothreads: true },
+  ];
+
+  test('pulls three chains down to their lowest images', async () => {
+    await using on = await begin();
+    const disks = disksOf(on, index => ({ base: `dev${index}[2]` }));
+    const result = await (await on.engine.pull({ qmp: on.vm.monitor, disks })).result;
+    await expectMerged(
+      on,
+      result,
+      on.chains.map(([front = '', , base = '']) => [front, base]),
+    );
+  });
+
+  test('commits the images in the middle of three chains, and removes them', async () => {
+    await using on = await begin();
+    const leaving = on.chains.map(([, middle = '']) => middle);
+    const disks = disksOf(on, index => ({ top: leaving[index] ?? '' }));
+    const result = await (await on.engine.commit({ qmp: on.vm.monitor, disks, delete: true })).result;
+    await expectMerged(
+      on,
+      result,
+      on.chains.map(([front = '', , base = '']) => [front, base]),
+      leaving,
+    );
+  });
+
+  test.each(['pull', 'commit'] as const)(
+    'leaves all chains as they were when one job of a %s fails',
+    async what => {
+      await using on = await begin();
+      on.tap.after(what === 'pull' ? 'block-stream' : 'block-commit', () => cancelOne(on), 1);
+      const disks = disksOf(on, index => (what === 'pull' ? {} : { top: `dev${index}[1]` }));
+      const request = { ...on.tapped, disks, bandwidth: 65_536 };
+      const saga = await (what === 'pull' ? on.engine.pull(request) : on.engine.commit(request));
+      const result = await saga.result;
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', error: { code: 'JOB_FAILED' } });
+      await expectChains(on, on.chains);
+    },
+  );
+
+  for (const { what, ...guest } of guests) {
+    const possible = ways.filter(({ strategy }) => strategy !== 'reopen' || guest.bus !== 'scsi-hd');
+    test.each(possible)(`commits the active images of ${what} by $strategy`, async ({ strategy }) => {
+      await using on = await begin(guest);
+      const disks = disksOf(on, () => ({}));
+      const request = { qmp: on.vm.monitor, disks, active: true, strategy, maxBlackoutMs: 30_000 };
+      const result = await (await on.engine.commit(request)).result;
+      await expectMerged(
+        on,
+        result,
+        on.chains.map(chain => chain.slice(-1)),
+      );
+    });
+
+    test.each(possible)(
+      `takes ${what} back when the switch by $strategy fails at the one in the middle`,
+      async ({ strategy, command }) => {
+        await using on = await begin(guest);
+        if (strategy === 'finalize') on.tap.before(command, () => cancelOne(on));
+        else {
+          on.tap.before(command, () => on.spoil(on.chains[1]?.at(-1) ?? '', 'write'));
+          on.tap.before('blockdev-del', () => on.unspoil());
+        }
+        const disks = disksOf(on, () => ({}));
+        const saga = await on.engine.commit({
+          ...{ ...on.tapped, disks, active: true, strategy, maxBlackoutMs: 30_000 },
+        });
+        const result = await saga.result;
+        expect(on.tap.pending).toEqual([]);
+        expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+        await expectChains(on, on.chains);
+      },
+    );
+  }
+}
+
+/** Somebody else ends the job of the disk in the middle, as an administrator may with any job. */
+async function cancelOne({ vm }: Chained): Promise<void> {
+  const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
+  const job = jobs.find(({ id }) => id.endsWith(MIDDLE));
+  if (job === undefined) throw new Error('the job in the middle is not there');
+  await vm.witness.execute('job-cancel', { id: job.id });
+}
