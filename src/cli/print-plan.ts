@@ -47,6 +47,7 @@ async function describePlan(plan: Plan, asked: string) {
     finish: hasMirrors(plan) ? plan.finish : null,
     strategy: how,
     why: whyThisWay(plan, asked),
+    ...('hint' in plan ? { hint: plan.hint } : {}),
     capabilities: plan.capabilities,
     maxBlackoutMs: plan.maxBlackoutMs,
     disks: plan.disks.map(disk => ({
@@ -108,6 +109,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     `  QEMU can: ${plan.capabilities.join(', ')}`,
     `  how: ${howInWords(plan)}`,
     `  why: ${described.why}`,
+    ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
     `  the guest stands still for ${plan.maxBlackoutMs} ms at most`,
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
     `  new files: ${created.length === 0 ? 'none' : created.join(', ')}`,
@@ -130,9 +132,15 @@ function howInWords(plan: Plan): string {
   }
   if (plan.operation === 'revert')
     return `new overlays on the older images; reopen: ${STRATEGY_WORDS.reopen}`;
-  if (!hasMirrors(plan)) return `${REWRITE_WORDS[plan.operation]}, ${pace(plan)}`;
+  if (!hasMirrors(plan)) return `${rewriteInWords(plan)}, ${pace(plan)}`;
   if (plan.strategy === null) return `mirrors, ${pace(plan)}; finish "${plan.finish}"`;
   return `mirrors, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
+}
+
+function rewriteInWords({ operation, heldBack }: RewritePlan): string {
+  return heldBack
+    ? REWRITE_WORDS[operation]
+    : `one plain ${operation} job, which this QEMU cannot hold back and which ends by itself`;
 }
 
 const REWRITE_WORDS = {

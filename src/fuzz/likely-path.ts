@@ -20,6 +20,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'freezeGuest',
     'mirrorDisks',
     'rewriteChains',
+    'rewriteAtOnce',
     'pauseGuest',
     'parkMirrors',
     'finalizeMirrors',
@@ -31,7 +32,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
 export function likelyPath(guest: GuestChoice, wish: Wish): LikelyPath {
   if (wish.operation === 'snapshot') return snapshotPath(wish);
   if (wish.operation === 'copy') return copyPath(guest, wish);
-  return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : REWRITE_PATH;
+  return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : rewritePath(wish);
 }
 
 /** The undo states of what was done up to a state, in the order of undoing. */
@@ -58,10 +59,12 @@ function snapshotPath({ without, quiesce }: Extract<Wish, { operation: 'snapshot
   return { there: [...mark, 'claimFiles', ...take], onward: unmark };
 }
 
-const REWRITE_PATH: LikelyPath = {
-  there: ['markQemu', 'rewriteChains', 'finalizeRewrites'],
-  onward: ['retireSources', 'removeLeaving', 'unmarkQemu'],
-};
+function rewritePath({ without }: Wish): LikelyPath {
+  const rewrite = without.includes('manual-finalize')
+    ? ['rewriteAtOnce']
+    : ['rewriteChains', 'finalizeRewrites'];
+  return { there: ['markQemu', ...rewrite], onward: ['retireSources', 'removeLeaving', 'unmarkQemu'] };
+}
 
 /** What has mirrors: a copy, or the commit of active images. */
 type Mirrored = Extract<Wish, { operation: 'copy' | 'commit' }>;

@@ -1,10 +1,19 @@
 /** The shortening of N chains below their active images as a machine: pull, and commit of what is not active. */
 import { compensation, endings } from './compensation.ts';
-import { forwardState, initialContext, pointOfNoReturn, saga, signals, stepState } from './saga-parts.ts';
+import {
+  decidingState,
+  forwardState,
+  initialContext,
+  pointOfNoReturn,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
 
 /**
  * Runs one stream or commit job per disk until every one is held back just before it changes its chain, and only then
- * lets all of them do so. The guest runs throughout and reads the same from either chain.
+ * lets all of them do so. The guest runs throughout and reads the same from either chain. Where QEMU cannot hold jobs back
+ * the one of a single disk does it by itself.
  *
  * @example
  * ```ts
@@ -28,8 +37,10 @@ export const rewriteMachine = saga.createMachine({
     rewriting: {
       id: 'rewriting',
       entry: 'followJobs',
-      initial: 'rewriteChains',
+      initial: 'choosing',
       states: {
+        choosing: { always: [{ guard: 'holdsBack', target: 'rewriteChains' }, { target: 'rewriteAtOnce' }] },
+        rewriteAtOnce: decidingState('rewriteAtOnce', '#cleaningUp'),
         rewriteChains: stepState('rewriteChains', 'finalizeRewrites'),
         finalizeRewrites: pointOfNoReturn('finalizeRewrites', '#cleaningUp'),
       },
@@ -51,7 +62,7 @@ export const rewriteMachine = saga.createMachine({
         unmarkQemu: forwardState('unmarkQemu', '#committed'),
       },
     },
-    compensating: compensation(['markQemu', 'rewriteChains']),
+    compensating: compensation(['markQemu', 'rewriteChains', 'rewriteAtOnce']),
     ...endings,
   },
 });

@@ -108,6 +108,7 @@ export const saga = setup({
     marksQemu: ({ context }) => context.plan.marksQemu,
     publishes: ({ context: { plan } }) =>
       plan.onCommit !== null && !(hasMirrors(plan) && plan.finish === 'clone'),
+    holdsBack: ({ context: { plan } }) => 'heldBack' in plan && plan.heldBack,
     removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
     hasIothreads: ({ context }) => switchPlan(context).iothreads,
     quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,

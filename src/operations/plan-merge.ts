@@ -14,6 +14,7 @@ import {
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage, relativePath } from './find-image.ts';
+import { hintOf } from './merge-hint.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -119,6 +120,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     ...planBase(request, facts),
     operation: 'commit',
     kind: 'active',
+    hint: hintOf(spans),
     iothreads: survey.iothreads,
     finish,
     strategy:
@@ -139,7 +141,8 @@ function rewritePlan(
 ): RewritePlan {
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
-  need('holding merges back until all are done', ['manual-finalize'], facts.capabilities);
+  const heldBack = facts.capabilities.has('manual-finalize');
+  if (!heldBack) refuseUnheld(operation, spans);
   if (operation === 'commit') refuseShared(spans, facts.survey.disks);
   const images = spans.map(({ source, from, base }) => {
     const above = source.chain.slice(0, from);
@@ -149,6 +152,8 @@ function rewritePlan(
     ...planBase(request, facts),
     operation,
     kind: 'rewrite',
+    heldBack,
+    hint: hintOf(spans),
     deletes: 'delete' in request && request.delete === true,
     rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false)),
     disks: diskPlans(
@@ -159,6 +164,22 @@ function rewritePlan(
       sources.map(({ node }) => node),
     ).map((disk, at) => ({ ...disk, retiring: retiring(spans[at]) })),
   };
+}
+
+/** Without holding back a job changes its chain when it is done: not with others at once, and to be told by the chain only. */
+function refuseUnheld(operation: 'pull' | 'commit', spans: readonly Span[]): void {
+  const refuse = (why: string): never => {
+    throw new BlocksagaError(
+      'CAPABILITY_MISSING',
+      `this QEMU cannot hold jobs back until all are done (it lacks manual-finalize; QEMU 3.1 has it), so ${why}`,
+    );
+  };
+  if (spans.length > 1)
+    refuse(`a ${operation} of several disks is not possible: do it with one disk at a time`);
+  if (spans.some(({ from, base }) => from === base))
+    refuse(
+      'a pull down to the image right below, which changes no chain, could not be told from one that failed',
+    );
 }
 
 function planBase(request: PullRequest | CommitRequest, { capabilities, token, onCommit }: PlanFacts) {

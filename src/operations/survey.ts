@@ -32,6 +32,8 @@ export interface GuestDisk {
   readonly driver: string;
   /** 0 before QEMU 1.6, which does not tell. */
   readonly sizeBytes: number;
+  /** What the active image takes on the host's disk; null where QEMU does not tell. */
+  readonly allocatedBytes: number | null;
   readonly readOnly: boolean;
   readonly chain: readonly ChainImage[];
   /** The persistent bitmaps of its active image that record what the guest writes. */
@@ -124,6 +126,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       file: plainName(inserted.file),
       driver: inserted.drv,
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,
+      allocatedBytes: inserted.image?.['actual-size'] ?? null,
       readOnly: inserted.ro,
       chain,
       bitmaps: recordingBitmaps(graph.bitmaps(node)),

@@ -11,6 +11,7 @@ import { publishDefinitions } from './publish-definitions.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
 import { removeLeaving } from './remove-leaving.ts';
+import { rewriteAtOnce } from './rewrite-at-once.ts';
 import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
@@ -24,6 +25,7 @@ export const ALL_STEPS = {
   mirrorDisks,
   rewriteChains,
   finalizeRewrites,
+  rewriteAtOnce,
   awaitSignal,
   awaitNearlyClean,
   pauseGuest,

@@ -147,6 +147,8 @@ export interface CopyPlan extends SwitchPlanBase {
 export interface ActiveCommitPlan extends SwitchPlanBase {
   readonly operation: 'commit';
   readonly kind: 'active';
+  /** As in a `RewritePlan`. */
+  readonly hint: string | null;
   /** Whether the files that leave the chains are removed in the end. */
   readonly deletes: boolean;
 }
@@ -165,6 +167,10 @@ export interface Rewrite {
 export interface RewritePlan extends PlanBase {
   readonly operation: 'pull' | 'commit';
   readonly kind: 'rewrite';
+  /** Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, there is one disk only. */
+  readonly heldBack: boolean;
+  /** Which of pull and commit costs less here, for people; null where QEMU does not tell what is allocated. */
+  readonly hint: string | null;
   readonly parallel: number;
   readonly speed: number;
   readonly deletes: boolean;

@@ -120,7 +120,8 @@ function startJob(plan: RewritePlan, disk: DiskPlan): Command<'block-stream'> | 
     : { execute: 'block-commit', arguments: { device: disk.node, 'top-node': top, ...common } };
 }
 
-function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
+/** What is done to this disk. Throws JOURNAL for a plan that does not say. */
+export function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
   const rewrite = plan.rewrites[disk.index];
   if (rewrite === undefined)
     throw new BlocksagaError('JOURNAL', `the plan lacks what is done to disk ${disk.disk}`);
@@ -140,6 +141,6 @@ function hasEndedWell(job: JobInfo | undefined): boolean {
 }
 
 /** Whether QEMU names no image any more that leaves the chain. */
-function isShortened(files: readonly string[], disk: DiskPlan): boolean {
+export function isShortened(files: readonly string[], disk: DiskPlan): boolean {
   return files.length <= chainOfImage(disk).length;
 }
