@@ -1,5 +1,6 @@
 /**
- * Holds the simulator against a real QEMU: `npm run conformance -- --runs 200 --seed 1 [--qemu PATH] [--profile 7.2]`. Each
+ * Holds the simulator against a real QEMU: `npm run conformance -- --runs 200 --seed 1 [--qemu PATH] [--profile 7.2]`;
+ * `--replay FILE` plays a saved case, `--table FILE,FILE` puts what runs have printed into one Markdown table. Each
  * case is one random script of QMP commands on a QEMU of its own: a QEMU that has refused a stream, or lost a job to a
  * failed cancel, is not the same again, so none serves two cases. Exit status 1 when anything differed that is not known.
  */
@@ -13,6 +14,7 @@ import { PROFILE_NAMES, type ProfileName } from '../src/sim/index.ts';
 import { type Case, drawCase } from '../test/conformance/draw-case.ts';
 import { type Finding, judge } from '../test/conformance/judge.ts';
 import { knownReason } from '../test/conformance/known.ts';
+import { sideBySide } from '../test/conformance/side-by-side.ts';
 import { Tally } from '../test/conformance/tally.ts';
 import { type Account, giveAccount } from '../test/sim/agreement.ts';
 import { realSession, type Session, simSession } from '../test/sim/raw-session.ts';
@@ -36,8 +38,14 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     out: { type: 'string', default: 'conformance-failures' },
     replay: { type: 'string' },
+    table: { type: 'string' },
   },
 });
+
+if (values.table !== undefined) {
+  console.log(sideBySide(values.table.split(',').map(file => readFileSync(file, 'utf8'))));
+  process.exit(0);
+}
 
 const version = versionOf(values.qemu);
 const profile = profileNamed(values.profile ?? version);
@@ -109,7 +117,7 @@ async function play(
   const sim = await accountOf(simSession, drawn, 10);
   const unknown: Finding[] = [];
   for (const finding of judge(real, sim)) {
-    const known = finding.verdict === 'agrees' ? undefined : knownReason(finding, drawn, real);
+    const known = finding.verdict === 'agrees' ? undefined : knownReason(finding);
     tally.add(finding, known);
     if (finding.verdict === 'agrees') continue;
     onOdd(finding);

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { ALL_STEPS } from '../src/steps/all-steps.ts';
+import { splitKey } from '../src/steps/stages.ts';
 
 const MACHINES = join(import.meta.dirname, '../src/machines');
 
@@ -62,13 +63,13 @@ describe('machines', async () => {
   test.each(machines)('$file takes back every step from which it can still go back', ({ machine }) => {
     const undone = undoneBy(machine);
     const missing = stepStates(machine.root)
-      .filter(({ node, step }) => 'undo' in ALL_STEPS[step] && !undone.has(step) && mayGoBack(node))
-      .map(({ step }) => step);
+      .filter(({ node, key, step }) => 'undo' in ALL_STEPS[step] && !undone.has(key) && mayGoBack(node))
+      .map(({ key }) => key);
     expect(missing, 'add it to compensation([...]), where the order in which steps run puts it').toEqual([]);
   });
 
   test.each(machines)('$file takes nothing back that it does not do', ({ machine }) => {
-    const done = new Set<string>(stepStates(machine.root).map(({ step }) => step));
+    const done = new Set<string>(stepStates(machine.root).map(({ key }) => key));
     expect(
       [...undoneBy(machine)].filter(step => !done.has(step)),
       'take it out of compensation',
@@ -79,21 +80,29 @@ describe('machines', async () => {
 type StepName = keyof typeof ALL_STEPS;
 interface StepState {
   readonly node: AnyStateNode;
+  /** The step with its stage. */
+  readonly key: string;
   readonly step: StepName;
+}
+
+/** A step's own name, whichever stage it belongs to; a stage's undo is none. */
+function stepOf(key: string): string {
+  return splitKey(key).step;
 }
 
 /** Every state that invokes a step itself (not its undo), at any depth. */
 function stepStates(parent: AnyStateNode): readonly StepState[] {
   return Object.values(parent.states).flatMap((node: AnyStateNode) => {
-    const steps = sourcesOf(node).filter(source => source in ALL_STEPS) as readonly StepName[];
-    return [...steps.map(step => ({ node, step })), ...stepStates(node)];
+    const steps = sourcesOf(node).filter(source => stepOf(source) in ALL_STEPS);
+    return [...steps.map(key => ({ node, key, step: stepOf(key) as StepName })), ...stepStates(node)];
   });
 }
 
 /** The steps that a machine's compensation takes back. */
 function undoneBy(machine: AnyStateMachine): ReadonlySet<string> {
   const states: readonly AnyStateNode[] = Object.values(machine.root.states['compensating']?.states ?? {});
-  return new Set(states.flatMap(sourcesOf).map(source => source.replace(/^undo\./, '')));
+  const sources = states.flatMap(sourcesOf).filter(source => source.startsWith('undo.'));
+  return new Set(sources.map(source => source.replace(/^undo\./, '')));
 }
 
 function sourcesOf(node: AnyStateNode): readonly string[] {

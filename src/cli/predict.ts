@@ -4,8 +4,7 @@
  */
 import { createActor, fromPromise } from 'xstate';
 import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
-import type { StepActorName, StepOutput } from '../machines/saga-parts.ts';
-import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { STEP_KEYS, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import { type ChainImage, type DiskPlan, hasMirrors, type Plan } from '../steps/plan.ts';
 
@@ -18,14 +17,14 @@ export async function predictSteps(
   const pretend = (name: StepActorName) =>
     fromPromise<StepOutput>(async () => {
       steps.push(name);
-      if (name !== 'awaitSignal') return { abort: false };
+      if (!/(^|\.)awaitSignal$/.test(name)) return { abort: false };
       rest.resolve('ready');
       return new Promise<never>(() => undefined); // nobody will signal
     });
   const actors: Partial<Record<StepActorName, ReturnType<typeof pretend>>> = {
     rescueGuest: pretend('rescueGuest'),
   };
-  for (const name of Object.keys(ALL_STEPS) as StepName[]) {
+  for (const name of STEP_KEYS) {
     actors[name] = pretend(name);
     actors[`undo.${name}`] = pretend(`undo.${name}`);
   }
@@ -44,5 +43,6 @@ export async function predictSteps(
 
 /** The chain under the guest's disk when the plan is done, front first. */
 export function predictChain(plan: Plan, disk: DiskPlan): readonly ChainImage[] {
+  if (plan.operation === 'snapshotMirror') return chainOfImage(plan.snapshot.disks[disk.index] ?? disk);
   return hasMirrors(plan) && plan.finish !== 'pivot' ? disk.chain : chainOfImage(disk);
 }

@@ -3,6 +3,7 @@ import { chainOfImage } from '../steps/chain-of-image.ts';
 import {
   type ChainImage,
   type DiskPlan,
+  type Finish,
   hasMirrors,
   type Plan,
   type RewritePlan,
@@ -11,6 +12,7 @@ import {
   type SwitchPlan,
   wayOf,
 } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 import type { CliContext } from './context.ts';
 import { jsonLine } from './json-lines.ts';
 import { predictChain, predictSteps } from './predict.ts';
@@ -44,7 +46,7 @@ async function describePlan(plan: Plan, asked: string) {
   return {
     type: 'plan',
     operation: plan.operation,
-    finish: hasMirrors(plan) ? plan.finish : null,
+    finish: finishOf(plan),
     strategy: how,
     why: whyThisWay(plan, asked),
     ...('hint' in plan ? { hint: plan.hint } : {}),
@@ -63,11 +65,17 @@ async function describePlan(plan: Plan, asked: string) {
   } as const;
 }
 
+function finishOf(plan: Plan): Finish | null {
+  const last = stagesOf(plan).at(-1)?.plan ?? plan;
+  return hasMirrors(last) ? last.finish : null;
+}
+
 function imageInJson({ file, driver, node }: ChainImage) {
   return { file, format: driver, node };
 }
 
 function whyThisWay(plan: Plan, asked: string): string {
+  if (plan.operation === 'snapshotMirror') return whyStrategy(plan.mirror, asked);
   if (hasMirrors(plan)) return whyStrategy(plan, asked);
   if (plan.operation === 'revert')
     return 'the only way in which all disks change at once without any copying';
@@ -103,7 +111,8 @@ function lacking(plan: Plan, names: readonly string[]): readonly string[] {
 type Described = Awaited<ReturnType<typeof describePlan>>;
 
 function planInWords(plan: Plan, described: Described): readonly string[] {
-  const created = plan.disks.filter(disk => disk.image.create).map(disk => disk.image.file);
+  const made = stagesOf(plan).flatMap(stage => stage.plan.disks);
+  const created = made.filter(disk => disk.image.create).map(disk => disk.image.file);
   return [
     `plan: ${plan.operation} of ${countOf(plan.disks.length, 'disk')}; nothing has been changed`,
     `  QEMU can: ${plan.capabilities.join(', ')}`,
@@ -126,6 +135,8 @@ const END_WORDS: Readonly<Record<string, string>> = {
 };
 
 function howInWords(plan: Plan): string {
+  if (plan.operation === 'snapshotMirror')
+    return `${howInWords(plan.snapshot)}; then ${howInWords(plan.mirror)}`;
   if (plan.operation === 'snapshot') {
     const frozen = plan.quiesce === null ? '' : `, with the guest frozen through ${plan.quiesce}`;
     return `${plan.method}: ${METHOD_WORDS[plan.method]}${frozen}`;
@@ -155,7 +166,7 @@ function pace({ parallel, speed }: SwitchPlan | RewritePlan): string {
 function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
   const chain = (images: readonly { file: string; driver: string }[]) =>
     images.map(image => `${image.file} (${image.driver})`).join(' <- ');
-  const stays = hasMirrors(plan) && plan.finish !== 'pivot';
+  const stays = finishOf(plan) !== null && finishOf(plan) !== 'pivot';
   return [
     `  ${disk.disk} (node ${disk.node}, ${sizeInWords(disk.sizeBytes)})`,
     `    before: ${chain(disk.chain)}`,

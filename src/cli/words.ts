@@ -1,4 +1,5 @@
 /** Plain words for sizes, block jobs and the states of a saga. Pure; only people read these, nothing decides on them. */
+import { splitKey } from '../steps/stages.ts';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
@@ -51,6 +52,7 @@ const PHASES: Readonly<Record<string, string>> = {
   snapshotting: 'taking the snapshot',
   switching: 'switching, the guest stands still',
   cleaningUp: 'cleaning up',
+  keeping: 'keeping the snapshot',
   compensating: 'taking everything back',
   stranded: 'cannot go on, letting the guest run',
   committed: 'done',
@@ -64,10 +66,12 @@ export function phaseOf(state: string): { readonly phase: string; readonly words
   return { phase, words: PHASES[phase] ?? phase };
 }
 
-/** `pauseGuest` as `pause guest`, `undo.pauseGuest` as `undo: pause guest`. */
-export function stepInWords(step: string): string {
+/** `pauseGuest` as `pause guest`, `undo.mirror.pauseGuest` as `mirror, undo: pause guest`. */
+export function stepInWords(key: string): string {
+  const { stage, step } = splitKey(key);
   const words = step.replace(/^undo\./, '').replaceAll(/[A-Z]/g, letter => ` ${letter.toLowerCase()}`);
-  return step.startsWith('undo.') ? `undo: ${words}` : words;
+  const undo = step.startsWith('undo.') ? 'undo: ' : '';
+  return stage === null ? undo + words : `${stage}${undo === '' ? ':' : ','} ${undo}${words}`;
 }
 
 /** `1 disk`, `3 disks`. */

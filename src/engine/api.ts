@@ -8,7 +8,14 @@ import type {
   SnapshotRequest,
 } from '../operations/requests.ts';
 import type { Clock } from '../qmp/clock.ts';
-import type { ActiveCommitPlan, CopyPlan, RevertPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
+import type {
+  ActiveCommitPlan,
+  CopyPlan,
+  RevertPlan,
+  RewritePlan,
+  SnapshotMirrorPlan,
+  SnapshotPlan,
+} from '../steps/plan.ts';
 import type { Guest } from './guest.ts';
 import type { IdSource } from './ids.ts';
 import type { Publisher } from './publish.ts';
@@ -32,7 +39,11 @@ export interface EngineOptions {
 
 /** Runs sagas. */
 export interface Engine {
-  /** Puts overlays on N disks, all or none. Throws refusals; what happens later is in the saga's result. */
+  /**
+   * Puts overlays on N disks, all or none. With mirrors the saga then waits at READY: `pivot` switches all disks onto them,
+   * `keepSnapshot` does without them, `abort` takes the overlays back too. Throws refusals; what happens later is in the
+   * saga's result.
+   */
   snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
   /** Copies N disks and switches all of them, or none. Throws refusals; what happens later is in the saga's result. */
   copy(request: CopyRequest & Guest): Promise<Saga>;
@@ -54,7 +65,7 @@ export interface Engine {
    */
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
   /** What `snapshot` would do; QEMU sees only queries. */
-  planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan>;
+  planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan | SnapshotMirrorPlan>;
   /** What `copy` would do; QEMU sees only queries. */
   planCopy(request: CopyRequest & Guest): Promise<CopyPlan>;
   /** What `commit` would do; QEMU sees only queries. */

@@ -17,10 +17,12 @@ import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { isSagaName, sagaToken, tokenOf } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
+import { type Stage, stagesOf } from '../steps/stages.ts';
 import { leftImages, removeImage } from './drop-images.ts';
 import { findTrace } from './living-qemu.ts';
 import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 import type { SagaResult } from './result.ts';
+import { recordsOfStage } from './stages.ts';
 import { isWaiting, mirrorsInWords } from './waiting.ts';
 
 /** One thing that a dead saga left behind. */
@@ -245,11 +247,12 @@ async function examineFiles(
   needed: readonly string[],
 ): Promise<readonly Removable[]> {
   const found: Removable[] = [];
-  for (const row of rows.filter(each => each.state === 'rolledBack')) {
+  const back = rows.filter(each => each.state === 'rolledBack');
+  for (const { row, stage } of back.flatMap(row => stagesOfRow(row).map(stage => ({ row, stage })))) {
     const { id } = row;
-    const { disks } = row.plan as object as Plan;
+    const { disks } = stage.plan;
     const { leftovers } = row.result as object as SagaResult;
-    const records = journal.records(id);
+    const records = recordsOfStage(journal.records(id), stage.name);
     const facts = { id, plan: { disks }, disks, records, needed, journal, files, images };
     for (const { file, claim, keeps } of await leftImages(facts)) {
       const about = { kind: 'file', name: file, saga: id } as const;
@@ -263,6 +266,10 @@ async function examineFiles(
     }
   }
   return found;
+}
+
+function stagesOfRow({ plan }: SagaRow): readonly Stage[] {
+  return stagesOf(plan as object as Plan);
 }
 
 const KEEPS = {

@@ -6,6 +6,7 @@ import type { Journal, JournalRecord } from '../journal/journal.ts';
 import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 import { claimOf } from './claims.ts';
 
 /** What is known when images are dropped. */
@@ -74,7 +75,8 @@ async function guardedFiles(facts: DropFacts): Promise<ReadonlySet<string>> {
   const guarded = new Set<string>([...needed, ...plan.disks.flatMap(belowDisk)]);
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'rolledBack') continue;
-    for (const disk of (row.plan as object as Plan).disks) {
+    const disks = stagesOf(row.plan as object as Plan).flatMap(stage => stage.plan.disks);
+    for (const disk of disks) {
       for (const file of [...belowDisk(disk), disk.image.file]) guarded.add(file);
     }
   }

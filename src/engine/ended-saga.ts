@@ -16,6 +16,7 @@ export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'r
     subscribe: () => () => undefined,
     ended: Promise.resolve(result as object as SagaResult),
     pivot: hearsNothing,
+    keepSnapshot: hearsNothing,
     abort: hearsNothing,
   };
 }

@@ -9,7 +9,7 @@ import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planCommit, planPull } from '../operations/plan-merge.ts';
 import { planRevert } from '../operations/plan-revert.ts';
-import { planSnapshot } from '../operations/plan-snapshot.ts';
+import { operationOfSnapshot, planAnySnapshot } from '../operations/plan-snapshot-mirror.ts';
 import {
   type CommitRequest,
   type CopyRequest,
@@ -26,10 +26,16 @@ import { type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
-
-import type { CopyPlan, Plan, RevertPlan, RewritePlan, SnapshotPlan } from '../steps/plan.ts';
-
+import type {
+  CopyPlan,
+  Plan,
+  RevertPlan,
+  RewritePlan,
+  SnapshotMirrorPlan,
+  SnapshotPlan,
+} from '../steps/plan.ts';
 import type { Engine, EngineOptions } from './api.ts';
+import { expectCurrentIn } from './current-snapshot.ts';
 import { endedSaga } from './ended-saga.ts';
 import { seize } from './fence.ts';
 import { agentOf, filesOf, type Guest, guestOf, monitorOf, splitGuest } from './guest.ts';
@@ -90,7 +96,8 @@ class SagaEngine implements Engine {
 
   async snapshot(asked: SnapshotRequest & Guest): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
-    return this.#start('snapshot', checkSnapshotRequest(request), guest, planSnapshot);
+    const checked = checkSnapshotRequest(request);
+    return this.#start(operationOfSnapshot(checked), checked, guest, planAnySnapshot);
   }
 
   async copy(asked: CopyRequest & Guest): Promise<Saga> {
@@ -118,9 +125,9 @@ class SagaEngine implements Engine {
     return this.#planOnly(checkRevertRequest(request), guest, planRevert);
   }
 
-  async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan> {
+  async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan | SnapshotMirrorPlan> {
     const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkSnapshotRequest(request), guest, planSnapshot);
+    return this.#planOnly(checkSnapshotRequest(request), guest, planAnySnapshot);
   }
 
   async planCopy(asked: CopyRequest & Guest): Promise<CopyPlan> {
@@ -145,7 +152,8 @@ class SagaEngine implements Engine {
     const row = this.#journal.saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
     const plan = toldTo(options.onCommit, planToResume(row));
-    refuseSignal(row, plan, this.#journal.records(id), signal);
+    const records = this.#journal.records(id);
+    refuseSignal(row, plan, records, signal);
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
@@ -155,8 +163,9 @@ class SagaEngine implements Engine {
         { saga: id },
       );
     }
-    const lease = await seize(this.#journal, id, options.force ?? false, this.#clock);
     const guest = guestOf(qmp, options);
+    await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
+    const lease = await seize(this.#journal, id, options.force ?? false, this.#clock);
     const monitor = monitorOf(guest, this.#clock);
     try {
       await expectSameQemu(monitor, this.#clock, plan, this.#journal.records(id));
@@ -268,7 +277,7 @@ class SagaEngine implements Engine {
     }
   }
 
-  /** The guest was looked at before the VM was claimed: another saga may have changed it in between. */
+  /** Another saga may have changed it since it was looked at, before the VM was claimed. */
   async #refuseChanged(lease: Lease, plan: Plan, monitor: Monitor, seen: Survey): Promise<void> {
     try {
       const now = await survey(await monitor.client());

@@ -18,7 +18,7 @@ const LEASE_TRUSTED_MS = 500;
 
 /** What is fenced; the same journal and lease as the saga's own. */
 export interface FenceParts {
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, 'confirm'>;
   readonly lease: Lease;
   readonly clock: Clock;
 }

@@ -26,15 +26,16 @@ export class History {
   #next = 0;
   /** Whether the saga had been begun before. */
   readonly resumed: boolean;
-  /** Whether the saga was asked to leave, or to go on, and no step has heard of it yet. */
-  readonly asked = { abort: false, pivot: false };
+  /** What the saga was asked, and no step has heard of yet. */
+  readonly asked = { abort: false, pivot: false, keepSnapshot: false };
   /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
   waited = false;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
 
-  constructor(records: readonly JournalRecord[]) {
-    this.resumed = records.length > 0;
+  /** `resumed` where the records are those of one stage, and another may have been begun. */
+  constructor(records: readonly JournalRecord[], resumed = records.length > 0) {
+    this.resumed = resumed;
     for (const record of records) this.#read(record);
   }
 
@@ -69,7 +70,7 @@ export class History {
       this.asked.pivot = false;
       this.waited = true;
     } else if (kind === 'signal') {
-      if (step === 'abort' || step === 'pivot') this.asked[step] = true;
+      if (step === 'abort' || step === 'pivot' || step === 'keepSnapshot') this.asked[step] = true;
     } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {
       this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }

@@ -1,20 +1,25 @@
-/** What a step host is made of: a saga's plan, its records, and the ways to the world. Holds nothing by itself. */
+/** What a step host is made of: the plan of a stage, its records, and the ways to the world. Holds nothing by itself. */
 import type { Journal, Lease } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Files } from '../steps/files.ts';
-import type { Plan } from '../steps/plan.ts';
+import type { StagePlan } from '../steps/plan.ts';
 import type { JobProgress, StepContext } from '../steps/step.ts';
 import type { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 
+/** What a stage asks of its saga's journal. */
+export type StageJournal = Pick<Journal, 'append' | 'appendSync' | 'confirm'>;
+
 export interface HostParts {
-  readonly plan: Plan;
+  readonly plan: StagePlan;
   readonly monitor: Monitor;
-  readonly journal: Journal;
+  readonly journal: StageJournal;
   readonly lease: Lease;
   readonly history: History;
   readonly files: Files | null;
   readonly clock: Clock;
+  /** Whether the saga has marked its QEMU, whichever stage did. */
+  readonly isMarked: () => boolean;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly report: (progress: JobProgress) => void;

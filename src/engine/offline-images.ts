@@ -26,12 +26,19 @@ const NEEDS: Readonly<Record<OfflineAction, readonly [old: Need, fresh: Need]>> 
   leave: ['there', 'there'],
 };
 
-/** Throws DISK_BUSY or FILES before anything has been changed. */
-export async function lookAtImages(plan: Plan, verdict: OfflineVerdict, images: Images): Promise<void> {
+/** Throws DISK_BUSY or FILES before anything has been changed. `isFirst`: the old images are no earlier stage's new ones. */
+export async function lookAtImages(
+  plan: Plan,
+  verdict: OfflineVerdict,
+  images: Images,
+  { isFirst }: { readonly isFirst: boolean },
+): Promise<void> {
   for (const { disk, front, action } of together(plan, verdict)) {
     const [ofOld, ofNew] = NEEDS[action];
     const isInDoubt = (plan.operation === 'snapshot' || plan.operation === 'revert') && !verdict.wasOnImages;
-    expectImage(disk, front, oldImage(disk), await images.look(oldImage(disk)), ofOld);
+    if (isFirst || ofOld !== 'there') {
+      expectImage(disk, front, oldImage(disk), await images.look(oldImage(disk)), ofOld);
+    }
     const sight = await images.look(newImage(disk));
     const mayBeLost = isInDoubt && (action === 'moveBack' || (action === 'keepOrMake' && disk.image.create));
     if (mayBeLost && (sight.state === 'missing' || sight.state === 'unreadable')) continue;

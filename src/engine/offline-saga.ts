@@ -18,21 +18,19 @@ export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSi
     end = ended;
     return ended;
   });
+  const hasNothing = async (): Promise<never> => {
+    throw new BlocksagaError('SAGA_STATE', `saga ${id} has nothing to switch: it merges and ends by itself`, {
+      saga: id,
+    });
+  };
   return {
     id,
     plan: parts.plan as object as Plan,
     result,
     ended: result,
     subscribe: () => () => undefined,
-    async pivot() {
-      throw new BlocksagaError(
-        'SAGA_STATE',
-        `saga ${id} has nothing to switch: it merges and ends by itself`,
-        {
-          saga: id,
-        },
-      );
-    },
+    pivot: hasNothing,
+    keepSnapshot: hasNothing,
     async abort() {
       if (end !== undefined) throw hasEnded(id, end.outcome, end.error?.message ?? null);
       asked.abort();

@@ -3,7 +3,7 @@
  * as a whole, makes that true on the disk, and says what to boot from. Run again after a death in its middle it comes to
  * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
@@ -13,16 +13,17 @@ import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
-import { type Plan, type Program, wayOf } from '../steps/plan.ts';
+import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { definedDisks } from '../steps/publish-definitions.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
-import { decideOffline, OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
+import { OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
 import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
 import { intent, outcome } from './history.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
+import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
 import { type Publisher, publisherOf, toldTo } from './publish.ts';
 import { type BootImage, resultAsJson, type SagaResult } from './result.ts';
 import { planToResume } from './resume.ts';
@@ -73,9 +74,13 @@ export async function recoverOffline(
   const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);
-  const verdict = decide(row, plan, records, options);
+  const { parts, disks, passed } = decide(row, plan, records, options);
+  const end = parts.at(-1);
+  invariant(end !== undefined, 'a saga has a stage');
   const { begun, settled } = offlineProgress(records);
-  if (!settled) await lookAtImages(plan, verdict, images);
+  for (const part of settled ? [] : parts) {
+    await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
+  }
   const lease = await seize(journal, id, options.force ?? false, clock);
   const fence = new Fence({ journal, lease, clock });
   if (journal.records(id).length !== records.length) {
@@ -85,30 +90,31 @@ export async function recoverOffline(
     const back = options.back ?? false;
     await journal.append(lease, [intent(OFFLINE, { back })], { durable: true });
   }
-  const aside = settled ? [] : await settleImages(plan, verdict, images);
+  const aside: string[] = [];
+  for (const part of settled ? [] : parts) {
+    aside.push(...(await settleImages(part.plan, part.verdict, images)));
+  }
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
-  const { boot, chains } = await bootImages(plan, verdict, images);
-  const disks = plan.disks.filter(({ index }) => goes(verdict, index));
-  const kept = await dropImages({
-    id,
-    plan,
-    disks,
-    records,
-    needed: chains.flat(),
-    journal,
-    files: fence.files(files),
-    images,
-  });
-  const isCommitted = verdict.outcome === 'committed';
+  const { boot, chains } = await bootImages(end.plan, end.verdict, images);
+  const kept: string[] = [];
+  for (const part of parts) {
+    const gone = part.plan.disks.filter(({ index }) => goes(part.verdict, index));
+    const facts = { id, plan: part.plan, disks: gone, records: part.records, needed: chains.flat() };
+    kept.push(...(await dropImages({ ...facts, journal, files: fence.files(files), images })));
+  }
+  const isCommitted = end.verdict.outcome === 'committed';
   const leaving = { chains: chains.flat(), journal, files: fence.files(files), images };
-  const stays = isCommitted ? await dropLeaving(id, plan, leaving) : [];
-  if (verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
+  if (isCommitted) kept.push(...(await dropLeaving(id, end.plan, leaving)));
+  if (end.verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
-    await retry(PATIENT, clock, () => publish(definedDisks(plan)), ANY);
+    await retry(PATIENT, clock, () => publish(definedDisks(end.plan)), ANY);
   }
-  const result = resultOf(row, plan, verdict, { boot, chains, leftovers: [...aside, ...kept, ...stays] });
-  await journal.end(lease, verdict.outcome, resultAsJson(result));
+  for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
+  const how = wayOf(disks === plan.disks ? plan : end.plan);
+  const found = { boot, chains, leftovers: [...aside, ...kept] };
+  const result = resultOf(row, disks, how, end.verdict, found);
+  await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
 }
 
@@ -118,17 +124,18 @@ function decide(
   plan: Plan,
   records: readonly JournalRecord[],
   options: OfflineOptions,
-): OfflineVerdict {
+): OfflineEnd {
   const { begun, back } = offlineProgress(records);
   const wanted = begun ? back : (options.back ?? false);
-  if (wanted && plan.operation !== 'snapshot') {
+  const end = offlineEnd(plan, records, { back: wanted });
+  if (wanted && end.parts.at(-1)?.plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
       `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,
       { saga: row.id },
     );
   }
-  return decideOffline(plan, records, { back: wanted });
+  return end;
 }
 
 function goes({ disks }: OfflineVerdict, index: number): boolean {
@@ -138,7 +145,8 @@ function goes({ disks }: OfflineVerdict, index: number): boolean {
 
 function resultOf(
   row: SagaRow,
-  plan: Plan,
+  disks: readonly DiskPlan[],
+  strategy: string | null,
   verdict: OfflineVerdict,
   found: Pick<SagaResult, 'leftovers'> & {
     readonly boot: readonly BootImage[];
@@ -148,10 +156,10 @@ function resultOf(
   const { boot, chains, leftovers } = found;
   return {
     saga: row.id,
-    operation: plan.operation,
+    operation: row.operation,
     outcome: verdict.outcome,
-    strategy: wayOf(plan),
-    disks: plan.disks.map((disk, at) => ({
+    strategy,
+    disks: disks.map((disk, at) => ({
       disk: disk.disk,
       before: { node: disk.node, file: disk.file },
       after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] },

@@ -7,8 +7,10 @@ import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
 import { blockOf, chainFiles, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
+import { recordsOfStage } from './stages.ts';
 
 /** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
 export type Outcome = 'committed' | 'rolledBack' | 'needsRecovery' | 'ready';
@@ -64,6 +66,8 @@ export interface SagaResult {
 interface ReadableSaga {
   readonly id: string;
   readonly plan: Plan;
+  /** Whether it ended with its first stage only: a snapshot whose mirrors were taken away. */
+  readonly kept: boolean;
   readonly journal: Pick<Journal, 'records'>;
   readonly monitor: Monitor;
   readonly files: Files | null;
@@ -76,7 +80,7 @@ export async function readResult(
   error: ErrorRecord | null,
   blackoutMs: number | null,
 ): Promise<SagaResult> {
-  const { plan } = saga;
+  const plan = planAtEnd(saga);
   const blocks = await askBlocks(saga.monitor);
   const disks = plan.disks.map(disk => ({
     disk: disk.disk,
@@ -88,14 +92,19 @@ export async function readResult(
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   return {
     saga: saga.id,
-    operation: plan.operation,
+    operation: saga.plan.operation,
     outcome: wrong === undefined ? outcome : 'needsRecovery',
     strategy: wayOf(plan),
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
-    leftovers: outcome === 'rolledBack' || outcome === 'needsRecovery' ? await findLeftovers(saga) : [],
+    leftovers: await findLeftovers(saga, outcome),
   };
+}
+
+/** What the disks came to by: the whole plan, or its first stage. */
+function planAtEnd({ plan, kept }: Pick<ReadableSaga, 'plan' | 'kept'>): Plan {
+  return kept && plan.operation === 'snapshotMirror' ? plan.snapshot : plan;
 }
 
 /** The result of a saga that was given up before its first step. */
@@ -160,15 +169,24 @@ function mixed(saga: string, disk: DiskResult): BlocksagaError {
   );
 }
 
-/** New images that stand there and that the saga may have made; a stranger's file at such a path is none of its own. */
-async function findLeftovers({ id, plan, journal, files }: ReadableSaga): Promise<readonly string[]> {
-  const created = plan.disks.filter(disk => disk.image.create);
-  if (files === null) return created.map(disk => disk.image.file);
-  const records = journal.records(id);
+/**
+ * New images that stand there though no disk is to be on them, and that the saga may have made; a stranger's file at such
+ * a path is none of its own.
+ */
+async function findLeftovers(saga: ReadableSaga, outcome: Outcome): Promise<readonly string[]> {
+  const { id, plan, kept, journal, files } = saga;
+  if (outcome === 'ready') return [];
   const left: string[] = [];
-  for (const disk of created) {
-    const stands = await files.stat(disk.image.file);
-    if (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) left.push(disk.image.file);
+  for (const { name, plan: stage } of stagesOf(plan)) {
+    // What the last stage made is what the disks are on then.
+    if (outcome === 'committed' && (kept ? name === 'snapshot' : name !== 'snapshot')) continue;
+    const created = stage.disks.filter(disk => disk.image.create);
+    const records = files === null ? [] : recordsOfStage(journal.records(id), name);
+    for (const disk of created) {
+      const stands = await files?.stat(disk.image.file);
+      const isLeft = files === null || (stands !== undefined && isMaybeOurs(disk, stands.identity, records));
+      if (isLeft) left.push(disk.image.file);
+    }
   }
   return left;
 }

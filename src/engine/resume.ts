@@ -2,7 +2,7 @@
  * What stands before a saga goes on in another process: whether it may be asked that at all, and whether its own QEMU
  * still answers. A saga that goes on without its QEMU would record failures for steps that only nobody could ask about.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -10,21 +10,20 @@ import { expectMark } from '../steps/mark-qemu.ts';
 
 import { hasMirrors, PLAN_VERSION, type Plan, type Program } from '../steps/plan.ts';
 
+import { splitKey, stagesOf } from '../steps/stages.ts';
 import { offlineProgress } from './decide-offline.ts';
 import type { Guest } from './guest.ts';
-import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
 import type { Saga } from './saga.ts';
+import type { SignalName } from './signals.ts';
+import { historyOf } from './stages.ts';
 import { reasonOf } from './waiting.ts';
-
-/** What a saga may be asked from outside. */
-export type Signal = 'pivot' | 'abort';
 
 /** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
 export interface ResumeOptions extends Partial<Guest> {
-  readonly signal?: Signal;
+  readonly signal?: SignalName;
   /** Another program to be told of the new disks than the one that the saga was begun with. */
   readonly onCommit?: Program;
   /** Takes the saga from a process that lives but does not go on; that one cannot act on it when it wakes up. */
@@ -38,6 +37,7 @@ const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
   commit: [PLAN_VERSION],
   pull: [PLAN_VERSION],
   revert: [PLAN_VERSION],
+  snapshotMirror: [PLAN_VERSION],
 };
 
 /** The plan that a saga was begun with. Throws JOURNAL for one of another version, SAGA_STATE for one without QEMU. */
@@ -62,12 +62,11 @@ export function refuseSignal(
   row: SagaRow,
   plan: Plan,
   records: readonly JournalRecord[],
-  signal: Signal | undefined,
+  signal: SignalName | undefined,
 ): void {
   const refuse = (why: string): never => {
     throw new BlocksagaError('SAGA_STATE', `saga ${row.id} ${why}`, { saga: row.id });
   };
-  const reached = signal === 'pivot' ? 'committed' : 'rolledBack';
   const ended = row.state === 'committed' || row.state === 'rolledBack';
   if (offlineProgress(records).begun && !ended) {
     refuse(`is being recovered offline: end that with "blocksaga resume --offline ${row.id}"`);
@@ -75,16 +74,29 @@ export function refuseSignal(
   if (signal === undefined) return;
   const reason = reasonOf(row);
   const came = reason === null ? row.state : `${row.state}: ${reason}`;
-  if (ended && row.state !== reached) refuse(`has ended (${came}) and cannot ${signal} any more`);
+  if (ended && signal !== signalOf(row, plan))
+    refuse(`has ended (${came}) and cannot ${SIGNAL_WORDS[signal]} any more`);
   if (ended) return;
-  if (signal === 'pivot' && (!hasMirrors(plan) || plan.strategy === null)) {
+  const last = stagesOf(plan).at(-1);
+  invariant(last !== undefined, 'a saga has a stage');
+  if (signal === 'pivot' && (!hasMirrors(last.plan) || last.plan.strategy === null)) {
     refuse(
       `has nothing to switch: only a copy or an active commit with --finish pivot or leave has; use "blocksaga resume ${row.id}"`,
     );
   }
-  if (signal === 'abort' && new History(records).decision === 'forward') {
+  if (signal !== 'pivot' && historyOf(records, last.name).decision === 'forward') {
     refuse(`has taken its decision and only goes forward: use "blocksaga resume ${row.id}"`);
   }
+}
+
+const SIGNAL_WORDS = { pivot: 'pivot', abort: 'abort', keepSnapshot: 'keep its snapshot alone' } as const;
+
+/** The signal that a saga which has ended came to what it asks for. */
+function signalOf({ state, result }: SagaRow, plan: Plan): SignalName {
+  if (state === 'rolledBack') return 'abort';
+  const image = (result as object as SagaResult).disks[0]?.image;
+  const isKept = plan.operation === 'snapshotMirror' && image === plan.snapshot.disks[0]?.image.file;
+  return isKept ? 'keepSnapshot' : 'pivot';
 }
 
 /**
@@ -109,8 +121,14 @@ export async function expectSameQemu(
 }
 
 function isMarkedBy(records: readonly JournalRecord[]): boolean {
-  const last = records.findLast(({ step }) => ['markQemu', 'unmarkQemu', 'undo.markQemu'].includes(step));
-  return last?.step === 'markQemu' && last.kind === 'outcome' && !('error' in (last.body as object));
+  const marks = ['markQemu', 'unmarkQemu', 'undo.markQemu'];
+  const last = records.findLast(({ step }) => marks.includes(splitKey(step).step));
+  return (
+    last !== undefined &&
+    splitKey(last.step).step === 'markQemu' &&
+    last.kind === 'outcome' &&
+    !('error' in (last.body as object))
+  );
 }
 
 /** What is said of a saga whose QEMU could not be asked: it is as it was, and somebody must say what became of QEMU. */
@@ -129,7 +147,7 @@ export function unansweredResult(saga: string, plan: Plan, reason: unknown): Sag
 }
 
 /** A saga of this process that is asked for something: its result is then that of its end. */
-export function asked(running: Saga, signal: Signal | undefined): Saga {
+export function asked(running: Saga, signal: SignalName | undefined): Saga {
   if (signal === undefined) return running;
   return {
     id: running.id,
@@ -138,6 +156,7 @@ export function asked(running: Saga, signal: Signal | undefined): Saga {
     ended: running.ended,
     subscribe: listener => running.subscribe(listener),
     pivot: () => running.pivot(),
+    keepSnapshot: () => running.keepSnapshot(),
     abort: () => running.abort(),
   };
 }

@@ -1,23 +1,29 @@
 /**
- * One saga that runs: a machine, its step host, and what people hear of it. It turns signals into journal records and
+ * One saga that runs: a machine, its step hosts, and what people hear of it. It turns signals into journal records and
  * machine events, and the machine's end into a result.
  */
 import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
 import { type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
-import { jobActorId, type SagaContext, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
+import {
+  jobActorId,
+  type SagaContext,
+  STEP_KEYS,
+  type StepActorName,
+  type StepOutput,
+} from '../machines/saga-parts.ts';
 import type { QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
-import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import type { Files } from '../steps/files.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, StepContext } from '../steps/step.ts';
+import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './ended-saga.ts';
-import { History } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
-import { StepHost } from './step-host.ts';
+import type { SignalName } from './signals.ts';
+import { Stages } from './stages.ts';
 
 /** What a listener hears: every state that is entered, and how far the block jobs are. */
 export type SagaNotice =
@@ -39,6 +45,11 @@ export interface Saga {
   subscribe(listener: (notice: SagaNotice) => void): () => void;
   /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
   pivot(): Promise<SagaResult>;
+  /**
+   * Takes the mirrors of a snapshot away and keeps the snapshot, where nothing has been switched yet; resolves at its end.
+   * Throws SAGA_STATE when it has ended, or is no snapshot with mirrors that has been taken.
+   */
+  keepSnapshot(): Promise<SagaResult>;
   /** Takes the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
   abort(): Promise<SagaResult>;
 }
@@ -75,7 +86,7 @@ class RunningSaga implements Saga {
   readonly id: string;
   readonly plan: Plan;
   readonly #parts: SagaParts;
-  readonly #host: StepHost;
+  readonly #stages: Stages;
   readonly #listeners = new Set<(notice: SagaNotice) => void>();
   readonly #entered: SagaNotice[] = [];
   readonly #actor;
@@ -91,9 +102,8 @@ class RunningSaga implements Saga {
     this.id = parts.lease.saga;
     this.plan = parts.plan;
     this.#parts = parts;
-    const history = new History(parts.journal.records(this.id));
-    this.#asked = history.asked.pivot || history.asked.abort || history.waited;
-    this.#host = new StepHost({ ...parts, history, report: progress => this.#report(progress) });
+    this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
+    this.#asked = this.#stages.wasAsked;
     parts.monitor.listen(event => this.#hear(event));
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
     const machines = parts.inspect === undefined ? UNSEEN : SEEN;
@@ -103,7 +113,7 @@ class RunningSaga implements Saga {
       input: { plan: parts.plan },
       ...(parts.inspect === undefined ? {} : { inspect: parts.inspect }),
     });
-    hosts.set(this.#actor.system, this.#host);
+    stagesOfSystem.set(this.#actor.system, this.#stages);
     this.#actor.subscribe({
       next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
       error: error => this.#finished.reject(error),
@@ -133,11 +143,19 @@ class RunningSaga implements Saga {
     return this.#signal('abort');
   }
 
-  async #signal(signal: 'pivot' | 'abort'): Promise<SagaResult> {
+  keepSnapshot(): Promise<SagaResult> {
+    return this.#signal('keepSnapshot');
+  }
+
+  async #signal(signal: SignalName): Promise<SagaResult> {
     if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
     const { journal, lease } = this.#parts;
+    const records = journal.records(this.id);
+    await expectCurrent({ id: this.id, plan: this.plan, records, signal }, () =>
+      this.#parts.monitor.client(),
+    );
     const record = { kind: 'signal', step: signal, body: null } as const;
-    await this.#host.ask(signal, journal.append(lease, [record], { durable: true }));
+    await this.#stages.ask(signal, journal.append(lease, [record], { durable: true }));
     this.#asked = true;
     this.#actor.send({ type: signal });
     return this.#finished.promise;
@@ -151,16 +169,17 @@ class RunningSaga implements Saga {
     this.#entered.push(entered);
     this.#tell(entered);
     const error = context.failure ?? context.undoFailure;
-    if (done) this.#finish(state as Outcome, error).then(this.#finished.resolve, this.#finished.reject);
+    if (done)
+      this.#finish(state as Outcome, error, context.kept).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asked)
-      this.#read('ready', error).then(this.#ready.resolve, this.#ready.reject);
+      this.#read('ready', error, false).then(this.#ready.resolve, this.#ready.reject);
   }
 
-  async #finish(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
+  async #finish(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {
     this.#end = { outcome, error };
     const { journal, lease, monitor } = this.#parts;
     try {
-      const result = await this.#read(outcome, error);
+      const result = await this.#read(outcome, error, kept);
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {
@@ -169,8 +188,8 @@ class RunningSaga implements Saga {
     }
   }
 
-  #read(outcome: Outcome, error: ErrorRecord | null): Promise<SagaResult> {
-    return readResult({ id: this.id, ...this.#parts }, outcome, error, this.#host.blackoutMs);
+  #read(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {
+    return readResult({ id: this.id, kept, ...this.#parts }, outcome, error, this.#stages.blackoutMs);
   }
 
   #report(progress: JobProgress): void {
@@ -183,7 +202,7 @@ class RunningSaga implements Saga {
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
   #hear(event: QmpEvent): void {
-    if (event.event === 'RESUME') this.#host.guestRuns();
+    if (event.event === 'RESUME') this.#stages.guestRuns();
     if (event.event !== 'JOB_STATUS_CHANGE') return;
     for (const progress of this.#progress.values()) {
       if (
@@ -201,23 +220,23 @@ class RunningSaga implements Saga {
   }
 }
 
-/** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its host. */
-const hosts = new WeakMap<object, StepHost>();
+/** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its hosts. */
+const stagesOfSystem = new WeakMap<object, Stages>();
 
-function hostOf(system: object): StepHost {
-  const host = hosts.get(system);
-  invariant(host !== undefined, 'a saga has a host before its machine starts');
-  return host;
+function stagesIn(system: object): Stages {
+  const stages = stagesOfSystem.get(system);
+  invariant(stages !== undefined, 'a saga has step hosts before its machine starts');
+  return stages;
 }
 
-/** The actors that a machine asks for, each running one step through its saga's host. */
+/** The actors that a machine asks for, each running one step through its saga's hosts. */
 function stepActors() {
   const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>> = {
-    rescueGuest: fromPromise<StepOutput>(({ system }) => hostOf(system).rescueGuest()),
+    rescueGuest: fromPromise<StepOutput>(({ system }) => stagesIn(system).rescueGuest()),
   };
-  for (const name of Object.keys(ALL_STEPS) as StepName[]) {
-    actors[name] = fromPromise<StepOutput>(({ system }) => hostOf(system).run(name));
-    actors[`undo.${name}`] = fromPromise<StepOutput>(({ system }) => hostOf(system).undo(name));
+  for (const name of STEP_KEYS) {
+    actors[name] = fromPromise<StepOutput>(({ system }) => stagesIn(system).run(name));
+    actors[`undo.${name}`] = fromPromise<StepOutput>(({ system }) => stagesIn(system).undo(name));
   }
   return actors;
 }
@@ -229,6 +248,7 @@ function provided(actions: { readonly followJobs?: () => undefined }) {
     copy: SAGA_MACHINES.copy.provide({ actors: stepActors(), actions }),
     commit: SAGA_MACHINES.commit.provide({ actors: stepActors(), actions }),
     rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors(), actions }),
+    snapshotMirror: SAGA_MACHINES.snapshotMirror.provide({ actors: stepActors(), actions }),
     revert: SAGA_MACHINES.revert.provide({ actors: stepActors(), actions }),
   } as const;
 }

@@ -10,7 +10,11 @@ import { sides } from './history.ts';
 
 /** Durable on return. */
 export async function recordSides(
-  { journal, lease, plan }: { readonly journal: Journal; readonly lease: Lease; readonly plan: Plan },
+  {
+    journal,
+    lease,
+    plan,
+  }: { readonly journal: Pick<Journal, 'appendSync'>; readonly lease: Lease; readonly plan: Plan },
   step: string,
   qmp: QmpClient,
 ): Promise<void> {

@@ -1,10 +1,16 @@
 /** What a saga was asked from outside. Each is durable before it counts. */
 
-/** A saga may be asked to go back, or to go on. */
-type Name = 'abort' | 'pivot';
+/** A saga may be asked to go back, to go on, or to do without the mirrors of its snapshot. */
+export type SignalName = 'abort' | 'pivot' | 'keepSnapshot';
+
+export const SIGNALS: readonly SignalName[] = ['abort', 'pivot', 'keepSnapshot'];
 
 export class Signals {
-  readonly #controllers = { abort: new AbortController(), pivot: new AbortController() };
+  readonly #controllers = {
+    abort: new AbortController(),
+    pivot: new AbortController(),
+    keepSnapshot: new AbortController(),
+  };
   #pending: Promise<void> | undefined;
 
   get abort(): AbortSignal {
@@ -15,13 +21,17 @@ export class Signals {
     return this.#controllers.pivot.signal;
   }
 
+  get keepSnapshot(): AbortSignal {
+    return this.#controllers.keepSnapshot.signal;
+  }
+
   /** Tells the running step, and those to come: they look at their next safe point. */
-  heard(name: Name): void {
+  heard(name: SignalName): void {
     this.#controllers[name].abort();
   }
 
   /** The saga is being asked; it counts when it is written. Rejects as the writing does. */
-  async ask(name: Name, written: Promise<void>): Promise<void> {
+  async ask(name: SignalName, written: Promise<void>): Promise<void> {
     const counted = written.then(() => this.heard(name));
     const before = this.#pending;
     this.#pending = Promise.allSettled([before, counted]).then(() => undefined);

@@ -20,7 +20,7 @@ import { missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { recordSides } from './sides.ts';
-import { Signals } from './signals.ts';
+import { SIGNALS, type SignalName, Signals } from './signals.ts';
 import { Verdict } from './verdict.ts';
 import { Window } from './window.ts';
 
@@ -42,13 +42,11 @@ export class StepHost {
     this.#fence = new Fence(parts);
     this.#window = new Window(parts.clock);
     this.#verdict = new Verdict(parts);
-    for (const signal of ['abort', 'pivot'] as const) {
-      if (parts.history.asked[signal]) this.#signals.heard(signal);
-    }
+    for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
 
   /** Tells the running step, and those to come, what the saga was asked, once it is written. */
-  ask(signal: 'abort' | 'pivot', written: Promise<void>): Promise<void> {
+  ask(signal: SignalName, written: Promise<void>): Promise<void> {
     return this.#signals.ask(signal, written);
   }
 
@@ -84,7 +82,7 @@ export class StepHost {
     if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
     this.#outcomes.set(name, settled.value);
     if (step.window === 'closes') this.#window.close();
-    return { abort: settled.abort };
+    return { abort: settled.abort, value: settled.value };
   }
 
   /** Takes one step back, as often as it is asked. */
@@ -254,7 +252,7 @@ export class StepHost {
   async #context(name: StepName, untouched = false): Promise<StepContext> {
     const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
     const qmp = this.#fence.client(await monitor.client());
-    const marked = this.#outcomes.has('markQemu') && name !== 'markQemu' && name !== 'unmarkQemu';
+    const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
     this.#known = qmp;
     return {
@@ -265,6 +263,7 @@ export class StepHost {
       clock,
       abort: this.#signals.abort,
       pivot: this.#signals.pivot,
+      keep: this.#signals.keepSnapshot,
       guestStill: () => this.#window.guestStill(),
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,

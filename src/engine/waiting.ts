@@ -9,12 +9,13 @@ import { createJobs } from '../qmp/jobs.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
 import { jobAlive } from '../steps/run-jobs.ts';
+import { splitKey } from '../steps/stages.ts';
 import type { SagaResult } from './result.ts';
 
 /** Whether a saga that has not ended waits for `pivot` or `abort`. */
 export function isWaiting({ state }: Pick<SagaRow, 'state'>, records: readonly JournalRecord[]): boolean {
   const last = records.findLast(({ kind }) => kind !== 'signal');
-  return state === 'open' && last?.kind === 'intent' && last.step === 'awaitSignal';
+  return state === 'open' && last?.kind === 'intent' && splitKey(last.step).step === 'awaitSignal';
 }
 
 /** One sentence about the mirrors of a saga that waits. Throws as `QmpClient.execute`. */

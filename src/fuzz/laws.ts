@@ -183,10 +183,15 @@ function askedBackGoesBack({
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
   if (result.error === null) return 'it was asked back, and gives no reason';
   // What has its own reason to go back meanwhile may name that.
+  const { code } = result.error;
+  const isOwn = records.some(
+    ({ kind, step, body }) =>
+      kind === 'outcome' &&
+      !step.startsWith('undo.') &&
+      (body as { error?: { code?: string } }).error?.code === code,
+  );
   const isAmple = scenario.wish.maxBlackoutMs >= BLACKOUT_AMPLE_MS;
-  return result.error.code === 'ABORTED' || !isAmple
-    ? undefined
-    : `it was asked back, and says ${result.error.code}`;
+  return code === 'ABORTED' || isOwn || !isAmple ? undefined : `it was asked back, and says ${code}`;
 }
 
 function recordsAreTold(account: Account): string | undefined {

@@ -2,20 +2,26 @@
  * How every saga goes back, and where it ends. It only gives the order; what an undo does is its step's.
  */
 import { invariant } from '../errors.ts';
-import type { StepName } from '../steps/all-steps.ts';
+import type { StepKey } from '../steps/stages.ts';
 import { actorOf, saga } from './saga-parts.ts';
 
 /**
  * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
  * ends it, but the guest runs again first.
  */
-export function compensation(stepsOldestFirst: readonly StepName[]) {
+export function compensation(stepsOldestFirst: readonly StepKey[]) {
+  const { initial, states } = undoStates(stepsOldestFirst, '#rolledBack');
+  return saga.createStateConfig({ id: 'compensating', initial, states });
+}
+
+/** The states of a compensation, or of a part of one, which then goes on to `end`. */
+export function undoStates(stepsOldestFirst: readonly StepKey[], end: string) {
   const newestFirst = [...stepsOldestFirst].reverse();
   const first = newestFirst[0];
   invariant(first !== undefined, 'an operation has at least one step');
   const states = newestFirst.map((step, at) => {
     const next = newestFirst[at + 1];
-    const target = next === undefined ? '#rolledBack' : `undo ${next}`;
+    const target = next === undefined ? end : undoState(next);
     const state = saga.createStateConfig({
       always: { guard: { type: 'notAttempted', params: { step } }, target },
       invoke: {
@@ -24,13 +30,25 @@ export function compensation(stepsOldestFirst: readonly StepName[]) {
         onError: { target: '#stranded', actions: 'recordUndoFailure' },
       },
     });
-    return [`undo ${step}`, state] as const;
+    return [undoState(step), state] as const;
   });
+  return { initial: undoState(first), states: Object.fromEntries(states) };
+}
+
+/** The state of a question on the way back: yes or no, or stranded where it could not be asked. */
+export function askingState(step: StepKey, yes: string, no: string) {
   return saga.createStateConfig({
-    id: 'compensating',
-    initial: `undo ${first}`,
-    states: Object.fromEntries(states),
+    invoke: {
+      src: actorOf(step),
+      onDone: [{ guard: 'isYes', target: yes }, { target: no }],
+      onError: { target: '#stranded', actions: 'recordUndoFailure' },
+    },
   });
+}
+
+/** A dot would be taken for a path to an inner state. */
+function undoState(step: StepKey): string {
+  return `undo ${step.replace('.', ' ')}`;
 }
 
 /** The states in which every saga ends, and the one in which it lets the guest run when it can do no more. */

@@ -1,7 +1,9 @@
 /** The copy of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
 import { compensation, endings } from './compensation.ts';
 import { forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
-import { mirroringState, readyState, SWITCH_STEPS_OLDEST_FIRST, switchingState } from './switch-parts.ts';
+import { SWITCH_STEPS_OLDEST_FIRST, switchStates } from './switch-parts.ts';
+
+const { mirroringState, readyState, switchingState } = switchStates();
 
 /**
  * Mirrors N disks to new images and switches all of them over in one pause, by the plan's strategy; or keeps the

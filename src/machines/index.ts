@@ -12,3 +12,4 @@ export {
   type StepOutput,
 } from './saga-parts.ts';
 export { snapshotMachine } from './snapshot-machine.ts';
+export { snapshotMirrorMachine } from './snapshot-mirror-machine.ts';

@@ -5,6 +5,7 @@ import { copyMachine } from './copy-machine.ts';
 import { revertMachine } from './revert-machine.ts';
 import { rewriteMachine } from './rewrite-machine.ts';
 import { snapshotMachine } from './snapshot-machine.ts';
+import { snapshotMirrorMachine } from './snapshot-mirror-machine.ts';
 
 /** The machines of all operations, by their ids. */
 export const SAGA_MACHINES = {
@@ -13,6 +14,7 @@ export const SAGA_MACHINES = {
   commit: commitMachine,
   rewrite: rewriteMachine,
   revert: revertMachine,
+  snapshotMirror: snapshotMirrorMachine,
 } as const;
 
 /** The name of a saga's machine. */

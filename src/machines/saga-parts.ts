@@ -4,53 +4,64 @@
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
+import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import {
   type Finish,
   hasMirrors,
   type Plan,
   type SnapshotMethod,
+  type SnapshotPlan,
   type Strategy,
   type SwitchPlan,
 } from '../steps/plan.ts';
+import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
   readonly plan: Plan;
   /** Steps whose effect may be there, oldest first; compensation goes from the end. */
-  readonly attempted: readonly StepName[];
+  readonly attempted: readonly StepKey[];
   /** Why the saga goes back, or why it is stranded: ABORTED when it was asked to; null where its plan says so. */
   readonly failure: ErrorRecord | null;
   /** An undo that failed on top of that. */
   readonly undoFailure: ErrorRecord | null;
   /** How often the switch was given up because the guest would have stood still for too long. */
   readonly relented: number;
+  /** Whether a snapshot stays though its mirrors were taken away, as was asked. */
+  readonly kept: boolean;
 }
 
-/** What a step's actor gives: `abort` says that the saga had been asked to leave when the step ended. */
+/** What a step's actor gives. */
 export interface StepOutput {
+  /** Whether the saga had been asked to leave when the step ended. */
   readonly abort: boolean;
+  /** What the step came to; only questions have an answer that a machine looks at. */
+  readonly value?: Json;
 }
 
 /**
  * What a machine is told besides its steps' ends. The signals only show in an inspector: what they bring about comes as
  * the end of a step, which is in the journal, so that a replay takes the same way.
  */
-export type SagaEvent = { readonly type: 'pivot' } | { readonly type: 'abort' };
+export type SagaEvent = { readonly type: 'pivot' | 'abort' | 'keepSnapshot' };
 
 /** The names under which a machine asks for its effects: each step, and the undo of each. */
-export type StepActorName = StepName | `undo.${StepName}` | 'rescueGuest';
+export type StepActorName = StepKey | `undo.${StepKey}` | 'rescueGuest';
 
 const unprovided = fromPromise<StepOutput>(() => {
   throw new Error('this machine has no steps of its own: run it with machine.provide({ actors })');
 });
 
-const STEP_NAMES = Object.keys(ALL_STEPS) as StepName[];
+/** Every step in every stage. */
+export const STEP_KEYS = [null, 'snapshot' as const, 'mirror' as const].flatMap(stage =>
+  Object.keys(ALL_STEPS).map(step => keyOf(stage, step) as StepKey),
+);
 const ACTOR_NAMES: readonly StepActorName[] = [
   'rescueGuest',
-  ...STEP_NAMES,
-  ...STEP_NAMES.map(name => `undo.${name}` as const),
+  ...STEP_KEYS,
+  ...STEP_KEYS.map(name => `undo.${name}` as const),
 ];
 
 /** How often the guest may be paused in vain before the saga goes back. */
@@ -70,7 +81,7 @@ export const saga = setup({
     blockJob: blockJobMachine,
   },
   actions: {
-    attempt: assign(({ context }, params: { step: StepName }) => ({
+    attempt: assign(({ context }, params: { step: StepKey }) => ({
       attempted: [...context.attempted.filter(step => step !== params.step), params.step],
     })),
     /** What happens in the window may be lost from the record when the process dies there: all of it counts as attempted. */
@@ -78,7 +89,7 @@ export const saga = setup({
       const steps = windowSteps(context.plan);
       return { attempted: [...context.attempted.filter(step => !steps.includes(step)), ...steps] };
     }),
-    forget: assign(({ context }, params: { step: StepName }) => ({
+    forget: assign(({ context }, params: { step: StepKey }) => ({
       attempted: context.attempted.filter(step => step !== params.step),
     })),
     recordFailure: assign(({ context, event }) => ({ failure: context.failure ?? errorOf(event) })),
@@ -86,6 +97,7 @@ export const saga = setup({
     recordUndoFailure: assign(({ context, event }) => ({
       undoFailure: context.undoFailure ?? errorOf(event),
     })),
+    recordKept: assign({ kept: true, failure: null }),
     relent: assign(({ context }) => ({ relented: context.relented + 1 })),
     followJobs: enqueueActions(({ context, enqueue }) => {
       for (const disk of context.plan.disks) {
@@ -96,7 +108,7 @@ export const saga = setup({
   },
   guards: {
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
-    notAttempted: ({ context }, params: { step: StepName }) => !context.attempted.includes(params.step),
+    notAttempted: ({ context }, params: { step: StepKey }) => !context.attempted.includes(params.step),
     wasAborted: ({ event }) => errorOf(event)?.code === 'ABORTED',
     mayRelent: ({ context, event }) =>
       errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
@@ -104,14 +116,15 @@ export const saga = setup({
     strategyIs: ({ context }, params: { strategy: Strategy }) =>
       switchPlan(context).strategy === params.strategy,
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
-      context.plan.operation === 'snapshot' && context.plan.method === params.method,
+      snapshotPlan(context)?.method === params.method,
     marksQemu: ({ context }) => context.plan.marksQemu,
     publishes: ({ context: { plan } }) =>
       plan.onCommit !== null && !(hasMirrors(plan) && plan.finish === 'clone'),
     holdsBack: ({ context: { plan } }) => 'heldBack' in plan && plan.heldBack,
     removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
     hasIothreads: ({ context }) => switchPlan(context).iothreads,
-    quiesces: ({ context }) => context.plan.operation === 'snapshot' && context.plan.quiesce !== null,
+    quiesces: ({ context }) => (snapshotPlan(context)?.quiesce ?? null) !== null,
+    isYes: ({ event }) => 'output' in event && (event.output as StepOutput).value === true,
   },
 });
 
@@ -123,6 +136,7 @@ export function initialContext({ input }: { input: { readonly plan: Plan } }): S
     failure: null,
     undoFailure: null,
     relented: 0,
+    kept: false,
   };
 }
 
@@ -149,7 +163,7 @@ type Guard =
  * The state in which one step runs, before the decision: it leaves to `next` when the step has ended well, to
  * compensation when it failed or when the saga was asked to leave meanwhile.
  */
-export function stepState(step: StepName, ...next: readonly Target[]) {
+export function stepState(step: StepKey, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
@@ -161,7 +175,7 @@ export function stepState(step: StepName, ...next: readonly Target[]) {
 }
 
 /** The state of the step that the decision goes with: a failure goes back, success only forward, asked or not. */
-export function decidingState(step: StepName, next: string) {
+export function decidingState(step: StepKey, next: string) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
@@ -176,7 +190,7 @@ export function decidingState(step: StepName, next: string) {
  * The state of a step that only goes forward from its first byte on: it may still be left by a saga that was asked to
  * leave right before it; any other failure strands it.
  */
-export function pointOfNoReturn(step: StepName, next: string) {
+export function pointOfNoReturn(step: StepKey, next: string) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
@@ -191,7 +205,7 @@ export function pointOfNoReturn(step: StepName, next: string) {
 }
 
 /** Like `stepState`, but a guest that writes faster than its mirrors follow is let run on, and it is tried again. */
-export function relentingState(step: StepName, ...next: readonly Target[]) {
+export function relentingState(step: StepKey, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
@@ -206,7 +220,7 @@ export function relentingState(step: StepName, ...next: readonly Target[]) {
 }
 
 /** The state of a step that runs after the decision: there is no way back, so a failure strands the saga. */
-export function forwardState(step: StepName, ...next: readonly Target[]) {
+export function forwardState(step: StepKey, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
@@ -221,6 +235,7 @@ export function forwardState(step: StepName, ...next: readonly Target[]) {
 export const signals = {
   abort: {},
   pivot: {},
+  keepSnapshot: {},
 } as const;
 
 function transition(target: Target): { readonly target: string; readonly guard?: Guard } {
@@ -239,14 +254,22 @@ const SWITCH_STEPS: Readonly<Record<Strategy, readonly StepName[]>> = {
 };
 
 /** The steps that change something between stopping the guest and letting it run. */
-function windowSteps(plan: Plan): readonly StepName[] {
+function windowSteps(plan: Plan): readonly StepKey[] {
+  if (plan.operation === 'snapshotMirror')
+    return windowSteps(plan.mirror).map(step => keyOf('mirror', step) as StepKey);
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
   return 'strategy' in plan && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
 }
 
 function switchPlan({ plan }: SagaContext): SwitchPlan {
+  if (plan.operation === 'snapshotMirror') return plan.mirror;
   invariant(hasMirrors(plan), 'only what has mirrors has a finish and a strategy');
   return plan;
+}
+
+function snapshotPlan({ plan }: SagaContext): SnapshotPlan | undefined {
+  if (plan.operation === 'snapshotMirror') return plan.snapshot;
+  return plan.operation === 'snapshot' ? plan : undefined;
 }
 
 /** The error that an `onError` transition carries, as plain data. */

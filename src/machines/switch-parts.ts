@@ -1,76 +1,86 @@
 /** The states that every operation has whose disks end on another image by a switch; see ARCHITECTURE.md. */
-import { decidingState, forwardState, relentingState, saga, stepState } from './saga-parts.ts';
+import type { StepName } from '../steps/all-steps.ts';
+import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
+import { actorOf, decidingState, forwardState, relentingState, saga, stepState } from './saga-parts.ts';
 
-export const mirroringState = saga.createStateConfig({
-  id: 'mirroring',
-  entry: 'followJobs',
-  initial: 'mirrorDisks',
-  states: { mirrorDisks: stepState('mirrorDisks', '#ready') },
-});
+/** The states of a saga whose only stage, or whose stage of this name, has mirrors. */
+export function switchStates(stage: StageName | null = null) {
+  const of = (step: StepName) => keyOf(stage, step) as StepKey;
 
-export const readyState = saga.createStateConfig({
-  id: 'ready',
-  initial: 'choosing',
-  states: {
-    choosing: {
-      always: [
-        { guard: { type: 'finishIs', params: { finish: 'abort' } }, target: '#compensating' },
-        { guard: { type: 'finishIs', params: { finish: 'leave' } }, target: 'awaitSignal' },
-        { target: 'awaitNearlyClean' },
-      ],
-    },
-    awaitSignal: stepState('awaitSignal', 'awaitNearlyClean'),
-    awaitNearlyClean: stepState('awaitNearlyClean', '#switching'),
-  },
-});
+  const mirroringState = saga.createStateConfig({
+    id: 'mirroring',
+    entry: 'followJobs',
+    initial: 'mirrorDisks',
+    states: { mirrorDisks: stepState(of('mirrorDisks'), '#ready') },
+  });
 
-export const switchingState = saga.createStateConfig({
-  id: 'switching',
-  description: 'The guest stands still.',
-  entry: 'attemptWindow',
-  initial: 'pauseGuest',
-  states: {
-    pauseGuest: stepState(
-      'pauseGuest',
-      { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'settleMirrors' },
-      { guard: { type: 'strategyIs', params: { strategy: 'reopen' } }, target: 'settleMirrors' },
-      { guard: { type: 'strategyIs', params: { strategy: 'finalize' } }, target: 'parkMirrors' },
-      'completeMirrors',
-    ),
-    settleMirrors: relentingState(
-      'settleMirrors',
-      { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'closing' },
-      'insertFilters',
-    ),
-    insertFilters: stepState('insertFilters', 'reopenFilters'),
-    reopenFilters: decidingState('reopenFilters', 'removeFilters'),
-    removeFilters: forwardState('removeFilters', 'closing'),
-    parkMirrors: relentingState('parkMirrors', 'finalizeMirrors'),
-    finalizeMirrors: decidingState('finalizeMirrors', 'closing'),
-    completeMirrors: relentingState('completeMirrors', 'closing'),
-    relenting: saga.createStateConfig({
-      id: 'relenting',
-      description:
-        'The last bytes took too long: the guest runs on, the mirrors follow, nothing is lost. The next pause comes later each time.',
-      entry: 'relent',
-      invoke: {
-        src: 'undo.pauseGuest',
-        onDone: {
-          target: '#ready.awaitNearlyClean',
-          actions: { type: 'forget', params: { step: 'pauseGuest' } },
-        },
-        onError: { target: '#stranded', actions: 'recordUndoFailure' },
+  const readyState = saga.createStateConfig({
+    id: 'ready',
+    initial: 'choosing',
+    states: {
+      choosing: {
+        always: [
+          { guard: { type: 'finishIs', params: { finish: 'abort' } }, target: '#compensating' },
+          { guard: { type: 'finishIs', params: { finish: 'leave' } }, target: 'awaitSignal' },
+          { target: 'awaitNearlyClean' },
+        ],
       },
-    }),
-    closing: {
-      description:
-        'An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies otherwise.',
-      always: [{ guard: 'hasIothreads', target: 'dismissMirrors' }, { target: 'resumeGuest' }],
+      awaitSignal: stepState(of('awaitSignal'), stage === null ? 'awaitNearlyClean' : 'attachChains'),
+      ...(stage === null ? {} : { attachChains: stepState(of('attachChains'), 'awaitNearlyClean') }),
+      awaitNearlyClean: stepState(of('awaitNearlyClean'), '#switching'),
     },
-    dismissMirrors: forwardState('dismissMirrors', 'resumeGuest'),
-    resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
-  },
-});
+  });
+
+  const switchingState = saga.createStateConfig({
+    id: 'switching',
+    description: 'The guest stands still.',
+    entry: 'attemptWindow',
+    initial: 'pauseGuest',
+    states: {
+      pauseGuest: stepState(
+        of('pauseGuest'),
+        { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'settleMirrors' },
+        { guard: { type: 'strategyIs', params: { strategy: 'reopen' } }, target: 'settleMirrors' },
+        { guard: { type: 'strategyIs', params: { strategy: 'finalize' } }, target: 'parkMirrors' },
+        'completeMirrors',
+      ),
+      settleMirrors: relentingState(
+        of('settleMirrors'),
+        { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'closing' },
+        'insertFilters',
+      ),
+      insertFilters: stepState(of('insertFilters'), 'reopenFilters'),
+      reopenFilters: decidingState(of('reopenFilters'), 'removeFilters'),
+      removeFilters: forwardState(of('removeFilters'), 'closing'),
+      parkMirrors: relentingState(of('parkMirrors'), 'finalizeMirrors'),
+      finalizeMirrors: decidingState(of('finalizeMirrors'), 'closing'),
+      completeMirrors: relentingState(of('completeMirrors'), 'closing'),
+      relenting: saga.createStateConfig({
+        id: 'relenting',
+        description:
+          'The last bytes took too long: the guest runs on, the mirrors follow, nothing is lost. The next pause comes later each time.',
+        entry: 'relent',
+        invoke: {
+          src: actorOf(`undo.${of('pauseGuest')}`),
+          onDone: {
+            target: '#ready.awaitNearlyClean',
+            actions: { type: 'forget', params: { step: of('pauseGuest') } },
+          },
+          onError: { target: '#stranded', actions: 'recordUndoFailure' },
+        },
+      }),
+      closing: {
+        description:
+          'An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies otherwise.',
+        always: [{ guard: 'hasIothreads', target: 'dismissMirrors' }, { target: 'resumeGuest' }],
+      },
+      dismissMirrors: forwardState(of('dismissMirrors'), 'resumeGuest'),
+      resumeGuest: forwardState(of('resumeGuest'), '#cleaningUp'),
+    },
+  });
+
+  return { mirroringState, readyState, switchingState };
+}
 
 /** What the switch may have done, for the compensation. */
 export const SWITCH_STEPS_OLDEST_FIRST = [

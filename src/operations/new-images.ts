@@ -23,6 +23,8 @@ export interface NewImage {
   readonly openBacking: boolean;
   /** Whether its header names the image below by a path relative to its own. */
   readonly relative?: boolean;
+  /** What is below an image that is there may still be on its way: what cannot be read yet is left open. */
+  readonly chainMayCome?: boolean;
 }
 
 /** Plans all, or throws the first refusal, naming the disk. */
@@ -127,7 +129,7 @@ async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePla
   const chain: ChainImage[] = [];
   let { file, driver } = image;
   for (let depth = 0; depth < CHAIN_DEPTH_MAX; depth += 1) {
-    const below = (await files.imageInfo(file, driver))?.backing ?? null;
+    const below = await readBelow(image, { file, driver }, files, chain.length > 0);
     if (below === null) return { backing: chain[0] ?? null, below: chain.slice(1) };
     const shared = await findShared(image.source.chain, below.file, files);
     if (shared !== undefined) return joined(chain, shared, image.source);
@@ -162,6 +164,20 @@ function joined(
   const lower = source.chain.slice(source.chain.indexOf(shared) + 1).map(each => ({ ...each, node: null }));
   if (backing === undefined) return { backing: shared, below: lower };
   return { backing, below: [...below, { ...shared, node: null }, ...lower] };
+}
+
+async function readBelow(
+  { chainMayCome = false }: NewImage,
+  { file, driver }: Pick<ChainImage, 'file' | 'driver'>,
+  files: Files,
+  isBelow: boolean,
+) {
+  try {
+    return (await files.imageInfo(file, driver))?.backing ?? null;
+  } catch (error) {
+    if (isBelow && chainMayCome && error instanceof BlocksagaError && error.code === 'FILES') return null;
+    throw error;
+  }
 }
 
 async function findShared(

@@ -60,6 +60,10 @@ const snapshotRequest = z.strictObject({
       format: z.enum(['qcow2']).optional(),
       /** The overlay exists and is used as it is. */
       reuse: z.boolean().optional(),
+      /** Where the overlay is mirrored to: all disks of a request, or none. */
+      mirror: path.optional(),
+      /** That image exists, and names a chain of its own, which may be copied until the switch. */
+      mirrorReuse: z.boolean().optional(),
     }),
   ),
   /** The snapshot's name: an overlay without a file of its own gets the active image's, ending in the name. */
@@ -71,6 +75,10 @@ const snapshotRequest = z.strictObject({
     .optional(),
   /** Name the images below by paths relative to the overlays, so that a directory can be moved as a whole. */
   relative: z.boolean().optional(),
+  /** With mirrors: as in a copy. */
+  strategy: z.enum(['auto', 'reopen', 'finalize', 'complete']).optional(),
+  parallel: z.int().min(1).max(DISKS_MAX).optional(),
+  bandwidth: bytes.optional(),
   /** Refuse where QEMU cannot do all disks in one `transaction`. */
   atomic: z.boolean().optional(),
   /** The guest agent's socket: the guest's file systems are frozen meanwhile. */
@@ -211,7 +219,29 @@ export function checkSnapshotRequest(request: unknown): SnapshotRequest {
       { disk: nameless.disk },
     );
   }
+  refuseMirrorWishes(checked);
   return checked;
+}
+
+function refuseMirrorWishes(checked: SnapshotRequest): void {
+  const { disks, strategy, parallel, bandwidth } = checked;
+  const alone = disks.find(disk => disk.mirror === undefined);
+  const refuse = (why: string): never => {
+    throw new BlocksagaError('REQUEST_INVALID', why, alone === undefined ? {} : { disk: alone.disk });
+  };
+  if (hasMirrorWishes(checked) && alone !== undefined) {
+    refuse(`disk ${alone.disk} has no mirror: all disks of one snapshot have one, or none`);
+  }
+  if (alone !== undefined && [strategy, parallel, bandwidth].some(option => option !== undefined)) {
+    refuse('strategy, parallel and bandwidth are about mirrors, and no disk has one');
+  }
+  if (alone?.mirrorReuse)
+    refuse(`disk ${alone.disk}: mirrorReuse says something of a mirror, and there is none`);
+}
+
+/** Whether the overlays are to be mirrored. */
+export function hasMirrorWishes({ disks }: SnapshotRequest): boolean {
+  return disks.some(disk => disk.mirror !== undefined);
 }
 
 /** Throws REQUEST_INVALID naming the field and the rule. */

@@ -19,6 +19,8 @@ const ABILITIES = {
   /** As an action of `transaction`. */
   'block-dirty-bitmap-add': schema =>
     schema.cases('transaction', 'actions').includes('block-dirty-bitmap-add'),
+  /** A mirror's target may be put on its backing image while it is mirrored to (QEMU 5.0). */
+  'allow-write-only-overlay': schema => schema.feature('blockdev-snapshot', 'allow-write-only-overlay'),
   'blockdev-add': schema => schema.command('blockdev-add'),
   'blockdev-create': schema => schema.command('blockdev-create'),
   'blockdev-mirror': schema => schema.command('blockdev-mirror'),
@@ -123,6 +125,10 @@ class Schema {
 
   command(name: string): boolean {
     return this.#entities.get(name)?.['meta-type'] === 'command';
+  }
+
+  feature(command: string, feature: string): boolean {
+    return this.#entities.get(command)?.features?.includes(feature) ?? false;
   }
 
   member(command: string, member: string): boolean {

@@ -44,12 +44,13 @@ import { queryBlock, queryNamedBlockNodes } from './queries.ts';
 import { queryBlockGraph } from './query-graph.ts';
 import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './query-jobs.ts';
 import { querySchema } from './query-schema.ts';
-import { refuse } from './refusal.ts';
-import { blockdevSnapshot, blockdevSnapshotSync, transaction } from './snapshot-commands.ts';
+import { type Refusal, refuse } from './refusal.ts';
+import { blockdevSnapshot, blockdevSnapshotSync } from './snapshot-commands.ts';
 import type { Job } from './state.ts';
 import { blockStream } from './stream.ts';
+import { transaction } from './transaction.ts';
 
-type Handler = (ctx: Context, args: Arguments) => Json;
+type Handler = (ctx: Context, args: Arguments) => Json | Refusal;
 
 export interface Command {
   readonly run: Handler;

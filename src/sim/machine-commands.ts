@@ -159,7 +159,11 @@ export function objectDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
   if (ctx.q.throttleGroups[id] === undefined) refuse(`object '${id}' not found`);
   if (Object.values(ctx.q.nodes).some(node => node.throttleGroup === id)) {
-    refuse(`object '${id}' is in use, can not be deleted`);
+    refuse(
+      ctx.profile.version.major >= 11
+        ? `Cannot delete throttle group '${id}' with active references`
+        : `object '${id}' is in use, can not be deleted`,
+    );
   }
   delete ctx.q.edit('throttleGroups')[id];
   return {};

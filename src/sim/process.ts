@@ -113,6 +113,7 @@ export function createProcess(options: ProcessOptions): Process {
         const reply = command.reads
           ? command.run(contextOf(new Draft(state), [], []), args)
           : change(ctx => command.run(ctx, args));
+        if (reply instanceof Refusal) return { reply: {}, refusal: reply };
         return { reply, refusal: undefined };
       } catch (refusal) {
         if (!(refusal instanceof Refusal)) throw refusal;

@@ -83,9 +83,16 @@ function describe(schema: SchemaTable): Json {
     'arg-type': wholeArguments(name) ?? objectType(`${name}-arg`, spec),
     'ret-type': 'any',
     ...(name === 'qmp_capabilities' ? { 'allow-oob': true } : {}),
+    ...featuresOf(schema, name),
   }));
   typeName('any');
   return [...commands, ...types.values()];
+}
+
+/** The tables have no features; of all those of QEMU, this one is of use here. It came with 5.0, exports with 5.2. */
+function featuresOf({ commands }: SchemaTable, command: string): { readonly [key: string]: Json } {
+  const has = command === 'blockdev-snapshot' && commands['block-export-add'] !== undefined;
+  return has ? { features: ['allow-write-only-overlay'] } : {};
 }
 
 function wholeArguments(command: string): string | undefined {

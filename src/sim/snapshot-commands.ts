@@ -1,10 +1,9 @@
 /**
- * Snapshots and `transaction`: every action changes the same draft, so a refusal takes all of them back; files that were
- * created stay (blockdev.c of 7.2: external_snapshot_prepare(), qmp_transaction()).
+ * Snapshots, alone and as actions of a transaction; files that were created stay when they are taken back (blockdev.c of
+ * 7.2: external_snapshot_prepare(), external_snapshot_abort()).
  */
 
 import type { Json } from '../qmp/transport.ts';
-import { bitmapActions } from './bitmap-commands.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import { childOf, reaches, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
@@ -16,44 +15,25 @@ import { fileName } from './queries.ts';
 import { Death, refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 
-type Action = (ctx: Context, data: Arguments) => (() => void) | undefined;
-
-const ACTIONS: Readonly<Record<string, Action>> = {
-  abort: () => refuse('Transaction aborted using Abort action'),
-  'blockdev-snapshot': snapshot,
-  'blockdev-snapshot-sync': snapshotSync,
-  ...bitmapActions,
-};
-
-export function transaction(ctx: Context, args: Arguments): Json {
-  const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
-  const properties = args['properties'] as Arguments | undefined;
-  if (properties?.['completion-mode'] === 'grouped' && actions[0] !== undefined) {
-    const word = ctx.profile.version.major >= 10 ? 'transaction' : 'Transaction';
-    refuse(`Action '${actions[0].type}' does not support ${word} property completion-mode = grouped`);
-  }
-  const commits: (() => void)[] = [];
-  for (const { type, data } of actions) {
-    const run = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
-    const commit = run(ctx, data);
-    if (commit !== undefined) commits.push(commit);
-  }
-  if (ctx.profile.version.major >= 10) commits.reverse();
-  for (const commit of commits) commit();
-  return {};
+/** A snapshot that stands, and can be made final or be taken back. */
+export interface Taken {
+  commit(): void;
+  abort(): void;
+  /** Whether the overlay had users before: those are what is not put back. */
+  readonly hadUsers: boolean;
 }
 
 export function blockdevSnapshot(ctx: Context, args: Arguments): Json {
-  snapshot(ctx, args)();
+  snapshot(ctx, args).commit();
   return {};
 }
 
 export function blockdevSnapshotSync(ctx: Context, args: Arguments): Json {
-  snapshotSync(ctx, args)();
+  snapshotSync(ctx, args).commit();
   return {};
 }
 
-function snapshot(ctx: Context, data: Arguments): () => void {
+export function snapshot(ctx: Context, data: Arguments): Taken {
   const node = lookupNode(ctx, String(data['node']), String(data['node']));
   refuseIfBlocked(ctx, node, 'snapshot');
   flushNode(ctx, node.name);
@@ -61,7 +41,7 @@ function snapshot(ctx: Context, data: Arguments): () => void {
   return appendOverlay(ctx, node.name, overlay.name);
 }
 
-function snapshotSync(ctx: Context, data: Arguments): () => void {
+export function snapshotSync(ctx: Context, data: Arguments): Taken {
   const device = typeof data['device'] === 'string' ? data['device'] : undefined;
   const named = typeof data['node-name'] === 'string' ? data['node-name'] : undefined;
   const node = lookupNode(ctx, device, named);
@@ -82,9 +62,9 @@ function snapshotSync(ctx: Context, data: Arguments): () => void {
     });
   }
   const overlay = openOverlay(ctx, path, format, name);
-  const commit = appendOverlay(ctx, node.name, overlay);
+  const taken = appendOverlay(ctx, node.name, overlay);
   reap(ctx, overlay);
-  return commit;
+  return taken;
 }
 
 function isTaken(ctx: Context, name: string): boolean {
@@ -94,7 +74,7 @@ function isTaken(ctx: Context, name: string): boolean {
 }
 
 /** bdrv_append(): the overlay takes over all users of the node, which becomes its backing node. */
-function appendOverlay(ctx: Context, name: string, overlayName: string): () => void {
+function appendOverlay(ctx: Context, name: string, overlayName: string): Taken {
   const overlay = nodeOf(ctx.q, overlayName);
   if ((cumulative(ctx.q, overlay).perm & CONSISTENT_READ) !== 0) refuse('The overlay is already in use');
   if (overlay.isFilter) refuse('Filters cannot be used as overlays');
@@ -107,6 +87,17 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): () => v
   setChild(ctx, overlayName, 'backing', name);
   replaceNode(ctx, name, overlayName);
   checkPermissions(ctx, [overlayName]);
-  // The image below is no longer written. QEMU ignores a failure here, and so do we.
-  return () => tryReadOnly(ctx, name);
+  return {
+    // The image below is no longer written. QEMU ignores a failure here, and so do we.
+    commit: () => tryReadOnly(ctx, name),
+    abort: () => takeBack(ctx, name, overlayName),
+    hadUsers: overlay.parents.length > 0,
+  };
+}
+
+/** All users of the overlay go to the node, also those that it had before the snapshot (seen on 7.2). */
+function takeBack(ctx: Context, name: string, overlayName: string): void {
+  setChild(ctx, overlayName, 'backing', undefined);
+  replaceNode(ctx, overlayName, name);
+  reap(ctx, overlayName);
 }

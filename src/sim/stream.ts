@@ -223,7 +223,7 @@ const stream: JobDriver = {
   },
   prepare(ctx, job) {
     if (job.work.kind !== 'stream') return undefined;
-    const { node, base, backingFile, wasReadOnly } = job.work;
+    const { node, base, between, backingFile, wasReadOnly } = job.work;
     dropFilter(ctx, job);
     const header = base === undefined ? undefined : (backingFile ?? fileName(ctx, nodeOf(ctx.q, base)));
     const format = base === undefined ? undefined : nodeOf(ctx.q, base).driver;
@@ -231,7 +231,8 @@ const stream: JobDriver = {
     setBackingHeader(ctx, node, header, format);
     flushNode(ctx, node);
     if (wasReadOnly) backToReadOnly(ctx, job, node);
-    if (base !== undefined && ctx.profile.streamLeavesBaseWritable) setReadOnly(ctx, base, false);
+    if (base !== undefined && between.length > 0 && ctx.profile.streamLeavesBaseWritable)
+      setReadOnly(ctx, base, false);
     return undefined;
   },
   abort(ctx, job) {

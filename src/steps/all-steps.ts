@@ -1,6 +1,7 @@
 /**
  * Every step by its name. The same name is the step's file or export, its state in the charts and its journal rows.
  */
+import { askWhetherToKeep } from './ask-whether-to-keep.ts';
 import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
@@ -14,6 +15,7 @@ import { removeLeaving } from './remove-leaving.ts';
 import { rewriteAtOnce } from './rewrite-at-once.ts';
 import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
+import { attachChains, standOnBases } from './stand-on-chains.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
 import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
@@ -22,11 +24,13 @@ export const ALL_STEPS = {
   markQemu,
   claimFiles,
   createImages,
+  standOnBases,
   mirrorDisks,
   rewriteChains,
   finalizeRewrites,
   rewriteAtOnce,
   awaitSignal,
+  attachChains,
   awaitNearlyClean,
   pauseGuest,
   settleMirrors,
@@ -48,6 +52,7 @@ export const ALL_STEPS = {
   takeSnapshotSync,
   takeSnapshotsOneByOne,
   thawGuest,
+  askWhetherToKeep,
 } as const;
 
 export type StepName = keyof typeof ALL_STEPS;

@@ -116,7 +116,8 @@ function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
   return { execute: 'blockdev-add', arguments: { driver: 'nbd', ...address, ...common } };
 }
 
-function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
+/** Opens the image over its protocol node, on its backing image where the plan says so. */
+export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
   const options = {
     'node-name': disk.names.image,
     file: disk.names.imageFile,

@@ -32,10 +32,12 @@ export interface DiskNames {
   readonly undoJob: string;
   readonly filter: string;
   readonly revived: string;
+  readonly chain: string;
 }
 
-export function diskNames(token: string, index: number): DiskNames {
-  const stem = `${PREFIX}${token}-${index}`;
+/** `mark` tells the second stage of a saga from its first, which names the same disks. */
+export function diskNames(token: string, index: number, mark = ''): DiskNames {
+  const stem = `${PREFIX}${token}-${mark}${index}`;
   return {
     image: stem,
     imageFile: `${stem}-file`,
@@ -44,6 +46,7 @@ export function diskNames(token: string, index: number): DiskNames {
     undoJob: `${stem}-undo`,
     filter: `${stem}-filter`,
     revived: `${stem}-old`,
+    chain: `${stem}-chain`,
   };
 }
 

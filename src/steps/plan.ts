@@ -188,7 +188,21 @@ export interface RevertPlan extends PlanBase {
 /** A plan whose disks end on another active image by mirrors. */
 export type SwitchPlan = CopyPlan | ActiveCommitPlan;
 
-export type Plan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
+/** What one stage of a saga carries out; most sagas have only one. */
+export type StagePlan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
+
+/**
+ * A snapshot of N disks whose overlays are then mirrored to a second place, in two stages with one way back. Its `disks`
+ * are as the whole saga would leave them: from the images below the overlays to the mirrors' targets.
+ */
+export interface SnapshotMirrorPlan extends PlanBase {
+  readonly operation: 'snapshotMirror';
+  readonly snapshot: SnapshotPlan;
+  /** Its disks begin on the overlays. */
+  readonly mirror: CopyPlan;
+}
+
+export type Plan = StagePlan | SnapshotMirrorPlan;
 
 /** Whether mirrors do the work, with a switch or a cut at their end. */
 export function hasMirrors(plan: Plan): plan is SwitchPlan {
@@ -198,5 +212,6 @@ export function hasMirrors(plan: Plan): plan is SwitchPlan {
 /** How the disks of a plan change at once: its strategy or method; null when nothing is switched. */
 export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null {
   if (plan.operation === 'snapshot') return plan.method;
+  if (plan.operation === 'snapshotMirror') return plan.mirror.strategy;
   return 'strategy' in plan ? plan.strategy : 'rewrite';
 }

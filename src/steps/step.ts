@@ -25,6 +25,8 @@ export interface StepContext<P extends Plan = Plan> {
   readonly abort: AbortSignal;
   /** Aborts when a saga that waits is asked to go on. */
   readonly pivot: AbortSignal;
+  /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
+  readonly keep: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   guestStill(): boolean;
   /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */

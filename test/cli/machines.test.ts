@@ -10,7 +10,7 @@ import { fakeContext } from './fake-context.ts';
 const DOCS = join(import.meta.dirname, '../../docs/machines');
 
 describe('blocksaga machines', () => {
-  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'revert', 'block-job'])(
+  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'revert', 'snapshotMirror', 'block-job'])(
     'docs/machines/%s.mmd is what "blocksaga machines" prints; if not, print it there anew',
     async name => {
       const context = fakeContext();
@@ -28,6 +28,7 @@ describe('blocksaga machines', () => {
       'commit',
       'rewrite',
       'revert',
+      'snapshotMirror',
       'block-job',
     ]);
   });
@@ -43,7 +44,7 @@ describe('blocksaga machines', () => {
   test('refuses a machine that is not there, naming those that are', async () => {
     const context = fakeContext();
     expect(await runProgram(['machines', 'merge'], context)).toBe(2);
-    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, revert, block-job/);
+    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, revert, snapshotMirror, block-job/);
   });
 });
 

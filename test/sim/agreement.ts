@@ -95,7 +95,8 @@ function place(value: Json, directory: string): Json {
 
 const ENDING = new Set(['job-complete', 'block-job-cancel', 'job-cancel']);
 const LINGER_MS = 400;
-const RESTING = new Set(['ready', 'standby', 'paused', 'pending', 'concluded']);
+/** Not `paused`: nobody pauses jobs in a drawn script, but QEMU does for a moment. */
+const RESTING = new Set(['ready', 'standby', 'pending', 'concluded']);
 
 /**
  * Waits until every job rests, seen twice; false when QEMU is gone. A job that was told to end may look ready for a

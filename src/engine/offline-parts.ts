@@ -1,0 +1,55 @@
+/**
+ * A dead saga's stages with what becomes of each, in the order in which that is made true: what was done last goes back
+ * first. The last part says what is booted from. Pure.
+ */
+import type { JournalRecord } from '../journal/journal.ts';
+import type { DiskPlan, Plan, StagePlan } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
+import { decideOffline, type OfflineVerdict } from './decide-offline.ts';
+import { recordsOfStage } from './stages.ts';
+
+/** One stage that something becomes of. */
+interface OfflinePart {
+  readonly plan: StagePlan;
+  readonly records: readonly JournalRecord[];
+  readonly verdict: OfflineVerdict;
+}
+
+/** What a dead saga comes to. */
+export interface OfflineEnd {
+  /** At least one. */
+  readonly parts: readonly [...OfflinePart[], OfflinePart];
+  /** The disks as they were found, with the images that they end on. */
+  readonly disks: readonly DiskPlan[];
+  /** New images of an earlier stage that the disks have left: they stay, and are told. */
+  readonly passed: readonly string[];
+}
+
+/** Goes back stage by stage until one was decided: only then an earlier one is asked. `back` is for a snapshot. */
+export function offlineEnd(
+  plan: Plan,
+  records: readonly JournalRecord[],
+  { back = false }: { readonly back?: boolean } = {},
+): OfflineEnd {
+  if (plan.operation !== 'snapshotMirror') {
+    return {
+      parts: [{ plan, records, verdict: decideOffline(plan, records, { back }) }],
+      disks: plan.disks,
+      passed: [],
+    };
+  }
+  const [snapshot, mirror] = stagesOf(plan).map(stage => recordsOfStage(records, stage.name));
+  const mirrored: OfflinePart = {
+    plan: plan.mirror,
+    records: mirror ?? [],
+    verdict: decideOffline(plan.mirror, mirror ?? []),
+  };
+  if (mirrored.verdict.outcome === 'committed') {
+    const passed = plan.snapshot.disks.map(disk => disk.image.file);
+    return { parts: [mirrored], disks: plan.disks, passed };
+  }
+  const verdict = decideOffline(plan.snapshot, snapshot ?? [], { back });
+  const why = `the disks had not been switched onto their mirrors; ${verdict.why}`;
+  const taken = { plan: plan.snapshot, records: snapshot ?? [], verdict: { ...verdict, why } };
+  return { parts: [mirrored, taken], disks: plan.snapshot.disks, passed: [] };
+}

@@ -1,0 +1,18 @@
+/**
+ * Asks, when the mirrors of a snapshot are gone again, whether the snapshot is to stay: it does only where somebody said so,
+ * and nobody has asked since for everything to be taken back.
+ */
+import { probeDisks, type Step } from './step.ts';
+
+export const askWhetherToKeep: Step = {
+  name: 'askWhetherToKeep',
+  irreversible: 'only asks',
+
+  async probe({ plan }) {
+    return probeDisks(plan.disks, () => 'absent');
+  },
+
+  async do({ keep, abort }) {
+    return keep.aborted && !abort.aborted;
+  },
+};
