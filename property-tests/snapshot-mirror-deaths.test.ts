@@ -1,0 +1,196 @@
+/** A snapshot with mirrors whose orchestrator, or whose QEMU, dies: at every record, at every write to QEMU, at any command. */
+import { describe, expect, test } from 'vitest';
+import { createEngine } from '../src/engine/engine.ts';
+import { recoverOffline } from '../src/engine/recover-offline.ts';
+import { judgeWrites } from '../src/fuzz/judge-writes.ts';
+import { createMortal } from '../src/fuzz/mortal.ts';
+import type { OrchestratorDeath } from '../src/fuzz/scenario.ts';
+import { virtualImages } from '../src/fuzz/virtual-images.ts';
+import { type MemoryJournalState, memoryJournal } from '../src/journal/memory.ts';
+import type { SnapshotRequest } from '../src/operations/requests.ts';
+import type { Sim } from '../src/sim/create-sim.ts';
+import type { Fault } from '../src/sim/faults.ts';
+import { live, smallSim } from '../test/engine/lives.ts';
+
+const BASES = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
+const OVERLAYS = ['/images/snap0.qcow2', '/images/snap1.qcow2'];
+const MIRRORS = ['/images/mirror0.qcow2', '/images/mirror1.qcow2'];
+const DISKS = [0, 1].map(index => ({
+  disk: `dev${index}`,
+  overlay: OVERLAYS[index] ?? '',
+  mirror: MIRRORS[index] ?? '',
+}));
+const fronts = (sim: Sim) => sim.world.fronts().map(front => front.path);
+const request = (more: Partial<SnapshotRequest>) => ({ id: 's', vm: 'web', disks: DISKS, ...more });
+
+/** What is asked for at READY, and what comes of it. */
+const WISHES = {
+  pivot: { outcome: 'committed', disks: MIRRORS, files: [...BASES, ...MIRRORS, ...OVERLAYS], nodes: 4 },
+  keepSnapshot: { outcome: 'committed', disks: OVERLAYS, files: [...BASES, ...OVERLAYS], nodes: 4 },
+  abort: { outcome: 'rolledBack', disks: BASES, files: BASES, nodes: 0 },
+} as const;
+type WishName = keyof typeof WISHES;
+
+interface Lived {
+  readonly sim: Sim;
+  readonly state: MemoryJournalState;
+  readonly sends: number;
+  readonly died: boolean;
+}
+
+/** One life that begins the saga and asks at READY; it may die before its end. */
+async function liveOnce(
+  wish: WishName,
+  more: Partial<SnapshotRequest>,
+  dies: OrchestratorDeath | undefined,
+): Promise<Lived> {
+  const sim = smallSim();
+  const journal = memoryJournal(undefined, { clock: sim.clock });
+  let sends = 0;
+  const passage = {
+    sent: () => {
+      sends += 1;
+    },
+    received: () => undefined,
+    fileTouched: () => undefined,
+    recorded: () => undefined,
+  };
+  const agent = () => Promise.reject(new Error('nobody asked for an agent'));
+  const { connect, clock, files } = sim;
+  const mortal = createMortal({ connect, journal, clock, files, agent, dies, lingerMs: 0.2, passage });
+  const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
+  const guest = { qmp: mortal.connect, files: mortal.files };
+  const work = async () => {
+    const saga = await engine.snapshot({ ...guest, ...request(more) });
+    saga.result.catch(() => undefined);
+    await saga.result;
+    await saga[wish]();
+  };
+  const end = work().catch(error => {
+    if (mortal.isAlive) throw error;
+  });
+  await sim.run(Promise.race([end, mortal.death]));
+  await sim.advance(20);
+  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive };
+}
+
+/** The next life goes on with the saga, and asks again where it waits. */
+async function goOn(sim: Sim, state: MemoryJournalState, wish: WishName) {
+  const next = live(sim, state);
+  const row = next.journal.saga('s');
+  if (row === undefined) return undefined;
+  const saga = await sim.run(next.engine.resume('s', next.guest));
+  const result = await sim.run(saga.result);
+  return result.outcome === 'ready' ? sim.run(saga[wish]()) : result;
+}
+
+function expectPromise(sim: Sim, wish: WishName, what: string): void {
+  const { disks, files, nodes } = WISHES[wish];
+  expect([fronts(sim), sim.files.list(), sim.world.running], what).toEqual([disks, files, true]);
+  const ask = (command: string, args = {}) => (sim.world.inject(command, args)?.['return'] ?? []) as object[];
+  expect(ask('query-jobs'), what).toEqual([]);
+  const ours = JSON.stringify(ask('query-named-block-nodes', { flat: true })).match(/"node-name":"bs-/g);
+  expect(ours?.length ?? 0, what).toBe(nodes);
+  expect(JSON.stringify(ask('qom-list', { path: '/objects' })), what).not.toContain('bs-');
+  expect(sim.world.cutOfFronts(), what).toMatchObject({ consistent: true });
+}
+
+function deathsOf(sends: number): readonly OrchestratorDeath[] {
+  const counted = (length: number) => Array.from({ length }, (_, index) => index + 1);
+  return [
+    ...counted(sends).map(nth => ({ at: 'send', nth }) as const),
+    ...counted(70).flatMap(nth => [
+      { at: 'record', nth, written: true } as const,
+      { at: 'record', nth, written: false } as const,
+    ]),
+  ];
+}
+
+describe.each([
+  ['pivot', 'reopen'],
+  ['pivot', 'finalize'],
+  ['pivot', 'complete'],
+  ['keepSnapshot', 'reopen'],
+  ['keepSnapshot', 'finalize'],
+  ['abort', 'reopen'],
+] as const)('a snapshot with mirrors that is asked to %s, by %s', (wish, strategy) => {
+  test('comes to that wherever its orchestrator dies', async () => {
+    const whole = await liveOnce(wish, { strategy }, undefined);
+    expectPromise(whole.sim, wish, 'without a death');
+    let deaths = 0;
+    for (const dies of deathsOf(whole.sends)) {
+      const { sim, state, died } = await liveOnce(wish, { strategy }, dies);
+      if (!died) continue;
+      deaths += 1;
+      const result = await goOn(sim, state, wish);
+      if (result === undefined) continue;
+      expect(result, JSON.stringify(dies)).toMatchObject({ outcome: WISHES[wish].outcome });
+      expectPromise(sim, wish, JSON.stringify(dies));
+    }
+    expect(deaths).toBeGreaterThan(60);
+  }, 120_000);
+});
+
+/** QEMU is killed after its n-th command, and the orchestrator with it. */
+async function killAt(nth: number, wish: WishName, more: Partial<SnapshotRequest>) {
+  const dead = Promise.withResolvers<void>();
+  let state: MemoryJournalState | undefined;
+  const strike = () => {
+    state = life.die();
+    dead.resolve();
+  };
+  const onFault = (fault: Fault) => fault.kind === 'kill' && strike();
+  // The guest writes more often than commands are executed, so that each moment counts.
+  const sim: Sim = smallSim({ onFault, timing: { guestWriteMs: 0.01 } });
+  const life = live(sim);
+  await sim.advance(2);
+  sim.armFault({ kind: 'kill', what: 'qemu', at: { when: 'after', nth } });
+  const work = async () => {
+    const saga = await life.engine.snapshot({ ...life.guest, ...request(more) });
+    await saga.result;
+    await saga[wish]();
+  };
+  const end = work().catch(error => {
+    if (state === undefined) throw error;
+  });
+  await sim.run(Promise.race([end, dead.promise]));
+  return { sim, state };
+}
+
+describe.each([
+  ['pivot', 'reopen', MIRRORS],
+  ['pivot', 'finalize', MIRRORS],
+  ['pivot', 'complete', MIRRORS],
+  ['keepSnapshot', 'reopen', OVERLAYS],
+  ['abort', 'reopen', BASES],
+] as const)('a snapshot with mirrors that is asked to %s, by %s, whose QEMU dies', (wish, strategy, last) => {
+  test('boots from bases, overlays or mirrors, on all disks alike, with nothing lost and nothing left', async () => {
+    const seen = new Set<string>();
+    for (let nth = 1; ; nth += 1) {
+      const { sim, state } = await killAt(nth, wish, { strategy });
+      if (state === undefined) break;
+      const journal = memoryJournal(state);
+      const row = journal.saga('s');
+      if (row === undefined || row.state === 'committed' || row.state === 'rolledBack') continue;
+      const options = { files: sim.files, images: virtualImages(sim) };
+      const result = await recoverOffline(journal, 's', options);
+      const what = `killed after command ${nth}: ${result.why}`;
+      const boot = (result.boot ?? []).map(({ file }) => file);
+      const set = [BASES, OVERLAYS, MIRRORS].find(files => files.join() === boot.join());
+      expect.assert(set !== undefined, `${what}: ${boot.join()}`);
+      seen.add(set.join());
+      expect(result.outcome, what).toBe(set === BASES ? 'rolledBack' : 'committed');
+      const images = new Map(boot.map((file, disk) => [disk, sim.world.readFile(file)]));
+      expect(judgeWrites(images, 2), what).toEqual({ upTo: sim.world.guest.acknowledged, why: undefined });
+      const files = {
+        [BASES.join()]: [],
+        [OVERLAYS.join()]: OVERLAYS,
+        [MIRRORS.join()]: [...MIRRORS, ...OVERLAYS],
+      };
+      expect(sim.files.list(), what).toEqual([...BASES, ...(files[set.join()] ?? [])]);
+      expect(result.leftovers, what).toEqual(set === MIRRORS ? OVERLAYS : []);
+      expect(await recoverOffline(journal, 's', options), what).toEqual(result);
+    }
+    expect([...seen]).toEqual(expect.arrayContaining([BASES.join(), OVERLAYS.join(), last.join()]));
+  }, 120_000);
+});

@@ -1,0 +1,88 @@
+/** Snapshots whose overlays are mirrored, on a real QEMU with a guest that writes in order: taken, switched, kept, taken back. */
+import { execFileSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { SagaResult } from '../../src/index.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
+
+const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
+
+const mirrorFile = (on: Stage, index: number) => join(on.directory, `mirror${index}.qcow2`);
+const copyFile = (on: Stage, index: number) => join(on.directory, `copy${index}.qcow2`);
+const overlays = (on: Stage) => on.vm.disks.map((_, index) => on.newFile(index));
+const mirrors = (on: Stage) => on.vm.disks.map((_, index) => mirrorFile(on, index));
+const mirrorAll = (on: Stage, mirrorReuse = false) =>
+  on.snapshotAll(index => ({ mirror: mirrorFile(on, index), ...(mirrorReuse ? { mirrorReuse } : {}) }));
+
+/** Empty images on copies of the bases that are not made yet. */
+function makeTargets(on: Stage): void {
+  on.vm.disks.forEach((_, index) => {
+    const size = String(16 * 1024 * 1024);
+    const backing = ['-u', '-b', copyFile(on, index), '-F', on.vm.disks[index]?.format ?? ''];
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, mirrorFile(on, index), size]);
+  });
+}
+
+/** The disks are on these images, all of the saga but those files is gone, and the guest lost nothing. */
+async function expectOn(on: Stage, result: SagaResult, fronts: readonly string[], made: readonly string[]) {
+  expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+  const now = await on.look();
+  expect(now.fronts.map(front => front.chain[0])).toEqual(fronts);
+  expect([now.jobs, now.objects]).toEqual([on.before.jobs, on.before.objects]);
+  const reached = new Set(now.fronts.flatMap(front => front.chain));
+  expect(now.nodes.filter(node => !reached.has(node.file))).toEqual([]);
+  expect(now.files).toEqual([...on.before.files, ...made].sort());
+  expect(now.status).toBe('running');
+  await on.vm.awaitWrites(6);
+  await on.vm.kill();
+  await expectSets(on, { front: imagesOf(fronts) });
+}
+
+describeOnQemu('a snapshot with mirrors', () => {
+  test.each(STRATEGIES)('is switched onto them: %s', async strategy => {
+    await using on = await stage({ disks: 2 });
+    const saga = await on.engine.snapshot({ ...mirrorAll(on), strategy });
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    expect((await on.look()).fronts.map(front => front.chain[0])).toEqual(overlays(on));
+    await on.vm.awaitWrites(20);
+    const result = await saga.pivot();
+    expect(result.leftovers).toEqual(overlays(on));
+    await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on)]);
+    await expectSets(on, { front: imagesOf(mirrors(on)), behind: imagesOf(overlays(on)) });
+    await expectSets(on, { front: imagesOf(mirrors(on)), behind: oldImages(on) });
+  });
+
+  test('stays without them when that is asked', async () => {
+    await using on = await stage({ disks: 2 });
+    const saga = await on.engine.snapshot(mirrorAll(on));
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.vm.awaitWrites(20);
+    await expectOn(on, await saga.keepSnapshot(), overlays(on), overlays(on));
+  });
+
+  test.each(STRATEGIES)('is taken back with them: %s', async strategy => {
+    await using on = await stage({ disks: 2 });
+    const saga = await on.engine.snapshot({ ...mirrorAll(on), strategy });
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.vm.awaitWrites(20);
+    await expectTakenBack(on, await saga.abort());
+  });
+
+  test.each(STRATEGIES)('is switched onto chains that were copied meanwhile: %s', async strategy => {
+    await using on = await stage({ disks: 2 });
+    makeTargets(on);
+    const saga = await on.engine.snapshot({ ...mirrorAll(on, true), strategy });
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.vm.awaitWrites(10);
+    on.vm.disks.forEach(({ file }, index) => cpSync(file, copyFile(on, index)));
+    await on.vm.awaitWrites(10);
+    const made = on.vm.disks.map((_, index) => copyFile(on, index));
+    const result = await saga.pivot();
+    expect((await on.look()).fronts.map(front => front.chain)).toEqual(
+      on.vm.disks.map((_, index) => [mirrorFile(on, index), copyFile(on, index)]),
+    );
+    await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
+  });
+});
