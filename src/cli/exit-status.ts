@@ -1,5 +1,6 @@
 /** The command's exit statuses. Only says which; nobody exits here. */
 import type { SagaResult } from '../engine/result.ts';
+import type { SignalName } from '../engine/signals.ts';
 import type { Finish } from '../steps/plan.ts';
 
 /** What the shell is told. */
@@ -24,7 +25,7 @@ export function exitStatusOf(result: SagaResult, finish: Finish | null): number 
 }
 
 /** The status of a command that asked for one end of a saga, or for whichever end it comes to. */
-export function exitStatusOfEnd({ outcome }: SagaResult, asked: 'pivot' | 'abort' | undefined): number {
+export function exitStatusOfEnd({ outcome }: SagaResult, asked: SignalName | undefined): number {
   if (outcome === 'needsRecovery') return EXIT.needsRecovery;
   return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : EXIT.done;
 }

@@ -5,6 +5,7 @@ import { memoryJournal } from '../journal/memory.ts';
 import { openJournal } from '../journal/sqlite.ts';
 import { isOurs, sagaToken } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 
 /** The journal in the file; an empty one in memory where there is no file. Throws JOURNAL as `openJournal` does. */
 export function openExistingJournal(file: string): Journal {
@@ -32,6 +33,7 @@ export function makerOf(
   sagas: readonly SagaRow[],
 ): { readonly saga: string; readonly disk: string } | undefined {
   const row = sagas.find(each => isOurs(name, sagaToken(each.id)));
-  const disk = row && planOf(row).disks.find(each => Object.values(each.names).includes(name));
+  const disks = row === undefined ? [] : stagesOf(planOf(row)).flatMap(({ plan }) => plan.disks);
+  const disk = disks.find(each => Object.values(each.names).includes(name));
   return row === undefined || disk === undefined ? undefined : { saga: row.id, disk: disk.disk };
 }

@@ -28,6 +28,8 @@ function headline({ saga, operation, outcome, disks, error }: SagaResult): strin
     case 'committed':
       return `saga ${saga}: committed, ${all} ${DONE_WORDS[operation] ?? 'changed'}`;
     case 'ready':
+      if (operation === 'snapshotMirror')
+        return `saga ${saga}: ready, the snapshot is taken and ${disks.length === 1 ? 'its mirror follows' : `its ${disks.length} mirrors follow`} the guest`;
       return `saga ${saga}: ready, ${disks.length === 1 ? 'its mirror follows' : `its ${disks.length} mirrors follow`} the guest; nothing has been switched`;
     case 'rolledBack':
       return `saga ${saga}: rolled back${isAsked(error) ? ', as asked' : ''}, no disk has changed`;
@@ -38,6 +40,7 @@ function headline({ saga, operation, outcome, disks, error }: SagaResult): strin
 
 const DONE_WORDS: Readonly<Record<string, string>> = {
   snapshot: 'a new overlay',
+  snapshotMirror: 'a new active image',
   copy: 'been copied',
   pull: 'a shorter chain',
   commit: 'a shorter chain',
@@ -51,7 +54,10 @@ function isAsked(error: ErrorRecord | null): boolean {
 
 function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaResult): string {
   if (after === null) return `  ${disk}: was on ${before.file}; QEMU cannot be asked where it is now`;
-  if (after.file !== before.file) return `  ${disk}: ${before.file} -> ${after.file}`;
+  if (after.file !== before.file) {
+    const mirrored = outcome === 'ready' ? `, mirrored to ${image}` : '';
+    return `  ${disk}: ${before.file} -> ${after.file}${mirrored}`;
+  }
   if (image === before.file) {
     if (outcome !== 'committed') return `  ${disk}: still on ${before.file}`;
     return `  ${disk}: ${after.file} stands on ${after.chain.slice(1).join(' <- ') || 'nothing'} now`;
@@ -92,8 +98,14 @@ function leftoverLines({ leftovers, outcome }: SagaResult): readonly string[] {
   return leftovers.map(file => `  left behind: ${file}`);
 }
 
-function nextLines({ saga, outcome, error }: SagaResult): readonly string[] {
+function nextLines({ saga, operation, outcome, error }: SagaResult): readonly string[] {
   if (outcome === 'ready') {
+    if (operation === 'snapshotMirror') {
+      return [
+        `  it waits: switch to the mirrors with "blocksaga pivot ${saga}", or do without them with "blocksaga abort ${saga} --keep-snapshot"`,
+        `  "blocksaga abort ${saga}" takes the snapshot back too`,
+      ];
+    }
     return [
       `  it waits: switch with "blocksaga pivot ${saga}", or take it back with "blocksaga abort ${saga}"`,
     ];

@@ -6,7 +6,6 @@ import { BlocksagaError, invariant } from '../errors.ts';
 import type { Capability } from '../qmp/capabilities.ts';
 import { diskNames } from '../steps/names.ts';
 import type { CopyPlan, DiskPlan, ImagePlan, SnapshotMirrorPlan, SnapshotPlan } from '../steps/plan.ts';
-import { PLAN_VERSION } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need } from './choose-strategy.ts';
 import { planImages } from './new-images.ts';
@@ -48,7 +47,15 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
   const snapshot = await planSnapshot(request, facts);
   const images = await planTargets(request, snapshot, sources, facts);
   const strategy = chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities);
-  const { operation: _, method: __, quiesce: ___, disks: ____, ...base } = snapshot;
+  const { planVersion, token, maxBlackoutMs, marksQemu, onCommit } = snapshot;
+  const base = {
+    planVersion,
+    token,
+    capabilities: snapshot.capabilities,
+    maxBlackoutMs,
+    marksQemu,
+    onCommit,
+  };
   const disks = snapshot.disks.map((disk, index) =>
     mirrorDisk(disk, sources[index], images[index], facts.token),
   );
@@ -67,7 +74,6 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
   };
   return {
     ...base,
-    planVersion: PLAN_VERSION,
     operation: 'snapshotMirror',
     snapshot,
     mirror,

@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
+import { stagesOf } from '../../steps/stages.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
@@ -86,7 +87,9 @@ function asText({ row, records, shown, mirrors }: Seen): readonly string[] {
   return [
     `saga ${sagaInWords(shown)}`,
     `  monitor: ${row.address === '' ? 'given by a program' : row.address}`,
-    ...planOf(row).disks.map(disk => `  ${disk.disk}: ${disk.file}, new image ${disk.image.file}`),
+    ...stagesOf(planOf(row)).flatMap(({ plan }) =>
+      plan.disks.map(disk => `  ${disk.disk}: ${disk.file}, new image ${disk.image.file}`),
+    ),
     '  steps:',
     ...recordsInWords(records).map(line => `    ${line}`),
     ...(mirrors === null ? [] : [`  ${mirrors}`]),

@@ -19,15 +19,18 @@ Exit status: 0 all disks are switched, 1 rolled back (no disk has changed), 2 re
 
 const ABORT_HELP = `
 A saga that has taken its decision only goes forward: "blocksaga resume" ends it.
+Of a snapshot with mirrors, --keep-snapshot takes only the mirrors away: the disks stay on their overlays.
 
 Examples:
   $ blocksaga abort night
   $ blocksaga abort 4kq2p9v1x0c7m --json
+  $ blocksaga abort move --keep-snapshot
 ${SAGA_JSON_HELP}
 
-Exit status: 0 everything is taken back, 2 refused before anything was touched, 3 needs recovery.`;
+Exit status: 0 everything is taken back (or the snapshot kept, as asked), 2 refused before anything was touched, 3 needs recovery.`;
 
 interface SignalOptions {
+  readonly keepSnapshot?: boolean;
   readonly qmp?: string;
   readonly journal?: string;
   readonly json?: boolean;
@@ -47,6 +50,7 @@ export function defineAbort(program: Command, context: CliContext, finished: Fin
     .command('abort')
     .summary('take a saga back whose process has ended')
     .description('Takes back a saga that waits at READY, or whose process died before its decision.')
+    .option('--keep-snapshot', 'of a snapshot with mirrors: take only the mirrors away')
     .addHelpText('after', ABORT_HELP);
   addSignal('abort', command, context, finished);
 }
@@ -61,15 +65,16 @@ function addSignal(
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string, options: SignalOptions) => {
+      const asked = options.keepSnapshot ? 'keepSnapshot' : signal;
       const journal = openExistingJournal(journalOf(options, context));
       try {
         const { result } = await followSaga(
-          engine => engine.resume(id, { ...resumeOptions(options, context), signal }),
+          engine => engine.resume(id, { ...resumeOptions(options, context), signal: asked }),
           journal,
           options,
           context,
         );
-        finished(exitStatusOfEnd(result, signal));
+        finished(exitStatusOfEnd(result, asked));
       } finally {
         await journal.close();
       }

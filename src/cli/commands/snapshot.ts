@@ -2,14 +2,22 @@
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/guest.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
+import type { Strategy } from '../../steps/plan.ts';
 import type { CliContext } from '../context.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
 import type { Finished } from '../exit-status.ts';
-import { absoluteFile, collect, readChoice, socketAddress } from '../option-values.ts';
+import { absoluteFile, collect, readBytes, readChoice, readCount, socketAddress } from '../option-values.ts';
 import { runSagaCommand } from '../run-saga-command.ts';
 import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
 
-const KEYS: DiskKeys = { overlay: 'FILE', format: 'qcow2', reuse: null };
+const KEYS: DiskKeys = {
+  overlay: 'FILE',
+  format: 'qcow2',
+  reuse: null,
+  mirror: 'FILE',
+  'mirror-reuse': null,
+};
+const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
 const HELP = `
 DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
@@ -17,6 +25,8 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
                 be left out: /images/a.qcow2 then gets /images/a.NAME
   format=qcow2  the overlay's format
   reuse         the overlay exists and is used as it is
+  mirror=FILE   the overlay is mirrored there, to an image that stands on the same image as the overlay does
+  mirror-reuse  that image exists, and its header names a chain of its own, which may be copied until the switch
 A comma inside a name is written twice: --disk "disk0,overlay=/images/a,,b.qcow2"
 
 Examples:
@@ -24,6 +34,11 @@ Examples:
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0 --disk disk1 --name before-upgrade
   $ blocksaga snapshot --qmp /run/vm.qmp --disk dev0,overlay=a.s1.qcow2 --quiesce /run/vm.qga --atomic
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --plan
+  $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2,mirror=/new/a.s1.qcow2,mirror-reuse --id move
+
+With mirrors the saga waits at READY when the snapshot is taken: "blocksaga pivot move" switches all disks onto the mirrors,
+"blocksaga abort move --keep-snapshot" takes the mirrors away, "blocksaga abort move" the overlays too, with all that they
+hold moved into the images below them.
 ${SAGA_HELP}`;
 
 interface SnapshotOptions extends SagaOptions {
@@ -31,6 +46,9 @@ interface SnapshotOptions extends SagaOptions {
   readonly relative?: boolean;
   readonly atomic?: boolean;
   readonly quiesce?: string;
+  readonly strategy?: Strategy | 'auto';
+  readonly parallel?: number;
+  readonly bandwidth?: number;
 }
 
 export function defineSnapshot(program: Command, context: CliContext, finished: Finished): void {
@@ -40,12 +58,23 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .description(
       'Puts a new overlay on each of N disks of a running guest, in one instant; on all of them, or none.',
     )
-    .requiredOption('--disk <disk>', 'DISK[,overlay=FILE][,format=qcow2][,reuse]; repeatable', collect)
+    .requiredOption(
+      '--disk <disk>',
+      'DISK[,overlay=FILE][,format=qcow2][,reuse][,mirror=FILE[,mirror-reuse]]; repeatable',
+      collect,
+    )
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
     .option('--relative', 'name the images below by paths relative to the overlays')
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
     .option('--no-atomic', 'else one by one while the guest stands still (the default)')
     .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
+    .option(
+      '--strategy <how>',
+      'with mirrors: auto, reopen, finalize, complete (default: auto)',
+      readChoice('--strategy', STRATEGIES),
+    )
+    .option('--parallel <n>', 'with mirrors: how many disks copy at once', readCount('--parallel'))
+    .option('--bandwidth <bytes/s>', 'with mirrors: limit for each, e.g. 100M', readBytes('--bandwidth'))
     .addHelpText('after', HELP);
   addSagaOptions(command).action(async (options: SnapshotOptions) => {
     const request = snapshotRequest(options, context);
@@ -61,7 +90,7 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
 
 /** The request that these options make. Throws REQUEST_INVALID. */
 export function snapshotRequest(options: SnapshotOptions, context: CliContext): SnapshotRequest & Guest {
-  const { name, relative, atomic, quiesce } = options;
+  const { name, relative, atomic, quiesce, strategy, parallel, bandwidth } = options;
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => readSnapshotDisk(text, name !== undefined, context)),
@@ -69,6 +98,9 @@ export function snapshotRequest(options: SnapshotOptions, context: CliContext): 
     ...(relative === undefined ? {} : { relative }),
     ...(atomic === undefined ? {} : { atomic }),
     ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
   };
 }
 
@@ -83,10 +115,13 @@ function readSnapshotDisk(
     refuseDisk(text, 'overlay=FILE is missing: the new active image; or give the snapshot a --name');
   }
   const format = values.get('format');
+  const mirror = values.get('mirror');
   return {
     disk,
     ...(overlay === undefined ? {} : { overlay: absoluteFile(overlay, context) }),
     ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
     ...(flags.has('reuse') ? { reuse: true } : {}),
+    ...(mirror === undefined ? {} : { mirror: absoluteFile(mirror, context) }),
+    ...(flags.has('mirror-reuse') ? { mirrorReuse: true } : {}),
   };
 }
