@@ -25,6 +25,19 @@ const COPY = {
   syncWrites: false,
 } as const satisfies Wish;
 
+const PULL = { ...BOTH, operation: 'pull', parallel: 2, base: null } as const satisfies Wish;
+const COMMIT = {
+  ...BOTH,
+  operation: 'commit',
+  parallel: 2,
+  top: 0,
+  base: 2,
+  delete: false,
+  finish: 'pivot',
+  strategy: 'auto',
+} as const satisfies Wish;
+const CHAINS = { backingLayers: 2 } as const;
+
 function plain(wish: Wish, guest: Partial<GuestChoice> = {}): Scenario {
   return {
     seed: 7,
@@ -51,4 +64,13 @@ export const PLAIN = {
   'a copy that completes mirrors': plain({ ...COPY, strategy: 'complete' }),
   'a clone': plain({ ...COPY, finish: 'clone' }),
   'a copy that waits for its signal': plain({ ...COPY, finish: 'leave' }),
+  'a pull of everything': plain(PULL, CHAINS),
+  'a pull down to a base': plain({ ...PULL, base: 2 }, CHAINS),
+  'a commit below the active images, which removes files': plain({ ...COMMIT, top: 1, delete: true }, CHAINS),
+  'a commit of active images that reopens filters': plain({ ...COMMIT, strategy: 'reopen' }, CHAINS),
+  'a commit of active images that finalizes, and removes files': plain(
+    { ...COMMIT, strategy: 'finalize', delete: true },
+    { ...CHAINS, profile: '5.2' },
+  ),
+  'a commit of active images that completes': plain({ ...COMMIT, strategy: 'complete' }, CHAINS),
 } as const satisfies Record<string, Scenario>;

@@ -17,7 +17,7 @@ export function drawMerge(
   const parallel = 1 + draw.few(3);
   if (operation === 'pull') {
     const base = draw.chance(2) ? null : 1 + draw.below(backingLayers);
-    return { operation, ...common, without: plainJob(draw, common), parallel, base };
+    return { operation, ...common, without: [], parallel, base };
   }
   const top = draw.chance(2) ? draw.below(backingLayers) : 0;
   const base = top + 1 + draw.below(backingLayers - top);
@@ -27,11 +27,7 @@ export function drawMerge(
   return {
     operation,
     ...common,
-    without: lacks
-      ? [draw.one(['blockdev-reopen', 'manual-finalize', 'throttle-group'])]
-      : top === 0
-        ? []
-        : plainJob(draw, common),
+    without: lacks ? [draw.one(['blockdev-reopen', 'manual-finalize', 'throttle-group'])] : [],
     parallel,
     top,
     base,
@@ -39,9 +35,4 @@ export function drawMerge(
     finish: draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave']),
     strategy,
   };
-}
-
-/** Takes away, now and then, that jobs can be held back; several disks are refused then. */
-function plainJob(draw: Draw, { named }: Pick<Wish, 'named'>): readonly string[] {
-  return draw.chance(named.length === 1 ? 2 : 20) ? ['manual-finalize'] : [];
 }
