@@ -112,7 +112,7 @@ export function openDomain(options: DomainOptions): Domain {
 
 function kindOf(plan: Plan): WorkKind {
   if (plan.operation === 'copy') return 'COPY';
-  if (plan.operation === 'snapshot') return 'SNAPSHOT';
   if (plan.operation === 'pull') return 'PULL';
+  if (plan.operation !== 'commit') return 'SNAPSHOT';
   return hasMirrors(plan) ? 'ACTIVE_COMMIT' : 'COMMIT';
 }
