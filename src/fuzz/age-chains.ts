@@ -9,7 +9,7 @@ import { fileInChain, type GuestChoice } from './scenario.ts';
 const TRIPLE = 3;
 
 /** Moves every so many-th piece of each active image into an image below it. */
-export function ageChains(sim: Sim, guest: GuestChoice): void {
+export function ageChains(sim: Sim, guest: Pick<GuestChoice, 'disks' | 'backingLayers' | 'format'>): void {
   const { host } = sim.world;
   const depth = guest.backingLayers + 1;
   for (let index = 0; index < guest.disks; index += 1) {

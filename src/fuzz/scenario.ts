@@ -119,7 +119,11 @@ export function isMerge(wish: Wish): wish is Merge {
 }
 
 /** The file at a place of a disk's chain as its guest is begun with; 0 is the active image (`makeImages` of the simulator). */
-export function fileInChain({ backingLayers, format }: GuestChoice, index: number, place: number): string {
+export function fileInChain(
+  { backingLayers, format }: Pick<GuestChoice, 'backingLayers' | 'format'>,
+  index: number,
+  place: number,
+): string {
   return place === 0
     ? `${DIRECTORY}/disk${index}.${format}`
     : `${DIRECTORY}/disk${index}-base${backingLayers - place}.qcow2`;
