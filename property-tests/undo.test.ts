@@ -112,6 +112,7 @@ class Bench {
       keep: never,
       guestStill: () => true,
       decided: false,
+      speed: () => 0,
       untouched: true,
       round: 1,
       observed: null,

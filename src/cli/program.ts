@@ -16,6 +16,7 @@ import { defineCommit, definePull } from './commands/merge.ts';
 import { defineResume } from './commands/resume.ts';
 import { defineRevert } from './commands/revert.ts';
 import { defineSagas } from './commands/sagas.ts';
+import { defineSetSpeed } from './commands/set-speed.ts';
 import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
 import { defineSim } from './commands/sim.ts';
@@ -36,6 +37,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineAbort,
   defineChain,
   defineJobs,
+  defineSetSpeed,
   defineSagas,
   defineShow,
   defineDoctor,

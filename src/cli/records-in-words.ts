@@ -1,8 +1,10 @@
 /** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
+import { HEARD, SET_SPEED } from '../engine/history.ts';
 import type { ErrorRecord } from '../errors.ts';
+import { askedIn, signalValue } from '../journal/asked.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
-import { stepInWords, timeInWords } from './words.ts';
+import { sizeInWords, stepInWords, timeInWords } from './words.ts';
 
 /** One line per step that ended, decision and signal, in their order; last the steps of which no end is written. */
 export function recordsInWords(records: readonly JournalRecord[]): readonly string[] {
@@ -24,7 +26,7 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
         lines.push(`${at} decided: ${DECISIONS[String(member(record.body, 'verdict'))] ?? 'unknown'}`);
         break;
       case 'signal':
-        lines.push(`${at} asked to ${record.step}`);
+        lines.push(`${at} ${signalInWords(record)}`);
         break;
     }
   }
@@ -32,6 +34,17 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
     ({ atMs, step }) => `${timeInWords(atMs)} ${stepInWords(step)}: begun, no end is written`,
   );
   return [...lines, ...open];
+}
+
+function signalInWords({ step, body }: JournalRecord): string {
+  const error = member(body, 'error') as object | null as ErrorRecord | null;
+  if (step === HEARD)
+    return error === null ? 'heard what was asked' : `refused what was asked: ${error.message}`;
+  const where =
+    askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
+  if (step !== SET_SPEED) return `asked to ${step}${where}`;
+  const speed = Number(signalValue(body));
+  return `asked to ${speed === 0 ? 'copy as fast as it can' : `copy ${sizeInWords(speed)}/s at most`}${where}`;
 }
 
 const DECISIONS: Readonly<Record<string, string>> = {

@@ -18,6 +18,9 @@ export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'r
     pivot: hearsNothing,
     keepSnapshot: hearsNothing,
     abort: hearsNothing,
+    async setSpeed() {
+      await hearsNothing();
+    },
   };
 }
 

@@ -36,8 +36,8 @@ import type {
 } from '../steps/plan.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { expectCurrentIn } from './current-snapshot.ts';
+import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { endedSaga } from './ended-saga.ts';
-import { seize } from './fence.ts';
 import { agentOf, filesOf, type Guest, guestOf, monitorOf, splitGuest } from './guest.ts';
 import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
@@ -157,15 +157,15 @@ class SagaEngine implements Engine {
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
-      throw new BlocksagaError(
-        'REQUEST_INVALID',
-        `saga ${id} was begun without an address: say where its QEMU is`,
-        { saga: id },
-      );
+      const why = `saga ${id} was begun without an address: say where its QEMU is`;
+      throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
     }
     const guest = guestOf(qmp, options);
     await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
-    const lease = await seize(this.#journal, id, options.force ?? false, this.#clock);
+    const lease = await seizeUnlessHeld(this.#journal, id, options, this.#clock);
+    if (lease === undefined) {
+      return askElsewhere({ engine: this, journal: this.#journal, clock: this.#clock, row, plan, options });
+    }
     const monitor = monitorOf(guest, this.#clock);
     try {
       await expectSameQemu(monitor, this.#clock, plan, this.#journal.records(id));

@@ -3,6 +3,7 @@
  * saga, or that it had begun. It only reads.
  */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { signalValue } from '../journal/asked.ts';
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 
@@ -21,6 +22,10 @@ export interface PastStep {
   settled: Settled | undefined;
 }
 
+/** The signals besides those of the machines: how fast the jobs may copy, and that something from elsewhere was heard. */
+export const SET_SPEED = 'setSpeed';
+export const HEARD = 'heard';
+
 export class History {
   readonly #steps: PastStep[] = [];
   #next = 0;
@@ -30,6 +35,8 @@ export class History {
   readonly asked = { abort: false, pivot: false, keepSnapshot: false };
   /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
   waited = false;
+  /** The speed that was asked for last, in bytes per second; null while nobody has asked for one. */
+  speed: number | null = null;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
 
@@ -71,6 +78,7 @@ export class History {
       this.waited = true;
     } else if (kind === 'signal') {
       if (step === 'abort' || step === 'pivot' || step === 'keepSnapshot') this.asked[step] = true;
+      if (step === SET_SPEED) this.speed = Number(signalValue(body));
     } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {
       this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }
@@ -93,6 +101,19 @@ export const failedOutcome = (step: string, error: ErrorRecord): NewRecord => ({
   kind: 'outcome',
   step,
   body: { error: error as object as Json },
+});
+
+/** What was asked from elsewhere, by its seq, has been heard, or refused. */
+export const heard = (seq: number, error: ErrorRecord | null): NewRecord => ({
+  kind: 'signal',
+  step: HEARD,
+  body: { seq, error: error as object | null as Json },
+});
+
+export const setSpeed = (bytesPerSecond: number): NewRecord => ({
+  kind: 'signal',
+  step: SET_SPEED,
+  body: { value: bytesPerSecond },
 });
 
 export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord => ({

@@ -31,6 +31,11 @@ export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSi
     subscribe: () => () => undefined,
     pivot: hasNothing,
     keepSnapshot: hasNothing,
+    async setSpeed() {
+      throw new BlocksagaError('SAGA_STATE', `saga ${id} runs qemu-img, which has no speed to set`, {
+        saga: id,
+      });
+    },
     async abort() {
       if (end !== undefined) throw hasEnded(id, end.outcome, end.error?.message ?? null);
       asked.abort();

@@ -158,5 +158,6 @@ export function asked(running: Saga, signal: SignalName | undefined): Saga {
     pivot: () => running.pivot(),
     keepSnapshot: () => running.keepSnapshot(),
     abort: () => running.abort(),
+    setSpeed: bytesPerSecond => running.setSpeed(bytesPerSecond),
   };
 }

@@ -3,8 +3,8 @@
  * machine events, and the machine's end into a result.
  */
 import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
-import { type ErrorRecord, invariant } from '../errors.ts';
-import type { Journal, Lease } from '../journal/journal.ts';
+import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
+import type { Asked, Journal, Lease } from '../journal/journal.ts';
 import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
 import {
   jobActorId,
@@ -20,9 +20,10 @@ import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, StepContext } from '../steps/step.ts';
 import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './ended-saga.ts';
+import { heard, SET_SPEED, setSpeed } from './history.ts';
 import type { Monitor } from './monitor.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
-import type { SignalName } from './signals.ts';
+import { SIGNALS, type SignalName } from './signals.ts';
 import { Stages } from './stages.ts';
 
 /** What a listener hears: every state that is entered, and how far the block jobs are. */
@@ -52,6 +53,11 @@ export interface Saga {
   keepSnapshot(): Promise<SagaResult>;
   /** Takes the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
   abort(): Promise<SagaResult>;
+  /**
+   * Limits each of its jobs from now on, in bytes per second; 0 lifts the limit. It is kept in the journal for a resume.
+   * Throws SAGA_STATE when nothing copies any more, or the guest stands still for the switch.
+   */
+  setSpeed(bytesPerSecond: number): Promise<void>;
 }
 
 /** What a saga is run with. */
@@ -93,6 +99,7 @@ class RunningSaga implements Saga {
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
   readonly #progress = new Map<string, JobProgress>();
+  #endListening = () => {};
   #state = '';
   #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
   /** Whether it was told to go on or back: it does not wait then. */
@@ -102,6 +109,7 @@ class RunningSaga implements Saga {
     this.id = parts.lease.saga;
     this.plan = parts.plan;
     this.#parts = parts;
+    const records = parts.journal.records(this.id);
     this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
     this.#asked = this.#stages.wasAsked;
     parts.monitor.listen(event => this.#hear(event));
@@ -119,6 +127,9 @@ class RunningSaga implements Saga {
       error: error => this.#finished.reject(error),
     });
     this.#actor.start();
+    this.#endListening = parts.journal.listen(this.id, records.at(-1)?.seq ?? 0, asked =>
+      this.#hearAsked(asked),
+    );
   }
 
   get result(): Promise<SagaResult> {
@@ -147,18 +158,44 @@ class RunningSaga implements Saga {
     return this.#signal('keepSnapshot');
   }
 
+  async setSpeed(bytesPerSecond: number): Promise<void> {
+    if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
+    await this.#stages.setSpeed(bytesPerSecond);
+    await this.#stages.note(setSpeed(bytesPerSecond));
+  }
+
+  /** Somebody in another process asks; what cannot be written here fails at the saga's next record, where it is told. */
+  #hearAsked(asked: Asked): void {
+    if (this.#end !== undefined) return;
+    this.#heed(asked)
+      .then(() => null, expectKnown)
+      .then(error => this.#stages.note(heard(asked.seq, error)))
+      .catch(expectKnown);
+  }
+
+  async #heed({ signal, value }: Asked): Promise<void> {
+    if (signal === SET_SPEED) return this.#stages.setSpeed(Number(value));
+    const known = SIGNALS.find(name => name === signal);
+    if (known !== undefined) await this.#ask(known, () => Promise.resolve());
+  }
+
   async #signal(signal: SignalName): Promise<SagaResult> {
     if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
     const { journal, lease } = this.#parts;
-    const records = journal.records(this.id);
+    const record = { kind: 'signal', step: signal, body: null } as const;
+    await this.#ask(signal, () => journal.append(lease, [record], { durable: true }));
+    return this.#finished.promise;
+  }
+
+  /** `write` makes it durable, where it is not already. */
+  async #ask(signal: SignalName, write: () => Promise<void>): Promise<void> {
+    const records = this.#parts.journal.records(this.id);
     await expectCurrent({ id: this.id, plan: this.plan, records, signal }, () =>
       this.#parts.monitor.client(),
     );
-    const record = { kind: 'signal', step: signal, body: null } as const;
-    await this.#stages.ask(signal, journal.append(lease, [record], { durable: true }));
+    await this.#stages.ask(signal, write());
     this.#asked = true;
     this.#actor.send({ type: signal });
-    return this.#finished.promise;
   }
 
   #moved(value: unknown, context: SagaContext, done: boolean): void {
@@ -183,6 +220,7 @@ class RunningSaga implements Saga {
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {
+      this.#endListening();
       monitor.close();
       this.#parts.onEnd();
     }
@@ -218,6 +256,12 @@ class RunningSaga implements Saga {
   #tell(notice: SagaNotice): void {
     for (const listener of this.#listeners) listener(notice);
   }
+}
+
+/** A misbehaving world as a record; a broken assumption crashes. */
+function expectKnown(error: unknown): ErrorRecord {
+  if (error instanceof BlocksagaError) return error.toJSON();
+  throw error;
 }
 
 /** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its hosts. */

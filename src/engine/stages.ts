@@ -2,7 +2,7 @@
  * The stages of a saga at work: one step host each, over its own plan and its own part of the journal, so that a step knows
  * nothing of stages. Which step comes next, and in which stage, is the machine's.
  */
-import type { Journal, JournalRecord, Lease } from '../journal/journal.ts';
+import type { Journal, JournalRecord, Lease, NewRecord } from '../journal/journal.ts';
 import type { StepOutput } from '../machines/saga-parts.ts';
 import type { StepName } from '../steps/all-steps.ts';
 import type { Plan } from '../steps/plan.ts';
@@ -10,6 +10,7 @@ import { keyOf, type StageName, type StepKey, splitKey, stagesOf } from '../step
 import { History } from './history.ts';
 import type { HostParts, StageJournal } from './host-parts.ts';
 import type { SignalName } from './signals.ts';
+import { expectSpeed } from './speed.ts';
 import { StepHost } from './step-host.ts';
 
 type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked'> & {
@@ -18,6 +19,7 @@ type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked'> 
 };
 
 export class Stages {
+  readonly #parts: StagesParts;
   readonly #hosts: ReadonlyMap<StageName | null, StepHost>;
   /** The stage whose step was asked for last: only that can hold the guest. */
   #last: StepHost | undefined;
@@ -26,6 +28,7 @@ export class Stages {
   readonly wasAsked: boolean;
 
   constructor(parts: StagesParts) {
+    this.#parts = parts;
     const records = parts.journal.records(parts.lease.saga);
     const histories = stagesOf(parts.plan).map(({ name }) => historyOf(records, name));
     this.wasAsked = histories.some(({ asked, waited }) => asked.abort || asked.pivot || waited);
@@ -59,6 +62,19 @@ export class Stages {
 
   async ask(signal: SignalName, written: Promise<void>): Promise<void> {
     await Promise.all([...this.#hosts].map(([stage, host]) => host.ask(heardBy(stage, signal), written)));
+  }
+
+  /** Limits the jobs of the stage that has any. Throws as `Speed.set`. */
+  async setSpeed(bytesPerSecond: number): Promise<void> {
+    expectSpeed(this.#parts.plan, bytesPerSecond);
+    const stage = stagesOf(this.#parts.plan).find(({ plan }) => 'speed' in plan);
+    await this.#hosts.get(stage?.name ?? null)?.speed.set(bytesPerSecond);
+  }
+
+  /** Writes a record that is no stage's; while the guest stands still nothing waits for it. */
+  note(record: NewRecord): Promise<void> {
+    const durable = ![...this.#hosts.values()].some(host => host.isStill);
+    return this.#parts.journal.append(this.#parts.lease, [record], { durable });
   }
 
   guestRuns(): void {

@@ -21,6 +21,7 @@ import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { recordSides } from './sides.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
+import { Speed } from './speed.ts';
 import { Verdict } from './verdict.ts';
 import { Window } from './window.ts';
 
@@ -33,6 +34,7 @@ export class StepHost {
   readonly #rounds = new Map<StepName, number>();
   readonly #failures = new Map<string, ErrorRecord>();
   readonly #verdict: Verdict;
+  readonly speed: Speed;
   /** The connection on which QEMU was last known to be the one that the saga works in. */
   #known: QmpClient | undefined;
   readonly #window: Window;
@@ -42,12 +44,18 @@ export class StepHost {
     this.#fence = new Fence(parts);
     this.#window = new Window(parts.clock);
     this.#verdict = new Verdict(parts);
+    this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
 
   /** Tells the running step, and those to come, what the saga was asked, once it is written. */
   ask(signal: SignalName, written: Promise<void>): Promise<void> {
     return this.#signals.ask(signal, written);
+  }
+
+  /** Whether the saga holds the guest still. */
+  get isStill(): boolean {
+    return this.#window.isOpen;
   }
 
   /**
@@ -270,6 +278,7 @@ export class StepHost {
       failure: this.#failures.get(name),
       untouched,
       decided: this.#verdict.isForward,
+      speed: () => this.speed.bytesPerSecond,
       outcomes: this.#outcomes,
       recordSides: () => recordSides(this.#parts, name, qmp),
       expectHeld: this.#fence.expectHeld,

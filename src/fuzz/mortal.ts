@@ -186,6 +186,8 @@ export function createMortal(parts: MortalParts): Mortal {
         write(() => journal.appendSync(lease, entries));
       },
       end: (lease, state, result) => writeLater(() => journal.end(lease, state, result)),
+      ask: (id, signal, value) => write(() => journal.ask(id, signal, value)),
+      listen: (id, afterSeq, heard) => journal.listen(id, afterSeq, asked => alive && heard(asked)),
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),
       records: id => journal.records(id),

@@ -23,6 +23,13 @@ export interface JournalRecord extends NewRecord {
   readonly atMs: number;
 }
 
+/** What somebody without a lease has asked of a saga. */
+export interface Asked {
+  readonly seq: number;
+  readonly signal: string;
+  readonly value: Json;
+}
+
 /** `open` until it ends; a saga in `needsRecovery` is `open` again once somebody takes it over. */
 export type SagaState = 'open' | 'committed' | 'rolledBack' | 'needsRecovery';
 
@@ -125,6 +132,16 @@ export interface Journal {
    * claimed until the saga is taken over. Rejects as `append` does.
    */
   end(lease: Lease, state: Exclude<SagaState, 'open'>, result: Json): Promise<void>;
+  /**
+   * Asks something of a saga that another process may run: a signal record, durable on return, for which no lease is needed.
+   * Returns its seq. Throws SAGA_UNKNOWN, SAGA_STATE when the saga has ended.
+   */
+  ask(id: string, signal: string, value: Json): number;
+  /**
+   * Calls back, within a second, for each thing that is asked of a saga by `ask` behind a seq; returns what ends that. An
+   * unreadable journal is silent here: whoever runs the saga hears of that by its own next record.
+   */
+  listen(id: string, afterSeq: number, heard: (asked: Asked) => void): () => void;
   /** The saga of this id, or undefined. */
   saga(id: string): SagaRow | undefined;
   /** The sagas that match, newest first. */

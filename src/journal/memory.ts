@@ -5,8 +5,10 @@
 
 import { invariant } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
+import { askedIn, askedRecord } from './asked.ts';
 import { checkBody } from './body.ts';
 import type {
+  Asked,
   Journal,
   JournalOptions,
   JournalRecord,
@@ -79,6 +81,7 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
   const store = new MemoryStore(state, processes);
   let queue: Entry[] = [];
   let isClosed = false;
+  const listeners = new Set<{ readonly id: string; readonly heard: (asked: Asked) => void }>();
 
   const refuseClosed = (): void => {
     if (isClosed) throw journalIsClosed();
@@ -126,6 +129,24 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
     async end(lease, endState, result) {
       checkBody(result);
       writeNow({ ...entryOf(lease, []), end: { state: endState, result } });
+    },
+    ask(id, signal, value) {
+      refuseClosed();
+      checkBody(value);
+      flush();
+      const seq = store.ask(id, askedRecord(signal, value), clock.epochMs());
+      for (const listener of [...listeners]) if (listener.id === id) listener.heard({ seq, signal, value });
+      return seq;
+    },
+    listen(id, afterSeq, heard) {
+      refuseClosed();
+      const listener = { id, heard };
+      listeners.add(listener);
+      for (const record of store.sagas.get(id)?.records.slice(afterSeq) ?? []) {
+        const asked = askedIn(record);
+        if (asked !== undefined) heard(asked);
+      }
+      return () => void listeners.delete(listener);
     },
     saga(id) {
       refuseClosed();
@@ -196,6 +217,15 @@ class MemoryStore {
       if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token: lease.token, saga: undefined });
     }
     return undefined;
+  }
+
+  ask(id: string, { kind, step, body }: NewRecord, atMs: number): number {
+    const saga = this.sagas.get(id);
+    if (saga === undefined) throw sagaIsUnknown(id);
+    if (saga.row.state !== 'open') throw sagaHasEnded(id, saga.row.state);
+    const seq = saga.records.length + 1;
+    saga.records.push({ seq, kind, step, body, atMs });
+    return seq;
   }
 
   /** Why the lease is no longer the one to write with, if so. */

@@ -7,7 +7,16 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { invariant } from '../errors.ts';
 import { decodeBody, encodeBody } from './body.ts';
-import type { JournalRecord, Lease, NewSaga, Processes, RecordKind, SagaRow, SagaState } from './journal.ts';
+import type {
+  JournalRecord,
+  Lease,
+  NewRecord,
+  NewSaga,
+  Processes,
+  RecordKind,
+  SagaRow,
+  SagaState,
+} from './journal.ts';
 import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
 import { guarded } from './sqlite-errors.ts';
 
@@ -40,6 +49,9 @@ const SQL = {
   endSaga: 'UPDATE saga SET state = ?, result = ?, ended_at_ms = ? WHERE id = ?',
   saga: 'SELECT * FROM saga WHERE id = ?',
   sagas: 'SELECT * FROM saga WHERE vm = ifnull(?, vm) AND state = ifnull(?, state) ORDER BY number DESC',
+  signalsAfter: `SELECT seq, kind, step, body, at_ms FROM record
+    WHERE saga = ? AND seq > ? AND kind = 'signal' ORDER BY seq`,
+  lastSeq: 'SELECT max(seq) AS seq FROM record WHERE saga = ?',
   records: 'SELECT seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
 } as const;
 
@@ -110,6 +122,24 @@ export class SqliteStore {
 
   records(id: string): readonly JournalRecord[] {
     return this.#read(() => this.#statements.records.all(id).map(recordOf));
+  }
+
+  /** The signal records behind a seq. */
+  signalsAfter(id: string, seq: number): readonly JournalRecord[] {
+    return this.#read(() => this.#statements.signalsAfter.all(id, seq).map(recordOf));
+  }
+
+  /** Adds a record to an open saga, whoever runs it; returns its seq. */
+  ask(id: string, { kind, step, body }: NewRecord, atMs: number): number {
+    const text = encodeBody(body);
+    return this.#transaction('write', () => {
+      const saga = this.saga(id);
+      if (saga === undefined) throw sagaIsUnknown(id);
+      if (saga.state !== 'open') throw sagaHasEnded(id, saga.state);
+      const seq = Number(this.#statements.lastSeq.get(id)?.['seq'] ?? 0) + 1;
+      this.#statements.addRecord.run(id, seq, kind, step, text, atMs);
+      return seq;
+    });
   }
 
   /** Moves what was committed from the write-ahead log into the file, as far as no reader is in the way. */

@@ -3,15 +3,19 @@
  * one store that writes it. Only joins the two; it has no SQL and no state of its own.
  */
 
-import { definedOnly } from '../errors.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
+import { askedIn, askedRecord } from './asked.ts';
 import { encodeBody } from './body.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { systemProcesses } from './holder.ts';
-import type { Journal, JournalOptions, Lease, NewRecord } from './journal.ts';
+import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord } from './journal.ts';
 import { journalIsClosed } from './refusals.ts';
 import { openFile } from './sqlite-file.ts';
 import { type Entry, SqliteStore } from './sqlite-store.ts';
+
+/** How often a running saga looks for what others ask of it, in milliseconds. */
+const ASKED_POLL_MS = 500;
 
 /**
  * Opens the journal in `file`, or makes it (with its directories, for the owner only). Several processes may use one
@@ -40,6 +44,24 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     return store;
   };
 
+  /** Another process cannot wake this one: the file is looked at again and again, one indexed query each time. */
+  const poll = (id: string, afterSeq: number, heard: (asked: Asked) => void): (() => void) => {
+    open();
+    let seq = afterSeq;
+    let cancel = () => {};
+    const look = () => {
+      if (queue.isClosed) return;
+      cancel = clock.after(ASKED_POLL_MS, look);
+      for (const record of signalsBehind(store, id, seq)) {
+        seq = record.seq;
+        const asked = askedIn(record);
+        if (asked !== undefined) heard(asked);
+      }
+    };
+    cancel = clock.after(ASKED_POLL_MS, look);
+    return () => cancel();
+  };
+
   return {
     begin: saga => open().begin(saga, clock.epochMs()),
     takeOver: (id, { force = false } = {}) => open().takeOver(id, force),
@@ -58,9 +80,20 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
       open();
       await queue.written(entryOf(lease, [], { state, result: encodeBody(result), atMs: clock.epochMs() }));
     },
+    ask: (id, signal, value) => open().ask(id, askedRecord(signal, value), clock.epochMs()),
+    listen: (id, afterSeq, heard) => poll(id, afterSeq, heard),
     saga: id => open().saga(id),
     sagas: filter => open().sagas(filter?.vm, filter?.state),
     records: id => open().records(id),
     close: () => queue.close(),
   };
+}
+
+function signalsBehind(store: SqliteStore, id: string, seq: number): readonly JournalRecord[] {
+  try {
+    return store.signalsAfter(id, seq);
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    return []; // whoever runs the saga is told by its own next record
+  }
 }

@@ -5,7 +5,7 @@
 import { definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from './plan.ts';
-import { inspectJobs, jobAlive, type LongJobs, runJobs } from './run-jobs.ts';
+import { inspectJobs, jobAlive, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
@@ -20,11 +20,13 @@ export const mirrorDisks: Step<SwitchPlan> = {
 
   async do(context, todo) {
     const { plan } = context;
+    const limit = () => limitedTo(context.speed());
     await runJobs(context, todo, {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
       disks: plan.disks,
-      start: disk => (plan.operation === 'copy' ? startMirror(plan, disk) : startCommit(plan, disk)),
+      start: disk =>
+        plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...MIRRORS,
     });
     return null;
@@ -49,7 +51,9 @@ export async function inspectMirrors(context: StepContext<SwitchPlan>): Promise<
   await inspectJobs(context, context.plan.disks, MIRRORS);
 }
 
-function startMirror(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-mirror'> {
+type Limit = () => ReturnType<typeof limitedTo>;
+
+function startMirror(plan: CopyPlan, disk: DiskPlan, limit: Limit): Command<'blockdev-mirror'> {
   const { granularity, bufSize, copyMode } = plan.mirror;
   return {
     execute: 'blockdev-mirror',
@@ -58,7 +62,7 @@ function startMirror(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-mirror'>
       device: disk.node,
       target: disk.goal,
       sync: plan.sync[disk.index] ?? 'full',
-      ...(plan.speed > 0 ? { speed: plan.speed } : {}),
+      ...limit(),
       ...definedOnly({ granularity: granularity ?? undefined, 'buf-size': bufSize ?? undefined }),
       ...(copyMode === 'background' ? {} : { 'copy-mode': copyMode }),
       ...ending(plan),
@@ -67,14 +71,14 @@ function startMirror(plan: CopyPlan, disk: DiskPlan): Command<'blockdev-mirror'>
 }
 
 /** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */
-function startCommit(plan: ActiveCommitPlan, disk: DiskPlan): Command<'block-commit'> {
+function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
   return {
     execute: 'block-commit',
     arguments: {
       'job-id': disk.names.mirrorJob,
       device: disk.node,
       'base-node': disk.goal,
-      ...(plan.speed > 0 ? { speed: plan.speed } : {}),
+      ...limit(),
       ...ending(plan),
     },
   };

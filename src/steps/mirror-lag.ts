@@ -39,16 +39,24 @@ export function isClean(
 }
 
 function lagOf(disks: readonly DiskPlan[], jobs: readonly JobInfo[], nodes: readonly BlockDeviceInfo[]): Lag {
-  const sources = new Set(disks.map(disk => disk.node));
+  const bytes = dirtyBytesOf(
+    disks.map(disk => disk.node),
+    nodes,
+  );
+  return { jobs: new Map(jobs.map(job => [job.id, job])), bytes };
+}
+
+/** What the mirrors of these source nodes have left to copy, all together. */
+export function dirtyBytesOf(sourceNodes: readonly string[], nodes: readonly BlockDeviceInfo[]): number {
+  const sources = new Set(sourceNodes);
   const files = new Set(nodes.filter(node => sources.has(node['node-name'] ?? '')).map(node => node.file));
   // The bitmap without a name that a mirror keeps: on its source until 7.2, on its filter, which says the file of the
   // source, in 10.0 and later (block/mirror.c; seen on the real binaries).
-  const bytes = nodes
+  return nodes
     .filter(
       node => sources.has(node['node-name'] ?? '') || (node.drv === 'mirror_top' && files.has(node.file)),
     )
     .flatMap(node => node['dirty-bitmaps'] ?? [])
     .filter(bitmap => bitmap.name === undefined)
     .reduce((sum, bitmap) => sum + bitmap.count, 0);
-  return { jobs: new Map(jobs.map(job => [job.id, job])), bytes };
 }

@@ -10,7 +10,7 @@ import { chainOfImage } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { chainFiles } from './graph.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
-import { jobAlive, jobFailed, runJobs } from './run-jobs.ts';
+import { jobAlive, jobFailed, limitedTo, runJobs } from './run-jobs.ts';
 import { firstError, probeDisks, type Step, type StepContext } from './step.ts';
 
 const JOB_DEADLINE_MS = 60_000;
@@ -100,18 +100,22 @@ async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPl
     what: 'all jobs to be pending',
     parallel: plan.parallel,
     disks,
-    start: disk => startJob(plan, disk),
+    start: disk => startJob(plan, disk, context.speed()),
     look: jobAlive,
     hasArrived: ({ status }) => status === 'pending',
   });
 }
 
-function startJob(plan: RewritePlan, disk: DiskPlan): Command<'block-stream'> | Command<'block-commit'> {
+function startJob(
+  plan: RewritePlan,
+  disk: DiskPlan,
+  speed: number,
+): Command<'block-stream'> | Command<'block-commit'> {
   const { top, base, backingFile } = rewriteOf(plan, disk);
   const common = {
     'job-id': disk.names.mirrorJob,
     ...definedOnly({ 'backing-file': backingFile ?? undefined, 'base-node': base ?? undefined }),
-    ...(plan.speed > 0 ? { speed: plan.speed } : {}),
+    ...limitedTo(speed),
     'auto-finalize': false,
     'auto-dismiss': false,
   };

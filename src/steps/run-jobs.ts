@@ -73,6 +73,11 @@ export async function inspectJobs<P extends Plan>(
   return underWay;
 }
 
+/** The argument that limits a job; none where nothing does. */
+export function limitedTo(bytesPerSecond: number): { readonly speed?: number } {
+  return bytesPerSecond > 0 ? { speed: bytesPerSecond } : {};
+}
+
 /** The job of a disk, or an error that says how it ended. */
 export function jobAlive(table: JobTable, disk: DiskPlan): JobInfo {
   const job = table.get(disk.names.mirrorJob);

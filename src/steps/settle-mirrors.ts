@@ -165,7 +165,7 @@ export async function awaitClean(
   try {
     await awaitDirty(context, disks, 0, plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS, { hurry });
   } catch (error) {
-    if (hurried && plan.speed > 0) await jobs.setSpeed(ids, plan.speed);
+    if (hurried && context.speed() > 0) await jobs.setSpeed(ids, context.speed());
     throw error;
   }
 }

@@ -31,6 +31,8 @@ export interface StepContext<P extends Plan = Plan> {
   guestStill(): boolean;
   /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
   readonly decided: boolean;
+  /** How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. */
+  speed(): number;
   /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */

@@ -8,6 +8,7 @@ import { BlocksagaError, type ErrorCode } from '../../src/errors.ts';
 import type { Holder, Journal, NewRecord, NewSaga, Processes } from '../../src/journal/journal.ts';
 import { type Clock, systemClock } from '../../src/qmp/clock.ts';
 import type { Json } from '../../src/qmp/transport.ts';
+import { ManualClock } from '../qmp/manual-clock.ts';
 
 /** A journal under test; `restart` kills the process without warning and gives the journal of the next one. */
 export interface Subject {
@@ -333,6 +334,61 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
         );
       },
     );
+  });
+
+  describe(`${name}: what others ask`, () => {
+    it('is heard within a second by whoever listens, once, and not what the saga itself writes', async () => {
+      const clock = new ManualClock();
+      const { journal } = start(clock);
+      const lease = journal.begin(newSaga('s1'));
+      journal.begin(newSaga('s2', { vm: 'db' }));
+      const heard: unknown[] = [];
+      const end = journal.listen('s1', 0, asked => heard.push(asked));
+      journal.appendSync(lease, [intent('a'), { kind: 'signal', step: 'pivot', body: null }]);
+      expect(journal.ask('s1', 'setSpeed', 5)).toBe(3);
+      journal.ask('s2', 'abort', null);
+      await clock.advance(1_000);
+      expect(heard).toEqual([{ seq: 3, signal: 'setSpeed', value: 5 }]);
+      journal.appendSync(lease, [intent('b')]);
+      expect(journal.ask('s1', 'abort', null)).toBe(5);
+      await clock.advance(3_000);
+      expect(heard).toHaveLength(2);
+      end();
+      journal.ask('s1', 'pivot', null);
+      await clock.advance(3_000);
+      expect([heard.length, clock.pending]).toEqual([2, 0]);
+      expect(journal.records('s1').map(({ seq, step }) => `${seq} ${step}`)).toEqual([
+        '1 a',
+        '2 pivot',
+        '3 setSpeed',
+        '4 b',
+        '5 abort',
+        '6 pivot',
+      ]);
+    });
+
+    it('waits in the journal for the next process', async () => {
+      const clock = new ManualClock();
+      const subject = start(clock);
+      subject.journal.begin(newSaga('s1'));
+      subject.journal.ask('s1', 'abort', null);
+      const next = restarted(subject).journal;
+      const heard: unknown[] = [];
+      const end = next.listen('s1', 0, asked => heard.push(asked.signal));
+      await clock.advance(1_000);
+      end();
+      expect(heard).toEqual(['abort']);
+    });
+
+    it('is refused where nobody could hear it', async () => {
+      const { journal } = start();
+      expect(thrownBy(() => journal.ask('s1', 'abort', null))).toEqual(refused('SAGA_UNKNOWN'));
+      await journal.end(journal.begin(newSaga('s1')), 'committed', null);
+      expect(thrownBy(() => journal.ask('s1', 'abort', null))).toEqual(refused('SAGA_STATE', /committed/));
+      await journal.close();
+      expect(thrownBy(() => journal.ask('s1', 'abort', null))).toEqual(refused('JOURNAL', /closed/));
+      expect(thrownBy(() => journal.listen('s1', 0, () => undefined))).toEqual(refused('JOURNAL', /closed/));
+    });
   });
 
   describe(`${name}: reading and closing`, () => {

@@ -107,6 +107,8 @@ export class Moments {
         around(kinds(records), () => journal.append(lease, records, options)),
       appendSync: (lease, records) => aroundNow(kinds(records), () => journal.appendSync(lease, records)),
       end: (lease, state, result) => around('end', () => journal.end(lease, state, result)),
+      ask: (id, signal, value) => journal.ask(id, signal, value),
+      listen: (id, afterSeq, heard) => journal.listen(id, afterSeq, heard),
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),
       records: id => journal.records(id),

@@ -1,26 +1,46 @@
 /** `blocksaga jobs`: the block jobs of a guest, how far they are, and which are a saga's. Only asks. */
 import type { Command } from 'commander';
+import { BlocksagaError } from '../../errors.ts';
 import type { SagaRow } from '../../journal/journal.ts';
-import type { JobInfo } from '../../qmp/jobs.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import { sleep } from '../../qmp/clock.ts';
+import type { JobInfo, JobStatus } from '../../qmp/jobs.ts';
+import type { BlockDeviceInfo, BlockJobInfo } from '../../qmp/schema.generated.ts';
+import { listNodes } from '../../steps/graph.ts';
+import { dirtyBytesOf } from '../../steps/mirror-lag.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
-import { makerOf, readJournal } from '../read-journal.ts';
+import { readCount } from '../option-values.ts';
+import { makerOf, planOf, readJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, addQmpOption, journalOf } from '../shared-options.ts';
 import { withClient } from '../with-client.ts';
-import { progressInWords, statusInWords } from '../words.ts';
+import { progressInWords, sizeInWords, statusInWords } from '../words.ts';
 
 const HELP = `
+A job is ready by its status alone. Equal figures do not mean that it is done: a mirror that has copied all goes on following
+the guest, and what it has left to copy just then is told as "behind the guest". While a job has not ended, it is never shown
+at 100 %, unless it is READY with nothing left.
+
+--watch looks again every second, or every MS milliseconds, until no job is left or Ctrl-C. It holds the monitor meanwhile.
+
 Examples:
   $ blocksaga jobs --qmp /run/vm.qmp
   $ blocksaga jobs --qmp /run/vm.qmp --json
+  $ blocksaga jobs --qmp /run/vm.qmp --watch
 
-With --json there is one line for each job, with "type": "job".`;
+With --json there is one line for each job, with "type": "job"; with --watch, one for each at every look.`;
+
+const WATCH_MS = 1_000;
+const WATCH_MS_MIN = 100;
+/** A week, at the usual pace. */
+const LOOKS_MAX = 7 * 24 * 60 * 60;
 
 interface JobsOptions {
   readonly qmp: string;
   readonly journal?: string;
   readonly json?: boolean;
+  readonly watch?: number | true;
 }
 
 export function defineJobs(program: Command, context: CliContext, finished: Finished): void {
@@ -28,18 +48,67 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
     .command('jobs')
     .summary("list a guest's block jobs")
     .description("Lists QEMU's block jobs: what they do, how far they are, and which belong to a saga.")
+    .option('--watch [ms]', 'look again and again, every so many milliseconds', readCount('--watch'))
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(addQmpOption(command)), 'one JSON object per job').action(
     async (options: JobsOptions) => {
-      const infos = await withClient(options.qmp, context, client => client.execute('query-jobs'));
+      const everyMs = options.watch === true ? WATCH_MS : options.watch;
+      if (everyMs !== undefined && everyMs < WATCH_MS_MIN) {
+        const why = `--watch ${everyMs}: at least ${WATCH_MS_MIN} ms, for the guest's sake`;
+        throw new BlocksagaError('REQUEST_INVALID', why);
+      }
       const sagas = await readJournal(journalOf(options, context), journal => journal.sagas());
-      const jobs = infos.map(info => describeJob(info, sagas)).sort(byId);
-      if (options.json) for (const job of jobs) context.write(jsonLine(job));
-      else if (jobs.length === 0) context.write('no block jobs');
-      else for (const job of jobs) context.write(jobInWords(job));
+      await withClient(options.qmp, context, async client => {
+        const look = async () => tell(await askJobs(client, sagas), options, context);
+        if (everyMs === undefined) await look();
+        else await watch(everyMs, look, context);
+      });
       finished(EXIT.done);
     },
   );
+}
+
+/** Until nothing is left to see, or somebody has seen enough. */
+async function watch(everyMs: number, look: () => Promise<number>, context: CliContext): Promise<void> {
+  const enough = new AbortController();
+  const stopListening = context.onInterrupt(() => enough.abort());
+  try {
+    for (let looks = 0; looks < LOOKS_MAX && !enough.signal.aborted; looks += 1) {
+      if ((await look()) === 0) return;
+      await sleep(context.clock, everyMs, enough.signal);
+    }
+  } finally {
+    stopListening();
+  }
+}
+
+/** Writes them, and gives how many there are. */
+function tell(jobs: readonly ShownJob[], { json }: JobsOptions, context: CliContext): number {
+  if (json) for (const job of jobs) context.write(jsonLine(job));
+  else if (jobs.length === 0) context.write('no block jobs');
+  else for (const job of jobs) context.write(jobInWords(job));
+  return jobs.length;
+}
+
+async function askJobs(client: QmpClient, sagas: readonly SagaRow[]): Promise<readonly ShownJob[]> {
+  const [infos, blockJobs, nodes] = await client.pipeline([
+    { execute: 'query-jobs' },
+    { execute: 'query-block-jobs' },
+    listNodes(client),
+  ]);
+  if (!infos.ok) throw infos.error;
+  if (!blockJobs.ok) throw blockJobs.error;
+  if (!nodes.ok) throw nodes.error;
+  return infos.value
+    .map(info =>
+      describeJob(
+        info,
+        blockJobs.value.find(job => job.device === info.id),
+        nodes.value,
+        sagas,
+      ),
+    )
+    .sort(byId);
 }
 
 /** QEMU lists the newest first; `...-2-mirror` comes before `...-10-mirror`. */
@@ -47,24 +116,59 @@ function byId(one: { readonly id: string }, other: { readonly id: string }): num
   return one.id.localeCompare(other.id, 'en', { numeric: true });
 }
 
-function describeJob(info: JobInfo, sagas: readonly SagaRow[]) {
+type ShownJob = ReturnType<typeof describeJob>;
+
+function describeJob(
+  info: JobInfo,
+  blockJob: BlockJobInfo | undefined,
+  nodes: readonly BlockDeviceInfo[],
+  sagas: readonly SagaRow[],
+) {
   const maker = makerOf(info.id, sagas);
+  const row = sagas.find(({ id }) => id === maker?.saga);
+  const source = row && planOf(row).disks.find(({ disk }) => disk === maker?.disk)?.node;
+  const dirtyBytes = isReady(info.status) && source !== undefined ? dirtyBytesOf([source], nodes) : null;
   return {
     type: 'job',
     id: info.id,
     job: info.type,
     status: info.status,
+    ready: isReady(info.status),
     currentBytes: info['current-progress'],
     totalBytes: info['total-progress'],
+    /** What a READY mirror of a saga has left to copy just now; null where QEMU does not tell it of this job. */
+    dirtyBytes,
+    /** 0 is no limit; null for a job that has none. */
+    speedBytesPerSecond: blockJob?.speed ?? null,
     error: info.error ?? null,
     saga: maker?.saga ?? null,
     disk: maker?.disk ?? null,
   } as const;
 }
 
-function jobInWords(job: ReturnType<typeof describeJob>): string {
+function isReady(status: JobStatus): boolean {
+  return status === 'ready' || status === 'standby';
+}
+
+function jobInWords(job: ShownJob): string {
   const failed = job.error === null ? '' : `, failed: ${job.error}`;
   const whose = job.saga === null ? 'no saga of this journal' : `${job.disk} of saga ${job.saga}`;
-  const progress = progressInWords(job.currentBytes, job.totalBytes);
-  return `${job.id}: ${job.job}, ${statusInWords(job.status)}, ${progress}${failed}; ${whose}`;
+  return `${job.id}: ${job.job}, ${statusInWords(job.status)}, ${farInWords(job)}${speedInWords(job)}${failed}; ${whose}`;
+}
+
+/** Figures that are equal before the job is ready, or has ended, are shown as one byte short of it (see --help). */
+function farInWords({ status, ready, currentBytes, totalBytes, dirtyBytes }: ShownJob): string {
+  if (ready) {
+    if (dirtyBytes === null) return `${sizeInWords(totalBytes)} copied`;
+    return dirtyBytes === 0 ? 'nothing is left to copy' : `${sizeInWords(dirtyBytes)} behind the guest`;
+  }
+  const isOver = status === 'pending' || status === 'concluded' || status === 'null';
+  const shown = isOver ? currentBytes : Math.min(currentBytes, Math.max(0, totalBytes - 1));
+  return progressInWords(shown, totalBytes);
+}
+
+function speedInWords({ speedBytesPerSecond }: ShownJob): string {
+  return speedBytesPerSecond === null || speedBytesPerSecond === 0
+    ? ''
+    : `, at ${sizeInWords(speedBytesPerSecond)}/s at most`;
 }

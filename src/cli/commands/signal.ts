@@ -1,13 +1,21 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
 import type { Command } from 'commander';
+import { planToResume, refuseSignal } from '../../engine/resume.ts';
+import type { SignalName } from '../../engine/signals.ts';
+import { systemProcesses } from '../../journal/holder.ts';
+import type { Journal } from '../../journal/journal.ts';
 import type { CliContext } from '../context.ts';
-import { exitStatusOfEnd, type Finished } from '../exit-status.ts';
+import { EXIT, exitStatusOfEnd, type Finished } from '../exit-status.ts';
+import { jsonLine } from '../json-lines.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { followSaga } from '../run-saga-command.ts';
 import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../shared-options.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
 
 const PIVOT_HELP = `
+While the process that waits at READY lives, it is asked through the journal and switches; this command waits for the end,
+or with --no-wait only asks. Where that process has ended, this command switches itself.
+
 Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --finish leave --id night
   $ blocksaga pivot night
@@ -20,6 +28,11 @@ Exit status: 0 all disks are switched, 1 rolled back (no disk has changed), 2 re
 const ABORT_HELP = `
 A saga that has taken its decision only goes forward: "blocksaga resume" ends it.
 Of a snapshot with mirrors, --keep-snapshot takes only the mirrors away: the disks stay on their overlays.
+
+While the process that runs the saga lives, it is asked through the journal, looks there twice a second, and goes back at
+its next safe point; this command waits for its end, or with --no-wait only asks. A process that
+does not hear within ten seconds is stopped, or hangs: "blocksaga resume --force" takes the saga from it, and heeds what was
+asked. Where the process has ended, this command takes the saga back itself, and waits.
 
 Examples:
   $ blocksaga abort night
@@ -34,6 +47,7 @@ interface SignalOptions {
   readonly qmp?: string;
   readonly journal?: string;
   readonly json?: boolean;
+  readonly wait: boolean;
 }
 
 export function definePivot(program: Command, context: CliContext, finished: Finished): void {
@@ -48,8 +62,10 @@ export function definePivot(program: Command, context: CliContext, finished: Fin
 export function defineAbort(program: Command, context: CliContext, finished: Finished): void {
   const command = program
     .command('abort')
-    .summary('take a saga back whose process has ended')
-    .description('Takes back a saga that waits at READY, or whose process died before its decision.')
+    .summary('take a saga back')
+    .description(
+      'Takes back a saga before its decision, whether its process runs, waits at READY, or has died.',
+    )
     .option('--keep-snapshot', 'of a snapshot with mirrors: take only the mirrors away')
     .addHelpText('after', ABORT_HELP);
   addSignal('abort', command, context, finished);
@@ -62,12 +78,19 @@ function addSignal(
   finished: Finished,
 ): void {
   command.argument('<saga>', 'the saga\'s id, as "blocksaga sagas" lists them');
+  command.option('--no-wait', 'only ask the process that runs it');
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string, options: SignalOptions) => {
       const asked = options.keepSnapshot ? 'keepSnapshot' : signal;
       const journal = openExistingJournal(journalOf(options, context));
       try {
+        if (!options.wait && askLiving(journal, id, asked)) {
+          if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
+          else context.write(`saga ${id}: asked: ${asked}; "blocksaga show ${id}" tells what becomes of it`);
+          finished(EXIT.done);
+          return;
+        }
         const { result } = await followSaga(
           engine => engine.resume(id, { ...resumeOptions(options, context), signal: asked }),
           journal,
@@ -80,4 +103,13 @@ function addSignal(
       }
     },
   );
+}
+
+/** Whether a living process runs the saga, which has been asked then. Throws SAGA_STATE for what comes too late. */
+function askLiving(journal: Journal, id: string, signal: SignalName): boolean {
+  const row = journal.saga(id);
+  if (row?.state !== 'open' || !systemProcesses().isAlive(row.holder)) return false;
+  refuseSignal(row, planToResume(row), journal.records(id), signal);
+  journal.ask(id, signal, null);
+  return true;
 }

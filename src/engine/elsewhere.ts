@@ -1,0 +1,144 @@
+/**
+ * A saga that another process runs, asked to switch or to go back: through the journal, where that process looks. When it
+ * dies instead of answering, the saga is gone on with here. It speaks to no QEMU itself.
+ */
+import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
+import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
+import { type Clock, sleep } from '../qmp/clock.ts';
+import type { Plan } from '../steps/plan.ts';
+import type { Engine } from './api.ts';
+import { endedSaga } from './ended-saga.ts';
+import { seize } from './fence.ts';
+import { HEARD, SET_SPEED } from './history.ts';
+import type { SagaResult } from './result.ts';
+import type { ResumeOptions } from './resume.ts';
+import type { Saga } from './saga.ts';
+import type { SignalName } from './signals.ts';
+import { expectSpeed } from './speed.ts';
+
+const LOOK_MS = 250;
+/** A process looks twice a second; one that has not by then is stopped, or hangs. */
+const HEARING_DEADLINE_MS = 10_000;
+
+interface Elsewhere {
+  readonly engine: Pick<Engine, 'resume'>;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly row: SagaRow;
+  readonly plan: Plan;
+  /** As `resume` was called; the signal is what is asked. */
+  readonly options: ResumeOptions;
+}
+
+/** Asks, and gives the saga that runs there: its result is that of its end. Throws SAGA_STATE when it has just ended. */
+export function askElsewhere(parts: Elsewhere): Saga {
+  const { engine, journal, clock, row, plan, options } = parts;
+  const { signal, ...again } = options;
+  invariant(signal !== undefined, 'whoever asks for nothing is refused');
+  const seq = journal.ask(row.id, signal, null);
+  const result = awaitEnd({ journal, clock, row, resume: () => engine.resume(row.id, again) }, signal, seq);
+  const ask = async (other: SignalName) =>
+    askElsewhere({ ...parts, options: { ...again, signal: other } }).result;
+  return {
+    id: row.id,
+    plan,
+    result,
+    ended: result,
+    subscribe: () => () => undefined,
+    pivot: () => ask('pivot'),
+    abort: () => ask('abort'),
+    keepSnapshot: () => ask('keepSnapshot'),
+    setSpeed: bytesPerSecond => setSpeedElsewhere(journal, row, plan, bytesPerSecond, clock),
+  };
+}
+
+/** Has the process that runs a saga set the speed of its jobs. Throws what it throws there, and VM_BUSY when it is deaf. */
+export async function setSpeedElsewhere(
+  journal: Journal,
+  row: SagaRow,
+  plan: Plan,
+  bytesPerSecond: number,
+  clock: Clock,
+): Promise<void> {
+  expectSpeed(plan, bytesPerSecond);
+  const seq = journal.ask(row.id, SET_SPEED, bytesPerSecond);
+  const deadlineMs = clock.now() + HEARING_DEADLINE_MS;
+  for (;;) {
+    const answer = answerTo(journal, row.id, seq);
+    if (answer !== undefined && answer.error !== null) throw BlocksagaError.fromRecord(answer.error);
+    if (answer !== undefined) return;
+    if (clock.now() > deadlineMs) throw deaf(row, 'set the speed');
+    await sleep(clock, LOOK_MS);
+  }
+}
+
+interface Watched extends Pick<Elsewhere, 'journal' | 'clock' | 'row'> {
+  /** Goes on with it here; rejects with VM_BUSY while its process lives. */
+  resume(): Promise<Saga>;
+}
+
+/** Ends when the saga does: by its process, which bounds all that it does, or here, when that is gone. */
+async function awaitEnd(parts: Watched, signal: SignalName, seq: number): Promise<SagaResult> {
+  const { journal, row, clock, resume } = parts;
+  const deadlineMs = clock.now() + HEARING_DEADLINE_MS;
+  let isHeard = false;
+  for (;;) {
+    const now = journal.saga(row.id);
+    if (now !== undefined && now.state !== 'open') return endOf(now, signal);
+    const here = await unlessBusy(resume);
+    if (here !== undefined) return here.ended;
+    isHeard ||= answerTo(journal, row.id, seq) !== undefined;
+    if (!isHeard && clock.now() > deadlineMs) throw deaf(row, signal);
+    await sleep(clock, LOOK_MS);
+  }
+}
+
+async function endOf(row: SagaRow, signal: SignalName): Promise<SagaResult> {
+  if (signal === 'abort' && row.state === 'committed') {
+    const why = `saga ${row.id} was asked too late: its decision had been taken, and it has ended as committed`;
+    throw new BlocksagaError('SAGA_STATE', why, { saga: row.id });
+  }
+  return endedSaga(row).result;
+}
+
+async function unlessBusy(resume: () => Promise<Saga>): Promise<Saga | undefined> {
+  try {
+    return await resume();
+  } catch (error) {
+    if (error instanceof BlocksagaError && error.code === 'VM_BUSY') return undefined;
+    throw error;
+  }
+}
+
+/** The lease to go on with; undefined where a living process has it that can be asked instead. Throws as `takeOver`. */
+export async function seizeUnlessHeld(
+  journal: Journal,
+  id: string,
+  { force = false, signal }: ResumeOptions,
+  clock: Clock,
+): Promise<Lease | undefined> {
+  try {
+    return await seize(journal, id, force, clock);
+  } catch (error) {
+    if (signal !== undefined && error instanceof BlocksagaError && error.code === 'VM_BUSY') return undefined;
+    throw error;
+  }
+}
+
+interface Answer {
+  readonly seq: number;
+  readonly error: ErrorRecord | null;
+}
+
+function answerTo(journal: Journal, id: string, seq: number): Answer | undefined {
+  const answers = journal.records(id).filter(({ kind, step }) => kind === 'signal' && step === HEARD);
+  return answers.map(({ body }) => body as object as Answer).find(answer => answer.seq === seq);
+}
+
+function deaf({ id, holder }: SagaRow, what: string): BlocksagaError {
+  return new BlocksagaError(
+    'VM_BUSY',
+    `saga ${id} was asked to ${what}, and its process ${holder.pid} has not heard it for ${HEARING_DEADLINE_MS / 1000} s: it is stopped, or hangs. It hears it when it goes on; "blocksaga resume --force ${id}" takes the saga from it`,
+    { saga: id },
+  );
+}
