@@ -2,17 +2,11 @@
  * One saga that runs: a machine, its step hosts, and what people hear of it. It turns signals into journal records and
  * machine events, and the machine's end into a result.
  */
-import { createActor, fromPromise, type InspectionEvent, type Observer } from 'xstate';
-import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
+import { createActor, type InspectionEvent, type Observer } from 'xstate';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Asked, Journal, Lease } from '../journal/journal.ts';
-import { machineNameOf, SAGA_MACHINES } from '../machines/of-plan.ts';
-import {
-  jobActorId,
-  type SagaContext,
-  STEP_KEYS,
-  type StepActorName,
-  type StepOutput,
-} from '../machines/saga-parts.ts';
+import { machineNameOf } from '../machines/of-plan.ts';
+import { jobActorId, type SagaContext } from '../machines/saga-parts.ts';
 import type { QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Files } from '../steps/files.ts';
@@ -22,6 +16,7 @@ import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './ended-saga.ts';
 import { heard, SET_SPEED, setSpeed } from './history.ts';
 import type { Monitor } from './monitor.ts';
+import { SEEN, stagesOfSystem, UNSEEN } from './provided-machines.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
 import { Stages } from './stages.ts';
@@ -263,43 +258,6 @@ function expectKnown(error: unknown): ErrorRecord {
   if (error instanceof BlocksagaError) return error.toJSON();
   throw error;
 }
-
-/** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its hosts. */
-const stagesOfSystem = new WeakMap<object, Stages>();
-
-function stagesIn(system: object): Stages {
-  const stages = stagesOfSystem.get(system);
-  invariant(stages !== undefined, 'a saga has step hosts before its machine starts');
-  return stages;
-}
-
-/** The actors that a machine asks for, each running one step through its saga's hosts. */
-function stepActors() {
-  const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>> = {
-    rescueGuest: fromPromise<StepOutput>(({ system }) => stagesIn(system).rescueGuest()),
-  };
-  for (const name of STEP_KEYS) {
-    actors[name] = fromPromise<StepOutput>(({ system }) => stagesIn(system).run(name));
-    actors[`undo.${name}`] = fromPromise<StepOutput>(({ system }) => stagesIn(system).undo(name));
-  }
-  return actors;
-}
-
-/** The machines with their steps, and with some actions replaced. */
-function provided(actions: { readonly followJobs?: () => undefined }) {
-  return {
-    snapshot: SAGA_MACHINES.snapshot.provide({ actors: stepActors(), actions }),
-    copy: SAGA_MACHINES.copy.provide({ actors: stepActors(), actions }),
-    commit: SAGA_MACHINES.commit.provide({ actors: stepActors(), actions }),
-    rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors(), actions }),
-    snapshotMirror: SAGA_MACHINES.snapshotMirror.provide({ actors: stepActors(), actions }),
-    revert: SAGA_MACHINES.revert.provide({ actors: stepActors(), actions }),
-  } as const;
-}
-
-const SEEN = provided({});
-/** Only an inspector sees the actors that follow block jobs; without one there is nobody to follow them for. */
-const UNSEEN = provided({ followJobs: () => undefined });
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */
 function pathOf(value: unknown): string {

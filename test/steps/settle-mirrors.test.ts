@@ -35,8 +35,10 @@ async function waitForMirror({
   });
   const qmp = await openQmpClient(fake.connect, { clock });
   const disk = { disk: 'disk0', index: 0, node: 'disk0', names };
-  const plan = { disks: [disk], maxBlackoutMs: 1_000, speed };
-  const context = { qmp, jobs: createJobs(qmp), plan, clock } as unknown as Parameters<typeof awaitClean>[0];
+  const plan = { disks: [disk], maxBlackoutMs: 1_000 };
+  const context = { qmp, jobs: createJobs(qmp), plan, clock, speed: () => speed } as unknown as Parameters<
+    typeof awaitClean
+  >[0];
   const ended = awaitClean(context, context.plan.disks).then(
     () => 'clean',
     error => error.code,
