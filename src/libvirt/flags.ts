@@ -45,7 +45,14 @@ export const SNAPSHOT_CREATE = {
   VALIDATE: 512,
 } as const;
 
-export const SNAPSHOT_DELETE = { CHILDREN: 1, METADATA_ONLY: 2, CHILDREN_ONLY: 4 } as const;
+/** The last two are of the proposal for snapshots with mirrors (2012): `strict` only, and without bits of libvirt's. */
+export const SNAPSHOT_DELETE = {
+  CHILDREN: 1,
+  METADATA_ONLY: 2,
+  CHILDREN_ONLY: 4,
+  REOPEN_MIRROR: 1 << 16,
+  REMOVE_MIRROR: 1 << 17,
+} as const;
 
 /** The flags as a set of names. Throws INVALID_ARG for a name or a bit that the call does not know. */
 export function readFlags<T extends FlagTable>(

@@ -18,6 +18,8 @@ export interface SnapshotDisk {
   readonly type?: 'file' | 'block';
   /** The overlay; made up from the name of the snapshot when absent. */
   readonly source?: { readonly file: string };
+  /** Where all that is written to the overlay goes as well (`strict` only): on every disk that takes part, or on none. */
+  readonly mirror?: { readonly file: string };
   /** The overlay's format; qcow2. */
   readonly driver?: { readonly type: string };
 }
@@ -37,6 +39,8 @@ interface Overlay {
   readonly source: GuestDisk;
   readonly file: string;
   readonly reuse: boolean;
+  /** The file of its mirror. */
+  readonly mirror: string | undefined;
 }
 
 /** What the definition comes to for this guest. */
@@ -98,12 +102,17 @@ function align(
     if (wanted.source !== undefined && (wanted.snapshot ?? 'external') !== 'external') {
       refuse('CONFIG_UNSUPPORTED', `disk ${wanted.name}: an overlay is for an external snapshot only`);
     }
+    if (wanted.mirror !== undefined && (wanted.snapshot ?? 'external') !== 'external') {
+      refuse('CONFIG_UNSUPPORTED', `disk ${wanted.name}: a mirror is for an external snapshot only`);
+    }
     byDisk.set(source, wanted);
   }
   return guest.map(source => {
     const wanted = byDisk.get(source);
     const omitted = source.readOnly ? 'no' : inherited;
-    const mode = wanted?.snapshot ?? (wanted?.source === undefined ? omitted : 'external');
+    const mode =
+      wanted?.snapshot ??
+      (wanted?.source === undefined && wanted?.mirror === undefined ? omitted : 'external');
     return { name: wanted?.name ?? source.device ?? (source.drive || source.node), source, mode, wanted };
   });
 }
@@ -147,7 +156,8 @@ function refuseModes(choices: readonly Choice[], diskOnly: boolean): void {
 async function overlayOf({ name, source, wanted }: Choice, terms: SnapshotTerms): Promise<Overlay> {
   const { reuse, files } = terms;
   const given = wanted?.source?.file;
-  if (given !== undefined) return { name, source, file: given, reuse };
+  const mirror = wanted?.mirror?.file;
+  if (given !== undefined) return { name, source, file: given, reuse, mirror };
   const facts = await files?.stat(source.file);
   if (facts?.kind !== 'file') {
     return refuse(
@@ -160,7 +170,7 @@ async function overlayOf({ name, source, wanted }: Choice, terms: SnapshotTerms)
   if (!reuse && (await files?.stat(file)) !== undefined) {
     refuse('CONFIG_UNSUPPORTED', `disk ${name}: ${file}, the name made up for its overlay, is taken`);
   }
-  return { name, source, file, reuse };
+  return { name, source, file, reuse, mirror };
 }
 
 async function refuseOverlay(

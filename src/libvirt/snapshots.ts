@@ -29,6 +29,8 @@ interface Stored extends Snapshot {
   /** By the disk's name, the node that the overlay had when it was put on. */
   readonly nodes: ReadonlyMap<string, string>;
   isBeingDeleted: boolean;
+  /** The saga that mirrors it and waits for what becomes of that. */
+  readonly mirrors: BlockJob | undefined;
 }
 
 type CreateFlags = ReadonlySet<keyof typeof SNAPSHOT_CREATE>;
@@ -58,15 +60,16 @@ export class Snapshots {
       refuse('OPERATION_FAILED', `there is a snapshot "${name}" already`);
     }
     const { job, disks, stopped } = await core.inTurn(() => this.#begin(name, definition, flags));
-    const result = await translated(() => job.saga.ended);
-    if (result.outcome !== 'committed') {
+    const result = await translated(() => job.saga.result);
+    const mirrors = result.outcome === 'ready' ? job : undefined;
+    if (result.outcome !== 'committed' && mirrors === undefined) {
       if (stopped) await core.inTurn(() => core.ask(qmp => qmp.execute('cont')));
       throw failureOf(result);
     }
     const nodes = new Map(job.saga.plan.disks.map(disk => [disk.disk, disk.goal]));
     const parent = this.#all.at(-1)?.name ?? null;
     const made = { name, description: definition.description ?? null, parent, disks };
-    if (kept) this.#all = [...this.#all, { ...made, nodes, isBeingDeleted: false }];
+    if (kept) this.#all = [...this.#all, { ...made, nodes, isBeingDeleted: false, mirrors }];
     return made;
   }
 
@@ -77,6 +80,7 @@ export class Snapshots {
     }
     const snapshot = this.#all.find(each => each.name === name);
     if (snapshot === undefined) return refuse('INVALID_ARG', `there is no snapshot "${name}"`);
+    if (flags.has('REOPEN_MIRROR') || flags.has('REMOVE_MIRROR')) return this.#endMirrors(snapshot, flags);
     const children = this.#all.slice(this.#all.indexOf(snapshot) + 1);
     const only = flags.has('CHILDREN_ONLY');
     const meant = [...(only ? [] : [snapshot]), ...(only || flags.has('CHILDREN') ? children : [])];
@@ -107,6 +111,12 @@ export class Snapshots {
       files: core.files,
       find: disk => core.diskOf(sight, disk),
     });
+    if (core.profile !== 'strict' && overlays.some(({ mirror }) => mirror !== undefined)) {
+      refuse(
+        'CONFIG_UNSUPPORTED',
+        'snapshots with mirrors are of the proposals: open the domain as "strict"',
+      );
+    }
     for (const overlay of overlays) core.refuseBusy(sight, overlay.name, overlay.source);
     core.refuseOpen();
     const quiesce = flags.has('QUIESCE') ? this.#agentFor(sight) : undefined;
@@ -117,7 +127,12 @@ export class Snapshots {
     const submit = () =>
       core.options.engine.snapshot({
         ...core.request,
-        disks: overlays.map(({ name: disk, file, reuse: there }) => ({ disk, overlay: file, reuse: there })),
+        disks: overlays.map(({ name: disk, file, reuse: there, mirror }) => ({
+          disk,
+          overlay: file,
+          reuse: there,
+          ...(mirror === undefined ? {} : { mirror }),
+        })),
         ...(atomic ? { atomic } : {}),
         ...(quiesce === undefined ? {} : { quiesce }),
       });
@@ -142,6 +157,37 @@ export class Snapshots {
     }
     if (!guest.running) refuse('OPERATION_INVALID', 'QUIESCE needs a guest that runs; this one is paused');
     return guestAgent;
+  }
+
+  /** Lets the guest go over to the mirrors, on all disks or on none, or does without them. */
+  async #endMirrors(snapshot: Stored, flags: ReadonlySet<string>): Promise<void> {
+    const core = this.#core;
+    if (core.profile !== 'strict')
+      refuse('INVALID_ARG', 'snapshotDelete does not know mirrors but as "strict"');
+    const reopens = flags.has('REOPEN_MIRROR');
+    if (flags.size > 1)
+      refuse('INVALID_ARG', 'snapshotDelete: what becomes of mirrors goes with nothing else');
+    const { mirrors, name } = snapshot;
+    if (mirrors === undefined || core.open !== mirrors) {
+      return refuse('OPERATION_INVALID', `the snapshot "${name}" has no mirrors that wait`);
+    }
+    const signal = reopens ? mirrors.saga.pivot() : mirrors.saga.keepSnapshot();
+    const result = await translated(() => signal);
+    this.#forget([snapshot]);
+    if (result.outcome !== 'committed') throw failureOf(result);
+    const sight = await core.inTurn(() => core.look());
+    const found = snapshot.disks.map(disk => ({ disk, chain: core.diskOf(sight, disk.name).chain }));
+    const kept: Stored = {
+      ...snapshot,
+      mirrors: undefined,
+      disks: found.map(({ disk, chain }) => ({
+        name: disk.name,
+        base: chain[1]?.file ?? disk.base,
+        overlay: chain[0]?.file ?? disk.overlay,
+      })),
+      nodes: new Map(found.map(({ disk, chain }) => [disk.name, chain[0]?.node ?? ''])),
+    };
+    this.#all = [...this.#all, kept];
   }
 
   /** Merges the overlay of each disk into the image below it, in one saga. */

@@ -96,7 +96,6 @@ export const diskOnly =
 export const OVER = ['over', 'active', 'snap2', 'snap1', 'base'] as const;
 export const ON_BASE = ['active', 'base'] as const;
 export const WHOLE = ['active', 'snap2', 'snap1', 'base'] as const;
-export const MIRROR_SNAPSHOT = 'snapshots with a mirror are not on this face yet';
 
 /** Both disks of a stage with two. */
 export const both = (on: Stage, flags: Parameters<Stage['domain']['snapshotCreate']>[1]) =>
@@ -120,3 +119,12 @@ export const NO_AGENT = async () => {
   throw new BlocksagaError('QMP_CONNECT', 'nobody answers');
 };
 export const MANY_IMAGES = 'it takes too long to make 200 images';
+/** A snapshot whose overlay is mirrored. */
+export const mirrored = (on: Stage) =>
+  on.domain.snapshotCreate(
+    {
+      name: 's1',
+      disks: [{ name: DISK, source: { file: on.file('over') }, mirror: { file: on.file('mirror') } }],
+    },
+    ['DISK_ONLY'],
+  );
