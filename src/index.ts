@@ -7,7 +7,7 @@ export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
 export type { Publisher } from './engine/publish.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recover-offline.ts';
-export type { BootImage, DiskResult, Front, Outcome, SagaResult } from './engine/result.ts';
+export type { BootImage, DiskResult, Front, FrontAfter, Outcome, SagaResult } from './engine/result.ts';
 export type { ResumeOptions } from './engine/resume.ts';
 export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
 export {

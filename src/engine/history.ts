@@ -6,9 +6,13 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { signalValue } from '../journal/asked.ts';
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { Step } from '../steps/step.ts';
 
 /** The record that a saga was stranded; it is no step that a replay goes through. */
 export const RESCUE = 'rescueGuest';
+
+/** The record that a guest which ran was stopped again on the way back into the window; no step either. */
+export const REENTRY = 'reenterWindow';
 
 /** How a step of an earlier life ended. */
 export type Settled =
@@ -20,6 +24,8 @@ export interface PastStep {
   readonly step: string;
   readonly observed: Json;
   settled: Settled | undefined;
+  /** Whether the guest was stopped again after this step, so that it is the saga's to let it run. */
+  reheld: boolean;
 }
 
 /** The signals besides those of the machines: how fast the jobs may copy, and that something from elsewhere was heard. */
@@ -65,11 +71,14 @@ export class History {
       // The step before had failed for good, and the saga could do no more. In this life it is tried again.
       const stranding = this.#steps.at(-1);
       if (stranding !== undefined) stranding.settled = undefined;
+    } else if (kind === 'intent' && step === REENTRY) {
+      const pause = this.#steps.findLast(each => each.step === 'pauseGuest');
+      if (pause !== undefined) pause.reheld = true;
     } else if (kind === 'intent') {
       const last = this.#steps.at(-1);
       // Begun anew where its first look had failed.
       if (last?.step === step && last.settled === undefined) this.#steps.pop();
-      this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined });
+      this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined, reheld: false });
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);
       if (past !== undefined) past.settled = readSettled(body);
@@ -128,6 +137,11 @@ export const sides = (step: string, onImage: readonly number[]): NewRecord => ({
   step,
   body: { verdict: 'asIs', onImage },
 });
+
+/** Where only the look failed in an earlier life, nothing was touched yet, and it is begun anew. */
+export function isSeen(past: PastStep | undefined, look: Step['observe']): past is PastStep {
+  return past !== undefined && (past.settled !== undefined || past.observed !== null || look === undefined);
+}
 
 function readSettled(body: Json): Settled {
   const error = member(body, 'error');

@@ -14,7 +14,17 @@ import { expectMark } from '../steps/mark-qemu.ts';
 import type { Step, StepContext } from '../steps/step.ts';
 import { alongside } from './alongside.ts';
 import { Fence } from './fence.ts';
-import { decision, failedOutcome, intent, outcome, type PastStep, RESCUE, type Settled } from './history.ts';
+import {
+  decision,
+  failedOutcome,
+  intent,
+  isSeen,
+  outcome,
+  type PastStep,
+  REENTRY,
+  RESCUE,
+  type Settled,
+} from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
@@ -86,9 +96,12 @@ export class StepHost {
     this.#observed.set(name, observed);
     if (step.window === 'opens') this.#window.open(past !== undefined);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
-    if (!settled.ok) this.#failures.set(name, settled.error);
-    if (!settled.ok) throw BlocksagaError.fromRecord(settled.error);
-    this.#outcomes.set(name, settled.value);
+    if (past?.reheld) this.#holdGuest();
+    if (!settled.ok) {
+      this.#failures.set(name, settled.error);
+      throw BlocksagaError.fromRecord(settled.error);
+    }
+    if (!past?.reheld) this.#outcomes.set(name, settled.value);
     if (step.window === 'closes') this.#window.close();
     return { abort: settled.abort, value: settled.value };
   }
@@ -167,8 +180,7 @@ export class StepHost {
   /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
   async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
     const observed = await this.#observe(name, key, step.observeUndo);
-    const { journal, lease } = this.#parts;
-    await journal.append(lease, [intent(key, observed)], { durable: true }).catch(error => {
+    await this.#write([intent(key, observed)], true).catch(error => {
       // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
       const { known } = this.#verdict;
       const isBack = known === 'back' || known === undefined;
@@ -253,8 +265,8 @@ export class StepHost {
   }
 
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
-  #write(records: readonly NewRecord[]): Promise<void> {
-    return this.#parts.journal.append(this.#parts.lease, records, { durable: !this.#window.isOpen });
+  #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
+    return this.#parts.journal.append(this.#parts.lease, records, { durable });
   }
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {
@@ -289,11 +301,7 @@ export class StepHost {
   }
 
   async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
-    if (await this.#window.reenter(step, qmp)) this.#holdGuest();
+    if (await this.#window.reenter(step, qmp, () => this.#write([intent(REENTRY, null)], true)))
+      this.#holdGuest();
   }
-}
-
-/** Where only the look failed in an earlier life, nothing was touched yet, and it is begun anew. */
-function isSeen(past: PastStep | undefined, look: Step['observe']): past is PastStep {
-  return past !== undefined && (past.settled !== undefined || past.observed !== null || look === undefined);
 }

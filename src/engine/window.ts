@@ -55,15 +55,16 @@ export class Window {
    * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
    * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
    * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
-   * Gives whether it was stopped here.
+   * Gives whether it was stopped here; `record` makes that durable first, for the next life to let it run.
    */
-  async reenter(step: Step, qmp: QmpClient): Promise<boolean> {
+  async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<boolean> {
     if (!this.#isOpen || this.#reentered) return false;
     this.#reentered = true;
     const { running } = await qmp.execute('query-status');
     if (!running) return false;
     this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
     if (step.window !== undefined) return false;
+    await record();
     await qmp.execute('stop');
     return true;
   }

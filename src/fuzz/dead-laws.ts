@@ -66,7 +66,7 @@ function standsAlone(
   committed: boolean,
   leftovers: readonly string[],
 ): string | undefined {
-  const removed = removedBy(scenario, committed ? 'committed' : 'rolledBack');
+  const removed = removedBy({ scenario, records: [] }, committed ? 'committed' : 'rolledBack');
   const expected = new Set([...before.files.keys(), ...leftovers].filter(file => !removed.has(file)));
   if (committed) for (const index of scenario.wish.named) expected.add(newFileOf(scenario, index));
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));

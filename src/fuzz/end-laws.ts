@@ -64,9 +64,14 @@ export function wrongChain({ guest, wish }: Scenario, index: number, disk: DiskS
   return `the chain of ${disk.device} is ${found.join(' <- ')}, not ${expected.join(' <- ')}`;
 }
 
-/** The files that a merge was asked to remove and has, when it is committed. */
-export function removedBy({ guest, wish }: Scenario, outcome: string): ReadonlySet<string> {
-  if (wish.operation !== 'commit' || !wish.delete || outcome !== 'committed') return new Set();
+/** The files that a merge was asked to remove and may have, once it is decided that it goes forward. */
+export function removedBy(
+  { scenario: { guest, wish }, records }: Pick<Account, 'scenario' | 'records'>,
+  outcome: string,
+): ReadonlySet<string> {
+  const last = records.findLast(({ kind }) => kind === 'decision');
+  const isForward = outcome === 'committed' || (last?.body as { verdict?: string })?.verdict === 'forward';
+  if (wish.operation !== 'commit' || !wish.delete || !isForward) return new Set();
   const stay = placesAfter(guest, wish);
   const places = Array.from({ length: guest.backingLayers + 1 }, (_, place) => place);
   const leaving = places.filter(place => !stay.includes(place));
@@ -93,7 +98,7 @@ export function unlinked({ unlinkedInUse }: Account): string | undefined {
 }
 
 export function nothingLost({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
-  const removed = removedBy(account.scenario, outcome);
+  const removed = removedBy(account, outcome);
   for (const file of before.files.keys()) {
     if (!now.files.has(file) && !removed.has(file)) return `${file} is gone`;
   }
@@ -154,7 +159,7 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
   const expected = new Set(before.files.keys());
   if (outcome === 'committed')
     for (const index of wish.named) expected.add(newFileOf(account.scenario, index));
-  for (const file of removedBy(account.scenario, outcome)) expected.delete(file);
+  for (const file of removedBy(account, outcome)) expected.delete(file);
   for (const file of now.files.keys()) {
     if (!expected.has(file)) return `the file ${file} is left`;
   }

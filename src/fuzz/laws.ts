@@ -18,6 +18,7 @@ import {
 } from './end-laws.ts';
 import { judgeOrder } from './order.ts';
 import { newFileOf, type Wish } from './scenario.ts';
+import type { Sight } from './sight.ts';
 
 export interface Law {
   readonly name: string;
@@ -146,18 +147,19 @@ function itEnds(account: Account): string | undefined {
   const outcome = account.resultAtLast?.outcome;
   if (outcome === 'committed' || outcome === 'rolledBack') return undefined;
   const error = account.resultAtLast?.error;
+  if (isForOthersToEnd(error ?? null, account.atLast)) return undefined;
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
 }
 
 function recoveryIsTheException({ result, after, crash }: Account): string | undefined {
   if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
-  if (isForOthersToEnd(result.error)) return undefined;
+  if (isForOthersToEnd(result.error, after)) return undefined;
   return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
 }
 
 /** What waits for somebody else: who keeps the VM's records, or the agent of a guest that does not run. */
-function isForOthersToEnd(error: ErrorRecord | null): boolean {
-  return error?.code === 'PUBLISH';
+function isForOthersToEnd(error: ErrorRecord | null, { frozen, runState }: Sight): boolean {
+  return error?.code === 'PUBLISH' || (frozen && runState !== 'running');
 }
 
 function askedBackGoesBack({
@@ -181,6 +183,7 @@ function askedBackGoesBack({
     return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
   }
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
+  if ('finish' in scenario.wish && scenario.wish.finish === 'abort') return undefined;
   if (result.error === null) return 'it was asked back, and gives no reason';
   // What has its own reason to go back meanwhile may name that.
   const { code } = result.error;
@@ -218,7 +221,7 @@ function takesBack(wish: Wish): boolean {
 }
 
 function crashIsResume(account: Account): string | undefined {
-  const { scenario, struck, signalled, result, crash, refusal } = account;
+  const { scenario, struck, signalled, result, after, crash, refusal } = account;
   if (
     struck.length > 0 ||
     scenario.faults.some(fault => fault.kind === 'diskFull') ||
@@ -230,7 +233,7 @@ function crashIsResume(account: Account): string | undefined {
   const { wish, pace } = scenario;
   // The agent of a guest that stands still answers nobody.
   const isMute = wish.operation === 'snapshot' && wish.quiesce === true && scenario.guest.paused;
-  if (isMute || isForOthersToEnd(result?.error ?? null)) return undefined;
+  if (isMute || isForOthersToEnd(result?.error ?? null, after)) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
   const expected = takesBack(wish) ? 'rolledBack' : 'committed';

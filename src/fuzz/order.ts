@@ -8,6 +8,7 @@ import { ALL_STEPS } from '../steps/all-steps.ts';
 
 /** Records that are no steps: that a saga was stranded, and that it was recovered without its QEMU. */
 const RESCUE = 'rescueGuest';
+const REENTRY = 'reenterWindow';
 const OFFLINE = 'recoverOffline';
 const UNDO = 'undo.';
 
@@ -75,6 +76,7 @@ class RecordOrder {
   readonly #undone = new Set<string>();
 
   begun(step: string): string | undefined {
+    if (step === REENTRY) return undefined;
     const under = this.#open;
     this.#open = step;
     if (step === RESCUE) return undefined;

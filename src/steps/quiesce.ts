@@ -18,8 +18,15 @@ export const freezeGuest: Step<SnapshotPlan> = {
     return withAgent(context, agent => agent.status());
   },
 
-  async probe({ plan }) {
-    return probeDisks(plan.disks, () => 'absent');
+  /** A guest that was thawed before and is frozen now is so by our own, and refuses to be frozen again. */
+  async probe(context) {
+    const now = await withAgent(context, agent => agent.status());
+    const isOurs = now === 'frozen' && context.observed === 'thawed';
+    return probeDisks(context.plan.disks, () => (isOurs ? 'present' : 'absent'));
+  },
+
+  async adopt() {
+    return { frozen: null };
   },
 
   async do(context) {
