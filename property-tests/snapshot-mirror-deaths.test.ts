@@ -1,6 +1,7 @@
 /** A snapshot with mirrors whose orchestrator, or whose QEMU, dies: at every record, at every write to QEMU, at any command. */
 import { describe, expect, test } from 'vitest';
 import { createEngine } from '../src/engine/engine.ts';
+import type { Publisher } from '../src/engine/publish.ts';
 import { recoverOffline } from '../src/engine/recover-offline.ts';
 import { judgeWrites } from '../src/fuzz/judge-writes.ts';
 import { createMortal } from '../src/fuzz/mortal.ts';
@@ -36,6 +37,14 @@ interface Lived {
   readonly state: MemoryJournalState;
   readonly sends: number;
   readonly died: boolean;
+  /** The active images that whoever keeps the VM's records was told of, one set for each time. */
+  readonly told: string[][];
+}
+
+function listener(told: string[][]): Publisher {
+  return async ({ disks }) => {
+    told.push(disks.map(disk => disk.file));
+  };
 }
 
 /** One life that begins the saga and asks at READY; it may die before its end. */
@@ -58,7 +67,9 @@ async function liveOnce(
   const agent = () => Promise.reject(new Error('nobody asked for an agent'));
   const { connect, clock, files } = sim;
   const mortal = createMortal({ connect, journal, clock, files, agent, dies, lingerMs: 0.2, passage });
-  const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
+  const told: string[][] = [];
+  const onCommit = listener(told);
+  const engine = createEngine({ journal: mortal.journal, clock: mortal.clock, onCommit });
   const guest = { qmp: mortal.connect, files: mortal.files };
   const work = async () => {
     const saga = await engine.snapshot({ ...guest, ...request(more) });
@@ -71,12 +82,12 @@ async function liveOnce(
   });
   await sim.run(Promise.race([end, mortal.death]));
   await sim.advance(20);
-  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive };
+  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive, told };
 }
 
 /** The next life goes on with the saga, and asks again where it waits. */
-async function goOn(sim: Sim, state: MemoryJournalState, wish: WishName) {
-  const next = live(sim, state);
+async function goOn({ sim, state, told }: Lived, wish: WishName) {
+  const next = live(sim, state, { onCommit: listener(told) });
   const row = next.journal.saga('s');
   if (row === undefined) return undefined;
   const saga = await sim.run(next.engine.resume('s', next.guest));
@@ -84,7 +95,7 @@ async function goOn(sim: Sim, state: MemoryJournalState, wish: WishName) {
   return result.outcome === 'ready' ? sim.run(saga[wish]()) : result;
 }
 
-function expectPromise(sim: Sim, wish: WishName, what: string): void {
+function expectPromise({ sim, told }: Lived, wish: WishName, what: string): void {
   const { disks, files, nodes } = WISHES[wish];
   expect([fronts(sim), sim.files.list(), sim.world.running], what).toEqual([disks, files, true]);
   const ask = (command: string, args = {}) => (sim.world.inject(command, args)?.['return'] ?? []) as object[];
@@ -93,6 +104,7 @@ function expectPromise(sim: Sim, wish: WishName, what: string): void {
   expect(ours?.length ?? 0, what).toBe(nodes);
   expect(JSON.stringify(ask('qom-list', { path: '/objects' })), what).not.toContain('bs-');
   expect(sim.world.cutOfFronts(), what).toMatchObject({ consistent: true });
+  expect(told.at(-1) ?? BASES, what).toEqual(disks);
 }
 
 function deathsOf(sends: number): readonly OrchestratorDeath[] {
@@ -116,16 +128,16 @@ describe.each([
 ] as const)('a snapshot with mirrors that is asked to %s, by %s', (wish, strategy) => {
   test('comes to that wherever its orchestrator dies', async () => {
     const whole = await liveOnce(wish, { strategy }, undefined);
-    expectPromise(whole.sim, wish, 'without a death');
+    expectPromise(whole, wish, 'without a death');
     let deaths = 0;
     for (const dies of deathsOf(whole.sends)) {
-      const { sim, state, died } = await liveOnce(wish, { strategy }, dies);
-      if (!died) continue;
+      const lived = await liveOnce(wish, { strategy }, dies);
+      if (!lived.died) continue;
       deaths += 1;
-      const result = await goOn(sim, state, wish);
+      const result = await goOn(lived, wish);
       if (result === undefined) continue;
       expect(result, JSON.stringify(dies)).toMatchObject({ outcome: WISHES[wish].outcome });
-      expectPromise(sim, wish, JSON.stringify(dies));
+      expectPromise(lived, wish, JSON.stringify(dies));
     }
     expect(deaths).toBeGreaterThan(60);
   }, 120_000);

@@ -31,6 +31,8 @@ export interface EngineOptions {
   /**
    * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
    * when it rejects, and again by `resume`. It never takes the saga back. Clones do not change disks and are not told of.
+   * A snapshot with mirrors tells of its overlays before they are mirrored, of the mirrors when they are switched to, and of
+   * the old disks when it is taken back.
    */
   readonly onCommit?: Publisher;
   readonly clock?: Clock;

@@ -14,7 +14,7 @@ import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
-import { definedDisks } from '../steps/publish-definitions.ts';
+import { type DefinedDisk, definedDisks, formerDisks } from '../steps/publish-definitions.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
 import { OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
@@ -105,10 +105,11 @@ export async function recoverOffline(
   const isCommitted = end.verdict.outcome === 'committed';
   const leaving = { chains: chains.flat(), journal, files: fence.files(files), images };
   if (isCommitted) kept.push(...(await dropLeaving(id, end.plan, leaving)));
-  if (end.verdict.disks.some(disk => disk.front === 'new') && plan.onCommit !== null) {
+  const told = toldOf(end);
+  if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
-    await retry(PATIENT, clock, () => publish(definedDisks(end.plan)), ANY);
+    await retry(PATIENT, clock, () => publish(told), ANY);
   }
   for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
   const how = wayOf(disks === plan.disks ? plan : end.plan);
@@ -116,6 +117,13 @@ export async function recoverOffline(
   const result = resultOf(row, disks, how, end.verdict, found);
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
+}
+
+/** What whoever keeps the VM's records is to be told: the new disks, or the old ones where he has heard of others. */
+function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly DefinedDisk[] | undefined {
+  if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan);
+  const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
+  return hasHeard ? formerDisks(plan) : undefined;
 }
 
 /** What was decided when the recovery was begun holds, whatever is asked for now. */

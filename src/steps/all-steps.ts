@@ -8,7 +8,7 @@ import { createImages } from './create-images.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
-import { publishDefinitions } from './publish-definitions.ts';
+import { publishDefinitions, publishOverlays } from './publish-definitions.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
 import { removeLeaving } from './remove-leaving.ts';
@@ -52,6 +52,7 @@ export const ALL_STEPS = {
   takeSnapshotSync,
   takeSnapshotsOneByOne,
   thawGuest,
+  publishOverlays,
   askWhetherToKeep,
 } as const;
 

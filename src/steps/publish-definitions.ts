@@ -17,7 +17,7 @@ export interface DefinedDisk {
   readonly format: string;
   /** The active image and those below it. */
   readonly chain: readonly { readonly file: string; readonly format: string }[];
-  /** The active image that it had before. */
+  /** The active image that it had before, as its saga found it or last told of it. */
   readonly before: { readonly file: string; readonly format: string };
 }
 
@@ -45,6 +45,35 @@ export const publishDefinitions: Step = {
     return null;
   },
 };
+
+/**
+ * Tells of the overlays of a snapshot that its saga may still take back: their mirrors may be waited for for days, and a VM
+ * that was started on the images below meanwhile would miss what it wrote last.
+ */
+export const publishOverlays: Step = {
+  name: 'publishOverlays',
+  insists: true,
+  probe: publishDefinitions.probe,
+  do: publishDefinitions.do,
+
+  /** When the disks are off the overlays. */
+  async undo({ plan, publish, expectHeld }) {
+    expectHeld();
+    await publish(formerDisks(plan));
+  },
+};
+
+/** The disks of a plan that has been taken back after somebody was told of it. */
+export function formerDisks({ disks }: Pick<Plan, 'disks'>): readonly DefinedDisk[] {
+  return disks.map(disk => ({
+    disk: disk.disk,
+    qdev: disk.qdev,
+    file: disk.file,
+    format: disk.driver,
+    chain: disk.chain.map(({ file, driver }) => ({ file, format: driver })),
+    before: { file: disk.image.file, format: disk.image.driver },
+  }));
+}
 
 /** The disks of a plan that has been carried out. */
 export function definedDisks({ disks }: Plan): readonly DefinedDisk[] {

@@ -1,5 +1,9 @@
 /** A snapshot whose overlays are mirrored: taken, switched, kept and taken back as one saga, on the simulator. */
 import { describe, expect, test } from 'vitest';
+import type { Publisher } from '../../src/engine/publish.ts';
+import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
 import type { SnapshotRequest } from '../../src/operations/requests.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Image } from '../../src/sim/host.ts';
@@ -17,6 +21,26 @@ const DISKS = [0, 1].map(index => ({
 }));
 const REUSED = DISKS.map(disk => ({ ...disk, mirrorReuse: true }));
 const fronts = (sim: Sim) => sim.world.fronts().map(front => front.path);
+
+const MARKED = '6M 64k';
+
+/** As the guest would have written before the snapshot, where it writes nothing later. */
+function mark(sim: Sim): void {
+  for (const said of throughGuest(sim, `write -P 7 ${MARKED}`)) expect(said).toBe('');
+}
+
+/** Whether every disk still shows the guest what was written then. */
+function expectMarks(sim: Sim): void {
+  for (const said of throughGuest(sim, `read -P 7 ${MARKED}`)) expect(said).toBe('');
+}
+
+/** What QEMU's console says of each disk when its device is told that. */
+function throughGuest(sim: Sim, words: string): readonly string[] {
+  return [0, 1].map(index => {
+    const line = { 'command-line': `qemu-io -d /machine/peripheral/dev${index}/virtio-backend "${words}"` };
+    return String(sim.world.inject('human-monitor-command', line)?.['return']);
+  });
+}
 
 /** Images on copies of the bases that are still being made. */
 function prepareTargets(sim: Sim): void {
@@ -59,6 +83,7 @@ describe.each(['reopen', 'finalize', 'complete'] as const)(
   strategy => {
     test('is switched onto them, with the overlays named as left behind', async () => {
       const sim = smallSim();
+      mark(sim);
       const saga = await begin(sim, live(sim), DISKS, { strategy });
       expect(await sim.run(saga.pivot())).toMatchObject({
         outcome: 'committed',
@@ -67,6 +92,7 @@ describe.each(['reopen', 'finalize', 'complete'] as const)(
         leftovers: OVERLAYS,
       });
       expect([fronts(sim), sim.world.running]).toEqual([MIRRORS, true]);
+      expectMarks(sim);
     });
 
     test('does without the mirrors and keeps the snapshot when asked to', async () => {
@@ -98,8 +124,8 @@ describe('targets that were there before', () => {
   test('get their own chains below them when the disks are switched, which are copied until then', async () => {
     const sim = smallSim();
     prepareTargets(sim);
+    mark(sim);
     const saga = await begin(sim, live(sim), REUSED);
-    expect(sim.world.readFile(BASES[0] ?? '')).toBeDefined();
     // Only now are the copies complete.
     BASES.forEach((base, index) => {
       const image = sim.world.host.image(base);
@@ -109,6 +135,7 @@ describe('targets that were there before', () => {
     expect(await sim.run(saga.pivot())).toMatchObject({ outcome: 'committed', error: null });
     expect(fronts(sim)).toEqual(MIRRORS);
     expect(sim.world.cutOfFronts()).toMatchObject({ consistent: true });
+    expectMarks(sim);
   });
 });
 
@@ -238,5 +265,43 @@ describe('what is refused', () => {
     const saga = await sim.run(engine.copy({ ...guest, disks, finish: 'leave' }));
     await sim.run(saga.result);
     expect(await sim.run(rejection(saga.keepSnapshot()))).toMatchObject({ code: 'SAGA_STATE' });
+  });
+});
+
+describe('whoever keeps the VM’s records', () => {
+  test.each([
+    ['pivot', [OVERLAYS, MIRRORS]],
+    ['keepSnapshot', [OVERLAYS]],
+    ['abort', [OVERLAYS, BASES]],
+  ] as const)('is told of the overlays when they are taken, and what comes of %s', async (signal, told) => {
+    const sim = smallSim();
+    const heard: { readonly files: readonly string[]; readonly befores: readonly string[] }[] = [];
+    const onCommit: Publisher = async ({ disks }) => {
+      expect(fronts(sim)).toEqual(disks.map(disk => disk.file));
+      heard.push({ files: disks.map(disk => disk.file), befores: disks.map(disk => disk.before.file) });
+    };
+    const saga = await begin(sim, live(sim, undefined, { onCommit }));
+    expect(heard).toEqual([{ files: OVERLAYS, befores: BASES }]);
+    await sim.run(saga[signal]());
+    expect(heard.map(({ files }) => files)).toEqual(told);
+    expect(heard.slice(1).every(({ befores }) => befores.join() === OVERLAYS.join())).toBe(true);
+  });
+
+  test('is told of the old disks again when a dead saga that told him of its overlays is taken back offline', async () => {
+    const sim = smallSim();
+    const heard: string[][] = [];
+    const publisher: Publisher = async ({ disks }) => {
+      heard.push(disks.map(disk => disk.file));
+    };
+    const first = live(sim, undefined, { onCommit: publisher });
+    await begin(sim, first);
+    sim.kill();
+    const journal = memoryJournal(first.die());
+    const options = { files: sim.files, images: virtualImages(sim), back: true, publisher };
+    expect(await recoverOffline(journal, 's', options)).toMatchObject({
+      outcome: 'rolledBack',
+      leftovers: [],
+    });
+    expect(heard).toEqual([OVERLAYS, BASES]);
   });
 });

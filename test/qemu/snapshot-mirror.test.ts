@@ -48,6 +48,9 @@ describeOnQemu('a snapshot with mirrors', () => {
     expect((await on.look()).fronts.map(front => front.chain[0])).toEqual(overlays(on));
     await on.vm.awaitWrites(20);
     const result = await saga.pivot();
+    expect((await on.look()).fronts.map(front => front.chain)).toEqual(
+      on.vm.disks.map(({ file }, index) => [mirrorFile(on, index), file]),
+    );
     expect(result.leftovers).toEqual(overlays(on));
     await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on)]);
     await expectSets(on, { front: imagesOf(mirrors(on)), behind: imagesOf(overlays(on)) });
@@ -76,7 +79,7 @@ describeOnQemu('a snapshot with mirrors', () => {
     const saga = await on.engine.snapshot({ ...mirrorAll(on, true), strategy });
     expect(await saga.result).toMatchObject({ outcome: 'ready' });
     await on.vm.awaitWrites(10);
-    on.vm.disks.forEach(({ file }, index) => cpSync(file, copyFile(on, index)));
+    for (const [index, { file }] of on.vm.disks.entries()) cpSync(file, copyFile(on, index));
     await on.vm.awaitWrites(10);
     const made = on.vm.disks.map((_, index) => copyFile(on, index));
     const result = await saga.pivot();
