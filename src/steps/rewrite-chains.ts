@@ -11,7 +11,7 @@ import { dismissJobs } from './dismiss-jobs.ts';
 import { chainFiles } from './graph.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from './run-jobs.ts';
-import { firstError, probeDisks, type Step, type StepContext } from './step.ts';
+import { firstError, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
 const JOB_DEADLINE_MS = 60_000;
 
@@ -63,6 +63,7 @@ export const finalizeRewrites: Step<RewritePlan> = {
     const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.mirrorJob)));
     if (left.length === 0) return null;
     await holdAll(context, left);
+    await flushPulled(context, left);
     const ids = left.map(disk => disk.names.mirrorJob);
     const refused = firstError(left, await jobs.finalize(ids));
     if (refused !== undefined) throw refused;
@@ -122,6 +123,34 @@ function startJob(
   return plan.operation === 'pull'
     ? { execute: 'block-stream', arguments: { device: top, ...common } }
     : { execute: 'block-commit', arguments: { device: disk.node, 'top-node': top, ...common } };
+}
+
+/**
+ * A finalized pull names the new backing image at once, but what was pulled is in the image only when its tables are: QEMU
+ * writes those with a flush (seen on 7.2), and loses it all when it is killed before the guest asks for one. No QMP command
+ * flushes a node. Where that fails, qemu-io tells QEMU's standard output; the monitor hears only that there is no such node.
+ */
+async function flushPulled(
+  { qmp, plan }: StepContext<RewritePlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  if (plan.operation !== 'pull') return;
+  const replies = await qmp.pipeline(
+    disks.map(disk => ({
+      execute: 'human-monitor-command' as const,
+      arguments: { 'command-line': `qemu-io ${rewriteOf(plan, disk).top} flush` },
+    })),
+  );
+  throwFirst(disks, replies);
+  for (const [at, reply] of replies.entries()) {
+    if (!reply.ok || reply.value === '') continue;
+    const { disk = '' } = disks[at] ?? {};
+    throw new BlocksagaError(
+      'VERIFY_FAILED',
+      `disk ${disk}: what was pulled could not be flushed: ${reply.value.trim()}`,
+      { disk, outcome: 'notApplied' },
+    );
+  }
 }
 
 /** What is done to this disk. Throws JOURNAL for a plan that does not say. */
