@@ -95,6 +95,13 @@ describeOnQemu('a saga that another process runs', () => {
       line => JSON.parse(line) as { id: string; speedBytesPerSecond: number; saga: string },
     );
     expect(jobs).toMatchObject([{ saga: 'night', speedBytesPerSecond: 2 ** 20 }, { saga: 'night' }]);
+    expect(jobs[0]).toMatchObject({ status: 'ready', ready: true, dirtyBytes: expect.any(Number) });
+    const watching = startCommand(state, 'jobs', '--qmp', vm.monitor, '--watch', '200');
+    await watching.line(line => /ready, follows the guest, .*(behind|nothing is left)/.test(line));
+    const seen = watching.out.length;
+    await watching.line(() => watching.out.length >= seen + 2);
+    watching.child.kill('SIGINT');
+    expect(await watching.status).toBe(0);
     const [first] = jobs;
     const one = ['set-speed', '--qmp', vm.monitor, '--job', first?.id ?? '', '3M'];
     expect((await runCommand(state, ...one)).status).toBe(0);

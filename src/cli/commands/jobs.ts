@@ -116,7 +116,8 @@ function byId(one: { readonly id: string }, other: { readonly id: string }): num
   return one.id.localeCompare(other.id, 'en', { numeric: true });
 }
 
-type ShownJob = ReturnType<typeof describeJob>;
+/** A job as `--json` shows it. */
+export type ShownJob = ReturnType<typeof describeJob>;
 
 function describeJob(
   info: JobInfo,
@@ -150,7 +151,8 @@ function isReady(status: JobStatus): boolean {
   return status === 'ready' || status === 'standby';
 }
 
-function jobInWords(job: ShownJob): string {
+/** One line of the list. */
+export function jobInWords(job: ShownJob): string {
   const failed = job.error === null ? '' : `, failed: ${job.error}`;
   const whose = job.saga === null ? 'no saga of this journal' : `${job.disk} of saga ${job.saga}`;
   return `${job.id}: ${job.job}, ${statusInWords(job.status)}, ${farInWords(job)}${speedInWords(job)}${failed}; ${whose}`;
