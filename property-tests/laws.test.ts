@@ -10,6 +10,9 @@ describe('every law holds', () => {
   test.each([
     ['snapshots', { operations: ['snapshot'] as const }],
     ['copies', { operations: ['copy'] as const }],
+    ['pulls', { operations: ['pull'] as const }],
+    ['commits', { operations: ['commit'] as const }],
+    ['commits of a QEMU that cannot reopen', { operations: ['commit'] as const, profiles: ['5.2'] as const }],
     ['copies of a QEMU that cannot reopen', { operations: ['copy'] as const, profiles: ['5.2'] as const }],
     ['sagas of one disk', { disksMax: 1 }],
     ['sagas without faults, whatever signals and deaths come', { faultsMax: 0 }],
