@@ -25,6 +25,12 @@ export class Signals {
     return this.#controllers.keepSnapshot.signal;
   }
 
+  /** As steps see them. */
+  get ofSteps() {
+    const { abort, pivot, keepSnapshot } = this;
+    return { abort, pivot, keep: keepSnapshot };
+  }
+
   /** Tells the running step, and those to come: they look at their next safe point. */
   heard(name: SignalName): void {
     this.#controllers[name].abort();

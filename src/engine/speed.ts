@@ -22,6 +22,11 @@ export class Speed {
     this.#asked = parts.history.speed;
   }
 
+  /** Whether the guest stands still, so that nothing is limited and nothing waits for the journal. */
+  get isStill(): boolean {
+    return this.#window.isOpen;
+  }
+
   /** Bytes per second and disk; 0 is no limit. */
   get bytesPerSecond(): number {
     const { plan } = this.#parts;
@@ -35,7 +40,7 @@ export class Speed {
   async set(bytesPerSecond: number): Promise<void> {
     const { plan, lease, monitor } = this.#parts;
     expectSpeed(plan, bytesPerSecond);
-    if (this.#window.isOpen) throw standsStill(lease.saga);
+    if (this.isStill) throw standsStill(lease.saga);
     const qmp = new Fence(this.#parts).client(await monitor.client());
     const before = this.#asked;
     // First: a job that is started meanwhile has it already, or is seen below.

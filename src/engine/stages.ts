@@ -73,7 +73,7 @@ export class Stages {
 
   /** Writes a record that is no stage's; while the guest stands still nothing waits for it. */
   note(record: NewRecord): Promise<void> {
-    const durable = ![...this.#hosts.values()].some(host => host.isStill);
+    const durable = ![...this.#hosts.values()].some(host => host.speed.isStill);
     return this.#parts.journal.append(this.#parts.lease, [record], { durable });
   }
 

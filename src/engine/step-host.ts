@@ -63,11 +63,6 @@ export class StepHost {
     return this.#signals.ask(signal, written);
   }
 
-  /** Whether the saga holds the guest still. */
-  get isStill(): boolean {
-    return this.#window.isOpen;
-  }
-
   /**
    * QEMU says that the guest runs again. While the saga holds it that was somebody else, and what the guest writes from
    * now on may be on one side only; the saga's own `cont` comes when nothing hangs on this any more.
@@ -281,9 +276,7 @@ export class StepHost {
       jobs: createJobs(qmp),
       files: files === null ? null : this.#fence.files(files),
       clock,
-      abort: this.#signals.abort,
-      pivot: this.#signals.pivot,
-      keep: this.#signals.keepSnapshot,
+      ...this.#signals.ofSteps,
       guestStill: () => this.#window.guestStill(),
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,
