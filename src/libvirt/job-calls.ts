@@ -1,5 +1,4 @@
 /** The calls on a block job that is there: end it, ask how far it is, change its speed. They begin none. */
-import { createJobs } from '../qmp/jobs.ts';
 import { type Bandwidth, bytesPerSecond } from './bandwidth.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
 import { type DomainCore, expectName } from './domain-core.ts';
@@ -78,8 +77,7 @@ export async function blockJobSetSpeed(
   await core.inTurn(async () => {
     const own = await jobOf(core, disk);
     if (own === undefined) return refuse('INVALID_ARG', `disk ${disk} has no block job`);
-    const [reply] = await core.ask(qmp => createJobs(qmp).setSpeed([own.id], speed));
-    if (reply !== undefined && !reply.ok) throw reply.error;
+    await own.job.saga.setSpeed(speed);
   });
 }
 
