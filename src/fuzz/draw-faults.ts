@@ -141,7 +141,10 @@ function drawFaultAt(draw: Draw, wish: Wish, place: DrawPlace): Fault {
     case 9:
       return { kind: 'jobFails', nth: job(), percent: draw.one([0, 50, 99, 100]) };
     case 10:
-      return draw.chance(3) ? { kind: 'jobNeverReady', nth: job() } : { kind: 'pivotRefused', nth: job() };
+      // The jobs of a snapshot are those that take it back, and for them it waits an hour.
+      return draw.chance(3) && wish.operation !== 'snapshot'
+        ? { kind: 'jobNeverReady', nth: job() }
+        : { kind: 'pivotRefused', nth: job() };
     case 11:
       return draw.chance(2)
         ? { kind: 'diskFull', freeBytes: draw.below(1_000_000) }
