@@ -403,3 +403,35 @@ test('when both the old front and the new one were booted after the decision, th
   }
   expect(kept).toBeGreaterThan(1);
 });
+
+/** An image on which a qemu-img of the dead process is still at work, for so many looks. */
+function workedOn(images: Images, name: string, looks: number): Images {
+  let left = looks;
+  return {
+    ...images,
+    async whyNotWritable(image) {
+      if (image.file !== name || left === 0) return undefined;
+      left -= 1;
+      return 'Failed to get "write" lock';
+    },
+  };
+}
+
+test('a merge that has outlived its process is waited for, but not for ever, and the saga is left as it is', async () => {
+  const sim = chains('a', 'b');
+  const before = readAll(sim, OLD);
+  const state = await DEATHS['behind a record']?.(sim, 1);
+  const journal = memoryJournal(state);
+  const goOn = (looks: number) => {
+    const images = workedOn(virtualImages(sim), file('b', 'base'), looks);
+    return sim.run(recoverOffline(journal, 'night', optionsOf(sim, images)));
+  };
+  const error = await rejection(goOn(1_000));
+  expect([error.code, error.message]).toEqual([
+    'DISK_BUSY',
+    expect.stringMatching(/qemu-img of the process that died/),
+  ]);
+  expect(journal.saga('night')?.state).toBe('open');
+  expect((await goOn(3)).outcome).toBe('committed');
+  expect(readAll(sim, NEW)).toEqual(before);
+});
