@@ -27,6 +27,8 @@ const APPROACH_POLL_MS = 100;
 const REST_POLL_MS = 1_000;
 const SETTLE_POLL_MS = 2;
 const REMOVE_DEADLINE_MS = 30_000;
+/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
+const REMOVE_POLL_MS = 20;
 /** How long a guest that was paused in vain is let alone before the next pause: twice as long each time, up to a bound. */
 const REST_FIRST_MS = 250;
 const REST_MAX_MS = 30_000;
@@ -108,7 +110,7 @@ export const settleMirrors: Step<SwitchPlan> = {
   async undo({ jobs, plan }) {
     await jobs.remove(
       plan.disks.map(disk => disk.names.mirrorJob),
-      { deadlineMs: REMOVE_DEADLINE_MS },
+      { deadlineMs: REMOVE_DEADLINE_MS, pollMs: REMOVE_POLL_MS },
     );
   },
 };

@@ -17,6 +17,8 @@ import { takeBackPivots } from './take-back-pivots.ts';
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
 const SWITCH_SHARE = 0.25;
 const JOB_DEADLINE_MS = 30_000;
+/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
+const POLL_MS = 20;
 
 /** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
 export const parkMirrors: Step<SwitchPlan> = {
@@ -45,7 +47,7 @@ export const parkMirrors: Step<SwitchPlan> = {
   },
 
   async undo({ jobs, plan }) {
-    await jobs.remove(mirrorJobs(plan), { deadlineMs: JOB_DEADLINE_MS });
+    await jobs.remove(mirrorJobs(plan), { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
   },
 };
 

@@ -13,13 +13,15 @@ import { type StepContext, throwFirst } from './step.ts';
 import { setDrive } from './switch-by-reopen.ts';
 
 const JOB_DEADLINE_MS = 30_000;
+/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
+const POLL_MS = 20;
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
 /** Ends what is left of the mirrors, then puts back what has switched. */
 export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<void> {
   const { jobs, qmp, plan } = context;
   const left = plan.disks.flatMap(disk => [disk.names.mirrorJob, disk.names.undoJob]);
-  await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS });
+  await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   if (switched.length === 0) return;
