@@ -89,7 +89,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'recovery is the exception',
-    says: 'needsRecovery is claimed only when QEMU is gone or was replaced: each fault strikes once, and there is always a way',
+    says: 'needsRecovery is claimed only when QEMU is gone or was replaced: each fault but a full disk strikes once, and there is always a way',
     check: recoveryIsTheException,
   },
   {
@@ -151,8 +151,10 @@ function itEnds(account: Account): string | undefined {
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
 }
 
-function recoveryIsTheException({ result, after, crash }: Account): string | undefined {
+function recoveryIsTheException({ scenario, result, after, crash }: Account): string | undefined {
   if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
+  // A disk that is full stays full: what has to be written on the way back waits for room.
+  if (scenario.faults.some(({ kind }) => kind === 'diskFull')) return undefined;
   if (isForOthersToEnd(result.error, after)) return undefined;
   return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
 }
