@@ -1,4 +1,4 @@
-/** A snapshot with mirrors whose orchestrator, or whose QEMU, dies: at every record, at every write to QEMU, at any command. */
+/** A snapshot with mirrors under attack: its orchestrator or its QEMU dies anywhere, any command fails, any job does. */
 import { describe, expect, test } from 'vitest';
 import { createEngine } from '../src/engine/engine.ts';
 import type { Publisher } from '../src/engine/publish.ts';
@@ -205,4 +205,67 @@ describe.each([
     }
     expect([...seen]).toEqual(expect.arrayContaining([BASES.join(), OVERLAYS.join(), last.join()]));
   }, 120_000);
+});
+
+const JOB = 'a job that fails';
+const FAULTS: Readonly<Record<string, (nth: number) => Fault>> = {
+  'a refusal': nth => ({ kind: 'refuse', nth }),
+  'a lost reply': nth => ({ kind: 'replyLost', nth }),
+  'a connection cut before the effect': nth => ({ kind: 'cut', effect: 'before', nth }),
+  'a connection cut after the effect': nth => ({ kind: 'cut', effect: 'after', nth }),
+  [JOB]: nth => ({ kind: 'jobFails', nth, percent: 50 }),
+};
+
+describe.each([
+  ['pivot', 'reopen'],
+  ['pivot', 'finalize'],
+  ['pivot', 'complete'],
+  ['keepSnapshot', 'reopen'],
+  ['abort', 'reopen'],
+] as const)('a snapshot with mirrors that is asked to %s, by %s', (wish, strategy) => {
+  test.each(Object.entries(FAULTS))(
+    'leaves all disks on one side whenever there is %s',
+    async (kind, fault) => {
+      let struck = 0;
+      for (let nth = 1; nth < 130; nth += 1) {
+        const sim = smallSim({
+          onFault: () => {
+            struck += 1;
+          },
+        });
+        const before = struck;
+        const told: string[][] = [];
+        const life = live(sim, undefined, { onCommit: listener(told) });
+        sim.armFault(fault(nth));
+        const work = async () => {
+          const saga = await life.engine.snapshot({ ...life.guest, ...request({ strategy }) });
+          const first = await saga.result;
+          return first.outcome === 'ready' ? saga[wish]() : first;
+        };
+        const what = `${kind} at command ${nth}`;
+        let result = await sim.run(work().catch(() => undefined));
+        sim.endFaults();
+        if (result === undefined) {
+          expect(fronts(sim), what).toEqual(BASES);
+          continue;
+        }
+        if (result.outcome === 'needsRecovery')
+          result = await goOn({ sim, state: life.die(), told, sends: 0, died: true }, wish);
+        await sim.advance(5);
+        const set = [BASES, OVERLAYS, MIRRORS].find(files => files.join() === fronts(sim).join());
+        expect.assert(set !== undefined, `${what}: ${fronts(sim).join()} ${JSON.stringify(result)}`);
+        const end = set === BASES ? 'abort' : set === OVERLAYS ? 'keepSnapshot' : 'pivot';
+        expect(result?.outcome, `${what}: ${JSON.stringify(result)}`).toBe(WISHES[end].outcome);
+        if (set !== BASES) expect(end, what).toBe(wish);
+        expectPromise(
+          { sim, told, state: life.die(), sends: 0, died: false },
+          end,
+          `${what}: ${JSON.stringify(result)}`,
+        );
+        if (struck === before) break;
+      }
+      expect(struck).toBeGreaterThan(kind === JOB ? 3 : 40);
+    },
+    120_000,
+  );
 });
