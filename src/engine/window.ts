@@ -71,6 +71,7 @@ export class Window {
 
   /** What the first step after a pause of unknown end has found: `untouched` when nothing of it was there. */
   found(step: Step, untouched: boolean): void {
-    if (this.#guest === 'unsure' && step.window === undefined) this.#guest = untouched ? 'still' : 'ran';
+    if (step.window !== undefined || step.outlastsPause) return;
+    if (this.#guest === 'unsure') this.#guest = untouched ? 'still' : 'ran';
   }
 }

@@ -10,7 +10,7 @@ const BY_TRANSACTION = { guard: { type: 'methodIs', params: { method: 'transacti
 const takeMirrorsAway = undoStates(
   [
     'mirror.claimFiles',
-    'mirror.attachChains',
+    'mirror.openChains',
     'mirror.createImages',
     'mirror.mirrorDisks',
     ...SWITCH_STEPS_OLDEST_FIRST.map(step => keyOf('mirror', step) as StepKey),

@@ -7,6 +7,13 @@ import { actorOf, decidingState, forwardState, relentingState, saga, stepState }
 export function switchStates(stage: StageName | null = null) {
   const of = (step: StepName) => keyOf(stage, step) as StepKey;
 
+  const byStrategy = [
+    { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'settleMirrors' },
+    { guard: { type: 'strategyIs', params: { strategy: 'reopen' } }, target: 'settleMirrors' },
+    { guard: { type: 'strategyIs', params: { strategy: 'finalize' } }, target: 'parkMirrors' },
+    'completeMirrors',
+  ] as const;
+
   const mirroringState = saga.createStateConfig({
     id: 'mirroring',
     entry: 'followJobs',
@@ -25,8 +32,8 @@ export function switchStates(stage: StageName | null = null) {
           { target: 'awaitNearlyClean' },
         ],
       },
-      awaitSignal: stepState(of('awaitSignal'), stage === null ? 'awaitNearlyClean' : 'attachChains'),
-      ...(stage === null ? {} : { attachChains: stepState(of('attachChains'), 'awaitNearlyClean') }),
+      awaitSignal: stepState(of('awaitSignal'), stage === null ? 'awaitNearlyClean' : 'openChains'),
+      ...(stage === null ? {} : { openChains: stepState(of('openChains'), 'awaitNearlyClean') }),
       awaitNearlyClean: stepState(of('awaitNearlyClean'), '#switching'),
     },
   });
@@ -37,13 +44,8 @@ export function switchStates(stage: StageName | null = null) {
     entry: 'attemptWindow',
     initial: 'pauseGuest',
     states: {
-      pauseGuest: stepState(
-        of('pauseGuest'),
-        { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'settleMirrors' },
-        { guard: { type: 'strategyIs', params: { strategy: 'reopen' } }, target: 'settleMirrors' },
-        { guard: { type: 'strategyIs', params: { strategy: 'finalize' } }, target: 'parkMirrors' },
-        'completeMirrors',
-      ),
+      pauseGuest: stepState(of('pauseGuest'), ...(stage === null ? byStrategy : ['attachChains'])),
+      ...(stage === null ? {} : { attachChains: stepState(of('attachChains'), ...byStrategy) }),
       settleMirrors: relentingState(
         of('settleMirrors'),
         { guard: { type: 'finishIs', params: { finish: 'clone' } }, target: 'closing' },

@@ -15,7 +15,7 @@ import { removeLeaving } from './remove-leaving.ts';
 import { rewriteAtOnce } from './rewrite-at-once.ts';
 import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
-import { attachChains, standOnBases } from './stand-on-chains.ts';
+import { attachChains, openChains, standOnBases } from './stand-on-chains.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
 import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
@@ -30,6 +30,7 @@ export const ALL_STEPS = {
   finalizeRewrites,
   rewriteAtOnce,
   awaitSignal,
+  openChains,
   attachChains,
   awaitNearlyClean,
   pauseGuest,

@@ -1,16 +1,16 @@
 /**
  * Puts the chains below the targets of a snapshot's mirrors, which were opened alone before the snapshot was taken: a user
  * of the guest's image would have been moved onto the overlay. A target on an image of the disk's own chain is opened
- * anew on that before it is mirrored to. A target with a chain of its own gets it right before the switch, since that may
+ * anew on that before it is mirrored to. A target with a chain of its own gets it for the switch, since that may
  * be copied until then; QEMU takes it below a mirror's target from 5.0 on (`allow-write-only-overlay`,
  * qapi/block-core.json). Nothing here reads or writes what is in the images.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { Command } from '../qmp/client.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { openFormat } from './create-images.ts';
 import type { Files } from './files.ts';
-import { type Graph, readGraph } from './graph.ts';
+import { readGraph } from './graph.ts';
 import type { ChainImage, CopyPlan, DiskPlan } from './plan.ts';
 import { openChain } from './revive-source.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
@@ -33,23 +33,21 @@ export const standOnBases: Step<CopyPlan> = {
   },
 };
 
-export const attachChains: Step<CopyPlan> = {
-  name: 'attachChains',
-  probe: probeChains(hasOwnChain),
+export const openChains: Step<CopyPlan> = {
+  name: 'openChains',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      !hasOwnChain(disk) || graph.node(disk.names.chain) !== undefined ? 'present' : 'absent',
+    );
+  },
 
   async do({ qmp, files }, all) {
     const todo = all.filter(hasOwnChain);
-    if (todo.length === 0) return null;
-    const graph = await readGraph(qmp);
-    const closed = todo.filter(disk => graph.node(disk.names.chain) === undefined);
     const commands: Command<'blockdev-add'>[] = [];
-    for (const disk of closed) commands.push(openOwnChain(disk, await readChain(disk, files)));
-    throwFirst(closed, await qmp.pipeline(commands));
-    const actions = todo.map(({ names }) => ({
-      type: 'blockdev-snapshot' as const,
-      data: { node: names.chain, overlay: names.image },
-    }));
-    await blaming(todo, qmp.execute('transaction', { actions }));
+    for (const disk of todo) commands.push(openOwnChain(disk, await readChain(disk, files)));
+    throwFirst(todo, await qmp.pipeline(commands));
     return null;
   },
 
@@ -61,6 +59,29 @@ export const attachChains: Step<CopyPlan> = {
   },
 };
 
+/** With the guest stopped: QEMU 7.2 may die when a target in an iothread gets another image below it. */
+export const attachChains: Step<CopyPlan> = {
+  name: 'attachChains',
+  irreversible: 'the undos of `createImages` and `openChains` close both ends',
+  outlastsPause: true,
+  probe: probeChains(hasOwnChain),
+
+  async do({ qmp }, all) {
+    const own = all.filter(hasOwnChain);
+    if (own.length === 0) return null;
+    // Where the switch is tried again they are there from the first time.
+    const depths = await readDepths(qmp);
+    const todo = own.filter(disk => !stands(depths, disk));
+    if (todo.length === 0) return null;
+    const actions = todo.map(({ names }) => ({
+      type: 'blockdev-snapshot' as const,
+      data: { node: names.chain, overlay: names.image },
+    }));
+    await blaming(todo, qmp.execute('transaction', { actions }));
+    return null;
+  },
+};
+
 /** Whether the target stands on images that QEMU does not have open for the disk. */
 function hasOwnChain({ image }: DiskPlan): boolean {
   return image.backing !== null && image.backing.node === null;
@@ -68,13 +89,19 @@ function hasOwnChain({ image }: DiskPlan): boolean {
 
 function probeChains(isMeant: (disk: DiskPlan) => boolean) {
   return async ({ qmp, plan }: StepContext<CopyPlan>) => {
-    const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => (!isMeant(disk) || stands(graph, disk) ? 'present' : 'absent'));
+    const depths = await readDepths(qmp);
+    return probeDisks(plan.disks, disk => (!isMeant(disk) || stands(depths, disk) ? 'present' : 'absent'));
   };
 }
 
-function stands(graph: Graph, { names }: DiskPlan): boolean {
-  return (graph.node(names.image)?.backing_file_depth ?? 0) > 0;
+/** How many images are below each node. QEMU counts them only where it is not asked for a flat list (block/qapi.c). */
+async function readDepths(qmp: QmpClient): Promise<ReadonlyMap<string, number>> {
+  const nodes = await qmp.execute('query-named-block-nodes');
+  return new Map(nodes.map(node => [node['node-name'] ?? '', node.backing_file_depth]));
+}
+
+function stands(depths: ReadonlyMap<string, number>, { names }: DiskPlan): boolean {
+  return (depths.get(names.image) ?? 0) > 0;
 }
 
 function onChain(disk: DiskPlan): DiskPlan {

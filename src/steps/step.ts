@@ -87,6 +87,8 @@ interface StepBase<P extends Plan> {
   decides?(plan: P): boolean;
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
+  /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */
+  readonly outlastsPause?: boolean;
   /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
   readonly insists?: boolean;
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
@@ -89,3 +90,36 @@ describeOnQemu('a snapshot with mirrors', () => {
     await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
   });
 });
+
+for (const version of QEMU_VERSIONS) {
+  const binary = fetchedQemus().find(qemu => qemu.version === version)?.binary;
+  if (binary === undefined)
+    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
+  else describe(`a snapshot with mirrors on QEMU ${version}`, () => onVersion(binary));
+}
+
+function onVersion(qemu: string): void {
+  test('is switched onto chains that were copied meanwhile, with disks in iothreads', async () => {
+    await using on = await stage({ disks: 2, qemu, iothreads: true });
+    makeTargets(on);
+    const saga = await on.engine.snapshot(mirrorAll(on, true));
+    const first = await saga.result;
+    expect(first, explain(first)).toMatchObject({ outcome: 'ready' });
+    for (const [index, { file }] of on.vm.disks.entries()) cpSync(file, copyFile(on, index));
+    await on.vm.awaitWrites(10);
+    const made = on.vm.disks.map((_, index) => copyFile(on, index));
+    await expectOn(on, await saga.pivot(), mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
+  });
+
+  test('stays without them, or is taken back with them', async () => {
+    await using on = await stage({ disks: 2, qemu });
+    const taken = await on.engine.snapshot(mirrorAll(on));
+    expect(await taken.result).toMatchObject({ outcome: 'ready' });
+    const back = await taken.abort();
+    expect(back, explain(back)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    const saga = await on.engine.snapshot(mirrorAll(on));
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.vm.awaitWrites(10);
+    await expectOn(on, await saga.keepSnapshot(), overlays(on), overlays(on));
+  });
+}
