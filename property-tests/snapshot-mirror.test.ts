@@ -23,6 +23,20 @@ const DISKS = [0, 1].map(index => ({
 }));
 const fronts = (sim: Sim) => sim.world.fronts().map(front => front.path);
 const request = (more: Partial<SnapshotRequest>) => ({ id: 's', vm: 'web', disks: DISKS, ...more });
+/** Targets that are there, each on a copy of the disk's image. */
+const OWN_CHAINS = DISKS.map(disk => ({ ...disk, mirrorReuse: true }));
+
+/** Copies of the disks' images, and images on those to mirror to. */
+function makeTargets({ world: { host } }: Sim): void {
+  BASES.forEach((base, index) => {
+    const image = host.image(base);
+    expect.assert(image !== undefined);
+    const copy = `${base}.copy`;
+    host.write(copy, image);
+    const contents = [] as unknown as typeof image.contents;
+    host.write(MIRRORS[index] ?? '', { ...image, contents, backing: copy, backingFormat: 'qcow2' });
+  });
+}
 
 /** What is asked for at READY, and what comes of it. */
 const WISHES = {
@@ -54,6 +68,7 @@ async function liveOnce(
   dies: OrchestratorDeath | undefined,
 ): Promise<Lived> {
   const sim = smallSim();
+  if (more.disks === OWN_CHAINS) makeTargets(sim);
   const journal = memoryJournal(undefined, { clock: sim.clock });
   let sends = 0;
   const passage = {
@@ -142,6 +157,27 @@ describe.each([
     expect(deaths).toBeGreaterThan(60);
   }, 120_000);
 });
+
+test('a snapshot with mirrors on chains of their own is switched wherever its orchestrator dies', async () => {
+  const more = { disks: OWN_CHAINS };
+  const whole = await liveOnce('pivot', more, undefined);
+  expect(fronts(whole.sim)).toEqual(MIRRORS);
+  for (const dies of deathsOf(whole.sends)) {
+    const lived = await liveOnce('pivot', more, dies);
+    if (!lived.died) continue;
+    const result = await goOn(lived, 'pivot');
+    if (result === undefined) continue;
+    const what = `${JSON.stringify(dies)}: ${JSON.stringify(result.error)}`;
+    expect(result.outcome, what).toBe('committed');
+    expect([fronts(lived.sim), lived.sim.world.running], what).toEqual([MIRRORS, true]);
+    expect(
+      result.disks.map(({ after }) => after?.chain),
+      what,
+    ).toEqual(MIRRORS.map((file, index) => [file, `${BASES[index]}.copy`]));
+    const left = JSON.stringify(lived.sim.world.inject('query-jobs', {})?.['return']);
+    expect(left, what).toBe('[]');
+  }
+}, 120_000);
 
 /** QEMU is killed after its n-th command, and the orchestrator with it. */
 async function killAt(nth: number, wish: WishName, more: Partial<SnapshotRequest>) {
