@@ -67,7 +67,9 @@ export type {
   Rewrite,
   RewritePlan,
   SnapshotMethod,
+  SnapshotMirrorPlan,
   SnapshotPlan,
+  StagePlan,
   Strategy,
 } from './steps/plan.ts';
 export type { DefinedDisk, Definition } from './steps/publish-definitions.ts';
