@@ -5,6 +5,7 @@
 import type { Command, Reply } from '../qmp/client.ts';
 import type { EndingVerb, JobInfo, Jobs, JobTable } from '../qmp/jobs.ts';
 import type { DiskPlan } from './plan.ts';
+import { jobAlive } from './run-jobs.ts';
 import { firstError } from './step.ts';
 
 /** An event that is lost must not cost the guest a whole second. */
@@ -27,7 +28,13 @@ export async function awaitJobs(
   const ids = disks.map(disk => disk.names.mirrorJob);
   const { replies, table, also } = await jobs.actAndLook(verb, ids, options.also);
   const refused = firstError(disks, replies);
-  if (refused !== undefined) throw refused;
+  if (refused !== undefined) {
+    // What became of the job says more than that QEMU would not act on it.
+    const at = replies.findIndex(reply => !reply.ok);
+    const disk = disks[at];
+    if (table !== undefined && disk !== undefined) jobAlive(table, disk);
+    throw refused;
+  }
   if (table !== undefined && ids.every(id => done(table.get(id)))) return { table, also };
   const { deadlineMs } = options;
   return { table: await jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS }), also };

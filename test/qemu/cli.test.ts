@@ -225,7 +225,7 @@ describeOnQemu('the command blocksaga', () => {
       /mirror, ready, follows the guest, .*dev0 of saga night/,
     );
     expect((await runCommand(state, 'sagas')).out.join('\n')).toMatch(
-      /^night: open \(its process has ended\)/,
+      /^night: open \(waits at READY; its process has ended/,
     );
     const story = (await runCommand(state, 'show', 'night')).out.join('\n');
     expect(story).toMatch(/claim files: done.*mirror disks: done.*await signal: begun/s);
