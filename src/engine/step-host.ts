@@ -63,10 +63,7 @@ export class StepHost {
     return this.#signals.ask(signal, written);
   }
 
-  /**
-   * QEMU says that the guest runs again. While the saga holds it that was somebody else, and what the guest writes from
-   * now on may be on one side only; the saga's own `cont` comes when nothing hangs on this any more.
-   */
+  /** QEMU says that the guest runs. While the saga holds it that was somebody else, and it may write to one side only. */
   guestRuns(): void {
     if (this.#window.guestRuns()) this.#holdGuest();
   }
@@ -187,8 +184,8 @@ export class StepHost {
   /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
-    const insists = key !== name || this.#isPastReturn(ALL_STEPS[name]);
-    const act = () => this.#retry(async () => look(await this.#context(name)), insists ? ANY : TRANSIENT);
+    const judge = key !== name || this.#isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
+    const act = () => this.#retry(async () => look(await this.#context(name)), judge);
     return this.#recordFailure(key, act, [intent(key, null)]);
   }
 
@@ -199,10 +196,13 @@ export class StepHost {
         this.#retry(
           async number => {
             const untouched = !unknown && number === 1;
-            const look = () => this.#context(name, untouched);
-            const context = step.insists ? await this.#retry(look, ANY) : await look();
-            await this.#reenterWindow(step, context.qmp);
-            const todo = untouched ? context.plan.disks : await missing(step, context);
+            const look = async () => {
+              const context = await this.#context(name, untouched);
+              await this.#reenterWindow(step, context.qmp);
+              return { context, todo: untouched ? context.plan.disks : await missing(step, context) };
+            };
+            // What may be there must not be taken back for one refused look.
+            const { context, todo } = await (step.insists || unknown ? this.#retry(look, ANY) : look());
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();

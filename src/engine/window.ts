@@ -59,8 +59,8 @@ export class Window {
    */
   async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<boolean> {
     if (!this.#isOpen || this.#reentered) return false;
-    this.#reentered = true;
     const { running } = await qmp.execute('query-status');
+    this.#reentered = true;
     if (!running) return false;
     this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
     if (step.window !== undefined) return false;

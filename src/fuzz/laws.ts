@@ -77,8 +77,10 @@ export const LAWS: readonly Law[] = [
   {
     name: 'QEMU survives',
     says: 'nothing that a saga does makes QEMU crash',
-    check: ({ crash, atLast, struck }) =>
-      crash !== undefined || atLast.alive || struck.some(({ fault }) => fault.kind === 'kill')
+    check: ({ crash, atLast, struck, scenario }) =>
+      crash !== undefined ||
+      atLast.alive ||
+      struck.some(({ fault }) => mayKill(fault, scenario.guest.iothreads))
         ? undefined
         : 'QEMU is gone, and nobody killed it',
   },
@@ -129,8 +131,8 @@ export function judge(account: Account): readonly Violation[] {
 }
 
 /** Faults after which the orchestrator cannot know, or cannot speak, for longer than the permitted blackout. */
-function holdsUp(fault: Fault): boolean {
-  return fault.kind === 'replyLost' || fault.kind === 'replyLate';
+function holdsUp({ kind }: Fault): boolean {
+  return ['replyLost', 'replyLate', 'cut', 'jobNeverReady'].includes(kind);
 }
 
 function pauseBounded(account: Account): string | undefined {
@@ -148,11 +150,14 @@ function itEnds(account: Account): string | undefined {
   if (outcome === 'committed' || outcome === 'rolledBack') return undefined;
   const error = account.resultAtLast?.error;
   if (isForOthersToEnd(error ?? null, account.atLast)) return undefined;
+  if (account.struck.some(({ fault }) => isInTheWay(fault, account.scenario.wish.operation)))
+    return undefined;
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
 }
 
-function recoveryIsTheException({ scenario, result, after, crash }: Account): string | undefined {
+function recoveryIsTheException({ scenario, result, after, crash, struck }: Account): string | undefined {
   if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
+  if (struck.some(({ fault }) => isInTheWay(fault, scenario.wish.operation))) return undefined;
   // A disk that is full stays full: what has to be written on the way back waits for room.
   if (scenario.faults.some(({ kind }) => kind === 'diskFull')) return undefined;
   if (isForOthersToEnd(result.error, after)) return undefined;
@@ -160,6 +165,23 @@ function recoveryIsTheException({ scenario, result, after, crash }: Account): st
 }
 
 /** What waits for somebody else: who keeps the VM's records, or the agent of a guest that does not run. */
+/** A `cont` of somebody else's between two of our `blockdev-add` puts a filter above a disk that is in its iothread again. */
+function mayKill(fault: Fault, iothreads: boolean | undefined): boolean {
+  return (
+    fault.kind === 'kill' || (iothreads === true && fault.kind === 'otherClient' && fault.execute === 'cont')
+  );
+}
+
+/**
+ * What somebody else has done to the disks that no saga can take back: a source of another size, an export of an image
+ * that is to be closed, a guest let run with only some of its disks merged.
+ */
+function isInTheWay(fault: Fault, operation: Wish['operation']): boolean {
+  if (fault.kind !== 'otherClient') return false;
+  if (fault.execute === 'cont') return operation === 'commit';
+  return fault.execute === 'block_resize' || fault.execute === 'block-export-add';
+}
+
 function isForOthersToEnd(error: ErrorRecord | null, { frozen, runState }: Sight): boolean {
   return error?.code === 'PUBLISH' || (frozen && runState !== 'running');
 }

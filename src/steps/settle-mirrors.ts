@@ -14,7 +14,7 @@ import { readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive, jobFailed } from './run-jobs.ts';
-import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from './step.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
 const BYTES_PER_MS = 16 * 1024;
@@ -82,25 +82,16 @@ export const settleMirrors: Step<SwitchPlan> = {
   /** The cut of a clone is complete with this; a switch is still to come. */
   decides: ({ finish }) => finish === 'clone',
 
-  /** A mirror that has ended well made its target identical, unless the guest has run since. */
-  async probe({ qmp, jobs, plan, decided, guestStill }) {
-    const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
-    const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => {
-      if (graph.showsImage(disk)) return 'present';
-      const job = table.get(disk.names.mirrorJob);
-      if (job === undefined) return 'foreign';
-      if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
-      return decided || guestStill() ? 'present' : 'foreign';
-    });
-  },
+  probe: probeEnded,
 
   async do(context, todo) {
     const { jobs, plan } = context;
-    await awaitClean(context, todo);
-    const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
-    const { table } = await awaitJobs(jobs, todo, 'keepTarget', isConcluded, { deadlineMs });
-    readVerdicts(todo, table);
+    await unlessThere(context, probeEnded, async () => {
+      await awaitClean(context, todo);
+      const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
+      const { table } = await awaitJobs(jobs, todo, 'keepTarget', isConcluded, { deadlineMs });
+      readVerdicts(todo, table);
+    });
     // The copies are the cut now; a switch is still to come, and looks by itself.
     if (plan.finish === 'clone') await expectStood(context);
     return null;
@@ -114,6 +105,19 @@ export const settleMirrors: Step<SwitchPlan> = {
     );
   },
 };
+
+/** A mirror that has ended well made its target identical, unless the guest has run since. */
+async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<SwitchPlan>) {
+  const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => {
+    if (graph.showsImage(disk)) return 'present';
+    const job = table.get(disk.names.mirrorJob);
+    if (job === undefined) return 'foreign';
+    if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
+    return decided || guestStill() ? 'present' : 'foreign';
+  });
+}
 
 /** Throws what became of the first mirror that did not end well. */
 export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void {

@@ -127,6 +127,24 @@ export function probeDisks(disks: readonly DiskPlan[], find: (disk: DiskPlan) =>
   return found;
 }
 
+/**
+ * Brings an effect about; in an attempt after another one, whose commands QEMU may still be at, a failure counts only
+ * when the effect is not there by then.
+ */
+export async function unlessThere<P extends Plan>(
+  context: StepContext<P>,
+  probe: (context: StepContext<P>) => Promise<Probe>,
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (context.untouched) throw error;
+    const { absent, foreign } = await probe(context);
+    if (absent.length + foreign.length > 0) throw error;
+  }
+}
+
 /** Throws the first error among the replies, saying which disk it belongs to. */
 export function throwFirst(disks: readonly DiskPlan[], replies: readonly Reply[]): void {
   replies.forEach((reply, index) => {

@@ -11,7 +11,7 @@ import { expectFronts, frontOf, readGraph } from './graph.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
-import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from './step.ts';
 import { takeBackPivots } from './take-back-pivots.ts';
 
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
@@ -24,25 +24,17 @@ const POLL_MS = 20;
 export const parkMirrors: Step<SwitchPlan> = {
   name: 'parkMirrors',
 
-  async probe({ qmp, jobs, plan }) {
-    const table = await jobs.list(mirrorJobs(plan));
-    const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => {
-      if (graph.showsImage(disk)) return 'present';
-      const job = table.get(disk.names.mirrorJob);
-      if (job === undefined) return 'foreign';
-      const finalized = job.status === 'concluded' && job.error === undefined;
-      return job.status === 'pending' || finalized ? 'present' : 'absent';
-    });
-  },
+  probe: probeParked,
 
   async do(context, todo) {
     const { jobs, plan } = context;
-    await awaitClean(context, todo);
-    const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
-    const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-    const { table } = await awaitJobs(jobs, todo, 'pivot', parked, { deadlineMs });
-    for (const disk of todo) jobAlive(table, disk);
+    await unlessThere(context, probeParked, async () => {
+      await awaitClean(context, todo);
+      const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
+      const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+      const { table } = await awaitJobs(jobs, todo, 'pivot', parked, { deadlineMs });
+      for (const disk of todo) jobAlive(table, disk);
+    });
     return null;
   },
 
@@ -50,6 +42,18 @@ export const parkMirrors: Step<SwitchPlan> = {
     await jobs.remove(mirrorJobs(plan), { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
   },
 };
+
+async function probeParked({ qmp, jobs, plan }: StepContext<SwitchPlan>) {
+  const table = await jobs.list(mirrorJobs(plan));
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => {
+    if (graph.showsImage(disk)) return 'present';
+    const job = table.get(disk.names.mirrorJob);
+    if (job === undefined) return 'foreign';
+    const finalized = job.status === 'concluded' && job.error === undefined;
+    return job.status === 'pending' || finalized ? 'present' : 'absent';
+  });
+}
 
 const ENDED_OR_PENDING: ReadonlySet<string> = new Set(['pending', 'concluded', 'aborting', 'null']);
 

@@ -16,7 +16,7 @@ const DISKS = ['disk0', 'disk1', 'disk2'];
 /** Counting block jobs from 1: two creations for each of three disks come before the mirrors. */
 const MIRROR_OF_DISK1 = 8;
 const MESSAGE_BYTES_MAX = 32 * 1024;
-const CONTEXT_OF_A_SAGA = ['attempted', 'failure', 'plan', 'relented', 'undoFailure'];
+const CONTEXT_OF_A_SAGA = ['attempted', 'failure', 'kept', 'plan', 'relented', 'undoFailure'];
 const CONTEXT_OF_A_JOB = ['currentBytes', 'disk', 'job', 'totalBytes'];
 
 const request = {

@@ -26,7 +26,11 @@ function schemaLike(version: '5.2' | '7.2'): Json {
     command('transaction', '1'),
     object('1', [member('actions', '[2]')]),
     { name: '[2]', 'meta-type': 'array', 'element-type': '2' },
-    object('2', [member('type', 'str')], ['abort', 'blockdev-snapshot', 'blockdev-snapshot-sync']),
+    object(
+      '2',
+      [member('type', 'str')],
+      ['abort', 'block-dirty-bitmap-add', 'blockdev-snapshot', 'blockdev-snapshot-sync'],
+    ),
     { ...command('blockdev-snapshot', '0'), features: ['allow-write-only-overlay'] },
     command('blockdev-add', '3'),
     object('3', [member('driver', 'str')], ['file', 'qcow2', 'throttle']),
