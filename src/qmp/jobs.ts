@@ -75,7 +75,6 @@ export type EndingVerb = 'pivot' | 'finalize' | 'keepTarget';
 interface ActAndLook {
   readonly replies: readonly Reply[];
   readonly table: JobTable | undefined;
-  readonly also: readonly Reply[];
 }
 
 /** What can be done to many jobs at once. Verbs never reject: each job's reply is in the list, in order. */
@@ -94,8 +93,8 @@ export interface Jobs {
   pivot(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Lets PENDING jobs take effect. */
   finalize(ids: readonly string[]): Promise<readonly Reply[]>;
-  /** A verb, a look at the jobs and at whatever else is asked, all as one write: QEMU answers in that order. */
-  actAndLook(verb: EndingVerb, ids: readonly string[], also?: readonly Command[]): Promise<ActAndLook>;
+  /** A verb, and a look at the jobs behind it, as one write: QEMU answers in that order. */
+  actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook>;
   /** Removes concluded jobs from QEMU's table; read their verdict first. */
   dismiss(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Limits jobs to a speed in bytes per second; 0 lifts the limit. */
@@ -158,18 +157,10 @@ export function createJobs(client: QmpClient): Jobs {
     return client.pipeline([...ids.map(older), ...behind]);
   }
 
-  async function actAndLook(
-    verb: EndingVerb,
-    ids: readonly string[],
-    also: readonly Command[] = [],
-  ): Promise<ActAndLook> {
-    const all = await act(verb, ids, [{ execute: 'query-jobs' }, ...also]);
-    const look = all[ids.length] as Reply<readonly JobInfo[]> | undefined;
-    return {
-      replies: all.slice(0, ids.length),
-      table: look?.ok ? tableOf(look.value, ids) : undefined,
-      also: all.slice(ids.length + 1),
-    };
+  async function actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook> {
+    const all = await act(verb, ids, [{ execute: 'query-jobs' }]);
+    const look = all.at(-1) as Reply<readonly JobInfo[]> | undefined;
+    return { replies: all.slice(0, ids.length), table: look?.ok ? tableOf(look.value, ids) : undefined };
   }
 
   async function remove(ids: readonly string[], options: JobWaitOptions): Promise<void> {

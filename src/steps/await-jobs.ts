@@ -2,7 +2,6 @@
  * Acts on the disks' jobs and waits for what comes of it, with the first look in the same write as the commands: in the
  * window every round trip is time that the guest stands still.
  */
-import type { Command, Reply } from '../qmp/client.ts';
 import type { EndingVerb, JobInfo, Jobs, JobTable } from '../qmp/jobs.ts';
 import type { DiskPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
@@ -11,22 +10,16 @@ import { firstError } from './step.ts';
 /** An event that is lost must not cost the guest a whole second. */
 const POLL_MS = 20;
 
-/** How the jobs stood when all were done, and the replies to whatever else was asked right behind the commands. */
-export interface Acted {
-  readonly table: JobTable;
-  readonly also: readonly Reply[];
-}
-
 /** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. */
 export async function awaitJobs(
   jobs: Jobs,
   disks: readonly DiskPlan[],
   verb: EndingVerb,
   done: (job: JobInfo | undefined) => boolean,
-  options: { readonly deadlineMs: number; readonly also?: readonly Command[] },
-): Promise<Acted> {
+  deadlineMs: number,
+): Promise<JobTable> {
   const ids = disks.map(disk => disk.names.mirrorJob);
-  const { replies, table, also } = await jobs.actAndLook(verb, ids, options.also);
+  const { replies, table } = await jobs.actAndLook(verb, ids);
   const refused = firstError(disks, replies);
   if (refused !== undefined) {
     // What became of the job says more than that QEMU would not act on it.
@@ -35,9 +28,8 @@ export async function awaitJobs(
     if (table !== undefined && disk !== undefined) jobAlive(table, disk);
     throw refused;
   }
-  if (table !== undefined && ids.every(id => done(table.get(id)))) return { table, also };
-  const { deadlineMs } = options;
-  return { table: await jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS }), also };
+  if (table !== undefined && ids.every(id => done(table.get(id)))) return table;
+  return jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS });
 }
 
 export function isConcluded(job: JobInfo | undefined): boolean {

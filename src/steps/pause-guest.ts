@@ -5,8 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
-import { isClean, lagLook } from './mirror-lag.ts';
-import { hasMirrors } from './plan.ts';
+import { FRONT_LOOK, isClean } from './mirror-lag.ts';
 import { probeDisks, type Step } from './step.ts';
 
 const PAUSE = [{ execute: 'query-status' }, { execute: 'stop' }] as const;
@@ -33,15 +32,15 @@ export const pauseGuest: Step = {
     return probeDisks(plan.disks, () => (running && wasPausedByUs(observed) ? 'absent' : 'present'));
   },
 
-  async do({ qmp, plan, observed }): Promise<Paused> {
+  async do({ qmp, plan, observed, outcomes }): Promise<Paused> {
     if (plan.operation === 'revert') return expectStopped(qmp);
     if (!wasPausedByUs(observed)) return { byUs: false, clean: false };
     // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
-    const looks = hasMirrors(plan) ? lagLook(qmp) : [];
-    const [before, stopped, jobs, nodes] = await qmp.pipeline([...PAUSE, ...looks]);
+    const looks = frontsTell(outcomes.get('awaitNearlyClean') ?? null) ? FRONT_LOOK : [];
+    const [before, stopped, jobs, blocks] = await qmp.pipeline([...PAUSE, ...looks]);
     if (!before.ok) throw before.error;
     if (!stopped.ok) throw stopped.error;
-    const clean = jobs !== undefined && nodes !== undefined && isClean(plan.disks, jobs, nodes);
+    const clean = jobs !== undefined && blocks !== undefined && isClean(plan.disks, jobs, blocks);
     return { byUs: before.value.running, clean };
   },
 
@@ -85,6 +84,13 @@ async function expectStopped(qmp: QmpClient): Promise<Paused> {
 /** Whether `pauseGuest` came to this: it was the saga that stopped the guest. */
 export function wasPausedByUs(record: Json): boolean {
   return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
+}
+
+/** What `awaitNearlyClean` came to: whether the front nodes say how far the mirrors are behind. */
+function frontsTell(record: Json): boolean {
+  return (
+    typeof record === 'object' && record !== null && 'isOnSources' in record && record.isOnSources === true
+  );
 }
 
 /** Whether the look behind `stop` found nothing left to copy: then the next step need not ask again. */

@@ -10,7 +10,7 @@ import { readGraph } from './graph.ts';
 
 import { inspectMirrors } from './mirror-disks.ts';
 
-import { readLag } from './mirror-lag.ts';
+import { type Lag, readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive, jobFailed } from './run-jobs.ts';
@@ -49,10 +49,11 @@ export const awaitNearlyClean: Step<SwitchPlan> = {
     // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
     const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
     const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
-    await awaitDirty(context, disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS, {
-      signal: context.abort,
-    });
-    return null;
+    const { isOnSources } = await awaitDirty(
+      ...([context, disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS] as const),
+      { signal: context.abort },
+    );
+    return { isOnSources };
   },
 };
 
@@ -89,8 +90,7 @@ export const settleMirrors: Step<SwitchPlan> = {
     await unlessThere(context, probeEnded, async () => {
       await awaitClean(context, todo);
       const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
-      const { table } = await awaitJobs(jobs, todo, 'keepTarget', isConcluded, { deadlineMs });
-      readVerdicts(todo, table);
+      readVerdicts(todo, await awaitJobs(jobs, todo, 'keepTarget', isConcluded, deadlineMs));
     });
     // The copies are the cut now; a switch is still to come, and looks by itself.
     if (plan.finish === 'clone') await expectStood(context);
@@ -183,17 +183,17 @@ async function awaitDirty(
   deadlineMs: number,
   pollMs: number,
   { signal, hurry }: { readonly signal?: AbortSignal; readonly hurry?: () => Promise<void> },
-): Promise<void> {
+): Promise<Lag> {
   let left = 0;
   try {
-    await context.qmp.until(
+    return await context.qmp.until(
       'the mirrors to come close to the guest',
       async () => {
         const lag = await readLag(context.qmp, disks);
         // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
         const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
         left = lag.bytes;
-        if (ready && left <= limitBytes) return true;
+        if (ready && left <= limitBytes) return lag;
         await hurry?.();
         return undefined;
       },
