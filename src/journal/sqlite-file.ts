@@ -64,7 +64,8 @@ function inspect(path: string, migrations: readonly Migration[]): void {
   guarded(path, 'open', () => {
     const db = new DatabaseSync(path, { readOnly: true });
     try {
-      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      // One transaction, so that all looks see one moment: another process may be making the file just now.
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; BEGIN`);
       refuseForeign(db, path);
       refuseNewer(db, path, migrations);
       refuseDamaged(db, path);
