@@ -132,15 +132,19 @@ export function judge(account: Account): readonly Violation[] {
 
 /** Faults after which the orchestrator cannot know, or cannot speak, for longer than the permitted blackout. */
 function holdsUp({ kind }: Fault): boolean {
-  return ['replyLost', 'replyLate', 'cut', 'jobNeverReady'].includes(kind);
+  return kind === 'replyLost' || kind === 'replyLate';
 }
+
+/** How long a fault that strikes on the way back may hold up the end of a pause: a new connection, a job given up. */
+const WAITS_MS: Partial<Record<Fault['kind'], number>> = { cut: 200, jobNeverReady: 30_100 };
 
 function pauseBounded(account: Account): string | undefined {
   const { struck, deaths, pauses, scenario } = account;
   const { maxBlackoutMs } = scenario.wish;
   if (deaths > 0 || struck.some(({ fault }) => holdsUp(fault) || othersMoveGuest(fault))) return undefined;
   const longest = Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs));
-  if (longest <= maxBlackoutMs + PAUSE_SLACK_MS) return undefined;
+  const waits = struck.map(({ fault }) => WAITS_MS[fault.kind] ?? 0).reduce((sum, ms) => sum + ms, 0);
+  if (longest <= maxBlackoutMs + PAUSE_SLACK_MS + waits) return undefined;
   return `the guest stood still for ${longest} ms, and ${maxBlackoutMs} ms are permitted`;
 }
 
@@ -150,21 +154,19 @@ function itEnds(account: Account): string | undefined {
   if (outcome === 'committed' || outcome === 'rolledBack') return undefined;
   const error = account.resultAtLast?.error;
   if (isForOthersToEnd(error ?? null, account.atLast)) return undefined;
-  if (account.struck.some(({ fault }) => isInTheWay(fault, account.scenario.wish.operation)))
-    return undefined;
+  if (account.struck.some(({ fault }) => isInTheWay(fault, account.resultAtLast))) return undefined;
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
 }
 
 function recoveryIsTheException({ scenario, result, after, crash, struck }: Account): string | undefined {
   if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
-  if (struck.some(({ fault }) => isInTheWay(fault, scenario.wish.operation))) return undefined;
+  if (struck.some(({ fault }) => isInTheWay(fault, result))) return undefined;
   // A disk that is full stays full: what has to be written on the way back waits for room.
   if (scenario.faults.some(({ kind }) => kind === 'diskFull')) return undefined;
   if (isForOthersToEnd(result.error, after)) return undefined;
   return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
 }
 
-/** What waits for somebody else: who keeps the VM's records, or the agent of a guest that does not run. */
 /** A `cont` of somebody else's between two of our `blockdev-add` puts a filter above a disk that is in its iothread again. */
 function mayKill(fault: Fault, iothreads: boolean | undefined): boolean {
   return (
@@ -176,12 +178,13 @@ function mayKill(fault: Fault, iothreads: boolean | undefined): boolean {
  * What somebody else has done to the disks that no saga can take back: a source of another size, an export of an image
  * that is to be closed, a guest let run with only some of its disks merged.
  */
-function isInTheWay(fault: Fault, operation: Wish['operation']): boolean {
+function isInTheWay(fault: Fault, result: Account['result']): boolean {
   if (fault.kind !== 'otherClient') return false;
-  if (fault.execute === 'cont') return operation === 'commit';
+  if (fault.execute === 'cont') return result?.operation === 'commit' && result.strategy !== 'reopen';
   return fault.execute === 'block_resize' || fault.execute === 'block-export-add';
 }
 
+/** What waits for somebody else: who keeps the VM's records, or the agent of a guest that does not run. */
 function isForOthersToEnd(error: ErrorRecord | null, { frozen, runState }: Sight): boolean {
   return error?.code === 'PUBLISH' || (frozen && runState !== 'running');
 }
