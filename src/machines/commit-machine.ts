@@ -1,4 +1,5 @@
 /** The commit of N active images as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import { leavingStates } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 import { SWITCH_STEPS_OLDEST_FIRST, switchStates } from './switch-parts.ts';
@@ -44,13 +45,7 @@ export const commitMachine = saga.createMachine({
           always: [{ guard: 'hasIothreads', target: 'retireSources' }, { target: 'dismissMirrors' }],
         },
         dismissMirrors: forwardState('dismissMirrors', 'retireSources'),
-        retireSources: forwardState('retireSources', 'removing'),
-        removing: {
-          always: [{ guard: 'removesLeaving', target: 'removeLeaving' }, { target: 'unmarking' }],
-        },
-        removeLeaving: forwardState('removeLeaving', 'unmarking'),
-        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
-        unmarkQemu: forwardState('unmarkQemu', '#committed'),
+        ...leavingStates,
       },
     },
     compensating: compensation(['markQemu', 'mirrorDisks', ...SWITCH_STEPS_OLDEST_FIRST]),

@@ -1,4 +1,5 @@
 /** The copy of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import { unmarkingStates } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 import { SWITCH_STEPS_OLDEST_FIRST, switchStates } from './switch-parts.ts';
@@ -54,8 +55,7 @@ export const copyMachine = saga.createMachine({
         },
         releaseTargets: forwardState('releaseTargets', 'unmarking'),
         retireSources: forwardState('retireSources', 'unmarking'),
-        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
-        unmarkQemu: forwardState('unmarkQemu', '#committed'),
+        ...unmarkingStates,
       },
     },
     compensating: compensation([

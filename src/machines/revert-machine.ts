@@ -1,4 +1,5 @@
 /** The revert of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import { cleaningUpState } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 
@@ -40,23 +41,7 @@ export const revertMachine = saga.createMachine({
         resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
       },
     },
-    cleaningUp: {
-      id: 'cleaningUp',
-      initial: 'choosing',
-      states: {
-        choosing: {
-          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'retireSources' }],
-        },
-        publishDefinitions: forwardState('publishDefinitions', 'retireSources'),
-        retireSources: forwardState('retireSources', 'removing'),
-        removing: {
-          always: [{ guard: 'removesLeaving', target: 'removeLeaving' }, { target: 'unmarking' }],
-        },
-        removeLeaving: forwardState('removeLeaving', 'unmarking'),
-        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
-        unmarkQemu: forwardState('unmarkQemu', '#committed'),
-      },
-    },
+    cleaningUp: cleaningUpState,
     compensating: compensation([
       'markQemu',
       'claimFiles',

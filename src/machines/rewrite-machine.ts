@@ -1,14 +1,7 @@
 /** The shortening of N chains below their active images as a machine: pull, and commit of what is not active. */
+import { cleaningUpState } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
-import {
-  decidingState,
-  forwardState,
-  initialContext,
-  pointOfNoReturn,
-  saga,
-  signals,
-  stepState,
-} from './saga-parts.ts';
+import { decidingState, initialContext, pointOfNoReturn, saga, signals, stepState } from './saga-parts.ts';
 
 /**
  * Runs one stream or commit job per disk until every one is held back just before it changes its chain, and only then
@@ -45,23 +38,7 @@ export const rewriteMachine = saga.createMachine({
         finalizeRewrites: pointOfNoReturn('finalizeRewrites', '#cleaningUp'),
       },
     },
-    cleaningUp: {
-      id: 'cleaningUp',
-      initial: 'choosing',
-      states: {
-        choosing: {
-          always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'retireSources' }],
-        },
-        publishDefinitions: forwardState('publishDefinitions', 'retireSources'),
-        retireSources: forwardState('retireSources', 'removing'),
-        removing: {
-          always: [{ guard: 'removesLeaving', target: 'removeLeaving' }, { target: 'unmarking' }],
-        },
-        removeLeaving: forwardState('removeLeaving', 'unmarking'),
-        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
-        unmarkQemu: forwardState('unmarkQemu', '#committed'),
-      },
-    },
+    cleaningUp: cleaningUpState,
     compensating: compensation(['markQemu', 'rewriteChains', 'rewriteAtOnce']),
     ...endings,
   },

@@ -1,4 +1,5 @@
 /** The snapshot of N disks as a machine; see ARCHITECTURE.md for the promise that it keeps. */
+import { unmarkingStates } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
 
@@ -70,8 +71,7 @@ export const snapshotMachine = saga.createMachine({
           always: [{ guard: 'publishes', target: 'publishDefinitions' }, { target: 'unmarking' }],
         },
         publishDefinitions: forwardState('publishDefinitions', 'unmarking'),
-        unmarking: { always: [{ guard: 'marksQemu', target: 'unmarkQemu' }, { target: '#committed' }] },
-        unmarkQemu: forwardState('unmarkQemu', '#committed'),
+        ...unmarkingStates,
       },
     },
     compensating: compensation([
