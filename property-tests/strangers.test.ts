@@ -6,7 +6,7 @@ import { sagaToken } from '../src/steps/names.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
-const MIRROR = `bs-${sagaToken('fuzzed')}-0-mirror`;
+const MIRROR = `bs-${sagaToken('fuzzed')}-0-job`;
 
 /** What it sends, and before every how many commands that is tried. */
 const MEDDLING = [

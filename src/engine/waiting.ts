@@ -26,7 +26,7 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
     if (!(error instanceof BlocksagaError) || error.code !== 'QEMU_REPLACED') throw error;
     return `another QEMU answers now, the one with its mirrors is gone: "blocksaga resume --offline ${id}" says which images are the right ones`;
   }
-  const table = await createJobs(qmp).list(plan.disks.map(disk => disk.names.mirrorJob));
+  const table = await createJobs(qmp).list(plan.disks.map(disk => disk.names.job));
   const failures = plan.disks.flatMap(disk => {
     try {
       jobAlive(table, disk);

@@ -161,7 +161,7 @@ const STEM = `bs-${sagaToken(SAGA)}`;
 /** What other clients do: steal, cancel and dismiss jobs, take nodes, resize and export disks, stop and continue the guest. */
 function drawMeddling(draw: Draw, wish: Wish) {
   const index = draw.below(wish.named.length);
-  const id = `${STEM}-${index}-mirror`;
+  const id = `${STEM}-${index}-job`;
   const disk = `disk${index}`;
   return draw.one([
     { execute: 'job-cancel', arguments: { id } },

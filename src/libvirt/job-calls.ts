@@ -87,5 +87,5 @@ async function jobOf(core: DomainCore, disk: string): Promise<OwnJob | undefined
   const job = core.open;
   const part = job?.partOf(found);
   if (job === undefined || part === undefined || job.kind === 'SNAPSHOT') return undefined;
-  return { job, kind: job.kind, id: part.names.mirrorJob };
+  return { job, kind: job.kind, id: part.names.job };
 }

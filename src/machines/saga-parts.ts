@@ -101,7 +101,7 @@ export const saga = setup({
     relent: assign(({ context }) => ({ relented: context.relented + 1 })),
     followJobs: enqueueActions(({ context, enqueue }) => {
       for (const disk of context.plan.disks) {
-        const input = { disk: disk.disk, job: disk.names.mirrorJob };
+        const input = { disk: disk.disk, job: disk.names.job };
         enqueue.spawnChild('blockJob', { id: jobActorId(disk.disk), input });
       }
     }),

@@ -18,7 +18,7 @@ export async function awaitJobs(
   done: (job: JobInfo | undefined) => boolean,
   deadlineMs: number,
 ): Promise<JobTable> {
-  const ids = disks.map(disk => disk.names.mirrorJob);
+  const ids = disks.map(disk => disk.names.job);
   const { replies, table } = await jobs.actAndLook(verb, ids);
   const refused = firstError(disks, replies);
   if (refused !== undefined) {

@@ -14,8 +14,8 @@ export const mirrorDisks: Step<SwitchPlan> = {
   name: 'mirrorDisks',
 
   async probe({ jobs, plan }) {
-    const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
-    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'present' : 'absent'));
+    const table = await jobs.list(plan.disks.map(disk => disk.names.job));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.job) ? 'present' : 'absent'));
   },
 
   async do(context, todo) {
@@ -34,7 +34,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
 
   async undo({ jobs, plan }) {
     await jobs.remove(
-      plan.disks.map(disk => disk.names.mirrorJob),
+      plan.disks.map(disk => disk.names.job),
       { deadlineMs: REMOVE_DEADLINE_MS },
     );
   },
@@ -58,7 +58,7 @@ function startMirror(plan: CopyPlan, disk: DiskPlan, limit: Limit): Command<'blo
   return {
     execute: 'blockdev-mirror',
     arguments: {
-      'job-id': disk.names.mirrorJob,
+      'job-id': disk.names.job,
       device: disk.node,
       target: disk.goal,
       sync: plan.sync[disk.index] ?? 'full',
@@ -75,7 +75,7 @@ function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Comm
   return {
     execute: 'block-commit',
     arguments: {
-      'job-id': disk.names.mirrorJob,
+      'job-id': disk.names.job,
       device: disk.node,
       'base-node': disk.goal,
       ...limit(),

@@ -41,7 +41,7 @@ export function isClean(
   if (!jobs.ok || !blocks.ok) return false;
   const fronts = blocks.value.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted]));
   const lag = lagOf(disks, jobs.value, fronts);
-  const isReady = (disk: DiskPlan) => lag.jobs.get(disk.names.mirrorJob)?.status === 'ready';
+  const isReady = (disk: DiskPlan) => lag.jobs.get(disk.names.job)?.status === 'ready';
   return lag.isOnSources && lag.bytes === 0 && disks.every(isReady);
 }
 

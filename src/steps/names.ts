@@ -28,7 +28,7 @@ export interface DiskNames {
   readonly image: string;
   readonly imageFile: string;
   readonly createJob: string;
-  readonly mirrorJob: string;
+  readonly job: string;
   readonly undoJob: string;
   readonly filter: string;
   readonly revived: string;
@@ -42,7 +42,7 @@ export function diskNames(token: string, index: number, mark = ''): DiskNames {
     image: stem,
     imageFile: `${stem}-file`,
     createJob: `${stem}-create`,
-    mirrorJob: `${stem}-mirror`,
+    job: `${stem}-job`,
     undoJob: `${stem}-undo`,
     filter: `${stem}-filter`,
     revived: `${stem}-old`,

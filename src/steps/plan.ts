@@ -82,7 +82,7 @@ export interface Program {
 export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
 
 /** The version of these shapes in the journal; a plan of another version is not resumed. */
-export const PLAN_VERSION = 2;
+export const PLAN_VERSION = 3;
 
 /** What every operation's plan has. */
 export interface PlanBase {

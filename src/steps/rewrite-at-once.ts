@@ -26,8 +26,8 @@ export const rewriteAtOnce: Step<RewritePlan> = {
 
   async do(context, todo) {
     const { jobs, plan, qmp } = context;
-    const table = await jobs.list(todo.map(disk => disk.names.mirrorJob));
-    const missing = todo.filter(disk => !table.has(disk.names.mirrorJob));
+    const table = await jobs.list(todo.map(disk => disk.names.job));
+    const missing = todo.filter(disk => !table.has(disk.names.job));
     const refused = firstError(missing, await qmp.pipeline(missing.map(disk => startJob(plan, disk))));
     if (refused !== undefined) throw refused;
     const failure = await awaitEnd(context, todo);
@@ -54,12 +54,12 @@ async function awaitEnd(
   disks: readonly DiskPlan[],
 ): Promise<BlocksagaError | undefined> {
   try {
-    const ids = disks.map(disk => disk.names.mirrorJob);
+    const ids = disks.map(disk => disk.names.job);
     await context.jobs.awaitAll(ids, job => job === undefined, {
       deadlineMs: JOB_DEADLINE_MS,
       signal: context.abort,
       onChange: table => {
-        for (const disk of disks) report(context, disk, table.get(disk.names.mirrorJob));
+        for (const disk of disks) report(context, disk, table.get(disk.names.job));
       },
     });
   } catch (error) {
@@ -79,7 +79,7 @@ async function awaitEnd(
 const GIVES_UP: ReadonlySet<string> = new Set(['ABORTED', 'DEADLINE', 'QMP_COMMAND']);
 
 async function cancel({ jobs }: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
-  const ids = disks.map(disk => disk.names.mirrorJob);
+  const ids = disks.map(disk => disk.names.job);
   await jobs.remove(ids, { deadlineMs: CANCEL_DEADLINE_MS });
 }
 
@@ -106,7 +106,7 @@ function startJob(plan: RewritePlan, disk: DiskPlan): Command<'block-stream'> | 
   const { base, backingFile } = rewriteOf(plan, disk);
   const baseFile = disk.chain.find(image => image.node !== null && image.node === base)?.file;
   const common = {
-    'job-id': disk.names.mirrorJob,
+    'job-id': disk.names.job,
     ...(baseFile === undefined ? {} : { base: baseFile }),
     ...(backingFile === null ? {} : { 'backing-file': backingFile }),
     ...(plan.speed > 0 ? { speed: plan.speed } : {}),

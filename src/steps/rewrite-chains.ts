@@ -22,7 +22,7 @@ export const rewriteChains: Step<RewritePlan> = {
   async probe({ jobs, plan }) {
     const table = await jobs.list(jobsOf(plan));
     return probeDisks(plan.disks, disk =>
-      table.get(disk.names.mirrorJob)?.status === 'pending' ? 'present' : 'absent',
+      table.get(disk.names.job)?.status === 'pending' ? 'present' : 'absent',
     );
   },
 
@@ -48,28 +48,28 @@ export const finalizeRewrites: Step<RewritePlan> = {
     const table = await jobs.list(jobsOf(plan));
     const blocks = await qmp.execute('query-block');
     return probeDisks(plan.disks, disk =>
-      !table.has(disk.names.mirrorJob) && isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
+      !table.has(disk.names.job) && isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
     );
   },
 
   async do(context, todo) {
     const { jobs } = context;
-    const table = await jobs.list(todo.map(disk => disk.names.mirrorJob));
-    const ended = todo.filter(disk => table.get(disk.names.mirrorJob)?.status === 'concluded');
+    const table = await jobs.list(todo.map(disk => disk.names.job));
+    const ended = todo.filter(disk => table.get(disk.names.job)?.status === 'concluded');
     await dismissJobs(
       context,
-      ended.map(disk => disk.names.mirrorJob),
+      ended.map(disk => disk.names.job),
     );
-    const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.mirrorJob)));
+    const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.job)));
     if (left.length === 0) return null;
     await holdAll(context, left);
     await flushPulled(context, left);
-    const ids = left.map(disk => disk.names.mirrorJob);
+    const ids = left.map(disk => disk.names.job);
     const refused = firstError(left, await jobs.finalize(ids));
     if (refused !== undefined) throw refused;
     const after = await jobs.awaitAll(ids, isOver, { deadlineMs: JOB_DEADLINE_MS });
     for (const disk of left) {
-      const job = after.get(disk.names.mirrorJob);
+      const job = after.get(disk.names.job);
       if (job?.error !== undefined) throw jobFailed(disk, job);
     }
     await dismissJobs(context, ids);
@@ -95,8 +95,8 @@ export const finalizeRewrites: Step<RewritePlan> = {
 /** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */
 async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
   const { jobs, plan } = context;
-  const table = await jobs.list(disks.map(disk => disk.names.mirrorJob));
-  const missing = disks.filter(disk => !table.has(disk.names.mirrorJob));
+  const table = await jobs.list(disks.map(disk => disk.names.job));
+  const missing = disks.filter(disk => !table.has(disk.names.job));
   await runJobs(context, missing, {
     what: 'all jobs to be pending',
     parallel: plan.parallel,
@@ -114,7 +114,7 @@ function startJob(
 ): Command<'block-stream'> | Command<'block-commit'> {
   const { top, base, backingFile } = rewriteOf(plan, disk);
   const common = {
-    'job-id': disk.names.mirrorJob,
+    'job-id': disk.names.job,
     ...definedOnly({ 'backing-file': backingFile ?? undefined, 'base-node': base ?? undefined }),
     ...limitedTo(speed),
     'auto-finalize': false,
@@ -162,7 +162,7 @@ export function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
 }
 
 function jobsOf(plan: RewritePlan): readonly string[] {
-  return plan.disks.map(disk => disk.names.mirrorJob);
+  return plan.disks.map(disk => disk.names.job);
 }
 
 function isOver(job: JobInfo | undefined): boolean {

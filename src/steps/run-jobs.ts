@@ -57,7 +57,7 @@ export async function inspectJobs<P extends Plan>(
   { look, hasArrived }: Pick<LongJobs, 'look' | 'hasArrived'>,
 ): Promise<number> {
   if (started.length === 0) return 0;
-  const table = await context.jobs.list(started.map(disk => disk.names.mirrorJob));
+  const table = await context.jobs.list(started.map(disk => disk.names.job));
   let underWay = 0;
   for (const disk of started) {
     const job = look(table, disk);
@@ -80,7 +80,7 @@ export function limitedTo(bytesPerSecond: number): { readonly speed?: number } {
 
 /** The job of a disk, or an error that says how it ended. */
 export function jobAlive(table: JobTable, disk: DiskPlan): JobInfo {
-  const job = table.get(disk.names.mirrorJob);
+  const job = table.get(disk.names.job);
   if (job === undefined) {
     throw new BlocksagaError(
       'JOB_VANISHED',

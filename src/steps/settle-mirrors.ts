@@ -100,7 +100,7 @@ export const settleMirrors: Step<SwitchPlan> = {
   /** The sources are still in front. What has ended is dismissed before the guest runs, as in `dismissMirrors`. */
   async undo({ jobs, plan }) {
     await jobs.remove(
-      plan.disks.map(disk => disk.names.mirrorJob),
+      plan.disks.map(disk => disk.names.job),
       { deadlineMs: REMOVE_DEADLINE_MS, pollMs: REMOVE_POLL_MS },
     );
   },
@@ -108,11 +108,11 @@ export const settleMirrors: Step<SwitchPlan> = {
 
 /** A mirror that has ended well made its target identical, unless the guest has run since. */
 async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<SwitchPlan>) {
-  const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
+  const table = await jobs.list(plan.disks.map(disk => disk.names.job));
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => {
     if (graph.showsImage(disk)) return 'present';
-    const job = table.get(disk.names.mirrorJob);
+    const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
     if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
     return decided || guestStill() ? 'present' : 'foreign';
@@ -122,7 +122,7 @@ async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<
 /** Throws what became of the first mirror that did not end well. */
 export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void {
   for (const disk of disks) {
-    const job = ended.get(disk.names.mirrorJob);
+    const job = ended.get(disk.names.job);
     if (job === undefined) jobAlive(ended, disk);
     if (job?.error !== undefined) throw jobFailed(disk, job);
   }
@@ -138,14 +138,14 @@ export const dismissMirrors: Step<SwitchPlan> = {
   irreversible: 'only cleans up after the decision',
 
   async probe({ jobs, plan }) {
-    const table = await jobs.list(plan.disks.map(disk => disk.names.mirrorJob));
-    return probeDisks(plan.disks, disk => (table.has(disk.names.mirrorJob) ? 'absent' : 'present'));
+    const table = await jobs.list(plan.disks.map(disk => disk.names.job));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.job) ? 'absent' : 'present'));
   },
 
   async do(context, todo) {
     await dismissJobs(
       context,
-      todo.map(disk => disk.names.mirrorJob),
+      todo.map(disk => disk.names.job),
     );
     return null;
   },
@@ -162,7 +162,7 @@ export async function awaitClean(
 ): Promise<void> {
   const { jobs, plan, untouched, outcomes } = context;
   if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) return;
-  const ids = disks.map(disk => disk.names.mirrorJob);
+  const ids = disks.map(disk => disk.names.job);
   let hurried = false;
   const hurry = async () => {
     if (!hurried) await jobs.setSpeed(ids, 0); // a job that refuses has ended, which the next look tells

@@ -46,7 +46,7 @@ async function probeParked({ qmp, jobs, plan }: StepContext<SwitchPlan>) {
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => {
     if (graph.showsImage(disk)) return 'present';
-    const job = table.get(disk.names.mirrorJob);
+    const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
     const finalized = job.status === 'concluded' && job.error === undefined;
     return job.status === 'pending' || finalized ? 'present' : 'absent';
@@ -96,7 +96,7 @@ export const completeMirrors: Step<SwitchPlan> = {
 };
 
 function mirrorJobs(plan: SwitchPlan): readonly string[] {
-  return plan.disks.map(disk => disk.names.mirrorJob);
+  return plan.disks.map(disk => disk.names.job);
 }
 
 async function probeFronts({ qmp, plan }: StepContext<SwitchPlan>) {

@@ -20,7 +20,7 @@ const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 /** Ends what is left of the mirrors, then puts back what has switched. */
 export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<void> {
   const { jobs, qmp, plan } = context;
-  const left = plan.disks.flatMap(disk => [disk.names.mirrorJob, disk.names.undoJob]);
+  const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
   await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));

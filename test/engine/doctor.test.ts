@@ -48,7 +48,7 @@ describe('the doctor', () => {
     expect(shape(findings)).toEqual(
       expect.arrayContaining([
         'saga s s stays',
-        `job ${STEM}-0-mirror s stays`,
+        `job ${STEM}-0-job s stays`,
         `node ${STEM}-0 s stays`,
         `group ${STEM}-group s stays`,
       ]),
@@ -68,7 +68,7 @@ describe('the doctor', () => {
     const state = life.die();
     const waits = async () => (await look(sim, state)).find(({ kind }) => kind === 'saga')?.why;
     expect(await waits()).toMatch(/nobody watches it: its mirrors follow the guest: "blocksaga pivot s"/);
-    sim.world.inject('job-cancel', { id: `${STEM}-1-mirror` });
+    sim.world.inject('job-cancel', { id: `${STEM}-1-job` });
     await sim.advance(1_000);
     expect(await waits()).toMatch(/cannot be switched any more: .*dev1 failed/);
     sim.kill();

@@ -73,7 +73,7 @@ describe.each(['pull', 'commit'] as const)('a %s of three disks', what => {
         kind: 'otherClient',
         at: { when: 'before', command: 'job-finalize', nth: 2 },
         execute: 'job-cancel',
-        arguments: { id: `bs-${sagaToken('s')}-1-mirror` },
+        arguments: { id: `bs-${sagaToken('s')}-1-job` },
       },
     ]);
     const saga = await sim.run(begin(life, what));

@@ -97,7 +97,7 @@ describe('a copy that waits at READY and ends by itself', () => {
     const { engine, guest, journal, die } = live(sim);
     const saga = await sim.run(engine.copy({ ...guest, id: 's', disks: DISKS, finish: 'leave', vm: 'web' }));
     expect((await sim.run(saga.result)).outcome).toBe('ready');
-    sim.world.inject('job-cancel', { id: saga.plan.disks[1]?.names.mirrorJob ?? '' });
+    sim.world.inject('job-cancel', { id: saga.plan.disks[1]?.names.job ?? '' });
     const ended = await sim.run(saga.ended);
     expect(ended).toMatchObject({ outcome: 'rolledBack', error: { code: 'JOB_FAILED', disk: 'dev1' } });
     expect(journal.saga('s')).toMatchObject({ state: 'rolledBack', result: ended });
@@ -116,7 +116,7 @@ describe('a copy that waits at READY and ends by itself', () => {
   test('while nobody watches it is taken back by the next who asks for something, and says why', async () => {
     const sim = smallSim();
     const next = live(sim, await left(sim));
-    sim.world.inject('job-cancel', { id: `bs-${sagaToken('s')}-1-mirror` });
+    sim.world.inject('job-cancel', { id: `bs-${sagaToken('s')}-1-job` });
     await sim.advance(1_000);
     const saga = await resume(sim, next, 'pivot');
     expect(await sim.run(saga.result)).toMatchObject({

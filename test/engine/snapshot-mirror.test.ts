@@ -180,7 +180,7 @@ describe('a snapshot with mirrors that nobody watches', () => {
     // QEMU refuses that while a mirror is on the node.
     const plan = next.journal.saga('s')?.plan as unknown as SnapshotMirrorPlan;
     const { node = '', names } = plan.mirror.disks[1] ?? {};
-    sim.world.inject('job-cancel', { id: names?.mirrorJob ?? '' });
+    sim.world.inject('job-cancel', { id: names?.job ?? '' });
     await sim.advance(100);
     sim.world.inject('blockdev-add', { ...overlay, backing: null });
     expect(sim.world.inject('blockdev-snapshot', { node, overlay: 'theirs' })).toEqual({ return: {} });
@@ -199,7 +199,7 @@ describe('a snapshot with mirrors that nobody watches', () => {
       const sim = smallSim();
       const next = await left(sim);
       const plan = next.journal.saga('s')?.plan as unknown as SnapshotMirrorPlan;
-      sim.world.inject('job-cancel', { id: plan.disks[1]?.names.mirrorJob ?? '' });
+      sim.world.inject('job-cancel', { id: plan.disks[1]?.names.job ?? '' });
       await sim.advance(100);
       const result = await sim.run((await resume(sim, next, signal)).result);
       const isKept = signal === 'keepSnapshot';

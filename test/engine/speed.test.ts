@@ -16,7 +16,7 @@ async function told(copied: boolean, ...statuses: readonly JobStatus[]): Promise
   const fake = new FakeQemu(
     ({ execute }): Json =>
       execute === 'query-jobs'
-        ? statuses.map((status, index) => ({ id: diskNames('t', index).mirrorJob, type: 'mirror', status }))
+        ? statuses.map((status, index) => ({ id: diskNames('t', index).job, type: 'mirror', status }))
         : {},
   );
   const qmp = await openQmpClient(fake.connect, { clock: new ManualClock() });
@@ -26,7 +26,7 @@ async function told(copied: boolean, ...statuses: readonly JobStatus[]): Promise
     .map(({ arguments: args }) => args?.['device']);
 }
 
-const [first, second] = [0, 1].map(index => diskNames('t', index).mirrorJob);
+const [first, second] = [0, 1].map(index => diskNames('t', index).job);
 
 test('jobs that copy are told, those that are past it are not', async () => {
   expect(await told(false, 'running', 'ready')).toEqual([first, second]);

@@ -10,7 +10,7 @@ const STYLES = ['blockdev', 'drive'] as const;
 /** Somebody else ends the mirror of a disk, as an administrator may with any job; with `dismiss` without a trace. */
 async function cancelMirror({ vm }: Stage, k: number, dismiss = false): Promise<void> {
   const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-  const id = jobs.find(job => job.id.endsWith(`-${k}-mirror`))?.id;
+  const id = jobs.find(job => job.id.endsWith(`-${k}-job`))?.id;
   await vm.witness.execute('job-cancel', { id });
   for (let tries = 0; ; tries += 1) {
     const now = (await vm.witness.execute('query-jobs')) as readonly { id: string; status: string }[];

@@ -98,7 +98,7 @@ describeOnQemu('a saga whose journal is lost', () => {
     const out = await examined(journal);
     const lines = (pattern: RegExp) => out.filter(line => pattern.test(line)).length;
     expect(
-      lines(/^job bs-.*-mirror: .*does not know.*mirror that is (ready|standby).*job-cancel leaves it/),
+      lines(/^job bs-.*-job: .*does not know.*mirror that is (ready|standby).*job-cancel leaves it/),
     ).toBe(2);
     expect(lines(/^node bs-.*blockdev-del closes it/)).toBe(4);
     expect(lines(/^group bs-.*only a mark/)).toBe(1);

@@ -21,7 +21,7 @@ for (const version of QEMU_VERSIONS) {
 }
 
 const DISKS = 3;
-const MIDDLE = '-1-mirror';
+const MIDDLE = '-1-job';
 
 function merges(binary: string, reopens: boolean): void {
   const begin = async (options: StageOptions = {}) =>

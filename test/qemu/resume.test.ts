@@ -114,7 +114,7 @@ describeOnQemu('a saga in another process', () => {
     expect((await look(state, 'sagas')).out).toMatch(/left: open \(waits at READY.*blocksaga show left/);
     expect((await look(state, 'show', 'left')).out).toContain('its mirrors follow the guest');
     const [job] = ((await vm.witness.execute('query-jobs')) as { id: string }[]).filter(({ id }) =>
-      id.endsWith('-1-mirror'),
+      id.endsWith('-1-job'),
     );
     await vm.witness.execute('job-cancel', { id: job?.id });
     const failed = /cannot be switched any more: .*dev1 failed/;

@@ -131,5 +131,5 @@ function spoilSwitch(on: Stage, strategy: Strategy): void {
 /** Somebody else ends the mirror of the disk in the middle, as an administrator may with any job. */
 async function cancelMirror({ vm }: Stage): Promise<void> {
   const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-  await vm.witness.execute('job-cancel', { id: jobs.find(job => job.id.endsWith('-1-mirror'))?.id });
+  await vm.witness.execute('job-cancel', { id: jobs.find(job => job.id.endsWith('-1-job'))?.id });
 }

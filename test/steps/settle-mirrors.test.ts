@@ -22,7 +22,7 @@ async function waitForMirror({
   const fake = new FakeQemu(({ execute }): Json => {
     if (execute === 'query-jobs') {
       const progress = { 'current-progress': 1, 'total-progress': 1 };
-      return [{ id: names.mirrorJob, type: 'mirror', status, ...progress }];
+      return [{ id: names.job, type: 'mirror', status, ...progress }];
     }
     if (execute === 'query-named-block-nodes') {
       const bitmaps = { 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] };

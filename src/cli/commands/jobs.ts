@@ -111,7 +111,7 @@ async function askJobs(client: QmpClient, sagas: readonly SagaRow[]): Promise<re
     .sort(byId);
 }
 
-/** QEMU lists the newest first; `...-2-mirror` comes before `...-10-mirror`. */
+/** QEMU lists the newest first; `...-2-job` comes before `...-10-job`. */
 function byId(one: { readonly id: string }, other: { readonly id: string }): number {
   return one.id.localeCompare(other.id, 'en', { numeric: true });
 }
