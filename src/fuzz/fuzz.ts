@@ -20,6 +20,8 @@ export interface FuzzOptions {
   readonly clock?: Clock;
   /** Called about every second. */
   readonly onProgress?: (progress: FuzzProgress) => void;
+  /** Called as soon as something is found, so that it is not lost when the run is ended; waited for. */
+  readonly onFinding?: (finding: Finding) => Promise<void>;
 }
 
 interface Rate {
@@ -49,7 +51,7 @@ const BLOCK_RUNS = 20;
 const PROGRESS_EVERY_MS = 1_000;
 
 /**
- * Runs until `runs` or `forMs` are used up, or enough has been found. Throws what ends a thread.
+ * Runs until `runs` or `forMs` are used up, or enough has been found. Throws what ends a thread, and what `onFinding` throws.
  *
  * @example
  * ```ts
@@ -90,11 +92,13 @@ async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
     return { seed: seed + from, runs: Math.min(BLOCK_RUNS, runs - from), limits };
   };
   /** In the order of the seeds; what lies beyond enough findings does not count, whoever was faster. */
-  const addInOrder = () => {
+  const addInOrder = async () => {
     for (let next = early.get(added); next !== undefined; next = early.get(added)) {
       early.delete(added);
       added += 1;
-      if (total.findings.length < FINDINGS_MAX) total.add(next);
+      if (total.findings.length >= FINDINGS_MAX) continue;
+      total.add(next);
+      for (const finding of next.findings) await options.onFinding?.(finding);
     }
   };
   const show = () => {
@@ -110,7 +114,7 @@ async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
         const block = begun;
         begun += 1;
         early.set(block, await run(orderOf(block)));
-        addInOrder();
+        await addInOrder();
         show();
       }
     }),

@@ -82,17 +82,17 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
     jobs: options.jobs ?? 1,
     ...(options.minutes === undefined ? {} : { forMs: options.minutes * MINUTE_MS }),
     onProgress: progress => say('progress', progress, progressInWords(progress)),
+    onFinding: async finding => {
+      const file = absoluteFile(`blocksaga-fuzz-${finding.seed}.json`, context);
+      await writeReplay(file, finding);
+      const broken = finding.violations.map(({ law, what }) => `${law}: ${what}`).join('; ');
+      say(
+        'finding',
+        { file, ...finding },
+        `BROKEN by seed ${finding.seed}: ${broken}\n  blocksaga fuzz --replay ${file}`,
+      );
+    },
   });
-  for (const finding of report.findings) {
-    const file = absoluteFile(`blocksaga-fuzz-${finding.seed}.json`, context);
-    await writeReplay(file, finding);
-    const broken = finding.violations.map(({ law, what }) => `${law}: ${what}`).join('; ');
-    say(
-      'finding',
-      { file, ...finding },
-      `BROKEN by seed ${finding.seed}: ${broken}\n  blocksaga fuzz --replay ${file}`,
-    );
-  }
   say('result', report, summary(report));
   return report.findings.length === 0;
 }
