@@ -17,7 +17,7 @@ export interface RetryPolicy {
 /** Steps before the window and after it. */
 export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 2 };
 /** Steps while the guest stands still. */
-export const HASTY: RetryPolicy = { retriesMax: 3, firstDelayMs: 5, factor: 3 };
+export const HASTY: RetryPolicy = { retriesMax: 5, firstDelayMs: 5, factor: 2 };
 
 /** Steps that ask somebody who may be away for minutes: about four of them, besides the attempts themselves. */
 export const STUBBORN: RetryPolicy = { retriesMax: 9, firstDelayMs: 500, factor: 2 };

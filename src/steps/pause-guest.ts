@@ -4,9 +4,13 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
+import type { StatusInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { FRONT_LOOK, isClean } from './mirror-lag.ts';
 import { probeDisks, type Step } from './step.ts';
+
+/** How often `cont` is sent before that is a failure. */
+const CONT_TRIES_MAX = 3;
 
 const PAUSE = [{ execute: 'query-status' }, { execute: 'stop' }] as const;
 
@@ -100,18 +104,24 @@ export function wasClean(record: Json): boolean {
 
 /**
  * Sends `cont` and asks whether the guest still stands still because of us: a reply alone would also come from a guest
- * that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own.
+ * that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own. What QEMU refuses is
+ * asked again at once, since a guest waits for it.
  */
 export async function letRun(qmp: QmpClient): Promise<void> {
-  const [resumed, after] = await qmp.pipeline([{ execute: 'cont' }, { execute: 'query-status' }]);
-  if (!after.ok) throw after.error;
-  if (after.value.running || !STOPPED_BY_COMMAND.has(after.value.status)) return;
-  if (!resumed.ok) throw resumed.error;
-  throw new BlocksagaError(
-    'VERIFY_FAILED',
-    `the guest does not run after cont: its state is "${after.value.status}"`,
-    { outcome: 'notApplied', retryable: true },
-  );
+  for (let triesLeft = CONT_TRIES_MAX; ; triesLeft -= 1) {
+    const [resumed, after] = await qmp.pipeline([{ execute: 'cont' }, { execute: 'query-status' }]);
+    if (!after.ok) throw after.error;
+    if (after.value.running || !STOPPED_BY_COMMAND.has(after.value.status)) return;
+    if (triesLeft > 1) continue;
+    throw resumed.ok ? stillStands(after.value) : resumed.error;
+  }
+}
+
+function stillStands({ status }: StatusInfo): BlocksagaError {
+  return new BlocksagaError('VERIFY_FAILED', `the guest does not run after cont: its state is "${status}"`, {
+    outcome: 'notApplied',
+    retryable: true,
+  });
 }
 
 /** The states (`RunState`, qapi/run-state.json) in which `stop` leaves a guest. */

@@ -59,9 +59,19 @@ export const thawGuest: Step<SnapshotPlan> = {
   },
 };
 
+/** A guest that has ended has nothing frozen, and no agent that could say so. */
 async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {
-  await withAgent(context, agent => agent.thaw(THAW_DEADLINE_MS));
+  try {
+    await withAgent(context, agent => agent.thaw(THAW_DEADLINE_MS));
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code === 'VM_BUSY') throw error;
+    const { status } = await context.qmp.execute('query-status');
+    if (!ENDED.has(status)) throw error;
+  }
 }
+
+/** The states (`RunState`, qapi/run-state.json) of a guest that only a reset brings back. */
+const ENDED: ReadonlySet<string> = new Set(['shutdown', 'guest-panicked']);
 
 async function withAgent<T>(
   { plan, openAgent, expectHeld }: StepContext<SnapshotPlan>,

@@ -4,8 +4,9 @@
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
 import type { JobInfo } from '../qmp/jobs.ts';
+import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
-import { expectFronts, readGraph } from './graph.ts';
+import { expectFronts, frontOf, readGraph } from './graph.ts';
 import type { SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
@@ -61,10 +62,23 @@ export const finalizeMirrors: Step<SwitchPlan> = {
   decision: 'alongside',
   probe: probeFronts,
 
-  /** A mirror that ends without an error has changed the graph (`mirror_exit_common`, block/mirror.c); the result looks. */
-  async do({ jobs, plan }, todo) {
+  /**
+   * A mirror that ends without an error has not always changed the graph: one that somebody has cancelled softly when it
+   * was READY is PENDING as well, and leaves its source in front (`mirror_exit_common`, block/mirror.c). The fronts are
+   * asked for right behind the verbs, in a write that is not waited for by itself.
+   */
+  async do({ jobs, qmp, plan }, todo) {
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-    readVerdicts(todo, await awaitJobs(jobs, todo, 'finalize', isConcluded, deadlineMs));
+    const [ended, early] = await Promise.allSettled([
+      awaitJobs(jobs, todo, 'finalize', isConcluded, deadlineMs),
+      qmp.execute('query-block'),
+    ]);
+    if (ended.status === 'rejected') throw ended.reason;
+    readVerdicts(todo, ended.value);
+    const isOnGoal = (blocks: readonly BlockInfo[]) =>
+      plan.disks.every(disk => frontOf(blocks, disk) === disk.goal);
+    if (early.status === 'fulfilled' && isOnGoal(early.value)) return null;
+    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     return null;
   },
 

@@ -7,7 +7,7 @@ import type { Command } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
-import { expectStill, probeDisks, type Step, type StepContext } from './step.ts';
+import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
 import { observeRunning, takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
@@ -80,7 +80,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   async verify(context) {
     await verifyOverlays(context);
     // One disk alone is one instant, whatever the guest does.
-    if (context.plan.disks.length > 1) expectStill(context);
+    if (context.plan.disks.length > 1) await expectStood(context);
   },
 
   observeUndo: observeRunning,
