@@ -8,7 +8,7 @@ const { mirroringState, readyState, switchingState } = switchStates();
 
 /**
  * Mirrors N disks to new images and switches all of them over in one pause, by the plan's strategy; or keeps the
- * copies as one consistent cut (`clone`), or takes everything back (`abort`).
+ * copies as one consistent cut (`clone`, or where a copy that waits is asked to), or takes everything back (`abort`).
  *
  * @example
  * ```ts

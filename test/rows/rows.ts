@@ -274,10 +274,10 @@ const COPY: readonly Row[] = [
   },
   {
     id: 'C1d',
-    says: 'aborted when ready: the source stays',
+    says: 'aborted when ready: the source stays, and the destination as a copy of that moment',
     call: on => copyRebase(on, ['COPY']),
     end: 'abort',
-    expect: {},
+    expect: { there: ['copy'] },
   },
   {
     id: 'C2',
@@ -958,9 +958,31 @@ const JOB: readonly Row[] = [
   {
     id: 'A7',
     says: 'a ready copy without flags: the destination stays as a copy of that moment',
-    missing:
-      'the engine cannot turn a copy that waits into a clone; the source stays, but the destination is removed. engine.copy with finish "clone" makes such a copy',
-    expect: {},
+    call: on => copy(on),
+    end: 'abort',
+    after: async on => {
+      const statuses = on.events.map(({ status }) => status);
+      same('the events', statuses, ['READY', 'CANCELED']);
+      same('the chain of the copy', await on.headers('copy'), ['copy']);
+      same('the data in the copy', await on.bytes('copy'), expectedBytes(layersOf('chain')));
+    },
+    expect: { there: ['copy'] },
+  },
+  {
+    id: 'A7b',
+    says: 'the same of a shallow copy: it stands on the image below the source',
+    call: on => copy(on, ['SHALLOW']),
+    end: 'abort',
+    after: async on => same('the data in the copy', await on.bytes('copy'), expectedBytes(layersOf('chain'))),
+    expect: { there: ['copy'] },
+  },
+  {
+    id: 'A7c',
+    says: 'a ready active commit without flags: the chain stays',
+    call: on => activeCommit(on),
+    end: 'abort',
+    after: async on => same('the last event', on.events.at(-1)?.status, 'CANCELED'),
+    expect: { there: ['active', 'snap2', 'snap1'] },
   },
   {
     id: 'A8',
