@@ -7,6 +7,7 @@ import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import { KEEP_COPIES } from '../steps/await-signal.ts';
+import { filledDisks } from '../steps/fill-targets.ts';
 import {
   type Finish,
   hasMirrors,
@@ -118,6 +119,7 @@ export const saga = setup({
       switchPlan(context).strategy === params.strategy,
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       snapshotPlan(context)?.method === params.method,
+    fillsTargets: ({ context }) => filledDisks(context.plan).length > 0,
     marksQemu: ({ context }) => context.plan.marksQemu,
     publishes: ({ context, context: { plan } }) =>
       plan.onCommit !== null && !(hasMirrors(plan) && finishOf(context) === 'clone'),
@@ -158,6 +160,7 @@ type Guard =
   | { readonly type: 'finishIs'; readonly params: { readonly finish: Finish } }
   | { readonly type: 'strategyIs'; readonly params: { readonly strategy: Strategy } }
   | { readonly type: 'methodIs'; readonly params: { readonly method: SnapshotMethod } }
+  | { readonly type: 'fillsTargets' }
   | { readonly type: 'keepsCopies' }
   | { readonly type: 'quiesces' }
   | { readonly type: 'marksQemu' };

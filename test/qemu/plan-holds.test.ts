@@ -22,6 +22,10 @@ const asks = {
     const request = on.copyAll(() => ({ shallow: true }));
     return [on.engine.planCopy(request), () => on.engine.copy(request)] as const;
   },
+  'copy onto a base': (on: Chained) => {
+    const request = on.copyAll(index => ({ base: `dev${index}[2]` }));
+    return [on.engine.planCopy(request), () => on.engine.copy(request)] as const;
+  },
   clone: (on: Chained) => {
     const request = { ...on.copyAll(), finish: 'clone' as const };
     return [on.engine.planCopy(request), () => on.engine.copy(request)] as const;

@@ -128,3 +128,10 @@ export const mirrored = (on: Stage) =>
     },
     ['DISK_ONLY'],
   );
+/** A copy that stands on an image of the disk's chain. */
+export const copyOnto = (
+  on: Stage,
+  base: string,
+  more: { readonly driver?: 'qcow2' | 'raw' } = {},
+  flags: Parameters<Stage['domain']['blockCopy']>[3] = [],
+) => on.domain.blockCopy(DISK, { file: on.file('copy'), base: on.file(base), ...more }, [], flags);
