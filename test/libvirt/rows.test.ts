@@ -25,8 +25,13 @@ describe('a rule', () => {
     ALL_ROWS_TIMEOUT_MS,
   );
 
-  test('is built, or says what is missing; and has an id of its own', () => {
-    for (const row of ROWS) expect(row.call === undefined, row.id).toBe(row.missing !== undefined);
+  test('is built, or says what is missing or why it is about nothing here; and has an id of its own', () => {
+    for (const { id, call, missing, notApplicable } of ROWS) {
+      expect(
+        [call, missing, notApplicable].filter(each => each !== undefined),
+        id,
+      ).toHaveLength(1);
+    }
     expect(new Set(ROWS.map(({ id }) => id)).size).toBe(ROWS.length);
   });
 });

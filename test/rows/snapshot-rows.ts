@@ -440,7 +440,12 @@ export const DELETE: readonly Row[] = [
     },
     expect: { error: 'OPERATION_INVALID', gone: ['over'] },
   },
-  { id: 'D4', says: 'an internal parent', missing: 'there are no internal snapshots here', expect: {} },
+  {
+    id: 'D4',
+    says: 'an internal parent',
+    notApplicable: 'internal snapshots are not made here, so that no snapshot has such a parent',
+    expect: {},
+  },
   {
     id: 'D5',
     says: 'the disk is no longer on the images of the snapshot',
@@ -455,8 +460,35 @@ export const DELETE: readonly Row[] = [
   {
     id: 'D6',
     says: 'offline: merged all the same',
-    missing: 'this face has no merge without QEMU',
-    expect: {},
+    set: { offline: true },
+    before: async on => {
+      await snapshot(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    after: async on => same('the snapshots', on.domain.snapshots(), []),
+    expect: { headers: WHOLE, gone: ['over'] },
+  },
+  {
+    id: 'D6b',
+    says: 'the same of a snapshot with another one after it',
+    set: { offline: true },
+    before: async on => {
+      await twoSnapshots(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    expect: { headers: ['over2', ...WHOLE], gone: ['over'] },
+  },
+  {
+    id: 'D6c',
+    says: 'offline, where nothing may be done without QEMU',
+    before: async on => {
+      await snapshot(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    expect: { error: 'OPERATION_INVALID', headers: OVER },
   },
   {
     id: 'D7',
