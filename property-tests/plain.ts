@@ -62,6 +62,8 @@ export const PLAIN = {
   'a copy that reopens filters': plain({ ...COPY, strategy: 'reopen' }, { style: 'drive' }),
   'a copy that finalizes mirrors': plain({ ...COPY, strategy: 'finalize' }, { profile: '5.2' }),
   'a copy that completes mirrors': plain({ ...COPY, strategy: 'complete' }),
+  'a copy onto a base': plain({ ...COPY, base: 2 }, CHAINS),
+  'a clone onto a base': plain({ ...COPY, base: 3, finish: 'clone' }, { backingLayers: 3 }),
   'a clone': plain({ ...COPY, finish: 'clone' }),
   'a copy that waits for its signal': plain({ ...COPY, finish: 'leave' }),
   'a pull of everything': plain(PULL, CHAINS),

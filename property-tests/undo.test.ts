@@ -109,6 +109,7 @@ class Bench {
       clock: sim.clock,
       abort: never,
       pivot: never,
+      keepCopies: never,
       keep: never,
       guestStill: () => true,
       decided: false,

@@ -36,7 +36,10 @@ for (const row of rows) {
   const { sim, notes: simNotes } = await simColumn(row);
   const { text, notes: realNotes } = realColumn(row);
   console.log(line(row.id, row.says, sim, text));
-  const built = row.missing === undefined ? [] : [`missing: ${row.missing}`];
+  const built = [
+    ...(row.missing === undefined ? [] : [`missing: ${row.missing}`]),
+    ...(row.notApplicable === undefined ? [] : [`not applicable: ${row.notApplicable}`]),
+  ];
   const differs = row.differs === undefined ? [] : [`differs: ${row.differs}`];
   for (const note of [...built, ...differs, ...simNotes, ...realNotes])
     console.log(`${' '.repeat(ID_WIDTH)}${note}`);
@@ -74,11 +77,12 @@ function realColumn(row: Row): { readonly text: string; readonly notes: readonly
 }
 
 function summarize(): void {
-  const missing = rows.filter(row => row.call === undefined).length;
+  const missing = rows.filter(row => row.missing !== undefined).length;
+  const nothing = rows.filter(row => row.notApplicable !== undefined).length;
   const differing = rows.filter(row => row.differs !== undefined).length;
   const onReal = [...real.values()].filter(({ verdict }) => verdict === 'passed').length;
   console.log(
-    `\n${rows.length} rows: ${missing} missing, ${differing} done otherwise than the rule says, ${failures} failures`,
+    `\n${rows.length} rows: ${missing} missing, ${nothing} not applicable, ${differing} done otherwise than the rule says, ${failures} failures`,
   );
   console.log(hasReal ? `${onReal} of them passed on ${version}` : 'no real QEMU was run');
   console.log(`simulated: QEMU ${ROW_PROFILES.join(', ')}; older ones lack what all these calls need`);

@@ -47,7 +47,11 @@ export interface Engine {
    * saga's result.
    */
   snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
-  /** Copies N disks and switches all of them, or none. Throws refusals; what happens later is in the saga's result. */
+  /**
+   * Copies N disks and switches all of them, or none. With `finish: 'leave'` the saga waits at READY: `pivot` switches all
+   * disks, `keepCopies` leaves the copies as one consistent cut beside them, `abort` takes them away. Throws refusals; what
+   * happens later is in the saga's result.
+   */
   copy(request: CopyRequest & Guest): Promise<Saga>;
   /** Merges images of N disks into ones below them, on all disks or on none. Throws refusals. */
   commit(request: CommitRequest & Guest): Promise<Saga>;

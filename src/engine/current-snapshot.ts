@@ -9,6 +9,7 @@ import type { Clock } from '../qmp/clock.ts';
 import { frontOf } from '../steps/graph.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
+import { expectAskable } from './expect-askable.ts';
 import { type Guest, monitorOf } from './guest.ts';
 import type { SignalName } from './signals.ts';
 import { historyOf, recordsOfStage } from './stages.ts';
@@ -21,7 +22,7 @@ interface Asked {
   readonly signal: SignalName | undefined;
 }
 
-/** Throws SAGA_STATE when nothing is mirrored, or when somebody has put other images in front since; nothing is done. */
+/** Throws SAGA_STATE as `expectAskable`, when nothing is mirrored, or when somebody has put other images in front since; nothing is done. */
 export async function expectCurrent(
   { id, plan, records, signal }: Asked,
   client: () => Promise<QmpClient>,
@@ -32,6 +33,7 @@ export async function expectCurrent(
       ...(disk === undefined ? {} : { disk }),
     });
   };
+  expectAskable({ id, plan, records, signal });
   if (plan.operation !== 'snapshotMirror') {
     if (signal === 'keepSnapshot') refuse('is no snapshot with mirrors, so that nothing is to be kept');
     return;

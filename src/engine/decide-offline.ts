@@ -65,7 +65,7 @@ export function decideOffline(
   records: readonly JournalRecord[],
   { back = false }: { readonly back?: boolean } = {},
 ): OfflineVerdict {
-  const { sides, decided } = readSides(plan, records);
+  const { sides, decided, keepsCopies } = readSides(plan, records);
   const wasOnImages = records.some(
     ({ kind, step, body }) => kind === 'outcome' && TAKES.has(step) && member(body, 'error') === null,
   );
@@ -75,7 +75,7 @@ export function decideOffline(
     wasOnImages,
     disks: plan.disks.map(({ index }) => ({ index, front, action })),
   });
-  if (hasMirrors(plan) && plan.strategy === null) {
+  if (hasMirrors(plan) && (plan.strategy === null || keepsCopies)) {
     return decided
       ? all(
           'committed',
@@ -160,11 +160,20 @@ const TAKES: ReadonlySet<string> = new Set([
   'completeMirrors',
 ]);
 
-/** By disk, the side that the guest may have written to last: the last decision's, or as it was seen after it. */
-function readSides(plan: Plan, records: readonly JournalRecord[]): { sides: Side[]; decided: boolean } {
+/** What the last decision says. */
+interface Decided {
+  /** By disk, the side that the guest may have written to last: the decision's, or as it was seen after it. */
+  readonly sides: readonly Side[];
+  readonly decided: boolean;
+  /** It is about copies that were to be kept without a switch, and was taken with their cut. */
+  readonly keepsCopies: boolean;
+}
+
+function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
   let sides: Side[] = plan.disks.map(() => 'old');
   let decided = false;
-  for (const { kind, body } of records) {
+  let keepsCopies = false;
+  for (const { kind, step, body } of records) {
     if (kind !== 'decision') continue;
     const verdict = member(body, 'verdict');
     const onImage = member(body, 'onImage');
@@ -172,10 +181,11 @@ function readSides(plan: Plan, records: readonly JournalRecord[]): { sides: Side
       sides = plan.disks.map(disk => (onImage.includes(disk.index) ? 'new' : 'old'));
     } else {
       decided = verdict === 'forward';
+      keepsCopies = decided && step === 'settleMirrors';
       sides = plan.disks.map(() => (decided ? 'new' : 'old'));
     }
   }
-  return { sides, decided };
+  return { sides, decided, keepsCopies };
 }
 
 function member(body: Json, name: string): Json {

@@ -47,6 +47,7 @@ export function askElsewhere(parts: Elsewhere): Saga {
     subscribe: () => () => undefined,
     pivot: () => ask('pivot'),
     abort: () => ask('abort'),
+    keepCopies: () => ask('keepCopies'),
     keepSnapshot: () => ask('keepSnapshot'),
     setSpeed: bytesPerSecond => setSpeedElsewhere(journal, row, plan, bytesPerSecond, clock),
   };

@@ -16,6 +16,7 @@ export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'r
     subscribe: () => () => undefined,
     ended: Promise.resolve(result as object as SagaResult),
     pivot: hearsNothing,
+    keepCopies: hearsNothing,
     keepSnapshot: hearsNothing,
     abort: hearsNothing,
     async setSpeed() {

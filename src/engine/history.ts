@@ -7,6 +7,8 @@ import { signalValue } from '../journal/asked.ts';
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Step } from '../steps/step.ts';
+import { EXCLUDES } from './expect-askable.ts';
+import { SIGNALS, type SignalName } from './signals.ts';
 
 /** The record that a saga was stranded; it is no step that a replay goes through. */
 export const RESCUE = 'rescueGuest';
@@ -38,7 +40,12 @@ export class History {
   /** Whether the saga had been begun before. */
   readonly resumed: boolean;
   /** What the saga was asked, and no step has heard of yet. */
-  readonly asked = { abort: false, pivot: false, keepSnapshot: false };
+  readonly asked: Record<SignalName, boolean> = {
+    abort: false,
+    pivot: false,
+    keepCopies: false,
+    keepSnapshot: false,
+  };
   /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
   waited = false;
   /** The speed that was asked for last, in bytes per second; null while nobody has asked for one. */
@@ -66,6 +73,11 @@ export class History {
     return past;
   }
 
+  #hear(signal: SignalName): void {
+    const other = EXCLUDES[signal];
+    if (other === undefined || !this.asked[other]) this.asked[signal] = true;
+  }
+
   #read({ kind, step, body }: JournalRecord): void {
     if (kind === 'intent' && step === RESCUE) {
       // The step before had failed for good, and the saga could do no more. In this life it is tried again.
@@ -84,14 +96,19 @@ export class History {
       if (past !== undefined) past.settled = readSettled(body);
       if (step !== 'awaitSignal') return;
       this.asked.pivot = false;
+      this.asked.keepCopies = false;
       this.waited = true;
     } else if (kind === 'signal') {
-      if (step === 'abort' || step === 'pivot' || step === 'keepSnapshot') this.asked[step] = true;
+      if (isSignal(step)) this.#hear(step);
       if (step === SET_SPEED) this.speed = Number(signalValue(body));
     } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {
       this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }
   }
+}
+
+function isSignal(step: string): step is SignalName {
+  return (SIGNALS as readonly string[]).includes(step);
 }
 
 export const intent = (step: string, observed: Json): NewRecord => ({

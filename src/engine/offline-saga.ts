@@ -30,6 +30,7 @@ export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSi
     ended: result,
     subscribe: () => () => undefined,
     pivot: hasNothing,
+    keepCopies: hasNothing,
     keepSnapshot: hasNothing,
     async setSpeed() {
       throw new BlocksagaError('SAGA_STATE', `saga ${id} runs qemu-img, which has no speed to set`, {

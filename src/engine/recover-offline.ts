@@ -112,7 +112,8 @@ export async function recoverOffline(
     await retry(PATIENT, clock, () => publish(told), ANY);
   }
   for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
-  const how = wayOf(disks === plan.disks ? plan : end.plan);
+  const stays = end.verdict.disks.every(({ action }) => action === 'leave');
+  const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
   const found = { boot, chains, leftovers: [...aside, ...kept] };
   const result = resultOf(row, disks, how, end.verdict, found);
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));

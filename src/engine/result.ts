@@ -66,7 +66,7 @@ export interface SagaResult {
 interface ReadableSaga {
   readonly id: string;
   readonly plan: Plan;
-  /** Whether it ended with its first stage only: a snapshot whose mirrors were taken away. */
+  /** Whether it ended without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
   readonly kept: boolean;
   readonly journal: Pick<Journal, 'records'>;
   readonly monitor: Monitor;
@@ -102,9 +102,10 @@ export async function readResult(
   };
 }
 
-/** What the disks came to by: the whole plan, or its first stage. */
+/** What the disks came to by: the plan, its first stage, or its mirrors without a switch. */
 function planAtEnd({ plan, kept }: Pick<ReadableSaga, 'plan' | 'kept'>): Plan {
-  return kept && plan.operation === 'snapshotMirror' ? plan.snapshot : plan;
+  if (kept && plan.operation === 'snapshotMirror') return plan.snapshot;
+  return kept && plan.operation === 'copy' ? { ...plan, finish: 'clone', strategy: null } : plan;
 }
 
 /** The result of a saga that was given up before its first step. */
@@ -178,8 +179,9 @@ async function findLeftovers(saga: ReadableSaga, outcome: Outcome): Promise<read
   if (outcome === 'ready') return [];
   const left: string[] = [];
   for (const { name, plan: stage } of stagesOf(plan)) {
-    // What the last stage made is what the disks are on then.
-    if (outcome === 'committed' && (kept ? name === 'snapshot' : name !== 'snapshot')) continue;
+    // What the stage made that the saga ended with is its result.
+    const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
+    if (outcome === 'committed' && name === last) continue;
     const created = stage.disks.filter(disk => disk.image.create);
     const records = files === null ? [] : recordsOfStage(journal.records(id), name);
     for (const disk of created) {

@@ -89,12 +89,19 @@ export function refuseSignal(
   }
 }
 
-const SIGNAL_WORDS = { pivot: 'pivot', abort: 'abort', keepSnapshot: 'keep its snapshot alone' } as const;
+const SIGNAL_WORDS = {
+  pivot: 'pivot',
+  abort: 'abort',
+  keepCopies: 'keep its copies alone',
+  keepSnapshot: 'keep its snapshot alone',
+} as const;
 
 /** The signal that a saga which has ended came to what it asks for. */
 function signalOf({ state, result }: SagaRow, plan: Plan): SignalName {
   if (state === 'rolledBack') return 'abort';
-  const image = (result as object as SagaResult).disks[0]?.image;
+  const { strategy, disks } = result as object as SagaResult;
+  if (plan.operation === 'copy' && strategy === null) return 'keepCopies';
+  const image = disks[0]?.image;
   const isKept = plan.operation === 'snapshotMirror' && image === plan.snapshot.disks[0]?.image.file;
   return isKept ? 'keepSnapshot' : 'pivot';
 }
@@ -156,6 +163,7 @@ export function asked(running: Saga, signal: SignalName | undefined): Saga {
     ended: running.ended,
     subscribe: listener => running.subscribe(listener),
     pivot: () => running.pivot(),
+    keepCopies: () => running.keepCopies(),
     keepSnapshot: () => running.keepSnapshot(),
     abort: () => running.abort(),
     setSpeed: bytesPerSecond => running.setSpeed(bytesPerSecond),

@@ -42,6 +42,11 @@ export interface Saga {
   /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
   pivot(): Promise<SagaResult>;
   /**
+   * Ends a copy that waits at `ready` without a switch: the copies are one consistent cut of all disks, and the guest stays
+   * where it is. Resolves at its end. Throws SAGA_STATE when it has ended, is being switched, or is no copy that waits.
+   */
+  keepCopies(): Promise<SagaResult>;
+  /**
    * Takes the mirrors of a snapshot away and keeps the snapshot, where nothing has been switched yet; resolves at its end.
    * Throws SAGA_STATE when it has ended, or is no snapshot with mirrors that has been taken.
    */
@@ -147,6 +152,10 @@ class RunningSaga implements Saga {
 
   abort(): Promise<SagaResult> {
     return this.#signal('abort');
+  }
+
+  keepCopies(): Promise<SagaResult> {
+    return this.#signal('keepCopies');
   }
 
   keepSnapshot(): Promise<SagaResult> {

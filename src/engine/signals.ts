@@ -1,14 +1,19 @@
 /** What a saga was asked from outside. Each is durable before it counts. */
+import { EXCLUDES } from './expect-askable.ts';
 
-/** A saga may be asked to go back, to go on, or to do without the mirrors of its snapshot. */
-export type SignalName = 'abort' | 'pivot' | 'keepSnapshot';
+/**
+ * A saga may be asked to go back, to go on, to keep its copies without a switch, or to do without the mirrors of its
+ * snapshot.
+ */
+export type SignalName = 'abort' | 'pivot' | 'keepCopies' | 'keepSnapshot';
 
-export const SIGNALS: readonly SignalName[] = ['abort', 'pivot', 'keepSnapshot'];
+export const SIGNALS: readonly SignalName[] = ['abort', 'pivot', 'keepCopies', 'keepSnapshot'];
 
 export class Signals {
   readonly #controllers = {
     abort: new AbortController(),
     pivot: new AbortController(),
+    keepCopies: new AbortController(),
     keepSnapshot: new AbortController(),
   };
   #pending: Promise<void> | undefined;
@@ -21,18 +26,24 @@ export class Signals {
     return this.#controllers.pivot.signal;
   }
 
+  get keepCopies(): AbortSignal {
+    return this.#controllers.keepCopies.signal;
+  }
+
   get keepSnapshot(): AbortSignal {
     return this.#controllers.keepSnapshot.signal;
   }
 
   /** As steps see them. */
   get ofSteps() {
-    const { abort, pivot, keepSnapshot } = this;
-    return { abort, pivot, keep: keepSnapshot };
+    const { abort, pivot, keepCopies, keepSnapshot } = this;
+    return { abort, pivot, keepCopies, keep: keepSnapshot };
   }
 
   /** Tells the running step, and those to come: they look at their next safe point. */
   heard(name: SignalName): void {
+    const other = EXCLUDES[name];
+    if (other !== undefined && this.#controllers[other].signal.aborted) return;
     this.#controllers[name].abort();
   }
 

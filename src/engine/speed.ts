@@ -78,9 +78,9 @@ export async function setJobSpeeds(
 ): Promise<void> {
   const jobs = createJobs(qmp);
   const disks = stagesOf(plan).flatMap(stage => ('speed' in stage.plan ? stage.plan.disks : []));
-  const table = await jobs.list(disks.map(disk => disk.names.job));
+  const table = await jobs.list(disks.flatMap(({ names }) => [names.fillJob, names.job]));
   const copying = [...table.values()].filter(job => isVerbAllowed('set-speed', job.status));
-  if (copying.length === 0 && (copied || table.size === disks.length)) {
+  if (copying.length === 0 && (copied || disks.every(({ names }) => table.has(names.job)))) {
     const found = [...table.values()].map(job => `${job.id} is ${job.status}`).join(', ');
     throw new BlocksagaError(
       'SAGA_STATE',

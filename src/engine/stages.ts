@@ -31,7 +31,9 @@ export class Stages {
     this.#parts = parts;
     const records = parts.journal.records(parts.lease.saga);
     const histories = stagesOf(parts.plan).map(({ name }) => historyOf(records, name));
-    this.wasAsked = histories.some(({ asked, waited }) => asked.abort || asked.pivot || waited);
+    this.wasAsked = histories.some(
+      ({ asked, waited }) => asked.abort || asked.pivot || asked.keepCopies || waited,
+    );
     this.#hosts = new Map(
       stagesOf(parts.plan).map(({ name, plan }, at) => {
         const history = histories[at] ?? historyOf(records, name);

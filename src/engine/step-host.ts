@@ -157,7 +157,7 @@ export class StepHost {
   }
 
   #decides(step: Step): boolean {
-    return step.decision !== undefined && (step.decides?.(this.#parts.plan) ?? true);
+    return step.decision !== undefined && (step.decides?.(this.#parts.plan, this.#outcomes) ?? true);
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {

@@ -36,13 +36,15 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
       return [error.message];
     }
   });
+  const keepsCopies =
+    plan.operation === 'copy' ? `, with --keep-copies it leaves them as copies of one instant` : '';
   const isSnapshot = plan.operation === 'snapshotMirror';
   const keeps = isSnapshot ? `, "blocksaga abort ${id} --keep-snapshot" does without them` : '';
   if (failures.length === 0 && isSnapshot) {
     return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks to them${keeps}, "blocksaga abort ${id}" takes the snapshot back too`;
   }
   if (failures.length === 0) {
-    return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks, "blocksaga abort ${id}" takes them away`;
+    return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks, "blocksaga abort ${id}" takes them away${keepsCopies}`;
   }
   if (isSnapshot) {
     return `it cannot be switched any more: ${failures.join('; ')}. The guest is on the overlays${keeps}, "blocksaga abort ${id}" takes the snapshot back too`;

@@ -17,6 +17,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'markQemu',
     'claimFiles',
     'createImages',
+    'fillTargets',
     'freezeGuest',
     'mirrorDisks',
     'rewriteChains',
@@ -70,7 +71,8 @@ function rewritePath({ without }: Wish): LikelyPath {
 type Mirrored = Extract<Wish, { operation: 'copy' | 'commit' }>;
 
 function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
-  const made = wish.operation === 'copy' ? ['claimFiles', 'createImages'] : [];
+  const fills = wish.operation === 'copy' && (wish.base ?? 1) > 1 ? ['fillTargets'] : [];
+  const made = wish.operation === 'copy' ? ['claimFiles', 'createImages', ...fills] : [];
   const begin = ['markQemu', ...made, 'mirrorDisks'];
   if (wish.finish === 'abort') return { there: begin, onward: [] };
   const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitNearlyClean'] : ['awaitNearlyClean'];

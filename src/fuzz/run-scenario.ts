@@ -21,7 +21,7 @@ import {
   commitRequestOf,
   copyRequestOf,
   DIRECTORY,
-  isMerge,
+  needsAgedChains,
   type OrchestratorDeath,
   pullRequestOf,
   SAGA,
@@ -79,7 +79,7 @@ class Run {
     const sim = this.#sim;
     const { clock } = sim;
     await sim.advance(WARM_UP_MS);
-    if (isMerge(this.#scenario.wish)) ageChains(sim, this.#scenario.guest);
+    if (needsAgedChains(this.#scenario.wish)) ageChains(sim, this.#scenario.guest);
     const before = takeSight(sim);
     let ended: End = {};
     let atLast: End = {};

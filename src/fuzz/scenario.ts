@@ -45,6 +45,8 @@ export type Wish =
       readonly strategy: Strategy | 'auto';
       readonly parallel: number;
       readonly shallow: boolean;
+      /** The place in the chain of the image that the copies stand on, from 1; on none when absent. */
+      readonly base?: number;
       readonly to: 'qcow2' | 'raw';
       readonly syncWrites: boolean;
     }
@@ -114,6 +116,11 @@ export const DIRECTORY = '/images';
 /** A wish that merges images of the disks' own chains. */
 export type Merge = Extract<Wish, { operation: 'pull' | 'commit' }>;
 
+/** A wish whose guest has written to all images of its chains, for what lies below the active ones matters. */
+export function needsAgedChains(wish: Wish): boolean {
+  return isMerge(wish) || (wish.operation === 'copy' && wish.base !== undefined);
+}
+
 export function isMerge(wish: Wish): wish is Merge {
   return wish.operation === 'pull' || wish.operation === 'commit';
 }
@@ -157,7 +164,7 @@ export function snapshotRequestOf(wish: Extract<Wish, { operation: 'snapshot' }>
 }
 
 export function copyRequestOf(wish: Extract<Wish, { operation: 'copy' }>): CopyRequest {
-  const { finish, strategy, parallel, shallow, to, syncWrites } = wish;
+  const { finish, strategy, parallel, shallow, base, to, syncWrites } = wish;
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
@@ -165,6 +172,7 @@ export function copyRequestOf(wish: Extract<Wish, { operation: 'copy' }>): CopyR
       to: newFile(wish, index),
       format: to,
       ...(shallow ? { shallow } : {}),
+      ...(base === undefined ? {} : { base: `dev${index}[${base}]` }),
     })),
     finish,
     parallel,

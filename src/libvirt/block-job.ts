@@ -72,7 +72,9 @@ export class BlockJob {
     this.ended = saga.ended.then(
       result => {
         this.isReady = false;
-        if (result.outcome === 'committed') return event('COMPLETED');
+        // A copy that stays beside the guest's disk is one that was not switched to, whatever QEMU calls its job's end.
+        const isBeside = kind === 'COPY' && result.strategy === null;
+        if (result.outcome === 'committed') return event(isBeside ? 'CANCELED' : 'COMPLETED');
         const asked = result.outcome === 'rolledBack' && (result.error?.code ?? 'ABORTED') === 'ABORTED';
         return asked ? event('CANCELED') : event('FAILED', failureOf(result));
       },

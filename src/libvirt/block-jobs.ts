@@ -2,6 +2,7 @@
  * The calls that begin a block job: checked as libvirt checks them, then begun as a saga of one disk. Copies and active
  * commits wait, ready, until `blockJobAbort` says what becomes of them; the others end by themselves.
  */
+import { definedOnly } from '../errors.ts';
 import { placeOfImage, relativePath } from '../operations/find-image.ts';
 import type { GuestDisk } from '../operations/survey.ts';
 import { type Bandwidth, bytesPerSecond } from './bandwidth.ts';
@@ -16,6 +17,7 @@ import {
 import { type DomainCore, expectName, refusedAs } from './domain-core.ts';
 import { inLibvirtTerms, LibvirtError, refuse } from './errors.ts';
 import { BLOCK_COMMIT, BLOCK_COPY, BLOCK_PULL, BLOCK_REBASE, type Flags, readFlags } from './flags.ts';
+import { lookUnlessOff, mergeWithoutQemu } from './offline.ts';
 
 const FOR_COPY_ONLY = ['SHALLOW', 'REUSE_EXT', 'COPY_RAW', 'COPY_DEV'] as const;
 
@@ -94,8 +96,15 @@ export async function blockCommit(
   expectName('blockCommit', 'the disk', disk);
   const speed = bytesPerSecond(bandwidth, unitOf(flags));
   const shallow = flags.has('SHALLOW');
+  const images = definedOnly({ top: top ?? undefined, base: base ?? undefined });
   await core.inTurn(async () => {
-    const source = core.freeDisk(await core.look(), disk);
+    const sight = core.profile === 'strict' ? await lookUnlessOff(core) : await core.look();
+    if (sight === undefined) {
+      const order = { shallow, relative: flags.has('RELATIVE'), delete: flags.has('DELETE') };
+      await mergeWithoutQemu(core, { disks: [{ disk, ...images }], ...order });
+      return;
+    }
+    const source = core.freeDisk(sight, disk);
     const isActive = top === null || placeOfImage({ disk, source }, top) === 0;
     if (isActive && !flags.has('ACTIVE'))
       refuse('INVALID_ARG', `commit of the active image of ${disk} needs ACTIVE`);

@@ -19,6 +19,8 @@ export interface CopyDestination {
   readonly driver?: 'qcow2' | 'raw';
   /** The image below, with SHALLOW only: it must be the one that the source stands on. */
   readonly backingStore?: string;
+  /** `strict` only, of the proposals: the image of the disk's chain that the copy stands on; what lies above it is copied. */
+  readonly base?: string;
   /** A group of file descriptors that libvirt was passed; not taken here. */
   readonly fdgroup?: string;
 }
@@ -94,6 +96,7 @@ export async function planDestination(
   files: Files | null,
 ): Promise<CopyRequest['disks'][number]> {
   const { disk, destination } = order;
+  refuseBase(order);
   if (source.readOnly) refuse('OPERATION_UNSUPPORTED', `disk ${disk} is read-only`);
   if (source.chain.length > CHAIN_DEPTH_MAX) {
     refuse('OPERATION_UNSUPPORTED', `disk ${disk} has a chain of more than ${CHAIN_DEPTH_MAX} images`);
@@ -107,8 +110,23 @@ export async function planDestination(
       `disk ${disk}: ${format} is not put on a device; format it, then REUSE_EXT`,
     );
   }
+  const { base } = destination;
+  if (base !== undefined && format === 'raw')
+    refuse('INVALID_ARG', `disk ${disk}: a raw copy cannot stand on ${base}`);
+  const onBase = base === undefined ? {} : { base };
   // There is nothing to make of a device that is to hold raw data.
-  return { disk, to: destination.file, format, shallow, reuse: order.reuse || isDevice };
+  return { disk, to: destination.file, format, shallow, ...onBase, reuse: order.reuse || isDevice };
+}
+
+/** Throws CONFIG_UNSUPPORTED where libvirt knows no base, INVALID_ARG for one that contradicts the rest. */
+function refuseBase({ disk, destination, shallow, profile }: CopyOrder): void {
+  const { base, driver } = destination;
+  if (base === undefined) return;
+  if (profile !== 'strict') {
+    refuse('CONFIG_UNSUPPORTED', 'copies onto a base are of the proposals: open the domain as "strict"');
+  }
+  if (driver === 'raw') refuse('INVALID_ARG', `disk ${disk}: a raw copy cannot stand on ${base}`);
+  if (shallow) refuse('INVALID_ARG', `disk ${disk}: SHALLOW and a base exclude each other`);
 }
 
 /** SHALLOW of a disk without a backing image is a full copy. */

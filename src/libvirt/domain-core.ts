@@ -13,6 +13,7 @@ import { type Clock, systemClock } from '../qmp/clock.ts';
 import { qomPath } from '../steps/graph.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
+import type { OfflineWork } from './offline.ts';
 
 /** Where a domain is and how its calls behave. */
 export interface DomainOptions extends Guest {
@@ -33,6 +34,8 @@ export interface DomainOptions extends Guest {
   readonly without?: readonly string[];
   /** How long the guest may stand still in one call, in milliseconds. */
   readonly maxBlackoutMs?: number;
+  /** For commits and deletions of snapshots while no QEMU runs; they are refused without it. */
+  readonly offline?: OfflineWork;
   readonly clock?: Clock;
 }
 

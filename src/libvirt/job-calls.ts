@@ -30,7 +30,7 @@ export async function blockJobAbort(
     if (pivot && !job.isReady)
       refuse('BLOCK_COPY_ACTIVE', `the ${job.kind} job of disk ${disk} is not ready yet`);
     job.isEnding = true;
-    const ending = pivot ? job.saga.pivot() : job.saga.abort();
+    const ending = endingOf(job, pivot);
     ending.catch(() => undefined); // whoever waits for it, or the event, tells
     return { ending };
   });
@@ -43,6 +43,12 @@ export async function blockJobAbort(
     'OPERATION_FAILED',
     `the job of disk ${disk} could not be ${pivot ? 'pivoted' : 'ended'}: ${error.message}`,
   );
+}
+
+/** A copy that is ready and is not switched to stays, as a copy of that moment; what is not ready is taken back. */
+function endingOf({ saga, kind, isReady }: BlockJob, pivot: boolean): ReturnType<BlockJob['saga']['pivot']> {
+  if (pivot) return saga.pivot();
+  return kind === 'COPY' && isReady ? saga.keepCopies() : saga.abort();
 }
 
 /** Null where the disk has no job of this domain. */

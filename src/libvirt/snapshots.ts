@@ -7,6 +7,7 @@ import { type BlockJob, failureOf } from './block-job.ts';
 import type { DomainCore, Sight } from './domain-core.ts';
 import { refuse, translated } from './errors.ts';
 import { type Flags, readFlags, SNAPSHOT_CREATE, SNAPSHOT_DELETE } from './flags.ts';
+import { lookUnlessOff, mergeWithoutQemu } from './offline.ts';
 import { resolveSnapshot, type SnapshotDefinition } from './snapshot-definition.ts';
 
 /** An external snapshot that was made. */
@@ -196,7 +197,8 @@ export class Snapshots {
     if (snapshot.isBeingDeleted) {
       refuse('OPERATION_INVALID', `the snapshot "${snapshot.name}" is being deleted already`);
     }
-    const sight = await core.look();
+    const sight = await lookUnlessOff(core);
+    if (sight === undefined) return this.#mergeWithoutQemu(snapshot);
     const { disks } = sight.guest;
     if (core.open !== undefined || disks.some(({ job }) => job !== null)) {
       refuse('OPERATION_UNSUPPORTED', `a block job is under way; "${snapshot.name}" can be deleted after it`);
@@ -235,6 +237,16 @@ export class Snapshots {
       snapshot.isBeingDeleted = false;
       throw error;
     }
+  }
+
+  /** The same while no QEMU runs: the newest overlay of each disk is its active image. */
+  async #mergeWithoutQemu(snapshot: Stored): Promise<BlockJob> {
+    const disks = snapshot.disks.map(({ name, base, overlay }) => {
+      const newest = this.#all.findLast(each => each.disks.some(disk => disk.name === name));
+      const front = newest?.disks.find(disk => disk.name === name)?.overlay ?? overlay;
+      return { disk: front, top: overlay, base };
+    });
+    return mergeWithoutQemu(this.#core, { disks, delete: true });
   }
 
   #forget(gone: readonly Stored[]): void {

@@ -8,7 +8,7 @@ const { mirroringState, readyState, switchingState } = switchStates();
 
 /**
  * Mirrors N disks to new images and switches all of them over in one pause, by the plan's strategy; or keeps the
- * copies as one consistent cut (`clone`), or takes everything back (`abort`).
+ * copies as one consistent cut (`clone`, or where a copy that waits is asked to), or takes everything back (`abort`).
  *
  * @example
  * ```ts
@@ -29,7 +29,12 @@ export const copyMachine = saga.createMachine({
         choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: 'claimFiles' }] },
         markQemu: stepState('markQemu', 'claimFiles'),
         claimFiles: stepState('claimFiles', 'createImages'),
-        createImages: stepState('createImages', '#mirroring'),
+        createImages: stepState(
+          'createImages',
+          { guard: { type: 'fillsTargets' }, target: 'fillTargets' },
+          '#mirroring',
+        ),
+        fillTargets: stepState('fillTargets', '#mirroring'),
       },
     },
     mirroring: mirroringState,
@@ -62,6 +67,7 @@ export const copyMachine = saga.createMachine({
       'markQemu',
       'claimFiles',
       'createImages',
+      'fillTargets',
       'mirrorDisks',
       ...SWITCH_STEPS_OLDEST_FIRST,
     ]),

@@ -6,6 +6,8 @@ import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { KEEP_COPIES } from '../steps/await-signal.ts';
+import { filledDisks } from '../steps/fill-targets.ts';
 import {
   type Finish,
   hasMirrors,
@@ -29,7 +31,7 @@ export interface SagaContext {
   readonly undoFailure: ErrorRecord | null;
   /** How often the switch was given up because the guest would have stood still for too long. */
   readonly relented: number;
-  /** Whether a snapshot stays though its mirrors were taken away, as was asked. */
+  /** Whether it ends without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
   readonly kept: boolean;
 }
 
@@ -45,7 +47,7 @@ export interface StepOutput {
  * What a machine is told besides its steps' ends. The signals only show in an inspector: what they bring about comes as
  * the end of a step, which is in the journal, so that a replay takes the same way.
  */
-export type SagaEvent = { readonly type: 'pivot' | 'abort' | 'keepSnapshot' };
+export type SagaEvent = { readonly type: 'pivot' | 'abort' | 'keepCopies' | 'keepSnapshot' };
 
 /** The names under which a machine asks for its effects: each step, and the undo of each. */
 export type StepActorName = StepKey | `undo.${StepKey}` | 'rescueGuest';
@@ -86,7 +88,7 @@ export const saga = setup({
     })),
     /** What happens in the window may be lost from the record when the process dies there: all of it counts as attempted. */
     attemptWindow: assign(({ context }) => {
-      const steps = windowSteps(context.plan);
+      const steps = context.kept ? [] : windowSteps(context.plan);
       return { attempted: [...context.attempted.filter(step => !steps.includes(step)), ...steps] };
     }),
     forget: assign(({ context }, params: { step: StepKey }) => ({
@@ -112,18 +114,20 @@ export const saga = setup({
     wasAborted: ({ event }) => errorOf(event)?.code === 'ABORTED',
     mayRelent: ({ context, event }) =>
       errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
-    finishIs: ({ context }, params: { finish: Finish }) => switchPlan(context).finish === params.finish,
+    finishIs: ({ context }, params: { finish: Finish }) => finishOf(context) === params.finish,
     strategyIs: ({ context }, params: { strategy: Strategy }) =>
       switchPlan(context).strategy === params.strategy,
     methodIs: ({ context }, params: { method: SnapshotMethod }) =>
       snapshotPlan(context)?.method === params.method,
+    fillsTargets: ({ context }) => filledDisks(context.plan).length > 0,
     marksQemu: ({ context }) => context.plan.marksQemu,
-    publishes: ({ context: { plan } }) =>
-      plan.onCommit !== null && !(hasMirrors(plan) && plan.finish === 'clone'),
+    publishes: ({ context, context: { plan } }) =>
+      plan.onCommit !== null && !(hasMirrors(plan) && finishOf(context) === 'clone'),
     holdsBack: ({ context: { plan } }) => 'heldBack' in plan && plan.heldBack,
     removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
     hasIothreads: ({ context }) => switchPlan(context).iothreads,
     quiesces: ({ context }) => (snapshotPlan(context)?.quiesce ?? null) !== null,
+    keepsCopies: ({ event }) => 'output' in event && (event.output as StepOutput).value === KEEP_COPIES,
     isYes: ({ event }) => 'output' in event && (event.output as StepOutput).value === true,
   },
 });
@@ -151,11 +155,13 @@ export function actorOf(name: StepActorName): 'markQemu' {
 }
 
 /** One target of a transition, with the guard under which it is taken. */
-type Target = string | { readonly guard: Guard; readonly target: string };
+type Target = string | { readonly guard: Guard; readonly target: string; readonly actions?: 'recordKept' };
 type Guard =
   | { readonly type: 'finishIs'; readonly params: { readonly finish: Finish } }
   | { readonly type: 'strategyIs'; readonly params: { readonly strategy: Strategy } }
   | { readonly type: 'methodIs'; readonly params: { readonly method: SnapshotMethod } }
+  | { readonly type: 'fillsTargets' }
+  | { readonly type: 'keepsCopies' }
   | { readonly type: 'quiesces' }
   | { readonly type: 'marksQemu' };
 
@@ -235,10 +241,11 @@ export function forwardState(step: StepKey, ...next: readonly Target[]) {
 export const signals = {
   abort: {},
   pivot: {},
+  keepCopies: {},
   keepSnapshot: {},
 } as const;
 
-function transition(target: Target): { readonly target: string; readonly guard?: Guard } {
+function transition(target: Target): Exclude<Target, string> | { readonly target: string } {
   return typeof target === 'string' ? { target } : target;
 }
 
@@ -259,6 +266,11 @@ function windowSteps(plan: Plan): readonly StepKey[] {
     return windowSteps(plan.mirror).map(step => keyOf('mirror', step) as StepKey);
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
   return 'strategy' in plan && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
+}
+
+/** How it ends: as planned, or as it was asked while it waited. */
+function finishOf(context: SagaContext): Finish {
+  return context.kept ? 'clone' : switchPlan(context).finish;
 }
 
 function switchPlan({ plan }: SagaContext): SwitchPlan {

@@ -14,6 +14,11 @@ export function switchStates(stage: StageName | null = null) {
     'completeMirrors',
   ] as const;
 
+  const asAsked = [
+    { guard: { type: 'keepsCopies' }, target: 'awaitNearlyClean', actions: 'recordKept' },
+    'awaitNearlyClean',
+  ] as const;
+
   const mirroringState = saga.createStateConfig({
     id: 'mirroring',
     entry: 'followJobs',
@@ -32,7 +37,7 @@ export function switchStates(stage: StageName | null = null) {
           { target: 'awaitNearlyClean' },
         ],
       },
-      awaitSignal: stepState(of('awaitSignal'), stage === null ? 'awaitNearlyClean' : 'openChains'),
+      awaitSignal: stepState(of('awaitSignal'), ...(stage === null ? asAsked : ['openChains'])),
       ...(stage === null ? {} : { openChains: stepState(of('openChains'), 'awaitNearlyClean') }),
       awaitNearlyClean: stepState(of('awaitNearlyClean'), '#switching'),
     },

@@ -2,9 +2,10 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Capability } from '../qmp/capabilities.ts';
 import { isNbdAddress } from '../steps/nbd-address.ts';
-import { type ChainImage, type CopyPlan, PLAN_VERSION } from '../steps/plan.ts';
+import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need } from './choose-strategy.ts';
+import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
@@ -27,7 +28,10 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   const switches = finish === 'pivot' || finish === 'leave';
   const strategy = switches ? chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities) : null;
   const wanted = request.disks.map((disk, index) => target(disk, sources[index]));
-  const images = await planImages(wanted, survey, files);
+  if (wanted.some(({ openedOn }) => openedOn !== undefined))
+    need('a copy onto a base', ['manual-finalize'], capabilities);
+  const planned = await planImages(wanted, survey, files);
+  const images = planned.map((image, index) => onBase(image, wanted[index]));
   return {
     operation: 'copy',
     planVersion: PLAN_VERSION,
@@ -60,9 +64,11 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
   // An export is there already, with whatever format it holds: raw, unless somebody says another.
   const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : source.driver));
   const reuse = (disk.reuse ?? false) || isExport;
-  const backing = source.chain[1] ?? null;
+  const below = source.chain[1] ?? null;
+  const base = disk.base === undefined ? null : baseOf(disk.base, { disk: disk.disk, source });
+  const backing = base ?? below;
   // A disk without a backing image has only its top: shallow and full are the same there.
-  const shallow = (disk.shallow ?? false) && backing !== null;
+  const shallow = base !== null || ((disk.shallow ?? false) && below !== null);
   if (driver !== 'qcow2' && driver !== 'raw') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
@@ -89,7 +95,34 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     openBacking: true,
     relative: disk.relative ?? false,
     shallow,
+    // What a mirror of the active image leaves out is drawn into the new one first.
+    ...(base === null || base === below || below === null ? {} : { openedOn: below }),
   };
+}
+
+type Target = ReturnType<typeof target>;
+
+/** The image below the active one that the copy is to stand on. */
+function baseOf(base: string, found: FoundDisk): ChainImage {
+  const place = placeOfImage(found, base);
+  const image = found.source.chain[place];
+  if (place === 0 || image === undefined) {
+    return refuseImage(found.disk, `"${base}" is its active image; a copy stands on one below that`);
+  }
+  nodeOfImage(found.disk, image);
+  return image;
+}
+
+/** An image that is there names the base in its header, or it would hold something else when it is opened again. */
+function onBase(image: ImagePlan, wanted: Target | undefined): ImagePlan {
+  if (wanted?.openedOn === undefined) return image;
+  if (image.backing?.file !== wanted.backing?.file) {
+    return refuseImage(
+      wanted.disk,
+      `${image.file} does not name the base in its header as the image below it`,
+    );
+  }
+  return { ...image, openedOn: wanted.openedOn };
 }
 
 /** The nodes that nobody needs after the switch: the old chain down to the image that the new one stands on too. */

@@ -93,13 +93,18 @@ const copyRequest = z.strictObject({
       /** The new image's file, a block device (with `reuse`), or the address of an NBD export, which must be there. */
       to: pathOrExport,
       format: z.enum(['qcow2', 'raw']).optional(),
+      /**
+       * The image of the disk's chain that the new one stands on, as in a pull: what lies above it is copied. Without it the
+       * new image stands alone.
+       */
+      base: name.optional(),
       /** Copy only the active image; the new one stands on the same backing image. */
       shallow: z.boolean().optional(),
       /** The target exists and is written over. */
       reuse: z.boolean().optional(),
       /** The same as `format: 'raw'`. */
       raw: z.boolean().optional(),
-      /** With `shallow`: name the image below by a path relative to the new one. */
+      /** With `shallow` or `base`: name the image below by a path relative to the new one. */
       relative: z.boolean().optional(),
     }),
   ),
@@ -247,16 +252,14 @@ export function hasMirrorWishes({ disks }: SnapshotRequest): boolean {
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkCopyRequest(request: unknown): CopyRequest {
   const checked = checkRequest(copyRequest, request);
-  for (const disk of checked.disks) {
-    if (disk.raw && disk.format === 'qcow2') {
-      throw new BlocksagaError(
-        'REQUEST_INVALID',
-        `disk ${disk.disk}: raw and format=qcow2 contradict each other`,
-        {
-          disk: disk.disk,
-        },
-      );
-    }
+  for (const { disk, raw, format, base, shallow, to } of checked.disks) {
+    const refuse = (why: string): never => {
+      throw new BlocksagaError('REQUEST_INVALID', `disk ${disk}: ${why}`, { disk });
+    };
+    if (raw && format === 'qcow2') refuse('raw and format=qcow2 contradict each other');
+    if (base === undefined) continue;
+    if (raw || format === 'raw' || isNbdAddress(to)) refuse('a raw image cannot stand on a base');
+    if (shallow) refuse('shallow and base contradict each other: the one is right below, the other is said');
   }
   return checked;
 }

@@ -5,6 +5,7 @@ import { askWhetherToKeep } from './ask-whether-to-keep.ts';
 import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
+import { fillTargets } from './fill-targets.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
@@ -24,6 +25,7 @@ export const ALL_STEPS = {
   markQemu,
   claimFiles,
   createImages,
+  fillTargets,
   standOnBases,
   mirrorDisks,
   rewriteChains,

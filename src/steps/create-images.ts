@@ -136,7 +136,8 @@ export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
 /** What to open the image on: the node that the source has there, or the chain by its stated formats. */
 function backingOption({ image }: DiskPlan): BlockdevRefOrNull {
   if (!image.openBacking || image.backing === null) return null;
-  return image.backing.node ?? openChain([image.backing, ...image.below]);
+  const at = image.openedOn ?? image.backing;
+  return at.node ?? openChain([image.backing, ...image.below]);
 }
 
 /** Closes what is open of ours, format before protocol, and dismisses creation jobs that were left. */

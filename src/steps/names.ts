@@ -28,6 +28,7 @@ export interface DiskNames {
   readonly image: string;
   readonly imageFile: string;
   readonly createJob: string;
+  readonly fillJob: string;
   readonly job: string;
   readonly undoJob: string;
   readonly filter: string;
@@ -42,6 +43,7 @@ export function diskNames(token: string, index: number, mark = ''): DiskNames {
     image: stem,
     imageFile: `${stem}-file`,
     createJob: `${stem}-create`,
+    fillJob: `${stem}-fill`,
     job: `${stem}-job`,
     undoJob: `${stem}-undo`,
     filter: `${stem}-filter`,

@@ -41,6 +41,11 @@ export interface ImagePlan {
   readonly backingName?: string;
   /** What is below that image, to be opened with it when it is not open already. */
   readonly below: readonly ChainImage[];
+  /**
+   * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then drawn
+   * into the new one.
+   */
+  readonly openedOn?: ChainImage;
   /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
   readonly openBacking: boolean;
 }

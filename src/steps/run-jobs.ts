@@ -17,6 +17,8 @@ export interface LongJobs {
   readonly parallel: number;
   /** The disks whose jobs are followed: those to be started, and those that run already. */
   readonly disks: readonly DiskPlan[];
+  /** The id of a disk's job, where it is not the disk's only one. */
+  idOf?(disk: DiskPlan): string;
   start(disk: DiskPlan): Command;
   look(table: JobTable, disk: DiskPlan): JobInfo;
   hasArrived(job: JobInfo): boolean;
@@ -54,10 +56,10 @@ export async function runJobs<P extends Plan>(
 export async function inspectJobs<P extends Plan>(
   context: StepContext<P>,
   started: readonly DiskPlan[],
-  { look, hasArrived }: Pick<LongJobs, 'look' | 'hasArrived'>,
+  { look, hasArrived, idOf = jobId }: Pick<LongJobs, 'look' | 'hasArrived' | 'idOf'>,
 ): Promise<number> {
   if (started.length === 0) return 0;
-  const table = await context.jobs.list(started.map(disk => disk.names.job));
+  const table = await context.jobs.list(started.map(idOf));
   let underWay = 0;
   for (const disk of started) {
     const job = look(table, disk);
@@ -73,14 +75,18 @@ export async function inspectJobs<P extends Plan>(
   return underWay;
 }
 
+function jobId({ names }: DiskPlan): string {
+  return names.job;
+}
+
 /** The argument that limits a job; none where nothing does. */
 export function limitedTo(bytesPerSecond: number): { readonly speed?: number } {
   return bytesPerSecond > 0 ? { speed: bytesPerSecond } : {};
 }
 
 /** The job of a disk, or an error that says how it ended. */
-export function jobAlive(table: JobTable, disk: DiskPlan): JobInfo {
-  const job = table.get(disk.names.job);
+export function jobAlive(table: JobTable, disk: DiskPlan, id = jobId(disk)): JobInfo {
+  const job = table.get(id);
   if (job === undefined) {
     throw new BlocksagaError(
       'JOB_VANISHED',

@@ -3,8 +3,9 @@
  * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { JobTable } from '../qmp/jobs.ts';
+import type { JobInfo, JobTable } from '../qmp/jobs.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { keepsCopies } from './await-signal.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 
@@ -81,19 +82,14 @@ export const settleMirrors: Step<SwitchPlan> = {
   name: 'settleMirrors',
   decision: 'afterwards',
   /** The cut of a clone is complete with this; a switch is still to come. */
-  decides: ({ finish }) => finish === 'clone',
+  decides: keepsCopies,
 
   probe: probeEnded,
 
   async do(context, todo) {
-    const { jobs, plan } = context;
-    await unlessThere(context, probeEnded, async () => {
-      await awaitClean(context, todo);
-      const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
-      readVerdicts(todo, await awaitJobs(jobs, todo, 'keepTarget', isConcluded, deadlineMs));
-    });
+    await unlessThere(context, probeEnded, () => endOnSources(context, todo));
     // The copies are the cut now; a switch is still to come, and looks by itself.
-    if (plan.finish === 'clone') await expectStood(context);
+    if (keepsCopies(context.plan, context.outcomes)) await expectStood(context);
     return null;
   },
 
@@ -105,6 +101,41 @@ export const settleMirrors: Step<SwitchPlan> = {
     );
   },
 };
+
+/**
+ * Ends the mirrors with the guest on their sources. Those that are finalized by hand come to PENDING first, all of them; a
+ * soft cancel would abort one that is there already, so that it is not asked again.
+ */
+async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
+  const { jobs, plan, untouched } = context;
+  const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
+  const known = untouched ? undefined : await jobs.list(idsOf(todo));
+  const following = todo.filter(disk => !LEAVING.has(known?.get(disk.names.job)?.status ?? 'ready'));
+  let table: JobTable = new Map();
+  if (following.length > 0) {
+    await awaitClean(context, following);
+    table = await awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs);
+  }
+  if (following.length < todo.length) {
+    table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, { deadlineMs, pollMs: SETTLE_POLL_MS });
+  }
+  const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
+  const ended = todo.filter(disk => !pending.includes(disk));
+  readVerdicts(ended, table);
+  if (pending.length === 0) return;
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+}
+
+/** On the way from a soft cancel to the job's end. */
+const LEAVING: ReadonlySet<string> = new Set(['waiting', 'pending', 'concluded']);
+
+function isPendingOrConcluded(job: JobInfo | undefined): boolean {
+  return isConcluded(job) || job?.status === 'pending';
+}
+
+function idsOf(disks: readonly DiskPlan[]): readonly string[] {
+  return disks.map(disk => disk.names.job);
+}
 
 /** A mirror that has ended well made its target identical, unless the guest has run since. */
 async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<SwitchPlan>) {

@@ -25,6 +25,8 @@ export interface StepContext<P extends Plan = Plan> {
   readonly abort: AbortSignal;
   /** Aborts when a saga that waits is asked to go on. */
   readonly pivot: AbortSignal;
+  /** Aborts when a copy that waits is asked to keep its copies as they are, and the guest where it is. */
+  readonly keepCopies: AbortSignal;
   /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
   readonly keep: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
@@ -83,8 +85,8 @@ interface StepBase<P extends Plan> {
    * succeeded. After it the saga only goes forward; an undo of the step revokes it, before the guest may run.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
-  /** Whether the decision goes with this step in this plan; in every plan when left out. Not with 'before', 'alongside'. */
-  decides?(plan: P): boolean;
+  /** Whether the decision goes with this step in this saga; in every one when left out. Not with 'before', 'alongside'. */
+  decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
   /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
   /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */

@@ -21,7 +21,7 @@ async function left(sim: Sim) {
   return first.die();
 }
 
-const resume = (sim: Sim, { engine, guest }: Life, signal?: 'pivot' | 'abort') =>
+const resume = (sim: Sim, { engine, guest }: Life, signal?: 'pivot' | 'keepCopies' | 'abort') =>
   sim.run(engine.resume('s', { ...guest, ...(signal === undefined ? {} : { signal }) }));
 
 describe('a copy that waits at READY, in another process', () => {
@@ -48,6 +48,40 @@ describe('a copy that waits at READY, in another process', () => {
     const saga = await resume(sim, live(sim, await left(sim)), 'abort');
     expect(await sim.run(saga.result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
     expect([fronts(sim), sim.files.list()]).toEqual([OLD, OLD]);
+  });
+
+  test('keeps its copies beside the guest when it is asked to', async () => {
+    const sim = smallSim();
+    const next = live(sim, await left(sim));
+    const { result } = await resume(sim, next, 'keepCopies');
+    expect(await sim.run(result)).toMatchObject({ outcome: 'committed', strategy: null, leftovers: [] });
+    expect([fronts(sim), sim.files.list(), sim.world.running]).toEqual([OLD, [...OLD, ...NEW], true]);
+    const again = await resume(sim, next, 'keepCopies');
+    expect(await again.result).toEqual(await result);
+    const late = next.engine.resume('s', { ...next.guest, signal: 'pivot' });
+    expect(await rejection(late)).toMatchObject({ code: 'SAGA_STATE' });
+  });
+
+  test('does what it was asked first, also in its next life: to switch, or to keep its copies', async () => {
+    for (const [first, second] of [
+      ['pivot', 'keepCopies'],
+      ['keepCopies', 'pivot'],
+    ] as const) {
+      const sim = smallSim();
+      const before = live(sim);
+      const request = { id: 's', disks: DISKS, finish: 'leave', vm: 'web', bandwidth: 65_536 } as const;
+      const saga = await sim.run(before.engine.copy({ ...before.guest, ...request }));
+      await sim.run(entered(saga, 'mirrorDisks'));
+      void saga[first]();
+      await sim.advance(1);
+      expect(await rejection(saga[second]())).toMatchObject({ code: 'SAGA_STATE' });
+      const next = live(sim, before.die());
+      expect(await rejection(next.engine.resume('s', { ...next.guest, signal: second }))).toMatchObject({
+        code: 'SAGA_STATE',
+      });
+      await sim.run((await resume(sim, next)).result);
+      expect(fronts(sim)).toEqual(first === 'pivot' ? NEW : OLD);
+    }
   });
 
   test('is switched by pivot where the same process has resumed it before', async () => {
@@ -154,6 +188,20 @@ describe('a saga that is asked for what it cannot do', () => {
       message: expect.stringMatching(/nothing to switch/),
     });
   });
+
+  test.each(['pivot', 'clone', 'abort'] as const)(
+    'refuses to keep the copies of one that ends with %s',
+    async finish => {
+      const sim = smallSim();
+      const first = live(sim);
+      const saga = await sim.run(first.engine.copy({ ...first.guest, id: 's', disks: DISKS, finish }));
+      expect(await sim.run(rejection(saga.keepCopies()))).toMatchObject({
+        code: 'SAGA_STATE',
+        message: expect.stringMatching(/no copies to keep/),
+      });
+      await sim.run(saga.result);
+    },
+  );
 
   test('is refused when another version of the program has planned it, and left as it is', async () => {
     const sim = smallSim();

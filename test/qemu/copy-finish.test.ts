@@ -65,6 +65,23 @@ describeOnQemu('a copy that does not pivot at once', () => {
     await expect(saga.pivot()).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });
 
+  test.each(STRATEGIES)('waits until it is told to keep its copies as one instant: %s', async strategy => {
+    await using on = await stage({ disks: 3 });
+    const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
+    expect((await saga.result).outcome).toBe('ready');
+    await on.vm.awaitWrites(20);
+    const result = await saga.keepCopies();
+    expect(result.strategy).toBeNull();
+    await expectCloned(on, result);
+  });
+
+  test('keeps its copies also where the disks have iothreads', async () => {
+    await using on = await stage({ disks: 3, bus: 'scsi-hd', iothreads: true });
+    const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
+    expect((await saga.result).outcome).toBe('ready');
+    await expectCloned(on, await saga.keepCopies());
+  });
+
   test('is taken back when it is aborted in the middle of copying', async () => {
     await using on = await stage({ disks: 3 });
     const saga = await on.engine.copy({ ...on.copyAll(), bandwidth: 65_536 });

@@ -54,10 +54,12 @@ async function play(row: Row, stage: Stage, quits: boolean): Promise<void> {
   if (expect.errno !== undefined) same('the errno', caught?.errno, expect.errno);
   if (expect.dead === true) return;
   await row.after?.(stage);
-  const wanted = expect.chain ?? [...CHAINS[kind]];
-  same('the chain in QEMU', await stage.chain(), wanted);
-  if (expect.jobsStay !== true) same('the jobs that are left', await stage.jobs(), 0);
-  if (quits) await stage.quit();
+  const wanted = expect.headers ?? expect.chain ?? [...CHAINS[kind]];
+  if (expect.headers === undefined) {
+    same('the chain in QEMU', await stage.chain(), wanted);
+    if (expect.jobsStay !== true) same('the jobs that are left', await stage.jobs(), 0);
+    if (quits) await stage.quit();
+  }
   const [front = ''] = wanted;
   same('the chain in the headers', await stage.headers(front), wanted);
   same('the data in front', await stage.bytes(front), expectedBytes(layersOf(kind)));

@@ -62,8 +62,10 @@ export async function onReal<T>(options: StageOptions, play: (stage: Stage) => P
     };
   };
   const listened = new Listened();
+  const journal = memoryJournal();
   const domain = openDomain({
-    engine: createEngine({ journal: memoryJournal() }),
+    engine: createEngine({ journal }),
+    ...(options.offline ? { offline: { journal } } : {}),
     qmp: connect,
     files: localFiles,
     vm: 'rows',

@@ -11,6 +11,8 @@ interface Expected {
   readonly errno?: string;
   /** The chain afterwards, front first. */
   readonly chain?: readonly string[];
+  /** The chain in the headers afterwards, where no QEMU runs any more, front first. */
+  readonly headers?: readonly string[];
   readonly gone?: readonly string[];
   readonly there?: readonly string[];
   /** The row leaves a job behind on purpose. */
@@ -34,6 +36,8 @@ export interface Row {
   readonly end?: 'itself' | 'pivot' | 'abort' | 'stop' | 'fails';
   readonly expect: Expected;
   readonly missing?: string;
+  /** Why there is nothing here that the rule could be about; such a row has no call either. */
+  readonly notApplicable?: string;
   /** What is done otherwise than the rule says, and why. */
   readonly differs?: string;
   /** Why it cannot be played on the simulator, or on a real QEMU here. */
@@ -128,3 +132,10 @@ export const mirrored = (on: Stage) =>
     },
     ['DISK_ONLY'],
   );
+/** A copy that stands on an image of the disk's chain. */
+export const copyOnto = (
+  on: Stage,
+  base: string,
+  more: { readonly driver?: 'qcow2' | 'raw' } = {},
+  flags: Parameters<Stage['domain']['blockCopy']>[3] = [],
+) => on.domain.blockCopy(DISK, { file: on.file('copy'), base: on.file(base), ...more }, [], flags);

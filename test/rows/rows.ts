@@ -49,7 +49,7 @@ const COMMON: readonly Row[] = [
   {
     id: 'G4',
     says: 'checkpoints and a QEMU without incremental backup',
-    missing: 'there are no checkpoints here, so nothing to refuse',
+    notApplicable: 'checkpoints are not made here, so that no domain has any',
     expect: {},
   },
   {
@@ -274,10 +274,10 @@ const COPY: readonly Row[] = [
   },
   {
     id: 'C1d',
-    says: 'aborted when ready: the source stays',
+    says: 'aborted when ready: the source stays, and the destination as a copy of that moment',
     call: on => copyRebase(on, ['COPY']),
     end: 'abort',
-    expect: {},
+    expect: { there: ['copy'] },
   },
   {
     id: 'C2',
@@ -716,8 +716,41 @@ const COMMIT: readonly Row[] = [
     id: 'M1 strict',
     says: 'the VM is not running: committed with qemu-img',
     profile: 'strict',
-    missing: 'this face has no commit without QEMU; it refuses as libvirt does',
-    expect: {},
+    set: { offline: true },
+    before: on => on.quit(),
+    call: on => on.domain.blockCommit(on.file('active'), null, on.file('snap2')),
+    after: async on => {
+      const events = on.events.map(({ type, status }) => [type, status]);
+      same('the events', events, [['COMMIT', 'COMPLETED']]);
+    },
+    expect: { headers: ON_BASE, there: ['snap1', 'snap2'] },
+  },
+  {
+    id: 'M1b strict',
+    says: 'the same of the active image: the base is what is left',
+    profile: 'strict',
+    set: { offline: true },
+    before: on => on.quit(),
+    call: on => on.domain.blockCommit(on.file('active'), null, null, 0, ['DELETE']),
+    expect: { headers: ['base'], gone: ['active', 'snap1', 'snap2'] },
+  },
+  {
+    id: 'M1c strict',
+    says: 'a disk that is named by its device, which nobody tells then',
+    profile: 'strict',
+    set: { offline: true },
+    before: on => on.quit(),
+    call: on => on.domain.blockCommit(DISK, null, on.file('snap2')),
+    expect: { error: 'INVALID_ARG', headers: WHOLE },
+  },
+  {
+    id: 'M1d strict',
+    says: 'a domain that runs is committed in QEMU all the same',
+    profile: 'strict',
+    set: { offline: true },
+    call: on => on.domain.blockCommit(DISK, null, on.file('snap2')),
+    end: 'itself',
+    expect: { chain: ON_BASE },
   },
   {
     id: 'M2',
@@ -847,10 +880,13 @@ const COMMIT: readonly Row[] = [
     expect: { chain: ['active', 'snap1', 'base'] },
   },
   {
-    id: 'E4-offline',
+    id: 'E4-offline strict',
     says: 'the same without QEMU',
-    missing: 'this face has no commit without QEMU',
-    expect: {},
+    profile: 'strict',
+    set: { offline: true },
+    before: on => on.quit(),
+    call: on => on.domain.blockCommit(on.file('active'), null, on.file('snap2'), 0, ['SHALLOW']),
+    expect: { headers: ['active', 'snap1', 'base'], there: ['snap2'] },
   },
   {
     id: 'E5',
@@ -958,9 +994,31 @@ const JOB: readonly Row[] = [
   {
     id: 'A7',
     says: 'a ready copy without flags: the destination stays as a copy of that moment',
-    missing:
-      'the engine cannot turn a copy that waits into a clone; the source stays, but the destination is removed. engine.copy with finish "clone" makes such a copy',
-    expect: {},
+    call: on => copy(on),
+    end: 'abort',
+    after: async on => {
+      const statuses = on.events.map(({ status }) => status);
+      same('the events', statuses, ['READY', 'CANCELED']);
+      same('the chain of the copy', await on.headers('copy'), ['copy']);
+      same('the data in the copy', await on.bytes('copy'), expectedBytes(layersOf('chain')));
+    },
+    expect: { there: ['copy'] },
+  },
+  {
+    id: 'A7b',
+    says: 'the same of a shallow copy: it stands on the image below the source',
+    call: on => copy(on, ['SHALLOW']),
+    end: 'abort',
+    after: async on => same('the data in the copy', await on.bytes('copy'), expectedBytes(layersOf('chain'))),
+    expect: { there: ['copy'] },
+  },
+  {
+    id: 'A7c',
+    says: 'a ready active commit without flags: the chain stays',
+    call: on => activeCommit(on),
+    end: 'abort',
+    after: async on => same('the last event', on.events.at(-1)?.status, 'CANCELED'),
+    expect: { there: ['active', 'snap2', 'snap1'] },
   },
   {
     id: 'A8',

@@ -1,7 +1,9 @@
 /** A stage on the simulator, in a profile of its own. */
 import { createEngine } from '../../src/engine/engine.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { openDomain } from '../../src/libvirt/index.ts';
+import { sleep } from '../../src/qmp/clock.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import { EMPTY, over, patternValue, put, valueAt } from '../../src/sim/contents.ts';
 import { createSim } from '../../src/sim/create-sim.ts';
@@ -19,6 +21,7 @@ import {
 
 const DIRECTORY = '/images';
 const CHAIN_MAX = 300;
+const QUIT_MS = 10;
 
 /** Plays on a simulated QEMU; `play` runs on its virtual time. */
 export async function onSim<T>(
@@ -75,8 +78,10 @@ export async function onSim<T>(
   };
   const listened = new Listened();
   const { clock, files } = sim;
+  const journal = memoryJournal(undefined, { clock });
   const domain = openDomain({
-    engine: createEngine({ journal: memoryJournal(undefined, { clock }), clock }),
+    engine: createEngine({ journal, clock }),
+    ...(options.offline ? { offline: { journal, images: virtualImages(sim) } } : {}),
     qmp: connect,
     files,
     clock,
@@ -121,6 +126,7 @@ export async function onSim<T>(
       },
       async quit() {
         sim.world.inject('quit');
+        await sleep(clock, QUIT_MS); // it ends a moment after its reply
       },
       async kill() {
         sim.kill();

@@ -3,6 +3,7 @@ import { same } from './play-row.ts';
 import {
   both,
   copy,
+  copyOnto,
   diskOnly,
   MANY_IMAGES,
   makeCopy,
@@ -439,7 +440,12 @@ export const DELETE: readonly Row[] = [
     },
     expect: { error: 'OPERATION_INVALID', gone: ['over'] },
   },
-  { id: 'D4', says: 'an internal parent', missing: 'there are no internal snapshots here', expect: {} },
+  {
+    id: 'D4',
+    says: 'an internal parent',
+    notApplicable: 'internal snapshots are not made here, so that no snapshot has such a parent',
+    expect: {},
+  },
   {
     id: 'D5',
     says: 'the disk is no longer on the images of the snapshot',
@@ -454,8 +460,35 @@ export const DELETE: readonly Row[] = [
   {
     id: 'D6',
     says: 'offline: merged all the same',
-    missing: 'this face has no merge without QEMU',
-    expect: {},
+    set: { offline: true },
+    before: async on => {
+      await snapshot(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    after: async on => same('the snapshots', on.domain.snapshots(), []),
+    expect: { headers: WHOLE, gone: ['over'] },
+  },
+  {
+    id: 'D6b',
+    says: 'the same of a snapshot with another one after it',
+    set: { offline: true },
+    before: async on => {
+      await twoSnapshots(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    expect: { headers: ['over2', ...WHOLE], gone: ['over'] },
+  },
+  {
+    id: 'D6c',
+    says: 'offline, where nothing may be done without QEMU',
+    before: async on => {
+      await snapshot(on);
+      await on.quit();
+    },
+    call: on => on.domain.snapshotDelete('s1'),
+    expect: { error: 'OPERATION_INVALID', headers: OVER },
   },
   {
     id: 'D7',
@@ -612,9 +645,57 @@ export const MIRRORED: readonly Row[] = [
     expect: { error: 'OPERATION_INVALID', dead: true },
   },
   {
-    id: 'P6',
+    id: 'P6 strict',
     says: 'a copy onto a base of the caller in one call',
-    missing: 'a copy stands on what the source stands on, or on what its own header names (REUSE_EXT)',
-    expect: {},
+    profile: 'strict',
+    call: on => copyOnto(on, 'snap1'),
+    end: 'pivot',
+    after: async on => same('the copy stands on', await on.stored('copy'), on.file('snap1')),
+    expect: { chain: ['copy', 'snap1', 'base'], there: ['active', 'snap2'] },
+  },
+  {
+    id: 'P6b strict',
+    says: 'the same onto the image right below',
+    profile: 'strict',
+    call: on => copyOnto(on, 'snap2'),
+    end: 'pivot',
+    expect: { chain: ['copy', 'snap2', 'snap1', 'base'] },
+  },
+  {
+    id: 'P6c strict',
+    says: 'without a base the copy stands alone',
+    profile: 'strict',
+    call: on => on.domain.blockCopy(DISK, { file: on.file('copy') }),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+  },
+  {
+    id: 'P6d strict',
+    says: 'REUSE_EXT: an empty image that names the base',
+    profile: 'strict',
+    before: on => on.make('copy', { format: 'qcow2', backing: 'base' }),
+    call: on => copyOnto(on, 'base', { driver: 'qcow2' }, ['REUSE_EXT']),
+    end: 'pivot',
+    expect: { chain: ['copy', 'base'] },
+  },
+  {
+    id: 'P6e strict',
+    says: 'a base with CREATE_RAW',
+    profile: 'strict',
+    call: on => copyOnto(on, 'snap1', { driver: 'raw' }),
+    expect: { error: 'INVALID_ARG' },
+  },
+  {
+    id: 'P6f strict',
+    says: 'a base that is no image of the chain',
+    profile: 'strict',
+    call: on => copyOnto(on, 'elsewhere'),
+    expect: { error: 'INVALID_ARG' },
+  },
+  {
+    id: 'P6 compat',
+    says: 'libvirt knows no base',
+    call: on => copyOnto(on, 'snap1'),
+    expect: { error: 'CONFIG_UNSUPPORTED' },
   },
 ];

@@ -161,6 +161,8 @@ export interface StageOptions {
   /** More drives of a real guest. */
   readonly arguments?: readonly string[];
   readonly paused?: boolean;
+  /** Whether the domain may work while no QEMU runs. */
+  readonly offline?: true;
 }
 
 /** Collects the events of a domain and waits for those to come. */

@@ -14,6 +14,7 @@ import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../sha
 const KEYS: DiskKeys = {
   to: 'FILE',
   format: 'FORMAT',
+  base: 'IMAGE',
   shallow: null,
   reuse: null,
   raw: null,
@@ -27,16 +28,19 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
   to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does;
                 or an NBD export that is as large as the disk: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH
   format=F      qcow2 or raw; the disk's own format unless said
+  base=IMAGE    the image of the disk's chain that the new one stands on: by file, node, or DISK[2], counted from the
+                active image, which is 0; what lies above it is copied
   shallow       copies only the active image; the new one stands on the same backing image
   reuse         the target exists and is written over
   raw           the same as format=raw
-  relative      with shallow: names the image below by a path relative to the new one
+  relative      with shallow or base: names the image below by a path relative to the new one
 A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
 
 Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.raw,raw --finish clone --bandwidth 100M --json
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=nbd://backup.example:10809/disk0 --finish clone
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2,base=/images/base.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
 ${SAGA_HELP}`;
 
@@ -59,7 +63,7 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     )
     .requiredOption(
       '--disk <disk>',
-      'DISK,to=FILE[,format=F][,shallow][,reuse][,raw][,relative]; repeatable',
+      'DISK,to=FILE[,format=F][,base=IMAGE][,shallow][,reuse][,raw][,relative]; repeatable',
       collect,
     )
     .option(
@@ -110,12 +114,14 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
   const { disk, values, flags } = readDiskOption(text, KEYS);
   const to = values.get('to') ?? refuseDisk(text, 'to=FILE is missing: where the copy goes');
   const format = values.get('format');
+  const base = values.get('base');
   return {
     disk,
     to: isNbdAddress(to) ? to : absoluteFile(to, context),
     ...(format === undefined
       ? {}
       : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw'])(format) }),
+    ...(base === undefined ? {} : { base }),
     ...(flags.has('shallow') ? { shallow: true } : {}),
     ...(flags.has('reuse') ? { reuse: true } : {}),
     ...(flags.has('raw') ? { raw: true } : {}),

@@ -1,5 +1,5 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { planToResume, refuseSignal } from '../../engine/resume.ts';
 import type { SignalName } from '../../engine/signals.ts';
 import { systemProcesses } from '../../journal/holder.ts';
@@ -28,6 +28,8 @@ Exit status: 0 all disks are switched, 1 rolled back (no disk has changed), 2 re
 const ABORT_HELP = `
 A saga that has taken its decision only goes forward: "blocksaga resume" ends it.
 Of a snapshot with mirrors, --keep-snapshot takes only the mirrors away: the disks stay on their overlays.
+Of a copy that waits at READY, --keep-copies ends the mirrors and keeps the copies as one instant of all disks, as
+"copy --finish clone" does: the guest stays where it is, and stands still for a moment.
 
 While the process that runs the saga lives, it is asked through the journal, looks there twice a second, and goes back at
 its next safe point; this command waits for its end, or with --no-wait only asks. A process that
@@ -38,12 +40,14 @@ Examples:
   $ blocksaga abort night
   $ blocksaga abort 4kq2p9v1x0c7m --json
   $ blocksaga abort move --keep-snapshot
+  $ blocksaga abort night --keep-copies
 ${SAGA_JSON_HELP}
 
-Exit status: 0 everything is taken back (or the snapshot kept, as asked), 2 refused before anything was touched, 3 needs recovery.`;
+Exit status: 0 everything is taken back (or the snapshot or the copies kept, as asked), 1 rolled back instead of kept, 2 refused before anything was touched, 3 needs recovery.`;
 
 interface SignalOptions {
   readonly keepSnapshot?: boolean;
+  readonly keepCopies?: boolean;
   readonly qmp?: string;
   readonly journal?: string;
   readonly json?: boolean;
@@ -67,6 +71,11 @@ export function defineAbort(program: Command, context: CliContext, finished: Fin
       'Takes back a saga before its decision, whether its process runs, waits at READY, or has died.',
     )
     .option('--keep-snapshot', 'of a snapshot with mirrors: take only the mirrors away')
+    .addOption(
+      new Option('--keep-copies', 'of a copy that waits: keep the copies of one instant').conflicts(
+        'keepSnapshot',
+      ),
+    )
     .addHelpText('after', ABORT_HELP);
   addSignal('abort', command, context, finished);
 }
@@ -82,7 +91,7 @@ function addSignal(
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string, options: SignalOptions) => {
-      const asked = options.keepSnapshot ? 'keepSnapshot' : signal;
+      const asked = options.keepSnapshot ? 'keepSnapshot' : options.keepCopies ? 'keepCopies' : signal;
       const journal = openExistingJournal(journalOf(options, context));
       try {
         if (!options.wait && askLiving(journal, id, asked)) {

@@ -1,0 +1,187 @@
+/**
+ * Runs the example of every line in README's table of operations on a real QEMU, as it stands there but for the places of
+ * the socket and of the images. A line without an example, or whose example nobody knows how to run, fails.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { qemuImg } from '../../src/demo/qemu-tools.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { buildCommand, runCommand, startCommand } from './cli-process.ts';
+import { fakeAgent } from './fake-agent.ts';
+import { describeOnQemu } from './real-qemu.ts';
+
+const README = join(import.meta.dirname, '../../README.md');
+const SAGA = '4kq2p9v1x0c7m';
+const SIZE = '16M';
+
+/** One line of the table. */
+interface Line {
+  readonly operation: string;
+  readonly examples: readonly string[];
+}
+
+/** A guest with one disk on base <- middle <- front, and where the examples' names lead to. */
+interface Place {
+  readonly vm: GuestVm;
+  readonly images: string;
+  readonly news: string;
+  readonly state: string;
+  /** The files of the disk's chain, front first. */
+  chain(): Promise<readonly string[]>;
+}
+
+/** What goes before an example, and the names of the images that the disk is on behind it, as far as they change. */
+interface Played {
+  readonly before?: (at: Place) => Promise<unknown>;
+  readonly chain?: readonly string[];
+  /** The exit status; 0 unless said. */
+  readonly status?: number;
+  /** It runs until it is interrupted. */
+  readonly endless?: boolean;
+}
+
+const OLD = ['front', 'middle', 'base'];
+const wait = async (at: Place) => {
+  const disk = `disk0,to=${at.news}/a.qcow2`;
+  const args = ['copy', '--qmp', at.vm.monitor, '--disk', disk, '--finish', 'leave', '--id', SAGA];
+  expect(await runCommand(at.state, ...args)).toMatchObject({ status: 0 });
+};
+const makeOffline = async ({ images }: Place) => {
+  for (const disk of ['a', 'b']) {
+    let below: readonly string[] = [];
+    for (const layer of ['base', 'snap1', 'snap2']) {
+      const file = join(images, `${disk}.${layer}.qcow2`);
+      await qemuImg('create', '-q', '-f', 'qcow2', ...below, file, ...(below.length === 0 ? [SIZE] : []));
+      below = ['-b', file, '-F', 'qcow2'];
+    }
+  }
+};
+
+const PLAYED: Readonly<Record<string, Played>> = {
+  snapshot: { chain: ['a', ...OLD] },
+  copy: { chain: ['a'] },
+  'copy with base=': { chain: ['a', 'base'] },
+  'copy --finish clone': {},
+  'copy --finish leave, pivot, abort': { before: wait, chain: ['a'] },
+  'abort --keep-copies': { before: wait },
+  'snapshot with mirror=': { chain: ['a', ...OLD] },
+  pull: { chain: ['front', 'base'] },
+  commit: { chain: ['middle', 'base'] },
+  'commit --offline': { before: makeOffline },
+  revert: { before: ({ vm }) => vm.witness.execute('stop'), chain: ['a.new', 'middle', 'base'] },
+  resume: { before: wait },
+  'resume --offline': {
+    before: async at => {
+      await wait(at);
+      await at.vm.kill();
+    },
+    status: 1, // taken back
+    chain: [],
+  },
+  'set-speed': { before: wait },
+  'jobs, chain': { before: wait, endless: true },
+  'sagas, show': { before: wait },
+  doctor: {},
+  machines: {},
+};
+
+/** The words of a command line as a shell would take them apart. */
+function wordsOf(example: string): readonly string[] {
+  return example.trim().split(/\s+/);
+}
+
+async function readTable(): Promise<readonly Line[]> {
+  const text = await readFile(README, 'utf8');
+  const [, table = ''] = /## What it can do\n\n([\s\S]*?)\n\n/.exec(text) ?? [];
+  const [, , ...lines] = table.split('\n');
+  return lines.map(line => {
+    const [, operation = '', , example = ''] = line.split('|');
+    const examples = [...example.matchAll(/`([^`]*)`/g)].map(([, words = '']) => words);
+    return { operation: operation.replaceAll('`', '').trim(), examples };
+  });
+}
+
+async function withPlace(play: (at: Place) => Promise<void>): Promise<void> {
+  const folder = temporaryFolder();
+  const [images, news] = [join(folder, 'i'), join(folder, 'n')];
+  await Promise.all([mkdir(images), mkdir(news)]);
+  const [base, middle, front] = ['base', 'middle', 'front'].map(name => join(images, `${name}.qcow2`));
+  await qemuImg('create', '-q', '-f', 'qcow2', base ?? '', SIZE);
+  await qemuImg('create', '-q', '-f', 'qcow2', '-b', base ?? '', '-F', 'qcow2', middle ?? '');
+  await qemuImg('create', '-q', '-f', 'qcow2', '-b', middle ?? '', '-F', 'qcow2', front ?? '');
+  const files = [{ file: front ?? '', format: 'qcow2' as const }];
+  await using vm = await startGuestVm({ disks: 1, images: files, guest: 'idle' });
+  await using _agent = await fakeAgent(join(folder, 'vm.qga'), []);
+  await play({
+    vm,
+    images,
+    news,
+    state: join(folder, 'state'),
+    async chain() {
+      const [block] = (await vm.witness.execute('query-block')) as readonly Shown[];
+      const found: string[] = [];
+      for (let image = block?.inserted?.image; image; image = image['backing-image']) {
+        found.push(image.filename.replace(/^.*\/([^/]*)\.qcow2.*$/, '$1'));
+      }
+      return found;
+    },
+  });
+}
+
+interface Image {
+  readonly filename: string;
+  readonly 'backing-image'?: Image;
+}
+interface Shown {
+  readonly inserted?: { readonly image: Image };
+}
+
+async function run(
+  example: string,
+  at: Place,
+  { endless = false, status: wanted = 0 }: Played,
+): Promise<void> {
+  const [program, ...words] = wordsOf(example);
+  expect(program).toBe('blocksaga');
+  const args = words.map(word =>
+    word
+      .replace(/^SOCK$/, at.vm.monitor)
+      .replace('/run/vm.qga', join(at.images, '../vm.qga'))
+      .replaceAll('/i/', `${at.images}/`)
+      .replaceAll('/n/', `${at.news}/`),
+  );
+  if (!endless) {
+    const { status, out, err } = await runCommand(at.state, ...args);
+    expect(status, [...out, err].join('\n')).toBe(wanted);
+    expect(out.length).toBeGreaterThan(0);
+    return;
+  }
+  const running = startCommand(at.state, ...args);
+  await running.line(line => line.includes('mirror'));
+  running.child.kill('SIGINT');
+  expect(await running.status).toBe(0);
+}
+
+describeOnQemu("README's table of operations", async () => {
+  const table = await readTable();
+  beforeAll(buildCommand);
+
+  test('has one example for each operation, and none that nobody runs', () => {
+    expect(table.map(({ operation }) => operation).sort()).toEqual(Object.keys(PLAYED).sort());
+    for (const { operation, examples } of table) expect(examples, operation).toHaveLength(1);
+  });
+
+  describe('has an example that runs', () => {
+    test.each(table)('of $operation', async ({ operation, examples }) => {
+      const played = PLAYED[operation] ?? {};
+      const { before, chain = OLD } = played;
+      await withPlace(async at => {
+        await before?.(at);
+        for (const example of examples) await run(example, at, played);
+        if (chain.length > 0) expect(await at.chain()).toEqual(chain);
+      });
+    });
+  });
+});
