@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { BlocksagaError } from '../../src/errors.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { Arena } from './arena.ts';
-import { type Operation, operationNamed } from './operations.ts';
+import type { Operation } from './operation.ts';
+import { operationNamed } from './operations.ts';
 import { type Played, playRound } from './play-round.ts';
 import { nameOf, type Round, stateOf, type Undisturbed } from './rounds.ts';
 
