@@ -6,6 +6,7 @@ import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
+import { mergeRest } from './merge-rest.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
 import { publishDefinitions, publishOverlays } from './publish-definitions.ts';
@@ -41,6 +42,7 @@ export const ALL_STEPS = {
   parkMirrors,
   finalizeMirrors,
   completeMirrors,
+  mergeRest,
   resumeGuest,
   publishDefinitions,
   dismissMirrors,
