@@ -44,8 +44,10 @@ export async function playRound(arena: Arena, round: Round, id: string): Promise
   const first = await live(arena, round, place, said);
   const durationMs = systemClock.now() - beganMs;
   const killsQemu = round.victim !== 'orchestrator' && first.struck;
-  const goesOn = operation.strands && !killsQemu && isStranded(first.ended);
-  const last = (goesOn ? undefined : first.ended) ?? (await goOn(table));
+  const mayStrand = operation.strands === true && !killsQemu;
+  let last = first.ended ?? (await goOn(table));
+  // One that died before it was let out of its straits says first that it is in them.
+  for (let tries = 0; tries < 2 && mayStrand && isStranded(last); tries += 1) last = await goOn(table);
   const { outcome, wrong } = killsQemu
     ? await judgeQemusDeath(table, last)
     : { outcome: outcomeOf(last), wrong: await judgeSaga(table, last) };
@@ -96,8 +98,8 @@ function goOn({ arena, round, operation, place, said }: Table): Promise<Heard> {
   return takeOver(arena, round, place, said, isOffline ? 'recover' : 'resume');
 }
 
-function isStranded(heard: Heard | undefined): boolean {
-  return heard?.says === 'result' && heard.result.outcome === 'needsRecovery';
+function isStranded(heard: Heard): boolean {
+  return heard.says === 'result' && heard.result.outcome === 'needsRecovery';
 }
 
 /** A saga whose QEMU lives ends well, whoever else died. */

@@ -103,7 +103,9 @@ export async function torture(options: TortureOptions): Promise<Tally> {
         count(rows, round, result);
         tell?.(round, result);
         if (result.wrong.length > 0) failures.push(await keep(arena, round, result));
-        if (result.wrong.length > 0 || (round.victim !== 'orchestrator' && result.struck)) {
+        const isOver =
+          operation.guest.rests === 'ended' || (round.victim !== 'orchestrator' && result.struck);
+        if (result.wrong.length > 0 || isOver) {
           await arena[Symbol.asyncDispose]();
           arena = undefined;
         } else {
