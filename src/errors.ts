@@ -44,6 +44,7 @@ const CODES = {
   NOT_CONVERGING: [false, 'notApplied'],
   DEADLINE: [false, 'unknown'],
   FOREIGN: [false, 'unknown'],
+  OVERTAKEN: [false, 'notApplied'],
   VERIFY_FAILED: [false, 'unknown'],
   FILES: [false, 'notApplied'],
   PUBLISH: [true, 'unknown'],

@@ -43,12 +43,13 @@ export function statusInWords(status: string): string {
   return JOB_STATUS[status] ?? status;
 }
 
-/** The parts of a saga, by the first word of its state. */
+/** The parts of a saga, by the first word of its state, or by all of it. */
 const PHASES: Readonly<Record<string, string>> = {
   preparing: 'preparing the new images',
   mirroring: 'copying',
   rewriting: 'merging images',
   ready: 'every mirror is ready',
+  'ready.awaitNearlyClean': 'every mirror is ready, waiting until little is left to copy',
   snapshotting: 'taking the snapshot',
   switching: 'switching, the guest stands still',
   cleaningUp: 'cleaning up',
@@ -62,7 +63,7 @@ const PHASES: Readonly<Record<string, string>> = {
 
 /** The part of the saga that a state belongs to, and its words. */
 export function phaseOf(state: string): { readonly phase: string; readonly words: string } {
-  const phase = state.split('.')[0] ?? state;
+  const phase = state in PHASES ? state : (state.split('.')[0] ?? state);
   return { phase, words: PHASES[phase] ?? phase };
 }
 

@@ -47,6 +47,7 @@ class OfflineCommit {
   readonly #fence: Fence;
   readonly #merged: Map<number, Merged>;
   readonly #wasDecided: boolean;
+  readonly #kept: readonly string[] | undefined;
   /** The disks, by index, into whose bases something may have been written. */
   readonly #begun: Set<number>;
   /** Not heeded any more once the decision is taken. */
@@ -55,10 +56,11 @@ class OfflineCommit {
   constructor(parts: OfflineParts) {
     this.#parts = parts;
     this.#fence = new Fence(parts);
-    const { merged, begun, decided } = readMergeProgress(parts.journal.records(parts.lease.saga));
+    const { merged, begun, decided, kept } = readMergeProgress(parts.journal.records(parts.lease.saga));
     this.#merged = merged;
     this.#begun = begun;
     this.#wasDecided = decided;
+    this.#kept = kept;
     this.#signal = decided ? undefined : parts.signal;
   }
 
@@ -161,6 +163,7 @@ class OfflineCommit {
   async #remove(): Promise<readonly string[]> {
     const { plan, journal, lease } = this.#parts;
     if (!plan.deletes) return [];
+    if (this.#kept !== undefined) return this.#kept;
     const files = this.#fence.files(this.#parts.files);
     await this.#write([intent('removeLeaving', null)]);
     const named = await namedBySagas(journal, lease.saga, files);

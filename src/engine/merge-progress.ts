@@ -15,6 +15,8 @@ export interface MergeProgress {
   /** The disks of which a merge was begun. */
   readonly begun: Set<number>;
   readonly decided: boolean;
+  /** The files that stayed when what had left was removed; undefined when that has not come to its end. */
+  readonly kept: readonly string[] | undefined;
 }
 
 export function readMergeProgress(records: readonly JournalRecord[]): MergeProgress {
@@ -26,7 +28,10 @@ export function readMergeProgress(records: readonly JournalRecord[]): MergeProgr
     const value = member(body, 'value');
     if (kind === 'outcome' && value !== null) merged.set(diskIn(value), value as object as Merged);
   }
-  return { merged, begun, decided: records.some(({ kind }) => kind === 'decision') };
+  const removed = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'removeLeaving');
+  const kept = member(member(removed?.body ?? null, 'value'), 'kept') as readonly string[] | null;
+  const decided = records.some(({ kind }) => kind === 'decision');
+  return { merged, begun, decided, kept: kept ?? undefined };
 }
 
 function diskIn(body: Json): number {

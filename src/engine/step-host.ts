@@ -144,7 +144,8 @@ export class StepHost {
 
   /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
   #mustLeave(step: Step): boolean {
-    return !this.#verdict.isForward && this.#signals.abort.aborted && this.#decides(step);
+    if (step.onlyForward || this.#verdict.isForward) return false;
+    return this.#signals.abort.aborted && this.#decides(step);
   }
 
   /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
@@ -184,7 +185,7 @@ export class StepHost {
   /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
-    const judge = key !== name || this.#isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
+    const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
     const act = () => this.#retry(async () => look(await this.#context(name)), judge);
     return this.#recordFailure(key, act, [intent(key, null)]);
   }
@@ -213,7 +214,7 @@ export class StepHost {
             await step.verify?.(context);
             return settled;
           },
-          step.insists ? WHILE_REACHABLE : this.#isPastReturn(step) ? ANY : TRANSIENT,
+          step.insists ? WHILE_REACHABLE : this.#verdict.isPastReturn(step) ? ANY : TRANSIENT,
           step.insists ? STUBBORN : undefined,
         ),
       ),
@@ -230,12 +231,6 @@ export class StepHost {
     const value = await act(decide);
     if (this.#decides(step)) decide();
     return value;
-  }
-
-  /** Where a failure strands the saga: these steps are not given up for one refusal. */
-  #isPastReturn(step: Step): boolean {
-    if (step.window === 'closes') return true;
-    return this.#verdict.isForward && (step.decision === undefined || 'irreversible' in step);
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */

@@ -1,5 +1,6 @@
 /** The decision of a saga, as far as its journal is known to hold it. Writes it, and decides nothing itself. */
 import { BlocksagaError } from '../errors.ts';
+import type { Step } from '../steps/step.ts';
 import { decision } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 
@@ -16,6 +17,12 @@ export class Verdict {
 
   get isForward(): boolean {
     return this.#last === 'forward';
+  }
+
+  /** Whether a failure of this step strands the saga: it is not given up for one refusal then. */
+  isPastReturn(step: Step): boolean {
+    if (step.window === 'closes' || step.onlyForward) return true;
+    return this.isForward && (step.decision === undefined || 'irreversible' in step);
   }
 
   /** The last decision that is durable, or that nobody can say which it is. */

@@ -32,7 +32,13 @@ export const commitMachine = saga.createMachine({
     },
     mirroring: mirroringState,
     ready: readyState,
-    switching: switchingState,
+    switching: {
+      ...switchingState,
+      states: {
+        ...switchingState.states,
+        mergeRest: { id: 'mergingRest', ...forwardState('mergeRest', 'closing') },
+      },
+    },
     cleaningUp: {
       id: 'cleaningUp',
       initial: 'choosing',
@@ -48,7 +54,7 @@ export const commitMachine = saga.createMachine({
         ...leavingStates,
       },
     },
-    compensating: compensation(['markQemu', 'mirrorDisks', ...SWITCH_STEPS_OLDEST_FIRST]),
+    compensating: compensation(['markQemu', 'mirrorDisks', ...SWITCH_STEPS_OLDEST_FIRST], '#mergingRest'),
     ...endings,
   },
 });

@@ -7,15 +7,15 @@ import { actorOf, saga } from './saga-parts.ts';
 
 /**
  * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
- * ends it, but the guest runs again first.
+ * ends it, but the guest runs again first. One that finds that there is only forward leads to `onward`.
  */
-export function compensation(stepsOldestFirst: readonly StepKey[]) {
-  const { initial, states } = undoStates(stepsOldestFirst, '#rolledBack');
+export function compensation(stepsOldestFirst: readonly StepKey[], onward?: string) {
+  const { initial, states } = undoStates(stepsOldestFirst, '#rolledBack', onward);
   return saga.createStateConfig({ id: 'compensating', initial, states });
 }
 
 /** The states of a compensation, or of a part of one, which then goes on to `end`. */
-export function undoStates(stepsOldestFirst: readonly StepKey[], end: string) {
+export function undoStates(stepsOldestFirst: readonly StepKey[], end: string, onward?: string) {
   const newestFirst = [...stepsOldestFirst].reverse();
   const first = newestFirst[0];
   invariant(first !== undefined, 'an operation has at least one step');
@@ -27,7 +27,12 @@ export function undoStates(stepsOldestFirst: readonly StepKey[], end: string) {
       invoke: {
         src: actorOf(`undo.${step}`),
         onDone: { target, actions: { type: 'forget', params: { step } } },
-        onError: { target: '#stranded', actions: 'recordUndoFailure' },
+        onError: [
+          ...(onward === undefined
+            ? []
+            : [{ guard: 'wasOvertaken', target: onward, actions: 'recordGoingOn' } as const]),
+          { target: '#stranded', actions: 'recordUndoFailure' },
+        ],
       },
     });
     return [undoState(step), state] as const;

@@ -100,6 +100,7 @@ export const saga = setup({
       undoFailure: context.undoFailure ?? errorOf(event),
     })),
     recordKept: assign({ kept: true, failure: null }),
+    recordGoingOn: assign({ failure: null }),
     relent: assign(({ context }) => ({ relented: context.relented + 1 })),
     followJobs: enqueueActions(({ context, enqueue }) => {
       for (const disk of context.plan.disks) {
@@ -111,6 +112,7 @@ export const saga = setup({
   guards: {
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
     notAttempted: ({ context }, params: { step: StepKey }) => !context.attempted.includes(params.step),
+    wasOvertaken: ({ event }) => errorOf(event)?.code === 'OVERTAKEN',
     wasAborted: ({ event }) => errorOf(event)?.code === 'ABORTED',
     mayRelent: ({ context, event }) =>
       errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,

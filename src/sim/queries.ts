@@ -33,7 +33,7 @@ function deviceBitmaps(ctx: Context, node: string | undefined): { readonly 'dirt
   return bitmaps.length === 0 ? {} : { 'dirty-bitmaps': bitmaps };
 }
 
-export function queryNamedBlockNodes(ctx: Context): Json {
+export function queryNamedBlockNodes(ctx: Context, { flat }: { readonly [name: string]: Json }): Json {
   for (const node of Object.values(ctx.q.nodes)) {
     if (node.isFilter && node.children.length === 0) {
       throw new Death('SIGSEGV', 'the nodes were listed while a stream was concluded and not dismissed');
@@ -41,7 +41,16 @@ export function queryNamedBlockNodes(ctx: Context): Json {
   }
   return Object.values(ctx.q.nodes)
     .sort((a, b) => b.serial - a.serial)
-    .map(node => describeNode(ctx, node, false));
+    .map(node => (flat === true ? describeAlone(ctx, node) : describeNode(ctx, node, false)));
+}
+
+/** A flat list tells of each node without what is below it, also of a filter (`bdrv_block_device_info`, block/qapi.c). */
+function describeAlone(ctx: Context, node: BlockNode): Telling {
+  const whole = describeNode(ctx, node, false);
+  const told = node.told.again('flat', whole, undefined);
+  if (told !== undefined) return told;
+  const { 'backing-image': _, ...image } = whole['image'] as Telling;
+  return node.told.keep('flat', whole, undefined, { ...whole, image, backing_file_depth: 0 });
 }
 
 /**

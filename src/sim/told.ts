@@ -8,8 +8,8 @@ import type { Json } from '../qmp/transport.ts';
 
 export type Telling = { readonly [member: string]: Json };
 
-/** The node itself or its image, with or without the filters of jobs above what is below it. */
-export type Kind = 'node' | 'nodeHiding' | 'image' | 'imageHiding';
+/** The node itself or its image, with or without the filters of jobs above what is below it; `flat` alone. */
+export type Kind = 'node' | 'nodeHiding' | 'flat' | 'image' | 'imageHiding';
 
 interface Told {
   readonly image: unknown;
@@ -20,6 +20,7 @@ interface Told {
 export class Tellings {
   node: Told | undefined;
   nodeHiding: Told | undefined;
+  flat: Told | undefined;
   image: Told | undefined;
   imageHiding: Told | undefined;
 

@@ -7,6 +7,7 @@ import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
 import { fillTargets } from './fill-targets.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
+import { mergeRest } from './merge-rest.ts';
 import { mirrorDisks } from './mirror-disks.ts';
 import { pauseGuest, resumeGuest } from './pause-guest.ts';
 import { publishDefinitions, publishOverlays } from './publish-definitions.ts';
@@ -43,6 +44,7 @@ export const ALL_STEPS = {
   parkMirrors,
   finalizeMirrors,
   completeMirrors,
+  mergeRest,
   resumeGuest,
   publishDefinitions,
   dismissMirrors,

@@ -27,10 +27,10 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     node: name => byName.get(name),
     showsImage: disk => {
       if (front(disk) === disk.goal) return true;
-      // QEMU describes the child of a filter where an image has its backing image (`bdrv_query_image_info`, block/qapi.c);
-      // the filter's own file name is a json: one, made of its options.
-      const filter = front(disk) === disk.names.filter ? byName.get(disk.names.filter) : undefined;
-      const child = filter?.image['backing-image']?.filename;
+      if (front(disk) !== disk.names.filter) return false;
+      // QEMU describes the child of a filter where an image has its backing image, but in no flat list of nodes
+      // (`bdrv_block_device_info`, block/qapi.c); the filter's own file name is a json: one, made of its options.
+      const [, child] = chainFiles(fronts.value, disk);
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };

@@ -41,7 +41,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
 };
 
 /** A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. */
-const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
+export const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
   look: jobAlive,
   hasArrived: ({ status }) => status === 'ready' || status === 'standby',
 };
@@ -71,7 +71,7 @@ function startMirror(plan: CopyPlan, disk: DiskPlan, limit: Limit): Command<'blo
 }
 
 /** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */
-function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
+export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
   return {
     execute: 'block-commit',
     arguments: {

@@ -93,6 +93,8 @@ interface StepBase<P extends Plan> {
   readonly outlastsPause?: boolean;
   /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
   readonly insists?: boolean;
+  /** There is no way back from where it begins: whatever is asked, it goes on, and is not given up for one refusal. */
+  readonly onlyForward?: boolean;
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
   readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */

@@ -14,7 +14,7 @@ import { expectStood, probeDisks, type Step, type StepContext, unlessThere } fro
 import { takeBackPivots } from './take-back-pivots.ts';
 
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
-const SWITCH_SHARE = 0.25;
+export const SWITCH_SHARE = 0.25;
 const JOB_DEADLINE_MS = 30_000;
 /** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
 const POLL_MS = 20;
@@ -113,7 +113,7 @@ function mirrorJobs(plan: SwitchPlan): readonly string[] {
   return plan.disks.map(disk => disk.names.job);
 }
 
-async function probeFronts({ qmp, plan }: StepContext<SwitchPlan>) {
+export async function probeFronts({ qmp, plan }: StepContext<SwitchPlan>) {
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => (graph.front(disk) === disk.goal ? 'present' : 'absent'));
 }

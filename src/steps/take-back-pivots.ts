@@ -91,7 +91,7 @@ async function putOverlaysBack(
 ): Promise<Sources> {
   if (!guestStill()) {
     throw new BlocksagaError(
-      'FOREIGN',
+      'OVERTAKEN',
       'the guest has run since some of its disks were merged: what it wrote is in the lower images, and they stay in front',
     );
   }

@@ -107,7 +107,8 @@ describe('the command line', () => {
     const state = temporaryFolder();
     const context = fakeContext({ env: { XDG_STATE_HOME: state } });
     expect(await runProgram(['sagas'], context)).toBe(0);
-    expect(context.out).toEqual(['no sagas']);
+    const file = join(state, 'blocksaga', 'journal.db');
+    expect(context.out).toEqual([`no sagas: there is no journal ${file}`]);
     expect(readdirSync(state)).toEqual([]);
   });
 

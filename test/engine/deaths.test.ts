@@ -1,5 +1,8 @@
 /** Deaths at moments that once went wrong, each as small as it could be made. */
 import { describe, expect, test } from 'vitest';
+import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { entered, live, smallSim } from './lives.ts';
 
@@ -65,5 +68,33 @@ describe('a QEMU that dies while somebody else is insisted on', () => {
       error: { code: 'QMP_CONNECT' },
     });
     expect(sim.clock.now() - diedAtMs).toBeLessThan(30_000);
+  });
+});
+
+describe('a QEMU that dies when a saga could not take its filters away and let the guest run behind them', () => {
+  test('has its disks on the new images, to which the guest wrote', async () => {
+    const refusals = Array.from({ length: 12 }, (_, at) => ({
+      kind: 'refuse' as const,
+      command: 'qom-set',
+      nth: DISKS.length + 1 + at,
+    }));
+    const sim = smallSim({ faults: refusals, timing: { guestWriteMs: 0.05 } });
+    const { engine, guest, journal } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, id: 's', disks: DISKS, strategy: 'reopen' }));
+    expect(await sim.run(saga.result)).toMatchObject({
+      outcome: 'needsRecovery',
+      error: { step: 'removeFilters' },
+    });
+    expect(journal.records('s').at(-1)?.body).toEqual({ verdict: 'asIs', onImage: [0, 1] });
+    await sim.advance(5);
+    sim.kill();
+    const images = virtualImages(sim);
+    const { outcome, boot } = await recoverOffline(journal, 's', { files: sim.files, images });
+    expect([outcome, boot?.map(({ file }) => file)]).toEqual(['committed', DISKS.map(({ to }) => to)]);
+    const contents = new Map(DISKS.map(({ to }, disk) => [disk, sim.world.readFile(to)]));
+    expect(judgeWrites(contents, DISKS.length)).toEqual({
+      upTo: sim.world.guest.acknowledged,
+      why: undefined,
+    });
   });
 });

@@ -10,8 +10,11 @@ import { runProgram } from '../../src/cli/program.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { filesIn, judgeLiving, lookAround } from '../torture/judge.ts';
+import { endingsOf } from '../torture/endings.ts';
+import { judgeLiving } from '../torture/judge.ts';
+import { operationNamed } from '../torture/operations.ts';
 import { startOrchestrator } from '../torture/orchestrator-process.ts';
+import { filesIn, lookAround, type Outside } from '../torture/outside.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const DEADLINE_MS = 60_000;
@@ -44,7 +47,9 @@ describeOnQemu('a saga whose journal is lost', () => {
       id: operation,
       qmp: vm.monitor,
       files,
+      fronts: [],
       agent: '',
+      told: '',
       strike: { moment, delayMs: 0, victim: 'orchestrator', qemuPid: vm.pid },
     });
     const said = [];
@@ -53,6 +58,8 @@ describeOnQemu('a saga whose journal is lost', () => {
     rmSync(dirname(journal), { recursive: true });
     return journal;
   }
+
+  const untouched = ({ chains }: Outside) => endingsOf(operationNamed('leave'), 'untouched', chains, [])[0];
 
   /** The doctor's finds, which it does not remove, and the same from a second look. */
   async function examined(journal: string): Promise<readonly string[]> {
@@ -106,9 +113,7 @@ describeOnQemu('a saga whose journal is lost', () => {
     await followAdvice(journal);
     const made = (await filesIn(directory)).filter(file => !before.files.includes(file));
     expect(made).toHaveLength(2); // nobody can prove any more whose they are
-    expect(
-      await judgeLiving(vm, before, { front: before.chains.map(chain => ({ file: chain[0] ?? '' })), made }),
-    ).toEqual([]);
+    expect(await judgeLiving(vm, before, { ...untouched(before), made })).toEqual([]);
   });
 
   test('with the guest standing still in the window is explained, and the guest goes on where it was', async () => {
@@ -121,8 +126,6 @@ describeOnQemu('a saga whose journal is lost', () => {
     );
     await followAdvice(journal);
     const made = (await filesIn(directory)).filter(file => !before.files.includes(file));
-    expect(
-      await judgeLiving(vm, before, { front: before.chains.map(chain => ({ file: chain[0] ?? '' })), made }),
-    ).toEqual([]);
+    expect(await judgeLiving(vm, before, { ...untouched(before), made })).toEqual([]);
   });
 });

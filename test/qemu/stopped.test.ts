@@ -9,8 +9,11 @@ import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, openJournal } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { judgeLiving, lookAround } from '../torture/judge.ts';
+import { endingsOf } from '../torture/endings.ts';
+import { judgeLiving } from '../torture/judge.ts';
+import { operationNamed } from '../torture/operations.ts';
 import { startOrchestrator } from '../torture/orchestrator-process.ts';
+import { lookAround } from '../torture/outside.ts';
 import { tapMonitor } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -56,7 +59,9 @@ describeOnQemu(
           id,
           qmp: address,
           files,
+          fronts: [],
           agent: '',
+          told: '',
           strike: { moment, delayMs: 0, victim: 'orchestrator', signal: 'SIGSTOP', qemuPid: vm.pid },
         });
         const heard = [await stopped.hear(DEADLINE_MS), await stopped.hear(DEADLINE_MS)];
@@ -77,11 +82,8 @@ describeOnQemu(
           .slice(sentBefore)
           .filter(name => !/^(query-.*|qom-list|qmp_capabilities|x-debug-query-.*)$/.test(name));
         expect(acts, moment).toEqual([]);
-        const wrong = await judgeLiving(vm, before, {
-          front: files.map(file => ({ file })),
-          behind: before.chains.map(chain => ({ file: chain[0] ?? '' })),
-          made: [],
-        });
+        const [expected] = endingsOf(operationNamed(operation), 'committed', before.chains, files);
+        const wrong = await judgeLiving(vm, before, { ...expected, made: [] });
         expect(wrong, moment).toEqual([]);
       }
     });

@@ -4,27 +4,31 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import type { SagaResult } from '../../src/index.ts';
-import { judgeDead, judgeRecovery } from '../torture/aftermath.ts';
+import { endingOf, judgeDead, judgeRecovery } from '../torture/aftermath.ts';
 import { Arena } from '../torture/arena.ts';
-import { type Expectation, judgeImages, judgeLiving, lookAround, type Outside } from '../torture/judge.ts';
+import { type Ending, endingsOf } from '../torture/endings.ts';
+import { judgeImages, judgeLiving, judgeSets, judgeTold } from '../torture/judge.ts';
 import { operationNamed } from '../torture/operations.ts';
+import { lookAround, newestBelow, type Outside } from '../torture/outside.ts';
+import { BITMAP } from '../torture/scene.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 describeOnQemu('the judge of the torture', () => {
   let arena: Arena;
   let vm: GuestVm;
   let before: Outside;
-  let expected: Expectation;
+  let expected: Ending;
 
   beforeAll(async () => {
     arena = await Arena.open(operationNamed('reopen'));
     vm = arena.vm;
     before = await lookAround(vm);
-    expected = { front: vm.disks.map(({ file }) => ({ file })), made: [] };
+    expected = untouched(before);
   });
   afterAll(() => arena?.[Symbol.asyncDispose]());
 
-  const judge = () => judgeLiving(vm, before, expected);
+  const untouched = ({ chains }: Outside) => endingsOf(operationNamed('reopen'), 'untouched', chains, [])[0];
+  const judge = (more: Partial<Ending> = {}) => judgeLiving(vm, before, { ...expected, ...more });
   const tell = (command: string, args: object = {}) => vm.witness.execute(command, args);
   const elsewhere = (name: string) => join(arena.home, name);
 
@@ -72,21 +76,42 @@ describeOnQemu('the judge of the torture', () => {
     await writeFile(stray, '');
     expect(await judge()).toEqual([`I4: the file ${stray} is left`]);
     await rm(stray);
+    expect(await judge({ made: [stray] })).toEqual([`I1: ${stray} should be there`]);
     const file = vm.disks[2]?.file ?? '';
-    const all = expected.front;
     await rename(file, elsewhere('away'));
-    expected = {
-      ...expected,
-      front: all.map((image, disk) => (disk === 2 ? { file: elsewhere('away') } : image)),
-    };
-    expect(await judge()).toContain(`I3: ${file} was there before and is gone`);
+    const away = expected.chains.map((chain, disk) => (disk === 2 ? [elsewhere('away')] : chain));
+    expect(await judge({ chains: away })).toContain(`I3: ${file} was there before and is gone`);
+    expect(await judge({ chains: away, gone: [file] })).not.toContainEqual(
+      expect.stringMatching(/^I3: .* is gone/),
+    );
     await rename(elsewhere('away'), file);
-    expected = { ...expected, front: all };
+    expect(await judge({ gone: [file] })).toEqual([`I4: the file ${file} is left`]);
+  });
+
+  test('sees a bitmap that nobody had, and one that does not record any more', async () => {
+    const bitmap = { node: 'disk0', name: BITMAP };
+    await tell('block-dirty-bitmap-add', bitmap);
+    expect(await judge()).toEqual(['I4: a dirty bitmap is left on disk0']);
+    const withBitmap = await lookAround(vm);
+    expect(await judgeLiving(vm, withBitmap, expected)).toEqual([]);
+    await tell('block-dirty-bitmap-disable', bitmap);
+    expect(await judgeLiving(vm, withBitmap, expected)).toEqual([
+      `I3: the bitmap ${BITMAP} of disk 0 does not record any more`,
+    ]);
+    await tell('block-dirty-bitmap-remove', bitmap);
   });
 
   test('sees a guest that stands still', async () => {
     await tell('stop');
     expect(await judge()).toEqual(['I5: the guest was running and is paused']);
+    const still = await lookAround(vm);
+    expect(await judgeLiving(vm, still, expected)).toEqual([]);
+    await tell('cont');
+    await vm.awaitWrites(1);
+    await tell('stop');
+    expect(await judgeLiving(vm, still, expected)).toEqual([
+      expect.stringMatching(/^I5: the guest stood still, but went on from/),
+    ]);
     await tell('cont');
   });
 
@@ -105,59 +130,109 @@ describeOnQemu('the judge of the torture', () => {
     ]);
   });
 
-  test('sees a disk that is not where it should be', async () => {
+  test('sees a disk that is not where it should be, or stands on another image', async () => {
+    const other = join(vm.directory, 'other');
+    const old = vm.disks[1]?.file ?? '';
     await tell('blockdev-snapshot-sync', {
       'node-name': 'disk1',
-      'snapshot-file': join(vm.directory, 'other'),
+      'snapshot-file': other,
       'snapshot-node-name': 'other',
     });
-    expect(await judge()).toContain(
-      `I1: disk 1 is on ${join(vm.directory, 'other')}, not on ${vm.disks[1]?.file}`,
-    );
+    expect(await judge()).toContain(`I1: disk 1 is on ${other}, not on ${old}`);
+    const alone = expected.chains.map((chain, disk) => (disk === 1 ? [other] : chain));
+    expect(await judge({ chains: alone, made: [other] })).toEqual([
+      `I1: below disk 1 is ${old}, not nothing`,
+    ]);
   });
 
-  test('boots what a dead guest has left, and sees what lacks writes and what does not boot', async () => {
+  test('sees disks that went back and show another time', async () => {
+    const actions = ['disk0', 'other', 'disk2'].map((node, disk) => ({
+      type: 'blockdev-snapshot-sync',
+      data: {
+        'node-name': node,
+        'snapshot-file': join(vm.directory, `over${disk}`),
+        'snapshot-node-name': `over${disk}`,
+      },
+    }));
+    await tell('transaction', { actions });
+    await vm.awaitWrites(9);
+    await tell('stop');
+    const seen = await lookAround(vm);
+    const below = await newestBelow(seen);
+    const files = seen.chains.map((_, disk) => elsewhere(`new${disk}`));
+    const [back] = endingsOf(operationNamed('revert'), 'committed', seen.chains, files);
+    const shown = { ...back, chains: seen.chains.map(chain => chain.slice(1)) };
+    expect(await judgeSets({ ...seen, below }, shown, vm.acknowledged())).toEqual([]);
+    const wrong = await judgeSets({ ...seen, below }, { ...back, chains: seen.chains }, vm.acknowledged());
+    expect(wrong).toEqual([expect.stringMatching(/^I2: the images in front show write \d+, not write/)]);
+    // What was written since is in the images that were left, and must stay.
+    const lost = { ...shown, behind: shown.chains.map(([file = '']) => ({ file })) };
+    expect(await judgeSets({ ...seen, below }, lost, vm.acknowledged())).toEqual([
+      expect.stringMatching(/^I3: the images left behind lack/),
+    ]);
+    await tell('cont');
+  });
+
+  test('sees who was told of other disks, or of none', () => {
+    const [whole] = endingsOf(operationNamed('mirrored'), 'committed', before.chains, [
+      '/a.qcow2',
+      '/b.qcow2',
+      '/c.qcow2',
+    ]);
+    const line = (chains: readonly (readonly string[])[]) =>
+      `${JSON.stringify({ disks: chains.map(chain => ({ chain: chain.map(file => ({ file })) })) })}\n`;
+    expect(judgeTold(line(before.chains) + line(whole.chains), 'committed', whole)).toEqual([]);
+    expect(judgeTold(line(whole.chains) + line(before.chains), 'committed', whole)).toEqual([
+      expect.stringMatching(/^I1: told was of/),
+    ]);
+    expect(judgeTold('', 'committed', whole)).toEqual(['I1: nobody was told of the new disks']);
+    expect(judgeTold('', 'rolledBack', expected)).toEqual([]);
+    expect(judgeTold(line(whole.chains), 'rolledBack', expected)).toHaveLength(1);
+  });
+
+  test('boots what a dead guest has left, and sees what lacks writes, stands on another image or does not boot', async () => {
+    const now = await lookAround(vm);
     await vm.kill();
-    const [first, second, third] = vm.disks;
-    const overlay = { file: join(vm.directory, 'other'), format: 'qcow2', base: second?.file ?? '' } as const;
-    const whole = [first, overlay, third].flatMap(image => (image === undefined ? [] : [image]));
-    expect(await judgeDead(vm, {}, vm.disks)).toContainEqual(
-      expect.stringMatching(/^I3: the images to boot from lack/),
+    const whole = untouched(now);
+    expect(await judgeDead(vm, {}, now, whole)).toEqual([]);
+    const older = { ...whole, chains: now.chains.map(chain => chain.slice(1)) };
+    expect(await judgeDead(vm, {}, now, older)).toContainEqual(
+      expect.stringMatching(/^I3: the images in front lack/),
     );
-    expect(await judgeDead(vm, { qemu: 'false' }, whole)).toEqual([
+    const otherBase = { ...whole, chains: now.chains.map(chain => chain.slice(0, 1)) };
+    expect(await judgeDead(vm, {}, now, otherBase)).toContainEqual(
+      expect.stringMatching(/^I1: the headers of disk 0 say/),
+    );
+    expect(await judgeDead(vm, { qemu: 'false' }, now, whole)).toEqual([
       expect.stringMatching(/^I6: the images do not boot/),
     ]);
-    expect(await judgeDead(vm, {}, whole)).toEqual([]);
   });
 
   test('sees a recovery that names some disks on each side, or leaves something', async () => {
-    const files = vm.disks.map((_, disk) => join(vm.directory, `new${disk}`));
-    const mixed = vm.disks.map(({ device, file }, disk) => ({
-      disk: device,
-      file: disk === 1 ? (files[1] ?? '') : file,
-      format: 'qcow2',
-    }));
+    const files = vm.disks.map((_, disk) => join(vm.directory, `new${disk}.qcow2`));
+    const sides = endingsOf(operationNamed('mirrored'), 'committed', before.chains, files);
+    const [mirrors, overlays] = sides;
+    const boot = (chains: Ending['chains']) =>
+      chains.map(([file = ''], disk) => ({ disk: `dev${disk}`, file, format: 'qcow2' }));
     const result: SagaResult = {
       saga: 's',
-      operation: 'copy',
-      outcome: 'rolledBack',
+      operation: 'snapshotMirror',
+      outcome: 'committed',
       strategy: 'reopen',
       disks: [],
       blackoutMs: null,
       error: null,
       leftovers: [],
-      boot: mixed,
+      boot: boot(overlays?.chains ?? []),
     };
-    const other = join(vm.directory, 'other');
-    expect(await judgeRecovery(vm, operationNamed('reopen'), before, result, files)).toEqual([
-      expect.stringMatching(/^I1: rolledBack, but to boot from are/),
-      `I4: the file ${other} is left`,
+    expect(endingOf(sides, result.boot)).toEqual(overlays);
+    expect(judgeRecovery(result, endingOf(sides, result.boot))).toEqual([]);
+    const mixed = boot(mirrors.chains.map((chain, disk) => (disk === 1 ? (before.chains[1] ?? []) : chain)));
+    expect(judgeRecovery({ ...result, boot: mixed }, endingOf(sides, mixed))).toEqual([
+      expect.stringMatching(/^I1: committed, but to boot from are/),
     ]);
-    const whole = mixed.map((image, disk) => ({ ...image, file: vm.disks[disk]?.file ?? '' }));
-    const told = { ...result, boot: whole, leftovers: [other] };
-    expect(await judgeRecovery(vm, operationNamed('reopen'), before, told, files)).toEqual([
-      `I4: the recovery leaves ${other}`,
-    ]);
+    const told = { ...result, leftovers: [join(vm.directory, 'other'), ...files] };
+    expect(judgeRecovery(told, mirrors)).toContain(`I4: the recovery leaves ${join(vm.directory, 'other')}`);
   });
 
   async function gone(job: string): Promise<void> {

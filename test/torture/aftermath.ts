@@ -2,69 +2,57 @@
  * After the death of a QEMU: the images that the offline recovery names, or that a saga which had ended before left in
  * front, are on one side, hold what the guest was told was done, and boot. It changes nothing but by that boot.
  */
-import { stat } from 'node:fs/promises';
-import type { GuestImage } from '../../src/demo/guest-images.ts';
-import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, readCut } from '../../src/demo/ordered-cut.ts';
+import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { SagaResult } from '../../src/index.ts';
-import { filesIn, judgeImages, type Outside } from './judge.ts';
-import type { Operation } from './operations.ts';
+import type { Ending } from './endings.ts';
+import { judgeFiles, judgeImages, judgeSets } from './judge.ts';
+import type { Scene } from './operation.ts';
+import { filesIn, type Outside } from './outside.ts';
 
 const WRITES_AFTERWARDS = 12;
 
-/** The files in front, by disk, for a saga that has ended so; of one that never was, the old ones. */
-export function frontsOf(
-  { front }: Operation,
-  outcome: string,
-  disks: GuestVm['disks'],
-  files: readonly string[],
-): readonly string[] {
-  if (outcome === 'committed' && front === 'new') return files;
-  return disks.map(({ file, base }) => (outcome === 'committed' && front === 'base' ? (base ?? '') : file));
+/** The ending that a saga's outcome means, of those that it may mean: the one whose images are to be booted from. */
+export function endingOf(endings: readonly [Ending, ...Ending[]], boot: SagaResult['boot']): Ending {
+  const named = JSON.stringify(boot?.map(image => image.file));
+  return endings.find(({ chains }) => JSON.stringify(chains.map(([front]) => front)) === named) ?? endings[0];
 }
 
-/** I1 and I4 of a recovery: it names one side for all disks, the side of its outcome, and leaves nothing else. */
-export async function judgeRecovery(
-  vm: GuestVm,
-  operation: Operation,
-  before: Outside,
-  result: SagaResult,
-  files: readonly string[],
-): Promise<string[]> {
-  const { outcome, boot = [], leftovers } = result;
-  const fronts = frontsOf(operation, outcome, vm.disks, files);
+/** I1 of a recovery: it names one side for all disks, the side of its outcome, and leaves nothing that is not told. */
+export function judgeRecovery({ outcome, boot = [], leftovers }: SagaResult, expected: Ending): string[] {
   const named = boot.map(image => image.file);
-  const kept = outcome === 'committed' && operation.front !== 'base' ? files : [];
-  const expected = new Set([...before.files, ...kept]);
-  const there = await filesIn(vm.directory);
-  const left = there.filter(file => !expected.has(file) && !leftovers.some(words => words.includes(file)));
+  const fronts = expected.chains.map(([front]) => front);
+  // Disks that were not named in the request are no saga's to speak of.
+  const same = JSON.stringify(named) === JSON.stringify(fronts.slice(0, named.length)) && named.length > 0;
+  const unexpected = leftovers.filter(words => !expected.made.includes(words));
   return [
     ...(outcome === 'committed' || outcome === 'rolledBack' ? [] : [`I6: the recovery ends ${outcome}`]),
-    ...(JSON.stringify(named) === JSON.stringify(fronts)
-      ? []
-      : [`I1: ${outcome}, but to boot from are ${named.join(', ')}`]),
-    ...left.map(file => `I4: the file ${file} is left`),
-    ...leftovers.map(words => `I4: the recovery leaves ${words}`),
+    ...(same ? [] : [`I1: ${outcome}, but to boot from are ${named.join(', ')}`]),
+    ...unexpected.map(words => `I4: the recovery leaves ${words}`),
   ];
 }
 
-/** I3 and the second half of I6: nothing is gone, and the images boot, as one instant that has every acknowledged write. */
+/** I1 to I4 and the second half of I6 of a guest that is dead: its files, its chains, what they hold, and a boot. */
 export async function judgeDead(
   vm: GuestVm,
-  guest: Partial<GuestVmOptions>,
-  images: readonly GuestImage[],
+  guest: Scene,
+  before: Outside,
+  expected: Ending,
 ): Promise<string[]> {
-  const wrong: string[] = [];
-  for (const { file } of vm.disks) {
-    const there = await stat(file).then(
-      () => true,
-      () => false,
-    );
-    if (!there) wrong.push(`I3: ${file}, on which the guest was, is gone`);
+  const wrong = judgeFiles(before, await filesIn(vm.directory), expected);
+  for (const [disk, chain] of expected.chains.entries()) {
+    const found = await chainInHeaders(chain[0] ?? '').catch((error: unknown) => [String(error)]);
+    if (JSON.stringify(found) === JSON.stringify(chain)) continue;
+    wrong.push(`I1: the headers of disk ${disk} say ${found.join(' <- ')}, not ${chain.join(' <- ')}`);
   }
-  wrong.push(...(await judgeImages('the images to boot from', images, vm.acknowledged())));
-  if (wrong.length > 0) return wrong;
+  if (wrong.length === 0) wrong.push(...(await judgeSets(before, expected, vm.acknowledged())));
+  return wrong.length > 0 ? wrong : boot(guest, expected);
+}
 
+/** A new guest on the images goes on where they end. */
+async function boot(guest: Scene, { chains }: Ending): Promise<string[]> {
+  const images = chains.map(([file = '']) => ({ file, format: 'qcow2' as const }));
   const { upTo } = checkCut(await readCut(images));
   try {
     await using again = await startGuestVm({
@@ -75,9 +63,14 @@ export async function judgeDead(
     });
     await again.awaitWrites(WRITES_AFTERWARDS);
     await again.kill();
-    wrong.push(...(await judgeImages('the images, after a new boot', images, again.acknowledged())));
+    return await judgeImages('the images, after a new boot', images, again.acknowledged());
   } catch (error) {
-    wrong.push(`I6: the images do not boot: ${String(error)}`);
+    return [`I6: the images do not boot: ${String(error)}`];
   }
-  return wrong;
+}
+
+/** The files of a chain as the headers say it, front first. */
+async function chainInHeaders(file: string): Promise<readonly string[]> {
+  const said = await qemuImg('info', '--backing-chain', '--output=json', '-f', 'qcow2', file);
+  return (JSON.parse(said) as readonly { readonly filename: string }[]).map(image => image.filename);
 }

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { type FakeAgent, fakeAgent } from '../qemu/fake-agent.ts';
-import { filesIn, lookAround } from './judge.ts';
-import { DISKS, type Operation } from './operations.ts';
+import { DISKS, type Operation } from './operation.ts';
 import { type Orchestrator, startOrchestrator } from './orchestrator-process.ts';
+import { filesIn, lookAround } from './outside.ts';
+import { setScene } from './scene.ts';
 
 /** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
 const SIZE_BYTES = 16 * 1024 * 1024;
@@ -45,6 +46,7 @@ export class Arena {
     const directory = await mkdtemp(join(home, 'images-'));
     const vm = await startGuestVm({ disks: DISKS, sizeBytes: SIZE_BYTES, directory, ...guest });
     await vm.awaitWrites(WARM_UP_WRITES);
+    await setScene(vm, guest);
     return new Arena(vm, home, await fakeAgent(join(home, 'agent'), []), guest);
   }
 
@@ -65,10 +67,12 @@ export class Arena {
     return this.vm.disks.map((_, disk) => join(this.vm.directory, `${id}-${disk}.qcow2`));
   }
 
-  /** Whether another round may be played here; the nodes that `-drive` makes, and base images, are there for one only. */
+  /** Whether another round may be played here: what a scene was set with is there for one only. */
   fits({ guest }: Operation): boolean {
-    const same = JSON.stringify(guest) === JSON.stringify(this.#guest);
-    return same && guest.style !== 'drive' && !guest.backing && this.rounds < ROUNDS_PER_GUEST_MAX;
+    const { style, backing, overlays, bitmaps, rests } = guest;
+    const isUsedUp = style === 'drive' || backing || overlays || bitmaps || rests;
+    const isSame = JSON.stringify(guest) === JSON.stringify(this.#guest);
+    return isSame && !isUsedUp && this.rounds < ROUNDS_PER_GUEST_MAX;
   }
 
   /** Removes the images that no disk needs any more. */

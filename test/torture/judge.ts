@@ -2,148 +2,136 @@
  * What a round left behind, judged from outside: by QEMU's answers on a monitor that blocksaga does not use, by the file
  * system and by what is in the images. It never asks the engine, and changes nothing.
  */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import { type CutImage, checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import type { JournalRecord } from '../../src/index.ts';
-
-/** What QEMU and the file system show at one moment. */
-export interface Outside {
-  readonly status: string;
-  /** By disk: the files of its chain, front first. */
-  readonly chains: readonly (readonly string[])[];
-  readonly nodes: readonly { readonly name: string; readonly file: string; readonly bitmaps: number }[];
-  readonly jobs: readonly string[];
-  readonly objects: readonly string[];
-  readonly files: readonly string[];
-  /** The highest write that the guest was told was done. */
-  readonly acknowledged: number;
-}
+import type { Definition } from '../../src/steps/publish-definitions.ts';
+import type { Ended, Ending } from './endings.ts';
+import { lookAround, type Outside } from './outside.ts';
 
 /** How many writes the guest must still be able to do. */
 const WRITES_AFTERWARDS = 12;
 
-interface Image {
-  readonly filename: string;
-  readonly 'backing-image'?: Image;
-}
-
-/** Asks a guest whose QEMU lives. */
-export async function lookAround(vm: GuestVm): Promise<Outside> {
-  const ask = async <T>(command: string, args: object = {}) => (await vm.witness.execute(command, args)) as T;
-  const acknowledged = vm.acknowledged();
-  const { status } = await ask<{ status: string }>('query-status');
-  const blocks =
-    await ask<readonly { readonly qdev?: string; readonly inserted?: { readonly image: Image } }[]>(
-      'query-block',
-    );
-  const nodes = await ask<
-    readonly {
-      readonly 'node-name': string;
-      readonly file: string;
-      readonly 'dirty-bitmaps'?: readonly unknown[];
-    }[]
-  >('query-named-block-nodes', { flat: true });
-  const jobs = await ask<readonly { readonly id: string }[]>('query-jobs');
-  const objects = await ask<readonly { readonly name: string; readonly type: string }[]>('qom-list', {
-    path: '/objects',
-  });
-  return {
-    status,
-    chains: vm.disks.map(({ device }) => {
-      const chain: string[] = [];
-      const block = blocks.find(({ qdev }) => qdev?.split('/').includes(device));
-      for (let image = block?.inserted?.image; image !== undefined; image = image['backing-image']) {
-        chain.push(image.filename);
-      }
-      return chain;
-    }),
-    nodes: nodes.map(node => ({
-      name: node['node-name'],
-      file: node.file,
-      bitmaps: node['dirty-bitmaps']?.length ?? 0,
-    })),
-    jobs: jobs.map(job => job.id),
-    objects: objects.map(object => object.name).sort(),
-    files: await filesIn(vm.directory),
-    acknowledged,
-  };
-}
-
-/** Every file in the guest's directory. */
-export async function filesIn(directory: string): Promise<readonly string[]> {
-  return (await readdir(directory)).map(name => join(directory, name)).sort();
-}
-
-/** Where every disk should be, and which images were left behind at one instant. */
-export interface Expectation {
-  readonly front: readonly CutImage[];
-  readonly behind?: readonly CutImage[];
-  /** Files that were not there before. */
-  readonly made: readonly string[];
-}
-
 /** I1 to I5 of a guest that lives on: the breaches, each in a sentence; none is the good case. */
-export async function judgeLiving(vm: GuestVm, before: Outside, expected: Expectation): Promise<string[]> {
+export async function judgeLiving(vm: GuestVm, before: Outside, expected: Ending): Promise<string[]> {
   const now = await lookAround(vm);
   const wrong = [
-    ...judgeFronts(now, expected),
+    ...judgeChains(now, expected),
     ...judgeLeftovers(before, now, expected),
+    ...judgeBitmaps(before, now),
     ...(await judgeRunning(vm, before, now)),
   ];
   await vm.witness.execute('stop');
   try {
-    const acknowledged = vm.acknowledged();
-    wrong.push(...(await judgeImages('the images in front', expected.front, acknowledged)));
-    if (expected.behind !== undefined) {
-      wrong.push(...(await judgeImages('the images left behind', expected.behind, before.acknowledged)));
-    }
+    wrong.push(...(await judgeSets(before, expected, vm.acknowledged())));
   } finally {
     if (now.status === 'running') await vm.witness.execute('cont');
   }
   return wrong;
 }
 
+/** I2 and I3 of what an ending leaves: the images in front, and those that were left at one instant. */
+export async function judgeSets(before: Outside, expected: Ending, acknowledged: number): Promise<string[]> {
+  const { chains, behind, behindHolds, goesBackInTime } = expected;
+  const front = chains.map(chain => ({ file: chain[0] ?? '' }));
+  const wrong = goesBackInTime
+    ? await judgeTime('the images in front', front, before)
+    : await judgeImages('the images in front', front, acknowledged);
+  if (behind === undefined) return wrong;
+  const atLeast = behindHolds === 'all' ? acknowledged : before.acknowledged;
+  return [...wrong, ...(await judgeImages('the images left behind', behind, atLeast))];
+}
+
 /** I1. */
-function judgeFronts(now: Outside, { front }: Expectation): string[] {
-  return front.flatMap(({ file }, disk) => {
-    const found = now.chains[disk]?.[0] ?? 'nothing';
-    return found === file ? [] : [`I1: disk ${disk} is on ${found}, not on ${file}`];
+function judgeChains(now: Outside, { chains }: Ending): string[] {
+  return chains.flatMap(([file, ...below], disk) => {
+    const [found = 'nothing', ...foundBelow] = now.chains[disk] ?? [];
+    if (found !== file) return [`I1: disk ${disk} is on ${found}, not on ${file}`];
+    return sameList(foundBelow, below)
+      ? []
+      : [`I1: below disk ${disk} is ${listed(foundBelow)}, not ${listed(below)}`];
   });
 }
 
 /** I3 as far as files go, and I4. Open is what the disks reach, each image as one format node over one protocol node. */
-function judgeLeftovers(before: Outside, now: Outside, { made }: Expectation): string[] {
+function judgeLeftovers(before: Outside, now: Outside, expected: Ending): string[] {
   const reached = new Set(now.chains.flat());
   const stray = now.nodes.filter(node => !reached.has(node.file));
   const crowded = [...reached].filter(file => now.nodes.filter(node => node.file === file).length > 2);
-  const expectedFiles = new Set([...before.files, ...made]);
   return [
-    ...before.files
-      .filter(file => !now.files.includes(file))
-      .map(file => `I3: ${file} was there before and is gone`),
-    ...made.filter(file => !now.files.includes(file)).map(file => `I1: ${file} should be there`),
-    ...now.files.filter(file => !expectedFiles.has(file)).map(file => `I4: the file ${file} is left`),
+    ...judgeFiles(before, now.files, expected),
     ...now.jobs.map(job => `I4: the job ${job} is left`),
     ...stray.map(node => `I4: the node ${node.name} on ${node.file} is left`),
     ...crowded.map(file => `I4: ${file} is open more than once`),
     ...now.objects
       .filter(name => !before.objects.includes(name))
       .map(name => `I4: the object ${name} is left`),
-    ...now.nodes.filter(node => node.bitmaps > 0).map(node => `I4: a dirty bitmap is left on ${node.name}`),
   ];
 }
 
-/** I5. */
+/** I1, I3 and I4 of the files that are there. */
+export function judgeFiles(before: Outside, there: readonly string[], expected: Ending): string[] {
+  const { made, gone, allowed } = expected;
+  const known = new Set([...before.files.filter(file => !gone.includes(file)), ...made, ...allowed]);
+  return [
+    ...before.files
+      .filter(file => !there.includes(file) && !gone.includes(file))
+      .map(file => `I3: ${file} was there before and is gone`),
+    ...made.filter(file => !there.includes(file)).map(file => `I1: ${file} should be there`),
+    ...there.filter(file => !known.has(file)).map(file => `I4: the file ${file} is left`),
+  ];
+}
+
+/** I3 and I4: what a backup counts on goes on recording in front of the disk where it did, and no other bitmap is there. */
+function judgeBitmaps(before: Outside, now: Outside): string[] {
+  const known = before.chains.map(chain => namesOf(before, chain[0]));
+  const lost = known.flatMap((names, disk) => {
+    const recording = namesOf(now, now.chains[disk]?.[0]);
+    return names
+      .filter(name => !recording.includes(name))
+      .map(name => `I3: the bitmap ${name} of disk ${disk} does not record any more`);
+  });
+  const stray = now.nodes.filter(({ bitmaps }) =>
+    bitmaps.some(({ name }) => name === undefined || !known.flat().includes(name)),
+  );
+  return [...lost, ...stray.map(node => `I4: a dirty bitmap is left on ${node.name}`)];
+}
+
+/** The bitmaps that record what is written to the image of a file. */
+function namesOf({ nodes }: Outside, file: string | undefined): readonly string[] {
+  const bitmaps = nodes.filter(node => node.file === file).flatMap(node => node.bitmaps);
+  return bitmaps.flatMap(({ name, recording }) => (recording && name !== undefined ? name : []));
+}
+
+/** I5. A guest that stood still has stood still, and could go on. */
 async function judgeRunning(vm: GuestVm, before: Outside, now: Outside): Promise<string[]> {
   if (now.status !== before.status) return [`I5: the guest was ${before.status} and is ${now.status}`];
+  const stood = now.status !== 'running';
+  if (stood && vm.acknowledged() !== before.acknowledged) {
+    return [`I5: the guest stood still, but went on from ${before.acknowledged} to ${vm.acknowledged()}`];
+  }
+  if (stood) return [];
   try {
     await vm.awaitWrites(WRITES_AFTERWARDS);
     return vm.errors() === 0 ? [] : [`I5: ${vm.errors()} writes of the guest failed`];
   } catch (error) {
     return [`I5: ${String(error)}`];
   }
+}
+
+/** I2 of disks that went back: they show one instant, the one that the images below had kept, and nothing later. */
+async function judgeTime(words: string, images: readonly CutImage[], before: Outside): Promise<string[]> {
+  const { consistent, upTo, why } = checkCut(await readCut(images, { shared: true }));
+  return [
+    ...(consistent ? [] : [`I2: ${words} are no instant: ${why}`]),
+    ...(upTo === before.below ? [] : [`I2: ${words} show write ${upTo}, not write ${before.below}`]),
+  ];
+}
+
+const listed = (files: readonly string[]) => (files.length === 0 ? 'nothing' : files.join(' <- '));
+
+function sameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((each, at) => each === other[at]);
 }
 
 /** I2 and I3: the set is one instant, and holds every write up to `atLeast`. */
@@ -166,8 +154,8 @@ export async function judgeImages(
   ];
 }
 
-/** Steps that only wait may come to their end as often as they like. */
-const ONLY_WAITS = new Set(['awaitNearlyClean', 'awaitSignal']);
+/** Steps that only wait, and one that finds its effect there where the guest was let run and is paused again. */
+const MAY_RECUR = new Set(['awaitNearlyClean', 'awaitSignal', 'attachChains']);
 
 /** I7 in the journal: nothing was brought about twice without having been taken back in between. */
 export function judgeRecords(records: readonly JournalRecord[]): string[] {
@@ -175,10 +163,31 @@ export function judgeRecords(records: readonly JournalRecord[]): string[] {
   const wrong: string[] = [];
   for (const { kind, step, body } of records) {
     if (kind !== 'outcome' || (typeof body === 'object' && body !== null && 'error' in body)) continue;
+    const effect = effectOf(step, body);
     if (step.startsWith('undo.')) done.delete(step.slice('undo.'.length));
-    else if (done.has(step) && !ONLY_WAITS.has(step))
-      wrong.push(`I7: the journal shows ${step} brought about twice`);
-    else done.add(step);
+    else if (done.has(effect) && !MAY_RECUR.has(step.replace('mirror.', '')))
+      wrong.push(`I7: the journal shows ${effect} brought about twice`);
+    else done.add(effect);
   }
   return wrong;
+}
+
+/** Most steps are about all disks; those without QEMU name the one that they are about. */
+function effectOf(step: string, body: JournalRecord['body']): string {
+  const { value } = (body ?? {}) as { readonly value?: unknown };
+  const isOfDisk = typeof value === 'object' && value !== null && 'disk' in value;
+  return isOfDisk ? `${step} of disk ${String(value.disk)}` : step;
+}
+
+/** I1: whoever keeps the VM's records was told of the disks as they are, last of all, if he was told at all. */
+export function judgeTold(told: string, outcome: Ended, { chains }: Ending): string[] {
+  const lines = told.split('\n').filter(line => line !== '');
+  const last = lines.at(-1);
+  if (last === undefined) {
+    return outcome === 'committed' ? ['I1: nobody was told of the new disks'] : [];
+  }
+  const { disks } = JSON.parse(last) as Definition;
+  const said = disks.map(disk => disk.chain.map(image => image.file).join(' <- '));
+  const are = chains.slice(0, disks.length).map(chain => chain.join(' <- '));
+  return sameList(said, are) ? [] : [`I1: told was of ${said.join(', ')}, not of ${are.join(', ')}`];
 }

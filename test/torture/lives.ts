@@ -7,16 +7,13 @@ import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { seededChance } from '../../src/sim/random.ts';
 import type { Arena } from './arena.ts';
 import type { Death } from './orchestrator-process.ts';
-import type { Order, Saying } from './orders.ts';
+import type { Place, Saying } from './orders.ts';
 import { ANY_INSTANT, type Round } from './rounds.ts';
 
 /** How long a saga may take, and its resumption; milliseconds. */
 export const SAGA_DEADLINE_MS = 60_000;
 const SUCCESSORS_KILLED_MAX = 2;
 const SUCCESSOR_LIFE_MS = 400;
-
-/** Where a saga works. */
-export type Place = Omit<Order, 'order' | 'strike'>;
 
 /** What the harness hears of an orchestrator. */
 export type Heard = Saying | Death;
@@ -78,7 +75,7 @@ export async function takeOver(
   { seed }: Round,
   place: Place,
   said: object[],
-  order: 'resume' | 'recover' = 'resume',
+  order: 'resume' | 'recover',
 ): Promise<Heard> {
   const chance = seededChance(seed);
   const killed = seed === 0 ? 0 : chance.below(SUCCESSORS_KILLED_MAX + 1);

@@ -4,6 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/qmp/clock.ts';
+import { uncrossed } from './crossed.ts';
+import type { Operation } from './operation.ts';
 import { OPERATIONS, operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
 import {
@@ -14,6 +16,7 @@ import {
   type Round,
   roundNamed,
   type Undisturbed,
+  victimsOf,
 } from './rounds.ts';
 import { matrixOf, tableOf } from './table.ts';
 import { learn, torture } from './torture.ts';
@@ -93,17 +96,33 @@ function secondsSince(beganMs: number): number {
 async function choose(seed: number): Promise<readonly Round[]> {
   const operations = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
   const victims = values.who.split(',') as Victim[];
+  const pattern = new RegExp(values.in);
+  const learnt = new Map<string, Undisturbed>();
+  const undisturbed = async (operation: Operation): Promise<Undisturbed> => {
+    const run = learnt.get(operation.name) ?? (await learn(operation));
+    learnt.set(operation.name, run);
+    return run;
+  };
   const runs: Undisturbed[] = [];
   for (const operation of operations) {
-    const run = await learn(operation);
-    const moments = run.moments.filter(moment => new RegExp(values.in).test(moment));
-    say(`${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${moments.length} moments`);
-    runs.push({ ...run, moments });
+    const run = await undisturbed(operation);
+    say(
+      `${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${run.moments.length} moments`,
+    );
+    runs.push(run);
+    for (const like of (values.boundaries && operation.like) || []) await undisturbed(operationNamed(like));
   }
+  for (const state of uncrossed(runs)) say(`no round crosses ${state}`);
+  const meant = runs.map(run => ({ ...run, moments: run.moments.filter(moment => pattern.test(moment)) }));
   if (!values.every && !values.boundaries)
-    return drawRounds(runs, victims, Number(values.rounds ?? 200), seed);
-  const choice = values.boundaries ? boundaryRounds : everyRound;
-  const all = runs.flatMap(run => choice(run.operation, run.moments, victims));
+    return drawRounds(meant, victims, Number(values.rounds ?? 200), seed);
+  const all = meant.flatMap(({ operation, moments }) => {
+    const who = victimsOf(operation, victims);
+    if (values.every) return everyRound(operation, moments, who);
+    const { like = [] } = operationNamed(operation);
+    const known = like.flatMap(name => learnt.get(name)?.moments ?? []);
+    return boundaryRounds(operation, moments, who, known);
+  });
   return values.rounds === undefined ? all : all.slice(0, Number(values.rounds));
 }
 

@@ -3,21 +3,31 @@
  * answer that it gets, every file that it touches and every record that it writes, each before and after. Wraps the ports
  * through which the engine reaches the world; decides nothing itself but tells of each moment, in order.
  */
-import type { Files, Journal } from '../../src/index.ts';
+import type { Files, Images, Journal, NewRecord } from '../../src/index.ts';
 import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
-import { type Bend, bendAt } from './operations.ts';
+import { bendAt, lagging } from './bend.ts';
+import type { Bend } from './operation.ts';
+
+const PAUSED = 'switching.';
+const RELENTING = 'switching.relenting';
 
 /** What is to happen to one orchestrator. */
 export interface MomentsOptions {
   /** Done at the moment of this name, and there exactly. */
   readonly strike?: { readonly moment: string; readonly act: () => void } | undefined;
   readonly bend?: Bend | undefined;
+  /** In the first pause every mirror has something left to copy, whatever QEMU says. */
+  readonly lagsOnce?: boolean;
+  /** A saga without a machine is in the state that its last record names. */
+  readonly recordsAreStates?: boolean;
 }
 
 /** Names moments `state/kind/what/nth`, where nth counts the same kind and what in that state. */
 export class Moments {
   readonly #strike: MomentsOptions['strike'];
   readonly #bend: Bend | undefined;
+  readonly #recordsAreStates: boolean;
+  #lags: boolean;
   readonly #counts = new Map<string, number>();
   #bent = 0;
   #state = 'beginning';
@@ -26,13 +36,16 @@ export class Moments {
   /** All moments that have come, in order. */
   readonly passed: string[] = [];
 
-  constructor({ strike, bend }: MomentsOptions) {
+  constructor({ strike, bend, lagsOnce = false, recordsAreStates = false }: MomentsOptions) {
+    this.#lags = lagsOnce;
     this.#strike = strike;
     this.#bend = bend;
+    this.#recordsAreStates = recordsAreStates;
   }
 
   enter(state: string): void {
     this.#state = state;
+    if (state === RELENTING) this.#lags = false;
     this.#reach('enter', 'it');
   }
 
@@ -43,7 +56,7 @@ export class Moments {
         onMessage: message => {
           const name = names.get(member(message, 'id'));
           if (name !== undefined) this.#reach('answered', name);
-          handlers.onMessage(message);
+          handlers.onMessage(this.#lags && this.#state.startsWith(PAUSED) ? lagging(message) : message);
         },
         onClose: reason => handlers.onClose(reason),
       });
@@ -70,12 +83,7 @@ export class Moments {
   }
 
   files(files: Files): Files {
-    const around = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
-      this.#reach('unfiled', what);
-      const value = await act();
-      this.#reach('filed', what);
-      return value;
-    };
+    const around = this.#aroundFile;
     return {
       stat: path => files.stat(path),
       imageInfo: (path, driver) => files.imageInfo(path, driver),
@@ -84,6 +92,28 @@ export class Moments {
       syncDirectory: path => around('syncDirectory', () => files.syncDirectory(path)),
     };
   }
+
+  images(images: Images): Images {
+    const around = this.#aroundFile;
+    return {
+      look: image => images.look(image),
+      whyNotWritable: image => images.whyNotWritable(image),
+      createOverlay: (...args) => around('createOverlay', () => images.createOverlay(...args)),
+      commitOverlay: image => around('commitOverlay', () => images.commitOverlay(image)),
+      commitInto: (...args) => around('commitInto', () => images.commitInto(...args)),
+      pointAt: (...args) => around('pointAt', () => images.pointAt(...args)),
+      copyInto: (...args) => around('copyInto', () => images.copyInto(...args)),
+      pullInto: (...args) => around('pullInto', () => images.pullInto(...args)),
+      setAside: file => around('setAside', () => images.setAside(file)),
+    };
+  }
+
+  readonly #aroundFile = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
+    this.#reach('unfiled', what);
+    const value = await act();
+    this.#reach('filed', what);
+    return value;
+  };
 
   journal(journal: Journal): Journal {
     const around = async (what: string, act: () => Promise<void>) => {
@@ -103,10 +133,18 @@ export class Moments {
       begin: saga => aroundNow('begin', () => journal.begin(saga)),
       takeOver: (id, options) => aroundNow('takeOver', () => journal.takeOver(id, options)),
       confirm: lease => journal.confirm(lease),
-      append: (lease, records, options) =>
-        around(kinds(records), () => journal.append(lease, records, options)),
-      appendSync: (lease, records) => aroundNow(kinds(records), () => journal.appendSync(lease, records)),
-      end: (lease, state, result) => around('end', () => journal.end(lease, state, result)),
+      append: (lease, records, options) => {
+        this.#enterBy(records);
+        return around(kinds(records), () => journal.append(lease, records, options));
+      },
+      appendSync: (lease, records) => {
+        this.#enterBy(records);
+        return aroundNow(kinds(records), () => journal.appendSync(lease, records));
+      },
+      end: (lease, state, result) => {
+        if (this.#recordsAreStates) this.enter(state);
+        return around('end', () => journal.end(lease, state, result));
+      },
       ask: (id, signal, value) => journal.ask(id, signal, value),
       listen: (id, afterSeq, heard) => journal.listen(id, afterSeq, heard),
       saga: id => journal.saga(id),
@@ -114,6 +152,15 @@ export class Moments {
       records: id => journal.records(id),
       close: () => journal.close(),
     };
+  }
+
+  #enterBy(records: readonly NewRecord[]): void {
+    if (!this.#recordsAreStates) return;
+    for (const { kind, step, body } of records) {
+      const disk = member(member(body, 'observed'), 'disk');
+      if (kind === 'intent') this.enter(disk === null ? step : `${step} ${disk}`);
+      if (kind === 'decision') this.enter('decision');
+    }
   }
 
   /** `flush` is called before a strike only, so that what was sent until then has left: else writes stay as they are. */
@@ -131,7 +178,9 @@ export class Moments {
   #bendIf(name: string, message: Json): Json {
     if (this.#bend === undefined || !this.#bend.commands.includes(name)) return message;
     this.#bent += 1;
-    return this.#bent === this.#bend.nth ? bendAt(message, ['arguments', ...this.#bend.path]) : message;
+    const { nth, onward = false, path } = this.#bend;
+    const isMeant = onward ? this.#bent >= nth : this.#bent === nth;
+    return isMeant ? bendAt(message, ['arguments', ...path]) : message;
   }
 }
 

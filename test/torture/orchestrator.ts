@@ -2,21 +2,26 @@
  * An orchestrator that can be told when to die: `node orchestrator.ts JOURNAL`. It runs sagas with the engine that
  * everybody uses and a journal in a file, and kills itself, or QEMU, at the moment that it was told.
  */
-import { writeSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import {
   BlocksagaError,
+  commitOffline,
   createEngine,
   localFiles,
+  localImages,
   openJournal,
   recoverOffline,
   type Saga,
+  type SagaResult,
 } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
+import { copyOf } from './endings.ts';
 import { Moments } from './moments.ts';
-import { operationNamed, requestOf } from './operations.ts';
+import { operationNamed } from './operations.ts';
 import type { Order, Saying } from './orders.ts';
+import { requestOf } from './requests.ts';
 
 const [journalFile = ''] = process.argv.slice(2);
 const journal = openJournal(journalFile);
@@ -32,22 +37,17 @@ async function obey(order: Order): Promise<void> {
   const moments = new Moments({
     strike: strikeOf(order, over.signal),
     bend: order.order === 'run' ? operation.bend : undefined,
+    lagsOnce: order.order === 'run' && operation.lagsOnce === true,
+    recordsAreStates: operation.request.operation === 'commitOffline',
   });
-  const engine = createEngine({ journal: moments.journal(journal) });
-  const guest = { qmp: moments.connect(connectSocket(order.qmp)), files: moments.files(localFiles) };
+  const kept = moments.journal(journal);
+  const engine = createEngine({ journal: kept });
+  const files = moments.files(localFiles);
+  const images = moments.images(localImages);
+  const guest = { qmp: moments.connect(connectSocket(order.qmp)), files };
   say({ says: 'begun' });
   try {
-    if (order.order === 'recover') {
-      const result = await recoverOffline(moments.journal(journal), order.id, { qmp: order.qmp });
-      say({ says: 'result', result, commands: 0, moments: moments.passed });
-      return;
-    }
-    const saga = await begin();
-    saga.subscribe(notice => {
-      if (notice.type === 'event') moments.enter(notice.state);
-    });
-    const first = await saga.result;
-    const result = first.outcome === 'ready' ? await saga.pivot() : first;
+    const result = await run();
     say({ says: 'result', result, commands: moments.commands, moments: moments.passed });
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
@@ -56,9 +56,19 @@ async function obey(order: Order): Promise<void> {
     over.abort();
   }
 
-  function begin(): Promise<Saga> {
-    if (order.order === 'resume') return engine.resume(order.id, guest);
-    const asked = requestOf(operation, order.id, order.files, order.agent);
+  async function run(): Promise<SagaResult> {
+    if (order.order === 'recover') return recoverOffline(kept, order.id, { qmp: order.qmp, files, images });
+    const asked = requestOf(operation, order);
+    if (asked.operation === 'commitOffline') return commitOffline(kept, asked.request, { files, images });
+    const saga = order.order === 'resume' ? await engine.resume(order.id, guest) : await begin(asked);
+    saga.subscribe(notice => {
+      if (notice.type === 'event') moments.enter(notice.state);
+    });
+    const first = await saga.result;
+    return first.outcome === 'ready' ? answer(saga) : first;
+  }
+
+  function begin(asked: Exclude<ReturnType<typeof requestOf>, { operation: 'commitOffline' }>) {
     switch (asked.operation) {
       case 'copy':
         return engine.copy({ ...asked.request, ...guest });
@@ -66,9 +76,27 @@ async function obey(order: Order): Promise<void> {
         return engine.commit({ ...asked.request, ...guest });
       case 'pull':
         return engine.pull({ ...asked.request, ...guest });
+      case 'revert':
+        return engine.revert({ ...asked.request, ...guest });
       case 'snapshot':
         return engine.snapshot({ ...asked.request, ...guest });
     }
+  }
+
+  /** What a saga that waits is told; before that the images below its mirrors are copied where they are to be. */
+  function answer(saga: Saga): Promise<SagaResult> {
+    if (operation.mirrors === 'ownChain') {
+      for (const [at, { file }] of saga.plan.disks.entries()) keepCopy(file, copyOf(order.files[at] ?? ''));
+    }
+    return saga[operation.whenReady ?? 'pivot']();
+  }
+
+  /** Whole or not at all, and once. */
+  function keepCopy(file: string, copy: string): void {
+    if (existsSync(copy)) return;
+    const unfinished = `${order.told}.copy`;
+    copyFileSync(file, unfinished);
+    renameSync(unfinished, copy);
   }
 }
 

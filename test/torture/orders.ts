@@ -8,15 +8,19 @@ import type { SagaResult } from '../../src/index.ts';
 export type Victim = 'orchestrator' | 'qemu' | 'both';
 
 /** Where a saga works; the same for all orders about it. */
-interface Place {
+export interface Place {
   readonly operation: string;
   readonly id: string;
   /** The monitor's socket. */
   readonly qmp: string;
   /** The new images, by disk. */
   readonly files: readonly string[];
+  /** The images in front, by disk, as they are found. */
+  readonly fronts: readonly string[];
   /** The guest agent's socket. */
   readonly agent: string;
+  /** The file in which a program keeps what it is told of the new disks. */
+  readonly told: string;
 }
 
 /** Run the saga, go on with it, or recover it without a QEMU, and say what came of it. */

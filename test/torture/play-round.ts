@@ -2,14 +2,21 @@
  * Plays one round: a saga is begun, somebody dies, a fresh process goes on, and what is there then is judged from
  * outside. Everything that it waits for has a deadline.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Outcome, openJournal, type SagaState } from '../../src/index.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
-import { frontsOf, judgeDead, judgeRecovery } from './aftermath.ts';
+import { endingOf, judgeDead, judgeRecovery } from './aftermath.ts';
 import type { Arena } from './arena.ts';
-import { type Expectation, judgeLiving, judgeRecords, lookAround, type Outside } from './judge.ts';
-import { type Heard, live, note, outcomeOf, type Place, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
-import { type Operation, operationNamed } from './operations.ts';
+import { type Ended, type Ending, endingsOf } from './endings.ts';
+import { judgeLiving, judgeRecords, judgeTold } from './judge.ts';
+import { type Heard, live, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
+import type { Operation } from './operation.ts';
+import { operationNamed } from './operations.ts';
+import type { Place } from './orders.ts';
+import { lookAround, newestBelow, type Outside } from './outside.ts';
 import { ANY_INSTANT, type Round, stateOf } from './rounds.ts';
+import { setTargets } from './scene.ts';
 
 /** What came of a round. */
 export interface Played {
@@ -29,25 +36,21 @@ export interface Played {
 /** Plays the round in the arena, under a saga id that was not used there. */
 export async function playRound(arena: Arena, round: Round, id: string): Promise<Played> {
   const operation = operationNamed(round.operation);
-  const { vm } = arena;
   arena.rounds += 1;
   const said: object[] = [];
-  const place = {
-    operation: operation.name,
-    id,
-    qmp: vm.monitor,
-    files: arena.files(id),
-    agent: arena.agent.path,
-  };
-  const before = await lookAround(vm);
+  const { place, before } = await setUp(arena, operation, id);
+  const table: Table = { arena, round, operation, place, before, said };
   const beganMs = systemClock.now();
   const first = await live(arena, round, place, said);
   const durationMs = systemClock.now() - beganMs;
-  const last = first.ended ?? (await takeOver(arena, round, place, said));
-  const { outcome, wrong } =
-    round.victim !== 'orchestrator' && first.struck
-      ? await judgeQemusDeath(arena, round, place, before, last, said)
-      : { outcome: outcomeOf(last), wrong: await judgeSaga(arena, round, place, before, last, said) };
+  const killsQemu = round.victim !== 'orchestrator' && first.struck;
+  const mayStrand = operation.strands === true && !killsQemu;
+  let last = first.ended ?? (await goOn(table));
+  // One that died before it was let out of its straits says first that it is in them.
+  for (let tries = 0; tries < 2 && mayStrand && isStranded(last); tries += 1) last = await goOn(table);
+  const { outcome, wrong } = killsQemu
+    ? await judgeQemusDeath(table, last)
+    : { outcome: outcomeOf(last), wrong: await judgeSaga(table, last) };
   return {
     outcome,
     struck: first.struck,
@@ -58,16 +61,50 @@ export async function playRound(arena: Arena, round: Round, id: string): Promise
   };
 }
 
+/** What a round is about. */
+interface Table {
+  readonly arena: Arena;
+  readonly round: Round;
+  readonly operation: Operation;
+  readonly place: Place;
+  readonly before: Outside;
+  /** What the orchestrators said. */
+  readonly said: object[];
+}
+
+async function setUp(arena: Arena, operation: Operation, id: string) {
+  const { vm } = arena;
+  const files = arena.files(id);
+  await setTargets(vm, operation, files);
+  const seen = await lookAround(vm);
+  const goesBack = operation.request.operation === 'revert';
+  const before = goesBack ? { ...seen, below: await newestBelow(seen) } : seen;
+  const place: Place = {
+    operation: operation.name,
+    id,
+    qmp: vm.monitor,
+    files,
+    fronts: before.chains.map(chain => chain[0] ?? ''),
+    agent: arena.agent.path,
+    told: join(arena.home, `${id}.told`),
+  };
+  if (operation.guest.rests === 'ended') await vm.kill();
+  return { place, before };
+}
+
+/** A fresh process goes on; without a QEMU where there never was one. */
+function goOn({ arena, round, operation, place, said }: Table): Promise<Heard> {
+  const isOffline = operation.guest.rests === 'ended';
+  return takeOver(arena, round, place, said, isOffline ? 'recover' : 'resume');
+}
+
+function isStranded(heard: Heard): boolean {
+  return heard.says === 'result' && heard.result.outcome === 'needsRecovery';
+}
+
 /** A saga whose QEMU lives ends well, whoever else died. */
-async function judgeSaga(
-  arena: Arena,
-  round: Round,
-  place: Place,
-  before: Outside,
-  last: Heard,
-  said: object[],
-): Promise<readonly string[]> {
-  const operation = operationNamed(round.operation);
+async function judgeSaga(table: Table, last: Heard): Promise<readonly string[]> {
+  const { arena, round, operation, before } = table;
   const outcome = outcomeOf(last);
   if (outcome === 'hung') return [`I6: the saga did not end: ${why(last)}`];
   if (outcome === 'needsRecovery' || outcome === 'ready') {
@@ -76,11 +113,17 @@ async function judgeSaga(
     ];
   }
   const thrownAway = outcome === 'rolledBack' && !mayGoBack(operation, round);
+  const [expected] = endings(table, outcome);
+  const isOffline = operation.guest.rests === 'ended';
   return [
     ...(arena.agent.frozen() ? ['I5: the guest is frozen'] : []),
     ...(thrownAway ? [`I6: nobody asked the saga to go back, but it did: ${why(last)}`] : []),
-    ...(await judgeLiving(arena.vm, before, expectation(arena, operation, outcome, before, place.files))),
-    ...(await judgeOnce(arena, place, last, said)),
+    ...(isOffline && last.says === 'result' ? judgeRecovery(last.result, expected) : []),
+    ...(await judgeOnce(table, last)),
+    ...(await judgeWords(table, outcome, expected)),
+    ...(isOffline
+      ? await judgeDead(arena.vm, operation.guest, before, expected)
+      : await judgeLiving(arena.vm, before, expected)),
   ];
 }
 
@@ -88,34 +131,22 @@ async function judgeSaga(
  * Whether the saga goes back when nobody dies, or dies where nobody can say whether the guest is frozen: a snapshot is
  * soon taken again, and a guest that is frozen for who knows how long is thawed first.
  */
-function mayGoBack({ bend, request, quiesces }: Operation, { moment }: Round): boolean {
-  if (quiesces) return moment === ANY_INSTANT || stateOf(moment).endsWith('freezeGuest');
-  return bend !== undefined || (request.operation === 'copy' && request.options.finish === 'abort');
+function mayGoBack({ bend, quiesces, goesBack, strands }: Operation, { moment }: Round): boolean {
+  if (quiesces && (moment === ANY_INSTANT || stateOf(moment).endsWith('freezeGuest'))) return true;
+  return (bend !== undefined && !strands) || goesBack === true;
 }
 
-function expectation(
-  { vm }: Arena,
-  { front, request }: Operation,
-  outcome: 'committed' | 'rolledBack' | 'untouched',
-  before: Outside,
-  files: readonly string[],
-): Expectation {
-  const old = before.chains.map(chain => ({ file: chain[0] ?? '' }));
-  const made = files.map(file => ({ file }));
-  if (outcome !== 'committed') return { front: old, made: [] };
-  if (front === 'base') return { front: vm.disks.map(({ base }) => ({ file: base ?? '' })), made: [] };
-  if (front === 'new') return { front: made, behind: old, made: files };
-  const clone = request.operation === 'copy' && request.options.finish === 'clone';
-  return clone ? { front: old, behind: made, made: files } : { front: old, made: [] };
+function endings({ operation, before, place }: Table, outcome: Ended) {
+  return endingsOf(operation, outcome, before.chains, place.files);
+}
+
+async function judgeWords({ operation, place }: Table, outcome: Ended, expected: Ending) {
+  if (!operation.tells) return [];
+  return judgeTold(await readFile(place.told, 'utf8').catch(() => ''), outcome, expected);
 }
 
 /** I7: submitted again, the saga gives its recorded result and QEMU hears nothing; the journal shows one effect. */
-async function judgeOnce(
-  arena: Arena,
-  place: Place,
-  last: Heard,
-  said: object[],
-): Promise<readonly string[]> {
+async function judgeOnce({ arena, place, said }: Table, last: Heard): Promise<readonly string[]> {
   const journal = openJournal(arena.journalFile);
   const row = journal.saga(place.id);
   const wrong = judgeRecords(journal.records(place.id));
@@ -140,43 +171,35 @@ async function judgeOnce(
 }
 
 /** Without its QEMU a saga must not claim an end that it has not reached; recovered offline, its images must boot. */
-async function judgeQemusDeath(
-  arena: Arena,
-  round: Round,
-  place: Place,
-  before: Outside,
-  last: Heard,
-  said: object[],
-): Promise<Pick<Played, 'outcome' | 'wrong'>> {
+async function judgeQemusDeath(table: Table, last: Heard): Promise<Pick<Played, 'outcome' | 'wrong'>> {
+  const { arena, round, operation, place, before, said } = table;
   const { vm } = arena;
   let outcome: Played['outcome'] = outcomeOf(last);
-  const operation = operationNamed(round.operation);
   await vm.kill();
   const wrong: string[] = [];
   if (outcomeOf(last) === 'hung') wrong.push(`I6: the saga did not end: ${why(last)}`);
   const state = await stateIn(arena, place.id);
-  let fronts = frontsOf(operation, state ?? 'untouched', vm.disks, place.files);
+  let ended: Ended = state === 'committed' ? 'committed' : 'rolledBack';
+  let [expected] = endings(table, ended);
   if (state === 'open' || state === 'needsRecovery') {
     const recovered = await takeOver(arena, round, place, said, 'recover');
     if (recovered.says !== 'result') {
       return { outcome, wrong: [...wrong, `I6: not recovered: ${why(recovered)}`] };
     }
     outcome = `${recovered.result.outcome} offline`;
-    wrong.push(...(await judgeRecovery(vm, operation, before, recovered.result, place.files)));
+    ended = recovered.result.outcome === 'committed' ? 'committed' : 'rolledBack';
+    expected = endingOf(endings(table, ended), recovered.result.boot);
+    wrong.push(...judgeRecovery(recovered.result, expected));
     const again = await takeOver(arena, { ...round, seed: 0 }, place, said, 'recover');
     if (again.says !== 'result' || JSON.stringify(again.result) !== JSON.stringify(recovered.result)) {
       wrong.push(`I7: recovered again, it came to ${why(again)}`);
     }
-    const ended = await stateIn(arena, place.id);
-    if (ended !== recovered.result.outcome) wrong.push(`I7: recovered, the journal says ${ended}`);
-    fronts = recovered.result.boot?.map(image => image.file) ?? fronts;
+    const kept = await stateIn(arena, place.id);
+    if (kept !== recovered.result.outcome) wrong.push(`I7: recovered, the journal says ${kept}`);
   }
-  wrong.push(...(await judgeDead(vm, operation.guest, fronts.map(imageOf))));
+  wrong.push(...(await judgeWords(table, ended, expected)));
+  wrong.push(...(await judgeDead(vm, operation.guest, before, expected)));
   return { outcome, wrong };
-}
-
-function imageOf(file: string) {
-  return { file, format: 'qcow2' } as const;
 }
 
 /** What the journal says that became of a saga; undefined when it does not know it. */

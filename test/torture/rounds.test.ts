@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { bendAt, lagging } from './bend.ts';
+import { statesOf, uncrossed } from './crossed.ts';
+import { endingsOf } from './endings.ts';
 import { judgeRecords } from './judge.ts';
-import { bendAt, OPERATIONS } from './operations.ts';
+import { OPERATIONS, operationNamed } from './operations.ts';
 import {
   ANY_INSTANT,
   boundaryRounds,
@@ -10,6 +13,7 @@ import {
   roundNamed,
   stateOf,
   VICTIMS,
+  victimsOf,
 } from './rounds.ts';
 import { matrixOf } from './table.ts';
 
@@ -61,6 +65,20 @@ describe('the rounds of a torture', () => {
     ]);
   });
 
+  test('at the boundaries leave out what another operation has, and what came more than twice', () => {
+    const again = [1, 2, 3].map(nth => `ready.awaitNearlyClean/enter/it/${nth}`);
+    const passed = ['switching.pauseGuest/enter/it/1', ...again];
+    expect(boundaryRounds('reopen', passed, ['qemu'], [again[0] ?? '']).map(({ moment }) => moment)).toEqual([
+      'switching.pauseGuest/enter/it/1',
+      'ready.awaitNearlyClean/enter/it/2',
+    ]);
+  });
+
+  test('of an operation without a QEMU are those in which the orchestrator dies', () => {
+    expect(victimsOf('commit-offline', VICTIMS)).toEqual(['orchestrator']);
+    expect(victimsOf('reopen', VICTIMS)).toEqual(VICTIMS);
+  });
+
   test('are told as one line for each operation and state', () => {
     const row = { operation: 'reopen', state: 'committed', missed: 0, failed: 0 };
     expect(
@@ -105,7 +123,84 @@ describe('a bent command', () => {
   });
 });
 
+describe('what QEMU says of its mirrors', () => {
+  test('is bent in the bitmaps that have no name, which are the jobs’ own', () => {
+    const bitmap = { granularity: 65_536, count: 0 };
+    const said = { return: [{ 'dirty-bitmaps': [bitmap, { ...bitmap, name: 'backup' }] }] };
+    expect(lagging(said)).toEqual({
+      return: [
+        {
+          'dirty-bitmaps': [
+            { ...bitmap, count: 1_048_576 },
+            { ...bitmap, name: 'backup' },
+          ],
+        },
+      ],
+    });
+  });
+});
+
+describe('the states that are not crossed', () => {
+  const run = (operation: string, states: readonly string[]) => ({
+    operation,
+    moments: states.map(state => `${state}/enter/it/1`),
+    durationMs: 1,
+    outcome: 'committed',
+  });
+
+  test('are those of each machine that no run of its operations entered', () => {
+    const [first = '', ...others] = statesOf('rewrite');
+    expect(uncrossed([run('pull', others)])).toEqual([`rewrite: ${first}`]);
+    expect(uncrossed([run('pull', others), run('commit-below+delete', [first])])).toEqual([]);
+    expect(uncrossed([run('pull', others), run('reopen', [first])])).toContain(`rewrite: ${first}`);
+  });
+
+  test('have a step to run or are an end, and are not those that are left at once', () => {
+    expect(statesOf('snapshotMirror')).toContain('preparing.mirror.createImages');
+    expect(statesOf('copy')).toContain('needsRecovery');
+    expect(statesOf('copy').filter(state => state.endsWith('choosing'))).toEqual([]);
+  });
+});
+
+describe('how a saga must end', () => {
+  const old = ['/front0', '/front1', '/front2'].map(front => [front, '/middle', '/base']);
+  const files = ['/n0.qcow2', '/n1.qcow2', '/n2.qcow2'];
+  const end = (name: string, outcome: 'committed' | 'rolledBack' = 'committed') =>
+    endingsOf(operationNamed(name), outcome, old, files);
+
+  test('is as it was where it goes back, also with mirrors', () => {
+    for (const name of ['reopen', 'mirrored', 'revert']) {
+      expect(end(name, 'rolledBack')).toMatchObject([
+        { chains: old, made: [], gone: [], goesBackInTime: false },
+      ]);
+    }
+  });
+
+  test('is told by the operation: the chains, the files that came and those that went', () => {
+    expect(end('reopen+shallow')[0]).toMatchObject({
+      chains: files.map(file => [file, '/middle', '/base']),
+      made: files,
+      gone: [],
+    });
+    expect(end('clone')[0]).toMatchObject({ chains: old, made: files, behind: [{ file: files[0] }, {}, {}] });
+    expect(end('commit-below+delete')[0]).toMatchObject({
+      chains: old.map(([front]) => [front, '/base']),
+      gone: ['/middle'],
+    });
+    expect(end('pull-at-once')[0]?.chains).toEqual([['/front0', '/base'], old[1], old[2]]);
+  });
+
+  test('is with or without its mirrors where QEMU died before the switch', () => {
+    expect(end('mirrored').map(({ chains }) => chains[0]?.[0])).toEqual(['/n0.mirror.qcow2', '/n0.qcow2']);
+  });
+});
+
 describe('the operations under torture', () => {
+  test('name those that they are like', () => {
+    for (const { like = [] } of OPERATIONS)
+      for (const name of like) expect(operationNamed(name).name).toBe(name);
+  });
+
   test('have names of their own that fit into the name of a round', () => {
     const names = OPERATIONS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
@@ -124,5 +219,8 @@ describe('the journal of a saga that went on in other processes', () => {
     const undone = record('outcome', 'undo.takeSnapshot');
     expect(judgeRecords([first, undone, second].flatMap(each => each ?? []))).toEqual([]);
     expect(judgeRecords([record('outcome', 'takeSnapshot', { error: {} }), ...twice.slice(1)])).toEqual([]);
+    const ofDisk = (disk: number) => record('outcome', 'mergeImage', { value: { disk } });
+    expect(judgeRecords([ofDisk(0), ofDisk(1)])).toEqual([]);
+    expect(judgeRecords([ofDisk(0), ofDisk(0)])).toHaveLength(1);
   });
 });

@@ -43,6 +43,12 @@ export function stateOf(moment: string): string {
 }
 
 const POLLS_MAX = 2;
+/** Who may die of those who are to: of an operation without a QEMU only the orchestrator. */
+export function victimsOf(operation: string, victims: readonly Victim[]): readonly Victim[] {
+  const { rests } = operationNamed(operation).guest;
+  return rests === 'ended' ? victims.filter(victim => victim === 'orchestrator') : victims;
+}
+
 /** All who may die. */
 export const VICTIMS: readonly Victim[] = ['orchestrator', 'qemu', 'both'];
 /** How long after a state was entered the second and third deaths in it come, in milliseconds. */
@@ -77,14 +83,18 @@ export function everyRound(
 
 /**
  * One round for each boundary between two steps: the moment at which a state is entered, with the outcome of the step
- * before durable and the intent of its own not yet written.
+ * before durable and the intent of its own not yet written. `known` are boundaries that another operation has as well.
  */
 export function boundaryRounds(
   operation: string,
   passed: readonly string[],
   victims: readonly Victim[] = VICTIMS,
+  known: readonly string[] = [],
 ): readonly Round[] {
-  const moments = passed.filter(moment => moment.split('/')[1] === 'enter');
+  const moments = passed.filter(moment => {
+    const [, kind, , nth] = moment.split('/');
+    return kind === 'enter' && Number(nth) <= POLLS_MAX && !known.includes(moment);
+  });
   return victims.flatMap(victim =>
     moments.map(moment => ({ operation, moment, victim, delayMs: 0, seed: 0 })),
   );
@@ -115,7 +125,7 @@ export function drawRounds(
   const chance = seededChance(seed);
   const kinds = shuffled(
     runs.flatMap(run =>
-      victims.map(victim => ({
+      victimsOf(run.operation, victims).map(victim => ({
         ...run,
         victim,
         rounds: shuffled(everyRound(run.operation, run.moments, [victim]), chance),

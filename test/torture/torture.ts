@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { BlocksagaError } from '../../src/errors.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { Arena } from './arena.ts';
-import { type Operation, operationNamed } from './operations.ts';
+import type { Operation } from './operation.ts';
+import { operationNamed } from './operations.ts';
 import { type Played, playRound } from './play-round.ts';
 import { nameOf, type Round, stateOf, type Undisturbed } from './rounds.ts';
 
@@ -102,7 +103,9 @@ export async function torture(options: TortureOptions): Promise<Tally> {
         count(rows, round, result);
         tell?.(round, result);
         if (result.wrong.length > 0) failures.push(await keep(arena, round, result));
-        if (result.wrong.length > 0 || (round.victim !== 'orchestrator' && result.struck)) {
+        const isOver =
+          operation.guest.rests === 'ended' || (round.victim !== 'orchestrator' && result.struck);
+        if (result.wrong.length > 0 || isOver) {
           await arena[Symbol.asyncDispose]();
           arena = undefined;
         } else {

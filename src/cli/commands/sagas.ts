@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
 import { pruneJournal } from '../../journal/prune.ts';
+import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
@@ -66,18 +67,25 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
       const { isAlive } = systemProcesses();
-      const sagas = await readJournal(journalOf(options, context), journal =>
+      const file = journalOf(options, context);
+      const sagas = await readJournal(file, journal =>
         journal.sagas(filter).map(row => {
           const records = row.state === 'open' ? journal.records(row.id) : [];
           return describeSaga(row, records, row.state === 'open' && isAlive(row.holder));
         }),
       );
       if (options.json) for (const saga of sagas) context.write(jsonLine(saga));
-      else if (sagas.length === 0) context.write('no sagas');
+      else if (sagas.length === 0) context.write(noneInWords(file, filter));
       else for (const saga of sagas) context.write(sagaInWords(saga));
       finished(EXIT.done);
     },
   );
+}
+
+/** Whose journal was looked for elsewhere must see where. */
+function noneInWords(file: string, filter: object): string {
+  if (!existsSync(file)) return `no sagas: there is no journal ${file}`;
+  return Object.keys(filter).length === 0 ? `no sagas in ${file}` : `no such sagas in ${file}`;
 }
 
 /** All that is old goes, or nothing: half a history misleads. */
@@ -122,10 +130,14 @@ export function sagaInWords(saga: ReturnType<typeof describeSaga>): string {
   return `${id}: ${state}${lifeInWords(saga)}, ${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, begun ${timeInWords(createdAtMs)}`;
 }
 
-function lifeInWords({ id, state, running, waiting, reason }: ReturnType<typeof describeSaga>): string {
+function lifeInWords(saga: ReturnType<typeof describeSaga>): string {
+  const { id, state, operation, running, waiting, reason } = saga;
   if (state !== 'open') return reason === null ? '' : ` (${reason})`;
   const waits = waiting ? 'waits at READY; ' : '';
   if (running) return ` (${waits}its process is running)`;
-  const next = waiting ? `, so nobody watches its mirrors: "blocksaga show ${id}" asks QEMU` : '';
-  return ` (${waits}its process has ended${next})`;
+  const resume = operation === COMMIT_OFFLINE ? 'resume --offline' : 'resume';
+  const next = waiting
+    ? `so nobody watches its mirrors: "blocksaga show ${id}" asks QEMU`
+    : `go on with "blocksaga ${resume} ${id}"`;
+  return ` (${waits}its process has ended, ${next})`;
 }

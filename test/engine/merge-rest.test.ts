@@ -1,0 +1,163 @@
+/**
+ * Commits of active images whose guest somebody lets run when some disks are merged and others are not: what the guest then
+ * writes is in the lower images of the merged ones, so the only way that keeps it is forward.
+ */
+import { describe, expect, test } from 'vitest';
+import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
+import type { Connect } from '../../src/qmp/transport.ts';
+import type { Sim } from '../../src/sim/create-sim.ts';
+import type { Fault } from '../../src/sim/faults.ts';
+import { sagaToken } from '../../src/steps/names.ts';
+import { type Life, live, smallSim } from './lives.ts';
+
+const DISKS = 3;
+const OLD = [0, 1, 2].map(disk => [`/images/disk${disk}.qcow2`, `/images/disk${disk}-base0.qcow2`]);
+const MERGED = OLD.map(chain => chain.slice(1));
+const jobOf = (disk: number) => `bs-${sagaToken('s')}-${disk}-mirror`;
+
+/** The guest, which writes, runs when the first disk is merged, and the second is not to be. */
+function overtaken(
+  strategy: 'complete' | 'finalize',
+  more: readonly Fault[] = [],
+  onFault: (fault: Fault) => void = () => undefined,
+) {
+  const command = strategy === 'complete' ? 'job-complete' : 'job-finalize';
+  const at = { when: 'before', command, nth: 2 } as const;
+  const faults: readonly Fault[] = [
+    { kind: 'otherClient', at, execute: 'cont' },
+    { kind: 'otherClient', at, execute: 'job-cancel', arguments: { id: jobOf(1) } },
+    ...more,
+  ];
+  return smallSim({ disks: DISKS, backingLayers: 1, faults, timing: { guestWriteMs: 0.05 }, onFault });
+}
+
+const begin = ({ engine, guest }: Life, strategy: 'complete' | 'finalize') =>
+  engine.commit({
+    ...guest,
+    id: 's',
+    active: true,
+    strategy,
+    disks: [0, 1, 2].map(disk => ({ disk: `dev${disk}` })),
+  });
+
+describe.each(['complete', 'finalize'] as const)('a commit of active images by %s', strategy => {
+  test('merges the rest when the guest has run with some disks merged', async () => {
+    const sim = overtaken(strategy);
+    const life = live(sim);
+    const result = await sim.run((await sim.run(begin(life, strategy))).result);
+    expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+    expect(result.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
+    expect(sim.world.running).toBe(true);
+    expect(sim.world.inject('query-jobs')).toMatchObject({ return: [] });
+  });
+
+  test('is gone on with by a resume where the rest could not be merged at once', async () => {
+    // Whatever the rest is tried with in the first life is refused.
+    const refusals = Array.from(
+      { length: 12 },
+      (_, at): Fault => ({ kind: 'refuse', command: 'block-commit', nth: DISKS + 1 + at }),
+    );
+    const sim = overtaken(strategy, refusals);
+    const first = live(sim);
+    const result = await sim.run((await sim.run(begin(first, strategy))).result);
+    expect(result).toMatchObject({ outcome: 'needsRecovery' });
+    expect(sim.world.running).toBe(true);
+    let before = first.die();
+    for (let life = 0; life < 5; life += 1) {
+      const next = live(sim, before);
+      const resumed = await sim.run(next.engine.resume('s', next.guest));
+      const last = await sim.run(resumed.result);
+      before = next.die();
+      if (last.outcome === 'needsRecovery') continue;
+      expect(last).toMatchObject({ outcome: 'committed', leftovers: [] });
+      expect(last.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
+      expect(sim.world.running).toBe(true);
+      return;
+    }
+    throw new Error('it does not end');
+  });
+
+  test('is merged on every disk whenever its orchestrator dies, with all that the guest wrote', async () => {
+    const outcomes = new Set<string>();
+    for (let nth = 1; ; nth += 1) {
+      const sim = overtaken(strategy);
+      const life = live(sim);
+      const dead = Promise.withResolvers<Death>();
+      const mortal = { ...life, guest: { ...life.guest, qmp: dyingAt(nth, life, dead.resolve) } };
+      const saga = begin(mortal, strategy).catch(() => undefined);
+      const ended = saga.then(async running => (running === undefined ? undefined : running.result));
+      const first = await sim.run(Promise.race([ended.then(() => undefined), dead.promise]));
+      if (first === undefined) break;
+      const next = live(sim, first);
+      if (next.journal.saga('s') === undefined) continue;
+      const result = await sim.run((await sim.run(next.engine.resume('s', next.guest))).result);
+      outcomes.add(result.outcome);
+      expect(result, `died after command ${nth}`).toMatchObject({ outcome: 'committed', leftovers: [] });
+      expect(result.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
+      expect(sim.world.running).toBe(true);
+      expectWrites(sim, MERGED.flat());
+    }
+    expect(outcomes).toEqual(new Set(['committed']));
+  }, 60_000);
+
+  test('has one set of chains with all writes whenever its QEMU dies', async () => {
+    const outcomes = new Set<string>();
+    for (let nth = 1; ; nth += 1) {
+      const dead = Promise.withResolvers<Death>();
+      const kill: Fault = { kind: 'kill', what: 'qemu', at: { when: 'after', nth } };
+      const sim = overtaken(strategy, [kill], fault => fault === kill && dead.resolve(life.die()));
+      const life = live(sim);
+      const saga = begin(life, strategy).catch(() => undefined);
+      const ended = saga.then(async running => (running === undefined ? undefined : running.result));
+      const first = await sim.run(Promise.race([ended.then(() => undefined), dead.promise]));
+      if (first === undefined) break;
+      const journal = memoryJournal(first);
+      const row = journal.saga('s');
+      if (row === undefined || row.state === 'committed') continue;
+      const result = await recoverOffline(journal, 's', { files: sim.files, images: virtualImages(sim) });
+      outcomes.add(result.outcome);
+      const chains = result.outcome === 'committed' ? MERGED : OLD;
+      expect(
+        result.boot?.map(({ file }) => file),
+        `killed after command ${nth}`,
+      ).toEqual(chains.map(([front]) => front));
+      // Until the saga hears that somebody let the guest run, its journal cannot say so.
+      const isTold = journal.records('s').some(({ body }) => JSON.stringify(body).includes('"asIs"'));
+      if (!isTold) continue;
+      expectWrites(
+        sim,
+        chains.map(([front = '']) => front),
+      );
+    }
+    expect(outcomes).toEqual(new Set(['rolledBack', 'committed']));
+  }, 60_000);
+});
+
+type Death = ReturnType<Life['die']>;
+
+/** The life ends when it has sent so many commands. */
+function dyingAt(nth: number, life: Life, dead: (state: Death) => void): Connect {
+  let sent = 0;
+  return async handlers => {
+    const transport = await life.guest.qmp(handlers);
+    return {
+      close: () => transport.close(),
+      send(messages) {
+        for (const message of messages) {
+          sent += 1;
+          if (sent <= nth) transport.send([message]);
+          if (sent === nth) dead(life.die());
+        }
+      },
+    };
+  };
+}
+
+/** These images hold all that the guest was told was written. */
+function expectWrites(sim: Sim, fronts: readonly string[]): void {
+  const contents = new Map(fronts.map((file, disk) => [disk, sim.world.readFile(file)]));
+  expect(judgeWrites(contents, DISKS)).toEqual({ upTo: sim.world.guest.acknowledged, why: undefined });
+}
