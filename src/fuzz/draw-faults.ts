@@ -98,6 +98,10 @@ function drawFault(draw: Draw, wish: Wish, states: readonly string[]): PlannedFa
   return { ...drawFaultAt(draw, wish, place), from: draw.one(states) };
 }
 
+function isSnapshot({ operation }: Wish): boolean {
+  return operation === 'snapshot' || operation === 'snapshotMirror';
+}
+
 const AGENT_COMMANDS = [
   'guest-agent-connect',
   'guest-fsfreeze-status',
@@ -149,8 +153,8 @@ function drawFaultAt(draw: Draw, wish: Wish, place: DrawPlace): Fault {
     case 9:
       return { kind: 'jobFails', nth: job(), percent: draw.one([0, 50, 99, 100]) };
     case 10:
-      // The jobs of a snapshot are those that take it back, and for them it waits an hour.
-      return draw.chance(3) && wish.operation !== 'snapshot'
+      // Among the jobs of a snapshot are those that take it back, and for them it waits an hour.
+      return draw.chance(3) && !isSnapshot(wish)
         ? { kind: 'jobNeverReady', nth: job() }
         : { kind: 'pivotRefused', nth: job() };
     case 11:
