@@ -5,6 +5,7 @@ import { LAWS } from '../src/fuzz/laws.ts';
 import { scenarioFrom, wrongs } from './draw-scenarios.ts';
 
 const RUNS = 150;
+const OLD = ['1.0', '1.1', '1.3', '2.4'] as const;
 
 describe('every law holds', () => {
   test.each([
@@ -12,6 +13,9 @@ describe('every law holds', () => {
     ['copies', { operations: ['copy'] as const }],
     ['pulls', { operations: ['pull'] as const }],
     ['commits', { operations: ['commit'] as const }],
+    ['reverts', { operations: ['revert'] as const }],
+    ['snapshots with mirrors', { operations: ['snapshotMirror'] as const }],
+    ['snapshots of old versions', { operations: ['snapshot'] as const, profiles: OLD }],
     ['commits of a QEMU that cannot reopen', { operations: ['commit'] as const, profiles: ['5.2'] as const }],
     ['copies of a QEMU that cannot reopen', { operations: ['copy'] as const, profiles: ['5.2'] as const }],
     ['sagas of one disk', { disksMax: 1 }],

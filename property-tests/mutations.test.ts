@@ -8,6 +8,7 @@ import { judge } from '../src/fuzz/laws.ts';
 import { runScenario } from '../src/fuzz/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
+import type { DiskPlan } from '../src/steps/plan.ts';
 import type { Step } from '../src/steps/step.ts';
 import { PLAIN } from './plain.ts';
 
@@ -70,6 +71,8 @@ const allPresent: Change = () => ({
 const COPIES = () => drawn({ operations: ['copy'] });
 const COPIES_OF_7_2 = () => drawn({ operations: ['copy'], profiles: ['7.2'] });
 const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
+const REVERTS = () => drawn({ operations: ['revert'] });
+const MIRRORED = () => drawn({ operations: ['snapshotMirror'] });
 
 const DEFECTS: readonly {
   readonly what: string;
@@ -213,6 +216,92 @@ const DEFECTS: readonly {
   },
 ];
 
+/** Does the step for other disks than were planned. */
+const withDisks =
+  (change: (disk: DiskPlan) => DiskPlan): Change =>
+  step => ({
+    do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+      step.do(
+        { ...context, plan: { ...context.plan, disks: context.plan.disks.map(change) } },
+        todo.map(change),
+      ),
+  });
+
+const DEFECTS_OF_STAGES: typeof DEFECTS = [
+  {
+    what: 'a revert onto the image that the disks are on already',
+    scenarios: REVERTS,
+    spoil: () =>
+      spoil(
+        'createImages',
+        withDisks(disk => ({ ...disk, image: { ...disk.image, backing: disk.chain[0] ?? null } })),
+      ),
+    laws: ['all or none', 'nothing lost', 'crash is resume', 'nothing left'],
+  },
+  {
+    what: 'a revert that removes the images which it stands on',
+    scenarios: () => [PLAIN['a revert that removes files']],
+    spoil: () =>
+      spoil('removeLeaving', () => ({
+        observe: async ({ files, plan }: Parameters<Step['do']>[0]) =>
+          Promise.all(
+            plan.disks
+              .flatMap(disk => disk.chain)
+              .map(async ({ file }) => ({ file, identity: (await files?.stat(file))?.identity ?? '' })),
+          ),
+      })),
+    laws: ['nothing lost'],
+  },
+  {
+    what: 'mirrors that stand on nothing when they are switched to',
+    scenarios: MIRRORED,
+    spoil: () => {
+      spoil('standOnBases', step => ({ ...allPresent(step), do: async () => null }));
+      spoil('attachChains', step => ({ ...allPresent(step), do: async () => null }));
+    },
+    laws: ['nothing lost', 'all or none'],
+  },
+  {
+    what: 'a chain that is opened for mirrors and never closed',
+    scenarios: () => {
+      const refusal = { kind: 'refuse', nth: 1, from: 'attachChains' } as const;
+      return [{ ...PLAIN['a snapshot whose mirrors stand on chains of their own'], faults: [refusal] }];
+    },
+    spoil: () => spoil('openChains', () => ({ undo: nothing })),
+    laws: ['nothing left'],
+  },
+  {
+    what: 'a snapshot that is kept without having been asked for',
+    scenarios: () => [
+      { ...PLAIN['a snapshot whose mirrors are switched to'], signals: [{ signal: 'abort', atMs: 6 }] },
+    ],
+    spoil: () => spoil('askWhetherToKeep', () => ({ do: async () => true })),
+    laws: ['all or none'],
+  },
+  {
+    what: 'overlays that are told of, and never taken back where the records are kept',
+    scenarios: () => [
+      {
+        ...PLAIN['a snapshot whose mirrors are switched to'],
+        publisher: { refusals: 0 },
+        signals: [{ signal: 'abort', atMs: 6 }],
+      },
+    ],
+    spoil: () => spoil('publishOverlays', () => ({ undo: nothing })),
+    laws: ['the records are told'],
+  },
+  {
+    what: 'bitmaps that do not go on in the overlays',
+    scenarios: () => [PLAIN['a snapshot onto overlays that are there, with bitmaps that go on']],
+    spoil: () =>
+      spoil('takeSnapshot', step => ({
+        do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+          step.do({ ...context, plan: { ...context.plan, bitmaps: [] } as typeof context.plan }, todo),
+      })),
+    laws: ['all or none'],
+  },
+];
+
 /** QEMU is killed at each command after the decision. */
 function* killsAfter(scenario: Scenario, state: string): Generator<Scenario> {
   for (let nth = 1; nth <= 6; nth += 1) {
@@ -262,11 +351,14 @@ const FROZEN: Scenario = {
 };
 
 describe('the laws notice', () => {
-  test.each([...DEFECTS, ...DEFECTS_OF_RECORDS])('$what', async ({ scenarios, spoil: doSpoil, laws }) => {
-    doSpoil();
-    const { wanted, others } = await breakLaws(scenarios(), laws);
-    expect(wanted, `broken instead: ${[...others].join(', ') || 'none'}`).not.toEqual([]);
-  });
+  test.each([...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS])(
+    '$what',
+    async ({ scenarios, spoil: doSpoil, laws }) => {
+      doSpoil();
+      const { wanted, others } = await breakLaws(scenarios(), laws);
+      expect(wanted, `broken instead: ${[...others].join(', ') || 'none'}`).not.toEqual([]);
+    },
+  );
 
   test.each(['committed', 'rolledBack'] as const)('a saga that claims to be %s and is not', async claim => {
     const nth = claim === 'committed' ? 1 : 1_000; // refused, or not at all

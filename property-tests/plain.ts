@@ -1,6 +1,7 @@
 /** Scenarios in which nothing goes wrong, one for every way in which disks are changed: what the other tests start from. */
 import { STEADY } from '../src/fuzz/draw-scenario.ts';
-import type { GuestChoice, Scenario, Wish } from '../src/fuzz/scenario.ts';
+import type { GuestChoice, Scenario } from '../src/fuzz/scenario.ts';
+import type { Wish } from '../src/fuzz/wish.ts';
 
 const GUEST: GuestChoice = {
   profile: '7.2',
@@ -36,16 +37,30 @@ const COMMIT = {
   finish: 'pivot',
   strategy: 'auto',
 } as const satisfies Wish;
+const REVERT = { ...BOTH, operation: 'revert', to: 1, delete: false, stopped: true } as const satisfies Wish;
+const MIRRORED = {
+  ...BOTH,
+  operation: 'snapshotMirror',
+  strategy: 'reopen',
+  parallel: 2,
+  ownChains: false,
+} as const satisfies Wish;
 const CHAINS = { backingLayers: 2 } as const;
 
-function plain(wish: Wish, guest: Partial<GuestChoice> = {}): Scenario {
+function plain(
+  wish: Wish,
+  guest: Partial<GuestChoice> = {},
+  signals: Scenario['signals'] = 'finish' in wish && wish.finish === 'leave'
+    ? [{ signal: 'pivot', atMs: 3 }]
+    : [],
+): Scenario {
   return {
     seed: 7,
     guest: { ...GUEST, ...guest },
     pace: STEADY,
     wish,
     faults: [],
-    signals: 'finish' in wish && wish.finish === 'leave' ? [{ signal: 'pivot', atMs: 3 }] : [],
+    signals,
     deaths: [],
     lingerMs: 0.2,
   };
@@ -75,4 +90,16 @@ export const PLAIN = {
     { ...CHAINS, profile: '5.2' },
   ),
   'a commit of active images that completes': plain({ ...COMMIT, strategy: 'complete' }, CHAINS),
+  'a revert': plain({ ...REVERT, to: 2 }, CHAINS),
+  'a revert that removes files': plain({ ...REVERT, delete: true }, { ...CHAINS, style: 'drive' }),
+  'a snapshot whose mirrors are switched to': plain(MIRRORED),
+  'a snapshot whose mirrors are finalized': plain({ ...MIRRORED, strategy: 'finalize' }, { profile: '5.2' }),
+  'a snapshot that stays without its mirrors': plain(MIRRORED, {}, [{ signal: 'keepSnapshot', atMs: 6 }]),
+  'a snapshot whose mirrors stand on chains of their own': plain({ ...MIRRORED, ownChains: true }),
+  'a snapshot onto overlays that are there, with bitmaps that go on': plain({
+    ...{ operation: 'snapshot', ...BOTH },
+    reuse: true,
+    bitmaps: true,
+  }),
+  'a copy onto images that are there': plain({ ...COPY, strategy: 'reopen', reuse: true }),
 } as const satisfies Record<string, Scenario>;

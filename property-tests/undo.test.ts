@@ -2,16 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/api.ts';
 import { createEngine } from '../src/engine/engine.ts';
+import type { Scenario } from '../src/fuzz/scenario.ts';
+import { takeSight } from '../src/fuzz/sight.ts';
+import type { Wish } from '../src/fuzz/wish.ts';
+import { DIRECTORY } from '../src/fuzz/wish-files.ts';
 import {
   commitRequestOf,
   copyRequestOf,
-  DIRECTORY,
   pullRequestOf,
-  type Scenario,
+  revertRequestOf,
   snapshotRequestOf,
-  type Wish,
-} from '../src/fuzz/scenario.ts';
-import { takeSight } from '../src/fuzz/sight.ts';
+} from '../src/fuzz/wish-request.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { openQmpClient } from '../src/qmp/client.ts';
 import { createJobs } from '../src/qmp/jobs.ts';
@@ -42,6 +43,7 @@ const PATHS: readonly (readonly [keyof typeof PLAIN, readonly StepName[]])[] = [
     'a copy that completes mirrors',
     ['markQemu', 'claimFiles', 'createImages', 'mirrorDisks', 'pauseGuest', 'completeMirrors'],
   ],
+  ['a revert', ['markQemu', 'claimFiles', 'createImages', 'insertFilters', 'reopenFilters']],
 ];
 
 /** Their undo uses up what earlier steps made: before they are done again, those are taken back and done again too. */
@@ -93,7 +95,8 @@ class Bench {
   }
 
   static async make({ guest, seed, wish }: Scenario): Promise<Bench> {
-    const sim = createSim({ ...guest, seed, directory: DIRECTORY });
+    const stopped = wish.operation === 'revert' && wish.stopped;
+    const sim = createSim({ ...guest, paused: guest.paused || stopped, seed, directory: DIRECTORY });
     const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
     const at = { qmp: sim.connect, files: sim.files };
     const planning: Promise<Plan> = planOf(engine, wish, at);
@@ -181,6 +184,7 @@ function planOf(
 ): Promise<Plan> {
   switch (wish.operation) {
     case 'snapshot':
+    case 'snapshotMirror':
       return engine.planSnapshot({ ...snapshotRequestOf(wish), ...at });
     case 'copy':
       return engine.planCopy({ ...copyRequestOf(wish), ...at });
@@ -188,5 +192,7 @@ function planOf(
       return engine.planPull({ ...pullRequestOf(wish), ...at });
     case 'commit':
       return engine.planCommit({ ...commitRequestOf(wish), ...at });
+    case 'revert':
+      return engine.planRevert({ ...revertRequestOf(wish), ...at });
   }
 }

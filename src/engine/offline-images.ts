@@ -34,14 +34,20 @@ export async function lookAtImages(
   { isFirst }: { readonly isFirst: boolean },
 ): Promise<void> {
   for (const { disk, front, action } of together(plan, verdict)) {
-    const [ofOld, ofNew] = NEEDS[action];
+    const [needOfOld, ofNew] = NEEDS[action];
+    // A revert stands on an older image: the one that was in front may have been removed already, as was asked.
+    const ofOld = plan.operation === 'revert' && action === 'keepOrMake' ? 'free' : needOfOld;
     const isInDoubt = (plan.operation === 'snapshot' || plan.operation === 'revert') && !verdict.wasOnImages;
     if (isFirst || ofOld !== 'there') {
       expectImage(disk, front, oldImage(disk), await images.look(oldImage(disk)), ofOld);
     }
     const sight = await images.look(newImage(disk));
     const mayBeLost = isInDoubt && (action === 'moveBack' || (action === 'keepOrMake' && disk.image.create));
-    if (mayBeLost && (sight.state === 'missing' || sight.state === 'unreadable')) continue;
+    if (mayBeLost && (sight.state === 'missing' || sight.state === 'unreadable')) {
+      const { backing } = disk.image;
+      if (backing !== null) expectImage(disk, front, backing, await images.look(backing), 'there');
+      continue;
+    }
     expectImage(disk, front, newImage(disk), sight, ofNew);
   }
 }

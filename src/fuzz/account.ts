@@ -4,7 +4,7 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
-import type { PlannedFault, Scenario } from './scenario.ts';
+import type { PlannedFault, Scenario, Signal } from './scenario.ts';
 import type { Sight } from './sight.ts';
 
 /** A time for which the guest stood still, in milliseconds of virtual time. */
@@ -31,6 +31,8 @@ export interface OfflineEnd {
 /** A guest write that was on the host's disk for good when the power failed. */
 export interface FlushedWrite {
   readonly disk: number;
+  /** The image that its disk was on. */
+  readonly file: string;
   readonly offset: number;
   readonly value: number;
 }
@@ -57,7 +59,7 @@ export interface Account {
   readonly crash: string | undefined;
   /** Whether the orchestrator died as often as was planned. */
   readonly deaths: number;
-  readonly signalled: readonly ('pivot' | 'abort')[];
+  readonly signalled: readonly Signal['signal'][];
   readonly virtualMs: number;
   /** What the journal holds in the end. */
   readonly records: readonly JournalRecord[];
@@ -82,13 +84,13 @@ export type Happening = { readonly atMs: number } & (
       readonly fronts: readonly string[];
       readonly running: boolean;
     }
-  | { readonly kind: 'signal'; readonly signal: 'pivot' | 'abort'; readonly came: string }
+  | ({ readonly kind: 'signal'; readonly came: string } & Signal)
   | { readonly kind: 'life'; readonly what: string }
 );
 
-/** `switching.pauseGuest` is the state `pauseGuest`. */
-export function leafOf(state: string): string {
-  return state.slice(state.lastIndexOf('.') + 1);
+/** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */
+export function placeOf(state: string): string {
+  return state.slice(state.indexOf('.') + 1);
 }
 
 /** A refusal as data; anything else that was thrown is a bug and thrown on. */

@@ -4,7 +4,8 @@
  */
 import { EMPTY, over } from '../sim/contents.ts';
 import type { Sim } from '../sim/create-sim.ts';
-import { fileInChain, type GuestChoice } from './scenario.ts';
+import type { GuestChoice } from './scenario.ts';
+import { fileInChain } from './wish-files.ts';
 
 const TRIPLE = 3;
 

@@ -4,8 +4,8 @@
  */
 import type { AnyStateNode } from 'xstate';
 import { SAGA_MACHINES, type SagaMachineName } from '../machines/of-plan.ts';
-import { type Account, leafOf } from './account.ts';
-import type { Wish } from './scenario.ts';
+import { type Account, placeOf } from './account.ts';
+import type { Wish } from './wish.ts';
 
 /** How much of something has been reached, and what has not. */
 interface Reached {
@@ -50,12 +50,12 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
       const machine = machineOf(wish);
       for (const life of lives) {
         for (const [index, state] of life.entries()) {
-          states.add(`${machine} ${leafOf(state)}`);
+          states.add(`${machine} ${placeOf(state)}`);
           const next = life[index + 1];
-          if (next !== undefined) transitions.add(`${machine} ${wayBetween(leafOf(state), leafOf(next))}`);
+          if (next !== undefined) transitions.add(`${machine} ${wayBetween(placeOf(state), placeOf(next))}`);
         }
       }
-      for (const { fault, state } of struck) countFaults(`${leafOf(state)}\n${fault.kind}`, 1);
+      for (const { fault, state } of struck) countFaults(`${placeOf(state)}\n${fault.kind}`, 1);
     },
     seen: () => ({ states: [...states], transitions: [...transitions], faults: [...faults] }),
     absorb(seen) {
@@ -87,6 +87,8 @@ const MACHINES: Readonly<Record<Wish['operation'], readonly SagaMachineName[]>> 
   copy: ['copy'],
   pull: ['rewrite'],
   commit: ['rewrite', 'commit'],
+  revert: ['revert'],
+  snapshotMirror: ['snapshotMirror'],
 };
 
 function machineOf(wish: Wish): SagaMachineName {
@@ -107,7 +109,7 @@ function chartOf(operation: SagaMachineName): {
   readonly transitions: readonly string[];
 } {
   const leaves = leavesBelow(SAGA_MACHINES[operation].root).filter(isVisible);
-  const name = (node: AnyStateNode) => `${operation} ${node.key}`;
+  const name = (node: AnyStateNode) => `${operation} ${placeOf(node.path.join('.'))}`;
   return {
     states: leaves.map(name),
     transitions: leaves.flatMap(from =>
@@ -115,7 +117,7 @@ function chartOf(operation: SagaMachineName): {
         .flat()
         .flatMap(({ target }) => target ?? [])
         .flatMap(target => seenAt(target))
-        .map(to => `${operation} ${wayBetween(from.key, to.key)}`),
+        .map(to => `${operation} ${wayBetween(placeOf(from.path.join('.')), placeOf(to.path.join('.')))}`),
     ),
   };
 }

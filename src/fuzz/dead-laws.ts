@@ -1,10 +1,10 @@
 /** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
 import { valueAt } from '../sim/contents.ts';
 import type { Account } from './account.ts';
-import { removedBy, wrongChain } from './end-laws.ts';
-import { judgeWrites } from './judge-writes.ts';
-import { newFileOf } from './scenario.ts';
+import { copiedMeanwhile, lostWrites, newFilesOf, removedBy, setSeen, wrongChain } from './end-laws.ts';
+import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { Sight } from './sight.ts';
+import { isClone } from './wish.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
 export function deadLeaveOneSet(account: Account): string | undefined {
@@ -26,49 +26,51 @@ function isUntold({ offline, scenario: { publisher } }: Account): boolean {
   return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
 }
 
-function oneSet({ scenario, before, offline }: Account, booted: Sight): string | undefined {
+function oneSet(account: Account, booted: Sight): string | undefined {
+  const { scenario, before, offline } = account;
   const { wish } = scenario;
-  const isClone = wish.operation === 'copy' && wish.finish === 'clone';
-  const moves = offline?.result?.outcome === 'committed' && !isClone;
+  const moves = offline?.result?.outcome === 'committed' && !isClone(wish);
+  const set = setSeen(account, booted.disks);
   for (const [index, disk] of booted.disks.entries()) {
     const { device, path } = disk;
-    const expected =
-      moves && wish.named.includes(index) ? newFileOf(scenario, index) : before.disks[index]?.path;
+    const isMoved = moves && wish.named.includes(index);
+    const expected = isMoved ? set(index)[0] : before.disks[index]?.path;
     if (path !== expected) return `${device} is to be booted from ${path}, not from ${expected}`;
-    const wrong = moves && wish.named.includes(index) ? wrongChain(scenario, index, disk) : undefined;
+    const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
   }
   return undefined;
 }
 
 function holdsAll(account: Account, booted: Sight): string | undefined {
+  const { scenario, offline, flushed, struck, atLast } = account;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
-  const powerFailed = account.struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
-  if (powerFailed) {
-    const lost = account.flushed.find(
-      ({ disk, offset, value }) => (valueAt(images.get(disk) ?? [], offset) ?? 0) < value,
-    );
-    return lost === undefined
-      ? undefined
-      : `write ${lost.value} to disk ${lost.disk} was flushed, and is gone`;
+  const isOnNew = offline?.result?.outcome === 'committed';
+  const powerFailed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  if (!powerFailed) return lostWrites(account, images, atLast, isOnNew);
+  if (isOnNew && scenario.wish.operation === 'revert') {
+    return judgeRevertedAfterPowerCut(account, images, (disk, file) => booted.disks[disk]?.path === file);
   }
-  const { why, upTo } = judgeWrites(images, account.scenario.guest.disks);
-  if (why !== undefined) return why;
-  const { acknowledged } = account.atLast;
-  return upTo === acknowledged
-    ? undefined
-    : `write ${upTo} is the last, but ${acknowledged} were acknowledged`;
+  const lost = flushed.find(
+    ({ disk, offset, value }) => (valueAt(images.get(disk) ?? [], offset) ?? 0) < value,
+  );
+  return lost === undefined ? undefined : `write ${lost.value} to disk ${lost.disk} was flushed, and is gone`;
 }
 
 function standsAlone(
-  { scenario, before }: Account,
+  account: Account,
   booted: Sight,
   committed: boolean,
   leftovers: readonly string[],
 ): string | undefined {
+  const { scenario, before } = account;
+  const { wish } = scenario;
   const removed = removedBy({ scenario, records: [] }, committed ? 'committed' : 'rolledBack');
-  const expected = new Set([...before.files.keys(), ...leftovers].filter(file => !removed.has(file)));
-  if (committed) for (const index of scenario.wish.named) expected.add(newFileOf(scenario, index));
+  const theirs = [...before.files.keys(), ...leftovers, ...copiedMeanwhile(wish)];
+  const expected = new Set(theirs.filter(file => !removed.has(file)));
+  const set = setSeen(account, booted.disks);
+  if (committed)
+    for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
   const left = [...booted.files.keys()].find(file => !expected.has(file));

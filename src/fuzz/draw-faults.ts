@@ -3,10 +3,12 @@
  * decision. What other clients do is limited to what a program can keep its promise against.
  */
 import type { Fault } from '../sim/faults.ts';
-import { sagaToken } from '../steps/names.ts';
+import { diskNames, sagaToken } from '../steps/names.ts';
 import type { Draw } from './draw.ts';
 import { type LikelyPath, wayBackFrom } from './likely-path.ts';
-import { type OrchestratorDeath, type PlannedFault, SAGA, type SignalAt, type Wish } from './scenario.ts';
+import type { OrchestratorDeath, PlannedFault, SignalAt } from './scenario.ts';
+import type { Wish } from './wish.ts';
+import { SAGA } from './wish-request.ts';
 
 /** What goes wrong, and what is asked meanwhile. */
 export interface Trouble {
@@ -41,12 +43,18 @@ function drawSignals(draw: Draw, wish: Wish, faults: readonly PlannedFault[]): r
   const signals: SignalAt[] = [];
   if (draw.chance(6)) signals.push({ signal: 'abort', atMs: at() });
   if ('finish' in wish && wish.finish === 'leave') signals.push({ signal: 'pivot', atMs: at() });
+  if (wish.operation === 'snapshotMirror') signals.push({ signal: draw.one(ENDS_OF_MIRRORS), atMs: at() });
+  if ('parallel' in wish && draw.chance(8)) {
+    signals.push({ signal: 'setSpeed', bytesPerSecond: draw.one([0, 20_000_000, 400_000_000]), atMs: at() });
+  }
   // A job that copies for ever, or that somebody holds, is what an administrator ends.
   if (faults.some(holdsJob)) {
     signals.push({ signal: 'abort', atMs: 2_000 + draw.below(2_000) });
   }
   return signals;
 }
+
+const ENDS_OF_MIRRORS = ['pivot', 'pivot', 'keepSnapshot'] as const;
 
 function holdsJob(fault: Fault): boolean {
   return fault.kind === 'jobNeverReady' || (fault.kind === 'otherClient' && fault.execute === 'job-pause');
@@ -82,12 +90,16 @@ const EVENTS = [
 function drawFault(draw: Draw, wish: Wish, states: readonly string[]): PlannedFault {
   const disks = wish.named.length;
   if (draw.chance(8)) return drawFaultAt(draw, wish, () => ({ nth: 1 + draw.below(COMMANDS_IN_ALL) }));
-  if (wish.operation === 'snapshot' && wish.quiesce && draw.chance(2)) return drawAgentFault(draw);
+  if ('quiesce' in wish && wish.quiesce && draw.chance(2)) return drawAgentFault(draw);
   const place = () =>
     draw.chance(4)
       ? { command: draw.one(COMMANDS), nth: 1 + draw.few(1 + disks) }
       : { nth: 1 + draw.few(3 + disks) };
   return { ...drawFaultAt(draw, wish, place), from: draw.one(states) };
+}
+
+function isSnapshot({ operation }: Wish): boolean {
+  return operation === 'snapshot' || operation === 'snapshotMirror';
 }
 
 const AGENT_COMMANDS = [
@@ -141,8 +153,8 @@ function drawFaultAt(draw: Draw, wish: Wish, place: DrawPlace): Fault {
     case 9:
       return { kind: 'jobFails', nth: job(), percent: draw.one([0, 50, 99, 100]) };
     case 10:
-      // The jobs of a snapshot are those that take it back, and for them it waits an hour.
-      return draw.chance(3) && wish.operation !== 'snapshot'
+      // Among the jobs of a snapshot are those that take it back, and for them it waits an hour.
+      return draw.chance(3) && !isSnapshot(wish)
         ? { kind: 'jobNeverReady', nth: job() }
         : { kind: 'pivotRefused', nth: job() };
     case 11:
@@ -156,12 +168,12 @@ function drawFaultAt(draw: Draw, wish: Wish, place: DrawPlace): Fault {
   }
 }
 
-const STEM = `bs-${sagaToken(SAGA)}`;
-
 /** What other clients do: steal, cancel and dismiss jobs, take nodes, resize and export disks, stop and continue the guest. */
 function drawMeddling(draw: Draw, wish: Wish) {
   const index = draw.below(wish.named.length);
-  const id = `${STEM}-${index}-job`;
+  const mark = wish.operation === 'snapshotMirror' && !draw.chance(4) ? 'm' : '';
+  const names = diskNames(sagaToken(SAGA), index, mark);
+  const id = names.job;
   const disk = `disk${index}`;
   return draw.one([
     { execute: 'job-cancel', arguments: { id } },
@@ -169,14 +181,14 @@ function drawMeddling(draw: Draw, wish: Wish) {
     { execute: 'job-dismiss', arguments: { id } },
     { execute: 'block-job-cancel', arguments: { device: id } },
     { execute: 'block-job-set-speed', arguments: { device: id, speed: 1_000_000 } },
-    { execute: 'blockdev-del', arguments: { 'node-name': `${STEM}-${index}` } },
+    { execute: 'blockdev-del', arguments: { 'node-name': names.image } },
     { execute: 'blockdev-del', arguments: { 'node-name': disk } },
     { execute: 'block_resize', arguments: { 'node-name': disk, size: 134_217_728 } },
     { execute: 'nbd-server-start', arguments: NBD_SERVER },
     { execute: 'block-export-add', arguments: { type: 'nbd', id: 'theirs', 'node-name': disk } },
     {
       execute: 'block-export-add',
-      arguments: { type: 'nbd', id: 'theirs', 'node-name': `${STEM}-${index}` },
+      arguments: { type: 'nbd', id: 'theirs', 'node-name': names.image },
     },
     { execute: 'stop' },
     { execute: 'cont' },

@@ -5,9 +5,10 @@
 import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
 import { type Draw, drawFrom } from './draw.ts';
 import { drawTrouble } from './draw-faults.ts';
-import { drawMerge, withChains } from './draw-merge.ts';
+import { DRAWN_SINCE, drawWish, GUEST_FOR, isSince } from './draw-wish.ts';
 import { likelyPath } from './likely-path.ts';
-import type { GuestChoice, Pace, Scenario, Wish } from './scenario.ts';
+import type { GuestChoice, Pace, Scenario } from './scenario.ts';
+import type { Wish } from './wish.ts';
 
 /** What scenarios are limited to. */
 export interface Limits {
@@ -19,12 +20,9 @@ export interface Limits {
   readonly faultsMax: number;
 }
 
-/** Versions whose jobs can be asked about; older ones can be begun with, but not always gone back with. */
-const PROFILES = PROFILE_NAMES.filter(name => !['1.0', '1.1', '1.3', '2.4'].includes(name));
-
 export const ALL: Limits = {
-  operations: ['snapshot', 'copy', 'pull', 'commit'],
-  profiles: PROFILES,
+  operations: ['snapshot', 'copy', 'pull', 'commit', 'revert', 'snapshotMirror'],
+  profiles: PROFILE_NAMES,
   disksMax: 8,
   faultsMax: 4,
 };
@@ -36,9 +34,9 @@ export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
 
 /** A scenario by any kind of drawing; `seed` is the simulator's. */
 export function composeScenario(draw: Draw, seed: number, limits: Limits): Scenario {
-  const drawn = drawGuest(draw, limits);
   const operation = draw.one(limits.operations);
-  const guest = operation === 'pull' || operation === 'commit' ? withChains(draw, drawn) : drawn;
+  const drawn = drawGuest(draw, limits, operation);
+  const guest = GUEST_FOR[operation]?.(draw, drawn) ?? drawn;
   const wish = drawWish(draw, guest, operation);
   return {
     seed,
@@ -62,8 +60,11 @@ const WEIGHT: Partial<Record<ProfileName, number>> = {
   '11.1': 12,
 };
 
-function drawGuest(draw: Draw, limits: Limits): GuestChoice {
-  const profiles = limits.profiles.flatMap(name => Array<ProfileName>(WEIGHT[name] ?? 1).fill(name));
+function drawGuest(draw: Draw, limits: Limits, operation: Wish['operation']): GuestChoice {
+  const able = limits.profiles.filter(name => isSince(name, DRAWN_SINCE[operation]));
+  const profiles = (able.length > 0 ? able : limits.profiles).flatMap(name =>
+    Array<ProfileName>(WEIGHT[name] ?? 1).fill(name),
+  );
   return {
     profile: draw.one(profiles),
     disks: limits.disks ?? 1 + draw.few(limits.disksMax - 1),
@@ -93,36 +94,5 @@ function drawPace(draw: Draw): Pace {
     copyBytesPerMs: draw.one([20_000, 200_000, 1_048_576]),
     mirrorLagMs: draw.one([0.05, 0.3, 2, 20]),
     guestWriteMs: draw.one([0.03, 0.2, 1.7]),
-  };
-}
-
-const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
-
-function drawWish(draw: Draw, guest: GuestChoice, operation: Wish['operation']): Wish {
-  const all = Array.from({ length: guest.disks }, (_, index) => index);
-  const some = all.filter(() => !draw.chance(4));
-  const named = some.length === 0 ? all : some;
-  const isOld = ['1.0', '1.1', '1.3', '2.4', '3.1', '5.2'].includes(guest.profile);
-  if (operation === 'snapshot') {
-    const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
-    const quiesce = draw.chance(4) ? { quiesce: true } : {};
-    return { operation, named, without, maxBlackoutMs: draw.one(BLACKOUTS_MS), ...quiesce };
-  }
-  if (operation !== 'copy') {
-    return drawMerge(draw, guest, operation, { named, maxBlackoutMs: draw.one(BLACKOUTS_MS) });
-  }
-  const strategy = draw.one(['auto', 'auto', isOld ? 'finalize' : 'reopen', 'finalize', 'complete'] as const);
-  const wanted = strategy === 'auto' && draw.chance(3);
-  return {
-    operation,
-    named,
-    without: wanted ? [draw.one(['blockdev-reopen', 'manual-finalize', 'throttle-group'])] : [],
-    finish: draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave']),
-    strategy,
-    parallel: 1 + draw.few(3),
-    shallow: guest.backingLayers > 0 && draw.chance(3),
-    to: draw.chance(4) ? 'raw' : 'qcow2',
-    syncWrites: draw.chance(6),
-    maxBlackoutMs: draw.one(BLACKOUTS_MS),
   };
 }

@@ -5,9 +5,12 @@
 import type { Outcome } from '../engine/result.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { Account } from './account.ts';
-import { judgeWrites } from './judge-writes.ts';
-import { fileInChain, isMerge, newFileOf, placesAfter, type Scenario } from './scenario.ts';
+import { judgeReverted } from './judge-revert.ts';
+import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
+import { BITMAP } from './prepare.ts';
 import type { DiskSight, Sight } from './sight.ts';
+import { isClone, isMerge, type Wish } from './wish.ts';
+import { chainCopyOf, filesToRemove, type NewSet, newFile, newSetsOf } from './wish-files.ts';
 
 const PREFIX = 'bs-';
 
@@ -33,62 +36,70 @@ export function eachEnd(check: EndCheck): (account: Account) => string | undefin
   };
 }
 
-const isClone = ({ scenario: { wish } }: Account) => wish.operation === 'copy' && wish.finish === 'clone';
+/**
+ * The set of new images that the disks are on: where there are several it is told by the first disk, and all others must
+ * be on the same one.
+ */
+export function setSeen(
+  { scenario, signalled, offline }: Pick<Account, 'scenario' | 'signalled' | 'offline'>,
+  disks: readonly DiskSight[],
+): NewSet {
+  const [set, ...others] = newSetsOf(scenario);
+  const [first = 0] = scenario.wish.named;
+  const mayBeOther = signalled.includes('keepSnapshot') || offline !== undefined;
+  return (mayBeOther && others.find(other => other(first)[0] === disks[first]?.path)) || set;
+}
 
 export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
   if (!now.alive || outcome === 'needsRecovery') return undefined;
   const { wish } = account.scenario;
-  const moves = outcome === 'committed' && !isClone(account);
+  const moves = outcome === 'committed' && !isClone(wish);
+  const set = setSeen(account, now.disks);
   for (const [index, disk] of now.disks.entries()) {
-    const old = before.disks[index];
-    const expected = moves && wish.named.includes(index) ? newFileOf(account.scenario, index) : old?.path;
+    const isMoved = moves && wish.named.includes(index);
+    const expected = isMoved ? set(index)[0] : before.disks[index]?.path;
     if (disk.path !== expected) return `${disk.device} is on ${disk.path}, not on ${expected}`;
-    const wrong = moves && wish.named.includes(index) ? wrongChain(account.scenario, index, disk) : undefined;
+    const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
+    if (!hasBitmap(before, before.disks[index]) || hasBitmap(now, disk)) continue;
+    return `the bitmap of ${disk.device} does not go on`;
   }
-  if (outcome === 'committed' && isClone(account)) {
-    for (const index of wish.named) {
-      const file = newFileOf(account.scenario, index);
-      if (!now.files.has(file)) return `the copy ${file} is not there`;
-    }
+  if (outcome === 'committed' && isClone(wish)) {
+    const missing = wish.named.map(index => newFile(wish, index)).find(file => !now.files.has(file));
+    if (missing !== undefined) return `the copy ${missing} is not there`;
   }
   return undefined;
 }
 
-/** After a merge: the images that were to stay, and no others, in the open chain. */
-export function wrongChain({ guest, wish }: Scenario, index: number, disk: DiskSight): string | undefined {
-  if (!isMerge(wish)) return undefined;
-  const expected = placesAfter(guest, wish).map(place => fileInChain(guest, index, place));
+function hasBitmap({ bitmaps }: Sight, disk: DiskSight | undefined): boolean {
+  return bitmaps.includes(`${disk?.node}/${BITMAP}`);
+}
+
+/** The images that were to be there, and no others, in the open chain. */
+export function wrongChain(expected: readonly string[], disk: DiskSight): string | undefined {
   const found = disk.chain.map(image => image.path);
   if (found.join() === expected.join()) return undefined;
   return `the chain of ${disk.device} is ${found.join(' <- ')}, not ${expected.join(' <- ')}`;
 }
 
-/** The files that a merge was asked to remove and may have, once it is decided that it goes forward. */
+/** The files that a saga was asked to remove and may have, once it is decided that it goes forward. */
 export function removedBy(
-  { scenario: { guest, wish }, records }: Pick<Account, 'scenario' | 'records'>,
+  { scenario, records }: Pick<Account, 'scenario' | 'records'>,
   outcome: string,
 ): ReadonlySet<string> {
   const last = records.findLast(({ kind }) => kind === 'decision');
   const isForward = outcome === 'committed' || (last?.body as { verdict?: string })?.verdict === 'forward';
-  if (wish.operation !== 'commit' || !wish.delete || !isForward) return new Set();
-  const stay = placesAfter(guest, wish);
-  const places = Array.from({ length: guest.backingLayers + 1 }, (_, place) => place);
-  const leaving = places.filter(place => !stay.includes(place));
-  return new Set(wish.named.flatMap(index => leaving.map(place => fileInChain(guest, index, place))));
+  return new Set(isForward ? filesToRemove(scenario) : []);
 }
 
 export function oneInstant({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
   const { wish, guest } = account.scenario;
   // What a merge leaves behind stands on images that the guest goes on to write to.
   if (outcome !== 'committed' || isMerge(wish)) return undefined;
-  const left = wish.named.map(
-    index =>
-      [
-        index,
-        isClone(account) ? newFileOf(account.scenario, index) : (before.disks[index]?.path ?? ''),
-      ] as const,
-  );
+  const removed = removedBy(account, outcome);
+  const left = wish.named
+    .map(index => [index, isClone(wish) ? newFile(wish, index) : (before.disks[index]?.path ?? '')] as const)
+    .filter(([, file]) => !removed.has(file));
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
   return judgeWrites(contents, guest.disks).why;
 }
@@ -102,40 +113,58 @@ export function nothingLost({ account, outcome, before, now }: Parameters<EndChe
   for (const file of before.files.keys()) {
     if (!now.files.has(file) && !removed.has(file)) return `${file} is gone`;
   }
-  const { disks } = account.scenario.guest;
   if (!now.alive) return lostOffline(account, before, now);
+  const isOnNew = areOnNew(account, now.disks);
   for (const view of ['contents', 'rebooted'] as const) {
-    const { why, upTo } = judgeWrites(new Map(now.disks.map((disk, index) => [index, disk[view]])), disks);
-    const where = view === 'contents' ? 'through QEMU' : 'in the files';
-    if (why !== undefined) return `${where} ${why}`;
-    if (upTo !== now.acknowledged)
-      return `${where} write ${upTo} is the last, but ${now.acknowledged} were acknowledged`;
+    const images = new Map(now.disks.map((disk, index) => [index, disk[view]]));
+    const wrong = lostWrites(account, images, now, isOnNew);
+    if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;
   }
   return undefined;
 }
 
-/** QEMU is gone: one of the two sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
-function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
+/** Whether all named disks are on new images of one set. */
+function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {
+  const { named } = scenario.wish;
+  return newSetsOf(scenario).some(set => named.every(index => disks[index]?.path === set(index)[0]));
+}
+
+/** What images lack of that which was acknowledged, as disks that are on their old images or on new ones. */
+export function lostWrites(
+  account: Pick<Account, 'scenario' | 'before'>,
+  images: ContentsByDisk,
+  { acknowledged }: Sight,
+  isOnNew: boolean,
+): string | undefined {
   const { wish, guest } = account.scenario;
+  if (isOnNew && wish.operation === 'revert') return judgeReverted(account, images, acknowledged);
+  const { why, upTo } = judgeWrites(images, guest.disks);
+  if (why !== undefined || upTo === acknowledged) return why;
+  return `write ${upTo} is the last, but ${acknowledged} were acknowledged`;
+}
+
+/** QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
+function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
+  const { wish } = account.scenario;
   if (account.struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host')) return undefined;
-  const holdsAll = (fileOf: (index: number) => string) => {
+  const holdsAll = (set: NewSet | undefined) => {
+    const fileOf = (index: number) => {
+      const old = before.disks[index]?.path;
+      return (wish.named.includes(index) ? (set?.(index)[0] ?? old) : old) ?? '';
+    };
     const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
-    const { why, upTo } = judgeWrites(new Map(files), guest.disks);
-    return why === undefined && upTo === now.acknowledged;
+    return lostWrites(account, new Map(files), now, set !== undefined) === undefined;
   };
-  const old = (index: number) => before.disks[index]?.path ?? '';
-  const fresh = (index: number) =>
-    wish.named.includes(index) ? newFileOf(account.scenario, index) : old(index);
-  if (holdsAll(old) || holdsAll(fresh)) return undefined;
+  if ([undefined, ...newSetsOf(account.scenario)].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
 }
 
 export function nothingLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
   if (outcome === 'needsRecovery') return undefined;
-  return leftInQemu(before, now) ?? leftInFiles(account, outcome, before, now);
+  return leftInQemu(account, outcome, before, now) ?? leftInFiles(account, outcome, before, now);
 }
 
-function leftInQemu(before: Sight, now: Sight): string | undefined {
+function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
   if (!now.alive) return undefined;
   const ours = (names: readonly string[]) => names.filter(name => name.startsWith(PREFIX));
   const [job] = ours(now.jobs);
@@ -150,15 +179,18 @@ function leftInQemu(before: Sight, now: Sight): string | undefined {
   if (filtered !== undefined) return `${filtered.device} has the filter ${filtered.filters[0]} above it`;
   const [drained] = now.drained;
   if (drained !== undefined) return `the node ${drained} is still quiesced`;
-  const bitmap = now.bitmaps.find(name => !before.bitmaps.includes(name));
+  const { named } = account.scenario.wish;
+  const goOn = outcome === 'committed' ? named.map(index => `${now.disks[index]?.node}/${BITMAP}`) : [];
+  const bitmap = now.bitmaps.find(name => !before.bitmaps.includes(name) && !goOn.includes(name));
   return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
 }
 
 function leftInFiles(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
-  const expected = new Set(before.files.keys());
+  const expected = new Set([...before.files.keys(), ...copiedMeanwhile(wish)]);
+  const set = setSeen(account, now.disks);
   if (outcome === 'committed')
-    for (const index of wish.named) expected.add(newFileOf(account.scenario, index));
+    for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   for (const file of removedBy(account, outcome)) expected.delete(file);
   for (const file of now.files.keys()) {
     if (!expected.has(file)) return `the file ${file} is left`;
@@ -169,6 +201,17 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
     if (wrong !== undefined) return wrong;
   }
   return undefined;
+}
+
+/** The new images that a disk's saga leaves: those of its set, and the overlay that a mirror was made of. */
+export function newFilesOf(wish: Wish, set: NewSet, index: number): readonly string[] {
+  const [front = ''] = set(index);
+  return wish.operation === 'snapshotMirror' ? [front, newFile(wish, index)] : [front];
+}
+
+/** Files that somebody else makes while the saga runs, as it wants them. */
+export function copiedMeanwhile(wish: Wish): readonly string[] {
+  return wish.operation === 'snapshotMirror' && wish.ownChains ? wish.named.map(chainCopyOf) : [];
 }
 
 /** Which images are read-only after a job that was cancelled differs between versions of QEMU. */

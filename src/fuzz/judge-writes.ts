@@ -12,8 +12,11 @@ export interface WritesFound {
   readonly why: string | undefined;
 }
 
-/** Images by the index of their disk, of a guest with so many disks. */
-export function judgeWrites(images: ReadonlyMap<number, Extents>, disks: number): WritesFound {
+/** What images hold, by the index of their disk. */
+export type ContentsByDisk = ReadonlyMap<number, Extents>;
+
+/** Images of a guest with so many disks. */
+export function judgeWrites(images: ContentsByDisk, disks: number): WritesFound {
   let upTo = 0;
   for (const image of images.values()) {
     for (let slot = 0; slot < RING.sectors; slot += 1) {

@@ -14,11 +14,13 @@ import {
   nothingLost,
   oneInstant,
   othersMoveGuest,
+  setSeen,
   unlinked,
 } from './end-laws.ts';
 import { judgeOrder } from './order.ts';
-import { newFileOf, type Wish } from './scenario.ts';
 import type { Sight } from './sight.ts';
+import { isClone, type Wish } from './wish.ts';
+import { newSetsOf } from './wish-files.ts';
 
 export interface Law {
   readonly name: string;
@@ -225,20 +227,26 @@ function askedBackGoesBack({
 }
 
 function recordsAreTold(account: Account): string | undefined {
-  const { scenario, told, offline, resultAtLast, crash, refusal } = account;
+  const { scenario, told, offline, before, atLast, resultAtLast, crash, refusal } = account;
   const { wish, publisher } = scenario;
   if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
   const outcome = (offline?.result ?? resultAtLast)?.outcome;
-  const isClone = wish.operation === 'copy' && wish.finish === 'clone';
-  if (outcome === 'rolledBack' || isClone)
-    return told.length === 0 ? undefined : 'it was told of disks that never came';
+  const old = wish.named.map(index => before.disks[index]?.path).join();
+  const toldOf = told.map(({ disks }) => disks.map(disk => disk.file).join());
+  const last = toldOf.at(-1);
+  if (outcome === 'rolledBack' || isClone(wish)) {
+    // A snapshot that waits for its mirrors is told of, and so is that it was taken back.
+    const isTakenBack = wish.operation === 'snapshotMirror' && last === old;
+    return told.length === 0 || isTakenBack ? undefined : 'it was told of disks that never came';
+  }
   if (outcome !== 'committed') return undefined;
-  if (told.length === 0) return 'nobody was told';
-  const expected = wish.named.map(index => newFileOf(scenario, index)).join();
-  const wrong = told.find(({ disks }) => disks.map(disk => disk.file).join() !== expected);
-  return wrong === undefined
-    ? undefined
-    : `it was told of ${wrong.disks.map(disk => disk.file).join()}, not of ${expected}`;
+  if (last === undefined) return 'nobody was told';
+  const set = setSeen(account, (offline?.booted ?? atLast).disks);
+  const expected = wish.named.map(index => set(index)[0]).join();
+  if (last !== expected) return `it was told of ${last}, not of ${expected}`;
+  const overlays = newSetsOf(scenario).map(each => wish.named.map(index => each(index)[0]).join());
+  const wrong = toldOf.find(files => !overlays.includes(files));
+  return wrong === undefined ? undefined : `it was told of ${wrong}, which never came`;
 }
 
 /** Whether the request itself is to take everything back in the end. */
@@ -259,7 +267,7 @@ function crashIsResume(account: Account): string | undefined {
     return undefined;
   const { wish, pace } = scenario;
   // The agent of a guest that stands still answers nobody.
-  const isMute = wish.operation === 'snapshot' && wish.quiesce === true && scenario.guest.paused;
+  const isMute = 'quiesce' in wish && wish.quiesce === true && scenario.guest.paused;
   if (isMute || isForOthersToEnd(result?.error ?? null, after)) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;

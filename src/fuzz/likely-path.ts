@@ -2,13 +2,18 @@
  * The states that a saga will probably go through, so that faults can be aimed at where it gets. A guess: a wrong one
  * costs a fault that never strikes, nothing else.
  */
-import type { GuestChoice, Wish } from './scenario.ts';
+import type { ProfileName } from '../sim/profiles.ts';
+import { isSince } from './draw-wish.ts';
+import type { GuestChoice } from './scenario.ts';
+import type { Wish, WishOf } from './wish.ts';
 
 export interface LikelyPath {
   /** In order, up to and with the state that the decision goes with. */
   readonly there: readonly string[];
   /** After the decision. */
   readonly onward: readonly string[];
+  /** What the undo of a state is called after, where not after the state itself. */
+  readonly undoOf?: (state: string) => string;
 }
 
 /** Steps that have an undo. */
@@ -31,22 +36,38 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
 ]);
 
 export function likelyPath(guest: GuestChoice, wish: Wish): LikelyPath {
-  if (wish.operation === 'snapshot') return snapshotPath(wish);
-  if (wish.operation === 'copy') return copyPath(guest, wish);
-  return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : rewritePath(wish);
+  switch (wish.operation) {
+    case 'snapshot':
+      return snapshotPath(guest, wish);
+    case 'copy':
+      return copyPath(guest, wish);
+    case 'revert':
+      return REVERT;
+    case 'snapshotMirror':
+      return snapshotMirrorPath(guest, wish);
+    default:
+      return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : rewritePath(wish);
+  }
 }
 
 /** The undo states of what was done up to a state, in the order of undoing. */
 export function wayBackFrom(path: LikelyPath, state: string): readonly string[] {
   const done = path.there.slice(0, path.there.indexOf(state) + 1);
   return done
-    .filter(step => REVERSIBLE.has(step))
+    .filter(step => REVERSIBLE.has(step.slice(step.indexOf('.') + 1)))
     .reverse()
-    .map(step => `undo ${step}`);
+    .map(step => `undo ${path.undoOf?.(step) ?? step}`);
 }
 
-function snapshotPath({ without, quiesce }: Extract<Wish, { operation: 'snapshot' }>): LikelyPath {
-  const has = (name: string) => !without.includes(name);
+/** Since when QEMU has what a snapshot may do without. */
+const SINCE: Readonly<Record<string, ProfileName>> = {
+  transaction: '1.1',
+  'blockdev-create': '3.1',
+  'throttle-group': '3.1',
+};
+
+function snapshotPath({ profile }: GuestChoice, { without, quiesce }: WishOf<'snapshot'>): LikelyPath {
+  const has = (name: string) => !without.includes(name) && isSince(profile, SINCE[name] ?? '1.0');
   const mark = has('throttle-group') ? ['markQemu'] : [];
   const unmark = [...(quiesce ? ['thawGuest'] : []), ...(has('throttle-group') ? ['unmarkQemu'] : [])];
   const freeze = quiesce ? ['freezeGuest'] : [];
@@ -60,6 +81,30 @@ function snapshotPath({ without, quiesce }: Extract<Wish, { operation: 'snapshot
   return { there: [...mark, 'claimFiles', ...take], onward: unmark };
 }
 
+const REVERT: LikelyPath = {
+  there: ['markQemu', 'claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters'],
+  onward: ['removeFilters', 'resumeGuest', 'retireSources', 'removeLeaving', 'unmarkQemu'],
+};
+
+function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>): LikelyPath {
+  const freeze = wish.quiesce ? ['freezeGuest', 'takeSnapshot', 'thawGuest'] : ['takeSnapshot'];
+  const begin = ['markQemu', 'snapshot.claimFiles', 'snapshot.createImages'];
+  const mirrors = ['mirror.claimFiles', 'mirror.createImages'];
+  const wait = ['standOnBases', 'mirrorDisks', 'awaitSignal', 'openChains', 'awaitNearlyClean'];
+  const { there, onward } = switchPath(guest, wish);
+  return {
+    there: [...begin, ...mirrors, ...freeze, ...wait, 'pauseGuest', 'attachChains', ...there],
+    onward: onward.filter(state => state !== 'removeLeaving'),
+    undoOf: state => state.replace('.', ' ').replace(/^(?!snapshot |mirror )/, `${stageOf(state)} `),
+  };
+}
+
+const OF_SNAPSHOT: ReadonlySet<string> = new Set(['markQemu', 'freezeGuest', 'takeSnapshot']);
+
+function stageOf(state: string): string {
+  return OF_SNAPSHOT.has(state) ? 'snapshot' : 'mirror';
+}
+
 function rewritePath({ without }: Wish): LikelyPath {
   const rewrite = without.includes('manual-finalize')
     ? ['rewriteAtOnce']
@@ -68,7 +113,7 @@ function rewritePath({ without }: Wish): LikelyPath {
 }
 
 /** What has mirrors: a copy, or the commit of active images. */
-type Mirrored = Extract<Wish, { operation: 'copy' | 'commit' }>;
+type Mirrored = WishOf<'copy' | 'commit'>;
 
 function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
   const fills = wish.operation === 'copy' && (wish.base ?? 1) > 1 ? ['fillTargets'] : [];
@@ -76,31 +121,37 @@ function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
   const begin = ['markQemu', ...made, 'mirrorDisks'];
   if (wish.finish === 'abort') return { there: begin, onward: [] };
   const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitNearlyClean'] : ['awaitNearlyClean'];
-  const there = [...begin, ...wait, 'pauseGuest'];
-  const end = ['resumeGuest', 'dismissMirrors', 'retireSources', 'removeLeaving', 'unmarkQemu'];
+  const pause = [...begin, ...wait, 'pauseGuest'];
   if (wish.finish === 'clone') {
     return {
-      there: [...there, 'settleMirrors'],
+      there: [...pause, 'settleMirrors'],
       onward: ['resumeGuest', 'dismissMirrors', 'releaseTargets', 'unmarkQemu'],
     };
   }
+  const { there, onward } = switchPath(guest, wish);
+  return { there: [...pause, ...there], onward };
+}
+
+/** From the moment when the guest stands still. */
+function switchPath(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): LikelyPath {
+  const end = ['resumeGuest', 'dismissMirrors', 'retireSources', 'removeLeaving', 'unmarkQemu'];
   switch (strategyOf(guest, wish)) {
     case 'reopen':
       return {
-        there: [...there, 'settleMirrors', 'insertFilters', 'reopenFilters'],
+        there: ['settleMirrors', 'insertFilters', 'reopenFilters'],
         onward: ['removeFilters', ...end],
       };
     case 'finalize':
-      return { there: [...there, 'parkMirrors', 'finalizeMirrors'], onward: end };
+      return { there: ['parkMirrors', 'finalizeMirrors'], onward: end };
     default:
-      return { there: [...there, 'completeMirrors'], onward: end };
+      return { there: ['completeMirrors'], onward: end };
   }
 }
 
-function strategyOf(guest: GuestChoice, wish: Mirrored): string {
+function strategyOf(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): string {
   if (wish.strategy !== 'auto') return wish.strategy;
-  const isOld = guest.profile === '3.1' || guest.profile === '5.2';
   const keepsIothread = guest.iothreads && guest.bus !== 'virtio-blk';
-  if (!isOld && !keepsIothread && !wish.without.includes('blockdev-reopen')) return 'reopen';
+  if (isSince(guest.profile, '6.1') && !keepsIothread && !wish.without.includes('blockdev-reopen'))
+    return 'reopen';
   return wish.without.includes('manual-finalize') ? 'complete' : 'finalize';
 }

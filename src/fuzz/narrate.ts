@@ -5,6 +5,7 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Fault, Place } from '../sim/faults.ts';
 import type { Happening } from './account.ts';
+import type { Signal } from './scenario.ts';
 
 const TEXT_MAX = 140;
 
@@ -27,7 +28,7 @@ function linesOf(happening: Happening): readonly string[] {
     case 'struck':
       return [`! ${faultInWords(happening.fault)}`];
     case 'signal':
-      return [`! signal ${happening.signal}, while the saga is at ${happening.came}`];
+      return [`! signal ${signalInWords(happening)}, while the saga is at ${happening.came}`];
     case 'life':
       return [`! ${happening.what}`];
     case 'state':
@@ -35,6 +36,10 @@ function linesOf(happening: Happening): readonly string[] {
         `= ${happening.state}; the guest ${happening.running ? 'runs' : 'stands still'}; its disks are on ${happening.fronts.join(', ') || 'nothing: QEMU is gone'}`,
       ];
   }
+}
+
+function signalInWords(asked: Signal): string {
+  return asked.signal === 'setSpeed' ? `setSpeed ${asked.bytesPerSecond}` : asked.signal;
 }
 
 function commandInWords(message: Json): string {

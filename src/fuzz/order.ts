@@ -5,6 +5,7 @@
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS } from '../steps/all-steps.ts';
+import { splitKey } from '../steps/stages.ts';
 
 /** Records that are no steps: that a saga was stranded, and that it was recovered without its QEMU. */
 const RESCUE = 'rescueGuest';
@@ -22,6 +23,12 @@ const ONLY_DOES: ReadonlySet<string> = new Set([
 const REVERSIBLE: ReadonlySet<string> = new Set(
   Object.values(ALL_STEPS).flatMap(step => ('undo' in step ? [step.name] : [])),
 );
+
+/**
+ * Steps whose turn on the way back is a later one: a chain is closed when nothing stands on it any more, and whoever keeps
+ * the records is told of the old disks once they are back.
+ */
+const WAITS_FOR_OLDER: ReadonlySet<string> = new Set(['openChains', 'publishOverlays']);
 
 /** Follows one life on the wire, from what the journal held at its beginning. */
 export class WireOrder {
@@ -76,11 +83,12 @@ class RecordOrder {
   readonly #undone = new Set<string>();
 
   begun(step: string): string | undefined {
-    if (step === REENTRY) return undefined;
+    if (plain(step) === REENTRY) return undefined;
     const under = this.#open;
     this.#open = step;
-    if (step === RESCUE) return undefined;
-    if (under !== undefined && under !== RESCUE) return `${step} was begun while ${under} was under way`;
+    if (plain(step) === RESCUE) return undefined;
+    if (under !== undefined && plain(under) !== RESCUE)
+      return `${step} was begun while ${under} was under way`;
     if (step.startsWith(UNDO)) return undefined;
     this.#done = [...this.#done.filter(each => each !== step), step];
     this.#undone.delete(step);
@@ -90,7 +98,8 @@ class RecordOrder {
   ended({ step, body }: JournalRecord): string | undefined {
     const under = this.#open;
     this.#open = undefined;
-    if (under !== step && under !== RESCUE) return `${step} ended while ${under ?? 'nothing'} was under way`;
+    if (under !== step && plain(under ?? '') !== RESCUE)
+      return `${step} ended while ${under ?? 'nothing'} was under way`;
     const error = member(body, 'error');
     // What gave up waiting has done nothing that would have to be undone.
     if (member(error, 'code') === 'NOT_CONVERGING') this.#done = this.#done.filter(each => each !== step);
@@ -103,10 +112,20 @@ class RecordOrder {
     this.#undone.add(step);
     const at = this.#done.indexOf(step);
     if (at === -1) return undefined; // of the window, whose records may be lost: it is undone to be sure
-    const later = this.#done.slice(at + 1).find(each => REVERSIBLE.has(each));
+    const later = this.#done.slice(at + 1).find(each => isToBeUndoneBefore(each, step));
     this.#done = this.#done.filter(each => each !== step);
     return later === undefined ? undefined : `${step} was undone before ${later}, which was done after it`;
   }
+}
+
+/** Each stage is taken back by itself. */
+function isToBeUndoneBefore(later: string, older: string): boolean {
+  const { stage, step } = splitKey(later);
+  return stage === splitKey(older).stage && REVERSIBLE.has(step) && !WAITS_FOR_OLDER.has(step);
+}
+
+function plain(key: string): string {
+  return splitKey(key).step;
 }
 
 function member(body: Json, name: string): Json {

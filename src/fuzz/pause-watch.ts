@@ -5,13 +5,18 @@ import type { Pause } from './account.ts';
 export class PauseWatch {
   readonly pauses: Pause[] = [];
   readonly #sim: Sim;
-  readonly #bornPaused: boolean;
+  /** Whether it stood still before anything was asked for. */
+  #stoodStill: boolean | undefined;
   #stopSentMs: number | undefined;
   #stillSinceMs: number | undefined;
 
-  constructor(sim: Sim, bornPaused: boolean) {
+  constructor(sim: Sim) {
     this.#sim = sim;
-    this.#bornPaused = bornPaused;
+  }
+
+  /** Somebody begins to work on the guest. */
+  begin(): void {
+    this.#stoodStill ??= !this.#sim.world.running;
   }
 
   stopSent(): void {
@@ -20,7 +25,7 @@ export class PauseWatch {
 
   look(): void {
     const { world, clock } = this.#sim;
-    const still = world.alive && !world.running && !this.#bornPaused;
+    const still = world.alive && !world.running && !this.#stoodStill;
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {

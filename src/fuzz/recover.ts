@@ -10,9 +10,11 @@ import { BlocksagaError } from '../errors.ts';
 import { type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import type { OfflineEnd } from './account.ts';
-import { SAGA, type Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
 import { takeSight } from './sight.ts';
 import { Died, virtualImages } from './virtual-images.ts';
+import { fileInChain } from './wish-files.ts';
+import { SAGA } from './wish-request.ts';
 
 /** Recovers and boots; also gives what the journal holds then. */
 export async function recoverAndBoot(
@@ -53,10 +55,10 @@ export async function recoverAndBoot(
 }
 
 /** The images of all disks of the guest: those that the saga names, and the others as they were. */
-function bootOf(sim: Sim, { disks, format }: Scenario['guest'], { boot = [] }: SagaResult) {
-  return Array.from({ length: disks }, (_, index) => {
+function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {
+  return Array.from({ length: guest.disks }, (_, index) => {
     const named = boot.find(({ disk }) => disk === `dev${index}`);
-    const path = named?.file ?? `/images/disk${index}.${format}`;
+    const path = named?.file ?? fileInChain(guest, index, 0);
     return { path, format: sim.world.host.image(path)?.format === 'raw' ? 'raw' : 'qcow2' } as const;
   });
 }

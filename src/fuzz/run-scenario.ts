@@ -13,23 +13,15 @@ import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
-import { type Account, crashText, type Happening, leafOf, type OfflineEnd, refusalOf } from './account.ts';
-import { ageChains } from './age-chains.ts';
+import { type Account, crashText, type Happening, type OfflineEnd, placeOf, refusalOf } from './account.ts';
 import { createMortal, type Mortal } from './mortal.ts';
+import { copyChains, prepare } from './prepare.ts';
 import { recoverAndBoot } from './recover.ts';
-import {
-  commitRequestOf,
-  copyRequestOf,
-  DIRECTORY,
-  needsAgedChains,
-  type OrchestratorDeath,
-  pullRequestOf,
-  SAGA,
-  type Scenario,
-  snapshotRequestOf,
-} from './scenario.ts';
+import type { OrchestratorDeath, Scenario, Signal } from './scenario.ts';
 import { takeSight } from './sight.ts';
 import { Watch } from './watch.ts';
+import { DIRECTORY } from './wish-files.ts';
+import { SAGA, submit } from './wish-request.ts';
 
 /** A run that needs more events than this will not end. */
 const EVENTS_MAX = 400_000;
@@ -72,14 +64,14 @@ class Run {
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: fault => this.#watch?.strike(fault),
     });
-    this.#watch = new Watch(this.#sim, scenario.guest.paused ?? false, tell);
+    this.#watch = new Watch(this.#sim, tell);
   }
 
   async toEnd(): Promise<Account> {
     const sim = this.#sim;
     const { clock } = sim;
     await sim.advance(WARM_UP_MS);
-    if (needsAgedChains(this.#scenario.wish)) ageChains(sim, this.#scenario.guest);
+    prepare(sim, this.#scenario);
     const before = takeSight(sim);
     let ended: End = {};
     let atLast: End = {};
@@ -89,7 +81,7 @@ class Run {
     let crash: string | undefined;
     try {
       const startMs = clock.now();
-      for (const { signal, atMs } of this.#scenario.signals) {
+      for (const { atMs, ...signal } of this.#scenario.signals) {
         clock.after(startMs + atMs - clock.now(), () => this.#signal(signal));
       }
       ended = await clock.run(this.#underFaults(), EVENTS_MAX);
@@ -227,7 +219,7 @@ class Run {
     const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
     if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
     try {
-      this.#watch.signal('pivot');
+      this.#watch.signal({ signal: 'pivot' });
       return { result: await saga.pivot() };
     } catch (error) {
       if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
@@ -246,37 +238,30 @@ class Run {
   }
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
-    const { wish } = this.#scenario;
     if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
-    switch (wish.operation) {
-      case 'snapshot':
-        return engine.snapshot({ ...snapshotRequestOf(wish), ...guest });
-      case 'copy':
-        return engine.copy({ ...copyRequestOf(wish), ...guest });
-      case 'pull':
-        return engine.pull({ ...pullRequestOf(wish), ...guest });
-      case 'commit':
-        return engine.commit({ ...commitRequestOf(wish), ...guest });
-    }
+    return submit(engine, this.#scenario.wish, guest);
   }
 
-  #signal(signal: 'pivot' | 'abort'): void {
+  #signal(asked: Signal): void {
     const saga = this.#saga;
     const mortal = this.#mortal;
     if (saga === undefined || mortal === undefined || !mortal.isAlive) return;
-    this.#watch.signal(signal);
-    saga[signal]().catch(error => {
+    this.#watch.signal(asked);
+    const heeded: Promise<unknown> =
+      asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();
+    heeded.catch(error => {
       if (mortal.isAlive && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
     });
   }
 
   #enter(state: string): void {
     this.#watch.enter(state);
-    const leaf = leafOf(state);
-    this.#mortal?.enter(leaf);
-    if (this.#armed.has(leaf)) return;
-    this.#armed.add(leaf);
-    for (const fault of this.#scenario.faults) if (fault.from === leaf) this.#sim.armFault(fault);
+    const place = placeOf(state);
+    this.#mortal?.enter(place);
+    if (this.#armed.has(place)) return;
+    this.#armed.add(place);
+    if (place === 'standOnBases') copyChains(this.#sim, this.#scenario);
+    for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
 }
 

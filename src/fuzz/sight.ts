@@ -130,7 +130,7 @@ export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
     const kept = file?.linked ? (file.flushed?.contents ?? []) : [];
     return Array.from({ length: RING.sectors }, (_, slot) => {
       const offset = RING.offset + slot * RING.sectorBytes;
-      return { disk, offset, value: valueAt(kept, offset) ?? 0 };
+      return { disk, file: path, offset, value: valueAt(kept, offset) ?? 0 };
     }).filter(({ value }) => value > 0);
   });
 }

@@ -9,7 +9,7 @@ import type { FlushedWrite, Happening, Struck } from './account.ts';
 import type { Passage } from './mortal.ts';
 import { WireOrder } from './order.ts';
 import { PauseWatch } from './pause-watch.ts';
-import type { PlannedFault } from './scenario.ts';
+import type { PlannedFault, Signal } from './scenario.ts';
 import { flushedWrites, isNeeded } from './sight.ts';
 
 type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> : never) : never;
@@ -18,7 +18,7 @@ export class Watch implements Passage {
   readonly states: string[][] = [];
   readonly struck: Struck[] = [];
   readonly unlinkedInUse: string[] = [];
-  readonly signalled: ('pivot' | 'abort')[] = [];
+  readonly signalled: Signal['signal'][] = [];
   readonly pauses: PauseWatch;
   flushed: readonly FlushedWrite[] = [];
   disorder: string | undefined;
@@ -27,15 +27,16 @@ export class Watch implements Passage {
   readonly #sim: Sim;
   readonly #tell: ((happening: Happening) => void) | undefined;
 
-  constructor(sim: Sim, bornPaused: boolean, tell: ((happening: Happening) => void) | undefined) {
+  constructor(sim: Sim, tell: ((happening: Happening) => void) | undefined) {
     this.#sim = sim;
     this.#tell = tell;
-    this.pauses = new PauseWatch(sim, bornPaused);
+    this.pauses = new PauseWatch(sim);
   }
 
   /** A life of the orchestrator begins, with these records in the journal. */
   begin(records: readonly JournalRecord[]): void {
     this.#keepDisorder();
+    this.pauses.begin();
     this.#order = new WireOrder(records);
     this.states.push([]);
     this.note(`life ${this.states.length} of the orchestrator`);
@@ -67,9 +68,9 @@ export class Watch implements Passage {
     this.#say({ kind: 'struck', fault });
   }
 
-  signal(signal: 'pivot' | 'abort'): void {
-    this.signalled.push(signal);
-    this.#say({ kind: 'signal', signal, came: this.#state });
+  signal(asked: Signal): void {
+    this.signalled.push(asked.signal);
+    this.#say({ kind: 'signal', ...asked, came: this.#state });
   }
 
   note(what: string): void {

@@ -38,13 +38,13 @@ export const mergeRest: Step<ActiveCommitPlan> = {
 /** Until the mirrors of these disks follow the guest; those that are gone or have failed are begun anew. */
 async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonly DiskPlan[]): Promise<void> {
   const { jobs, plan } = context;
-  const table = await jobs.list(todo.map(disk => disk.names.mirrorJob));
-  const failed = todo.filter(disk => table.get(disk.names.mirrorJob)?.status === 'concluded');
+  const table = await jobs.list(todo.map(disk => disk.names.job));
+  const failed = todo.filter(disk => table.get(disk.names.job)?.status === 'concluded');
   await dismissJobs(
     context,
-    failed.map(disk => disk.names.mirrorJob),
+    failed.map(disk => disk.names.job),
   );
-  const gone = todo.filter(disk => failed.includes(disk) || !table.has(disk.names.mirrorJob));
+  const gone = todo.filter(disk => failed.includes(disk) || !table.has(disk.names.job));
   const limit = () => limitedTo(context.speed());
   const endsByItself = { ...plan, strategy: 'complete' } as const;
   // Whatever is asked meanwhile, it goes on.

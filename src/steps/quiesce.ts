@@ -41,7 +41,9 @@ export const freezeGuest: Step<SnapshotPlan> = {
 
   async undo(context) {
     // Nobody answered before the freeze, or somebody else had frozen the guest: there is nothing of ours to thaw.
-    if (context.observed === 'thawed') await thaw(context);
+    const wasFrozen = context.observed !== 'thawed';
+    // Where the snapshot waits for its mirrors it was thawed long ago; a freeze that came since is somebody else's.
+    if (!wasFrozen && !context.outcomes.has('thawGuest')) await thaw(context);
   },
 };
 

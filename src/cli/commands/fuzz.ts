@@ -7,7 +7,7 @@ import { judge } from '../../fuzz/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
 import { runScenario } from '../../fuzz/run-scenario.ts';
-import type { Wish } from '../../fuzz/scenario.ts';
+import type { Wish } from '../../fuzz/wish.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';

@@ -1,0 +1,145 @@
+/** Draws what is asked for, one way for each operation. Knows nothing of what should happen then. */
+import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
+import type { Draw } from './draw.ts';
+import type { GuestChoice } from './scenario.ts';
+import type { Wish, WishOf } from './wish.ts';
+
+type Operation = Wish['operation'];
+
+/** The first version on which each operation is drawn; older ones refuse it. */
+export const DRAWN_SINCE: Readonly<Record<Operation, ProfileName>> = {
+  snapshot: '1.0',
+  copy: '3.1',
+  pull: '3.1',
+  commit: '3.1',
+  revert: '6.1',
+  snapshotMirror: '3.1',
+};
+
+/** What an operation needs of its guest. */
+export const GUEST_FOR: Readonly<
+  Partial<Record<Operation, (draw: Draw, guest: GuestChoice) => GuestChoice>>
+> = {
+  pull: withChains,
+  commit: withChains,
+  revert: withChains,
+};
+
+/** The guest with chains of two to four images, which is what there is to merge or to go back to. */
+function withChains(draw: Draw, guest: GuestChoice): GuestChoice {
+  return { ...guest, format: 'qcow2', backingLayers: 1 + draw.few(2) };
+}
+
+type Common = Pick<Wish, 'named' | 'maxBlackoutMs'>;
+type DrawWish<O extends Operation> = (draw: Draw, guest: GuestChoice, common: Common) => WishOf<O>;
+
+const DRAWN: { readonly [O in Operation]: DrawWish<O> } = {
+  snapshot: drawSnapshot,
+  copy: drawCopy,
+  pull: drawPull,
+  commit: drawCommit,
+  revert: drawRevert,
+  snapshotMirror: drawSnapshotMirror,
+};
+
+const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
+
+export function drawWish(draw: Draw, guest: GuestChoice, operation: Operation): Wish {
+  const all = Array.from({ length: guest.disks }, (_, index) => index);
+  const some = all.filter(() => !draw.chance(4));
+  const common = { named: some.length === 0 ? all : some, maxBlackoutMs: draw.one(BLACKOUTS_MS) };
+  return DRAWN[operation](draw, guest, common);
+}
+
+/** Whether a version is that one or a later one. */
+export function isSince(profile: ProfileName, first: ProfileName): boolean {
+  return PROFILE_NAMES.indexOf(profile) >= PROFILE_NAMES.indexOf(first);
+}
+
+function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Common): WishOf<'snapshot'> {
+  const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
+  const quiesce = draw.chance(4) ? { quiesce: true } : {};
+  const hasTransaction = !without.includes('transaction') && isSince(profile, '3.1');
+  const reuse = hasTransaction && draw.chance(4) ? { reuse: true } : {};
+  const bitmaps = hasTransaction && format === 'qcow2' && draw.chance(4) ? { bitmaps: true } : {};
+  return { operation: 'snapshot', ...common, without, ...quiesce, ...reuse, ...bitmaps };
+}
+
+function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'> {
+  const strategy = drawStrategy(draw, guest);
+  return {
+    operation: 'copy',
+    ...common,
+    without: drawLack(draw, strategy === 'auto'),
+    finish: draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave']),
+    strategy,
+    parallel: 1 + draw.few(3),
+    shallow: guest.backingLayers > 0 && draw.chance(3),
+    to: draw.chance(4) ? 'raw' : 'qcow2',
+    syncWrites: draw.chance(6),
+    ...(draw.chance(5) ? { reuse: true } : {}),
+    ...drawBandwidth(draw),
+  };
+}
+
+function drawPull(draw: Draw, { backingLayers }: GuestChoice, common: Common): WishOf<'pull'> {
+  const base = draw.chance(2) ? null : 1 + draw.below(backingLayers);
+  return { operation: 'pull', ...common, without: [], parallel: 1 + draw.few(3), base };
+}
+
+function drawCommit(draw: Draw, guest: GuestChoice, common: Common): WishOf<'commit'> {
+  const { backingLayers } = guest;
+  const top = draw.chance(2) ? draw.below(backingLayers) : 0;
+  const strategy = drawStrategy(draw, guest);
+  return {
+    operation: 'commit',
+    ...common,
+    without: drawLack(draw, top === 0 && strategy === 'auto'),
+    parallel: 1 + draw.few(3),
+    top,
+    base: top + 1 + draw.below(backingLayers - top),
+    delete: draw.chance(3),
+    finish: draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave']),
+    strategy,
+  };
+}
+
+function drawRevert(draw: Draw, { backingLayers }: GuestChoice, common: Common): WishOf<'revert'> {
+  return {
+    operation: 'revert',
+    ...common,
+    without: [],
+    to: 1 + draw.below(backingLayers),
+    delete: draw.chance(3),
+    stopped: !draw.chance(20),
+  };
+}
+
+function drawSnapshotMirror(draw: Draw, guest: GuestChoice, common: Common): WishOf<'snapshotMirror'> {
+  const strategy = drawStrategy(draw, guest);
+  return {
+    operation: 'snapshotMirror',
+    ...common,
+    without: drawLack(draw, strategy === 'auto'),
+    strategy,
+    parallel: 1 + draw.few(3),
+    ownChains: draw.chance(3),
+    ...(draw.chance(5) ? { quiesce: true } : {}),
+    ...drawBandwidth(draw),
+  };
+}
+
+function drawStrategy(draw: Draw, { profile }: GuestChoice) {
+  const strongest = isSince(profile, '6.1') ? 'reopen' : 'finalize';
+  return draw.one(['auto', 'auto', strongest, 'finalize', 'complete'] as const);
+}
+
+function drawLack(draw: Draw, isPossible: boolean): readonly string[] {
+  return isPossible && draw.chance(3)
+    ? [draw.one(['blockdev-reopen', 'manual-finalize', 'throttle-group'])]
+    : [];
+}
+
+function drawBandwidth(draw: Draw): { readonly bandwidth?: number } {
+  return draw.chance(6) ? { bandwidth: draw.one([20_000_000, 400_000_000]) } : {};
+}

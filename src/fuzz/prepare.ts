@@ -1,0 +1,70 @@
+/** Makes the world as a request finds it: what the chains hold, what is there already, and whether the guest runs. */
+import { EMPTY, put } from '../sim/contents.ts';
+import type { Sim } from '../sim/create-sim.ts';
+import { RING } from '../sim/guest.ts';
+import type { Image } from '../sim/host.ts';
+import { ageChains } from './age-chains.ts';
+import type { Scenario } from './scenario.ts';
+import { needsAgedChains } from './wish.ts';
+import { chainCopyOf, DIRECTORY, fileInChain, mirrorFile, newFile } from './wish-files.ts';
+
+/** The bitmap that a backup program keeps on each image. */
+export const BITMAP = 'backup';
+
+/** What no guest writes. */
+const STALE = put(EMPTY, RING.offset, RING.offset + RING.sectors * RING.sectorBytes, 900_000_000);
+
+/** After the guest has run for a while, and before it is looked at. */
+export function prepare(sim: Sim, scenario: Scenario): void {
+  const { guest, wish } = scenario;
+  const { world } = sim;
+  if (needsAgedChains(wish)) ageChains(sim, guest);
+  if (wish.operation === 'revert' && wish.stopped) world.inject('stop');
+  if (wish.operation === 'snapshot' && wish.bitmaps) {
+    for (const { node } of world.fronts())
+      world.inject('block-dirty-bitmap-add', { node, name: BITMAP, persistent: true });
+  }
+  for (const index of wish.named) {
+    const target = targetThere(scenario, index);
+    if (target !== undefined) make(sim, target.file, fileInChain(guest, index, 0), target.image);
+  }
+}
+
+/** Copies the chains that the mirrors of a snapshot are to stand on, once nobody writes to them any more. */
+export function copyChains(sim: Sim, { guest, wish }: Scenario): void {
+  if (wish.operation !== 'snapshotMirror' || !wish.ownChains) return;
+  for (const index of wish.named) {
+    const file = fileInChain(guest, index, 0);
+    make(sim, chainCopyOf(index), file, { format: 'qcow2', contents: sim.world.readFile(file) });
+  }
+}
+
+type NewImage = Pick<Image, 'format' | 'contents'> & Partial<Image>;
+
+function make({ world: { host } }: Sim, file: string, like: string, image: NewImage): void {
+  const sizeBytes = host.image(like)?.sizeBytes ?? 0;
+  host.write(file, { sizeBytes, backing: undefined, backingFormat: undefined, ...image });
+  host.flush(file);
+  host.syncDirectory(DIRECTORY);
+}
+
+/** The image that a request wants to use as it is there, of one disk. */
+function targetThere({ guest, wish }: Scenario, index: number) {
+  const front = fileInChain(guest, index, 0);
+  if (wish.operation === 'snapshotMirror' && wish.ownChains) {
+    return { file: mirrorFile(index), image: overlayOn(chainCopyOf(index), 'qcow2') };
+  }
+  if (wish.operation === 'snapshot' && wish.reuse) {
+    return { file: newFile(wish, index), image: overlayOn(front, guest.format) };
+  }
+  if (wish.operation !== 'copy' || !wish.reuse) return undefined;
+  const isOverlay = wish.shallow && wish.to === 'qcow2';
+  const image = isOverlay
+    ? overlayOn(fileInChain(guest, index, 1), 'qcow2')
+    : { format: wish.to, contents: STALE };
+  return { file: newFile(wish, index), image };
+}
+
+function overlayOn(backing: string, backingFormat: Image['backingFormat']): NewImage {
+  return { format: 'qcow2', contents: EMPTY, backing, backingFormat };
+}

@@ -1,0 +1,78 @@
+/** Where a scenario's images are: the chains that its guest begins with, and those that a wish is to end on. Pure. */
+import type { GuestChoice, Scenario } from './scenario.ts';
+import { isMerge, type Wish } from './wish.ts';
+
+/** The virtual directory of all images. */
+export const DIRECTORY = '/images';
+
+type Asked = Pick<Scenario, 'guest' | 'wish'>;
+type Chains = Pick<GuestChoice, 'backingLayers' | 'format'>;
+
+/** The file at a place of a disk's chain as its guest is begun with; 0 is the active image (`makeImages` of the simulator). */
+export function fileInChain({ backingLayers, format }: Chains, index: number, place: number): string {
+  return place === 0
+    ? `${DIRECTORY}/disk${index}.${format}`
+    : `${DIRECTORY}/disk${index}-base${backingLayers - place}.qcow2`;
+}
+
+/** The places of a disk's chain, front first. */
+export function placesOf({ backingLayers, format }: Chains): readonly number[] {
+  return Array.from({ length: format === 'raw' ? 1 : backingLayers + 1 }, (_, place) => place);
+}
+
+/** The copy of a disk's chain that a mirror with a chain of its own stands on. */
+export function chainCopyOf(index: number): string {
+  return `${DIRECTORY}/copy${index}.qcow2`;
+}
+
+/** The overlay of a snapshot or of a revert, or the target of a copy. */
+export function newFile(wish: Wish, index: number): string {
+  return `${DIRECTORY}/new${index}.${wish.operation === 'copy' ? wish.to : 'qcow2'}`;
+}
+
+/** The target of a snapshot's mirror. */
+export function mirrorFile(index: number): string {
+  return `${DIRECTORY}/mirror${index}.qcow2`;
+}
+
+/** The places in the chain that are left below, or as, the new front; front first. */
+export function placesAfter({ guest, wish }: Asked): readonly number[] {
+  const places = placesOf(guest);
+  switch (wish.operation) {
+    case 'copy':
+      if (wish.base !== undefined) return places.slice(wish.base);
+      return wish.shallow && wish.to === 'qcow2' ? places.slice(1) : [];
+    case 'pull':
+    case 'commit': {
+      const from = wish.operation === 'pull' ? 1 : wish.top;
+      const base = wish.base ?? places.length;
+      return places.filter(place => place < from || place >= base);
+    }
+    case 'revert':
+      return places.slice(wish.to);
+    default:
+      return places;
+  }
+}
+
+/** The files that a wish says are to be removed once it is done. */
+export function filesToRemove({ guest, wish }: Asked): readonly string[] {
+  if (!('delete' in wish) || !wish.delete) return [];
+  const stay = placesAfter({ guest, wish });
+  const leaving = placesOf(guest).filter(place => !stay.includes(place));
+  return wish.named.flatMap(index => leaving.map(place => fileInChain(guest, index, place)));
+}
+
+/** A set of images, one for each named disk, that a saga may leave its disks on: their chains, front first. */
+export type NewSet = (index: number) => readonly string[];
+
+/** The sets that a saga may end on; one for all but snapshots with mirrors, which end on mirrors or on overlays. */
+export function newSetsOf(asked: Asked): readonly [NewSet, ...NewSet[]] {
+  const { guest, wish } = asked;
+  const stay = (index: number) => placesAfter(asked).map(place => fileInChain(guest, index, place));
+  if (isMerge(wish)) return [stay];
+  const onNew: NewSet = index => [newFile(wish, index), ...stay(index)];
+  if (wish.operation !== 'snapshotMirror') return [onNew];
+  const below = (index: number) => (wish.ownChains ? [chainCopyOf(index)] : stay(index));
+  return [index => [mirrorFile(index), ...below(index)], onNew];
+}
