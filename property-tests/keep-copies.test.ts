@@ -51,11 +51,11 @@ async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined)
     await saga.keepCopies();
   };
   const end = work().catch(error => {
-    if (mortal.isAlive) throw error;
+    if (mortal.isAlive()) throw error;
   });
   await sim.run(Promise.race([end, mortal.death]));
   await sim.advance(20);
-  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive };
+  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive() };
 }
 
 /** The next life goes on with the saga, and asks again where it waits. */

@@ -93,11 +93,11 @@ async function liveOnce(
     await saga[wish]();
   };
   const end = work().catch(error => {
-    if (mortal.isAlive) throw error;
+    if (mortal.isAlive()) throw error;
   });
   await sim.run(Promise.race([end, mortal.death]));
   await sim.advance(20);
-  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive, told };
+  return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive(), told };
 }
 
 /** The next life goes on with the saga, and asks again where it waits. */

@@ -8,9 +8,10 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
-import type { QmpClient } from '../qmp/client.ts';
+import type { QmpClient, QmpEvent, UntilOptions } from '../qmp/client.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Command, Replies } from '../qmp/commands.ts';
+import type { QmpVersion } from '../qmp/messages.ts';
 import type { Files } from '../steps/files.ts';
 
 /** For how long an answer of the journal is good, in milliseconds; who takes a saga over by force waits longer first. */
@@ -44,7 +45,7 @@ export class Fence {
 
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
-    if (this.#known?.bare !== bare) this.#known = { bare, fenced: fencedClient(bare, this.expectHeld) };
+    if (this.#known?.bare !== bare) this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld) };
     return this.#known.fenced;
   }
 
@@ -73,35 +74,61 @@ export async function seize(journal: Journal, saga: string, force: boolean, cloc
   return lease;
 }
 
-function fencedClient(bare: QmpClient, expectHeld: () => void): QmpClient {
-  return {
-    get version() {
-      return bare.version;
-    },
-    get isOpen() {
-      return bare.isOpen;
-    },
-    closed: bare.closed,
-    // In one turn with the sending: nothing of this process comes in between.
-    async execute(command, ...rest) {
-      if (changes({ execute: command })) expectHeld();
-      return bare.execute(command, ...rest);
-    },
-    async pipeline(commands, options) {
-      try {
-        if (commands.some(changes)) expectHeld();
-      } catch (error) {
-        if (!(error instanceof BlocksagaError)) throw error;
-        return commands.map(() => ({ ok: false, error })) as Replies<typeof commands>;
-      }
-      return bare.pipeline(commands, options);
-    },
-    subscribe: listener => bare.subscribe(listener),
-    until: (what, check, options) => bare.until(what, check, options),
-    close: () => bare.close(),
-  };
-}
+/** A class: its getters are shared, and make no object of a kind of its own for each connection. */
+class FencedClient implements QmpClient {
+  readonly closed: Promise<void>;
+  readonly #bare: QmpClient;
+  readonly #expectHeld: () => void;
 
+  constructor(bare: QmpClient, expectHeld: () => void) {
+    this.closed = bare.closed;
+    this.#bare = bare;
+    this.#expectHeld = expectHeld;
+  }
+
+  get version(): QmpVersion {
+    return this.#bare.version;
+  }
+
+  get isOpen(): boolean {
+    return this.#bare.isOpen;
+  }
+
+  // In one turn with the sending: nothing of this process comes in between.
+  execute: QmpClient['execute'] = (command, ...rest) => {
+    const refusal = this.#whyNot([{ execute: command }]);
+    return refusal === undefined ? this.#bare.execute(command, ...rest) : Promise.reject(refusal);
+  };
+
+  pipeline: QmpClient['pipeline'] = (commands, options) => {
+    const error = this.#whyNot(commands);
+    if (error === undefined) return this.#bare.pipeline(commands, options);
+    return Promise.resolve(commands.map(() => ({ ok: false, error })) as Replies<typeof commands>);
+  };
+
+  subscribe(listener: (event: QmpEvent) => void): () => void {
+    return this.#bare.subscribe(listener);
+  }
+
+  until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T> {
+    return this.#bare.until(what, check, options);
+  }
+
+  close(): void {
+    this.#bare.close();
+  }
+
+  #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
+    if (!commands.some(changes)) return undefined;
+    try {
+      this.#expectHeld();
+      return undefined;
+    } catch (error) {
+      if (error instanceof BlocksagaError) return error;
+      throw error;
+    }
+  }
+}
 /** Commands that only tell; all others are taken for such as change something. */
 function changes({ execute }: Pick<Command, 'execute'>): boolean {
   return !execute.startsWith('query-') && !ONLY_TELL.has(execute);

@@ -5,11 +5,18 @@ import { SAGA_MACHINES } from '../machines/of-plan.ts';
 import { STEP_KEYS, type StepActorName, type StepOutput } from '../machines/saga-parts.ts';
 import type { Stages } from './stages.ts';
 
-/** Whose steps the actors of a machine run: the machines are provided once, and each saga's system names its hosts. */
-export const stagesOfSystem = new WeakMap<object, Stages>();
+const STAGES = Symbol('stages');
+
+/**
+ * Says whose steps the actors of a system run: the machines are provided once. Nobody's at the end: an actor lives on until
+ * the next full collection (V8 takes closures that XState makes for old ones), and must not keep the saga's world with it.
+ */
+export function hostIn(system: object, stages: Stages | undefined): void {
+  Object.assign(system, { [STAGES]: stages });
+}
 
 function stagesIn(system: object): Stages {
-  const stages = stagesOfSystem.get(system);
+  const stages = (system as { readonly [STAGES]?: Stages })[STAGES];
   invariant(stages !== undefined, 'a saga has step hosts before its machine starts');
   return stages;
 }

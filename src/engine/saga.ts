@@ -16,7 +16,7 @@ import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './ended-saga.ts';
 import { heard, SET_SPEED, setSpeed } from './history.ts';
 import type { Monitor } from './monitor.ts';
-import { SEEN, stagesOfSystem, UNSEEN } from './provided-machines.ts';
+import { hostIn, SEEN, UNSEEN } from './provided-machines.ts';
 import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
 import { Stages } from './stages.ts';
@@ -75,17 +75,15 @@ export interface SagaParts {
 }
 
 export function runSaga(parts: SagaParts): Saga {
-  const saga = new RunningSaga(parts);
-  monitors.set(saga, parts.monitor);
-  return saga;
+  return new RunningSaga(parts);
 }
 
-/** The monitors of the sagas that run here: a monitor serves one client, so whoever has a question asks through this one. */
-const monitors = new WeakMap<Saga, Monitor>();
-
-/** The monitor of a saga of this process; undefined for one that runs elsewhere, or has ended. */
+/**
+ * The monitor of a saga of this process; undefined for one that runs elsewhere, or has ended. A monitor serves one client,
+ * so whoever has a question asks through this one.
+ */
 export function monitorOfSaga(saga: Saga): Monitor | undefined {
-  return monitors.get(saga);
+  return saga instanceof RunningSaga ? saga.monitor : undefined;
 }
 
 class RunningSaga implements Saga {
@@ -121,7 +119,7 @@ class RunningSaga implements Saga {
       input: { plan: parts.plan },
       ...(parts.inspect === undefined ? {} : { inspect: parts.inspect }),
     });
-    stagesOfSystem.set(this.#actor.system, this.#stages);
+    hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
       next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
       error: error => this.#finished.reject(error),
@@ -130,6 +128,10 @@ class RunningSaga implements Saga {
     this.#endListening = parts.journal.listen(this.id, records.at(-1)?.seq ?? 0, asked =>
       this.#hearAsked(asked),
     );
+  }
+
+  get monitor(): Monitor {
+    return this.#parts.monitor;
   }
 
   get result(): Promise<SagaResult> {
@@ -224,6 +226,7 @@ class RunningSaga implements Saga {
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {
+      hostIn(this.#actor.system, undefined);
       this.#endListening();
       monitor.close();
       this.#parts.onEnd();

@@ -25,7 +25,7 @@ export interface Mortal {
   readonly clock: Clock;
   readonly files: Files;
   readonly agent: () => Promise<GuestAgent>;
-  readonly isAlive: boolean;
+  isAlive(): boolean;
   /** Says which state the saga has entered, for deaths that are counted from there. */
   enter(state: string): void;
   /** Resolves when it dies. */
@@ -109,9 +109,7 @@ export function createMortal(parts: MortalParts): Mortal {
     enter(state) {
       if (dies?.from === state) counts = true;
     },
-    get isAlive() {
-      return alive;
-    },
+    isAlive: () => alive,
     clock: {
       now: () => clock.now(),
       epochMs: () => clock.epochMs(),

@@ -199,7 +199,7 @@ class Run {
     living.catch(() => undefined);
     this.#saga = undefined;
     this.#journal = journal.snapshot();
-    if (mortal.isAlive) return end ?? undefined;
+    if (mortal.isAlive()) return end ?? undefined;
     this.#deaths += 1;
     this.#watch.note('the orchestrator died');
     return undefined;
@@ -245,12 +245,12 @@ class Run {
   #signal(asked: Signal): void {
     const saga = this.#saga;
     const mortal = this.#mortal;
-    if (saga === undefined || mortal === undefined || !mortal.isAlive) return;
+    if (saga === undefined || mortal === undefined || !mortal.isAlive()) return;
     this.#watch.signal(asked);
     const heeded: Promise<unknown> =
       asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();
     heeded.catch(error => {
-      if (mortal.isAlive && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
+      if (mortal.isAlive() && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
     });
   }
 

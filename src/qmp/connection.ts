@@ -48,13 +48,11 @@ export class Connection implements TransportHandlers {
 
   async greeted(deadlineMs: number): Promise<void> {
     if (this.#version === undefined && this.#open) {
-      await new Promise<void>(resolve => {
-        const cancel = this.#clock.after(deadlineMs, resolve);
-        this.#greetingSettled = () => {
-          cancel();
-          resolve();
-        };
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#greetingSettled = resolve;
+      const cancel = this.#clock.after(deadlineMs, resolve);
+      await promise;
+      cancel();
       this.#greetingSettled = undefined;
     }
     if (this.#version) return;

@@ -104,7 +104,7 @@ export function createSim(options: SimOptions = {}): Sim {
       disks: () => paths,
       writeMs: guestWriteMs,
       mirrorLagMs: timing.mirrorLagMs,
-      isHeld: () => agent.frozen || qemu !== process,
+      isHeld: () => agent.isFrozen() || qemu !== process,
       startMs: clock.now(),
     });
   }
@@ -265,7 +265,7 @@ export function createSim(options: SimOptions = {}): Sim {
       process: () => qemu,
       settle: () => guest.settle(clock.now()),
       guest: () => guest,
-      frozen: () => agent.frozen,
+      frozen: agent.isFrozen,
       inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),
     }),
     run: promise => clock.run(promise),

@@ -15,7 +15,7 @@ const CALL_MS = 0.3;
 
 export interface SimulatedAgent {
   connect(): Promise<GuestAgent>;
-  readonly frozen: boolean;
+  isFrozen(): boolean;
   /** A guest that starts anew is not frozen. */
   reset(): void;
 }
@@ -67,9 +67,7 @@ export function createAgent({ clock, faults, running, settle }: Parts): Simulate
   }
 
   return {
-    get frozen() {
-      return frozen;
-    },
+    isFrozen: () => frozen,
     reset() {
       frozen = false;
     },

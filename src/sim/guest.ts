@@ -14,7 +14,7 @@ export const RING = { offset: 1_048_576, sectorBytes: 512, sectors: 16 } as cons
 
 export interface Guest {
   /** The highest write that completed; all before it did too. */
-  readonly acknowledged: number;
+  acknowledged(): number;
   /** Everything that happened since the last call, under the state that was in force since then. */
   settle(nowMs: number): void;
 }
@@ -55,9 +55,7 @@ export function createGuest(options: Options): Guest {
   }
 
   return {
-    get acknowledged() {
-      return acknowledged;
-    },
+    acknowledged: () => acknowledged,
     settle(nowMs) {
       if (nowMs <= settledMs) return;
       const plane = options.plane();

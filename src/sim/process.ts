@@ -19,6 +19,12 @@ import type { Job, Qemu } from './state.ts';
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });
 
+/** What a command wants to happen after it has succeeded. */
+interface Later {
+  readonly tasks: [delayMs: number, task: JobTask][];
+  readonly effects: (() => void)[];
+}
+
 interface Outcome {
   readonly reply: Json;
   readonly refusal: Refusal | undefined;
@@ -46,87 +52,95 @@ export interface Process {
 }
 
 export function createProcess(options: ProcessOptions): Process {
-  const { host, profile, chance, timing } = options;
-  const tracks = new Map<string, Track>();
-  const jobNumbers = new Map<number, number>();
-  let state = options.initial;
-  let jobsSeen = 0;
+  return new SimulatedProcess(options);
+}
 
-  const jobFault = (job: Job): JobFault | undefined => {
-    let nth = jobNumbers.get(job.serial);
-    if (nth === undefined) {
-      jobsSeen += 1;
-      nth = jobsSeen;
-      jobNumbers.set(job.serial, nth);
+class SimulatedProcess implements Process {
+  readonly tracks = new Map<string, Track>();
+  state: Qemu;
+  readonly #options: ProcessOptions;
+  readonly #jobNumbers = new Map<number, number>();
+
+  constructor(options: ProcessOptions) {
+    this.state = options.initial;
+    this.#options = options;
+  }
+
+  execute(name: string, args: Arguments): Outcome {
+    const { profile } = this.#options;
+    try {
+      const command = COMMANDS.get(name);
+      if (command === undefined || profile.schema.commands[name] === undefined) {
+        throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
+      }
+      profile.checker.check(name, args);
+      this.#flap(profile.flaps[name] ?? 0);
+      const reply = command.reads
+        ? command.run(this.#contextOf(new Draft(this.state), { tasks: [], effects: [] }), args)
+        : this.#change(ctx => command.run(ctx, args));
+      if (reply instanceof Refusal) return { reply: {}, refusal: reply };
+      return { reply, refusal: undefined };
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal)) throw refusal;
+      return { reply: {}, refusal };
     }
-    return merge(options.faultsOfJob(nth));
-  };
-  const contextOf = (q: Draft, tasks: [number, JobTask][], effects: (() => void)[]): Context => ({
-    q,
-    host,
-    profile,
-    chance,
-    timing,
-    tracks,
-    emit: options.emit,
-    later: (delayMs, task) => tasks.push([delayMs, task]),
-    onSuccess: effect => effects.push(effect),
-    jobFault,
-  });
+  }
 
-  function change<T>(recipe: (ctx: Context) => T): T {
-    const tasks: [number, JobTask][] = [];
-    const effects: (() => void)[] = [];
-    const draft = new Draft(state);
-    const result = recipe(contextOf(draft, tasks, effects));
-    state = draft.keep(immer);
-    for (const effect of effects) effect();
-    for (const [delayMs, task] of tasks) options.later(delayMs, task);
+  step(task: JobTask): void {
+    this.#change(ctx => runTask(ctx, task));
+  }
+
+  change(recipe: (ctx: Context) => void): void {
+    this.#change(recipe);
+  }
+
+  #change<T>(recipe: (ctx: Context) => T): T {
+    const later: Later = { tasks: [], effects: [] };
+    const draft = new Draft(this.state);
+    const result = recipe(this.#contextOf(draft, later));
+    this.state = draft.keep(immer);
+    for (const effect of later.effects) effect();
+    for (const [delayMs, task] of later.tasks) this.#options.later(delayMs, task);
     return result;
   }
 
+  #contextOf(q: Draft, { tasks, effects }: Later): Context {
+    const { host, profile, chance, timing, emit } = this.#options;
+    return {
+      q,
+      host,
+      profile,
+      chance,
+      timing,
+      tracks: this.tracks,
+      emit,
+      later: (delayMs, task) => tasks.push([delayMs, task]),
+      onSuccess: effect => effects.push(effect),
+      jobFault: job => this.#jobFault(job),
+    };
+  }
+
+  #jobFault(job: Job): JobFault | undefined {
+    let nth = this.#jobNumbers.get(job.serial);
+    if (nth === undefined) {
+      nth = this.#jobNumbers.size + 1;
+      this.#jobNumbers.set(job.serial, nth);
+    }
+    return merge(this.#options.faultsOfJob(nth));
+  }
+
   /** QEMU quiesces everything for a moment: jobs that run are paused and go on. */
-  function flap(times: number): void {
+  #flap(times: number): void {
     if (times === 0) return;
-    for (const { id, status } of Object.values(state.jobs)) {
+    const { emit } = this.#options;
+    for (const { id, status } of Object.values(this.state.jobs)) {
       if (status !== 'ready' && status !== 'running') continue;
       for (let i = 0; i < times; i += 1) {
-        options.emit('JOB_STATUS_CHANGE', { status: status === 'ready' ? 'standby' : 'paused', id });
-        options.emit('JOB_STATUS_CHANGE', { status, id });
+        emit('JOB_STATUS_CHANGE', { status: status === 'ready' ? 'standby' : 'paused', id });
+        emit('JOB_STATUS_CHANGE', { status, id });
       }
     }
   }
-
-  return {
-    get state() {
-      return state;
-    },
-    tracks,
-    execute(name, args) {
-      try {
-        const command = COMMANDS.get(name);
-        if (command === undefined || profile.schema.commands[name] === undefined) {
-          throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
-        }
-        profile.checker.check(name, args);
-        flap(profile.flaps[name] ?? 0);
-        const reply = command.reads
-          ? command.run(contextOf(new Draft(state), [], []), args)
-          : change(ctx => command.run(ctx, args));
-        if (reply instanceof Refusal) return { reply: {}, refusal: reply };
-        return { reply, refusal: undefined };
-      } catch (refusal) {
-        if (!(refusal instanceof Refusal)) throw refusal;
-        return { reply: {}, refusal };
-      }
-    },
-    step(task) {
-      change(ctx => runTask(ctx, task));
-    },
-    change(recipe) {
-      change(recipe);
-    },
-  };
 }
 
 function merge(faults: readonly Fault[]): JobFault | undefined {

@@ -43,89 +43,106 @@ export interface VirtualClockOptions {
 }
 
 /** @example const clock = createVirtualClock(); await clock.run(sleep(clock, 60_000)); // returns at once */
-export function createVirtualClock({ promisesOnly = false }: VirtualClockOptions = {}): VirtualClock {
-  const heap: Timer[] = [];
-  let nowMs = 0;
-  let order = 0;
-  let cancelled = 0;
+export function createVirtualClock(options: VirtualClockOptions = {}): VirtualClock {
+  return new QueueClock(options.promisesOnly ?? false);
+}
 
-  function fireNext(): void {
-    const timer = pop(heap);
+class QueueClock implements VirtualClock {
+  readonly #promisesOnly: boolean;
+  readonly #heap: Timer[] = [];
+  #nowMs = 0;
+  #order = 0;
+  #cancelled = 0;
+
+  constructor(promisesOnly: boolean) {
+    this.#promisesOnly = promisesOnly;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  epochMs(): number {
+    return EPOCH_MS + this.#nowMs;
+  }
+
+  get pending(): number {
+    return this.#heap.length - this.#cancelled;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer: Timer = { at: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    push(this.#heap, timer);
+    return () => {
+      if (timer.callback === undefined) return;
+      timer.callback = undefined;
+      this.#cancelled += 1;
+    };
+  }
+
+  async run<T>(promise: Promise<T>, eventsMax = 10_000_000): Promise<T> {
+    let settled = false;
+    const settle = () => {
+      settled = true;
+    };
+    promise.then(settle, settle);
+    let idleTurns = 0;
+    for (let events = 0; events < eventsMax; ) {
+      await promisesToRest();
+      if (settled) return promise;
+      const next = this.#dropCancelled();
+      if (next === undefined || (!this.#promisesOnly && next.at - this.#nowMs > SHORT_JUMP_MS)) {
+        await setImmediate();
+        if (settled) return promise;
+        if (next === undefined || this.#dropCancelled() !== next) {
+          idleTurns += 1;
+          if (idleTurns > IDLE_TURNS_MAX) {
+            throw new Error(
+              `nothing is left to happen at ${this.#nowMs} ms of virtual time, and the wait goes on`,
+            );
+          }
+          continue;
+        }
+      }
+      idleTurns = 0;
+      events += 1;
+      this.#fireNext();
+    }
+    throw new Error(`still not settled after ${eventsMax} events, at ${this.#nowMs} ms of virtual time`);
+  }
+
+  async advance(ms: number): Promise<void> {
+    const until = this.#nowMs + ms;
+    for (;;) {
+      await (this.#promisesOnly ? promisesToRest() : setImmediate());
+      const next = this.#dropCancelled();
+      if (next === undefined || next.at > until) break;
+      this.#fireNext();
+    }
+    this.#nowMs = Math.max(this.#nowMs, until);
+  }
+
+  #fireNext(): void {
+    const timer = pop(this.#heap);
     invariant(timer, 'fireNext is called with a timer waiting');
     if (timer.callback === undefined) {
-      cancelled -= 1;
+      this.#cancelled -= 1;
       return;
     }
-    nowMs = Math.max(nowMs, timer.at);
+    this.#nowMs = Math.max(this.#nowMs, timer.at);
     const callback = timer.callback;
     timer.callback = undefined;
     callback();
   }
 
-  function dropCancelled(): Timer | undefined {
+  #dropCancelled(): Timer | undefined {
+    const heap = this.#heap;
     while (heap[0] !== undefined && heap[0].callback === undefined) {
       pop(heap);
-      cancelled -= 1;
+      this.#cancelled -= 1;
     }
     return heap[0];
   }
-
-  return {
-    now: () => nowMs,
-    epochMs: () => EPOCH_MS + nowMs,
-    get pending() {
-      return heap.length - cancelled;
-    },
-    after(delayMs, callback) {
-      const timer: Timer = { at: nowMs + Math.max(0, delayMs), order: order++, callback };
-      push(heap, timer);
-      return () => {
-        if (timer.callback === undefined) return;
-        timer.callback = undefined;
-        cancelled += 1;
-      };
-    },
-    async run(promise, eventsMax = 10_000_000) {
-      let settled = false;
-      const settle = () => {
-        settled = true;
-      };
-      promise.then(settle, settle);
-      let idleTurns = 0;
-      for (let events = 0; events < eventsMax; ) {
-        await promisesToRest();
-        if (settled) return promise;
-        const next = dropCancelled();
-        if (next === undefined || (!promisesOnly && next.at - nowMs > SHORT_JUMP_MS)) {
-          await setImmediate();
-          if (settled) return promise;
-          if (next === undefined || dropCancelled() !== next) {
-            idleTurns += 1;
-            if (idleTurns > IDLE_TURNS_MAX) {
-              throw new Error(
-                `nothing is left to happen at ${nowMs} ms of virtual time, and the wait goes on`,
-              );
-            }
-            continue;
-          }
-        }
-        idleTurns = 0;
-        events += 1;
-        fireNext();
-      }
-      throw new Error(`still not settled after ${eventsMax} events, at ${nowMs} ms of virtual time`);
-    },
-    async advance(ms) {
-      const until = nowMs + ms;
-      for (;;) {
-        await (promisesOnly ? promisesToRest() : setImmediate());
-        const next = dropCancelled();
-        if (next === undefined || next.at > until) break;
-        fireNext();
-      }
-      nowMs = Math.max(nowMs, until);
-    },
-  };
 }
 
 /** Node runs the next tick when every promise that can go on by itself has. */

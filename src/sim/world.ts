@@ -61,57 +61,79 @@ function fileOf(name: string): string {
   return String(options.filename);
 }
 
-export function createWorld({ host, process, settle, guest, frozen, inject }: Sources): World {
-  const fronts = (): Front[] => {
-    const state = process()?.state;
-    if (state === undefined) return [];
-    return Object.values(state.devices).map(device => {
-      const node = state.backends[device.path]?.node ?? '';
-      return { device: device.id, node, path: pathOf(state, node) ?? '' };
+export function createWorld(sources: Sources): World {
+  return new SimulatedWorld(sources);
+}
+
+class SimulatedWorld implements World {
+  readonly host: Host;
+  readonly #sources: Sources;
+
+  constructor(sources: Sources) {
+    this.host = sources.host;
+    this.#sources = sources;
+  }
+
+  get alive(): boolean {
+    return this.#sources.process() !== undefined;
+  }
+
+  get qemu(): Qemu | undefined {
+    return this.#sources.process()?.state;
+  }
+
+  get guest(): { readonly acknowledged: number } {
+    this.#sources.settle();
+    return { acknowledged: this.#sources.guest().acknowledged() };
+  }
+
+  get running(): boolean {
+    return this.qemu?.runState === 'running';
+  }
+
+  get frozen(): boolean {
+    return this.#sources.frozen();
+  }
+
+  fronts(): readonly Front[] {
+    const { qemu } = this;
+    if (qemu === undefined) return [];
+    return Object.values(qemu.devices).map(device => {
+      const node = qemu.backends[device.path]?.node ?? '';
+      return { device: device.id, node, path: pathOf(qemu, node) ?? '' };
     });
-  };
-  const readFront = (device: string): Extents => {
-    settle();
-    const running = process();
-    const found = fronts().find(front => front.device === device);
+  }
+
+  readFront(device: string): Extents {
+    this.#sources.settle();
+    const running = this.#sources.process();
+    const found = this.fronts().find(front => front.device === device);
     if (running === undefined || found === undefined) return EMPTY;
-    return readNode({ q: running.state, host, tracks: running.tracks }, found.node);
-  };
-  const readFile = (path: string): Extents => {
-    settle();
+    return readNode({ q: running.state, host: this.host, tracks: running.tracks }, found.node);
+  }
+
+  readFile(path: string): Extents {
+    this.#sources.settle();
     let held: Extents = EMPTY;
     let next: string | undefined = path;
     for (let depth = 0; next !== undefined && depth < CHAIN_MAX; depth += 1) {
-      const image = host.image(fileOf(next));
+      const image = this.host.image(fileOf(next));
       if (image === undefined) return held;
       held = over(image.contents, held);
       next = image.backing;
     }
     return held;
-  };
-  return {
-    get alive() {
-      return process() !== undefined;
-    },
-    get qemu() {
-      return process()?.state;
-    },
-    host,
-    get guest() {
-      settle();
-      return { acknowledged: guest().acknowledged };
-    },
-    get running() {
-      return process()?.state.runState === 'running';
-    },
-    get frozen() {
-      return frozen();
-    },
-    fronts,
-    readFront,
-    readFile,
-    cutOfFronts: () => judgeCut(fronts().map(front => readFront(front.device))),
-    cutOfFiles: paths => judgeCut(paths.map(readFile)),
-    inject: (command, args) => inject(command, args ?? {}),
-  };
+  }
+
+  cutOfFronts(): Cut {
+    return judgeCut(this.fronts().map(front => this.readFront(front.device)));
+  }
+
+  cutOfFiles(paths: readonly string[]): Cut {
+    return judgeCut(paths.map(path => this.readFile(path)));
+  }
+
+  inject(command: string, args: Arguments = {}): { readonly [key: string]: Json } | undefined {
+    return this.#sources.inject(command, args);
+  }
 }
