@@ -11,6 +11,7 @@ import type { Journal, Lease } from '../journal/journal.ts';
 import type { QmpClient, QmpEvent, UntilOptions } from '../qmp/client.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Command, Replies } from '../qmp/commands.ts';
+import { createJobs, type Jobs } from '../qmp/jobs.ts';
 import type { QmpVersion } from '../qmp/messages.ts';
 import type { Files } from '../steps/files.ts';
 
@@ -28,7 +29,7 @@ export interface FenceParts {
 export class Fence {
   readonly #parts: FenceParts;
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
-  #known: { readonly bare: QmpClient; readonly fenced: QmpClient } | undefined;
+  #known: { readonly bare: QmpClient; readonly fenced: QmpClient; readonly jobs: Jobs } | undefined;
 
   constructor(parts: FenceParts) {
     this.#parts = parts;
@@ -45,8 +46,12 @@ export class Fence {
 
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
-    if (this.#known?.bare !== bare) this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld) };
-    return this.#known.fenced;
+    return this.#over(bare).fenced;
+  }
+
+  /** The jobs over that client. */
+  jobs(bare: QmpClient): Jobs {
+    return this.#over(bare).jobs;
   }
 
   /** The files, which are made and removed only with the lease. */
@@ -64,6 +69,14 @@ export class Fence {
         return bare.unlink(path, identity);
       },
     };
+  }
+
+  #over(bare: QmpClient): { readonly fenced: QmpClient; readonly jobs: Jobs } {
+    if (this.#known?.bare !== bare) {
+      const fenced = new FencedClient(bare, this.expectHeld);
+      this.#known = { bare, fenced, jobs: createJobs(fenced) };
+    }
+    return this.#known;
   }
 }
 

@@ -7,7 +7,6 @@ import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { NewRecord } from '../journal/journal.ts';
 import type { StepOutput } from '../machines/saga-parts.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import { createJobs } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
@@ -261,14 +260,15 @@ export class StepHost {
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {
     const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
-    const qmp = this.#fence.client(await monitor.client());
+    const bare = await monitor.client();
+    const qmp = this.#fence.client(bare);
     const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
     this.#known = qmp;
     return {
       plan,
       qmp,
-      jobs: createJobs(qmp),
+      jobs: this.#fence.jobs(bare),
       files: files === null ? null : this.#fence.files(files),
       clock,
       ...this.#signals.ofSteps,

@@ -56,9 +56,9 @@ function measure(value: Json, survey: { sizeBytes: number; hasBigint: boolean },
   } else if (Array.isArray(value)) {
     for (const element of value) measure(element, survey, depth + 1);
   } else if (typeof value === 'object') {
-    for (const [key, member] of Object.entries(value)) {
+    for (const key of Object.keys(value)) {
       survey.sizeBytes += key.length + 3;
-      measure(member, survey, depth + 1);
+      measure((value as { readonly [key: string]: Json })[key] as Json, survey, depth + 1);
     }
   } else {
     invariant(Number.isFinite(value), `${String(value)} is in a body of the journal and is no JSON`);

@@ -49,8 +49,7 @@ export class InFlight {
       const messages = commands.map((command, index) => {
         this.#lastId += 1;
         this.#waiting.set(this.#lastId, { batch, index });
-        // Generated interfaces are JSON; only their lack of an index signature keeps the compiler from seeing it.
-        return { ...command, id: this.#lastId } as unknown as Json;
+        return messageOf(command, this.#lastId);
       });
       batch.cancelDeadline = this.#clock.after(deadlineMs, () => this.#timeOut(firstId, batch, deadlineMs));
       send(messages);
@@ -92,4 +91,10 @@ export class InFlight {
         ),
       }));
   }
+}
+
+/** Generated interfaces are JSON; only their lack of an index signature keeps the compiler from seeing it. */
+function messageOf(command: Command, id: number): Json {
+  const { execute, arguments: given } = command as { readonly execute: string; readonly arguments?: Json };
+  return given === undefined ? { execute, id } : { execute, arguments: given, id };
 }

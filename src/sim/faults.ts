@@ -103,10 +103,9 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
 
   return {
     atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
-      const isKind = (fault: Fault): fault is Extract<Fault, { kind: K }> => fault.kind === kind;
       for (const fault of list) {
-        if (!isKind(fault) || spent.has(fault)) continue;
-        if (strikes(fault as CommandPlace, command)) return take(fault);
+        if (fault.kind !== kind || spent.has(fault)) continue;
+        if (strikes(fault as CommandPlace, command)) return take(fault as Extract<Fault, { kind: K }>);
       }
       return undefined;
     },

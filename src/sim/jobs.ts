@@ -8,7 +8,7 @@ import type { Context, JobTask } from './context.ts';
 import { removeUser } from './graph.ts';
 import { accepts, mayFollow } from './job-table.ts';
 import { refuse } from './refusal.ts';
-import { Job, type JobStatus } from './state.ts';
+import { type BlockNode, Job, type JobStatus } from './state.ts';
 
 /** What a kind of job adds to the common life. */
 export interface JobDriver {
@@ -163,29 +163,31 @@ function thaw(ctx: Context, id: string): void {
 
 /** Lets go of every node: blockers, bitmap, frozen links, drain, references. */
 export function release(ctx: Context, id: string): void {
+  if (ctx.q.jobs[id]?.type === 'create') return; // it refers to none
   for (const node of Object.values(ctx.q.nodes)) {
-    const held =
-      node.blockedBy.some(blocker => blocker.job === id) ||
-      node.trackedBy.includes(id) ||
-      node.frozenBy.includes(id) ||
-      node.drainedBy.includes(id);
-    if (held) {
-      ctx.q.edit('nodes')[node.name] = node.with({
-        blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
-        trackedBy: node.trackedBy.filter(job => job !== id),
-        frozenBy: node.frozenBy.filter(job => job !== id),
-        drainedBy: node.drainedBy.filter(job => job !== id),
-      });
-    }
+    if (!isHeld(node, id)) continue;
+    ctx.q.edit('nodes')[node.name] = node.with({
+      blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
+      trackedBy: node.trackedBy.filter(job => job !== id),
+      frozenBy: node.frozenBy.filter(job => job !== id),
+      drainedBy: node.drainedBy.filter(job => job !== id),
+    });
   }
   for (const name of Object.keys(ctx.q.nodes)) {
-    const node = ctx.q.nodes[name];
-    if (node === undefined) continue;
     for (const kind of ['job', 'blk'] as const) {
-      if (node.parents.some(edge => edge.kind === kind && edge.parent === id))
+      if (ctx.q.nodes[name]?.parents.some(edge => edge.kind === kind && edge.parent === id))
         removeUser(ctx, name, kind, id);
     }
   }
+}
+
+function isHeld(node: BlockNode, id: string): boolean {
+  return (
+    node.blockedBy.some(blocker => blocker.job === id) ||
+    node.trackedBy.includes(id) ||
+    node.frozenBy.includes(id) ||
+    node.drainedBy.includes(id)
+  );
 }
 
 export function progress(ctx: Context, job: Job): { len: number; offset: number } {

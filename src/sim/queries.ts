@@ -69,10 +69,10 @@ function describeNode(ctx: Context, node: BlockNode, hides: boolean): Telling {
 }
 
 function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json): Telling {
-  const file = fileName(ctx, node);
-  const under = backingOf(ctx, node, hides);
+  const { version } = ctx.profile;
+  const under = node.isFilter ? undefined : backingOf(ctx, node, hides);
   const bitmaps = describeBitmaps(ctx, node);
-  const device = {
+  const device: { [member: string]: Json } = {
     iops_rd: 0,
     detect_zeroes: 'off',
     image,
@@ -84,17 +84,22 @@ function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json)
     iops: 0,
     bps_wr: 0,
     write_threshold: 0,
-    ...(bitmaps.length === 0 ? {} : { 'dirty-bitmaps': bitmaps }),
-    ...(under === undefined || node.isFilter ? {} : { backing_file: fileName(ctx, under) }),
-    encrypted: false,
-    bps: 0,
-    bps_rd: 0,
-    cache: { 'no-flush': false, direct: false, writeback: true },
-    file,
-    ...versionsOwn(ctx, node),
   };
+  if (bitmaps.length > 0) device['dirty-bitmaps'] = bitmaps;
+  if (under !== undefined) device['backing_file'] = fileName(ctx, under);
+  device['encrypted'] = false;
+  device['bps'] = 0;
+  device['bps_rd'] = 0;
+  device['cache'] = CACHE;
+  device['file'] = fileName(ctx, node);
+  // Members of BlockDeviceInfo that came and went: qapi/block-core.json of 5.2, 10.0 and 11.1.
+  if (version.major < 6) device['encryption_key_missing'] = false;
+  if (version.major >= 10) device['active'] = true;
+  if (version.major >= 11) device['children'] = childrenOf(node);
   return since(ctx, 2, 5) ? device : withoutLaterMembers(ctx, device);
 }
+
+const CACHE = { 'no-flush': false, direct: false, writeback: true };
 
 /** When members of BlockDeviceInfo came (the `Since:` tags of QEMU's qapi/block-core.json). */
 const CAME: readonly (readonly [member: string, major: number, minor: number])[] = [
@@ -123,15 +128,8 @@ function since({ profile }: Context, major: number, minor: number): boolean {
   return version.major > major || (version.major === major && version.minor >= minor);
 }
 
-/** Members of BlockDeviceInfo that came and went: qapi/block-core.json of 5.2, 10.0 and 11.1. */
-function versionsOwn(ctx: Context, node: BlockNode): { readonly [key: string]: Json } {
-  const { major } = ctx.profile.version;
-  const children = node.children.map(({ role, child }) => ({ child: role, 'node-name': child })).reverse();
-  return {
-    ...(major < 6 ? { encryption_key_missing: false } : {}),
-    ...(major >= 10 ? { active: true } : {}),
-    ...(major >= 11 ? { children } : {}),
-  };
+function childrenOf(node: BlockNode): Json {
+  return node.children.map(({ role, child }) => ({ child: role, 'node-name': child })).reverse();
 }
 
 function describeImage(ctx: Context, node: BlockNode, hides: boolean): Telling {
@@ -140,35 +138,51 @@ function describeImage(ctx: Context, node: BlockNode, hides: boolean): Telling {
   const backing = under === undefined ? undefined : describeImage(ctx, under, hides);
   const kind = hides ? 'imageHiding' : 'image';
   return (
-    node.told.again(kind, image, backing) ??
+    node.told.again(kind, image, backing, isToldAlike) ??
     node.told.keep(kind, image, backing, composeImage(ctx, node, image, backing))
+  );
+}
+
+/** A write shows only in how much room the data take. */
+function isToldAlike(a: Image, b: Image): boolean {
+  return (
+    a.format === b.format &&
+    a.sizeBytes === b.sizeBytes &&
+    a.backing === b.backing &&
+    a.backingFormat === b.backingFormat &&
+    actualSize(a) === actualSize(b)
   );
 }
 
 function composeImage(ctx: Context, node: BlockNode, image: Image, backing: Telling | undefined): Telling {
   const isQcow2 = node.driver === 'qcow2';
   const clustered = isQcow2 || (node.isFilter && !isPlain(belowFilters(ctx, node)));
-  const hasHeader = isQcow2 && image.backing !== undefined;
-  return {
-    ...(backing === undefined ? {} : { 'backing-image': backing }),
-    ...(hasHeader && image.backingFormat !== undefined
-      ? { 'backing-filename-format': image.backingFormat }
-      : {}),
-    'virtual-size': sizeOf(ctx, node),
-    filename: fileName(ctx, node),
-    ...(clustered ? { 'cluster-size': 65_536 } : {}),
-    format: node.driver,
-    'actual-size': image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584,
-    ...limits(ctx, node),
-    ...(isQcow2 ? { 'format-specific': QCOW2_SPECIFICS } : {}),
-    ...(node.path !== undefined && ctx.profile.version.major >= 10
-      ? { 'format-specific': FILE_SPECIFICS }
-      : {}),
-    ...(hasHeader
-      ? { 'full-backing-filename': image.backing ?? '', 'backing-filename': image.backing ?? '' }
-      : {}),
-    'dirty-flag': false,
-  };
+  const header = isQcow2 ? image.backing : undefined;
+  const telling: { [member: string]: Json } = {};
+  if (backing !== undefined) telling['backing-image'] = backing;
+  if (header !== undefined && image.backingFormat !== undefined) {
+    telling['backing-filename-format'] = image.backingFormat;
+  }
+  telling['virtual-size'] = sizeOf(ctx, node);
+  telling['filename'] = fileName(ctx, node);
+  if (clustered) telling['cluster-size'] = 65_536;
+  telling['format'] = node.driver;
+  telling['actual-size'] = actualSize(image);
+  if (ctx.profile.version.major >= 11) telling['limits'] = limits(ctx, node);
+  if (isQcow2) telling['format-specific'] = QCOW2_SPECIFICS;
+  if (node.path !== undefined && ctx.profile.version.major >= 10) {
+    telling['format-specific'] = FILE_SPECIFICS;
+  }
+  if (header !== undefined) {
+    telling['full-backing-filename'] = header;
+    telling['backing-filename'] = header;
+  }
+  telling['dirty-flag'] = false;
+  return telling;
+}
+
+function actualSize(image: Image): number {
+  return image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584;
 }
 
 const FILE_SPECIFICS = { type: 'file', data: {} };
@@ -186,18 +200,15 @@ const QCOW2_SPECIFICS = {
 };
 
 /** 11.1 says what requests a node takes; all that it can, a filter takes over from below. */
-function limits(ctx: Context, node: BlockNode): { readonly limits?: Json } {
-  if (ctx.profile.version.major < 11) return {};
+function limits(ctx: Context, node: BlockNode): Json {
   const clustered = !isPlain(belowFilters(ctx, node));
   return {
-    limits: {
-      ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': 65_536 } : {}),
-      'request-alignment': 1,
-      'min-mem-alignment': 1,
-      ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': 65_536 } : {}),
-      'opt-mem-alignment': 4_096,
-      'max-iov': 1_024,
-    },
+    ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': 65_536 } : {}),
+    'request-alignment': 1,
+    'min-mem-alignment': 1,
+    ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': 65_536 } : {}),
+    'opt-mem-alignment': 4_096,
+    'max-iov': 1_024,
   };
 }
 

@@ -46,8 +46,8 @@ export function queryBlockGraph(ctx: Context): Json {
         name: edge.role,
         parent,
         child,
-        perm: names(perm & known),
-        'shared-perm': names(shared & known),
+        perm: NAMES[perm & known] ?? [],
+        'shared-perm': NAMES[shared & known] ?? [],
       });
     }
   }
@@ -78,6 +78,7 @@ function parentId(
   }
 }
 
-function names(bits: number): string[] {
-  return WIRE_NAMES.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
-}
+/** By the bits. */
+const NAMES = Array.from({ length: ALL_PERMISSIONS + 1 }, (_, bits) =>
+  WIRE_NAMES.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name),
+);

@@ -12,7 +12,7 @@ export type Telling = { readonly [member: string]: Json };
 export type Kind = 'node' | 'nodeHiding' | 'flat' | 'image' | 'imageHiding';
 
 interface Told {
-  readonly image: unknown;
+  image: unknown;
   readonly below: unknown;
   readonly telling: Telling;
 }
@@ -24,10 +24,18 @@ export class Tellings {
   image: Told | undefined;
   imageHiding: Told | undefined;
 
-  /** What was told last, if it was made from these two. */
-  again(kind: Kind, image: unknown, below: unknown): Telling | undefined {
+  /** What was told last, if it was made from these two, or from an image that is alike in all that is told of one. */
+  again<T>(
+    kind: Kind,
+    image: T,
+    below: unknown,
+    isAlike: (last: T, image: T) => boolean = Object.is,
+  ): Telling | undefined {
     const last = this[kind];
-    return last !== undefined && last.image === image && last.below === below ? last.telling : undefined;
+    if (last === undefined || last.below !== below) return undefined;
+    if (last.image !== image && !isAlike(last.image as T, image)) return undefined;
+    last.image = image;
+    return last.telling;
   }
 
   keep(kind: Kind, image: unknown, below: unknown, telling: Telling): Telling {
