@@ -14,6 +14,7 @@ export const DRAWN_SINCE: Readonly<Record<Operation, ProfileName>> = {
   commit: '3.1',
   revert: '6.1',
   snapshotMirror: '3.1',
+  commitOffline: '3.1',
 };
 
 /** What an operation needs of its guest. */
@@ -40,6 +41,7 @@ const DRAWN: { readonly [O in Operation]: DrawWish<O> } = {
   commit: drawCommit,
   revert: drawRevert,
   snapshotMirror: drawSnapshotMirror,
+  commitOffline: drawCommitOffline,
 };
 
 const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
@@ -102,6 +104,16 @@ function drawCommit(draw: Draw, guest: GuestChoice, common: Common): WishOf<'com
     finish: draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave']),
     strategy,
   };
+}
+
+function drawCommitOffline(
+  draw: Draw,
+  { backingLayers }: GuestChoice,
+  common: Common,
+): WishOf<'commitOffline'> {
+  const top = draw.chance(2) ? draw.below(backingLayers) : 0;
+  const base = top + 1 + draw.below(backingLayers - top);
+  return { operation: 'commitOffline', ...common, without: [], top, base, delete: draw.chance(2) };
 }
 
 function drawRevert(draw: Draw, { backingLayers }: GuestChoice, common: Common): WishOf<'revert'> {

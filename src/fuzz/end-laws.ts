@@ -143,10 +143,16 @@ export function lostWrites(
   return `write ${upTo} is the last, but ${acknowledged} were acknowledged`;
 }
 
+/** Whether the power failed while there was something that had not been flushed. */
+export function mayLoseWrites({ struck, scenario }: Account): boolean {
+  const failed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  return failed && scenario.wish.operation !== 'commitOffline';
+}
+
 /** QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
 function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
-  if (account.struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host')) return undefined;
+  if (mayLoseWrites(account)) return undefined;
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
       const old = before.disks[index]?.path;

@@ -43,7 +43,8 @@ export function placesAfter({ guest, wish }: Asked): readonly number[] {
       if (wish.base !== undefined) return places.slice(wish.base);
       return wish.shallow && wish.to === 'qcow2' ? places.slice(1) : [];
     case 'pull':
-    case 'commit': {
+    case 'commit':
+    case 'commitOffline': {
       const from = wish.operation === 'pull' ? 1 : wish.top;
       const base = wish.base ?? places.length;
       return places.filter(place => place < from || place >= base);
