@@ -68,7 +68,22 @@ function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Comm
 }
 
 function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'> {
+  const { backingLayers, format } = guest;
   const strategy = drawStrategy(draw, guest);
+  if (backingLayers > 0 && format === 'qcow2' && draw.chance(6)) {
+    const base = 1 + draw.below(backingLayers);
+    return { ...drawFullCopy(draw, common, strategy), to: 'qcow2', shallow: false, base };
+  }
+  const reuse = draw.chance(5) ? { reuse: true } : {};
+  const shallow = backingLayers > 0 && draw.chance(3);
+  return { ...drawFullCopy(draw, common, strategy), shallow, ...reuse };
+}
+
+function drawFullCopy(
+  draw: Draw,
+  common: Common,
+  strategy: WishOf<'copy'>['strategy'],
+): Omit<WishOf<'copy'>, 'reuse'> {
   return {
     operation: 'copy',
     ...common,
@@ -76,10 +91,9 @@ function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'
     finish: draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave']),
     strategy,
     parallel: 1 + draw.few(3),
-    shallow: guest.backingLayers > 0 && draw.chance(3),
+    shallow: false,
     to: draw.chance(4) ? 'raw' : 'qcow2',
     syncWrites: draw.chance(6),
-    ...(draw.chance(5) ? { reuse: true } : {}),
     ...drawBandwidth(draw),
   };
 }
