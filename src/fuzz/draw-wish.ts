@@ -24,6 +24,7 @@ export const GUEST_FOR: Readonly<
   pull: withChains,
   commit: withChains,
   revert: withChains,
+  commitOffline: withChains,
 };
 
 /** The guest with chains of two to four images, which is what there is to merge or to go back to. */

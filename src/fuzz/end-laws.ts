@@ -203,7 +203,7 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
   }
   if (outcome !== 'rolledBack' || !now.alive) return undefined;
   for (const [index, disk] of now.disks.entries()) {
-    const wrong = changedChain(before.disks[index], disk, isMerge(wish));
+    const wrong = changedChain(before.disks[index], disk, worksOnChains(wish));
     if (wrong !== undefined) return wrong;
   }
   return undefined;
@@ -218,6 +218,11 @@ export function newFilesOf(wish: Wish, set: NewSet, index: number): readonly str
 /** Files that somebody else makes while the saga runs, as it wants them. */
 export function copiedMeanwhile(wish: Wish): readonly string[] {
   return wish.operation === 'snapshotMirror' && wish.ownChains ? wish.named.map(chainCopyOf) : [];
+}
+
+/** Whether jobs had bases in the disks' own chains: they were committed into, or streamed from down to one. */
+function worksOnChains(wish: Wish): boolean {
+  return isMerge(wish) || (wish.operation === 'copy' && wish.base !== undefined);
 }
 
 /** Which images are read-only after a job that was cancelled differs between versions of QEMU. */
