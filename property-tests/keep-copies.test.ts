@@ -42,7 +42,9 @@ async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined)
   const passage = { sent, received: ignore, fileTouched: ignore, recorded: ignore };
   const agent = () => Promise.reject(new Error('nobody asked for an agent'));
   const { connect, clock, files } = sim;
-  const mortal = createMortal({ connect, journal, clock, files, agent, dies, lingerMs: 0.2, passage });
+  const images = virtualImages(sim);
+  const parts = { connect, journal, clock, files, agent, images, dies, lingerMs: 0.2, passage };
+  const mortal = createMortal(parts);
   const engine = createEngine({ journal: mortal.journal, clock: mortal.clock });
   const work = async () => {
     const saga = await engine.copy({ qmp: mortal.connect, files: mortal.files, ...request(strategy) });

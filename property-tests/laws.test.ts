@@ -15,6 +15,7 @@ describe('every law holds', () => {
     ['commits', { operations: ['commit'] as const }],
     ['reverts', { operations: ['revert'] as const }],
     ['snapshots with mirrors', { operations: ['snapshotMirror'] as const }],
+    ['commits without QEMU', { operations: ['commitOffline'] as const }],
     ['snapshots of old versions', { operations: ['snapshot'] as const, profiles: OLD }],
     ['commits of a QEMU that cannot reopen', { operations: ['commit'] as const, profiles: ['5.2'] as const }],
     ['copies of a QEMU that cannot reopen', { operations: ['copy'] as const, profiles: ['5.2'] as const }],

@@ -302,6 +302,40 @@ const DEFECTS_OF_STAGES: typeof DEFECTS = [
   },
 ];
 
+/** A commit of a stopped guest's images whose orchestrator dies at each of its changes. */
+function* deathsOffline(): Generator<Scenario> {
+  for (const [nth, done] of [1, 2, 3, 4].flatMap(at => [false, true].map(each => [at, each] as const))) {
+    yield { ...OFFLINE, deaths: [{ at: 'change', nth, done }] };
+  }
+}
+
+const OFFLINE: Scenario = {
+  ...PLAIN['a pull of everything'],
+  wish: {
+    ...{ operation: 'commitOffline', named: [0, 1], without: [], maxBlackoutMs: 1_000 },
+    ...{ top: 1, base: 2, delete: true },
+  },
+};
+
+describe('a commit without QEMU', () => {
+  test('keeps every law wherever its orchestrator dies', async () => {
+    for (const scenario of deathsOffline()) expect(judge(await runScenario(scenario))).toEqual([]);
+  });
+
+  test('is noticed when it claims to have gone back, and when it leaves an image that reads otherwise', async () => {
+    const account = await runScenario(OFFLINE);
+    const { offline } = account;
+    expect([offline?.result?.outcome, judge(account)]).toEqual(['committed', []]);
+    expect.assert(offline?.result !== undefined && offline.booted !== undefined);
+    const lawsOf = (wrong: typeof offline) =>
+      judge({ ...account, offline: wrong }).map(violation => violation.law);
+    const back = { ...offline, result: { ...offline.result, outcome: 'rolledBack' as const } };
+    expect(lawsOf(back)).toEqual(['the dead leave one set']);
+    const disks = offline.booted.disks.map(disk => ({ ...disk, contents: [] }));
+    expect(lawsOf({ ...offline, booted: { ...offline.booted, disks } })).toEqual(['the dead leave one set']);
+  });
+});
+
 /** QEMU is killed at each command after the decision. */
 function* killsAfter(scenario: Scenario, state: string): Generator<Scenario> {
   for (let nth = 1; nth <= 6; nth += 1) {

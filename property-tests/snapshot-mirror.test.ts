@@ -81,7 +81,9 @@ async function liveOnce(
   };
   const agent = () => Promise.reject(new Error('nobody asked for an agent'));
   const { connect, clock, files } = sim;
-  const mortal = createMortal({ connect, journal, clock, files, agent, dies, lingerMs: 0.2, passage });
+  const images = virtualImages(sim);
+  const parts = { connect, journal, clock, files, agent, images, dies, lingerMs: 0.2, passage };
+  const mortal = createMortal(parts);
   const told: string[][] = [];
   const onCommit = listener(told);
   const engine = createEngine({ journal: mortal.journal, clock: mortal.clock, onCommit });

@@ -194,5 +194,7 @@ function planOf(
       return engine.planCommit({ ...commitRequestOf(wish), ...at });
     case 'revert':
       return engine.planRevert({ ...revertRequestOf(wish), ...at });
+    case 'commitOffline':
+      throw new Error('no engine plans what is done without QEMU');
   }
 }

@@ -90,7 +90,7 @@ export type Happening = { readonly atMs: number } & (
 
 /** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */
 export function placeOf(state: string): string {
-  return state.slice(state.indexOf('.') + 1);
+  return /(?:(?<=\.)(?:snapshot|mirror)\.)?[^.]*$/.exec(state)?.[0] ?? state;
 }
 
 /** A refusal as data; anything else that was thrown is a bug and thrown on. */

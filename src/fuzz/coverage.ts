@@ -89,10 +89,12 @@ const MACHINES: Readonly<Record<Wish['operation'], readonly SagaMachineName[]>> 
   commit: ['rewrite', 'commit'],
   revert: ['revert'],
   snapshotMirror: ['snapshotMirror'],
+  commitOffline: [],
 };
 
+/** Where no machine runs nothing is asked by it. */
 function machineOf(wish: Wish): SagaMachineName {
-  if (wish.operation === 'pull') return 'rewrite';
+  if (wish.operation === 'pull' || wish.operation === 'commitOffline') return 'rewrite';
   return wish.operation === 'commit' && wish.top !== 0 ? 'rewrite' : wish.operation;
 }
 

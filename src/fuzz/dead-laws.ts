@@ -1,7 +1,15 @@
 /** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
 import { valueAt } from '../sim/contents.ts';
 import type { Account } from './account.ts';
-import { copiedMeanwhile, lostWrites, newFilesOf, removedBy, setSeen, wrongChain } from './end-laws.ts';
+import {
+  copiedMeanwhile,
+  lostWrites,
+  mayLoseWrites,
+  newFilesOf,
+  removedBy,
+  setSeen,
+  wrongChain,
+} from './end-laws.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { Sight } from './sight.ts';
 import { isClone } from './wish.ts';
@@ -13,6 +21,9 @@ export function deadLeaveOneSet(account: Account): string | undefined {
   const { error, booted, result } = offline;
   if (error !== undefined)
     return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
+  const end = result?.outcome;
+  if (end !== undefined && end !== 'committed' && end !== 'rolledBack')
+    return `it ended as ${end}: ${result?.error?.message}`;
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   return (
     oneSet(account, booted) ??
@@ -43,11 +54,10 @@ function oneSet(account: Account, booted: Sight): string | undefined {
 }
 
 function holdsAll(account: Account, booted: Sight): string | undefined {
-  const { scenario, offline, flushed, struck, atLast } = account;
+  const { scenario, offline, flushed, atLast } = account;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
   const isOnNew = offline?.result?.outcome === 'committed';
-  const powerFailed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
-  if (!powerFailed) return lostWrites(account, images, atLast, isOnNew);
+  if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew);
   if (isOnNew && scenario.wish.operation === 'revert') {
     return judgeRevertedAfterPowerCut(account, images, (disk, file) => booted.disks[disk]?.path === file);
   }

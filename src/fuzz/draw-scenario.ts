@@ -5,6 +5,7 @@
 import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
 import { type Draw, drawFrom } from './draw.ts';
 import { drawTrouble } from './draw-faults.ts';
+import { drawOfflineTrouble } from './draw-offline.ts';
 import { DRAWN_SINCE, drawWish, GUEST_FOR, isSince } from './draw-wish.ts';
 import { likelyPath } from './likely-path.ts';
 import type { GuestChoice, Pace, Scenario } from './scenario.ts';
@@ -21,7 +22,7 @@ export interface Limits {
 }
 
 export const ALL: Limits = {
-  operations: ['snapshot', 'copy', 'pull', 'commit', 'revert', 'snapshotMirror'],
+  operations: ['snapshot', 'copy', 'pull', 'commit', 'revert', 'snapshotMirror', 'commitOffline'],
   profiles: PROFILE_NAMES,
   disksMax: 8,
   faultsMax: 4,
@@ -43,10 +44,14 @@ export function composeScenario(draw: Draw, seed: number, limits: Limits): Scena
     guest,
     pace: draw.chance(2) ? STEADY : drawPace(draw),
     wish,
-    ...drawTrouble(draw, wish, likelyPath(guest, wish), limits.faultsMax),
+    ...(wish.operation === 'commitOffline'
+      ? drawOfflineTrouble(draw, wish, limits.faultsMax)
+      : {
+          ...drawTrouble(draw, wish, likelyPath(guest, wish), limits.faultsMax),
+          ...(draw.chance(4) ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } } : {}),
+          ...(draw.chance(3) ? { offlineDeath: 1 + draw.few(3) } : {}),
+        }),
     lingerMs: draw.one([0, 0.2, 5]),
-    ...(draw.chance(4) ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } } : {}),
-    ...(draw.chance(3) ? { offlineDeath: 1 + draw.few(3) } : {}),
   };
 }
 

@@ -14,6 +14,7 @@ export const DRAWN_SINCE: Readonly<Record<Operation, ProfileName>> = {
   commit: '3.1',
   revert: '6.1',
   snapshotMirror: '3.1',
+  commitOffline: '3.1',
 };
 
 /** What an operation needs of its guest. */
@@ -23,6 +24,7 @@ export const GUEST_FOR: Readonly<
   pull: withChains,
   commit: withChains,
   revert: withChains,
+  commitOffline: withChains,
 };
 
 /** The guest with chains of two to four images, which is what there is to merge or to go back to. */
@@ -40,6 +42,7 @@ const DRAWN: { readonly [O in Operation]: DrawWish<O> } = {
   commit: drawCommit,
   revert: drawRevert,
   snapshotMirror: drawSnapshotMirror,
+  commitOffline: drawCommitOffline,
 };
 
 const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
@@ -66,7 +69,22 @@ function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Comm
 }
 
 function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'> {
+  const { backingLayers, format } = guest;
   const strategy = drawStrategy(draw, guest);
+  if (backingLayers > 0 && format === 'qcow2' && draw.chance(6)) {
+    const base = 1 + draw.below(backingLayers);
+    return { ...drawFullCopy(draw, common, strategy), to: 'qcow2', shallow: false, base };
+  }
+  const reuse = draw.chance(5) ? { reuse: true } : {};
+  const shallow = backingLayers > 0 && draw.chance(3);
+  return { ...drawFullCopy(draw, common, strategy), shallow, ...reuse };
+}
+
+function drawFullCopy(
+  draw: Draw,
+  common: Common,
+  strategy: WishOf<'copy'>['strategy'],
+): Omit<WishOf<'copy'>, 'reuse'> {
   return {
     operation: 'copy',
     ...common,
@@ -74,10 +92,9 @@ function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'
     finish: draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave']),
     strategy,
     parallel: 1 + draw.few(3),
-    shallow: guest.backingLayers > 0 && draw.chance(3),
+    shallow: false,
     to: draw.chance(4) ? 'raw' : 'qcow2',
     syncWrites: draw.chance(6),
-    ...(draw.chance(5) ? { reuse: true } : {}),
     ...drawBandwidth(draw),
   };
 }
@@ -102,6 +119,16 @@ function drawCommit(draw: Draw, guest: GuestChoice, common: Common): WishOf<'com
     finish: draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave']),
     strategy,
   };
+}
+
+function drawCommitOffline(
+  draw: Draw,
+  { backingLayers }: GuestChoice,
+  common: Common,
+): WishOf<'commitOffline'> {
+  const top = draw.chance(2) ? draw.below(backingLayers) : 0;
+  const base = top + 1 + draw.below(backingLayers - top);
+  return { operation: 'commitOffline', ...common, without: [], top, base, delete: draw.chance(2) };
 }
 
 function drawRevert(draw: Draw, { backingLayers }: GuestChoice, common: Common): WishOf<'revert'> {

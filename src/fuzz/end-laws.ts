@@ -143,10 +143,16 @@ export function lostWrites(
   return `write ${upTo} is the last, but ${acknowledged} were acknowledged`;
 }
 
+/** Whether the power failed while there was something that had not been flushed. */
+export function mayLoseWrites({ struck, scenario }: Account): boolean {
+  const failed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  return failed && scenario.wish.operation !== 'commitOffline';
+}
+
 /** QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
 function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
-  if (account.struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host')) return undefined;
+  if (mayLoseWrites(account)) return undefined;
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
       const old = before.disks[index]?.path;
@@ -197,7 +203,7 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
   }
   if (outcome !== 'rolledBack' || !now.alive) return undefined;
   for (const [index, disk] of now.disks.entries()) {
-    const wrong = changedChain(before.disks[index], disk, isMerge(wish));
+    const wrong = changedChain(before.disks[index], disk, worksOnChains(wish));
     if (wrong !== undefined) return wrong;
   }
   return undefined;
@@ -212,6 +218,11 @@ export function newFilesOf(wish: Wish, set: NewSet, index: number): readonly str
 /** Files that somebody else makes while the saga runs, as it wants them. */
 export function copiedMeanwhile(wish: Wish): readonly string[] {
   return wish.operation === 'snapshotMirror' && wish.ownChains ? wish.named.map(chainCopyOf) : [];
+}
+
+/** Whether jobs had bases in the disks' own chains: they were committed into, or streamed from down to one. */
+function worksOnChains(wish: Wish): boolean {
+  return isMerge(wish) || (wish.operation === 'copy' && wish.base !== undefined);
 }
 
 /** Which images are read-only after a job that was cancelled differs between versions of QEMU. */

@@ -6,6 +6,7 @@ import type { ProfileName } from '../sim/profiles.ts';
 import { isSince } from './draw-wish.ts';
 import type { GuestChoice } from './scenario.ts';
 import type { Wish, WishOf } from './wish.ts';
+import type { LiveWish } from './wish-request.ts';
 
 export interface LikelyPath {
   /** In order, up to and with the state that the decision goes with. */
@@ -35,7 +36,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
   ...['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'],
 ]);
 
-export function likelyPath(guest: GuestChoice, wish: Wish): LikelyPath {
+export function likelyPath(guest: GuestChoice, wish: LiveWish): LikelyPath {
   switch (wish.operation) {
     case 'snapshot':
       return snapshotPath(guest, wish);

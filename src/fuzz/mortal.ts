@@ -7,6 +7,8 @@ import type { Clock } from '../qmp/clock.ts';
 import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect, Json, Transport } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
+import type { Images } from '../steps/images.ts';
+import { changing } from './mortal-images.ts';
 import type { OrchestratorDeath } from './scenario.ts';
 
 /** What is told of what passes. */
@@ -25,7 +27,10 @@ export interface Mortal {
   readonly clock: Clock;
   readonly files: Files;
   readonly agent: () => Promise<GuestAgent>;
+  readonly images: Images;
   isAlive(): boolean;
+  /** Dies now, for a reason of the world's. */
+  die(): void;
   /** Says which state the saga has entered, for deaths that are counted from there. */
   enter(state: string): void;
   /** Resolves when it dies. */
@@ -39,6 +44,8 @@ export interface MortalParts {
   readonly clock: Clock;
   readonly files: Files;
   readonly agent: () => Promise<GuestAgent>;
+  /** Images that no QEMU has open. */
+  readonly images: Images;
   readonly dies: OrchestratorDeath | undefined;
   readonly lingerMs: number;
   readonly passage: Passage;
@@ -58,6 +65,7 @@ export function createMortal(parts: MortalParts): Mortal {
   let counts = dies?.from === undefined;
   let records = 0;
   let sends = 0;
+  let changes = 0;
 
   function die(): void {
     if (!alive) return;
@@ -103,9 +111,23 @@ export function createMortal(parts: MortalParts): Mortal {
     }
   }
 
+  /** A change to an image, before or after which it may die. */
+  function change<T>(act: () => Promise<T>): Promise<T> {
+    if (counts) changes += 1;
+    const isLast = dies?.at === 'change' && dies.nth === changes;
+    if (isLast && !dies.done) die();
+    return whileAlive(async () => {
+      const value = await act();
+      if (isLast) die();
+      return value;
+    });
+  }
+
   const { journal, files } = parts;
   return {
     death,
+    die,
+    images: changing(parts.images, change),
     enter(state) {
       if (dies?.from === state) counts = true;
     },

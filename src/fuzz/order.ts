@@ -13,8 +13,8 @@ const REENTRY = 'reenterWindow';
 const OFFLINE = 'recoverOffline';
 const UNDO = 'undo.';
 
-/** Verbs that only ask. */
-const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query)/;
+/** Verbs that only ask, and the one that carries out a signal, which belongs to no step. */
+const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-job-set-speed$)/;
 /** Verbs that no undo has any use for. */
 const ONLY_DOES: ReadonlySet<string> = new Set([
   ...['blockdev-create', 'transaction', 'blockdev-snapshot-sync', 'object-add', 'guest-fsfreeze-freeze'],

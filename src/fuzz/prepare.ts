@@ -4,9 +4,9 @@ import type { Sim } from '../sim/create-sim.ts';
 import { RING } from '../sim/guest.ts';
 import type { Image } from '../sim/host.ts';
 import { ageChains } from './age-chains.ts';
-import type { Scenario } from './scenario.ts';
-import { needsAgedChains } from './wish.ts';
-import { chainCopyOf, DIRECTORY, fileInChain, mirrorFile, newFile } from './wish-files.ts';
+import type { GuestChoice, Scenario } from './scenario.ts';
+import { needsAgedChains, type WishOf } from './wish.ts';
+import { chainCopyOf, DIRECTORY, fileInChain, mirrorFile, newFile, placesOf } from './wish-files.ts';
 
 /** The bitmap that a backup program keeps on each image. */
 export const BITMAP = 'backup';
@@ -25,7 +25,7 @@ export function prepare(sim: Sim, scenario: Scenario): void {
       world.inject('block-dirty-bitmap-add', { node, name: BITMAP, persistent: true });
   }
   for (const index of wish.named) {
-    const target = targetThere(scenario, index);
+    const target = targetThere(sim, scenario, index);
     if (target !== undefined) make(sim, target.file, fileInChain(guest, index, 0), target.image);
   }
 }
@@ -49,7 +49,7 @@ function make({ world: { host } }: Sim, file: string, like: string, image: NewIm
 }
 
 /** The image that a request wants to use as it is there, of one disk. */
-function targetThere({ guest, wish }: Scenario, index: number) {
+function targetThere(sim: Sim, { guest, wish }: Scenario, index: number) {
   const front = fileInChain(guest, index, 0);
   if (wish.operation === 'snapshotMirror' && wish.ownChains) {
     return { file: mirrorFile(index), image: overlayOn(chainCopyOf(index), 'qcow2') };
@@ -58,11 +58,15 @@ function targetThere({ guest, wish }: Scenario, index: number) {
     return { file: newFile(wish, index), image: overlayOn(front, guest.format) };
   }
   if (wish.operation !== 'copy' || !wish.reuse) return undefined;
-  const isOverlay = wish.shallow && wish.to === 'qcow2';
-  const image = isOverlay
-    ? overlayOn(fileInChain(guest, index, 1), 'qcow2')
-    : { format: wish.to, contents: STALE };
-  return { file: newFile(wish, index), image };
+  return { file: newFile(wish, index), image: copyTarget(sim, guest, wish, index) };
+}
+
+/** A shallow copy's target holds, or stands on, what lies below the active image; any other one is written over. */
+function copyTarget(sim: Sim, guest: GuestChoice, wish: WishOf<'copy'>, index: number): NewImage {
+  if (!wish.shallow || placesOf(guest).length === 1) return { format: wish.to, contents: STALE };
+  const below = fileInChain(guest, index, 1);
+  if (wish.to === 'qcow2') return overlayOn(below, 'qcow2');
+  return { format: 'raw', contents: sim.world.readFile(below) };
 }
 
 function overlayOn(backing: string, backingFormat: Image['backingFormat']): NewImage {

@@ -55,9 +55,10 @@ export async function recoverAndBoot(
 }
 
 /** The images of all disks of the guest: those that the saga names, and the others as they were. */
-function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {
+export function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {
   return Array.from({ length: guest.disks }, (_, index) => {
-    const named = boot.find(({ disk }) => disk === `dev${index}`);
+    const names = [`dev${index}`, fileInChain(guest, index, 0)];
+    const named = boot.find(({ disk }) => names.includes(disk));
     const path = named?.file ?? fileInChain(guest, index, 0);
     return { path, format: sim.world.host.image(path)?.format === 'raw' ? 'raw' : 'qcow2' } as const;
   });

@@ -17,11 +17,13 @@ import { type Account, crashText, type Happening, type OfflineEnd, placeOf, refu
 import { createMortal, type Mortal } from './mortal.ts';
 import { copyChains, prepare } from './prepare.ts';
 import { recoverAndBoot } from './recover.ts';
+import { runOffline } from './run-offline.ts';
 import type { OrchestratorDeath, Scenario, Signal } from './scenario.ts';
 import { takeSight } from './sight.ts';
+import { virtualImages } from './virtual-images.ts';
 import { Watch } from './watch.ts';
 import { DIRECTORY } from './wish-files.ts';
-import { SAGA, submit } from './wish-request.ts';
+import { type LiveWish, SAGA, submit } from './wish-request.ts';
 
 /** A run that needs more events than this will not end. */
 const EVENTS_MAX = 400_000;
@@ -29,6 +31,7 @@ const EVENTS_MAX = 400_000;
 const CALM_RESUMES_MAX = 3;
 const WARM_UP_MS = 3;
 const REVIVAL_MS = 20;
+const ASKED_AGAIN_MS = 500;
 const SETTLING_MS = 2;
 const RESULT_LOOKS_MAX = 10_000;
 
@@ -37,12 +40,24 @@ export async function runScenario(
   scenario: Scenario,
   tell?: (happening: Happening) => void,
 ): Promise<Account> {
-  const run = new Run(scenario, tell);
-  return run.toEnd();
+  const { wish } = scenario;
+  if (wish.operation !== 'commitOffline') return new Run({ ...scenario, wish }, tell).toEnd();
+  const sim = createSim({
+    ...scenario.guest,
+    directory: DIRECTORY,
+    seed: scenario.seed,
+    clock: createVirtualClock({ promisesOnly: true }),
+    timing: scenario.pace,
+  });
+  await sim.advance(WARM_UP_MS);
+  prepare(sim, scenario);
+  return runOffline(sim, { ...scenario, wish }, tell);
 }
 
+type LiveScenario = Scenario & { readonly wish: LiveWish };
+
 class Run {
-  readonly #scenario: Scenario;
+  readonly #scenario: LiveScenario;
   readonly #sim: Sim;
   readonly #watch: Watch;
   readonly #armed = new Set<string>();
@@ -52,8 +67,9 @@ class Run {
   #mortal: Mortal | undefined;
   #deaths = 0;
   #signalCrash: string | undefined;
+  #isOver = false;
 
-  constructor(scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
+  constructor(scenario: LiveScenario, tell: ((happening: Happening) => void) | undefined) {
     this.#scenario = scenario;
     this.#sim = createSim({
       ...scenario.guest,
@@ -85,6 +101,7 @@ class Run {
         clock.after(startMs + atMs - clock.now(), () => this.#signal(signal));
       }
       ended = await clock.run(this.#underFaults(), EVENTS_MAX);
+      this.#isOver = true;
       await sim.advance(SETTLING_MS);
       after = takeSight(sim);
       sim.endFaults();
@@ -177,6 +194,7 @@ class Run {
       clock: sim.clock,
       files: sim.files,
       agent: sim.agent,
+      images: virtualImages(sim),
       dies,
       lingerMs: this.#scenario.lingerMs,
       passage: this.#watch,
@@ -245,7 +263,12 @@ class Run {
   #signal(asked: Signal): void {
     const saga = this.#saga;
     const mortal = this.#mortal;
-    if (saga === undefined || mortal === undefined || !mortal.isAlive()) return;
+    if (saga === undefined || mortal === undefined || !mortal.isAlive()) {
+      // Whoever wants it back asks again.
+      if (asked.signal === 'abort' && !this.#isOver)
+        this.#sim.clock.after(ASKED_AGAIN_MS, () => this.#signal(asked));
+      return;
+    }
     this.#watch.signal(asked);
     const heeded: Promise<unknown> =
       asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();

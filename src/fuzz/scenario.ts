@@ -41,11 +41,13 @@ export type PlannedFault = Fault & { readonly from?: string };
 
 /**
  * The death of the orchestrator: at its n-th write to the journal (from 1, in each life anew; `written` says whether the
- * write still became durable) or right after its n-th write to QEMU's monitor; counted like a fault's place.
+ * write still became durable), right after its n-th write to QEMU's monitor, or at its n-th change to an image that no
+ * QEMU has open (`done` says whether that was still made); counted like a fault's place.
  */
 export type OrchestratorDeath =
   | { readonly at: 'record'; readonly nth: number; readonly written: boolean; readonly from?: string }
-  | { readonly at: 'send'; readonly nth: number; readonly from?: string };
+  | { readonly at: 'send'; readonly nth: number; readonly from?: string }
+  | { readonly at: 'change'; readonly nth: number; readonly done: boolean; readonly from?: string };
 
 export interface Scenario {
   readonly seed: number;

@@ -36,14 +36,15 @@ export function mirrorFile(index: number): string {
 }
 
 /** The places in the chain that are left below, or as, the new front; front first. */
-export function placesAfter({ guest, wish }: Asked): readonly number[] {
+function placesAfter({ guest, wish }: Asked): readonly number[] {
   const places = placesOf(guest);
   switch (wish.operation) {
     case 'copy':
       if (wish.base !== undefined) return places.slice(wish.base);
       return wish.shallow && wish.to === 'qcow2' ? places.slice(1) : [];
     case 'pull':
-    case 'commit': {
+    case 'commit':
+    case 'commitOffline': {
       const from = wish.operation === 'pull' ? 1 : wish.top;
       const base = wish.base ?? places.length;
       return places.filter(place => place < from || place >= base);

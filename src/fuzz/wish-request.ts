@@ -2,6 +2,7 @@
 import type { Engine } from '../engine/api.ts';
 import type { Guest } from '../engine/guest.ts';
 import type { Saga } from '../engine/saga.ts';
+import type { OfflineCommitRequest } from '../operations/commit-offline-request.ts';
 import type {
   CommitRequest,
   CopyRequest,
@@ -9,8 +10,9 @@ import type {
   RevertRequest,
   SnapshotRequest,
 } from '../operations/requests.ts';
+import type { GuestChoice } from './scenario.ts';
 import type { Wish, WishOf } from './wish.ts';
-import { mirrorFile, newFile } from './wish-files.ts';
+import { fileInChain, mirrorFile, newFile } from './wish-files.ts';
 
 /** The saga's id; the same in every run, so that names on the wire are the same too. */
 export const SAGA = 'fuzzed';
@@ -18,8 +20,11 @@ export const SAGA = 'fuzzed';
 const VM = 'guest';
 const AGENT = '/simulated.qga';
 
+/** What an engine is asked, which a guest without QEMU is not. */
+export type LiveWish = Exclude<Wish, WishOf<'commitOffline'>>;
+
 /** Begins the saga that a wish stands for. */
-export function submit(engine: Engine, wish: Wish, guest: Guest): Promise<Saga> {
+export function submit(engine: Engine, wish: LiveWish, guest: Guest): Promise<Saga> {
   switch (wish.operation) {
     case 'snapshot':
     case 'snapshotMirror':
@@ -114,6 +119,25 @@ export function revertRequestOf(wish: WishOf<'revert'>): RevertRequest {
       disk: `dev${index}`,
       to: `dev${index}[${wish.to}]`,
       overlay: newFile(wish, index),
+    })),
+    delete: wish.delete,
+  };
+}
+
+export function commitOfflineRequestOf({
+  guest,
+  wish,
+}: {
+  readonly guest: GuestChoice;
+  readonly wish: WishOf<'commitOffline'>;
+}): OfflineCommitRequest {
+  return {
+    id: SAGA,
+    vm: VM,
+    disks: wish.named.map(index => ({
+      disk: fileInChain(guest, index, 0),
+      top: `[${wish.top}]`,
+      base: `[${wish.base}]`,
     })),
     delete: wish.delete,
   };

@@ -71,16 +71,34 @@ interface SnapshotMirrorWish extends Common {
   readonly bandwidth?: number;
 }
 
-export type Wish = SnapshotWish | CopyWish | PullWish | CommitWish | RevertWish | SnapshotMirrorWish;
+/** Of the images of a guest that is shut down first. */
+interface CommitOfflineWish extends Common {
+  readonly operation: 'commitOffline';
+  /** As in a commit. */
+  readonly top: number;
+  readonly base: number;
+  readonly delete: boolean;
+}
+
+export type Wish =
+  | SnapshotWish
+  | CopyWish
+  | PullWish
+  | CommitWish
+  | RevertWish
+  | SnapshotMirrorWish
+  | CommitOfflineWish;
 
 /** What is asked for of one operation. */
 export type WishOf<O extends Wish['operation']> = Extract<Wish, { operation: O }>;
 
 /** A wish that merges images of the disks' own chains. */
-export type Merge = WishOf<'pull' | 'commit'>;
+export type Merge = WishOf<'pull' | 'commit' | 'commitOffline'>;
+
+const MERGES: ReadonlySet<Wish['operation']> = new Set(['pull', 'commit', 'commitOffline']);
 
 export function isMerge(wish: Wish): wish is Merge {
-  return wish.operation === 'pull' || wish.operation === 'commit';
+  return MERGES.has(wish.operation);
 }
 
 /** Whether what lies below the active images matters, so that the guest is to have written there. */

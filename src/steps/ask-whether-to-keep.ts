@@ -7,6 +7,8 @@ import { probeDisks, type Step } from './step.ts';
 export const askWhetherToKeep: Step = {
   name: 'askWhetherToKeep',
   irreversible: 'only asks',
+  /** The saga is on its way back: a look that is refused once must not strand it. */
+  insists: true,
 
   async probe({ plan }) {
     return probeDisks(plan.disks, () => 'absent');

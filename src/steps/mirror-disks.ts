@@ -5,7 +5,7 @@
 import { definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from './plan.ts';
-import { inspectJobs, jobAlive, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
+import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
@@ -40,9 +40,16 @@ export const mirrorDisks: Step<SwitchPlan> = {
   },
 };
 
-/** A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. */
+/**
+ * A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. One that somebody else has
+ * asked to end when it was READY comes to PENDING, holds up what the guest writes, and stays there.
+ */
 export const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
-  look: jobAlive,
+  look(table, disk) {
+    const job = jobAlive(table, disk);
+    if (job.status === 'waiting' || job.status === 'pending') throw jobFailed(disk, job);
+    return job;
+  },
   hasArrived: ({ status }) => status === 'ready' || status === 'standby',
 };
 

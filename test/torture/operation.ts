@@ -33,7 +33,7 @@ export interface Scene extends Partial<GuestVmOptions> {
 }
 
 /** What is asked for, but the disks. */
-export type Asked =
+type Asked =
   | { readonly operation: 'copy'; readonly options: Partial<CopyRequest> }
   | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> }
   | { readonly operation: 'commit'; readonly options: Partial<CommitRequest> }
@@ -42,7 +42,7 @@ export type Asked =
   | { readonly operation: 'commitOffline'; readonly options: Partial<OfflineCommitRequest> };
 
 /** What each disk of a request says besides its name and the new files; an image may be named by its place, `[1]`. */
-export interface DiskWish {
+interface DiskWish {
   readonly top?: `[${number}]`;
   readonly base?: `[${number}]`;
   readonly shallow?: boolean;
