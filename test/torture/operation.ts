@@ -33,7 +33,7 @@ export interface Scene extends Partial<GuestVmOptions> {
 }
 
 /** What is asked for, but the disks. */
-export type Asked =
+type Asked =
   | { readonly operation: 'copy'; readonly options: Partial<CopyRequest> }
   | { readonly operation: 'snapshot'; readonly options: Partial<SnapshotRequest> }
   | { readonly operation: 'commit'; readonly options: Partial<CommitRequest> }
@@ -42,7 +42,7 @@ export type Asked =
   | { readonly operation: 'commitOffline'; readonly options: Partial<OfflineCommitRequest> };
 
 /** What each disk of a request says besides its name and the new files; an image may be named by its place, `[1]`. */
-export interface DiskWish {
+interface DiskWish {
   readonly top?: `[${number}]`;
   readonly base?: `[${number}]`;
   readonly shallow?: boolean;
@@ -71,6 +71,8 @@ export interface Operation {
   readonly goesBack?: boolean;
   /** It can go neither forward nor back in the life that is bent: the next one goes on. */
   readonly strands?: boolean;
+  /** Behind the first disk that is switched somebody lets the guest run, and cancels the job of the next. */
+  readonly overtaken?: boolean;
   /** The mirrors do not come clean in the first pause. */
   readonly lagsOnce?: boolean;
   /** What the disks stand on when it is committed. */

@@ -154,6 +154,11 @@ const MERGES: readonly Operation[] = [
   commit('finalize', 'commit-finalize+refused', secondFinalize),
   commit('complete'),
   commit('complete', 'commit-complete+refused', { like: ['commit-complete'], ...secondComplete }),
+  commit('complete', 'commit-overtaken', {
+    like: ['commit-complete'],
+    guest: { overlays: 1 },
+    overtaken: true,
+  }),
   commit('reopen', 'commit-shallow+delete', {
     guest: chained,
     request: {
