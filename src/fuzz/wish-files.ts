@@ -16,7 +16,7 @@ export function fileInChain({ backingLayers, format }: Chains, index: number, pl
 }
 
 /** The places of a disk's chain, front first. */
-export function placesOf({ backingLayers, format }: Chains): readonly number[] {
+function placesOf({ backingLayers, format }: Chains): readonly number[] {
   return Array.from({ length: format === 'raw' ? 1 : backingLayers + 1 }, (_, place) => place);
 }
 
@@ -36,7 +36,7 @@ export function mirrorFile(index: number): string {
 }
 
 /** The places in the chain that are left below, or as, the new front; front first. */
-export function placesAfter({ guest, wish }: Asked): readonly number[] {
+function placesAfter({ guest, wish }: Asked): readonly number[] {
   const places = placesOf(guest);
   switch (wish.operation) {
     case 'copy':

@@ -261,7 +261,7 @@ const MIRRORED: readonly Operation[] = [
     committed: 'overlay',
   }),
   mirrored('mirrored-abort', 'reopen', {
-    like: ['mirrored', 'mirrored+refused'],
+    like: ['mirrored'],
     whenReady: 'abort',
     tells: true,
     goesBack: true,
