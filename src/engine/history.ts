@@ -52,6 +52,8 @@ export class History {
   speed: number | null = null;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
+  /** Whether it was written behind that on which side each disk is. */
+  sidesTold = false;
 
   /** `resumed` where the records are those of one stage, and another may have been begun. */
   constructor(records: readonly JournalRecord[], resumed = records.length > 0) {
@@ -101,8 +103,9 @@ export class History {
     } else if (kind === 'signal') {
       if (isSignal(step)) this.#hear(step);
       if (step === SET_SPEED) this.speed = Number(signalValue(body));
-    } else if (kind === 'decision' && member(body, 'verdict') !== 'asIs') {
-      this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
+    } else if (kind === 'decision') {
+      this.sidesTold = member(body, 'verdict') === 'asIs';
+      if (!this.sidesTold) this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
     }
   }
 }

@@ -28,7 +28,6 @@ import type { HostParts } from './host-parts.ts';
 import { missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
-import { recordSides } from './sides.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
 import { Speed } from './speed.ts';
 import { Verdict } from './verdict.ts';
@@ -115,7 +114,7 @@ export class StepHost {
           await step.undo(seen, this.#outcomes.get(name));
         }, ANY),
       );
-      if (step.decision !== undefined && this.#verdict.isForward) this.#verdict.decide(name, 'back');
+      if (step.decision !== undefined && this.#verdict.isRevocable) this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
       await this.#write([outcome(key, null, false)]);
     } else {
@@ -227,9 +226,15 @@ export class StepHost {
   /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
   async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
     const decide = () => this.#verdict.decide(name, 'forward');
-    const value = await act(decide);
-    if (this.#decides(step)) decide();
-    return value;
+    try {
+      const value = await act(decide);
+      if (this.#decides(step)) decide();
+      return value;
+    } catch (error) {
+      if (step.decision !== undefined && !this.#window.guestStill())
+        await this.#verdict.tellSides(name, async () => (await this.#context(name)).qmp);
+      throw error;
+    }
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
@@ -280,7 +285,7 @@ export class StepHost {
       decided: this.#verdict.isForward,
       speed: () => this.speed.bytesPerSecond,
       outcomes: this.#outcomes,
-      recordSides: () => recordSides(this.#parts, name, qmp),
+      recordSides: () => this.#verdict.recordSides(name, qmp),
       expectHeld: this.#fence.expectHeld,
       openAgent,
       publish,

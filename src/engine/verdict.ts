@@ -1,18 +1,22 @@
 /** The decision of a saga, as far as its journal is known to hold it. Writes it, and decides nothing itself. */
 import { BlocksagaError } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
 import type { Step } from '../steps/step.ts';
 import { decision } from './history.ts';
 import type { HostParts } from './host-parts.ts';
+import { recordSides } from './sides.ts';
 
 export class Verdict {
-  readonly #parts: Pick<HostParts, 'journal' | 'lease'>;
+  readonly #parts: Pick<HostParts, 'journal' | 'lease' | 'plan'>;
   #last: 'forward' | 'back' | undefined;
   /** Whether a later one may have been written. */
   #isUnsure = false;
+  #sidesTold: boolean;
 
-  constructor(parts: Pick<HostParts, 'journal' | 'lease' | 'history'>) {
+  constructor(parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'history'>) {
     this.#parts = parts;
     this.#last = parts.history.decision;
+    this.#sidesTold = parts.history.sidesTold;
   }
 
   get isForward(): boolean {
@@ -30,14 +34,38 @@ export class Verdict {
     return this.#isUnsure ? 'unsure' : this.#last;
   }
 
+  /** Whether there is a word in the journal that `back` has to revoke. */
+  get isRevocable(): boolean {
+    return this.isForward || this.#sidesTold;
+  }
+
   /** It went with other records, which are durable. */
   wasWritten(verdict: 'forward'): void {
     this.#last = verdict;
+    this.#sidesTold = false;
+  }
+
+  /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
+  async recordSides(step: string, qmp: QmpClient): Promise<void> {
+    await recordSides(this.#parts, step, qmp);
+    this.#sidesTold = true;
+  }
+
+  /**
+   * The same for a step that has failed when the guest had run: it may be writing to either side by now, and the way back is
+   * long. Its failure tells as well of a QEMU that cannot be asked, or a full journal.
+   */
+  async tellSides(step: string, ask: () => Promise<QmpClient>): Promise<void> {
+    try {
+      await this.recordSides(step, await ask());
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+    }
   }
 
   /** Durable on return. */
   decide(step: string, verdict: 'forward' | 'back'): void {
-    if (this.known === verdict) return;
+    if (this.known === verdict && !this.#sidesTold) return;
     const { journal, lease } = this.#parts;
     this.#isUnsure = true;
     try {
@@ -47,6 +75,7 @@ export class Verdict {
       throw error;
     }
     this.#isUnsure = false;
+    this.#sidesTold = false;
     this.#last = verdict;
   }
 }

@@ -19,6 +19,7 @@ import {
 } from '../steps/plan.ts';
 import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
+import { errorOf } from './error-of.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
@@ -284,19 +285,4 @@ function switchPlan({ plan }: SagaContext): SwitchPlan {
 function snapshotPlan({ plan }: SagaContext): SnapshotPlan | undefined {
   if (plan.operation === 'snapshotMirror') return plan.snapshot;
   return plan.operation === 'snapshot' ? plan : undefined;
-}
-
-/** The error that an `onError` transition carries, as plain data. */
-function errorOf(event: object): ErrorRecord | null {
-  if (!('error' in event)) return null;
-  const { error } = event;
-  if (
-    typeof error === 'object' &&
-    error !== null &&
-    'toJSON' in error &&
-    typeof error.toJSON === 'function'
-  ) {
-    return error.toJSON() as ErrorRecord;
-  }
-  throw error;
 }

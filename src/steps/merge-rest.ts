@@ -30,7 +30,6 @@ export const mergeRest: Step<ActiveCommitPlan> = {
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
     readVerdicts(todo, await awaitJobs(jobs, todo, 'pivot', isConcluded, deadlineMs));
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
-    await context.recordSides();
     return null;
   },
 };

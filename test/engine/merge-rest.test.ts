@@ -16,7 +16,7 @@ import { type Life, live, smallSim } from './lives.ts';
 const DISKS = 3;
 const OLD = [0, 1, 2].map(disk => [`/images/disk${disk}.qcow2`, `/images/disk${disk}-base0.qcow2`]);
 const MERGED = OLD.map(chain => chain.slice(1));
-const jobOf = (disk: number) => `bs-${sagaToken('s')}-${disk}-mirror`;
+const jobOf = (disk: number) => `bs-${sagaToken('s')}-${disk}-job`;
 
 /** The guest, which writes, runs when the first disk is merged, and the second is not to be. */
 function overtaken(
@@ -48,6 +48,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
     const sim = overtaken(strategy);
     const life = live(sim);
     const result = await sim.run((await sim.run(begin(life, strategy))).result);
+    expect(life.journal.records('s').map(({ step }) => step)).toContain('mergeRest');
     expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
     expect(result.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
     expect(sim.world.running).toBe(true);
@@ -57,7 +58,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
   test('is gone on with by a resume where the rest could not be merged at once', async () => {
     // Whatever the rest is tried with in the first life is refused.
     const refusals = Array.from(
-      { length: 12 },
+      { length: 24 },
       (_, at): Fault => ({ kind: 'refuse', command: 'block-commit', nth: DISKS + 1 + at }),
     );
     const sim = overtaken(strategy, refusals);

@@ -8,6 +8,7 @@ import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
 import { bendAt, lagging } from './bend.ts';
 import type { Bend } from './operation.ts';
 
+const STRANGER = 'stranger';
 const PAUSED = 'switching.';
 const RELENTING = 'switching.relenting';
 
@@ -16,6 +17,8 @@ export interface MomentsOptions {
   /** Done at the moment of this name, and there exactly. */
   readonly strike?: { readonly moment: string; readonly act: () => void } | undefined;
   readonly bend?: Bend | undefined;
+  /** Before the second disk is switched somebody else lets the guest run, and cancels its job. */
+  readonly overtaken?: boolean;
   /** In the first pause every mirror has something left to copy, whatever QEMU says. */
   readonly lagsOnce?: boolean;
   /** A saga without a machine is in the state that its last record names. */
@@ -27,6 +30,8 @@ export class Moments {
   readonly #strike: MomentsOptions['strike'];
   readonly #bend: Bend | undefined;
   readonly #recordsAreStates: boolean;
+  #overtaken: boolean;
+  #completed = 0;
   #lags: boolean;
   readonly #counts = new Map<string, number>();
   #bent = 0;
@@ -36,7 +41,9 @@ export class Moments {
   /** All moments that have come, in order. */
   readonly passed: string[] = [];
 
-  constructor({ strike, bend, lagsOnce = false, recordsAreStates = false }: MomentsOptions) {
+  constructor(options: MomentsOptions) {
+    const { strike, bend, overtaken = false, lagsOnce = false, recordsAreStates = false } = options;
+    this.#overtaken = overtaken;
     this.#lags = lagsOnce;
     this.#strike = strike;
     this.#bend = bend;
@@ -54,6 +61,7 @@ export class Moments {
       const names = new Map<Json, string>();
       const transport: Transport = await open({
         onMessage: message => {
+          if (member(message, 'id') === STRANGER) return;
           const name = names.get(member(message, 'id'));
           if (name !== undefined) this.#reach('answered', name);
           handlers.onMessage(this.#lags && this.#state.startsWith(PAUSED) ? lagging(message) : message);
@@ -71,6 +79,7 @@ export class Moments {
             const name = String(member(message, 'execute'));
             names.set(member(message, 'id'), name);
             this.#reach('unsent', name, flush);
+            waiting.push(...this.#strangers(name, message));
             waiting.push(this.#bendIf(name, message));
             this.commands += 1;
             this.#reach('sent', name, flush);
@@ -173,6 +182,18 @@ export class Moments {
     if (this.#strike?.moment !== moment) return;
     flush();
     this.#strike.act();
+  }
+
+  /** What somebody else says right before this command. */
+  #strangers(name: string, message: Json): readonly Json[] {
+    if (!this.#overtaken || name !== 'job-complete') return [];
+    this.#completed += 1;
+    if (this.#completed !== 2) return [];
+    const job = member(member(message, 'arguments'), 'id');
+    return [
+      { execute: 'cont', id: STRANGER },
+      { execute: 'job-cancel', arguments: { id: job }, id: STRANGER },
+    ];
   }
 
   #bendIf(name: string, message: Json): Json {

@@ -71,6 +71,8 @@ export interface Operation {
   readonly goesBack?: boolean;
   /** It can go neither forward nor back in the life that is bent: the next one goes on. */
   readonly strands?: boolean;
+  /** Behind the first disk that is switched somebody lets the guest run, and cancels the job of the next. */
+  readonly overtaken?: boolean;
   /** The mirrors do not come clean in the first pause. */
   readonly lagsOnce?: boolean;
   /** What the disks stand on when it is committed. */

@@ -154,6 +154,11 @@ const MERGES: readonly Operation[] = [
   commit('finalize', 'commit-finalize+refused', secondFinalize),
   commit('complete'),
   commit('complete', 'commit-complete+refused', { like: ['commit-complete'], ...secondComplete }),
+  commit('complete', 'commit-overtaken', {
+    like: ['commit-complete'],
+    guest: { overlays: 1 },
+    overtaken: true,
+  }),
   commit('reopen', 'commit-shallow+delete', {
     guest: chained,
     request: {
@@ -256,7 +261,7 @@ const MIRRORED: readonly Operation[] = [
     committed: 'overlay',
   }),
   mirrored('mirrored-abort', 'reopen', {
-    like: ['mirrored', 'mirrored+refused'],
+    like: ['mirrored'],
     whenReady: 'abort',
     tells: true,
     goesBack: true,

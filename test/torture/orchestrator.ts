@@ -37,6 +37,7 @@ async function obey(order: Order): Promise<void> {
   const moments = new Moments({
     strike: strikeOf(order, over.signal),
     bend: order.order === 'run' ? operation.bend : undefined,
+    overtaken: order.order === 'run' && operation.overtaken === true,
     lagsOnce: order.order === 'run' && operation.lagsOnce === true,
     recordsAreStates: operation.request.operation === 'commitOffline',
   });

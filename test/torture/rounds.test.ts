@@ -79,17 +79,25 @@ describe('the rounds of a torture', () => {
     expect(victimsOf('reopen', VICTIMS)).toEqual(VICTIMS);
   });
 
-  test('are told as one line for each operation and state', () => {
-    const row = { operation: 'reopen', state: 'committed', missed: 0, failed: 0 };
+  test('are told as one line for the states of an operation that follow one another and ended alike', () => {
+    const row = { operation: 'reopen', missed: 0, failed: 0, victim: 'qemu', outcomes: { committed: 1 } };
+    const failed = { committed: 2, 'rolledBack offline': 1 };
     expect(
       matrixOf([
-        { ...row, victim: 'orchestrator', outcomes: { committed: 1 } },
-        { ...row, victim: 'both', outcomes: { committed: 2, 'rolledBack offline': 1 }, failed: 1 },
+        { ...row, state: 'a' },
+        { ...row, state: 'b' },
+        { ...row, state: 'b', victim: 'both', outcomes: failed, failed: 1 },
+        { ...row, state: 'c' },
+        { ...row, state: 'd' },
+        { ...row, state: 'd', operation: 'complete' },
       ]),
     ).toEqual([
-      '| operation | on entering | orchestrator killed | qemu killed | both killed |',
-      '| --- | --- | --- | --- | --- |',
-      '| reopen | committed | committed |  | 2 committed, rolledBack offline, 1 FAILED |',
+      '| operation | on entering | rounds | orchestrator killed | qemu killed | both killed |',
+      '| --- | --- | ---: | --- | --- | --- |',
+      '| reopen | a | 1 |  | committed |  |',
+      '| reopen | b | 4 |  | committed | 2 committed, rolledBack offline, 1 FAILED |',
+      '| reopen | c, d | 2 |  | committed |  |',
+      '| complete | d | 1 |  | committed |  |',
     ]);
   });
 

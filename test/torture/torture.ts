@@ -117,7 +117,10 @@ export async function torture(options: TortureOptions): Promise<Tally> {
     }
   }
   await Promise.all(Array.from({ length: lanes }, lane));
-  return { rows: [...rows.values()].sort(byPlace), rounds: played, deaths, failures };
+  const order = new Map(rounds.map((round, at) => [keyOf(round), at] as const).reverse());
+  const place = (row: Row) => order.get(`${row.operation} ${row.state} ${row.victim}`) ?? 0;
+  const sorted = [...rows.values()].sort((a, b) => byPlace(a, b) || place(a) - place(b));
+  return { rows: sorted, rounds: played, deaths, failures };
 }
 
 async function playOrFail(arena: Arena, round: Round, id: string): Promise<Played> {
@@ -139,7 +142,7 @@ async function keep(arena: Arena, round: Round, played: Played): Promise<Failure
 function count(rows: Map<string, Row>, round: Round, { outcome, struck, wrong }: Played): void {
   const { operation, victim } = round;
   const state = stateOf(round.moment);
-  const key = `${operation} ${state} ${victim}`;
+  const key = keyOf(round);
   const row = rows.get(key) ?? { operation, state, victim, outcomes: {}, missed: 0, failed: 0 };
   rows.set(key, {
     ...row,
@@ -147,6 +150,10 @@ function count(rows: Map<string, Row>, round: Round, { outcome, struck, wrong }:
     missed: row.missed + (struck ? 0 : 1),
     failed: row.failed + (wrong.length > 0 ? 1 : 0),
   });
+}
+
+function keyOf({ operation, moment, victim }: Round): string {
+  return `${operation} ${stateOf(moment)} ${victim}`;
 }
 
 function byPlace(a: Row, b: Row): number {

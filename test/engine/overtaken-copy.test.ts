@@ -1,0 +1,62 @@
+/**
+ * Copies whose guest somebody lets run between two switched disks, and whose QEMU then dies: what was written on either side
+ * is found, as soon as the journal can know of it.
+ */
+import { describe, expect, test } from 'vitest';
+import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
+import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
+import type { Fault } from '../../src/sim/faults.ts';
+import { sagaToken } from '../../src/steps/names.ts';
+import { type Life, live, smallSim } from './lives.ts';
+
+const DISKS = [0, 1, 2].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
+
+describe.each(['complete', 'finalize'] as const)('a copy by %s whose QEMU dies', strategy => {
+  test('after its guest was let run with some disks switched has every write in one set of images', async () => {
+    const outcomes = new Set<string>();
+    let told = 0;
+    for (let nth = 1; ; nth += 1) {
+      const dead = Promise.withResolvers<ReturnType<Life['die']>>();
+      const at = { when: 'before', command: `job-${strategy}`, nth: 2 } as const;
+      const job = `bs-${sagaToken('s')}-1-job`;
+      const kill: Fault = { kind: 'kill', what: 'qemu', at: { when: 'after', nth } };
+      const sim = smallSim({
+        disks: DISKS.length,
+        timing: { guestWriteMs: 0.05 },
+        faults: [
+          { kind: 'otherClient', at, execute: 'cont' },
+          { kind: 'otherClient', at, execute: 'job-cancel', arguments: { id: job } },
+          kill,
+        ],
+        onFault: fault => fault === kill && dead.resolve(life.die()),
+      });
+      const life = live(sim);
+      const { engine, guest } = life;
+      const saga = engine.copy({ ...guest, id: 's', disks: DISKS, strategy }).catch(() => undefined);
+      const ended = saga.then(async running => (running === undefined ? undefined : running.result));
+      const left = await sim.run(Promise.race([ended.then(() => undefined), dead.promise]));
+      if (left === undefined) break;
+      const journal = memoryJournal(left);
+      const row = journal.saga('s');
+      if (row === undefined || row.state === 'rolledBack') continue;
+      const result = await recoverOffline(journal, 's', { files: sim.files, images: virtualImages(sim) });
+      outcomes.add(result.outcome);
+      const isTold = journal
+        .records('s')
+        .some(({ kind, body }) => kind === 'outcome' && 'error' in (body as object));
+      if (!isTold) continue;
+      told += 1;
+      const contents = new Map(
+        (result.boot ?? []).map(({ file }, disk) => [disk, sim.world.readFile(file)] as const),
+      );
+      expect(judgeWrites(contents, DISKS.length), `killed after command ${nth}: ${result.why}`).toEqual({
+        upTo: sim.world.guest.acknowledged,
+        why: undefined,
+      });
+    }
+    expect(outcomes).toContain('rolledBack');
+    expect(told).toBeGreaterThan(5);
+  }, 60_000);
+});
