@@ -14,12 +14,15 @@ import {
   foreignStream,
   MANY_IMAGES,
   makeCopy,
+  NO_LUN,
   ON_BASE,
   param,
   type Row,
+  SD_CARD,
   SLOW,
   sentBy,
   slowPull,
+  TRANSIENT,
   WHOLE,
 } from './row.ts';
 import { DELETE, MIRRORED, SNAPSHOT } from './snapshot-rows.ts';
@@ -114,10 +117,27 @@ const COMMON: readonly Row[] = [
   },
   {
     id: 'G8',
-    says: 'a disk on the sd bus, a transient disk, vhost-user',
-    missing:
-      'the guest is asked for its disks, not for what libvirt would call them; such disks are not told apart',
-    expect: {},
+    says: 'a disk on the sd bus',
+    set: { arguments: SD_CARD },
+    call: on => on.domain.blockPull('sd0'),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notSim: 'G8b is the same there',
+  },
+  {
+    id: 'G8b',
+    says: 'all disks on the sd bus',
+    set: { bus: 'sd-card' },
+    call: on => on.domain.blockCommit(DISK, null, on.file('snap2')),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notReal: 'G8 is the same there',
+  },
+  {
+    id: 'G8c',
+    says: 'a transient disk',
+    set: { arguments: TRANSIENT },
+    call: on => on.domain.blockPull('transient0'),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notSim: 'it opens no disk with snapshot=on',
   },
   {
     id: 'G9',
@@ -646,8 +666,10 @@ const BLOCK_COPY: readonly Row[] = [
   {
     id: 'K19',
     says: 'a lun disk and an unsuitable destination',
-    missing: 'a passed-through lun is not told from another disk; no test machine has one',
-    expect: {},
+    set: { bus: 'scsi-block' },
+    call: on => copy(on),
+    expect: { error: 'CONFIG_UNSUPPORTED' },
+    notReal: NO_LUN,
   },
   {
     id: 'K20',

@@ -161,6 +161,8 @@ export interface StageOptions {
   /** More drives of a real guest. */
   readonly arguments?: readonly string[];
   readonly paused?: boolean;
+  /** Another kind of device than virtio-blk: for the simulator only. */
+  readonly bus?: 'sd-card' | 'scsi-block';
   /** Whether the domain may work while no QEMU runs. */
   readonly offline?: true;
 }
