@@ -3,6 +3,7 @@
  */
 import { BlocksagaError } from '../../src/errors.ts';
 import type { LibvirtCategory, TypedParameter } from '../../src/libvirt/index.ts';
+import { whyNoLoopDevice } from './loop-device.ts';
 import { type ChainKind, DISK, SECOND, type Stage, type StageOptions } from './stage.ts';
 
 /** What must come of a row; nothing said means that everything is as before. */
@@ -150,3 +151,9 @@ export const TRANSIENT = [
   ...['-drive', 'if=none,id=transient,format=qcow2,file=DIRECTORY/base.img,snapshot=on'],
   ...['-device', 'virtio-blk-pci,drive=transient,id=transient0'],
 ];
+const noDevice = whyNoLoopDevice();
+/** Where a row that needs a block device of the host's can be played. */
+export const ON_DEVICE: Pick<Row, 'notSim' | 'notReal'> = {
+  notSim: 'its host has no block devices',
+  ...(noDevice === undefined ? {} : { notReal: noDevice }),
+};

@@ -16,6 +16,7 @@ import {
   makeCopy,
   NO_LUN,
   ON_BASE,
+  ON_DEVICE,
   param,
   type Row,
   SD_CARD,
@@ -26,7 +27,7 @@ import {
   WHOLE,
 } from './row.ts';
 import { DELETE, MIRRORED, SNAPSHOT } from './snapshot-rows.ts';
-import { DISK, expectedBytes, layersOf, SECOND } from './stage.ts';
+import { DISK, expectedBytes, layersOf, SECOND, SIZE_BYTES } from './stage.ts';
 
 const COMMON: readonly Row[] = [
   {
@@ -416,10 +417,48 @@ const COPY: readonly Row[] = [
   },
   {
     id: 'C11',
-    says: 'a block device without COPY_DEV is treated as an existing file',
-    missing:
-      'a device is formatted by nobody here: REUSE_EXT, or raw with COPY_DEV; and no test machine has a device to spare',
-    expect: {},
+    says: 'a block device without COPY_DEV is taken as it is there, and an image is written onto it',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11b',
+    says: 'the same with SHALLOW: the image on it stands on the one below the source',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY', 'SHALLOW']),
+    end: 'pivot',
+    expect: { chain: ['copy', 'snap2', 'snap1', 'base'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11c',
+    says: 'the same with COPY_DEV',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY', 'COPY_DEV']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11d',
+    says: 'COPY_DEV and COPY_RAW: raw data on a device of the same size',
+    before: on => on.device('copy'),
+    call: on => copyRebase(on, ['COPY', 'COPY_DEV', 'COPY_RAW']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11e',
+    says: 'taken back, the device is there still',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => on.domain.blockRebase(DISK, on.file('copy'), SLOW, ['COPY', 'BANDWIDTH_BYTES']),
+    end: 'stop',
+    expect: { there: ['copy'] },
+    ...ON_DEVICE,
   },
   {
     id: 'C12',

@@ -128,6 +128,7 @@ export async function onSim<T>(
         const contents = copyOf === undefined ? EMPTY : sim.world.readFile(file(copyOf));
         write(name, { format: wanted, sizeBytes, contents, ...below });
       },
+      device: () => Promise.reject(new Error('the simulated host has no block devices')),
       async touch(name) {
         write(name, { format: 'raw', sizeBytes: 0 });
       },
