@@ -104,7 +104,7 @@ export async function blockCommit(
       await mergeWithoutQemu(core, { disks: [{ disk, ...images }], ...order });
       return;
     }
-    const source = core.freeDisk(sight, disk);
+    const source = await core.freeDisk(sight, disk);
     const isActive = top === null || placeOfImage({ disk, source }, top) === 0;
     if (isActive && !flags.has('ACTIVE'))
       refuse('INVALID_ARG', `commit of the active image of ${disk} needs ACTIVE`);
@@ -148,7 +148,7 @@ function pull(
   relative: boolean,
 ): Promise<void> {
   return core.inTurn(async () => {
-    const source = core.freeDisk(await core.look(), disk);
+    const source = await core.freeDisk(await core.look(), disk);
     if (relative && base !== null) {
       const to = placeOfImage({ disk, source }, base);
       if (to > 0) refusedAs('OPERATION_INVALID', () => relativePath({ disk, source }, 0, to));
@@ -173,7 +173,7 @@ function copy(
   { shallow, reuse, transient, sync }: CopyFlags,
 ): Promise<void> {
   return core.inTurn(async () => {
-    const source = core.freeDisk(await core.look(), disk);
+    const source = await core.freeDisk(await core.look(), disk);
     if (core.options.persistent === true && !transient) {
       refuse('OPERATION_INVALID', 'the domain is not transient: a copy would not be known at its next start');
     }

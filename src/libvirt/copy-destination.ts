@@ -104,18 +104,21 @@ export async function planDestination(
   const shallow = isShallow(order, source);
   const isDevice = await lookAtDestination(order, files);
   const format = destination.driver ?? (await formatOf(order, source, files));
-  if (isDevice && !order.reuse && format !== 'raw') {
-    refuse(
-      'OPERATION_UNSUPPORTED',
-      `disk ${disk}: ${format} is not put on a device; format it, then REUSE_EXT`,
-    );
-  }
   const { base } = destination;
   if (base !== undefined && format === 'raw')
     refuse('INVALID_ARG', `disk ${disk}: a raw copy cannot stand on ${base}`);
   const onBase = base === undefined ? {} : { base };
-  // There is nothing to make of a device that is to hold raw data.
-  return { disk, to: destination.file, format, shallow, ...onBase, reuse: order.reuse || isDevice };
+  // There is nothing to make of a device that is to hold raw data; onto another a new image is written.
+  const initialize = isDevice && !order.reuse && format !== 'raw' ? { initialize: true } : {};
+  return {
+    disk,
+    to: destination.file,
+    format,
+    shallow,
+    ...onBase,
+    ...initialize,
+    reuse: order.reuse || isDevice,
+  };
 }
 
 /** Throws CONFIG_UNSUPPORTED where libvirt knows no base, INVALID_ARG for one that contradicts the rest. */
@@ -153,7 +156,7 @@ function isShallow({ disk, destination, shallow, reuse, profile }: CopyOrder, so
   return backing !== undefined;
 }
 
-/** Whether the copy goes to a device. */
+/** Whether the copy goes to a device, which is there already whatever the call says. */
 async function lookAtDestination(
   { disk, destination, reuse }: CopyOrder,
   files: Files | null,
@@ -166,7 +169,7 @@ async function lookAtDestination(
   if (type === 'block' && facts !== undefined && facts.kind !== 'blockDevice') {
     refuse('INVALID_ARG', `disk ${disk}: ${file} is not a block device`);
   }
-  return type === 'block';
+  return facts?.kind === 'blockDevice' || type === 'block';
 }
 
 /** What an existing image is, or the source's own format for a new one. */

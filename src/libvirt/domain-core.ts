@@ -12,6 +12,7 @@ import type { QmpClient } from '../qmp/client.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import { qomPath } from '../steps/graph.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
+import { refuseKind, refuseUnseen, typesOf } from './disk-kinds.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
 import type { OfflineWork } from './offline.ts';
 
@@ -46,6 +47,8 @@ export interface Sight {
   readonly jobs: ReadonlyMap<string, { readonly type: string; readonly ready: boolean }>;
   /** Names of drives without a medium. */
   readonly empty: ReadonlySet<string>;
+  /** By QOM path, the types of the devices that the disks are in, as far as QEMU tells. */
+  readonly types: ReadonlyMap<string, string>;
 }
 
 /** States in which libvirt calls a domain shut off, or in which its disks are not its own. */
@@ -115,11 +118,13 @@ export class DomainCore {
       ]);
       if (!blocks.ok) throw blocks.error;
       if (!jobs.ok) throw jobs.error;
+      const paths = guest.disks.flatMap(({ qdev }) => qdev ?? []);
       const withoutMedium = blocks.value.filter(block => block.inserted === undefined);
       return {
         guest,
         jobs: new Map(jobs.value.map(({ device, type, ready }) => [device, { type, ready }])),
         empty: new Set(withoutMedium.flatMap(({ device, qdev }) => [device, ...namesOf(qdev)])),
+        types: await typesOf(qmp, paths),
       };
     });
     const { runState } = sight.guest;
@@ -133,10 +138,12 @@ export class DomainCore {
     return findDisk(guest.disks, name);
   }
 
-  /** The disk of this name, if nothing else works on it. Throws as `diskOf` and `refuseBusy`. */
-  freeDisk(sight: Sight, name: string): GuestDisk {
+  /** The disk of this name, if nothing else works on it and it can have jobs. Throws as what it asks does. */
+  async freeDisk(sight: Sight, name: string): Promise<GuestDisk> {
+    await refuseUnseen(this, sight, name);
     const disk = this.diskOf(sight, name);
     this.refuseBusy(sight, name, disk);
+    await refuseKind(sight, name, disk, this.files);
     return disk;
   }
 

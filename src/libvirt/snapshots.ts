@@ -4,6 +4,7 @@
  */
 import type { GuestDisk } from '../operations/survey.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
+import { refuseKind } from './disk-kinds.ts';
 import type { DomainCore, Sight } from './domain-core.ts';
 import { refuse, translated } from './errors.ts';
 import { type Flags, readFlags, SNAPSHOT_CREATE, SNAPSHOT_DELETE } from './flags.ts';
@@ -118,7 +119,10 @@ export class Snapshots {
         'snapshots with mirrors are of the proposals: open the domain as "strict"',
       );
     }
-    for (const overlay of overlays) core.refuseBusy(sight, overlay.name, overlay.source);
+    for (const overlay of overlays) {
+      core.refuseBusy(sight, overlay.name, overlay.source);
+      await refuseKind(sight, overlay.name, overlay.source, core.files);
+    }
     core.refuseOpen();
     const quiesce = flags.has('QUIESCE') ? this.#agentFor(sight) : undefined;
     const atomic = core.profile === 'strict' && (flags.has('ATOMIC') || reuse);

@@ -77,6 +77,12 @@ function refuseUnchangeable(name: string, disk: GuestDisk): void {
     throw new BlocksagaError(code, `disk ${name} ${why}`, { disk: name });
   };
   if (disk.readOnly) refuse('DISK_UNSUPPORTED', 'is read-only');
+  if (disk.passesThrough) {
+    refuse(
+      'DISK_UNSUPPORTED',
+      'hands what the guest does through to a device of the host (scsi-block, scsi-generic): what it writes passes by every mirror and overlay',
+    );
+  }
   if (FILTERS.has(disk.driver)) {
     refuse(
       'DISK_UNSUPPORTED',

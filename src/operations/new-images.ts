@@ -18,6 +18,8 @@ export interface NewImage {
   readonly file: string;
   readonly driver: string;
   readonly reuse: boolean;
+  /** Whether it is a block device that a new image is written onto. */
+  readonly initialize?: boolean;
   /** The image below the new one; null for a full copy. */
   readonly backing: ChainImage | null;
   readonly openBacking: boolean;
@@ -69,7 +71,7 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     sizeBytes: source.sizeBytes,
     create: !reuse,
     openBacking: image.openBacking,
-    ...(image.relative && !reuse ? { backingName: relativeName(image) } : {}),
+    ...(image.relative && (!reuse || image.initialize) ? { backingName: relativeName(image) } : {}),
   };
   const address = readNbdAddress(file);
   if (address !== undefined) {
@@ -88,6 +90,10 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
   if (facts.kind === 'other')
     refuse('DISK_UNSUPPORTED', image, `${file} is neither a file nor a block device`);
   const protocol = facts.kind === 'blockDevice' ? 'host_device' : 'file';
+  if (image.initialize && protocol === 'file')
+    refuse('TARGET_EXISTS', image, `${file} is no block device, and only such a target is written onto`);
+  if (image.initialize && driver !== 'raw')
+    return { ...common, protocol, formats: true, ...backingOf(image) };
   const info = await files.imageInfo(file, driver);
   if (info !== undefined && info.virtualSizeBytes !== source.sizeBytes) {
     refuse(

@@ -63,7 +63,8 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
   const isExport = isNbdAddress(disk.to);
   // An export is there already, with whatever format it holds: raw, unless somebody says another.
   const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : source.driver));
-  const reuse = (disk.reuse ?? false) || isExport;
+  const initialize = disk.initialize ?? false;
+  const reuse = (disk.reuse ?? false) || isExport || initialize;
   const below = source.chain[1] ?? null;
   const base = disk.base === undefined ? null : baseOf(disk.base, { disk: disk.disk, source });
   const backing = base ?? below;
@@ -78,7 +79,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
       },
     );
   }
-  if (shallow && driver === 'raw' && !reuse) {
+  if (shallow && driver === 'raw' && (!reuse || initialize)) {
     throw new BlocksagaError(
       'REQUEST_INVALID',
       `disk ${disk.disk}: a raw image cannot stand on a backing image, so a shallow copy cannot be raw`,
@@ -91,6 +92,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     file: disk.to,
     driver,
     reuse,
+    initialize,
     backing: shallow ? backing : null,
     openBacking: true,
     relative: disk.relative ?? false,

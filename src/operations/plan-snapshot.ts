@@ -2,6 +2,7 @@
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
+import type { Files } from '../steps/files.ts';
 import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { refuseImage } from './find-image.ts';
@@ -19,6 +20,8 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     survey,
     request.disks.map(disk => disk.disk),
   );
+  for (const [index, source] of sources.entries())
+    await refuseGone(request.disks[index]?.disk ?? '', source, files);
   const method = chooseMethod(request, capabilities);
   if (request.relative && method !== 'transaction') {
     throw new BlocksagaError(
@@ -107,4 +110,14 @@ function chooseMethod(request: SnapshotRequest, capabilities: Capabilities): Sna
     );
   }
   return 'sequential';
+}
+
+/** QEMU removes the file of a disk with snapshot=on as soon as it is open: an overlay on it would stand on nothing later. */
+async function refuseGone(disk: string, { file }: GuestDisk, files: Files | null): Promise<void> {
+  if (files === null || !isAbsolute(file) || (await files.stat(file)) !== undefined) return;
+  throw new BlocksagaError(
+    'DISK_UNSUPPORTED',
+    `disk ${disk}: ${file} is gone, and what it holds ends with QEMU, as with snapshot=on: an overlay on it would be lost too`,
+    { disk },
+  );
 }

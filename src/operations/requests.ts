@@ -102,6 +102,8 @@ const copyRequest = z.strictObject({
       shallow: z.boolean().optional(),
       /** The target exists and is written over. */
       reuse: z.boolean().optional(),
+      /** The target is a block device, onto which a new image is written; what it holds is lost, also when the copy is taken back. */
+      initialize: z.boolean().optional(),
       /** The same as `format: 'raw'`. */
       raw: z.boolean().optional(),
       /** With `shallow` or `base`: name the image below by a path relative to the new one. */

@@ -46,6 +46,11 @@ export interface GuestDisk {
   readonly detectZeroes: string;
   /** A block job that uses one of its nodes. */
   readonly job: string | null;
+  /**
+   * Whether its device hands the guest's commands through to a device of the host's, past the block layer (scsi-block,
+   * scsi-generic): no mirror, filter or overlay sees what the guest writes.
+   */
+  readonly passesThrough: boolean;
   /** Whether somebody besides the guest's device may write to it, such as an export. */
   readonly otherWriter: boolean;
   /**
@@ -88,6 +93,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   const { running, status: runState } = valueFrom(status);
+  const found = valueFrom(blocks);
   const known = valueIfKnown(nodes) ?? [];
   const graph = new NodeGraph(known, valueIfKnown(debugGraph));
   const id = valueIfKnown(uuid)?.UUID;
@@ -97,9 +103,37 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     running,
     runState,
     iothreads,
-    disks: valueFrom(blocks).flatMap(block => guestDisk(block, graph, iothreads)),
-    filesInUse: [...known.map(node => node.file), ...filesOf(valueFrom(blocks))],
+    disks: await markPassedThrough(
+      qmp,
+      found.flatMap(block => guestDisk(block, graph, iothreads)),
+      graph,
+    ),
+    filesInUse: [...known.map(node => node.file), ...filesOf(found)],
   };
+}
+
+const PASS_THROUGH: ReadonlySet<unknown> = new Set(['scsi-block', 'scsi-generic']);
+
+/** Asks for the type of the devices that are on a device of the host's: others cannot hand anything through to one. */
+async function markPassedThrough(
+  qmp: QmpClient,
+  disks: readonly GuestDisk[],
+  graph: NodeGraph,
+): Promise<readonly GuestDisk[]> {
+  const suspects = disks.filter(
+    ({ qdev, nodes }) => qdev !== null && nodes[0]?.some(node => graph.isOfHost(node)),
+  );
+  if (suspects.length === 0) return disks;
+  const types = await qmp.pipeline(
+    suspects.map(({ qdev }) => ({
+      execute: 'qom-get' as const,
+      arguments: { path: qdev ?? '', property: 'type' },
+    })),
+  );
+  const passing = new Set(
+    suspects.filter((_, at) => PASS_THROUGH.has(valueIfKnown(types[at] as Reply<unknown>))),
+  );
+  return disks.map(disk => (passing.has(disk) ? { ...disk, passesThrough: true } : disk));
 }
 
 /** What devices are on: all that is told before QEMU 2.0, where nodes cannot be listed. */
@@ -135,6 +169,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
       detectZeroes: inserted.detect_zeroes ?? 'off',
       job: graph.jobOn(chain),
+      passesThrough: false,
       otherWriter: graph.writers(node) > 1,
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
     },
@@ -189,6 +224,10 @@ class NodeGraph {
       node = node === null ? null : (this.#child(node, 'backing') ?? null);
     }
     return images;
+  }
+
+  isOfHost(node: string): boolean {
+    return this.#nodes.get(node)?.drv === 'host_device';
   }
 
   bitmaps(node: string): readonly BlockDirtyInfo[] {

@@ -9,7 +9,8 @@ import { DEVICE_NEEDS } from './machine-commands.ts';
 import { openNode } from './open-node.ts';
 import { type Qemu, type RunState, WRITE } from './state.ts';
 
-export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage';
+/** `scsi-block` stands on a device of the host's, whose part a file plays here. */
+export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage' | 'sd-card' | 'scsi-block';
 
 /** One disk of the guest. */
 export interface DiskDefinition {
@@ -33,6 +34,8 @@ const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>>
   'ide-hd': ['ide-hd', 'ide-hd'],
   nvme: ['nvme', 'nvme'],
   'usb-storage': ['usb-storage', 'usb-storage'],
+  'sd-card': ['sd-card', 'sd-card'],
+  'scsi-block': ['scsi-block', 'scsi-block'],
 };
 
 export function emptyQemu(paused: boolean): Qemu {
@@ -52,7 +55,8 @@ export function emptyQemu(paused: boolean): Qemu {
 
 export function bootMachine(ctx: Context, machine: MachineDefinition): void {
   machine.disks.forEach((disk, index) => {
-    const node = machine.style === 'blockdev' ? openBlockdev(ctx, disk, index) : openDrive(ctx, disk);
+    const node =
+      machine.style === 'blockdev' ? openBlockdev(ctx, disk, index, machine.bus) : openDrive(ctx, disk);
     const [type, backendType] = TYPES[machine.bus];
     const id = `dev${index}`;
     const path = `/machine/peripheral/${id}${machine.bus === 'virtio-blk' ? '/virtio-backend' : ''}`;
@@ -70,12 +74,17 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
   });
 }
 
-function openBlockdev(ctx: Context, disk: DiskDefinition, index: number): string {
+function openBlockdev(ctx: Context, disk: DiskDefinition, index: number, bus: Bus): string {
   const name = `disk${index}`;
   const file = `${name}-file`;
   openNode(
     ctx,
-    { driver: 'file', 'node-name': file, filename: disk.path, discard: 'unmap' },
+    {
+      driver: bus === 'scsi-block' ? 'host_device' : 'file',
+      'node-name': file,
+      filename: disk.path,
+      discard: 'unmap',
+    },
     { monitorOwned: true },
   );
   openNode(ctx, { driver: disk.format, 'node-name': name, file, discard: 'unmap' }, { monitorOwned: true });

@@ -49,6 +49,9 @@ const CLUSTER_BYTES = 65_536;
 /** Asked for with every query, and the same until the next write. */
 const dataBytes = new WeakMap<Extents, number>();
 
+/** Drivers that show a file's bytes as they are. */
+const SHOWS_FILE: ReadonlySet<string> = new Set(['file', 'host_device', 'raw']);
+
 /** The size that a guest sees. */
 export function sizeOf(plane: DataPlane, node: BlockNode): number {
   if (node.sizeAtOpen !== undefined) return node.sizeAtOpen;
@@ -58,7 +61,7 @@ export function sizeOf(plane: DataPlane, node: BlockNode): number {
     return under === undefined ? 0 : sizeOf(plane, under);
   }
   const image = imageOf(plane, node.name);
-  return node.driver === 'file' || node.driver === 'raw' ? fileLength(image) : image.sizeBytes;
+  return SHOWS_FILE.has(node.driver) ? fileLength(image) : image.sizeBytes;
 }
 
 /** What this node's own image holds, without its backing chain. */

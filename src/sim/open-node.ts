@@ -40,7 +40,7 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
     monitorOwned: place.monitorOwned ?? false,
     inherits: place.inherits ?? false,
   };
-  if (driver === 'file') {
+  if (driver === 'file' || driver === 'host_device') {
     return openFile(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
   }
   const file = openChild(ctx, options['file'], { readOnly, unmap, inherits: true });

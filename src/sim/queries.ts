@@ -256,7 +256,7 @@ function belowFilters(ctx: Context, node: BlockNode): BlockNode {
 
 /** Has no clusters. */
 function isPlain(node: BlockNode): boolean {
-  return node.driver === 'file' || node.driver === 'raw';
+  return node.driver === 'file' || node.driver === 'host_device' || node.driver === 'raw';
 }
 
 /** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */

@@ -37,7 +37,7 @@ export const createImages: Step = {
     throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
     await create(
       context,
-      made.filter(disk => disk.image.driver !== 'raw'),
+      todo.filter(({ image }) => (image.create && image.driver !== 'raw') || image.formats === true),
       formatOptions,
     );
     throwFirst(todo, await context.qmp.pipeline(todo.map(openFormat)));

@@ -35,6 +35,8 @@ export interface ImagePlan {
   readonly sizeBytes: number;
   /** True: the saga makes the file and removes it when it is taken back. False: it was there and stays. */
   readonly create: boolean;
+  /** True: its metadata is written onto what is there, a block device. */
+  readonly formats?: boolean;
   /** The image that the new one's header names, for overlays and shallow copies. */
   readonly backing: ChainImage | null;
   /** How the header of a new image names that one when not by its file: a path relative to the new image. */

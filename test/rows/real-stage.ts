@@ -12,6 +12,7 @@ import { openDomain } from '../../src/libvirt/index.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import { localFiles } from '../../src/steps/local-files.ts';
+import { lendDevice } from './loop-device.ts';
 import { plainName, type Shown, type ShownBlock } from './sim-stage.ts';
 import {
   type ChainKind,
@@ -93,6 +94,7 @@ export async function onReal<T>(options: StageOptions, play: (stage: Stage) => P
       const below = backing === undefined ? [] : ['-b', file(backing), '-F', 'qcow2'];
       await qemuImg('create', '-q', '-f', wanted, ...below, file(name), String(sizeBytes));
     },
+    device: (name, sizeBytes = SIZE_BYTES) => lendDevice(file(name), sizeBytes, stack),
     touch: name => writeFile(file(name), ''),
     quit: () => vm.quit(),
     kill: () => vm.kill(),

@@ -3,6 +3,7 @@
  */
 import { BlocksagaError } from '../../src/errors.ts';
 import type { LibvirtCategory, TypedParameter } from '../../src/libvirt/index.ts';
+import { whyNoLoopDevice } from './loop-device.ts';
 import { type ChainKind, DISK, SECOND, type Stage, type StageOptions } from './stage.ts';
 
 /** What must come of a row; nothing said means that everything is as before. */
@@ -139,3 +140,20 @@ export const copyOnto = (
   more: { readonly driver?: 'qcow2' | 'raw' } = {},
   flags: Parameters<Stage['domain']['blockCopy']>[3] = [],
 ) => on.domain.blockCopy(DISK, { file: on.file('copy'), base: on.file(base), ...more }, [], flags);
+export const NO_LUN = 'no test machine has a SCSI device to hand through';
+/** More disks of a real guest: one on the sd bus, and one whose writes end with QEMU. */
+export const SD_CARD = [
+  ...['-device', 'sdhci-pci'],
+  ...['-blockdev', '{"driver":"null-co","node-name":"sd","size":16777216}'],
+  ...['-device', 'sd-card,drive=sd,id=sd0'],
+];
+export const TRANSIENT = [
+  ...['-drive', 'if=none,id=transient,format=qcow2,file=DIRECTORY/base.img,snapshot=on'],
+  ...['-device', 'virtio-blk-pci,drive=transient,id=transient0'],
+];
+const noDevice = whyNoLoopDevice();
+/** Where a row that needs a block device of the host's can be played. */
+export const ON_DEVICE: Pick<Row, 'notSim' | 'notReal'> = {
+  notSim: 'its host has no block devices',
+  ...(noDevice === undefined ? {} : { notReal: noDevice }),
+};

@@ -14,16 +14,20 @@ import {
   foreignStream,
   MANY_IMAGES,
   makeCopy,
+  NO_LUN,
   ON_BASE,
+  ON_DEVICE,
   param,
   type Row,
+  SD_CARD,
   SLOW,
   sentBy,
   slowPull,
+  TRANSIENT,
   WHOLE,
 } from './row.ts';
 import { DELETE, MIRRORED, SNAPSHOT } from './snapshot-rows.ts';
-import { DISK, expectedBytes, layersOf, SECOND } from './stage.ts';
+import { DISK, expectedBytes, layersOf, SECOND, SIZE_BYTES } from './stage.ts';
 
 const COMMON: readonly Row[] = [
   {
@@ -114,10 +118,27 @@ const COMMON: readonly Row[] = [
   },
   {
     id: 'G8',
-    says: 'a disk on the sd bus, a transient disk, vhost-user',
-    missing:
-      'the guest is asked for its disks, not for what libvirt would call them; such disks are not told apart',
-    expect: {},
+    says: 'a disk on the sd bus',
+    set: { arguments: SD_CARD },
+    call: on => on.domain.blockPull('sd0'),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notSim: 'G8b is the same there',
+  },
+  {
+    id: 'G8b',
+    says: 'all disks on the sd bus',
+    set: { bus: 'sd-card' },
+    call: on => on.domain.blockCommit(DISK, null, on.file('snap2')),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notReal: 'G8 is the same there',
+  },
+  {
+    id: 'G8c',
+    says: 'a transient disk',
+    set: { arguments: TRANSIENT },
+    call: on => on.domain.blockPull('transient0'),
+    expect: { error: 'OPERATION_UNSUPPORTED' },
+    notSim: 'it opens no disk with snapshot=on',
   },
   {
     id: 'G9',
@@ -396,10 +417,48 @@ const COPY: readonly Row[] = [
   },
   {
     id: 'C11',
-    says: 'a block device without COPY_DEV is treated as an existing file',
-    missing:
-      'a device is formatted by nobody here: REUSE_EXT, or raw with COPY_DEV; and no test machine has a device to spare',
-    expect: {},
+    says: 'a block device without COPY_DEV is taken as it is there, and an image is written onto it',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11b',
+    says: 'the same with SHALLOW: the image on it stands on the one below the source',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY', 'SHALLOW']),
+    end: 'pivot',
+    expect: { chain: ['copy', 'snap2', 'snap1', 'base'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11c',
+    says: 'the same with COPY_DEV',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => copyRebase(on, ['COPY', 'COPY_DEV']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11d',
+    says: 'COPY_DEV and COPY_RAW: raw data on a device of the same size',
+    before: on => on.device('copy'),
+    call: on => copyRebase(on, ['COPY', 'COPY_DEV', 'COPY_RAW']),
+    end: 'pivot',
+    expect: { chain: ['copy'] },
+    ...ON_DEVICE,
+  },
+  {
+    id: 'C11e',
+    says: 'taken back, the device is there still',
+    before: on => on.device('copy', 2 * SIZE_BYTES),
+    call: on => on.domain.blockRebase(DISK, on.file('copy'), SLOW, ['COPY', 'BANDWIDTH_BYTES']),
+    end: 'stop',
+    expect: { there: ['copy'] },
+    ...ON_DEVICE,
   },
   {
     id: 'C12',
@@ -646,8 +705,10 @@ const BLOCK_COPY: readonly Row[] = [
   {
     id: 'K19',
     says: 'a lun disk and an unsuitable destination',
-    missing: 'a passed-through lun is not told from another disk; no test machine has one',
-    expect: {},
+    set: { bus: 'scsi-block' },
+    call: on => copy(on),
+    expect: { error: 'CONFIG_UNSUPPORTED' },
+    notReal: NO_LUN,
   },
   {
     id: 'K20',

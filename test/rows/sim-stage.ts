@@ -30,7 +30,14 @@ export async function onSim<T>(
   play: (stage: Stage) => Promise<T>,
 ): Promise<T> {
   const format = options.chain === 'raw' ? 'raw' : 'qcow2';
-  const sim = createSim({ profile, disks: 1, sizeBytes: SIZE_BYTES, directory: DIRECTORY, format });
+  const sim = createSim({
+    profile,
+    disks: 1,
+    sizeBytes: SIZE_BYTES,
+    directory: DIRECTORY,
+    format,
+    ...(options.bus === undefined ? {} : { bus: options.bus }),
+  });
   const { host } = sim.world;
   const file = (name: string) => `${DIRECTORY}/${name}.img`;
   const write = (name: string, image: Partial<Parameters<typeof host.write>[1]>) => {
@@ -121,6 +128,7 @@ export async function onSim<T>(
         const contents = copyOf === undefined ? EMPTY : sim.world.readFile(file(copyOf));
         write(name, { format: wanted, sizeBytes, contents, ...below });
       },
+      device: () => Promise.reject(new Error('the simulated host has no block devices')),
       async touch(name) {
         write(name, { format: 'raw', sizeBytes: 0 });
       },

@@ -123,6 +123,8 @@ export interface Stage {
   file(name: string): string;
   /** Makes an image. */
   make(name: string, image: NewImage): Promise<void>;
+  /** Makes a block device of the host's, full of something, under the name of that file: on a real QEMU only. */
+  device(name: string, sizeBytes?: number): Promise<void>;
   /** Makes a file without content. */
   touch(name: string): Promise<void>;
   /** Sends a command as another client would. */
@@ -161,6 +163,8 @@ export interface StageOptions {
   /** More drives of a real guest. */
   readonly arguments?: readonly string[];
   readonly paused?: boolean;
+  /** Another kind of device than virtio-blk: for the simulator only. */
+  readonly bus?: 'sd-card' | 'scsi-block';
   /** Whether the domain may work while no QEMU runs. */
   readonly offline?: true;
 }

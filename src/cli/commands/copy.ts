@@ -17,6 +17,7 @@ const KEYS: DiskKeys = {
   base: 'IMAGE',
   shallow: null,
   reuse: null,
+  initialize: null,
   raw: null,
   relative: null,
 };
@@ -32,6 +33,7 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
                 active image, which is 0; what lies above it is copied
   shallow       copies only the active image; the new one stands on the same backing image
   reuse         the target exists and is written over
+  initialize    the target is a block device, onto which a new image is written; what it held is lost in any case
   raw           the same as format=raw
   relative      with shallow or base: names the image below by a path relative to the new one
 A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
@@ -42,6 +44,7 @@ Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=nbd://backup.example:10809/disk0 --finish clone
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2,base=/images/base.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,initialize,format=qcow2
 ${SAGA_HELP}`;
 
 interface CopyOptions extends SagaOptions {
@@ -63,7 +66,7 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     )
     .requiredOption(
       '--disk <disk>',
-      'DISK,to=FILE[,format=F][,base=IMAGE][,shallow][,reuse][,raw][,relative]; repeatable',
+      'DISK,to=FILE[,format=F][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative]; repeatable',
       collect,
     )
     .option(
@@ -124,6 +127,7 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
     ...(base === undefined ? {} : { base }),
     ...(flags.has('shallow') ? { shallow: true } : {}),
     ...(flags.has('reuse') ? { reuse: true } : {}),
+    ...(flags.has('initialize') ? { initialize: true } : {}),
     ...(flags.has('raw') ? { raw: true } : {}),
     ...(flags.has('relative') ? { relative: true } : {}),
   };
