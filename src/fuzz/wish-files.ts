@@ -16,7 +16,7 @@ export function fileInChain({ backingLayers, format }: Chains, index: number, pl
 }
 
 /** The places of a disk's chain, front first. */
-function placesOf({ backingLayers, format }: Chains): readonly number[] {
+export function placesOf({ backingLayers, format }: Chains): readonly number[] {
   return Array.from({ length: format === 'raw' ? 1 : backingLayers + 1 }, (_, place) => place);
 }
 
