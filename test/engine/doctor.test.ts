@@ -142,8 +142,7 @@ describe('the doctor', () => {
     const life = live(sim);
     await sim.run((await copy(sim, life, 'abort')).result);
     const state = life.die();
-    const inject = sim.world.inject;
-    inject('object-add', { 'qom-type': 'throttle-group', id: `${STEM}-group` });
+    sim.world.inject('object-add', { 'qom-type': 'throttle-group', id: `${STEM}-group` });
     const findings = await look(sim, state);
     const results = await sim.run(removeFindings(findings)); // its connection is closed by now
     expect(results).toMatchObject([{ removed: false, why: expect.stringMatching(/could not be removed/) }]);
