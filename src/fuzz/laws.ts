@@ -275,7 +275,9 @@ function crashIsResume(account: Account): string | undefined {
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
   const expected = takesBack(wish) ? 'rolledBack' : 'committed';
-  return result?.outcome === expected
+  // In a QEMU that cannot be marked nobody can say who has ended a mirror, and when: the next life goes back.
+  const mayGoBack = wish.without.includes('throttle-group') && account.deaths > 0;
+  return result?.outcome === expected || (mayGoBack && result?.outcome === 'rolledBack')
     ? undefined
     : `nothing went wrong, and the saga is ${result?.outcome}, not ${expected} (${result?.error?.step}: ${result?.error?.message})`;
 }

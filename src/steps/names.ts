@@ -57,6 +57,11 @@ export function groupName(token: string): string {
   return `${PREFIX}${token}-group`;
 }
 
+/** The object that is there once a saga has begun to end its mirrors, with the guest stopped and nothing left to copy. */
+export function settlingName(token: string): string {
+  return `${PREFIX}${token}-settling`;
+}
+
 /** Whether a node, job or object name can only have come from the saga with this token. */
 export function isOurs(name: string, token: string): boolean {
   return name.startsWith(`${PREFIX}${token}-`);

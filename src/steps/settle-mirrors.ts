@@ -8,9 +8,8 @@ import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { keepsCopies } from './await-signal.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
-
+import { isSettling, markSettling, unmarkSettling } from './mark-settling.ts';
 import { inspectMirrors } from './mirror-disks.ts';
-
 import { type Lag, readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
@@ -94,11 +93,13 @@ export const settleMirrors: Step<SwitchPlan> = {
   },
 
   /** The sources are still in front. What has ended is dismissed before the guest runs, as in `dismissMirrors`. */
-  async undo({ jobs, plan }) {
+  async undo(context) {
+    const { jobs, plan } = context;
     await jobs.remove(
       plan.disks.map(disk => disk.names.job),
       { deadlineMs: REMOVE_DEADLINE_MS, pollMs: REMOVE_POLL_MS },
     );
+    await unmarkSettling(context);
   },
 };
 
@@ -114,7 +115,9 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   let table: JobTable = new Map();
   if (following.length > 0) {
     await awaitClean(context, following);
+    const marked = markSettling(context);
     table = await awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs);
+    await marked;
   }
   if (following.length < todo.length) {
     table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, { deadlineMs, pollMs: SETTLE_POLL_MS });
@@ -137,8 +140,10 @@ function idsOf(disks: readonly DiskPlan[]): readonly string[] {
   return disks.map(disk => disk.names.job);
 }
 
-/** A mirror that has ended well made its target identical, unless the guest has run since. */
-async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<SwitchPlan>) {
+/** A mirror that this saga has ended well made its target identical, unless the guest has run since. */
+async function probeEnded(context: StepContext<SwitchPlan>) {
+  const { qmp, jobs, plan, decided, guestStill } = context;
+  const isIdentical = decided || (guestStill() && (await isSettling(context)));
   const table = await jobs.list(plan.disks.map(disk => disk.names.job));
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => {
@@ -146,7 +151,7 @@ async function probeEnded({ qmp, jobs, plan, decided, guestStill }: StepContext<
     const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
     if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
-    return decided || guestStill() ? 'present' : 'foreign';
+    return isIdentical ? 'present' : 'foreign';
   });
 }
 
@@ -168,16 +173,16 @@ export const dismissMirrors: Step<SwitchPlan> = {
   name: 'dismissMirrors',
   irreversible: 'only cleans up after the decision',
 
-  async probe({ jobs, plan }) {
-    const table = await jobs.list(plan.disks.map(disk => disk.names.job));
-    return probeDisks(plan.disks, disk => (table.has(disk.names.job) ? 'absent' : 'present'));
+  async probe(context) {
+    const { jobs, plan } = context;
+    const isMarked = await isSettling(context);
+    const table = await jobs.list(idsOf(plan.disks));
+    return probeDisks(plan.disks, disk => (isMarked || table.has(disk.names.job) ? 'absent' : 'present'));
   },
 
   async do(context, todo) {
-    await dismissJobs(
-      context,
-      todo.map(disk => disk.names.job),
-    );
+    await dismissJobs(context, idsOf(todo));
+    await unmarkSettling(context);
     return null;
   },
 };

@@ -3,6 +3,7 @@
  * finalized by hand (`parkMirrors`, `finalizeMirrors`, QEMU >= 3.1), else one after the other (`completeMirrors`).
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
+import { BlocksagaError } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
@@ -93,7 +94,9 @@ export const completeMirrors: Step<SwitchPlan> = {
 
   async do(context, todo) {
     const { clock, jobs, qmp, plan } = context;
-    await awaitClean(context, todo);
+    await awaitClean(context, todo).catch(error => {
+      throw todo.length < plan.disks.length ? notOnAMixture(error) : error;
+    });
     const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
     for (const disk of todo) {
       const leftMs = Math.max(0, untilMs - clock.now());
@@ -108,6 +111,12 @@ export const completeMirrors: Step<SwitchPlan> = {
 
   undo: takeBackPivots,
 };
+
+/** Where some disks have switched the guest is not let run to try again later: it would write to both sides. */
+function notOnAMixture(error: unknown): unknown {
+  if (!(error instanceof BlocksagaError) || error.code !== 'NOT_CONVERGING') return error;
+  return new BlocksagaError('DEADLINE', error.message, { cause: error });
+}
 
 function mirrorJobs(plan: SwitchPlan): readonly string[] {
   return plan.disks.map(disk => disk.names.job);

@@ -60,10 +60,11 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   name: 'takeSnapshotsOneByOne',
   decision: 'afterwards',
 
-  /** Overlays from before the guest ran again are no longer one instant with those to come. */
+  /** When the guest has run, nobody can say any more whether it did so before the last of them. */
   async probe(context) {
     const { absent, present, foreign } = await probeOverlays(context);
-    if (context.guestStill() || absent.length === 0) return { absent, present, foreign };
+    const isOne = context.plan.disks.length === 1;
+    if (context.guestStill() || context.decided || isOne) return { absent, present, foreign };
     return { absent, present: [], foreign: present };
   },
 

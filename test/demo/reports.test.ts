@@ -5,6 +5,9 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Reports, readReports } from '../../src/demo/reports.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 
+/** A worker thread may take its time to begin on a busy machine. */
+const SOON = { interval: 1, timeout: 20_000 };
+
 /** The reports of a guest that the test plays: it writes into the pipe as QEMU would. */
 async function playedGuest(firstSequence = 1) {
   const directory = mkdtempSync(join(tmpdir(), 'reports-'));
@@ -34,15 +37,15 @@ test('writes count as they are reported, also when a report arrives in pieces', 
   const { reports, writeBytes } = await playedGuest();
   const bytes = words(1, 2, 3);
   for (const byte of bytes.subarray(0, 10)) writeBytes(Buffer.of(byte));
-  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2), SOON);
   writeBytes(bytes.subarray(10));
-  await vi.waitFor(() => expect(reports.acknowledged()).toBe(3));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(3), SOON);
 });
 
 test('failures count for themselves and do not advance the writes', async () => {
   const { reports, writeBytes } = await playedGuest();
   writeBytes(words(1, 0x80000002, 0x80000002, 2));
-  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2));
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(2), SOON);
   expect(reports.errors()).toBe(2);
 });
 
@@ -50,7 +53,7 @@ test('a disk that the guest does not find is named', async () => {
   const { reports, writeBytes } = await playedGuest();
   expect(reports.missingDisk()).toBeUndefined();
   writeBytes(words(0xc0000000));
-  await vi.waitFor(() => expect(reports.missingDisk()).toBe(0));
+  await vi.waitFor(() => expect(reports.missingDisk()).toBe(0), SOON);
 });
 
 test('everything that was written before the end is counted', async () => {
@@ -66,7 +69,7 @@ test('the longest gap between two writes is measured since the mark', async () =
   const { reports, writeBytes } = await playedGuest();
   const write = async (sequence: number) => {
     writeBytes(words(sequence));
-    await vi.waitFor(() => expect(reports.acknowledged()).toBe(sequence), { interval: 1 });
+    await vi.waitFor(() => expect(reports.acknowledged()).toBe(sequence), SOON);
   };
   await write(1);
   await sleep(systemClock, 120);
@@ -85,7 +88,7 @@ test('the longest gap between two writes is measured since the mark', async () =
 test('a gap is timed also while the main thread is busy', async () => {
   const { reports, writeBytes } = await playedGuest();
   writeBytes(words(1));
-  await vi.waitFor(() => expect(reports.acknowledged()).toBe(1), { interval: 1 });
+  await vi.waitFor(() => expect(reports.acknowledged()).toBe(1), SOON);
   reports.resetGaps();
   busy(60);
   writeBytes(words(2));
@@ -102,6 +105,9 @@ function busy(durationMs: number): void {
 test('a write reported out of order is a broken guest and is thrown at whoever asks', async () => {
   const { reports, writeBytes } = await playedGuest();
   writeBytes(words(1, 3));
-  await vi.waitFor(() => expect(() => reports.acknowledged()).toThrow('the guest reported write 3 after 1'));
+  await vi.waitFor(
+    () => expect(() => reports.acknowledged()).toThrow('the guest reported write 3 after 1'),
+    SOON,
+  );
   await expect(reports.end()).rejects.toThrow('the guest reported write 3 after 1');
 });
