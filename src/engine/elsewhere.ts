@@ -86,7 +86,7 @@ async function awaitEnd(parts: Watched, signal: SignalName, seq: number): Promis
   for (;;) {
     const now = journal.saga(row.id);
     if (now !== undefined && now.state !== 'open') return endOf(now, signal);
-    const here = await unlessBusy(resume);
+    const here = await unlessBusy(resume, () => journal.saga(row.id)?.state !== 'open');
     if (here !== undefined) return here.ended;
     isHeard ||= answerTo(journal, row.id, seq) !== undefined;
     if (!isHeard && clock.now() > deadlineMs) throw deaf(row, signal);
@@ -102,11 +102,13 @@ async function endOf(row: SagaRow, signal: SignalName): Promise<SagaResult> {
   return endedSaga(row).result;
 }
 
-async function unlessBusy(resume: () => Promise<Saga>): Promise<Saga | undefined> {
+/** Undefined while a living process has the saga, and when it has ended there since it was looked at. */
+async function unlessBusy(resume: () => Promise<Saga>, hasEnded: () => boolean): Promise<Saga | undefined> {
   try {
     return await resume();
   } catch (error) {
-    if (error instanceof BlocksagaError && error.code === 'VM_BUSY') return undefined;
+    if (!(error instanceof BlocksagaError)) throw error;
+    if (error.code === 'VM_BUSY' || (error.code === 'SAGA_STATE' && hasEnded())) return undefined;
     throw error;
   }
 }

@@ -46,6 +46,27 @@ test('a copy that another process runs is taken back there', async () => {
   expect(sim.files.list()).toEqual(['/images/disk0.qcow2', '/images/disk1.qcow2']);
 });
 
+test('a saga that ends there between two looks is told by its end', async () => {
+  const sim = smallSim();
+  const { life, saga } = await begun(sim, { bandwidth: 1024 });
+  await sim.run(entered(saga, 'mirrorDisks'));
+  // The look at the journal, and the one before taking it over, come a moment too early to see the end.
+  let early = 2;
+  const journal: Journal = {
+    ...life.journal,
+    saga(id) {
+      const row = life.journal.saga(id);
+      if (row === undefined || row.state === 'open' || early === 0) return row;
+      early -= 1;
+      return { ...row, state: 'open', result: null };
+    },
+  };
+  const engine = createEngine({ journal, clock: sim.clock });
+  const elsewhere = await sim.run(engine.resume('s', { ...options, signal: 'abort' }));
+  expect((await sim.run(elsewhere.result)).outcome).toBe('rolledBack');
+  expect(early).toBe(0);
+});
+
 test('when that process dies instead of answering, the saga is taken back here', async () => {
   const sim = smallSim();
   const { life, saga } = await begun(sim, { bandwidth: 1024 });

@@ -71,7 +71,11 @@ export async function lookAround(vm: GuestVm): Promise<Outside> {
     nodes: nodes.map(node => ({
       name: node['node-name'],
       file: node.file,
-      bitmaps: node['dirty-bitmaps'] ?? [],
+      // What they count changes with every write of the guest.
+      bitmaps: (node['dirty-bitmaps'] ?? []).map(({ name, recording }) => ({
+        ...(name === undefined ? {} : { name }),
+        recording,
+      })),
     })),
     jobs: jobs.map(job => job.id),
     objects: objects.map(object => object.name).sort(),
