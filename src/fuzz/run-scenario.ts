@@ -284,6 +284,7 @@ class Run {
     if (this.#armed.has(place)) return;
     this.#armed.add(place);
     if (place === 'standOnBases') copyChains(this.#sim, this.#scenario);
+    if (this.#isOver) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
 }

@@ -16,6 +16,7 @@ const SHAPES = {
   same: old => old,
   newImage: (_, file) => [file],
   newFront: ([, ...below], file) => [file, ...below],
+  newOnLowest: (old, file) => [file, ...old.slice(-1)],
   overlay: (old, file) => [file, ...old],
   mirror: (old, file) => [mirrorOf(file), ...old],
   mirrorOnCopy: ([, ...below], file) => [mirrorOf(file), copyOf(file), ...below],
@@ -103,9 +104,12 @@ function behind({ shape, old, news, clones, isBack, deletes }: Facts): Partial<E
   if (clones) return { behind: images(news), behindHolds: 'before' };
   if (isBack) return { behind: images(old.map(chain => chain[0] ?? '')), behindHolds: 'all' };
   if (shape === 'mirror' || shape === 'mirrorOnCopy') return { behind: images(news), behindHolds: 'before' };
-  if (shape === 'newImage' || shape === 'newFront' || shape === 'overlay')
+  if (FROM_BEHIND.has(shape))
     return { behind: images(old.map(chain => chain[0] ?? '')), behindHolds: 'before' };
   return {};
 }
+
+/** The old front stays as it was when the disk left it. */
+const FROM_BEHIND: ReadonlySet<Shape> = new Set(['newImage', 'newFront', 'newOnLowest', 'overlay']);
 
 const images = (files: readonly string[]): readonly CutImage[] => files.map(file => ({ file }));

@@ -61,7 +61,7 @@ export interface Operation {
   /** Every overlay has a mirror; `ownChain`: one that is there before and stands on a copy that is made at READY. */
   readonly mirrors?: 'shared' | 'ownChain';
   /** What a saga that waits at READY is told. */
-  readonly whenReady?: 'pivot' | 'abort' | 'keepSnapshot';
+  readonly whenReady?: 'pivot' | 'abort' | 'keepCopies' | 'keepSnapshot';
   readonly bend?: Bend;
   /** The guest's file systems are frozen meanwhile, through an agent of the harness. */
   readonly quiesces?: boolean;

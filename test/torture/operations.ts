@@ -16,6 +16,15 @@ const pivot = (name: string, strategy: Strategy, more: More = {}): Operation => 
   ...more,
 });
 
+/** The copies stand on the lowest images; what lies between is drawn into them first. */
+const onBase = (name: string, more: More = {}): Operation => ({
+  ...pivot(name, 'reopen'),
+  guest: { overlays: 2 },
+  wish: { base: '[2]' },
+  committed: 'newOnLowest',
+  ...more,
+});
+
 const finish = (name: 'clone' | 'abort' | 'leave'): Operation => ({
   name,
   guest: {},
@@ -136,6 +145,8 @@ const COPIES: readonly Operation[] = [
     request: { operation: 'copy', options: { strategy: 'reopen', ...SHORT } },
     lagsOnce: true,
   }),
+  onBase('on-base'),
+  onBase('on-base+refused', { like: ['on-base'], ...thirdReopened }),
   pivot('finalize', 'finalize'),
   pivot('finalize+iothreads', 'finalize', iothreads),
   pivot('finalize+refused', 'finalize', secondFinalize),
@@ -145,6 +156,7 @@ const COPIES: readonly Operation[] = [
   finish('clone'),
   finish('abort'),
   finish('leave'),
+  { ...finish('leave'), name: 'leave-keep', like: ['leave'], whenReady: 'keepCopies', committed: 'same' },
 ];
 
 const MERGES: readonly Operation[] = [
@@ -219,6 +231,11 @@ const SNAPSHOTS: readonly Operation[] = [
     bend: bend('transaction', 1, 'actions', 2, 'data', 'node-name'),
   }),
   snapshot('transaction+quiesce', [], { quiesces: true }),
+  snapshot('transaction+quiesce+refused', [], {
+    like: ['transaction+quiesce'],
+    quiesces: true,
+    bend: bend('transaction', 1, 'actions', 2, 'data', 'node'),
+  }),
   snapshot('transaction+bitmaps', [], { guest: { bitmaps: true }, tells: true }),
   snapshot('transaction+bitmaps+refused', [], {
     like: ['transaction+bitmaps'],

@@ -16,7 +16,7 @@ export function requestOf(operation: Operation, place: Place) {
     files.slice(0, count).map((file, disk) => make(`dev${disk}`, file));
   switch (request.operation) {
     case 'copy': {
-      const disks = each((disk, to) => ({ disk, to, ...wish }));
+      const disks = each((disk, to) => ({ disk, to, ...placed(disk, wish) }));
       return { operation: 'copy', request: { ...common, ...request.options, disks } } as const;
     }
     case 'commit': {
@@ -48,6 +48,10 @@ export function requestOf(operation: Operation, place: Place) {
 
 /** Images by their place as QEMU's disks have them: `dev0[1]`. */
 function placed(device: string, wish: Operation['wish']) {
-  const named = Object.entries(wish ?? {}).map(([name, image]) => [name, `${device}${image}`] as const);
-  return Object.fromEntries(named) as { readonly top?: string; readonly base?: string };
+  const { shallow, ...images } = wish ?? {};
+  const named = Object.entries(images).map(([name, image]) => [name, `${device}${image}`] as const);
+  return {
+    ...(Object.fromEntries(named) as { readonly top?: string; readonly base?: string }),
+    ...(shallow ? { shallow } : {}),
+  };
 }
