@@ -4,7 +4,7 @@ import type { Engine } from '../src/engine/api.ts';
 import { createEngine } from '../src/engine/engine.ts';
 import type { Scenario } from '../src/fuzz/scenario.ts';
 import { takeSight } from '../src/fuzz/sight.ts';
-import type { Wish } from '../src/fuzz/wish.ts';
+
 import { DIRECTORY } from '../src/fuzz/wish-files.ts';
 import {
   commitRequestOf,
@@ -99,7 +99,7 @@ class Bench {
     const sim = createSim({ ...guest, paused: guest.paused || stopped, seed, directory: DIRECTORY });
     const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
     const at = { qmp: sim.connect, files: sim.files };
-    const planning: Promise<Plan> = planOf(engine, wish, at);
+    const planning: Promise<Plan> = planOf(engine, { wish, guest }, at);
     const plan = await sim.run(planning);
     const qmp = await sim.run(openQmpClient(sim.connect, { clock: sim.clock }));
     const outcomes = new Map<string, Json>();
@@ -179,21 +179,21 @@ class Bench {
 
 function planOf(
   engine: Engine,
-  wish: Wish,
+  { wish, guest }: Pick<Scenario, 'wish' | 'guest'>,
   at: Pick<Sim, 'files'> & { readonly qmp: Sim['connect'] },
 ): Promise<Plan> {
   switch (wish.operation) {
     case 'snapshot':
     case 'snapshotMirror':
-      return engine.planSnapshot({ ...snapshotRequestOf(wish), ...at });
+      return engine.planSnapshot({ ...snapshotRequestOf(wish, guest), ...at });
     case 'copy':
-      return engine.planCopy({ ...copyRequestOf(wish), ...at });
+      return engine.planCopy({ ...copyRequestOf(wish, guest), ...at });
     case 'pull':
-      return engine.planPull({ ...pullRequestOf(wish), ...at });
+      return engine.planPull({ ...pullRequestOf(wish, guest), ...at });
     case 'commit':
-      return engine.planCommit({ ...commitRequestOf(wish), ...at });
+      return engine.planCommit({ ...commitRequestOf(wish, guest), ...at });
     case 'revert':
-      return engine.planRevert({ ...revertRequestOf(wish), ...at });
+      return engine.planRevert({ ...revertRequestOf(wish, guest), ...at });
     case 'commitOffline':
       throw new Error('no engine plans what is done without QEMU');
   }

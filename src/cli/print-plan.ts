@@ -11,6 +11,7 @@ import {
   type Strategy,
   type SwitchPlan,
   wayOf,
+  weakerIn,
 } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
 import type { CliContext } from './context.ts';
@@ -49,6 +50,7 @@ async function describePlan(plan: Plan, asked: string) {
     finish: finishOf(plan),
     strategy: how,
     why: whyThisWay(plan, asked),
+    weaker: weakerIn(plan),
     ...('hint' in plan ? { hint: plan.hint } : {}),
     capabilities: plan.capabilities,
     maxBlackoutMs: plan.maxBlackoutMs,
@@ -90,10 +92,13 @@ function whyStrategy(plan: SwitchPlan, asked: string): string {
   if (plan.strategy === 'reopen') return 'the strongest there is, and this QEMU has all that it needs';
   const missing = lacking(plan, ['blockdev-reopen', 'throttle', 'throttle-group']);
   const reasons = [
-    ...(missing.length === 0
-      ? ['not every disk can take a filter while the guest is stopped']
-      : [`this QEMU lacks ${missing.join(' and ')}`]),
+    ...(missing.length > 0
+      ? [`this QEMU lacks ${missing.join(' and ')}`]
+      : plan.passingJobs === undefined
+        ? ['not every disk can take a filter while the guest is stopped']
+        : []),
     ...(plan.strategy === 'complete' ? ['its mirrors cannot be finalized by hand'] : []),
+    ...(plan.passingJobs === undefined ? [] : ['it forgets its jobs when they end']),
   ];
   return `the strongest possible here: ${reasons.join('; ')}`;
 }
@@ -118,6 +123,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     `  QEMU can: ${plan.capabilities.join(', ')}`,
     `  how: ${howInWords(plan)}`,
     `  why: ${described.why}`,
+    ...described.weaker.map(promise => `  weaker here: ${promise}`),
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
     `  the guest stands still for ${plan.maxBlackoutMs} ms at most`,
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
@@ -144,14 +150,16 @@ function howInWords(plan: Plan): string {
   if (plan.operation === 'revert')
     return `new overlays on the older images; reopen: ${STRATEGY_WORDS.reopen}`;
   if (!hasMirrors(plan)) return `${rewriteInWords(plan)}, ${pace(plan)}`;
-  if (plan.strategy === null) return `mirrors, ${pace(plan)}; finish "${plan.finish}"`;
-  return `mirrors, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
+  const mirrors =
+    'mirror' in plan && plan.mirror.by === 'drive-mirror' ? 'mirrors to images that QEMU opens' : 'mirrors';
+  if (plan.strategy === null) return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"`;
+  return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
 }
 
 function rewriteInWords({ operation, heldBack }: RewritePlan): string {
   return heldBack
     ? REWRITE_WORDS[operation]
-    : `one plain ${operation} job, which this QEMU cannot hold back and which ends by itself`;
+    : `plain ${operation} jobs, which this QEMU cannot hold back: the first disk's decides, the others follow`;
 }
 
 const REWRITE_WORDS = {

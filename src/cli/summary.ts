@@ -16,6 +16,9 @@ export function resultInWords(result: SagaResult): readonly string[] {
     ...result.disks.map(disk => diskLine(disk, result)),
     ...bootLines(result),
     ...switchLine(result),
+    ...(result.outcome === 'rolledBack'
+      ? []
+      : (result.weaker ?? []).map(promise => `  weaker here: ${promise}`)),
     ...leftoverLines(result),
     ...nextLines(result),
   ];

@@ -10,6 +10,7 @@ import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planCommit, planPull } from '../operations/plan-merge.ts';
 import { planRevert } from '../operations/plan-revert.ts';
 import { operationOfSnapshot, planAnySnapshot } from '../operations/plan-snapshot-mirror.ts';
+import { readChains } from '../operations/read-chains.ts';
 import {
   type CommitRequest,
   type CopyRequest,
@@ -22,7 +23,7 @@ import {
   type RevertRequest,
   type SnapshotRequest,
 } from '../operations/requests.ts';
-import { type Survey, survey } from '../operations/survey.ts';
+import { isSameGraph, type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { sagaToken } from '../steps/names.ts';
@@ -269,7 +270,9 @@ class SagaEngine implements Engine {
     const capabilities = await this.#qemus.capabilities(qmp, request.without);
     const seen = await survey(qmp);
     const onCommit = onCommitOf(request.onCommit, this.#onCommit);
-    const facts = { survey: seen, capabilities, files: filesOf(guest), token: sagaToken(id), onCommit };
+    const files = filesOf(guest);
+    const known = await readChains(seen, files);
+    const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
     try {
       return { plan: await planner(request, facts), seen };
     } catch (error) {
@@ -281,7 +284,7 @@ class SagaEngine implements Engine {
   async #refuseChanged(lease: Lease, plan: Plan, monitor: Monitor, seen: Survey): Promise<void> {
     try {
       const now = await survey(await monitor.client());
-      if (JSON.stringify(now.disks.map(graphOf)) === JSON.stringify(seen.disks.map(graphOf))) return;
+      if (isSameGraph(now, seen)) return;
       throw new BlocksagaError(
         'VM_BUSY',
         'the disks of this guest were changed by someone while this was planned; try again',
@@ -293,8 +296,4 @@ class SagaEngine implements Engine {
       throw error;
     }
   }
-}
-
-function graphOf({ node, file, chain, job }: Survey['disks'][number]) {
-  return { node, file, chain, job };
 }

@@ -11,9 +11,11 @@ import type { Journal, Lease } from '../journal/journal.ts';
 import type { QmpClient, QmpEvent, UntilOptions } from '../qmp/client.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Command, Replies } from '../qmp/commands.ts';
-import { createJobs, type Jobs } from '../qmp/jobs.ts';
+import type { Jobs } from '../qmp/jobs.ts';
 import type { QmpVersion } from '../qmp/messages.ts';
 import type { Files } from '../steps/files.ts';
+import { jobsOfPlan } from '../steps/jobs-of-plan.ts';
+import type { Plan } from '../steps/plan.ts';
 
 /** For how long an answer of the journal is good, in milliseconds; who takes a saga over by force waits longer first. */
 const LEASE_TRUSTED_MS = 500;
@@ -29,7 +31,8 @@ export interface FenceParts {
 export class Fence {
   readonly #parts: FenceParts;
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
-  #known: { readonly bare: QmpClient; readonly fenced: QmpClient; readonly jobs: Jobs } | undefined;
+  #known: { readonly bare: QmpClient; readonly fenced: QmpClient } | undefined;
+  #jobs: Jobs | undefined;
 
   constructor(parts: FenceParts) {
     this.#parts = parts;
@@ -46,12 +49,18 @@ export class Fence {
 
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
-    return this.#over(bare).fenced;
+    if (this.#known?.bare !== bare) {
+      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld) };
+      this.#jobs = undefined;
+    }
+    return this.#known.fenced;
   }
 
-  /** The jobs over that client. */
-  jobs(bare: QmpClient): Jobs {
-    return this.#over(bare).jobs;
+  /** The jobs over that client, as the QEMU of this plan, the same each time, knows them. */
+  jobs(bare: QmpClient, plan: Plan): Jobs {
+    const fenced = this.client(bare);
+    this.#jobs ??= jobsOfPlan(plan, fenced);
+    return this.#jobs;
   }
 
   /** The files, which are made and removed only with the lease. */
@@ -69,14 +78,6 @@ export class Fence {
         return bare.unlink(path, identity);
       },
     };
-  }
-
-  #over(bare: QmpClient): { readonly fenced: QmpClient; readonly jobs: Jobs } {
-    if (this.#known?.bare !== bare) {
-      const fenced = new FencedClient(bare, this.expectHeld);
-      this.#known = { bare, fenced, jobs: createJobs(fenced) };
-    }
-    return this.#known;
   }
 }
 

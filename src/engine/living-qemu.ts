@@ -8,7 +8,7 @@ import type { Clock } from '../qmp/clock.ts';
 import { connectSocket } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
-import { listNodes, valueIfKnown } from '../steps/graph.ts';
+import { listNodes, openFiles, valueIfKnown } from '../steps/graph.ts';
 import { isOurs } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 
@@ -66,9 +66,15 @@ export async function findTrace(client: QmpClient, plan: Plan): Promise<string |
   ];
   const trace = names.find(name => isOurs(name, plan.token));
   if (trace !== undefined) return trace;
+  if (!plan.marksQemu && plan.passingJobs !== undefined) return imageOf(plan, await openFiles(client));
   await expectNoEndedStream(client);
   const [nodes] = await client.pipeline([listNodes(client)]);
   return (valueIfKnown(nodes) ?? [])
     .map(node => node['node-name'] ?? '')
     .find(name => isOurs(name, plan.token));
+}
+
+/** Where nothing of the saga has a name in QEMU, its images are the trace. */
+function imageOf({ disks }: Plan, open: ReadonlySet<string>): string | undefined {
+  return disks.flatMap(({ file, image }) => [file, image.file]).find(file => open.has(file));
 }

@@ -6,7 +6,7 @@ import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
 import { blockOf, chainFiles, plainName } from '../steps/graph.ts';
-import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../steps/plan.ts';
+import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
 import { isMaybeOurs } from './claims.ts';
 import type { Monitor } from './monitor.ts';
@@ -50,6 +50,8 @@ export interface SagaResult {
   readonly outcome: Outcome;
   /** How the disks were changed at once: a copy's strategy, a snapshot's method; null when nothing was switched. */
   readonly strategy: string | null;
+  /** Which promises are weaker on this QEMU than on one that has all that was asked of it, in words for people. */
+  readonly weaker?: readonly string[];
   readonly disks: readonly DiskResult[];
   /** For how long the guest stood still at most; milliseconds. */
   readonly blackoutMs: number | null;
@@ -95,6 +97,7 @@ export async function readResult(
     operation: saga.plan.operation,
     outcome: wrong === undefined ? outcome : 'needsRecovery',
     strategy: wayOf(plan),
+    weaker: weakerIn(saga.plan),
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
@@ -115,6 +118,7 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
     operation: plan.operation,
     outcome: 'rolledBack',
     strategy: wayOf(plan),
+    weaker: weakerIn(plan),
     disks: plan.disks.map(disk => {
       const before = { node: disk.node, file: disk.file };
       const chain = disk.chain.map(({ file }) => plainName(file));

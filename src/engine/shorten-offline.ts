@@ -36,9 +36,10 @@ function mustCopyStill({ operation }: RewritePlan, { chain, image }: DiskPlan): 
   return operation === 'pull' && image.backing !== null && chain[1]?.file === image.backing.file;
 }
 
-function placeOf({ chain }: DiskPlan, node: string): number {
-  const place = chain.findIndex(image => image.node === node);
-  invariant(place !== -1, `the plan's chain has the node ${node}`);
+/** By its node, or by its file where a disk's images are known by those. */
+function placeOf({ chain }: DiskPlan, called: string): number {
+  const place = chain.findIndex(({ node, file }) => node === called || file === called);
+  invariant(place !== -1, `the plan's chain has the image ${called}`);
   return place;
 }
 

@@ -1,7 +1,8 @@
 /** How fast a saga's jobs may copy: as the plan says, or as somebody has asked since. It starts no job and ends none. */
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import { createJobs, isVerbAllowed } from '../qmp/jobs.ts';
+import { isVerbAllowed } from '../qmp/jobs.ts';
+import { jobsOfPlan } from '../steps/jobs-of-plan.ts';
 import type { Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
 import { Fence } from './fence.ts';
@@ -76,7 +77,7 @@ export async function setJobSpeeds(
   copied: boolean,
   qmp: QmpClient,
 ): Promise<void> {
-  const jobs = createJobs(qmp);
+  const jobs = jobsOfPlan(plan, qmp);
   const disks = stagesOf(plan).flatMap(stage => ('speed' in stage.plan ? stage.plan.disks : []));
   const table = await jobs.list(disks.flatMap(({ names }) => [names.fillJob, names.job]));
   const copying = [...table.values()].filter(job => isVerbAllowed('set-speed', job.status));

@@ -81,7 +81,7 @@ export class StepHost {
     this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
     if (past?.settled === undefined && this.#decides(step)) await this.#signals.settled();
-    if (past?.settled === undefined && this.#mustLeave(step)) await this.#leave(name, past);
+    if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
     if (step.window === 'opens') this.#window.open(past !== undefined);
@@ -141,9 +141,9 @@ export class StepHost {
   }
 
   /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
-  #mustLeave(step: Step): boolean {
-    if (step.onlyForward || this.#verdict.isForward) return false;
-    return this.#signals.abort.aborted && this.#decides(step);
+  #mustLeave(step: Step, past: PastStep | undefined): boolean {
+    const goesOn = step.onlyForward || this.#verdict.isForward || (step.endsByItself && past !== undefined);
+    return !goesOn && this.#signals.abort.aborted && this.#decides(step);
   }
 
   /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
@@ -201,7 +201,7 @@ export class StepHost {
               return { context, todo: untouched ? context.plan.disks : await missing(step, context) };
             };
             // What may be there must not be taken back for one refused look.
-            const { context, todo } = await (step.insists || unknown ? this.#retry(look, ANY) : look());
+            const { context, todo } = await (step.insists || !untouched ? this.#retry(look, ANY) : look());
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
@@ -273,7 +273,7 @@ export class StepHost {
     return {
       plan,
       qmp,
-      jobs: this.#fence.jobs(bare),
+      jobs: this.#fence.jobs(bare, plan),
       files: files === null ? null : this.#fence.files(files),
       clock,
       ...this.#signals.ofSteps,

@@ -5,7 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import { createJobs } from '../qmp/jobs.ts';
+import { jobsOfPlan } from '../steps/jobs-of-plan.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Plan } from '../steps/plan.ts';
 import { jobAlive } from '../steps/run-jobs.ts';
@@ -26,7 +26,7 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
     if (!(error instanceof BlocksagaError) || error.code !== 'QEMU_REPLACED') throw error;
     return `another QEMU answers now, the one with its mirrors is gone: "blocksaga resume --offline ${id}" says which images are the right ones`;
   }
-  const table = await createJobs(qmp).list(plan.disks.map(disk => disk.names.job));
+  const table = await jobsOfPlan(plan, qmp).list(plan.disks.map(disk => disk.names.job));
   const failures = plan.disks.flatMap(disk => {
     try {
       jobAlive(table, disk);

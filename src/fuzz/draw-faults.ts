@@ -80,6 +80,7 @@ const COMMANDS = [
   ...['object-del', 'blockdev-create', 'blockdev-add', 'blockdev-del', 'blockdev-mirror', 'blockdev-reopen'],
   ...['qom-set', 'transaction', 'blockdev-snapshot-sync', 'stop', 'cont', 'job-complete', 'job-finalize'],
   ...['job-cancel', 'job-dismiss', 'block-job-cancel', 'block-commit', 'block-stream'],
+  ...['drive-mirror', 'query-block-jobs', 'block-job-complete'],
 ];
 
 const EVENTS = [

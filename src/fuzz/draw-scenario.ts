@@ -6,10 +6,11 @@ import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
 import { type Draw, drawFrom } from './draw.ts';
 import { drawTrouble } from './draw-faults.ts';
 import { drawOfflineTrouble } from './draw-offline.ts';
-import { DRAWN_SINCE, drawWish, GUEST_FOR, isSince } from './draw-wish.ts';
+import { DRAWN_SINCE, drawWish, forgetsJobs, GUEST_FOR, isSince } from './draw-wish.ts';
 import { likelyPath } from './likely-path.ts';
 import type { GuestChoice, Pace, Scenario } from './scenario.ts';
-import type { Wish } from './wish.ts';
+import { isMerge, type Wish } from './wish.ts';
+import type { LiveWish } from './wish-request.ts';
 
 /** What scenarios are limited to. */
 export interface Limits {
@@ -47,7 +48,7 @@ export function composeScenario(draw: Draw, seed: number, limits: Limits): Scena
     ...(wish.operation === 'commitOffline'
       ? drawOfflineTrouble(draw, wish, limits.faultsMax)
       : {
-          ...drawTrouble(draw, wish, likelyPath(guest, wish), limits.faultsMax),
+          ...drawLiveTrouble(draw, guest, wish, limits.faultsMax),
           ...(draw.chance(4) ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } } : {}),
           ...(draw.chance(3) ? { offlineDeath: 1 + draw.few(3) } : {}),
         }),
@@ -55,8 +56,18 @@ export function composeScenario(draw: Draw, seed: number, limits: Limits): Scena
   };
 }
 
+function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, faultsMax: number) {
+  const { faults, ...trouble } = drawTrouble(draw, wish, likelyPath(guest, wish), faultsMax);
+  // Where jobs cannot be held back nobody can end one that hangs behind the first, which has decided.
+  const canBeEnded = !isMerge(wish) || !forgetsJobs(guest);
+  return { ...trouble, faults: faults.filter(({ kind }) => canBeEnded || kind !== 'jobNeverReady') };
+}
+
 /** How often a version is drawn; once where nothing is said. */
 const WEIGHT: Partial<Record<ProfileName, number>> = {
+  '1.3': 2,
+  '2.4': 4,
+  '2.12': 4,
   '3.1': 4,
   '5.2': 10,
   '6.1': 8,

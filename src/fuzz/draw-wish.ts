@@ -9,11 +9,11 @@ type Operation = Wish['operation'];
 /** The first version on which each operation is drawn; older ones refuse it. */
 export const DRAWN_SINCE: Readonly<Record<Operation, ProfileName>> = {
   snapshot: '1.0',
-  copy: '3.1',
-  pull: '3.1',
-  commit: '3.1',
+  copy: '1.3',
+  pull: '1.1',
+  commit: '1.3',
   revert: '6.1',
-  snapshotMirror: '3.1',
+  snapshotMirror: '2.4',
   commitOffline: '3.1',
 };
 
@@ -50,8 +50,16 @@ const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
 export function drawWish(draw: Draw, guest: GuestChoice, operation: Operation): Wish {
   const all = Array.from({ length: guest.disks }, (_, index) => index);
   const some = all.filter(() => !draw.chance(4));
-  const common = { named: some.length === 0 ? all : some, maxBlackoutMs: draw.one(BLACKOUTS_MS) };
+  const blackoutMs = draw.one(BLACKOUTS_MS);
+  // Mirrors that are completed one by one are taken back by others, which takes more than a few milliseconds.
+  const maxBlackoutMs = forgetsJobs(guest) && operation !== 'snapshot' ? 1_000 : blackoutMs;
+  const common = { named: some.length === 0 ? all : some, maxBlackoutMs };
   return DRAWN[operation](draw, guest, common);
+}
+
+/** Whether jobs pass, so that mirrors can only be completed. */
+export function forgetsJobs({ profile }: Pick<GuestChoice, 'profile'>): boolean {
+  return !isSince(profile, '3.1');
 }
 
 /** Whether a version is that one or a later one. */
@@ -71,13 +79,15 @@ function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Comm
 function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'> {
   const { backingLayers, format } = guest;
   const strategy = drawStrategy(draw, guest);
-  if (backingLayers > 0 && format === 'qcow2' && draw.chance(6)) {
+  if (backingLayers > 0 && format === 'qcow2' && !forgetsJobs(guest) && draw.chance(6)) {
     const base = 1 + draw.below(backingLayers);
     return { ...drawFullCopy(draw, common, strategy), to: 'qcow2', shallow: false, base };
   }
-  const reuse = draw.chance(5) ? { reuse: true } : {};
+  // What a QEMU that opens the copies by itself leaves in a reused image is said in its plan.
+  const reuse = draw.chance(5) && !forgetsJobs(guest) ? { reuse: true } : {};
   const shallow = backingLayers > 0 && draw.chance(3);
-  return { ...drawFullCopy(draw, common, strategy), shallow, ...reuse };
+  const copy = drawFullCopy(draw, common, strategy);
+  return { ...copy, syncWrites: copy.syncWrites && !forgetsJobs(guest), shallow, ...reuse };
 }
 
 function drawFullCopy(
@@ -156,8 +166,9 @@ function drawSnapshotMirror(draw: Draw, guest: GuestChoice, common: Common): Wis
   };
 }
 
-function drawStrategy(draw: Draw, { profile }: GuestChoice) {
-  const strongest = isSince(profile, '6.1') ? 'reopen' : 'finalize';
+function drawStrategy(draw: Draw, guest: GuestChoice) {
+  const strongest = isSince(guest.profile, '6.1') ? 'reopen' : 'finalize';
+  if (forgetsJobs(guest)) return 'auto';
   return draw.one(['auto', 'auto', strongest, 'finalize', 'complete'] as const);
 }
 

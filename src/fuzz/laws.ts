@@ -6,6 +6,7 @@ import type { ErrorRecord } from '../errors.ts';
 import type { Fault } from '../sim/faults.ts';
 import type { Account } from './account.ts';
 import { deadLeaveOneSet } from './dead-laws.ts';
+import { forgetsJobs } from './draw-wish.ts';
 import {
   allOrNone,
   eachEnd,
@@ -274,6 +275,10 @@ function crashIsResume(account: Account): string | undefined {
   if (isMute || isForOthersToEnd(result?.error ?? null, after)) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
+  // A clone whose end nobody saw is taken back where QEMU forgets it.
+  if (wish.operation === 'copy' && wish.finish === 'clone' && forgetsJobs(scenario.guest)) return undefined;
+  // What 1.3 does not say of a mirror after its event is found out by trying, and taken back when it was not so.
+  if (scenario.guest.profile === '1.3' && 'finish' in wish) return undefined;
   const expected = takesBack(wish) ? 'rolledBack' : 'committed';
   // In a QEMU that cannot be marked nobody can say who has ended a mirror, and when: the next life goes back.
   const mayGoBack = wish.without.includes('throttle-group') && account.deaths > 0;

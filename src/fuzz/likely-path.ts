@@ -3,7 +3,7 @@
  * costs a fault that never strikes, nothing else.
  */
 import type { ProfileName } from '../sim/profiles.ts';
-import { isSince } from './draw-wish.ts';
+import { forgetsJobs, isSince } from './draw-wish.ts';
 import type { GuestChoice } from './scenario.ts';
 import type { Wish, WishOf } from './wish.ts';
 import type { LiveWish } from './wish-request.ts';
@@ -37,6 +37,17 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
 ]);
 
 export function likelyPath(guest: GuestChoice, wish: LiveWish): LikelyPath {
+  const path = pathOf(guest, wish);
+  if (!forgetsJobs(guest)) return path;
+  const marks = isSince(guest.profile, '2.12');
+  const isThere = (step: string) => !OPENS.test(step) && (marks || !step.endsWith('arkQemu'));
+  return { ...path, there: path.there.filter(isThere), onward: path.onward.filter(isThere) };
+}
+
+/** Where QEMU opens the images itself these are left out. */
+const OPENS = /(createImages|standOnBases|openChains|attachChains)$/;
+
+function pathOf(guest: GuestChoice, wish: LiveWish): LikelyPath {
   switch (wish.operation) {
     case 'snapshot':
       return snapshotPath(guest, wish);
@@ -47,7 +58,7 @@ export function likelyPath(guest: GuestChoice, wish: LiveWish): LikelyPath {
     case 'snapshotMirror':
       return snapshotMirrorPath(guest, wish);
     default:
-      return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : rewritePath(wish);
+      return wish.operation === 'commit' && wish.top === 0 ? copyPath(guest, wish) : rewritePath(guest, wish);
   }
 }
 
@@ -64,7 +75,7 @@ export function wayBackFrom(path: LikelyPath, state: string): readonly string[] 
 const SINCE: Readonly<Record<string, ProfileName>> = {
   transaction: '1.1',
   'blockdev-create': '3.1',
-  'throttle-group': '3.1',
+  'throttle-group': '2.12',
 };
 
 function snapshotPath({ profile }: GuestChoice, { without, quiesce }: WishOf<'snapshot'>): LikelyPath {
@@ -88,7 +99,8 @@ const REVERT: LikelyPath = {
 };
 
 function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>): LikelyPath {
-  const freeze = wish.quiesce ? ['freezeGuest', 'takeSnapshot', 'thawGuest'] : ['takeSnapshot'];
+  const take = forgetsJobs(guest) ? 'takeSnapshotSync' : 'takeSnapshot';
+  const freeze = wish.quiesce ? ['freezeGuest', take, 'thawGuest'] : [take];
   const begin = ['markQemu', 'snapshot.claimFiles', 'snapshot.createImages'];
   const mirrors = ['mirror.claimFiles', 'mirror.createImages'];
   const wait = ['standOnBases', 'mirrorDisks', 'awaitSignal', 'openChains', 'awaitNearlyClean'];
@@ -100,16 +112,22 @@ function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>):
   };
 }
 
-const OF_SNAPSHOT: ReadonlySet<string> = new Set(['markQemu', 'freezeGuest', 'takeSnapshot']);
+const OF_SNAPSHOT: ReadonlySet<string> = new Set([
+  'markQemu',
+  'freezeGuest',
+  'takeSnapshot',
+  'takeSnapshotSync',
+]);
 
 function stageOf(state: string): string {
   return OF_SNAPSHOT.has(state) ? 'snapshot' : 'mirror';
 }
 
-function rewritePath({ without }: Wish): LikelyPath {
-  const rewrite = without.includes('manual-finalize')
-    ? ['rewriteAtOnce']
-    : ['rewriteChains', 'finalizeRewrites'];
+function rewritePath(guest: GuestChoice, { without }: Wish): LikelyPath {
+  const rewrite =
+    forgetsJobs(guest) || without.includes('manual-finalize')
+      ? ['rewriteAtOnce', 'rewriteRest']
+      : ['rewriteChains', 'finalizeRewrites'];
   return { there: ['markQemu', ...rewrite], onward: ['retireSources', 'removeLeaving', 'unmarkQemu'] };
 }
 
@@ -154,5 +172,5 @@ function strategyOf(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'
   const keepsIothread = guest.iothreads && guest.bus !== 'virtio-blk';
   if (isSince(guest.profile, '6.1') && !keepsIothread && !wish.without.includes('blockdev-reopen'))
     return 'reopen';
-  return wish.without.includes('manual-finalize') ? 'complete' : 'finalize';
+  return forgetsJobs(guest) || wish.without.includes('manual-finalize') ? 'complete' : 'finalize';
 }

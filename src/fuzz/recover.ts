@@ -14,7 +14,7 @@ import type { Scenario } from './scenario.ts';
 import { takeSight } from './sight.ts';
 import { Died, virtualImages } from './virtual-images.ts';
 import { fileInChain } from './wish-files.ts';
-import { SAGA } from './wish-request.ts';
+import { diskName, SAGA } from './wish-request.ts';
 
 /** Recovers and boots; also gives what the journal holds then. */
 export async function recoverAndBoot(
@@ -57,7 +57,7 @@ export async function recoverAndBoot(
 /** The images of all disks of the guest: those that the saga names, and the others as they were. */
 export function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {
   return Array.from({ length: guest.disks }, (_, index) => {
-    const names = [`dev${index}`, fileInChain(guest, index, 0)];
+    const names = [diskName(guest, index), fileInChain(guest, index, 0)];
     const named = boot.find(({ disk }) => names.includes(disk));
     const path = named?.file ?? fileInChain(guest, index, 0);
     return { path, format: sim.world.host.image(path)?.format === 'raw' ? 'raw' : 'qcow2' } as const;

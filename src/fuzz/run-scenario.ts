@@ -14,6 +14,7 @@ import { createSim, type Sim } from '../sim/create-sim.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import { type Account, crashText, type Happening, type OfflineEnd, placeOf, refusalOf } from './account.ts';
+import { forgetsJobs } from './draw-wish.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { copyChains, prepare } from './prepare.ts';
 import { recoverAndBoot } from './recover.ts';
@@ -257,7 +258,7 @@ class Run {
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
     if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
-    return submit(engine, this.#scenario.wish, guest);
+    return submit(engine, this.#scenario.wish, this.#scenario.guest, guest);
   }
 
   #signal(asked: Signal): void {
@@ -283,7 +284,8 @@ class Run {
     this.#mortal?.enter(place);
     if (this.#armed.has(place)) return;
     this.#armed.add(place);
-    if (place === 'standOnBases') copyChains(this.#sim, this.#scenario);
+    const copied = forgetsJobs(this.#scenario.guest) ? 'mirrorDisks' : 'standOnBases';
+    if (place === copied) copyChains(this.#sim, this.#scenario);
     if (this.#isOver) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }

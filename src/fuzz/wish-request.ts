@@ -10,6 +10,7 @@ import type {
   RevertRequest,
   SnapshotRequest,
 } from '../operations/requests.ts';
+import { isSince } from './draw-wish.ts';
 import type { GuestChoice } from './scenario.ts';
 import type { Wish, WishOf } from './wish.ts';
 import { fileInChain, mirrorFile, newFile } from './wish-files.ts';
@@ -24,23 +25,26 @@ const AGENT = '/simulated.qga';
 export type LiveWish = Exclude<Wish, WishOf<'commitOffline'>>;
 
 /** Begins the saga that a wish stands for. */
-export function submit(engine: Engine, wish: LiveWish, guest: Guest): Promise<Saga> {
+export function submit(engine: Engine, wish: LiveWish, choice: GuestChoice, guest: Guest): Promise<Saga> {
   switch (wish.operation) {
     case 'snapshot':
     case 'snapshotMirror':
-      return engine.snapshot({ ...snapshotRequestOf(wish), ...guest });
+      return engine.snapshot({ ...snapshotRequestOf(wish, choice), ...guest });
     case 'copy':
-      return engine.copy({ ...copyRequestOf(wish), ...guest });
+      return engine.copy({ ...copyRequestOf(wish, choice), ...guest });
     case 'pull':
-      return engine.pull({ ...pullRequestOf(wish), ...guest });
+      return engine.pull({ ...pullRequestOf(wish, choice), ...guest });
     case 'commit':
-      return engine.commit({ ...commitRequestOf(wish), ...guest });
+      return engine.commit({ ...commitRequestOf(wish, choice), ...guest });
     case 'revert':
-      return engine.revert({ ...revertRequestOf(wish), ...guest });
+      return engine.revert({ ...revertRequestOf(wish, choice), ...guest });
   }
 }
 
-export function snapshotRequestOf(wish: WishOf<'snapshot' | 'snapshotMirror'>): SnapshotRequest {
+export function snapshotRequestOf(
+  wish: WishOf<'snapshot' | 'snapshotMirror'>,
+  guest: GuestChoice,
+): SnapshotRequest {
   const mirrors =
     wish.operation === 'snapshotMirror'
       ? (index: number) => ({ mirror: mirrorFile(index), ...(wish.ownChains ? { mirrorReuse: true } : {}) })
@@ -48,7 +52,7 @@ export function snapshotRequestOf(wish: WishOf<'snapshot' | 'snapshotMirror'>): 
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
-      disk: `dev${index}`,
+      disk: diskName(guest, index),
       overlay: newFile(wish, index),
       ...mirrors(index),
     })),
@@ -57,16 +61,16 @@ export function snapshotRequestOf(wish: WishOf<'snapshot' | 'snapshotMirror'>): 
   };
 }
 
-export function copyRequestOf(wish: WishOf<'copy'>): CopyRequest {
+export function copyRequestOf(wish: WishOf<'copy'>, guest: GuestChoice): CopyRequest {
   const { finish, parallel, shallow, base, reuse, to, syncWrites } = wish;
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
-      disk: `dev${index}`,
+      disk: diskName(guest, index),
       to: newFile(wish, index),
       format: to,
       ...(shallow ? { shallow } : {}),
-      ...(base === undefined ? {} : { base: `dev${index}[${base}]` }),
+      ...(base === undefined ? {} : { base: `${diskName(guest, index)}[${base}]` }),
       ...(reuse ? { reuse } : {}),
     })),
     finish,
@@ -84,26 +88,26 @@ function pacedOf({ strategy, bandwidth }: WishOf<'copy' | 'snapshotMirror'>) {
   };
 }
 
-export function pullRequestOf(wish: WishOf<'pull'>): PullRequest {
+export function pullRequestOf(wish: WishOf<'pull'>, guest: GuestChoice): PullRequest {
   const { base, parallel } = wish;
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
-      disk: `dev${index}`,
-      ...(base === null ? {} : { base: `dev${index}[${base}]` }),
+      disk: diskName(guest, index),
+      ...(base === null ? {} : { base: `${diskName(guest, index)}[${base}]` }),
     })),
     parallel,
   };
 }
 
-export function commitRequestOf(wish: WishOf<'commit'>): CommitRequest {
+export function commitRequestOf(wish: WishOf<'commit'>, guest: GuestChoice): CommitRequest {
   const { top, base, parallel, finish, strategy } = wish;
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
-      disk: `dev${index}`,
-      top: `dev${index}[${top}]`,
-      base: `dev${index}[${base}]`,
+      disk: diskName(guest, index),
+      top: `${diskName(guest, index)}[${top}]`,
+      base: `${diskName(guest, index)}[${base}]`,
     })),
     parallel,
     delete: wish.delete,
@@ -112,16 +116,21 @@ export function commitRequestOf(wish: WishOf<'commit'>): CommitRequest {
   };
 }
 
-export function revertRequestOf(wish: WishOf<'revert'>): RevertRequest {
+export function revertRequestOf(wish: WishOf<'revert'>, guest: GuestChoice): RevertRequest {
   return {
     ...commonOf(wish),
     disks: wish.named.map(index => ({
-      disk: `dev${index}`,
-      to: `dev${index}[${wish.to}]`,
+      disk: diskName(guest, index),
+      to: `${diskName(guest, index)}[${wish.to}]`,
       overlay: newFile(wish, index),
     })),
     delete: wish.delete,
   };
+}
+
+/** How a request calls a disk of the guest: QEMU before 2.10 does not say which device a disk is of, but its drive. */
+export function diskName({ profile }: Pick<GuestChoice, 'profile'>, index: number): string {
+  return isSince(profile, '2.12') ? `dev${index}` : `drive${index}`;
 }
 
 export function commitOfflineRequestOf({

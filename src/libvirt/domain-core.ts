@@ -7,10 +7,11 @@ import { filesOf, type Guest, monitorOf } from '../engine/guest.ts';
 import { monitorOfSaga, type Saga } from '../engine/saga.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import { findDisk } from '../operations/choose-disks.ts';
+import { readChains } from '../operations/read-chains.ts';
 import { type GuestDisk, type Survey, survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
-import { qomPath } from '../steps/graph.ts';
+import { qomPath, valueIfKnown } from '../steps/graph.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
 import { refuseKind, refuseUnseen, typesOf } from './disk-kinds.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
@@ -111,18 +112,17 @@ export class DomainCore {
   /** Throws OPERATION_INVALID when the VM does not run. */
   async look(): Promise<Sight> {
     const sight = await this.ask(async (qmp): Promise<Sight> => {
-      const guest = await survey(qmp);
+      const guest = await readChains(await survey(qmp), filesOf(this.options));
       const [blocks, jobs] = await qmp.pipeline([
         { execute: 'query-block' },
         { execute: 'query-block-jobs' },
       ]);
       if (!blocks.ok) throw blocks.error;
-      if (!jobs.ok) throw jobs.error;
       const paths = guest.disks.flatMap(({ qdev }) => qdev ?? []);
       const withoutMedium = blocks.value.filter(block => block.inserted === undefined);
       return {
         guest,
-        jobs: new Map(jobs.value.map(({ device, type, ready }) => [device, { type, ready }])),
+        jobs: new Map((valueIfKnown(jobs) ?? []).map(({ device, type, ready }) => [device, { type, ready }])),
         empty: new Set(withoutMedium.flatMap(({ device, qdev }) => [device, ...namesOf(qdev)])),
         types: await typesOf(qmp, paths),
       };

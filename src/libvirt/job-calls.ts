@@ -1,4 +1,6 @@
 /** The calls on a block job that is there: end it, ask how far it is, change its speed. They begin none. */
+
+import { jobName } from '../steps/jobs-of-plan.ts';
 import { type Bandwidth, bytesPerSecond } from './bandwidth.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
 import { type DomainCore, expectName } from './domain-core.ts';
@@ -93,5 +95,5 @@ async function jobOf(core: DomainCore, disk: string): Promise<OwnJob | undefined
   const job = core.open;
   const part = job?.partOf(found);
   if (job === undefined || part === undefined || job.kind === 'SNAPSHOT') return undefined;
-  return { job, kind: job.kind, id: part.names.job };
+  return { job, kind: job.kind, id: jobName(job.saga.plan, part) };
 }

@@ -28,7 +28,11 @@ export const copyMachine = saga.createMachine({
       states: {
         choosing: { always: [{ guard: 'marksQemu', target: 'markQemu' }, { target: 'claimFiles' }] },
         markQemu: stepState('markQemu', 'claimFiles'),
-        claimFiles: stepState('claimFiles', 'createImages'),
+        claimFiles: stepState(
+          'claimFiles',
+          { guard: { type: 'qemuOpens' }, target: '#mirroring' },
+          'createImages',
+        ),
         createImages: stepState(
           'createImages',
           { guard: { type: 'fillsTargets' }, target: 'fillTargets' },

@@ -1,12 +1,20 @@
 /** The shortening of N chains below their active images as a machine: pull, and commit of what is not active. */
 import { cleaningUpState } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
-import { decidingState, initialContext, pointOfNoReturn, saga, signals, stepState } from './saga-parts.ts';
+import {
+  decidingState,
+  forwardState,
+  initialContext,
+  pointOfNoReturn,
+  saga,
+  signals,
+  stepState,
+} from './saga-parts.ts';
 
 /**
  * Runs one stream or commit job per disk until every one is held back just before it changes its chain, and only then
  * lets all of them do so. The guest runs throughout and reads the same from either chain. Where QEMU cannot hold jobs back
- * the one of a single disk does it by itself.
+ * the first disk's does it by itself, which is the decision, and the others follow.
  *
  * @example
  * ```ts
@@ -33,7 +41,12 @@ export const rewriteMachine = saga.createMachine({
       initial: 'choosing',
       states: {
         choosing: { always: [{ guard: 'holdsBack', target: 'rewriteChains' }, { target: 'rewriteAtOnce' }] },
-        rewriteAtOnce: decidingState('rewriteAtOnce', '#cleaningUp'),
+        rewriteAtOnce: decidingState(
+          'rewriteAtOnce',
+          { guard: { type: 'isOfSeveral' }, target: 'rewriteRest' },
+          '#cleaningUp',
+        ),
+        rewriteRest: forwardState('rewriteRest', '#cleaningUp'),
         rewriteChains: stepState('rewriteChains', 'finalizeRewrites'),
         finalizeRewrites: pointOfNoReturn('finalizeRewrites', '#cleaningUp'),
       },

@@ -129,6 +129,11 @@ export const saga = setup({
     holdsBack: ({ context: { plan } }) => 'heldBack' in plan && plan.heldBack,
     removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
     hasIothreads: ({ context }) => switchPlan(context).iothreads,
+    qemuOpens: ({ context }) => {
+      const plan = switchPlan(context);
+      return plan.operation === 'copy' && plan.mirror.by === 'drive-mirror';
+    },
+    isOfSeveral: ({ context }) => context.plan.disks.length > 1,
     quiesces: ({ context }) => (snapshotPlan(context)?.quiesce ?? null) !== null,
     keepsCopies: ({ event }) => 'output' in event && (event.output as StepOutput).value === KEEP_COPIES,
     isYes: ({ event }) => 'output' in event && (event.output as StepOutput).value === true,
@@ -166,6 +171,8 @@ type Guard =
   | { readonly type: 'fillsTargets' }
   | { readonly type: 'keepsCopies' }
   | { readonly type: 'quiesces' }
+  | { readonly type: 'qemuOpens' }
+  | { readonly type: 'isOfSeveral' }
   | { readonly type: 'marksQemu' };
 
 /**
@@ -184,12 +191,12 @@ export function stepState(step: StepKey, ...next: readonly Target[]) {
 }
 
 /** The state of the step that the decision goes with: a failure goes back, success only forward, asked or not. */
-export function decidingState(step: StepKey, next: string) {
+export function decidingState(step: StepKey, ...next: readonly Target[]) {
   return saga.createStateConfig({
     entry: { type: 'attempt', params: { step } },
     invoke: {
       src: actorOf(step),
-      onDone: next,
+      onDone: next.map(transition),
       onError: { target: '#compensating', actions: 'recordFailure' },
     },
   });

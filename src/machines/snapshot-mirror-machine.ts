@@ -5,6 +5,7 @@ import { decidingState, forwardState, initialContext, saga, signals, stepState }
 import { SWITCH_STEPS_OLDEST_FIRST, switchStates } from './switch-parts.ts';
 
 const { mirroringState, readyState, switchingState } = switchStates('mirror');
+const QEMU_OPENS = { guard: { type: 'qemuOpens' } } as const;
 const BY_TRANSACTION = { guard: { type: 'methodIs', params: { method: 'transaction' } } } as const;
 
 const takeMirrorsAway = undoStates(
@@ -68,7 +69,11 @@ export const snapshotMirrorMachine = saga.createMachine({
           id: 'preparingMirror',
           initial: 'claimFiles',
           states: {
-            claimFiles: stepState('mirror.claimFiles', 'createImages'),
+            claimFiles: stepState(
+              'mirror.claimFiles',
+              { ...QEMU_OPENS, target: '#snapshotting' },
+              'createImages',
+            ),
             createImages: stepState('mirror.createImages', '#snapshotting'),
           },
         },
@@ -86,9 +91,10 @@ export const snapshotMirrorMachine = saga.createMachine({
         taken: { always: [{ guard: 'quiesces', target: 'thawGuest' }, { target: 'publishing' }] },
         thawGuest: forwardState('snapshot.thawGuest', 'publishing'),
         publishing: {
-          always: [{ guard: 'publishes', target: 'publishOverlays' }, { target: 'standOnBases' }],
+          always: [{ guard: 'publishes', target: 'publishOverlays' }, { target: 'standing' }],
         },
-        publishOverlays: forwardState('snapshot.publishOverlays', 'standOnBases'),
+        publishOverlays: forwardState('snapshot.publishOverlays', 'standing'),
+        standing: { always: [{ ...QEMU_OPENS, target: '#mirroring' }, { target: 'standOnBases' }] },
         standOnBases: stepState('mirror.standOnBases', '#mirroring'),
       },
     },

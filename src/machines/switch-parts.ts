@@ -3,6 +3,9 @@ import type { StepName } from '../steps/all-steps.ts';
 import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
 import { actorOf, decidingState, forwardState, relentingState, saga, stepState } from './saga-parts.ts';
 
+/** QEMU makes the new images, opens them, and finds what is below them. */
+const QEMU_OPENS = { guard: { type: 'qemuOpens' } } as const;
+
 /** The states of a saga whose only stage, or whose stage of this name, has mirrors. */
 export function switchStates(stage: StageName | null = null) {
   const of = (step: StepName) => keyOf(stage, step) as StepKey;
@@ -37,7 +40,10 @@ export function switchStates(stage: StageName | null = null) {
           { target: 'awaitNearlyClean' },
         ],
       },
-      awaitSignal: stepState(of('awaitSignal'), ...(stage === null ? asAsked : ['openChains'])),
+      awaitSignal: stepState(
+        of('awaitSignal'),
+        ...(stage === null ? asAsked : [{ ...QEMU_OPENS, target: 'awaitNearlyClean' }, 'openChains']),
+      ),
       ...(stage === null ? {} : { openChains: stepState(of('openChains'), 'awaitNearlyClean') }),
       awaitNearlyClean: stepState(of('awaitNearlyClean'), '#switching'),
     },
@@ -49,7 +55,10 @@ export function switchStates(stage: StageName | null = null) {
     entry: 'attemptWindow',
     initial: 'pauseGuest',
     states: {
-      pauseGuest: stepState(of('pauseGuest'), ...(stage === null ? byStrategy : ['attachChains'])),
+      pauseGuest: stepState(
+        of('pauseGuest'),
+        ...(stage === null ? byStrategy : [{ ...QEMU_OPENS, target: 'completeMirrors' }, 'attachChains']),
+      ),
       ...(stage === null ? {} : { attachChains: stepState(of('attachChains'), ...byStrategy) }),
       settleMirrors: relentingState(
         of('settleMirrors'),

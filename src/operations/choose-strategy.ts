@@ -1,7 +1,8 @@
 /** Chooses how N disks are switched at once: the strongest way that QEMU's schema and the guest's devices allow. */
 import { BlocksagaError } from '../errors.ts';
-import type { Capabilities, Capability } from '../qmp/capabilities.ts';
+import { type Capabilities, type Capability, withoutCapabilities } from '../qmp/capabilities.ts';
 import type { Strategy } from '../steps/plan.ts';
+import { opensImages } from './older-ways.ts';
 import type { GuestDisk } from './survey.ts';
 
 /** Strongest first, with what each needs of QEMU. */
@@ -37,14 +38,22 @@ export function chooseStrategy(
   return 'complete';
 }
 
+/** What can be counted on for a switch: mirrors to images that QEMU opens, whose jobs it forgets, can only be completed. */
+export function strategiesOf(capabilities: Capabilities, kept = opensImages(capabilities)): Capabilities {
+  return kept ? capabilities : withoutCapabilities(capabilities, ['blockdev-reopen', 'manual-finalize']);
+}
+
 /** The versions of QEMU that brought abilities (the `Since:` tags of its qapi/*.json), newest first; for people to read. */
 const CAME_WITH: readonly (readonly [version: string, names: readonly Capability[]])[] = [
   ['6.1', ['blockdev-reopen']],
-  ['3.1', ['manual-finalize']],
+  ['3.1', ['manual-finalize', 'auto-dismiss']],
   ['3.0', ['blockdev-create', 'copy-mode', 'query-jobs']],
   ['2.11', ['throttle', 'throttle-group']],
   ['2.9', ['blockdev-add']],
   ['2.6', ['blockdev-mirror']],
+  ['2.0', ['active-commit']],
+  ['1.3', ['block-commit', 'drive-mirror']],
+  ['1.1', ['block-stream']],
 ];
 
 /** Throws CAPABILITY_MISSING naming what this QEMU lacks. */

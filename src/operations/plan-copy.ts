@@ -1,12 +1,12 @@
 /** Plans a copy: which disks, which targets, and the strongest way in which QEMU at hand can switch them at once. */
 import { BlocksagaError } from '../errors.ts';
-import type { Capability } from '../qmp/capabilities.ts';
 import { isNbdAddress } from '../steps/nbd-address.ts';
 import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
-import { chooseStrategy, need } from './choose-strategy.ts';
+import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
+import { OPENS_IMAGES, opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -15,31 +15,42 @@ const MAX_BLACKOUT_MS = 1_000;
 /** N mirrors started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
 
-const EVERY_COPY_NEEDS: readonly Capability[] = ['blockdev-add', 'blockdev-create', 'blockdev-mirror'];
-
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<CopyPlan> {
   const { survey, files, capabilities, token } = facts;
-  need('a copy', EVERY_COPY_NEEDS, capabilities);
+  const opens = opensImages(capabilities);
+  if (!opens) need('a copy', ['drive-mirror'], capabilities);
   if (request.syncWrites) need('synchronous writes', ['copy-mode'], capabilities);
   const names = request.disks.map(disk => disk.disk);
   const sources = chooseDisks(survey, names);
   const finish = request.finish ?? 'pivot';
   const switches = finish === 'pivot' || finish === 'leave';
-  const strategy = switches ? chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities) : null;
+  const wished = request.strategy ?? 'auto';
+  const strategy = switches ? chooseStrategy(wished, names, sources, strategiesOf(capabilities)) : null;
+  const passing = passingJobsOf(capabilities, opens);
+  refuseUncallable(names, sources, passing);
   const wanted = request.disks.map((disk, index) => target(disk, sources[index]));
   if (wanted.some(({ openedOn }) => openedOn !== undefined))
-    need('a copy onto a base', ['manual-finalize'], capabilities);
+    need('a copy onto a base', [...OPENS_IMAGES, 'manual-finalize'], capabilities);
+  if (!opens) wanted.forEach(refuseRelative);
   const planned = await planImages(wanted, survey, files);
   const images = planned.map((image, index) => onBase(image, wanted[index]));
+  const marksQemu = capabilities.has('throttle-group');
   return {
     operation: 'copy',
     planVersion: PLAN_VERSION,
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu: capabilities.has('throttle-group'),
+    marksQemu,
     onCommit: facts.onCommit,
+    ...passing,
+    ...weakerWhere({
+      unmarked: !marksQemu,
+      passing: !opens,
+      byDisk: passing.passingJobs === 'byDisk',
+      oldImage: !opens && wanted.some(({ reuse, shallow }) => reuse && !shallow),
+    }),
     iothreads: survey.iothreads,
     finish,
     strategy,
@@ -49,13 +60,25 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
       granularity: request.granularity ?? null,
       bufSize: request.bufSize ?? null,
       copyMode: request.syncWrites ? 'write-blocking' : 'background',
+      ...(opens ? {} : { by: 'drive-mirror' as const }),
     },
     sync: wanted.map(image => (image.shallow ? 'top' : 'full')),
     disks: diskPlans(names, sources, images, token).map((disk, index) => ({
       ...disk,
-      retiring: retiring(sources[index], disk.image.backing),
+      retiring: retiring(sources[index], opens ? disk.image.backing : null),
+      ...(opens ? {} : { byFile: true as const }),
     })),
   };
+}
+
+/** Where QEMU makes the image it names the one below by an absolute path. */
+function refuseRelative({ disk, relative, backing, reuse }: ReturnType<typeof target>): void {
+  if (!relative || backing === null || reuse) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${disk}: this QEMU makes the copy by itself, and names the image below it by an absolute path; make the copy with qemu-img and say reuse`,
+    { disk },
+  );
 }
 
 function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefined) {

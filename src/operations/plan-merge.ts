@@ -12,9 +12,10 @@ import {
   type RewritePlan,
 } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
-import { chooseStrategy, need } from './choose-strategy.ts';
+import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage, relativePath } from './find-image.ts';
 import { hintOf } from './merge-hint.ts';
+import { knowsNodes, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -33,6 +34,7 @@ interface Span extends FoundDisk {
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planPull(request: PullRequest, facts: PlanFacts): Promise<RewritePlan> {
+  need('a pull', ['block-stream'], facts.capabilities);
   const spans = foundDisks(request, facts).map((found, at): Span => {
     const image = request.disks[at]?.base;
     if (image === undefined) {
@@ -52,6 +54,7 @@ export async function planCommit(
   request: CommitRequest,
   facts: PlanFacts,
 ): Promise<ActiveCommitPlan | RewritePlan> {
+  need('a commit', ['block-commit'], facts.capabilities);
   const spans = foundDisks(request, facts).map((found, at) => commitSpan(found, request, at));
   const active = spans.filter(span => span.from === 0);
   if (active.length === 0) {
@@ -77,11 +80,7 @@ export async function planCommit(
   return activePlan(request, spans, facts);
 }
 
-function foundDisks(
-  request: CommitRequest | PullRequest,
-  { survey, capabilities }: PlanFacts,
-): readonly FoundDisk[] {
-  need('merging images', ['blockdev-add', 'query-jobs'], capabilities);
+function foundDisks(request: CommitRequest | PullRequest, { survey }: PlanFacts): readonly FoundDisk[] {
   const names = request.disks.map(({ disk }) => disk);
   return chooseDisks(survey, names).map((source, at) => ({ disk: names[at] ?? '', source }));
 }
@@ -112,23 +111,29 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
   const { capabilities, survey } = facts;
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
+  need('a commit of the active image', ['active-commit'], capabilities);
   refuseShared(spans, survey.disks);
   const finish = request.finish ?? 'pivot';
-  const goals = spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)));
+  const kept = knowsNodes(capabilities);
+  const strategies = strategiesOf(capabilities, kept);
+  const wished = request.strategy ?? 'auto';
+  const goals = kept
+    ? spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)))
+    : undefined;
   const images = spans.map(({ source, base }) => stayingImage(source.chain.slice(base ?? 0), source));
   return {
-    ...planBase(request, facts),
+    ...planBase(request, spans, facts),
     operation: 'commit',
     kind: 'active',
     hint: hintOf(spans),
     iothreads: survey.iothreads,
     finish,
-    strategy:
-      finish === 'abort' ? null : chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities),
+    strategy: finish === 'abort' ? null : chooseStrategy(wished, names, sources, strategies),
     deletes: request.delete ?? false,
     disks: diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
       ...disk,
       retiring: retiring(spans[at]),
+      ...(kept ? {} : { byFile: true as const }),
     })),
   };
 }
@@ -141,67 +146,90 @@ function rewritePlan(
 ): RewritePlan {
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
-  const heldBack = facts.capabilities.has('manual-finalize');
-  if (!heldBack) refuseUnheld(operation, spans);
+  const kept = knowsNodes(facts.capabilities);
+  const heldBack = kept && facts.capabilities.has('manual-finalize');
+  if (!heldBack) refuseUnheld(spans);
   if (operation === 'commit') refuseShared(spans, facts.survey.disks);
   const images = spans.map(({ source, from, base }) => {
     const above = source.chain.slice(0, from);
     return stayingImage(base === null ? above : [...above, ...source.chain.slice(base)], source);
   });
+  const weaker = { unheld: !heldBack && spans.length > 1, unflushed: !heldBack && operation === 'pull' };
   return {
-    ...planBase(request, facts),
+    ...planBase(request, spans, facts, weaker),
     operation,
     kind: 'rewrite',
     heldBack,
     hint: hintOf(spans),
     deletes: 'delete' in request && request.delete === true,
-    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false)),
+    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, kept)),
     disks: diskPlans(
       names,
       sources,
       images,
       facts.token,
       sources.map(({ node }) => node),
-    ).map((disk, at) => ({ ...disk, retiring: retiring(spans[at]) })),
+    ).map((disk, at) => ({
+      ...disk,
+      retiring: retiring(spans[at]),
+      ...(kept ? {} : { byFile: true as const }),
+    })),
   };
 }
 
-/** Without holding back a job changes its chain when it is done: not with others at once, and to be told by the chain only. */
-function refuseUnheld(operation: 'pull' | 'commit', spans: readonly Span[]): void {
-  const refuse = (why: string): never => {
-    throw new BlocksagaError(
-      'CAPABILITY_MISSING',
-      `this QEMU cannot hold jobs back until all are done (it lacks manual-finalize; QEMU 3.1 has it), so ${why}`,
-    );
-  };
-  if (spans.length > 1)
-    refuse(`a ${operation} of several disks is not possible: do it with one disk at a time`);
-  if (spans.some(({ from, base }) => from === base))
-    refuse(
-      'a pull down to the image right below, which changes no chain, could not be told from one that failed',
-    );
+/** Without holding back, what became of a job is told by the chain alone. */
+function refuseUnheld(spans: readonly Span[]): void {
+  const unchanged = spans.find(({ from, base }) => from === base);
+  if (unchanged === undefined) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${unchanged.disk}: this QEMU cannot hold jobs back until all are done (it lacks manual-finalize; QEMU 3.1 has it), ` +
+      'so a pull down to the image right below, which changes no chain, could not be told from one that failed',
+    { disk: unchanged.disk },
+  );
 }
 
-function planBase(request: PullRequest | CommitRequest, { capabilities, token, onCommit }: PlanFacts) {
+function planBase(
+  request: PullRequest | CommitRequest,
+  spans: readonly Span[],
+  { capabilities, token, onCommit }: PlanFacts,
+  weaker: Parameters<typeof weakerWhere>[0] = {},
+) {
+  const kept = knowsNodes(capabilities);
+  const passing = passingJobsOf(capabilities, kept);
+  refuseUncallable(
+    spans.map(({ disk }) => disk),
+    spans.map(({ source }) => source),
+    passing,
+  );
+  const marksQemu = capabilities.has('throttle-group');
   return {
     planVersion: PLAN_VERSION,
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu: capabilities.has('throttle-group'),
+    marksQemu,
     onCommit,
+    ...passing,
+    ...weakerWhere({
+      unmarked: !marksQemu,
+      passing: !kept,
+      byDisk: passing.passingJobs === 'byDisk',
+      ...weaker,
+    }),
     parallel: request.parallel ?? PARALLEL,
     speed: request.bandwidth ?? 0,
   };
 }
 
 /** A pull goes into the image above what leaves; a commit begins with the topmost that leaves. */
-function rewriteOf(operation: 'pull' | 'commit', span: Span, relative: boolean): Rewrite {
+function rewriteOf(operation: 'pull' | 'commit', span: Span, relative: boolean, byNode: boolean): Rewrite {
   const { disk, source, from, base } = span;
+  const called = (image: ChainImage) => (byNode ? nodeOfImage(disk, image) : image.file);
   const top = imageAt(source, operation === 'pull' ? from - 1 : from);
   return {
-    top: nodeOfImage(disk, top),
-    base: base === null ? null : nodeOfImage(disk, imageAt(source, base)),
+    top: called(top),
+    base: base === null ? null : called(imageAt(source, base)),
     backingFile: relative && base !== null ? relativePath(span, from - 1, base) : null,
   };
 }

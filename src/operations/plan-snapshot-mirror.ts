@@ -5,10 +5,18 @@
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Capability } from '../qmp/capabilities.ts';
 import { diskNames } from '../steps/names.ts';
-import type { CopyPlan, DiskPlan, ImagePlan, SnapshotMirrorPlan, SnapshotPlan } from '../steps/plan.ts';
+import type {
+  ChainImage,
+  CopyPlan,
+  DiskPlan,
+  ImagePlan,
+  SnapshotMirrorPlan,
+  SnapshotPlan,
+} from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
-import { chooseStrategy, need } from './choose-strategy.ts';
+import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { planImages } from './new-images.ts';
+import { opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import type { PlanFacts } from './plan-facts.ts';
 import { planSnapshot } from './plan-snapshot.ts';
 import { hasMirrorWishes, type SnapshotRequest } from './requests.ts';
@@ -19,12 +27,7 @@ const PARALLEL = 2;
 /** Tells the names of the mirrors' stage from the snapshot's. */
 const MARK = 'm';
 
-const MIRRORS_NEED: readonly Capability[] = [
-  'transaction',
-  'blockdev-add',
-  'blockdev-create',
-  'blockdev-mirror',
-];
+const MIRRORS_NEED: readonly Capability[] = ['transaction', 'drive-mirror', 'active-commit'];
 
 /** What a snapshot is called in the journal. */
 export function operationOfSnapshot(request: SnapshotRequest): 'snapshot' | 'snapshotMirror' {
@@ -41,12 +44,17 @@ export async function planAnySnapshot(
 
 async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): Promise<SnapshotMirrorPlan> {
   const { survey, capabilities } = facts;
-  need('a snapshot with mirrors', MIRRORS_NEED, capabilities);
+  const opens = opensImages(capabilities);
+  need('a snapshot with mirrors', opens ? ['transaction'] : MIRRORS_NEED, capabilities);
   const names = request.disks.map(disk => disk.disk);
   const sources = chooseDisks(survey, names);
-  const snapshot = await planSnapshot(request, facts);
+  const planned = await planSnapshot(request, facts);
+  const snapshot = opens ? planned : { ...planned, disks: planned.disks.map(knownByFile) };
   const images = await planTargets(request, snapshot, sources, facts);
-  const strategy = chooseStrategy(request.strategy ?? 'auto', names, sources, capabilities);
+  const wished = request.strategy ?? 'auto';
+  const strategy = chooseStrategy(wished, names, sources, strategiesOf(capabilities));
+  const passing = passingJobsOf(capabilities, opens);
+  refuseUncallable(names, sources, passing);
   const { planVersion, token, maxBlackoutMs, marksQemu, onCommit } = snapshot;
   const base = {
     planVersion,
@@ -55,6 +63,8 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     maxBlackoutMs,
     marksQemu,
     onCommit,
+    ...passing,
+    ...weakerWhere({ unmarked: !marksQemu, passing: !opens, byDisk: passing.passingJobs === 'byDisk' }),
   };
   const disks = snapshot.disks.map((disk, index) =>
     mirrorDisk(disk, sources[index], images[index], facts.token),
@@ -68,7 +78,12 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     parallel: request.parallel ?? PARALLEL,
     speed: request.bandwidth ?? 0,
     // Synchronous writes are smaller than clusters: a target without its chain would fill the rest with zeroes.
-    mirror: { granularity: null, bufSize: null, copyMode: 'background' },
+    mirror: {
+      granularity: null,
+      bufSize: null,
+      copyMode: 'background',
+      ...(opens ? {} : { by: 'drive-mirror' as const }),
+    },
     sync: disks.map(() => 'top'),
     disks,
   };
@@ -124,7 +139,7 @@ async function planTargets(
         { disk },
       );
     }
-    if (image.backing.node === null) {
+    if (image.backing.node === null && opensImages(capabilities)) {
       need(
         'a mirror with a chain of its own',
         ['allow-write-only-overlay', 'blockdev-snapshot'],
@@ -133,6 +148,11 @@ async function planTargets(
     }
     return { ...image, openBacking: false };
   });
+}
+
+/** Where QEMU opens the mirrors it opens all that is below them as well, also on the way back. */
+function knownByFile(disk: DiskPlan): DiskPlan {
+  return { ...disk, byFile: true };
 }
 
 /** The disk as the mirror finds it: on its overlay. */
@@ -148,7 +168,8 @@ function mirrorDisk(
   );
   const names = diskNames(token, disk.index, MARK);
   const overlay = { file: disk.image.file, driver: disk.image.driver, node: disk.names.image };
-  const shared = source.chain.findIndex(each => each.node !== null && each.node === image.backing?.node);
+  const isShared = ({ node }: ChainImage) => !disk.byFile && node !== null && node === image.backing?.node;
+  const shared = source.chain.findIndex(isShared);
   const below = shared === -1 ? source.nodes : source.nodes.slice(0, shared);
   return {
     ...disk,

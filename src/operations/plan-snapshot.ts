@@ -7,6 +7,7 @@ import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/p
 import { chooseDisks } from './choose-disks.ts';
 import { refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
+import { keepsJobs, passingJobsOf, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -22,13 +23,16 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
   );
   for (const [index, source] of sources.entries())
     await refuseGone(request.disks[index]?.disk ?? '', source, files);
-  const method = chooseMethod(request, capabilities);
+  const method = chooseMethod(request, sources, capabilities);
   if (request.relative && method !== 'transaction') {
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
       'this QEMU makes the overlays by itself, and names the images below them by absolute paths',
     );
   }
+  const kept = keepsJobs(capabilities);
+  const passing = passingJobsOf(capabilities, kept);
+  const marksQemu = capabilities.has('throttle-group');
   const carriesBitmaps = method !== 'sequential' && capabilities.has('block-dirty-bitmap-add');
   const images = await planImages(
     request.disks.map((wanted, index) => {
@@ -55,8 +59,10 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     token,
     capabilities: capabilities.names,
     maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu: capabilities.has('throttle-group'),
+    marksQemu,
     onCommit: facts.onCommit,
+    ...passing,
+    ...weakerWhere({ unmarked: !marksQemu, noWayBack: !canTakeBack(sources, capabilities) }),
     method,
     bitmaps: carriesBitmaps
       ? sources.flatMap((source, index) => source.bitmaps.map(bitmap => ({ index, ...bitmap })))
@@ -85,7 +91,18 @@ function overlayNamed(snapshot: string, disk: string, { file }: GuestDisk): stri
   return overlay;
 }
 
-function chooseMethod(request: SnapshotRequest, capabilities: Capabilities): SnapshotMethod {
+/** Whether overlays can be committed back while the guest runs. */
+function canTakeBack(disks: readonly GuestDisk[], capabilities: Capabilities): boolean {
+  if (keepsJobs(capabilities)) return true;
+  const callable = capabilities.has('job-id') || disks.every(({ drive }) => drive !== '');
+  return callable && capabilities.has('active-commit');
+}
+
+function chooseMethod(
+  request: SnapshotRequest,
+  sources: readonly GuestDisk[],
+  capabilities: Capabilities,
+): SnapshotMethod {
   const has = (...names: Parameters<Capabilities['has']>[0][]) => names.every(name => capabilities.has(name));
   if (has('transaction', 'blockdev-snapshot', 'blockdev-add', 'blockdev-create')) return 'transaction';
   if (has('transaction', 'blockdev-snapshot-sync')) return 'transactionSync';
@@ -102,11 +119,11 @@ function chooseMethod(request: SnapshotRequest, capabilities: Capabilities): Sna
       disk: reused.disk,
     });
   }
-  if (request.disks.length > 1 && !has('query-jobs')) {
+  if (request.disks.length > 1 && !canTakeBack(sources, capabilities)) {
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
       'this QEMU has neither a transaction of snapshots (QEMU 1.1) nor a way to take one back while the guest runs ' +
-        '(QEMU 3.1), so several disks cannot be changed all or none; snapshot one disk at a time, or use a newer QEMU',
+        '(active-commit, QEMU 2.0), so several disks cannot be changed all or none; snapshot one disk at a time, or use a newer QEMU',
     );
   }
   return 'sequential';

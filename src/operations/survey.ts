@@ -3,15 +3,11 @@
  * what follows from them is the planners' business.
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
-import type {
-  BlockDeviceInfo,
-  BlockDirtyInfo,
-  BlockInfo,
-  XDebugQueryBlockGraphReturns,
-} from '../qmp/schema.generated.ts';
+import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
+import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
 /** A dirty bitmap of somebody's; its granularity is in bytes. */
 interface Bitmap {
@@ -72,9 +68,12 @@ export interface Survey {
   readonly filesInUse: readonly string[];
 }
 
-/** What QEMU before 1.6 (`image`), 2.1 (`detect_zeroes`) and 2.3 (`cache`) did not tell of a node. */
-type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'> &
-  Partial<Pick<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'>>;
+/** What QEMU before 4.0 did not tell of a bitmap: one that may be persistent is taken for such. */
+type OlderDirtyInfo = Omit<BlockDirtyInfo, 'persistent' | 'recording'> &
+  Partial<Pick<BlockDirtyInfo, 'persistent' | 'recording'>> & { readonly status?: string };
+
+/** Before QEMU 4.2 bitmaps are told of with the device, not with its node. */
+type OlderBlockInfo = BlockInfo & { readonly 'dirty-bitmaps'?: readonly OlderDirtyInfo[] };
 
 /** `query-block` names only the device inside a virtio-blk proxy so; scsi-hd and the others have it not. */
 const VIRTIO_BLK_BACKEND = '/virtio-backend';
@@ -95,7 +94,8 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const { running, status: runState } = valueFrom(status);
   const found = valueFrom(blocks);
   const known = valueIfKnown(nodes) ?? [];
-  const graph = new NodeGraph(known, valueIfKnown(debugGraph));
+  const older = debugGraph.ok ? [] : await jobsByDevice(qmp);
+  const graph = new NodeGraph(known, valueIfKnown(debugGraph), older);
   const id = valueIfKnown(uuid)?.UUID;
   const iothreads = (valueIfKnown(objects) ?? []).some(object => object.type === 'child<iothread>');
   return {
@@ -110,6 +110,21 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     ),
     filesInUse: [...known.map(node => node.file), ...filesOf(found)],
   };
+}
+
+/** Whether all disks are on the same chains in both, and in the hands of the same jobs. */
+export function isSameGraph(a: Survey, b: Survey): boolean {
+  return JSON.stringify(a.disks.map(graphOf)) === JSON.stringify(b.disks.map(graphOf));
+}
+
+function graphOf({ node, file, chain, job }: GuestDisk) {
+  return { node, file, chain, job };
+}
+
+/** Before QEMU 4.0 no graph says which nodes a job uses; where jobs have no names (before 2.7) their devices are known. */
+async function jobsByDevice(qmp: QmpClient): Promise<readonly string[]> {
+  const [jobs] = await qmp.pipeline([{ execute: 'query-block-jobs' }]);
+  return (valueIfKnown(jobs) ?? []).map(({ device }) => device);
 }
 
 const PASS_THROUGH: ReadonlySet<unknown> = new Set(['scsi-block', 'scsi-generic']);
@@ -163,12 +178,12 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       allocatedBytes: inserted.image?.['actual-size'] ?? null,
       readOnly: inserted.ro,
       chain,
-      bitmaps: recordingBitmaps(graph.bitmaps(node)),
+      bitmaps: recordingBitmaps(graph.bitmaps(node) ?? (block as OlderBlockInfo)['dirty-bitmaps'] ?? []),
       stored: storedNames(inserted),
       nodes: chain.map(image => graph.nodesOf(image)),
       cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
       detectZeroes: inserted.detect_zeroes ?? 'off',
-      job: graph.jobOn(chain),
+      job: graph.jobOn(chain, block.device),
       passesThrough: false,
       otherWriter: graph.writers(node) > 1,
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
@@ -177,10 +192,11 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
 }
 
 /** Those that a snapshot has to carry on: others are the image's own affair, or end with QEMU. */
-function recordingBitmaps(bitmaps: readonly BlockDirtyInfo[]): readonly Bitmap[] {
-  return bitmaps.flatMap(({ name, granularity, persistent, recording, inconsistent }) =>
-    name !== undefined && persistent && recording && inconsistent !== true ? [{ name, granularity }] : [],
-  );
+function recordingBitmaps(bitmaps: readonly OlderDirtyInfo[]): readonly Bitmap[] {
+  return bitmaps.flatMap(({ name, granularity, persistent, recording, status, inconsistent }) => {
+    const goesOn = persistent !== false && (recording ?? status === 'active') && inconsistent !== true;
+    return name !== undefined && goesOn ? [{ name, granularity }] : [];
+  });
 }
 
 function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {
@@ -194,77 +210,6 @@ function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {
 /** `/machine/peripheral/dev0/virtio-backend` is the device `dev0`; QEMU names others itself. */
 function deviceId(qdev: string): string | null {
   return /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1] ?? null;
-}
-
-/** QEMU's nodes and edges. Without `x-debug-query-block-graph` (QEMU < 4.0) chains are known by their files only. */
-class NodeGraph {
-  readonly #nodes: ReadonlyMap<string, BlockDeviceInfo>;
-  readonly #graph: XDebugQueryBlockGraphReturns | undefined;
-  readonly #names: ReadonlyMap<number, string>;
-
-  constructor(nodes: readonly BlockDeviceInfo[], graph: XDebugQueryBlockGraphReturns | undefined) {
-    this.#nodes = new Map(nodes.map(node => [node['node-name'] ?? '', node]));
-    this.#graph = graph;
-    const drivers = graph?.nodes.filter(node => node.type === 'block-driver') ?? [];
-    this.#names = new Map(drivers.map(node => [node.id, node.name]));
-  }
-
-  chain(front: string, inserted: OlderDeviceInfo): readonly ChainImage[] {
-    if (inserted.image === undefined) return [{ file: inserted.file, driver: inserted.drv, node: null }];
-    const images: ChainImage[] = [];
-    // A node without a name cannot be found again: the images are known by their files.
-    let node: string | null = front || null;
-    for (
-      let image: typeof inserted.image | undefined = inserted.image;
-      image;
-      image = image['backing-image']
-    ) {
-      const driver = (node === null ? undefined : this.#nodes.get(node)?.drv) ?? image.format;
-      images.push({ file: plainName(image.filename), driver, node });
-      node = node === null ? null : (this.#child(node, 'backing') ?? null);
-    }
-    return images;
-  }
-
-  isOfHost(node: string): boolean {
-    return this.#nodes.get(node)?.drv === 'host_device';
-  }
-
-  bitmaps(node: string): readonly BlockDirtyInfo[] {
-    return this.#nodes.get(node)?.['dirty-bitmaps'] ?? [];
-  }
-
-  nodesOf(image: ChainImage): readonly string[] {
-    if (image.node === null) return [];
-    const protocol = this.#child(image.node, 'file');
-    return protocol === undefined ? [image.node] : [image.node, protocol];
-  }
-
-  /** The id of a job that has one of these images as a child. */
-  jobOn(chain: readonly ChainImage[]): string | null {
-    const nodes = new Set(chain.map(image => image.node));
-    const jobs = new Map(
-      this.#graph?.nodes.filter(node => node.type === 'block-job').map(node => [node.id, node.name]),
-    );
-    const edge = this.#graph?.edges.find(
-      ({ parent, child }) => jobs.has(parent) && nodes.has(this.#names.get(child) ?? null),
-    );
-    return edge === undefined ? null : (jobs.get(edge.parent) ?? null);
-  }
-
-  /** How many parents may write to a node. */
-  writers(node: string): number {
-    const edges = this.#graph?.edges ?? [];
-    return edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
-      .length;
-  }
-
-  #child(parent: string, name: string): string | undefined {
-    const edge = this.#graph?.edges.find(
-      each => each.name === name && this.#names.get(each.parent) === parent && each.parent !== each.child,
-    );
-    return edge === undefined ? undefined : this.#names.get(edge.child);
-  }
 }
 
 function valueFrom<T>(reply: Reply<T>): T {

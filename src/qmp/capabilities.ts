@@ -9,28 +9,39 @@ import type { SchemaInfo, SchemaInfoObject } from './schema.generated.ts';
 /** The abilities that this project asks about, and what each means in QEMU's schema. */
 const ABILITIES = {
   transaction: schema => schema.command('transaction'),
-  /** As an action of `transaction`. */
+  /** As an action of `transaction`, for bitmaps that stay (QEMU 2.10). */
   'blockdev-snapshot': schema => schema.cases('transaction', 'actions').includes('blockdev-snapshot'),
-  /** As an action of `transaction`. */
+  /** As an action of `transaction`, for bitmaps that stay (QEMU 2.10). */
   'blockdev-snapshot-sync': schema =>
     schema.cases('transaction', 'actions').includes('blockdev-snapshot-sync'),
   /** The stable form, which takes a list and applies all of it or none (QEMU 6.1). */
   'blockdev-reopen': schema => schema.isList('blockdev-reopen', 'options'),
-  /** As an action of `transaction`. */
+  /** As an action of `transaction`, for bitmaps that stay (QEMU 2.10). */
   'block-dirty-bitmap-add': schema =>
-    schema.cases('transaction', 'actions').includes('block-dirty-bitmap-add'),
+    schema.cases('transaction', 'actions').includes('block-dirty-bitmap-add') &&
+    schema.member('block-dirty-bitmap-add', 'persistent'),
   /** A mirror's target may be put on its backing image while it is mirrored to (QEMU 5.0). */
   'allow-write-only-overlay': schema => schema.feature('blockdev-snapshot', 'allow-write-only-overlay'),
   'blockdev-add': schema => schema.command('blockdev-add'),
   'blockdev-create': schema => schema.command('blockdev-create'),
   'blockdev-mirror': schema => schema.command('blockdev-mirror'),
   'drive-mirror': schema => schema.command('drive-mirror'),
+  'block-stream': schema => schema.command('block-stream'),
+  'block-commit': schema => schema.command('block-commit'),
+  /** `block-commit` of the active image (QEMU 2.0). */
+  'active-commit': schema => schema.command('block-commit'),
+  /** Jobs have names of their own, and are not called by their disks (QEMU 2.7). */
+  'job-id': schema => schema.member('drive-mirror', 'job-id'),
+  /** Jobs can be paused; one that is may be cancelled by force only (QEMU 1.3). */
+  'block-job-pause': schema => schema.command('block-job-pause'),
   /** Jobs that can be asked about, and are there until they are dismissed (QEMU 3.0). */
   'query-jobs': schema => schema.command('query-jobs'),
   'job-complete': schema => schema.command('job-complete'),
   'block-job-change': schema => schema.command('block-job-change'),
   /** `blockdev-mirror` with `auto-finalize` (QEMU 3.1). */
   'manual-finalize': schema => schema.member('blockdev-mirror', 'auto-finalize'),
+  /** `blockdev-mirror` with `auto-dismiss`: jobs can be had to stay until their verdict is read (QEMU 3.1). */
+  'auto-dismiss': schema => schema.member('blockdev-mirror', 'auto-dismiss'),
   /** `blockdev-mirror` with `copy-mode` (QEMU 3.0). */
   'copy-mode': schema => schema.member('blockdev-mirror', 'copy-mode'),
   /** The filter driver of `blockdev-add`. */
@@ -94,15 +105,21 @@ async function readAbilities(client: QmpClient): Promise<readonly Capability[]> 
     return types.length > 0 ? [...found, 'throttle-group'] : found;
   }
   if (reply.error.qmp?.class !== 'CommandNotFound') throw reply.error;
-  // QEMU before 2.5 has no schema to ask; what is finer than a command came later than that, but for this one action.
   const commands = new Set((await client.execute('query-commands')).map(command => command.name));
-  return CAPABILITIES.filter(
-    name =>
-      commands.has(name) &&
-      name !== 'blockdev-snapshot' &&
-      (name !== 'blockdev-snapshot-sync' || commands.has('transaction')),
-  );
+  return CAPABILITIES.filter(name => (BY_COMMANDS[name] ?? [name]).every(command => commands.has(command)));
 }
+
+/**
+ * QEMU before 2.5 has no schema to ask: what its commands tell of abilities that are finer than one. The others of those
+ * came later.
+ */
+const BY_COMMANDS: { readonly [name in Capability]?: readonly string[] } = {
+  'blockdev-snapshot': ['query-qmp-schema'],
+  'block-dirty-bitmap-add': ['query-qmp-schema'],
+  'blockdev-snapshot-sync': ['transaction', 'blockdev-snapshot-sync'],
+  // Both came with QEMU 2.0.
+  'active-commit': ['block-commit', 'query-named-block-nodes'],
+};
 
 /** An in-process QEMU answers with the very same object each time, and to index it takes longer than to ask. */
 const indexes = new WeakMap<readonly SchemaInfo[], Schema>();

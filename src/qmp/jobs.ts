@@ -125,6 +125,19 @@ const WAKE_ON: readonly EventName[] = [
   'BLOCK_JOB_ERROR',
 ];
 
+/** What one kind of QEMU is told and asked about jobs; `Jobs` is made of it. */
+export interface JobTalk {
+  /** After these events a job may be what is waited for. */
+  readonly wakeOn: readonly EventName[];
+  list(ids: readonly string[]): Promise<JobTable>;
+  abandon(ids: readonly string[]): Promise<readonly Reply[]>;
+  dismiss(ids: readonly string[]): Promise<readonly Reply[]>;
+  setSpeed(ids: readonly string[], bytesPerSecond: number): Promise<readonly Reply[]>;
+  /** The verb for all, and whatever else is asked, as one write. */
+  act(verb: EndingVerb, ids: readonly string[]): Promise<readonly Reply[]>;
+  actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook>;
+}
+
 /**
  * The job verbs over one client.
  *
@@ -136,15 +149,11 @@ const WAKE_ON: readonly EventName[] = [
  * ```
  */
 export function createJobs(client: QmpClient): Jobs {
-  const list = async (ids: readonly string[]) => tableOf(await client.execute('query-jobs'), ids);
+  return jobsOver(client, keptJobs(client));
+}
 
-  const abandon = (ids: readonly string[]) =>
-    client.pipeline(ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const));
-
-  const dismiss = (ids: readonly string[]) =>
-    client.pipeline(ids.map(id => ({ execute: 'job-dismiss', arguments: { id } }) as const));
-
-  /** The verb for all, and whatever else is asked, as one write. */
+/** Jobs that QEMU keeps in its table until they are dismissed (QEMU 3.1). */
+function keptJobs(client: QmpClient): JobTalk {
   async function act(
     verb: EndingVerb,
     ids: readonly string[],
@@ -157,11 +166,27 @@ export function createJobs(client: QmpClient): Jobs {
     return client.pipeline([...ids.map(older), ...behind]);
   }
 
-  async function actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook> {
-    const all = await act(verb, ids, [{ execute: 'query-jobs' }]);
-    const look = all.at(-1) as Reply<readonly JobInfo[]> | undefined;
-    return { replies: all.slice(0, ids.length), table: look?.ok ? tableOf(look.value, ids) : undefined };
-  }
+  return {
+    wakeOn: ['JOB_STATUS_CHANGE'],
+    list: async ids => tableOf(await client.execute('query-jobs'), ids),
+    abandon: ids => client.pipeline(ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const)),
+    dismiss: ids => client.pipeline(ids.map(id => ({ execute: 'job-dismiss', arguments: { id } }) as const)),
+    setSpeed: (ids, speed) =>
+      client.pipeline(
+        ids.map(device => ({ execute: 'block-job-set-speed', arguments: { device, speed } }) as const),
+      ),
+    act,
+    async actAndLook(verb, ids) {
+      const all = await act(verb, ids, [{ execute: 'query-jobs' }]);
+      const look = all.at(-1) as Reply<readonly JobInfo[]> | undefined;
+      return { replies: all.slice(0, ids.length), table: look?.ok ? tableOf(look.value, ids) : undefined };
+    },
+  };
+}
+
+/** The verbs, and the waits that are the same whatever QEMU is told. */
+export function jobsOver(client: QmpClient, talk: JobTalk): Jobs {
+  const { list, abandon, dismiss, setSpeed, act, actAndLook } = talk;
 
   async function remove(ids: readonly string[], options: JobWaitOptions): Promise<void> {
     const abandoned = new Set<string>();
@@ -195,10 +220,7 @@ export function createJobs(client: QmpClient): Jobs {
     finalize: ids => act('finalize', ids),
     keepTarget: ids => act('keepTarget', ids),
     remove,
-    setSpeed: (ids, speed) =>
-      client.pipeline(
-        ids.map(device => ({ execute: 'block-job-set-speed', arguments: { device, speed } }) as const),
-      ),
+    setSpeed,
     async awaitAll(ids, done, { onChange, ...options }) {
       let told = '';
       let known: JobTable = new Map();
@@ -215,11 +237,11 @@ export function createJobs(client: QmpClient): Jobs {
           return ids.every(id => done(jobs.get(id), id)) ? jobs : undefined;
         },
         {
-          wakeOn: ['JOB_STATUS_CHANGE'],
+          wakeOn: talk.wakeOn,
           // Many jobs change at once: while some are still expected, another look would tell nothing that counts.
           wakeIf: event => {
             if (onChange !== undefined) return true;
-            if (event.event !== 'JOB_STATUS_CHANGE') return false;
+            if (event.event !== 'JOB_STATUS_CHANGE') return true;
             const { id, status } = event.data;
             const job = known.get(id);
             if (job !== undefined && (status === 'null' || done({ ...job, status }, id))) seemDone.add(id);

@@ -21,6 +21,7 @@ export interface DiskDefinition {
 export interface MachineDefinition {
   readonly disks: readonly DiskDefinition[];
   readonly style: 'blockdev' | 'drive';
+  readonly drivePrefix: string;
   readonly bus: Bus;
   readonly iothreads: boolean;
   readonly settableDrive: boolean;
@@ -68,7 +69,11 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
       iothread: machine.iothreads,
       settableDrive: machine.settableDrive,
     });
-    ctx.q.edit('backends')[path] = new Backend(path, machine.style === 'drive' ? `drive${index}` : '', node);
+    ctx.q.edit('backends')[path] = new Backend(
+      path,
+      machine.style === 'drive' ? `${machine.drivePrefix}${index}` : '',
+      node,
+    );
     const shared = DEVICE_NEEDS.shared | (machine.shareRw ? WRITE : 0);
     addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm: DEVICE_NEEDS.perm, shared });
   });

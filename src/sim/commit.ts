@@ -32,6 +32,8 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
   }
   if (top.name === base.name) refuse('cannot commit an image into itself');
   const isActive = skipFilters(ctx, top.name).name === skipFilters(ctx, root.name).name;
+  if (isActive && !ctx.profile.commitsActive)
+    refuse('Top image as the active layer is currently unsupported');
   const hasWriter = (cumulative(ctx.q, top).perm & WRITE) !== 0;
   const filterName = typeof args['filter-node-name'] === 'string' ? args['filter-node-name'] : undefined;
   if (isActive || hasWriter) {

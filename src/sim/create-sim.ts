@@ -60,6 +60,7 @@ export function createSim(options: SimOptions = {}): Sim {
       format,
     })),
     style: profile.schema.commands['blockdev-add'] === undefined ? 'drive' : (options.style ?? 'blockdev'),
+    drivePrefix: options.drivePrefix ?? 'drive',
     bus: options.bus ?? 'virtio-blk',
     iothreads: options.iothreads ?? false,
     settableDrive: options.settableDrive ?? true,

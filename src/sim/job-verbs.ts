@@ -15,7 +15,10 @@ function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
 
 export function verbCancel(ctx: Context, job: Job, force: boolean): void {
   refuseVerb(ctx, job, 'cancel');
-  const soft = !force && driverOf(job).completes && (job.status === 'ready' || job.status === 'standby');
+  const soft =
+    !(force && ctx.profile.forcesCancel) &&
+    driverOf(job).completes &&
+    (job.status === 'ready' || job.status === 'standby');
   if (soft) {
     const cancelled = job.cancelled === 'no' ? 'soft' : job.cancelled;
     const asked = patchJob(ctx, job.id, { cancelled });

@@ -4,8 +4,10 @@
  */
 
 import { invariant } from '../errors.ts';
+import { covered } from './contents.ts';
 import type { Context, JobTask } from './context.ts';
 import { removeUser } from './graph.ts';
+import { sizeOf } from './image-io.ts';
 import { accepts, mayFollow } from './job-table.ts';
 import { refuse } from './refusal.ts';
 import { type BlockNode, Job, type JobStatus } from './state.ts';
@@ -192,6 +194,11 @@ function isHeld(node: BlockNode, id: string): boolean {
 
 export function progress(ctx: Context, job: Job): { len: number; offset: number } {
   const track = ctx.tracks.get(job.id);
+  const target = job.work.kind === 'mirror' ? ctx.q.nodes[job.work.target] : undefined;
+  if (ctx.profile.countsWholeDisk && target !== undefined && track !== undefined) {
+    const len = sizeOf(ctx, target);
+    return { len, offset: track.synced ? len : len - covered(track.dirty) };
+  }
   return { len: track?.len ?? 0, offset: track?.offset ?? 0 };
 }
 

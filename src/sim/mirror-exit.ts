@@ -33,8 +33,10 @@ export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | und
   let refused: string | undefined;
   if (pivot) {
     const replaced = replaces ?? source;
-    if (opensTarget) restoreBacking(ctx, target, backing);
-    if (ctx.jobFault(job)?.refusePivot === true || !canReplace(ctx, source, replaced)) {
+    refused = opensTarget ? restoreBacking(ctx, target, backing) : undefined;
+    if (refused !== undefined) {
+      // QEMU refuses that at complete already (mirror_complete(), block/mirror.c); the job ends without a pivot here.
+    } else if (ctx.jobFault(job)?.refusePivot === true || !canReplace(ctx, source, replaced)) {
       refused = 'Operation not permitted';
     } else {
       refused = replaceChecked(ctx, replaced, target);
@@ -88,15 +90,25 @@ export function canReplace(ctx: Context, from: string, replaced: string): boolea
 }
 
 /** drive-mirror opened its target without a backing file and attaches it at the end. */
-function restoreBacking(ctx: Context, target: string, backing: string | undefined): void {
-  if (childOf(nodeOf(ctx.q, target), 'backing') !== undefined) return;
+function restoreBacking(ctx: Context, target: string, backing: string | undefined): string | undefined {
+  if (childOf(nodeOf(ctx.q, target), 'backing') !== undefined) return undefined;
   if (backing !== undefined) {
     if (ctx.q.nodes[backing] !== undefined) setChild(ctx, target, 'backing', backing);
-    return;
+    return undefined;
   }
   const image = imageOf(ctx, target);
-  if (image.backing === undefined) return;
-  const opened = openNode(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
+  if (image.backing === undefined) return undefined;
+  try {
+    openBacking(ctx, target, image.backing, image.backingFormat ?? 'raw');
+    return undefined;
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    return refusal.desc;
+  }
+}
+
+function openBacking(ctx: Context, target: string, path: string, format: string): void {
+  const opened = openNode(ctx, fileOptions(path, format), {
     readOnly: true,
     inherits: true,
   });

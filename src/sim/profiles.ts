@@ -13,6 +13,7 @@ export const PROFILE_NAMES = [
   '1.1',
   '1.3',
   '2.4',
+  '2.12',
   '3.1',
   '5.2',
   '6.1',
@@ -59,6 +60,10 @@ export interface Profile {
   readonly checker: Checker;
   /** JOB_STATUS_CHANGE is sent. */
   readonly hasJobEvents: boolean;
+  /** A forced cancel of a READY mirror aborts it; before 2.12 `force` only let a paused job be cancelled. */
+  readonly forcesCancel: boolean;
+  /** The active image can be committed. */
+  readonly commitsActive: boolean;
   /** `job-complete` is accepted in standby. */
   readonly completesInStandby: boolean;
   /** `drive` of a realized device may be set. */
@@ -73,6 +78,8 @@ export interface Profile {
   readonly flaps: Readonly<Record<string, number>>;
   /** A base that a stream ended at can be written again. */
   readonly streamLeavesBaseWritable: boolean;
+  /** A mirror counts what is not dirty of its whole disk, and all of that once it was ready (mirror_run() of 1.3). */
+  readonly countsWholeDisk: boolean;
   /** READY reports only data that was copied, not the whole disk. */
   readonly countsDataOnly: boolean;
   /** The base stays writable after a cancelled active commit. */
@@ -176,6 +183,8 @@ function profile(
     schema,
     checker: createChecker(schema, texts),
     hasJobEvents: from(3),
+    forcesCancel: from(2.12),
+    commitsActive: from(2),
     completesInStandby: from(6),
     setsDrive: from(6),
     diesOnSameDrive: from(6),
@@ -183,6 +192,7 @@ function profile(
     diesOnConcludedStream: from(6) && !from(10),
     flaps: from(10) ? ALWAYS_FLAPS : from(6) ? SOME_FLAPS : {},
     streamLeavesBaseWritable: from(10),
+    countsWholeDisk: !from(2),
     countsDataOnly: from(11),
     cancelledCommitLeavesBaseWritable: !from(10),
     sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',
@@ -204,6 +214,7 @@ const MAKERS: Readonly<Record<ProfileName, () => Profile>> = {
   '1.1': () => profile('1.1', 0, ''),
   '1.3': () => profile('1.3', 0, ''),
   '2.4': () => profile('2.4', 0, ''),
+  '2.12': () => profile('2.12', 0, ''),
   '3.1': () => profile('3.1', 0, ''),
   '5.2': () => profile('5.2', 0, 'Debian 1:5.2+dfsg-11+deb11u3'),
   '6.1': () => profile('6.1', 0, ''),

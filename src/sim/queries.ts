@@ -1,12 +1,14 @@
 /** What the query commands answer, in QEMU's own shapes. Changes nothing. */
 
 import type { Json } from '../qmp/transport.ts';
-import { covered, granules } from './contents.ts';
+import { covered } from './contents.ts';
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf, skipImplicitFilters } from './graph.ts';
 import type { Image } from './host.ts';
 import { fileLength, imageOf, pathOf, sizeOf } from './image-io.ts';
+import { type Came, since, withoutLaterMembers } from './later-members.ts';
+import { describeBitmaps, deviceBitmaps } from './query-bitmaps.ts';
 import { Death } from './refusal.ts';
 import type { BlockNode } from './state.ts';
 import type { Telling } from './told.ts';
@@ -20,17 +22,10 @@ export function queryBlock(ctx: Context): Json {
     ...(backend.node === undefined
       ? {}
       : { inserted: describeNode(ctx, skipImplicitFilters(ctx, backend.node), true) }),
-    ...(since(ctx, 2, 10) ? { qdev: backend.id } : {}),
+    ...(since(ctx.profile, 2, 10) ? { qdev: backend.id } : {}),
     ...deviceBitmaps(ctx, backend.node),
     type: 'unknown',
   }));
-}
-
-/** Until 5.2 a device lists the bitmaps of its node itself as well. */
-function deviceBitmaps(ctx: Context, node: string | undefined): { readonly 'dirty-bitmaps'?: Json } {
-  if (ctx.profile.version.major >= 6 || node === undefined) return {};
-  const bitmaps = describeBitmaps(ctx, skipImplicitFilters(ctx, node));
-  return bitmaps.length === 0 ? {} : { 'dirty-bitmaps': bitmaps };
 }
 
 export function queryNamedBlockNodes(ctx: Context, { flat }: { readonly [name: string]: Json }): Json {
@@ -40,6 +35,7 @@ export function queryNamedBlockNodes(ctx: Context, { flat }: { readonly [name: s
     }
   }
   return Object.values(ctx.q.nodes)
+    .filter(node => since(ctx.profile, 2, 5) || !node.name.startsWith('#'))
     .sort((a, b) => b.serial - a.serial)
     .map(node => (flat === true ? describeAlone(ctx, node) : describeNode(ctx, node, false)));
 }
@@ -96,37 +92,23 @@ function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json)
   if (version.major < 6) device['encryption_key_missing'] = false;
   if (version.major >= 10) device['active'] = true;
   if (version.major >= 11) device['children'] = childrenOf(node);
-  return since(ctx, 2, 5) ? device : withoutLaterMembers(ctx, device);
+  // Until 2.5 a node that nobody named had no name either.
+  if (!since(ctx.profile, 2, 5) && node.name.startsWith('#')) delete device['node-name'];
+  return withoutLaterMembers(ctx.profile, CAME, device);
 }
 
 const CACHE = { 'no-flush': false, direct: false, writeback: true };
 
 /** When members of BlockDeviceInfo came (the `Since:` tags of QEMU's qapi/block-core.json). */
-const CAME: readonly (readonly [member: string, major: number, minor: number])[] = [
+const CAME: Came = [
   ['backing_file_depth', 1, 2],
   ['image', 1, 6],
   ['node-name', 2, 0],
   ['detect_zeroes', 2, 1],
   ['cache', 2, 3],
   ['write_threshold', 2, 3],
+  ['dirty-bitmaps', 4, 2],
 ];
-
-/** Until 2.5 a node that nobody named had no name either. */
-function withoutLaterMembers(
-  ctx: Context,
-  device: { readonly [key: string]: Json },
-): { readonly [key: string]: Json } {
-  const late = new Set(
-    CAME.filter(([, major, minor]) => !since(ctx, major, minor)).map(([member]) => member),
-  );
-  if (String(device['node-name']).startsWith('#')) late.add('node-name');
-  return Object.fromEntries(Object.entries(device).filter(([member]) => !late.has(member)));
-}
-
-function since({ profile }: Context, major: number, minor: number): boolean {
-  const { version } = profile;
-  return version.major > major || (version.major === major && version.minor >= minor);
-}
 
 function childrenOf(node: BlockNode): Json {
   return node.children.map(({ role, child }) => ({ child: role, 'node-name': child })).reverse();
@@ -210,27 +192,6 @@ function limits(ctx: Context, node: BlockNode): Json {
     'opt-mem-alignment': 4_096,
     'max-iov': 1_024,
   };
-}
-
-function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
-  if (node.bitmaps.length === 0 && node.trackedBy.length === 0) return [];
-  const status = (active: boolean): { readonly status?: string } =>
-    ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
-  const named = node.bitmaps.map(
-    ({ serial, ...bitmap }) =>
-      [serial, { ...bitmap, busy: false, ...status(bitmap.recording), count: 0 }] as const,
-  );
-  const unnamed = node.trackedBy.map(id => {
-    const job = ctx.q.jobs[id];
-    const work = job?.work;
-    const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
-    const dirty = ctx.tracks.get(id)?.dirty ?? [];
-    const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
-    const recording = work?.kind === 'mirror' && !work.writeBlocking && !ctx.profile.mirrorFilterTracks;
-    const fields = { recording, persistent: false, busy: false, ...status(true), granularity, count };
-    return [job?.serial ?? 0, fields] as const;
-  });
-  return [...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
 }
 
 /** The next image below for `backing-image`: a filter's child counts as well. */

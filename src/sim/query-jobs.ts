@@ -3,6 +3,7 @@
 import type { Json } from '../qmp/transport.ts';
 import type { Context } from './context.ts';
 import { progress } from './jobs.ts';
+import { type Came, withoutLaterMembers } from './later-members.ts';
 import type { Job } from './state.ts';
 
 export function queryJobs(ctx: Context): Json {
@@ -22,21 +23,35 @@ export function queryJobs(ctx: Context): Json {
 export function queryBlockJobs(ctx: Context): Json {
   return newestFirst(ctx)
     .filter(job => job.type !== 'create')
-    .map(job => ({
-      'auto-finalize': job.autoFinalize,
-      'io-status': job.ioStatus,
-      device: job.id,
-      'auto-dismiss': job.autoDismiss,
-      busy: false,
-      ...progress(ctx, job),
-      status: job.status,
-      paused: job.userPaused || job.status === 'pending',
-      speed: job.speed,
-      ready: job.status === 'ready' || job.status === 'standby',
-      type: job.type,
-      ...(job.error === undefined ? {} : { error: job.error }),
-    }));
+    .map(job =>
+      withoutLaterMembers(ctx.profile, CAME, {
+        'auto-finalize': job.autoFinalize,
+        'io-status': job.ioStatus,
+        device: job.id,
+        'auto-dismiss': job.autoDismiss,
+        busy: false,
+        ...progress(ctx, job),
+        status: job.status,
+        paused: job.userPaused || job.status === 'pending',
+        speed: job.speed,
+        ready: job.status === 'ready' || job.status === 'standby',
+        type: job.type,
+        ...(job.error === undefined ? {} : { error: job.error }),
+      }),
+    );
 }
+
+/** When members of BlockJobInfo came (the `Since:` tags of QEMU's qapi/block-core.json). */
+const CAME: Came = [
+  ['busy', 1, 3],
+  ['paused', 1, 3],
+  ['io-status', 1, 3],
+  ['ready', 2, 2],
+  ['status', 2, 12],
+  ['auto-finalize', 2, 12],
+  ['auto-dismiss', 2, 12],
+  ['error', 2, 12],
+];
 
 function newestFirst(ctx: Context): Job[] {
   return Object.values(ctx.q.jobs).sort((a, b) => b.serial - a.serial);

@@ -12,25 +12,29 @@ const ADDED_AFTER_3_1 = [
   'x-debug-query-block-graph',
 ];
 
-const ADDED_AFTER_2_4 = [
+const ADDED_AFTER_2_12 = [
   ...ADDED_AFTER_3_1,
-  'blockdev-add',
-  'blockdev-del',
   'blockdev-create',
-  'blockdev-mirror',
-  'blockdev-snapshot',
   'job-cancel',
   'job-pause',
   'job-resume',
   'job-complete',
   'job-finalize',
   'job-dismiss',
-  'block-job-finalize',
-  'block-job-dismiss',
   'query-jobs',
-  'query-qmp-schema',
   'block-dirty-bitmap-enable',
   'block-dirty-bitmap-disable',
+];
+
+const ADDED_AFTER_2_4 = [
+  ...ADDED_AFTER_2_12,
+  'blockdev-add',
+  'blockdev-del',
+  'blockdev-mirror',
+  'blockdev-snapshot',
+  'block-job-finalize',
+  'block-job-dismiss',
+  'query-qmp-schema',
 ];
 
 const ADDED_AFTER_1_3 = [
@@ -70,9 +74,14 @@ const ADDED_AFTER_1_0 = [
 
 /** Of `query-named-block-nodes`, since 5.0. */
 const FLAT_MEMBER = /^flat\?/;
-/** Arguments that jobs did not have before 3.1 (`auto-*`), 2.9 and 2.7. */
+/** Arguments that jobs did not have before 3.1, and 3.0. */
+const ENDING_MEMBERS = /^(auto-finalize|auto-dismiss|copy-mode|base-node|top-node)\?/;
+/** Nor before 2.9 and 2.7. */
 const LATE_MEMBERS = /^(job-id|auto-finalize|auto-dismiss|copy-mode|filter-node-name|base-node|top-node)\?/;
-const NODE_MEMBERS = /^(node-name|snapshot-node-name|replaces)\?/;
+/** Nor before 2.4 (`unmap`), 2.1 (`backing-file` and those of nodes) and 1.4. */
+const NODE_MEMBERS = /^(node-name|snapshot-node-name|replaces|unmap|backing-file|granularity|buf-size)\?/;
+/** Nor before 1.3. */
+const FORCE_MEMBERS = /^(force|on-error)\?/;
 
 /** The schema of a version, taken or derived. */
 export function schemaOf(version: string): SchemaTable {
@@ -81,14 +90,16 @@ export function schemaOf(version: string): SchemaTable {
       return table('7.2');
     case '3.1':
       return cut(table('5.2'), ADDED_AFTER_3_1, [FLAT_MEMBER]);
+    case '2.12':
+      return cut(table('5.2'), ADDED_AFTER_2_12, [FLAT_MEMBER, ENDING_MEMBERS]);
     case '2.4':
       return cut(table('5.2'), ADDED_AFTER_2_4, [FLAT_MEMBER, LATE_MEMBERS]);
     case '1.3':
       return cut(table('5.2'), ADDED_AFTER_1_3, [LATE_MEMBERS, NODE_MEMBERS]);
     case '1.1':
-      return cut(table('5.2'), ADDED_AFTER_1_1, [LATE_MEMBERS, NODE_MEMBERS]);
+      return cut(table('5.2'), ADDED_AFTER_1_1, [LATE_MEMBERS, NODE_MEMBERS, FORCE_MEMBERS]);
     case '1.0':
-      return cut(table('5.2'), ADDED_AFTER_1_0, [LATE_MEMBERS, NODE_MEMBERS]);
+      return cut(table('5.2'), ADDED_AFTER_1_0, [LATE_MEMBERS, NODE_MEMBERS, FORCE_MEMBERS]);
     default:
       return table(version);
   }

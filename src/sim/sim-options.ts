@@ -24,6 +24,8 @@ export interface SimOptions {
   readonly onFault?: (fault: Fault) => void;
   /** `-blockdev` (named nodes) or `-drive` guests. */
   readonly style?: 'blockdev' | 'drive';
+  /** What the drives of a `-drive` guest are called before their number; `drive` unless told. */
+  readonly drivePrefix?: string;
   readonly bus?: Bus;
   readonly iothreads?: boolean;
   /** `drive` of the devices may be set while they are in use; true unless told. */

@@ -14,7 +14,7 @@ import { publishDefinitions, publishOverlays } from './publish-definitions.ts';
 import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
 import { removeLeaving } from './remove-leaving.ts';
-import { rewriteAtOnce } from './rewrite-at-once.ts';
+import { rewriteAtOnce, rewriteRest } from './rewrite-at-once.ts';
 import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
 import { attachChains, openChains, standOnBases } from './stand-on-chains.ts';
@@ -32,6 +32,7 @@ export const ALL_STEPS = {
   rewriteChains,
   finalizeRewrites,
   rewriteAtOnce,
+  rewriteRest,
   awaitSignal,
   openChains,
   attachChains,

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
+import { createJobs } from '../qmp/jobs.ts';
 import type { BlockdevRefOrNull } from '../qmp/schema.generated.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
@@ -57,11 +58,12 @@ type CreateOptions = (Command<'blockdev-create'> & object)['arguments']['options
 
 /** Runs one `blockdev-create` job per disk and reads each verdict. */
 async function create(
-  { qmp, jobs }: StepContext,
+  { qmp }: StepContext,
   disks: readonly DiskPlan[],
   options: (disk: DiskPlan) => CreateOptions,
 ): Promise<void> {
   if (disks.length === 0) return;
+  const jobs = createJobs(qmp);
   const ids = disks.map(disk => disk.names.createJob);
   const started = await qmp.pipeline(
     disks.map(disk => ({
@@ -141,9 +143,10 @@ function backingOption({ image }: DiskPlan): BlockdevRefOrNull {
 }
 
 /** Closes what is open of ours, format before protocol, and dismisses creation jobs that were left. */
-async function closeNodes({ qmp, jobs }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+async function closeNodes({ qmp }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
   const ids = disks.map(disk => disk.names.createJob);
-  await jobs.remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
+  // These jobs are kept by every QEMU that has them, also where block jobs pass.
+  await createJobs(qmp).remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
   const graph = await readGraph(qmp);
   const open = disks
     .flatMap(disk => [disk.names.image, disk.names.imageFile].map(node => ({ disk, node })))

@@ -11,6 +11,8 @@ import type { DiskPlan } from './plan.ts';
 export interface Graph {
   /** The root node under the guest's device; undefined when the device is gone or empty. */
   front(disk: DiskPlan): string | undefined;
+  /** What QEMU itself calls that node; undefined also for one without a name. */
+  frontName(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
   /** Whether the guest's disk is on the image that it is to end on, directly or through the saga's filter. */
   showsImage(disk: DiskPlan): boolean;
@@ -24,6 +26,7 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
   return {
     front,
+    frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
     showsImage: disk => {
       if (front(disk) === disk.goal) return true;
@@ -38,14 +41,48 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
 
 /** The file names of the images that a disk is on in a `query-block` reply, front first. */
 export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readonly string[] {
-  const files: string[] = [];
-  let image: ImageInfo | undefined = blockOf(blocks, disk)?.inserted?.image;
-  for (; image !== undefined; image = image['backing-image']) files.push(image.filename);
-  return files;
+  const inserted: OlderDeviceInfo | undefined = blockOf(blocks, disk)?.inserted;
+  if (inserted === undefined) return [];
+  if (inserted.image === undefined) return olderChain(inserted, disk);
+  return filesOf(inserted.image);
+}
+
+/** What QEMU before 1.6 (`image`) and 1.2 (`backing_file_depth`) did not tell. */
+type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'backing_file_depth'> &
+  Partial<Pick<BlockDeviceInfo, 'image' | 'backing_file_depth'>>;
+
+/** Before QEMU 1.6 only the next image is named: the plan knows what was below that, and from 1.2 on QEMU how many there are. */
+function olderChain(inserted: OlderDeviceInfo, { chain }: DiskPlan): readonly string[] {
+  const { file, backing_file: next, backing_file_depth: depth } = inserted;
+  if (next === undefined) return [file];
+  const known = chain.map(image => image.file);
+  const below = known.includes(next) ? known.slice(known.indexOf(next)) : [next];
+  if (depth === undefined || depth >= below.length) return [file, ...below];
+  return [file, ...below.slice(0, 1), ...below.slice(below.length - depth + 1)];
 }
 
 /** QEMU before 5.0 does not know `flat`, and then tells each chain with each of its nodes. */
 const FLAT_SINCE = 5;
+
+/** The files of all images that QEMU says it has open; before 1.6 it names only the two uppermost of each disk. */
+export async function openFiles(qmp: QmpClient): Promise<ReadonlySet<string>> {
+  const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
+  if (!blocks.ok) throw blocks.error;
+  const devices: readonly OlderDeviceInfo[] = blocks.value.flatMap(({ inserted }) => inserted ?? []);
+  const shown = devices.flatMap(({ file, backing_file: next, image }) => [
+    file,
+    ...(next === undefined ? [] : [next]),
+    ...filesOf(image),
+  ]);
+  const named = (valueIfKnown(nodes) ?? []).map(node => node.image.filename);
+  return new Set([...shown, ...named].map(plainName));
+}
+
+function filesOf(front: ImageInfo | undefined): readonly string[] {
+  const files: string[] = [];
+  for (let image = front; image !== undefined; image = image['backing-image']) files.push(image.filename);
+  return files;
+}
 
 /** Asks for all nodes, without the chain below each where QEMU can leave it out. */
 export function listNodes({ version }: QmpClient): Command<'query-named-block-nodes'> {
@@ -61,14 +98,16 @@ export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
 }
 
 /**
- * The root node of a disk's device in a `query-block` reply. Before QEMU 2.5 a node that nobody named has no name: its
- * file says which one of the saga's two it is.
+ * The root node of a disk's device in a `query-block` reply. Where QEMU opens the saga's images, and before 2.5, where a
+ * node that nobody named has no name, the file says which one of the saga's two it is.
  */
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
   const inserted = blockOf(blocks, disk)?.inserted;
-  if (inserted === undefined || inserted['node-name'] !== undefined) return inserted?.['node-name'];
-  if (inserted.file === disk.image.file) return disk.names.image;
-  return inserted.file === disk.file ? disk.node : inserted.file;
+  const node = inserted?.['node-name'];
+  if (inserted === undefined || (node !== undefined && disk.byFile !== true)) return node;
+  const file = plainName(inserted.file);
+  if (file === disk.image.file) return disk.goal;
+  return file === disk.file ? disk.node : (node ?? file);
 }
 
 /** The entry of a disk's device in a `query-block` reply. */

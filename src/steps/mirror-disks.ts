@@ -4,6 +4,7 @@
  */
 import { definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
+import { deviceOf, named } from './jobs-of-plan.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from './plan.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
@@ -60,18 +61,39 @@ export async function inspectMirrors(context: StepContext<SwitchPlan>): Promise<
 
 type Limit = () => ReturnType<typeof limitedTo>;
 
-function startMirror(plan: CopyPlan, disk: DiskPlan, limit: Limit): Command<'blockdev-mirror'> {
-  const { granularity, bufSize, copyMode } = plan.mirror;
+function startMirror(
+  plan: CopyPlan,
+  disk: DiskPlan,
+  limit: Limit,
+): Command<'blockdev-mirror'> | Command<'drive-mirror'> {
+  const { granularity, bufSize, copyMode, by } = plan.mirror;
+  const options = {
+    sync: plan.sync[disk.index] ?? 'full',
+    ...limit(),
+    ...definedOnly({ granularity: granularity ?? undefined, 'buf-size': bufSize ?? undefined }),
+    ...(copyMode === 'background' ? {} : { 'copy-mode': copyMode }),
+  };
+  if (by === 'drive-mirror') {
+    return {
+      execute: 'drive-mirror',
+      arguments: {
+        ...named(plan, disk.names.job),
+        ...(plan.passingJobs === 'byId' ? { 'node-name': disk.names.image } : {}),
+        device: deviceOf(disk, disk.node),
+        target: disk.image.file,
+        format: disk.image.driver,
+        mode: disk.image.create ? 'absolute-paths' : 'existing',
+        ...options,
+      },
+    };
+  }
   return {
     execute: 'blockdev-mirror',
     arguments: {
       'job-id': disk.names.job,
       device: disk.node,
       target: disk.goal,
-      sync: plan.sync[disk.index] ?? 'full',
-      ...limit(),
-      ...definedOnly({ granularity: granularity ?? undefined, 'buf-size': bufSize ?? undefined }),
-      ...(copyMode === 'background' ? {} : { 'copy-mode': copyMode }),
+      ...options,
       ...ending(plan),
     },
   };
@@ -79,6 +101,18 @@ function startMirror(plan: CopyPlan, disk: DiskPlan, limit: Limit): Command<'blo
 
 /** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */
 export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
+  if (plan.passingJobs !== undefined) {
+    return {
+      execute: 'block-commit',
+      arguments: {
+        ...named(plan, disk.names.job),
+        device: deviceOf(disk, disk.node),
+        top: disk.file,
+        base: disk.image.file,
+        ...limit(),
+      },
+    };
+  }
   return {
     execute: 'block-commit',
     arguments: {

@@ -5,8 +5,9 @@
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { JobInfo, JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../qmp/schema.generated.ts';
-import { listNodes } from './graph.ts';
+import { blockOf, listNodes, valueIfKnown } from './graph.ts';
 import type { DiskPlan } from './plan.ts';
+import type { StepContext } from './step.ts';
 
 /** What the mirrors' jobs are doing, and how many bytes are still to copy on all disks together. */
 export interface Lag {
@@ -21,13 +22,48 @@ function lagLook(qmp: QmpClient) {
   return [{ execute: 'query-jobs' }, listNodes(qmp)] as const;
 }
 
-/** One round trip; throws as `execute`. */
-export async function readLag(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<Lag> {
-  const [jobs, nodes] = await qmp.pipeline(lagLook(qmp));
-  if (!jobs.ok) throw jobs.error;
+/** One round trip, or two where jobs pass; throws as `execute`. */
+export async function readLag(
+  { qmp, jobs, plan }: Pick<StepContext, 'qmp' | 'jobs' | 'plan'>,
+  disks: readonly DiskPlan[],
+): Promise<Lag> {
+  if (plan.passingJobs !== undefined) {
+    const table = await jobs.list(disks.map(disk => disk.names.job));
+    const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
+    if (!blocks.ok) throw blocks.error;
+    const bytes = olderBytes(disks, blocks.value, valueIfKnown(nodes) ?? []);
+    return { jobs: table, bytes, isOnSources: false };
+  }
+  const [table, nodes] = await qmp.pipeline(lagLook(qmp));
+  if (!table.ok) throw table.error;
   if (!nodes.ok) throw nodes.error;
-  return lagOf(disks, jobs.value, nodes.value);
+  const lag = lagOf(disks, table.value, nodes.value);
+  if (qmp.version.major >= NODES_TELL_SINCE) return lag;
+  return { ...lag, bytes: olderBytes(disks, await qmp.execute('query-block'), nodes.value) };
 }
+
+/** QEMU before 4.2 tells of bitmaps with devices only. */
+const NODES_TELL_SINCE = 5;
+
+/** By disk, from where it is told: the nodes, or the device itself, in a list (from QEMU 1.7 on) or as `dirty` (from 1.3 on). */
+function olderBytes(
+  disks: readonly DiskPlan[],
+  blocks: readonly BlockInfo[],
+  nodes: readonly BlockDeviceInfo[],
+): number {
+  return disks.reduce((sum, disk) => {
+    const block: OlderBlockInfo | undefined = blockOf(blocks, disk);
+    const bitmaps = block?.['dirty-bitmaps']?.filter(({ name }) => name === undefined);
+    const told = bitmaps?.reduce((count, bitmap) => count + bitmap.count, 0) ?? block?.dirty?.count;
+    return sum + (told ?? (disk.node === '' ? 0 : dirtyBytesOf([disk.node], nodes)));
+  }, 0);
+}
+
+/** What a device said of its bitmaps itself; the list was there until 5.2. */
+type OlderBlockInfo = BlockInfo & {
+  readonly dirty?: { readonly count: number };
+  readonly 'dirty-bitmaps'?: readonly { readonly name?: string; readonly count: number }[];
+};
 
 /** The commands of a look that costs QEMU half as much, for a guest that stands still; only where `isOnSources`. */
 export const FRONT_LOOK = [{ execute: 'query-jobs' }, { execute: 'query-block' }] as const;

@@ -77,6 +77,8 @@ export interface DiskPlan {
   readonly image: ImagePlan;
   /** The node of that image. */
   readonly goal: string;
+  /** Its images are known by their files: QEMU opens the new one by itself, or names no nodes (before 2.5). */
+  readonly byFile?: true;
 }
 
 /** A program to run, without a shell. */
@@ -101,6 +103,13 @@ export interface PlanBase {
   /** Whether QEMU can be marked, so that another process behind the same socket is not taken for it. */
   readonly marksQemu: boolean;
   readonly onCommit: OnCommit | null;
+  /**
+   * Where QEMU forgets jobs when they end (before 3.1): whether they have names of their own, or are called by their disks
+   * (before 2.7).
+   */
+  readonly passingJobs?: 'byId' | 'byDisk';
+  /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
+  readonly weaker?: readonly string[];
   readonly disks: readonly DiskPlan[];
 }
 
@@ -145,6 +154,8 @@ export interface CopyPlan extends SwitchPlanBase {
     readonly granularity: number | null;
     readonly bufSize: number | null;
     readonly copyMode: 'background' | 'write-blocking';
+    /** Where blocksaga cannot open the new images (before 3.1) QEMU makes and opens them. */
+    readonly by?: 'drive-mirror';
   };
   /** `top` copies only the active image, per disk in the order of `disks`. */
   readonly sync: readonly ('full' | 'top')[];
@@ -160,9 +171,9 @@ export interface ActiveCommitPlan extends SwitchPlanBase {
   readonly deletes: boolean;
 }
 
-/** What one job does to the chain below an active image. */
+/** What one job does to the chain below an active image; nodes, or files where a disk's images are known by those. */
 export interface Rewrite {
-  /** The node that is pulled into, or that is committed. */
+  /** What is pulled into, or is committed. */
   readonly top: string;
   /** What it stands on afterwards, or is committed into; null when it is to stand on nothing. */
   readonly base: string | null;
@@ -174,7 +185,10 @@ export interface Rewrite {
 export interface RewritePlan extends PlanBase {
   readonly operation: 'pull' | 'commit';
   readonly kind: 'rewrite';
-  /** Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, there is one disk only. */
+  /**
+   * Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, the first disk's job decides
+   * and the others follow.
+   */
   readonly heldBack: boolean;
   /** Which of pull and commit costs less here, for people; null where QEMU does not tell what is allocated. */
   readonly hint: string | null;
@@ -221,4 +235,10 @@ export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null 
   if (plan.operation === 'snapshot') return plan.method;
   if (plan.operation === 'snapshotMirror') return plan.mirror.strategy;
   return 'strategy' in plan ? plan.strategy : 'rewrite';
+}
+
+/** Which promises are weaker where the plan is carried out, each once. */
+export function weakerIn(plan: Plan): readonly string[] {
+  const stages = plan.operation === 'snapshotMirror' ? [plan.snapshot, plan.mirror] : [];
+  return [...new Set([plan, ...stages].flatMap(({ weaker = [] }) => weaker))];
 }

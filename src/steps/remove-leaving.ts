@@ -6,7 +6,7 @@
 import type { Json } from '../qmp/transport.ts';
 import { leavingImages } from './chain-of-image.ts';
 import type { Files } from './files.ts';
-import { listNodes } from './graph.ts';
+import { openFiles } from './graph.ts';
 import type { Plan } from './plan.ts';
 import { probeDisks, type Step } from './step.ts';
 
@@ -23,9 +23,7 @@ export const removeLeaving: Step = {
 
   async observe({ files, qmp, plan }) {
     if (files === null) return [];
-    const [nodes] = await qmp.pipeline([listNodes(qmp)]);
-    if (!nodes.ok) throw nodes.error;
-    const open = new Set(nodes.value.map(node => node.image.filename));
+    const open = await openFiles(qmp);
     const found: Leaving[] = [];
     for (const file of leavingFiles(plan)) {
       const facts = open.has(file) ? undefined : await files.stat(file);

@@ -225,7 +225,7 @@ async function awaitDirty(
     return await context.qmp.until(
       'the mirrors to come close to the guest',
       async () => {
-        const lag = await readLag(context.qmp, disks);
+        const lag = await readLag(context, disks);
         // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
         const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
         left = lag.bytes;

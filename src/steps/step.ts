@@ -3,7 +3,7 @@
  * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
  * journal, timers or other steps.
  */
-import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { BlocksagaError, definedOnly, type ErrorRecord } from '../errors.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { GuestAgent } from '../qmp/guest-agent.ts';
@@ -95,6 +95,8 @@ interface StepBase<P extends Plan> {
   readonly insists?: boolean;
   /** There is no way back from where it begins: whatever is asked, it goes on, and is not given up for one refusal. */
   readonly onlyForward?: boolean;
+  /** What it began may have come about, for good, while no process watched: in a new life that is asked before the saga leaves. */
+  readonly endsByItself?: boolean;
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
   readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
@@ -164,6 +166,13 @@ export function firstError(
   const index = replies.findIndex(reply => !reply.ok);
   const reply = replies[index];
   return reply === undefined || reply.ok ? undefined : reply.error.at(placeOf(disks[index]));
+}
+
+/** A look that was refused, for where it must not be taken for an answer: the step asks again. */
+export function askAgain(error: BlocksagaError): BlocksagaError {
+  const { code, message, qmp } = error;
+  const details = { retryable: true, outcome: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
+  return new BlocksagaError(code, message, details);
 }
 
 /** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */

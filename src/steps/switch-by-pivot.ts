@@ -3,12 +3,12 @@
  * finalized by hand (`parkMirrors`, `finalizeMirrors`, QEMU >= 3.1), else one after the other (`completeMirrors`).
  * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
-import type { SwitchPlan } from './plan.ts';
+import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from './step.ts';
@@ -93,15 +93,8 @@ export const completeMirrors: Step<SwitchPlan> = {
   probe: probeFronts,
 
   async do(context, todo) {
-    const { clock, jobs, qmp, plan } = context;
-    await awaitClean(context, todo).catch(error => {
-      throw todo.length < plan.disks.length ? notOnAMixture(error) : error;
-    });
-    const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
-    for (const disk of todo) {
-      const leftMs = Math.max(0, untilMs - clock.now());
-      readVerdicts([disk], await awaitJobs(jobs, [disk], 'pivot', isConcluded, leftMs));
-    }
+    const { qmp, plan } = context;
+    await completeAll(context, todo);
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them. What
     // a commit leaves behind is no instant, and what was written meanwhile is in the bases.
@@ -112,10 +105,32 @@ export const completeMirrors: Step<SwitchPlan> = {
   undo: takeBackPivots,
 };
 
+/** What an attempt that died has asked may come to its end only now: each such disk is one less to complete. */
+async function completeAll(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
+  try {
+    await completeEach(context, todo);
+  } catch (error) {
+    const { absent, present } = await probeFronts(context);
+    if (!context.untouched && absent.length < todo.length) return completeAll(context, absent);
+    throw present.length > 0 ? notOnAMixture(error) : error;
+  }
+}
+
+async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
+  const { clock, jobs, plan } = context;
+  await awaitClean(context, todo);
+  const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
+  for (const disk of todo) {
+    const leftMs = Math.max(0, untilMs - clock.now());
+    readVerdicts([disk], await awaitJobs(jobs, [disk], 'pivot', isConcluded, leftMs));
+  }
+}
+
 /** Where some disks have switched the guest is not let run to try again later: it would write to both sides. */
 function notOnAMixture(error: unknown): unknown {
   if (!(error instanceof BlocksagaError) || error.code !== 'NOT_CONVERGING') return error;
-  return new BlocksagaError('DEADLINE', error.message, { cause: error });
+  const { message, disk } = error;
+  return new BlocksagaError('DEADLINE', message, { cause: error, ...definedOnly({ disk }) });
 }
 
 function mirrorJobs(plan: SwitchPlan): readonly string[] {

@@ -3,7 +3,7 @@
  * runs, so that nothing is copied then.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { QmpClient } from '../qmp/client.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
@@ -11,6 +11,7 @@ import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { type StepContext, throwFirst } from './step.ts';
 import { setDrive } from './switch-by-reopen.ts';
+import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
 const JOB_DEADLINE_MS = 30_000;
 /** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
@@ -25,6 +26,7 @@ export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   if (switched.length === 0) return;
+  if (plan.passingJobs !== undefined) return takeBackByFile(context, switched, graph);
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await takeBack(context, switched, graph);
   const after = await readGraph(qmp);
@@ -45,24 +47,33 @@ async function mirrorBack(
   switched: readonly DiskPlan[],
   graph: Graph,
 ): Promise<Sources> {
-  const { jobs, qmp } = context;
+  const { qmp } = context;
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  const commands = switched.map(disk => ({
+    execute: 'blockdev-mirror' as const,
+    arguments: {
+      'job-id': disk.names.undoJob,
+      device: disk.goal,
+      target: sources.get(disk.index) ?? disk.node,
+      sync: context.guestStill() ? ('none' as const) : ('full' as const),
+      'auto-dismiss': false,
+    },
+  }));
+  await runMirrorsBack(context, switched, commands);
+  return sources;
+}
+
+/** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
+export async function runMirrorsBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  commands: readonly (Command<'blockdev-mirror'> | Command<'drive-mirror'>)[],
+): Promise<void> {
+  const { jobs, qmp } = context;
   const ids = switched.map(disk => disk.names.undoJob);
   const guestStill = context.guestStill();
-  const started = await qmp.pipeline(
-    switched.map(disk => ({
-      execute: 'blockdev-mirror' as const,
-      arguments: {
-        'job-id': disk.names.undoJob,
-        device: disk.goal,
-        target: sources.get(disk.index) ?? disk.node,
-        sync: guestStill ? ('none' as const) : ('full' as const),
-        'auto-dismiss': false,
-      },
-    })),
-  );
-  throwFirst(switched, started);
+  throwFirst(switched, await qmp.pipeline(commands));
   // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
   if (!guestStill) {
     await context.recordSides();
@@ -77,7 +88,6 @@ async function mirrorBack(
     deadlineMs: JOB_DEADLINE_MS,
   });
   await dismissJobs({ jobs }, ids);
-  return sources;
 }
 
 /**
@@ -89,12 +99,7 @@ async function putOverlaysBack(
   switched: readonly DiskPlan[],
   graph: Graph,
 ): Promise<Sources> {
-  if (!guestStill()) {
-    throw new BlocksagaError(
-      'OVERTAKEN',
-      'the guest has run since some of its disks were merged: what it wrote is in the lower images, and they stay in front',
-    );
-  }
+  if (!guestStill()) throw ranSinceMerged();
   const sources = new Map<number, string>();
   if (plan.capabilities.includes('blockdev-reopen') && switched.every(disk => disk.qdev !== null)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
@@ -113,6 +118,7 @@ async function putOverlaysBack(
 function isAway(graph: Graph, disk: DiskPlan): boolean {
   const front = graph.front(disk);
   if (front === disk.goal) return true;
+  if (disk.byFile) return leavingImages(disk).some(({ file }, place) => place > 0 && front === file);
   return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
 }
 

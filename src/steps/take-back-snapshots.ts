@@ -4,9 +4,11 @@
  * have switched.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { Command } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
-import { readGraph, valueIfKnown } from './graph.ts';
+import { readGraph } from './graph.ts';
+import { deviceOf, named } from './jobs-of-plan.ts';
 import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { jobFailed } from './run-jobs.ts';
@@ -16,6 +18,8 @@ const READY_DEADLINE_MS = 60 * 60_000;
 /** The part of the permitted blackout that a guest which stands still may wait for its commits. */
 const READY_SHARE = 0.25;
 const SWITCH_DEADLINE_MS = 30_000;
+/** The guest may stand still: what QEMU refuses once is asked again at once, not after a second. */
+const POLL_MS = 20;
 
 /** Whether the guest is to run when all is back, also if this process dies while it stands still. */
 export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promise<Json> {
@@ -24,8 +28,7 @@ export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promis
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
   const { qmp, jobs, plan, observed: ran, untouched } = context;
-  const [table] = await qmp.pipeline([{ execute: 'query-jobs' }]);
-  if (valueIfKnown(table) === undefined) {
+  if (!canTakeBack(plan)) {
     await expectNoneTaken(context);
     return;
   }
@@ -33,7 +36,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   let mayHold = !untouched;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
-    { deadlineMs: SWITCH_DEADLINE_MS },
+    { deadlineMs: SWITCH_DEADLINE_MS, pollMs: POLL_MS },
   );
   const graph = await readGraph(qmp);
   const taken = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
@@ -52,33 +55,49 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   }
 }
 
-/** Without jobs that can be asked about, nothing was begun here before, and nothing can be. */
+/** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
+export function canTakeBack({ passingJobs, capabilities, disks }: SnapshotPlan): boolean {
+  if (passingJobs === undefined) return true;
+  const callable = passingJobs === 'byId' || disks.every(({ drive }) => drive !== '');
+  return callable && capabilities.includes('active-commit');
+}
+
+/** Without such a way nothing was begun here before, and nothing can be. */
 async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
   const graph = await readGraph(qmp);
   const taken = plan.disks.find(disk => graph.front(disk) === disk.names.image);
   if (taken === undefined) return;
   throw new BlocksagaError(
     'CAPABILITY_MISSING',
-    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot take that back while the guest runs (QEMU 3.1 can): ` +
+    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot take that back while the guest runs (it lacks active-commit; QEMU 2.0 has): ` +
       'stop it, then run "blocksaga resume --offline"',
     { disk: taken.disk },
   );
 }
 
-async function startCommits({ qmp }: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
-  const started = await qmp.pipeline(
-    disks.map(disk => ({
-      execute: 'block-commit' as const,
-      arguments: {
-        'job-id': disk.names.undoJob,
-        device: disk.names.image,
-        'base-node': disk.node,
-        'auto-finalize': false,
-        'auto-dismiss': false,
-      },
-    })),
-  );
-  throwFirst(disks, started);
+async function startCommits(
+  { qmp, plan }: StepContext<SnapshotPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const commit = plan.passingJobs === undefined ? commitByNode : commitByFile;
+  throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
+}
+
+function commitByNode(_plan: SnapshotPlan, { names, node }: DiskPlan): Command<'block-commit'> {
+  const ending = { 'auto-finalize': false, 'auto-dismiss': false };
+  return {
+    execute: 'block-commit',
+    arguments: { 'job-id': names.undoJob, device: names.image, 'base-node': node, ...ending },
+  };
+}
+
+function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit'> {
+  const { names, image, file } = disk;
+  const device = deviceOf(disk, names.image);
+  return {
+    execute: 'block-commit',
+    arguments: { ...named(plan, names.undoJob), device, top: image.file, base: file },
+  };
 }
 
 /** Fresh overlays are committed at once; what takes longer is not waited for while the guest stands still because of us. */
@@ -101,15 +120,17 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
   }
 }
 
-/** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay. */
+/** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay; jobs that pass cannot. */
 async function switchToBases(
-  { qmp, jobs }: StepContext<SnapshotPlan>,
+  { qmp, jobs, plan }: StepContext<SnapshotPlan>,
   disks: readonly DiskPlan[],
 ): Promise<void> {
   const ids = disks.map(disk => disk.names.undoJob);
   throwFirst(disks, await jobs.pivot(ids));
-  await awaitStatus(jobs, disks, 'pending', SWITCH_DEADLINE_MS);
-  throwFirst(disks, await jobs.finalize(ids));
+  if (plan.passingJobs === undefined) {
+    await awaitStatus(jobs, disks, 'pending', SWITCH_DEADLINE_MS);
+    throwFirst(disks, await jobs.finalize(ids));
+  }
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
     deadlineMs: SWITCH_DEADLINE_MS,
   });

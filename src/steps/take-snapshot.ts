@@ -2,13 +2,13 @@
  * Puts the overlays on all disks in one QMP `transaction`: QEMU does all or none and drains the guest's I/O meanwhile,
  * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
  */
-import { BlocksagaError, definedOnly } from '../errors.ts';
+import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
-import { expectStood, probeDisks, type Step, type StepContext } from './step.ts';
-import { observeRunning, takeBackSnapshots } from './take-back-snapshots.ts';
+import { askAgain, expectStood, probeDisks, type Step, type StepContext } from './step.ts';
+import { canTakeBack, observeRunning, takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
 export const takeSnapshot: Step<SnapshotPlan> = {
@@ -97,22 +97,17 @@ function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
 }
 
 async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
-  const graph = await readGraph(qmp);
+  const graph = await readGraph(qmp).catch((error: unknown) => {
+    throw error instanceof BlocksagaError && !canTakeBack(plan) ? askAgain(error) : error;
+  });
   return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
 }
 
 async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
   const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
   // Where a snapshot cannot be taken back, a look that failed is no reason to try: QEMU is asked again.
-  const canTakeBack = plan.capabilities.includes('query-jobs');
-  if (!blocks.ok) throw canTakeBack ? blocks.error : askAgain(blocks.error);
+  if (!blocks.ok) throw canTakeBack(plan) ? blocks.error : askAgain(blocks.error);
   expectFronts(blocks.value, plan.disks, disk => disk.names.image);
-}
-
-function askAgain(error: BlocksagaError): BlocksagaError {
-  const { code, message, qmp } = error;
-  const details = { retryable: true, outcome: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
-  return new BlocksagaError(code, message, details);
 }
 
 function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {

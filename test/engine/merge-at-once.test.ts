@@ -1,5 +1,6 @@
-/** Merges of one disk in a QEMU that cannot hold jobs back: the job changes the chain by itself and is gone then. */
+/** Merges in a QEMU that cannot hold jobs back: a job changes its chain by itself and is gone then. */
 import { describe, expect, test } from 'vitest';
+import type { SagaResult } from '../../src/engine/result.ts';
 import type { Saga } from '../../src/engine/saga.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Fault } from '../../src/sim/faults.ts';
@@ -71,5 +72,39 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back',
       expect(result, `died ${afterMs} ms later`).toMatchObject({ outcome: 'committed', error: null });
       expect(result.disks[0]?.after?.chain).toEqual([FRONT, LOWEST]);
     }
+  });
+});
+
+describe('a pull of several disks whose jobs cannot be held back', () => {
+  const pullAll = ({ engine, guest }: Life) =>
+    engine.pull({
+      ...{ ...guest, id: 's', without: WITHOUT },
+      disks: [0, 1, 2].map(index => ({ disk: `dev${index}` })),
+    });
+  const depths = ({ disks }: SagaResult) => disks.map(({ after }) => after?.chain.length);
+
+  test('says in its plan that it only goes forward when the first is done', async () => {
+    const sim = smallSim({ backingLayers: 1, disks: 3 });
+    const saga = await sim.run(pullAll(live(sim)));
+    expect(saga.plan.weaker).toEqual(
+      expect.arrayContaining([expect.stringContaining('no job can be held back')]),
+    );
+    const result = await sim.run(saga.result);
+    expect(result).toMatchObject({ outcome: 'committed', weaker: saga.plan.weaker });
+    expect(depths(result)).toEqual([1, 1, 1]);
+  });
+
+  test('leaves every chain when the job of the first fails', async () => {
+    const sim = smallSim({ backingLayers: 1, disks: 3, faults: [{ kind: 'jobFails', nth: 1, percent: 0 }] });
+    const result = await sim.run((await sim.run(pullAll(live(sim)))).result);
+    expect(result).toMatchObject({ outcome: 'rolledBack', error: { code: 'JOB_FAILED' } });
+    expect(depths(result)).toEqual([2, 2, 2]);
+  });
+
+  test('runs the job of another again that fails after the first is done', async () => {
+    const sim = smallSim({ backingLayers: 1, disks: 3, faults: [{ kind: 'jobFails', nth: 3, percent: 0 }] });
+    const result = await sim.run((await sim.run(pullAll(live(sim)))).result);
+    expect(result).toMatchObject({ outcome: 'committed', error: null });
+    expect(depths(result)).toEqual([1, 1, 1]);
   });
 });

@@ -31,14 +31,25 @@ function schemaLike(version: '5.2' | '7.2'): Json {
       [member('type', 'str')],
       ['abort', 'block-dirty-bitmap-add', 'blockdev-snapshot', 'blockdev-snapshot-sync'],
     ),
+    command('block-dirty-bitmap-add', '8'),
+    object('8', [member('node', 'str'), member('persistent', 'bool')]),
     { ...command('blockdev-snapshot', '0'), features: ['allow-write-only-overlay'] },
     command('blockdev-add', '3'),
     object('3', [member('driver', 'str')], ['file', 'qcow2', 'throttle']),
     { name: '[3]', 'meta-type': 'array', 'element-type': '3' },
     command('blockdev-create', '0'),
     command('blockdev-mirror', '4'),
-    object('4', [member('device', 'str'), member('auto-finalize', 'bool'), member('copy-mode', 'str')]),
-    command('drive-mirror', '0'),
+    object('4', [
+      member('device', 'str'),
+      member('auto-finalize', 'bool'),
+      member('auto-dismiss', 'bool'),
+      member('copy-mode', 'str'),
+    ]),
+    command('drive-mirror', '7'),
+    object('7', [member('job-id', 'str'), member('device', 'str')]),
+    command('block-stream', '0'),
+    command('block-commit', '0'),
+    command('block-job-pause', '0'),
     command('job-complete', '0'),
     command('query-jobs', '0'),
     ...(modern
@@ -105,6 +116,15 @@ test('a QEMU without a schema is asked for its commands', async () => {
     'drive-mirror',
     'transaction',
   ]);
+});
+
+test('without a schema, what came with QEMU 2.0 is known by a command that came with it', async () => {
+  const answering = (...commands: readonly string[]) =>
+    clientFor({ 'query-commands': commands.map(name => ({ name })) });
+  const older = await readCapabilities(await answering('block-commit'));
+  expect(older.names).toEqual(['block-commit']);
+  const newer = await readCapabilities(await answering('block-commit', 'query-named-block-nodes'));
+  expect(newer.names).toEqual(['active-commit', 'block-commit']);
 });
 
 test('any other failure of the query is passed on', async () => {

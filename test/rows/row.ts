@@ -46,6 +46,12 @@ export interface Row {
   readonly notReal?: string;
   /** Whether QEMU must tell which job uses a disk, as it does from 4.0 on. */
   readonly needsGraph?: true;
+  /** Whether it tunes a mirror, as QEMU 1.4 and later can. */
+  readonly needsTuning?: true;
+  /** Whether the row itself speaks of nodes to QEMU, which names them all from 2.5 on and opens images from 2.9 on. */
+  readonly needsNodes?: true;
+  /** Whether QEMU must tell which device a disk is of, as it does from 2.10 on. */
+  readonly needsDevices?: true;
 }
 
 export const SLOW = 65_536;
@@ -71,8 +77,10 @@ export const makeCopy =
   (image: Parameters<Stage['make']>[1], name = 'copy') =>
   (on: Stage) =>
     on.make(name, image);
-export const sentBy = (on: Stage, execute: string) =>
-  on.sent.findLast(each => each.execute === execute)?.arguments ?? {};
+/** The mirror that was asked for, by whichever command this QEMU has for it. */
+export const mirrorSent = (on: Stage) =>
+  on.sent.findLast(({ execute }) => execute === 'blockdev-mirror' || execute === 'drive-mirror')?.arguments ??
+  {};
 export const foreignMirror = async (on: Stage) => {
   await on.make('other', { format: 'raw' });
   await on.qmp('blockdev-add', { driver: 'file', 'node-name': 'other-file', filename: on.file('other') });

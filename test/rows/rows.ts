@@ -14,6 +14,7 @@ import {
   foreignStream,
   MANY_IMAGES,
   makeCopy,
+  mirrorSent,
   NO_LUN,
   ON_BASE,
   ON_DEVICE,
@@ -21,7 +22,6 @@ import {
   type Row,
   SD_CARD,
   SLOW,
-  sentBy,
   slowPull,
   TRANSIENT,
   WHOLE,
@@ -64,6 +64,7 @@ const COMMON: readonly Row[] = [
   },
   {
     id: 'G5b',
+    needsNodes: true,
     says: 'a disk named by its node',
     call: on => on.domain.blockPull('disk0'),
     end: 'itself',
@@ -130,6 +131,7 @@ const COMMON: readonly Row[] = [
     set: { bus: 'sd-card' },
     call: on => on.domain.blockCommit(DISK, null, on.file('snap2')),
     expect: { error: 'OPERATION_UNSUPPORTED' },
+    needsDevices: true,
     notReal: 'G8 is the same there',
   },
   {
@@ -465,7 +467,7 @@ const COPY: readonly Row[] = [
     says: 'BANDWIDTH_BYTES only changes the unit',
     call: on => on.domain.blockRebase(DISK, on.file('copy'), SLOW, ['COPY', 'BANDWIDTH_BYTES']),
     after: async on => {
-      same('the speed', sentBy(on, 'blockdev-mirror')['speed'], SLOW);
+      same('the speed', mirrorSent(on)['speed'], SLOW);
       await on.domain.blockJobAbort(DISK);
     },
     expect: {},
@@ -475,7 +477,7 @@ const COPY: readonly Row[] = [
     says: 'without it the unit is MiB/s',
     call: on => on.domain.blockRebase(DISK, on.file('copy'), 3, ['COPY']),
     after: async on => {
-      same('the speed', sentBy(on, 'blockdev-mirror')['speed'], 3 * 1024 * 1024);
+      same('the speed', mirrorSent(on)['speed'], 3 * 1024 * 1024);
       await on.domain.blockJobAbort(DISK);
     },
     expect: {},
@@ -565,11 +567,12 @@ const BLOCK_COPY: readonly Row[] = [
   },
   {
     id: 'K4c',
+    needsTuning: true,
     says: 'granularity and buf-size reach QEMU, 0 is its default',
     call: copyWith(param('granularity', 131_072, 'uint'), param('buf-size', 0), param('bandwidth', 0)),
     end: 'pivot',
     after: async on => {
-      const { granularity, speed, 'buf-size': bufSize } = sentBy(on, 'blockdev-mirror');
+      const { granularity, speed, 'buf-size': bufSize } = mirrorSent(on);
       same('what was sent', [granularity, speed, bufSize], [131_072, undefined, undefined]);
     },
     expect: { chain: ['copy'] },
@@ -708,6 +711,7 @@ const BLOCK_COPY: readonly Row[] = [
     set: { bus: 'scsi-block' },
     call: on => copy(on),
     expect: { error: 'CONFIG_UNSUPPORTED' },
+    needsDevices: true,
     notReal: NO_LUN,
   },
   {
@@ -723,7 +727,7 @@ const BLOCK_COPY: readonly Row[] = [
     says: 'SYNCHRONOUS_WRITES: write-blocking',
     call: on => copy(on, ['SYNCHRONOUS_WRITES']),
     end: 'pivot',
-    after: async on => same('the copy mode', sentBy(on, 'blockdev-mirror')['copy-mode'], 'write-blocking'),
+    after: async on => same('the copy mode', mirrorSent(on)['copy-mode'], 'write-blocking'),
     expect: { chain: ['copy'] },
   },
   {

@@ -31,11 +31,9 @@ export async function onSim<T>(
 ): Promise<T> {
   const format = options.chain === 'raw' ? 'raw' : 'qcow2';
   const sim = createSim({
-    profile,
-    disks: 1,
-    sizeBytes: SIZE_BYTES,
-    directory: DIRECTORY,
-    format,
+    ...{ profile, disks: 1, sizeBytes: SIZE_BYTES, directory: DIRECTORY, format },
+    // QEMU before 2.10 does not say which device a disk is of: its drive is called like that.
+    drivePrefix: 'dev',
     ...(options.bus === undefined ? {} : { bus: options.bus }),
   });
   const { host } = sim.world;
@@ -70,6 +68,9 @@ export async function onSim<T>(
   sim.restart([{ path: file('active'), format }, ...second]);
   if (options.paused) sim.world.inject('stop');
   if (options.refuse !== undefined) sim.armFault({ kind: 'refuse', ...options.refuse });
+  // Older versions are asked for the same by another command.
+  if (options.refuse?.command === 'blockdev-mirror')
+    sim.armFault({ kind: 'refuse', command: 'drive-mirror' });
 
   const sent: Sent[] = [];
   const connect: Connect = async handlers => {
@@ -142,9 +143,12 @@ export async function onSim<T>(
       running: async () => sim.world.running,
       async chain(device = DISK) {
         const blocks = (await qmp('query-block')) as unknown as readonly ShownBlock[];
-        const disk = blocks.find(({ qdev }) => qdev?.includes(device));
+        const disk = blocks.find(({ qdev, device: drive }) => qdev?.includes(device) ?? drive === device);
+        const { file: front = '', image: shown } = disk?.inserted ?? {};
+        // Before 1.6 QEMU names two images at most; the headers below those are as they were opened.
+        if (shown === undefined) return headers(nameOf(plainName(front)));
         const names: string[] = [];
-        for (let image = disk?.inserted?.image; image; image = image['backing-image']) {
+        for (let image: Shown | undefined = shown; image; image = image['backing-image']) {
           names.push(nameOf(plainName(image.filename)));
         }
         return names;
@@ -170,7 +174,8 @@ export async function onSim<T>(
 /** A block device as QEMU shows it. */
 export interface ShownBlock {
   readonly qdev?: string;
-  readonly inserted?: { readonly image: Shown };
+  readonly device: string;
+  readonly inserted?: { readonly file: string; readonly image?: Shown };
 }
 
 /** An image as QEMU and qemu-img show it. */

@@ -210,6 +210,7 @@ export const SNAPSHOT: readonly Row[] = [
     set: { bus: 'scsi-block' },
     call: on => snapshot(on),
     expect: { error: 'CONFIG_UNSUPPORTED' },
+    needsDevices: true,
     notReal: NO_LUN,
   },
   {
@@ -229,6 +230,7 @@ export const SNAPSHOT: readonly Row[] = [
     set: { bus: 'sd-card' },
     call: on => snapshot(on),
     expect: { error: 'OPERATION_UNSUPPORTED' },
+    needsDevices: true,
     notReal: 'S17b is the same there',
   },
   {

@@ -1,0 +1,108 @@
+/**
+ * The undo of pivots where QEMU opens the images itself (before 3.1): every switched disk goes back to the file that it
+ * was on, by a mirror onto that file, or by the overlays that were committed being put above their bases again.
+ */
+import { BlocksagaError, invariant } from '../errors.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
+import { leavingImages } from './chain-of-image.ts';
+import { type Graph, readGraph } from './graph.ts';
+import { deviceOf, named } from './jobs-of-plan.ts';
+import type { ChainImage, DiskPlan, SwitchPlan } from './plan.ts';
+import { revivedName } from './revive-source.ts';
+import { type StepContext, throwFirst } from './step.ts';
+import { runMirrorsBack } from './take-back-pivots.ts';
+
+/** Puts these disks back, and looks whether they are. */
+export async function takeBackByFile(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+): Promise<void> {
+  const { qmp, plan } = context;
+  // No image is to be open twice: what is left of the old chains goes first.
+  await closeRetired(qmp, switched, graph);
+  if (plan.operation === 'copy') await mirrorBack(context, switched);
+  else await stackAgain(context, switched, graph);
+  const after = await readGraph(qmp);
+  // Nor is what was below the images of both sides until now, which QEMU has opened anew.
+  await closeRetired(qmp, switched, after);
+  for (const disk of switched) {
+    if (after.front(disk) === disk.node) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}
+
+/** The guest's writes since a merge are in the lower images, which no overlay may hide again. */
+export function ranSinceMerged(): BlocksagaError {
+  return new BlocksagaError(
+    'OVERTAKEN',
+    'the guest has run since some of its disks were merged: what it wrote is in the lower images, and they stay in front',
+  );
+}
+
+async function closeRetired(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const open = disks.flatMap(disk => disk.retiring).filter(node => graph.node(node) !== undefined);
+  if (open.length === 0) return;
+  await qmp.pipeline(
+    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+}
+
+async function mirrorBack(context: StepContext<SwitchPlan>, switched: readonly DiskPlan[]): Promise<void> {
+  const { qmp, plan, guestStill } = context;
+  const graph = await readGraph(qmp);
+  const commands = switched.map(
+    (disk): Command<'drive-mirror'> => ({
+      execute: 'drive-mirror',
+      arguments: {
+        ...named(plan, disk.names.undoJob),
+        ...(plan.passingJobs === 'byId' ? nodeName(disk, graph) : {}),
+        device: deviceOf(disk, disk.goal),
+        target: disk.file,
+        format: disk.driver,
+        mode: 'existing',
+        sync: guestStill() ? 'none' : 'full',
+      },
+    }),
+  );
+  await runMirrorsBack(context, switched, commands);
+}
+
+/** The old name again, unless QEMU had made that up. */
+function nodeName({ node, names }: DiskPlan, graph: Graph): { readonly 'node-name': string } {
+  const isFree = node !== '' && !node.startsWith('#') && graph.node(node) === undefined;
+  return { 'node-name': isFree ? node : names.revived };
+}
+
+/** Puts the images that were above the goal back there, lowest first, each as QEMU puts an overlay that exists. */
+async function stackAgain(
+  { qmp, guestStill }: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+): Promise<void> {
+  if (!guestStill()) throw ranSinceMerged();
+  for (const disk of switched) {
+    const above = leavingImages(disk);
+    const reached = above.findIndex(({ file }) => graph.front(disk) === file);
+    for (let place = (reached === -1 ? above.length : reached) - 1; place >= 0; place -= 1) {
+      throwFirst([disk], await qmp.pipeline([overlayAgain(disk, place, above[place], await readGraph(qmp))]));
+    }
+  }
+}
+
+function overlayAgain(
+  disk: DiskPlan,
+  place: number,
+  image: ChainImage | undefined,
+  graph: Graph,
+): Command<'blockdev-snapshot-sync'> {
+  invariant(image !== undefined, `the chain of disk ${disk.disk} has an image at ${place}`);
+  const overlay = { 'snapshot-file': image.file, format: image.driver, mode: 'existing' } as const;
+  const on =
+    disk.drive === ''
+      ? { 'node-name': graph.frontName(disk) ?? '', 'snapshot-node-name': revivedName(disk, place) }
+      : { device: disk.drive };
+  return { execute: 'blockdev-snapshot-sync', arguments: { ...on, ...overlay } };
+}

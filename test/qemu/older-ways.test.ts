@@ -1,0 +1,206 @@
+/**
+ * What blocksaga does on a QEMU before 3.1, tried on a newer one that it is told to take for such: QEMU opens the images
+ * by `drive-mirror`, forgets its jobs when they end, and knows them by their disks before 2.7.
+ */
+import { expect, test } from 'vitest';
+import { recoverOffline, type SagaResult } from '../../src/index.ts';
+import type { Capability } from '../../src/qmp/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { disksOf, expectChains, expectMerged, withChains } from './chained.ts';
+import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import {
+  expectCloned,
+  expectSets,
+  expectSwitched,
+  expectTakenBack,
+  explain,
+  imagesOf,
+  oldImages,
+  type Stage,
+  stage,
+} from './witnessed.ts';
+
+interface Older {
+  readonly what: string;
+  readonly style: 'blockdev' | 'drive';
+  readonly without: readonly Capability[];
+}
+
+const OLDER: readonly Older[] = [
+  { what: 'jobs with names, -blockdev', style: 'blockdev', without: ['auto-dismiss'] },
+  { what: 'jobs with names, -drive', style: 'drive', without: ['auto-dismiss', 'throttle-group'] },
+  {
+    what: 'jobs called by their disks',
+    style: 'drive',
+    without: ['auto-dismiss', 'job-id', 'throttle-group'],
+  },
+];
+
+/** Somebody else ends the job of a disk, as an administrator may with any job. */
+async function cancelOne({ vm }: Pick<Stage, 'vm'>, index: number): Promise<void> {
+  const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
+  const job = jobs.find(({ id }) => id.endsWith(`-${index}-job`) || id === `drive${index}`);
+  if (job === undefined) throw new Error(`no job of disk ${index} among ${JSON.stringify(jobs)}`);
+  await vm.witness.execute('job-cancel', { id: job.id });
+}
+
+for (const { what, style, without } of OLDER)
+  describeOnQemu(`a QEMU that is taken for an older one: ${what}`, () => {
+    test('has three disks switched by a copy, which says what is weaker', async () => {
+      await using on = await stage({ disks: 3, style });
+      const result = await (await on.engine.copy({ ...on.copyAll(), without })).result;
+      expect(result.strategy).toBe('complete');
+      expect(result.weaker?.join()).toMatch(/forgets jobs/);
+      await expectSwitched(on, result);
+    });
+
+    test.each([1, 2])(
+      'has all disks as they were when the job of disk %i is ended right before its switch',
+      async k => {
+        await using on = await stage({ disks: 3, style });
+        on.tap.before('block-job-complete', () => cancelOne(on, k), k);
+        const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, without })).result;
+        expect(on.tap.pending).toEqual([]);
+        expect(result.error, explain(result)).toMatchObject({ step: 'completeMirrors' });
+        await expectTakenBack(on, result);
+      },
+    );
+
+    test('has its disks cloned as one cut', async () => {
+      await using on = await stage({ disks: 3, style });
+      await expectCloned(
+        on,
+        await (await on.engine.copy({ ...on.copyAll(), without, finish: 'clone' })).result,
+      );
+    });
+
+    test('has shallow copies stand on the images that the disks stood on', async () => {
+      await using on = await stage({ disks: 2, style, backing: true });
+      const result = await (await on.engine.copy({ ...on.copyAll(() => ({ shallow: true })), without }))
+        .result;
+      await expectSwitched(on, result);
+    });
+
+    test.each([
+      { when: 'after', command: 'drive-mirror', holds: 'old' },
+      { when: 'after', command: 'stop', holds: 'old' },
+      { when: 'after', command: 'block-job-complete', holds: 'old' },
+      { when: 'after', command: 'cont', holds: 'new' },
+    ] as const)(
+      'is killed $when $command: the $holds images are booted from',
+      async ({ when, command, holds }) => {
+        await using on = await stage({ disks: 3, style, journal: 'sqlite' });
+        on.tap[when](command, () => on.vm.kill(), 0);
+        const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, without })).result;
+        expect(on.tap.pending).toEqual([]);
+        expect(result, explain(result)).toMatchObject({ outcome: 'needsRecovery' });
+        const news = imagesOf(result.disks.map(disk => disk.image));
+        const fronts = holds === 'old' ? oldImages(on) : news;
+        const recovered = await recoverOffline(on.journal, result.saga, {});
+        expect(recovered.boot?.map(({ file }) => file)).toEqual(fronts.map(({ file }) => file));
+        await expectSets(on, { front: fronts });
+      },
+    );
+
+    test('goes on with a copy whose orchestrator was killed, by its jobs', async () => {
+      buildCommand();
+      const state = temporaryFolder();
+      await using on = await stage({ disks: 2, style });
+      const disks = [0, 1].flatMap(index => ['--disk', `dev${index},to=${on.newFile(index)}`]);
+      const lacking = ['--without', without.join()];
+      const pace = ['--bandwidth', '256K', '--max-blackout', '30000'];
+      const copy = ['copy', '--qmp', on.vm.monitor, '--id', 'night', ...disks, ...lacking, ...pace, '--json'];
+      const running = startCommand(state, ...copy);
+      await running.line(line => line.includes('"status":"running"'));
+      running.child.kill('SIGKILL');
+      await running.status;
+      for (const { id } of (await on.vm.witness.execute('query-jobs')) as { id: string }[]) {
+        await on.vm.witness.execute('block-job-set-speed', { device: id, speed: 0 });
+      }
+      const resumed = await runCommand(state, 'resume', 'night', '--json');
+      expect([resumed.status, resultOf(resumed.out).outcome]).toEqual([0, 'committed']);
+      await expectSwitched(on, resultOf(resumed.out) as SagaResult);
+    });
+
+    test('has three chains pulled down to their lowest images', async () => {
+      await using on = await withChains(await stage({ disks: 3, style }), 2);
+      const disks = disksOf(on, index => ({ base: `dev${index}[2]` }));
+      const result = await (await on.engine.pull({ qmp: on.vm.monitor, disks, without })).result;
+      await expectMerged(
+        on,
+        result,
+        on.chains.map(([front = '', , base = '']) => [front, base]),
+      );
+    });
+
+    test('has the images in the middle of three chains committed and removed', async () => {
+      await using on = await withChains(await stage({ disks: 3, style }), 2);
+      const leaving = on.chains.map(([, middle = '']) => middle);
+      const disks = disksOf(on, index => ({ top: leaving[index] ?? '' }));
+      const request = { qmp: on.vm.monitor, disks, delete: true, without };
+      await expectMerged(
+        on,
+        await (await on.engine.commit(request)).result,
+        on.chains.map(([front = '', , base = '']) => [front, base]),
+        leaving,
+      );
+    });
+
+    const commitActive = (on: Awaited<ReturnType<typeof withChains>>) =>
+      on.engine.commit({
+        ...{ ...on.tapped, disks: disksOf(on, () => ({})), active: true, maxBlackoutMs: 30_000, without },
+      });
+
+    test('has the active images of three disks committed', async () => {
+      await using on = await withChains(await stage({ disks: 3, style }), 2);
+      await expectMerged(
+        on,
+        await (await commitActive(on)).result,
+        on.chains.map(chain => chain.slice(-1)),
+      );
+    });
+
+    test('has the overlays put back when the commit of the last is ended right before its switch', async () => {
+      await using on = await withChains(await stage({ disks: 3, style }), 2);
+      on.tap.before('block-job-complete', () => cancelOne(on, 2), 2);
+      const result = await (await commitActive(on)).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      await expectChains(on, on.chains);
+    });
+
+    test('has snapshots taken back that were taken one by one, when the last overlay is refused', async () => {
+      await using on = await stage({ disks: 3, style });
+      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/no/such/directory/o.qcow2' } : {}));
+      const lacking = [...without, 'transaction'];
+      const result = await (await on.engine.snapshot({ ...request, without: lacking })).result;
+      expect(result.error).toMatchObject({ disk: 'dev2' });
+      await expectTakenBack(on, result);
+    });
+
+    test('has a snapshot switched to its mirrors, and another taken back', async () => {
+      await using on = await stage({ disks: 2, style });
+      const mirrored = (name: string) => ({
+        ...on.snapshotAll(index => ({
+          overlay: `${on.directory}/${name}${index}.qcow2`,
+          mirror: `${on.directory}/${name}${index}-mirror.qcow2`,
+        })),
+        without,
+      });
+      const back = await on.engine.snapshot(mirrored('back'));
+      const begun = await back.result;
+      expect(begun.outcome, explain(begun)).toBe('ready');
+      const result = await back.abort();
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      const fronts = (await on.look()).fronts.map(({ chain }) => chain);
+      const kept = await on.engine.snapshot(mirrored('kept'));
+      expect((await kept.result).outcome).toBe('ready');
+      const switched = await kept.pivot();
+      expect(switched, explain(switched)).toMatchObject({ outcome: 'committed', error: null });
+      const now = (await on.look()).fronts.map(({ chain }) => chain);
+      expect(now).toEqual(
+        fronts.map((chain, index) => [`${on.directory}/kept${index}-mirror.qcow2`, ...chain]),
+      );
+    });
+  });
