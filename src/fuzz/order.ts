@@ -19,8 +19,8 @@ const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-
 const ONLY_DOES: ReadonlySet<string> = new Set([
   ...['blockdev-create', 'transaction', 'blockdev-snapshot-sync', 'object-add', 'guest-fsfreeze-freeze'],
 ]);
-/** But for this one: where QEMU opens images itself, it puts committed overlays back above their bases. */
-const STACKS_AGAIN = /^undo\.(.*\.)?completeMirrors$/;
+/** But for these: where images are known by their files, they put committed overlays back above their bases. */
+const STACKS_AGAIN = /^undo\.(.*\.)?(complete|finalize)Mirrors$/;
 
 const REVERSIBLE: ReadonlySet<string> = new Set(
   Object.values(ALL_STEPS).flatMap(step => ('undo' in step ? [step.name] : [])),

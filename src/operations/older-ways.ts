@@ -15,8 +15,6 @@ export const OPENS_IMAGES: readonly Capability[] = [
   'blockdev-mirror',
   ...KEEPS_JOBS,
 ];
-/** To merge images by their nodes. */
-const KNOWS_NODES: readonly Capability[] = ['blockdev-add', ...KEEPS_JOBS];
 
 function hasAll(capabilities: Capabilities, names: readonly Capability[]): boolean {
   return names.every(name => capabilities.has(name));
@@ -32,9 +30,13 @@ export function keepsJobs(capabilities: Capabilities): boolean {
   return hasAll(capabilities, KEEPS_JOBS);
 }
 
-/** Whether images are merged by their nodes; else by their files. */
-export function knowsNodes(capabilities: Capabilities): boolean {
-  return hasAll(capabilities, KNOWS_NODES);
+/** Whether images can be merged by their nodes, which QEMU tells from 4.0 on; else they are by their files. */
+export function knowsNodes(capabilities: Capabilities, disks: readonly GuestDisk[]): boolean {
+  return (
+    keepsJobs(capabilities) &&
+    capabilities.has('blockdev-add') &&
+    disks.every(({ chain }) => chain.every(({ node }) => node !== null))
+  );
 }
 
 /** How jobs are known that QEMU forgets; nothing where `kept`. */

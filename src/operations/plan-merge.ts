@@ -3,6 +3,7 @@
  * into an image below). What changes the active image is a switch; all else happens below it.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
+import { withoutCapabilities } from '../qmp/capabilities.ts';
 import {
   type ActiveCommitPlan,
   type ChainImage,
@@ -15,7 +16,7 @@ import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage, relativePath } from './find-image.ts';
 import { hintOf } from './merge-hint.ts';
-import { knowsNodes, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { keepsJobs, knowsNodes, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -114,10 +115,12 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
   need('a commit of the active image', ['active-commit'], capabilities);
   refuseShared(spans, survey.disks);
   const finish = request.finish ?? 'pivot';
-  const kept = knowsNodes(capabilities);
-  const strategies = strategiesOf(capabilities, kept);
+  const byNode = knowsNodes(capabilities, sources);
+  // A filter stands above a node.
+  const switchable = byNode ? capabilities : withoutCapabilities(capabilities, ['blockdev-reopen']);
+  const strategies = strategiesOf(switchable, keepsJobs(capabilities));
   const wished = request.strategy ?? 'auto';
-  const goals = kept
+  const goals = byNode
     ? spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)))
     : undefined;
   const images = spans.map(({ source, base }) => stayingImage(source.chain.slice(base ?? 0), source));
@@ -133,7 +136,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     disks: diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
       ...disk,
       retiring: retiring(spans[at]),
-      ...(kept ? {} : { byFile: true as const }),
+      ...(byNode ? {} : { byFile: true as const }),
     })),
   };
 }
@@ -146,8 +149,8 @@ function rewritePlan(
 ): RewritePlan {
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
-  const kept = knowsNodes(facts.capabilities);
-  const heldBack = kept && facts.capabilities.has('manual-finalize');
+  const byNode = knowsNodes(facts.capabilities, sources);
+  const heldBack = keepsJobs(facts.capabilities) && facts.capabilities.has('manual-finalize');
   if (!heldBack) refuseUnheld(spans);
   if (operation === 'commit') refuseShared(spans, facts.survey.disks);
   const images = spans.map(({ source, from, base }) => {
@@ -162,7 +165,7 @@ function rewritePlan(
     heldBack,
     hint: hintOf(spans),
     deletes: 'delete' in request && request.delete === true,
-    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, kept)),
+    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, byNode)),
     disks: diskPlans(
       names,
       sources,
@@ -172,7 +175,7 @@ function rewritePlan(
     ).map((disk, at) => ({
       ...disk,
       retiring: retiring(spans[at]),
-      ...(kept ? {} : { byFile: true as const }),
+      ...(byNode ? {} : { byFile: true as const }),
     })),
   };
 }
@@ -195,7 +198,7 @@ function planBase(
   { capabilities, token, onCommit }: PlanFacts,
   weaker: Parameters<typeof weakerWhere>[0] = {},
 ) {
-  const kept = knowsNodes(capabilities);
+  const kept = keepsJobs(capabilities);
   const passing = passingJobsOf(capabilities, kept);
   refuseUncallable(
     spans.map(({ disk }) => disk),

@@ -118,7 +118,7 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
     arguments: {
       'job-id': disk.names.job,
       device: disk.node,
-      'base-node': disk.goal,
+      ...(disk.byFile ? { base: disk.image.file } : { 'base-node': disk.goal }),
       ...limit(),
       ...ending(plan),
     },

@@ -115,14 +115,16 @@ function startJob(
   const { top, base, backingFile } = rewriteOf(plan, disk);
   const common = {
     'job-id': disk.names.job,
-    ...definedOnly({ 'backing-file': backingFile ?? undefined, 'base-node': base ?? undefined }),
+    ...definedOnly({ 'backing-file': backingFile ?? undefined }),
+    ...(base === null ? {} : disk.byFile ? { base } : { 'base-node': base }),
     ...limitedTo(speed),
     'auto-finalize': false,
     'auto-dismiss': false,
   };
-  return plan.operation === 'pull'
-    ? { execute: 'block-stream', arguments: { device: top, ...common } }
-    : { execute: 'block-commit', arguments: { device: disk.node, 'top-node': top, ...common } };
+  if (plan.operation === 'pull')
+    return { execute: 'block-stream', arguments: { device: disk.byFile ? disk.node : top, ...common } };
+  const topmost = disk.byFile ? { top } : { 'top-node': top };
+  return { execute: 'block-commit', arguments: { device: disk.node, ...topmost, ...common } };
 }
 
 /**
@@ -138,7 +140,7 @@ async function flushPulled(
   const replies = await qmp.pipeline(
     disks.map(disk => ({
       execute: 'human-monitor-command' as const,
-      arguments: { 'command-line': `qemu-io ${rewriteOf(plan, disk).top} flush` },
+      arguments: { 'command-line': `qemu-io ${disk.byFile ? disk.node : rewriteOf(plan, disk).top} flush` },
     })),
   );
   throwFirst(disks, replies);

@@ -26,7 +26,7 @@ export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   if (switched.length === 0) return;
-  if (plan.passingJobs !== undefined) return takeBackByFile(context, switched, graph);
+  if (switched.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph);
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await takeBack(context, switched, graph);
   const after = await readGraph(qmp);

@@ -239,3 +239,37 @@ describe('a snapshot with mirrors', () => {
     expect([guest.fronts(), guest.made(), guest.isAtRest()]).toEqual([OLD_FILES, [], AT_REST]);
   });
 });
+
+describe('merging on QEMU 3.1, which keeps jobs and does not tell of the nodes below', () => {
+  const chains = [0, 1, 2].map(index => [OLD_FILES[index], BASES[index]]);
+  const whole = [0, 1, 2].map(index => [OLD_FILES[index], MIDDLES[index], BASES[index]]);
+  const onEach = (files: readonly (string | undefined)[], key: 'top' | 'base') =>
+    disksOf(index => ({ [key]: files[index] ?? '' }));
+
+  test.each(['pull', 'commit'] as const)('a %s holds all jobs back, by the files', async operation => {
+    const { sim, life, isAtRest } = guestOn('3.1');
+    const { engine, guest } = life;
+    const saga = await sim.run(
+      operation === 'pull'
+        ? engine.pull({ ...guest, disks: onEach(BASES, 'base') })
+        : engine.commit({ ...guest, disks: onEach(MIDDLES, 'top') }),
+    );
+    expect(saga.plan).toMatchObject({ heldBack: true });
+    expect(saga.plan.weaker).toBeUndefined();
+    const result = await sim.run(saga.result);
+    expect(result).toMatchObject({ outcome: 'committed', error: null });
+    expect([chainsOf(result), isAtRest()]).toEqual([chains, AT_REST]);
+  });
+
+  test.each([
+    ['committed', undefined, BASES],
+    ['rolledBack', { kind: 'pivotRefused', nth: 3 }, OLD_FILES],
+  ] as const)('a commit of the active images is held back too, and %s', async (outcome, fault, fronts) => {
+    const guest = guestOn('3.1', fault === undefined ? [] : [fault]);
+    const request = { ...guest.life.guest, active: true, disks: disksOf(() => ({})) };
+    const result = await guest.sim.run((await guest.sim.run(guest.life.engine.commit(request))).result);
+    expect(result).toMatchObject({ outcome, strategy: 'finalize' });
+    expect([guest.fronts(), guest.isAtRest()]).toEqual([fronts, AT_REST]);
+    if (outcome === 'rolledBack') expect(chainsOf(result)).toEqual(whole);
+  });
+});

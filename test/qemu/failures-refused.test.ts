@@ -138,9 +138,9 @@ const REFUSALS: readonly Refusal[] = [
     request: on => ({ ...on.copyAll(), strategy: 'reopen', without: ['blockdev-reopen'] }),
   },
   {
-    what: 'a copy without blockdev-mirror',
+    what: 'a copy without any mirror',
     code: 'CAPABILITY_MISSING',
-    request: on => ({ ...on.copyAll(), without: ['blockdev-mirror'] }),
+    request: on => ({ ...on.copyAll(), without: ['blockdev-mirror', 'drive-mirror'] }),
   },
   {
     what: 'an atomic snapshot without transaction',

@@ -46,7 +46,8 @@ const withoutMiddle = ([front = '', , base = '']: readonly string[]) => [front, 
 const lowest = (chain: readonly string[]) => chain.slice(-1);
 
 describeOnQemu('a merge whose QEMU was killed', () => {
-  test.each([
+  // Mostly waiting, for a QEMU that does not come back.
+  test.concurrent.each([
     ['pull', pull, 'block-stream'],
     ['commit', commit, 'block-commit'],
   ] as const)('before the decision of a %s has every chain as it was', async (_what, begin, command) => {
@@ -56,7 +57,7 @@ describeOnQemu('a merge whose QEMU was killed', () => {
     await expectRecovered(on, result, on.chains);
   });
 
-  test.each(['before', 'after'] as const)(
+  test.concurrent.each(['before', 'after'] as const)(
     '%s the first of a pull’s jobs was finalized is finished',
     async when => {
       await using on = await withChains(await stage({ disks: 2 }), 2);
@@ -66,7 +67,7 @@ describeOnQemu('a merge whose QEMU was killed', () => {
     },
   );
 
-  test.each(['before', 'after'] as const)(
+  test.concurrent.each(['before', 'after'] as const)(
     '%s the first of a commit’s jobs was finalized is finished, and the files go',
     async when => {
       await using on = await withChains(await stage({ disks: 2 }), 2);
@@ -78,7 +79,7 @@ describeOnQemu('a merge whose QEMU was killed', () => {
     },
   );
 
-  test('while active images are committed has them in front before the switch, their bases after it', async () => {
+  test.concurrent('while active images are committed has them in front before the switch, their bases after it', async () => {
     {
       await using on = await withChains(await stage({ disks: 2 }), 2);
       const result = await killedAt(on, active, 'before', 'stop');
