@@ -57,7 +57,8 @@ export function takeSight(sim: Sim): Sight {
   const { world } = sim;
   const { acknowledged } = world.guest;
   const { qemu, host } = world;
-  const nodes = qemu?.nodes ?? {};
+  const nodes = qemu?.nodes ?? NO_NODES;
+  const each = [...nodes.values()];
   const disks = world.fronts().map(({ device, node, path }) => ({
     device,
     node,
@@ -70,13 +71,13 @@ export function takeSight(sim: Sim): Sight {
     alive: qemu !== undefined,
     runState: qemu?.runState ?? 'gone',
     disks,
-    nodes: Object.keys(nodes).filter(name => !name.startsWith('#')),
+    nodes: each.flatMap(({ name }) => (name.startsWith('#') ? [] : [name])),
     inUse: new Set(disks.flatMap(disk => reachable(nodes, disk.node))),
-    jobs: Object.keys(qemu?.jobs ?? {}),
-    throttleGroups: Object.keys(qemu?.throttleGroups ?? {}),
-    exports: Object.keys(qemu?.exports ?? {}),
-    bitmaps: Object.values(nodes).flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
-    drained: Object.values(nodes).flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
+    jobs: [...(qemu?.jobs.keys() ?? [])],
+    throttleGroups: [...(qemu?.throttleGroups ?? [])],
+    exports: [...(qemu?.exports.keys() ?? [])],
+    bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
+    drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
     frozen: world.frozen,
     acknowledged,
@@ -84,6 +85,7 @@ export function takeSight(sim: Sim): Sight {
 }
 
 type Nodes = Qemu['nodes'];
+const NO_NODES: Nodes = new Map();
 const DEPTH_MAX = 64;
 
 function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chain'> {
@@ -91,7 +93,7 @@ function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chai
   const chain: OpenImage[] = [];
   let next: string | undefined = front;
   for (let depth = 0; next !== undefined && depth < DEPTH_MAX; depth += 1) {
-    const node: BlockNode | undefined = nodes[next];
+    const node: BlockNode | undefined = nodes.get(next);
     if (node === undefined) break;
     if (node.isFilter) {
       filters.push(node.name);
@@ -107,11 +109,11 @@ function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chai
 function fileBelow(nodes: Nodes, node: BlockNode): string {
   if (node.path !== undefined) return node.path;
   const child = node.children.find(each => each.role === 'file')?.child;
-  return (child === undefined ? undefined : nodes[child]?.path) ?? '';
+  return (child === undefined ? undefined : nodes.get(child)?.path) ?? '';
 }
 
 function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
-  const node = nodes[name];
+  const node = nodes.get(name);
   if (node === undefined || depth > DEPTH_MAX) return [];
   return [name, ...node.children.flatMap(({ child }) => reachable(nodes, child, depth + 1))];
 }
@@ -119,7 +121,7 @@ function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
 /** Whether a file is open, or below one that is there. */
 export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean {
   if (!host.files.has(path)) return false;
-  const isOpen = Object.values(qemu?.nodes ?? {}).some(node => node.path === path);
+  const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.path === path);
   return isOpen || [...host.files.values()].some(file => file.written.backing === path);
 }
 

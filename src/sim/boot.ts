@@ -42,12 +42,12 @@ const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>>
 export function emptyQemu(paused: boolean): Qemu {
   const runState: RunState = paused ? 'prelaunch' : 'running';
   return {
-    nodes: {},
-    backends: {},
-    devices: {},
-    jobs: {},
-    throttleGroups: {},
-    exports: {},
+    nodes: new Map(),
+    backends: new Map(),
+    devices: new Map(),
+    jobs: new Map(),
+    throttleGroups: new Set(),
+    exports: new Map(),
     nbdServer: false,
     runState,
     serial: 0,
@@ -61,19 +61,20 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
     const [type, backendType] = TYPES[machine.bus];
     const id = `dev${index}`;
     const path = `/machine/peripheral/${id}${machine.bus === 'virtio-blk' ? '/virtio-backend' : ''}`;
-    ctx.q.edit('devices')[id] = new Device({
+    ctx.q.edit('devices').set(
       id,
-      type,
-      backendType,
-      path,
-      iothread: machine.iothreads,
-      settableDrive: machine.settableDrive,
-    });
-    ctx.q.edit('backends')[path] = new Backend(
-      path,
-      machine.style === 'drive' ? `${machine.drivePrefix}${index}` : '',
-      node,
+      new Device({
+        id,
+        type,
+        backendType,
+        path,
+        iothread: machine.iothreads,
+        settableDrive: machine.settableDrive,
+      }),
     );
+    ctx.q
+      .edit('backends')
+      .set(path, new Backend(path, machine.style === 'drive' ? `${machine.drivePrefix}${index}` : '', node));
     const shared = DEVICE_NEEDS.shared | (machine.shareRw ? WRITE : 0);
     addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm: DEVICE_NEEDS.perm, shared });
   });

@@ -60,7 +60,7 @@ export interface Command {
 /** `job-*` find their job by id. */
 function onJob(verb: (ctx: Context, job: Job) => void): Handler {
   return (ctx, args) => {
-    verb(ctx, ctx.q.jobs[String(args['id'])] ?? refuse('Job not found'));
+    verb(ctx, ctx.q.jobs.get(String(args['id'])) ?? refuse('Job not found'));
     return {};
   };
 }
@@ -72,7 +72,7 @@ function onBlockJob(
 ): Handler {
   return (ctx, args) => {
     const id = String(args[member]);
-    const job = ctx.q.jobs[id];
+    const job = ctx.q.jobs.get(id);
     if (job === undefined || job.type === 'create') refuse(`Block job '${id}' not found`, 'DeviceNotActive');
     verb(ctx, job, args);
     return {};

@@ -66,15 +66,18 @@ export function startCommit(ctx: Context, request: CommitRequest): void {
   const { id, top, base, overlay, root } = request;
   const baseWasReadOnly = makeWritable(ctx, base.name);
   const filter = request.filterName ?? automaticName(ctx);
-  ctx.q.edit('nodes')[filter] = newNode({
-    name: filter,
-    driver: 'commit_top',
-    implicit: request.filterName === undefined,
-    job: id,
-    children: [{ role: 'backing', child: top.name }],
-    readOnly: true,
-    serial: ctx.q.serial++,
-  });
+  ctx.q.edit('nodes').set(
+    filter,
+    newNode({
+      name: filter,
+      driver: 'commit_top',
+      implicit: request.filterName === undefined,
+      job: id,
+      children: [{ role: 'backing', child: top.name }],
+      readOnly: true,
+      serial: ctx.q.serial++,
+    }),
+  );
   addUser(ctx, top.name, nodeEdge(filter, 'backing'));
   replaceNode(ctx, top.name, filter);
   const between: string[] = [];
@@ -193,7 +196,7 @@ const commit: JobDriver = {
     release(ctx, job.id);
     replaceNode(ctx, filter, top);
     removeUser(ctx, top, 'node', filter);
-    delete ctx.q.edit('nodes')[filter];
+    ctx.q.edit('nodes').delete(filter);
     if (baseWasReadOnly) setReadOnly(ctx, base, true);
   },
 };

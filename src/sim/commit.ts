@@ -87,8 +87,8 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
 
 function rootForCommit(ctx: Context, device: string): BlockNode {
   const known =
-    ctx.q.nodes[device] !== undefined ||
-    Object.values(ctx.q.backends).some(backend => backend.name === device);
+    ctx.q.nodes.get(device) !== undefined ||
+    [...ctx.q.backends.values()].some(backend => backend.name === device);
   if (!known) refuse(`Device '${device}' not found`, 'DeviceNotFound');
   const node = lookupNode(ctx, device, device);
   refuseUnlessRoot(node);

@@ -71,7 +71,7 @@ export interface Timing {
 }
 
 export function nodeOf(q: Qemu, name: string): BlockNode {
-  return q.nodes[name] ?? refuse(`Failed to find node with node-name='${name}'`);
+  return q.nodes.get(name) ?? refuse(`Failed to find node with node-name='${name}'`);
 }
 
 /** QEMU's bdrv_lookup_bs(): a BlockBackend's name first, then a node's. */
@@ -81,7 +81,7 @@ export function lookupNode(
   nodeName: string | undefined,
 ): BlockNode {
   if (device !== undefined && device !== '') {
-    for (const backend of Object.values(ctx.q.backends)) {
+    for (const backend of ctx.q.backends.values()) {
       if (backend.name === device) {
         if (backend.node === undefined) refuse(`Device '${device}' has no medium`);
         return nodeOf(ctx.q, backend.node);
@@ -89,7 +89,7 @@ export function lookupNode(
     }
   }
   if (nodeName !== undefined) {
-    const node = ctx.q.nodes[nodeName];
+    const node = ctx.q.nodes.get(nodeName);
     if (node !== undefined) return node;
   }
   return refuse(ctx.profile.texts.cannotFind(device ?? '', nodeName ?? ''));

@@ -62,12 +62,12 @@ function createNow(ctx: Context, options: CreateOptions): void {
 function takeExclusively(ctx: Context, name: string): void {
   const perm = WRITE | RESIZE;
   const edge = { kind: 'blk', parent: 'create', role: 'root', perm, shared: ALL_PERMISSIONS } as const;
-  const before = ctx.q.nodes[name];
+  const before = ctx.q.nodes.get(name);
   addUser(ctx, name, edge);
   try {
     checkPermissions(ctx, [name]);
   } finally {
-    if (before !== undefined) ctx.q.edit('nodes')[name] = before;
+    if (before !== undefined) ctx.q.edit('nodes').set(name, before);
     removeUser(ctx, name, 'blk', 'create');
   }
 }

@@ -98,7 +98,7 @@ export function createSim(options: SimOptions = {}): Sim {
     process.change(ctx => bootMachine(ctx, definition));
     qemu = process;
     const { state } = process;
-    const paths = Object.values(state.devices).map(device => device.path);
+    const paths = [...state.devices.values()].map(device => device.path);
     return createGuest({
       plane: () => ({ q: process.state, host, tracks: process.tracks }),
       tracks: process.tracks,

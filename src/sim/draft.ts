@@ -9,6 +9,8 @@ import type { Qemu } from './state.ts';
 type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'exports';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
+type Editable<D> =
+  D extends ReadonlyMap<infer K, infer V> ? Map<K, V> : D extends ReadonlySet<infer V> ? Set<V> : never;
 
 const MEMBERS = [
   'nodes',
@@ -48,12 +50,13 @@ export class Draft implements Qemu {
   }
 
   /** A dictionary to write to. Read through the draft again afterwards: the first write makes a copy. */
-  edit<K extends DictionaryName>(name: K): Writable<Qemu[K]> {
-    if (this[name] === this.#base[name]) {
-      const copy: Qemu[K] = { ...this.#base[name] };
-      (this as Writable<Pick<Qemu, K>>)[name] = copy;
+  edit<K extends DictionaryName>(name: K): Editable<Qemu[K]> {
+    const base: Qemu[DictionaryName] = this.#base[name];
+    if (this[name] === base) {
+      const copy = base instanceof Map ? new Map(base) : new Set(base as ReadonlySet<string>);
+      (this as Writable<Pick<Qemu, K>>)[name] = copy as object as Qemu[K];
     }
-    return this[name] as Writable<Qemu[K]>;
+    return this[name] as object as Editable<Qemu[K]>;
   }
 
   /** The next state: what was not changed is shared with the last one, and it is the last one when nothing was. */

@@ -19,17 +19,17 @@ type NodeChanges = Parameters<BlockNode['with']>[0];
 
 export function patchNode(ctx: Context, name: string, changes: NodeChanges): BlockNode {
   const node = nodeOf(ctx.q, name).with(changes);
-  ctx.q.edit('nodes')[name] = node;
+  ctx.q.edit('nodes').set(name, node);
   return node;
 }
 
 /** bdrv_reopen_set_read_only(): reaches the children that were opened with the node. */
 export function setReadOnly(ctx: Context, name: string, readOnly: boolean): void {
-  const node = ctx.q.nodes[name];
+  const node = ctx.q.nodes.get(name);
   if (node === undefined) return;
-  ctx.q.edit('nodes')[name] = node.with({ readOnly });
+  ctx.q.edit('nodes').set(name, node.with({ readOnly }));
   const file = childOf(node, 'file');
-  if (file !== undefined && ctx.q.nodes[file]?.inherits === true) setReadOnly(ctx, file, readOnly);
+  if (file !== undefined && ctx.q.nodes.get(file)?.inherits === true) setReadOnly(ctx, file, readOnly);
 }
 
 /** A name that nobody chose: `#block` + counter + two random digits. */
@@ -43,7 +43,7 @@ export function automaticName(ctx: Context): string {
 export function addUser(ctx: Context, child: string, edge: Edge): void {
   const node = nodeOf(ctx.q, child);
   const serial = ctx.q.serial++;
-  ctx.q.edit('nodes')[child] = node.with({ parents: [{ ...edge, serial }, ...node.parents] });
+  ctx.q.edit('nodes').set(child, node.with({ parents: [{ ...edge, serial }, ...node.parents] }));
 }
 
 export function nodeEdge(parent: string, role: ChildLink['role']): Edge {
@@ -71,21 +71,21 @@ export function removeUser(
   parent: string,
   role?: string,
 ): void {
-  const node = ctx.q.nodes[child];
+  const node = ctx.q.nodes.get(child);
   if (node === undefined) return;
   const parents = node.parents.filter(
     edge => edge.kind !== kind || edge.parent !== parent || (role !== undefined && edge.role !== role),
   );
-  ctx.q.edit('nodes')[child] = node.with({ parents });
+  ctx.q.edit('nodes').set(child, node.with({ parents }));
   reap(ctx, child);
 }
 
 /** Closes a node that nobody refers to any more, and what it alone referred to. */
 export function reap(ctx: Context, name: string): void {
-  const node = ctx.q.nodes[name];
+  const node = ctx.q.nodes.get(name);
   if (node === undefined || node.monitorOwned || node.parents.length > 0) return;
   if (node.path !== undefined) ctx.host.flush(node.path);
-  delete ctx.q.edit('nodes')[name];
+  ctx.q.edit('nodes').delete(name);
   for (const link of node.children) removeUser(ctx, link.child, 'node', name, link.role);
 }
 
@@ -107,7 +107,7 @@ export function setChild(
   if (child !== undefined) refuseCycle(ctx, name, role, child);
   const others = node.children.filter(link => link.role !== role);
   const children = child === undefined ? others : [...others, { role, child }];
-  ctx.q.edit('nodes')[name] = node.with({ children });
+  ctx.q.edit('nodes').set(name, node.with({ children }));
   if (child !== undefined) addUser(ctx, child, nodeEdge(name, role));
   if (old !== undefined) removeUser(ctx, old, 'node', name, role);
 }
@@ -121,7 +121,7 @@ export function refuseCycle(ctx: Context, parent: string, role: string, child: s
 /** Whether the graph leads down from one node to another. */
 export function reaches(ctx: Context, from: string, to: string): boolean {
   if (from === to) return true;
-  return ctx.q.nodes[from]?.children.some(link => reaches(ctx, link.child, to)) ?? false;
+  return ctx.q.nodes.get(from)?.children.some(link => reaches(ctx, link.child, to)) ?? false;
 }
 
 /** All users of `from` use `to` instead: a pivot. Jobs stay where they are, and so do links from `to` itself. */
@@ -133,12 +133,12 @@ export function replaceNode(ctx: Context, from: string, to: string): void {
     if (stays(edge)) continue;
     if (edge.kind === 'node') relink(ctx, edge.parent, edge.role as ChildLink['role'], to);
     if (edge.kind === 'backend') {
-      const backend = ctx.q.backends[edge.parent];
-      if (backend !== undefined) ctx.q.edit('backends')[edge.parent] = backend.with(to);
+      const backend = ctx.q.backends.get(edge.parent);
+      if (backend !== undefined) ctx.q.edit('backends').set(edge.parent, backend.with(to));
     }
     if (edge.kind === 'export') {
-      const block = ctx.q.exports[edge.parent];
-      if (block !== undefined) ctx.q.edit('exports')[edge.parent] = { ...block, node: to };
+      const block = ctx.q.exports.get(edge.parent);
+      if (block !== undefined) ctx.q.edit('exports').set(edge.parent, { ...block, node: to });
     }
     addUser(ctx, to, edge);
   }
@@ -148,7 +148,7 @@ export function replaceNode(ctx: Context, from: string, to: string): void {
 function relink(ctx: Context, parent: string, role: ChildLink['role'], child: string): void {
   const node = nodeOf(ctx.q, parent);
   const children = node.children.map(link => (link.role === role ? { role, child } : link));
-  ctx.q.edit('nodes')[parent] = node.with({ children });
+  ctx.q.edit('nodes').set(parent, node.with({ children }));
 }
 
 /** The node below that carries the guest's data on: a filter's child or an overlay's backing node. */
@@ -217,6 +217,7 @@ export function refuseIfBlocked(ctx: Context, node: BlockNode, operation: Operat
 
 function overlayOf(ctx: Context, node: BlockNode): Edge | undefined {
   return node.parents.find(
-    edge => edge.kind === 'node' && edge.role === 'backing' && ctx.q.nodes[edge.parent]?.isFilter === false,
+    edge =>
+      edge.kind === 'node' && edge.role === 'backing' && ctx.q.nodes.get(edge.parent)?.isFilter === false,
   );
 }

@@ -85,7 +85,7 @@ function write(
 ): void {
   const from = Math.max(first, last - disks.length * RING.sectors + 1);
   for (let sequence = from; sequence <= last && sequence < from + disks.length; sequence += 1) {
-    const node = plane.q.backends[disks[sequence % disks.length] ?? '']?.node;
+    const node = plane.q.backends.get(disks[sequence % disks.length] ?? '')?.node;
     if (node !== undefined) writeNode(plane, node, ringOf(disks.length, sequence, last));
   }
 }
@@ -103,12 +103,12 @@ function ringOf(disks: number, first: number, last: number): Extents {
 }
 
 function isStalled(q: Qemu, disk: string): boolean {
-  const node = q.backends[disk]?.node;
+  const node = q.backends.get(disk)?.node;
   return node === undefined || isQuiesced(q, node);
 }
 
 function isQuiesced(q: Qemu, name: string): boolean {
-  const node: BlockNode | undefined = q.nodes[name];
+  const node: BlockNode | undefined = q.nodes.get(name);
   if (node === undefined) return true;
   if (node.drainedBy.length > 0) return true;
   return node.children.some(link => (link.role === 'file' || node.isFilter) && isQuiesced(q, link.child));
@@ -118,7 +118,7 @@ function isQuiesced(q: Qemu, name: string): boolean {
 function copyToReady(plane: DataPlane & { readonly q: Qemu }, tracks: ReadonlyMap<string, Track>): void {
   for (const [id, track] of tracks) {
     if (!track.synced || track.dirty.length === 0) continue;
-    const job = plane.q.jobs[id];
+    const job = plane.q.jobs.get(id);
     if (job?.status !== 'ready' || job.work.kind !== 'mirror') continue;
     copyRanges(plane, job.work.source, job.work.target, track.dirty);
     track.offset += covered(track.dirty);

@@ -33,20 +33,20 @@ export function humanMonitorCommand(ctx: Context, args: Arguments): Json {
 }
 
 function onDevice(ctx: Context, path: string, command: string): string {
-  const backend = ctx.q.backends[path];
+  const backend = ctx.q.backends.get(path);
   if (backend?.node !== undefined) return perform(ctx, backend.node, command, false);
-  const isDevice = ctx.q.devices[path] !== undefined;
+  const isDevice = ctx.q.devices.get(path) !== undefined;
   return isDevice
     ? 'Error: Device does not have a block device backend\r\n'
     : `Error: Device '${path}' not found\r\n`;
 }
 
 function onNode(ctx: Context, name: string, command: string): string {
-  for (const backend of Object.values(ctx.q.backends)) {
+  for (const backend of ctx.q.backends.values()) {
     if (backend.name === name && backend.node !== undefined)
       return perform(ctx, backend.node, command, false);
   }
-  if (ctx.q.nodes[name] === undefined) {
+  if (ctx.q.nodes.get(name) === undefined) {
     return `Error: ${ctx.profile.texts.cannotFind('', name)}\r\n`;
   }
   return perform(ctx, name, command, true);

@@ -21,7 +21,7 @@ const QCOW2_METADATA_BYTES = 197_120;
 /** The file below a node. */
 export function pathOf(q: Qemu, name: string): string | undefined {
   for (let next: string | undefined = name; next !== undefined; ) {
-    const node: BlockNode | undefined = q.nodes[next];
+    const node: BlockNode | undefined = q.nodes.get(next);
     if (node === undefined) return undefined;
     if (node.path !== undefined) return node.path;
     next = childOf(node, 'file') ?? (node.isFilter ? childOf(node, 'backing') : undefined);
@@ -57,7 +57,7 @@ export function sizeOf(plane: DataPlane, node: BlockNode): number {
   if (node.sizeAtOpen !== undefined) return node.sizeAtOpen;
   if (node.isFilter) {
     const child = below(node);
-    const under = child === undefined ? undefined : plane.q.nodes[child];
+    const under = child === undefined ? undefined : plane.q.nodes.get(child);
     return under === undefined ? 0 : sizeOf(plane, under);
   }
   const image = imageOf(plane, node.name);
@@ -68,7 +68,7 @@ export function sizeOf(plane: DataPlane, node: BlockNode): number {
 export function ownContents(plane: DataPlane, node: BlockNode): Extents {
   if (node.isFilter) {
     const child = below(node);
-    const under = child === undefined ? undefined : plane.q.nodes[child];
+    const under = child === undefined ? undefined : plane.q.nodes.get(child);
     return under === undefined ? EMPTY : ownContents(plane, under);
   }
   return imageOf(plane, node.name).contents;
@@ -76,7 +76,7 @@ export function ownContents(plane: DataPlane, node: BlockNode): Extents {
 
 /** What a read of the whole disk through this node gives. */
 export function readNode(plane: DataPlane, name: string): Extents {
-  const node = plane.q.nodes[name];
+  const node = plane.q.nodes.get(name);
   if (node === undefined) return EMPTY;
   if (node.isFilter) {
     const child = below(node);
@@ -101,7 +101,7 @@ export function allocatedAbove(ctx: Context, top: string, base: string | undefin
 /** Writes at a node, to places that do not overlap: through filters, past mirrors' bitmaps, into the image below. */
 export function writeNode(plane: DataPlane, name: string, written: Extents): void {
   for (let next: string | undefined = name; next !== undefined; ) {
-    const node: BlockNode | undefined = plane.q.nodes[next];
+    const node: BlockNode | undefined = plane.q.nodes.get(next);
     if (node === undefined) return;
     if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
     for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
@@ -120,14 +120,14 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
 
 /** copy-mode write-blocking: the write completes on both sides. */
 function forward(plane: DataPlane, filter: BlockNode, written: Extents): void {
-  const job = filter.job === undefined ? undefined : plane.q.jobs[filter.job];
+  const job = filter.job === undefined ? undefined : plane.q.jobs.get(filter.job);
   if (job?.work.kind === 'mirror' && job.work.writeBlocking && !filter.stopped) {
     writeNode(plane, job.work.target, written);
   }
 }
 
 function markDirty(plane: DataPlane, jobId: string, written: Extents, size: number): void {
-  const job = plane.q.jobs[jobId];
+  const job = plane.q.jobs.get(jobId);
   const track = plane.tracks.get(jobId);
   if (job?.work.kind !== 'mirror' || track === undefined || job.work.writeBlocking) return;
   const before = covered(track.dirty);

@@ -45,7 +45,7 @@ export function createFile(ctx: Context, path: string, sizeBytes: number): void 
   if (!ctx.host.directories.has(directoryOf(path))) {
     refuse(`Could not create '${path}': No such file or directory`);
   }
-  for (const node of Object.values(ctx.q.nodes)) {
+  for (const node of ctx.q.nodes.values()) {
     if (node.path !== path) continue;
     const held = cumulative(ctx.q, node);
     if ((held.shared & WRITE) === 0) refuse('Failed to get "write" lock');

@@ -73,7 +73,7 @@ export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
 
 /** What QEMU does to its jobs when it ends: all are cancelled by force, also those that are PENDING. */
 export function cancelAllJobs(ctx: Context): void {
-  for (const job of Object.values(ctx.q.jobs)) {
+  for (const job of [...ctx.q.jobs.values()]) {
     if (!accepts(job.status, 'cancel')) continue;
     patchJob(ctx, job.id, { cancelled: 'force' });
     abort(ctx, job.id);

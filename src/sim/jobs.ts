@@ -45,7 +45,7 @@ type NewJob = Pick<Job, 'id' | 'type' | 'work'> &
 /** The id rules come before anything else that a job's command checks. */
 export function refuseBadJobId(ctx: Context, id: string): void {
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) refuse(`Invalid job ID '${id}'`);
-  if (ctx.q.jobs[id] !== undefined) refuse(`Job ID '${id}' already in use`);
+  if (ctx.q.jobs.get(id) !== undefined) refuse(`Job ID '${id}' already in use`);
 }
 
 /** created, running, and the first piece of work a moment later. */
@@ -63,7 +63,7 @@ export function startJob(ctx: Context, fields: NewJob): Job {
     error: undefined,
     serial: ctx.q.serial++,
   });
-  ctx.q.edit('jobs')[job.id] = job;
+  ctx.q.edit('jobs').set(job.id, job);
   enter(ctx, job.id, 'created');
   const running = enter(ctx, job.id, 'running');
   ctx.later(ctx.timing.queryMs, task(running, 'work'));
@@ -75,15 +75,15 @@ export function task(job: Job, phase: JobTask['phase']): JobTask {
 }
 
 export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   invariant(job, `a job ${id} to change`);
   const changed = job.with(changes);
-  ctx.q.edit('jobs')[id] = changed;
+  ctx.q.edit('jobs').set(id, changed);
   return changed;
 }
 
 export function enter(ctx: Context, id: string, status: JobStatus): Job {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   invariant(job, `a job ${id} to enter ${status}`);
   invariant(mayFollow(job.status, status), `job ${id} cannot go from ${job.status} to ${status}`);
   if (job.status !== status) ctx.emit('JOB_STATUS_CHANGE', { status, id });
@@ -106,7 +106,7 @@ export function workFailed(ctx: Context, id: string, error: string): void {
 
 /** The graph changes here, or the job fails. */
 export function finalize(ctx: Context, id: string): void {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   invariant(job, `a job ${id} to finalize`);
   const refused = driverOf(job).prepare(ctx, job);
   if (refused !== undefined) {
@@ -131,7 +131,7 @@ export function abort(ctx: Context, id: string, undo = true): void {
 }
 
 function conclude(ctx: Context, id: string): void {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   if (job?.cancelled === 'force' && job.error === undefined) {
     patchJob(ctx, id, { error: 'Operation canceled' });
   }
@@ -142,7 +142,7 @@ function conclude(ctx: Context, id: string): void {
 export function dismiss(ctx: Context, id: string): void {
   release(ctx, id);
   enter(ctx, id, 'null');
-  delete ctx.q.edit('jobs')[id];
+  ctx.q.edit('jobs').delete(id);
   ctx.onSuccess(() => ctx.tracks.delete(id));
 }
 
@@ -154,30 +154,36 @@ export function withdraw(ctx: Context, id: string): void {
 
 /** Frozen links may change again, and guests may write. */
 function thaw(ctx: Context, id: string): void {
-  for (const node of Object.values(ctx.q.nodes)) {
+  for (const node of [...ctx.q.nodes.values()]) {
     if (!node.frozenBy.includes(id) && !node.drainedBy.includes(id)) continue;
-    ctx.q.edit('nodes')[node.name] = node.with({
-      frozenBy: node.frozenBy.filter(job => job !== id),
-      drainedBy: node.drainedBy.filter(job => job !== id),
-    });
+    ctx.q.edit('nodes').set(
+      node.name,
+      node.with({
+        frozenBy: node.frozenBy.filter(job => job !== id),
+        drainedBy: node.drainedBy.filter(job => job !== id),
+      }),
+    );
   }
 }
 
 /** Lets go of every node: blockers, bitmap, frozen links, drain, references. */
 export function release(ctx: Context, id: string): void {
-  if (ctx.q.jobs[id]?.type === 'create') return; // it refers to none
-  for (const node of Object.values(ctx.q.nodes)) {
+  if (ctx.q.jobs.get(id)?.type === 'create') return; // it refers to none
+  for (const node of [...ctx.q.nodes.values()]) {
     if (!isHeld(node, id)) continue;
-    ctx.q.edit('nodes')[node.name] = node.with({
-      blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
-      trackedBy: node.trackedBy.filter(job => job !== id),
-      frozenBy: node.frozenBy.filter(job => job !== id),
-      drainedBy: node.drainedBy.filter(job => job !== id),
-    });
+    ctx.q.edit('nodes').set(
+      node.name,
+      node.with({
+        blockedBy: node.blockedBy.filter(blocker => blocker.job !== id),
+        trackedBy: node.trackedBy.filter(job => job !== id),
+        frozenBy: node.frozenBy.filter(job => job !== id),
+        drainedBy: node.drainedBy.filter(job => job !== id),
+      }),
+    );
   }
-  for (const name of Object.keys(ctx.q.nodes)) {
+  for (const name of [...ctx.q.nodes.keys()]) {
     for (const kind of ['job', 'blk'] as const) {
-      if (ctx.q.nodes[name]?.parents.some(edge => edge.kind === kind && edge.parent === id))
+      if (ctx.q.nodes.get(name)?.parents.some(edge => edge.kind === kind && edge.parent === id))
         removeUser(ctx, name, kind, id);
     }
   }
@@ -194,7 +200,7 @@ function isHeld(node: BlockNode, id: string): boolean {
 
 export function progress(ctx: Context, job: Job): { len: number; offset: number } {
   const track = ctx.tracks.get(job.id);
-  const target = job.work.kind === 'mirror' ? ctx.q.nodes[job.work.target] : undefined;
+  const target = job.work.kind === 'mirror' ? ctx.q.nodes.get(job.work.target) : undefined;
   if (ctx.profile.countsWholeDisk && target !== undefined && track !== undefined) {
     const len = sizeOf(ctx, target);
     return { len, offset: track.synced ? len : len - covered(track.dirty) };
@@ -203,7 +209,7 @@ export function progress(ctx: Context, job: Job): { len: number; offset: number 
 }
 
 export function blockEvent(ctx: Context, id: string, event: string): void {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   if (job === undefined || job.type === 'create') return;
   const failed = event === 'BLOCK_JOB_COMPLETED' && job.error !== undefined;
   ctx.emit(event, {
@@ -217,7 +223,7 @@ export function blockEvent(ctx: Context, id: string, event: string): void {
 
 /** What a job does at a moment that was agreed before; nothing when it is no longer that job. */
 export function runTask(ctx: Context, { job: id, serial, phase }: JobTask): void {
-  const job = ctx.q.jobs[id];
+  const job = ctx.q.jobs.get(id);
   if (job === undefined || job.serial !== serial) return;
   switch (phase) {
     case 'work':

@@ -31,7 +31,7 @@ export function stopGuest(ctx: Context, runState: 'paused' | 'io-error' | 'shutd
   }
   ctx.q.runState = runState;
   ctx.emit('STOP', {});
-  for (const name of Object.keys(ctx.q.nodes)) flushNode(ctx, name);
+  for (const name of [...ctx.q.nodes.keys()]) flushNode(ctx, name);
 }
 
 export function cont(ctx: Context): Json {
@@ -45,21 +45,21 @@ export function cont(ctx: Context): Json {
 export function qomList(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);
   if (path === '/machine/peripheral') {
-    const children = Object.values(ctx.q.devices).map(device => ({
+    const children = [...ctx.q.devices.values()].map(device => ({
       name: device.id,
       type: `child<${device.type}>`,
     }));
     return [{ name: 'type', type: 'string' }, ...children];
   }
   if (path === '/objects') {
-    const groups = Object.keys(ctx.q.throttleGroups).map(name => ({ name, type: 'child<throttle-group>' }));
+    const groups = [...ctx.q.throttleGroups].map(name => ({ name, type: 'child<throttle-group>' }));
     return [
       { name: 'type', type: 'string' },
       ...groups,
       { name: 'pc.ram', type: 'child<memory-backend-ram>' },
     ];
   }
-  if (path.startsWith('/objects/') && ctx.q.throttleGroups[path.slice('/objects/'.length)] === true) {
+  if (path.startsWith('/objects/') && ctx.q.throttleGroups.has(path.slice('/objects/'.length))) {
     return [
       { name: 'type', type: 'string' },
       { name: 'limits', type: 'ThrottleLimits' },
@@ -88,7 +88,7 @@ export function qomGet(ctx: Context, args: Arguments): Json {
   if (property === 'realized') return true;
   if (property === 'serial') return '';
   if (property !== 'drive') refuse(`Property '${type}.${property}' not found`);
-  const backend = ctx.q.backends[device.path];
+  const backend = ctx.q.backends.get(device.path);
   return backend?.name || (backend?.node ?? '');
 }
 
@@ -105,8 +105,8 @@ export function qomSet(ctx: Context, args: Arguments): Json {
   if (!device.settableDrive) refuseRealized('drive', type);
   const name = args['value'];
   if (typeof name !== 'string') refuse("Invalid parameter type for 'drive', expected: string");
-  const node = ctx.q.nodes[name] ?? refuse(ctx.profile.texts.cannotFind('', name));
-  const backend = ctx.q.backends[device.path];
+  const node = ctx.q.nodes.get(name) ?? refuse(ctx.profile.texts.cannotFind('', name));
+  const backend = ctx.q.backends.get(device.path);
   if (backend === undefined) refuse(`Device '${device.id}' has no medium`);
   if (backend.node === name) {
     if (ctx.profile.diesOnSameDrive)
@@ -118,7 +118,7 @@ export function qomSet(ctx: Context, args: Arguments): Json {
   if (device.iothread && ctx.q.runState === 'running' && !isConnected) {
     refuse('Different aio context is not supported for new node');
   }
-  ctx.q.edit('backends')[device.path] = backend.with(name);
+  ctx.q.edit('backends').set(device.path, backend.with(name));
   const edge = { kind: 'backend', parent: device.path, role: 'root', ...DEVICE_NEEDS } as const;
   addUser(ctx, node.name, edge);
   if (root !== undefined) removeUser(ctx, root, 'backend', device.path);
@@ -139,7 +139,7 @@ function frontPath(device: Device): string {
 /** A path, full or below /machine/peripheral; virtio devices have their block part in a child. */
 function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolean } {
   const full = path.startsWith('/') ? path : `/machine/peripheral/${path}`;
-  for (const device of Object.values(ctx.q.devices)) {
+  for (const device of ctx.q.devices.values()) {
     if (full === frontPath(device)) return { device, isFront: true };
     if (full === device.path) return { device, isFront: false };
   }
@@ -148,24 +148,24 @@ function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolea
 
 export function objectAdd(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.throttleGroups[id] !== undefined) {
+  if (ctx.q.throttleGroups.has(id)) {
     refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
   }
-  ctx.q.edit('throttleGroups')[id] = true;
+  ctx.q.edit('throttleGroups').add(id);
   return {};
 }
 
 export function objectDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.throttleGroups[id] === undefined) refuse(`object '${id}' not found`);
-  if (Object.values(ctx.q.nodes).some(node => node.throttleGroup === id)) {
+  if (!ctx.q.throttleGroups.has(id)) refuse(`object '${id}' not found`);
+  if ([...ctx.q.nodes.values()].some(node => node.throttleGroup === id)) {
     refuse(
       ctx.profile.version.major >= 11
         ? `Cannot delete throttle group '${id}' with active references`
         : `object '${id}' is in use, can not be deleted`,
     );
   }
-  delete ctx.q.edit('throttleGroups')[id];
+  ctx.q.edit('throttleGroups').delete(id);
   return {};
 }
 
@@ -177,27 +177,27 @@ export function nbdServerStart(ctx: Context): Json {
 
 export function nbdServerStop(ctx: Context): Json {
   if (!ctx.q.nbdServer) refuse('NBD server not running');
-  for (const id of Object.keys(ctx.q.exports)) removeExport(ctx, id);
+  for (const id of [...ctx.q.exports.keys()]) removeExport(ctx, id);
   ctx.q.nbdServer = false;
   return {};
 }
 
 export function blockExportAdd(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.exports[id] !== undefined) refuse(`Block export id '${id}' is already in use`);
+  if (ctx.q.exports.get(id) !== undefined) refuse(`Block export id '${id}' is already in use`);
   const node = lookupNode(ctx, undefined, String(args['node-name']));
   if (!ctx.q.nbdServer) refuse('NBD server not running');
   const writable = args['writable'] === true;
   if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
   const perm = CONSISTENT_READ | (writable ? WRITE : 0);
   const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD;
-  ctx.q.edit('exports')[id] = {
+  ctx.q.edit('exports').set(id, {
     id,
     type: String(args['type']),
     node: node.name,
     writable,
     shuttingDown: false,
-  };
+  });
   const edge = { kind: 'export', parent: id, role: 'root', perm } as const;
   addUser(ctx, node.name, { ...edge, shared: ALL_PERMISSIONS });
   checkPermissions(ctx, [node.name]);
@@ -209,15 +209,15 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
 
 export function blockExportDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.exports[id] === undefined) refuse(`Export '${id}' is not found`);
+  if (ctx.q.exports.get(id) === undefined) refuse(`Export '${id}' is not found`);
   removeExport(ctx, id);
   return {};
 }
 
 function removeExport(ctx: Context, id: string): void {
-  const block = ctx.q.exports[id];
+  const block = ctx.q.exports.get(id);
   if (block === undefined) return;
-  delete ctx.q.edit('exports')[id];
+  ctx.q.edit('exports').delete(id);
   removeUser(ctx, block.node, 'export', id);
   ctx.emit('BLOCK_EXPORT_DELETED', { id });
 }
@@ -229,6 +229,6 @@ export function refuseWriter(ctx: Context, name: string): void {
   try {
     checkPermissions(ctx, [name]);
   } finally {
-    ctx.q.edit('nodes')[name] = before;
+    ctx.q.edit('nodes').set(name, before);
   }
 }

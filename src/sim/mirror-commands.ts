@@ -139,7 +139,7 @@ function replacedNode(ctx: Context, source: BlockNode, named: Json | undefined):
     const unfiltered = skipImplicitFilters(ctx, source.name).name;
     return unfiltered === source.name ? undefined : unfiltered;
   }
-  const replaced = ctx.q.nodes[named] ?? refuse(ctx.profile.texts.cannotFindReplaced(named));
+  const replaced = ctx.q.nodes.get(named) ?? refuse(ctx.profile.texts.cannotFindReplaced(named));
   refuseIfBlocked(ctx, replaced, 'replace');
   if (!canReplace(ctx, source.name, named)) {
     refuse(
@@ -156,7 +156,7 @@ function replacedNode(ctx: Context, source: BlockNode, named: Json | undefined):
 export function jobId(ctx: Context, given: Json | undefined, node: BlockNode): string {
   if (typeof given === 'string') return given;
   for (const edge of node.parents) {
-    if (edge.kind === 'backend') return ctx.q.backends[edge.parent]?.name ?? '';
+    if (edge.kind === 'backend') return ctx.q.backends.get(edge.parent)?.name ?? '';
   }
   return '';
 }

@@ -55,15 +55,15 @@ export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | und
     patchNode(ctx, filter, { monitorOwned: false });
     return refused;
   }
-  delete ctx.q.edit('nodes')[filter];
+  ctx.q.edit('nodes').delete(filter);
   return refused;
 }
 
 /** Replaces, or puts everything back and says why not. */
 function replaceChecked(ctx: Context, replaced: string, target: string): string | undefined {
-  const before = { ...ctx.q.nodes };
-  const backends = { ...ctx.q.backends };
-  const exports = { ...ctx.q.exports };
+  const before = new Map(ctx.q.nodes);
+  const backends = new Map(ctx.q.backends);
+  const exports = new Map(ctx.q.exports);
   const { readOnly } = nodeOf(ctx.q, replaced);
   setReadOnly(ctx, target, readOnly);
   try {
@@ -83,7 +83,7 @@ function replaceChecked(ctx: Context, replaced: string, target: string): string 
 export function canReplace(ctx: Context, from: string, replaced: string): boolean {
   for (let next: string | undefined = from; next !== undefined; ) {
     if (next === replaced) return true;
-    const node: BlockNode | undefined = ctx.q.nodes[next];
+    const node: BlockNode | undefined = ctx.q.nodes.get(next);
     next = node?.isFilter === true ? below(node) : undefined;
   }
   return false;
@@ -93,7 +93,7 @@ export function canReplace(ctx: Context, from: string, replaced: string): boolea
 function restoreBacking(ctx: Context, target: string, backing: string | undefined): string | undefined {
   if (childOf(nodeOf(ctx.q, target), 'backing') !== undefined) return undefined;
   if (backing !== undefined) {
-    if (ctx.q.nodes[backing] !== undefined) setChild(ctx, target, 'backing', backing);
+    if (ctx.q.nodes.get(backing) !== undefined) setChild(ctx, target, 'backing', backing);
     return undefined;
   }
   const image = imageOf(ctx, target);

@@ -126,16 +126,19 @@ export function startMirror(ctx: Context, request: MirrorRequest): void {
 function insertFilter(ctx: Context, request: MirrorRequest): string {
   const { source, filterName } = request;
   const name = filterName ?? automaticName(ctx);
-  ctx.q.edit('nodes')[name] = newNode({
+  ctx.q.edit('nodes').set(
     name,
-    driver: 'mirror_top',
-    implicit: filterName === undefined,
-    job: request.id,
-    lenient: !ctx.profile.mirrorNeedsAll,
-    commits: request.commit,
-    children: [{ role: 'backing', child: source }],
-    serial: ctx.q.serial++,
-  });
+    newNode({
+      name,
+      driver: 'mirror_top',
+      implicit: filterName === undefined,
+      job: request.id,
+      lenient: !ctx.profile.mirrorNeedsAll,
+      commits: request.commit,
+      children: [{ role: 'backing', child: source }],
+      serial: ctx.q.serial++,
+    }),
+  );
   addUser(ctx, source, nodeEdge(name, 'backing'));
   replaceNode(ctx, source, name);
   return name;

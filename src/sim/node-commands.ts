@@ -30,8 +30,8 @@ export function blockdevAdd(ctx: Context, args: Arguments): Json {
 function dieUnderRunningIothread(ctx: Context, args: Arguments): void {
   const file = args['file'];
   if (typeof file !== 'string' || ctx.q.runState !== 'running') return;
-  for (const device of Object.values(ctx.q.devices)) {
-    const root = device.iothread ? ctx.q.backends[device.path]?.node : undefined;
+  for (const device of ctx.q.devices.values()) {
+    const root = device.iothread ? ctx.q.backends.get(device.path)?.node : undefined;
     if (root !== undefined && reaches(ctx, root, file)) {
       throw new Death(
         'SIGSEGV',
@@ -43,7 +43,7 @@ function dieUnderRunningIothread(ctx: Context, args: Arguments): void {
 
 export function blockdevDel(ctx: Context, args: Arguments): Json {
   const name = String(args['node-name']);
-  const node = ctx.q.nodes[name] ?? refuse(ctx.profile.texts.cannotFindNode(name));
+  const node = ctx.q.nodes.get(name) ?? refuse(ctx.profile.texts.cannotFindNode(name));
   if (node.parents.some(edge => edge.kind === 'backend' || edge.kind === 'blk' || edge.kind === 'export')) {
     refuse(`Node ${name} is in use`);
   }
@@ -89,7 +89,7 @@ function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
     refuse("Cannot change the option 'filename'");
   flushNode(ctx, node.name);
   const group = options['throttle-group'];
-  if (typeof group === 'string' && ctx.q.throttleGroups[group] === undefined) {
+  if (typeof group === 'string' && !ctx.q.throttleGroups.has(group)) {
     refuse(`Throttle group '${group}' does not exist`);
   }
   const changes = { readOnly: options['read-only'] === true, unmap: isUnmap(options['discard']) };
@@ -97,7 +97,7 @@ function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
   if (BACKING_DRIVERS.has(node.driver)) reopenBacking(ctx, node, options['backing']);
   if (node.path === undefined) reopenChild(ctx, node, 'file', options['file']);
   for (const link of node.children) {
-    const child = ctx.q.nodes[link.child];
+    const child = ctx.q.nodes.get(link.child);
     if (link.role === 'file' && child?.inherits === true) patchNode(ctx, child.name, changes);
   }
 }
@@ -118,7 +118,7 @@ function reopenChild(ctx: Context, node: BlockNode, role: 'file' | 'backing', va
   if (role === 'backing' && old !== undefined && node.frozenBy.length > 0) {
     refuse(`Cannot change frozen 'backing' link from '${node.name}' to '${old}'`);
   }
-  if (old !== undefined && ctx.q.nodes[old]?.implicit === true) {
+  if (old !== undefined && ctx.q.nodes.get(old)?.implicit === true) {
     refuse(`Cannot replace implicit ${role} child of ${node.name}`);
   }
   setChild(ctx, node.name, role, child);

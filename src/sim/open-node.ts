@@ -47,10 +47,10 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const name = nodeName(ctx, options['node-name']);
   const fields = { name, driver, ...flags };
   const group = options['throttle-group'];
-  if (typeof group === 'string' && ctx.q.throttleGroups[group] === undefined) {
+  if (typeof group === 'string' && !ctx.q.throttleGroups.has(group)) {
     refuse(`Throttle group '${group}' does not exist`);
   }
-  const under = ctx.q.nodes[file];
+  const under = ctx.q.nodes.get(file);
   if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
   const throttleGroup = typeof group === 'string' ? group : undefined;
   const node = add(ctx, { ...fields, throttleGroup });
@@ -69,7 +69,7 @@ type NewFields = Omit<Parameters<typeof newNode>[0], 'serial'>;
 
 function add(ctx: Context, fields: NewFields): BlockNode {
   const node = newNode({ ...fields, serial: ctx.q.serial++ });
-  ctx.q.edit('nodes')[fields.name] = node;
+  ctx.q.edit('nodes').set(fields.name, node);
   return node;
 }
 
@@ -94,7 +94,7 @@ function openBacking(
 ): string | undefined {
   if (value === null) return undefined;
   if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, unmap });
-  const path = ctx.q.nodes[file]?.path;
+  const path = ctx.q.nodes.get(file)?.path;
   const image = path === undefined ? undefined : ctx.host.image(path);
   if (image?.backing === undefined) return undefined;
   return open(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
@@ -132,10 +132,10 @@ function nodeName(ctx: Context, value: Json | undefined): string {
 export function refuseBadName(ctx: Context, name: string): void {
   const { texts } = ctx.profile;
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(name)) refuse(texts.invalidNodeName(name));
-  if (Object.values(ctx.q.backends).some(backend => backend.name === name)) {
+  if ([...ctx.q.backends.values()].some(backend => backend.name === name)) {
     refuse(`node-name=${name} is conflicting with a device id`);
   }
-  if (ctx.q.nodes[name] !== undefined) refuse(texts.duplicateNodeName(name));
+  if (ctx.q.nodes.get(name) !== undefined) refuse(texts.duplicateNodeName(name));
   if (name.length > 31) refuse('Node name too long');
 }
 

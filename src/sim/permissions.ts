@@ -46,7 +46,7 @@ export function cumulative(q: Qemu, node: BlockNode): Needs {
 /** What one user needs of the node that it uses. */
 export function edgeNeeds(q: Qemu, edge: Edge): Needs {
   if (edge.kind !== 'node') return edge;
-  const parent = q.nodes[edge.parent];
+  const parent = q.nodes.get(edge.parent);
   if (parent === undefined) return { perm: 0, shared: ALL_PERMISSIONS };
   return childNeeds(parent, edge.role, cumulative(q, parent));
 }
@@ -89,7 +89,7 @@ export function checkPermissions(
 const NONE: ReadonlySet<string> = new Set();
 
 function checkNode(ctx: Context, name: string, seen: Set<string>, wereWritable: ReadonlySet<string>): void {
-  const node = ctx.q.nodes[name];
+  const node = ctx.q.nodes.get(name);
   if (node === undefined || seen.has(name)) return;
   seen.add(name);
   const needs = node.parents.map(edge => edgeNeeds(ctx.q, edge));
@@ -129,7 +129,7 @@ function refuseDenied(ctx: Context, node: BlockNode, needs: readonly Needs[], a:
 
 /** Makes a node read-only unless somebody still writes to it; QEMU ignores that, and so do we. */
 export function tryReadOnly(ctx: Context, name: string): void {
-  if (ctx.q.nodes[name] === undefined) return;
+  if (ctx.q.nodes.get(name) === undefined) return;
   setReadOnly(ctx, name, true);
   try {
     checkPermissions(ctx, [name]);
@@ -141,7 +141,7 @@ export function tryReadOnly(ctx: Context, name: string): void {
 
 /** file-posix.c: OFD locks make two nodes on one file see each other. */
 function checkLock(ctx: Context, node: BlockNode, { perm, shared }: Needs): void {
-  for (const other of Object.values(ctx.q.nodes)) {
+  for (const other of ctx.q.nodes.values()) {
     if (other.path !== node.path || other.name === node.name) continue;
     const held = cumulative(ctx.q, other);
     for (const [bit, name] of NAMES) {
@@ -170,7 +170,7 @@ function describeParent(ctx: Context, edge: Edge): string {
     case 'job':
       return `${edge.jobType} job '${edge.parent}'`;
     case 'backend': {
-      const backend = ctx.q.backends[edge.parent];
+      const backend = ctx.q.backends.get(edge.parent);
       return `block device '${backend?.name || edge.parent}'`;
     }
     case 'blk':

@@ -133,7 +133,7 @@ class SimulatedProcess implements Process {
   #flap(times: number): void {
     if (times === 0) return;
     const { emit } = this.#options;
-    for (const { id, status } of Object.values(this.state.jobs)) {
+    for (const { id, status } of this.state.jobs.values()) {
       if (status !== 'ready' && status !== 'running') continue;
       for (let i = 0; i < times; i += 1) {
         emit('JOB_STATUS_CHANGE', { status: status === 'ready' ? 'standby' : 'paused', id });

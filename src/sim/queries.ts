@@ -14,7 +14,7 @@ import type { BlockNode } from './state.ts';
 import type { Telling } from './told.ts';
 
 export function queryBlock(ctx: Context): Json {
-  return Object.values(ctx.q.backends).map(backend => ({
+  return [...ctx.q.backends.values()].map(backend => ({
     'io-status': 'ok',
     device: backend.name,
     locked: false,
@@ -29,12 +29,12 @@ export function queryBlock(ctx: Context): Json {
 }
 
 export function queryNamedBlockNodes(ctx: Context, { flat }: { readonly [name: string]: Json }): Json {
-  for (const node of Object.values(ctx.q.nodes)) {
+  for (const node of ctx.q.nodes.values()) {
     if (node.isFilter && node.children.length === 0) {
       throw new Death('SIGSEGV', 'the nodes were listed while a stream was concluded and not dismissed');
     }
   }
-  return Object.values(ctx.q.nodes)
+  return [...ctx.q.nodes.values()]
     .filter(node => since(ctx.profile, 2, 5) || !node.name.startsWith('#'))
     .sort((a, b) => b.serial - a.serial)
     .map(node => (flat === true ? describeAlone(ctx, node) : describeNode(ctx, node, false)));

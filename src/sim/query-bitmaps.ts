@@ -37,7 +37,7 @@ export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
       [serial, { ...bitmap, busy: false, ...status(bitmap.recording), count: 0 }] as const,
   );
   const unnamed = node.trackedBy.map(id => {
-    const job = ctx.q.jobs[id];
+    const job = ctx.q.jobs.get(id);
     const work = job?.work;
     const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
     const dirty = ctx.tracks.get(id)?.dirty ?? [];

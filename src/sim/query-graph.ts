@@ -34,10 +34,10 @@ export function queryBlockGraph(ctx: Context): Json {
     nodes.push({ id, type, name });
     return id;
   };
-  for (const job of Object.values(ctx.q.jobs)) {
+  for (const job of ctx.q.jobs.values()) {
     if (job.type !== 'create') idOf(`job ${job.id}`, job.id, 'block-job');
   }
-  for (const node of Object.values(ctx.q.nodes)) {
+  for (const node of ctx.q.nodes.values()) {
     const child = idOf(`node ${node.name}`, node.name, 'block-driver');
     for (const edge of node.parents) {
       const parent = parentId(edge, idOf, ctx, node.name);
@@ -68,7 +68,7 @@ function parentId(
     case 'backend':
       return idOf(
         `backend ${edge.parent}`,
-        ctx.q.backends[edge.parent]?.name || edge.parent,
+        ctx.q.backends.get(edge.parent)?.name || edge.parent,
         'block-backend',
       );
     case 'blk':

@@ -54,11 +54,11 @@ const CAME: Came = [
 ];
 
 function newestFirst(ctx: Context): Job[] {
-  return Object.values(ctx.q.jobs).sort((a, b) => b.serial - a.serial);
+  return [...ctx.q.jobs.values()].sort((a, b) => b.serial - a.serial);
 }
 
 export function queryBlockExports(ctx: Context): Json {
-  return Object.values(ctx.q.exports).map(block => ({
+  return [...ctx.q.exports.values()].map(block => ({
     'node-name': block.node,
     'shutting-down': block.shuttingDown,
     type: block.type,

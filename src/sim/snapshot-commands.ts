@@ -69,7 +69,7 @@ export function snapshotSync(ctx: Context, data: Arguments): Taken {
 
 function isTaken(ctx: Context, name: string): boolean {
   return (
-    ctx.q.nodes[name] !== undefined || Object.values(ctx.q.backends).some(backend => backend.name === name)
+    ctx.q.nodes.get(name) !== undefined || [...ctx.q.backends.values()].some(backend => backend.name === name)
   );
 }
 

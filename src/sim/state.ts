@@ -181,12 +181,12 @@ interface BlockExport {
 }
 
 export interface Qemu {
-  readonly nodes: { readonly [name: string]: BlockNode };
-  readonly backends: { readonly [id: string]: Backend };
-  readonly devices: { readonly [id: string]: Device };
-  readonly jobs: { readonly [id: string]: Job };
-  readonly throttleGroups: { readonly [id: string]: true };
-  readonly exports: { readonly [id: string]: BlockExport };
+  readonly nodes: ReadonlyMap<string, BlockNode>;
+  readonly backends: ReadonlyMap<string, Backend>;
+  readonly devices: ReadonlyMap<string, Device>;
+  readonly jobs: ReadonlyMap<string, Job>;
+  readonly throttleGroups: ReadonlySet<string>;
+  readonly exports: ReadonlyMap<string, BlockExport>;
   readonly nbdServer: boolean;
   readonly runState: RunState;
   readonly serial: number;

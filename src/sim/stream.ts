@@ -182,14 +182,17 @@ function startStream(ctx: Context, args: Arguments, request: StreamRequest): voi
 
 function insertFilter(ctx: Context, { id, node, filterName }: StreamRequest): string {
   const filter = filterName ?? automaticName(ctx);
-  ctx.q.edit('nodes')[filter] = newNode({
-    name: filter,
-    driver: 'copy-on-read',
-    implicit: filterName === undefined,
-    job: id,
-    children: [{ role: 'file', child: node }],
-    serial: ctx.q.serial++,
-  });
+  ctx.q.edit('nodes').set(
+    filter,
+    newNode({
+      name: filter,
+      driver: 'copy-on-read',
+      implicit: filterName === undefined,
+      job: id,
+      children: [{ role: 'file', child: node }],
+      serial: ctx.q.serial++,
+    }),
+  );
   addUser(ctx, node, nodeEdge(filter, 'file'));
   replaceNode(ctx, node, filter);
   return filter;
@@ -273,7 +276,7 @@ function dropFilter(ctx: Context, job: Job): void {
   if (job.work.kind !== 'stream') return;
   const { node } = job.work;
   for (const edge of nodeOf(ctx.q, node).parents) {
-    const parent = edge.kind === 'node' ? ctx.q.nodes[edge.parent] : undefined;
+    const parent = edge.kind === 'node' ? ctx.q.nodes.get(edge.parent) : undefined;
     if (parent?.job !== job.id) continue;
     removeUser(ctx, parent.name, 'blk', job.id);
     replaceNode(ctx, parent.name, node);

@@ -42,7 +42,7 @@ export function transaction(ctx: Context, args: Arguments): Json | Refusal {
       if (!(refusal instanceof Refusal) || before === undefined || !forgets) throw refusal;
       Object.assign(ctx.q, before);
       for (const { abort } of taken.toReversed()) abort();
-      for (const { name, bitmaps } of Object.values(nodes)) patchNode(ctx, name, { bitmaps });
+      for (const { name, bitmaps } of nodes.values()) patchNode(ctx, name, { bitmaps });
       return refusal;
     }
   }
@@ -52,5 +52,5 @@ export function transaction(ctx: Context, args: Arguments): Json | Refusal {
 
 /** What an action may change, to be put back when it fails halfway. */
 function graphOf({ nodes, backends, exports }: Qemu): Pick<Qemu, 'nodes' | 'backends' | 'exports'> {
-  return { nodes: { ...nodes }, backends: { ...backends }, exports: { ...exports } };
+  return { nodes: new Map(nodes), backends: new Map(backends), exports: new Map(exports) };
 }

@@ -98,8 +98,8 @@ class SimulatedWorld implements World {
   fronts(): readonly Front[] {
     const { qemu } = this;
     if (qemu === undefined) return [];
-    return Object.values(qemu.devices).map(device => {
-      const node = qemu.backends[device.path]?.node ?? '';
+    return [...qemu.devices.values()].map(device => {
+      const node = qemu.backends.get(device.path)?.node ?? '';
       return { device: device.id, node, path: pathOf(qemu, node) ?? '' };
     });
   }

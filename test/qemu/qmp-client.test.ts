@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
@@ -40,12 +40,25 @@ async function startQemu(): Promise<Guest> {
     if (qemu.exitCode === null && qemu.signalCode === null) qemu.kill('SIGKILL');
     await ended;
   });
-  for (let tries = 0; !existsSync(socket); tries += 1) {
+  for (let tries = 0; !(await isListening(socket)); tries += 1) {
     if (tries > 200 || qemu.exitCode !== null) throw new Error('QEMU did not open its monitor');
     await sleep(systemClock, 50);
   }
   if (qemu.pid === undefined) throw new Error('QEMU did not start');
   return { socket, folder, pid: qemu.pid, ended };
+}
+
+/** The socket's file is there a moment before anybody listens. */
+async function isListening(path: string): Promise<boolean> {
+  const connection = connect(path);
+  try {
+    await once(connection, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    connection.destroy();
+  }
 }
 
 /** `count` mirrors m0, m1, ... between null-co nodes of 64 MiB, held at every step. */

@@ -214,7 +214,7 @@ test('a -drive node is gone after the pivot, one of blockdev-add stays', async (
     await to.execute('job-finalize', { id: 'm' });
     await to.execute('job-dismiss', { id: 'm' });
     expect(sim.world.fronts()[0]?.node).toBe('t');
-    expect(sim.world.qemu?.nodes[before] !== undefined).toBe(style === 'blockdev');
+    expect(sim.world.qemu?.nodes.has(before)).toBe(style === 'blockdev');
   }
 });
 
