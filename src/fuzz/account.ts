@@ -90,7 +90,10 @@ export type Happening = { readonly atMs: number } & (
 
 /** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */
 export function placeOf(state: string): string {
-  return /(?:(?<=\.)(?:snapshot|mirror)\.)?[^.]*$/.exec(state)?.[0] ?? state;
+  const words = state.split('.');
+  const place = words.at(-1) ?? state;
+  const stage = words.length > 2 ? words.at(-2) : undefined;
+  return stage === 'snapshot' || stage === 'mirror' ? `${stage}.${place}` : place;
 }
 
 /** A refusal as data; anything else that was thrown is a bug and thrown on. */

@@ -38,10 +38,9 @@ import { fileName } from './queries.ts';
 import { Refusal } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
-  type BlockNode,
+  BlockNode,
   CONSISTENT_READ,
   GRAPH_MOD,
-  newNode,
   RESIZE,
   WRITE,
   WRITE_UNCHANGED,
@@ -68,7 +67,7 @@ export function startCommit(ctx: Context, request: CommitRequest): void {
   const filter = request.filterName ?? automaticName(ctx);
   ctx.q.edit('nodes').set(
     filter,
-    newNode({
+    new BlockNode({
       name: filter,
       driver: 'commit_top',
       implicit: request.filterName === undefined,

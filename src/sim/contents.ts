@@ -134,6 +134,21 @@ export function withData(extents: Extents): Extents {
   return result;
 }
 
+/** The bytes of the granules that hold something else than zeroes, none past `size`. */
+export function granuleBytesWithData(extents: Extents, granularity: number, size: number): number {
+  let bytes = 0;
+  let doneTo = 0;
+  for (let i = 0; i < extents.length; i += 3) {
+    if (extents[i + 2] === 0) continue;
+    const start = Math.max(doneTo, Math.floor((extents[i] as number) / granularity) * granularity);
+    const end = Math.min(Math.ceil((extents[i + 1] as number) / granularity) * granularity, size);
+    if (start >= end) continue;
+    bytes += end - start;
+    doneTo = end;
+  }
+  return bytes;
+}
+
 /** The first `bytes` bytes that the ranges cover. */
 export function firstBytes(extents: Extents, bytes: number): Extents {
   const result: number[] = [];

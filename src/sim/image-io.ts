@@ -2,7 +2,7 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granules, over, withData } from './contents.ts';
+import { copyRange, covered, EMPTY, type Extents, granuleBytesWithData, granules, over } from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf } from './graph.ts';
@@ -37,17 +37,10 @@ export function imageOf(plane: DataPlane, name: string): Image {
 /** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
 export function fileLength(image: Image): number {
   if (image.format === 'raw') return image.sizeBytes;
-  let bytes = dataBytes.get(image.contents);
-  if (bytes === undefined) {
-    bytes = covered(granules(withData(image.contents), CLUSTER_BYTES, image.sizeBytes));
-    dataBytes.set(image.contents, bytes);
-  }
-  return QCOW2_METADATA_BYTES + bytes;
+  return QCOW2_METADATA_BYTES + granuleBytesWithData(image.contents, CLUSTER_BYTES, image.sizeBytes);
 }
 
 const CLUSTER_BYTES = 65_536;
-/** Asked for with every query, and the same until the next write. */
-const dataBytes = new WeakMap<Extents, number>();
 
 /** Drivers that show a file's bytes as they are. */
 const SHOWS_FILE: ReadonlySet<string> = new Set(['file', 'host_device', 'raw']);

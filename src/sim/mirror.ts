@@ -24,9 +24,9 @@ import { checkPermissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
+  BlockNode,
   CONSISTENT_READ,
   GRAPH_MOD,
-  newNode,
   RESIZE,
   WRITE,
   WRITE_UNCHANGED,
@@ -128,7 +128,7 @@ function insertFilter(ctx: Context, request: MirrorRequest): string {
   const name = filterName ?? automaticName(ctx);
   ctx.q.edit('nodes').set(
     name,
-    newNode({
+    new BlockNode({
       name,
       driver: 'mirror_top',
       implicit: filterName === undefined,

@@ -9,7 +9,7 @@ import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
 import { fileLength, sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { refuse } from './refusal.ts';
-import { type BlockNode, type ChildLink, newNode } from './state.ts';
+import { BlockNode, type ChildLink, type NewNode } from './state.ts';
 
 /** Drivers that understand a header with a backing file in it. */
 export const BACKING_DRIVERS = new Set(['qcow2', 'qed', 'vmdk']);
@@ -65,10 +65,10 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   return patchNode(ctx, node.name, { children, sizeAtOpen });
 }
 
-type NewFields = Omit<Parameters<typeof newNode>[0], 'serial'>;
+type NewFields = Omit<NewNode, 'serial'>;
 
 function add(ctx: Context, fields: NewFields): BlockNode {
-  const node = newNode({ ...fields, serial: ctx.q.serial++ });
+  const node = new BlockNode({ ...fields, serial: ctx.q.serial++ });
   ctx.q.edit('nodes').set(fields.name, node);
   return node;
 }

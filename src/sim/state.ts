@@ -81,6 +81,10 @@ interface NodeFields {
   readonly serial: number;
 }
 
+export type NewNode = Pick<NodeFields, 'name' | 'driver' | 'serial'> & Partial<NodeFields>;
+
+const NONE: readonly never[] = [];
+
 export class BlockNode implements NodeFields {
   readonly name: string;
   readonly driver: string;
@@ -107,29 +111,30 @@ export class BlockNode implements NodeFields {
   /** What queries last told of it; no part of what it is. */
   readonly told: Tellings;
 
-  constructor(fields: NodeFields, told = new Tellings()) {
+  /** Of a new node only what is not as usual has to be said. */
+  constructor(fields: NewNode, told = new Tellings()) {
     this.told = told;
     this.name = fields.name;
     this.driver = fields.driver;
     this.path = fields.path;
-    this.children = fields.children;
-    this.parents = fields.parents;
-    this.readOnly = fields.readOnly;
-    this.monitorOwned = fields.monitorOwned;
-    this.inherits = fields.inherits;
-    this.unmap = fields.unmap;
+    this.children = fields.children ?? NONE;
+    this.parents = fields.parents ?? NONE;
+    this.readOnly = fields.readOnly ?? false;
+    this.monitorOwned = fields.monitorOwned ?? false;
+    this.inherits = fields.inherits ?? false;
+    this.unmap = fields.unmap ?? false;
     this.throttleGroup = fields.throttleGroup;
     this.sizeAtOpen = fields.sizeAtOpen;
-    this.implicit = fields.implicit;
-    this.blockedBy = fields.blockedBy;
-    this.trackedBy = fields.trackedBy;
-    this.frozenBy = fields.frozenBy;
-    this.drainedBy = fields.drainedBy;
-    this.bitmaps = fields.bitmaps;
+    this.implicit = fields.implicit ?? false;
+    this.blockedBy = fields.blockedBy ?? NONE;
+    this.trackedBy = fields.trackedBy ?? NONE;
+    this.frozenBy = fields.frozenBy ?? NONE;
+    this.drainedBy = fields.drainedBy ?? NONE;
+    this.bitmaps = fields.bitmaps ?? NONE;
     this.job = fields.job;
-    this.commits = fields.commits;
-    this.stopped = fields.stopped;
-    this.lenient = fields.lenient;
+    this.commits = fields.commits ?? false;
+    this.stopped = fields.stopped ?? false;
+    this.lenient = fields.lenient ?? false;
     this.serial = fields.serial;
   }
 
@@ -143,34 +148,6 @@ export class BlockNode implements NodeFields {
 }
 
 const FILTER_DRIVERS = new Set(['throttle', 'mirror_top', 'commit_top', 'copy-on-read']);
-
-const NODE_DEFAULTS = {
-  path: undefined,
-  children: [],
-  parents: [],
-  readOnly: false,
-  monitorOwned: false,
-  inherits: false,
-  unmap: false,
-  throttleGroup: undefined,
-  sizeAtOpen: undefined,
-  implicit: false,
-  blockedBy: [],
-  trackedBy: [],
-  frozenBy: [],
-  drainedBy: [],
-  bitmaps: [],
-  job: undefined,
-  commits: false,
-  stopped: false,
-  lenient: false,
-} satisfies Partial<NodeFields>;
-
-export function newNode(
-  fields: Pick<NodeFields, 'name' | 'driver' | 'serial'> & Partial<NodeFields>,
-): BlockNode {
-  return new BlockNode({ ...NODE_DEFAULTS, ...fields });
-}
 
 interface BlockExport {
   readonly id: string;

@@ -40,11 +40,10 @@ import { fileName } from './queries.ts';
 import { Death, Refusal, refuse } from './refusal.ts';
 import {
   ALL_PERMISSIONS,
-  type BlockNode,
+  BlockNode,
   CONSISTENT_READ,
   GRAPH_MOD,
   type Job,
-  newNode,
   WRITE,
   WRITE_UNCHANGED,
 } from './state.ts';
@@ -184,7 +183,7 @@ function insertFilter(ctx: Context, { id, node, filterName }: StreamRequest): st
   const filter = filterName ?? automaticName(ctx);
   ctx.q.edit('nodes').set(
     filter,
-    newNode({
+    new BlockNode({
       name: filter,
       driver: 'copy-on-read',
       implicit: filterName === undefined,

@@ -121,7 +121,7 @@ test('an abort that comes behind the decision is refused, and says that it came 
   expect([error.code, error.message]).toEqual(['SAGA_STATE', expect.stringMatching(/too late/)]);
 });
 
-const speeds = (sim: Sim) => Object.values(sim.world.qemu?.jobs ?? {}).map(job => Number(job.speed));
+const speeds = (sim: Sim) => [...(sim.world.qemu?.jobs.values() ?? [])].map(job => Number(job.speed));
 
 test('the speed of a saga is set by itself and from elsewhere, for jobs that run and jobs to come', async () => {
   const sim = smallSim();

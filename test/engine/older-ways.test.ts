@@ -28,7 +28,7 @@ function guestOn(profile: ProfileName, faults: readonly Fault[] = []) {
     fronts: () => sim.world.fronts().map(({ path }) => path),
     /** Files that were not there before. */
     made: () => [...sim.world.host.files.keys()].filter(file => !files.includes(file)).sort(),
-    isAtRest: () => [Object.keys(sim.world.qemu?.jobs ?? {}), sim.world.qemu?.runState],
+    isAtRest: () => [[...(sim.world.qemu?.jobs.keys() ?? [])], sim.world.qemu?.runState],
   };
 }
 

@@ -16,7 +16,7 @@ const OPERATIONS_DRAWN = 5;
 const ROUNDS_MAX = 400;
 /** Rounds that have begun may end, on a machine that is busy with much else. */
 const TIMEOUT_MS = 300_000;
-const DEADLINE_MS = 40_000;
+const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
 const LANES = 3;
 

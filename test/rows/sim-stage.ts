@@ -166,7 +166,7 @@ export async function onSim<T>(
         );
       },
       exists: async name => files.exists(file(name)),
-      jobs: async () => Object.keys(sim.world.qemu?.jobs ?? {}).length,
+      jobs: async () => sim.world.qemu?.jobs.size ?? 0,
     }),
   );
 }
