@@ -90,11 +90,16 @@ export type Happening = { readonly atMs: number } & (
 
 /** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */
 export function placeOf(state: string): string {
-  const words = state.split('.');
-  const place = words.at(-1) ?? state;
-  const stage = words.length > 2 ? words.at(-2) : undefined;
-  return stage === 'snapshot' || stage === 'mirror' ? `${stage}.${place}` : place;
+  let place = places.get(state);
+  if (place === undefined) {
+    place = /(?:(?<=\.)(?:snapshot|mirror)\.)?[^.]*$/.exec(state)?.[0] ?? state;
+    places.set(state, place);
+  }
+  return place;
 }
+
+/** There are as many as the machines have states. */
+const places = new Map<string, string>();
 
 /** A refusal as data; anything else that was thrown is a bug and thrown on. */
 export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
