@@ -17,6 +17,8 @@ export interface Pause {
 export interface Struck {
   readonly fault: PlannedFault;
   readonly state: string;
+  /** The verbs of the batch that was sent last. */
+  readonly sent: readonly string[];
   readonly atMs: number;
 }
 

@@ -245,9 +245,12 @@ function recordsAreTold(account: Account): string | undefined {
   }
   if (outcome !== 'committed') return undefined;
   if (last === undefined) return 'nobody was told';
-  const set = setSeen(account, (offline?.booted ?? atLast).disks);
-  const expected = wish.named.map(index => set(index)[0]).join();
-  if (last !== expected) return `it was told of ${last}, not of ${expected}`;
+  const seen = offline?.booted ?? (atLast.alive ? atLast : undefined);
+  if (seen !== undefined) {
+    const set = setSeen(account, seen.disks);
+    const expected = wish.named.map(index => set(index)[0]).join();
+    if (last !== expected) return `it was told of ${last}, not of ${expected}`;
+  }
   const overlays = newSetsOf(scenario).map(each => wish.named.map(index => each(index)[0]).join());
   const wrong = toldOf.find(files => !overlays.includes(files));
   return wrong === undefined ? undefined : `it was told of ${wrong}, which never came`;

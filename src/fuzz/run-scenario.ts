@@ -17,6 +17,7 @@ import { type Account, crashText, type Happening, type OfflineEnd, placeOf, refu
 import { forgetsJobs } from './draw-wish.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { copyChains, prepare } from './prepare.ts';
+import { recordedResult, wasHeard } from './recorded.ts';
 import { recoverAndBoot } from './recover.ts';
 import { runOffline } from './run-offline.ts';
 import type { OrchestratorDeath, Scenario, Signal } from './scenario.ts';
@@ -34,7 +35,6 @@ const WARM_UP_MS = 3;
 const REVIVAL_MS = 20;
 const ASKED_AGAIN_MS = 500;
 const SETTLING_MS = 2;
-const RESULT_LOOKS_MAX = 10_000;
 
 /** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
 export async function runScenario(
@@ -242,18 +242,8 @@ class Run {
       return { result: await saga.pivot() };
     } catch (error) {
       if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
-      return { result: await this.#recorded(journal) };
+      return { result: await recordedResult(journal, this.#sim.clock) };
     }
-  }
-
-  /** The result of a saga that had ended by itself while it waited; it is written a moment after the end. */
-  async #recorded(journal: MemoryJournal): Promise<SagaResult> {
-    for (let look = 0; look < RESULT_LOOKS_MAX; look += 1) {
-      const result = journal.saga(SAGA)?.result ?? null;
-      if (result !== null) return result as object as SagaResult;
-      await sleep(this.#sim.clock, REVIVAL_MS);
-    }
-    throw new Error('a saga has ended, and its result is not recorded');
   }
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
@@ -265,17 +255,22 @@ class Run {
     const saga = this.#saga;
     const mortal = this.#mortal;
     if (saga === undefined || mortal === undefined || !mortal.isAlive()) {
-      // Whoever wants it back asks again.
-      if (asked.signal === 'abort' && !this.#isOver)
-        this.#sim.clock.after(ASKED_AGAIN_MS, () => this.#signal(asked));
+      this.#askAgain(asked);
       return;
     }
     this.#watch.signal(asked);
+    mortal.death.then(() => this.#askAgain(asked));
     const heeded: Promise<unknown> =
       asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();
     heeded.catch(error => {
       if (mortal.isAlive() && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
     });
+  }
+
+  /** Whoever wants it back asks until it is written. */
+  #askAgain(asked: Signal): void {
+    if (asked.signal !== 'abort' || this.#isOver) return;
+    this.#sim.clock.after(ASKED_AGAIN_MS, () => wasHeard(this.#journal, asked) || this.#signal(asked));
   }
 
   #enter(state: string): void {

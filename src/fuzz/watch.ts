@@ -23,6 +23,7 @@ export class Watch implements Passage {
   flushed: readonly FlushedWrite[] = [];
   disorder: string | undefined;
   #state = '';
+  #verbs: readonly string[] = [];
   #order: WireOrder | undefined;
   readonly #sim: Sim;
   readonly #tell: ((happening: Happening) => void) | undefined;
@@ -64,7 +65,7 @@ export class Watch implements Passage {
 
   strike(fault: PlannedFault): void {
     if (fault.kind === 'kill' && fault.what === 'host') this.flushed = flushedWrites(this.#sim);
-    this.struck.push({ fault, state: this.#state, atMs: this.#sim.clock.now() });
+    this.struck.push({ fault, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
     this.#say({ kind: 'struck', fault });
   }
 
@@ -80,6 +81,7 @@ export class Watch implements Passage {
   sent(messages: readonly Json[]): void {
     this.pauses.look();
     const verbs = messages.map(message => (message as { execute?: string }).execute ?? '');
+    this.#verbs = verbs;
     if (verbs.includes('stop')) this.pauses.stopSent();
     this.#order?.sent(verbs);
     this.#say({ kind: 'sent', messages });

@@ -2,7 +2,7 @@
  * Freezes the guest's file systems through its agent and thaws them. Thawing is tried also when freezing reported a
  * failure: an agent may have frozen some of them.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { SnapshotPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
@@ -20,7 +20,7 @@ export const freezeGuest: Step<SnapshotPlan> = {
 
   /** A guest that was thawed before and is frozen now is so by our own, and refuses to be frozen again. */
   async probe(context) {
-    const now = await withAgent(context, agent => agent.status());
+    const now = await withAgent(context, agent => agent.status()).catch(withUnknownOutcome);
     const isOurs = now === 'frozen' && context.observed === 'thawed';
     return probeDisks(context.plan.disks, () => (isOurs ? 'present' : 'absent'));
   },
@@ -42,8 +42,9 @@ export const freezeGuest: Step<SnapshotPlan> = {
   async undo(context) {
     // Nobody answered before the freeze, or somebody else had frozen the guest: there is nothing of ours to thaw.
     const wasFrozen = context.observed !== 'thawed';
+    if (wasFrozen || wasNeverSent(context.failure)) return;
     // Where the snapshot waits for its mirrors it was thawed long ago; a freeze that came since is somebody else's.
-    if (!wasFrozen && !context.outcomes.has('thawGuest')) await thaw(context);
+    if (!context.outcomes.has('thawGuest')) await thaw(context);
   },
 };
 
@@ -60,6 +61,18 @@ export const thawGuest: Step<SnapshotPlan> = {
     return null;
   },
 };
+
+/** Whether the freeze failed before the agent was told of it; one that the agent refused may have frozen a part. */
+function wasNeverSent(failure: ErrorRecord | undefined): boolean {
+  if (failure?.outcome !== 'notApplied') return false;
+  return failure.code === 'QMP_CONNECT' || failure.code === 'QMP_TIMEOUT';
+}
+
+/** Who cannot ask whether an earlier freeze has come about does not know that none has. */
+function withUnknownOutcome(error: unknown): never {
+  if (!(error instanceof BlocksagaError)) throw error;
+  throw BlocksagaError.fromRecord({ ...error.toJSON(), outcome: 'unknown' });
+}
 
 /** A guest that has ended has nothing frozen, and no agent that could say so. */
 async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {

@@ -11,7 +11,9 @@ import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
-import { expectStill, probeDisks, type Step, throwFirst } from './step.ts';
+import { setDrive } from './set-drive.ts';
+import { expectStill, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+import { takeBackPivots } from './take-back-pivots.ts';
 
 export const insertFilters: Step<SwitchPlan> = {
   name: 'insertFilters',
@@ -75,9 +77,16 @@ export const reopenFilters: Step<SwitchPlan> = {
     return null;
   },
 
-  async undo({ qmp, plan }) {
+  async undo(context) {
+    const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     const switched = plan.disks.filter(graph.showsImage);
+    if (switched.length === 0) return;
+    await qmp.execute('stop'); // whoever has let the guest run meanwhile, it writes no more to the new side
+    if (hasRunOnImages(context)) {
+      await takeOutFilters(qmp, plan, graph);
+      return takeBackPivots(context);
+    }
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
@@ -118,6 +127,17 @@ export const removeFilters: Step<SwitchPlan> = {
   },
 };
 
+/** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
+function hasRunOnImages({ guestStill, failure }: StepContext<SwitchPlan>): boolean {
+  return !guestStill() && failure?.code !== 'FOREIGN';
+}
+
+async function takeOutFilters(qmp: QmpClient, plan: SwitchPlan, graph: Graph): Promise<void> {
+  const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
+  throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.goal))));
+  await deleteFilters(qmp, plan, graph);
+}
+
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
 function reopenCommand(plan: SwitchPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
   const options = plan.disks.map(disk => ({
@@ -139,10 +159,6 @@ function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
       file: disk.node,
     },
   };
-}
-
-export function setDrive(disk: DiskPlan, node: string): Command<'qom-set'> {
-  return { execute: 'qom-set', arguments: { path: disk.qdev ?? '', property: 'drive', value: node } };
 }
 
 function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {

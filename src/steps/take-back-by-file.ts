@@ -12,7 +12,7 @@ import { revivedName } from './revive-source.ts';
 import { type StepContext, throwFirst } from './step.ts';
 import { runMirrorsBack } from './take-back-pivots.ts';
 
-/** Puts these disks back, and looks whether they are. */
+/** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */
 export async function takeBackByFile(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
@@ -21,11 +21,14 @@ export async function takeBackByFile(
   const { qmp, plan } = context;
   // No image is to be open twice: what is left of the old chains goes first.
   await closeRetired(qmp, switched, graph);
-  if (plan.operation === 'copy') await mirrorBack(context, switched);
-  else await stackAgain(context, switched, graph);
+  if (switched.length > 0) {
+    if (plan.operation === 'copy') await mirrorBack(context, switched);
+    else await stackAgain(context, switched, graph);
+  }
   const after = await readGraph(qmp);
-  // Nor is what was below the images of both sides until now, which QEMU has opened anew.
-  await closeRetired(qmp, switched, after);
+  // Nor is what was below the images of both sides until now, which QEMU has opened anew; also of the disks that an
+  // earlier attempt has put back.
+  await closeRetired(qmp, plan.disks, after);
   for (const disk of switched) {
     if (after.front(disk) === disk.node) continue;
     throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {

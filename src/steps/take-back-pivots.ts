@@ -9,8 +9,8 @@ import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
+import { setDrive } from './set-drive.ts';
 import { type StepContext, throwFirst } from './step.ts';
-import { setDrive } from './switch-by-reopen.ts';
 import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
 const JOB_DEADLINE_MS = 30_000;
@@ -25,8 +25,8 @@ export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<
   await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
+  if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph);
   if (switched.length === 0) return;
-  if (switched.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph);
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await takeBack(context, switched, graph);
   const after = await readGraph(qmp);
