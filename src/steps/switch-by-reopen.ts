@@ -9,7 +9,7 @@ import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { groupName } from './names.ts';
-import type { DiskPlan, SwitchPlan } from './plan.ts';
+import type { DiskPlan, StagePlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
 import { expectStill, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
@@ -127,9 +127,17 @@ export const removeFilters: Step<SwitchPlan> = {
   },
 };
 
-/** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
-function hasRunOnImages({ guestStill, failure }: StepContext<SwitchPlan>): boolean {
-  return !guestStill() && failure?.code !== 'FOREIGN';
+/**
+ * Whether the new images hold what the old ones lack. A guest that was let run in front of the switch, which has failed
+ * for that, has written to the old side alone.
+ */
+function hasRunOnImages({ plan, guestStill, failure }: StepContext<SwitchPlan>): boolean {
+  return holdTheSame(plan) && !guestStill() && failure?.code !== 'FOREIGN';
+}
+
+/** Both sides, up to the switch: what a revert leads to is not what it comes from. */
+function holdTheSame({ operation }: StagePlan): boolean {
+  return operation !== 'revert';
 }
 
 async function takeOutFilters(qmp: QmpClient, plan: SwitchPlan, graph: Graph): Promise<void> {
