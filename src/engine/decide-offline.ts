@@ -59,11 +59,19 @@ export interface OfflineProgress {
 
 type Side = 'old' | 'new';
 
-/** Decides. `back` asks to take a snapshot back whose overlays are the truth. */
+/** What counts besides the records. */
+export interface OfflineFacts {
+  /** A snapshot whose overlays are the truth is to be taken back. */
+  readonly back?: boolean;
+  /** The first chain of jobs that could not be held back is found shortened, which decides for the others. */
+  readonly begunToShorten?: boolean;
+}
+
+/** Decides. */
 export function decideOffline(
   plan: Plan,
   records: readonly JournalRecord[],
-  { back = false }: { readonly back?: boolean } = {},
+  { back = false, begunToShorten = false }: OfflineFacts = {},
 ): OfflineVerdict {
   const { sides, decided, keepsCopies } = readSides(plan, records);
   const wasOnImages = records.some(
@@ -86,12 +94,14 @@ export function decideOffline(
       : all('rolledBack', 'old', 'drop', 'the copies were not complete; the guest was on its old images');
   }
   if ('rewrites' in plan) {
-    return decided
+    return decided || begunToShorten
       ? all(
           'committed',
           'new',
           'shorten',
-          'the decision had been taken: all chains are shortened, by qemu-img now',
+          decided
+            ? 'the decision had been taken: all chains are shortened, by qemu-img now'
+            : 'QEMU had shortened the first chain, which decides: all are shortened, by qemu-img now',
         )
       : all('rolledBack', 'old', 'asIs', 'no decision had been taken: every chain is as it was');
   }

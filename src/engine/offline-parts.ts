@@ -5,7 +5,7 @@
 import type { JournalRecord } from '../journal/journal.ts';
 import type { DiskPlan, Plan, StagePlan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
-import { decideOffline, type OfflineVerdict } from './decide-offline.ts';
+import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-offline.ts';
 import { recordsOfStage } from './stages.ts';
 
 /** One stage that something becomes of. */
@@ -25,15 +25,15 @@ export interface OfflineEnd {
   readonly passed: readonly string[];
 }
 
-/** Goes back stage by stage until one was decided: only then an earlier one is asked. `back` is for a snapshot. */
+/** Goes back stage by stage until one was decided: only then an earlier one is asked. */
 export function offlineEnd(
   plan: Plan,
   records: readonly JournalRecord[],
-  { back = false }: { readonly back?: boolean } = {},
+  facts: OfflineFacts = {},
 ): OfflineEnd {
   if (plan.operation !== 'snapshotMirror') {
     return {
-      parts: [{ plan, records, verdict: decideOffline(plan, records, { back }) }],
+      parts: [{ plan, records, verdict: decideOffline(plan, records, facts) }],
       disks: plan.disks,
       passed: [],
     };
@@ -48,7 +48,7 @@ export function offlineEnd(
     const passed = plan.snapshot.disks.map(disk => disk.image.file);
     return { parts: [mirrored], disks: plan.disks, passed };
   }
-  const verdict = decideOffline(plan.snapshot, snapshot ?? [], { back });
+  const verdict = decideOffline(plan.snapshot, snapshot ?? [], facts);
   const why = `the disks had not been switched onto their mirrors; ${verdict.why}`;
   const taken = { plan: plan.snapshot, records: snapshot ?? [], verdict: { ...verdict, why } };
   return { parts: [mirrored, taken], disks: plan.snapshot.disks, passed: [] };

@@ -16,7 +16,7 @@ import { localImages } from '../steps/local-images.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { type DefinedDisk, definedDisks, formerDisks } from '../steps/publish-definitions.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
-import { OFFLINE, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
+import { OFFLINE, type OfflineFacts, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
 import { dropImages } from './drop-images.ts';
 import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
@@ -28,6 +28,7 @@ import { type Publisher, publisherOf, toldTo } from './publish.ts';
 import { type BootImage, resultAsJson, type SagaResult } from './result.ts';
 import { planToResume } from './resume.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
+import { hasBegunToShorten } from './shorten-offline.ts';
 
 /** How to recover; only what differs from the usual must be said. */
 export interface OfflineOptions {
@@ -74,7 +75,8 @@ export async function recoverOffline(
   const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);
-  const { parts, disks, passed } = decide(row, plan, records, options);
+  const begunToShorten = await hasBegunToShorten(plan, images);
+  const { parts, disks, passed } = decide(row, plan, records, { ...options, begunToShorten });
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
   const { begun, settled } = offlineProgress(records);
@@ -132,11 +134,11 @@ function decide(
   row: SagaRow,
   plan: Plan,
   records: readonly JournalRecord[],
-  options: OfflineOptions,
+  facts: OfflineFacts,
 ): OfflineEnd {
   const { begun, back } = offlineProgress(records);
-  const wanted = begun ? back : (options.back ?? false);
-  const end = offlineEnd(plan, records, { back: wanted });
+  const wanted = begun ? back : (facts.back ?? false);
+  const end = offlineEnd(plan, records, { ...facts, back: wanted });
   if (wanted && end.parts.at(-1)?.plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',

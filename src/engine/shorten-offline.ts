@@ -9,14 +9,8 @@ import type { ChainImage, DiskPlan, Plan, RewritePlan } from '../steps/plan.ts';
 /** Shortens the chain of one disk, unless its headers say that QEMU has done so before it died. Throws FILES. */
 export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): Promise<void> {
   invariant('rewrites' in plan, 'only a rewrite shortens a chain below its active image');
-  const rewrite = plan.rewrites[disk.index];
-  invariant(rewrite !== undefined, 'a rewrite says what is done to each of its disks');
-  const top = placeOf(disk, rewrite.top);
-  const base = rewrite.base === null ? null : imageAt(disk, placeOf(disk, rewrite.base));
-  const above = imageAt(disk, plan.operation === 'pull' ? top : top - 1);
-  const sight = await images.look(above);
-  const stands = sight.state === 'readable' ? (sight.backing?.file ?? null) : undefined;
-  if (stands === (base?.file ?? null) && !mustCopyStill(plan, disk)) return;
+  const { rewrite, top, base, above } = partsOf(plan, disk);
+  if (await isShortened(plan, disk, images)) return;
   if (plan.operation === 'pull') {
     await images.pullInto(above, base, rewrite.backingFile);
     return;
@@ -24,6 +18,31 @@ export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): 
   invariant(base !== null, 'what is committed goes into an image below');
   await images.commitInto(imageAt(disk, top), base);
   await images.pointAt(above, { stored: rewrite.backingFile ?? base.file, driver: base.driver });
+}
+
+/**
+ * Whether QEMU has begun to shorten the chains of a plan whose jobs it could not hold back, so that there is only forward:
+ * no record can say so, the first disk's headers do.
+ */
+export async function hasBegunToShorten(plan: Plan, images: Images): Promise<boolean> {
+  const [first] = plan.disks;
+  return 'rewrites' in plan && !plan.heldBack && first !== undefined && isShortened(plan, first, images);
+}
+
+/** By the headers; false where none can tell. */
+async function isShortened(plan: RewritePlan, disk: DiskPlan, images: Images): Promise<boolean> {
+  const { base, above } = partsOf(plan, disk);
+  const sight = await images.look(above);
+  const stands = sight.state === 'readable' ? (sight.backing?.file ?? null) : undefined;
+  return stands === (base?.file ?? null) && !mustCopyStill(plan, disk);
+}
+
+function partsOf(plan: RewritePlan, disk: DiskPlan) {
+  const rewrite = plan.rewrites[disk.index];
+  invariant(rewrite !== undefined, 'a rewrite says what is done to each of its disks');
+  const top = placeOf(disk, rewrite.top);
+  const base = rewrite.base === null ? null : imageAt(disk, placeOf(disk, rewrite.base));
+  return { rewrite, top, base, above: imageAt(disk, plan.operation === 'pull' ? top : top - 1) };
 }
 
 /** Puts what the active image holds into the one that its disk ends on. Throws FILES. */

@@ -56,6 +56,28 @@ const WISHES: readonly Wish[] = [
         delete: true,
       }),
   },
+  {
+    what: 'a pull by jobs that cannot be held back',
+    stay: [0, 2],
+    begin: life =>
+      life.engine.pull({
+        ...common(life),
+        disks: named(disk => ({ base: `dev${disk}[2]` })),
+        without: ['manual-finalize'],
+      }),
+  },
+  {
+    what: 'a commit by jobs that cannot be held back, which removes files',
+    stay: [0, 2],
+    deletes: true,
+    begin: life =>
+      life.engine.commit({
+        ...common(life),
+        disks: named(disk => ({ top: `dev${disk}[1]` })),
+        delete: true,
+        without: ['manual-finalize'],
+      }),
+  },
   ...(['reopen', 'finalize', 'complete'] as const).map(strategy => ({
     what: `a commit of active images by ${strategy} that removes files`,
     stay: [2],
