@@ -125,6 +125,18 @@ describe('what is known', () => {
     expect(finding('(final graph)', 'a', 'b', 'differs')).toBeUndefined();
   });
 
+  test('is a mirror that stands by while another is pending, and no other status', () => {
+    const jobs = (n: string, m = 'pending') =>
+      `[{"id":"n","status":"${n}","type":"mirror"},{"id":"m","status":"${m}","type":"mirror"}]`;
+    expect(finding('query-jobs', jobs('standby'), jobs('ready'), 'differs')).toContain('PENDING');
+    expect(finding('query-jobs', jobs('paused'), jobs('ready'), 'differs')).toBeUndefined();
+    expect(finding('query-jobs', jobs('ready'), jobs('standby'), 'differs')).toBeUndefined();
+    expect(
+      finding('query-jobs', jobs('standby', 'ready'), jobs('ready', 'ready'), 'differs'),
+    ).toBeUndefined();
+    expect(finding('query-block-jobs', jobs('standby'), jobs('ready'), 'differs')).toBeUndefined();
+  });
+
   test('is what a bitmap counts, and no other member beside it', () => {
     const nodes = (count: number, granularity: number) =>
       `query-block: [{"count":"${count}","granularity":"${granularity}"}]`;
