@@ -1,6 +1,5 @@
 /**
- * Holds the simulator against a real QEMU: `npm run conformance -- --runs 200 --seed 1 [--qemu PATH] [--profile 7.2]`;
- * `--replay FILE` plays a saved case, `--table FILE,FILE` puts what runs have printed into one Markdown table. Each
+ * Holds the simulator against a real QEMU: `npm run conformance -- --runs 200 --seed 1`; `--help` tells the rest. Each
  * case is one random script of QMP commands on a QEMU of its own: a QEMU that has refused a stream, or lost a job to a
  * failed cancel, is not the same again, so none serves two cases. Exit status 1 when anything differed that is not known.
  */
@@ -27,8 +26,24 @@ const SHOWN_MAX = 20;
 const BROKEN_MAX = 20;
 const [SHOWN_BEFORE, SHOWN_LETTERS] = [120, 400];
 
+const HELP = `npm run conformance -- [options]
+  --qemu PATH        the real one (default: QEMU_BINARY, or qemu-system-x86_64)
+  --profile VERSION  the simulated one (default: the version that the real one tells)
+  --runs N           how many cases are played (default ${RUNS})
+  --seed S           which ones; printed first when it is made up
+  --from N           goes on at this case
+  --minutes N        ends after so long (default 120)
+  --lanes N          cases at once (default 6)
+  --out DIRECTORY    where cases that differ are saved (default conformance-failures)
+  --replay FILE      plays a saved case again
+  --table FILE,FILE  one Markdown table of what runs have printed
+Examples:
+  npm run conformance -- --runs 10000 --seed 34
+  npm run conformance -- --qemu .qemu/11.1/qemu-system-x86_64 --runs 300`;
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     qemu: { type: 'string', default: process.env['QEMU_BINARY'] ?? 'qemu-system-x86_64' },
     profile: { type: 'string' },
     runs: { type: 'string', default: String(RUNS) },
@@ -41,6 +56,11 @@ const { values } = parseArgs({
     table: { type: 'string' },
   },
 });
+
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
 
 if (values.table !== undefined) {
   console.log(sideBySide(values.table.split(',').map(file => readFileSync(file, 'utf8'))));

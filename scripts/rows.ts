@@ -13,9 +13,26 @@ import { ROWS } from '../test/rows/rows.ts';
 
 const [ID_WIDTH, SAYS_WIDTH, SIM_WIDTH] = [13, 72, 7];
 
+const HELP = `npm run rows -- [options]
+  --only ID   only the rows whose ids begin so
+  --no-real   not on a real QEMU
+  --no-sim    not on the simulator
+Examples:
+  npm run rows -- --only C7
+  npm run rows -- --no-real`;
+
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, 'no-real': { type: 'boolean' }, 'no-sim': { type: 'boolean' } },
+  options: {
+    only: { type: 'string' },
+    'no-real': { type: 'boolean' },
+    'no-sim': { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
 });
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
 const { only } = values;
 const rows = ROWS.filter(({ id }) => only === undefined || id.startsWith(only));
 const version = spawnSync(qemuBinary(), ['--version'], { encoding: 'utf8' }).stdout?.split('\n')[0] ?? '';
