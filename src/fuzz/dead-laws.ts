@@ -45,9 +45,9 @@ function oneSet(account: Account, booted: Sight): string | undefined {
   for (const [index, disk] of booted.disks.entries()) {
     const { device, path } = disk;
     const isMoved = moves && wish.named.includes(index);
-    const expected = isMoved ? set(index)[0] : before.disks[index]?.path;
-    if (path !== expected) return `${device} is to be booted from ${path}, not from ${expected}`;
-    const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
+    const chain = isMoved ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
+    if (path !== chain[0]) return `${device} is to be booted from ${path}, not from ${chain[0]}`;
+    const wrong = wrongChain(chain, disk);
     if (wrong !== undefined) return wrong;
   }
   return undefined;
