@@ -140,9 +140,17 @@ export function replaceNode(ctx: Context, from: string, to: string): void {
       const block = ctx.q.exports.get(edge.parent);
       if (block !== undefined) ctx.q.edit('exports').set(edge.parent, { ...block, node: to });
     }
+    if (edge.kind === 'blk') retarget(ctx, edge.parent, from, to);
     addUser(ctx, to, edge);
   }
   patchNode(ctx, from, { parents: nodeOf(ctx.q, from).parents.filter(stays) });
+}
+
+/** A mirror writes to whatever its backend for the target is at. */
+function retarget(ctx: Context, id: string, from: string, to: string): void {
+  const job = ctx.q.jobs.get(id);
+  if (job?.work.kind !== 'mirror' || job.work.target !== from) return;
+  ctx.q.edit('jobs').set(id, job.with({ work: { ...job.work, target: to } }));
 }
 
 function relink(ctx: Context, parent: string, role: ChildLink['role'], child: string): void {

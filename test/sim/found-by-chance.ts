@@ -92,4 +92,29 @@ export const FOUND: readonly Script[] = [
       ...nodes,
     ],
   },
+  {
+    title:
+      'a mirror whose target was such an overlay writes to the node below from then on (seed 34, case 6070)',
+    disks: 2,
+    lines: [
+      ...PREPARATION,
+      [
+        'blockdev-mirror',
+        { 'job-id': 'm', device: 'disk0', target: 'o', sync: 'full', 'auto-dismiss': false },
+      ],
+      settle,
+      [
+        'transaction',
+        {
+          actions: [
+            { type: 'blockdev-snapshot', data: { node: 't', overlay: 'o' } },
+            { type: 'blockdev-snapshot', data: { node: 'disk1', overlay: 'nope' } },
+          ],
+        },
+      ],
+      ['job-complete', { id: 'm' }],
+      settle,
+      ...nodes,
+    ],
+  },
 ];
