@@ -7,7 +7,7 @@ import type { Json } from '../qmp/transport.ts';
 import { slice } from './contents.ts';
 import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import { childOf, patchNode, reaches, reap, refuseIfBlocked, setChild } from './graph.ts';
+import { below, childOf, patchNode, reaches, reap, refuseIfBlocked, setChild } from './graph.ts';
 import { flushNode, imageOf, pathOf } from './image-io.ts';
 import { asFormat } from './images.ts';
 import { refuseBadJobId, startJob } from './jobs.ts';
@@ -115,8 +115,8 @@ function reopenChild(ctx: Context, node: BlockNode, role: 'file' | 'backing', va
   if (value !== null && typeof value !== 'string') return;
   const child = value === null ? undefined : lookupNode(ctx, undefined, value).name;
   if (child === old) return;
-  if (role === 'backing' && old !== undefined && node.frozenBy.length > 0) {
-    refuse(`Cannot change frozen 'backing' link from '${node.name}' to '${old}'`);
+  if (old !== undefined && old === below(node) && node.frozenBy.length > 0) {
+    refuse(`Cannot change frozen '${role}' link from '${node.name}' to '${old}'`);
   }
   if (old !== undefined && ctx.q.nodes.get(old)?.implicit === true) {
     refuse(`Cannot replace implicit ${role} child of ${node.name}`);

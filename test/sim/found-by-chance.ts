@@ -93,6 +93,19 @@ export const FOUND: readonly Script[] = [
     ],
   },
   {
+    title: 'a stream from a filter freezes what the filter stands on (seed 34, case 7277)',
+    disks: 1,
+    lines: [
+      ...PREPARATION,
+      ['blockdev-add', throttle('o')],
+      ['blockdev-reopen', { options: [{ driver: 'qcow2', 'node-name': 'o', file: 'o-file', backing: 'u' }] }],
+      ['block-stream', { 'job-id': 's', device: 'F', 'auto-finalize': false }],
+      settle,
+      ['blockdev-reopen', { options: [throttle('t')] }],
+      ...nodes,
+    ],
+  },
+  {
     title:
       'a mirror whose target was such an overlay writes to the node below from then on (seed 34, case 6070)',
     disks: 2,
