@@ -3,7 +3,7 @@
  * wire so that QEMU refuses it and the saga has to take back what it did. Plain data; nothing here runs anything.
  */
 import { BlocksagaError } from '../../src/errors.ts';
-import type { Bend, Operation } from './operation.ts';
+import { type Bend, DISKS, type Operation } from './operation.ts';
 
 type Strategy = 'reopen' | 'finalize' | 'complete';
 type More = Partial<Operation>;
@@ -71,7 +71,7 @@ const pullDown = (name: string, more: More = {}): Operation => ({
   ...more,
 });
 
-/** One disk, whose job QEMU is said not to hold back. */
+/** One disk, or so many as `more` says, whose jobs QEMU is said not to hold back. */
 const atOnce = (operation: 'commit' | 'pull', name: string, more: More = {}): Operation => ({
   ...(operation === 'commit' ? commitBelow(name) : pullDown(name)),
   request: { operation, options: { without: ['manual-finalize'] } },
@@ -205,6 +205,7 @@ const MERGES: readonly Operation[] = [
     bend: bend('block-commit', 2, 'top-node'),
   }),
   atOnce('commit', 'commit-at-once+refused', { bend: bend('block-commit', 1, 'device') }),
+  atOnce('commit', 'commit-at-once+rest', { disks: DISKS }),
   {
     name: 'pull',
     guest: { backing: true, style: 'drive' },
@@ -215,6 +216,7 @@ const MERGES: readonly Operation[] = [
   pullDown('pull-down+refused', { like: ['pull-down'], bend: bend('block-stream', 2, 'device') }),
   pullDown('pull-down+stranded', { like: ['pull-down'], ...strandedBy('object-del', 1, 'id') }),
   atOnce('pull', 'pull-at-once'),
+  atOnce('pull', 'pull-at-once+rest', { disks: DISKS }),
   offline('commit-offline'),
   offline('commit-offline-below+delete', {
     request: { operation: 'commitOffline', options: { delete: true } },
