@@ -125,6 +125,14 @@ describe('what is known', () => {
     expect(finding('(final graph)', 'a', 'b', 'differs')).toBeUndefined();
   });
 
+  test('is that QEMU takes an overlay for used, and not the other way round', () => {
+    const inUse = 'GenericError The overlay is already in use';
+    const backed = 'GenericError The overlay already has a backing image';
+    expect(finding('transaction', inUse, backed)).toContain('refused stream');
+    expect(finding('transaction', backed, inUse)).toBeUndefined();
+    expect(finding('blockdev-reopen', inUse, backed)).toBeUndefined();
+  });
+
   test('is a mirror that stands by while another is pending, and no other status', () => {
     const jobs = (n: string, m = 'pending') =>
       `[{"id":"n","status":"${n}","type":"mirror"},{"id":"m","status":"${m}","type":"mirror"}]`;

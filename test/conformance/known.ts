@@ -24,6 +24,14 @@ const KNOWN: readonly Known[] = [
       [real, sim].every(text => isConflict(text) || isReadOnly(text)),
   },
   {
+    reason: 'that QEMU takes an overlay for used after a refused stream, and names that first',
+    explains: ({ verdict, row, real, sim }) =>
+      SNAPSHOTS.has(row) &&
+      verdict === 'text' &&
+      real.endsWith('GenericError The overlay is already in use') &&
+      sim.endsWith('GenericError The overlay already has a backing image'),
+  },
+  {
     reason:
       'a mirror whose source was put above an image that a PENDING one keeps quiesced stands by in QEMU',
     explains: ({ verdict, row, real, sim }) =>
@@ -33,6 +41,8 @@ const KNOWN: readonly Known[] = [
       readyAgain(real) === sim,
   },
 ];
+
+const SNAPSHOTS: ReadonlySet<string> = new Set(['blockdev-snapshot', 'transaction']);
 
 /** What is told of jobs, as if none of them stood by. */
 function readyAgain(jobs: string): string {
