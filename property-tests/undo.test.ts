@@ -126,6 +126,7 @@ class Bench {
       openAgent: () => sim.agent(),
       publish: async () => undefined,
       expectHeld: () => undefined,
+      recordRun: async () => undefined,
       report: () => undefined,
     };
     return new Bench(sim, context, outcomes);

@@ -53,6 +53,8 @@ export interface OfflineProgress {
   readonly begun: boolean;
   /** Whether all go back though they could go forward, as somebody asked. */
   readonly back: boolean;
+  /** Whether the first chain was found shortened. */
+  readonly begunToShorten: boolean;
   /** Whether the images are as they should be, so that only removing is left. */
   readonly settled: boolean;
 }
@@ -156,6 +158,7 @@ export function offlineProgress(records: readonly JournalRecord[]): OfflineProgr
   return {
     begun: begun !== undefined,
     back: member(member(begun?.body ?? null, 'observed'), 'back') === true,
+    begunToShorten: member(member(begun?.body ?? null, 'observed'), 'begunToShorten') === true,
     settled: own.some(record => record.kind === 'outcome'),
   };
 }

@@ -14,3 +14,9 @@ export async function missing(step: Step, context: StepContext): Promise<readonl
     { disk: stranger.disk },
   );
 }
+
+/** Who cannot look whether an earlier attempt has come about does not know that it has not. */
+export function inDoubt(error: unknown): never {
+  if (!(error instanceof BlocksagaError)) throw error;
+  throw BlocksagaError.fromRecord({ ...error.toJSON(), outcome: 'unknown' });
+}

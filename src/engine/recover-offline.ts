@@ -75,11 +75,12 @@ export async function recoverOffline(
   const plan = toldTo(options.onCommit, planToResume(row));
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);
-  const begunToShorten = await hasBegunToShorten(plan, images);
+  const progress = offlineProgress(records);
+  const begunToShorten = progress.begun ? progress.begunToShorten : await hasBegunToShorten(plan, images);
   const { parts, disks, passed } = decide(row, plan, records, { ...options, begunToShorten });
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
-  const { begun, settled } = offlineProgress(records);
+  const { begun, settled } = progress;
   for (const part of settled ? [] : parts) {
     await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
   }
@@ -90,7 +91,7 @@ export async function recoverOffline(
   }
   if (!begun) {
     const back = options.back ?? false;
-    await journal.append(lease, [intent(OFFLINE, { back })], { durable: true });
+    await journal.append(lease, [intent(OFFLINE, { back, begunToShorten })], { durable: true });
   }
   const aside: string[] = [];
   for (const part of settled ? [] : parts) {

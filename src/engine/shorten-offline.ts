@@ -2,7 +2,7 @@
  * Brings to its end, with `qemu-img` alone, what a saga had decided to do to the chains of its disks: a pull, a commit below
  * the active image, or the commit of the active one. Done again it changes nothing more. It removes nothing.
  */
-import { invariant } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { ImageName, Images } from '../steps/images.ts';
 import type { ChainImage, DiskPlan, Plan, RewritePlan } from '../steps/plan.ts';
 
@@ -22,11 +22,20 @@ export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): 
 
 /**
  * Whether QEMU has begun to shorten the chains of a plan whose jobs it could not hold back, so that there is only forward:
- * no record can say so, the first disk's headers do.
+ * no record can say so, the first disk's headers do. Throws DISK_BUSY, FILES.
  */
 export async function hasBegunToShorten(plan: Plan, images: Images): Promise<boolean> {
   const [first] = plan.disks;
-  return 'rewrites' in plan && !plan.heldBack && first !== undefined && isShortened(plan, first, images);
+  if (!('rewrites' in plan) || plan.heldBack || first === undefined) return false;
+  const { above } = partsOf(plan, first);
+  if ((await images.look(above)).state === 'inUse') {
+    throw new BlocksagaError(
+      'DISK_BUSY',
+      `disk ${first.disk}: ${above.file} is in use, and what QEMU has done to its chain cannot be read: end who uses it`,
+      { disk: first.disk },
+    );
+  }
+  return isShortened(plan, first, images);
 }
 
 /** By the headers; false where none can tell. */

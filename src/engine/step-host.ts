@@ -25,7 +25,7 @@ import {
   type Settled,
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
-import { missing } from './missing.ts';
+import { inDoubt, missing } from './missing.ts';
 import { isUnwritten, rescueGuest } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
@@ -42,10 +42,10 @@ export class StepHost {
   readonly #rounds = new Map<StepName, number>();
   readonly #failures = new Map<string, ErrorRecord>();
   readonly #verdict: Verdict;
-  readonly speed: Speed;
-  /** The connection on which QEMU was last known to be the one that the saga works in. */
-  #known: QmpClient | undefined;
   readonly #window: Window;
+  readonly speed: Speed;
+  /** The connection on which QEMU was last known to be the saga's. */
+  #known: QmpClient | undefined;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
@@ -61,18 +61,16 @@ export class StepHost {
     return this.#signals.ask(signal, written);
   }
 
-  /** QEMU says that the guest runs. While the saga holds it that was somebody else, and it may write to one side only. */
+  /**
+   * QEMU says that the guest runs. While the saga holds it that was somebody else, and it may write to one side only.
+   * Whoever let it run wants it to run: it is the saga's now to let it run again.
+   */
   guestRuns(): void {
-    if (this.#window.guestRuns()) this.#holdGuest();
+    if (this.#window.guestRuns()) this.#outcomes.set('pauseGuest', { byUs: true });
   }
 
   get blackoutMs(): number | null {
     return this.#window.blackoutMs;
-  }
-
-  /** Whoever let it run wants it to run: it is the saga's now to let it run again. */
-  #holdGuest(): void {
-    this.#outcomes.set('pauseGuest', { byUs: true });
   }
 
   /** Brings one step about, or gives back from the journal what it came to. */
@@ -86,7 +84,7 @@ export class StepHost {
     this.#observed.set(name, observed);
     if (step.window === 'opens') this.#window.open(past !== undefined);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
-    if (past?.reheld) this.#holdGuest();
+    if (past?.reheld) this.guestRuns();
     if (!settled.ok) {
       this.#failures.set(name, settled.error);
       throw BlocksagaError.fromRecord(settled.error);
@@ -108,7 +106,7 @@ export class StepHost {
         : await this.#beginUndo(name, step, key);
       await this.#recordFailure(key, () =>
         this.#retry(async number => {
-          await this.#reenterWindow(step, (await this.#context(name)).qmp);
+          await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
           const context = await this.#context(name, past === undefined && number === 1);
           const seen = step.observeUndo === undefined ? context : { ...context, observed };
           await step.undo(seen, this.#outcomes.get(name));
@@ -148,10 +146,9 @@ export class StepHost {
 
   /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
   async #leave(name: StepName, past: PastStep | undefined): Promise<never> {
-    const { saga } = this.#parts.lease;
-    const error = new BlocksagaError('ABORTED', 'the saga was asked to go back', { saga, step: name });
-    const begun = past === undefined ? [intent(name, null)] : [];
-    await this.#write([...begun, failedOutcome(name, error.toJSON())]);
+    const place = { saga: this.#parts.lease.saga, step: name };
+    const error = new BlocksagaError('ABORTED', 'the saga was asked to go back', place);
+    await this.#write([...(past ? [] : [intent(name, null)]), failedOutcome(name, error.toJSON())]);
     throw error;
   }
 
@@ -197,11 +194,12 @@ export class StepHost {
             const untouched = !unknown && number === 1;
             const look = async () => {
               const context = await this.#context(name, untouched);
-              await this.#reenterWindow(step, context.qmp);
+              await this.#window.reenter(step, context.qmp, this.#recordRun);
               return { context, todo: untouched ? context.plan.disks : await missing(step, context) };
             };
             // What may be there must not be taken back for one refused look.
-            const { context, todo } = await (step.insists || !untouched ? this.#retry(look, ANY) : look());
+            const looked = step.insists || !untouched ? this.#retry(look, ANY) : look();
+            const { context, todo } = await (untouched ? looked : looked.catch(inDoubt));
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
@@ -286,6 +284,7 @@ export class StepHost {
       speed: () => this.speed.bytesPerSecond,
       outcomes: this.#outcomes,
       recordSides: () => this.#verdict.recordSides(name, qmp),
+      recordRun: this.#recordRun,
       expectHeld: this.#fence.expectHeld,
       openAgent,
       publish,
@@ -293,8 +292,9 @@ export class StepHost {
     };
   }
 
-  async #reenterWindow(step: Step, qmp: QmpClient): Promise<void> {
-    if (await this.#window.reenter(step, qmp, () => this.#write([intent(REENTRY, null)], true)))
-      this.#holdGuest();
-  }
+  /** The guest was let run in the pause, and it is this saga's to let it run again, also in a next life. */
+  readonly #recordRun = async (): Promise<void> => {
+    await this.#write([intent(REENTRY, null)], true);
+    this.guestRuns();
+  };
 }

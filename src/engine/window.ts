@@ -55,18 +55,17 @@ export class Window {
    * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
    * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
    * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
-   * Gives whether it was stopped here; `record` makes that durable first, for the next life to let it run.
+   * `record` makes durable first that it ran, for the next life to let it run.
    */
-  async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<boolean> {
-    if (!this.#isOpen || this.#reentered) return false;
+  async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<void> {
+    if (!this.#isOpen || this.#reentered) return;
     const { running } = await qmp.execute('query-status');
     this.#reentered = true;
-    if (!running) return false;
+    if (!running) return;
     this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
-    if (step.window !== undefined) return false;
+    if (step.window !== undefined) return;
     await record();
     await qmp.execute('stop');
-    return true;
   }
 
   /** What the first step after a pause of unknown end has found: `untouched` when nothing of it was there. */

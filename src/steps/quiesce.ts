@@ -20,7 +20,7 @@ export const freezeGuest: Step<SnapshotPlan> = {
 
   /** A guest that was thawed before and is frozen now is so by our own, and refuses to be frozen again. */
   async probe(context) {
-    const now = await withAgent(context, agent => agent.status()).catch(withUnknownOutcome);
+    const now = await withAgent(context, agent => agent.status());
     const isOurs = now === 'frozen' && context.observed === 'thawed';
     return probeDisks(context.plan.disks, () => (isOurs ? 'present' : 'absent'));
   },
@@ -66,12 +66,6 @@ export const thawGuest: Step<SnapshotPlan> = {
 function wasNeverSent(failure: ErrorRecord | undefined): boolean {
   if (failure?.outcome !== 'notApplied') return false;
   return failure.code === 'QMP_CONNECT' || failure.code === 'QMP_TIMEOUT';
-}
-
-/** Who cannot ask whether an earlier freeze has come about does not know that none has. */
-function withUnknownOutcome(error: unknown): never {
-  if (!(error instanceof BlocksagaError)) throw error;
-  throw BlocksagaError.fromRecord({ ...error.toJSON(), outcome: 'unknown' });
 }
 
 /** A guest that has ended has nothing frozen, and no agent that could say so. */

@@ -51,6 +51,11 @@ export interface StepContext<P extends Plan = Plan> {
    */
   recordSides(): Promise<void>;
   /**
+   * Makes durable, before an undo stops a guest that somebody has let run, that it has run and is this saga's to let run
+   * again: nobody could see that afterwards.
+   */
+  recordRun(): Promise<void>;
+  /**
    * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
    * through `files`, which ask by themselves.
    */

@@ -46,7 +46,7 @@ export const insertFilters: Step<SwitchPlan> = {
     // A `-drive`'s node is gone after a reopen, also after one that was taken back.
     for (const disk of behind) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
     throwFirst(behind, await qmp.pipeline(commands));
-    await deleteFilters(qmp, plan, graph);
+    await deleteFilters(qmp, plan.disks, graph);
   },
 };
 
@@ -81,12 +81,15 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     const switched = plan.disks.filter(graph.showsImage);
-    if (switched.length === 0) return;
-    await qmp.execute('stop'); // whoever has let the guest run meanwhile, it writes no more to the new side
-    if (hasRunOnImages(context)) {
-      await takeOutFilters(qmp, plan, graph);
+    if (await mayHaveRunOnImages(context)) {
+      if (switched.length > 0) {
+        await context.recordRun();
+        await qmp.execute('stop');
+        await takeOutFilters(qmp, switched, graph);
+      }
       return takeBackPivots(context);
     }
+    if (switched.length === 0) return;
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
@@ -128,11 +131,13 @@ export const removeFilters: Step<SwitchPlan> = {
 };
 
 /**
- * Whether the new images hold what the old ones lack. A guest that was let run in front of the switch, which has failed
+ * Whether the new images may hold what the old ones lack. A guest that was let run in front of the switch, which has failed
  * for that, has written to the old side alone.
  */
-function hasRunOnImages({ plan, guestStill, failure }: StepContext<SwitchPlan>): boolean {
-  return holdTheSame(plan) && !guestStill() && failure?.code !== 'FOREIGN';
+async function mayHaveRunOnImages(context: StepContext<SwitchPlan>): Promise<boolean> {
+  if (!holdTheSame(context.plan) || context.failure?.code === 'FOREIGN') return false;
+  const { running } = await context.qmp.execute('query-status');
+  return running || !context.guestStill();
 }
 
 /** Both sides, up to the switch: what a revert leads to is not what it comes from. */
@@ -140,10 +145,11 @@ function holdTheSame({ operation }: StagePlan): boolean {
   return operation !== 'revert';
 }
 
-async function takeOutFilters(qmp: QmpClient, plan: SwitchPlan, graph: Graph): Promise<void> {
-  const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
+/** Puts disks right onto their new images. */
+async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const behind = disks.filter(disk => graph.front(disk) === disk.names.filter);
   throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.goal))));
-  await deleteFilters(qmp, plan, graph);
+  await deleteFilters(qmp, disks, graph);
 }
 
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
@@ -173,8 +179,8 @@ function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
   return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
 }
 
-async function deleteFilters(qmp: QmpClient, plan: SwitchPlan, graph: Graph): Promise<void> {
-  const filters = plan.disks.filter(disk => graph.node(disk.names.filter) !== undefined);
+async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const filters = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }
 

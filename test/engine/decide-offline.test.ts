@@ -136,9 +136,11 @@ describe('which images are the right ones, of a copy', () => {
 });
 
 test('a recovery that was begun remembers what it was asked, and how far it came', () => {
-  const none = { begun: false, back: false, settled: false };
+  const none = { begun: false, back: false, begunToShorten: false, settled: false };
   expect(offlineProgress([])).toEqual(none);
   const begun = [intent(OFFLINE, { back: true })];
-  expect(offlineProgress(numbered(begun))).toEqual({ begun: true, back: true, settled: false });
+  expect(offlineProgress(numbered(begun))).toEqual({ ...none, begun: true, back: true });
+  const shortened = [intent(OFFLINE, { back: false, begunToShorten: true })];
+  expect(offlineProgress(numbered(shortened))).toEqual({ ...none, begun: true, begunToShorten: true });
   expect(offlineProgress(numbered([...begun, outcome(OFFLINE, null, false)])).settled).toBe(true);
 });
