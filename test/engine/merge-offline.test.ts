@@ -29,6 +29,14 @@ const named = (change: (disk: number) => object = () => ({})) =>
   Array.from({ length: DISKS }, (_, disk) => ({ disk: `dev${disk}`, ...change(disk) }));
 const common = ({ guest }: Life) => ({ ...guest, id: 's', vm: 'web' });
 
+const commitBelow = (life: Life, without: readonly string[] = []) =>
+  life.engine.commit({
+    ...common(life),
+    disks: named(disk => ({ top: `dev${disk}[1]` })),
+    delete: true,
+    without,
+  });
+
 const WISHES: readonly Wish[] = [
   {
     what: 'a pull of everything',
@@ -49,12 +57,7 @@ const WISHES: readonly Wish[] = [
     what: 'a commit below the active images that removes files',
     stay: [0, 2],
     deletes: true,
-    begin: life =>
-      life.engine.commit({
-        ...common(life),
-        disks: named(disk => ({ top: `dev${disk}[1]` })),
-        delete: true,
-      }),
+    begin: life => commitBelow(life),
   },
   {
     what: 'a pull by jobs that cannot be held back',
@@ -70,13 +73,7 @@ const WISHES: readonly Wish[] = [
     what: 'a commit by jobs that cannot be held back, which removes files',
     stay: [0, 2],
     deletes: true,
-    begin: life =>
-      life.engine.commit({
-        ...common(life),
-        disks: named(disk => ({ top: `dev${disk}[1]` })),
-        delete: true,
-        without: ['manual-finalize'],
-      }),
+    begin: life => commitBelow(life, ['manual-finalize']),
   },
   ...(['reopen', 'finalize', 'complete'] as const).map(strategy => ({
     what: `a commit of active images by ${strategy} that removes files`,
