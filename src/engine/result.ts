@@ -1,11 +1,12 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
-import { blockOf, chainFiles, plainName } from '../steps/graph.ts';
+import { blockOf, chainFiles, hasCutNames, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
 import { isMaybeOurs } from './claims.ts';
@@ -83,14 +84,14 @@ export async function readResult(
   blackoutMs: number | null,
 ): Promise<SagaResult> {
   const plan = planAtEnd(saga);
-  const blocks = await askBlocks(saga.monitor);
-  const disks = plan.disks.map(disk => ({
+  const fronts = await askFronts(saga.monitor, plan.disks);
+  const disks = plan.disks.map((disk, at) => ({
     disk: disk.disk,
     before: { node: disk.node, file: disk.file },
-    after: blocks === null ? null : frontOfDisk(blocks, disk),
+    after: fronts?.[at] ?? null,
     image: disk.image.file,
   }));
-  const mismatch = blocks === null ? undefined : findMismatch(plan, disks, outcome);
+  const mismatch = fronts === null ? undefined : findMismatch(plan, disks, outcome);
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   return {
     saga: saga.id,
@@ -135,9 +136,17 @@ export function resultAsJson(result: SagaResult): Json {
   return result as object as Json;
 }
 
-async function askBlocks(monitor: Monitor): Promise<readonly BlockInfo[] | null> {
+/** Where each disk is, null for one that is gone; null for all when QEMU cannot be asked. */
+async function askFronts(
+  monitor: Monitor,
+  disks: readonly DiskPlan[],
+): Promise<readonly (FrontAfter | null)[] | null> {
   try {
-    return await (await monitor.client()).execute('query-block');
+    const qmp = await monitor.client();
+    const blocks = await qmp.execute('query-block');
+    if (!hasCutNames(blocks)) return disks.map(disk => frontOfDisk(blocks, disk));
+    const guest = await survey(qmp);
+    return disks.map(disk => frontOfSurvey(guest.disks, disk));
   } catch (error) {
     if (error instanceof BlocksagaError) return null;
     throw error;
@@ -152,6 +161,12 @@ function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): FrontAfter |
     file: plainName(inserted.file),
     chain: chainFiles(blocks, disk).map(plainName),
   };
+}
+
+function frontOfSurvey(disks: readonly GuestDisk[], { qdev, drive }: DiskPlan): FrontAfter | null {
+  const found = disks.find(disk => (qdev === null ? disk.drive === drive : disk.qdev === qdev));
+  if (found === undefined) return null;
+  return { node: found.node, file: found.file, chain: found.chain.map(({ file }) => file) };
 }
 
 /** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */

@@ -195,14 +195,8 @@ function isForOthersToEnd(error: ErrorRecord | null, { frozen, runState }: Sight
   return error?.code === 'PUBLISH' || (frozen && runState !== 'running');
 }
 
-function askedBackGoesBack({
-  scenario,
-  records,
-  result,
-  struck,
-  crash,
-  deaths,
-}: Account): string | undefined {
+function askedBackGoesBack(account: Account): string | undefined {
+  const { scenario, records, result, struck, crash, deaths } = account;
   if (crash !== undefined || result === undefined) return undefined;
   const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
   const decision = records.find(
@@ -212,7 +206,7 @@ function askedBackGoesBack({
     ({ kind, step, seq }) => kind === 'intent' && step === decision?.step && seq < decision.seq,
   );
   if (asked === undefined) return undefined;
-  if (deciding !== undefined && asked.seq < deciding.seq) {
+  if (deciding !== undefined && asked.seq < deciding.seq && !ranBetweenMerges(account)) {
     return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
   }
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
@@ -228,6 +222,16 @@ function askedBackGoesBack({
   );
   const isAmple = scenario.wish.maxBlackoutMs >= BLACKOUT_AMPLE_MS;
   return code === 'ABORTED' || isOwn || !isAmple ? undefined : `it was asked back, and says ${code}`;
+}
+
+/** Somebody let the guest run when a disk was merged: what it has written since is in the lower image, and there is no way back. */
+function ranBetweenMerges({ records, struck }: Account): boolean {
+  const isLetRun = struck.some(({ fault }) => fault.kind === 'otherClient' && fault.execute === 'cont');
+  const goesNoWayBack = records.some(
+    ({ kind, body }) =>
+      kind === 'outcome' && (body as { error?: { code?: string } }).error?.code === 'OVERTAKEN',
+  );
+  return isLetRun && goesNoWayBack;
 }
 
 function recordsAreTold(account: Account): string | undefined {

@@ -4,7 +4,8 @@ import type {
   BlockDirtyInfo,
   XDebugQueryBlockGraphReturns,
 } from '../qmp/schema.generated.ts';
-import { plainName } from '../steps/graph.ts';
+import { Edges } from '../steps/edges.ts';
+import { isCutShort, plainName } from '../steps/graph.ts';
 import type { ChainImage } from '../steps/plan.ts';
 
 /** What QEMU before 1.6 (`image`), 2.1 (`detect_zeroes`) and 2.3 (`cache`) did not tell of a node. */
@@ -16,8 +17,9 @@ const PROTOCOLS: ReadonlySet<string> = new Set(['file', 'host_device', 'nbd']);
 /** QEMU's nodes and edges. Without `x-debug-query-block-graph` (QEMU < 4.0) chains are known by their files only. */
 export class NodeGraph {
   readonly #nodes: ReadonlyMap<string, BlockDeviceInfo>;
-  readonly #graph: XDebugQueryBlockGraphReturns | undefined;
-  readonly #names: ReadonlyMap<number, string>;
+  readonly #edges: Edges | undefined;
+  /** The ids of the jobs by their numbers among the nodes. */
+  readonly #jobNodes: ReadonlyMap<number, string>;
   readonly #jobs: readonly string[];
 
   constructor(
@@ -27,9 +29,9 @@ export class NodeGraph {
   ) {
     this.#jobs = jobs;
     this.#nodes = new Map(nodes.map(node => [node['node-name'] ?? '', node]));
-    this.#graph = graph;
-    const drivers = graph?.nodes.filter(node => node.type === 'block-driver') ?? [];
-    this.#names = new Map(drivers.map(node => [node.id, node.name]));
+    this.#edges = graph === undefined ? undefined : new Edges(graph);
+    const jobNodes = graph?.nodes.filter(node => node.type === 'block-job') ?? [];
+    this.#jobNodes = new Map(jobNodes.map(node => [node.id, node.name]));
   }
 
   chain(front: string, inserted: OlderDeviceInfo): readonly ChainImage[] {
@@ -47,10 +49,17 @@ export class NodeGraph {
       image = image['backing-image']
     ) {
       const driver = (node === null ? undefined : this.#nodes.get(node)?.drv) ?? image.format;
-      images.push({ file: plainName(image.filename), driver, node });
-      node = node === null ? null : (this.#child(node, 'backing') ?? null);
+      images.push({ file: this.fileOf(node, image.filename), driver, node });
+      node = node === null ? null : (this.#edges?.child(node, 'backing') ?? null);
     }
     return images;
+  }
+
+  /** The file of the image that a node shows, by QEMU's name for the image or, where QEMU has cut that short, by what is below. */
+  fileOf(node: string | null, name: string): string {
+    if (node === null || !isCutShort(name)) return plainName(name);
+    const child = this.#edges?.child(node, 'file');
+    return plainName((child === undefined ? undefined : this.#nodes.get(child)?.file) ?? name);
   }
 
   isOfHost(node: string): boolean {
@@ -62,9 +71,9 @@ export class NodeGraph {
   }
 
   nodesOf(image: ChainImage): readonly string[] {
-    if (this.#graph === undefined) return this.#nodesOn(image.file);
+    if (this.#edges === undefined) return this.#nodesOn(image.file);
     if (image.node === null) return [];
-    const protocol = this.#child(image.node, 'file');
+    const protocol = this.#edges.child(image.node, 'file');
     return protocol === undefined ? [image.node] : [image.node, protocol];
   }
 
@@ -79,28 +88,14 @@ export class NodeGraph {
 
   /** The id of a job that has one of these images as a child, or that is called by the disk's drive. */
   jobOn(chain: readonly ChainImage[], drive: string): string | null {
-    if (this.#graph === undefined) return this.#jobs.find(job => job !== '' && job === drive) ?? null;
-    const nodes = new Set(chain.map(image => image.node));
-    const jobs = new Map(
-      this.#graph?.nodes.filter(node => node.type === 'block-job').map(node => [node.id, node.name]),
-    );
-    const edge = this.#graph?.edges.find(
-      ({ parent, child }) => jobs.has(parent) && nodes.has(this.#names.get(child) ?? null),
-    );
-    return edge === undefined ? null : (jobs.get(edge.parent) ?? null);
+    if (this.#edges === undefined) return this.#jobs.find(job => job !== '' && job === drive) ?? null;
+    const parents = this.#edges.parents(new Set(chain.map(image => image.node)));
+    const job = parents.find(parent => this.#jobNodes.has(parent));
+    return job === undefined ? null : (this.#jobNodes.get(job) ?? null);
   }
 
   /** How many parents may write to a node. */
   writers(node: string): number {
-    const edges = this.#graph?.edges ?? [];
-    return edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
-      .length;
-  }
-
-  #child(parent: string, name: string): string | undefined {
-    const edge = this.#graph?.edges.find(
-      each => each.name === name && this.#names.get(each.parent) === parent && each.parent !== each.child,
-    );
-    return edge === undefined ? undefined : this.#names.get(edge.child);
+    return this.#edges?.writers(node) ?? 0;
   }
 }

@@ -5,7 +5,7 @@
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
-import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
+import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
@@ -172,7 +172,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       drive: block.device,
       qdev,
       device: qdev === null ? null : deviceId(qdev),
-      file: plainName(inserted.file),
+      file: graph.fileOf(node || null, inserted.file),
       driver: inserted.drv,
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,
       allocatedBytes: inserted.image?.['actual-size'] ?? null,

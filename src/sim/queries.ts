@@ -222,38 +222,49 @@ function isPlain(node: BlockNode): boolean {
 
 /** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */
 export function fileName(ctx: Context, node: BlockNode): string {
-  if (node.path !== undefined) return node.path;
-  const exact = exactName(ctx, node);
-  return exact ?? `json:${jsonName(ctx, node)}`;
+  return node.path ?? spoken(naming(ctx, node));
 }
 
-function exactName(ctx: Context, node: BlockNode): string | undefined {
-  if (node.path !== undefined) return node.path;
-  if (node.driver === 'mirror_top' || node.driver === 'commit_top' || node.implicit) {
-    const child = below(node);
-    return child === undefined ? '' : fileName(ctx, nodeOf(ctx.q, child));
+/** What a node can be called: by a file alone, where that says all, or by its options. */
+interface Naming {
+  readonly exact: string | undefined;
+  json(): string;
+}
+
+function naming(ctx: Context, node: BlockNode): Naming {
+  const { driver, path, name, throttleGroup } = node;
+  if (path !== undefined) {
+    return { exact: path, json: () => `{"driver": "file", "filename": ${JSON.stringify(path)}}` };
   }
-  if (node.isFilter) return undefined;
-  return backingOverridden(ctx, node) ? undefined : pathOf(ctx.q, node.name);
-}
-
-function backingOverridden(ctx: Context, node: BlockNode): boolean {
-  const header = imageOf(ctx, node.name).backing;
-  if (node.driver !== 'qcow2') return false;
-  const under = childOf(node, 'backing');
-  return under === undefined ? header !== undefined : fileName(ctx, nodeOf(ctx.q, under)) !== header;
-}
-
-function jsonName(ctx: Context, node: BlockNode): string {
-  if (node.path !== undefined) return `{"driver": "file", "filename": ${JSON.stringify(node.path)}}`;
-  const file = childOf(node, 'file') ?? childOf(node, 'backing');
-  const fileJson = file === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, file));
-  if (node.implicit) return fileJson;
-  if (node.throttleGroup !== undefined) {
-    return `{"throttle-group": ${JSON.stringify(node.throttleGroup)}, "driver": "throttle", "file": ${fileJson}}`;
+  const child = (role: 'file' | 'backing') => {
+    const found = childOf(node, role);
+    return found === undefined ? undefined : naming(ctx, nodeOf(ctx.q, found));
+  };
+  const options = () => (child('file') ?? child('backing'))?.json() ?? 'null';
+  const whole = () => `{"driver": "${driver}", "file": ${options()}}`;
+  if (driver === 'mirror_top' || driver === 'commit_top' || node.implicit) {
+    const shown = child('file') ?? child('backing');
+    return { exact: shown === undefined ? '' : spoken(shown), json: node.implicit ? options : whole };
   }
-  if (!backingOverridden(ctx, node)) return `{"driver": "${node.driver}", "file": ${fileJson}}`;
-  const under = childOf(node, 'backing');
-  const backing = under === undefined ? 'null' : jsonName(ctx, nodeOf(ctx.q, under));
-  return `{"backing": ${backing}, "driver": "${node.driver}", "file": ${fileJson}}`;
+  if (throttleGroup !== undefined) {
+    const group = JSON.stringify(throttleGroup);
+    const json = () => `{"throttle-group": ${group}, "driver": "throttle", "file": ${options()}}`;
+    return { exact: undefined, json };
+  }
+  if (node.isFilter) return { exact: undefined, json: whole };
+  if (driver !== 'qcow2') return { exact: pathOf(ctx.q, name), json: whole };
+  const backing = child('backing');
+  const isAsInHeader = (backing === undefined ? undefined : spoken(backing)) === imageOf(ctx, name).backing;
+  if (isAsInHeader) return { exact: pathOf(ctx.q, name), json: whole };
+  const json = () => `{"backing": ${backing?.json() ?? 'null'}, "driver": "qcow2", "file": ${options()}}`;
+  return { exact: undefined, json };
+}
+
+/** QEMU has 4096 bytes for a name, the closing NUL among them, and puts dots where it had no room for all. */
+const NAME_MAX = 4095;
+
+function spoken({ exact, json }: Naming): string {
+  if (exact !== undefined) return exact;
+  const name = `json:${json()}`;
+  return name.length <= NAME_MAX ? name : `${name.slice(0, NAME_MAX - 3)}...`;
 }

@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
+import { Edges } from './edges.ts';
 import type { DiskPlan } from './plan.ts';
 
 /** QEMU's block graph as far as steps look at it. */
@@ -24,6 +25,8 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   if (!fronts.ok) throw fronts.error;
   const byName = new Map((valueIfKnown(nodes) ?? []).map(node => [node['node-name'] ?? '', node]));
   const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
+  // Where names are cut short, those of two images may be equal.
+  const edges = hasCutNames(fronts.value) ? await readEdges(qmp) : undefined;
   return {
     front,
     frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
@@ -31,12 +34,17 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     showsImage: disk => {
       if (front(disk) === disk.goal) return true;
       if (front(disk) !== disk.names.filter) return false;
+      if (edges !== undefined) return edges.child(disk.names.filter, 'file') === disk.goal;
       // QEMU describes the child of a filter where an image has its backing image, but in no flat list of nodes
       // (`bdrv_block_device_info`, block/qapi.c); the filter's own file name is a json: one, made of its options.
       const [, child] = chainFiles(fronts.value, disk);
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };
+}
+
+async function readEdges(qmp: QmpClient): Promise<Edges> {
+  return new Edges(await qmp.execute('x-debug-query-block-graph'));
 }
 
 /** The file names of the images that a disk is on in a `query-block` reply, front first. */
@@ -107,7 +115,7 @@ export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | 
   if (inserted === undefined || (node !== undefined && disk.byFile !== true)) return node;
   const file = plainName(inserted.file);
   if (file === disk.image.file) return disk.goal;
-  return file === disk.file ? disk.node : (node ?? file);
+  return file === disk.file ? disk.node : file;
 }
 
 /** The entry of a disk's device in a `query-block` reply. */
@@ -146,12 +154,34 @@ export function qomPath(qdev: string | undefined): string | null {
 
 /**
  * The image behind the name that QEMU makes up for one opened on another backing image than its header names
- * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c).
+ * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c). A name that is cut short comes back as
+ * it is.
  */
 export function plainName(name: string): string {
-  if (!name.startsWith('json:')) return name;
-  const { file } = JSON.parse(name.slice('json:'.length)) as {
-    readonly file?: { readonly filename?: unknown };
-  };
-  return typeof file?.filename === 'string' ? file.filename : name;
+  const file = optionsIn(name)?.file;
+  const filename =
+    typeof file === 'object' && file !== null && 'filename' in file ? file.filename : undefined;
+  return typeof filename === 'string' ? filename : name;
+}
+
+/** Whether QEMU had no room for all of a name that it made up, as for images high above others: it says nothing then. */
+export function isCutShort(name: string): boolean {
+  return name.startsWith(MADE_UP) && optionsIn(name) === undefined;
+}
+
+/** Whether any disk is on an image whose name is cut short. */
+export function hasCutNames(blocks: readonly BlockInfo[]): boolean {
+  return blocks.some(({ inserted }) => filesOf(inserted?.image).some(isCutShort));
+}
+
+const MADE_UP = 'json:';
+
+function optionsIn(name: string): { readonly file?: unknown } | undefined {
+  if (!name.startsWith(MADE_UP)) return undefined;
+  try {
+    return JSON.parse(name.slice(MADE_UP.length)) as { readonly file?: unknown };
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined; // QEMU keeps 4095 bytes
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { expectFronts } from './graph.ts';
 import { MIRRORS, startCommit } from './mirror-disks.ts';
+import { letRun } from './pause-guest.ts';
 import type { ActiveCommitPlan, DiskPlan } from './plan.ts';
 import { limitedTo, runJobs } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
@@ -23,7 +24,7 @@ export const mergeRest: Step<ActiveCommitPlan> = {
     const { jobs, plan, qmp } = context;
     // When QEMU dies meanwhile the merged disks are on their lower images, and the others are not.
     await context.recordSides();
-    await qmp.execute('cont');
+    await letRun(qmp);
     await mirrorAgain(context, todo);
     await qmp.execute('stop');
     await awaitClean(context, todo);

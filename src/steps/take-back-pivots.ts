@@ -7,6 +7,7 @@ import type { Command, QmpClient } from '../qmp/client.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
+import { letRun } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
@@ -77,7 +78,7 @@ export async function runMirrorsBack(
   // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
   if (!guestStill) {
     await context.recordSides();
-    await qmp.execute('cont');
+    await letRun(qmp);
   }
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
     deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,

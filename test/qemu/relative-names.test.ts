@@ -4,8 +4,9 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { beside } from './chained.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { stage } from './witnessed.ts';
+import { explain, type Stage, stage } from './witnessed.ts';
 
 const run = promisify(execFile);
 
@@ -13,6 +14,41 @@ async function backingOf(file: string): Promise<{ readonly name: string; readonl
   const { stdout } = await run('qemu-img', ['info', '-U', '--output=json', file]);
   const info = JSON.parse(stdout) as Record<string, string>;
   return { name: info['backing-filename'] ?? '', full: info['full-backing-filename'] ?? '' };
+}
+
+/** So many images, with paths as they are here, have a longer name than the 4095 bytes that QEMU keeps. */
+const DEEP = 50;
+
+interface Block {
+  readonly inserted: { readonly file: string; readonly 'node-name': string };
+}
+
+/** Puts overlays on the only disk whose headers name what is below by its bare file name, which is not how QEMU knows it. */
+async function stackRelatively(on: Stage, count: number): Promise<readonly string[]> {
+  const chain = [on.vm.disks[0]?.file ?? ''];
+  const [front] = (await on.vm.witness.execute('query-block')) as unknown as readonly [Block];
+  let node = front.inserted['node-name'];
+  for (let layer = 1; layer <= count; layer += 1) {
+    const file = join(on.directory, `a-layer-of-many-${layer}.qcow2`);
+    await run('qemu-img', [
+      'create',
+      '-qf',
+      'qcow2',
+      '-F',
+      'qcow2',
+      '-ub',
+      beside(chain[0] ?? ''),
+      file,
+      '16M',
+    ]);
+    const overlay = `layer${layer}`;
+    const options = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: file } };
+    await on.vm.witness.execute('blockdev-add', { ...options, 'node-name': overlay });
+    await on.vm.witness.execute('blockdev-snapshot', { node, overlay });
+    node = overlay;
+    chain.unshift(file);
+  }
+  return chain;
 }
 
 describeOnQemu('relative backing names', () => {
@@ -41,6 +77,27 @@ describeOnQemu('relative backing names', () => {
     } finally {
       await rename(moved, on.directory);
     }
+  });
+
+  test('lead to the right images where the chain is deeper than QEMU can name it', async () => {
+    await using on = await stage({ disks: 1 });
+    const chain = await stackRelatively(on, DEEP);
+    const [front] = (await on.vm.witness.execute('query-block')) as unknown as readonly [Block];
+    expect(front.inserted.file).toMatch(/^json:.*\.\.\.$/);
+    const to = on.newFile(0);
+    const copied = await (await on.engine.copy(on.copyAll(() => ({ shallow: true })))).result;
+    expect(copied, explain(copied)).toMatchObject({ outcome: 'committed', strategy: 'reopen', error: null });
+    expect(copied.disks[0]?.after?.chain).toEqual([to, ...chain.slice(1)]);
+    expect(copied.disks[0]?.before.file).toBe(chain[0]);
+    const overlay = join(on.directory, 'overlay.qcow2');
+    const taken = await (await on.engine.snapshot(on.snapshotAll(() => ({ overlay })))).result;
+    expect(taken, explain(taken)).toMatchObject({ outcome: 'committed', error: null });
+    expect(taken.disks[0]?.after?.chain).toEqual([overlay, to, ...chain.slice(1)]);
+    const again = on.copyAll(() => ({ to: join(on.directory, 'again.qcow2'), shallow: true }));
+    const left = await (await on.engine.copy({ ...again, finish: 'abort' })).result;
+    expect(left, explain(left)).toMatchObject({ outcome: 'rolledBack' });
+    expect(left.disks[0]?.after?.chain).toEqual([overlay, to, ...chain.slice(1)]);
+    await on.vm.awaitWrites(4);
   });
 
   test('are refused where QEMU makes the overlays by itself', async () => {

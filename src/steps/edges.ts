@@ -1,0 +1,34 @@
+/** Which node is which other's child, as `x-debug-query-block-graph` tells it (QEMU 4.0 and later). Asks nothing. */
+import type { XDebugQueryBlockGraphReturns } from '../qmp/schema.generated.ts';
+
+export class Edges {
+  readonly #edges: XDebugQueryBlockGraphReturns['edges'];
+  readonly #names: ReadonlyMap<number, string>;
+
+  constructor({ nodes, edges }: XDebugQueryBlockGraphReturns) {
+    this.#edges = edges;
+    const drivers = nodes.filter(node => node.type === 'block-driver');
+    this.#names = new Map(drivers.map(node => [node.id, node.name]));
+  }
+
+  /** The node that is another one's child of this name. */
+  child(parent: string, name: string): string | undefined {
+    const edge = this.#edges.find(
+      each => each.name === name && this.#names.get(each.parent) === parent && each.parent !== each.child,
+    );
+    return edge === undefined ? undefined : this.#names.get(edge.child);
+  }
+
+  /** How many parents may write to a node. */
+  writers(node: string): number {
+    return this.#edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
+      .length;
+  }
+
+  /** The numbers of the parents of these nodes. */
+  parents(nodes: ReadonlySet<string | null>): readonly number[] {
+    return this.#edges
+      .filter(({ child }) => nodes.has(this.#names.get(child) ?? null))
+      .map(({ parent }) => parent);
+  }
+}
