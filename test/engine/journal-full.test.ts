@@ -110,3 +110,28 @@ describe('a journal whose disk becomes full at any of its writes', { timeout: 30
     },
   );
 });
+
+/** Two looks at the guest, two around its pause, one for the filters; the next goes in front of the `stop` of the switch. */
+const SWITCH_ASKS = 6;
+
+test('a decision that cannot be written of a switch that came too late loses nothing that the guest wrote before it', async () => {
+  const at = { when: 'before', command: 'query-status', nth: SWITCH_ASKS } as const;
+  const faults = [{ kind: 'otherClient', at, execute: 'cont' }] as const;
+  const sim = smallSim({ timing: { guestWriteMs: 0.45, commandMs: 0.5 }, faults });
+  const kept = memoryJournal(undefined, { clock: sim.clock });
+  let decisions = 0;
+  const journal: Journal = {
+    ...kept,
+    appendSync(lease, records) {
+      decisions += 1;
+      if (decisions === 1) throw new BlocksagaError('JOURNAL', 'the disk is full', { outcome: 'notApplied' });
+      kept.appendSync(lease, records);
+    },
+  };
+  const engine = createEngine({ journal, clock: sim.clock });
+  const request = { qmp: sim.connect, files: sim.files, id: 's', disks: copied, strategy: 'reopen' } as const;
+  const result = await sim.run((await sim.run(engine.copy(request))).result);
+  expect(sim.world.cutOfFronts()).toMatchObject({ upTo: sim.world.guest.acknowledged, why: undefined });
+  expect(result).toMatchObject({ outcome: 'rolledBack', error: { code: 'FOREIGN' } });
+  expect(sim.world.running).toBe(true);
+});
