@@ -3,6 +3,7 @@ import type { SagaResult } from '../engine/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { StruckPlace } from '../sim/faults.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from './scenario.ts';
 import type { Sight } from './sight.ts';
@@ -16,6 +17,8 @@ export interface Pause {
 /** A fault that struck, and the state in which the saga was. */
 export interface Struck {
   readonly fault: PlannedFault;
+  /** The command before or after which it struck, for a fault that has such a place. */
+  readonly at: StruckPlace | undefined;
   readonly state: string;
   /** The verbs of the batch that was sent last. */
   readonly sent: readonly string[];

@@ -128,9 +128,13 @@ export function nothingLost({ account, outcome, before, now }: Parameters<EndChe
  * Somebody else's `cont` between our `stop` and the switch, which go in one batch: QEMU has no command that does both, and
  * what the guest writes in between is on the side that it leaves.
  */
-function ranInTheSwitch({ fault, sent }: Struck): boolean {
-  return fault.kind === 'otherClient' && fault.execute === 'cont' && sent.includes('blockdev-reopen');
+function ranInTheSwitch({ fault, at, sent }: Struck): boolean {
+  if (fault.kind !== 'otherClient' || fault.execute !== 'cont' || !sent.includes('blockdev-reopen'))
+    return false;
+  return at === undefined || IN_THE_SWITCH.has(`${at.when} ${at.command}`);
 }
+
+const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
 
 /** Whether all named disks are on new images of one set. */
 function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {

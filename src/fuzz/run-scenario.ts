@@ -79,7 +79,7 @@ class Run {
       clock: createVirtualClock({ promisesOnly: true }),
       timing: scenario.pace,
       faults: scenario.faults.filter(fault => fault.from === undefined),
-      onFault: fault => this.#watch?.strike(fault),
+      onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
     this.#watch = new Watch(this.#sim, tell);
   }

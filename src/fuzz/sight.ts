@@ -36,7 +36,7 @@ export interface Sight {
   readonly disks: readonly DiskSight[];
   /** Nodes by name, with the names of those below; nothing in here that QEMU named by itself. */
   readonly nodes: readonly string[];
-  /** Nodes that can be reached from a guest's disk. */
+  /** Nodes that can be reached from a guest's disk, or from an export, which is always somebody else's. */
   readonly inUse: ReadonlySet<string>;
   readonly jobs: readonly string[];
   readonly throttleGroups: readonly string[];
@@ -59,6 +59,7 @@ export function takeSight(sim: Sim): Sight {
   const { qemu, host } = world;
   const nodes = qemu?.nodes ?? NO_NODES;
   const each = [...nodes.values()];
+  const exports = [...(qemu?.exports.values() ?? [])];
   const disks = world.fronts().map(({ device, node, path }) => ({
     device,
     node,
@@ -72,7 +73,7 @@ export function takeSight(sim: Sim): Sight {
     runState: qemu?.runState ?? 'gone',
     disks,
     nodes: each.flatMap(({ name }) => (name.startsWith('#') ? [] : [name])),
-    inUse: new Set(disks.flatMap(disk => reachable(nodes, disk.node))),
+    inUse: new Set([...disks, ...exports].flatMap(({ node }) => reachable(nodes, node))),
     jobs: [...(qemu?.jobs.keys() ?? [])],
     throttleGroups: [...(qemu?.throttleGroups ?? [])],
     exports: [...(qemu?.exports.keys() ?? [])],

@@ -5,6 +5,7 @@
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Sim } from '../sim/create-sim.ts';
+import type { StruckPlace } from '../sim/faults.ts';
 import type { FlushedWrite, Happening, Struck } from './account.ts';
 import type { Passage } from './mortal.ts';
 import { WireOrder } from './order.ts';
@@ -63,9 +64,9 @@ export class Watch implements Passage {
     });
   }
 
-  strike(fault: PlannedFault): void {
+  strike(fault: PlannedFault, at?: StruckPlace): void {
     if (fault.kind === 'kill' && fault.what === 'host') this.flushed = flushedWrites(this.#sim);
-    this.struck.push({ fault, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
+    this.struck.push({ fault, at, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
     this.#say({ kind: 'struck', fault });
   }
 

@@ -79,8 +79,17 @@ export interface Faults {
 
 export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'kill' }>;
 
+/** The command before or after which a fault with `at` has struck. */
+export interface StruckPlace {
+  readonly when: 'before' | 'after';
+  readonly command: string;
+}
+
+/** Hears of each fault as it strikes, and at which command one with `at` does. */
+export type OnFault = (fault: Fault, place?: StruckPlace) => void;
+
 /** `onStrike` hears of each fault at the moment when it strikes; of a job's when the job first asks. */
-export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault) => void): Faults {
+export function createFaults(planned: readonly Fault[], onStrike?: OnFault): Faults {
   let list = planned;
   let placedFaults = list.filter(isPlaced);
   const spent = new Set<Fault>();
@@ -95,8 +104,8 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     (place.command === undefined || place.command === command) &&
     (place.nth ?? 1) === counts.get(place.command === undefined ? '*' : command);
   const none: readonly PlacedFault[] = [];
-  const take = <F extends Fault>(fault: F): F => {
-    if (!spent.has(fault)) onStrike?.(armed.get(fault) ?? fault);
+  const take = <F extends Fault>(fault: F, place?: StruckPlace): F => {
+    if (!spent.has(fault)) onStrike?.(armed.get(fault) ?? fault, place);
     spent.add(fault);
     return fault;
   };
@@ -105,7 +114,9 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
     atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
       for (const fault of list) {
         if (fault.kind !== kind || spent.has(fault)) continue;
-        if (strikes(fault as CommandPlace, command)) return take(fault as Extract<Fault, { kind: K }>);
+        if (strikes(fault as CommandPlace, command)) {
+          return take(fault as Extract<Fault, { kind: K }>);
+        }
       }
       return undefined;
     },
@@ -124,11 +135,11 @@ export function createFaults(planned: readonly Fault[], onStrike?: (fault: Fault
         .filter(
           fault => fault.at.when === when && !spent.has(fault) && strikes(fault.at as CommandPlace, command),
         )
-        .map(take);
+        .map(fault => take(fault, { when, command }));
     },
     timed: placedFaults.flatMap(fault => (fault.at.when === 'at' ? [[fault.at.ms, fault] as const] : [])),
     ofJob(nth) {
-      return list.filter(fault => isOfJob(fault) && fault.nth === nth).map(take);
+      return list.filter(fault => isOfJob(fault) && fault.nth === nth).map(fault => take(fault));
     },
     isDue(fault) {
       return placedFaults.includes(fault) && take(fault) === fault;

@@ -5,7 +5,7 @@
 export type { DiskDefinition } from './boot.ts';
 export { createSim, type Sim, type SimOptions } from './create-sim.ts';
 export type { Cut } from './cut.ts';
-export type { CommandPlace, Fault, Place } from './faults.ts';
+export type { CommandPlace, Fault, OnFault, Place, StruckPlace } from './faults.ts';
 export { PROFILE_NAMES, type ProfileName } from './profiles.ts';
 export { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
 export type { VirtualFiles } from './virtual-files.ts';

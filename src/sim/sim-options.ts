@@ -4,7 +4,7 @@ import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Bus, DiskDefinition } from './boot.ts';
 import type { Timing } from './context.ts';
-import type { Fault } from './faults.ts';
+import type { Fault, OnFault } from './faults.ts';
 import type { ProfileName } from './profiles.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 import type { VirtualFiles } from './virtual-files.ts';
@@ -20,8 +20,7 @@ export interface SimOptions {
   /** Several simulators may share one clock. */
   readonly clock?: VirtualClock;
   readonly faults?: readonly Fault[];
-  /** Hears of each fault as it strikes. */
-  readonly onFault?: (fault: Fault) => void;
+  readonly onFault?: OnFault;
   /** `-blockdev` (named nodes) or `-drive` guests. */
   readonly style?: 'blockdev' | 'drive';
   /** What the drives of a `-drive` guest are called before their number; `drive` unless told. */
