@@ -34,7 +34,13 @@ export const ANY: Judge = ({ code }) => !HOPELESS.has(code);
 /** Where somebody else is insisted on for minutes: a QEMU that cannot be reached at all is not waited for so long. */
 export const WHILE_REACHABLE: Judge = error => ANY(error) && error.code !== 'QMP_CONNECT';
 
-const HOPELESS: ReadonlySet<string> = new Set(['QEMU_REPLACED', 'JOURNAL', 'REQUEST_INVALID', 'VM_BUSY']);
+const HOPELESS: ReadonlySet<string> = new Set([
+  'QEMU_REPLACED',
+  'JOURNAL',
+  'REQUEST_INVALID',
+  'VM_BUSY',
+  'OVERTAKEN',
+]);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */
 export function retry<T>(

@@ -58,9 +58,13 @@ export function composeScenario(draw: Draw, seed: number, limits: Limits): Scena
 
 function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, faultsMax: number) {
   const { faults, ...trouble } = drawTrouble(draw, wish, likelyPath(guest, wish), faultsMax);
-  // Where jobs cannot be held back nobody can end one that hangs behind the first, which has decided.
-  const canBeEnded = !isMerge(wish) || !forgetsJobs(guest);
-  return { ...trouble, faults: faults.filter(({ kind }) => canBeEnded || kind !== 'jobNeverReady') };
+  // After the decision of a merge an abort does not end one that hangs: behind the first where jobs cannot be held back, or
+  // begun again where somebody has cancelled it.
+  const endable = !isMerge(wish) ? Number.POSITIVE_INFINITY : forgetsJobs(guest) ? 0 : wish.named.length;
+  return {
+    ...trouble,
+    faults: faults.filter(fault => fault.kind !== 'jobNeverReady' || fault.nth <= endable),
+  };
 }
 
 /** How often a version is drawn; once where nothing is said. */

@@ -6,6 +6,7 @@ import { awaitSignal } from './await-signal.ts';
 import { claimFiles } from './claim-files.ts';
 import { createImages } from './create-images.ts';
 import { fillTargets } from './fill-targets.ts';
+import { keepReverted } from './keep-reverted.ts';
 import { markQemu, unmarkQemu } from './mark-qemu.ts';
 import { mergeRest } from './merge-rest.ts';
 import { mirrorDisks } from './mirror-disks.ts';
@@ -41,6 +42,7 @@ export const ALL_STEPS = {
   settleMirrors,
   insertFilters,
   reopenFilters,
+  keepReverted,
   removeFilters,
   parkMirrors,
   finalizeMirrors,

@@ -15,6 +15,9 @@ import { setDrive } from './set-drive.ts';
 import { expectStill, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 import { takeBackPivots } from './take-back-pivots.ts';
 
+const STATUS = { execute: 'query-status' } as const;
+const STOP = { execute: 'stop' } as const;
+
 export const insertFilters: Step<SwitchPlan> = {
   name: 'insertFilters',
 
@@ -29,8 +32,8 @@ export const insertFilters: Step<SwitchPlan> = {
     const graph = untouched ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, stopped, ...replies] = await qmp.pipeline([
-      { execute: 'query-status' } as const,
-      { execute: 'stop' } as const, // whoever lets the guest run now must not meet a filter
+      STATUS,
+      STOP, // whoever lets the guest run now must not meet a filter
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
@@ -63,10 +66,10 @@ export const reopenFilters: Step<SwitchPlan> = {
   async do(context, todo) {
     expectStill(context);
     const [status, stopped, reopened, after] = await context.qmp.pipeline([
-      { execute: 'query-status' },
-      { execute: 'stop' }, // right in front: whoever let the guest run, it stands still for the switch
+      STATUS,
+      STOP, // right in front: whoever let the guest run, it stands still for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
-      { execute: 'query-status' },
+      STATUS,
     ]);
     await blaming(todo, valueIn(reopened));
     expectStopped(status, stopped);
@@ -81,15 +84,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     const switched = plan.disks.filter(graph.showsImage);
-    if (await mayHaveRunOnImages(context)) {
-      if (switched.length > 0) {
-        await context.recordRun();
-        await qmp.execute('stop');
-        await takeOutFilters(qmp, switched, graph);
-      }
-      return takeBackPivots(context);
-    }
-    if (switched.length === 0) return;
+    if (await mayHaveRunOnImages(context)) return leaveWritten(context, switched, graph);
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
@@ -97,8 +92,15 @@ export const reopenFilters: Step<SwitchPlan> = {
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
     const behind = switched.filter(disk => !bare.includes(disk));
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
-    const { execute, arguments: options } = reopenCommand({ ...plan, disks: behind }, sourceOf);
-    await blaming(behind, qmp.execute(execute, options));
+    const back = reopenCommand({ ...plan, disks: behind }, sourceOf);
+    const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
+    await blaming(behind, valueIn(reopened));
+    if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
+    // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
+    const again = reopenCommand({ ...plan, disks: behind }, disk => disk.goal);
+    const [, forward] = await qmp.pipeline([STOP, again]);
+    await blaming(behind, valueIn(forward));
+    await leaveWritten(context, switched, await readGraph(qmp));
   },
 };
 
@@ -119,7 +121,7 @@ export const removeFilters: Step<SwitchPlan> = {
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const replies = await qmp.pipeline([
       ...behind.map(disk => setDrive(disk, disk.goal)),
-      ...filters.map(deleteNode),
+      ...filters.map(({ names }) => deleteNode(names.filter)),
       { execute: 'query-block' } as const,
     ]);
     throwFirst([...behind, ...filters], replies);
@@ -130,14 +132,46 @@ export const removeFilters: Step<SwitchPlan> = {
   },
 };
 
-/**
- * Whether the new images may hold what the old ones lack. A guest that was let run in front of the switch, which has failed
- * for that, has written to the old side alone.
- */
+/** Whether the new images may hold what the old ones lack. */
 async function mayHaveRunOnImages(context: StepContext<SwitchPlan>): Promise<boolean> {
-  if (!holdTheSame(context.plan) || context.failure?.code === 'FOREIGN') return false;
+  if (isLetRunBefore(context)) return false;
   const { running } = await context.qmp.execute('query-status');
   return running || !context.guestStill();
+}
+
+/** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
+function isLetRunBefore({ failure }: StepContext<SwitchPlan>): boolean {
+  return failure?.code === 'FOREIGN';
+}
+
+/** Whether the guest has run up to this look, or somebody has said so: a look may be refused. */
+function ranUpTo({ guestStill }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
+  return (status.ok && status.value.running) || !guestStill();
+}
+
+/** Goes back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
+async function leaveWritten(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+): Promise<void> {
+  const { qmp, plan } = context;
+  if (!holdTheSame(plan)) {
+    if (switched.length === 0) return;
+    const revived = switched.filter(({ names }) => graph.node(names.revived) !== undefined);
+    throwFirst(revived, await qmp.pipeline(revived.map(({ names }) => deleteNode(names.revived))));
+    await context.recordSides();
+    throw new BlocksagaError(
+      'OVERTAKEN',
+      'somebody has let the guest run on the older images: what it wrote is on the overlays above them, and they stay in front',
+    );
+  }
+  if (switched.length > 0) {
+    await context.recordRun();
+    await qmp.execute('stop');
+    await takeOutFilters(qmp, switched, graph);
+  }
+  await takeBackPivots(context);
 }
 
 /** Both sides, up to the switch: what a revert leads to is not what it comes from. */
@@ -175,13 +209,13 @@ function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
   };
 }
 
-function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
-  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
+function deleteNode(name: string): Command<'blockdev-del'> {
+  return { execute: 'blockdev-del', arguments: { 'node-name': name } };
 }
 
 async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
   const filters = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
-  throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
+  throwFirst(filters, await qmp.pipeline(filters.map(({ names }) => deleteNode(names.filter))));
 }
 
 /** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */

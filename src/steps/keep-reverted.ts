@@ -1,0 +1,29 @@
+/**
+ * Stays on the images of a revert when somebody has let the guest run on them before all was decided: what it has written
+ * there is nowhere else. Changes nothing.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { readGraph } from './graph.ts';
+import type { RevertPlan } from './plan.ts';
+import { probeDisks, type Step } from './step.ts';
+
+export const keepReverted: Step<RevertPlan> = {
+  name: 'keepReverted',
+  decision: 'afterwards',
+  onlyForward: true,
+  irreversible: 'nothing else holds what the guest has written since',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
+  },
+
+  async do(context) {
+    const { absent } = await keepReverted.probe(context);
+    const [away] = absent;
+    if (away === undefined) return null;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${away.disk} is not on ${away.image.file} any more`, {
+      disk: away.disk,
+    });
+  },
+};
