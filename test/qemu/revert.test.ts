@@ -4,8 +4,9 @@ import { copyFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
+import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { type Stage, type StageOptions, stage } from './witnessed.ts';
+import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
 const run = promisify(execFile);
 
@@ -14,6 +15,9 @@ const setups: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'two disks of -drive with iothreads', disks: 2, style: 'drive', iothreads: true },
   { what: 'two scsi-hd disks', disks: 2, bus: 'scsi-hd' },
 ];
+
+/** Twice at the guest, twice at its pause, once for the filters, twice around the switch (one is refused). */
+const LOOKS_BEFORE = 7;
 
 /** Takes a snapshot, lets the guest write to the overlays, stops it; gives copies of the images as they were then. */
 async function snapshotAndGoOn(on: Stage): Promise<readonly string[]> {
@@ -56,6 +60,47 @@ describeOnQemu('a revert', () => {
     await expect(on.engine.revert({ ...basics, disks })).rejects.toMatchObject({ code: 'GUEST_RUNS' });
   });
 });
+
+describeOnQemu('a revert whose switch failed, and whose guest somebody lets run on the older images', () => {
+  test.each([
+    { when: 'before it goes back', command: 'blockdev-reopen', skip: 0 },
+    { when: 'right after it has looked whether the guest runs', command: 'query-status', skip: LOOKS_BEFORE },
+  ])('stays on them: $when', async ({ command, skip }) => {
+    await using on = await stage({ disks: 2 });
+    await snapshotAndGoOn(on);
+    const { disks, maxBlackoutMs } = on.snapshotAll();
+    on.tap.after(command, () => on.vm.witness.execute('cont'), skip);
+    const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+    const saga = await on.engine.revert({ ...guest, maxBlackoutMs, disks });
+    const result = await saga.result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+    const blocks = (await on.vm.witness.execute('query-block')) as readonly BlockInfo[];
+    const fronts = blocks.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted.file]));
+    expect(fronts).toEqual(disks.map(({ overlay }) => overlay));
+    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+    await on.vm.awaitWrites(12);
+    expect(on.tap.commands.filter(name => name === 'blockdev-reopen')).toHaveLength(skip === 0 ? 1 : 3);
+  });
+});
+
+/** QEMU refuses the look at the guest in front of the switch, which takes place: its saga has to go back. */
+function unaware(connect: Connect): Connect {
+  let isRefused = false;
+  return async handlers => {
+    const transport = await connect(handlers);
+    const bent = (message: Json): Json => {
+      if (isRefused || (message as { execute?: string }).execute !== 'query-status') return message;
+      isRefused = true;
+      return { ...(message as object), arguments: { nonsense: true } };
+    };
+    const isSwitch = (message: Json) => (message as { execute?: string }).execute === 'blockdev-reopen';
+    return {
+      send: messages => transport.send(messages.some(isSwitch) ? messages.map(bent) : messages),
+      close: () => transport.close(),
+    };
+  };
+}
 
 /** The overlay over the base reads as the base did when the snapshot was taken. */
 async function expectSame(overlay: string, base = ''): Promise<void> {
