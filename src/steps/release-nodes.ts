@@ -46,8 +46,8 @@ export const releaseTargets: Step = {
   },
 };
 
-/** What is refused once is asked again: a node is in use for as long as the one above it is open. */
-const ROUNDS = 2;
+/** What is refused is asked again: a node is in use for as long as the one above it is open. */
+const ROUNDS = 4;
 
 /** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
 async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Promise<Json> {
