@@ -4,6 +4,7 @@
  */
 import type { Json } from '../qmp/transport.ts';
 import { readGraph } from './graph.ts';
+import type { DiskPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 export const retireSources: Step = {
@@ -13,17 +14,19 @@ export const retireSources: Step = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      disk.retiring.some(node => graph.node(node) !== undefined) ? 'absent' : 'present',
+      leaving(disk).some(node => graph.node(node) !== undefined) ? 'absent' : 'present',
     );
   },
 
   async do(context, todo) {
-    return closeUnused(
-      context,
-      todo.flatMap(disk => disk.retiring),
-    );
+    return closeUnused(context, todo.flatMap(leaving));
   },
 };
+
+/** The nodes of the old images; a way back that has led forward again may have opened the active one once more. */
+function leaving({ retiring, names }: DiskPlan): readonly string[] {
+  return [...retiring, names.revived];
+}
 
 export const releaseTargets: Step = {
   name: 'releaseTargets',

@@ -121,7 +121,7 @@ export const removeFilters: Step<SwitchPlan> = {
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const replies = await qmp.pipeline([
       ...behind.map(disk => setDrive(disk, disk.goal)),
-      ...filters.map(({ names }) => deleteNode(names.filter)),
+      ...filters.map(deleteNode),
       { execute: 'query-block' } as const,
     ]);
     throwFirst([...behind, ...filters], replies);
@@ -158,8 +158,6 @@ async function leaveWritten(
   const { qmp, plan } = context;
   if (!holdTheSame(plan)) {
     if (switched.length === 0) return;
-    const revived = switched.filter(({ names }) => graph.node(names.revived) !== undefined);
-    throwFirst(revived, await qmp.pipeline(revived.map(({ names }) => deleteNode(names.revived))));
     await context.recordSides();
     throw new BlocksagaError(
       'OVERTAKEN',
@@ -209,13 +207,13 @@ function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
   };
 }
 
-function deleteNode(name: string): Command<'blockdev-del'> {
-  return { execute: 'blockdev-del', arguments: { 'node-name': name } };
+function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
+  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
 }
 
 async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
   const filters = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
-  throwFirst(filters, await qmp.pipeline(filters.map(({ names }) => deleteNode(names.filter))));
+  throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }
 
 /** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
