@@ -17,6 +17,7 @@ import { takeBackPivots } from './take-back-pivots.ts';
 
 const STATUS = { execute: 'query-status' } as const;
 const STOP = { execute: 'stop' } as const;
+const RETURN_TRIES = 3;
 
 export const insertFilters: Step<SwitchPlan> = {
   name: 'insertFilters',
@@ -97,9 +98,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     await blaming(behind, valueIn(reopened));
     if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
     // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
-    const again = reopenCommand({ ...plan, disks: behind }, disk => disk.goal);
-    const [, forward] = await qmp.pipeline([STOP, again]);
-    await blaming(behind, valueIn(forward));
+    await returnToWritten(context, behind);
     await leaveWritten(context, switched, await readGraph(qmp));
   },
 };
@@ -147,6 +146,19 @@ function isLetRunBefore({ failure }: StepContext<SwitchPlan>): boolean {
 /** Whether the guest has run up to this look, or somebody has said so: a look may be refused. */
 function ranUpTo({ guestStill }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
   return (status.ok && status.value.running) || !guestStill();
+}
+
+/** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
+async function returnToWritten(
+  { qmp, plan }: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const again = reopenCommand({ ...plan, disks }, disk => disk.goal);
+  for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
+    const [, reopened] = await qmp.pipeline([STOP, again]);
+    if (reopened.ok) return;
+    if (triesLeft === 1) await blaming(disks, valueIn(reopened));
+  }
 }
 
 /** Goes back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
