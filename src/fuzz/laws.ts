@@ -141,8 +141,8 @@ function holdsUp({ kind }: Fault): boolean {
   return kind === 'replyLost' || kind === 'replyLate';
 }
 
-/** How long a fault that strikes on the way back may hold up the end of a pause: a new connection, a job given up. */
-const WAITS_MS: Partial<Record<Fault['kind'], number>> = { cut: 200, jobNeverReady: 30_100 };
+/** How long a fault on the way back may hold up the end of a pause: a new connection, a job given up, one run again. */
+const WAITS_MS: { readonly [kind: string]: number } = { cut: 200, jobNeverReady: 30_100, pivotRefused: 30 };
 
 function pauseBounded(account: Account): string | undefined {
   const { struck, deaths, pauses, scenario } = account;
