@@ -14,16 +14,15 @@ import { setDrive } from './set-drive.ts';
 import { type StepContext, throwFirst } from './step.ts';
 import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
-const JOB_DEADLINE_MS = 30_000;
-/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
-const POLL_MS = 20;
+/** The guest stands still: what QEMU refuses once, or an event that is lost, must not cost it a whole second. */
+const STANDING = { deadlineMs: 30_000, pollMs: 20 };
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
 /** Ends what is left of the mirrors, then puts back what has switched. */
 export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<void> {
   const { jobs, qmp, plan } = context;
   const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
-  await jobs.remove(left, { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
+  await jobs.remove(left, STANDING);
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph);
@@ -81,13 +80,11 @@ export async function runMirrorsBack(
     await letRun(qmp);
   }
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
-    deadlineMs: guestStill ? JOB_DEADLINE_MS : COPY_BACK_DEADLINE_MS,
+    ...(guestStill ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }),
   });
   if (!guestStill) await qmp.execute('stop');
   throwFirst(switched, await jobs.pivot(ids));
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
-    deadlineMs: JOB_DEADLINE_MS,
-  });
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
   await dismissJobs({ jobs }, ids);
 }
 

@@ -14,12 +14,12 @@ import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { jobFailed } from './run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from './step.ts';
 
-const READY_DEADLINE_MS = 60 * 60_000;
 /** The part of the permitted blackout that a guest which stands still may wait for its commits. */
 const READY_SHARE = 0.25;
-const SWITCH_DEADLINE_MS = 30_000;
-/** The guest may stand still: what QEMU refuses once is asked again at once, not after a second. */
+/** The guest may stand still: what QEMU refuses once, or an event that is lost, must not cost it a whole second. */
 const POLL_MS = 20;
+const STANDING = { deadlineMs: 30_000, pollMs: POLL_MS };
+const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
 /** Whether the guest is to run when all is back, also if this process dies while it stands still. */
 export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promise<Json> {
@@ -36,7 +36,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   let mayHold = !untouched;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
-    { deadlineMs: SWITCH_DEADLINE_MS, pollMs: POLL_MS },
+    STANDING,
   );
   const graph = await readGraph(qmp);
   const taken = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
@@ -104,16 +104,19 @@ function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit
 async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
   const { qmp, jobs, plan, outcomes } = context;
   if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null)) {
-    await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+    await awaitStatus(jobs, disks, 'ready', UNHURRIED);
     return;
   }
   try {
-    await awaitStatus(jobs, disks, 'ready', plan.maxBlackoutMs * READY_SHARE);
+    await awaitStatus(jobs, disks, 'ready', {
+      deadlineMs: plan.maxBlackoutMs * READY_SHARE,
+      pollMs: POLL_MS,
+    });
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
     await letRun(qmp);
     try {
-      await awaitStatus(jobs, disks, 'ready', READY_DEADLINE_MS);
+      await awaitStatus(jobs, disks, 'ready', UNHURRIED);
     } finally {
       await qmp.execute('stop');
     }
@@ -128,12 +131,10 @@ async function switchToBases(
   const ids = disks.map(disk => disk.names.undoJob);
   throwFirst(disks, await jobs.pivot(ids));
   if (plan.passingJobs === undefined) {
-    await awaitStatus(jobs, disks, 'pending', SWITCH_DEADLINE_MS);
+    await awaitStatus(jobs, disks, 'pending', STANDING);
     throwFirst(disks, await jobs.finalize(ids));
   }
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', {
-    deadlineMs: SWITCH_DEADLINE_MS,
-  });
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
   await dismissJobs({ jobs }, ids);
   const graph = await readGraph(qmp);
   for (const disk of disks) {
@@ -148,13 +149,13 @@ async function awaitStatus(
   jobs: StepContext['jobs'],
   disks: readonly DiskPlan[],
   status: 'ready' | 'pending',
-  deadlineMs: number,
+  options: { readonly deadlineMs: number; readonly pollMs?: number },
 ): Promise<void> {
   const reached = (now: string) => now === status || (status === 'ready' && now === 'standby');
   const table = await jobs.awaitAll(
     disks.map(disk => disk.names.undoJob),
     job => job === undefined || reached(job.status) || job.status === 'concluded',
-    { deadlineMs },
+    options,
   );
   for (const disk of disks) {
     const job = table.get(disk.names.undoJob);
