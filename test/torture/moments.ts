@@ -201,7 +201,8 @@ export class Moments {
     this.#bent += 1;
     const { nth, onward = false, path } = this.#bend;
     const isMeant = onward ? this.#bent >= nth : this.#bent === nth;
-    return isMeant ? bendAt(message, ['arguments', ...path]) : message;
+    if (!isMeant) return message;
+    return bendAt(message, path.length === 0 ? ['execute'] : ['arguments', ...path]);
   }
 }
 

@@ -13,10 +13,11 @@ import type { Shape } from './endings.ts';
 /** How many disks each guest has. */
 export const DISKS = 3;
 
-/** One string in the n-th command of some names is replaced, on its way to QEMU, by the name of nothing. */
+/** One string in the n-th command of some names, or its own name, is replaced, on its way to QEMU, by the name of nothing. */
 export interface Bend {
   readonly commands: readonly string[];
   readonly nth: number;
+  /** Where the string is among its arguments; empty for the command's name. */
   readonly path: readonly (string | number)[];
   /** All of them from that one on. */
   readonly onward?: boolean;

@@ -123,6 +123,8 @@ const drive = { guest: { style: 'drive' } } as const;
 const iothreads = { guest: { iothreads: true } } as const;
 const secondComplete = { bend: bend(['job-complete', 'block-job-complete'], 2, 'id') };
 const secondFinalize = { bend: bend('job-finalize', 2, 'id') };
+/** The look at the guest right in front of the switch, which takes place and has to be taken back. */
+const lookAtSwitch = { bend: bend('query-status', 6) };
 const thirdReopened = { bend: bend('blockdev-reopen', 1, 'options', 2, 'file') };
 /** Short, so that a pause in which the mirrors do not come clean is soon given up. */
 const SHORT = { maxBlackoutMs: 300 } as const;
@@ -131,6 +133,7 @@ const COPIES: readonly Operation[] = [
   pivot('reopen', 'reopen'),
   pivot('reopen+drive', 'reopen', drive),
   pivot('reopen+refused', 'reopen', thirdReopened),
+  pivot('reopen+takenBack', 'reopen', { guest: { style: 'drive' }, ...lookAtSwitch }),
   pivot('reopen+filterRefused', 'reopen', { bend: bend('qom-set', 2, 'value') }),
   pivot('reopen+iothreads', 'reopen', iothreads),
   pivot('reopen+shallow', 'reopen', {
@@ -259,6 +262,7 @@ const REVERTS: readonly Operation[] = [
     tells: true,
   }),
   revert('revert+refused', { like: ['revert'], ...thirdReopened }),
+  revert('revert+takenBack', { like: ['revert'], ...lookAtSwitch }),
   revert('revert+stranded', { like: ['revert'], ...strandedBy('qom-set', 4, 'value') }),
 ];
 
