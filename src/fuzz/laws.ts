@@ -142,7 +142,11 @@ function holdsUp({ kind }: Fault): boolean {
 }
 
 /** How long a fault on the way back may hold up the end of a pause: a new connection, a job given up, one run again. */
-const WAITS_MS: { readonly [kind: string]: number } = { cut: 200, jobNeverReady: 30_100, pivotRefused: 30 };
+const WAITS_MS: Partial<Record<Fault['kind'], number>> = {
+  cut: 200,
+  jobNeverReady: 30_100,
+  pivotRefused: 30,
+};
 
 function pauseBounded(account: Account): string | undefined {
   const { struck, deaths, pauses, scenario } = account;
@@ -206,7 +210,7 @@ function askedBackGoesBack(account: Account): string | undefined {
     ({ kind, step, seq }) => kind === 'intent' && step === decision?.step && seq < decision.seq,
   );
   if (asked === undefined) return undefined;
-  if (deciding !== undefined && asked.seq < deciding.seq && !ranBetweenMerges(account)) {
+  if (deciding !== undefined && asked.seq < deciding.seq && !ranWhereNothingGoesBack(account)) {
     return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
   }
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
@@ -224,8 +228,8 @@ function askedBackGoesBack(account: Account): string | undefined {
   return code === 'ABORTED' || isOwn || !isAmple ? undefined : `it was asked back, and says ${code}`;
 }
 
-/** Somebody let the guest run when a disk was merged: what it has written since is in the lower image, and there is no way back. */
-function ranBetweenMerges({ records, struck }: Account): boolean {
+/** Somebody let the guest run on disks that are merged or reverted: what it has written since is nowhere else. */
+function ranWhereNothingGoesBack({ records, struck }: Account): boolean {
   const isLetRun = struck.some(({ fault }) => fault.kind === 'otherClient' && fault.execute === 'cont');
   const goesNoWayBack = records.some(
     ({ kind, body }) =>

@@ -7,8 +7,8 @@ import type { DiskPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { firstError } from './step.ts';
 
-/** An event that is lost must not cost the guest a whole second. */
-const POLL_MS = 20;
+/** How jobs are waited for while the guest stands still: a refusal, or an event that is lost, must not cost it a whole second. */
+export const STANDING = { deadlineMs: 30_000, pollMs: 20 };
 
 /** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. */
 export async function awaitJobs(
@@ -29,7 +29,7 @@ export async function awaitJobs(
     throw refused;
   }
   if (table !== undefined && ids.every(id => done(table.get(id)))) return table;
-  return jobs.awaitAll(ids, done, { deadlineMs, pollMs: POLL_MS });
+  return jobs.awaitAll(ids, done, { ...STANDING, deadlineMs });
 }
 
 export function isConcluded(job: JobInfo | undefined): boolean {

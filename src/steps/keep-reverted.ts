@@ -3,9 +3,9 @@
  * there is nowhere else. Changes nothing.
  */
 import { BlocksagaError } from '../errors.ts';
-import { readGraph } from './graph.ts';
 import type { RevertPlan } from './plan.ts';
-import { probeDisks, type Step } from './step.ts';
+import type { Step } from './step.ts';
+import { probeImages } from './switch-by-reopen.ts';
 
 export const keepReverted: Step<RevertPlan> = {
   name: 'keepReverted',
@@ -13,13 +13,10 @@ export const keepReverted: Step<RevertPlan> = {
   onlyForward: true,
   irreversible: 'nothing else holds what the guest has written since',
 
-  async probe({ qmp, plan }) {
-    const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
-  },
+  probe: probeImages,
 
   async do(context) {
-    const { absent } = await keepReverted.probe(context);
+    const { absent } = await probeImages(context);
     const [away] = absent;
     if (away === undefined) return null;
     throw new BlocksagaError('VERIFY_FAILED', `disk ${away.disk} is not on ${away.image.file} any more`, {

@@ -4,7 +4,7 @@
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobInfo, JobTable } from '../qmp/jobs.ts';
-import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { awaitJobs, isConcluded, STANDING } from './await-jobs.ts';
 import { keepsCopies } from './await-signal.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
@@ -26,9 +26,6 @@ const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
 const REST_POLL_MS = 1_000;
 const SETTLE_POLL_MS = 2;
-const REMOVE_DEADLINE_MS = 30_000;
-/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
-const REMOVE_POLL_MS = 20;
 /** How long a guest that was paused in vain is let alone before the next pause: twice as long each time, up to a bound. */
 const REST_FIRST_MS = 250;
 const REST_MAX_MS = 30_000;
@@ -97,7 +94,7 @@ export const settleMirrors: Step<SwitchPlan> = {
     const { jobs, plan } = context;
     await jobs.remove(
       plan.disks.map(disk => disk.names.job),
-      { deadlineMs: REMOVE_DEADLINE_MS, pollMs: REMOVE_POLL_MS },
+      STANDING,
     );
     await unmarkSettling(context);
   },

@@ -6,7 +6,7 @@
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
-import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { awaitJobs, isConcluded, STANDING } from './await-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
@@ -16,9 +16,6 @@ import { takeBackPivots } from './take-back-pivots.ts';
 
 /** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
 export const SWITCH_SHARE = 0.25;
-const JOB_DEADLINE_MS = 30_000;
-/** The guest stands still: what QEMU refuses once is asked again at once, not after a second. */
-const POLL_MS = 20;
 
 /** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
 export const parkMirrors: Step<SwitchPlan> = {
@@ -39,7 +36,7 @@ export const parkMirrors: Step<SwitchPlan> = {
   },
 
   async undo({ jobs, plan }) {
-    await jobs.remove(mirrorJobs(plan), { deadlineMs: JOB_DEADLINE_MS, pollMs: POLL_MS });
+    await jobs.remove(mirrorJobs(plan), STANDING);
   },
 };
 

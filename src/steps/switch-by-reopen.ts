@@ -12,7 +12,7 @@ import { groupName } from './names.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
-import { expectStill, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
+import { expectStill, type Probe, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 import { takeBackPivots } from './take-back-pivots.ts';
 
 const STATUS = { execute: 'query-status' } as const;
@@ -57,11 +57,7 @@ export const insertFilters: Step<SwitchPlan> = {
 export const reopenFilters: Step<SwitchPlan> = {
   name: 'reopenFilters',
   decision: 'alongside',
-
-  async probe({ qmp, plan }) {
-    const graph = await readGraph(qmp);
-    return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
-  },
+  probe: probeImages,
 
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
@@ -130,6 +126,12 @@ export const removeFilters: Step<SwitchPlan> = {
     return null;
   },
 };
+
+/** Which disks show the images that they are to end on. */
+export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>): Promise<Probe> {
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
+}
 
 /** Whether the new images may hold what the old ones lack. */
 async function mayHaveRunOnImages(context: StepContext<SwitchPlan>): Promise<boolean> {

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient } from '../qmp/client.ts';
+import { STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
@@ -14,8 +15,6 @@ import { setDrive } from './set-drive.ts';
 import { type StepContext, throwFirst } from './step.ts';
 import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
-/** The guest stands still: what QEMU refuses once, or an event that is lost, must not cost it a whole second. */
-const STANDING = { deadlineMs: 30_000, pollMs: 20 };
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
 /** Ends what is left of the mirrors, then puts back what has switched. */

@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
+import { STANDING } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
@@ -16,9 +17,6 @@ import { inAnyCase, type StepContext, throwFirst } from './step.ts';
 
 /** The part of the permitted blackout that a guest which stands still may wait for its commits. */
 const READY_SHARE = 0.25;
-/** The guest may stand still: what QEMU refuses once, or an event that is lost, must not cost it a whole second. */
-const POLL_MS = 20;
-const STANDING = { deadlineMs: 30_000, pollMs: POLL_MS };
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
 /** Whether the guest is to run when all is back, also if this process dies while it stands still. */
@@ -109,8 +107,8 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
   }
   try {
     await awaitStatus(jobs, disks, 'ready', {
+      ...STANDING,
       deadlineMs: plan.maxBlackoutMs * READY_SHARE,
-      pollMs: POLL_MS,
     });
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;

@@ -34,6 +34,16 @@ describe('a fault strikes once, where it says', () => {
     expect(ids).toEqual([...ids].sort((a, b) => Number(a) - Number(b)));
   });
 
+  test('whoever listens hears at which command somebody else has struck', async () => {
+    const heard: unknown[] = [];
+    const at = { when: 'after', nth: 3 } as const;
+    const fault: Fault = { kind: 'otherClient', at, execute: 'cont' };
+    const sim = createSim({ faults: [fault], onFault: (...told) => heard.push(told) });
+    const to = await talk(sim);
+    await to.pipeline([['stop'], ['query-status'], ['query-status']]);
+    expect(heard).toEqual([[fault, { when: 'after', command: 'query-status' }]]);
+  });
+
   test('a connection is cut before a command has an effect, or after', async () => {
     const before = await faulted({ kind: 'cut', command: 'stop', effect: 'before' });
     expect(await before.to.execute('stop')).toEqual({ closed: true });

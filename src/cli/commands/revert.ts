@@ -18,7 +18,8 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
                 image unless said. It stays as it is, and can be gone back to again.
 
 The guest must stand still, and stays still: what it holds in memory does not fit the older disks. Reset it before it
-runs again (system_reset, then cont), or restore its memory.
+runs again (system_reset, then cont), or restore its memory. When somebody lets it run on the older disks before the saga
+has come to its end, it does not go back from there any more: what was written is nowhere else.
 
 Examples:
   $ blocksaga revert --qmp /run/vm.qmp --disk disk0,overlay=/i/a.new.qcow2 --disk disk1,overlay=/i/b.new.qcow2
