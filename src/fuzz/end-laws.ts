@@ -2,9 +2,9 @@
  * The laws about how things stand at an end, asked at the end under faults and again when all is calm. They look at the
  * simulated world only, and take from the engine nothing but the outcome that it claims.
  */
-import type { Outcome } from '../engine/result.ts';
-import type { Fault } from '../sim/faults.ts';
-import type { Account, Struck } from './account.ts';
+import type { Outcome, SagaResult } from '../engine/result.ts';
+import type { Account } from './account.ts';
+import type { EndJudged, Pardon } from './excuses.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { BITMAP } from './prepare.ts';
@@ -16,22 +16,26 @@ const PREFIX = 'bs-';
 
 type EndCheck = (end: {
   readonly account: Account;
+  readonly pardon: Pardon;
   readonly outcome: Outcome | 'refused' | 'none';
+  readonly result: SagaResult | undefined;
   readonly before: Sight;
   readonly now: Sight;
 }) => string | undefined;
 
 /** A law of how things end, asked at the end under faults and again when all is calm. */
-export function eachEnd(check: EndCheck): (account: Account) => string | undefined {
-  return account => {
+export function eachEnd(check: EndCheck): (account: Account, pardon: Pardon) => string | undefined {
+  return (account, pardon) => {
     if (account.crash !== undefined) return undefined;
     const { before, after, atLast, refusal, result, resultAtLast } = account;
     const outcome = refusal === undefined ? (result?.outcome ?? 'none') : 'refused';
-    const wrong = check({ account, outcome, before, now: after });
+    const wrong = check({ account, pardon, outcome, result, before, now: after });
     if (wrong !== undefined) return `at ${outcome}: ${wrong}`;
     if (after === atLast) return undefined;
     const last = resultAtLast?.outcome ?? 'none';
-    const wrongAtLast = check({ account, outcome: last, before, now: atLast });
+    const wrongAtLast = check({
+      ...{ account, pardon, outcome: last, result: resultAtLast, before, now: atLast },
+    });
     return wrongAtLast === undefined ? undefined : `at ${last}, resumed without faults: ${wrongAtLast}`;
   };
 }
@@ -108,12 +112,13 @@ export function unlinked({ unlinkedInUse }: Account): string | undefined {
   return unlinkedInUse.length === 0 ? undefined : `${unlinkedInUse[0]} was removed while it was in use`;
 }
 
-export function nothingLost({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
+export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
+  const { account, pardon, outcome, before, now } = end;
   const removed = removedBy(account, outcome);
   for (const file of before.files.keys()) {
     if (!now.files.has(file) && !removed.has(file)) return `${file} is gone`;
   }
-  if (account.struck.some(ranInTheSwitch)) return undefined;
+  if (pardon.excuses('nothing lost', judgedOf(end))) return undefined;
   if (!now.alive) return lostOffline(account, before, now);
   const isOnNew = areOnNew(account, now.disks);
   for (const view of ['contents', 'rebooted'] as const) {
@@ -123,18 +128,6 @@ export function nothingLost({ account, outcome, before, now }: Parameters<EndChe
   }
   return undefined;
 }
-
-/**
- * Somebody else's `cont` between our `stop` and the switch, which go in one batch: QEMU has no command that does both, and
- * what the guest writes in between is on the side that it leaves.
- */
-function ranInTheSwitch({ fault, at, sent }: Struck): boolean {
-  if (fault.kind !== 'otherClient' || fault.execute !== 'cont' || !sent.includes('blockdev-reopen'))
-    return false;
-  return at === undefined || IN_THE_SWITCH.has(`${at.when} ${at.command}`);
-}
-
-const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
 
 /** Whether all named disks are on new images of one set. */
 function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {
@@ -248,22 +241,14 @@ function changedChain(before: DiskSight | undefined, now: DiskSight, afterJob: b
   return `the chain of ${now.device} was ${words(before)} and is ${words(now)}`;
 }
 
-/** What others may do to the guest's state, which is then not the saga's to answer for. */
-export function othersMoveGuest(fault: Fault): boolean {
-  if (fault.kind === 'guestShutdown') return true;
-  return fault.kind === 'otherClient' && ['stop', 'cont', 'system_reset', 'quit'].includes(fault.execute);
-}
-
-export function guestRuns({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
+export function guestRuns(end: Parameters<EndCheck>[0]): string | undefined {
+  const { pardon, outcome, before, now } = end;
   if (!now.alive) return undefined;
   if (now.frozen && now.runState === 'running' && outcome !== 'needsRecovery') return 'the guest is frozen';
-  if (now.runState === before.runState) return undefined;
-  if (account.struck.some(({ fault }) => othersMoveGuest(fault))) return undefined;
-  if (outcome === 'needsRecovery' && account.struck.some(({ fault }) => forbidsCont(fault))) return undefined;
+  if (now.runState === before.runState || pardon.excuses('the guest runs', judgedOf(end))) return undefined;
   return `the guest was ${before.runState} and is ${now.runState}`;
 }
 
-/** Faults on the very command that lets the guest run, or on the way to it. */
-function forbidsCont(fault: Fault): boolean {
-  return 'command' in fault && fault.command === 'cont';
+function judgedOf({ outcome, result, now }: Parameters<EndCheck>[0]): EndJudged {
+  return { outcome, result, now };
 }
