@@ -72,7 +72,7 @@ const BY_FAULT: readonly ByFault[] = [
 
   {
     ...{ law: 'QEMU survives', fault: 'kill' },
-    reason: 'it was killed',
+    reason: 'it was killed from outside',
   },
   {
     ...{ law: 'QEMU survives', fault: 'otherClient cont' },
@@ -197,6 +197,6 @@ export function pardonOf(account: Account, excuses: readonly Excuse[] = EXCUSES)
 }
 
 /** What a row calls a fault. */
-export function nameOfFault(fault: Fault): string {
+function nameOfFault(fault: Fault): string {
   return fault.kind === 'otherClient' ? `otherClient ${fault.execute}` : fault.kind;
 }
