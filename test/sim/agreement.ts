@@ -4,6 +4,7 @@
  */
 
 import type { Json } from '../../src/qmp/transport.ts';
+import { type JobEvent, withoutMomentaryPauses } from './job-noise.ts';
 import { type Message, type Session, SIZE_BYTES } from './raw-session.ts';
 
 /**
@@ -42,6 +43,8 @@ export async function giveAccount(
   { readImages = false, roundMs = ROUND_MS }: AccountOptions = {},
 ): Promise<Account> {
   const replies: string[] = [];
+  /** Of each job, how many events had come when the script paused it. */
+  const pausedAt = new Map<string, readonly number[]>();
   let ending: string | undefined;
   for (const line of script) {
     if ('settle' in line) {
@@ -58,14 +61,19 @@ export async function giveAccount(
       continue;
     }
     const [command, args] = 'undrained' in line ? line.undrained : line;
+    const eventsBefore = session.events.length;
     const reply = await session.execute(command, place(args ?? {}, session.directory) as Message);
+    if (PAUSING.has(command) && reply !== undefined && 'return' in reply) {
+      const id = String(args?.['id'] ?? args?.['device']);
+      pausedAt.set(id, [...(pausedAt.get(id) ?? []), eventsBefore]);
+    }
     replies.push(`${command}: ${describeReply(command, reply, session.directory)}`);
     if (reply === undefined) return ended(replies);
     ending = ENDING.has(command) && 'return' in reply ? String(args?.['id'] ?? args?.['device']) : undefined;
     if (statuses.length > 0) await session.pause(MIRROR_LAG_MS);
   }
   await session.pause(roundMs * 3);
-  const jobs = jobEvents(session, pausedIn(script));
+  const jobs = jobEvents(session, pausedAt);
   const graph = leaks(replies) ? [] : await graphOf(session);
   return { replies, jobs, graph, images: readImages ? await session.finalContents() : [] };
 }
@@ -93,6 +101,7 @@ function place(value: Json, directory: string): Json {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, place(one, directory)]));
 }
 
+const PAUSING = new Set(['job-pause', 'block-job-pause']);
 const ENDING = new Set(['job-complete', 'block-job-cancel', 'job-cancel']);
 const LINGER_MS = 400;
 /** Not `paused`: nobody pauses jobs in a drawn script, but QEMU does for a moment. */
@@ -213,38 +222,30 @@ function sorted(value: Json): Json {
   );
 }
 
-/** The jobs that a script pauses itself. */
-function pausedIn(script: readonly Line[]): ReadonlySet<string> {
-  const ids = script.flatMap(line =>
-    Array.isArray(line) && line[0] === 'job-pause' ? [String((line[1] as Message)['id'])] : [],
-  );
-  return new Set(ids);
-}
-
-/**
- * Each job's own events in their order; between jobs the order is not agreed. QEMU pauses jobs for a moment when the graph
- * changes; a standby with a ready after it that nobody asked for is left out.
- */
+/** Each job's own events in their order; between jobs the order is not agreed. */
 function jobEvents(
   session: Session,
-  paused: ReadonlySet<string>,
+  pausedAt: ReadonlyMap<string, readonly number[]>,
 ): { readonly [id: string]: readonly string[] } {
-  const jobs: Record<string, string[]> = {};
-  for (const { event, data } of session.events) {
+  const jobs: Record<string, JobEvent[]> = {};
+  for (const [at, { event, data }] of session.events.entries()) {
     const members = (data ?? {}) as Message;
     const id = String(members['id'] ?? members['device'] ?? '');
     if (event !== 'JOB_STATUS_CHANGE' && !String(event).startsWith('BLOCK_JOB_')) continue;
-    const list = jobs[id] ?? [];
-    jobs[id] = list;
-    if (members['status'] === 'ready' && list.at(-1)?.includes('"standby"') && !paused.has(id)) {
-      list.pop();
-      continue;
-    }
     const { len, offset, ...rest } = members;
     const done = len === undefined ? '' : len === offset ? ' all' : ' part';
-    list.push(`${String(event)} ${neutral(JSON.stringify(sorted(rest)), session.directory)}${done}`);
+    const text = `${String(event)} ${neutral(JSON.stringify(sorted(rest)), session.directory)}${done}`;
+    const status = members['status'];
+    const list = jobs[id] ?? [];
+    list.push(typeof status === 'string' ? { status, text, at } : { text, at });
+    jobs[id] = list;
   }
-  return jobs;
+  return Object.fromEntries(
+    Object.entries(jobs).map(([id, events]) => [
+      id,
+      withoutMomentaryPauses(events, pausedAt.get(id)).map(({ text }) => text),
+    ]),
+  );
 }
 
 async function graphOf(session: Session): Promise<readonly string[]> {
