@@ -9,6 +9,7 @@ import { drawOfflineTrouble } from './draw-offline.ts';
 import { DRAWN_SINCE, drawWish, forgetsJobs, GUEST_FOR, isSince } from './draw-wish.ts';
 import { likelyPath } from './likely-path.ts';
 import type { GuestChoice, Pace, Scenario } from './scenario.ts';
+import { drawSwarm } from './swarm.ts';
 import { isMerge, type Wish } from './wish.ts';
 import type { LiveWish } from './wish-request.ts';
 
@@ -20,6 +21,8 @@ export interface Limits {
   /** Guests have exactly so many disks. */
   readonly disks?: number;
   readonly faultsMax: number;
+  /** Third parties also send what the engine is known not to survive. */
+  readonly held: boolean;
 }
 
 export const ALL: Limits = {
@@ -27,6 +30,7 @@ export const ALL: Limits = {
   profiles: PROFILE_NAMES,
   disksMax: 8,
   faultsMax: 4,
+  held: false,
 };
 
 /** The scenario of a seed. */
@@ -35,29 +39,34 @@ export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
 }
 
 /** A scenario by any kind of drawing; `seed` is the simulator's. */
-export function composeScenario(draw: Draw, seed: number, limits: Limits): Scenario {
-  const operation = draw.one(limits.operations);
+export function composeScenario(source: Draw, seed: number, limits: Limits): Scenario {
+  const off = drawSwarm(source, limits.operations);
+  const draw = source.without(off);
+  const operation = draw.one(limits.operations.filter(draw.isOn));
   const drawn = drawGuest(draw, limits, operation);
   const guest = GUEST_FOR[operation]?.(draw, drawn) ?? drawn;
   const wish = drawWish(draw, guest, operation);
   return {
     seed,
+    ...(off.length === 0 ? {} : { off }),
     guest,
-    pace: draw.chance(2) ? STEADY : drawPace(draw),
+    pace: draw.option('pace', 2) ? drawPace(draw) : STEADY,
     wish,
     ...(wish.operation === 'commitOffline'
       ? drawOfflineTrouble(draw, wish, limits.faultsMax)
       : {
-          ...drawLiveTrouble(draw, guest, wish, limits.faultsMax),
-          ...(draw.chance(4) ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } } : {}),
-          ...(draw.chance(3) ? { offlineDeath: 1 + draw.few(3) } : {}),
+          ...drawLiveTrouble(draw, guest, wish, limits),
+          ...(draw.option('publisher', 4)
+            ? { publisher: { refusals: draw.chance(4) ? 12 : draw.few(3) } }
+            : {}),
+          ...(draw.option('offlineDeath', 3) ? { offlineDeath: 1 + draw.few(3) } : {}),
         }),
     lingerMs: draw.one([0, 0.2, 5]),
   };
 }
 
-function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, faultsMax: number) {
-  const { faults, ...trouble } = drawTrouble(draw, wish, likelyPath(guest, wish), faultsMax);
+function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, { faultsMax, held }: Limits) {
+  const { faults, ...trouble } = drawTrouble(draw, { wish, guest, held }, likelyPath(guest, wish), faultsMax);
   // After the decision of a merge an abort does not end one that hangs: behind the first where jobs cannot be held back, or
   // begun again where somebody has cancelled it.
   const endable = !isMerge(wish) ? Number.POSITIVE_INFINITY : forgetsJobs(guest) ? 0 : wish.named.length;
@@ -90,10 +99,10 @@ function drawGuest(draw: Draw, limits: Limits, operation: Wish['operation']): Gu
     disks: limits.disks ?? 1 + draw.few(limits.disksMax - 1),
     style: draw.one(['blockdev', 'drive']),
     bus: draw.one(['virtio-blk', 'virtio-blk', 'scsi-hd', 'ide-hd', 'nvme', 'usb-storage']),
-    iothreads: draw.chance(3),
+    iothreads: draw.option('iothreads', 3),
     backingLayers: draw.few(2),
-    format: draw.chance(4) ? 'raw' : 'qcow2',
-    paused: draw.chance(8),
+    format: draw.option('raw', 4) ? 'raw' : 'qcow2',
+    paused: draw.option('paused', 8),
   };
 }
 

@@ -45,12 +45,14 @@ const DRAWN: { readonly [O in Operation]: DrawWish<O> } = {
   commitOffline: drawCommitOffline,
 };
 
+const AMPLE_MS = 1_000;
 const BLACKOUTS_MS = [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 3];
 
 export function drawWish(draw: Draw, guest: GuestChoice, operation: Operation): Wish {
   const all = Array.from({ length: guest.disks }, (_, index) => index);
   const some = all.filter(() => !draw.chance(4));
-  const blackoutMs = draw.one(BLACKOUTS_MS);
+  const drawnMs = draw.one(BLACKOUTS_MS);
+  const blackoutMs = draw.isOn('shortBlackout') ? drawnMs : AMPLE_MS;
   // Mirrors that are completed one by one are taken back by others, which takes more than a few milliseconds.
   const maxBlackoutMs = forgetsJobs(guest) && operation !== 'snapshot' ? 1_000 : blackoutMs;
   const common = { named: some.length === 0 ? all : some, maxBlackoutMs };
@@ -68,24 +70,26 @@ export function isSince(profile: ProfileName, first: ProfileName): boolean {
 }
 
 function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Common): WishOf<'snapshot'> {
-  const without = draw.chance(2) ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])] : [];
-  const quiesce = draw.chance(4) ? { quiesce: true } : {};
+  const without = draw.option('lack', 2)
+    ? [draw.one(['blockdev-create', 'transaction', 'throttle-group'])]
+    : [];
+  const quiesce = draw.option('quiesce', 4) ? { quiesce: true } : {};
   const hasTransaction = !without.includes('transaction') && isSince(profile, '3.1');
-  const reuse = hasTransaction && draw.chance(4) ? { reuse: true } : {};
-  const bitmaps = hasTransaction && format === 'qcow2' && draw.chance(4) ? { bitmaps: true } : {};
+  const reuse = hasTransaction && draw.option('reuse', 4) ? { reuse: true } : {};
+  const bitmaps = hasTransaction && format === 'qcow2' && draw.option('bitmaps', 4) ? { bitmaps: true } : {};
   return { operation: 'snapshot', ...common, without, ...quiesce, ...reuse, ...bitmaps };
 }
 
 function drawCopy(draw: Draw, guest: GuestChoice, common: Common): WishOf<'copy'> {
   const { backingLayers, format } = guest;
   const strategy = drawStrategy(draw, guest);
-  if (backingLayers > 0 && format === 'qcow2' && !forgetsJobs(guest) && draw.chance(6)) {
+  if (backingLayers > 0 && format === 'qcow2' && !forgetsJobs(guest) && draw.option('base', 6)) {
     const base = 1 + draw.below(backingLayers);
     return { ...drawFullCopy(draw, common, strategy), to: 'qcow2', shallow: false, base };
   }
   // What a QEMU that opens the copies by itself leaves in a reused image is said in its plan.
-  const reuse = draw.chance(5) && !forgetsJobs(guest) ? { reuse: true } : {};
-  const shallow = backingLayers > 0 && draw.chance(3);
+  const reuse = draw.option('reuse', 5) && !forgetsJobs(guest) ? { reuse: true } : {};
+  const shallow = backingLayers > 0 && draw.option('shallow', 3);
   const copy = drawFullCopy(draw, common, strategy);
   return { ...copy, syncWrites: copy.syncWrites && !forgetsJobs(guest), shallow, ...reuse };
 }
@@ -99,12 +103,14 @@ function drawFullCopy(
     operation: 'copy',
     ...common,
     without: drawLack(draw, strategy === 'auto'),
-    finish: draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave']),
+    finish: draw.isOn('finish')
+      ? draw.one(['pivot', 'pivot', 'pivot', 'pivot', 'clone', 'abort', 'leave'] as const)
+      : 'pivot',
     strategy,
     parallel: 1 + draw.few(3),
     shallow: false,
-    to: draw.chance(4) ? 'raw' : 'qcow2',
-    syncWrites: draw.chance(6),
+    to: draw.option('raw', 4) ? 'raw' : 'qcow2',
+    syncWrites: draw.option('syncWrites', 6),
     ...drawBandwidth(draw),
   };
 }
@@ -125,8 +131,8 @@ function drawCommit(draw: Draw, guest: GuestChoice, common: Common): WishOf<'com
     parallel: 1 + draw.few(3),
     top,
     base: top + 1 + draw.below(backingLayers - top),
-    delete: draw.chance(3),
-    finish: draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave']),
+    delete: draw.option('delete', 3),
+    finish: draw.isOn('finish') ? draw.one(['pivot', 'pivot', 'pivot', 'abort', 'leave'] as const) : 'pivot',
     strategy,
   };
 }
@@ -138,7 +144,7 @@ function drawCommitOffline(
 ): WishOf<'commitOffline'> {
   const top = draw.chance(2) ? draw.below(backingLayers) : 0;
   const base = top + 1 + draw.below(backingLayers - top);
-  return { operation: 'commitOffline', ...common, without: [], top, base, delete: draw.chance(2) };
+  return { operation: 'commitOffline', ...common, without: [], top, base, delete: draw.option('delete', 2) };
 }
 
 function drawRevert(draw: Draw, { backingLayers }: GuestChoice, common: Common): WishOf<'revert'> {
@@ -147,7 +153,7 @@ function drawRevert(draw: Draw, { backingLayers }: GuestChoice, common: Common):
     ...common,
     without: [],
     to: 1 + draw.below(backingLayers),
-    delete: draw.chance(3),
+    delete: draw.option('delete', 3),
     stopped: !draw.chance(20),
   };
 }
@@ -160,24 +166,24 @@ function drawSnapshotMirror(draw: Draw, guest: GuestChoice, common: Common): Wis
     without: drawLack(draw, strategy === 'auto'),
     strategy,
     parallel: 1 + draw.few(3),
-    ownChains: draw.chance(3),
-    ...(draw.chance(5) ? { quiesce: true } : {}),
+    ownChains: draw.option('ownChains', 3),
+    ...(draw.option('quiesce', 5) ? { quiesce: true } : {}),
     ...drawBandwidth(draw),
   };
 }
 
 function drawStrategy(draw: Draw, guest: GuestChoice) {
   const strongest = isSince(guest.profile, '6.1') ? 'reopen' : 'finalize';
-  if (forgetsJobs(guest)) return 'auto';
+  if (forgetsJobs(guest) || !draw.isOn('strategy')) return 'auto';
   return draw.one(['auto', 'auto', strongest, 'finalize', 'complete'] as const);
 }
 
 function drawLack(draw: Draw, isPossible: boolean): readonly string[] {
-  return isPossible && draw.chance(3)
+  return isPossible && draw.option('lack', 3)
     ? [draw.one(['blockdev-reopen', 'manual-finalize', 'throttle-group'])]
     : [];
 }
 
 function drawBandwidth(draw: Draw): { readonly bandwidth?: number } {
-  return draw.chance(6) ? { bandwidth: draw.one([20_000_000, 400_000_000]) } : {};
+  return draw.option('bandwidth', 6) ? { bandwidth: draw.one([20_000_000, 400_000_000]) } : {};
 }

@@ -99,6 +99,11 @@ const BY_FAULT: readonly ByFault[] = [
     },
   ]),
   {
+    ...{ law: 'recovery is the exception', fault: 'refuse lasting' },
+    reason:
+      'what QEMU refuses again and again waits until it is allowed: the fault is of the unlimited budget',
+  },
+  {
     ...{ law: 'nothing lost', fault: 'otherClient cont' },
     reason:
       'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
@@ -198,5 +203,6 @@ export function pardonOf(account: Account, excuses: readonly Excuse[] = EXCUSES)
 
 /** What a row calls a fault. */
 function nameOfFault(fault: Fault): string {
-  return fault.kind === 'otherClient' ? `otherClient ${fault.execute}` : fault.kind;
+  if (fault.kind === 'otherClient') return `otherClient ${fault.execute}`;
+  return fault.kind === 'refuse' && fault.lasting ? 'refuse lasting' : fault.kind;
 }

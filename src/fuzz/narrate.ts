@@ -71,7 +71,7 @@ function cut(text: string): string {
 function faultInWords(fault: Fault): string {
   switch (fault.kind) {
     case 'refuse':
-      return `QEMU refuses ${commandAt(fault)}`;
+      return `QEMU refuses ${commandAt(fault)}${fault.lasting ? ', and all after it' : ''}`;
     case 'replyLost':
       return `the reply to ${commandAt(fault)} is lost`;
     case 'replyLate':

@@ -51,6 +51,8 @@ export type OrchestratorDeath =
 
 export interface Scenario {
   readonly seed: number;
+  /** What was not drawn in this run, for whoever reads it; see `swarm.ts`. */
+  readonly off?: readonly string[];
   readonly guest: GuestChoice;
   readonly pace: Pace;
   readonly wish: Wish;

@@ -1,6 +1,7 @@
 /**
  * What may go wrong, as plain data that can be drawn, shrunk and replayed. The budget: each fault strikes once, at the
- * place that it names; without faults the simulator does what a healthy QEMU does. Decides nothing about its effects.
+ * place that it names, but for a refusal that lasts; without faults the simulator does what a healthy QEMU does. Decides
+ * nothing about its effects.
  */
 
 import type { Json } from '../qmp/transport.ts';
@@ -18,8 +19,13 @@ export type Place =
   | { readonly when: 'at'; readonly ms: number };
 
 export type Fault =
-  /** The command is refused and has no effect. */
-  | ({ readonly kind: 'refuse'; readonly class?: QmpErrorClass; readonly desc?: string } & CommandPlace)
+  /** The command is refused and has no effect; `lasting`: this one and all of its name after it, until faults end. */
+  | ({
+      readonly kind: 'refuse';
+      readonly class?: QmpErrorClass;
+      readonly desc?: string;
+      readonly lasting?: true;
+    } & CommandPlace)
   /** The command takes effect, its reply never arrives. */
   | ({ readonly kind: 'replyLost' } & CommandPlace)
   /** The command takes effect, its reply and all that follows on this connection arrive later. */
@@ -103,6 +109,8 @@ export function createFaults(planned: readonly Fault[], onStrike?: OnFault): Fau
   const strikes = (place: CommandPlace, command: string): boolean =>
     (place.command === undefined || place.command === command) &&
     (place.nth ?? 1) === counts.get(place.command === undefined ? '*' : command);
+  const hasBegun = (place: CommandPlace, command: string): boolean =>
+    place.command === command && (place.nth ?? 1) <= (counts.get(command) ?? 0);
   const none: readonly PlacedFault[] = [];
   const take = <F extends Fault>(fault: F, place?: StruckPlace): F => {
     if (!spent.has(fault)) onStrike?.(armed.get(fault) ?? fault, place);
@@ -113,7 +121,12 @@ export function createFaults(planned: readonly Fault[], onStrike?: OnFault): Fau
   return {
     atCommand<K extends 'refuse' | 'replyLost' | 'replyLate' | 'cut'>(kind: K, command: string) {
       for (const fault of list) {
-        if (fault.kind !== kind || spent.has(fault)) continue;
+        if (fault.kind !== kind) continue;
+        if (lasts(fault)) {
+          if (hasBegun(fault, command)) return take(fault as Extract<Fault, { kind: K }>);
+          continue;
+        }
+        if (spent.has(fault)) continue;
         if (strikes(fault as CommandPlace, command)) {
           return take(fault as Extract<Fault, { kind: K }>);
         }
@@ -188,6 +201,10 @@ function countedFrom(counts: ReadonlyMap<string, number>, fault: Fault): Fault {
     default:
       return fault;
   }
+}
+
+function lasts(fault: Fault): fault is Extract<Fault, { kind: 'refuse' }> {
+  return fault.kind === 'refuse' && fault.lasting === true;
 }
 
 function isPlaced(fault: Fault): fault is PlacedFault {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
-import { drawScenario } from '../../src/fuzz/draw-scenario.ts';
+import { ALL, drawScenario } from '../../src/fuzz/draw-scenario.ts';
 import { writeReplay } from '../../src/fuzz/replay-file.ts';
 import { fakeContext } from './fake-context.ts';
 
@@ -20,7 +20,11 @@ describe('blocksaga fuzz', () => {
 
   test('tells every step of a scenario that is replayed', async () => {
     const file = join(folder, 'scenario.json');
-    await writeReplay(file, { seed: 7, violations: [], scenario: drawScenario(7) });
+    await writeReplay(file, {
+      seed: 7,
+      violations: [],
+      scenario: drawScenario(7, { ...ALL, operations: ['copy'] }),
+    });
     const context = fakeContext();
     expect(await runProgram(['fuzz', '--replay', file], context)).toBe(0);
     expect(context.out.join('\n')).toMatch(/query-block[\s\S]*Every law held\./);

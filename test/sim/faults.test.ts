@@ -18,6 +18,14 @@ describe('a fault strikes once, where it says', () => {
     expect(sim.world.running).toBe(false);
   });
 
+  test('a refusal that lasts is of each command of the name from the n-th on, until faults end', async () => {
+    const { sim, to } = await faulted({ kind: 'refuse', command: 'stop', nth: 2, lasting: true });
+    expect(await to.execute('stop')).toHaveProperty('return');
+    for (let nth = 2; nth < 5; nth += 1) expect(await to.execute('stop')).toHaveProperty('error');
+    sim.endFaults();
+    expect(await to.execute('stop')).toHaveProperty('return');
+  });
+
   test('a command whose reply is lost has taken effect', async () => {
     const { sim, to } = await faulted({ kind: 'replyLost', command: 'stop' });
     const lost = to.execute('stop').catch((error: Error) => error.message);

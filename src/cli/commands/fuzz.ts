@@ -7,6 +7,7 @@ import { judge } from '../../fuzz/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
 import { runScenario } from '../../fuzz/run-scenario.ts';
+import type { Scenario } from '../../fuzz/scenario.ts';
 import type { Wish } from '../../fuzz/wish.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
 import type { CliContext } from '../context.ts';
@@ -38,6 +39,7 @@ interface FuzzCommandOptions {
   readonly jobs?: number;
   readonly minutes?: number;
   readonly replay?: string;
+  readonly held?: boolean;
   readonly json?: boolean;
 }
 
@@ -58,6 +60,7 @@ export function defineFuzz(program: Command, context: CliContext, finished: Fini
     )
     .option('--minutes <count>', 'end after so long', readCount('--minutes'))
     .option('--replay <file>', 'run one scenario again and tell every step')
+    .option('--held', 'draw also what the engine is known not to survive yet')
     .option('--json', 'one JSON object per line')
     .addHelpText('after', HELP)
     .action(async (options: FuzzCommandOptions) => {
@@ -89,7 +92,11 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
       say(
         'finding',
         { file, ...finding },
-        `BROKEN by seed ${finding.seed}: ${broken}\n  blocksaga fuzz --replay ${file}`,
+        [
+          `BROKEN by seed ${finding.seed}: ${broken}`,
+          ...offLines(finding.scenario),
+          `  blocksaga fuzz --replay ${file}`,
+        ].join('\n'),
       );
     },
   });
@@ -99,16 +106,28 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
 
 /** Tells every step of one scenario and whether each law held. */
 async function replayFile(file: string, context: CliContext): Promise<boolean> {
-  const account = await runScenario(await readReplay(file), happening => context.write(narrate(happening)));
+  const scenario = await readReplay(file);
+  for (const line of offLines(scenario)) context.write(line.trimStart());
+  const account = await runScenario(scenario, happening => context.write(narrate(happening)));
   const violations = judge(account);
   for (const { law, what } of violations) context.write(`BROKEN ${law}: ${what}`);
   context.write(violations.length === 0 ? 'Every law held.' : `${violations.length} laws were broken.`);
   return violations.length === 0;
 }
 
-function limitsOf({ operation, profile, disks }: FuzzCommandOptions): Limits {
+function offLines(scenario: Scenario): readonly string[] {
+  return scenario.off === undefined ? [] : [`  ${offInWords(scenario)}`];
+}
+
+/** What the run did without. */
+function offInWords({ off = [] }: Scenario): string {
+  return `switched off in this run: ${off.join(', ')}`;
+}
+
+function limitsOf({ operation, profile, disks, held }: FuzzCommandOptions): Limits {
   return {
     ...ALL,
+    ...(held ? { held } : {}),
     ...(operation === undefined ? {} : { operations: [operation] }),
     ...(profile === undefined ? {} : { profiles: [profile] }),
     ...(disks === undefined ? {} : { disks }),
