@@ -7,7 +7,7 @@ import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
-import { claimOf } from './claims.ts';
+import { claimOf, heldClaim, strayed } from './claims.ts';
 
 /** What is known when images are dropped. */
 export interface DropFacts {
@@ -31,15 +31,36 @@ export type LeftImage =
   | { readonly file: string; readonly claim: string; readonly keeps: undefined }
   | { readonly file: string; readonly claim: undefined; readonly keeps: Keeps };
 
-/** Removes what may go; gives the files that are left and that the saga may have made. Throws FILES. */
-export async function dropImages(facts: DropFacts): Promise<readonly string[]> {
-  const { files } = facts;
+/**
+ * Removes what may go; gives the files that are left and that the saga may have made, and those that are not where it made
+ * them. `begun` are the disks, by index, whose images an earlier run may have removed already. Throws FILES.
+ */
+export async function dropImages(facts: DropFacts, begun: ReadonlySet<number>): Promise<readonly string[]> {
+  const { files, disks, records } = facts;
   const left: string[] = [];
+  for (const disk of disks) {
+    const held = heldClaim(disk, records);
+    if (held === undefined || begun.has(disk.index)) continue;
+    const stands = await files.stat(disk.image.file);
+    if (stands === undefined) left.push(strayed(disk.image.file, held, 'nothing'));
+    else if (stands.identity !== held) left.push(strayed(disk.image.file, held, 'other'));
+  }
+  const told = new Set(left.map(words => words.split(' (')[0]));
   for (const { file, claim } of await leftImages(facts)) {
     if (claim !== undefined) await removeImage(file, claim, files);
-    if ((await files.stat(file)) !== undefined) left.push(file);
+    if ((await files.stat(file)) !== undefined && !told.has(file)) left.push(file);
   }
   return left;
+}
+
+/** The indexes of the disks whose new images are not the saga's any more: what has their names from now on is another's. */
+export async function givenUpIn({ disks, records, files }: DropFacts): Promise<readonly number[]> {
+  const gone: number[] = [];
+  for (const disk of disks) {
+    const held = heldClaim(disk, records);
+    if (held !== undefined && (await files.stat(disk.image.file))?.identity !== held) gone.push(disk.index);
+  }
+  return gone;
 }
 
 /** Removes the very file, durably. */
@@ -61,7 +82,8 @@ export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]
     const claim = claimOf(disk, stands, records);
     const isNeeded = guarded.has(file) || guarded.has(stands.identity);
     if (isNeeded) found.push({ file, claim: undefined, keeps: 'needed' });
-    else if (claim !== stands.identity) found.push({ file, claim: undefined, keeps: 'unproved' });
+    else if (claim !== stands.identity || stands.isRecyclable)
+      found.push({ file, claim: undefined, keeps: 'unproved' });
     else if ((await images.look({ file, driver })).state === 'inUse')
       found.push({ file, claim: undefined, keeps: 'inUse' });
     else found.push({ file, claim, keeps: undefined });

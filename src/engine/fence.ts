@@ -69,9 +69,9 @@ export class Fence {
       stat: path => bare.stat(path),
       imageInfo: (path, driver) => bare.imageInfo(path, driver),
       syncDirectory: path => bare.syncDirectory(path),
-      createExclusive: async (path, like) => {
+      createExclusive: async (path, like, claim) => {
         this.expectHeld();
-        return bare.createExclusive(path, like);
+        return bare.createExclusive(path, like, claim);
       },
       unlink: async (path, identity) => {
         this.expectHeld();

@@ -4,12 +4,13 @@
  */
 import type { JournalRecord } from '../journal/journal.ts';
 import type { DiskPlan, Plan, StagePlan } from '../steps/plan.ts';
-import { stagesOf } from '../steps/stages.ts';
+import { type StageName, stagesOf } from '../steps/stages.ts';
 import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-offline.ts';
 import { recordsOfStage } from './stages.ts';
 
 /** One stage that something becomes of. */
 interface OfflinePart {
+  readonly stage: StageName | null;
   readonly plan: StagePlan;
   readonly records: readonly JournalRecord[];
   readonly verdict: OfflineVerdict;
@@ -33,13 +34,14 @@ export function offlineEnd(
 ): OfflineEnd {
   if (plan.operation !== 'snapshotMirror') {
     return {
-      parts: [{ plan, records, verdict: decideOffline(plan, records, facts) }],
+      parts: [{ stage: null, plan, records, verdict: decideOffline(plan, records, facts) }],
       disks: plan.disks,
       passed: [],
     };
   }
   const [snapshot, mirror] = stagesOf(plan).map(stage => recordsOfStage(records, stage.name));
   const mirrored: OfflinePart = {
+    stage: 'mirror',
     plan: plan.mirror,
     records: mirror ?? [],
     verdict: decideOffline(plan.mirror, mirror ?? []),
@@ -50,6 +52,11 @@ export function offlineEnd(
   }
   const verdict = decideOffline(plan.snapshot, snapshot ?? [], facts);
   const why = `the disks had not been switched onto their mirrors; ${verdict.why}`;
-  const taken = { plan: plan.snapshot, records: snapshot ?? [], verdict: { ...verdict, why } };
+  const taken: OfflinePart = {
+    stage: 'snapshot',
+    plan: plan.snapshot,
+    records: snapshot ?? [],
+    verdict: { ...verdict, why },
+  };
   return { parts: [mirrored, taken], disks: plan.snapshot.disks, passed: [] };
 }

@@ -15,9 +15,11 @@ import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { type DefinedDisk, definedDisks, formerDisks } from '../steps/publish-definitions.ts';
+import { keyOf } from '../steps/stages.ts';
+import { DROPPED } from './claims.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
 import { OFFLINE, type OfflineFacts, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
-import { dropImages } from './drop-images.ts';
+import { dropImages, givenUpIn } from './drop-images.ts';
 import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
 import { intent, outcome } from './history.ts';
@@ -103,7 +105,14 @@ export async function recoverOffline(
   for (const part of parts) {
     const gone = part.plan.disks.filter(({ index }) => goes(part.verdict, index));
     const facts = { id, plan: part.plan, disks: gone, records: part.records, needed: chains.flat() };
-    kept.push(...(await dropImages({ ...facts, journal, files: fence.files(files), images })));
+    const key = keyOf(part.stage, DROPPED);
+    const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
+    const indexes = gone.map(({ index }) => index);
+    if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
+    const dropped = { ...facts, journal, files: fence.files(files), images };
+    kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
+    const givenUp = await givenUpIn(dropped);
+    await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
   }
   const isCommitted = end.verdict.outcome === 'committed';
   const leaving = { chains: chains.flat(), journal, files: fence.files(files), images };
@@ -148,6 +157,12 @@ function decide(
     );
   }
   return end;
+}
+
+/** The disks whose images an earlier run had begun to drop; undefined where none had. */
+function indexesIn(record: JournalRecord | undefined): readonly number[] | undefined {
+  const body = record?.body as { readonly observed?: readonly number[] } | undefined;
+  return body?.observed;
 }
 
 function goes({ disks }: OfflineVerdict, index: number): boolean {

@@ -9,7 +9,7 @@ import type { Files } from '../steps/files.ts';
 import { blockOf, chainFiles, hasCutNames, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
-import { isMaybeOurs } from './claims.ts';
+import { isMaybeOurs, strayedFiles } from './claims.ts';
 import type { Monitor } from './monitor.ts';
 import { recordsOfStage } from './stages.ts';
 
@@ -208,6 +208,7 @@ async function findLeftovers(saga: ReadableSaga, outcome: Outcome): Promise<read
       const isLeft = files === null || (stands !== undefined && isMaybeOurs(disk, stands.identity, records));
       if (isLeft) left.push(disk.image.file);
     }
+    left.push(...strayedFiles(stage.disks, records));
   }
   return left;
 }

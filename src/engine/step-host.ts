@@ -114,7 +114,7 @@ export class StepHost {
       );
       if (step.decision !== undefined && this.#verdict.isRevocable) this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
-      await this.#write([outcome(key, null, false)]);
+      await this.#write([outcome(key, step.undone?.(observed, this.#outcomes.get(name)) ?? null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
       if (step.window === 'opens') this.#window.close();

@@ -181,10 +181,10 @@ export function createMortal(parts: MortalParts): Mortal {
     files: {
       stat: path => whileAlive(() => files.stat(path)),
       imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
-      createExclusive: (path, like) =>
+      createExclusive: (path, like, claim) =>
         whileAlive(() => {
           passage.fileTouched('create', path);
-          return files.createExclusive(path, like);
+          return files.createExclusive(path, like, claim);
         }),
       unlink: (path, identity) =>
         whileAlive(() => {

@@ -16,16 +16,20 @@ export interface Image {
   readonly backing: string | undefined;
   readonly backingFormat: ImageFormat | undefined;
   readonly contents: Extents;
+  /** What a program that is not QEMU wrote into a file that holds nothing else. */
+  readonly claim?: string;
 }
 
-interface HostFile {
+export interface HostFile {
   readonly written: Image;
   /** What the disk itself holds; undefined while nothing was ever flushed. */
   readonly flushed: Image | undefined;
   /** The directory entry has reached the disk. */
   readonly linked: boolean;
-  /** Tells this file from any other that ever had its name. */
+  /** As on ext4, the number of a file that is gone is given to the next one. */
   readonly inode: number;
+  /** Tells this file from any other that ever had its inode number. */
+  readonly birth: number;
 }
 
 export interface Host {
@@ -66,6 +70,15 @@ export function createHost(directory: string): Host {
   const unlinked = new Map<string, HostFile>();
   const directories = new Set([directory]);
   let inodes = 0;
+  let births = 0;
+  /** Numbers of files that are gone; the last of them is given out first. */
+  const freeInodes: number[] = [];
+  const nextInode = (): number => {
+    const free = freeInodes.pop();
+    if (free !== undefined) return free;
+    inodes += 1;
+    return inodes;
+  };
   return {
     files,
     directories,
@@ -73,9 +86,13 @@ export function createHost(directory: string): Host {
     image: path => files.get(path)?.written,
     write(path, image) {
       const old = files.get(path);
-      if (old === undefined) inodes += 1;
-      const inode = old?.inode ?? inodes;
-      files.set(path, { written: image, flushed: old?.flushed, linked: old?.linked ?? false, inode });
+      if (old !== undefined) {
+        files.set(path, { ...old, written: image });
+        return;
+      }
+      births += 1;
+      const made = { written: image, flushed: undefined, linked: false };
+      files.set(path, { ...made, inode: nextInode(), birth: births });
     },
     flush(path) {
       const file = files.get(path);
@@ -88,6 +105,7 @@ export function createHost(directory: string): Host {
       if (file === undefined) return false;
       files.delete(path);
       if (file.linked) unlinked.set(path, file);
+      else freeInodes.push(file.inode);
       return true;
     },
     rename(from, to) {
@@ -101,7 +119,11 @@ export function createHost(directory: string): Host {
       return true;
     },
     syncDirectory(path) {
-      for (const name of unlinked.keys()) if (directoryOf(name) === path) unlinked.delete(name);
+      for (const [name, { inode }] of unlinked) {
+        if (directoryOf(name) !== path) continue;
+        unlinked.delete(name);
+        freeInodes.push(inode);
+      }
       for (const [name, file] of files) {
         if (directoryOf(name) === path && !file.linked) files.set(name, { ...file, linked: true });
       }

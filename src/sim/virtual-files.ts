@@ -1,16 +1,18 @@
 /**
  * The host's disk as the engine sees it: the same questions and acts as on a real one, and nothing more. Its identities
- * are inode numbers, so a file that was replaced is not taken for the old one.
+ * are inode numbers with the time of birth, so a file that was replaced is not taken for the old one.
  */
 
 import { BlocksagaError } from '../errors.ts';
-import { BLANK, directoryOf, type Host } from './host.ts';
+import { BLANK, directoryOf, type Host, type HostFile } from './host.ts';
 import { fileLength } from './image-io.ts';
 
 /** The engine's `Files` port over the virtual directory, and what tests like to know. */
 export interface VirtualFiles {
-  stat(path: string): Promise<{ kind: 'file'; sizeBytes: number; identity: string } | undefined>;
-  createExclusive(path: string, like: string): Promise<string>;
+  stat(
+    path: string,
+  ): Promise<{ kind: 'file'; sizeBytes: number; identity: string; claim?: string } | undefined>;
+  createExclusive(path: string, like: string, claim: string): Promise<string>;
   unlink(path: string, identity: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   imageInfo(
@@ -27,19 +29,26 @@ export function virtualFiles(host: Host): VirtualFiles {
     async stat(path) {
       const file = host.files.get(path);
       if (file === undefined) return undefined;
-      return { kind: 'file', sizeBytes: fileLength(file.written), identity: `sim:${file.inode}` };
+      const { claim } = file.written;
+      const facts = {
+        kind: 'file',
+        sizeBytes: fileLength(file.written),
+        identity: identityOf(file),
+      } as const;
+      return claim === undefined ? facts : { ...facts, claim };
     },
-    async createExclusive(path) {
+    async createExclusive(path, _like, claim) {
       if (host.files.has(path)) throw new BlocksagaError('TARGET_EXISTS', `${path} exists already`);
       if (!host.directories.has(directoryOf(path))) {
         throw new BlocksagaError('FILES', `cannot create ${path}: no such directory`);
       }
-      host.write(path, BLANK);
-      return `sim:${host.files.get(path)?.inode ?? 0}`;
+      host.write(path, { ...BLANK, claim });
+      host.flush(path);
+      return identityOf(host.files.get(path));
     },
     async unlink(path, identity) {
       const file = host.files.get(path);
-      if (file !== undefined && `sim:${file.inode}` === identity) host.unlink(path);
+      if (file !== undefined && identityOf(file) === identity) host.unlink(path);
     },
     async syncDirectory(path) {
       host.syncDirectory(host.directories.has(path) ? path : directoryOf(path));
@@ -56,4 +65,8 @@ export function virtualFiles(host: Host): VirtualFiles {
     exists: path => host.files.has(path),
     list: () => [...host.files.keys()].sort(),
   };
+}
+
+function identityOf(file: Pick<HostFile, 'inode' | 'birth'> | undefined): string {
+  return `sim:${file?.inode ?? 0}:${file?.birth ?? 0}`;
 }

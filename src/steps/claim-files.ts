@@ -1,16 +1,27 @@
 /**
- * Makes the new image files, empty and exclusively, so that a file which the saga may later remove is provably its own.
- * QEMU formats them afterwards. Where QEMU's files cannot be reached nothing is claimed, and nothing will be removed.
+ * Makes the new image files, exclusively and with the saga's claim in each, so that a file which the saga may later remove
+ * is provably its own. QEMU formats them afterwards. Where QEMU's files cannot be reached nothing is claimed, and nothing
+ * will be removed.
  */
 import { dirname } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
-import type { Files } from './files.ts';
+import type { FileFacts, Files } from './files.ts';
+import { plainName } from './graph.ts';
 import type { DiskPlan } from './plan.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 /** What was claimed: the disk's index, and the identity of the file made for it. */
 type Claims = readonly { readonly index: number; readonly identity: string }[];
+
+/** What became of a claim that was given up: the file was removed, or its name had led elsewhere before. */
+export interface Release {
+  readonly [key: string]: Json;
+  readonly index: number;
+  readonly identity: string;
+  /** What stood there instead: `nothing`, or the file of a third party, which stays; null where it was the saga's own. */
+  readonly instead: 'nothing' | 'other' | null;
+}
 
 export const claimFiles: Step = {
   name: 'claimFiles',
@@ -25,13 +36,13 @@ export const claimFiles: Step = {
     return free;
   },
 
-  async probe({ files, plan, observed }) {
+  async probe({ files, plan }) {
     const facts = await statAll(files, plan.disks);
     return probeDisks(plan.disks, disk => {
       if (!disk.image.create || files === null) return 'present';
       const fact = facts.get(disk.index);
       if (fact === undefined) return 'absent';
-      return fact.sizeBytes === 0 && wasFree(observed, disk) ? 'present' : 'foreign';
+      return fact.claim === claimText(disk) ? 'present' : 'foreign';
     });
   },
 
@@ -52,32 +63,69 @@ export const claimFiles: Step = {
     return claims;
   },
 
-  adopt: likelyClaims,
+  adopt: certainClaims,
 
-  async undo(context, outcome) {
-    const { files, plan } = context;
-    if (files === null) return;
-    const claims = (outcome as Claims | null | undefined) ?? (await likelyClaims(context));
-    await release(files, plan.disks, claims);
+  /** What stands under the names: what is not there any more then was not removed by this undo. */
+  async observeUndo({ files, plan }) {
+    const facts = await statAll(files, plan.disks);
+    return created(plan.disks).flatMap((disk): Seen[] => {
+      const fact = facts.get(disk.index);
+      if (fact === undefined) return [];
+      return [{ index: disk.index, identity: fact.identity, isClaimed: fact.claim === claimText(disk) }];
+    });
+  },
+
+  async undo({ files, plan, observed }, outcome) {
+    if (files !== null) await release(files, plan.disks, claimsToRelease(observed, outcome));
+  },
+
+  undone(observed, outcome) {
+    const seen = new Map((observed as readonly Seen[]).map(({ index, identity }) => [index, identity]));
+    return claimsToRelease(observed, outcome).map(({ index, identity }): Release => {
+      const found = seen.get(index);
+      return {
+        index,
+        identity,
+        instead: found === identity ? null : found === undefined ? 'nothing' : 'other',
+      };
+    });
   },
 };
 
+/** What stood at a new image's name before it was given up, and whether that still was the bare claim. */
+interface Seen {
+  readonly [key: string]: Json;
+  readonly index: number;
+  readonly identity: string;
+  readonly isClaimed: boolean;
+}
+
+/** Where the outcome is not known, what holds the saga's own claim. */
+function claimsToRelease(observed: Json, outcome: Json | undefined): Claims {
+  return (
+    (outcome as Claims | null | undefined) ?? (observed as readonly Seen[]).filter(each => each.isClaimed)
+  );
+}
+
+/** What is written into the file that is made for a disk: the name that no other saga and no other disk has. */
+export function claimText(disk: Pick<DiskPlan, 'names'>): string {
+  return disk.names.image;
+}
+
 async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> {
   try {
-    return await files.createExclusive(disk.image.file, disk.file);
+    return await files.createExclusive(disk.image.file, plainName(disk.file), claimText(disk));
   } catch (error) {
     throw error instanceof BlocksagaError ? error.at({ disk: disk.disk }) : error;
   }
 }
 
-/** When the outcome is not known: what was free, is empty now and stands at our path can only be our own claim. */
-async function likelyClaims({ files, plan, observed, failure }: StepContext): Promise<Claims> {
+/** When the outcome is not known: what holds our own claim. */
+async function certainClaims({ files, plan }: StepContext): Promise<Claims> {
   const facts = await statAll(files, plan.disks);
-  const strangers = failure?.code === 'TARGET_EXISTS' ? failure.disk : undefined;
   return created(plan.disks).flatMap(disk => {
     const fact = facts.get(disk.index);
-    if (fact?.sizeBytes !== 0 || !wasFree(observed, disk) || disk.disk === strangers) return [];
-    return [{ index: disk.index, identity: fact.identity }];
+    return fact?.claim === claimText(disk) ? [{ index: disk.index, identity: fact.identity }] : [];
   });
 }
 
@@ -85,12 +133,8 @@ function created(disks: readonly DiskPlan[]): readonly DiskPlan[] {
   return disks.filter(disk => disk.image.create);
 }
 
-function wasFree(observed: Json, disk: DiskPlan): boolean {
-  return Array.isArray(observed) && observed.includes(disk.index);
-}
-
 async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
-  const facts = new Map<number, { sizeBytes: number; identity: string }>();
+  const facts = new Map<number, FileFacts>();
   if (files === null) return facts;
   for (const disk of created(disks)) {
     const fact = await files.stat(disk.image.file);
@@ -100,12 +144,15 @@ async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
 }
 
 async function release(files: Files, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
+  const inEach = new Map<string, string>();
   for (const { index, identity } of claims) {
     const disk = disks[index];
     invariant(disk?.index === index, `claim of disk ${index} that the plan does not have`);
-    await files.unlink(disk.image.file, identity);
+    const { file } = disk.image;
+    await files.unlink(file, identity);
+    // Its directory may be gone as well, by another name or for good.
+    if ((await files.stat(dirname(file))) !== undefined) inEach.set(dirname(file), file);
   }
   // Not durable before the directory is: a power cut would bring back what the saga says is gone.
-  const inEach = new Map(claims.map(({ index }) => [dirname(disks[index]?.image.file ?? ''), index]));
-  for (const index of inEach.values()) await files.syncDirectory(disks[index]?.image.file ?? '');
+  for (const file of inEach.values()) await files.syncDirectory(file);
 }

@@ -7,8 +7,15 @@
 export interface FileFacts {
   readonly kind: 'file' | 'blockDevice' | 'other';
   readonly sizeBytes: number;
-  /** The same for every name of one file (device and inode number). */
+  /**
+   * The same for every name of one file, and never given to another one: device, inode number and time of birth. A file
+   * made later may have the first two of one that was removed.
+   */
   readonly identity: string;
+  /** True where the file system tells no time of birth: another file may come to have this identity. */
+  readonly isRecyclable?: boolean;
+  /** The claim that was written when the file was made, while nothing else has been written into it. */
+  readonly claim?: string;
 }
 
 /** What an image's header says, read with the format stated by the caller, never probed. */
@@ -21,10 +28,11 @@ export interface Files {
   /** Undefined when nothing is there. */
   stat(path: string): Promise<FileFacts | undefined>;
   /**
-   * Makes an empty file where nothing is, owned like `like`, and returns its identity; undefined when we may not or the
-   * directory is missing (QEMU may see it differently, and says so in its own words). Throws `TARGET_EXISTS`.
+   * Makes a file where nothing is, and returns its identity; undefined when we may not or the directory is missing (QEMU
+   * may see it differently, and says so in its own words). It is owned like `like`, open to no one who may not read that,
+   * and holds `claim`, which QEMU truncates when it formats the file. Throws `TARGET_EXISTS`.
    */
-  createExclusive(path: string, like: string): Promise<string | undefined>;
+  createExclusive(path: string, like: string, claim: string): Promise<string | undefined>;
   /** Removes the file with this identity; when another one or none is there, nothing happens. Never follows a link. */
   unlink(path: string, identity: string): Promise<void>;
   /** Makes a new name durable. */

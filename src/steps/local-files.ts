@@ -2,63 +2,58 @@
  * Files on this machine, for a QEMU that runs here too. Runs `qemu-img` without a shell and with a stated format.
  */
 import { execFile } from 'node:child_process';
-import { constants, type Stats } from 'node:fs';
-import { chown, lstat, open, stat, unlink } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { lstat, open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
-import type { Files } from './files.ts';
+import { CLAIM_BYTES, claimBytes, claimIn } from './claim-text.ts';
+import { type FileUser, shareLike } from './file-owner.ts';
+import type { FileFacts, Files } from './files.ts';
+import { inDirectoryOf } from './local-directory.ts';
 
 const QEMU_IMG_DEADLINE_MS = 30_000;
 const QEMU_IMG_OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+const NOTHING_THERE = ['ENOENT', 'ENOTDIR'] as const;
+const MAY_NOT = ['EACCES', 'EPERM', 'EROFS'] as const;
+/** Linux: a descriptor that only stands for the file, whatever kind it is (open(2)). */
+const O_PATH = 0o10000000;
 const execute = promisify(execFile);
 
-export const localFiles: Files = {
+const withoutMaking: Omit<Files, 'createExclusive'> = {
   async stat(path) {
-    const facts = await orUndefined(stat(path), 'ENOENT', 'ENOTDIR');
+    const facts = await orUndefined(stat(path, { bigint: true }), NOTHING_THERE);
     // A dangling link is something that stands there: nothing may be made through it.
-    const found = facts ?? (await orUndefined(lstat(path), 'ENOENT', 'ENOTDIR'));
+    const found = facts ?? (await orUndefined(lstat(path, { bigint: true }), NOTHING_THERE));
     if (found === undefined) return undefined;
     const kind = facts?.isFile() ? 'file' : facts?.isBlockDevice() ? 'blockDevice' : 'other';
-    return { kind, sizeBytes: found.size, identity: identityOf(found) };
-  },
-
-  async createExclusive(path, like) {
-    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
-    const model = await orUndefined(stat(like), 'ENOENT', 'ENOTDIR', 'EACCES');
-    const mode = model?.isFile() ? model.mode & 0o666 : 0o600;
-    try {
-      const file = await orUndefined(
-        open(path, flags, mode),
-        'ENOENT',
-        'ENOTDIR',
-        'EACCES',
-        'EPERM',
-        'EROFS',
-      );
-      if (file === undefined) return undefined;
-      const made = await file.stat();
-      await file.close();
-      if (model !== undefined && process.getuid?.() === 0) await chown(path, model.uid, model.gid);
-      return identityOf(made);
-    } catch (cause) {
-      if (codeOf(cause) === 'EEXIST') {
-        throw new BlocksagaError(
-          'TARGET_EXISTS',
-          `${path} exists; name another file, or say that it may be reused`,
-          {
-            cause,
-          },
-        );
-      }
-      throw filesError(`cannot create ${path}`, cause);
-    }
+    const known: FileFacts = { kind, sizeBytes: Number(found.size), identity: identityOf(found) };
+    const claim = kind === 'file' && known.sizeBytes === CLAIM_BYTES ? await readClaim(path) : undefined;
+    return {
+      ...known,
+      ...(found.birthtimeNs === 0n ? { isRecyclable: true } : {}),
+      ...(claim === undefined ? {} : { claim }),
+    };
   },
 
   async unlink(path, identity) {
     try {
-      const found = await orUndefined(lstat(path), 'ENOENT', 'ENOTDIR');
-      if (found?.isFile() && identityOf(found) === identity) await unlink(path);
+      await orUndefined(
+        inDirectoryOf(path, async directory => {
+          // Held open until it is gone, so that no other file can come to have its inode number meanwhile.
+          const file = await open(directory.path, heldFlags());
+          try {
+            const found = await file.stat({ bigint: true });
+            if (!found.isFile() || identityOf(found) !== identity) return;
+            await unlink(directory.path);
+            await directory.sync();
+          } finally {
+            await file.close();
+          }
+        }),
+        // ELOOP: a link stands there, where a descriptor cannot stand for one.
+        [...NOTHING_THERE, 'ELOOP'],
+      );
     } catch (cause) {
       throw filesError(`cannot remove ${path}`, cause);
     }
@@ -93,6 +88,14 @@ export const localFiles: Files = {
   },
 };
 
+/** Files of this machine for a QEMU whose user is not known. */
+export const localFiles: Files = createLocalFiles(undefined);
+
+/** The same, whose new files are readable for the user that QEMU opens files as. */
+export function createLocalFiles(qemu: FileUser | undefined): Files {
+  return { ...withoutMaking, createExclusive: (path, like, claim) => create(path, like, claim, qemu) };
+}
+
 function readInfo(info: unknown) {
   const fields = info as Record<string, unknown>;
   const size = fields['virtual-size'];
@@ -105,11 +108,60 @@ function readInfo(info: unknown) {
   };
 }
 
-function identityOf(facts: Pick<Stats, 'dev' | 'ino'>): string {
-  return `${facts.dev}:${facts.ino}`;
+async function make(path: string, like: string, claim: string, qemu: FileUser | undefined): Promise<string> {
+  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
+  const file = await open(path, flags, 0o600);
+  try {
+    const below = await orUndefined(stat(like), [...NOTHING_THERE, 'EACCES', 'ENAMETOOLONG']);
+    await shareLike(file, below?.isFile() ? below : undefined, qemu);
+    await file.write(claimBytes(claim));
+    await file.sync();
+    return identityOf(await file.stat({ bigint: true }));
+  } catch (cause) {
+    await unlink(path);
+    throw cause;
+  } finally {
+    await file.close();
+  }
 }
 
-async function orUndefined<T>(promise: Promise<T>, ...codes: readonly string[]): Promise<T | undefined> {
+async function create(
+  path: string,
+  like: string,
+  claim: string,
+  qemu: FileUser | undefined,
+): Promise<string | undefined> {
+  try {
+    const making = inDirectoryOf(path, directory => make(directory.path, like, claim, qemu));
+    return await orUndefined(making, [...NOTHING_THERE, ...MAY_NOT]);
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw filesError(`cannot create ${path}`, cause);
+    const why = `${path} exists; name another file, or say that it may be reused`;
+    throw new BlocksagaError('TARGET_EXISTS', why, { cause });
+  }
+}
+
+function heldFlags(): number {
+  if (process.platform === 'linux') return O_PATH | constants.O_NOFOLLOW;
+  return constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+}
+
+async function readClaim(path: string): Promise<string | undefined> {
+  const file = await orUndefined(open(path, constants.O_RDONLY), [...NOTHING_THERE, ...MAY_NOT]);
+  if (file === undefined) return undefined;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(CLAIM_BYTES), 0, CLAIM_BYTES, 0);
+    return claimIn(buffer.subarray(0, bytesRead));
+  } finally {
+    await file.close();
+  }
+}
+
+function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return birthtimeNs === 0n ? `${dev}:${ino}` : `${dev}:${ino}:${birthtimeNs}`;
+}
+
+async function orUndefined<T>(promise: Promise<T>, codes: readonly string[]): Promise<T | undefined> {
   try {
     return await promise;
   } catch (error) {

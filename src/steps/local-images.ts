@@ -29,12 +29,13 @@ export const localImages: Images = {
     if ('sizeBytes' in free) return { state: 'readable', ...free, stamp };
     const shared = await info(image, ['-U']);
     if ('sizeBytes' in shared) return { state: 'inUse' };
-    const { size } = await lstat(image.file);
-    return { state: 'unreadable', why: shared.why, isEmpty: size === 0 };
+    const facts = await localFiles.stat(image.file);
+    const isEmpty = facts?.sizeBytes === 0 || facts?.claim !== undefined;
+    return { state: 'unreadable', why: shared.why, isEmpty };
   },
 
   async createOverlay(file, backing, sizeBytes) {
-    if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file);
+    if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file, file);
     // -u: where the size is known the backing image need not be opened.
     const known = sizeBytes > 0;
     const names = ['-b', backing.file, '-F', backing.driver];

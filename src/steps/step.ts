@@ -121,6 +121,8 @@ interface Reversible<P extends Plan> extends StepBase<P> {
   observeUndo?(context: StepContext<P>): Promise<Json>;
   /** Takes the effect back, wholly or partly done, once or again. `outcome` is undefined when `do` did not end well. */
   undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
+  /** What to record when `undo` has ended, from what `observeUndo` saw; null unless said. */
+  undone?(observed: Json, outcome: Json | undefined): Json;
 }
 
 interface Irreversible<P extends Plan> extends StepBase<P> {

@@ -230,7 +230,12 @@ describe('what an offline recovery removes', () => {
     if (image !== undefined) host.write('/images/new0.qcow2', image);
     const options = { files: sim.files, images: virtualImages(sim) };
     const result = await recoverOffline(memoryJournal(state), 's', options);
-    expect(result).toMatchObject({ outcome: 'rolledBack', leftovers: ['/images/new0.qcow2'] });
+    expect(result.outcome).toBe('rolledBack');
+    expect(result.leftovers).toEqual([
+      expect.stringMatching(
+        /^\/images\/new0.qcow2 \(made by this saga as inode \d+: another file, which stays/,
+      ),
+    ]);
     expect(sim.files.list()).toEqual([...OLD, '/images/new0.qcow2'].sort());
   });
 

@@ -177,7 +177,7 @@ describe('the fence', () => {
     ]);
     const files = fence.files({} as Files);
     await expect(files.unlink('/a', '1')).rejects.toEqual(lost);
-    await expect(files.createExclusive('/a', '/b')).rejects.toEqual(lost);
+    await expect(files.createExclusive('/a', '/b', 'c')).rejects.toEqual(lost);
     expect(thrownBy(fence.expectHeld)).toEqual(lost);
     expect(sent).toEqual(['stop']);
   });

@@ -12,9 +12,9 @@ describe('a file that somebody puts where a new image was to be, at the last mom
     const { engine, guest } = live(sim);
     const files: Files = {
       ...sim.files,
-      async createExclusive(path, like) {
-        if (path === NEW[1]) await sim.files.createExclusive(path, like);
-        return sim.files.createExclusive(path, like);
+      async createExclusive(path, like, claim) {
+        if (path === NEW[1]) await sim.files.createExclusive(path, like, 'a third party');
+        return sim.files.createExclusive(path, like, claim);
       },
     };
     const saga = await sim.run(engine.snapshot({ ...guest, files, id: 's', disks: OVERLAYS }));

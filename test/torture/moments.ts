@@ -96,7 +96,7 @@ export class Moments {
     return {
       stat: path => files.stat(path),
       imageInfo: (path, driver) => files.imageInfo(path, driver),
-      createExclusive: (path, like) => around('createExclusive', () => files.createExclusive(path, like)),
+      createExclusive: (...args) => around('createExclusive', () => files.createExclusive(...args)),
       unlink: (path, identity) => around('unlink', () => files.unlink(path, identity)),
       syncDirectory: path => around('syncDirectory', () => files.syncDirectory(path)),
     };
