@@ -10,7 +10,7 @@ import { splitKey } from '../steps/stages.ts';
 /** Records that are no steps: that a saga was stranded, and that it was recovered without its QEMU. */
 const RESCUE = 'rescueGuest';
 const REENTRY = 'reenterWindow';
-const OFFLINE = 'recoverOffline';
+const OF_OFFLINE: ReadonlySet<string> = new Set(['recoverOffline', 'dropImages']);
 const UNDO = 'undo.';
 
 /** Verbs that only ask, and the one that carries out a signal, which belongs to no step. */
@@ -67,7 +67,7 @@ export class WireOrder {
 export function judgeOrder(records: readonly JournalRecord[]): string | undefined {
   const order = new RecordOrder();
   for (const record of records) {
-    if (record.step === OFFLINE) continue;
+    if (OF_OFFLINE.has(plain(record.step))) continue;
     const wrong =
       record.kind === 'intent'
         ? order.begun(record.step)
