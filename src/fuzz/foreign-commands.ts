@@ -12,19 +12,20 @@ import { DIRECTORY } from './wish-files.ts';
 import { SAGA } from './wish-request.ts';
 
 /** The disk that a command is about, and everything that the saga has for it. */
-interface Target {
+export interface Target {
   readonly draw: Draw;
   readonly names: DiskNames;
   readonly group: string;
-  /** The guest's device. */
+  /** The guest's device by its id, and by its place among QEMU's objects. */
   readonly device: string;
+  readonly qdev: string;
   /** The node in front of the guest's device when the saga began. */
   readonly disk: string;
   /** A file of their own for this disk. */
   readonly file: string;
 }
 
-interface Sent {
+export interface Sent {
   readonly execute: string;
   readonly arguments?: { readonly [name: string]: Json };
 }
@@ -117,9 +118,9 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   'qom-set': {
     weight: 2,
     held: 'not tried yet',
-    send: ({ draw, names, device, disk }) => ({
+    send: ({ draw, names, qdev, disk }) => ({
       execute: 'qom-set',
-      arguments: { path: device, property: 'drive', value: draw.one([names.image, names.filter, disk]) },
+      arguments: { path: qdev, property: 'drive', value: draw.one([names.image, names.filter, disk]) },
     }),
   },
   'blockdev-snapshot': {
@@ -193,13 +194,19 @@ export function drawForeign(
   const index = draw.one(wish.named);
   const mark = wish.operation === 'snapshotMirror' && !draw.chance(4) ? 'm' : '';
   const token = sagaToken(SAGA);
-  const sent = send({
+  return sentBy(send, {
     draw,
     names: diskNames(token, index, mark),
     group: groupName(token),
     device: `dev${index}`,
+    qdev: `dev${index}`,
     disk: guest.style === 'drive' ? `drive${index}` : `disk${index}`,
     file: `${DIRECTORY}/theirs${index}.qcow2`,
   });
+}
+
+/** What a row sends about a disk, in order. */
+export function sentBy(send: ForeignCommand['send'], target: Target): readonly Sent[] {
+  const sent = send(target);
   return 'execute' in sent ? [sent] : sent;
 }

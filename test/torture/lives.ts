@@ -75,7 +75,7 @@ export async function takeOver(
   { seed }: Round,
   place: Place,
   said: object[],
-  order: 'resume' | 'recover',
+  order: 'resume' | 'abort' | 'recover',
 ): Promise<Heard> {
   const chance = seededChance(seed);
   const killed = seed === 0 ? 0 : chance.below(SUCCESSORS_KILLED_MAX + 1);
@@ -88,7 +88,7 @@ export async function takeOver(
       await sleep(systemClock, chance.below(SUCCESSOR_LIFE_MS));
       await successor.kill();
     }
-    while (heard?.says === 'begun') {
+    while (heard?.says === 'begun' || heard?.says === 'foreign') {
       note(said, heard);
       heard = await successor.hear(untilMs - systemClock.now());
     }

@@ -18,12 +18,15 @@ import {
   type Undisturbed,
   victimsOf,
 } from './rounds.ts';
+import { drawStrangerRounds, meetsStrangers } from './stranger-rounds.ts';
 import { matrixOf, tableOf } from './table.ts';
 import { learn, torture } from './torture.ts';
 
 const HELP = `npm run torture -- [options]
   --rounds N       how many rounds are played (default 200)
   --seed S         which ones, in which order; printed first when it is made up
+  --strangers      nobody dies: a third party sends one command of the table, about one disk, at one moment
+  --command A,B    of these only
   --every          every moment of every operation once, instead of a choice
   --boundaries     every boundary between two steps of every operation once, for each who dies; the table is Markdown
   --operation A,B  only these: ${OPERATIONS.map(operation => operation.name).join(', ')}
@@ -40,6 +43,8 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string' },
     seed: { type: 'string' },
+    strangers: { type: 'boolean', default: false },
+    command: { type: 'string' },
     every: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
     operation: { type: 'string' },
@@ -72,7 +77,7 @@ async function main(): Promise<void> {
       played += 1;
       if (played % TELL_EVERY === 0) say(`${played} rounds, ${secondsSince(beganMs)} s`);
       if (values.verbose || result.wrong.length > 0) {
-        say(`${nameOf(round)} -> ${result.outcome}${result.struck ? '' : ' (nobody died)'}`);
+        say(`${nameOf(round)} -> ${result.outcome}${result.struck ? '' : ' (it did not come to that)'}`);
       }
       for (const line of result.wrong) say(`    ${line}`);
     },
@@ -94,7 +99,8 @@ function secondsSince(beganMs: number): number {
 }
 
 async function choose(seed: number): Promise<readonly Round[]> {
-  const operations = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
+  const named = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
+  const operations = values.strangers ? named.filter(({ name }) => meetsStrangers(name)) : named;
   const victims = values.who.split(',') as Victim[];
   const pattern = new RegExp(values.in);
   const learnt = new Map<string, Undisturbed>();
@@ -114,6 +120,9 @@ async function choose(seed: number): Promise<readonly Round[]> {
   }
   for (const state of uncrossed(runs)) say(`no round crosses ${state}`);
   const meant = runs.map(run => ({ ...run, moments: run.moments.filter(moment => pattern.test(moment)) }));
+  if (values.strangers) {
+    return drawStrangerRounds(meant, Number(values.rounds ?? 200), seed, values.command?.split(','));
+  }
   if (!values.every && !values.boundaries)
     return drawRounds(meant, victims, Number(values.rounds ?? 200), seed);
   const all = meant.flatMap(({ operation, moments }) => {

@@ -7,6 +7,7 @@ import type { Files, Images, Journal, NewRecord } from '../../src/index.ts';
 import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
 import { bendAt, lagging } from './bend.ts';
 import type { Bend } from './operation.ts';
+import type { Foreign } from './orders.ts';
 
 const STRANGER = 'stranger';
 const PAUSED = 'switching.';
@@ -21,6 +22,8 @@ export interface MomentsOptions {
   readonly overtaken?: boolean;
   /** In the first pause every mirror has something left to copy, whatever QEMU says. */
   readonly lagsOnce?: boolean;
+  /** What a third party sends right before a command, and who hears the answers. */
+  readonly foreign?: (Foreign & { readonly hear: (answer: Json) => void }) | undefined;
   /** A saga without a machine is in the state that its last record names. */
   readonly recordsAreStates?: boolean;
 }
@@ -30,6 +33,7 @@ export class Moments {
   readonly #strike: MomentsOptions['strike'];
   readonly #bend: Bend | undefined;
   readonly #recordsAreStates: boolean;
+  readonly #foreign: MomentsOptions['foreign'];
   #overtaken: boolean;
   #completed = 0;
   #lags: boolean;
@@ -48,6 +52,7 @@ export class Moments {
     this.#strike = strike;
     this.#bend = bend;
     this.#recordsAreStates = recordsAreStates;
+    this.#foreign = options.foreign;
   }
 
   enter(state: string): void {
@@ -61,7 +66,10 @@ export class Moments {
       const names = new Map<Json, string>();
       const transport: Transport = await open({
         onMessage: message => {
-          if (member(message, 'id') === STRANGER) return;
+          if (member(message, 'id') === STRANGER) {
+            this.#foreign?.hear(message);
+            return;
+          }
           const name = names.get(member(message, 'id'));
           if (name !== undefined) this.#reach('answered', name);
           handlers.onMessage(this.#lags && this.#state.startsWith(PAUSED) ? lagging(message) : message);
@@ -79,7 +87,7 @@ export class Moments {
             const name = String(member(message, 'execute'));
             names.set(member(message, 'id'), name);
             this.#reach('unsent', name, flush);
-            waiting.push(...this.#strangers(name, message));
+            waiting.push(...this.#foreignAt(this.passed.at(-1)), ...this.#strangers(name, message));
             waiting.push(this.#bendIf(name, message));
             this.commands += 1;
             this.#reach('sent', name, flush);
@@ -182,6 +190,11 @@ export class Moments {
     if (this.#strike?.moment !== moment) return;
     flush();
     this.#strike.act();
+  }
+
+  #foreignAt(moment: string | undefined): readonly Json[] {
+    if (this.#foreign === undefined || this.#foreign.moment !== moment) return [];
+    return this.#foreign.messages.map(message => ({ ...message, id: STRANGER }));
   }
 
   /** What somebody else says right before this command. */

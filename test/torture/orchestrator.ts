@@ -39,6 +39,7 @@ async function obey(order: Order): Promise<void> {
     bend: order.order === 'run' ? operation.bend : undefined,
     overtaken: order.order === 'run' && operation.overtaken === true,
     lagsOnce: order.order === 'run' && operation.lagsOnce === true,
+    foreign: order.foreign && { ...order.foreign, hear: answer => say({ says: 'foreign', answer }) },
     recordsAreStates: operation.request.operation === 'commitOffline',
   });
   const kept = moments.journal(journal);
@@ -61,12 +62,23 @@ async function obey(order: Order): Promise<void> {
     if (order.order === 'recover') return recoverOffline(kept, order.id, { qmp: order.qmp, files, images });
     const asked = requestOf(operation, order);
     if (asked.operation === 'commitOffline') return commitOffline(kept, asked.request, { files, images });
-    const saga = order.order === 'resume' ? await engine.resume(order.id, guest) : await begin(asked);
+    const saga = order.order === 'run' ? await begin(asked) : await engine.resume(order.id, guest);
+    if (order.order === 'abort') return takenBack(saga);
     saga.subscribe(notice => {
       if (notice.type === 'event') moments.enter(notice.state);
     });
     const first = await saga.result;
     return first.outcome === 'ready' ? answer(saga) : first;
+  }
+
+  /** One that has ended meanwhile tells how. */
+  async function takenBack(saga: Saga): Promise<SagaResult> {
+    try {
+      return await saga.abort();
+    } catch (error) {
+      if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
+      return saga.ended;
+    }
   }
 
   function begin(asked: Exclude<ReturnType<typeof requestOf>, { operation: 'commitOffline' }>) {

@@ -3,9 +3,10 @@
  * output. Types only: both sides import them.
  */
 import type { SagaResult } from '../../src/index.ts';
+import type { Json } from '../../src/qmp/transport.ts';
 
-/** Who is killed at a moment. */
-export type Victim = 'orchestrator' | 'qemu' | 'both';
+/** Who is killed at a moment; with `stranger` nobody is, but a third party sends something. */
+export type Victim = 'orchestrator' | 'qemu' | 'both' | 'stranger';
 
 /** Where a saga works; the same for all orders about it. */
 export interface Place {
@@ -23,9 +24,16 @@ export interface Place {
   readonly told: string;
 }
 
-/** Run the saga, go on with it, or recover it without a QEMU, and say what came of it. */
+/** What a third party sends right before the command at a moment, on the same monitor, so that nothing comes between. */
+export interface Foreign {
+  readonly moment: string;
+  readonly messages: readonly { readonly [name: string]: Json }[];
+}
+
+/** Run the saga, resume it, resume it to take it back, or recover it without a QEMU, and say what came of it. */
 export interface Order extends Place {
-  readonly order: 'run' | 'resume' | 'recover';
+  readonly order: 'run' | 'resume' | 'abort' | 'recover';
+  readonly foreign?: Foreign;
   readonly strike?: {
     readonly moment: string;
     readonly delayMs: number;
@@ -41,6 +49,8 @@ export type Saying =
   | { readonly says: 'begun' }
   /** It is about to kill somebody. */
   | { readonly says: 'striking'; readonly moment: string }
+  /** QEMU's answer to a third party. */
+  | { readonly says: 'foreign'; readonly answer: Json }
   | {
       readonly says: 'result';
       readonly result: SagaResult;

@@ -72,7 +72,7 @@ interface Table {
   readonly said: object[];
 }
 
-async function setUp(arena: Arena, operation: Operation, id: string) {
+export async function setUp(arena: Arena, operation: Operation, id: string) {
   const { vm } = arena;
   const files = arena.files(id);
   await setTargets(vm, operation, files);
@@ -203,7 +203,7 @@ async function judgeQemusDeath(table: Table, last: Heard): Promise<Pick<Played, 
 }
 
 /** What the journal says that became of a saga; undefined when it does not know it. */
-async function stateIn(arena: Arena, id: string): Promise<SagaState | undefined> {
+export async function stateIn(arena: Arena, id: string): Promise<SagaState | undefined> {
   const journal = openJournal(arena.journalFile);
   const state = journal.saga(id)?.state;
   await journal.close();

@@ -3,6 +3,7 @@
  * back with `--replay`.
  */
 import { BlocksagaError } from '../../src/errors.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
 import { type Chance, seededChance } from '../../src/sim/random.ts';
 import { operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
@@ -19,19 +20,30 @@ export interface Round {
   readonly delayMs: number;
   /** Chance within the round: whether and when those who take over die too. 0: they live. */
   readonly seed: number;
+  /** What a third party sends, a row of `foreign-commands.ts`, about which disk; where nobody dies. */
+  readonly foreign?: { readonly command: string; readonly disk: number };
 }
 
 /** `finalize:switching.parkMirrors/sent/job-complete/2:orchestrator:0:0`. */
-export function nameOf({ operation, moment, victim, delayMs, seed }: Round): string {
-  return [operation, moment, victim, delayMs, seed].join(':');
+export function nameOf({ operation, moment, victim, delayMs, seed, foreign }: Round): string {
+  const sent = foreign === undefined ? [] : [foreign.command, foreign.disk];
+  return [operation, moment, victim, delayMs, seed, ...sent].join(':');
 }
 
 /** The round of this name. Throws `REQUEST_INVALID`. */
 export function roundNamed(name: string): Round {
-  const [operation = '', moment = '', victim = '', delay = '', seed = ''] = name.split(':');
+  const [operation = '', moment = '', victim = '', delay = '', seed = '', command, disk] = name.split(':');
   const delayMs = Number(delay);
+  if (victim === 'stranger' && command !== undefined && FOREIGN_COMMANDS[command] !== undefined) {
+    operationNamed(operation);
+    const foreign = { command, disk: Number(disk) || 0 };
+    return { operation, moment, victim, delayMs: delayMs || 0, seed: Number(seed) || 0, foreign };
+  }
   if ((victim !== 'orchestrator' && victim !== 'qemu' && victim !== 'both') || moment === '' || delayMs < 0) {
-    throw new BlocksagaError('REQUEST_INVALID', `"${name}" is no round: OPERATION:MOMENT:WHO:DELAY_MS:SEED`);
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `"${name}" is no round: OPERATION:MOMENT:WHO:DELAY_MS:SEED, of a stranger :COMMAND:DISK`,
+    );
   }
   operationNamed(operation);
   return { operation, moment, victim, delayMs: delayMs || 0, seed: Number(seed) || 0 };

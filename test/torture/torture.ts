@@ -10,6 +10,7 @@ import { Arena } from './arena.ts';
 import type { Operation } from './operation.ts';
 import { operationNamed } from './operations.ts';
 import { type Played, playRound } from './play-round.ts';
+import { playStranger } from './play-stranger.ts';
 import { nameOf, type Round, stateOf, type Undisturbed } from './rounds.ts';
 
 /** A round that went wrong. */
@@ -125,7 +126,7 @@ export async function torture(options: TortureOptions): Promise<Tally> {
 
 async function playOrFail(arena: Arena, round: Round, id: string): Promise<Played> {
   try {
-    return await playRound(arena, round, id);
+    return await (round.foreign === undefined ? playRound : playStranger)(arena, round, id);
   } catch (error) {
     const wrong = [`the round came to nothing: ${String(error)}; QEMU: ${arena.vm.stderr()}`];
     return { outcome: 'hung', struck: false, wrong, said: [], moments: [], durationMs: 0 };

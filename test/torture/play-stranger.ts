@@ -1,0 +1,184 @@
+/**
+ * Plays one round with a third party: a saga is begun, somebody else sends one command to its QEMU, the saga is resumed or
+ * taken back until it has ended, and what is there then is judged from outside. In a third of the rounds QEMU is killed
+ * afterwards, and the same is asked of the images alone. Every wait has a deadline.
+ */
+import { drawFrom } from '../../src/fuzz/draw.ts';
+import { FOREIGN_COMMANDS, type Sent, sentBy } from '../../src/fuzz/foreign-commands.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import type { Json } from '../../src/qmp/transport.ts';
+import { diskNames, groupName, sagaToken } from '../../src/steps/names.ts';
+import type { Arena } from './arena.ts';
+import { judgeAmongStrangers, judgeImagesLeft, type StrangerCase } from './judge-stranger.ts';
+import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
+import { operationNamed } from './operations.ts';
+import type { Foreign, Place } from './orders.ts';
+import { type Played, setUp, stateIn } from './play-round.ts';
+import { ANY_INSTANT, type Round } from './rounds.ts';
+
+const RESUMES_MAX = 2;
+/** QEMU is killed afterwards in one round of so many. */
+const KILLED_ONE_IN = 3;
+/** Long enough for QEMU to end by itself. */
+const QUITTING_MS = 300;
+
+export async function playStranger(arena: Arena, round: Round, id: string): Promise<Played> {
+  const operation = operationNamed(round.operation);
+  arena.rounds += 1;
+  const said: object[] = [];
+  const { place, before } = await setUp(arena, operation, id);
+  const messages = await messagesOf(arena, round, id);
+  const beganMs = systemClock.now();
+  const first = await liveAmongStrangers(arena, round, place, messages, said);
+  const durationMs = systemClock.now() - beganMs;
+  const of: StrangerCase = { operation, before, place, round, answers: first.answers };
+  let last = first.ended;
+  const hasQemu = () => isAlive(arena);
+  for (let tries = 0; tries < RESUMES_MAX && isOpen(last) && (await hasQemu()); tries += 1) {
+    last = await takeOver(arena, { ...round, seed: 0 }, place, said, 'resume');
+  }
+  if (isOpen(last) && (await hasQemu()))
+    last = await takeOver(arena, { ...round, seed: 0 }, place, said, 'abort');
+  const wrong: string[] = [];
+  let outcome: Played['outcome'] = outcomeOf(last);
+  if (await hasQemu()) wrong.push(...(await judgeAmongStrangers(arena.vm, of, last)));
+  else if (!mayEndQemu(of)) wrong.push(`QEMU is gone, and nobody killed it: ${arena.vm.stderr()}`);
+  const isKilled = round.seed % KILLED_ONE_IN === 0;
+  if (isKilled || !(await hasQemu())) {
+    const chains = (await hasQemu()) ? await frontsOf(arena) : undefined;
+    await arena.vm.kill();
+    const dead = await afterDeath(arena, of, said, chains);
+    wrong.push(...dead.wrong);
+    outcome = dead.outcome ?? outcome;
+  }
+  return {
+    outcome,
+    struck: first.answers.length > 0,
+    wrong:
+      wrong.length === 0
+        ? wrong
+        : [...wrong, `heard last: ${why(last)}; QEMU said ${JSON.stringify(first.answers)}`],
+    said,
+    moments: [],
+    durationMs,
+  };
+}
+
+function isOpen(heard: Heard): boolean {
+  return (heard.says === 'result' && heard.result.outcome === 'needsRecovery') || heard.says === 'died';
+}
+
+function mayEndQemu({ round, operation }: StrangerCase): boolean {
+  const command = round.foreign?.command;
+  return command === 'quit' || (command === 'cont' && operation.guest.iothreads === true);
+}
+
+async function isAlive({ vm }: Arena): Promise<boolean> {
+  return vm.witness.execute('query-status').then(
+    () => true,
+    () => false,
+  );
+}
+
+interface Block {
+  readonly qdev?: string;
+  readonly inserted?: { readonly 'node-name': string; readonly image: { readonly filename: string } };
+}
+
+async function blocksOf({ vm }: Arena): Promise<readonly (Block | undefined)[]> {
+  const blocks = (await vm.witness.execute('query-block')) as readonly Block[];
+  return vm.disks.map(({ device }) => blocks.find(({ qdev }) => qdev?.split('/').includes(device)));
+}
+
+async function frontsOf(arena: Arena): Promise<readonly string[]> {
+  return (await blocksOf(arena)).map(block => block?.inserted?.image.filename ?? '');
+}
+
+/** The row's commands about its disk, with the names that the saga gives to its things. */
+async function messagesOf(arena: Arena, { foreign, seed }: Round, id: string): Promise<readonly Sent[]> {
+  const { command = '', disk = 0 } = foreign ?? {};
+  const row = FOREIGN_COMMANDS[command];
+  if (row === undefined) return [];
+  const block = (await blocksOf(arena))[disk];
+  const draw = drawFrom(seed);
+  const token = sagaToken(id);
+  return sentBy(row.send, {
+    draw,
+    names: diskNames(token, disk, draw.chance(8) ? 'm' : ''),
+    group: groupName(token),
+    device: `dev${disk}`,
+    qdev: block?.qdev ?? `dev${disk}`,
+    disk: block?.inserted?.['node-name'] ?? '',
+    file: `${arena.vm.directory}/${id}-theirs${disk}.qcow2`,
+  });
+}
+
+interface FirstLife {
+  readonly ended: Heard;
+  /** What QEMU said to the third party; none when its moment did not come. */
+  readonly answers: readonly Json[];
+}
+
+async function liveAmongStrangers(
+  arena: Arena,
+  round: Round,
+  place: Place,
+  messages: readonly Sent[],
+  said: object[],
+): Promise<FirstLife> {
+  const { orchestrator } = arena;
+  const answers: Json[] = [];
+  const byClock = round.moment === ANY_INSTANT;
+  const foreign: Foreign = { moment: round.moment, messages: messages.map(each => ({ ...each })) };
+  orchestrator.tell({ order: 'run', ...place, ...(byClock ? {} : { foreign }) });
+  const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
+  for (;;) {
+    const heard = await orchestrator.hear(untilMs - systemClock.now());
+    note(said, heard);
+    if (heard?.says === 'begun') {
+      if (byClock) void sendLater(arena, round.delayMs, messages, answers);
+    } else if (heard?.says === 'foreign') {
+      answers.push(heard.answer);
+    } else {
+      return { ended: heard ?? { says: 'died', of: 'nothing: it did not end', stderr: '' }, answers };
+    }
+  }
+}
+
+/** From a monitor of its own; what QEMU says is kept, also when it goes. */
+async function sendLater(
+  { vm }: Arena,
+  delayMs: number,
+  messages: readonly Sent[],
+  answers: Json[],
+): Promise<void> {
+  await sleep(systemClock, delayMs);
+  for (const { execute, arguments: given } of messages) {
+    answers.push(
+      await vm.witness.execute(execute, given).then(
+        value => ({ return: value as Json }),
+        (error: unknown) => ({ error: String(error) }),
+      ),
+    );
+  }
+}
+
+/** What the images alone say: those that an offline recovery names, or those in front where the saga had ended. */
+async function afterDeath(
+  arena: Arena,
+  of: StrangerCase,
+  said: object[],
+  fronts: readonly string[] | undefined,
+): Promise<{ readonly wrong: readonly string[]; readonly outcome?: Played['outcome'] }> {
+  await sleep(systemClock, QUITTING_MS);
+  const { place, round } = of;
+  const state = await stateIn(arena, place.id);
+  if (state !== 'open' && state !== 'needsRecovery') {
+    return { wrong: fronts === undefined ? [] : await judgeImagesLeft(arena.vm, of, fronts) };
+  }
+  const heard = await takeOver(arena, { ...round, seed: 0 }, place, said, 'recover');
+  if (heard.says !== 'result') return { wrong: [`I6: not recovered offline: ${why(heard)}`] };
+  const { outcome, boot = [] } = heard.result;
+  const named = place.fronts.map((front, disk) => boot[disk]?.file ?? front);
+  return { wrong: await judgeImagesLeft(arena.vm, of, named), outcome: `${outcome} offline` };
+}
