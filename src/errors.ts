@@ -31,6 +31,7 @@ const CODES = {
   VM_BUSY: [false, 'notApplied'],
   SAGA_UNKNOWN: [false, 'notApplied'],
   SAGA_STATE: [false, 'notApplied'],
+  JOURNAL_BEHIND: [false, 'notApplied'],
   // The monitor or the guest agent.
   QMP_CONNECT: [true, 'notApplied'],
   QMP_COMMAND: [false, 'notApplied'],

@@ -3,11 +3,13 @@
  * and the journal's records alone. Pure; what it takes to make it true on the disk is `recover-offline.ts`'s.
  *
  * It rests on one rule that all steps keep: before the guest may write to one side of a disk, a record that says so is
- * durable. So the last word in the journal is true of what was written, whatever came after it.
+ * durable. So the last word in the journal is true of what was written, unless the journal is an older copy, or a third
+ * party has switched a disk: what the images say against it is asked by `ask-images.ts`.
  */
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
-import { hasMirrors, type Plan } from '../steps/plan.ts';
+import { hasMirrors, type Plan, type StagePlan } from '../steps/plan.ts';
+import type { KeptImage } from './ask-images.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -28,6 +30,8 @@ export type OfflineAction =
   | 'shorten'
   /** It is the one to boot from, and what the old one above it holds is to be committed into it. */
   | 'commitDown'
+  /** It is the one to boot from, and what the old one shows is to be copied into it. */
+  | 'moveForward'
   /** A finished copy beside the guest's disks: it stays, and nobody boots from it. */
   | 'leave';
 
@@ -55,11 +59,24 @@ export interface OfflineProgress {
   readonly back: boolean;
   /** Whether the first chain was found shortened. */
   readonly begunToShorten: boolean;
+  /** The sides that were chosen where journal and images told different stories. */
+  readonly choices: readonly Choice[];
+  /** Images that stay, whatever becomes of the disks. */
+  readonly kept: readonly KeptImage[];
   /** Whether the images are as they should be, so that only removing is left. */
   readonly settled: boolean;
 }
 
 type Side = 'old' | 'new';
+
+/** What an administrator has said of the disks whose images contradict the journal: on which ones the guest ran last. */
+export interface Choice {
+  readonly front: Side;
+  /** Indices of the disks that were in doubt; all others are as the journal says. */
+  readonly disks: readonly number[];
+  /** The stage whose images they are. */
+  readonly operation: StagePlan['operation'];
+}
 
 /** What counts besides the records. */
 export interface OfflineFacts {
@@ -67,13 +84,14 @@ export interface OfflineFacts {
   readonly back?: boolean;
   /** The first chain of jobs that could not be held back is found shortened, which decides for the others. */
   readonly begunToShorten?: boolean;
+  readonly choices?: readonly Choice[];
 }
 
 /** Decides. */
 export function decideOffline(
   plan: Plan,
   records: readonly JournalRecord[],
-  { back = false, begunToShorten = false }: OfflineFacts = {},
+  { back = false, begunToShorten = false, choices = [] }: OfflineFacts = {},
 ): OfflineVerdict {
   const { sides, decided, keepsCopies } = readSides(plan, records);
   const wasOnImages = records.some(
@@ -85,6 +103,8 @@ export function decideOffline(
     wasOnImages,
     disks: plan.disks.map(({ index }) => ({ index, front, action })),
   });
+  const choice = choices.find(({ operation }) => operation === plan.operation);
+  if (choice !== undefined) return { ...chosen(plan, choice), wasOnImages };
   if (hasMirrors(plan) && (plan.strategy === null || keepsCopies)) {
     return decided
       ? all(
@@ -151,11 +171,28 @@ export function decideOffline(
       );
 }
 
+/** Against the journal, as it was chosen: the disks that were in doubt hold what counts, and the others follow them. */
+function chosen(plan: Plan, { front, disks }: Choice): Omit<OfflineVerdict, 'wasOnImages'> {
+  const actionOf = (index: number): OfflineAction => {
+    if (front === 'old') return 'drop';
+    if (plan.operation === 'snapshot' || plan.operation === 'revert') return 'keepOrMake';
+    if (disks.includes(index)) return 'keep';
+    return plan.operation === 'commit' ? 'commitDown' : 'moveForward';
+  };
+  return {
+    outcome: front === 'new' ? 'committed' : 'rolledBack',
+    why: `journal and images told different stories, and it was said that the guest ran last on the ${front === 'new' ? 'new' : 'old'} images`,
+    disks: plan.disks.map(({ index }) => ({ index, front, action: actionOf(index) })),
+  };
+}
+
 /** What an earlier run of the recovery has come to. */
 export function offlineProgress(records: readonly JournalRecord[]): OfflineProgress {
   const own = records.filter(record => record.step === OFFLINE);
   const begun = own.find(record => record.kind === 'intent');
   return {
+    choices: (member(member(begun?.body ?? null, 'observed'), 'choices') ?? []) as object as Choice[],
+    kept: (member(member(begun?.body ?? null, 'observed'), 'kept') ?? []) as object as KeptImage[],
     begun: begun !== undefined,
     back: member(member(begun?.body ?? null, 'observed'), 'back') === true,
     begunToShorten: member(member(begun?.body ?? null, 'observed'), 'begunToShorten') === true,

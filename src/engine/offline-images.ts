@@ -23,6 +23,7 @@ const NEEDS: Readonly<Record<OfflineAction, readonly [old: Need, fresh: Need]>> 
   asIs: ['there', 'there'],
   shorten: ['freeAndThere', 'there'],
   commitDown: ['freeAndThere', 'freeAndThere'],
+  moveForward: ['freeAndThere', 'freeAndThere'],
   leave: ['there', 'there'],
 };
 
@@ -77,6 +78,7 @@ export async function settleImages(
     if (action === 'moveBack') await moveBack(plan, disk, images);
     if (action === 'shorten') await shortenChain(plan, disk, images);
     if (action === 'commitDown') await commitActive(disk, images);
+    if (action === 'moveForward') await images.copyInto(oldImage(disk), newImage(disk));
   }
   return aside;
 }

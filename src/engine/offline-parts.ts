@@ -9,7 +9,7 @@ import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-
 import { recordsOfStage } from './stages.ts';
 
 /** One stage that something becomes of. */
-interface OfflinePart {
+export interface OfflinePart {
   readonly stage: StageName | null;
   readonly plan: StagePlan;
   readonly records: readonly JournalRecord[];
@@ -24,6 +24,11 @@ export interface OfflineEnd {
   readonly disks: readonly DiskPlan[];
   /** New images of an earlier stage that the disks have left: they stay, and are told. */
   readonly passed: readonly string[];
+}
+
+/** A snapshot is taken back as asked, its mirrors are not. */
+function choicesIn({ choices = [] }: OfflineFacts): OfflineFacts {
+  return { choices };
 }
 
 /** Goes back stage by stage until one was decided: only then an earlier one is asked. */
@@ -44,7 +49,7 @@ export function offlineEnd(
     stage: 'mirror',
     plan: plan.mirror,
     records: mirror ?? [],
-    verdict: decideOffline(plan.mirror, mirror ?? []),
+    verdict: decideOffline(plan.mirror, mirror ?? [], choicesIn(facts)),
   };
   if (mirrored.verdict.outcome === 'committed') {
     const passed = plan.snapshot.disks.map(disk => disk.image.file);

@@ -8,7 +8,7 @@ import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
-import type { Connect } from '../qmp/transport.ts';
+import type { Connect, Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
@@ -16,9 +16,16 @@ import { localImages } from '../steps/local-images.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { type DefinedDisk, definedDisks, formerDisks } from '../steps/publish-definitions.ts';
 import { keyOf } from '../steps/stages.ts';
+import { askAndChoose } from './choose-front.ts';
 import { DROPPED } from './claims.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
-import { OFFLINE, type OfflineFacts, type OfflineVerdict, offlineProgress } from './decide-offline.ts';
+import {
+  type Choice,
+  OFFLINE,
+  type OfflineFacts,
+  type OfflineVerdict,
+  offlineProgress,
+} from './decide-offline.ts';
 import { dropImages, givenUpIn } from './drop-images.ts';
 import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
@@ -38,6 +45,11 @@ export interface OfflineOptions {
   readonly qmp?: string | Connect;
   /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
+  /**
+   * On which images the guest ran last, where the images contradict the journal: `old` are those from before the saga. What
+   * is not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
+   */
+  readonly front?: Choice['front'];
   /** Takes the saga from a process that lives but does not go on. */
   readonly force?: boolean;
   /** Told of the new disks when the saga is committed by this, if it was begun with somebody to tell. */
@@ -53,7 +65,7 @@ export interface OfflineOptions {
 /**
  * Recovers one saga. The result's `boot` names the images to boot from; a saga that has ended gives its result again.
  *
- * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; VM_BUSY while its process does; DISK_BUSY when somebody
+ * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; JOURNAL_BEHIND where the images contradict the journal; VM_BUSY while its process does; DISK_BUSY when somebody
  * writes to an image that is not the right one or has to be changed; FILES for what could not be read or changed;
  * REQUEST_INVALID for `back` where it has no meaning; PUBLISH when nobody took the new disks; JOURNAL for a saga of
  * another version.
@@ -79,10 +91,14 @@ export async function recoverOffline(
   const records = journal.records(id);
   const progress = offlineProgress(records);
   const begunToShorten = progress.begun ? progress.begunToShorten : await hasBegunToShorten(plan, images);
-  const { parts, disks, passed } = decide(row, plan, records, { ...options, begunToShorten });
+  const { begun, settled } = progress;
+  const back = begun ? progress.back : (options.back ?? false);
+  const decide = (choices: readonly Choice[]) =>
+    decideAll(row, plan, records, { back, begunToShorten, choices });
+  const found = begun ? progress : await askAndChoose(id, decide, options.front, images);
+  const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
-  const { begun, settled } = progress;
   for (const part of settled ? [] : parts) {
     await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
   }
@@ -92,8 +108,8 @@ export async function recoverOffline(
     throw new BlocksagaError('VM_BUSY', `saga ${id} has gone on meanwhile: run this again`, { saga: id });
   }
   if (!begun) {
-    const back = options.back ?? false;
-    await journal.append(lease, [intent(OFFLINE, { back, begunToShorten })], { durable: true });
+    const seen = { back, begunToShorten, choices: found.choices, kept: found.kept };
+    await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
   }
   const aside: string[] = [];
   for (const part of settled ? [] : parts) {
@@ -101,22 +117,28 @@ export async function recoverOffline(
   }
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(end.plan, end.verdict, images);
-  const kept: string[] = [];
+  const isKept = (file: string) => found.kept.some(image => image.file === file);
+  const kept: string[] = found.kept.map(({ file, why }) => `${file} (${why})`);
+  const needed = [...chains.flat(), ...found.kept.map(({ file }) => file)];
   for (const part of parts) {
-    const gone = part.plan.disks.filter(({ index }) => goes(part.verdict, index));
-    const facts = { id, plan: part.plan, disks: gone, records: part.records, needed: chains.flat() };
+    const gone = part.plan.disks.filter(
+      ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
+    );
+    const facts = { id, plan: part.plan, disks: gone, records: part.records, needed };
     const key = keyOf(part.stage, DROPPED);
     const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
     const indexes = gone.map(({ index }) => index);
     if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
     const dropped = { ...facts, journal, files: fence.files(files), images };
     kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
-    const givenUp = await givenUpIn(dropped);
+    // An image that is kept in doubt is the administrator's from now on.
+    const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
+    const givenUp = [...(await givenUpIn(dropped)), ...doubted];
     await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
   }
   const isCommitted = end.verdict.outcome === 'committed';
-  const leaving = { chains: chains.flat(), journal, files: fence.files(files), images };
-  if (isCommitted) kept.push(...(await dropLeaving(id, end.plan, leaving)));
+  const leaving = { chains: needed, journal, files: fence.files(files), images };
+  if (isCommitted) kept.push(...(await dropLeaving(id, end.plan, leaving)).filter(file => !isKept(file)));
   const told = toldOf(end);
   if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
@@ -126,8 +148,8 @@ export async function recoverOffline(
   for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
   const stays = end.verdict.disks.every(({ action }) => action === 'leave');
   const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
-  const found = { boot, chains, leftovers: [...aside, ...kept] };
-  const result = resultOf(row, disks, how, end.verdict, found);
+  const left = { boot, chains, leftovers: [...aside, ...kept] };
+  const result = resultOf(row, disks, how, end.verdict, left);
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
 }
@@ -139,17 +161,14 @@ function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly De
   return hasHeard ? formerDisks(plan) : undefined;
 }
 
-/** What was decided when the recovery was begun holds, whatever is asked for now. */
-function decide(
+function decideAll(
   row: SagaRow,
   plan: Plan,
   records: readonly JournalRecord[],
   facts: OfflineFacts,
 ): OfflineEnd {
-  const { begun, back } = offlineProgress(records);
-  const wanted = begun ? back : (facts.back ?? false);
-  const end = offlineEnd(plan, records, { ...facts, back: wanted });
-  if (wanted && end.parts.at(-1)?.plan.operation !== 'snapshot') {
+  const end = offlineEnd(plan, records, facts);
+  if (facts.back && end.parts.at(-1)?.plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
       `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,

@@ -76,7 +76,8 @@ function standsAlone(
   const { scenario, before } = account;
   const { wish } = scenario;
   const removed = removedBy({ scenario, records: [] }, committed ? 'committed' : 'rolledBack');
-  const theirs = [...before.files.keys(), ...leftovers, ...copiedMeanwhile(wish)];
+  const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
+  const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
   const expected = new Set(theirs.filter(file => !removed.has(file)));
   const set = setSeen(account, booted.disks);
   if (committed)

@@ -7,6 +7,7 @@ export type Around = <T>(act: () => Promise<T>) => Promise<T>;
 export function changing(images: Images, around: Around): Images {
   return {
     look: image => images.look(image),
+    compare: (image, other) => images.compare(image, other),
     whyNotWritable: image => images.whyNotWritable(image),
     createOverlay: (...given) => around(() => images.createOverlay(...given)),
     commitOverlay: overlay => around(() => images.commitOverlay(overlay)),

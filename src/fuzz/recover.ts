@@ -10,6 +10,7 @@ import { BlocksagaError } from '../errors.ts';
 import { type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import type { OfflineEnd } from './account.ts';
+import { judgeWrites } from './judge-writes.ts';
 import type { Scenario } from './scenario.ts';
 import { takeSight } from './sight.ts';
 import { Died, virtualImages } from './virtual-images.ts';
@@ -20,16 +21,24 @@ import { diskName, SAGA } from './wish-request.ts';
 export async function recoverAndBoot(
   sim: Sim,
   state: MemoryJournalState,
-  { guest, offlineDeath }: Scenario,
+  scenario: Scenario,
   publisher: Publisher | undefined,
 ): Promise<{ readonly offline: OfflineEnd; readonly journal: MemoryJournalState }> {
+  const { guest, offlineDeath } = scenario;
   let journal = memoryJournal(state, { clock: sim.clock });
-  const attempt = (stopAt?: number) =>
+  const recover = (stopAt: number | undefined, front?: 'old' | 'new') =>
     recoverOffline(journal, SAGA, {
       clock: sim.clock,
       files: sim.files,
       images: virtualImages(sim, stopAt),
       ...(publisher === undefined ? {} : { publisher }),
+      ...(front === undefined ? {} : { front }),
+    });
+  // Where journal and images disagree an administrator finds out where the guest ran last, as `lastFront` knows it.
+  const attempt = (stopAt?: number) =>
+    recover(stopAt).catch(error => {
+      if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
+      return recover(stopAt, lastFront(sim, scenario));
     });
   try {
     if (offlineDeath !== undefined) {
@@ -53,6 +62,25 @@ export async function recoverAndBoot(
     };
   }
 }
+
+/** The old side, unless a third party has completed a job: then the new one where the old ones lack what was acknowledged. */
+function lastFront(sim: Sim, { guest, faults }: Scenario): 'old' | 'new' {
+  const mayBeSwitched = faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
+  const disks = Array.from({ length: guest.disks }, (_, index) => index);
+  const images = new Map(
+    disks.map(index => [index, sim.world.readFile(fileInChain(guest, index, 0))] as const),
+  );
+  const { why, upTo } = judgeWrites(images, guest.disks);
+  const holdsAll = why === undefined && upTo === sim.world.guest.acknowledged;
+  return mayBeSwitched && !holdsAll ? 'new' : 'old';
+}
+
+const COMPLETES: ReadonlySet<string> = new Set([
+  'job-complete',
+  'block-job-complete',
+  'job-finalize',
+  'block-job-finalize',
+]);
 
 /** The images of all disks of the guest: those that the saga names, and the others as they were. */
 export function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {

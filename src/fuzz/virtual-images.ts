@@ -3,7 +3,7 @@
  * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
  */
 
-import { EMPTY, type Extents, over } from '../sim/contents.ts';
+import { EMPTY, type Extents, over, withData } from '../sim/contents.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import type { Image } from '../sim/host.ts';
 import type { ImageName, Images } from '../steps/images.ts';
@@ -23,6 +23,13 @@ function stampOf(image: Image): string {
   written += 1;
   stamps.set(image, `stamp ${written}`);
   return `stamp ${written}`;
+}
+
+/** So far apart that no two writes count as one moment. */
+const TICK_MS = 1_000;
+
+function isSame(one: Extents, another: Extents): boolean {
+  return one.length === another.length && one.every((value, at) => value === another[at]);
 }
 
 /** Thrown in place of the change that a death came before. */
@@ -58,7 +65,14 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
         image.backing === undefined
           ? null
           : { file: image.backing, driver: image.backingFormat ?? null, stored: image.backing };
-      return { state: 'readable', sizeBytes: image.sizeBytes, backing, stamp: stampOf(image) };
+      const writtenAtMs = (host.files.get(file)?.writtenAt ?? 0) * TICK_MS;
+      return { state: 'readable', sizeBytes: image.sizeBytes, backing, stamp: stampOf(image), writtenAtMs };
+    },
+    async compare(image, other) {
+      const held = heldAbove(image, read(image).backing ?? '');
+      const shown = sim.world.readFile(other.file);
+      if (isSame(withData(over(shown, held)), withData(shown))) return 'within';
+      return (held.at(-2) ?? 0) < (shown.at(-2) ?? 0) ? 'partly' : 'differs';
     },
     async whyNotWritable() {
       return undefined;

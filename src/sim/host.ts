@@ -30,6 +30,10 @@ export interface HostFile {
   readonly inode: number;
   /** Tells this file from any other that ever had its inode number. */
   readonly birth: number;
+  /** Its place among all writes to this disk: what the time of its last write tells on a real one. */
+  readonly writtenAt: number;
+  /** That of what was flushed. */
+  readonly flushedAt: number;
 }
 
 export interface Host {
@@ -79,6 +83,7 @@ export function createHost(directory: string): Host {
     inodes += 1;
     return inodes;
   };
+  let writes = 0;
   return {
     files,
     directories,
@@ -86,18 +91,25 @@ export function createHost(directory: string): Host {
     image: path => files.get(path)?.written,
     write(path, image) {
       const old = files.get(path);
+      writes += 1;
       if (old !== undefined) {
-        files.set(path, { ...old, written: image });
+        files.set(path, { ...old, written: image, writtenAt: writes });
         return;
       }
       births += 1;
-      const made = { written: image, flushed: undefined, linked: false };
+      const made = {
+        written: image,
+        flushed: undefined,
+        linked: false,
+        writtenAt: writes,
+        flushedAt: writes,
+      };
       files.set(path, { ...made, inode: nextInode(), birth: births });
     },
     flush(path) {
       const file = files.get(path);
       if (file !== undefined && file.flushed !== file.written) {
-        files.set(path, { ...file, flushed: file.written });
+        files.set(path, { ...file, flushed: file.written, flushedAt: file.writtenAt });
       }
     },
     unlink(path) {
@@ -139,8 +151,17 @@ export function createHost(directory: string): Host {
           files.delete(path);
           continue;
         }
-        const kept = chance.below(2) === 0 ? file.written : (file.flushed ?? BLANK);
-        files.set(path, { ...file, written: kept, flushed: kept, linked: true });
+        const isKept = chance.below(2) === 0;
+        const kept = isKept ? file.written : (file.flushed ?? BLANK);
+        const keptAt = isKept ? file.writtenAt : file.flushedAt;
+        files.set(path, {
+          ...file,
+          written: kept,
+          flushed: kept,
+          writtenAt: keptAt,
+          flushedAt: keptAt,
+          linked: true,
+        });
       }
     },
   };

@@ -27,11 +27,24 @@ export type ImageSight =
       } | null;
       /** Another one once the file has been written to. */
       readonly stamp: string;
+      /** When it was written to last; null where that is not told (a block device). */
+      readonly writtenAtMs: number | null;
     };
+
+/** What one image holds beside another one, whose data it was once copied from or stands on. */
+export type Comparison =
+  /** All that it holds reads the same in the other one: nothing is lost with it. */
+  | 'within'
+  /** It holds something else, but lacks all that the other one holds behind a certain place: a copy that was under way. */
+  | 'partly'
+  /** It holds something else. */
+  | 'differs';
 
 /** All throw `FILES`, naming the file, also where there is no qemu-img or the file may not be read. */
 export interface Images {
   look(image: ImageName): Promise<ImageSight>;
+  /** Compares what `image` itself holds with what `other` shows there. Reads only; may take long. */
+  compare(image: ImageName, other: ImageName): Promise<Comparison>;
   /**
    * Makes an empty overlay where nothing is, or over an empty file; owned like `backing`, and as large where `sizeBytes`
    * is 0. Durable on return.

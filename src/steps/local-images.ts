@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { access, link, lstat, open, stat, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
+import { compareImages } from './compare-images.ts';
 import type { ImageName, ImageSight, Images } from './images.ts';
 import { localFiles } from './local-files.ts';
 
@@ -24,14 +25,22 @@ export const localImages: Images = {
     } catch (cause) {
       throw filesError(`cannot read ${image.file}`, cause);
     }
-    const stamp = await stampOf(image.file);
+    const times = await timesOf(image.file);
     const free = await info(image, []);
-    if ('sizeBytes' in free) return { state: 'readable', ...free, stamp };
+    if ('sizeBytes' in free) return { state: 'readable', ...free, ...times };
     const shared = await info(image, ['-U']);
     if ('sizeBytes' in shared) return { state: 'inUse' };
     const facts = await localFiles.stat(image.file);
     const isEmpty = facts?.sizeBytes === 0 || facts?.claim !== undefined;
     return { state: 'unreadable', why: shared.why, isEmpty };
+  },
+
+  async compare(image, other) {
+    try {
+      return await compareImages(image, other);
+    } catch (cause) {
+      throw filesError(`cannot compare ${image.file} with ${other.file}`, cause);
+    }
   },
 
   async createOverlay(file, backing, sizeBytes) {
@@ -105,11 +114,14 @@ export const localImages: Images = {
   },
 };
 
-type Info = Omit<Extract<ImageSight, { state: 'readable' }>, 'state' | 'stamp'>;
+type Readable = Extract<ImageSight, { state: 'readable' }>;
+type Info = Omit<Readable, 'state' | 'stamp' | 'writtenAtMs'>;
 
-async function stampOf(file: string): Promise<string> {
-  const { mtimeNs, size } = await stat(file, { bigint: true });
-  return `${mtimeNs}-${size}`;
+/** A block device has no time of its data, only one of its node. */
+async function timesOf(file: string): Promise<Pick<Readable, 'stamp' | 'writtenAtMs'>> {
+  const facts = await stat(file, { bigint: true });
+  const writtenAtMs = facts.isFile() ? Number(facts.mtimeNs / 1_000n) / 1_000 : null;
+  return { stamp: `${facts.mtimeNs}-${facts.size}`, writtenAtMs };
 }
 
 /** What `qemu-img info` reads, or why it does not. Throws FILES where there is no qemu-img. */

@@ -83,11 +83,16 @@ function expectNothingLost(sim: Sim, { boot }: SagaResult): void {
   expect(judgeWrites(images, DISKS)).toEqual({ upTo: sim.world.guest.acknowledged, why: undefined });
 }
 
+function isMirroring({ kind, step }: { readonly kind: string; readonly step: string }): boolean {
+  return kind === 'intent' && step === 'mirrorDisks';
+}
+
 describe.each(WISHES)('$what $strategy $finish without $without, whose QEMU dies', wish => {
   test.each(['both', 'qemu'] as const)(
     'at any command (and what dies is %s): all disks on one side, nothing lost, nothing left',
     async dies => {
       const outcomes: string[] = [];
+      let doubts = 0;
       for (let nth = 1; ; nth += 1) {
         const { sim, state, killed } = await killAt(nth, wish, dies);
         if (!killed) break;
@@ -95,14 +100,23 @@ describe.each(WISHES)('$what $strategy $finish without $without, whose QEMU dies
         const row = journal.saga('s');
         if (row === undefined || row.state === 'committed' || row.state === 'rolledBack') continue;
         const options = { files: sim.files, images: virtualImages(sim) };
-        const result = await recoverOffline(journal, 's', options);
+        const before = sim.files.list();
+        const result = await recoverOffline(journal, 's', options).catch(error => {
+          // A mirror that was READY may have been switched by a third party for all that the images tell.
+          expect(error).toMatchObject({ code: 'JOURNAL_BEHIND' });
+          expect(journal.records('s').some(isMirroring)).toBe(true);
+          expect(sim.files.list()).toEqual(before);
+          doubts += 1;
+          return recoverOffline(journal, 's', { ...options, front: 'old' });
+        });
         outcomes.push(result.outcome);
         expectNothingLost(sim, result);
         const switched = result.outcome === 'committed' && wish.finish === undefined;
         expect(result.boot?.map(image => image.file)).toEqual(switched ? NEW : OLD);
-        const kept = result.outcome === 'committed' ? [...OLD, ...NEW] : OLD;
+        const left = result.leftovers.map(each => each.replace(/ \(.*$/, ''));
+        const kept = result.outcome === 'committed' ? [...OLD, ...NEW] : [...OLD, ...left];
         expect(sim.files.list(), `killed after command ${nth}`).toEqual(kept);
-        expect(result.leftovers).toEqual([]);
+        if (doubts === 0) expect(result.leftovers).toEqual([]);
         expect(journal.saga('s')?.state).toBe(result.outcome);
         expect(await recoverOffline(journal, 's', options)).toEqual(result);
       }
@@ -228,6 +242,9 @@ describe('what an offline recovery removes', () => {
     const image = host.image('/images/new0.qcow2');
     host.unlink('/images/new0.qcow2');
     if (image !== undefined) host.write('/images/new0.qcow2', image);
+    // The guest wrote on meanwhile, or it could be taken for an image that it has been on.
+    const old = host.image('/images/disk0.qcow2');
+    if (old !== undefined) host.write('/images/disk0.qcow2', old);
     const options = { files: sim.files, images: virtualImages(sim) };
     const result = await recoverOffline(memoryJournal(state), 's', options);
     expect(result.outcome).toBe('rolledBack');

@@ -114,6 +114,7 @@ export class Moments {
     const around = this.#aroundFile;
     return {
       look: image => images.look(image),
+      compare: (image, other) => images.compare(image, other),
       whyNotWritable: image => images.whyNotWritable(image),
       createOverlay: (...args) => around('createOverlay', () => images.createOverlay(...args)),
       commitOverlay: image => around('commitOverlay', () => images.commitOverlay(image)),

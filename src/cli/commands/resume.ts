@@ -1,5 +1,5 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
 import { resumeOfflineCommit } from '../../engine/commit-offline.ts';
 import { endedSaga } from '../../engine/ended-saga.ts';
@@ -37,6 +37,10 @@ A commit without QEMU is gone on with here too; its guest must not run.
 Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
 is taken back instead: what its overlays hold goes into the images below them. Run again, it comes to the same.
 
+Before anything is removed the images are asked, too. Where one that would be left was written to last, and holds what the
+one to boot from does not, the journal is an older copy, or a third party has switched a disk: that is refused, with both
+stories. Find out on which images the guest ran last, and say it: --front old or --front new. What is not taken is kept.
+
 A saga that a living process runs is left to it. When that process is stopped or hangs, --force takes the saga from it: it
 cannot act on it any more, and gives up when it wakes up. While it holds the monitor, say another one with --qmp.
 
@@ -57,6 +61,7 @@ interface Options {
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
+  readonly front?: 'old' | 'new';
   readonly force?: boolean;
   readonly onCommit?: string;
   readonly onCommitArg?: readonly string[];
@@ -81,6 +86,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       '--back',
       'with --offline: take a snapshot back, with what its overlays hold, or a commit before its decision',
     )
+    .addOption(
+      new Option(
+        '--front <side>',
+        'with --offline, where journal and images disagree: the images on which the guest ran last',
+      ).choices(['old', 'new']),
+    )
     .addHelpText('after', HELP);
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
@@ -99,6 +110,9 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
           'REQUEST_INVALID',
           '--back goes with --offline; "blocksaga abort" takes back online',
         );
+      }
+      if (options.front !== undefined && !options.offline) {
+        throw new BlocksagaError('REQUEST_INVALID', '--front goes with --offline');
       }
       const journal = openExistingJournal(journalOf(options, context));
       try {
@@ -166,6 +180,7 @@ async function recoverAsSaga(
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
     ...way(options),
+    ...(options.front === undefined ? {} : { front: options.front }),
     ...onCommitOption(options, context),
   });
   return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });

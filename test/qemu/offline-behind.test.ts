@@ -1,0 +1,188 @@
+/**
+ * Journals that are behind what happened: an older copy was put back, or a third party switched a disk while no process was
+ * there. Whatever `resume --offline` then does, no acknowledged write may be gone, nor missing from what it boots from.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
+import { examine } from '../../src/engine/doctor.ts';
+import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { describeOnQemu } from './real-qemu.ts';
+
+const SIZE_BYTES = 8 * 1024 * 1024;
+
+async function guest(): Promise<GuestVm> {
+  const vm = await startGuestVm({
+    disks: 2,
+    sizeBytes: SIZE_BYTES,
+    pacingUs: 1_000,
+    directory: temporaryFolder(),
+  });
+  onTestFinished(() => vm[Symbol.asyncDispose]());
+  await vm.awaitWrites(12);
+  return vm;
+}
+
+const newFile = (vm: GuestVm, index: number) => join(vm.directory, `new${index}.qcow2`);
+const news = (vm: GuestVm) => vm.disks.map((_, index) => newFile(vm, index));
+const olds = (vm: GuestVm) => vm.disks.map(({ file }) => file);
+
+async function expectNothingLost(vm: GuestVm, { boot }: Pick<SagaResult, 'boot'>): Promise<void> {
+  const cut = await readCut((boot ?? []).map(({ file, format }) => ({ file, format: format as 'qcow2' })));
+  const verdict = checkCut(cut);
+  expect(verdict, verdict.why).toMatchObject({ consistent: true });
+  expect(missingWrites(cut, vm.acknowledged())).toEqual([]);
+}
+
+type Kind = 'copy' | 'snapshot' | 'commit';
+
+function begin(vm: GuestVm, journal: ReturnType<typeof memoryJournal>, kind: Kind) {
+  const engine = createEngine({ journal });
+  const common = { id: 's', qmp: vm.monitor, maxBlackoutMs: 30_000 };
+  const files = news(vm);
+  if (kind === 'copy')
+    return engine.copy({
+      ...common,
+      finish: 'leave',
+      disks: vm.disks.map(({ device }, index) => ({ disk: device, to: files[index] ?? '' })),
+    });
+  if (kind === 'snapshot')
+    return engine.snapshot({
+      ...common,
+      disks: vm.disks.map(({ device }, index) => ({ disk: device, overlay: files[index] ?? '' })),
+    });
+  return engine.commit({
+    ...common,
+    active: true,
+    finish: 'leave',
+    disks: vm.disks.map(({ device }) => ({ disk: device })),
+  });
+}
+
+/** The saga's row open again, with the first records only. */
+function older(journal: ReturnType<typeof memoryJournal>, isLast: (step: string, kind: string) => boolean) {
+  const state = journal.snapshot();
+  const sagas = state.sagas.map(({ row, records }) => ({
+    row: { ...row, state: 'open' as const, result: null, endedAtMs: null },
+    records: records.slice(0, records.findIndex(({ step, kind }) => isLast(step, kind)) + 1),
+  }));
+  const claims = sagas.map(({ row }) => [row.vm, { token: 1, saga: row.id }] as const);
+  return () => memoryJournal({ ...state, sagas, claims });
+}
+
+describeOnQemu('a journal that is behind its images', () => {
+  test.each([
+    ['before the mirrors were ready', 'mirrorDisks', 'intent'],
+    ['at READY', 'mirrorDisks', 'outcome'],
+  ])('an older copy of a copy that committed, %s, is refused with both stories', async (_, last, kind) => {
+    const vm = await guest();
+    const journal = memoryJournal();
+    const saga = await begin(vm, journal, 'copy');
+    await saga.result;
+    await saga.pivot();
+    await vm.awaitWrites(12);
+    const restore = older(journal, (step, each) => step === last && each === kind);
+    await vm.kill();
+    await expect(recoverOffline(restore(), 's')).rejects.toMatchObject({
+      code: 'JOURNAL_BEHIND',
+      message: expect.stringMatching(/different stories.*new0.*--front old.*--front new/),
+    });
+    expect(news(vm).every(existsSync)).toBe(true);
+    const result = await recoverOffline(restore(), 's', { front: 'new' });
+    expect(result.outcome).toBe('committed');
+    expect(result.boot?.map(({ file }) => file)).toEqual(news(vm));
+    await expectNothingLost(vm, result);
+    expect([...olds(vm), ...news(vm)].every(existsSync)).toBe(true);
+  });
+
+  test('the old side that was chosen leaves the new one where it is, and says why', async () => {
+    const vm = await guest();
+    const journal = memoryJournal();
+    const saga = await begin(vm, journal, 'copy');
+    await saga.result;
+    await saga.pivot();
+    await vm.awaitWrites(12);
+    const restore = older(journal, (step, each) => step === 'mirrorDisks' && each === 'outcome');
+    await vm.kill();
+    const restored = restore();
+    const result = await recoverOffline(restored, 's', { front: 'old' });
+    expect(result.outcome).toBe('rolledBack');
+    expect((await examine({ journal: restored })).filter(({ removable }) => removable)).toEqual([]);
+    expect(result.leftovers).toEqual(
+      news(vm).map(file => expect.stringContaining(`${file} (written to after`)),
+    );
+    expect(news(vm).every(existsSync)).toBe(true);
+  });
+
+  test('an older copy of a snapshot that committed is refused; its overlays are taken when that is said', async () => {
+    const vm = await guest();
+    const journal = memoryJournal();
+    await (await begin(vm, journal, 'snapshot')).result;
+    await vm.awaitWrites(12);
+    const restore = older(journal, (step, each) => step === 'createImages' && each === 'outcome');
+    await vm.kill();
+    await expect(recoverOffline(restore(), 's')).rejects.toMatchObject({ code: 'JOURNAL_BEHIND' });
+    const result = await recoverOffline(restore(), 's', { front: 'new' });
+    expect(result.outcome).toBe('committed');
+    await expectNothingLost(vm, result);
+  });
+
+  test.each(['copy', 'commit'] as const)(
+    'a third party has completed one READY job of a %s: refused, then all disks are brought together',
+    async kind => {
+      const vm = await guest();
+      const journal = memoryJournal();
+      if (kind === 'commit') {
+        await (await begin(vm, memoryJournal(), 'snapshot')).result;
+        await vm.awaitWrites(12);
+      }
+      const saga = await begin(vm, journal, kind);
+      await saga.result;
+      const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
+      await vm.witness.execute('job-complete', { id: jobs[0]?.id });
+      await vm.awaitWrites(12);
+      const state = journal.snapshot();
+      await vm.kill();
+      await expect(recoverOffline(memoryJournal(state), 's')).rejects.toMatchObject({
+        code: 'JOURNAL_BEHIND',
+        message: expect.stringMatching(/third party/),
+      });
+      const result = await recoverOffline(memoryJournal(state), 's', { front: 'new' });
+      expect(result.outcome).toBe('committed');
+      await expectNothingLost(vm, result);
+      if (kind === 'copy') expect(olds(vm).every(existsSync)).toBe(true);
+    },
+  );
+
+  test.each(['writes', 'is idle'])(
+    'a copy that was under way when all died, of a guest that %s, is no such case',
+    async how => {
+      const vm = await guest();
+      const journal = memoryJournal();
+      if (how === 'is idle') await vm.witness.execute('stop');
+      const saga = await createEngine({ journal }).copy({
+        id: 's',
+        qmp: vm.monitor,
+        bandwidth: 64 * 1024,
+        disks: vm.disks.map(({ device }, index) => ({ disk: device, to: newFile(vm, index) })),
+      });
+      saga.result.catch(() => undefined);
+      await expect
+        .poll(async () => ((await vm.witness.execute('query-jobs')) as readonly unknown[]).length, {
+          timeout: 20_000,
+        })
+        .toBe(2);
+      await new Promise(resolve => setTimeout(resolve, 1_500));
+      const state = journal.snapshot();
+      await vm.kill();
+      const result = await recoverOffline(memoryJournal(state), 's', { force: true });
+      expect(result).toMatchObject({ outcome: 'rolledBack' });
+      expect(result.boot?.map(({ file }) => file)).toEqual(olds(vm));
+      await expectNothingLost(vm, result);
+      if (how === 'is idle') expect(result.leftovers).toEqual([]);
+    },
+  );
+});
