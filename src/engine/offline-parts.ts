@@ -9,7 +9,7 @@ import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-
 import { recordsOfStage } from './stages.ts';
 
 /** One stage that something becomes of. */
-export interface OfflinePart {
+interface OfflinePart {
   readonly stage: StageName | null;
   readonly plan: StagePlan;
   readonly records: readonly JournalRecord[];
