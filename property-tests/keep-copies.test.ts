@@ -110,7 +110,7 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
       expectPromise(lived.sim, NEW, what);
     }
     expect(died).toBeGreaterThan(30);
-  }, 120_000);
+  });
 
   test('leaves the guest on its old disks, with all copies or none, wherever QEMU dies', async () => {
     const seen = new Set<string>();
@@ -132,7 +132,7 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
       seen.add(result.outcome);
     }
     expect([...seen].sort()).toEqual(['committed', 'rolledBack']);
-  }, 120_000);
+  });
 
   test.each(['refuse', 'replyLost', 'cut'] as const)(
     'goes forward or back as a whole whenever there is a fault: %s',
@@ -162,7 +162,6 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
       }
       expect(struck).toBeGreaterThan(25);
     },
-    120_000,
   );
 });
 

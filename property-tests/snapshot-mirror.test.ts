@@ -157,7 +157,7 @@ describe.each([
       expectPromise(lived, wish, JSON.stringify(dies));
     }
     expect(deaths).toBeGreaterThan(60);
-  }, 120_000);
+  });
 });
 
 test('a snapshot with mirrors on chains of their own is switched wherever its orchestrator dies', async () => {
@@ -179,7 +179,7 @@ test('a snapshot with mirrors on chains of their own is switched wherever its or
     const left = JSON.stringify(lived.sim.world.inject('query-jobs', {})?.['return']);
     expect(left, what).toBe('[]');
   }
-}, 120_000);
+});
 
 /** QEMU is killed after its n-th command, and the orchestrator with it. */
 async function killAt(nth: number, wish: WishName, more: Partial<SnapshotRequest>) {
@@ -242,7 +242,7 @@ describe.each([
       expect(await recoverOffline(journal, 's', options), what).toEqual(result);
     }
     expect([...seen]).toEqual(expect.arrayContaining([BASES.join(), OVERLAYS.join(), last.join()]));
-  }, 120_000);
+  });
 });
 
 const JOB = 'a job that fails';
@@ -304,6 +304,5 @@ describe.each([
       }
       expect(struck).toBeGreaterThan(kind === JOB ? 3 : 40);
     },
-    120_000,
   );
 });

@@ -52,6 +52,10 @@ const TOUCHES_TIME: Readonly<Record<string, RegExp>> = {
   'src/sim/virtual-clock.ts': /\bsetImmediate\b|timers\/promises/, // promises settle before virtual time moves on
 };
 
+/** A timeout of a test, a suite or a poll; programs that a test starts may have one. */
+const OWN_DEADLINE =
+  /\bvi\.wait(?:For|Until)\b|^\s*\}, [\d_]+\);$|\b(?:describe|test|it)\b.*\{ timeout[:,]|\.poll\(.*\btimeout: \d/;
+
 const RULES: readonly Rule[] = [
   {
     title: 'imports go one way',
@@ -98,6 +102,15 @@ const RULES: readonly Rule[] = [
       ).filter(line => !TOUCHES_TIME[source.path]?.test(line)),
     ),
     breach: { path: 'src/journal/commit-queue.ts', text: 'const now = Date.now();' },
+  },
+  {
+    title: 'tests of behaviour have no deadlines of their own',
+    todo: "leave it out, and wait with expect.poll: the suite's patience is in vitest.config.ts",
+    find: sources =>
+      sources
+        .filter(({ path }) => path.endsWith('.test.ts'))
+        .flatMap(source => linesWith(source, OWN_DEADLINE)),
+    breach: { path: 'test/steps/x.test.ts', text: "  test('waits', async () => {\n  }, 60_000);" },
   },
   {
     title: 'only one file touches randomness',

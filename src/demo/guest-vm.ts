@@ -18,9 +18,9 @@ import { qemuBinary } from './qemu-tools.ts';
 import { type Reports, readReports } from './reports.ts';
 import { connectWitness, type Witness } from './witness.ts';
 
-const START_DEADLINE_MS = 30_000;
-const BOOT_DEADLINE_MS = 60_000;
-const QUIT_DEADLINE_MS = 10_000;
+const START_DEADLINE_MS = 120_000;
+const BOOT_DEADLINE_MS = 300_000;
+const QUIT_DEADLINE_MS = 60_000;
 const POLL_MS = 5;
 const STDERR_BYTES_MAX = 65_536;
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -92,11 +92,11 @@ export interface GuestVm extends Reports {
   readonly disks: readonly GuestDisk[];
   /** What QEMU wrote on its standard error. */
   stderr(): string;
-  /** Waits until the guest has acknowledged `count` more writes. Throws `DEADLINE` after `deadlineMs` (30,000). */
+  /** Waits until the guest has acknowledged `count` more writes. Throws `DEADLINE` after `deadlineMs` (120,000). */
   awaitWrites(count: number, deadlineMs?: number): Promise<void>;
   /** Kills QEMU as a power cut would (SIGKILL), waits for its end and for the last reports. */
   kill(): Promise<void>;
-  /** Asks QEMU to quit, and kills it after 10 s. */
+  /** Asks QEMU to quit, and kills it after a minute. */
   quit(): Promise<void>;
   /** Kills QEMU and removes the directories that were made for it. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -17,8 +17,8 @@ import { qemuBinary } from './qemu-tools.ts';
 import { tellStory } from './story.ts';
 import { makeTightPlace, startCleaner, type TightMeans } from './tight-place.ts';
 
-const DEADLINE_MS = 120_000;
-const SETTLE_DEADLINE_MS = 5_000;
+const DEADLINE_MS = 600_000;
+const SETTLE_DEADLINE_MS = 60_000;
 /** Exit status when a signal ended it: 128 and the signal's number, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** The guest rests so long after each write, in microseconds: it is to be watched, not to wear out a disk. */

@@ -29,7 +29,7 @@ const BANDWIDTH = 24 * 1024 * 1024;
 /** The guest must write so many times between two scenes, in rounds so that the demo can be stopped in between. */
 const WRITES_A_ROUND = 8;
 const ROUNDS = 4;
-const WRITES_DEADLINE_MS = 10_000;
+const WRITES_DEADLINE_MS = 120_000;
 const PROGRESS_STEP_PERCENT = 50;
 const MAX_BLACKOUT_MS = 1_000;
 

@@ -12,7 +12,7 @@ import { BlocksagaError } from '../errors.ts';
 import { TIGHT_BYTES } from './demo-images.ts';
 
 const run = promisify(execFile);
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const MIB = 1024 * 1024;
 
 /** How a place is made tight. */

@@ -6,7 +6,7 @@ import { createConnection, type Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 
-const GREETING_DEADLINE_MS = 5_000;
+const GREETING_DEADLINE_MS = 60_000;
 
 /** An event as QEMU sent it; its time is QEMU's own. */
 export interface WitnessedEvent {

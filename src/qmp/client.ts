@@ -60,13 +60,13 @@ export interface QmpClient {
 /** What {@link openQmpClient} may be told. */
 export interface QmpClientOptions {
   readonly clock?: Clock;
-  /** How long QEMU's greeting may take, and the negotiation after it (default 5000). */
+  /** How long QEMU's greeting may take, and the negotiation after it (default 10,000). */
   readonly greetingDeadlineMs?: number;
   /** Milliseconds per command, over the table in deadlines.ts. */
   readonly deadlines?: Partial<Record<CommandName, number>>;
 }
 
-const GREETING_DEADLINE_MS = 5_000;
+const GREETING_DEADLINE_MS = 10_000;
 
 /**
  * Connects, waits for QEMU's greeting and negotiates.

@@ -9,6 +9,7 @@ import type { Arguments, CallOptions, Command, CommandName, QmpEvent, Replies, R
 import { deadlineMsFor } from './deadlines.ts';
 import { InFlight } from './in-flight.ts';
 import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
+import { startPatience } from './patience.ts';
 import type { QmpCommands } from './schema.generated.ts';
 import type { Json, Transport, TransportHandlers } from './transport.ts';
 import { repeatUntil, type UntilOptions } from './until.ts';
@@ -27,6 +28,7 @@ export class Connection implements TransportHandlers {
   #transport: Transport | undefined;
   #version: QmpVersion | undefined;
   #open = true;
+  #heardMs = Number.NEGATIVE_INFINITY;
   /** Why the connection ended, where we know. */
   #failure: BlocksagaError | undefined;
   #ended: () => void = () => {};
@@ -50,9 +52,12 @@ export class Connection implements TransportHandlers {
     if (this.#version === undefined && this.#open) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#greetingSettled = resolve;
-      const cancel = this.#clock.after(deadlineMs, resolve);
+      const patience = startPatience(
+        { clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs },
+        resolve,
+      );
       await promise;
-      cancel();
+      patience.cancel();
       this.#greetingSettled = undefined;
     }
     if (this.#version) return;
@@ -128,8 +133,14 @@ export class Connection implements TransportHandlers {
     );
   }
 
+  onSign(): void {
+    this.#heardMs = this.#clock.now();
+    this.#inFlight.heard();
+  }
+
   onMessage(json: Json): void {
     if (!this.#open) return;
+    this.onSign();
     if (this.#version === undefined) {
       this.#onGreeting(json);
       return;

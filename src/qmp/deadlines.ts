@@ -1,14 +1,12 @@
 /**
- * How long each QMP command may take before its outcome counts as unknown. Data only. The figures are patience, not
- * performance: QEMU answers in milliseconds unless its main loop waits for storage.
+ * How long QEMU may be silent on each QMP command before its outcome counts as unknown (patience.ts says what counts).
+ * Data only. The figures are patience, not performance: QEMU answers in milliseconds unless its main loop waits for storage,
+ * or the machine has no processor for it.
  */
 
 import type { QmpCommands } from './schema.generated.ts';
 
 const DEFAULT_MS = 30_000;
-
-/** Reads QEMU's own memory; still waits behind whatever holds the main loop. */
-const QUERY_MS = 15_000;
 
 /** Opens images or drains every disk first, so one slow storage request is waited for in full. */
 const DRAINING_MS = 120_000;
@@ -40,5 +38,5 @@ const EXCEPTIONS: Partial<Record<keyof QmpCommands, number>> = {
 
 /** Milliseconds that a command gets unless its caller says otherwise. */
 export function deadlineMsFor(command: keyof QmpCommands): number {
-  return EXCEPTIONS[command] ?? (command.startsWith('query-') ? QUERY_MS : DEFAULT_MS);
+  return EXCEPTIONS[command] ?? DEFAULT_MS;
 }

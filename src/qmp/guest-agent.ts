@@ -9,6 +9,7 @@ import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { encodeMessages, LineDecoder, parseJson } from './codec.ts';
 import { isObject } from './messages.ts';
+import { startPatience } from './patience.ts';
 import { openSocket, parseAddress } from './socket.ts';
 import type { Json } from './transport.ts';
 
@@ -27,11 +28,11 @@ export interface GuestAgent {
 /** What {@link openGuestAgent} may be told. */
 export interface GuestAgentOptions {
   readonly clock?: Clock;
-  /** How long the agent may take to connect, and to answer `status`, in milliseconds (default 5000). */
+  /** How long the agent may take to connect, and to answer `status`, in milliseconds (default 10,000). */
   readonly deadlineMs?: number;
 }
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 10_000;
 
 /** Ends whatever was begun before it, in both directions; no JSON text holds this byte. */
 const SENTINEL = 0xff;
@@ -80,6 +81,7 @@ class AgentLine {
   #syncId: number;
   /** False when a reply to an earlier call may still come. */
   #inStep = false;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(socket: Socket, clock: Clock) {
     this.#socket = socket;
@@ -108,12 +110,11 @@ class AgentLine {
   }
 
   async #callNow(command: string, deadlineMs: number): Promise<Json> {
-    const deadline = this.#clock.now() + deadlineMs;
     if (!this.#inStep) await this.#synchronize(deadlineMs);
     this.#inStep = false;
     const reply = await this.#exchange(
       Buffer.from(encodeMessages([{ execute: command }])),
-      Math.max(0, deadline - this.#clock.now()),
+      deadlineMs,
       `the guest agent did not answer ${command} within ${deadlineMs} ms and may still carry it out`,
       'unknown',
       message => message,
@@ -152,10 +153,10 @@ class AgentLine {
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {
         this.#waiting = undefined;
-        cancel();
+        patience.cancel();
         act();
       };
-      const cancel = this.#clock.after(deadlineMs, () =>
+      const patience = startPatience({ clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs }, () =>
         end(() => reject(new BlocksagaError('QMP_TIMEOUT', late, { outcome: outcomeWhenLate }))),
       );
       this.#waiting = {
@@ -170,6 +171,7 @@ class AgentLine {
   }
 
   #onData(chunk: Buffer): void {
+    this.#heardMs = this.#clock.now();
     const sentinel = chunk.lastIndexOf(SENTINEL);
     if (sentinel !== -1) this.#lines = new LineDecoder();
     try {

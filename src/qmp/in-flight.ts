@@ -6,6 +6,7 @@
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import type { Command, CommandName, Reply } from './commands.ts';
+import { type Patience, startPatience } from './patience.ts';
 import type { Json } from './transport.ts';
 
 /** Commands sent as one write: one deadline, one promise. */
@@ -14,7 +15,7 @@ interface Batch {
   readonly replies: Reply[];
   unsettled: number;
   readonly settled: (replies: Reply[]) => void;
-  cancelDeadline: () => void;
+  patience?: Patience;
 }
 
 /** All that one connection waits for. Ids are 1, 2, 3, ... in order of sending. */
@@ -22,6 +23,7 @@ export class InFlight {
   readonly #clock: Clock;
   readonly #waiting = new Map<number, { readonly batch: Batch; readonly index: number }>();
   #lastId = 0;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -43,7 +45,6 @@ export class InFlight {
         replies: [],
         unsettled: commands.length,
         settled,
-        cancelDeadline() {},
       };
       const firstId = this.#lastId + 1;
       const messages = commands.map((command, index) => {
@@ -51,9 +52,16 @@ export class InFlight {
         this.#waiting.set(this.#lastId, { batch, index });
         return messageOf(command, this.#lastId);
       });
-      batch.cancelDeadline = this.#clock.after(deadlineMs, () => this.#timeOut(firstId, batch, deadlineMs));
+      batch.patience = startPatience({ clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs }, () =>
+        this.#timeOut(firstId, batch, deadlineMs),
+      );
       send(messages);
     });
+  }
+
+  /** QEMU lives: what waits, waits on. */
+  heard(): void {
+    this.#heardMs = this.#clock.now();
   }
 
   /** Whether a reply with this id can be for a command that was ever sent. */
@@ -71,8 +79,11 @@ export class InFlight {
     invariant(command, 'a reply waits for a command');
     batch.replies[index] = replyTo(command.execute);
     batch.unsettled -= 1;
-    if (batch.unsettled > 0) return;
-    batch.cancelDeadline();
+    if (batch.unsettled > 0) {
+      batch.patience?.progress();
+      return;
+    }
+    batch.patience?.cancel();
     batch.settled(batch.replies);
   }
 

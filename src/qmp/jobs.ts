@@ -63,6 +63,8 @@ export type JobTable = ReadonlyMap<string, JobInfo>;
 /** How long to wait, in milliseconds, and for whom to stop earlier. */
 export interface JobWaitOptions {
   readonly deadlineMs: number;
+  /** Counts by the wall clock: for what bounds the guest's pause. */
+  readonly byWallClock?: boolean;
   /** Looks again this often even if no event comes (default 1000). */
   readonly pollMs?: number;
   readonly signal?: AbortSignal;

@@ -7,21 +7,22 @@ import { createConnection, type Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { encodeMessages, MESSAGE_BYTES_MAX, MessageDecoder } from './codec.ts';
+import { startPatience } from './patience.ts';
 import type { Connect, Transport, TransportHandlers } from './transport.ts';
 
 /** What {@link connectSocket} may be told. */
 export interface SocketOptions {
-  /** How long the connection may take to come about, in milliseconds (default 5000). */
+  /** How long the connection may take to come about, in milliseconds (default 10,000). */
   readonly connectDeadlineMs?: number;
   /** The longest message that is accepted, in bytes (default 64 MiB, QEMU's own limit). */
   readonly maxMessageBytes?: number;
   readonly clock?: Clock;
 }
 
-const CONNECT_DEADLINE_MS = 5_000;
+const CONNECT_DEADLINE_MS = 10_000;
 
 /** What was sent just before closing still gets this long to leave. */
-const CLOSE_GRACE_MS = 1_000;
+const CLOSE_GRACE_MS = 5_000;
 
 /** `sun_path` has 108 bytes on Linux, one of which ends it (unix(7)). */
 const UNIX_PATH_BYTES_MAX = 107;
@@ -69,6 +70,7 @@ class SocketTransport implements Transport {
       handlers.onClose(reason);
     });
     socket.on('data', chunk => {
+      handlers.onSign?.();
       try {
         for (const message of decoder.push(chunk)) handlers.onMessage(message);
       } catch (error) {
@@ -86,7 +88,10 @@ class SocketTransport implements Transport {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#cancelGrace = this.#clock.after(CLOSE_GRACE_MS, () => this.#socket.destroy());
+    const grace = startPatience({ clock: this.#clock, deadlineMs: CLOSE_GRACE_MS }, () =>
+      this.#socket.destroy(),
+    );
+    this.#cancelGrace = grace.cancel;
     this.#socket.destroySoon();
   }
 }
@@ -124,7 +129,7 @@ export function parseAddress(address: string): Place {
 export function openSocket(place: Place, address: string, clock: Clock, deadlineMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(place);
-    const cancel = clock.after(deadlineMs, () => {
+    const { cancel } = startPatience({ clock, deadlineMs }, () => {
       socket.destroy();
       reject(new BlocksagaError('QMP_CONNECT', `no connection to ${address} within ${deadlineMs} ms`));
     });

@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import type { EventName, QmpEvent } from './commands.ts';
+import { startPatience } from './patience.ts';
 
 /** When {@link QmpClient.until} looks again, and when it gives up; milliseconds. */
 export interface UntilOptions {
@@ -13,6 +14,11 @@ export interface UntilOptions {
   /** Which of those events are worth a look (default: all); the poll sees to what is missed. */
   readonly wakeIf?: (event: QmpEvent) => boolean;
   readonly deadlineMs: number;
+  /**
+   * Counts by the wall clock, also the time in which this process or the machine did not run: for what bounds the guest's
+   * pause. All other waits count only what they could have heard ({@link startPatience}).
+   */
+  readonly byWallClock?: boolean;
   /** Looks again this often even if no event comes (default 1000). */
   readonly pollMs?: number;
   readonly signal?: AbortSignal;
@@ -31,9 +37,10 @@ export async function repeatUntil<T>(
   options: UntilOptions,
 ): Promise<T> {
   const { clock } = connection;
-  const { wakeOn, wakeIf, deadlineMs, pollMs = POLL_MS, signal } = options;
+  const { wakeOn, wakeIf, deadlineMs, byWallClock = false, pollMs = POLL_MS, signal } = options;
   const deadline = clock.now() + deadlineMs;
   let woken = false;
+  let passed = false;
   let endSleep = () => {};
   const wake = () => {
     woken = true;
@@ -43,15 +50,22 @@ export async function repeatUntil<T>(
     if (event === undefined || (wakeOn.includes(event.event) && (wakeIf?.(event) ?? true))) wake();
   });
   signal?.addEventListener('abort', wake);
+  const pass = () => {
+    passed = true;
+    wake();
+  };
+  const patience = byWallClock ? undefined : startPatience({ clock, deadlineMs }, pass);
   try {
     for (;;) {
       woken = false;
+      const wasPassed = passed; // seen before the look, which is the last one then
       if (signal?.aborted) throw new BlocksagaError('ABORTED', `stopped waiting for ${what}`);
       connection.assertOpen();
       const value = await check();
       if (value !== undefined) return value;
-      const leftMs = deadline - clock.now();
-      if (leftMs <= 0) throw new BlocksagaError('DEADLINE', `waited ${deadlineMs} ms in vain for ${what}`);
+      const leftMs = byWallClock ? deadline - clock.now() : pollMs;
+      if (wasPassed || leftMs <= 0)
+        throw new BlocksagaError('DEADLINE', `waited ${deadlineMs} ms in vain for ${what}`);
       if (woken) continue;
       await new Promise<void>(resolve => {
         const cancel = clock.after(Math.min(pollMs, leftMs), resolve);
@@ -63,6 +77,7 @@ export async function repeatUntil<T>(
     }
   } finally {
     unwatch();
+    patience?.cancel();
     signal?.removeEventListener('abort', wake);
   }
 }

@@ -10,6 +10,11 @@ import { firstError } from './step.ts';
 /** How jobs are waited for while the guest stands still: a refusal, or an event that is lost, must not cost it a whole second. */
 export const STANDING = { deadlineMs: 30_000, pollMs: 20 };
 
+/** The same for what may take a part of the permitted blackout only: that is time of the guest, whatever kept us from running. */
+export function withinPause(deadlineMs: number, pollMs = STANDING.pollMs) {
+  return { deadlineMs, pollMs, byWallClock: true } as const;
+}
+
 /** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. */
 export async function awaitJobs(
   jobs: Jobs,
@@ -29,7 +34,7 @@ export async function awaitJobs(
     throw refused;
   }
   if (table !== undefined && ids.every(id => done(table.get(id)))) return table;
-  return jobs.awaitAll(ids, done, { ...STANDING, deadlineMs });
+  return jobs.awaitAll(ids, done, withinPause(deadlineMs));
 }
 
 export function isConcluded(job: JobInfo | undefined): boolean {

@@ -12,7 +12,7 @@ import { type FileUser, shareLike } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
 
-const QEMU_IMG_DEADLINE_MS = 30_000;
+const QEMU_IMG_DEADLINE_MS = 120_000;
 const QEMU_IMG_OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 const NOTHING_THERE = ['ENOENT', 'ENOTDIR'] as const;
 const MAY_NOT = ['EACCES', 'EPERM', 'EROFS'] as const;

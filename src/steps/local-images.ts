@@ -11,7 +11,7 @@ import { compareImages } from './compare-images.ts';
 import type { ImageName, ImageSight, Images } from './images.ts';
 import { localFiles } from './local-files.ts';
 
-const LOOK_DEADLINE_MS = 30_000;
+const LOOK_DEADLINE_MS = 120_000;
 const MOVE_DEADLINE_MS = 24 * 60 * 60_000;
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 const ASIDE_MAX = 100;

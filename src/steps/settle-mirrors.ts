@@ -3,8 +3,8 @@
  * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { JobInfo, JobTable } from '../qmp/jobs.ts';
-import { awaitJobs, isConcluded, STANDING } from './await-jobs.ts';
+import type { JobInfo, JobTable, JobWaitOptions } from '../qmp/jobs.ts';
+import { awaitJobs, isConcluded, STANDING, withinPause } from './await-jobs.ts';
 import { keepsCopies } from './await-signal.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
@@ -47,7 +47,8 @@ export const awaitNearlyClean: Step<SwitchPlan> = {
     const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
     const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
     const { isOnSources } = await awaitDirty(
-      ...([context, disks, limitBytes, APPROACH_DEADLINE_MS, APPROACH_POLL_MS] as const),
+      ...([context, disks, limitBytes] as const),
+      { deadlineMs: APPROACH_DEADLINE_MS, pollMs: APPROACH_POLL_MS },
       { signal: context.abort },
     );
     return { isOnSources };
@@ -117,7 +118,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
     await marked;
   }
   if (following.length < todo.length) {
-    table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, { deadlineMs, pollMs: SETTLE_POLL_MS });
+    table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, withinPause(deadlineMs, SETTLE_POLL_MS));
   }
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
   const ended = todo.filter(disk => !pending.includes(disk));
@@ -202,7 +203,9 @@ export async function awaitClean(
     hurried = true;
   };
   try {
-    await awaitDirty(context, disks, 0, plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS, { hurry });
+    await awaitDirty(context, disks, 0, withinPause(plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS), {
+      hurry,
+    });
   } catch (error) {
     if (hurried && context.speed() > 0) await jobs.setSpeed(ids, context.speed());
     throw error;
@@ -213,8 +216,7 @@ async function awaitDirty(
   context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
   limitBytes: number,
-  deadlineMs: number,
-  pollMs: number,
+  within: JobWaitOptions,
   { signal, hurry }: { readonly signal?: AbortSignal; readonly hurry?: () => Promise<void> },
 ): Promise<Lag> {
   let left = 0;
@@ -230,7 +232,7 @@ async function awaitDirty(
         await hurry?.();
         return undefined;
       },
-      { wakeOn: [], deadlineMs, pollMs, ...definedOnly({ signal }) },
+      { wakeOn: [], ...within, ...definedOnly({ signal }) },
     );
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;

@@ -5,8 +5,9 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
+import type { JobWaitOptions } from '../qmp/jobs.ts';
 import type { Json } from '../qmp/transport.ts';
-import { STANDING } from './await-jobs.ts';
+import { STANDING, withinPause } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
@@ -106,10 +107,7 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
     return;
   }
   try {
-    await awaitStatus(jobs, disks, 'ready', {
-      ...STANDING,
-      deadlineMs: plan.maxBlackoutMs * READY_SHARE,
-    });
+    await awaitStatus(jobs, disks, 'ready', withinPause(plan.maxBlackoutMs * READY_SHARE));
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
     await letRun(qmp);
@@ -147,7 +145,7 @@ async function awaitStatus(
   jobs: StepContext['jobs'],
   disks: readonly DiskPlan[],
   status: 'ready' | 'pending',
-  options: { readonly deadlineMs: number; readonly pollMs?: number },
+  options: JobWaitOptions,
 ): Promise<void> {
   const reached = (now: string) => now === status || (status === 'ready' && now === 'standby');
   const table = await jobs.awaitAll(

@@ -37,7 +37,7 @@ test.each(['committed', 'rolledBack', 'needsRecovery', 'ready'] as const)(
     const context = fakeContext({ interactive: true });
     const reporter = new LiveReporter(context);
     reporter.begun({ saga, vm: 'web' });
-    await vi.waitFor(() => expect(drawn.join('')).toContain('disk0'));
+    await expect.poll(() => drawn.join('')).toContain('disk0');
     reporter.notice({ type: 'event', saga: 's1', event: 'entered', state: 'mirroring.mirrorDisks' });
     const job = { disk: 'disk0', job: 'j', status: 'running', currentBytes: 512, totalBytes: 1024 };
     reporter.notice({ type: 'progress', saga: 's1', ...job });

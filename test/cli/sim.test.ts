@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { simOptions } from '../../src/cli/commands/sim.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { openQmpClient, type QmpClient } from '../../src/qmp/client.ts';
@@ -14,7 +14,7 @@ async function start(...args: readonly string[]) {
   const context = fakeContext();
   const listen = join(temporaryFolder(), 'sim.qmp');
   const status = runProgram(['sim', '--listen', listen, ...args], context);
-  await vi.waitFor(() => expect(context.out.join()).toContain(`listens at ${listen}`));
+  await expect.poll(() => context.out.join()).toContain(`listens at ${listen}`);
   return { context, listen, status };
 }
 

@@ -88,7 +88,7 @@ async function expectEndsWell(sim: Sim, kept: MemoryJournal, where: string): Pro
   expect(sim.world.running, where).toBe(true);
 }
 
-describe('a journal whose disk becomes full at any of its writes', { timeout: 30_000 }, () => {
+describe('a journal whose disk becomes full at any of its writes', () => {
   test.each(['reopen', 'finalize', 'complete'] as const)(
     'leaves the guest of a copy by %s running, and the saga ends when there is space again',
     async strategy => {

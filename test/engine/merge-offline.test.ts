@@ -147,7 +147,7 @@ describe.each(WISHES)('$what, whose QEMU dies', wish => {
     }
     expect(new Set(outcomes)).toEqual(new Set(['rolledBack', 'committed']));
     expect(outcomes).toEqual([...outcomes].sort().reverse()); // once it is decided it stays so
-  }, 60_000);
+  });
 });
 
 test('a recovery of a commit that dies before any of its changes comes to the same', async () => {
@@ -177,4 +177,4 @@ test('a recovery of a commit that dies before any of its changes comes to the sa
     }
   }
   expect(decided).toBeGreaterThan(2);
-}, 60_000);
+});

@@ -102,7 +102,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
       expectWrites(sim, MERGED.flat());
     }
     expect(outcomes).toEqual(new Set(['committed']));
-  }, 60_000);
+  });
 
   test('has one set of chains with all writes whenever its QEMU dies', async () => {
     const outcomes = new Set<string>();
@@ -134,7 +134,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
       );
     }
     expect(outcomes).toEqual(new Set(['rolledBack', 'committed']));
-  }, 60_000);
+  });
 });
 
 type Death = ReturnType<Life['die']>;

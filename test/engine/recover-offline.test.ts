@@ -125,7 +125,6 @@ describe.each(WISHES)('$what $strategy $finish without $without, whose QEMU dies
       if (wish.finish === 'abort') expect(switches).toBe(-1);
       else expect(new Set(outcomes.slice(switches))).toEqual(new Set(['committed']));
     },
-    60_000,
   );
 });
 
@@ -147,7 +146,7 @@ test('a snapshot that is being taken back loses nothing, wherever everybody dies
     }
   }
   expect(undone).toBeGreaterThan(10);
-}, 60_000);
+});
 
 /** A snapshot of which everybody died when QEMU had taken it, with `records` of the journal kept. */
 async function takenSnapshot(records = Number.POSITIVE_INFINITY) {

@@ -40,7 +40,7 @@ function withDirt(message: Json): Json {
   return JSON.parse(text.replaceAll(/("dirty-bitmaps":\[\{[^\]]*"count":)\d+/g, '$11048576')) as Json;
 }
 
-describe('a guest that is paused in vain', { timeout: 30_000 }, () => {
+describe('a guest that is paused in vain', () => {
   test('is let alone twice as long before each next pause, and is switched when its mirrors follow', async () => {
     const sim = smallSim();
     const life = live(sim);

@@ -103,9 +103,7 @@ async function stopEverywhere(
   throw new Error('the saga does not end');
 }
 
-describe('a process that was stopped and has lost its saga changes nothing when it wakes up', {
-  timeout: 60_000,
-}, () => {
+describe('a process that was stopped and has lost its saga changes nothing when it wakes up', () => {
   test.each(['reopen', 'finalize', 'complete'] as const)(
     'wherever it was in a copy by %s',
     async strategy => {

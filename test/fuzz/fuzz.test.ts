@@ -17,7 +17,7 @@ describe('fuzz', () => {
     const two = await fuzz({ seed: 1, runs: RUNS, jobs: 2 });
     expect(here.runs).toBe(RUNS);
     expect(whatCame(two)).toEqual(whatCame(here));
-  }, 60_000);
+  });
 
   test('the same seed is the same run, message for message', async () => {
     const told = async () => {
@@ -28,5 +28,5 @@ describe('fuzz', () => {
       return happenings;
     };
     expect(await told()).toEqual(await told());
-  }, 60_000);
+  });
 });

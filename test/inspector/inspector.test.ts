@@ -85,13 +85,13 @@ describe('inspecting a saga in this process', () => {
       { id: 'own', input: { plan }, inspect: event => events.push(event) },
     );
     actor.start();
-    await vi.waitUntil(() => actor.getSnapshot().matches('mirroring'));
+    await expect.poll(() => actor.getSnapshot().matches('mirroring')).toBe(true);
     for (const disk of DISKS) {
       const job = actor.getSnapshot().children[jobActorId(disk)];
       job?.send({ type: 'job.ready', currentBytes: 7, totalBytes: 7 });
     }
     mirrored.resolve({ abort: false });
-    await vi.waitUntil(() => actor.getSnapshot().status === 'done');
+    await expect.poll(() => actor.getSnapshot().status === 'done').toBe(true);
     expect(actor.getSnapshot().value).toBe('committed');
     for (const id of ['own', ...DISKS.map(disk => `job:${disk}`)]) {
       expect([...typesFor(events, id)], id).toEqual(expect.arrayContaining(XSTATES_OWN));
@@ -220,10 +220,9 @@ async function copyOverSocket(faults: readonly Fault[] = []): Promise<Received> 
   });
   onTestFinished(() => inspector.stop());
   const { saga, outcome } = await copyInspected(inspector.inspect, faults);
-  await vi.waitUntil(
-    () => messages.some(message => message.type === '@xstate.snapshot' && stateOf(message) === outcome),
-    { timeout: 5_000 },
-  );
+  await expect
+    .poll(() => messages.some(message => message.type === '@xstate.snapshot' && stateOf(message) === outcome))
+    .toBe(true);
   return { messages, saga, outcome };
 }
 

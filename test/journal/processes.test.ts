@@ -64,7 +64,7 @@ async function race(processes: readonly Running[]): Promise<unknown[][]> {
   return (await Promise.all(processes.map(said))) as unknown[][];
 }
 
-describe('several processes with one journal', { timeout: 60_000 }, () => {
+describe('several processes with one journal', () => {
   it('make the file at the same moment and claim the same VMs: each VM goes to exactly one', async () => {
     const results = await race(['p1', 'p2', 'p3', 'p4', 'p5'].map(name => start('claim', name)));
     const winners = results[0]?.map((_, vm) => results.filter(result => result[vm] === true).length);

@@ -181,7 +181,7 @@ describeOnQemu('the command blocksaga', () => {
     await running.line(line => line.includes('copying'));
     process.kill(vm.pid, 'SIGSTOP');
     running.child.kill('SIGINT');
-    await expect.poll(() => running.err.join(), { timeout: 30_000 }).toContain('once more leaves at once');
+    await expect.poll(() => running.err.join()).toContain('once more leaves at once');
     running.child.kill('SIGINT');
     expect(await running.status).toBe(3);
     process.kill(vm.pid, 'SIGCONT');

@@ -218,7 +218,7 @@ describeOnQemu('a commit without QEMU', () => {
         'intent pointImage',
       ]),
     );
-  }, 300_000);
+  });
 });
 
 /** Somebody who has an image open for writing, as a QEMU would; resolves when it has. */

@@ -99,8 +99,8 @@ describeOnQemu('the demo', () => {
     ['during the second copy', 'SIGINT', 130, /^3\. Copy/],
   ] as const)('leaves nothing when it is interrupted %s', async (_when, signal, status, at) => {
     const { child, ended, lines, temporary } = await demo({ json: false });
-    if (at.source === '^$') await expect.poll(() => readdir(temporary), { timeout: 20_000 }).not.toEqual([]);
-    else await expect.poll(() => lines.some(line => at.test(line)), { timeout: 60_000 }).toBe(true);
+    if (at.source === '^$') await expect.poll(() => readdir(temporary)).not.toEqual([]);
+    else await expect.poll(() => lines.some(line => at.test(line))).toBe(true);
     child.kill(signal);
     expect(await ended).toBe(status);
     expect(lines.join('\n')).toContain(`Stopped by ${signal}`);
@@ -109,7 +109,7 @@ describeOnQemu('the demo', () => {
 
   test('leaves nothing when it is killed', async () => {
     const { child, ended, lines, temporary } = await demo({});
-    await expect.poll(() => lines.some(line => line.startsWith('2. ')), { timeout: 60_000 }).toBe(true);
+    await expect.poll(() => lines.some(line => line.startsWith('2. '))).toBe(true);
     child.kill('SIGKILL');
     expect(await ended).toBe(null);
     await expectNothingLeft(temporary);
@@ -164,7 +164,7 @@ describeOnQemu('the examples', () => {
 
   test('inspector.ts shows the saga and each block job of a demo guest, over the WebSocket', async () => {
     const { child, ended, lines, temporary } = await run(['examples/inspector.ts']);
-    await expect.poll(() => lines.some(line => line.startsWith('committed')), { timeout: 60_000 }).toBe(true);
+    await expect.poll(() => lines.some(line => line.startsWith('committed'))).toBe(true);
     child.kill('SIGINT');
     expect(await ended).toBe(0);
     for (const disk of [0, 1, 2]) {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { createEngine } from '../../src/engine/engine.ts';
@@ -27,7 +27,7 @@ async function serveVhostUser(socket: string): Promise<void> {
     ...['--export', `type=vhost-user-blk,id=e,addr.type=unix,addr.path=${socket},node-name=n,writable=on`],
   ]);
   onTestFinished(() => void child.kill());
-  await vi.waitFor(() => expect(existsSync(socket)).toBe(true), { timeout: 30_000 });
+  await expect.poll(() => existsSync(socket)).toBe(true);
 }
 
 describeOnQemu('a disk of an uncommon kind', () => {

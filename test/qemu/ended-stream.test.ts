@@ -15,9 +15,9 @@ describeOnQemu('a stream that was cancelled in PENDING and that nobody has dismi
     await witness.execute('block-stream', stream);
     const status = async () =>
       ((await witness.execute('query-jobs')) as readonly { status: string }[])[0]?.status;
-    await expect.poll(status, { timeout: 20_000 }).toBe('pending');
+    await expect.poll(status).toBe('pending');
     await witness.execute('job-cancel', { id: 'night' });
-    await expect.poll(status, { timeout: 20_000 }).toBe('concluded');
+    await expect.poll(status).toBe('concluded');
     const pull = on.engine.pull({ qmp: on.vm.monitor, disks: disksOf(on, () => ({})) });
     await expect(pull).rejects.toMatchObject({
       code: 'DISK_BUSY',

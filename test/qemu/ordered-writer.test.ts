@@ -5,7 +5,7 @@ import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { BASE_DATA_BYTES, BASE_DATA_OFFSET, BASE_PATTERN } from '../../src/demo/guest-images.ts';
 import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
@@ -113,7 +113,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
     await using vm = await startGuestVm({ disks: 2 });
     const size = vm.disks[1]?.sizeBytes ?? 0;
     await vm.witness.execute('block_resize', { 'node-name': 'disk1', size: 1024 * 1024 });
-    await vi.waitFor(() => expect(vm.errors()).toBeGreaterThan(1), 20_000);
+    await expect.poll(() => vm.errors()).toBeGreaterThan(1);
     const stuckAt = vm.acknowledged();
     expect((stuckAt + 1) % 2).toBe(1);
     await vm.witness.execute('block_resize', { 'node-name': 'disk1', size });
@@ -129,7 +129,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
     await vm.witness.execute('cont');
     await vm.awaitWrites(1);
     expect(vm.gaps().maxMs).toBeGreaterThan(250);
-    await vi.waitFor(() => expect(vm.witness.events.map(({ event }) => event)).toEqual(['STOP', 'RESUME']));
+    await expect.poll(() => vm.witness.events.map(({ event }) => event)).toEqual(['STOP', 'RESUME']);
   });
 
   test('slows down when it is asked to', async () => {
@@ -234,8 +234,8 @@ describe.skipIf(!hasQemu)('a guest', () => {
     expect(directory).not.toBe(''); // it ended before it said anything
     expect(runs(Number(pid))).toBe(true);
     parent.kill(signal);
-    await vi.waitFor(() => expect(runs(Number(pid))).toBe(false), 10_000);
-    await vi.waitFor(() => expect(existsSync(directory)).toBe(false), 10_000);
+    await expect.poll(() => runs(Number(pid))).toBe(false);
+    await expect.poll(() => existsSync(directory)).toBe(false);
   });
 
   test('leaves no process and no file behind', async () => {

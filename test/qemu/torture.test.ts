@@ -14,8 +14,6 @@ import { describeOnQemu } from './real-qemu.ts';
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
 const OPERATIONS_DRAWN = 5;
 const ROUNDS_MAX = 400;
-/** Rounds that have begun may end, on a machine that is busy with much else. */
-const TIMEOUT_MS = 300_000;
 const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
 const LANES = 3;
@@ -42,7 +40,7 @@ function expectNoFailure({ failures }: Tally): void {
 }
 
 describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
-  test(`keeps every promise, whenever it is (seed ${SEED})`, { timeout: TIMEOUT_MS }, async () => {
+  test(`keeps every promise, whenever it is (seed ${SEED})`, async () => {
     const operations = shuffled(OPERATIONS, seededChance(SEED)).slice(0, OPERATIONS_DRAWN);
     const runs = [];
     for (const operation of operations) runs.push(await learn(operation));
@@ -53,7 +51,7 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
     expect(tally.deaths).toBeGreaterThan(LANES);
   });
 
-  test('keeps every promise where it once did not', { timeout: TIMEOUT_MS }, async () => {
+  test('keeps every promise where it once did not', async () => {
     const tally = await torture({ rounds: ONCE_WRONG.map(roundNamed), lanes: LANES });
     expectNoFailure(tally);
     expect(tally.deaths).toBe(ONCE_WRONG.length);

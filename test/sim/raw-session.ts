@@ -46,7 +46,7 @@ export interface SessionOptions {
 export const SIZE_BYTES = 64 * 1_048_576;
 const START_TRIES = 5_000;
 const START_PAUSE_MS = 4;
-const REPLY_DEADLINE_MS = 30_000;
+const REPLY_DEADLINE_MS = 300_000;
 
 export async function realSession({
   disks,
