@@ -18,11 +18,10 @@ const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
 const ROUNDS = 6;
 const LANES = 2;
 const DEADLINE_MS = 30_000;
-const TIMEOUT_MS = 300_000;
 const OPERATIONS = ['reopen', 'finalize', 'transaction'] as const;
 
 describeOnQemu('a saga among third parties', () => {
-  test(`keeps every promise (seed ${SEED})`, { timeout: TIMEOUT_MS }, async () => {
+  test(`keeps every promise (seed ${SEED})`, async () => {
     const runs = [];
     for (const name of OPERATIONS) runs.push(await learn(operationNamed(name)));
     const survived = Object.entries(FOREIGN_COMMANDS).flatMap(([name, { held }]) =>
@@ -36,9 +35,7 @@ describeOnQemu('a saga among third parties', () => {
     expect(failures, told.join('\n')).toEqual([]);
   });
 
-  test('is judged by one who sees every breach, and what its third party may have done', {
-    timeout: TIMEOUT_MS,
-  }, async () => {
+  test('is judged by one who sees every breach, and what its third party may have done', async () => {
     const operation = operationNamed('reopen');
     await using arena = await Arena.open(operation);
     const { vm } = arena;

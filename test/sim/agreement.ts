@@ -32,7 +32,7 @@ export interface AccountOptions {
   readonly roundMs?: number;
 }
 
-const WAIT_MS = 60_000;
+const WAIT_MS = 15_000;
 const ROUND_MS = 10;
 /** A mirror that is READY looks for new writes every 100 ms (BLOCK_JOB_SLICE_TIME), with leave to be late. */
 const MIRROR_LAG_MS = 250;
