@@ -51,6 +51,8 @@ const CODES = {
   PUBLISH: [true, 'unknown'],
   ABORTED: [false, 'notApplied'],
   JOURNAL: [false, 'unknown'],
+  // A broken assumption, as the journal remembers it of a saga that it has ended.
+  INTERNAL: [false, 'unknown'],
 } as const satisfies Record<string, readonly [boolean, EffectOutcome]>;
 
 /** Every code that a {@link BlocksagaError} may carry. */

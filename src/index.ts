@@ -5,6 +5,7 @@ export { type CommitOfflineOptions, commitOffline } from './engine/commit-offlin
 export { createEngine } from './engine/engine.ts';
 export type { Guest } from './engine/guest.ts';
 export type { IdSource } from './engine/ids.ts';
+export { releaseGuests } from './engine/last-resort.ts';
 export type { Publisher } from './engine/publish.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recover-offline.ts';
 export type { BootImage, DiskResult, Front, FrontAfter, Outcome, SagaResult } from './engine/result.ts';

@@ -19,20 +19,28 @@ export const EXIT = {
 
 /** The status for a result; a copy that was asked to go back in the end has done so. */
 export function exitStatusOf(result: SagaResult, finish: Finish | null): number {
+  if (isBug(result)) return EXIT.bug;
   if (result.outcome === 'needsRecovery') return EXIT.needsRecovery;
   if (result.outcome !== 'rolledBack') return EXIT.done;
   return finish === 'abort' && result.error === null ? EXIT.done : EXIT.rolledBack;
 }
 
 /** The status of a command that asked for one end of a saga, or for whichever end it comes to. */
-export function exitStatusOfEnd({ outcome }: SagaResult, asked: SignalName | undefined): number {
+export function exitStatusOfEnd(result: SagaResult, asked: SignalName | undefined): number {
+  if (isBug(result)) return EXIT.bug;
+  const { outcome } = result;
   if (outcome === 'needsRecovery') return EXIT.needsRecovery;
   return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : EXIT.done;
 }
 
+/** Whether a broken assumption of ours has ended it, in this process. */
+function isBug({ error }: SagaResult): boolean {
+  return error?.code === 'INTERNAL';
+}
+
 /** One status for several sagas: what needs someone most, first. */
 export function worstStatus(statuses: readonly number[]): number {
-  const byUrgency = [EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack];
+  const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack];
   return byUrgency.find(status => statuses.includes(status)) ?? EXIT.done;
 }
 

@@ -24,6 +24,7 @@ import { defineSnapshot } from './commands/snapshot.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, type Finished } from './exit-status.ts';
 import { refusedLine } from './json-lines.ts';
+import { reportBug } from './report-bug.ts';
 import { refusalInWords } from './summary.ts';
 
 const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
@@ -53,7 +54,10 @@ Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
 
 A monitor serves one client at a time: give blocksaga one of its own, by starting QEMU with a further
--qmp unix:/run/vm.qmp,server=on,wait=off`;
+-qmp unix:/run/vm.qmp,server=on,wait=off
+
+Exit status: 0 done as asked, 1 rolled back, 2 refused before anything was touched, 3 needs recovery, 70 a bug of
+blocksaga: no guest is left paused for it, and what was under way is open in the journal, for "blocksaga resume".`;
 
 /** Runs one command line (without `node` and the script) and returns the exit status. */
 export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
@@ -67,12 +71,6 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   } catch (error) {
     return report(error, nameOf(program, args), args, context);
   }
-}
-
-/** Shows a broken assumption of ours with its stack. */
-export function reportBug(error: unknown, context: CliContext): void {
-  context.complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  context.complain('This is a bug of blocksaga.');
 }
 
 function buildProgram(context: CliContext, finished: Finished): Command {

@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../engine/api.ts';
 import { createEngine } from '../engine/engine.ts';
+import { areGuestsHeld } from '../engine/last-resort.ts';
 import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
 import { BlocksagaError } from '../errors.ts';
@@ -16,7 +17,8 @@ import type { CliContext } from './context.ts';
 import { EXIT, exitStatusOf } from './exit-status.ts';
 import { lostResult } from './json-lines.ts';
 import { printPlan } from './print-plan.ts';
-import type { Reporter } from './reporter.ts';
+import { reportBug } from './report-bug.ts';
+import { neverThrowing, type Reporter } from './reporter.ts';
 import { journalOf, type SagaOptions } from './shared-options.ts';
 
 /** One command's way into the engine. */
@@ -52,12 +54,12 @@ export async function followSaga(
   options: { readonly json?: boolean },
   context: CliContext,
 ): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
-  const reporter = chooseReporter(options, context);
+  const reporter = neverThrowing(chooseReporter(options, context), context);
   let interrupts = 0;
   let running: Saga | undefined;
   const stopListening = context.onInterrupt(() => {
     interrupts += 1;
-    if (interrupts > 1) leave(running, reporter, context);
+    if (interrupts > 1) return leave(running, reporter, context);
     reporter.say('interrupted: taking everything back; once more leaves at once');
     if (running !== undefined) takeBack(running, reporter);
   });
@@ -69,7 +71,8 @@ export async function followSaga(
     if (interrupts > 0) takeBack(saga, reporter);
     const result = await saga.result.catch(error => {
       if (error instanceof BlocksagaError) return lostResult(saga, error);
-      throw error;
+      reportBug(error, context);
+      return lostResult(saga, new BlocksagaError('INTERNAL', `a bug of blocksaga: ${String(error)}`));
     });
     await reporter.ended({ saga, result });
     return { saga, result };
@@ -85,10 +88,11 @@ function takeBack(saga: Saga, reporter: Reporter): void {
   });
 }
 
-function leave(saga: Saga | undefined, reporter: Reporter, context: CliContext): never {
-  if (saga === undefined) return context.leave(EXIT.refused);
-  reporter.say(`left; saga ${saga.id} is open in the journal: blocksaga resume ${saga.id}`);
-  return context.leave(EXIT.needsRecovery);
+function leave(saga: Saga | undefined, reporter: Reporter, context: CliContext): void {
+  if (saga === undefined) return void context.leave(EXIT.refused);
+  const when = areGuestsHeld() ? 'leaving as soon as the guest runs' : 'left';
+  reporter.say(`${when}; saga ${saga.id} is open in the journal: blocksaga resume ${saga.id}`);
+  void context.leave(EXIT.needsRecovery);
 }
 
 function finishOf({ plan }: Saga): Finish | null {

@@ -100,7 +100,8 @@ saga was entered) and "progress" (bytes of one disk's job), last "result" with s
 rolledBack, needsRecovery, or ready after --finish leave), strategy, disks, blackoutMs, error and leftovers. What is
 refused has only the "result" line, with "saga": null and "outcome": "refused".
 
-Ctrl-C takes everything back; a second one leaves at once, with the saga open in the journal.`;
+Ctrl-C takes everything back; a second one leaves as soon as the guest does not stand still for it, with the saga open in the
+journal. SIGTERM, SIGHUP and SIGQUIT are heard as Ctrl-C is.`;
 
 /** What `--on-commit` means wherever it is. */
 const ON_COMMIT_HELP = `
@@ -114,4 +115,5 @@ export const SAGA_HELP = `${ON_COMMIT_HELP}
 ${SAGA_JSON_HELP} With --plan there is one line, "plan".
 
 Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
-3 needs recovery.`;
+3 needs recovery, 70 a bug of blocksaga (no guest is left paused for it, and "blocksaga resume" goes on). Output that cannot
+be written, on a full disk or to a reader that has gone, changes nothing of that.`;

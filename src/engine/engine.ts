@@ -245,7 +245,7 @@ class SagaEngine implements Engine {
       lease,
       files: filesOf(guest),
       clock: this.#clock,
-      openAgent: agentOf(guest, this.#clock),
+      openAgent: monitor.held.watchAgent(agentOf(guest, this.#clock)),
       publish: publisherOf(
         { ...lease, id: lease.saga, operation: plan.operation },
         plan.onCommit,

@@ -66,18 +66,31 @@ export class Fence {
   /** The files, which are made and removed only with the lease. */
   files(bare: Files): Files {
     return {
-      stat: path => bare.stat(path),
-      imageInfo: (path, driver) => bare.imageInfo(path, driver),
-      syncDirectory: path => bare.syncDirectory(path),
+      stat: path => asOurs(path, () => bare.stat(path)),
+      imageInfo: (path, driver) => asOurs(path, () => bare.imageInfo(path, driver)),
+      syncDirectory: path => asOurs(path, () => bare.syncDirectory(path)),
       createExclusive: async (path, like, claim) => {
         this.expectHeld();
-        return bare.createExclusive(path, like, claim);
+        return asOurs(path, () => bare.createExclusive(path, like, claim));
       },
       unlink: async (path, identity) => {
         this.expectHeld();
-        return bare.unlink(path, identity);
+        return asOurs(path, () => bare.unlink(path, identity));
       },
     };
+  }
+}
+
+/** What files of somebody's own fail with is an error of ours. */
+async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof BlocksagaError) throw error;
+    throw new BlocksagaError('FILES', `${path} could not be looked at, made or removed: ${String(error)}`, {
+      outcome: 'unknown',
+      cause: error,
+    });
   }
 }
 

@@ -2,13 +2,17 @@
  * Keeps a saga's connection to QEMU: opens it, and opens it again when it broke. It never repeats a command; whoever
  * sent one decides what its unknown outcome means.
  */
+import { BlocksagaError } from '../errors.ts';
 import { openQmpClient, type QmpClient, type QmpEvent } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Connect } from '../qmp/transport.ts';
+import { HeldGuest } from './held-guest.ts';
 
 export class Monitor {
   readonly #connect: Connect;
   readonly #clock: Clock;
+  /** What has become of the guest by what was sent here. */
+  readonly held = new HeldGuest();
   #client: Promise<QmpClient> | undefined;
   #listener: ((event: QmpEvent) => void) | undefined;
   #closed = false;
@@ -20,9 +24,11 @@ export class Monitor {
 
   /** A live client; throws QMP_CONNECT when QEMU cannot be reached now. */
   async client(): Promise<QmpClient> {
+    if (this.#closed)
+      throw new BlocksagaError('QMP_CONNECT', 'this saga has left its QEMU', { retryable: false });
     const client = this.#client === undefined ? undefined : await this.#client.catch(() => undefined);
     if (client?.isOpen) return client;
-    this.#client = openQmpClient(this.#connect, { clock: this.#clock });
+    this.#client = openQmpClient(this.held.watch(this.#connect), { clock: this.#clock });
     const fresh = await this.#client;
     fresh.subscribe(event => this.#listener?.(event));
     if (this.#closed) fresh.close();
@@ -32,6 +38,13 @@ export class Monitor {
   /** Hears the events of this and every later connection. */
   listen(listener: (event: QmpEvent) => void): void {
     this.#listener = listener;
+  }
+
+  /** Another one, to the same QEMU, for a saga that is begun again in the middle of its pause. */
+  again(): Monitor {
+    const again = new Monitor(this.#connect, this.#clock);
+    again.held.wasPaused();
+    return again;
   }
 
   close(): void {

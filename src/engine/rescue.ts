@@ -28,8 +28,8 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
   const failures: unknown[] = [];
   await stranded.record().catch(error => failures.push(error));
   const [refusal] = failures;
-  if (refusal !== undefined && !(refusal instanceof BlocksagaError && refusal.code === 'JOURNAL'))
-    throw refusal;
+  // Any other failure, of a journal of somebody's own too, only says that it was not written.
+  if (refusal instanceof BlocksagaError && refusal.code !== 'JOURNAL') throw refusal;
   const isRecorded = refusal === undefined;
   for (const [name, over] of GUEST_FIRST) {
     const step: Step = ALL_STEPS[name];

@@ -131,6 +131,19 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
   };
 }
 
+/** The result of a saga that a broken assumption of ours has ended; QEMU is not asked with what is broken. */
+export function crashedResult(saga: string, plan: Plan, cause: unknown): SagaResult {
+  const error = new BlocksagaError('INTERNAL', `a bug of blocksaga ended this saga: ${String(cause)}`, {
+    saga,
+  });
+  const result = untouchedResult(saga, plan, error.toJSON());
+  return {
+    ...result,
+    outcome: 'needsRecovery',
+    disks: result.disks.map(disk => ({ ...disk, after: null })),
+  };
+}
+
 /** A result as the journal keeps it. */
 export function resultAsJson(result: SagaResult): Json {
   return result as object as Json;

@@ -2,7 +2,7 @@
  * One saga that runs: a machine, its step hosts, and what people hear of it. It turns signals into journal records and
  * machine events, and the machine's end into a result.
  */
-import { createActor, type InspectionEvent, type Observer } from 'xstate';
+import { createActor } from 'xstate';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { Asked, Journal, Lease } from '../journal/journal.ts';
 import { machineNameOf } from '../machines/of-plan.ts';
@@ -14,51 +14,18 @@ import type { Plan } from '../steps/plan.ts';
 import type { JobProgress, StepContext } from '../steps/step.ts';
 import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './ended-saga.ts';
+import { seize } from './fence.ts';
 import { heard, SET_SPEED, setSpeed } from './history.ts';
+import { isolated, isolatedInspector } from './isolate.ts';
+import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
 import type { Monitor } from './monitor.ts';
 import { hostIn, SEEN, UNSEEN } from './provided-machines.ts';
-import { type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
+import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
+import type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
 import { Stages } from './stages.ts';
 
-/** What a listener hears: every state that is entered, and how far the block jobs are. */
-export type SagaNotice =
-  | { readonly type: 'event'; readonly saga: string; readonly event: 'entered'; readonly state: string }
-  | ({ readonly type: 'progress'; readonly saga: string } & JobProgress);
-
-/** What hears XState's own inspection events: a function or an observer, as `createActor` takes. */
-export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
-
-/** A saga under way. */
-export interface Saga {
-  readonly id: string;
-  readonly plan: Plan;
-  /** Resolves at the end, or when it waits at `ready`. Rejects with JOURNAL, or VM_BUSY when another process has it. */
-  readonly result: Promise<SagaResult>;
-  /** Resolves at the end also where `result` was that it waits; it may end by itself then. Rejects as `result` does. */
-  readonly ended: Promise<SagaResult>;
-  /** Calls back for every state entered so far, then for every notice as it comes; returns what unsubscribes. */
-  subscribe(listener: (notice: SagaNotice) => void): () => void;
-  /** Lets a saga that waits at `ready` switch; resolves at its end. Throws SAGA_STATE when it has ended. */
-  pivot(): Promise<SagaResult>;
-  /**
-   * Ends a copy that waits at `ready` without a switch: the copies are one consistent cut of all disks, and the guest stays
-   * where it is. Resolves at its end. Throws SAGA_STATE when it has ended, is being switched, or is no copy that waits.
-   */
-  keepCopies(): Promise<SagaResult>;
-  /**
-   * Takes the mirrors of a snapshot away and keeps the snapshot, where nothing has been switched yet; resolves at its end.
-   * Throws SAGA_STATE when it has ended, or is no snapshot with mirrors that has been taken.
-   */
-  keepSnapshot(): Promise<SagaResult>;
-  /** Takes the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
-  abort(): Promise<SagaResult>;
-  /**
-   * Limits each of its jobs from now on, in bytes per second; 0 lifts the limit. It is kept in the journal for a resume.
-   * Throws SAGA_STATE when nothing copies any more, or the guest stands still for the switch.
-   */
-  setSpeed(bytesPerSecond: number): Promise<void>;
-}
+export type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
 /** What a saga is run with. */
 export interface SagaParts {
@@ -86,7 +53,7 @@ export function monitorOfSaga(saga: Saga): Monitor | undefined {
   return saga instanceof RunningSaga ? saga.monitor : undefined;
 }
 
-class RunningSaga implements Saga {
+class RunningSaga implements Saga, HoldsGuest {
   readonly id: string;
   readonly plan: Plan;
   readonly #parts: SagaParts;
@@ -98,7 +65,9 @@ class RunningSaga implements Saga {
   readonly #finished = Promise.withResolvers<SagaResult>();
   readonly #progress = new Map<string, JobProgress>();
   #endListening = () => {};
+  readonly #forgetGuest: () => void;
   #state = '';
+  #hasLeft = false;
   #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
   /** Whether it was told to go on or back: it does not wait then. */
   #asked: boolean;
@@ -117,13 +86,14 @@ class RunningSaga implements Saga {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
-      ...(parts.inspect === undefined ? {} : { inspect: parts.inspect }),
+      ...(parts.inspect === undefined ? {} : { inspect: isolatedInspector(parts.inspect) }),
     });
     hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
       next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
-      error: error => this.#finished.reject(error),
+      error: error => this.#crash(error).then(this.#finished.reject, this.#finished.reject),
     });
+    this.#forgetGuest = seeToGuestOf(this);
     this.#actor.start();
     this.#endListening = parts.journal.listen(this.id, records.at(-1)?.seq ?? 0, asked =>
       this.#hearAsked(asked),
@@ -132,6 +102,24 @@ class RunningSaga implements Saga {
 
   get monitor(): Monitor {
     return this.#parts.monitor;
+  }
+
+  get holdsGuest(): boolean {
+    return !this.#hasLeft && (this.#stages.isStill || this.#parts.monitor.held.isHeld);
+  }
+
+  async beginAgain(): Promise<HoldsGuest> {
+    const { journal, clock, monitor, inspect: _, ...parts } = this.#parts;
+    this.#forgetGuest();
+    monitor.close();
+    const lease = await seize(journal, this.id, true, clock);
+    const again = new RunningSaga({
+      ...parts,
+      ...{ journal, clock, lease, monitor: monitor.again(), inspect: undefined },
+    });
+    // Whether it may still go back is for its journal to say; the guest is let run either way.
+    again.abort().catch(expectKnown);
+    return again;
   }
 
   get result(): Promise<SagaResult> {
@@ -143,9 +131,10 @@ class RunningSaga implements Saga {
   }
 
   subscribe(listener: (notice: SagaNotice) => void): () => void {
-    for (const notice of this.#entered) listener(notice);
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const entry = isolated('a listener', listener);
+    for (const notice of this.#entered) entry(notice);
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
   }
 
   pivot(): Promise<SagaResult> {
@@ -220,17 +209,39 @@ class RunningSaga implements Saga {
 
   async #finish(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {
     this.#end = { outcome, error };
-    const { journal, lease, monitor } = this.#parts;
+    const { journal, lease } = this.#parts;
     try {
       const result = await this.#read(outcome, error, kept);
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {
-      hostIn(this.#actor.system, undefined);
-      this.#endListening();
-      monitor.close();
-      this.#parts.onEnd();
+      this.#leave();
     }
+  }
+
+  /** A broken assumption of ours crashes, but not in front of a guest that stands still for it. Gives that error. */
+  async #crash(error: unknown): Promise<unknown> {
+    const { journal, lease, plan } = this.#parts;
+    const result = crashedResult(this.id, plan, error);
+    this.#end = { outcome: 'needsRecovery', error: result.error };
+    try {
+      await this.#stages.rescueGuest();
+      await journal.end(lease, 'needsRecovery', resultAsJson(result));
+    } catch (next) {
+      if (!(next instanceof BlocksagaError)) return new AggregateError([error, next], String(error));
+    } finally {
+      this.#leave();
+    }
+    return error;
+  }
+
+  #leave(): void {
+    this.#hasLeft = true;
+    hostIn(this.#actor.system, undefined);
+    this.#endListening();
+    this.#forgetGuest();
+    this.#parts.monitor.close();
+    this.#parts.onEnd();
   }
 
   #read(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {

@@ -62,6 +62,11 @@ export class Stages {
     return this.#last?.rescueGuest() ?? Promise.resolve({ abort: false });
   }
 
+  /** Whether the saga is in its pause. */
+  get isStill(): boolean {
+    return [...this.#hosts.values()].some(host => host.speed.isStill);
+  }
+
   async ask(signal: SignalName, written: Promise<void>): Promise<void> {
     await Promise.all([...this.#hosts].map(([stage, host]) => host.ask(heardBy(stage, signal), written)));
   }
@@ -75,8 +80,7 @@ export class Stages {
 
   /** Writes a record that is no stage's; while the guest stands still nothing waits for it. */
   note(record: NewRecord): Promise<void> {
-    const durable = ![...this.#hosts.values()].some(host => host.speed.isStill);
-    return this.#parts.journal.append(this.#parts.lease, [record], { durable });
+    return this.#parts.journal.append(this.#parts.lease, [record], { durable: !this.isStill });
   }
 
   guestRuns(): void {

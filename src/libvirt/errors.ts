@@ -84,6 +84,7 @@ const CATEGORIES: Readonly<Record<ErrorCode, LibvirtCategory>> = {
   PUBLISH: 'OPERATION_FAILED',
   ABORTED: 'OPERATION_FAILED',
   JOURNAL: 'INTERNAL_ERROR',
+  INTERNAL: 'INTERNAL_ERROR',
 };
 
 /** A failure of the engine in libvirt's terms; what is no `BlocksagaError` is a defect and stays what it is. */

@@ -1,7 +1,12 @@
 /** Reads errors out of XState's events. */
-import type { ErrorRecord } from '../errors.ts';
+import { BlocksagaError, type ErrorCode, type ErrorRecord } from '../errors.ts';
 
-/** The error that an `onError` transition carries, as plain data. */
+/** Whether an `onError` transition carries an error of ours with this code. */
+export function hasCode(event: object, code: ErrorCode): boolean {
+  return 'error' in event && event.error instanceof BlocksagaError && event.error.code === code;
+}
+
+/** The error that an `onError` transition carries, as plain data. Throws what is none of ours as it is. */
 export function errorOf(event: object): ErrorRecord | null {
   if (!('error' in event)) return null;
   const { error } = event;

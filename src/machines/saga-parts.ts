@@ -19,7 +19,7 @@ import {
 } from '../steps/plan.ts';
 import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
-import { errorOf } from './error-of.ts';
+import { errorOf, hasCode } from './error-of.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
@@ -113,10 +113,9 @@ export const saga = setup({
   guards: {
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
     notAttempted: ({ context }, params: { step: StepKey }) => !context.attempted.includes(params.step),
-    wasOvertaken: ({ event }) => errorOf(event)?.code === 'OVERTAKEN',
-    wasAborted: ({ event }) => errorOf(event)?.code === 'ABORTED',
-    mayRelent: ({ context, event }) =>
-      errorOf(event)?.code === 'NOT_CONVERGING' && context.relented < RELENT_MAX,
+    wasOvertaken: ({ event }) => hasCode(event, 'OVERTAKEN'),
+    wasAborted: ({ event }) => hasCode(event, 'ABORTED'),
+    mayRelent: ({ context, event }) => hasCode(event, 'NOT_CONVERGING') && context.relented < RELENT_MAX,
     finishIs: ({ context }, params: { finish: Finish }) => finishOf(context) === params.finish,
     strategyIs: ({ context }, params: { strategy: Strategy }) =>
       switchPlan(context).strategy === params.strategy,

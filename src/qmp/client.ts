@@ -3,6 +3,7 @@
  * what is inside a reply, retries nothing, and never decides what a refusal means.
  */
 
+import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type {
   Arguments,
@@ -16,7 +17,7 @@ import type {
 import { Connection } from './connection.ts';
 import type { QmpVersion } from './messages.ts';
 import type { QmpCommands } from './schema.generated.ts';
-import type { Connect } from './transport.ts';
+import type { Connect, Transport, TransportHandlers } from './transport.ts';
 import type { UntilOptions } from './until.ts';
 
 export type { CallOptions, Command, CommandName, EventName, QmpEvent, Replies, Reply } from './commands.ts';
@@ -82,7 +83,7 @@ const GREETING_DEADLINE_MS = 10_000;
 export async function openQmpClient(connect: Connect, options: QmpClientOptions = {}): Promise<QmpClient> {
   const connection = new Connection(options.clock ?? systemClock, options.deadlines ?? {});
   const deadlineMs = options.greetingDeadlineMs ?? GREETING_DEADLINE_MS;
-  connection.attach(await connect(connection));
+  connection.attach(await connected(connect, connection));
   try {
     await connection.greeted(deadlineMs);
     await connection.execute('qmp_capabilities', {}, { deadlineMs });
@@ -90,5 +91,15 @@ export async function openQmpClient(connect: Connect, options: QmpClientOptions 
   } catch (error) {
     connection.close();
     throw error;
+  }
+}
+
+/** A `Connect` of somebody's own may fail with anything. */
+async function connected(connect: Connect, handlers: TransportHandlers): Promise<Transport> {
+  try {
+    return await connect(handlers);
+  } catch (error) {
+    if (error instanceof BlocksagaError) throw error;
+    throw new BlocksagaError('QMP_CONNECT', `QEMU cannot be reached: ${String(error)}`, { cause: error });
   }
 }
