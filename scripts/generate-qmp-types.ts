@@ -1,5 +1,5 @@
 /**
- * Writes src/qmp/schema.generated.ts from the schema that a real QEMU reports, cut to the commands and events named
+ * Writes src/qmp/schema.generated.ts, and src/qmp/shapes.generated.ts beside it, from the schema that a real QEMU reports, cut to the commands and events named
  * below. Run: `node scripts/generate-qmp-types.ts [QEMU_BINARY]`. The output depends on that QEMU's version only.
  * QEMU hides the names of its types, so each is named here by the first path that leads to it.
  */
@@ -13,6 +13,7 @@ import { BlocksagaError, invariant } from '../src/errors.ts';
 import { openQmpClient, type QmpClient } from '../src/qmp/client.ts';
 import { sleep, systemClock } from '../src/qmp/clock.ts';
 import { connectSocket } from '../src/qmp/socket.ts';
+import { type Entity, type Member, shapesText } from './qmp-shapes.ts';
 
 /** Commands to generate; one that the binary lacks stops the run, so that the list stays true. */
 const COMMANDS = `
@@ -76,25 +77,6 @@ const CASES: Record<string, readonly string[]> = {
   BlockdevCreateOptions: ['file', 'qcow2', 'qed', 'vdi', 'vmdk'],
   ObjectOptions: ['throttle-group'],
 };
-
-interface Member {
-  readonly name: string;
-  readonly type: string;
-  readonly default?: null;
-}
-
-interface Entity {
-  readonly name: string;
-  readonly 'meta-type': 'builtin' | 'enum' | 'array' | 'object' | 'alternate' | 'command' | 'event';
-  readonly 'json-type'?: string;
-  readonly values?: readonly string[];
-  readonly members?: readonly (Member | { readonly type: string })[];
-  readonly 'element-type'?: string;
-  readonly tag?: string;
-  readonly variants?: readonly { readonly case: string; readonly type: string }[];
-  readonly 'arg-type'?: string;
-  readonly 'ret-type'?: string;
-}
 
 const BUILTIN: Record<string, string> = {
   string: 'string',
@@ -308,9 +290,11 @@ async function connectWithin(socket: string, deadline: number): Promise<QmpClien
   }
 }
 
-const text = await withQemu(process.argv[2] ?? 'qemu-system-x86_64', async client => {
+const [types, shapes] = await withQemu(process.argv[2] ?? 'qemu-system-x86_64', async client => {
   const { major, minor, micro } = client.version;
+  const version = `${major}.${minor}.${micro}`;
   const schema = (await client.execute('query-qmp-schema')) as unknown as readonly Entity[];
-  return new TypeWriter(schema).write(`${major}.${minor}.${micro}`);
+  return [new TypeWriter(schema).write(version), shapesText(schema, version)] as const;
 });
-writeFileSync(new URL('../src/qmp/schema.generated.ts', import.meta.url), text);
+writeFileSync(new URL('../src/qmp/schema.generated.ts', import.meta.url), types);
+writeFileSync(new URL('../src/qmp/shapes.generated.ts', import.meta.url), shapes);

@@ -25,6 +25,7 @@ export class HeldGuest {
   watch(connect: Connect): Connect {
     return async handlers => {
       const transport = await connect({
+        onSign: () => handlers.onSign?.(),
         onMessage: message => {
           if (this.#resuming !== undefined) this.#answered(message);
           handlers.onMessage(message);

@@ -3,13 +3,23 @@
  * JSON may hold), keeps integers past 2^53 exact, and knows nothing of what the messages mean.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { BlocksagaError } from '../errors.ts';
 import type { Json } from './transport.ts';
 
 /** QEMU's own limit for the text of one message (qobject/json-streamer.c). */
 export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Objects and lists within one another, as QEMU's own parser takes them (qobject/json-parser.c). */
+export const DEPTH_MAX = 1024;
+
 const LINE_FEED = 0x0a;
+const QUOTE = 0x22;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
 
 /** A shorter run of digits fits a double exactly. */
 const MAY_PASS_2_53 = /\d{16}/;
@@ -27,7 +37,7 @@ export class MessageDecoder {
   readonly #lines: LineDecoder;
 
   constructor(maxMessageBytes = MESSAGE_BYTES_MAX) {
-    this.#lines = new LineDecoder(maxMessageBytes);
+    this.#lines = new LineDecoder(maxMessageBytes, true);
   }
 
   /** Throws QMP_PROTOCOL for what is no JSON and for a message too long; the decoder is of no use afterwards. */
@@ -42,12 +52,15 @@ export class LineDecoder {
   /** The start of a line whose end has not come. */
   #pieces: Uint8Array[] = [];
   #pieceBytes = 0;
+  readonly #isStrict: boolean;
 
-  constructor(maxLineBytes = MESSAGE_BYTES_MAX) {
+  /** `isStrict`: what is no UTF-8 is refused; else it is shown as U+FFFD. */
+  constructor(maxLineBytes = MESSAGE_BYTES_MAX, isStrict = false) {
     this.#maxBytes = maxLineBytes;
+    this.#isStrict = isStrict;
   }
 
-  /** Throws QMP_PROTOCOL for a line too long. */
+  /** Throws QMP_PROTOCOL for a line too long, and where it is strict for one that is no UTF-8. */
   push(chunk: Uint8Array): string[] {
     const lines: string[] = [];
     let start = 0;
@@ -70,10 +83,12 @@ export class LineDecoder {
   }
 
   #takeLine(): string {
-    const line = Buffer.concat(this.#pieces, this.#pieceBytes).toString('utf8').trim();
+    const bytes = Buffer.concat(this.#pieces, this.#pieceBytes);
     this.#pieces = [];
     this.#pieceBytes = 0;
-    return line;
+    if (this.#isStrict && !isUtf8(bytes))
+      throw new BlocksagaError('QMP_PROTOCOL', 'a message that is no UTF-8 was refused');
+    return bytes.toString('utf8').trim();
   }
 }
 
@@ -84,13 +99,33 @@ export function encodeMessages(messages: readonly Json[]): string {
 
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
-/** One message. Throws QMP_PROTOCOL for what is no JSON. */
+/** One message. Throws QMP_PROTOCOL for what is no JSON, and for what is nested deeper than QEMU itself would read. */
 export function parseJson(text: string): Json {
+  if (text.length > DEPTH_MAX && isTooDeep(text))
+    throw new BlocksagaError('QMP_PROTOCOL', `a message nested more than ${DEPTH_MAX} deep was refused`);
   try {
     return JSON.parse(text, MAY_PASS_2_53.test(text) ? exactInteger : undefined);
   } catch (cause) {
     throw new BlocksagaError('QMP_PROTOCOL', `no JSON: ${excerpt(text)}`, { cause });
   }
+}
+
+/** Looked at before parsing: what walks through the value later has only so much stack. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (isInString) {
+      if (code === BACKSLASH) at += 1;
+      else if (code === QUOTE) isInString = false;
+    } else if (code === QUOTE) isInString = true;
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      depth += 1;
+      if (depth > DEPTH_MAX) return true;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth -= 1;
+  }
+  return false;
 }
 
 const exactInteger: Reviver = (_key, value, context) => {

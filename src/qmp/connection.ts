@@ -4,8 +4,10 @@
  */
 
 import { BlocksagaError, invariant } from '../errors.ts';
+import { whyNoAnswer, whyNoEvent } from './check-shape.ts';
 import type { Clock } from './clock.ts';
 import type { Arguments, CallOptions, Command, CommandName, QmpEvent, Replies, Reply } from './commands.ts';
+import { CLOSED_UNGREETED, noGreeting, refusal } from './connection-errors.ts';
 import { deadlineMsFor } from './deadlines.ts';
 import { InFlight } from './in-flight.ts';
 import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
@@ -141,15 +143,33 @@ export class Connection implements TransportHandlers {
   onMessage(json: Json): void {
     if (!this.#open) return;
     this.onSign();
+    try {
+      this.#take(json);
+    } catch (cause) {
+      // Whatever it was, it must not come out of a handler of the transport.
+      this.#fail(
+        new BlocksagaError('QMP_PROTOCOL', `a message from QEMU cannot be read: ${cause}`, { cause }),
+      );
+    }
+  }
+
+  #take(json: Json): void {
     if (this.#version === undefined) {
       this.#onGreeting(json);
       return;
     }
     const message = parseMessage(json);
     switch (message.kind) {
-      case 'event':
-        this.#onEvent(message.event as QmpEvent);
+      case 'event': {
+        const { event, data } = message.event;
+        const why = whyNoEvent(event, data);
+        if (why === undefined) this.#onEvent(message.event as QmpEvent);
+        else
+          this.#fail(
+            new BlocksagaError('QMP_PROTOCOL', `QEMU sent an event ${event} that is none, ${event}${why}`),
+          );
         break;
+      }
       case 'return':
       case 'error':
         this.#onReply(message);
@@ -181,19 +201,23 @@ export class Connection implements TransportHandlers {
 
   #onReply(message: Message & { kind: 'return' | 'error' }): void {
     const { id } = message;
-    if (this.#inFlight.wasSent(id)) {
-      this.#inFlight.settle(id, command =>
-        message.kind === 'return'
-          ? { ok: true, value: message.value }
-          : { ok: false, error: refusal(command, message.class, message.desc) },
-      );
-      return;
-    }
+    let wrong: BlocksagaError | undefined;
+    const isExpected = this.#inFlight.settle(id, command => {
+      if (message.kind === 'error')
+        return { ok: false, error: refusal(command, message.class, message.desc) };
+      const why = whyNoAnswer(command, message.value);
+      if (why === undefined) return { ok: true, value: message.value };
+      const what = `QEMU answered ${command} with what is no answer to it, ${command}${why}`;
+      wrong = new BlocksagaError('QMP_PROTOCOL', what);
+      return { ok: false, error: wrong };
+    });
+    if (wrong !== undefined) this.#fail(wrong);
+    if (isExpected) return;
     // A reply without our id belongs to none of the commands under way for certain, so none can be trusted any more.
     const why =
       message.kind === 'error'
         ? `QEMU could not read what it was sent: ${message.desc}`
-        : 'QEMU answered a command that was not sent: does another client write to this monitor?';
+        : 'QEMU answered a command that was not sent, or answered it twice: does another client write to this monitor?';
     this.#fail(new BlocksagaError('QMP_PROTOCOL', why));
   }
 
@@ -271,22 +295,3 @@ function asError(reason: Error): BlocksagaError {
   if (reason instanceof BlocksagaError) return reason;
   return new BlocksagaError('QMP_DISCONNECTED', reason.message, { cause: reason });
 }
-
-function refusal(command: string, errorClass: string, desc: string): BlocksagaError {
-  return new BlocksagaError('QMP_COMMAND', `QEMU refused ${command}: ${desc}`, {
-    qmp: { command, class: errorClass, desc },
-    outcome: 'notApplied',
-    retryable: false,
-  });
-}
-
-function noGreeting(deadlineMs: number): string {
-  return (
-    `QEMU sent no greeting within ${deadlineMs} ms. A monitor serves one client at a time, so another client (libvirt, a ` +
-    'management tool, a shell) probably holds this one: start QEMU with a monitor of its own for blocksaga, ' +
-    '-qmp unix:/run/vm.blocksaga.qmp,server=on,wait=off, or end the other client. A guest agent sends no greeting either'
-  );
-}
-
-const CLOSED_UNGREETED =
-  'the connection was closed before QEMU greeted: QEMU has just ended, is still starting, or this is no QMP monitor; try again';

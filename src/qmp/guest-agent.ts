@@ -177,8 +177,12 @@ class AgentLine {
     try {
       for (const line of this.#lines.push(chunk.subarray(sentinel + 1))) this.#onLine(line);
     } catch (error) {
-      if (!(error instanceof BlocksagaError)) throw error;
-      this.#failure ??= error;
+      this.#failure ??=
+        error instanceof BlocksagaError
+          ? error
+          : new BlocksagaError('QMP_PROTOCOL', `what the guest agent sent cannot be read: ${error}`, {
+              cause: error,
+            });
       this.#socket.destroy();
     }
   }
@@ -209,7 +213,7 @@ function returned(command: string, reply: Json): Json {
 }
 
 function asCount(command: string, value: Json): number {
-  if (typeof value === 'number') return value;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw strange(command);
 }
 

@@ -22,6 +22,8 @@ interface Batch {
 export class InFlight {
   readonly #clock: Clock;
   readonly #waiting = new Map<number, { readonly batch: Batch; readonly index: number }>();
+  /** Ids of commands that were given up, whose replies may still come. */
+  readonly #late = new Set<number>();
   #lastId = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
 
@@ -64,15 +66,14 @@ export class InFlight {
     this.#heardMs = this.#clock.now();
   }
 
-  /** Whether a reply with this id can be for a command that was ever sent. */
-  wasSent(id: Json | undefined): id is number {
-    return typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= this.#lastId;
-  }
-
-  /** Settles one command; a late reply finds nobody waiting, its caller has been told of the deadline. */
-  settle(id: number, replyTo: (command: CommandName) => Reply): void {
+  /**
+   * Settles one command. A late reply finds nobody waiting: its caller has been told of the deadline. False for an id for which
+   * no reply can come, or no further one.
+   */
+  settle(id: Json | undefined, replyTo: (command: CommandName) => Reply): boolean {
+    if (typeof id !== 'number') return false;
     const waiting = this.#waiting.get(id);
-    if (!waiting) return;
+    if (!waiting) return this.#late.delete(id);
     this.#waiting.delete(id);
     const { batch, index } = waiting;
     const command = batch.commands[index];
@@ -81,10 +82,11 @@ export class InFlight {
     batch.unsettled -= 1;
     if (batch.unsettled > 0) {
       batch.patience?.progress();
-      return;
+      return true;
     }
     batch.patience?.cancel();
     batch.settled(batch.replies);
+    return true;
   }
 
   /** Settles everything, when no reply can come any more. */
@@ -93,7 +95,9 @@ export class InFlight {
   }
 
   #timeOut(firstId: number, batch: Batch, deadlineMs: number): void {
-    for (const index of batch.commands.keys())
+    for (const index of batch.commands.keys()) {
+      if (!this.#waiting.has(firstId + index)) continue;
+      this.#late.add(firstId + index);
       this.settle(firstId + index, command => ({
         ok: false,
         error: new BlocksagaError(
@@ -101,6 +105,7 @@ export class InFlight {
           `QEMU did not answer ${command} within ${deadlineMs} ms and may still carry it out: look before trying again`,
         ),
       }));
+    }
   }
 }
 

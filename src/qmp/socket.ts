@@ -74,8 +74,13 @@ class SocketTransport implements Transport {
       try {
         for (const message of decoder.push(chunk)) handlers.onMessage(message);
       } catch (error) {
-        if (!(error instanceof BlocksagaError)) throw error;
-        reason ??= error;
+        // Nothing is thrown out of a socket's handler: it would end a process that has other sagas.
+        reason ??=
+          error instanceof BlocksagaError
+            ? error
+            : new BlocksagaError('QMP_PROTOCOL', `a message from QEMU cannot be read: ${error}`, {
+                cause: error,
+              });
         socket.destroy();
       }
     });
