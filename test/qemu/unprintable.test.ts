@@ -103,7 +103,7 @@ describeOnQemu('a process that cannot print', () => {
   test.each([
     ['', 4],
     ['--json', ROUNDS],
-  ] as const)('commits on a full file system: %s, %i times', { timeout: 600_000 }, async (json, rounds) => {
+  ] as const)('commits on a full file system: %s, %i times', async (json, rounds) => {
     const vm = await guest();
     for (let round = 0; round < rounds; round += 1) {
       const files = images(vm, `${round}`);
@@ -137,7 +137,7 @@ describeOnQemu('a process that cannot print', () => {
     // A pipe that holds one page is full after some lines.
     const child = start('', [...copyArguments(vm, files), '--json']);
     child.stdout?.pause();
-    await expect.poll(() => fronts(vm), { timeout: 20_000 }).toEqual(files);
+    await expect.poll(() => fronts(vm)).toEqual(files);
     expect(await isRunning(vm)).toBe(true);
     child.stdout?.resume();
     expect(await ended(child)).toBe(0);
