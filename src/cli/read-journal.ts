@@ -1,25 +1,26 @@
 /** Opens the journal for commands that begin nothing. One that is not there is an empty one, and is not made. */
-import { existsSync } from 'node:fs';
 import type { Journal, SagaRow } from '../journal/journal.ts';
+import { isJournalThere } from '../journal/look-for-file.ts';
 import { memoryJournal } from '../journal/memory.ts';
 import { openJournal } from '../journal/sqlite.ts';
 import { isOurs, sagaToken } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
+import type { CliContext } from './context.ts';
+import { withJournal } from './with-journal.ts';
 
-/** The journal in the file; an empty one in memory where there is no file. Throws JOURNAL as `openJournal` does. */
+/** The journal in the file; an empty one in memory where there is no file. Throws JOURNAL as `openJournal` does, and when that cannot be told. */
 export function openExistingJournal(file: string): Journal {
-  return existsSync(file) ? openJournal(file) : memoryJournal();
+  return isJournalThere(file) ? openJournal(file) : memoryJournal();
 }
 
 /** Opens it, reads, and closes it again. Throws JOURNAL when it is damaged or something else. */
-export async function readJournal<T>(file: string, read: (journal: Journal) => T): Promise<T> {
-  const journal = openExistingJournal(file);
-  try {
-    return read(journal);
-  } finally {
-    await journal.close();
-  }
+export function readJournal<T>(
+  file: string,
+  context: Pick<CliContext, 'complain'>,
+  read: (journal: Journal) => T,
+): Promise<T> {
+  return withJournal(openExistingJournal(file), context, async journal => read(journal));
 }
 
 /** The plan that a saga was begun with. */

@@ -20,6 +20,7 @@ import { printPlan } from './print-plan.ts';
 import { reportBug } from './report-bug.ts';
 import { neverThrowing, type Reporter } from './reporter.ts';
 import { journalOf, type SagaOptions } from './shared-options.ts';
+import { withJournal } from './with-journal.ts';
 
 /** One command's way into the engine. */
 export interface SagaCommand {
@@ -38,13 +39,10 @@ export async function runSagaCommand(
     await printPlan(await command.plan(engine), options, context);
     return EXIT.done;
   }
-  const journal = openJournal(journalOf(options, context));
-  try {
+  return withJournal(openJournal(journalOf(options, context)), context, async journal => {
     const { saga, result } = await followSaga(command.start, journal, options, context);
     return exitStatusOf(result, finishOf(saga));
-  } finally {
-    await journal.close();
-  }
+  });
 }
 
 /** Runs one saga to where it ends or waits, and tells of it meanwhile. Throws refusals. */

@@ -70,7 +70,11 @@ export class CommitQueue {
     const isLost = this.#waiting.length > 0;
     this.#waiting = [];
     this.#isClosed = true;
-    this.#store.close();
+    try {
+      this.#store.close();
+    } catch (error) {
+      throw failure ?? error; // why the last records were not written says more
+    }
     if (failure !== undefined && isLost) throw failure;
   }
 

@@ -19,7 +19,10 @@ const ADVICE: Readonly<Record<number, readonly [advice: string, outcome: EffectO
     'unknown',
   ],
   13: ['the disk is full: free some space, then run `blocksaga resume --all`', 'notApplied'],
-  14: ['it cannot be opened: it must be a file in a writable directory', 'notApplied'],
+  14: [
+    'it must be a file that this user may read and write, in a directory where it may make files: run as the user who owns it, or name another with --journal',
+    'notApplied',
+  ],
   26: ['it is not a journal of blocksaga and is kept as it is: name another with --journal', 'notApplied'],
 };
 

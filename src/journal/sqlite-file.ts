@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BlocksagaError } from '../errors.ts';
 import type { Clock } from '../qmp/clock.ts';
+import { isJournalThere } from './look-for-file.ts';
 import { APPLICATION_ID, MIGRATIONS, type Migration } from './schema.ts';
 import { guarded, isBusy } from './sqlite-errors.ts';
 
@@ -25,7 +26,7 @@ export function openFile(
   migrations: readonly Migration[] = MIGRATIONS,
 ): DatabaseSync {
   const path = resolve(file);
-  makeIfMissing(path);
+  if (!isJournalThere(path)) makeIfMissing(path);
   for (let attempt = 1; ; attempt += 1) {
     try {
       inspect(path, migrations);
@@ -46,17 +47,13 @@ function makeIfMissing(path: string): void {
     fsyncSync(directory);
     closeSync(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && isFile(path)) return;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw new BlocksagaError(
       'JOURNAL',
       `cannot make the journal ${path}: ${(error as Error).message}; make its directory writable, or name another with --journal`,
       { outcome: 'notApplied', cause: error },
     );
   }
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /** Reads without the right to write, so that a file that is not ours, or newer, or damaged, stays as it is. */

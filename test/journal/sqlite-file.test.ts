@@ -62,14 +62,14 @@ describe('opening the journal', () => {
   it('refuses a directory in place of the file', () => {
     mkdirSync(file);
     expect(thrownBy(() => openJournal(file))).toEqual(
-      refused('JOURNAL', /cannot make the journal .*EEXIST.*name another/),
+      refused('JOURNAL', /journal.db is a directory.*name a file/),
     );
   });
 
   it('refuses a path below something that is no directory', () => {
     writeFileSync(file, '');
     expect(thrownBy(() => openJournal(join(file, 'journal.db')))).toEqual(
-      refused('JOURNAL', /cannot make the journal/),
+      refused('JOURNAL', /cannot look at the journal .*ENOTDIR.*name another/),
     );
   });
 

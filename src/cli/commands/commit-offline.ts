@@ -13,6 +13,7 @@ import { jsonLine } from '../json-lines.ts';
 import { absoluteFile } from '../option-values.ts';
 import { followSaga } from '../run-saga-command.ts';
 import { journalOf, type SagaOptions } from '../shared-options.ts';
+import { withJournal } from '../with-journal.ts';
 import { countOf } from '../words.ts';
 
 const KEYS: DiskKeys = { format: 'FORMAT', top: 'IMAGE', base: 'IMAGE' };
@@ -70,14 +71,11 @@ export async function commitOfflineCommand(
     for (const line of options.json ? [jsonLine(planAsJson(plan))] : planInWords(plan)) context.write(line);
     return EXIT.done;
   }
-  const journal = openJournal(journalOf(options, context));
-  try {
+  return withJournal(openJournal(journalOf(options, context)), context, async journal => {
     const start = () => startOfflineCommit(journal, request, { clock: context.clock });
     const { result } = await followSaga(start, journal, options, context);
     return exitStatusOf(result, null);
-  } finally {
-    await journal.close();
-  }
+  });
 }
 
 function requestOf(options: OfflineOptions, context: CliContext): OfflineCommitRequest {

@@ -9,6 +9,7 @@ import { jsonLine } from '../json-lines.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { withClient } from '../with-client.ts';
+import { withJournal } from '../with-journal.ts';
 
 const HELP = `
 Looks at the journal, at the files of sagas that were taken back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
@@ -75,14 +76,11 @@ async function visitAll(
   context: CliContext,
   qmp: QmpClient | undefined,
 ): Promise<readonly Told[]> {
-  const journal = openExistingJournal(journalOf(options, context));
-  try {
+  return withJournal(openExistingJournal(journalOf(options, context)), context, async journal => {
     const findings = await examine({ journal, ...(qmp === undefined ? {} : { qmp }) });
-    if (options.fix) return await removeFindings(findings);
+    if (options.fix) return removeFindings(findings);
     return findings.map(finding => ({ finding, removed: false, why: finding.why }));
-  } finally {
-    await journal.close();
-  }
+  });
 }
 
 function inJson({ finding, removed, why }: Told): string {

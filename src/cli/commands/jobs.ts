@@ -57,7 +57,7 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
         const why = `--watch ${everyMs}: at least ${WATCH_MS_MIN} ms, for the guest's sake`;
         throw new BlocksagaError('REQUEST_INVALID', why);
       }
-      const sagas = await readJournal(journalOf(options, context), journal => journal.sagas());
+      const sagas = await readJournal(journalOf(options, context), context, journal => journal.sagas());
       await withClient(options.qmp, context, async client => {
         const look = async () => tell(await askJobs(client, sagas), options, context);
         if (everyMs === undefined) await look();

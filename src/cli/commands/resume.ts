@@ -25,6 +25,7 @@ import {
   SAGA_JSON_HELP,
 } from '../shared-options.ts';
 import { refusalInWords } from '../summary.ts';
+import { withJournal } from '../with-journal.ts';
 
 const HELP = `
 A saga goes forward when its decision was taken, or when its jobs still live; otherwise it is taken back. One that waits
@@ -114,16 +115,10 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       if (options.front !== undefined && !options.offline) {
         throw new BlocksagaError('REQUEST_INVALID', '--front goes with --offline');
       }
-      const journal = openExistingJournal(journalOf(options, context));
-      try {
-        finished(
-          id === undefined
-            ? await resumeAll(journal, options, context)
-            : await resumeOne(id, journal, options, context),
-        );
-      } finally {
-        await journal.close();
-      }
+      const status = await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
+        id === undefined ? resumeAll(journal, options, context) : resumeOne(id, journal, options, context),
+      );
+      finished(status);
     },
   );
 }

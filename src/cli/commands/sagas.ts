@@ -1,10 +1,10 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { isWaiting, reasonOf } from '../../engine/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
+import { isJournalThere } from '../../journal/look-for-file.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { CliContext } from '../context.ts';
@@ -68,7 +68,7 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
       const { isAlive } = systemProcesses();
       const file = journalOf(options, context);
-      const sagas = await readJournal(file, journal =>
+      const sagas = await readJournal(file, context, journal =>
         journal.sagas(filter).map(row => {
           const records = row.state === 'open' ? journal.records(row.id) : [];
           return describeSaga(row, records, row.state === 'open' && isAlive(row.holder));
@@ -84,7 +84,7 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
 
 /** Whose journal was looked for elsewhere must see where. */
 function noneInWords(file: string, filter: object): string {
-  if (!existsSync(file)) return `no sagas: there is no journal ${file}`;
+  if (!isJournalThere(file)) return `no sagas: there is no journal ${file}`;
   return Object.keys(filter).length === 0 ? `no sagas in ${file}` : `no such sagas in ${file}`;
 }
 
@@ -101,7 +101,7 @@ function prune(options: SagasOptions, context: CliContext): void {
   const file = journalOf(options, context);
   const beforeMs = context.clock.epochMs() - (options.olderThan ?? OLDER_THAN_DAYS) * DAY_MS;
   // Looking for what is old must not make a journal.
-  const pruned = existsSync(file) ? pruneJournal(file, beforeMs, context.clock) : [];
+  const pruned = isJournalThere(file) ? pruneJournal(file, beforeMs, context.clock) : [];
   if (options.json) for (const id of pruned) context.write(jsonLine({ type: 'pruned', id }));
   else context.write(pruned.length === 0 ? 'nothing is that old' : `forgotten: ${pruned.join(', ')}`);
 }

@@ -17,13 +17,14 @@ import { readBytes } from '../option-values.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { withClient } from '../with-client.ts';
+import { withJournal } from '../with-journal.ts';
 import { sizeInWords } from '../words.ts';
 
 const HELP = `
 BYTES is a number of bytes per second for each disk, such as 50M; 0 lifts the limit.
 
 A monitor serves one client at a time. While the process that runs a saga lives, it holds the monitor: it is asked through
-the journal, looks there twice a second, and sets the speed itself; one that does not hear within ten seconds is reported.
+the journal, looks there twice a second, and sets the speed itself; one that does not hear within half a minute is reported.
 Where that process has ended, this command speaks to the saga's QEMU. Either way a resume keeps the speed. With --job the
 monitor named by --qmp must be free: start QEMU with a further one.
 
@@ -92,12 +93,9 @@ async function ofSaga(
   options: Options,
   context: CliContext,
 ): Promise<What> {
-  const journal = openExistingJournal(journalOf(options, context));
-  try {
-    await setSagaSpeed(journal, id, bytesPerSecond, options, context);
-  } finally {
-    await journal.close();
-  }
+  await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
+    setSagaSpeed(journal, id, bytesPerSecond, options, context),
+  );
   return { saga: id, job: null };
 }
 

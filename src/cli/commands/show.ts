@@ -41,7 +41,7 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object for the saga, then one per record').action(
     async (id: string, options: ShowOptions) => {
-      const { row, records } = await readJournal(journalOf(options, context), journal => ({
+      const { row, records } = await readJournal(journalOf(options, context), context, journal => ({
         row: journal.saga(id),
         records: journal.records(id),
       }));

@@ -10,6 +10,7 @@ import { jsonLine } from '../json-lines.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { followSaga } from '../run-saga-command.ts';
 import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../shared-options.ts';
+import { withJournal } from '../with-journal.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
 
 const PIVOT_HELP = `
@@ -33,7 +34,7 @@ Of a copy that waits at READY, --keep-copies ends the mirrors and keeps the copi
 
 While the process that runs the saga lives, it is asked through the journal, looks there twice a second, and goes back at
 its next safe point; this command waits for its end, or with --no-wait only asks. A process that
-does not hear within ten seconds is stopped, or hangs: "blocksaga resume --force" takes the saga from it, and heeds what was
+does not hear within half a minute is stopped, or hangs: "blocksaga resume --force" takes the saga from it, and heeds what was
 asked. Where the process has ended, this command takes the saga back itself, and waits.
 
 Examples:
@@ -92,24 +93,26 @@ function addSignal(
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string, options: SignalOptions) => {
       const asked = options.keepSnapshot ? 'keepSnapshot' : options.keepCopies ? 'keepCopies' : signal;
-      const journal = openExistingJournal(journalOf(options, context));
-      try {
-        if (!options.wait && askLiving(journal, id, asked)) {
-          if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
-          else context.write(`saga ${id}: asked: ${asked}; "blocksaga show ${id}" tells what becomes of it`);
-          finished(EXIT.done);
-          return;
-        }
-        const { result } = await followSaga(
-          engine => engine.resume(id, { ...resumeOptions(options, context), signal: asked }),
-          journal,
-          options,
-          context,
-        );
-        finished(exitStatusOfEnd(result, asked));
-      } finally {
-        await journal.close();
-      }
+      const status = await withJournal(
+        openExistingJournal(journalOf(options, context)),
+        context,
+        async journal => {
+          if (!options.wait && askLiving(journal, id, asked)) {
+            if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
+            else
+              context.write(`saga ${id}: asked: ${asked}; "blocksaga show ${id}" tells what becomes of it`);
+            return EXIT.done;
+          }
+          const { result } = await followSaga(
+            engine => engine.resume(id, { ...resumeOptions(options, context), signal: asked }),
+            journal,
+            options,
+            context,
+          );
+          return exitStatusOfEnd(result, asked);
+        },
+      );
+      finished(status);
     },
   );
 }
