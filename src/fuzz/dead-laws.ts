@@ -13,6 +13,7 @@ import {
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { Sight } from './sight.ts';
 import { isClone } from './wish.ts';
+import { isTheirs } from './wish-files.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
 export function deadLeaveOneSet(account: Account): string | undefined {
@@ -84,6 +85,6 @@ function standsAlone(
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
-  const left = [...booted.files.keys()].find(file => !expected.has(file));
+  const left = [...booted.files.keys()].find(file => !expected.has(file) && !isTheirs(file));
   return left === undefined ? undefined : `the file ${left} is left`;
 }

@@ -10,7 +10,7 @@ import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { BITMAP } from './prepare.ts';
 import type { DiskSight, Sight } from './sight.ts';
 import { isClone, isMerge, type Wish } from './wish.ts';
-import { chainCopyOf, filesToRemove, type NewSet, newFile, newSetsOf } from './wish-files.ts';
+import { chainCopyOf, filesToRemove, isTheirs, type NewSet, newFile, newSetsOf } from './wish-files.ts';
 
 const PREFIX = 'bs-';
 
@@ -205,7 +205,7 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   for (const file of removedBy(account, outcome)) expected.delete(file);
   for (const file of now.files.keys()) {
-    if (!expected.has(file)) return `the file ${file} is left`;
+    if (!expected.has(file) && !isTheirs(file)) return `the file ${file} is left`;
   }
   if (outcome !== 'rolledBack' || !now.alive) return undefined;
   for (const [index, disk] of now.disks.entries()) {

@@ -75,6 +75,14 @@ const BY_FAULT: readonly ByFault[] = [
     reason: 'it was killed from outside',
   },
   {
+    ...{ law: 'QEMU survives', fault: 'otherClient quit' },
+    reason: 'a third party has asked it to end',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient qom-set' },
+    reason: 'QEMU 7.2 aborts by itself when a drive is set to the node that it has',
+  },
+  {
     ...{ law: 'QEMU survives', fault: 'otherClient cont' },
     reason:
       'between two blockdev-add of ours it puts the next filter above a disk that is in its iothread again',

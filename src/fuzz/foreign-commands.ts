@@ -8,7 +8,7 @@ import { type DiskNames, diskNames, groupName, sagaToken } from '../steps/names.
 import type { Draw } from './draw.ts';
 import type { GuestChoice } from './scenario.ts';
 import type { Wish } from './wish.ts';
-import { DIRECTORY } from './wish-files.ts';
+import { theirFile } from './wish-files.ts';
 import { SAGA } from './wish-request.ts';
 
 /** The disk that a command is about, and everything that the saga has for it. */
@@ -83,11 +83,14 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
     held: 'a pivoted disk is taken for one whose job was cancelled',
     send: onJob('job-complete'),
   },
-  'job-finalize': { weight: 2, held: 'not tried yet', send: onJob('job-finalize') },
+  'job-finalize': {
+    weight: 2,
+    held: 'a stream that was finalized by a third party leaves a saga without an end',
+    send: onJob('job-finalize'),
+  },
   'block-job-cancel': { weight: 2, send: onBlockJob('block-job-cancel') },
   'block-job-cancel force': {
     weight: 1,
-    held: 'not tried yet',
     send: onBlockJob('block-job-cancel', { force: true }),
   },
   'block-job-complete': { weight: 1, held: 'as job-complete', send: onBlockJob('block-job-complete') },
@@ -101,12 +104,11 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'object-del': {
     weight: 1,
-    held: 'not tried yet',
+    held: 'a saga whose mark is gone takes its QEMU for another one, for ever',
     send: ({ group }) => ({ execute: 'object-del', arguments: { id: group } }),
   },
   'blockdev-reopen': {
     weight: 2,
-    held: 'not tried yet',
     send: ({ draw, names, disk, group }) => {
       const filter = { driver: 'throttle', 'node-name': names.filter, 'throttle-group': group };
       return {
@@ -117,7 +119,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'qom-set': {
     weight: 2,
-    held: 'not tried yet',
+    held: 'a disk that was moved by a third party leaves a saga without an end',
     send: ({ draw, names, qdev, disk }) => ({
       execute: 'qom-set',
       arguments: { path: qdev, property: 'drive', value: draw.one([names.image, names.filter, disk]) },
@@ -125,7 +127,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    held: 'not tried yet',
+    held: 'an overlay of theirs leaves a saga without an end',
     send: ({ names, disk }) => ({
       execute: 'blockdev-snapshot',
       arguments: { node: disk, overlay: names.image },
@@ -133,7 +135,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot-sync': {
     weight: 2,
-    held: 'not tried yet',
+    held: 'an overlay of theirs leaves a saga without an end, and images below it are removed',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {
@@ -145,12 +147,10 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   device_del: {
     weight: 1,
-    held: 'not tried yet',
     send: ({ device }) => ({ execute: 'device_del', arguments: { id: device } }),
   },
   eject: {
     weight: 1,
-    held: 'not tried yet',
     send: ({ device }) => ({ execute: 'eject', arguments: { id: device, force: true } }),
   },
   block_resize: {
@@ -162,7 +162,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'block_resize image': {
     weight: 1,
-    held: 'not tried yet',
     send: ({ names }) => ({
       execute: 'block_resize',
       arguments: { 'node-name': names.image, size: LARGER_BYTES },
@@ -181,7 +180,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   stop: { weight: 1, send: alone('stop') },
   cont: { weight: 2, send: alone('cont') },
   system_reset: { weight: 1, send: alone('system_reset') },
-  quit: { weight: 1, held: 'not tried yet', send: alone('quit') },
+  quit: { weight: 1, send: alone('quit') },
 };
 
 /** The commands of one row about one disk that the request names. */
@@ -201,7 +200,7 @@ export function drawForeign(
     device: `dev${index}`,
     qdev: `dev${index}`,
     disk: guest.style === 'drive' ? `drive${index}` : `disk${index}`,
-    file: `${DIRECTORY}/theirs${index}.qcow2`,
+    file: theirFile(index),
   });
 }
 

@@ -7,6 +7,7 @@ import type { Sim } from '../sim/create-sim.ts';
 import { RING } from '../sim/guest.ts';
 import type { BlockNode, Qemu } from '../sim/state.ts';
 import type { FlushedWrite } from './account.ts';
+import { isTheirs } from './wish-files.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
 interface OpenImage {
@@ -19,7 +20,7 @@ interface OpenImage {
 export interface DiskSight {
   readonly device: string;
   readonly node: string;
-  /** The file that the guest's next write goes to. */
+  /** The file that the guest's next write goes to, or the one below a third party's overlay. */
   readonly path: string;
   /** Filters above the front image, and the images below it. */
   readonly filters: readonly string[];
@@ -63,8 +64,7 @@ export function takeSight(sim: Sim): Sight {
   const disks = world.fronts().map(({ device, node, path }) => ({
     device,
     node,
-    path,
-    ...chainOf(nodes, node),
+    ...withoutTheirs(path, chainOf(nodes, node)),
     contents: world.readFront(device),
     rebooted: world.readFile(path),
   }));
@@ -83,6 +83,12 @@ export function takeSight(sim: Sim): Sight {
     frozen: world.frozen,
     acknowledged,
   };
+}
+
+/** The disk as it is below what third parties have put above it. */
+function withoutTheirs(path: string, seen: Pick<DiskSight, 'filters' | 'chain'>) {
+  const chain = seen.chain.filter(image => !isTheirs(image.path));
+  return { ...seen, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
 }
 
 type Nodes = Qemu['nodes'];

@@ -20,6 +20,16 @@ export function placesOf({ backingLayers, format }: Chains): readonly number[] {
   return Array.from({ length: format === 'raw' ? 1 : backingLayers + 1 }, (_, place) => place);
 }
 
+/** The overlay that a third party puts above a disk. */
+export function theirFile(index: number): string {
+  return `${DIRECTORY}/theirs${index}.qcow2`;
+}
+
+/** Whether an image is a third party's own. */
+export function isTheirs(path: string): boolean {
+  return path.startsWith(`${DIRECTORY}/theirs`);
+}
+
 /** The copy of a disk's chain that a mirror with a chain of its own stands on. */
 export function chainCopyOf(index: number): string {
   return `${DIRECTORY}/copy${index}.qcow2`;

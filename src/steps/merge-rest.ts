@@ -3,11 +3,13 @@
  * it wrote is in the lower images of the merged disks, so there is only forward. The guest runs while the rest is copied.
  */
 import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
-import { expectFronts } from './graph.ts';
+import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { MIRRORS, startCommit } from './mirror-disks.ts';
 import { letRun } from './pause-guest.ts';
 import type { ActiveCommitPlan, DiskPlan } from './plan.ts';
+import { revivedName } from './revive-source.ts';
 import { limitedTo, runJobs } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
 import type { Step, StepContext } from './step.ts';
@@ -44,6 +46,7 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
     context,
     failed.map(disk => disk.names.job),
   );
+  const graph = await readGraph(context.qmp);
   const gone = todo.filter(disk => failed.includes(disk) || !table.has(disk.names.job));
   const limit = () => limitedTo(context.speed());
   const endsByItself = { ...plan, strategy: 'complete' } as const;
@@ -52,7 +55,14 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
     what: 'the rest of the mirrors to be ready',
     parallel: plan.parallel,
     disks: todo,
-    start: disk => startCommit(endsByItself, disk, limit),
+    start: disk => startCommit(endsByItself, { ...disk, node: overlayOf(graph, disk) }, limit),
     ...MIRRORS,
   });
+}
+
+/** The overlay that is still to be merged: an undo that got no further has opened it again under another name. */
+function overlayOf(graph: Graph, disk: DiskPlan): string {
+  const front = graph.front(disk);
+  const revived = leavingImages(disk).map((_, place) => revivedName(disk, place));
+  return front !== undefined && revived.includes(front) ? front : disk.node;
 }

@@ -132,27 +132,33 @@ async function liveAmongStrangers(
   const foreign: Foreign = { moment: round.moment, messages: messages.map(each => ({ ...each })) };
   orchestrator.tell({ order: 'run', ...place, ...(byClock ? {} : { foreign }) });
   const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
+  const over = new AbortController();
+  let sending: Promise<void> = Promise.resolve();
   for (;;) {
     const heard = await orchestrator.hear(untilMs - systemClock.now());
     note(said, heard);
     if (heard?.says === 'begun') {
-      if (byClock) void sendLater(arena, round.delayMs, messages, answers);
+      if (byClock) sending = sendLater(arena, round.delayMs, over.signal, messages, answers);
     } else if (heard?.says === 'foreign') {
       answers.push(heard.answer);
     } else {
+      over.abort();
+      await sending;
       return { ended: heard ?? { says: 'died', of: 'nothing: it did not end', stderr: '' }, answers };
     }
   }
 }
 
-/** From a monitor of its own; what QEMU says is kept, also when it goes. */
+/** From a monitor of its own, unless the saga is over before; what QEMU says is kept, also when it goes. */
 async function sendLater(
   { vm }: Arena,
   delayMs: number,
+  over: AbortSignal,
   messages: readonly Sent[],
   answers: Json[],
 ): Promise<void> {
-  await sleep(systemClock, delayMs);
+  await sleep(systemClock, delayMs, over);
+  if (over.aborted) return;
   for (const { execute, arguments: given } of messages) {
     answers.push(
       await vm.witness.execute(execute, given).then(

@@ -105,7 +105,9 @@ export async function torture(options: TortureOptions): Promise<Tally> {
         tell?.(round, result);
         if (result.wrong.length > 0) failures.push(await keep(arena, round, result));
         const isOver =
-          operation.guest.rests === 'ended' || (round.victim !== 'orchestrator' && result.struck);
+          operation.guest.rests === 'ended' ||
+          round.foreign !== undefined ||
+          (round.victim !== 'orchestrator' && result.struck);
         if (result.wrong.length > 0 || isOver) {
           await arena[Symbol.asyncDispose]();
           arena = undefined;
