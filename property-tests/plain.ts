@@ -50,9 +50,7 @@ const CHAINS = { backingLayers: 2 } as const;
 function plain(
   wish: Wish,
   guest: Partial<GuestChoice> = {},
-  signals: Scenario['signals'] = 'finish' in wish && wish.finish === 'leave'
-    ? [{ signal: 'pivot', atMs: 3 }]
-    : [],
+  signals: Scenario['signals'] = signalsFor(wish),
 ): Scenario {
   return {
     seed: 7,
@@ -64,6 +62,10 @@ function plain(
     deaths: [],
     lingerMs: 0.2,
   };
+}
+
+function signalsFor(wish: Wish): Scenario['signals'] {
+  return 'finish' in wish && wish.finish === 'leave' ? [{ signal: 'pivot', atMs: 3 }] : [];
 }
 
 /** By what is done, and how. */

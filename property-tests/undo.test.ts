@@ -115,6 +115,8 @@ class Bench {
       keepCopies: never,
       keep: never,
       guestStill: () => true,
+      sides: () => 'alike',
+      sawAlike: () => undefined,
       decided: false,
       speed: () => 0,
       untouched: true,

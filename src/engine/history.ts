@@ -52,6 +52,8 @@ export class History {
   speed: number | null = null;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
+  /** Whether the saga was stranded, and its guest may have been resumed from the middle of a pause. */
+  rescued = false;
   /** Whether it was written behind that on which side each disk is. */
   sidesTold = false;
 
@@ -83,6 +85,7 @@ export class History {
   #read({ kind, step, body }: JournalRecord): void {
     if (kind === 'intent' && step === RESCUE) {
       // The step before had failed for good, and the saga could do no more. In this life it is tried again.
+      this.rescued = true;
       const stranding = this.#steps.at(-1);
       if (stranding !== undefined) stranding.settled = undefined;
     } else if (kind === 'intent' && step === REENTRY) {

@@ -28,7 +28,7 @@ export interface FrontAfter extends Front {
   readonly chain: readonly string[];
 }
 
-/** One disk before and after; `after` is null when QEMU could not be asked. */
+/** One disk before and after; `after` is null when QEMU could not be asked, or has no such device any more. */
 export interface DiskResult {
   readonly disk: string;
   readonly before: Front;
@@ -182,16 +182,28 @@ function frontOfSurvey(disks: readonly GuestDisk[], { qdev, drive }: DiskPlan): 
   return { node: found.node, file: found.file, chain: found.chain.map(({ file }) => file) };
 }
 
-/** A disk that is not where the outcome says; the images' files tell, since a revived node has another name. */
+/**
+ * A disk that is not where the outcome says; the images' files tell, since a revived node has another name. Overlays that a
+ * third party has put above are not the saga's to judge, nor is a device that is gone.
+ */
 function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome): DiskResult | undefined {
   if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
   const switched = outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
   return disks.find((disk, at) => {
-    if (disk.after?.file !== plainName(switched ? disk.image : disk.before.file)) return true;
     const planned = plan.disks[at];
-    if (planned === undefined || !('rewrites' in plan)) return false;
-    return disk.after.chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;
+    if (disk.after === null || planned === undefined) return false;
+    const chain = withoutStrangers(planned, disk.after.chain);
+    if ((chain[0] ?? disk.after.file) !== plainName(switched ? disk.image : disk.before.file)) return true;
+    if (!('rewrites' in plan)) return false;
+    return chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;
   });
+}
+
+/** A chain from its first image on that the plan knows; as it is where it knows none. */
+function withoutStrangers({ chain, image }: DiskPlan, found: readonly string[]): readonly string[] {
+  const known = new Set([...chain, image].map(({ file }) => plainName(file)));
+  const at = found.findIndex(file => known.has(file));
+  return at === -1 ? found : found.slice(at);
 }
 
 function mixed(saga: string, disk: DiskResult): BlocksagaError {

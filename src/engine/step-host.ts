@@ -82,7 +82,7 @@ export class StepHost {
     if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
-    if (step.window === 'opens') this.#window.open(past !== undefined);
+    if (step.window === 'opens') this.#window.open(past !== undefined, this.#parts.history.rescued);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (past?.reheld) this.guestRuns();
     if (!settled.ok) {
@@ -275,7 +275,7 @@ export class StepHost {
       files: files === null ? null : this.#fence.files(files),
       clock,
       ...this.#signals.ofSteps,
-      guestStill: () => this.#window.guestStill(),
+      ...this.#window.ofSteps,
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,
       failure: this.#failures.get(name),

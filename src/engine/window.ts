@@ -14,8 +14,19 @@ export class Window {
   /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
   #openedMs = 0;
+  /** Whether every mirror was seen to hold all that its source holds, in this pause; `apart`: nobody can say that any more. */
+  #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
   /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
+
+  /** What steps ask of it and tell it. */
+  readonly ofSteps = {
+    guestStill: () => this.guestStill(),
+    sides: () => (this.guestStill() ? this.#seen : 'apart'),
+    sawAlike: () => {
+      if (this.#isOpen) this.#seen = 'alike';
+    },
+  } as const;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,8 +46,10 @@ export class Window {
     return this.#isOpen;
   }
 
-  open(inEarlierLife: boolean): void {
+  /** `wasRescued`: a process before this one may have let the guest run from the middle of the pause. */
+  open(inEarlierLife: boolean, wasRescued: boolean): void {
     this.#isOpen = true;
+    this.#seen = inEarlierLife && wasRescued ? 'apart' : 'unknown';
     this.#reentered = !inEarlierLife;
     this.#guest = 'still';
     this.#openedMs = this.#clock.now();
@@ -45,6 +58,7 @@ export class Window {
   close(): void {
     if (this.#isOpen) this.measure(this.#openedMs);
     this.#isOpen = false;
+    this.#seen = 'unknown';
   }
 
   measure(sinceMs: number): void {

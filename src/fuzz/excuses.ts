@@ -41,6 +41,9 @@ export type Excuse = ByFault | ByWorld;
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
 const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
 
+/** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
+const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'job-finalize'] as const;
+
 const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
 
 const BY_FAULT: readonly ByFault[] = [
@@ -133,13 +136,13 @@ const BY_FAULT: readonly ByFault[] = [
       outcome === 'needsRecovery' && COMMANDS_TO_CONT(struck),
   })),
 
-  {
-    ...{ law: 'asked back, goes back', fault: 'otherClient cont' },
+  ...PUT_ON_OTHER_SIDE.map(verb => ({
+    ...{ law: 'asked back, goes back', fault: `otherClient ${verb}` },
     reason:
       'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
-    only: (_struck, { records }) =>
+    only: (_struck: Struck, { records }: Account) =>
       records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN'),
-  },
+  })),
 ];
 
 const BY_WORLD: readonly ByWorld[] = [

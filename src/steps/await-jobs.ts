@@ -40,3 +40,7 @@ export async function awaitJobs(
 export function isConcluded(job: JobInfo | undefined): boolean {
   return job === undefined || job.status === 'concluded';
 }
+
+export function isPendingOrConcluded(job: JobInfo | undefined): boolean {
+  return isConcluded(job) || job?.status === 'pending';
+}

@@ -143,6 +143,19 @@ export function expectFronts(
   }
 }
 
+/** Throws FOREIGN where a third party has put something else in front of a disk whose mirror follows its source. */
+export function expectSources(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]): void {
+  for (const disk of disks) {
+    const front = frontOf(blocks, disk);
+    if (front === disk.node) continue;
+    throw new BlocksagaError(
+      'FOREIGN',
+      `disk ${disk.disk} is mirrored from node ${disk.node}, but a third party has moved the guest to ${front ?? 'nothing'}`,
+      { disk: disk.disk },
+    );
+  }
+}
+
 /**
  * The QOM path of a device as `query-block` names it: without a leading slash it is the id of a device that the user
  * named, which QEMU keeps under /machine/peripheral (system/qdev-monitor.c).

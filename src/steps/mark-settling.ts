@@ -1,13 +1,28 @@
 /**
- * A mark in QEMU itself, put there right before the mirrors are ended: the guest stands still, and each of them followed it
- * to the last byte. A mirror that has ended well without it was ended earlier by somebody else, and its target may lack what
- * the guest has written since. The journal cannot say so: while the guest stands still its records are not waited for.
+ * A mark in QEMU itself, put there right before the mirrors are ended: the guest is paused, and each of them followed it
+ * to the last byte. A mirror that has ended well without it was ended earlier by a third party, and one of its sides may lack
+ * what the guest has written since. The journal cannot say so: during the pause its records are not waited for.
  */
 import type { Reply } from '../qmp/client.ts';
 import { settlingName } from './names.ts';
 import type { StepContext } from './step.ts';
 
 type Settling = Pick<StepContext, 'qmp' | 'plan'>;
+
+/** Whether both sides of every disk hold the same, as far as this process saw it or an earlier one has left word of it. */
+export async function holdTheSame(context: Settling & Pick<StepContext, 'sides'>): Promise<boolean> {
+  const sides = context.sides();
+  return sides === 'alike' || (sides === 'unknown' && (await isSettling(context)));
+}
+
+/**
+ * Whether disks that are found on their other side were switched by this saga in its pause. A QEMU that cannot be marked
+ * does not tell, after the death of a process; it is then taken to be so while the guest stays paused.
+ */
+export async function areOurs(context: Settling & Pick<StepContext, 'sides' | 'decided'>): Promise<boolean> {
+  if (context.decided) return true;
+  return context.plan.marksQemu ? holdTheSame(context) : context.sides() !== 'apart';
+}
 
 /**
  * Sends the mark and gives what waits for the answer. A refusal is of no consequence: without the mark an end that nobody

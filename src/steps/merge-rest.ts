@@ -1,18 +1,17 @@
 /**
- * Goes on with a commit of active images of which some are merged and some are not, when the guest has run meanwhile: what
- * it wrote is in the lower images of the merged disks, so there is only forward. The guest runs while the rest is copied.
+ * Goes forward with a commit of active images of which some are merged and some are not, where the guest may have written
+ * since: to the lower images of the merged disks. The guest runs while the rest is copied, whoever has merged the first.
  */
-import { awaitJobs, isConcluded } from './await-jobs.ts';
+import { awaitJobs, isConcluded, isPendingOrConcluded, STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
-import { dismissJobs } from './dismiss-jobs.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { MIRRORS, startCommit } from './mirror-disks.ts';
-import { letRun } from './pause-guest.ts';
+import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { ActiveCommitPlan, DiskPlan } from './plan.ts';
 import { revivedName } from './revive-source.ts';
 import { limitedTo, runJobs } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
-import type { Step, StepContext } from './step.ts';
+import { inAnyCase, type Step, type StepContext } from './step.ts';
 import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
 
 export const mergeRest: Step<ActiveCommitPlan> = {
@@ -22,32 +21,68 @@ export const mergeRest: Step<ActiveCommitPlan> = {
   irreversible: 'the lower images of the merged disks hold what the guest has written since',
   probe: probeFronts,
 
-  async do(context, todo) {
-    const { jobs, plan, qmp } = context;
+  /** A guest that its administrator has paused stays so; one that this saga has paused does not. */
+  async observe({ qmp, outcomes }) {
+    const { running } = await qmp.execute('query-status');
+    return { byUs: running || wasPausedByUs(outcomes.get('pauseGuest') ?? null) };
+  },
+
+  async do(context, left) {
+    const { observed, plan, qmp } = context;
+    const graph = await readGraph(qmp);
+    const todo = left.map(disk => ({ ...disk, node: overlayOf(graph, disk) }));
+    const resumes = wasPausedByUs(observed);
     // When QEMU dies meanwhile the merged disks are on their lower images, and the others are not.
     await context.recordSides();
-    await letRun(qmp);
+    if (resumes) await letRun(qmp);
     await mirrorAgain(context, todo);
-    await qmp.execute('stop');
-    await awaitClean(context, todo);
-    const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-    readVerdicts(todo, await awaitJobs(jobs, todo, 'pivot', isConcluded, deadlineMs));
-    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
-    return null;
+    if (resumes) await qmp.execute('stop');
+    try {
+      await awaitClean(context, todo);
+      await completeRest(context, todo);
+      expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+    } catch (error) {
+      if (resumes) await inAnyCase(context.recordSides(), () => letRun(qmp));
+      throw error;
+    }
+    return { byUs: resumes };
   },
+
+  adopt: async ({ observed }) => observed,
 };
 
-/** Until the mirrors of these disks follow the guest; those that are gone or have failed are begun anew. */
+/** Those that were begun to be finalized by hand are. */
+async function completeRest(
+  context: StepContext<ActiveCommitPlan>,
+  todo: readonly DiskPlan[],
+): Promise<void> {
+  const { jobs, plan } = context;
+  const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs);
+  const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
+  readVerdicts(
+    todo.filter(disk => !pending.includes(disk)),
+    table,
+  );
+  if (pending.length === 0) return;
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+}
+
+/** Jobs that can go on to where mirrors follow the guest. */
+const FOLLOWS: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'ready', 'standby']);
+
+/** Until the mirrors of these disks follow the guest; those that are gone, or have come further than that, are begun anew. */
 async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonly DiskPlan[]): Promise<void> {
   const { jobs, plan } = context;
   const table = await jobs.list(todo.map(disk => disk.names.job));
-  const failed = todo.filter(disk => table.get(disk.names.job)?.status === 'concluded');
-  await dismissJobs(
-    context,
-    failed.map(disk => disk.names.job),
-  );
-  const graph = await readGraph(context.qmp);
-  const gone = todo.filter(disk => failed.includes(disk) || !table.has(disk.names.job));
+  const gone = todo.filter(disk => !FOLLOWS.has(table.get(disk.names.job)?.status ?? ''));
+  const passed = gone.filter(disk => table.has(disk.names.job));
+  if (passed.length > 0) {
+    await jobs.remove(
+      passed.map(disk => disk.names.job),
+      STANDING,
+    );
+  }
   const limit = () => limitedTo(context.speed());
   const endsByItself = { ...plan, strategy: 'complete' } as const;
   // Whatever is asked meanwhile, it goes on.
@@ -55,7 +90,7 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
     what: 'the rest of the mirrors to be ready',
     parallel: plan.parallel,
     disks: todo,
-    start: disk => startCommit(endsByItself, { ...disk, node: overlayOf(graph, disk) }, limit),
+    start: disk => startCommit(endsByItself, disk, limit),
     ...MIRRORS,
   });
 }

@@ -5,9 +5,11 @@
 import { definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
+import { letRun, observeRunning } from './pause-guest.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from './plan.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
-import { probeDisks, type Step, type StepContext } from './step.ts';
+import { inAnyCase, probeDisks, type Step, type StepContext } from './step.ts';
+import { takeBackPivots } from './take-back-pivots.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
 
@@ -33,11 +35,17 @@ export const mirrorDisks: Step<SwitchPlan> = {
     return null;
   },
 
-  async undo({ jobs, plan }) {
-    await jobs.remove(
-      plan.disks.map(disk => disk.names.job),
-      { deadlineMs: REMOVE_DEADLINE_MS },
-    );
+  observeUndo: observeRunning,
+
+  /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */
+  async undo(context) {
+    const mayHold = !context.untouched && context.observed === true;
+    try {
+      await takeBackPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
+    } finally {
+      // An earlier attempt may have paused the guest and not have come to resuming it.
+      if (mayHold) await inAnyCase(context.recordSides(), () => letRun(context.qmp));
+    }
   },
 };
 

@@ -5,7 +5,7 @@
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { JobInfo, JobTable } from '../qmp/jobs.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../qmp/schema.generated.ts';
-import { blockOf, listNodes, valueIfKnown } from './graph.ts';
+import { blockOf, frontOf, listNodes, valueIfKnown } from './graph.ts';
 import type { DiskPlan } from './plan.ts';
 import type { StepContext } from './step.ts';
 
@@ -15,11 +15,13 @@ export interface Lag {
   readonly bytes: number;
   /** Whether every source node itself has the bitmap that tells, so that looking at the disks' front nodes is enough. */
   readonly isOnSources: boolean;
+  /** The guest's devices at the same time. */
+  readonly blocks: readonly BlockInfo[];
 }
 
 /** The commands whose replies tell the lag. */
 function lagLook(qmp: QmpClient) {
-  return [{ execute: 'query-jobs' }, listNodes(qmp)] as const;
+  return [{ execute: 'query-jobs' }, listNodes(qmp), { execute: 'query-block' }] as const;
 }
 
 /** One round trip, or two where jobs pass; throws as `execute`. */
@@ -32,14 +34,15 @@ export async function readLag(
     const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
     if (!blocks.ok) throw blocks.error;
     const bytes = olderBytes(disks, blocks.value, valueIfKnown(nodes) ?? []);
-    return { jobs: table, bytes, isOnSources: false };
+    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value };
   }
-  const [table, nodes] = await qmp.pipeline(lagLook(qmp));
+  const [table, nodes, blocks] = await qmp.pipeline(lagLook(qmp));
   if (!table.ok) throw table.error;
   if (!nodes.ok) throw nodes.error;
-  const lag = lagOf(disks, table.value, nodes.value);
+  if (!blocks.ok) throw blocks.error;
+  const lag = { ...lagOf(disks, table.value, nodes.value), blocks: blocks.value };
   if (qmp.version.major >= NODES_TELL_SINCE) return lag;
-  return { ...lag, bytes: olderBytes(disks, await qmp.execute('query-block'), nodes.value) };
+  return { ...lag, bytes: olderBytes(disks, blocks.value, nodes.value) };
 }
 
 /** QEMU before 4.2 tells of bitmaps with devices only. */
@@ -78,10 +81,15 @@ export function isClean(
   const fronts = blocks.value.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted]));
   const lag = lagOf(disks, jobs.value, fronts);
   const isReady = (disk: DiskPlan) => lag.jobs.get(disk.names.job)?.status === 'ready';
-  return lag.isOnSources && lag.bytes === 0 && disks.every(isReady);
+  const isInFront = (disk: DiskPlan) => frontOf(blocks.value, disk) === disk.node;
+  return lag.isOnSources && lag.bytes === 0 && disks.every(disk => isReady(disk) && isInFront(disk));
 }
 
-function lagOf(disks: readonly DiskPlan[], jobs: readonly JobInfo[], nodes: readonly BlockDeviceInfo[]): Lag {
+function lagOf(
+  disks: readonly DiskPlan[],
+  jobs: readonly JobInfo[],
+  nodes: readonly BlockDeviceInfo[],
+): Omit<Lag, 'blocks'> {
   const bytes = dirtyBytesOf(
     disks.map(disk => disk.node),
     nodes,

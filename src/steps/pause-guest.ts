@@ -7,7 +7,7 @@ import type { QmpClient } from '../qmp/client.ts';
 import type { StatusInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { FRONT_LOOK, isClean } from './mirror-lag.ts';
-import { probeDisks, type Step } from './step.ts';
+import { probeDisks, type Step, type StepContext } from './step.ts';
 
 /** How often `cont` is sent before that is a failure. */
 const CONT_TRIES_MAX = 3;
@@ -64,16 +64,26 @@ export const resumeGuest: Step = {
 
   async probe({ qmp, plan, outcomes }) {
     const { running } = await qmp.execute('query-status');
-    return probeDisks(plan.disks, () =>
-      running || !wasPausedByUs(outcomes.get('pauseGuest') ?? null) ? 'present' : 'absent',
-    );
+    return probeDisks(plan.disks, () => (running || !isPausedByUs(outcomes) ? 'present' : 'absent'));
   },
 
   async do({ qmp, outcomes }) {
-    if (wasPausedByUs(outcomes.get('pauseGuest') ?? null)) await letRun(qmp);
+    if (isPausedByUs(outcomes)) await letRun(qmp);
     return null;
   },
 };
+
+/** By the pause of the switch, or by that in which the rest of a commit was merged. */
+function isPausedByUs(outcomes: StepContext['outcomes']): boolean {
+  return (
+    wasPausedByUs(outcomes.get('mergeRest') ?? null) || wasPausedByUs(outcomes.get('pauseGuest') ?? null)
+  );
+}
+
+/** Whether the guest is to run when all is back, also if this process dies while it is paused. */
+export async function observeRunning({ qmp }: StepContext): Promise<Json> {
+  return (await qmp.execute('query-status')).running;
+}
 
 /** A revert never stops a guest that runs: what it holds in memory does not fit the older disks. */
 async function expectStopped(qmp: QmpClient): Promise<Paused> {
@@ -85,7 +95,7 @@ async function expectStopped(qmp: QmpClient): Promise<Paused> {
   );
 }
 
-/** Whether `pauseGuest` came to this: it was the saga that stopped the guest. */
+/** Whether a step that pauses the guest came to this: it was the saga that stopped the guest. */
 export function wasPausedByUs(record: Json): boolean {
   return typeof record === 'object' && record !== null && 'byUs' in record && record.byUs === true;
 }

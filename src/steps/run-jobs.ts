@@ -103,7 +103,7 @@ export function jobAlive(table: JobTable, disk: DiskPlan, id = jobId(disk)): Job
 /** The error for a job that ended badly, in QEMU's own words where it said any. */
 export function jobFailed(disk: DiskPlan, { type, error }: Pick<JobInfo, 'type' | 'error'>): BlocksagaError {
   const command = COMMANDS[type] ?? type;
-  const words = error ?? 'it was cancelled by someone else';
+  const words = error ?? 'a third party has completed or cancelled it';
   return new BlocksagaError('JOB_FAILED', `the ${command} job of disk ${disk.disk} failed: ${words}`, {
     disk: disk.disk,
     qmp: { command, class: 'JobError', desc: words },

@@ -3,18 +3,19 @@
  * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { JobInfo, JobTable, JobWaitOptions } from '../qmp/jobs.ts';
-import { awaitJobs, isConcluded, STANDING, withinPause } from './await-jobs.ts';
+import type { JobTable, JobWaitOptions } from '../qmp/jobs.ts';
+import { awaitJobs, isConcluded, isPendingOrConcluded, withinPause } from './await-jobs.ts';
 import { keepsCopies } from './await-signal.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
-import { readGraph } from './graph.ts';
-import { isSettling, markSettling, unmarkSettling } from './mark-settling.ts';
+import { expectSources, readGraph } from './graph.ts';
+import { holdTheSame, isSettling, markSettling, unmarkSettling } from './mark-settling.ts';
 import { inspectMirrors } from './mirror-disks.ts';
 import { type Lag, readLag } from './mirror-lag.ts';
 import { wasClean } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive, jobFailed } from './run-jobs.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from './step.ts';
+import { takeBackPivots } from './take-back-pivots.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
 const BYTES_PER_MS = 16 * 1024;
@@ -86,17 +87,17 @@ export const settleMirrors: Step<SwitchPlan> = {
   async do(context, todo) {
     await unlessThere(context, probeEnded, () => endOnSources(context, todo));
     // The copies are the cut now; a switch is still to come, and looks by itself.
-    if (keepsCopies(context.plan, context.outcomes)) await expectStood(context);
+    if (keepsCopies(context.plan, context.outcomes))
+      expectSources(await expectStood(context), context.plan.disks);
     return null;
   },
 
-  /** The sources are still in front. What has ended is dismissed before the guest runs, as in `dismissMirrors`. */
+  /**
+   * The sources are still in front, but for what a third party has switched. What has ended is dismissed before the guest
+   * runs, as in `dismissMirrors`.
+   */
   async undo(context) {
-    const { jobs, plan } = context;
-    await jobs.remove(
-      plan.disks.map(disk => disk.names.job),
-      STANDING,
-    );
+    await takeBackPivots(context);
     await unmarkSettling(context);
   },
 };
@@ -130,22 +131,18 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
 /** On the way from a soft cancel to the job's end. */
 const LEAVING: ReadonlySet<string> = new Set(['waiting', 'pending', 'concluded']);
 
-function isPendingOrConcluded(job: JobInfo | undefined): boolean {
-  return isConcluded(job) || job?.status === 'pending';
-}
-
 function idsOf(disks: readonly DiskPlan[]): readonly string[] {
   return disks.map(disk => disk.names.job);
 }
 
 /** A mirror that this saga has ended well made its target identical, unless the guest has run since. */
 async function probeEnded(context: StepContext<SwitchPlan>) {
-  const { qmp, jobs, plan, decided, guestStill } = context;
-  const isIdentical = decided || (guestStill() && (await isSettling(context)));
+  const { qmp, jobs, plan, decided } = context;
+  const isIdentical = decided || (await holdTheSame(context));
   const table = await jobs.list(plan.disks.map(disk => disk.names.job));
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => {
-    if (graph.showsImage(disk)) return 'present';
+    if (graph.showsImage(disk)) return isIdentical ? 'present' : 'foreign';
     const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
     if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
@@ -195,7 +192,11 @@ export async function awaitClean(
   disks: readonly DiskPlan[],
 ): Promise<void> {
   const { jobs, plan, untouched, outcomes } = context;
-  if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) return;
+  const isEach = disks.length === plan.disks.length;
+  if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) {
+    context.sawAlike();
+    return;
+  }
   const ids = disks.map(disk => disk.names.job);
   let hurried = false;
   const hurry = async () => {
@@ -206,6 +207,7 @@ export async function awaitClean(
     await awaitDirty(context, disks, 0, withinPause(plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS), {
       hurry,
     });
+    if (isEach) context.sawAlike();
   } catch (error) {
     if (hurried && context.speed() > 0) await jobs.setSpeed(ids, context.speed());
     throw error;
@@ -227,6 +229,7 @@ async function awaitDirty(
         const lag = await readLag(context, disks);
         // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
         const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
+        expectSources(lag.blocks, disks);
         left = lag.bytes;
         if (ready && left <= limitBytes) return lag;
         await hurry?.();

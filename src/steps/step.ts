@@ -8,6 +8,7 @@ import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Jobs } from '../qmp/jobs.ts';
+import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
 import type { DiskPlan, Plan } from './plan.ts';
@@ -31,6 +32,14 @@ export interface StepContext<P extends Plan = Plan> {
   readonly keep: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   guestStill(): boolean;
+  /**
+   * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
+   * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
+   * is known.
+   */
+  sides(): 'alike' | 'apart' | 'unknown';
+  /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
+  sawAlike(): void;
   /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
   readonly decided: boolean;
   /** How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. */
@@ -187,11 +196,19 @@ export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): vo
   if (!guestStill()) throw ranMeanwhile();
 }
 
-/** Asks too, for where the event that tells may be lost: whether the guest stood still up to now. */
-export async function expectStood(context: Pick<StepContext, 'qmp' | 'guestStill'>): Promise<void> {
-  const { running } = await context.qmp.execute('query-status');
-  if (running) throw ranMeanwhile();
+/** Asks too, for where the event that tells may be lost: whether the guest was paused up to now. Gives its devices. */
+export async function expectStood(
+  context: Pick<StepContext, 'qmp' | 'guestStill'>,
+): Promise<readonly BlockInfo[]> {
+  const [blocks, status] = await context.qmp.pipeline([
+    { execute: 'query-block' },
+    { execute: 'query-status' },
+  ]);
+  if (!status.ok) throw status.error;
+  if (status.value.running) throw ranMeanwhile();
   expectStill(context);
+  if (!blocks.ok) throw blocks.error;
+  return blocks.value;
 }
 
 function ranMeanwhile(): BlocksagaError {

@@ -6,8 +6,9 @@
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
-import { awaitJobs, isConcluded, STANDING } from './await-jobs.ts';
+import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
+import { areOurs, markSettling, unmarkSettling } from './mark-settling.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
@@ -29,22 +30,27 @@ export const parkMirrors: Step<SwitchPlan> = {
       await awaitClean(context, todo);
       const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
       const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+      const marked = markSettling(context);
       const table = await awaitJobs(jobs, todo, 'pivot', parked, deadlineMs);
+      await marked;
       for (const disk of todo) jobAlive(table, disk);
     });
     return null;
   },
 
-  async undo({ jobs, plan }) {
-    await jobs.remove(mirrorJobs(plan), STANDING);
+  async undo(context) {
+    await takeBackPivots(context);
+    await unmarkSettling(context);
   },
 };
 
-async function probeParked({ qmp, jobs, plan }: StepContext<SwitchPlan>) {
+async function probeParked(context: StepContext<SwitchPlan>) {
+  const { qmp, jobs, plan } = context;
+  const isOurs = await areOurs(context);
   const table = await jobs.list(mirrorJobs(plan));
   const graph = await readGraph(qmp);
   return probeDisks(plan.disks, disk => {
-    if (graph.showsImage(disk)) return 'present';
+    if (graph.showsImage(disk)) return isOurs ? 'present' : 'foreign';
     const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
     const finalized = job.status === 'concluded' && job.error === undefined;
@@ -80,14 +86,20 @@ export const finalizeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  undo: takeBackPivots,
+  undo: context => takeBackPivots(context),
 };
 
 /** The weakest switch: each mirror completes by itself, one after the other, while the guest is stopped. */
 export const completeMirrors: Step<SwitchPlan> = {
   name: 'completeMirrors',
   decision: 'afterwards',
-  probe: probeFronts,
+
+  /** A copy that a third party has completed before the pause is not of its instant; what is merged stays merged. */
+  async probe(context) {
+    const found = await probeFronts(context);
+    const isOurs = context.plan.operation === 'commit' || (await areOurs(context));
+    return isOurs ? found : { absent: found.absent, present: [], foreign: found.present };
+  },
 
   async do(context, todo) {
     const { qmp, plan } = context;
@@ -99,7 +111,10 @@ export const completeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  undo: takeBackPivots,
+  async undo(context) {
+    await takeBackPivots(context);
+    await unmarkSettling(context);
+  },
 };
 
 /** What an attempt that died has asked may come to its end only now: each such disk is one less to complete. */
@@ -116,11 +131,13 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
 async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
   const { clock, jobs, plan } = context;
   await awaitClean(context, todo);
+  const marked = markSettling(context);
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
   for (const disk of todo) {
     const leftMs = Math.max(0, untilMs - clock.now());
     readVerdicts([disk], await awaitJobs(jobs, [disk], 'pivot', isConcluded, leftMs));
   }
+  await marked;
 }
 
 /** Where some disks have switched the guest is not let run to try again later: it would write to both sides. */

@@ -8,6 +8,7 @@ import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
+import { holdTheSame } from './mark-settling.ts';
 import { groupName } from './names.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
@@ -81,7 +82,8 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     const switched = plan.disks.filter(graph.showsImage);
-    if (await mayHaveRunOnImages(context)) return leaveWritten(context, switched, graph);
+    const { running } = await qmp.execute('query-status');
+    if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
@@ -95,7 +97,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
     // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
     await returnToWritten(context, behind);
-    await leaveWritten(context, switched, await readGraph(qmp));
+    await leaveWritten(context, switched, await readGraph(qmp), true);
   },
 };
 
@@ -133,11 +135,11 @@ export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan
   return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
 }
 
-/** Whether the new images may hold what the old ones lack. */
-async function mayHaveRunOnImages(context: StepContext<SwitchPlan>): Promise<boolean> {
+/** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
+async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boolean): Promise<boolean> {
   if (isLetRunBefore(context)) return false;
-  const { running } = await context.qmp.execute('query-status');
-  return running || !context.guestStill();
+  if (running || !context.guestStill()) return true;
+  return isCopied(context.plan) && !(await holdTheSame(context));
 }
 
 /** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
@@ -168,9 +170,10 @@ async function leaveWritten(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
+  ran: boolean,
 ): Promise<void> {
   const { qmp, plan } = context;
-  if (!holdTheSame(plan)) {
+  if (!isCopied(plan)) {
     if (switched.length === 0) return;
     await context.recordSides();
     throw new BlocksagaError(
@@ -179,15 +182,17 @@ async function leaveWritten(
     );
   }
   if (switched.length > 0) {
-    await context.recordRun();
-    await qmp.execute('stop');
+    if (ran) {
+      await context.recordRun();
+      await qmp.execute('stop');
+    }
     await takeOutFilters(qmp, switched, graph);
   }
   await takeBackPivots(context);
 }
 
-/** Both sides, up to the switch: what a revert leads to is not what it comes from. */
-function holdTheSame({ operation }: StagePlan): boolean {
+/** Whether both sides are the same up to the switch: what a revert leads to is not what it comes from. */
+function isCopied({ operation }: StagePlan): boolean {
   return operation !== 'revert';
 }
 

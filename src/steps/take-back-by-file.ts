@@ -10,20 +10,21 @@ import { deviceOf, named } from './jobs-of-plan.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from './plan.ts';
 import { revivedName } from './revive-source.ts';
 import { type StepContext, throwFirst } from './step.ts';
-import { runMirrorsBack } from './take-back-pivots.ts';
+import { type Return, runMirrorsBack } from './take-back-pivots.ts';
 
 /** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */
 export async function takeBackByFile(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
+  back: Return,
 ): Promise<void> {
   const { qmp, plan } = context;
   // No image is to be open twice: what is left of the old chains goes first.
   await closeRetired(qmp, switched, graph);
   if (switched.length > 0) {
-    if (plan.operation === 'copy') await mirrorBack(context, switched);
-    else await stackAgain(context, switched, graph);
+    if (plan.operation === 'copy') await mirrorBack(context, switched, back);
+    else await stackAgain(context, switched, graph, back);
   }
   const after = await readGraph(qmp);
   // Nor is what was below the images of both sides until now, which QEMU has opened anew; also of the disks that an
@@ -41,7 +42,7 @@ export async function takeBackByFile(
 export function ranSinceMerged(): BlocksagaError {
   return new BlocksagaError(
     'OVERTAKEN',
-    'the guest has run since some of its disks were merged: what it wrote is in the lower images, and they stay in front',
+    'the guest may have written to some of its disks since they were merged: that is in the lower images, which stay in front',
   );
 }
 
@@ -53,8 +54,12 @@ async function closeRetired(qmp: QmpClient, disks: readonly DiskPlan[], graph: G
   );
 }
 
-async function mirrorBack(context: StepContext<SwitchPlan>, switched: readonly DiskPlan[]): Promise<void> {
-  const { qmp, plan, guestStill } = context;
+async function mirrorBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  back: Return,
+): Promise<void> {
+  const { qmp, plan } = context;
   const graph = await readGraph(qmp);
   const commands = switched.map(
     (disk): Command<'drive-mirror'> => ({
@@ -66,11 +71,11 @@ async function mirrorBack(context: StepContext<SwitchPlan>, switched: readonly D
         target: disk.file,
         format: disk.driver,
         mode: 'existing',
-        sync: guestStill() ? 'none' : 'full',
+        sync: back.isAlike ? 'none' : 'full',
       },
     }),
   );
-  await runMirrorsBack(context, switched, commands);
+  await runMirrorsBack(context, switched, commands, back);
 }
 
 /** The old name again, unless QEMU had made that up. */
@@ -81,11 +86,12 @@ function nodeName({ node, names }: DiskPlan, graph: Graph): { readonly 'node-nam
 
 /** Puts the images that were above the goal back there, lowest first, each as QEMU puts an overlay that exists. */
 async function stackAgain(
-  { qmp, guestStill }: StepContext<SwitchPlan>,
+  { qmp }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
+  { isAlike }: Return,
 ): Promise<void> {
-  if (!guestStill()) throw ranSinceMerged();
+  if (!isAlike) throw ranSinceMerged();
   for (const disk of switched) {
     const above = leavingImages(disk);
     const reached = above.findIndex(({ file }) => graph.front(disk) === file);

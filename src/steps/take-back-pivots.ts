@@ -1,14 +1,16 @@
 /**
- * The undo of pivots: puts every switched disk back on the image that it was on. Both sides are identical until the guest
- * runs, so that nothing is copied then.
+ * The undo of pivots, whoever brought them about: puts every disk that QEMU shows on its other side back on the image that it
+ * was on. Where both sides are known to hold the same nothing is copied; else what the guest wrote since is, while it runs.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient } from '../qmp/client.ts';
+import type { JobInfo, JobWaitOptions } from '../qmp/jobs.ts';
 import { STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
-import { letRun } from './pause-guest.ts';
+import { holdTheSame } from './mark-settling.ts';
+import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
@@ -17,17 +19,88 @@ import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 
-/** Ends what is left of the mirrors, then puts back what has switched. */
-export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<void> {
+/**
+ * Ends what is left of the mirrors, then puts back what has switched. Throws OVERTAKEN, with the other disks' jobs as they
+ * are, where the guest may have written to an image that a merge has put in front.
+ */
+export async function takeBackPivots(
+  context: StepContext<SwitchPlan>,
+  wait: JobWaitOptions = STANDING,
+): Promise<void> {
   const { jobs, qmp, plan } = context;
+  const isAlike = await holdTheSame(context);
+  if (!isAlike && plan.operation === 'commit') await expectNoneMerged(context);
   const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
-  await jobs.remove(left, STANDING);
+  await jobs.remove(left, wait);
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
-  if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph);
-  if (switched.length === 0) return;
+  const byFile = plan.disks.some(disk => disk.byFile);
+  if (switched.length === 0) return byFile ? takeBackByFile(context, switched, graph, ALIKE) : undefined;
+  if (isAlike) return putBack(context, switched, graph, ALIKE);
+  // The journal must know where each disk is before, between and after: QEMU may die at any time.
+  await context.recordSides();
+  await whilePaused(context, async resume => {
+    await putBack(context, switched, graph, { isAlike, resume });
+    await context.recordSides();
+  });
+}
+
+/** How disks are put back: whether both sides hold the same; if not, what lets the guest run while they are copied, and stops it. */
+export interface Return {
+  readonly isAlike: boolean;
+  /** Resumes the guest for as long as `copying` takes, where it is not its administrator who has paused it. */
+  resume(copying: () => Promise<unknown>): Promise<void>;
+}
+
+const ALIKE: Return = {
+  isAlike: true,
+  async resume(copying) {
+    await copying();
+  },
+};
+
+/**
+ * The guest runs while it is copied, is paused when the mirrors have caught up, and runs again in the end; in the pause of a
+ * switch that is the undo of that pause's to do.
+ */
+async function whilePaused(
+  { qmp, outcomes }: StepContext<SwitchPlan>,
+  act: (resume: Return['resume']) => Promise<void>,
+): Promise<void> {
+  const isInPause = wasPausedByUs(outcomes.get('pauseGuest') ?? null);
+  const { running } = await qmp.execute('query-status');
+  let isPaused = false;
+  try {
+    await act(async copying => {
+      if (isInPause && !running) await letRun(qmp);
+      await copying();
+      if (!isInPause && !running) return;
+      await qmp.execute('stop');
+      isPaused = true;
+    });
+  } finally {
+    if (isPaused && !isInPause) await letRun(qmp);
+  }
+}
+
+async function expectNoneMerged(context: StepContext<SwitchPlan>): Promise<void> {
+  const graph = await readGraph(context.qmp);
+  if (!context.plan.disks.some(disk => isAway(graph, disk))) return;
+  await context.recordSides();
+  throw ranSinceMerged();
+}
+
+/** Puts these disks back, and asks whether they are. */
+async function putBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+  back: Return,
+): Promise<void> {
+  const { qmp, plan } = context;
+  if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph, back);
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
-  const sources = await takeBack(context, switched, graph);
+  const sources = await takeBack(context, switched, graph, back);
   const after = await readGraph(qmp);
   for (const disk of switched) {
     if (after.front(disk) === sources.get(disk.index)) continue;
@@ -40,11 +113,12 @@ export async function takeBackPivots(context: StepContext<SwitchPlan>): Promise<
 /** The node, by disk, on which the guest is to be again. */
 type Sources = ReadonlyMap<number, string>;
 
-/** By a mirror without copying, or with copying when the guest has run since the switch and written to the new side. */
+/** By a mirror without copying, or with copying where the guest may have written to the new side. */
 async function mirrorBack(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
+  back: Return,
 ): Promise<Sources> {
   const { qmp } = context;
   const sources = new Map<number, string>();
@@ -55,33 +129,26 @@ async function mirrorBack(
       'job-id': disk.names.undoJob,
       device: disk.goal,
       target: sources.get(disk.index) ?? disk.node,
-      sync: context.guestStill() ? ('none' as const) : ('full' as const),
+      sync: back.isAlike ? ('none' as const) : ('full' as const),
       'auto-dismiss': false,
     },
   }));
-  await runMirrorsBack(context, switched, commands);
+  await runMirrorsBack(context, switched, commands, back);
   return sources;
 }
 
 /** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
 export async function runMirrorsBack(
-  context: StepContext<SwitchPlan>,
+  { jobs, qmp }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   commands: readonly (Command<'blockdev-mirror'> | Command<'drive-mirror'>)[],
+  { isAlike, resume }: Return,
 ): Promise<void> {
-  const { jobs, qmp } = context;
   const ids = switched.map(disk => disk.names.undoJob);
-  const guestStill = context.guestStill();
   throwFirst(switched, await qmp.pipeline(commands));
-  // A copy takes its time: meanwhile the guest runs, and stands still again when the mirrors have caught up.
-  if (!guestStill) {
-    await context.recordSides();
-    await letRun(qmp);
-  }
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'ready' || job.status === 'concluded', {
-    ...(guestStill ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }),
-  });
-  if (!guestStill) await qmp.execute('stop');
+  const isReady = (job: JobInfo | undefined) =>
+    job === undefined || job.status === 'ready' || job.status === 'concluded';
+  await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
   throwFirst(switched, await jobs.pivot(ids));
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
   await dismissJobs({ jobs }, ids);
@@ -92,11 +159,12 @@ export async function runMirrorsBack(
  * else as QEMU puts a new overlay there. What the guest has written to the image below since would be hidden.
  */
 async function putOverlaysBack(
-  { qmp, plan, guestStill }: StepContext<SwitchPlan>,
+  { qmp, plan }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
+  { isAlike }: Return,
 ): Promise<Sources> {
-  if (!guestStill()) throw ranSinceMerged();
+  if (!isAlike) throw ranSinceMerged();
   const sources = new Map<number, string>();
   if (plan.capabilities.includes('blockdev-reopen') && switched.every(disk => disk.qdev !== null)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));

@@ -6,7 +6,6 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import type { JobWaitOptions } from '../qmp/jobs.ts';
-import type { Json } from '../qmp/transport.ts';
 import { STANDING, withinPause } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
@@ -19,11 +18,6 @@ import { inAnyCase, type StepContext, throwFirst } from './step.ts';
 /** The part of the permitted blackout that a guest which stands still may wait for its commits. */
 const READY_SHARE = 0.25;
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
-
-/** Whether the guest is to run when all is back, also if this process dies while it stands still. */
-export async function observeRunning({ qmp }: StepContext<SnapshotPlan>): Promise<Json> {
-  return (await qmp.execute('query-status')).running;
-}
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
   const { qmp, jobs, plan, observed: ran, untouched } = context;

@@ -6,9 +6,10 @@ import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, readGraph } from './graph.ts';
+import { observeRunning } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { askAgain, expectStood, probeDisks, type Step, type StepContext } from './step.ts';
-import { canTakeBack, observeRunning, takeBackSnapshots } from './take-back-snapshots.ts';
+import { canTakeBack, takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
 export const takeSnapshot: Step<SnapshotPlan> = {

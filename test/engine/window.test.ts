@@ -7,8 +7,8 @@ import { createSim } from '../../src/sim/index.ts';
 describe('the window of a copy of four disks', () => {
   it.each([
     // The fronts are asked for right behind `job-finalize`, before its answer has come.
-    ['finalize', ['stop', 'job-complete', 'job-finalize', 'query-block', 'cont']],
     // The mark that the mirrors are being ended goes in front of what ends them, and is not waited for.
+    ['finalize', ['stop', 'object-add', 'job-complete', 'job-finalize', 'query-block', 'cont']],
     [
       'reopen',
       ['stop', 'object-add', 'block-job-cancel', 'blockdev-add', 'blockdev-reopen', 'qom-set', 'cont'],

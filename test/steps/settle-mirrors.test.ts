@@ -16,6 +16,7 @@ async function waitForMirror({
   speed = 0,
   stuck = false,
   onFilter = false,
+  front = 'disk0',
 }) {
   const clock = new ManualClock();
   let dirty = left;
@@ -30,15 +31,17 @@ async function waitForMirror({
       const source = { 'node-name': 'disk0', drv: 'qcow2', file: '/a' };
       return onFilter ? [{ ...filter, ...bitmaps }, source] : [filter, { ...source, ...bitmaps }];
     }
+    if (execute === 'query-block') return [{ qdev: 'dev0', inserted: { 'node-name': front, file: '/a' } }];
     if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
     return {};
   });
   const qmp = await openQmpClient(fake.connect, { clock });
-  const disk = { disk: 'disk0', index: 0, node: 'disk0', names };
+  const disk = { disk: 'disk0', index: 0, node: 'disk0', qdev: '/machine/peripheral/dev0', names };
   const plan = { disks: [disk], maxBlackoutMs: 1_000 };
-  const context = { qmp, jobs: createJobs(qmp), plan, clock, speed: () => speed } as unknown as Parameters<
-    typeof awaitClean
-  >[0];
+  const sawAlike = () => undefined;
+  const context = {
+    ...{ qmp, jobs: createJobs(qmp), plan, clock, speed: () => speed, sawAlike },
+  } as unknown as Parameters<typeof awaitClean>[0];
   const ended = awaitClean(context, context.plan.disks).then(
     () => 'clean',
     error => error.code,
@@ -52,6 +55,10 @@ async function waitForMirror({
 
 test('a mirror that is clean already is not told anything', async () => {
   expect(await waitForMirror({ left: 0 })).toEqual({ ended: 'clean', speeds: [] });
+});
+
+test('a mirror whose disk a third party has put an overlay on does not follow the guest any more', async () => {
+  expect(await waitForMirror({ left: 0, front: 'theirs' })).toMatchObject({ ended: 'FOREIGN' });
 });
 
 test('a mirror that rests with something left is woken, once', async () => {

@@ -1,0 +1,31 @@
+/**
+ * A sample of the table of third parties, on a real QEMU; `npm run third-parties` plays all of it. Every cell ends on one
+ * side, with every write that the guest was told of.
+ */
+import { expect, test } from 'vitest';
+import { describeOnQemu } from './real-qemu.ts';
+import { MEDDLINGS, type Moment, PLAYS, playCell } from './third-party-table.ts';
+
+const WAITING: Moment = { when: 'waiting', command: '', nth: 1 };
+const IN_PAUSE: Moment = { when: 'after', command: 'stop', nth: 1 };
+
+const SAMPLE: readonly (readonly [play: string, meddling: string, moment: Moment, outcome: RegExp])[] = [
+  ['copy, reopen, leave, pivot', 'job-complete', WAITING, /^rolledBack/],
+  ['copy, finalize, leave, abort', 'job-complete, job-finalize', WAITING, /^rolledBack/],
+  ['copy, complete, leave, keepCopies', 'job-complete, job-dismiss', WAITING, /^rolledBack/],
+  ['copy, reopen, pivot', 'job-complete', { when: 'before', command: 'stop', nth: 1 }, /^rolledBack/],
+  ['copy, clone', 'job-complete', IN_PAUSE, /^rolledBack/],
+  ['active commit, complete, leave, abort', 'job-complete', WAITING, /^committed/],
+  ['active commit, reopen, leave, pivot', 'job-complete, job-dismiss', WAITING, /^committed/],
+  ['snapshot with mirrors, pivot', 'job-complete', WAITING, /^rolledBack/],
+];
+
+describeOnQemu('another client of the monitor', () => {
+  test.each(SAMPLE)('leaves one set of disks: %s | %s', async (what, meddling, moment, outcome) => {
+    const play = PLAYS.find(each => each.what === what);
+    const meddles = MEDDLINGS.find(each => each.what === meddling);
+    if (play === undefined || meddles === undefined) throw new Error(`no cell ${what} | ${meddling}`);
+    const cell = await playCell(play, meddles, moment);
+    expect(cell).toEqual({ struck: 'taken', outcome: expect.stringMatching(outcome), wrong: [] });
+  });
+});
