@@ -20,6 +20,7 @@ async function waitForMirror({
 }) {
   const clock = new ManualClock();
   let dirty = left;
+  const image = { drv: 'qcow2', ro: false, file: '/a' };
   const fake = new FakeQemu(({ execute }): Json => {
     if (execute === 'query-jobs') {
       const progress = { 'current-progress': 1, 'total-progress': 1 };
@@ -27,11 +28,12 @@ async function waitForMirror({
     }
     if (execute === 'query-named-block-nodes') {
       const bitmaps = { 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] };
-      const filter = { 'node-name': '#block7', drv: 'mirror_top', file: '/a' };
-      const source = { 'node-name': 'disk0', drv: 'qcow2', file: '/a' };
+      const filter = { 'node-name': '#block7', drv: 'mirror_top', ro: false, file: '/a' };
+      const source = { 'node-name': 'disk0', drv: 'qcow2', ro: false, file: '/a' };
       return onFilter ? [{ ...filter, ...bitmaps }, source] : [filter, { ...source, ...bitmaps }];
     }
-    if (execute === 'query-block') return [{ qdev: 'dev0', inserted: { 'node-name': front, file: '/a' } }];
+    if (execute === 'query-block')
+      return [{ device: '', qdev: 'dev0', inserted: { ...image, 'node-name': front } }];
     if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
     return {};
   });
