@@ -44,6 +44,7 @@ import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
+import { freeOfSagas } from './named-images.ts';
 import { onCommitOf, type Publisher, publisherOf, toldTo } from './publish.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
 import {
@@ -274,7 +275,7 @@ class SagaEngine implements Engine {
     const known = await readChains(seen, files);
     const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
     try {
-      return { plan: await planner(request, facts), seen };
+      return { plan: await freeOfSagas(this.#journal, id, files, planner(request, facts)), seen };
     } catch (error) {
       throw heldBySaga(this.#journal, error, vmOf(request, seen, guest)) ?? error;
     }

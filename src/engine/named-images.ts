@@ -7,7 +7,9 @@ import type { Journal } from '../journal/journal.ts';
 import type { OfflineCommitPlan, OfflineMerge } from '../operations/plan-commit-offline.ts';
 import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
+import { meet, type Place } from '../steps/places.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 
 /** By file and by identity, the saga that has a part in it. */
 export type NamedImages = ReadonlyMap<string, string>;
@@ -26,6 +28,51 @@ export async function namedBySagas(journal: Journal, id: string, files: Files): 
     if (identity !== undefined) named.set(identity, saga);
   }
   return named;
+}
+
+/**
+ * The plan, or throws TARGET_IN_USE when a new image of it is, under whatever name, an image in which a saga that has not ended has
+ * a part: of another guest, or of one that is gone. Chains may be shared; what is written to may not.
+ */
+export async function freeOfSagas<P extends Plan>(
+  journal: Journal,
+  id: string,
+  files: Files | null,
+  planned: Promise<P>,
+): Promise<P> {
+  const plan = await planned;
+  const places = new Map<string, Promise<Place | undefined>>();
+  const placeOf = (file: string) => {
+    const known = places.get(file) ?? files?.place?.(file) ?? Promise.resolve(undefined);
+    places.set(file, known);
+    return known;
+  };
+  // What a saga makes is made exclusively, so that nobody else can have a part in it.
+  const isOfChain = plan.operation === 'commit' || plan.operation === 'pull';
+  const targets = isOfChain
+    ? []
+    : stagesOf(plan).flatMap(stage => stage.plan.disks.filter(({ image }) => !image.create));
+  if (targets.length === 0) return plan;
+  for (const row of journal.sagas()) {
+    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+    const theirs = new Set(
+      stagesOf(row.plan as object as Plan).flatMap(stage => stage.plan.disks.flatMap(filesOf)),
+    );
+    for (const { disk, image } of targets) {
+      for (const file of theirs) {
+        const [place, other] = [await placeOf(image.file), await placeOf(file)];
+        const isSame =
+          file === image.file || (place !== undefined && other !== undefined && meet(place, other));
+        if (!isSame) continue;
+        throw new BlocksagaError(
+          'TARGET_IN_USE',
+          `disk ${disk}: saga ${row.id} has not ended and has a part in ${file}${file === image.file ? '' : `, which is ${image.file} too`}: see "blocksaga show ${row.id}"`,
+          { disk },
+        );
+      }
+    }
+  }
+  return plan;
 }
 
 /** Throws VM_BUSY when another saga that has not ended names an image of these chains. */

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, relative } from 'node:path';
 import { BlocksagaError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../steps/files.ts';
 import { nbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
+import { meet, type Place, placeOfExport, placeOfFile } from '../steps/places.ts';
 import type { ChainImage, ImagePlan } from '../steps/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
@@ -41,26 +42,47 @@ export async function planImages(
   return plans;
 }
 
-/** Refuses one file for two disks, and a file that the guest uses already, under whatever name. */
+/** Refuses one image for two disks, and one that the guest uses already, under whatever name. */
 async function refuseShared(images: readonly NewImage[], guest: Survey, files: Files | null): Promise<void> {
-  const used = new Set<string>();
-  for (const file of new Set(guest.filesInUse)) for (const key of await namesOf(file, files)) used.add(key);
-  const taken = new Set<string>();
+  const used: Named[] = [];
+  for (const file of new Set(guest.filesInUse)) used.push(...(await placeOf(file, files)));
+  const taken: Named[] = [];
   for (const image of images) {
-    const keys = await namesOf(image.file, files);
-    if (keys.some(key => used.has(key))) {
-      refuse('TARGET_IN_USE', image, `${image.file} is in use by this guest already`);
-    }
-    if (keys.some(key => taken.has(key))) {
-      refuse('TARGET_NAMED_TWICE', image, `${image.file} is named for two disks`);
-    }
-    for (const key of keys) taken.add(key);
+    const places = await placeOf(image.file, files);
+    const inUse = sameAs(places, used);
+    if (inUse !== undefined)
+      refuse('TARGET_IN_USE', image, `${image.file} is in use by this guest already${alias(image, inUse)}`);
+    const other = sameAs(places, taken);
+    if (other !== undefined)
+      refuse('TARGET_NAMED_TWICE', image, `${image.file} is named for two disks${alias(image, other)}`);
+    taken.push(...places);
   }
 }
 
-async function namesOf(file: string, files: Files | null): Promise<readonly string[]> {
+/** A name with where its bytes are; undefined while nothing is there. */
+interface Named {
+  readonly file: string;
+  readonly place: Place | undefined;
+}
+
+async function placeOf(file: string, files: Files | null): Promise<readonly Named[]> {
+  if (files?.place !== undefined) return [{ file, place: await files.place(file) }];
   const identity = file.startsWith('/') ? (await files?.stat(file))?.identity : undefined;
-  return identity === undefined ? [file] : [file, `identity ${identity}`];
+  const place = identity === undefined ? placeOfExport(file, new Set()) : placeOfFile(identity);
+  return [{ file, place }];
+}
+
+function sameAs(some: readonly Named[], others: readonly Named[]): string | undefined {
+  return others.find(other => some.some(one => isSame(one, other)))?.file;
+}
+
+function isSame(one: Named, other: Named): boolean {
+  if (one.file === other.file) return true;
+  return one.place !== undefined && other.place !== undefined && meet(one.place, other.place);
+}
+
+function alias({ file }: NewImage, other: string): string {
+  return file === other ? '' : `, as ${other}`;
 }
 
 async function planImage(image: NewImage, files: Files | null): Promise<ImagePlan> {
@@ -87,6 +109,8 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     return { ...common, protocol: 'file', ...backingOf(image) };
   }
   if (facts === undefined) refuse('TARGET_MISSING', image, `${file} is to be reused, but it is not there`);
+  const why = await files.whyInUse?.(file);
+  if (why !== undefined) refuse('TARGET_IN_USE', image, `${file} must not be written to: ${why}`);
   if (facts.kind === 'other')
     refuse('DISK_UNSUPPORTED', image, `${file} is neither a file nor a block device`);
   const protocol = facts.kind === 'blockDevice' ? 'host_device' : 'file';

@@ -39,7 +39,8 @@ export const claimFiles: Step = {
   async probe({ files, plan }) {
     const facts = await statAll(files, plan.disks);
     return probeDisks(plan.disks, disk => {
-      if (!disk.image.create || files === null) return 'present';
+      if (files === null) return 'present';
+      if (!disk.image.create) return 'absent'; // nothing is made, only looked at again
       const fact = facts.get(disk.index);
       if (fact === undefined) return 'absent';
       return fact.claim === claimText(disk) ? 'present' : 'foreign';
@@ -48,6 +49,7 @@ export const claimFiles: Step = {
 
   async do({ files, plan }, todo) {
     if (files === null) return [];
+    await expectFree(files, todo);
     const claims: { index: number; identity: string }[] = [];
     try {
       for (const disk of created(todo)) {
@@ -110,6 +112,18 @@ function claimsToRelease(observed: Json, outcome: Json | undefined): Claims {
 /** What is written into the file that is made for a disk: the name that no other saga and no other disk has. */
 export function claimText(disk: Pick<DiskPlan, 'names'>): string {
   return disk.names.image;
+}
+
+/** Once more right in front of QEMU's first write: what stands there already may have been mounted since it was planned. */
+async function expectFree(files: Files, disks: readonly DiskPlan[]): Promise<void> {
+  for (const { disk, image } of disks) {
+    if (image.create || image.protocol === 'nbd') continue;
+    const why = await files.whyInUse?.(image.file);
+    if (why === undefined) continue;
+    throw new BlocksagaError('TARGET_IN_USE', `disk ${disk}: ${image.file} must not be written to: ${why}`, {
+      disk,
+    });
+  }
 }
 
 async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> {

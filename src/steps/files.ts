@@ -2,6 +2,7 @@
  * The port to files on QEMU's host: the few things that cannot be asked or done through QEMU. Without it (a QEMU
  * elsewhere) the result names the files that someone must remove.
  */
+import type { Place } from './places.ts';
 
 /** What stands at a path; a symbolic link is followed only to say what it leads to. */
 export interface FileFacts {
@@ -39,4 +40,8 @@ export interface Files {
   syncDirectory(path: string): Promise<void>;
   /** What `qemu-img info` reads, also from an image in use; undefined where there is no qemu-img. Throws `FILES`. */
   imageInfo(path: string, driver: string): Promise<ImageFacts | undefined>;
+  /** Where the bytes behind a path or an NBD address are; undefined when nothing is there. Without it names and identities tell. */
+  place?(path: string): Promise<Place | undefined>;
+  /** Why a file or device must not be written to though QEMU would: mounted, swap, part of another device. It only looks. */
+  whyInUse?(path: string): Promise<string | undefined>;
 }

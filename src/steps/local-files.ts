@@ -4,13 +4,17 @@
 import { execFile } from 'node:child_process';
 import { type BigIntStats, constants } from 'node:fs';
 import { lstat, open, stat, unlink } from 'node:fs/promises';
+import { hostname, networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
 import { CLAIM_BYTES, claimBytes, claimIn } from './claim-text.ts';
+import { numbersOf, whyInUse } from './device-use.ts';
 import { type FileUser, shareLike } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
+import { type PlaceParts, placeOfExport, placeOfPath } from './places.ts';
+import { localSysfs } from './sysfs.ts';
 
 const QEMU_IMG_DEADLINE_MS = 120_000;
 const QEMU_IMG_OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
@@ -19,6 +23,21 @@ const MAY_NOT = ['EACCES', 'EPERM', 'EROFS'] as const;
 /** Linux: a descriptor that only stands for the file, whatever kind it is (open(2)). */
 const O_PATH = 0o10000000;
 const execute = promisify(execFile);
+
+const PARTS: PlaceParts = {
+  sysfs: localSysfs,
+  async stand(path) {
+    const facts = await orUndefined(stat(path, { bigint: true }), [...NOTHING_THERE, 'EACCES']);
+    if (facts?.isBlockDevice()) return { kind: 'device', numbers: numbersOf(facts.rdev) };
+    return facts?.isFile() ? { kind: 'file', identity: identityOf(facts) } : undefined;
+  },
+};
+
+/** What this machine is called by itself and others. */
+function namesOfHere(): ReadonlySet<string> {
+  const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? []);
+  return new Set([hostname().toLowerCase(), ...addresses.map(({ address }) => address)]);
+}
 
 const withoutMaking: Omit<Files, 'createExclusive'> = {
   async stat(path) {
@@ -70,6 +89,13 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
     } catch (cause) {
       throw filesError(`cannot make the directory of ${path} durable`, cause);
     }
+  },
+
+  place: async path => (path.startsWith('/') ? placeOfPath(path, PARTS) : placeOfExport(path, namesOfHere())),
+
+  async whyInUse(path) {
+    const place = await placeOfPath(path, PARTS);
+    return place === undefined ? undefined : whyInUse(path, place, PARTS);
   },
 
   async imageInfo(path, driver) {
