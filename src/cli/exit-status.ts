@@ -13,6 +13,8 @@ export const EXIT = {
   refused: 2,
   /** Neither; the journal knows what is there. */
   needsRecovery: 3,
+  /** The disks are as they were asked to be, but files that were to be removed are still there; the result names them. */
+  notRemoved: 4,
   /** A bug of ours (EX_SOFTWARE in sysexits.h). */
   bug: 70,
 } as const;
@@ -21,7 +23,7 @@ export const EXIT = {
 export function exitStatusOf(result: SagaResult, finish: Finish | null): number {
   if (isBug(result)) return EXIT.bug;
   if (result.outcome === 'needsRecovery') return EXIT.needsRecovery;
-  if (result.outcome !== 'rolledBack') return EXIT.done;
+  if (result.outcome !== 'rolledBack') return doneStatusOf(result);
   return finish === 'abort' && result.error === null ? EXIT.done : EXIT.rolledBack;
 }
 
@@ -30,7 +32,11 @@ export function exitStatusOfEnd(result: SagaResult, asked: SignalName | undefine
   if (isBug(result)) return EXIT.bug;
   const { outcome } = result;
   if (outcome === 'needsRecovery') return EXIT.needsRecovery;
-  return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : EXIT.done;
+  return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : doneStatusOf(result);
+}
+
+function doneStatusOf({ notRemoved = [] }: SagaResult): number {
+  return notRemoved.length > 0 ? EXIT.notRemoved : EXIT.done;
 }
 
 /** Whether a broken assumption of ours has ended it, in this process. */
@@ -40,7 +46,7 @@ function isBug({ error }: SagaResult): boolean {
 
 /** One status for several sagas: what needs someone most, first. */
 export function worstStatus(statuses: readonly number[]): number {
-  const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack];
+  const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack, EXIT.notRemoved];
   return byUrgency.find(status => statuses.includes(status)) ?? EXIT.done;
 }
 

@@ -54,6 +54,7 @@ async function describePlan(plan: Plan, asked: string) {
     ...('hint' in plan ? { hint: plan.hint } : {}),
     capabilities: plan.capabilities,
     maxBlackoutMs: plan.maxBlackoutMs,
+    notRemoved: notRemoved(plan),
     disks: plan.disks.map(disk => ({
       disk: disk.disk,
       node: disk.node,
@@ -65,6 +66,12 @@ async function describePlan(plan: Plan, asked: string) {
     steps,
     end,
   } as const;
+}
+
+/** Files that the request wants removed and that will stay, with the reason. */
+function notRemoved(plan: Plan): readonly string[] {
+  const leaving = 'leaving' in plan ? (plan.leaving ?? []) : [];
+  return leaving.flatMap(({ file, why }) => (why === null ? [] : [`${file} (${why})`]));
 }
 
 function finishOf(plan: Plan): Finish | null {
@@ -127,6 +134,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
     `  the guest stands still for ${plan.maxBlackoutMs} ms at most`,
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
+    ...described.notRemoved.map(words => `  will not be removed: ${words}`),
     `  new files: ${created.length === 0 ? 'none' : created.join(', ')}`,
     '  steps:',
     ...described.steps.map((step, at) => `    ${at + 1}. ${stepInWords(step)}`),

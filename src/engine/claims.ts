@@ -28,6 +28,15 @@ export function isMaybeOurs(disk: DiskPlan, identity: string, records: readonly 
   return claim === identity && !isReleased(disk, records);
 }
 
+/** Whether QEMU may have made the disk's image under a name that this process has not claimed, so where it need not see it. */
+export function isMadeElsewhere({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
+  const hasBegun = records.some(({ kind, step, seq }) => {
+    const claimed = records.findLast(each => each.kind === 'outcome' && each.step === CLAIM)?.seq;
+    return kind === 'intent' && claimed !== undefined && seq > claimed && !step.startsWith('undo.');
+  });
+  return hasBegun && claimsIn(records)?.has(index) === false;
+}
+
 /** What the undo found in the places of files that the saga had made, in words for people. */
 export function strayedFiles(
   disks: readonly DiskPlan[],

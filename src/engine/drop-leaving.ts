@@ -5,12 +5,14 @@
 import type { Journal } from '../journal/journal.ts';
 import { leavingImages } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
+import { plainName } from '../steps/graph.ts';
 import type { Images } from '../steps/images.ts';
 import type { Plan } from '../steps/plan.ts';
+import { keptInWords } from '../steps/remove-leaving.ts';
 import { removeImage } from './drop-images.ts';
 import { namedBySagas } from './named-images.ts';
 
-/** Removes what may go; gives the files that are left of those that were to go. Throws FILES. */
+/** Removes what may go; gives the files that are left of those that were to go, and why. Throws FILES. */
 export async function dropLeaving(
   id: string,
   plan: Plan,
@@ -23,10 +25,14 @@ export async function dropLeaving(
     const { file } = image;
     const stands = await files.stat(file);
     if (stands?.kind !== 'file') continue;
+    const proof = plan.leaving?.find(each => each.file === plainName(file));
     const isNeeded = chains.includes(file) || named.has(file) || named.has(stands.identity);
-    if (!isNeeded && (await images.look(image)).state !== 'inUse')
-      await removeImage(file, stands.identity, files);
-    if ((await files.stat(file)) !== undefined) left.push(file);
+    if (isNeeded) left.push(keptInWords(file, 'a chain or another saga needs it'));
+    else if (proof?.identity !== stands.identity)
+      left.push(keptInWords(file, proof?.why ?? 'it is not proved to be the file that QEMU had open'));
+    else if ((await images.look(image)).state === 'inUse')
+      left.push(keptInWords(file, 'another process has it open'));
+    else await removeImage(file, stands.identity, files);
   }
   return left;
 }

@@ -23,9 +23,10 @@ import {
   type RevertRequest,
   type SnapshotRequest,
 } from '../operations/requests.ts';
-import { isSameGraph, type Survey, survey } from '../operations/survey.ts';
+import { type Survey, survey } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { Files } from '../steps/files.ts';
 import { sagaToken } from '../steps/names.ts';
 import type {
   CopyPlan,
@@ -39,14 +40,16 @@ import type { Engine, EngineOptions } from './api.ts';
 import { expectCurrentIn } from './current-snapshot.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { endedSaga } from './ended-saga.ts';
-import { agentOf, filesOf, type Guest, guestOf, monitorOf, splitGuest } from './guest.ts';
+import { agentOf, type Guest, guestOf, monitorOf, provedFilesOf, splitGuest } from './guest.ts';
 import { heldBySaga } from './held-by-saga.ts';
 import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
 import { freeOfSagas } from './named-images.ts';
+import { imagesIn, imagesOf, withProofs } from './proved-leaving.ts';
 import { onCommitOf, type Publisher, publisherOf, toldTo } from './publish.ts';
-import { resultAsJson, untouchedResult } from './result.ts';
+import { refuseChanged } from './refuse-changed.ts';
+import { resultAsJson } from './result.ts';
 import {
   asked,
   expectSameQemu,
@@ -180,7 +183,7 @@ class SagaEngine implements Engine {
     if (signal !== undefined) {
       await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
     }
-    return this.#run(lease, plan, guest, monitor);
+    return this.#run(lease, plan, guest, await provedFilesOf(guest, imagesIn(plan)), monitor);
   }
 
   async #planOnly<R extends Request, P extends Plan>(
@@ -219,7 +222,7 @@ class SagaEngine implements Engine {
   ): Promise<Saga> {
     const monitor = monitorOf(guest, this.#clock);
     try {
-      const { plan, seen } = await this.#plan(id, request, guest, monitor, planner);
+      const { plan, seen, files } = await this.#plan(id, request, guest, monitor, planner);
       const address = typeof guest.qmp === 'string' ? guest.qmp : '';
       const lease = this.#journal.begin({
         id,
@@ -230,21 +233,21 @@ class SagaEngine implements Engine {
         request: request as object as Json,
         plan: plan as object as Json,
       });
-      await this.#refuseChanged(lease, plan, monitor, seen);
-      return this.#run(lease, plan, guest, monitor);
+      await refuseChanged(this.#journal, lease, plan, monitor, seen);
+      return this.#run(lease, plan, guest, files, monitor);
     } catch (error) {
       monitor.close();
       throw error;
     }
   }
 
-  #run(lease: Lease, plan: Plan, guest: Guest, monitor: Monitor): Saga {
+  #run(lease: Lease, plan: Plan, guest: Guest, files: Files | null, monitor: Monitor): Saga {
     const saga = runSaga({
       plan,
       monitor,
       journal: this.#journal,
       lease,
-      files: filesOf(guest),
+      files,
       clock: this.#clock,
       openAgent: monitor.held.watchAgent(agentOf(guest, this.#clock)),
       publish: publisherOf(
@@ -266,35 +269,19 @@ class SagaEngine implements Engine {
     guest: Guest,
     monitor: Monitor,
     planner: Planner<R, P>,
-  ): Promise<{ plan: P; seen: Survey }> {
+  ): Promise<{ plan: P; seen: Survey; files: Files | null }> {
     const qmp = await monitor.client();
     const capabilities = await this.#qemus.capabilities(qmp, request.without);
     const seen = await survey(qmp);
     const onCommit = onCommitOf(request.onCommit, this.#onCommit);
-    const files = filesOf(guest);
+    const files = await provedFilesOf(guest, imagesOf(seen.disks));
     const known = await readChains(seen, files);
     const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
     try {
-      return { plan: await freeOfSagas(this.#journal, id, files, planner(request, facts)), seen };
+      const made = await freeOfSagas(this.#journal, id, files, planner(request, facts));
+      return { plan: await withProofs(made, files), seen, files };
     } catch (error) {
       throw heldBySaga(this.#journal, error, vmOf(request, seen, guest)) ?? error;
-    }
-  }
-
-  /** Another saga may have changed it since it was looked at, before the VM was claimed. */
-  async #refuseChanged(lease: Lease, plan: Plan, monitor: Monitor, seen: Survey): Promise<void> {
-    try {
-      const now = await survey(await monitor.client());
-      if (isSameGraph(now, seen)) return;
-      throw new BlocksagaError(
-        'VM_BUSY',
-        'the disks of this guest were changed by someone while this was planned; try again',
-        { retryable: true },
-      );
-    } catch (error) {
-      const record = error instanceof BlocksagaError ? error.toJSON() : null;
-      await this.#journal.end(lease, 'rolledBack', resultAsJson(untouchedResult(lease.saga, plan, record)));
-      throw error;
     }
   }
 }

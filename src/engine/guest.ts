@@ -5,8 +5,10 @@ import { type GuestAgent, openGuestAgent } from '../qmp/guest-agent.ts';
 import { connectSocket, parseAddress } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
-import { localFiles } from '../steps/local-files.ts';
+import { plainName } from '../steps/graph.ts';
+import { createLocalFiles, localFiles } from '../steps/local-files.ts';
 import { Monitor } from './monitor.ts';
+import { findQemuProcess } from './qemu-process.ts';
 
 /** Where a guest is reached. */
 export interface Guest {
@@ -37,8 +39,27 @@ export function monitorOf({ qmp }: Guest, clock: Clock): Monitor {
   return new Monitor(typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp, clock);
 }
 
-/** Files are where QEMU is: a UNIX socket means this machine. */
+/** Files where QEMU is: a UNIX socket means this machine, as far as nothing is trusted or removed. */
 export function filesOf({ qmp, files }: Guest): Files | null {
   if (files !== undefined) return files;
   return typeof qmp === 'string' && 'path' in parseAddress(qmp) ? localFiles : null;
 }
+
+/**
+ * The files of a guest that has these images, by QEMU's names: this machine's, which tell what is proved to be the same for
+ * QEMU; null where QEMU is proved to see others, or is reached over TCP.
+ */
+export async function provedFilesOf(guest: Guest, images: readonly string[]): Promise<Files | null> {
+  const { qmp, files } = guest;
+  const place = files === undefined && typeof qmp === 'string' ? parseAddress(qmp) : undefined;
+  if (place === undefined || !('path' in place)) return filesOf(guest);
+  const named = images.map(plainName).filter(image => image.startsWith('/'));
+  const qemu = await findQemuProcess(place.path, named);
+  if (qemu === undefined) return { ...localFiles, openInQemu: cannotTell, isShared: cannotTell };
+  const seen = await Promise.all(named.map(image => qemu.seesSame(image)));
+  if (!seen.includes(true)) return null;
+  const { openFiles: openInQemu, seesSame: isShared } = qemu;
+  return { ...createLocalFiles(qemu.user), openInQemu, isShared };
+}
+
+const cannotTell = async (): Promise<undefined> => undefined;

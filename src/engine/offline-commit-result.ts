@@ -4,6 +4,7 @@ import type { OfflineCommitPlan } from '../operations/plan-commit-offline.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan } from '../steps/plan.ts';
+import { fileIn } from './leftovers.ts';
 import type { SagaResult } from './result.ts';
 
 /** A saga at its end. */
@@ -43,6 +44,7 @@ export async function offlineResult(end: OfflineEnd): Promise<SagaResult> {
     blackoutMs: null,
     error,
     leftovers: kept,
+    ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
     why: back ? backInWords(end) : await forwardInWords(end),
     ...(state === 'needsRecovery' ? {} : { boot }),
   };

@@ -30,6 +30,7 @@ import { dropImages, givenUpIn } from './drop-images.ts';
 import { dropLeaving } from './drop-leaving.ts';
 import { Fence, seize } from './fence.ts';
 import { intent, outcome } from './history.ts';
+import { fileIn } from './leftovers.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
 import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
@@ -138,7 +139,8 @@ export async function recoverOffline(
   }
   const isCommitted = end.verdict.outcome === 'committed';
   const leaving = { chains: needed, journal, files: fence.files(files), images };
-  if (isCommitted) kept.push(...(await dropLeaving(id, end.plan, leaving)).filter(file => !isKept(file)));
+  const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
+  kept.push(...stay.filter(words => !isKept(fileIn(words))));
   const told = toldOf(end);
   if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
@@ -148,7 +150,7 @@ export async function recoverOffline(
   for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
   const stays = end.verdict.disks.every(({ action }) => action === 'leave');
   const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
-  const left = { boot, chains, leftovers: [...aside, ...kept] };
+  const left = { boot, chains, leftovers: [...aside, ...kept], notRemoved: stay.map(fileIn) };
   const result = resultOf(row, disks, how, end.verdict, left);
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
@@ -194,12 +196,12 @@ function resultOf(
   disks: readonly DiskPlan[],
   strategy: string | null,
   verdict: OfflineVerdict,
-  found: Pick<SagaResult, 'leftovers'> & {
+  found: Pick<SagaResult, 'leftovers' | 'notRemoved'> & {
     readonly boot: readonly BootImage[];
     readonly chains: readonly (readonly string[])[];
   },
 ): SagaResult {
-  const { boot, chains, leftovers } = found;
+  const { boot, chains, leftovers, notRemoved = [] } = found;
   return {
     saga: row.id,
     operation: row.operation,
@@ -214,6 +216,7 @@ function resultOf(
     blackoutMs: null,
     error: null,
     leftovers,
+    ...(notRemoved.length === 0 ? {} : { notRemoved }),
     why: verdict.why,
     boot,
   };

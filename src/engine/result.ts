@@ -1,17 +1,13 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
 import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
-import type { Files } from '../steps/files.ts';
 import { blockOf, chainFiles, hasCutNames, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
-import { stagesOf } from '../steps/stages.ts';
-import { isMaybeOurs, strayedFiles } from './claims.ts';
+import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
 import type { Monitor } from './monitor.ts';
-import { recordsOfStage } from './stages.ts';
 
 /** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
 export type Outcome = 'committed' | 'rolledBack' | 'needsRecovery' | 'ready';
@@ -59,6 +55,8 @@ export interface SagaResult {
   readonly error: ErrorRecord | null;
   /** Files and nodes that are left and what they are, for somebody to look at. */
   readonly leftovers: readonly string[];
+  /** Files that were to be removed, as was asked, and are still there; `leftovers` says why. */
+  readonly notRemoved?: readonly string[];
   /** After an offline recovery only: the images to start QEMU on, one for each disk. Its disks' `after` has no node. */
   readonly boot?: readonly BootImage[];
   /** After an offline recovery only: for people, what decided. */
@@ -66,14 +64,8 @@ export interface SagaResult {
 }
 
 /** A saga at its end, with the ways to look at what it came to. */
-interface ReadableSaga {
-  readonly id: string;
-  readonly plan: Plan;
-  /** Whether it ended without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
-  readonly kept: boolean;
-  readonly journal: Pick<Journal, 'records'>;
+interface ReadableSaga extends FiledSaga {
   readonly monitor: Monitor;
-  readonly files: Files | null;
 }
 
 /** Asks QEMU what is in front of every disk, and the file system what is left. */
@@ -93,6 +85,7 @@ export async function readResult(
   }));
   const mismatch = fronts === null ? undefined : findMismatch(plan, disks, outcome);
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
+  const kept = keptFiles(saga.journal.records(saga.id));
   return {
     saga: saga.id,
     operation: saga.plan.operation,
@@ -102,7 +95,8 @@ export async function readResult(
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
-    leftovers: await findLeftovers(saga, outcome),
+    leftovers: [...(await findLeftovers(saga, outcome)), ...kept],
+    ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
   };
 }
 
@@ -212,28 +206,4 @@ function mixed(saga: string, disk: DiskResult): BlocksagaError {
     `disk ${disk.disk} is on ${disk.after?.chain.join(' <- ') ?? 'nothing'} at the end, which is not where this saga leaves it`,
     { saga, disk: disk.disk },
   );
-}
-
-/**
- * New images that stand there though no disk is to be on them, and that the saga may have made; a stranger's file at such
- * a path is none of its own.
- */
-async function findLeftovers(saga: ReadableSaga, outcome: Outcome): Promise<readonly string[]> {
-  const { id, plan, kept, journal, files } = saga;
-  if (outcome === 'ready') return [];
-  const left: string[] = [];
-  for (const { name, plan: stage } of stagesOf(plan)) {
-    // What the stage made that the saga ended with is its result.
-    const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
-    if (outcome === 'committed' && name === last) continue;
-    const created = stage.disks.filter(disk => disk.image.create);
-    const records = files === null ? [] : recordsOfStage(journal.records(id), name);
-    for (const disk of created) {
-      const stands = await files?.stat(disk.image.file);
-      const isLeft = files === null || (stands !== undefined && isMaybeOurs(disk, stands.identity, records));
-      if (isLeft) left.push(disk.image.file);
-    }
-    left.push(...strayedFiles(stage.disks, records));
-  }
-  return left;
 }

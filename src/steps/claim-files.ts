@@ -6,9 +6,11 @@
 import { dirname } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
+import { claimSizeBytes } from './claim-text.ts';
 import type { FileFacts, Files } from './files.ts';
 import { plainName } from './graph.ts';
-import type { DiskPlan } from './plan.ts';
+import type { DiskPlan, Plan } from './plan.ts';
+import { canLook, closeLooks, sizesInQemu } from './seen-by-qemu.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
 /** What was claimed: the disk's index, and the identity of the file made for it. */
@@ -36,33 +38,44 @@ export const claimFiles: Step = {
     return free;
   },
 
-  async probe({ files, plan }) {
+  async probe({ files, plan, qmp }) {
     const facts = await statAll(files, plan.disks);
+    const elsewhere = await notShared(files, plan);
+    // Before this step ends nothing of the saga's can be where it does not make it itself.
+    const taken = canLook(plan) ? await sizesInQemu(qmp, elsewhere) : new Map<number, number>();
     return probeDisks(plan.disks, disk => {
+      if (taken.has(disk.index)) return 'foreign';
       if (files === null) return 'present';
       if (!disk.image.create) return 'absent'; // nothing is made, only looked at again
+      if (elsewhere.includes(disk)) return 'present';
       const fact = facts.get(disk.index);
       if (fact === undefined) return 'absent';
       return fact.claim === claimText(disk) ? 'present' : 'foreign';
     });
   },
 
-  async do({ files, plan }, todo) {
-    if (files === null) return [];
-    await expectFree(files, todo);
+  async do(context, todo) {
+    const { files, plan } = context;
+    if (files !== null) await expectUnused(files, todo);
     const claims: { index: number; identity: string }[] = [];
     try {
+      const elsewhere = (await notShared(files, plan)).filter(disk => todo.includes(disk));
       for (const disk of created(todo)) {
+        if (files === null || elsewhere.includes(disk)) continue;
         const identity = await claim(files, disk);
-        if (identity === undefined) continue;
+        if (identity === undefined) {
+          elsewhere.push(disk);
+          continue;
+        }
         claims.push({ index: disk.index, identity });
         await files.syncDirectory(disk.image.file);
       }
+      await expectFree(context, elsewhere);
+      return await seenClaims(context, claims);
     } catch (error) {
-      await release(files, plan.disks, claims);
+      if (files !== null) await release(files, plan.disks, claims);
       throw error;
     }
-    return claims;
   },
 
   adopt: certainClaims,
@@ -77,7 +90,9 @@ export const claimFiles: Step = {
     });
   },
 
-  async undo({ files, plan, observed }, outcome) {
+  async undo({ files, plan, observed, qmp }, outcome) {
+    const mayBeLookedAt = files === null || files.isShared !== undefined;
+    if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
     if (files !== null) await release(files, plan.disks, claimsToRelease(observed, outcome));
   },
 
@@ -115,7 +130,7 @@ export function claimText(disk: Pick<DiskPlan, 'names'>): string {
 }
 
 /** Once more right in front of QEMU's first write: what stands there already may have been mounted since it was planned. */
-async function expectFree(files: Files, disks: readonly DiskPlan[]): Promise<void> {
+async function expectUnused(files: Files, disks: readonly DiskPlan[]): Promise<void> {
   for (const { disk, image } of disks) {
     if (image.create || image.protocol === 'nbd') continue;
     const why = await files.whyInUse?.(image.file);
@@ -141,6 +156,46 @@ async function certainClaims({ files, plan }: StepContext): Promise<Claims> {
     const fact = facts.get(disk.index);
     return fact?.claim === claimText(disk) ? [{ index: disk.index, identity: fact.identity }] : [];
   });
+}
+
+/** Whose new images QEMU makes where this process cannot, or may not: in a directory that only QEMU sees. */
+async function notShared(files: Files | null, plan: Plan): Promise<DiskPlan[]> {
+  const found: DiskPlan[] = [];
+  for (const disk of created(plan.disks)) {
+    const isShared = files === null ? false : await files.isShared?.(dirname(disk.image.file));
+    if (isShared === false) found.push(disk);
+  }
+  return found;
+}
+
+/** QEMU would truncate what stands there. Throws TARGET_EXISTS. */
+async function expectFree({ qmp, plan }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  if (!canLook(plan)) return;
+  const taken = await sizesInQemu(qmp, disks);
+  const disk = disks.find(({ index }) => taken.has(index));
+  if (disk === undefined) return;
+  throw new BlocksagaError(
+    'TARGET_EXISTS',
+    `disk ${disk.disk}: QEMU finds a file under the name ${disk.image.file} where it runs; name another one, or say that it may be reused`,
+    { disk: disk.disk },
+  );
+}
+
+/** The claims whose files QEMU is seen to have; the others are given up, and QEMU makes files of its own there. */
+async function seenClaims(context: StepContext, claims: Claims): Promise<Claims> {
+  const { files, plan, qmp } = context;
+  if (files?.isShared === undefined || !canLook(plan)) return claims;
+  const unproved: DiskPlan[] = [];
+  for (const disk of plan.disks) {
+    if (!claims.some(({ index }) => index === disk.index)) continue;
+    if ((await files.isShared(disk.image.file)) !== true) unproved.push(disk);
+  }
+  const sizes = await sizesInQemu(qmp, unproved);
+  const other = unproved.filter(disk => sizes.get(disk.index) !== claimSizeBytes(claimText(disk)));
+  const isOther = ({ index }: { readonly index: number }) => other.some(disk => disk.index === index);
+  await release(files, plan.disks, claims.filter(isOther));
+  await expectFree(context, other);
+  return claims.filter(each => !isOther(each));
 }
 
 function created(disks: readonly DiskPlan[]): readonly DiskPlan[] {

@@ -1,21 +1,31 @@
 /**
- * What a new image file holds until QEMU formats it: whose it is, always as many bytes, so that such a file is known by
- * its size and its words. Pure.
+ * What a new image file holds until QEMU formats it: whose it is, and behind that a hole, so that its size is one that no
+ * other file has by chance. By that QEMU, which tells only the size of a file, is seen to have this one. Pure.
  */
+import { createHash } from 'node:crypto';
 
-/** The length of every such file. */
+/** The words at the beginning of every such file. */
 export const CLAIM_BYTES = 128;
 
 const BEGIN = 'blocksaga made this file; QEMU has not formatted it yet: ';
+const SECTOR_BYTES = 512;
+const SECTORS_MAX = 32 * 1024;
 
-/** The contents of a file that was made for `claim`, the name of the image in QEMU. */
+/** The contents, before the hole, of a file that was made for `claim`, the name of the image in QEMU. */
 export function claimBytes(claim: string): Buffer {
   return Buffer.from(`${BEGIN}${claim}`.padEnd(CLAIM_BYTES - 1).concat('\n'), 'latin1');
 }
 
-/** The claim in such contents; undefined for any others. */
-export function claimIn(contents: Buffer): string | undefined {
+/** The size of the whole file, in bytes; 16 MiB at most. */
+export function claimSizeBytes(claim: string): number {
+  const hash = createHash('sha256').update(claim).digest();
+  return SECTOR_BYTES * (1 + (hash.readUInt32BE() % SECTORS_MAX));
+}
+
+/** The claim in a file of this size that begins like this; undefined for any other. */
+export function claimIn(contents: Buffer, sizeBytes: number): string | undefined {
   const text = contents.toString('latin1');
   const claim = text.startsWith(BEGIN) ? text.slice(BEGIN.length).trimEnd() : '';
-  return claim !== '' && contents.equals(claimBytes(claim)) ? claim : undefined;
+  const isWhole = claim !== '' && contents.equals(claimBytes(claim));
+  return isWhole && sizeBytes === claimSizeBytes(claim) ? claim : undefined;
 }

@@ -44,4 +44,11 @@ export interface Files {
   place?(path: string): Promise<Place | undefined>;
   /** Why a file or device must not be written to though QEMU would: mounted, swap, part of another device. It only looks. */
   whyInUse?(path: string): Promise<string | undefined>;
+  /**
+   * The identities of the files that QEMU has open now; undefined where that cannot be told. Left out by an adapter whose
+   * paths are QEMU's own, which are then taken for the same.
+   */
+  openInQemu?(): Promise<ReadonlySet<string> | undefined>;
+  /** Whether a path leads QEMU to what it leads to here; undefined where that cannot be told. Left out as above. */
+  isShared?(path: string): Promise<boolean | undefined>;
 }

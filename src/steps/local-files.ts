@@ -2,14 +2,15 @@
  * Files on this machine, for a QEMU that runs here too. Runs `qemu-img` without a shell and with a stated format.
  */
 import { execFile } from 'node:child_process';
-import { type BigIntStats, constants } from 'node:fs';
+import { constants } from 'node:fs';
 import { lstat, open, stat, unlink } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
-import { CLAIM_BYTES, claimBytes, claimIn } from './claim-text.ts';
+import { CLAIM_BYTES, claimBytes, claimIn, claimSizeBytes } from './claim-text.ts';
 import { numbersOf, whyInUse } from './device-use.ts';
+import { identityOf } from './file-identity.ts';
 import { type FileUser, shareLike } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
@@ -19,6 +20,8 @@ import { localSysfs } from './sysfs.ts';
 const QEMU_IMG_DEADLINE_MS = 120_000;
 const QEMU_IMG_OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 const NOTHING_THERE = ['ENOENT', 'ENOTDIR'] as const;
+/** In blocks of 512 bytes: such a file is nearly all hole. */
+const CLAIM_BLOCKS_MAX = 128n;
 const MAY_NOT = ['EACCES', 'EPERM', 'EROFS'] as const;
 /** Linux: a descriptor that only stands for the file, whatever kind it is (open(2)). */
 const O_PATH = 0o10000000;
@@ -47,7 +50,8 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
     if (found === undefined) return undefined;
     const kind = facts?.isFile() ? 'file' : facts?.isBlockDevice() ? 'blockDevice' : 'other';
     const known: FileFacts = { kind, sizeBytes: Number(found.size), identity: identityOf(found) };
-    const claim = kind === 'file' && known.sizeBytes === CLAIM_BYTES ? await readClaim(path) : undefined;
+    const mayBeClaim = kind === 'file' && found.size > 0n && found.blocks <= CLAIM_BLOCKS_MAX;
+    const claim = mayBeClaim ? await readClaim(path, known.sizeBytes) : undefined;
     return {
       ...known,
       ...(found.birthtimeNs === 0n ? { isRecyclable: true } : {}),
@@ -141,6 +145,7 @@ async function make(path: string, like: string, claim: string, qemu: FileUser | 
     const below = await orUndefined(stat(like), [...NOTHING_THERE, 'EACCES', 'ENAMETOOLONG']);
     await shareLike(file, below?.isFile() ? below : undefined, qemu);
     await file.write(claimBytes(claim));
+    await file.truncate(claimSizeBytes(claim));
     await file.sync();
     return identityOf(await file.stat({ bigint: true }));
   } catch (cause) {
@@ -172,19 +177,15 @@ function heldFlags(): number {
   return constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 }
 
-async function readClaim(path: string): Promise<string | undefined> {
+async function readClaim(path: string, sizeBytes: number): Promise<string | undefined> {
   const file = await orUndefined(open(path, constants.O_RDONLY), [...NOTHING_THERE, ...MAY_NOT]);
   if (file === undefined) return undefined;
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(CLAIM_BYTES), 0, CLAIM_BYTES, 0);
-    return claimIn(buffer.subarray(0, bytesRead));
+    return claimIn(buffer.subarray(0, bytesRead), sizeBytes);
   } finally {
     await file.close();
   }
-}
-
-function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
-  return birthtimeNs === 0n ? `${dev}:${ino}` : `${dev}:${ino}:${birthtimeNs}`;
 }
 
 async function orUndefined<T>(promise: Promise<T>, codes: readonly string[]): Promise<T | undefined> {

@@ -6,6 +6,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { StatusInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
+import { expectNames } from './expect-names.ts';
 import { FRONT_LOOK, isClean } from './mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
 
@@ -26,7 +27,9 @@ export const pauseGuest: Step = {
   name: 'pauseGuest',
   window: 'opens',
 
-  async observe({ qmp }) {
+  async observe(context) {
+    const { qmp, plan } = context;
+    await expectNames(context, plan.operation === 'snapshot' ? 'claimed' : 'opened');
     const { running } = await qmp.execute('query-status');
     return { byUs: running };
   },

@@ -122,6 +122,23 @@ export interface BitmapPlan {
   readonly granularity: number;
 }
 
+/** A file that is to be removed in the end. */
+export interface LeavingFile {
+  readonly file: string;
+  /** By what it is known: QEMU was proved to have this very file open. Null where it is not to be removed after all. */
+  readonly identity: string | null;
+  /** Why it is not, in words for people. */
+  readonly why: string | null;
+}
+
+/** What a plan has whose request asks for the removal of what leaves the chains. */
+interface Removing {
+  /** Whether the files that leave the chains are removed in the end. */
+  readonly deletes: boolean;
+  /** Those files; left out in plans of older versions, and where none are removed. */
+  readonly leaving?: readonly LeavingFile[];
+}
+
 /** A snapshot of N disks. */
 export interface SnapshotPlan extends PlanBase {
   readonly operation: 'snapshot';
@@ -162,13 +179,11 @@ export interface CopyPlan extends SwitchPlanBase {
 }
 
 /** The active images of N disks merged into images below them, which then are the active ones. */
-export interface ActiveCommitPlan extends SwitchPlanBase {
+export interface ActiveCommitPlan extends SwitchPlanBase, Removing {
   readonly operation: 'commit';
   readonly kind: 'active';
   /** As in a `RewritePlan`. */
   readonly hint: string | null;
-  /** Whether the files that leave the chains are removed in the end. */
-  readonly deletes: boolean;
 }
 
 /** What one job does to the chain below an active image; nodes, or files where a disk's images are known by those. */
@@ -182,7 +197,7 @@ export interface Rewrite {
 }
 
 /** The chains of N disks shortened below their active images, which stay in front. */
-export interface RewritePlan extends PlanBase {
+export interface RewritePlan extends PlanBase, Removing {
   readonly operation: 'pull' | 'commit';
   readonly kind: 'rewrite';
   /**
@@ -194,16 +209,14 @@ export interface RewritePlan extends PlanBase {
   readonly hint: string | null;
   readonly parallel: number;
   readonly speed: number;
-  readonly deletes: boolean;
   /** Per disk, in the order of `disks`. */
   readonly rewrites: readonly Rewrite[];
 }
 
 /** N disks of a guest that stands still put back on images below their active ones, each through a new overlay. */
-export interface RevertPlan extends PlanBase {
+export interface RevertPlan extends PlanBase, Removing {
   readonly operation: 'revert';
   readonly strategy: 'reopen';
-  readonly deletes: boolean;
 }
 
 /** A plan whose disks end on another active image by mirrors. */

@@ -8,6 +8,7 @@ import type { Command } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import { chainOfImage } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
+import { expectNames } from './expect-names.ts';
 import { chainFiles } from './graph.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from './run-jobs.ts';
@@ -30,6 +31,9 @@ export const rewriteChains: Step<RewritePlan> = {
     await holdAll(context, context.plan.disks);
     return null;
   },
+
+  /** The last look before the decision: the chains that stay are found by their names. */
+  verify: context => expectNames(context, 'opened'),
 
   /** Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. */
   async undo({ jobs, plan }) {

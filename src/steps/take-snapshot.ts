@@ -4,7 +4,9 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
+import type { Json } from '../qmp/transport.ts';
 import { blaming } from './blame.ts';
+import { expectNames } from './expect-names.ts';
 import { expectFronts, readGraph } from './graph.ts';
 import { observeRunning } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
@@ -16,6 +18,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
   name: 'takeSnapshot',
   decision: 'before',
   stallsGuest: true,
+  observe: context => findNames(context, 'opened'),
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
@@ -37,6 +40,7 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   name: 'takeSnapshotSync',
   decision: 'before',
   stallsGuest: true,
+  observe: context => findNames(context, 'claimed'),
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
@@ -88,6 +92,12 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   observeUndo: observeRunning,
   undo: takeBackSnapshots,
 };
+
+/** In front of the decision, and not again in a next process, where it may have been taken. */
+async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<Json> {
+  await expectNames(context, when);
+  return { areNamed: true };
+}
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */
 function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
