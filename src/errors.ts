@@ -58,6 +58,11 @@ const CODES = {
 /** Every code that a {@link BlocksagaError} may carry. */
 export type ErrorCode = keyof typeof CODES;
 
+/** Whether a word is one of them; a journal of a newer program may hold another. */
+export function isErrorCode(word: string): word is ErrorCode {
+  return Object.hasOwn(CODES, word);
+}
+
 /** Where and how it failed; all that is not given is taken from the code's row. */
 export interface ErrorDetails {
   readonly retryable?: boolean;

@@ -1,10 +1,10 @@
 /** Opens the journal for commands that begin nothing. One that is not there is an empty one, and is not made. */
+import { planOf } from '../engine/checked-journal.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { isJournalThere } from '../journal/look-for-file.ts';
 import { memoryJournal } from '../journal/memory.ts';
 import { openJournal } from '../journal/sqlite.ts';
 import { isOurs, sagaToken } from '../steps/names.ts';
-import type { Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
 import type { CliContext } from './context.ts';
 import { withJournal } from './with-journal.ts';
@@ -21,11 +21,6 @@ export function readJournal<T>(
   read: (journal: Journal) => T,
 ): Promise<T> {
   return withJournal(openExistingJournal(file), context, async journal => read(journal));
-}
-
-/** The plan that a saga was begun with. */
-export function planOf(row: SagaRow): Plan {
-  return row.plan as object as Plan;
 }
 
 /** Which saga, and which of its disks, a name in QEMU was made for; undefined when no saga known here made it. */

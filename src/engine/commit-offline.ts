@@ -23,6 +23,7 @@ import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
 import { sagaToken } from '../steps/names.ts';
 import { PLAN_VERSION } from '../steps/plan.ts';
+import { checkedJournal, expectReadable } from './checked-journal.ts';
 import { endedSaga } from './ended-saga.ts';
 import { seize } from './fence.ts';
 import { type IdSource, randomIds } from './ids.ts';
@@ -127,8 +128,11 @@ export async function resumeOfflineCommit(
   options: OfflineResume,
 ): Promise<Saga> {
   const { clock = systemClock, files = localFiles, images = localImages, back = false } = options;
+  expectReadable(row);
   const plan = planOf(row);
-  const decided = journal.records(row.id).some(({ kind }) => kind === 'decision');
+  const decided = checkedJournal(journal)
+    .records(row.id)
+    .some(({ kind }) => kind === 'decision');
   if (back && decided) {
     throw new BlocksagaError(
       'SAGA_STATE',

@@ -15,11 +15,13 @@ import { listNodes, valueIfKnown } from '../steps/graph.ts';
 import type { Images } from '../steps/images.ts';
 import { localFiles } from '../steps/local-files.ts';
 import { localImages } from '../steps/local-images.ts';
-import { isSagaName, sagaToken, tokenOf } from '../steps/names.ts';
-import type { Plan } from '../steps/plan.ts';
+import { isSagaName } from '../steps/names.ts';
 import { type Stage, stagesOf } from '../steps/stages.ts';
+import { planOf, sortedRows } from './checked-journal.ts';
+import { damagedRow, recordsIn } from './damaged-sagas.ts';
 import { leftImages, removeImage } from './drop-images.ts';
 import { findTrace } from './living-qemu.ts';
+import { Makers } from './makers.ts';
 import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 import type { SagaResult } from './result.ts';
 import { recordsOfStage } from './stages.ts';
@@ -56,40 +58,24 @@ export interface DoctorOptions {
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
   const { journal, qmp, processes = systemProcesses() } = options;
-  const rows = journal.sagas();
+  const { rows, damaged } = sortedRows(journal.sagas());
   const makers = new Makers(rows, processes);
   const dead = rows.filter(row => makers.isDead(row));
   const stream = qmp === undefined ? undefined : await endedStream(qmp);
   if (stream !== undefined && qmp !== undefined)
-    return [...(await openSagas(dead, { journal })), ...streamInTheWay(stream, qmp, makers)];
+    return [
+      ...damaged.map(damagedRow),
+      ...(await openSagas(dead, { journal })),
+      ...streamInTheWay(stream, qmp, makers),
+    ];
   const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
   const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
-  return [...(await openSagas(dead, options)), ...inQemu, ...(await examineFiles(options, rows, needed))];
-}
-
-/** Whose a name in QEMU is. */
-class Makers {
-  readonly #byToken: ReadonlyMap<string, SagaRow>;
-  readonly #processes: Processes;
-
-  constructor(rows: readonly SagaRow[], processes: Processes) {
-    this.#byToken = new Map(rows.map(row => [sagaToken(row.id), row]));
-    this.#processes = processes;
-  }
-
-  of(name: string): SagaRow | undefined {
-    const token = tokenOf(name);
-    return token === undefined ? undefined : this.#byToken.get(token);
-  }
-
-  /** Whether nobody works on a saga that has not ended. */
-  isDead({ state, holder }: SagaRow): boolean {
-    return state === 'needsRecovery' || (state === 'open' && !this.#processes.isAlive(holder));
-  }
-
-  isRunning(row: SagaRow): boolean {
-    return row.state === 'open' && !this.isDead(row);
-  }
+  return [
+    ...damaged.map(damagedRow),
+    ...(await openSagas(dead, options)),
+    ...inQemu,
+    ...(await examineFiles(options, rows, needed)),
+  ];
 }
 
 async function openSagas(
@@ -100,7 +86,9 @@ async function openSagas(
   for (const row of rows) {
     const { id, vm } = row;
     const sight = openSaga(row);
-    if (!isWaiting(row, journal.records(id))) found.push(sight);
+    const records = recordsIn(journal, id);
+    if (!Array.isArray(records)) found.push(records);
+    else if (!isWaiting(row, records)) found.push(sight);
     else {
       const next = qmp === undefined ? `"blocksaga show ${id}" asks its QEMU` : await waitsInWords(row, qmp);
       found.push({
@@ -114,7 +102,7 @@ async function openSagas(
 
 /** Its mirrors, if this is its QEMU; it may as well be that of another VM. */
 async function waitsInWords(row: SagaRow, qmp: QmpClient): Promise<string> {
-  const plan = row.plan as object as Plan;
+  const plan = planOf(row);
   if ((await findTrace(qmp, plan)) !== undefined) return mirrorsInWords(row.id, plan, qmp);
   return `nothing of it is in this QEMU. If this is the QEMU of VM ${row.vm}, the one with its mirrors has ended: "blocksaga resume --offline ${row.id}"`;
 }
@@ -252,7 +240,12 @@ async function examineFiles(
     const { id } = row;
     const { disks } = stage.plan;
     const { leftovers } = row.result as object as SagaResult;
-    const records = recordsOfStage(journal.records(id), stage.name);
+    const known = recordsIn(journal, id);
+    if (!Array.isArray(known)) {
+      found.push(known);
+      continue;
+    }
+    const records = recordsOfStage(known, stage.name);
     const facts = { id, plan: { disks }, disks, records, needed, journal, files, images };
     for (const { file, claim, keeps } of await leftImages(facts)) {
       const about = { kind: 'file', name: file, saga: id } as const;
@@ -268,8 +261,8 @@ async function examineFiles(
   return found;
 }
 
-function stagesOfRow({ plan }: SagaRow): readonly Stage[] {
-  return stagesOf(plan as object as Plan);
+function stagesOfRow(row: SagaRow): readonly Stage[] {
+  return stagesOf(planOf(row));
 }
 
 const KEEPS = {

@@ -7,6 +7,7 @@ import type { Files } from '../steps/files.ts';
 import type { Images } from '../steps/images.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
+import { planOf, sortedRows } from './checked-journal.ts';
 import { claimOf, heldClaim, strayed } from './claims.ts';
 
 /** What is known when images are dropped. */
@@ -73,7 +74,7 @@ export async function removeImage(file: string, claim: string, files: Files): Pr
 export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]> {
   const { disks, records, files, images } = facts;
   const found: LeftImage[] = [];
-  let guarded: ReadonlySet<string> | undefined;
+  let guarded: Guarded | undefined;
   for (const disk of disks) {
     const { file, driver, create } = disk.image;
     const stands = create ? await files.stat(file) : undefined;
@@ -92,12 +93,14 @@ export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]
 }
 
 /** Names and identities of all images that must stay: of these chains, and of every saga that may still need them. */
-async function guardedFiles(facts: DropFacts): Promise<ReadonlySet<string>> {
+async function guardedFiles(facts: DropFacts): Promise<Guarded> {
   const { id, plan, needed, journal, files } = facts;
   const guarded = new Set<string>([...needed, ...plan.disks.flatMap(belowDisk)]);
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'rolledBack') continue;
-    const disks = stagesOf(row.plan as object as Plan).flatMap(stage => stage.plan.disks);
+    // Which images a damaged saga needs, nobody can say: none is removed then.
+    if (sortedRows([row]).damaged.length > 0) return EVERYTHING;
+    const disks = stagesOf(planOf(row)).flatMap(stage => stage.plan.disks);
     for (const disk of disks) {
       for (const file of [...belowDisk(disk), disk.image.file]) guarded.add(file);
     }
@@ -108,6 +111,10 @@ async function guardedFiles(facts: DropFacts): Promise<ReadonlySet<string>> {
   }
   return guarded;
 }
+
+type Guarded = Pick<ReadonlySet<string>, 'has'>;
+
+const EVERYTHING: Guarded = { has: () => true };
 
 /** What a disk is on and what is below that, and what is below its new image. */
 function belowDisk({ file, chain, image }: DiskPlan): readonly string[] {

@@ -37,6 +37,7 @@ import type {
   SnapshotPlan,
 } from '../steps/plan.ts';
 import type { Engine, EngineOptions } from './api.ts';
+import { checkedJournal } from './checked-journal.ts';
 import { expectCurrentIn } from './current-snapshot.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { endedSaga } from './ended-saga.ts';
@@ -154,10 +155,10 @@ class SagaEngine implements Engine {
     const { signal } = options;
     const running = this.#submissions.running(id);
     if (running !== undefined) return asked(running, signal);
-    const row = this.#journal.saga(id);
+    const row = checkedJournal(this.#journal).saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
     const plan = toldTo(options.onCommit, planToResume(row));
-    const records = this.#journal.records(id);
+    const records = checkedJournal(this.#journal).records(id);
     refuseSignal(row, plan, records, signal);
     if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
     const qmp = options.qmp ?? row.address;
@@ -207,7 +208,7 @@ class SagaEngine implements Engine {
     planner: Planner<R, P>,
   ): Promise<Saga> {
     const id = request.id ?? this.#ids();
-    const row = this.#journal.saga(id);
+    const row = checkedJournal(this.#journal).saga(id);
     return this.#submissions.submit({ id, operation, request }, row, () =>
       this.#begin(id, operation, request, guest, planner),
     );

@@ -10,6 +10,7 @@ import type { Images } from '../steps/images.ts';
 import { meet, type Place } from '../steps/places.ts';
 import type { DiskPlan, Plan } from '../steps/plan.ts';
 import { stagesOf } from '../steps/stages.ts';
+import { planOf } from './checked-journal.ts';
 
 /** By file and by identity, the saga that has a part in it. */
 export type NamedImages = ReadonlyMap<string, string>;
@@ -19,7 +20,7 @@ export async function namedBySagas(journal: Journal, id: string, files: Files): 
   const named = new Map<string, string>();
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
-    for (const disk of (row.plan as object as Plan).disks) {
+    for (const disk of planOf(row).disks) {
       for (const file of filesOf(disk)) named.set(file, row.id);
     }
   }
@@ -55,9 +56,7 @@ export async function freeOfSagas<P extends Plan>(
   if (targets.length === 0) return plan;
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
-    const theirs = new Set(
-      stagesOf(row.plan as object as Plan).flatMap(stage => stage.plan.disks.flatMap(filesOf)),
-    );
+    const theirs = new Set(stagesOf(planOf(row)).flatMap(stage => stage.plan.disks.flatMap(filesOf)));
     for (const { disk, image } of targets) {
       for (const file of theirs) {
         const [place, other] = [await placeOf(image.file), await placeOf(file)];

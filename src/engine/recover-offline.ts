@@ -16,6 +16,7 @@ import { localImages } from '../steps/local-images.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../steps/plan.ts';
 import { type DefinedDisk, definedDisks, formerDisks } from '../steps/publish-definitions.ts';
 import { keyOf } from '../steps/stages.ts';
+import { checkedJournal } from './checked-journal.ts';
 import { askAndChoose } from './choose-front.ts';
 import { DROPPED } from './claims.ts';
 import { resumeOfflineCommit } from './commit-offline.ts';
@@ -78,10 +79,11 @@ export interface OfflineOptions {
  * ```
  */
 export async function recoverOffline(
-  journal: Journal,
+  given: Journal,
   id: string,
   options: OfflineOptions = {},
 ): Promise<SagaResult> {
+  const journal = checkedJournal(given);
   const { clock = systemClock, files = localFiles, images = localImages } = options;
   const row = journal.saga(id);
   if (row === undefined) throw sagaIsUnknown(id);

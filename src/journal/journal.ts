@@ -63,6 +63,8 @@ export interface SagaRow extends NewSaga {
   readonly endedAtMs: number | null;
   /** The process that began the saga, or took it over last. */
   readonly holder: Holder;
+  /** What of it cannot be read, in words; that is null then. */
+  readonly damage?: string;
 }
 
 /** The right to write for one saga. It is lost for good when somebody else claims the VM. */
@@ -146,7 +148,7 @@ export interface Journal {
   saga(id: string): SagaRow | undefined;
   /** The sagas that match, newest first. */
   sagas(filter?: { readonly vm?: string; readonly state?: SagaState }): readonly SagaRow[];
-  /** What a saga has written, in order; empty for an unknown id. */
+  /** What a saga has written, in order; empty for an unknown id. Throws JOURNAL for a record that is no JSON. */
   records(id: string): readonly JournalRecord[];
   /** Writes what is queued and closes; a closed journal refuses everything with `JOURNAL`, but may be closed again. */
   close(): Promise<void> | void;

@@ -6,6 +6,7 @@
 
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { invariant } from '../errors.ts';
+import type { Json } from '../qmp/transport.ts';
 import { decodeBody, encodeBody } from './body.ts';
 import type {
   JournalRecord,
@@ -17,7 +18,14 @@ import type {
   SagaRow,
   SagaState,
 } from './journal.ts';
-import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
+import {
+  leaseIsLost,
+  recordIsDamaged,
+  sagaExists,
+  sagaHasEnded,
+  sagaIsUnknown,
+  vmIsHeld,
+} from './refusals.ts';
 import { guarded } from './sqlite-errors.ts';
 
 /** What one call of the port wants written, bodies already text. */
@@ -49,10 +57,10 @@ const SQL = {
   endSaga: 'UPDATE saga SET state = ?, result = ?, ended_at_ms = ? WHERE id = ?',
   saga: 'SELECT * FROM saga WHERE id = ?',
   sagas: 'SELECT * FROM saga WHERE vm = ifnull(?, vm) AND state = ifnull(?, state) ORDER BY number DESC',
-  signalsAfter: `SELECT seq, kind, step, body, at_ms FROM record
+  signalsAfter: `SELECT saga, seq, kind, step, body, at_ms FROM record
     WHERE saga = ? AND seq > ? AND kind = 'signal' ORDER BY seq`,
   lastSeq: 'SELECT max(seq) AS seq FROM record WHERE saga = ?',
-  records: 'SELECT seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
+  records: 'SELECT saga, seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
 } as const;
 
 /** The journal's file, open. What SQLite refuses is thrown as `JOURNAL`. */
@@ -208,17 +216,27 @@ function refusalOf(lease: Lease, standing: Row | undefined): Error | undefined {
   return undefined;
 }
 
+/** A row that can be read only in part is given all the same, so that one cannot hide the others. */
 function sagaOf(row: Row): SagaRow {
+  const broken: string[] = [];
+  const read = (column: 'request' | 'plan' | 'result'): Json => {
+    try {
+      return decodeBody(String(row[column]));
+    } catch {
+      broken.push(column);
+      return null;
+    }
+  };
   return {
     id: String(row['id']),
     vm: String(row['vm']),
     operation: String(row['operation']),
     planVersion: Number(row['plan_version']),
     address: String(row['address']),
-    request: decodeBody(String(row['request'])),
-    plan: decodeBody(String(row['plan'])),
+    request: read('request'),
+    plan: read('plan'),
     state: row['state'] as SagaState,
-    result: row['result'] === null ? null : decodeBody(String(row['result'])),
+    result: row['result'] === null ? null : read('result'),
     createdAtMs: Number(row['created_at_ms']),
     endedAtMs: row['ended_at_ms'] === null ? null : Number(row['ended_at_ms']),
     holder: {
@@ -226,6 +244,7 @@ function sagaOf(row: Row): SagaRow {
       bootId: String(row['holder_boot_id']),
       startedAt: String(row['holder_started_at']),
     },
+    ...(broken.length === 0 ? {} : { damage: `its ${broken.join(' and its ')} cannot be read as JSON` }),
   };
 }
 
@@ -234,7 +253,15 @@ function recordOf(row: Row): JournalRecord {
     seq: Number(row['seq']),
     kind: row['kind'] as RecordKind,
     step: String(row['step']),
-    body: decodeBody(String(row['body'])),
+    body: bodyOf(row),
     atMs: Number(row['at_ms']),
   };
+}
+
+function bodyOf({ saga, seq, body }: Row): Json {
+  try {
+    return decodeBody(String(body));
+  } catch (cause) {
+    throw recordIsDamaged(String(saga), Number(seq), cause);
+  }
 }

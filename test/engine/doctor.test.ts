@@ -31,6 +31,17 @@ const shape = (findings: readonly Removable[]) =>
   );
 const words = (findings: readonly Removable[]) => findings.map(finding => finding.why).join('\n');
 
+/** What every result has. */
+const wholeResult = {
+  saga: 's',
+  operation: 'copy',
+  outcome: 'rolledBack',
+  strategy: null,
+  disks: [],
+  blackoutMs: null,
+  error: null,
+};
+
 describe('the doctor', () => {
   test('finds nothing after sagas that ended well: the images that the guest is on are no leftovers', async () => {
     const sim = smallSim();
@@ -157,7 +168,7 @@ describe('a file that a saga left behind', () => {
     const state = life.die();
     sim.kill();
     const sagas = state.sagas.map(({ row, records }) => ({
-      row: { ...row, state: 'rolledBack' as const, result: { leftovers: [NEW[0] ?? ''] } },
+      row: { ...row, state: 'rolledBack' as const, result: { ...wholeResult, leftovers: [NEW[0] ?? ''] } },
       records,
     }));
     return { ...state, sagas, claims: [] };

@@ -1,5 +1,6 @@
 /** `blocksaga jobs`: the block jobs of a guest, how far they are, and which are a saga's. Only asks. */
 import type { Command } from 'commander';
+import { planOf, sortedRows } from '../../engine/checked-journal.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import type { QmpClient } from '../../qmp/client.ts';
@@ -12,7 +13,7 @@ import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
 import { readCount } from '../option-values.ts';
-import { makerOf, planOf, readJournal } from '../read-journal.ts';
+import { makerOf, readJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, addQmpOption, journalOf } from '../shared-options.ts';
 import { withClient } from '../with-client.ts';
 import { progressInWords, sizeInWords, statusInWords } from '../words.ts';
@@ -57,7 +58,11 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
         const why = `--watch ${everyMs}: at least ${WATCH_MS_MIN} ms, for the guest's sake`;
         throw new BlocksagaError('REQUEST_INVALID', why);
       }
-      const sagas = await readJournal(journalOf(options, context), context, journal => journal.sagas());
+      const sagas = await readJournal(
+        journalOf(options, context),
+        context,
+        journal => sortedRows(journal.sagas()).rows,
+      );
       await withClient(options.qmp, context, async client => {
         const look = async () => tell(await askJobs(client, sagas), options, context);
         if (everyMs === undefined) await look();

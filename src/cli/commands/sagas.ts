@@ -1,5 +1,6 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
 import type { Command } from 'commander';
+import { checkedJournal, expectReadable, planOf } from '../../engine/checked-journal.ts';
 import { isWaiting, reasonOf } from '../../engine/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
@@ -11,7 +12,7 @@ import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
 import { readChoice, readCount } from '../option-values.ts';
-import { planOf, readJournal } from '../read-journal.ts';
+import { readJournal } from '../read-journal.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { countOf, timeInWords } from '../words.ts';
 
@@ -70,8 +71,15 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       const file = journalOf(options, context);
       const sagas = await readJournal(file, context, journal =>
         journal.sagas(filter).map(row => {
-          const records = row.state === 'open' ? journal.records(row.id) : [];
-          return describeSaga(row, records, row.state === 'open' && isAlive(row.holder));
+          const running = row.state === 'open' && isAlive(row.holder);
+          try {
+            expectReadable(row);
+            const records = row.state === 'open' ? checkedJournal(journal).records(row.id) : [];
+            return describeSaga(row, records, running);
+          } catch (error) {
+            if (!(error instanceof BlocksagaError) || error.saga !== row.id) throw error;
+            return describeDamaged(row, running, error.message);
+          }
         }),
       );
       if (options.json) for (const saga of sagas) context.write(jsonLine(saga));
@@ -124,15 +132,35 @@ export function describeSaga(row: SagaRow, records: readonly JournalRecord[], ru
   } as const;
 }
 
+/** One that cannot be read, beside those that can; its columns are still known. */
+function describeDamaged(row: SagaRow, running: boolean, damage: string) {
+  const { id, vm, operation, state, address, createdAtMs, endedAtMs } = row;
+  const unknown = { waiting: false, reason: damage, disks: [] } as const;
+  return {
+    type: 'saga',
+    id,
+    vm,
+    operation,
+    state,
+    running,
+    ...unknown,
+    address,
+    createdAtMs,
+    endedAtMs,
+  } as const;
+}
+
 /** The same in one line. */
-export function sagaInWords(saga: ReturnType<typeof describeSaga>): string {
+export function sagaInWords(saga: ShownSaga): string {
   const { id, state, operation, vm, disks, createdAtMs } = saga;
   return `${id}: ${state}${lifeInWords(saga)}, ${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, begun ${timeInWords(createdAtMs)}`;
 }
 
-function lifeInWords(saga: ReturnType<typeof describeSaga>): string {
+type ShownSaga = ReturnType<typeof describeSaga> | ReturnType<typeof describeDamaged>;
+
+function lifeInWords(saga: ShownSaga): string {
   const { id, state, operation, running, waiting, reason } = saga;
-  if (state !== 'open') return reason === null ? '' : ` (${reason})`;
+  if (state !== 'open' || reason !== null) return reason === null ? '' : ` (${reason})`;
   const waits = waiting ? 'waits at READY; ' : '';
   if (running) return ` (${waits}its process is running)`;
   const resume = operation === COMMIT_OFFLINE ? 'resume --offline' : 'resume';

@@ -1,5 +1,6 @@
 /** `blocksaga set-speed`: limits the jobs of a saga, or one job of anybody's, while they copy. Only asks and tells. */
 import type { Command } from 'commander';
+import { checkedJournal } from '../../engine/checked-journal.ts';
 import { setSpeedElsewhere } from '../../engine/elsewhere.ts';
 import { SET_SPEED } from '../../engine/history.ts';
 import { planToResume } from '../../engine/resume.ts';
@@ -94,7 +95,7 @@ async function ofSaga(
   context: CliContext,
 ): Promise<What> {
   await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
-    setSagaSpeed(journal, id, bytesPerSecond, options, context),
+    setSagaSpeed(checkedJournal(journal), id, bytesPerSecond, options, context),
   );
   return { saga: id, job: null };
 }

@@ -1,5 +1,6 @@
 /** `blocksaga show SAGA`: one saga, with everything that it did, from its records in the journal. Only reads, and asks. */
 import type { Command } from 'commander';
+import { checkedJournal, planOf } from '../../engine/checked-journal.ts';
 import type { SagaResult } from '../../engine/result.ts';
 import { mirrorsInWords } from '../../engine/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
@@ -10,7 +11,7 @@ import { stagesOf } from '../../steps/stages.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
-import { planOf, readJournal } from '../read-journal.ts';
+import { readJournal } from '../read-journal.ts';
 import { recordsInWords } from '../records-in-words.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
 import { resultInWords } from '../summary.ts';
@@ -42,8 +43,8 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
   addJsonOption(addJournalOption(command), 'one JSON object for the saga, then one per record').action(
     async (id: string, options: ShowOptions) => {
       const { row, records } = await readJournal(journalOf(options, context), context, journal => ({
-        row: journal.saga(id),
-        records: journal.records(id),
+        row: checkedJournal(journal).saga(id),
+        records: checkedJournal(journal).records(id),
       }));
       if (row === undefined) throw sagaIsUnknown(id);
       const running = row.state === 'open' && systemProcesses().isAlive(row.holder);

@@ -1,5 +1,6 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
 import { type Command, Option } from 'commander';
+import { checkedJournal } from '../../engine/checked-journal.ts';
 import { planToResume, refuseSignal } from '../../engine/resume.ts';
 import type { SignalName } from '../../engine/signals.ts';
 import { systemProcesses } from '../../journal/holder.ts';
@@ -94,7 +95,7 @@ function addSignal(
     async (id: string, options: SignalOptions) => {
       const asked = options.keepSnapshot ? 'keepSnapshot' : options.keepCopies ? 'keepCopies' : signal;
       const status = await withJournal(
-        openExistingJournal(journalOf(options, context)),
+        checkedJournal(openExistingJournal(journalOf(options, context))),
         context,
         async journal => {
           if (!options.wait && askLiving(journal, id, asked)) {
