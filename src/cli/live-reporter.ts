@@ -5,6 +5,7 @@
 import { Listr } from 'listr2';
 import type { SagaNotice } from '../engine/saga.ts';
 import type { CliContext } from './context.ts';
+import { printable } from './printable.ts';
 import type { Begun, Ending, Reporter } from './reporter.ts';
 import { resultInWords } from './summary.ts';
 import { countOf, phaseOf, progressInWords, statusInWords } from './words.ts';
@@ -29,7 +30,7 @@ export class LiveReporter implements Reporter {
 
   begun({ saga, vm }: Begun): void {
     const { operation, disks } = saga.plan;
-    this.#title = `${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, saga ${saga.id}`;
+    this.#title = printable(`${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, saga ${saga.id}`);
     const head = new Listr(
       [
         {
@@ -38,7 +39,7 @@ export class LiveReporter implements Reporter {
             this.#head = line;
             return line.newListr(
               disks.map(({ disk, file }) => ({
-                title: `${disk}  ${file}`,
+                title: printable(`${disk}  ${file}`),
                 task: (_ctx, line) => {
                   this.#disks.set(disk, line);
                   return this.#untilOver();
@@ -62,21 +63,23 @@ export class LiveReporter implements Reporter {
     if (notice.type === 'progress') {
       const line = this.#disks.get(notice.disk);
       if (line === undefined) return;
-      line.title = `${notice.disk}  ${progressInWords(notice.currentBytes, notice.totalBytes)}, ${statusInWords(notice.status)}`;
+      line.title = printable(
+        `${notice.disk}  ${progressInWords(notice.currentBytes, notice.totalBytes)}, ${statusInWords(notice.status)}`,
+      );
     } else if (this.#head !== undefined) {
-      this.#head.title = `${this.#title}: ${phaseOf(notice.state).words}`;
+      this.#head.title = printable(`${this.#title}: ${phaseOf(notice.state).words}`);
     }
   }
 
   say(line: string): void {
     if (this.#head === undefined) this.#context.complain(line);
-    else this.#head.output = line;
+    else this.#head.output = printable(line);
   }
 
   async ended({ result }: Ending): Promise<void> {
     for (const { disk, before, after } of result.disks) {
       const line = this.#disks.get(disk);
-      if (line !== undefined) line.title = `${disk}  ${after?.file ?? before.file}`;
+      if (line !== undefined) line.title = printable(`${disk}  ${after?.file ?? before.file}`);
     }
     this.#over.resolve(result.outcome === 'committed' || result.outcome === 'ready');
     await this.#drawn;

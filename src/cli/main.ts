@@ -5,10 +5,11 @@
 import { leaveProcess, processContext } from './context.ts';
 import { EXIT } from './exit-status.ts';
 import { drained } from './line-writer.ts';
+import { printableContext } from './printable.ts';
 import { runProgram } from './program.ts';
 import { reportBug } from './report-bug.ts';
 
-const context = processContext();
+const context = printableContext(processContext());
 // Node would end with status 1 here, which is a claim that everything was taken back.
 process.on('uncaughtException', error => {
   reportBug(error, context);

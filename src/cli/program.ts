@@ -24,6 +24,7 @@ import { defineSnapshot } from './commands/snapshot.ts';
 import type { CliContext } from './context.ts';
 import { EXIT, type Finished } from './exit-status.ts';
 import { refusedLine } from './json-lines.ts';
+import { linesOf, printableContext } from './printable.ts';
 import { reportBug } from './report-bug.ts';
 import { refusalInWords } from './summary.ts';
 
@@ -60,7 +61,8 @@ Exit status: 0 done as asked, 1 rolled back, 2 refused before anything was touch
 blocksaga: no guest is left paused for it, and what was under way is open in the journal, for "blocksaga resume".`;
 
 /** Runs one command line (without `node` and the script) and returns the exit status. */
-export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
+export async function runProgram(args: readonly string[], given: CliContext): Promise<number> {
+  const context = printableContext(given);
   let status: number = EXIT.done;
   const program = buildProgram(context, value => {
     status = value;
@@ -78,8 +80,8 @@ function buildProgram(context: CliContext, finished: Finished): Command {
     .description('Changes the disks of a running QEMU guest as one unit: all of them, or none.')
     .version(version(), '--version')
     .configureOutput({
-      writeOut: text => context.write(text.replace(/\n$/, '')),
-      writeErr: text => context.complain(text.replace(/\n$/, '')),
+      writeOut: text => writeAll(linesOf(text), context.write),
+      writeErr: text => writeAll(linesOf(text), context.complain),
       outputError: () => undefined, // reported below, with all other refusals
     })
     .exitOverride()
@@ -108,8 +110,12 @@ function report(
     return EXIT.bug;
   }
   if (wantsJson(args)) context.write(refusedLine(command, refusal.toJSON()));
-  else context.complain(refusalInWords(command, refusal.toJSON()));
+  else writeAll(refusalInWords(command, refusal.toJSON()), context.complain);
   return EXIT.refused;
+}
+
+function writeAll(lines: readonly string[], write: (line: string) => void): void {
+  for (const line of lines) write(line);
 }
 
 function nameOf(program: Command, args: readonly string[]): string | null {

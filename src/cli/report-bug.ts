@@ -2,8 +2,15 @@
 import type { CliContext } from './context.ts';
 
 export function reportBug(error: unknown, context: Pick<CliContext, 'complain'>): void {
-  context.complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  for (const line of inLines(error)) context.complain(line);
   context.complain(
     'This is a bug of blocksaga. No guest is left paused for it; "blocksaga sagas" lists what is open, and "blocksaga resume" goes on.',
   );
+}
+
+/** The message may have lines of its own, and is one here. */
+function inLines(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  const frames = (error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line));
+  return [`${error.name}: ${error.message}`, ...frames];
 }

@@ -3,9 +3,9 @@ import type { DiskResult, SagaResult } from '../engine/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 
 /** One line (two with QEMU's words) for a request that was refused. */
-export function refusalInWords(command: string | null, error: ErrorRecord): string {
+export function refusalInWords(command: string | null, error: ErrorRecord): readonly string[] {
   const name = command === null ? 'blocksaga' : `blocksaga ${command}`;
-  return [`${name}: refused, nothing was touched: ${error.message}`, ...qemuSaid(error)].join('\n');
+  return [`${name}: refused, nothing was touched: ${error.message}`, ...qemuSaid(error)];
 }
 
 /** The lines at the end of a saga. */

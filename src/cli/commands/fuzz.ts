@@ -13,6 +13,7 @@ import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { absoluteFile, readBetween, readChoice, readCount } from '../option-values.ts';
+import { linesOf } from '../printable.ts';
 
 const RUNS = 1_000;
 const MINUTE_MS = 60_000;
@@ -76,7 +77,7 @@ export function defineFuzz(program: Command, context: CliContext, finished: Fini
 async function attack(options: FuzzCommandOptions, context: CliContext): Promise<boolean> {
   const seed = options.seed ?? randomSeed();
   const say = (type: string, body: object, words: string) =>
-    context.write(options.json ? JSON.stringify({ type, ...body }) : words);
+    write(options.json ? JSON.stringify({ type, ...body }) : words, context);
   say('seed', { seed }, `seed ${seed}`);
   const report = await fuzz({
     seed,
@@ -104,11 +105,15 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
   return report.findings.length === 0;
 }
 
+function write(text: string, context: CliContext): void {
+  for (const line of linesOf(text)) context.write(line);
+}
+
 /** Tells every step of one scenario and whether each law held. */
 async function replayFile(file: string, context: CliContext): Promise<boolean> {
   const scenario = await readReplay(file);
   for (const line of offLines(scenario)) context.write(line.trimStart());
-  const account = await runScenario(scenario, happening => context.write(narrate(happening)));
+  const account = await runScenario(scenario, happening => write(narrate(happening), context));
   const violations = judge(account);
   for (const { law, what } of violations) context.write(`BROKEN ${law}: ${what}`);
   context.write(violations.length === 0 ? 'Every law held.' : `${violations.length} laws were broken.`);

@@ -7,6 +7,7 @@ import { SAGA_MACHINES } from '../../machines/of-plan.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type Finished } from '../exit-status.ts';
 import { readChoice } from '../option-values.ts';
+import { linesOf } from '../printable.ts';
 
 const HELP = `
 Examples:
@@ -35,7 +36,8 @@ export function defineMachines(program: Command, context: CliContext, finished: 
     .action((name: string | undefined, { format }: MachinesOptions) => {
       const chosen = Object.entries(MACHINES).filter(([each]) => name === undefined || each === name);
       for (const [each, machine] of chosen) {
-        context.write(format === 'json' ? jsonOf(machine) : mermaidOf(each, machine));
+        const text = format === 'json' ? jsonOf(machine) : mermaidOf(each, machine);
+        for (const line of linesOf(text)) context.write(line);
       }
       finished(EXIT.done);
     });

@@ -190,7 +190,7 @@ async function resumeAll(journal: Journal, options: Options, context: CliContext
       if (!(error instanceof BlocksagaError)) throw error;
       const refusal = error.at({ saga: id }).toJSON();
       if (options.json) context.write(refusedLine('resume', refusal));
-      else context.complain(refusalInWords('resume', refusal));
+      else for (const line of refusalInWords('resume', refusal)) context.complain(line);
       statuses.push(EXIT.refused);
     }
   }
