@@ -7,9 +7,10 @@ import { ALL, drawScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
 import { judge } from '../src/fuzz/laws.ts';
 import { runScenario } from '../src/fuzz/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario.ts';
+import type { Json } from '../src/qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
 import type { DiskPlan } from '../src/steps/plan.ts';
-import type { Step } from '../src/steps/step.ts';
+import type { Step, StepContext } from '../src/steps/step.ts';
 import { PLAIN } from './plain.ts';
 
 /** Enough that each defect is met many times; one that is not noticed in so many runs is not noticed. */
@@ -98,6 +99,21 @@ const DEFECTS: readonly {
     scenarios: SNAPSHOTS,
     spoil: () => spoil('claimFiles', () => ({ undo: nothing })),
     laws: ['nothing left'],
+  },
+  {
+    what: 'claims whose undo removes what others put there',
+    scenarios: SNAPSHOTS,
+    spoil: () =>
+      spoil('claimFiles', sound => ({
+        undo: async (context: StepContext, outcome: Json | undefined) => {
+          if ('undo' in sound) await sound.undo(context, outcome);
+          for (const { image } of context.plan.disks) {
+            const stands = image.create ? await context.files?.stat(image.file) : undefined;
+            if (stands !== undefined) await context.files?.unlink(image.file, stands.identity);
+          }
+        },
+      })),
+    laws: ['only what is ours'],
   },
   {
     what: 'an undo of the mirrors that does nothing',

@@ -60,6 +60,10 @@ export interface Account {
   readonly pauses: readonly Pause[];
   /** Images that were unlinked while a node or a chain had them. */
   readonly unlinkedInUse: readonly string[];
+  /** Names that a third party has taken from the saga when it had given them up. */
+  readonly squatted: readonly string[];
+  /** Those of them under which the third party's file is not as it was made. */
+  readonly harmed: readonly string[];
   /** Something that no world may bring about: a broken assumption, or a wait that nothing can end. */
   readonly crash: string | undefined;
   /** Whether the orchestrator died as often as was planned. */

@@ -85,6 +85,7 @@ function standsAlone(
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
+  for (const file of account.squatted) expected.add(file);
   const left = [...booted.files.keys()].find(file => !expected.has(file) && !isTheirs(file));
   return left === undefined ? undefined : `the file ${left} is left`;
 }

@@ -62,6 +62,7 @@ export function composeScenario(source: Draw, seed: number, limits: Limits): Sce
           ...(draw.option('offlineDeath', 3) ? { offlineDeath: 1 + draw.few(3) } : {}),
         }),
     lingerMs: draw.one([0, 0.2, 5]),
+    ...(draw.option('squatter', 3) && wish.operation !== 'commitOffline' ? { squatter: true } : {}),
   };
 }
 

@@ -108,6 +108,13 @@ export function oneInstant({ account, outcome, before, now }: Parameters<EndChec
   return judgeWrites(contents, guest.disks).why;
 }
 
+/** What the saga has given up is another's: a power cut alone may take what that one has not flushed. */
+export function leavesToOthers({ harmed, struck }: Account): string | undefined {
+  const hasLostPower = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  if (harmed.length === 0 || hasLostPower) return undefined;
+  return `the file that a third party made as ${harmed[0]}, when the saga had removed its own, is gone or was written to`;
+}
+
 export function unlinked({ unlinkedInUse }: Account): string | undefined {
   return unlinkedInUse.length === 0 ? undefined : `${unlinkedInUse[0]} was removed while it was in use`;
 }
@@ -204,6 +211,7 @@ function leftInFiles(account: Account, outcome: string, before: Sight, now: Sigh
   if (outcome === 'committed')
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   for (const file of removedBy(account, outcome)) expected.delete(file);
+  for (const file of account.squatted) expected.add(file);
   for (const file of now.files.keys()) {
     if (!expected.has(file) && !isTheirs(file)) return `the file ${file} is left`;
   }

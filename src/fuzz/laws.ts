@@ -6,7 +6,16 @@
  */
 import type { Account } from './account.ts';
 import { deadLeaveOneSet } from './dead-laws.ts';
-import { allOrNone, eachEnd, guestRuns, nothingLeft, nothingLost, oneInstant, unlinked } from './end-laws.ts';
+import {
+  allOrNone,
+  eachEnd,
+  guestRuns,
+  leavesToOthers,
+  nothingLeft,
+  nothingLost,
+  oneInstant,
+  unlinked,
+} from './end-laws.ts';
 import { EXCUSES, type Excuse, type Pardon, pardonOf } from './excuses.ts';
 import { judgeOrder } from './order.ts';
 import {
@@ -57,6 +66,11 @@ export const LAWS: readonly Law[] = [
     name: 'nothing left',
     says: 'at committed and rolledBack no job, node, filter, group, bitmap or file of the saga is left but those it names',
     check: eachEnd(nothingLeft),
+  },
+  {
+    name: 'only what is ours',
+    says: 'no file that the saga did not make, or has given up, is removed or written',
+    check: leavesToOthers,
   },
   {
     name: 'the guest runs',

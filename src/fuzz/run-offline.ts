@@ -179,6 +179,8 @@ class OfflineRun {
       struck,
       pauses: [],
       unlinkedInUse,
+      squatted: [],
+      harmed: [],
       crash: end.crash,
       deaths: this.#deaths,
       signalled,

@@ -22,6 +22,7 @@ import { recoverAndBoot } from './recover.ts';
 import { runOffline } from './run-offline.ts';
 import type { OrchestratorDeath, Scenario, Signal } from './scenario.ts';
 import { takeSight } from './sight.ts';
+import { Squatter } from './squatter.ts';
 import { virtualImages } from './virtual-images.ts';
 import { Watch } from './watch.ts';
 import { DIRECTORY } from './wish-files.ts';
@@ -61,6 +62,7 @@ class Run {
   readonly #scenario: LiveScenario;
   readonly #sim: Sim;
   readonly #watch: Watch;
+  readonly #squatter: Squatter | undefined;
   readonly #armed = new Set<string>();
   readonly #told: Definition[] = [];
   #saga: Saga | undefined;
@@ -82,6 +84,7 @@ class Run {
       onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
     this.#watch = new Watch(this.#sim, tell);
+    this.#squatter = scenario.squatter ? new Squatter(this.#sim) : undefined;
   }
 
   async toEnd(): Promise<Account> {
@@ -127,6 +130,8 @@ class Run {
       struck: this.#watch.struck,
       pauses: this.#watch.pauses.pauses,
       unlinkedInUse: this.#watch.unlinkedInUse,
+      squatted: this.#squatter?.taken ?? [],
+      harmed: this.#squatter?.harmed ?? [],
       crash: crash ?? this.#signalCrash,
       deaths: this.#deaths,
       signalled: this.#watch.signalled,
@@ -193,7 +198,7 @@ class Run {
       connect: sim.connect,
       journal,
       clock: sim.clock,
-      files: sim.files,
+      files: this.#squatter?.watch(sim.files) ?? sim.files,
       agent: sim.agent,
       images: virtualImages(sim),
       dies,

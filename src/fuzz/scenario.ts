@@ -64,6 +64,8 @@ export interface Scenario {
   readonly lingerMs: number;
   /** Somebody is to be told of the new disks, and does not take it so many times. */
   readonly publisher?: { readonly refusals: number };
+  /** A third party takes each name whose file the saga has removed. */
+  readonly squatter?: true;
   /** An offline recovery dies before its n-th change to an image (from 1), and is run again. */
   readonly offlineDeath?: number;
 }

@@ -10,7 +10,7 @@ import { FOREIGN_COMMANDS } from './foreign-commands.ts';
 const OPTIONS = [
   ...['base', 'bandwidth', 'bitmaps', 'deaths', 'delete', 'finish', 'iothreads', 'lack', 'offlineDeath'],
   ...['ownChains', 'pace', 'paused', 'publisher', 'quiesce', 'raw', 'reuse', 'shallow', 'shortBlackout'],
-  ...['signals', 'strategy', 'syncWrites', 'turn'],
+  ...['signals', 'squatter', 'strategy', 'syncWrites', 'turn'],
 ] as const;
 
 export type Option = (typeof OPTIONS)[number];

@@ -21,7 +21,7 @@ const inodeOf = async (file: string) => (await stat(file, { bigint: true })).ino
 /** Makes files under the names of the new images that have the inode numbers of those; gives the indexes where it could. */
 async function remake(on: Stage, inodes: ReadonlyMap<number, bigint>): Promise<readonly number[]> {
   const made: number[] = [];
-  for (let tries = 0; tries < 20 && made.length < inodes.size; tries += 1) {
+  for (let tries = 0; tries < 200 && made.length < inodes.size; tries += 1) {
     const file = join(on.directory, `other${tries}`);
     await writeFile(file, OTHERS);
     const inode = await inodeOf(file);
