@@ -3,8 +3,9 @@
  * defect that nobody notices means that a law looks at nothing.
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import { BlocksagaError } from '../src/errors.ts';
 import { ALL, drawScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
-import { judge } from '../src/fuzz/laws.ts';
+import { judge, LAWS } from '../src/fuzz/laws.ts';
 import { runScenario } from '../src/fuzz/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario.ts';
 import type { Json } from '../src/qmp/transport.ts';
@@ -61,6 +62,9 @@ function* deathsIn(scenario: Scenario): Generator<Scenario> {
 }
 
 const nothing = async () => undefined;
+const refused = async () => {
+  throw new BlocksagaError('VERIFY_FAILED', 'it is not as it should be');
+};
 const allPresent: Change = () => ({
   probe: async ({ plan }: { plan: { disks: readonly object[] } }) => ({
     absent: [],
@@ -395,13 +399,76 @@ const DEFECTS_OF_RECORDS: typeof DEFECTS = [
   },
 ];
 
+/** Waits for so long in virtual time before it does what it does. */
+const SLOW_MS = 120_000;
+
+/** For each law that has only company above: a defect that it must notice by itself. */
+const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
+  {
+    what: 'a step whose assumption is broken',
+    scenarios: COPIES,
+    spoil: () =>
+      spoil('awaitNearlyClean', () => ({
+        do: async () => {
+          throw new Error('broken assumption: nothing here may fail');
+        },
+      })),
+    laws: ['sound'],
+  },
+  {
+    what: 'a death that a resume makes something else of',
+    scenarios: () => deathsIn(PLAIN['a snapshot disk by disk']),
+    spoil: () =>
+      spoil('takeSnapshotsOneByOne', () => ({
+        probe: async ({ plan }: { plan: { disks: readonly object[] } }) => ({
+          absent: plan.disks,
+          present: [],
+          foreign: [],
+        }),
+      })),
+    laws: ['crash is resume'],
+  },
+  {
+    what: 'a saga that gives up where there is a way',
+    scenarios: COPIES,
+    spoil: () => spoil('markQemu', () => ({ undo: refused })),
+    laws: ['recovery is the exception'],
+  },
+  {
+    what: 'a saga that nothing ends',
+    scenarios: COPIES,
+    spoil: () => spoil('markQemu', () => ({ undo: refused })),
+    laws: ['it ends'],
+  },
+  {
+    what: 'a resume that takes two minutes though nothing goes wrong',
+    scenarios: () => [
+      {
+        ...PLAIN['a copy that finalizes mirrors'],
+        faults: [
+          { kind: 'refuse', command: 'job-finalize' },
+          { kind: 'refuse', command: 'object-del', lasting: true },
+        ],
+      },
+    ],
+    spoil: () =>
+      spoil('markQemu', step => ({
+        undo: async (context: Parameters<Step['do']>[0]) => {
+          await new Promise<void>(resolve => context.clock.after(SLOW_MS, resolve));
+          if ('undo' in step) await step.undo(context, undefined);
+        },
+      })),
+    laws: ['it ends'],
+  },
+];
+
 const FROZEN: Scenario = {
   ...PLAIN['a snapshot in one transaction'],
   wish: { operation: 'snapshot', named: [0, 1], without: [], maxBlackoutMs: 1_000, quiesce: true },
 };
 
 describe('the laws notice', () => {
-  test.each([...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS])(
+  test.each([...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS, ...DEFECTS_OF_ONE_LAW])(
     '$what',
     async ({ scenarios, spoil: doSpoil, laws }) => {
       doSpoil();
@@ -423,6 +490,35 @@ describe('the laws notice', () => {
     if (result === undefined) return;
     const laws = judge({ ...account, result: { ...result, outcome: claim } }).map(violation => violation.law);
     expect(laws).toContain('all or none');
+  });
+
+  test('an abort that was in the journal before the decision', async () => {
+    const account = await runScenario(PLAIN['a copy that finalizes mirrors']);
+    expect(judge(account)).toEqual([]);
+    const [first] = account.records;
+    expect.assert(first !== undefined);
+    const asked = { ...first, kind: 'signal', step: 'abort', seq: 0 } as const;
+    const laws = judge({ ...account, records: [asked, ...account.records] }).map(({ law }) => law);
+    expect(laws).toContain('asked back, goes back');
+  });
+
+  test('an image that was left behind at another instant', async () => {
+    const account = await runScenario(PLAIN['a snapshot in one transaction']);
+    expect(judge(account)).toEqual([]);
+    const { after, before } = account;
+    const files = new Map(after.files).set(before.disks[0]?.path ?? '', []);
+    const earlier = { ...after, files };
+    const laws = judge({ ...account, after: earlier, atLast: earlier }).map(({ law }) => law);
+    expect(laws).toEqual(['one instant']);
+  });
+
+  test('each by itself, with one of these defects', () => {
+    const planted = [...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS, ...DEFECTS_OF_ONE_LAW];
+    const alone = new Set([
+      ...planted.flatMap(({ laws }) => (laws.length === 1 ? laws : [])),
+      ...['asked back, goes back', 'one instant'], // above, with an account
+    ]);
+    expect(LAWS.map(({ name }) => name).filter(name => !alone.has(name))).toEqual([]);
   });
 
   test('nothing in sound steps', async () => {

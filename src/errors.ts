@@ -63,6 +63,9 @@ export function isErrorCode(word: string): word is ErrorCode {
   return Object.hasOwn(CODES, word);
 }
 
+/** The same, to be counted. */
+export const ERROR_CODES: readonly string[] = Object.keys(CODES);
+
 /** Where and how it failed; all that is not given is taken from the code's row. */
 export interface ErrorDetails {
   readonly retryable?: boolean;

@@ -54,6 +54,8 @@ export interface Account {
   readonly refusal: ErrorRecord | undefined;
   readonly result: SagaResult | undefined;
   readonly resultAtLast: SagaResult | undefined;
+  /** How long the saga has taken, from the moment when faults had stopped until it ended; milliseconds of virtual time. */
+  readonly calmMs: number;
   /** States entered, one list per life of the orchestrator. */
   readonly states: readonly (readonly string[])[];
   readonly struck: readonly Struck[];

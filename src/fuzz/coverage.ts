@@ -3,8 +3,10 @@
  * in which state. It counts what happened and names what never did.
  */
 import type { AnyStateNode } from 'xstate';
+import { ERROR_CODES } from '../errors.ts';
 import { SAGA_MACHINES, type SagaMachineName } from '../machines/of-plan.ts';
 import { type Account, placeOf } from './account.ts';
+import { FOREIGN_COMMANDS } from './foreign-commands.ts';
 import type { Wish } from './wish.ts';
 
 /** How much of something has been reached, and what has not. */
@@ -17,6 +19,8 @@ interface Reached {
 export interface CoverageReport {
   readonly states: Reached;
   readonly transitions: Reached;
+  /** Transitions, third parties' commands and codes of errors by name; see `probes.ts`. */
+  readonly probes: Reached & { readonly hit: readonly string[] };
   /** How often each kind of fault struck in each state, most often first. */
   readonly faults: readonly { readonly state: string; readonly kind: string; readonly count: number }[];
   /** States that were entered and in which no fault ever struck. */
@@ -28,6 +32,8 @@ export interface Seen {
   readonly states: readonly string[];
   readonly transitions: readonly string[];
   readonly faults: readonly (readonly [key: string, count: number])[];
+  /** Commands of third parties that struck, and codes of errors. */
+  readonly others: readonly string[];
 }
 
 export interface Coverage {
@@ -42,11 +48,14 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
   const states = new Set<string>();
   const transitions = new Set<string>();
   const faults = new Map<string, number>();
+  const others = new Set<string>();
   const countFaults = (key: string, count: number) => {
     faults.set(key, (faults.get(key) ?? 0) + count);
   };
   return {
-    add({ scenario: { wish }, states: lives, struck }) {
+    add(account) {
+      const { states: lives, struck } = account;
+      const { wish } = account.scenario;
       const machine = machineOf(wish);
       for (const life of lives) {
         for (const [index, state] of life.entries()) {
@@ -55,13 +64,23 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
           if (next !== undefined) transitions.add(`${machine} ${wayBetween(placeOf(state), placeOf(next))}`);
         }
       }
-      for (const { fault, state } of struck) countFaults(`${placeOf(state)}\n${fault.kind}`, 1);
+      for (const { fault, state } of struck) {
+        countFaults(`${placeOf(state)}\n${fault.kind}`, 1);
+        if (fault.kind === 'otherClient') others.add(`third party ${fault.execute}`);
+      }
+      for (const code of codesIn(account)) others.add(`error ${code}`);
     },
-    seen: () => ({ states: [...states], transitions: [...transitions], faults: [...faults] }),
+    seen: () => ({
+      states: [...states],
+      transitions: [...transitions],
+      faults: [...faults],
+      others: [...others],
+    }),
     absorb(seen) {
       for (const state of seen.states) states.add(state);
       for (const transition of seen.transitions) transitions.add(transition);
       for (const [key, count] of seen.faults) countFaults(key, count);
+      for (const other of seen.others) others.add(other);
     },
     report() {
       const charts = [...new Set(operations.flatMap(operation => MACHINES[operation]))].map(chartOf);
@@ -71,7 +90,10 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
       });
       const harmed = new Set(counted.map(({ state }) => state));
       const entered = new Set([...states].map(state => state.slice(state.indexOf(' ') + 1)));
+      const all = new Set([...charts.flatMap(chart => chart.transitions), ...OTHERS]);
+      const hit = new Set([...transitions, ...others]);
       return {
+        probes: { ...reachedOf(all, hit), hit: [...hit].sort() },
         states: reachedOf(new Set(charts.flatMap(chart => chart.states)), states),
         transitions: reachedOf(new Set(charts.flatMap(chart => chart.transitions)), transitions),
         faults: counted.sort((a, b) => b.count - a.count),
@@ -79,6 +101,28 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
       };
     },
   };
+}
+
+/** What is to be met besides the charts: each command of a third party, and each code. */
+const OTHERS: readonly string[] = [
+  ...Object.keys(FOREIGN_COMMANDS).flatMap(name =>
+    name.split(', ').map(verb => `third party ${verb.replace(/ (force|image)$/, '')}`),
+  ),
+  ...ERROR_CODES.map(code => `error ${code}`),
+];
+
+/** The codes of all errors that a run has seen: refusals, results, and those of steps. */
+function codesIn({ refusal, result, resultAtLast, offline, records }: Account): readonly string[] {
+  const errors: readonly unknown[] = [
+    ...[refusal, result?.error, resultAtLast?.error, offline?.error],
+    ...records.map(({ body }) =>
+      typeof body === 'object' && body !== null && 'error' in body ? body['error'] : null,
+    ),
+  ];
+  return errors.flatMap(error => {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+    return typeof code === 'string' ? [code] : [];
+  });
 }
 
 /** The machines that carry out each operation. */

@@ -89,7 +89,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'it ends',
-    says: 'once faults stop, every saga reaches committed or rolledBack, unless its QEMU is gone',
+    says: 'once faults stop, every saga that is resumed reaches committed or rolledBack within a minute of virtual time, unless its QEMU is gone',
     check: itEnds,
   },
   {

@@ -11,6 +11,8 @@ import type { Wish } from './wish.ts';
 const PAUSE_SLACK_MS = 50;
 const BLACKOUT_AMPLE_MS = 1_000;
 const LAG_MS_MAX = 20;
+/** Longer than any wait of the engine for something that does not come, and no longer: 30 s for a job that is given up. */
+const CALM_MS_MAX = 60_000;
 
 type Check = (account: Account, pardon: Pardon) => string | undefined;
 
@@ -34,10 +36,13 @@ export const qemuSurvives: Check = (account, pardon) => {
 };
 
 export const itEnds: Check = (account, pardon) => {
-  const { crash, refusal, atLast, resultAtLast } = account;
+  const { crash, refusal, atLast, resultAtLast, calmMs } = account;
   if (crash !== undefined || refusal !== undefined || !atLast.alive) return undefined;
   const outcome = resultAtLast?.outcome;
-  if (outcome === 'committed' || outcome === 'rolledBack') return undefined;
+  if (outcome === 'committed' || outcome === 'rolledBack') {
+    if (calmMs <= CALM_MS_MAX) return undefined;
+    return `once nothing went wrong any more it took ${calmMs} ms to end, and ${CALM_MS_MAX} are permitted`;
+  }
   if (pardon.excuses('it ends', endAtLast(account))) return undefined;
   const error = resultAtLast?.error;
   return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;

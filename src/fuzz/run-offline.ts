@@ -175,6 +175,7 @@ class OfflineRun {
       refusal: end.ended.refusal,
       result: end.ended.result,
       resultAtLast: end.last.result,
+      calmMs: 0,
       states: [],
       struck,
       pauses: [],

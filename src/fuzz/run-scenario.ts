@@ -99,6 +99,7 @@ class Run {
     let last = before;
     let offline: OfflineEnd | undefined;
     let crash: string | undefined;
+    let calmMs = 0;
     try {
       const startMs = clock.now();
       for (const { atMs, ...signal } of this.#scenario.signals) {
@@ -109,8 +110,10 @@ class Run {
       await sim.advance(SETTLING_MS);
       after = takeSight(sim);
       sim.endFaults();
+      const calmFromMs = clock.now();
       atLast =
         ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
+      calmMs = clock.now() - calmFromMs;
       await sim.advance(SETTLING_MS);
       last = atLast === ended ? after : takeSight(sim);
       if (!sim.world.alive) offline = await clock.run(this.#offline(), EVENTS_MAX);
@@ -126,6 +129,7 @@ class Run {
       refusal: ended.refusal,
       result: ended.result,
       resultAtLast: atLast.result,
+      calmMs,
       states: this.#watch.states,
       struck: this.#watch.struck,
       pauses: this.#watch.pauses.pauses,

@@ -11,7 +11,7 @@ import { fileLength } from './image-io.ts';
 export interface VirtualFiles {
   stat(
     path: string,
-  ): Promise<{ kind: 'file'; sizeBytes: number; identity: string; claim?: string } | undefined>;
+  ): Promise<{ kind: 'file' | 'other'; sizeBytes: number; identity: string; claim?: string } | undefined>;
   createExclusive(path: string, like: string, claim: string): Promise<string>;
   unlink(path: string, identity: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
@@ -28,6 +28,7 @@ export function virtualFiles(host: Host): VirtualFiles {
   return {
     async stat(path) {
       const file = host.files.get(path);
+      if (host.directories.has(path)) return { kind: 'other', sizeBytes: 0, identity: path };
       if (file === undefined) return undefined;
       const { claim } = file.written;
       const facts = {

@@ -70,7 +70,9 @@ function isOpen(heard: Heard): boolean {
 
 function mayEndQemu({ round, operation }: StrangerCase): boolean {
   const command = round.foreign?.command;
-  return command === 'quit' || (command === 'cont' && operation.guest.iothreads === true);
+  // QEMU 7.2 aborts by itself when a drive is set to the node that it has.
+  const ends = command === 'quit' || command === 'qom-set';
+  return ends || (command === 'cont' && operation.guest.iothreads === true);
 }
 
 async function isAlive({ vm }: Arena): Promise<boolean> {

@@ -5,6 +5,7 @@ import { ALL, type Limits } from '../../fuzz/draw-scenario.ts';
 import { type FuzzProgress, type FuzzReport, fuzz } from '../../fuzz/fuzz.ts';
 import { judge } from '../../fuzz/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
+import { judgeProbes, type ProbeReport } from '../../fuzz/probes.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
 import { runScenario } from '../../fuzz/run-scenario.ts';
 import type { Scenario } from '../../fuzz/scenario.ts';
@@ -41,6 +42,7 @@ interface FuzzCommandOptions {
   readonly minutes?: number;
   readonly replay?: string;
   readonly held?: boolean;
+  readonly probes?: boolean;
   readonly json?: boolean;
 }
 
@@ -62,6 +64,10 @@ export function defineFuzz(program: Command, context: CliContext, finished: Fini
     .option('--minutes <count>', 'end after so long', readCount('--minutes'))
     .option('--replay <file>', 'run one scenario again and tell every step')
     .option('--held', 'draw also what the engine is known not to survive yet')
+    .option(
+      '--probes',
+      'name each transition, foreign command and error that was not met; 1 without a reason',
+    )
     .option('--json', 'one JSON object per line')
     .addHelpText('after', HELP)
     .action(async (options: FuzzCommandOptions) => {
@@ -102,7 +108,10 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
     },
   });
   say('result', report, summary(report));
-  return report.findings.length === 0;
+  if (!options.probes) return report.findings.length === 0;
+  const probes = judgeProbes(report.coverage);
+  say('probes', probes, probesInWords(probes));
+  return report.findings.length === 0 && probes.missing.length === 0 && probes.refuted.length === 0;
 }
 
 function write(text: string, context: CliContext): void {
@@ -118,6 +127,17 @@ async function replayFile(file: string, context: CliContext): Promise<boolean> {
   for (const { law, what } of violations) context.write(`BROKEN ${law}: ${what}`);
   context.write(violations.length === 0 ? 'Every law held.' : `${violations.length} laws were broken.`);
   return violations.length === 0;
+}
+
+function probesInWords({ total, hit, missing, excused, refuted }: ProbeReport): string {
+  return [
+    `probes ${hit} of ${total} hit`,
+    ...excused.map(({ probe, reason }) => `  not hit: ${probe} (${reason})`),
+    ...missing.map(
+      probe => `  MISSING: ${probe}; run longer, draw what leads there, or write down why nothing does`,
+    ),
+    ...refuted.map(probe => `  REFUTED: ${probe} was hit, and a reason says that it cannot be`),
+  ].join('\n');
 }
 
 function offLines(scenario: Scenario): readonly string[] {
