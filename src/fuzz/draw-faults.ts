@@ -71,6 +71,7 @@ function holdsJob(fault: Fault): boolean {
 }
 
 const COMMANDS_IN_ALL = 90;
+const WARM_UP_MS = 3.5;
 
 function drawDeath(draw: Draw, states: readonly string[]): OrchestratorDeath {
   const aimed = !draw.chance(4);
@@ -97,7 +98,8 @@ function drawRecoverable(draw: Draw, drawn: Drawn, states: readonly string[]): r
   const { wish } = drawn;
   const disks = wish.named.length;
   if (draw.chance(8)) {
-    return drawKind(draw, drawn, 'recoverable', () => ({ nth: 1 + draw.below(COMMANDS_IN_ALL) }));
+    const faults = drawKind(draw, drawn, 'recoverable', () => ({ nth: 1 + draw.below(COMMANDS_IN_ALL) }));
+    return faults.map(sinceRequest);
   }
   if ('quiesce' in wish && wish.quiesce && draw.chance(2)) return [drawAgentFault(draw)];
   const place = () =>
@@ -110,6 +112,12 @@ function drawRecoverable(draw: Draw, drawn: Drawn, states: readonly string[]): r
 function drawUnlimited(draw: Draw, drawn: Drawn, states: readonly string[]): readonly PlannedFault[] {
   const place = () => ({ nth: 1 + draw.few(3 + drawn.wish.named.length) });
   return aimed(draw, drawKind(draw, drawn, 'unlimited', place), states);
+}
+
+/** A time that is not counted from a state is counted from the start, and the guest warms up before it is asked for anything. */
+function sinceRequest(fault: Fault): Fault {
+  if (fault.kind !== 'otherClient' || fault.at.when !== 'at') return fault;
+  return { ...fault, at: { when: 'at', ms: fault.at.ms + WARM_UP_MS } };
 }
 
 function aimed(draw: Draw, faults: readonly Fault[], states: readonly string[]): readonly PlannedFault[] {
