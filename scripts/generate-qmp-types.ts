@@ -35,7 +35,7 @@ const EVENTS = `
 `;
 
 const DRIVERS = `
-  blkdebug copy-on-read file host_device nbd null-co qcow2 qed raw throttle vdi vmdk
+  blkdebug copy-on-read file host_device luks nbd null-co qcow2 qed raw throttle vdi vmdk
 `;
 
 /** QEMU's own names (qapi/*.json) for the types that code here speaks of, by the path that leads to them. */
@@ -74,7 +74,7 @@ const NAMES: Record<string, string> = {
 /** Unions cut to what this project uses: the cases that stay. */
 const CASES: Record<string, readonly string[]> = {
   BlockdevOptions: words(DRIVERS),
-  BlockdevCreateOptions: ['file', 'qcow2', 'qed', 'vdi', 'vmdk'],
+  BlockdevCreateOptions: ['file', 'luks', 'qcow2', 'qed', 'vdi', 'vmdk'],
   ObjectOptions: ['throttle-group'],
 };
 

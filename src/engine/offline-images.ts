@@ -46,6 +46,7 @@ export async function lookAtImages(
     const mayBeLost = isInDoubt && (action === 'moveBack' || (action === 'keepOrMake' && disk.image.create));
     if (mayBeLost && (sight.state === 'missing' || sight.state === 'unreadable')) {
       const { backing } = disk.image;
+      if (action === 'keepOrMake') refuseToMake(disk);
       if (backing !== null) expectImage(disk, front, backing, await images.look(backing), 'there');
       continue;
     }
@@ -104,10 +105,32 @@ async function makeIfLost(disk: DiskPlan, images: Images): Promise<readonly stri
   if (sight.state !== 'missing' && sight.state !== 'unreadable') return [];
   const { backing, file, sizeBytes } = disk.image;
   invariant(backing !== null, 'an overlay has an image below it');
+  refuseToMake(disk);
   // What cannot be read is kept all the same, under another name: somebody may want to look at it.
   const aside = sight.state === 'unreadable' && !sight.isEmpty ? [await images.setAside(file)] : [];
   await images.createOverlay(file, { file: backing.file, driver: backing.driver }, sizeBytes);
   return aside;
+}
+
+/** What an encrypted disk stands on is not made in the clear, and what would encrypt it was in QEMU. */
+function refuseToMake(disk: DiskPlan): void {
+  const { image } = disk;
+  if (image.secret === undefined) return;
+  throw new BlocksagaError(
+    'FILES',
+    `disk ${disk.disk}: ${image.file} is lost, nothing that counts was in it, and it was encrypted: make an empty one with its secret, then run this again (${makingOf(disk)})`,
+    { disk: disk.disk },
+  );
+}
+
+/** How an empty image is made in the place of a new one. */
+function makingOf({ image }: DiskPlan): string {
+  const { backing, file, secret, sizeBytes } = image;
+  const sealed =
+    secret === undefined
+      ? ''
+      : `-u --object secret,id=${secret},file=SECRET -o encrypt.format=luks,encrypt.key-secret=${secret} `;
+  return `qemu-img create -f qcow2 ${sealed}-b ${backing?.file} -F ${backing?.driver} ${file} ${sizeBytes}`;
 }
 
 async function moveBack(plan: Plan, disk: DiskPlan, images: Images): Promise<void> {
@@ -178,10 +201,11 @@ function busy({ disk }: DiskPlan, { file }: ImageName, boot: ImageName): Blocksa
   );
 }
 
-function lost({ disk, image }: DiskPlan, { file }: ImageName): BlocksagaError {
+function lost(plan: DiskPlan, { file }: ImageName): BlocksagaError {
+  const { disk, image } = plan;
   const remedy =
     image.file === file && image.backing !== null
-      ? `; if it is lost for good, with all that was written to it, make an empty one: qemu-img create -f qcow2 -b ${image.backing.file} -F ${image.backing.driver} ${file} ${image.sizeBytes}`
+      ? `; if it is lost for good, with all that was written to it, make an empty one: ${makingOf(plan)}`
       : '';
   return new BlocksagaError(
     'FILES',

@@ -1,6 +1,7 @@
 /** Finds the images of a disk's chain that a request names, and refuses what is not there. */
 import { posix } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
+import { pathInHeader, relativeInHeader } from '../steps/image-ref.ts';
 import type { ChainImage } from '../steps/plan.ts';
 import type { GuestDisk } from './survey.ts';
 
@@ -48,7 +49,7 @@ export function relativePath({ disk, source }: FoundDisk, from: number, to: numb
   let path = '';
   for (let place = from; place < to; place += 1) {
     const stored = source.stored[place] ?? null;
-    if (stored === null || posix.isAbsolute(stored) || stored.includes(':')) {
+    if (stored === null || posix.isAbsolute(stored) || pathInHeader(stored, '') === undefined) {
       const file = source.chain[place]?.file;
       refuseImage(
         disk,
@@ -57,7 +58,7 @@ export function relativePath({ disk, source }: FoundDisk, from: number, to: numb
     }
     path = posix.join(posix.dirname(path), stored ?? '');
   }
-  return path;
+  return relativeInHeader(path);
 }
 
 /** Refuses a request for what it says of one disk's images. */

@@ -5,6 +5,7 @@
 import { dirname, isAbsolute, relative } from 'node:path';
 import { BlocksagaError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../steps/files.ts';
+import { relativeInHeader } from '../steps/image-ref.ts';
 import { nbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
 import { meet, type Place, placeOfExport, placeOfFile } from '../steps/places.ts';
 import type { ChainImage, ImagePlan } from '../steps/plan.ts';
@@ -24,6 +25,8 @@ export interface NewImage {
   /** The image below the new one; null for a full copy. */
   readonly backing: ChainImage | null;
   readonly openBacking: boolean;
+  /** The id of the secret object that it is encrypted with; null for one in the clear. */
+  readonly secret: string | null;
   /** Whether its header names the image below by a path relative to its own. */
   readonly relative?: boolean;
   /** What is below an image that is there may still be on its way: what cannot be read yet is left open. */
@@ -87,12 +90,14 @@ function alias({ file }: NewImage, other: string): string {
 
 async function planImage(image: NewImage, files: Files | null): Promise<ImagePlan> {
   const { file, driver, source, reuse } = image;
+  if (!reuse || image.initialize) refuseUnnameable(image);
   const common = {
     file,
     driver,
     sizeBytes: source.sizeBytes,
     create: !reuse,
     openBacking: image.openBacking,
+    ...(image.secret === null ? {} : { secret: image.secret }),
     ...(image.relative && (!reuse || image.initialize) ? { backingName: relativeName(image) } : {}),
   };
   const address = readNbdAddress(file);
@@ -126,6 +131,13 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
       `${file} has ${info.virtualSizeBytes} bytes, but the disk has ${source.sizeBytes}; they must be equal`,
     );
   }
+  if (image.secret !== null && info?.encrypted === false) {
+    refuse(
+      'REQUEST_INVALID',
+      image,
+      `${file} is not encrypted, and what it is to hold is; make an encrypted image, or say encrypt=none`,
+    );
+  }
   if (image.backing === null || !image.openBacking || driver === 'raw') {
     return { ...common, protocol, backing: null, below: [] };
   }
@@ -141,10 +153,21 @@ function backingOf({ backing, openBacking, source }: NewImage): Pick<ImagePlan, 
   };
 }
 
+/** Refuses a header that would name other bytes than QEMU has open there, or none. */
+function refuseUnnameable(image: NewImage): void {
+  const { backing } = image;
+  if (backing?.unnameable === undefined) return;
+  refuse(
+    'DISK_UNSUPPORTED',
+    image,
+    `the header of ${image.file} would have to name ${backing.file}, and cannot: ${backing.unnameable}`,
+  );
+}
+
 /** Throws REQUEST_INVALID for a name that is no path. */
 function relativeName(image: NewImage): string {
   const below = image.backing?.file ?? '';
-  if (isAbsolute(below)) return relative(dirname(image.file), below);
+  if (isAbsolute(below)) return relativeInHeader(relative(dirname(image.file), below));
   return refuse(
     'REQUEST_INVALID',
     image,
@@ -217,6 +240,7 @@ async function findShared(
 ): Promise<ChainImage | undefined> {
   const identity = (await files.stat(file))?.identity;
   for (const image of chain) {
+    if (image.unnameable !== undefined) continue;
     if (image.file === file) return image;
     if (identity !== undefined && (await files.stat(image.file))?.identity === identity) return image;
   }

@@ -2,10 +2,12 @@
 import type {
   BlockDeviceInfo,
   BlockDirtyInfo,
+  ImageInfo,
   XDebugQueryBlockGraphReturns,
 } from '../qmp/schema.generated.ts';
 import { Edges } from '../steps/edges.ts';
-import { isCutShort, plainName } from '../steps/graph.ts';
+import { plainName } from '../steps/graph.ts';
+import { formatOf, isFilter, readImageName } from '../steps/image-ref.ts';
 import type { ChainImage } from '../steps/plan.ts';
 
 /** What QEMU before 1.6 (`image`), 2.1 (`detect_zeroes`) and 2.3 (`cache`) did not tell of a node. */
@@ -38,7 +40,7 @@ export class NodeGraph {
     if (inserted.image === undefined) {
       const { file, drv: driver, backing_file: below } = inserted;
       const next = below === undefined ? [] : [{ file: below, driver: '', node: null }];
-      return [{ file, driver, node: null }, ...next];
+      return [{ file, driver: formatOf(driver), node: null }, ...next];
     }
     const images: ChainImage[] = [];
     // A node without a name cannot be found again: the images are known by their files.
@@ -48,18 +50,43 @@ export class NodeGraph {
       image;
       image = image['backing-image']
     ) {
-      const driver = (node === null ? undefined : this.#nodes.get(node)?.drv) ?? image.format;
-      images.push({ file: this.fileOf(node, image.filename), driver, node });
-      node = node === null ? null : (this.#edges?.child(node, 'backing') ?? null);
+      images.push(this.#imageOf(node, image));
+      node = node === null ? null : (this.#below(node) ?? null);
     }
     return images;
   }
 
+  #below(node: string): string | undefined {
+    const role = isFilter(this.#nodes.get(node)?.drv ?? '') ? 'file' : 'backing';
+    return this.#edges?.child(node, role);
+  }
+
+  /** An image with all that a header, or whoever opens it again, has to know of it. */
+  #imageOf(node: string | null, image: ImageInfo): ChainImage {
+    const known = node === null ? undefined : this.#nodes.get(node);
+    const own = readImageName(image.filename);
+    const file = this.fileOf(node, image.filename);
+    // Where QEMU has no room for the name of the image, that of the file below it tells the most of it.
+    const { unnameable } = own.isCutShort ? readImageName(this.#fileBelow(node) ?? image.filename) : own;
+    const isEncrypted = image.encrypted === true || known?.encrypted === true;
+    return {
+      file,
+      driver: formatOf(known?.drv ?? image.format),
+      node,
+      ...(unnameable === null ? {} : { unnameable }),
+      ...(isEncrypted ? { secret: own.secret } : {}),
+    };
+  }
+
+  #fileBelow(node: string | null): string | undefined {
+    const child = node === null ? undefined : this.#edges?.child(node, 'file');
+    return child === undefined ? undefined : this.#nodes.get(child)?.file;
+  }
+
   /** The file of the image that a node shows, by QEMU's name for the image or, where QEMU has cut that short, by what is below. */
   fileOf(node: string | null, name: string): string {
-    if (node === null || !isCutShort(name)) return plainName(name);
-    const child = this.#edges?.child(node, 'file');
-    return plainName((child === undefined ? undefined : this.#nodes.get(child)?.file) ?? name);
+    if (!readImageName(name).isCutShort) return plainName(name);
+    return plainName(this.#fileBelow(node) ?? name);
   }
 
   isOfHost(node: string): boolean {
@@ -73,8 +100,7 @@ export class NodeGraph {
   nodesOf(image: ChainImage): readonly string[] {
     if (this.#edges === undefined) return this.#nodesOn(image.file);
     if (image.node === null) return [];
-    const protocol = this.#edges.child(image.node, 'file');
-    return protocol === undefined ? [image.node] : [image.node, protocol];
+    return this.#edges.tree(image.node);
   }
 
   /** The named nodes on a file, format before protocol: without a graph (before QEMU 4.0) that is how they are known. */

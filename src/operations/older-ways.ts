@@ -74,6 +74,8 @@ const WEAKER = {
     'no job can be held back: when the first disk is done it only goes forward, and if another fails for good its chain stays as it was until "blocksaga resume"',
   unflushed:
     'what was pulled is flushed only after the chain has changed: a QEMU that is killed right between loses it',
+  makesKeys:
+    'QEMU makes the keys of encrypted images by itself: the guest may stand still for some seconds for each, before anything is copied',
   noWayBack:
     'once taken it cannot be taken back while the guest runs: a failure after that ends in needsRecovery, for "blocksaga resume --offline"',
 } as const;

@@ -4,12 +4,13 @@ import { isNbdAddress } from '../steps/nbd-address.ts';
 import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
+import { refuseClear, secretFor } from './encryption.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
 import { OPENS_IMAGES, opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
-import type { GuestDisk } from './survey.ts';
+import type { GuestDisk, Survey } from './survey.ts';
 
 const MAX_BLACKOUT_MS = 1_000;
 /** N mirrors started at once starve the guest; two keep a disk busy. */
@@ -29,10 +30,14 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   const strategy = switches ? chooseStrategy(wished, names, sources, strategiesOf(capabilities)) : null;
   const passing = passingJobsOf(capabilities, opens);
   refuseUncallable(names, sources, passing);
-  const wanted = request.disks.map((disk, index) => target(disk, sources[index]));
+  const wanted = request.disks.map((disk, index) => target(disk, sources[index], survey));
+  for (const each of wanted) refuseBareBase(each, facts);
   if (wanted.some(({ openedOn }) => openedOn !== undefined))
     need('a copy onto a base', [...OPENS_IMAGES, 'manual-finalize'], capabilities);
-  if (!opens) wanted.forEach(refuseRelative);
+  if (!opens) {
+    wanted.forEach(refuseRelative);
+    for (const { disk, secret } of wanted) refuseClear(disk, secret, 'the copy');
+  }
   const planned = await planImages(wanted, survey, files);
   const images = planned.map((image, index) => onBase(image, wanted[index]));
   const marksQemu = capabilities.has('throttle-group');
@@ -49,6 +54,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
       unmarked: !marksQemu,
       passing: !opens,
       byDisk: passing.passingJobs === 'byDisk',
+      makesKeys: images.some(({ secret, create, formats }) => secret !== undefined && (create || formats)),
       oldImage: !opens && wanted.some(({ reuse, shallow }) => reuse && !shallow),
     }),
     iothreads: survey.iothreads,
@@ -81,11 +87,11 @@ function refuseRelative({ disk, relative, backing, reuse }: ReturnType<typeof ta
   );
 }
 
-function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefined) {
+function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefined, survey: Survey) {
   if (source === undefined) throw new BlocksagaError('UNKNOWN_DISK', `no disk ${disk.disk}`);
   const isExport = isNbdAddress(disk.to);
-  // An export is there already, with whatever format it holds: raw, unless somebody says another.
-  const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : source.driver));
+  const secret = secretFor({ disk: disk.disk, source, encrypt: disk.encrypt }, survey);
+  const driver = driverOf(disk, source, secret);
   const initialize = disk.initialize ?? false;
   const reuse = (disk.reuse ?? false) || isExport || initialize;
   const below = source.chain[1] ?? null;
@@ -93,7 +99,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
   const backing = base ?? below;
   // A disk without a backing image has only its top: shallow and full are the same there.
   const shallow = base !== null || ((disk.shallow ?? false) && below !== null);
-  if (driver !== 'qcow2' && driver !== 'raw') {
+  if (driver !== 'qcow2' && driver !== 'raw' && driver !== 'luks') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
       `disk ${disk.disk} is ${driver}; say whether its copy is to be qcow2 or raw`,
@@ -102,10 +108,10 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
       },
     );
   }
-  if (shallow && driver === 'raw' && (!reuse || initialize)) {
+  if (shallow && driver !== 'qcow2' && (!reuse || initialize)) {
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      `disk ${disk.disk}: a raw image cannot stand on a backing image, so a shallow copy cannot be raw`,
+      `disk ${disk.disk}: a ${driver} image cannot stand on a backing image, so a shallow copy cannot be ${driver}`,
       { disk: disk.disk },
     );
   }
@@ -118,11 +124,38 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     initialize,
     backing: shallow ? backing : null,
     openBacking: true,
+    secret,
     relative: disk.relative ?? false,
     shallow,
     // What a mirror of the active image leaves out is drawn into the new one first.
     ...(base === null || base === below || below === null ? {} : { openedOn: below }),
   };
+}
+
+/** The format of the copy. Throws REQUEST_INVALID for one that does not fit what is said of its encryption. */
+function driverOf(disk: CopyRequest['disks'][number], source: GuestDisk, secret: string | null): string {
+  const isExport = isNbdAddress(disk.to);
+  // Without encryption what a luks image holds is raw; encrypted, a raw one becomes luks.
+  const kept = secret === null ? (source.driver === 'luks' ? 'raw' : source.driver) : inLuks(source.driver);
+  // An export is there already, with whatever format it holds: raw, unless somebody says another.
+  const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : kept));
+  if (driver === 'raw' && secret !== null) {
+    refuseImage(
+      disk.disk,
+      'it is to stay encrypted, and a raw image holds all in the clear: say format=luks or format=qcow2, or encrypt=none',
+    );
+  }
+  if (driver !== 'luks') return driver;
+  if (secret === null)
+    refuseImage(disk.disk, 'a luks image is encrypted: say with which secret object, encrypt=ID');
+  if (disk.initialize || (isExport && !disk.reuse)) {
+    refuseImage(disk.disk, `no luks image can be written onto ${disk.to}: make it there, and say reuse`);
+  }
+  return driver;
+}
+
+function inLuks(driver: string): string {
+  return driver === 'raw' ? 'luks' : driver;
 }
 
 type Target = ReturnType<typeof target>;
@@ -136,6 +169,17 @@ function baseOf(base: string, found: FoundDisk): ChainImage {
   }
   nodeOfImage(found.disk, image);
   return image;
+}
+
+/** What is drawn in before the mirror makes QEMU name the base, and its format by the protocol where it has no other. */
+function refuseBareBase({ disk, openedOn, backing }: Target, { survey, capabilities }: PlanFacts): void {
+  const isBare = openedOn !== undefined && survey.bareNodes.includes(backing?.node ?? '');
+  if (!isBare || capabilities.has('backing-mask-protocol')) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${disk}: ${backing?.file} is open without a format node, and this QEMU would write no format for it that can be opened (it lacks backing-mask-protocol; QEMU 9.0 has it)`,
+    { disk },
+  );
 }
 
 /** An image that is there names the base in its header, or it would hold something else when it is opened again. */

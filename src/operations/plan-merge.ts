@@ -9,13 +9,13 @@ import {
   type ChainImage,
   type ImagePlan,
   PLAN_VERSION,
-  type Rewrite,
   type RewritePlan,
 } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
-import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage, relativePath } from './find-image.ts';
+import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { hintOf } from './merge-hint.ts';
+import { imageAt, refuseClearMerge, rewriteOf, type Span } from './merge-span.ts';
 import { keepsJobs, knowsNodes, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
@@ -24,14 +24,6 @@ import type { GuestDisk } from './survey.ts';
 const MAX_BLACKOUT_MS = 1_000;
 /** As for copies: N jobs started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
-
-/** The part of one disk's chain that is merged: places from the front. `base` is null when nothing stays below. */
-interface Span extends FoundDisk {
-  /** The first image of the chain that leaves it. */
-  readonly from: number;
-  /** The first that stays below those. */
-  readonly base: number | null;
-}
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planPull(request: PullRequest, facts: PlanFacts): Promise<RewritePlan> {
@@ -114,6 +106,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
   const sources = spans.map(({ source }) => source);
   need('a commit of the active image', ['active-commit'], capabilities);
   refuseShared(spans, survey.disks);
+  for (const span of spans) refuseClearMerge('commit', span);
   const finish = request.finish ?? 'pivot';
   const byNode = knowsNodes(capabilities, sources);
   // A filter stands above a node.
@@ -149,6 +142,7 @@ function rewritePlan(
 ): RewritePlan {
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
+  for (const span of spans) refuseClearMerge(operation, span);
   const byNode = knowsNodes(facts.capabilities, sources);
   const heldBack = keepsJobs(facts.capabilities) && facts.capabilities.has('manual-finalize');
   if (!heldBack) refuseUnheld(spans);
@@ -165,7 +159,7 @@ function rewritePlan(
     heldBack,
     hint: hintOf(spans),
     deletes: 'delete' in request && request.delete === true,
-    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, byNode)),
+    rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, byNode, facts)),
     disks: diskPlans(
       names,
       sources,
@@ -225,18 +219,6 @@ function planBase(
   };
 }
 
-/** A pull goes into the image above what leaves; a commit begins with the topmost that leaves. */
-function rewriteOf(operation: 'pull' | 'commit', span: Span, relative: boolean, byNode: boolean): Rewrite {
-  const { disk, source, from, base } = span;
-  const called = (image: ChainImage) => (byNode ? nodeOfImage(disk, image) : image.file);
-  const top = imageAt(source, operation === 'pull' ? from - 1 : from);
-  return {
-    top: called(top),
-    base: base === null ? null : called(imageAt(source, base)),
-    backingFile: relative && base !== null ? relativePath(span, from - 1, base) : null,
-  };
-}
-
 /** An image of the chain that will be in front, with what will be below it. */
 function stayingImage([front, ...below]: readonly ChainImage[], { sizeBytes }: GuestDisk): ImagePlan {
   invariant(front !== undefined, 'a chain keeps at least one image');
@@ -258,12 +240,6 @@ function stayingImage([front, ...below]: readonly ChainImage[], { sizeBytes }: G
 function retiring(span: Span | undefined): readonly string[] {
   if (span === undefined) return [];
   return span.source.nodes.slice(span.from, span.base ?? undefined).flat();
-}
-
-function imageAt({ chain }: GuestDisk, place: number): ChainImage {
-  const image = chain[place];
-  invariant(image !== undefined, `the chain has an image at ${place}`);
-  return image;
 }
 
 /** What is committed changes the image below and cuts images out: neither may be in the chain of another disk. */

@@ -6,6 +6,7 @@ import { BlocksagaError } from '../errors.ts';
 import { PLAN_VERSION, type RevertPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy } from './choose-strategy.ts';
+import { secretFor } from './encryption.ts';
 import { placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
@@ -34,6 +35,7 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
     return {
       ...{ disk, source, file: overlay, driver: format, reuse: false, openBacking: true },
       ...{ backing: backing ?? null, place },
+      secret: secretFor({ disk, source, encrypt: request.disks[at]?.encrypt }, survey),
     };
   });
   const images = await planImages(wanted, survey, files);

@@ -15,6 +15,7 @@ import type {
 } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
+import { refuseClear } from './encryption.ts';
 import { planImages } from './new-images.ts';
 import { opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
 import type { PlanFacts } from './plan-facts.ts';
@@ -51,6 +52,8 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
   const planned = await planSnapshot(request, facts);
   const snapshot = opens ? planned : { ...planned, disks: planned.disks.map(knownByFile) };
   const images = await planTargets(request, snapshot, sources, facts);
+  if (!opens)
+    for (const { disk, image } of snapshot.disks) refuseClear(disk, image.secret ?? null, 'the mirrors');
   const wished = request.strategy ?? 'auto';
   const strategy = chooseStrategy(wished, names, sources, strategiesOf(capabilities));
   const passing = passingJobsOf(capabilities, opens);
@@ -116,6 +119,7 @@ async function planTargets(
         reuse: mirrorReuse ?? false,
         backing: source.chain[0] ?? { file: source.file, driver: source.driver, node: source.node },
         openBacking: true,
+        secret: snapshot.disks[index]?.image.secret ?? null,
         chainMayCome: true,
       };
     }),
@@ -167,7 +171,11 @@ function mirrorDisk(
     `disk ${disk.disk} was chosen and its target planned`,
   );
   const names = diskNames(token, disk.index, MARK);
-  const overlay = { file: disk.image.file, driver: disk.image.driver, node: disk.names.image };
+  const { secret } = disk.image;
+  const overlay: ChainImage = {
+    ...{ file: disk.image.file, driver: disk.image.driver, node: disk.names.image },
+    ...(secret === undefined ? {} : { secret }),
+  };
   const isShared = ({ node }: ChainImage) => !disk.byFile && node !== null && node === image.backing?.node;
   const shared = source.chain.findIndex(isShared);
   const below = shared === -1 ? source.nodes : source.nodes.slice(0, shared);

@@ -5,6 +5,7 @@ import type { Capabilities } from '../qmp/capabilities.ts';
 import type { Files } from '../steps/files.ts';
 import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
+import { refuseClear, secretFor } from './encryption.ts';
 import { refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
 import { keepsJobs, passingJobsOf, weakerWhere } from './older-ways.ts';
@@ -39,6 +40,11 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
       const source = sources[index];
       if (source === undefined) throw new BlocksagaError('UNKNOWN_DISK', `no disk ${wanted.disk}`);
       const front = source.chain[0] ?? { file: source.file, driver: source.driver, node: source.node };
+      const secret = secretFor({ disk: wanted.disk, source, encrypt: wanted.encrypt }, survey);
+      if (method !== 'transaction') {
+        refuseClear(wanted.disk, secret, 'the overlays');
+        refuseBare(wanted.disk, source);
+      }
       return {
         disk: wanted.disk,
         source,
@@ -47,6 +53,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
         reuse: wanted.reuse ?? false,
         backing: front,
         openBacking: false,
+        secret,
         relative: request.relative ?? false,
       };
     }),
@@ -62,7 +69,11 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     marksQemu,
     onCommit: facts.onCommit,
     ...passing,
-    ...weakerWhere({ unmarked: !marksQemu, noWayBack: !canTakeBack(sources, capabilities) }),
+    ...weakerWhere({
+      unmarked: !marksQemu,
+      noWayBack: !canTakeBack(sources, capabilities),
+      makesKeys: images.some(({ secret, create }) => secret !== undefined && create),
+    }),
     method,
     bitmaps: carriesBitmaps
       ? sources.flatMap((source, index) => source.bitmaps.map(bitmap => ({ index, ...bitmap })))
@@ -89,6 +100,16 @@ function overlayNamed(snapshot: string, disk: string, { file }: GuestDisk): stri
   const overlay = join(dirname(file), `${stem}.${snapshot}`);
   if (overlay === file) refuseImage(disk, `its active image is called ${file} already: take another name`);
   return overlay;
+}
+
+/** Where QEMU makes the overlays it names the protocol as the format of what is below, and no image has such a format. */
+function refuseBare(disk: string, { isBare, file }: GuestDisk): void {
+  if (!isBare) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${disk}: ${file} is open without a format node, and this QEMU, which makes the overlays by itself, would write no format for it that can be opened`,
+    { disk },
+  );
 }
 
 /** Whether overlays can be committed back while the guest runs. */

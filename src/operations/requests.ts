@@ -23,6 +23,11 @@ const pathOrExport = name.refine(
   'must be an absolute path, nbd://HOST:PORT/EXPORT, or nbd+unix:///EXPORT?socket=PATH',
 );
 const bytes = z.int().nonnegative();
+/**
+ * The id of the secret object in QEMU that the new image is encrypted with, or `none` for one in the clear. Without it an
+ * encrypted disk keeps its own, and another stays in the clear.
+ */
+const encrypt = z.string().min(1).max(200).optional();
 const disksOf = <D extends z.ZodType>(disk: D) => z.array(disk).min(1).max(DISKS_MAX).readonly();
 
 /** The id of a saga, as whoever submits it may choose it. */
@@ -60,6 +65,7 @@ const snapshotRequest = z.strictObject({
       format: z.enum(['qcow2']).optional(),
       /** The overlay exists and is used as it is. */
       reuse: z.boolean().optional(),
+      encrypt,
       /** Where the overlay is mirrored to: all disks of a request, or none. */
       mirror: path.optional(),
       /** That image exists, and names a chain of its own, which may be copied until the switch. */
@@ -92,7 +98,8 @@ const copyRequest = z.strictObject({
       disk: name,
       /** The new image's file, a block device (with `reuse`), or the address of an NBD export, which must be there. */
       to: pathOrExport,
-      format: z.enum(['qcow2', 'raw']).optional(),
+      format: z.enum(['qcow2', 'raw', 'luks']).optional(),
+      encrypt,
       /**
        * The image of the disk's chain that the new one stands on, as in a pull: what lies above it is copied. Without it the
        * new image stands alone.
@@ -181,6 +188,7 @@ const revertRequest = z.strictObject({
       /** The file of the new overlay on it, which takes what the guest writes from now on. */
       overlay: path,
       format: z.enum(['qcow2']).optional(),
+      encrypt,
     }),
   ),
   /** Remove the files that have left the chains, after the decision. */
@@ -258,9 +266,11 @@ export function checkCopyRequest(request: unknown): CopyRequest {
     const refuse = (why: string): never => {
       throw new BlocksagaError('REQUEST_INVALID', `disk ${disk}: ${why}`, { disk });
     };
-    if (raw && format === 'qcow2') refuse('raw and format=qcow2 contradict each other');
+    if (raw && format !== undefined && format !== 'raw')
+      refuse(`raw and format=${format} contradict each other`);
     if (base === undefined) continue;
     if (raw || format === 'raw' || isNbdAddress(to)) refuse('a raw image cannot stand on a base');
+    if (format === 'luks') refuse('a luks image cannot stand on a base');
     if (shallow) refuse('shallow and base contradict each other: the one is right below, the other is said');
   }
   return checked;

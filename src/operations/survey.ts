@@ -5,7 +5,8 @@
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
-import { listNodes, qomPath, valueIfKnown } from '../steps/graph.ts';
+import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
+import { formatOf, isBare } from '../steps/image-ref.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
@@ -25,7 +26,10 @@ export interface GuestDisk {
   /** The id that the device was given, when it was. */
   readonly device: string | null;
   readonly file: string;
+  /** The format of its active image. */
   readonly driver: string;
+  /** Whether its device is right on a protocol node: QEMU by itself would call the format of its image by that. */
+  readonly isBare: boolean;
   /** 0 before QEMU 1.6, which does not tell. */
   readonly sizeBytes: number;
   /** What the active image takes on the host's disk; null where QEMU does not tell. */
@@ -64,6 +68,10 @@ export interface Survey {
   readonly runState: string;
   readonly iothreads: boolean;
   readonly disks: readonly GuestDisk[];
+  /** The ids of the secret objects that images can be opened with. */
+  readonly secrets: readonly string[];
+  /** The nodes that are no format: QEMU by itself would call the format of an image that one is by its protocol. */
+  readonly bareNodes: readonly string[];
   /** The file names of all nodes, whoever uses them. */
   readonly filesInUse: readonly string[];
 }
@@ -97,7 +105,8 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const older = debugGraph.ok ? [] : await jobsByDevice(qmp);
   const graph = new NodeGraph(known, valueIfKnown(debugGraph), older);
   const id = valueIfKnown(uuid)?.UUID;
-  const iothreads = (valueIfKnown(objects) ?? []).some(object => object.type === 'child<iothread>');
+  const made = valueIfKnown(objects) ?? [];
+  const iothreads = made.some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
@@ -108,9 +117,13 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
       found.flatMap(block => guestDisk(block, graph, iothreads)),
       graph,
     ),
-    filesInUse: [...known.map(node => node.file), ...filesOf(found)],
+    secrets: made.filter(({ type }) => SECRETS.has(type)).map(({ name }) => name),
+    bareNodes: known.flatMap(({ drv, 'node-name': name = '' }) => (isBare(drv) ? [name] : [])),
+    filesInUse: [...known.map(node => node.file), ...filesOf(found)].map(plainName),
   };
 }
+
+const SECRETS: ReadonlySet<string> = new Set(['child<secret>', 'child<secret_keyring>']);
 
 /** Whether all disks are on the same chains in both, and in the hands of the same jobs. */
 export function isSameGraph(a: Survey, b: Survey): boolean {
@@ -173,7 +186,8 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       qdev,
       device: qdev === null ? null : deviceId(qdev),
       file: graph.fileOf(node || null, inserted.file),
-      driver: inserted.drv,
+      driver: formatOf(inserted.drv),
+      isBare: isBare(inserted.drv),
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,
       allocatedBytes: inserted.image?.['actual-size'] ?? null,
       readOnly: inserted.ro,

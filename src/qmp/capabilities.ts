@@ -28,6 +28,13 @@ const ABILITIES = {
   'drive-mirror': schema => schema.command('drive-mirror'),
   'block-stream': schema => schema.command('block-stream'),
   'block-commit': schema => schema.command('block-commit'),
+  /** A merge can be told how the header of the image above is to name the one below (QEMU 2.1). */
+  'backing-file': schema =>
+    schema.member('block-commit', 'backing-file') && schema.member('block-stream', 'backing-file'),
+  /** A merge names the format of an image on a protocol node raw, not by its protocol (QEMU 9.0). */
+  'backing-mask-protocol': schema =>
+    schema.member('block-commit', 'backing-mask-protocol') &&
+    schema.member('block-stream', 'backing-mask-protocol'),
   /** `block-commit` of the active image (QEMU 2.0). */
   'active-commit': schema => schema.command('block-commit'),
   /** Jobs have names of their own, and are not called by their disks (QEMU 2.7). */
@@ -117,6 +124,8 @@ const BY_COMMANDS: { readonly [name in Capability]?: readonly string[] } = {
   'blockdev-snapshot': ['query-qmp-schema'],
   'block-dirty-bitmap-add': ['query-qmp-schema'],
   'blockdev-snapshot-sync': ['transaction', 'blockdev-snapshot-sync'],
+  // Both came with QEMU 2.1.
+  'backing-file': ['change-backing-file'],
   // Both came with QEMU 2.0.
   'active-commit': ['block-commit', 'query-named-block-nodes'],
 };

@@ -550,6 +550,7 @@ export interface BlockdevCreateArguments {
 
 export type BlockdevCreateOptions =
   | BlockdevCreateOptionsFile
+  | BlockdevCreateOptionsLuks
   | BlockdevCreateOptionsQcow2
   | BlockdevCreateOptionsQed
   | BlockdevCreateOptionsVdi
@@ -562,6 +563,20 @@ export interface BlockdevCreateOptionsFile {
   readonly preallocation?: BlockdevCreateOptionsFilePreallocation;
   readonly nocow?: boolean;
   readonly 'extent-size-hint'?: number;
+}
+
+export interface BlockdevCreateOptionsLuks {
+  readonly driver: 'luks';
+  readonly 'key-secret'?: string;
+  readonly 'cipher-alg'?: BlockdevCreateOptionsLuksCipherAlg;
+  readonly 'cipher-mode'?: BlockdevCreateOptionsLuksCipherMode;
+  readonly 'ivgen-alg'?: BlockdevCreateOptionsLuksIvgenAlg;
+  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
+  readonly 'hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
+  readonly 'iter-time'?: number;
+  readonly file: BlockdevRef;
+  readonly size: number;
+  readonly preallocation?: BlockdevCreateOptionsFilePreallocation;
 }
 
 export interface BlockdevCreateOptionsQcow2 {
@@ -613,6 +628,33 @@ export interface BlockdevCreateOptionsVmdk {
 }
 
 export type BlockdevCreateOptionsFilePreallocation = 'off' | 'metadata' | 'falloc' | 'full';
+
+export type BlockdevCreateOptionsLuksCipherAlg =
+  | 'aes-128'
+  | 'aes-192'
+  | 'aes-256'
+  | 'des'
+  | '3des'
+  | 'cast5-128'
+  | 'serpent-128'
+  | 'serpent-192'
+  | 'serpent-256'
+  | 'twofish-128'
+  | 'twofish-192'
+  | 'twofish-256';
+
+export type BlockdevCreateOptionsLuksCipherMode = 'ecb' | 'cbc' | 'xts' | 'ctr';
+
+export type BlockdevCreateOptionsLuksIvgenAlg = 'plain' | 'plain64' | 'essiv';
+
+export type BlockdevCreateOptionsLuksIvgenHashAlg =
+  | 'md5'
+  | 'sha1'
+  | 'sha224'
+  | 'sha256'
+  | 'sha384'
+  | 'sha512'
+  | 'ripemd160';
 
 export type BlockdevCreateOptionsQcow2BackingFmt =
   | 'blkdebug'
@@ -672,40 +714,13 @@ export interface BlockdevCreateOptionsQcow2EncryptQcow {
 export interface BlockdevCreateOptionsQcow2EncryptLuks {
   readonly format: 'luks';
   readonly 'key-secret'?: string;
-  readonly 'cipher-alg'?: BlockdevCreateOptionsQcow2EncryptLuksCipherAlg;
-  readonly 'cipher-mode'?: BlockdevCreateOptionsQcow2EncryptLuksCipherMode;
-  readonly 'ivgen-alg'?: BlockdevCreateOptionsQcow2EncryptLuksIvgenAlg;
-  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
-  readonly 'hash-alg'?: BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
+  readonly 'cipher-alg'?: BlockdevCreateOptionsLuksCipherAlg;
+  readonly 'cipher-mode'?: BlockdevCreateOptionsLuksCipherMode;
+  readonly 'ivgen-alg'?: BlockdevCreateOptionsLuksIvgenAlg;
+  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
+  readonly 'hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
   readonly 'iter-time'?: number;
 }
-
-export type BlockdevCreateOptionsQcow2EncryptLuksCipherAlg =
-  | 'aes-128'
-  | 'aes-192'
-  | 'aes-256'
-  | 'des'
-  | '3des'
-  | 'cast5-128'
-  | 'serpent-128'
-  | 'serpent-192'
-  | 'serpent-256'
-  | 'twofish-128'
-  | 'twofish-192'
-  | 'twofish-256';
-
-export type BlockdevCreateOptionsQcow2EncryptLuksCipherMode = 'ecb' | 'cbc' | 'xts' | 'ctr';
-
-export type BlockdevCreateOptionsQcow2EncryptLuksIvgenAlg = 'plain' | 'plain64' | 'essiv';
-
-export type BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg =
-  | 'md5'
-  | 'sha1'
-  | 'sha224'
-  | 'sha256'
-  | 'sha384'
-  | 'sha512'
-  | 'ripemd160';
 
 export type BlockdevCreateOptionsQcow2Version = 'v2' | 'v3';
 
@@ -750,6 +765,7 @@ export type BlockdevOptions =
   | BlockdevOptionsCopyOnRead
   | BlockdevOptionsFile
   | BlockdevOptionsHostDevice
+  | BlockdevOptionsLuks
   | BlockdevOptionsNbd
   | BlockdevOptionsNullCo
   | BlockdevOptionsQcow2
@@ -811,6 +827,12 @@ export interface BlockdevOptionsHostDevice extends BlockdevOptionsBase {
   readonly 'aio-max-batch'?: number;
   readonly 'drop-cache'?: boolean;
   readonly 'x-check-cache-dropped'?: boolean;
+}
+
+export interface BlockdevOptionsLuks extends BlockdevOptionsBase {
+  readonly driver: 'luks';
+  readonly file: BlockdevRef;
+  readonly 'key-secret'?: string;
 }
 
 export interface BlockdevOptionsNbd extends BlockdevOptionsBase {
@@ -1250,11 +1272,11 @@ export interface QueryBlockReturnsInsertedImageFormatSpecificRbd {
 }
 
 export interface QueryBlockReturnsInsertedImageFormatSpecificLuksData {
-  readonly 'cipher-alg': BlockdevCreateOptionsQcow2EncryptLuksCipherAlg;
-  readonly 'cipher-mode': BlockdevCreateOptionsQcow2EncryptLuksCipherMode;
-  readonly 'ivgen-alg': BlockdevCreateOptionsQcow2EncryptLuksIvgenAlg;
-  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
-  readonly 'hash-alg': BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
+  readonly 'cipher-alg': BlockdevCreateOptionsLuksCipherAlg;
+  readonly 'cipher-mode': BlockdevCreateOptionsLuksCipherMode;
+  readonly 'ivgen-alg': BlockdevCreateOptionsLuksIvgenAlg;
+  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
+  readonly 'hash-alg': BlockdevCreateOptionsLuksIvgenHashAlg;
   readonly 'payload-offset': number;
   readonly 'master-key-iters': number;
   readonly uuid: string;
@@ -1288,11 +1310,11 @@ export type QueryBlockReturnsInsertedImageFormatSpecificQcow2DataEncrypt =
 
 export interface QueryBlockReturnsInsertedImageFormatSpecificQcow2DataEncryptLuks {
   readonly format: 'luks';
-  readonly 'cipher-alg': BlockdevCreateOptionsQcow2EncryptLuksCipherAlg;
-  readonly 'cipher-mode': BlockdevCreateOptionsQcow2EncryptLuksCipherMode;
-  readonly 'ivgen-alg': BlockdevCreateOptionsQcow2EncryptLuksIvgenAlg;
-  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
-  readonly 'hash-alg': BlockdevCreateOptionsQcow2EncryptLuksIvgenHashAlg;
+  readonly 'cipher-alg': BlockdevCreateOptionsLuksCipherAlg;
+  readonly 'cipher-mode': BlockdevCreateOptionsLuksCipherMode;
+  readonly 'ivgen-alg': BlockdevCreateOptionsLuksIvgenAlg;
+  readonly 'ivgen-hash-alg'?: BlockdevCreateOptionsLuksIvgenHashAlg;
+  readonly 'hash-alg': BlockdevCreateOptionsLuksIvgenHashAlg;
   readonly 'payload-offset': number;
   readonly 'master-key-iters': number;
   readonly uuid: string;

@@ -46,7 +46,7 @@ export function createFile(ctx: Context, path: string, sizeBytes: number): void 
     refuse(`Could not create '${path}': No such file or directory`);
   }
   for (const node of ctx.q.nodes.values()) {
-    if (node.path !== path) continue;
+    if (node.path !== path || node.sharesAll) continue;
     const held = cumulative(ctx.q, node);
     if ((held.shared & WRITE) === 0) refuse('Failed to get "write" lock');
     if ((held.shared & RESIZE) === 0) refuse('Failed to get "resize" lock');

@@ -19,6 +19,7 @@ interface Place {
   readonly monitorOwned?: boolean;
   readonly inherits?: boolean;
   readonly readOnly?: boolean;
+  readonly sharesAll?: boolean;
   readonly unmap?: boolean;
 }
 
@@ -34,8 +35,12 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const readOnly =
     options['read-only'] === undefined ? (place.readOnly ?? false) : options['read-only'] === true;
   const unmap = options['discard'] === undefined ? (place.unmap ?? false) : isUnmap(options['discard']);
+  const sharesAll =
+    options['force-share'] === undefined ? (place.sharesAll ?? false) : options['force-share'] === true;
+  if (sharesAll && !readOnly) refuse('force-share=on can only be used with read-only images');
   const flags = {
     readOnly,
+    sharesAll,
     unmap,
     monitorOwned: place.monitorOwned ?? false,
     inherits: place.inherits ?? false,
@@ -43,7 +48,7 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   if (driver === 'file' || driver === 'host_device') {
     return openFile(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
   }
-  const file = openChild(ctx, options['file'], { readOnly, unmap, inherits: true });
+  const file = openChild(ctx, options['file'], { readOnly, sharesAll, unmap, inherits: true });
   const name = nodeName(ctx, options['node-name']);
   const fields = { name, driver, ...flags };
   const group = options['throttle-group'];
@@ -54,7 +59,9 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
   const throttleGroup = typeof group === 'string' ? group : undefined;
   const node = add(ctx, { ...fields, throttleGroup });
-  const backing = BACKING_DRIVERS.has(driver) ? openBacking(ctx, options['backing'], file, unmap) : undefined;
+  const backing = BACKING_DRIVERS.has(driver)
+    ? openBacking(ctx, options['backing'], file, { unmap, sharesAll })
+    : undefined;
   const children: ChildLink[] = [{ role: 'file', child: file }];
   if (backing !== undefined) children.push({ role: 'backing', child: backing });
   for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
@@ -90,17 +97,17 @@ function openBacking(
   ctx: Context,
   value: Json | undefined,
   file: string,
-  unmap: boolean,
+  passedOn: Pick<Place, 'unmap' | 'sharesAll'>,
 ): string | undefined {
   if (value === null) return undefined;
-  if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, unmap });
+  if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, ...passedOn });
   const path = ctx.q.nodes.get(file)?.path;
   const image = path === undefined ? undefined : ctx.host.image(path);
   if (image?.backing === undefined) return undefined;
   return open(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
     readOnly: true,
     inherits: true,
-    unmap,
+    ...passedOn,
   }).name;
 }
 

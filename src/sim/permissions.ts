@@ -141,8 +141,9 @@ export function tryReadOnly(ctx: Context, name: string): void {
 
 /** file-posix.c: OFD locks make two nodes on one file see each other. */
 function checkLock(ctx: Context, node: BlockNode, { perm, shared }: Needs): void {
+  if (node.sharesAll) return;
   for (const other of ctx.q.nodes.values()) {
-    if (other.path !== node.path || other.name === node.name) continue;
+    if (other.path !== node.path || other.name === node.name || other.sharesAll) continue;
     const held = cumulative(ctx.q, other);
     for (const [bit, name] of NAMES) {
       if ((perm & bit) !== 0 && (held.shared & bit) === 0) refuse(`Failed to get "${name}" lock`);

@@ -57,6 +57,8 @@ interface NodeFields {
   readonly monitorOwned: boolean;
   /** Opened inline by its parent, whose reopen reaches it too. */
   readonly inherits: boolean;
+  /** `force-share`: it takes no locks, and reads whatever others write meanwhile. */
+  readonly sharesAll: boolean;
   readonly unmap: boolean;
   readonly throttleGroup: string | undefined;
   /** What a throttle saw below when it was opened; a reopen to another child does not change it. */
@@ -94,6 +96,7 @@ export class BlockNode implements NodeFields {
   readonly readOnly: boolean;
   readonly monitorOwned: boolean;
   readonly inherits: boolean;
+  readonly sharesAll: boolean;
   readonly unmap: boolean;
   readonly throttleGroup: string | undefined;
   readonly sizeAtOpen: number | undefined;
@@ -122,6 +125,7 @@ export class BlockNode implements NodeFields {
     this.readOnly = fields.readOnly ?? false;
     this.monitorOwned = fields.monitorOwned ?? false;
     this.inherits = fields.inherits ?? false;
+    this.sharesAll = fields.sharesAll ?? false;
     this.unmap = fields.unmap ?? false;
     this.throttleGroup = fields.throttleGroup;
     this.sizeAtOpen = fields.sizeAtOpen;

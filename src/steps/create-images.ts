@@ -10,7 +10,8 @@ import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
 import { readNbdAddress } from './nbd-address.ts';
 import type { DiskPlan } from './plan.ts';
-import { openChain } from './revive-source.ts';
+import { proofNodes, proveHeaders } from './prove-headers.ts';
+import { luksSecret, openChain, qcow2Secret } from './revive-source.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
 
 const CREATE_DEADLINE_MS = 10 * 60_000;
@@ -36,11 +37,16 @@ export const createImages: Step = {
       size: disk.image.driver === 'raw' ? disk.image.sizeBytes : 0,
     }));
     throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
+    const formatted = todo.filter(
+      ({ image }) => (image.create && image.driver !== 'raw') || image.formats === true,
+    );
     await create(
       context,
-      todo.filter(({ image }) => (image.create && image.driver !== 'raw') || image.formats === true),
+      formatted.filter(disk => !isEncrypted(disk)),
       formatOptions,
     );
+    await createEncrypted(context, formatted.filter(isEncrypted));
+    await proveHeaders(context, todo);
     throwFirst(todo, await context.qmp.pipeline(todo.map(openFormat)));
     return null;
   },
@@ -54,7 +60,32 @@ function isUnused(graph: Graph, disk: DiskPlan): boolean {
   return graph.front(disk) !== disk.names.image;
 }
 
+function isEncrypted({ image }: DiskPlan): boolean {
+  return image.secret !== undefined;
+}
+
 type CreateOptions = (Command<'blockdev-create'> & object)['arguments']['options'];
+
+/**
+ * Where QEMU makes keys it measures how long that takes, and gives up where the host's clock is too coarse for that (seen
+ * on 7.2): nothing has been written then.
+ */
+const KEYS_TRIES = 8;
+
+/** Creates images whose keys QEMU has to make, again when it did not. */
+async function createEncrypted(context: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  for (const disk of disks) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await create(context, [disk], formatOptions);
+        break;
+      } catch (error) {
+        const isJob = error instanceof BlocksagaError && error.code === 'JOB_FAILED';
+        if (!isJob || tries === KEYS_TRIES) throw error;
+      }
+    }
+  }
+}
 
 /** Runs one `blockdev-create` job per disk and reads each verdict. */
 async function create(
@@ -72,6 +103,8 @@ async function create(
     })),
   );
   const running = ids.filter((_id, at) => started[at]?.ok);
+  // While QEMU makes keys it answers nobody: for seconds, or much longer on a host without time for it.
+  if (disks.some(isEncrypted)) await qmp.execute('query-jobs', {}, { deadlineMs: CREATE_DEADLINE_MS });
   const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
     deadlineMs: CREATE_DEADLINE_MS,
   });
@@ -92,11 +125,13 @@ async function create(
 }
 
 function formatOptions(disk: DiskPlan): CreateOptions {
-  const { backing, backingName, sizeBytes } = disk.image;
+  const { backing, backingName, driver, sizeBytes } = disk.image;
+  const common = { file: disk.names.imageFile, size: sizeBytes };
+  if (driver === 'luks') return { driver, ...common, ...luksSecret(disk.image) };
   return {
     driver: 'qcow2',
-    file: disk.names.imageFile,
-    size: sizeBytes,
+    ...common,
+    ...qcow2Secret(disk.image),
     ...(backing === null
       ? {}
       : { 'backing-file': backingName ?? backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
@@ -129,9 +164,15 @@ export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
   } as const;
   if (disk.image.driver === 'raw')
     return { execute: 'blockdev-add', arguments: { driver: 'raw', ...options } };
+  if (disk.image.driver === 'luks') {
+    return {
+      execute: 'blockdev-add',
+      arguments: { driver: 'luks', ...options, ...luksSecret(disk.image) },
+    };
+  }
   return {
     execute: 'blockdev-add',
-    arguments: { driver: 'qcow2', ...options, backing: backingOption(disk) },
+    arguments: { driver: 'qcow2', ...options, ...qcow2Secret(disk.image), backing: backingOption(disk) },
   };
 }
 
@@ -149,7 +190,9 @@ async function closeNodes({ qmp }: StepContext, disks: readonly DiskPlan[]): Pro
   await createJobs(qmp).remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
   const graph = await readGraph(qmp);
   const open = disks
-    .flatMap(disk => [disk.names.image, disk.names.imageFile].map(node => ({ disk, node })))
+    .flatMap(disk =>
+      [disk.names.image, ...proofNodes(disk), disk.names.imageFile].map(node => ({ disk, node })),
+    )
     .filter(({ node }) => graph.node(node) !== undefined);
   const replies = await qmp.pipeline(
     open.map(({ node }) => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),

@@ -19,6 +19,19 @@ export class Edges {
     return edge === undefined ? undefined : this.#names.get(edge.child);
   }
 
+  /** All nodes below another one, nearest first, but for the images that it stands on. */
+  tree(root: string): readonly string[] {
+    const found = [root];
+    for (const parent of found) {
+      for (const edge of this.#edges) {
+        const child = this.#names.get(edge.child);
+        const isBelow = edge.name !== 'backing' && this.#names.get(edge.parent) === parent;
+        if (isBelow && child !== undefined && !found.includes(child)) found.push(child);
+      }
+    }
+    return found;
+  }
+
   /** How many parents may write to a node. */
   writers(node: string): number {
     return this.#edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))

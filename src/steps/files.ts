@@ -22,6 +22,8 @@ export interface FileFacts {
 /** What an image's header says, read with the format stated by the caller, never probed. */
 export interface ImageFacts {
   readonly virtualSizeBytes: number;
+  /** Whether its data are; undefined where that cannot be told. */
+  readonly encrypted?: boolean;
   readonly backing: { readonly file: string; readonly driver: string | null } | null;
 }
 

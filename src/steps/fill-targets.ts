@@ -32,7 +32,7 @@ export const fillTargets: Step<CopyPlan> = {
       parallel: plan.parallel,
       disks,
       idOf,
-      start: disk => startStream(disk, context.speed()),
+      start: disk => startStream(plan, disk, context.speed()),
       look: aliveOrDone,
       hasArrived: job => job.status === 'pending' || hasEndedWell(job),
     });
@@ -68,7 +68,11 @@ function idOf({ names }: DiskPlan): string {
   return names.fillJob;
 }
 
-function startStream({ names, image }: DiskPlan, speed: number): Command<'block-stream'> {
+function startStream(
+  { capabilities }: CopyPlan,
+  { names, image }: DiskPlan,
+  speed: number,
+): Command<'block-stream'> {
   return {
     execute: 'block-stream',
     arguments: {
@@ -77,6 +81,11 @@ function startStream({ names, image }: DiskPlan, speed: number): Command<'block-
       ...definedOnly({
         'base-node': image.backing?.node ?? undefined,
         'backing-file': image.backingName ?? image.backing?.file,
+        // Where a raw image is open without a format node QEMU would call its format by the protocol.
+        'backing-mask-protocol':
+          image.backing?.driver === 'raw' && capabilities.includes('backing-mask-protocol')
+            ? true
+            : undefined,
       }),
       ...limitedTo(speed),
       'auto-finalize': false,

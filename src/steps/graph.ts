@@ -6,6 +6,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
 import { Edges } from './edges.ts';
+import { readImageName } from './image-ref.ts';
 import type { DiskPlan } from './plan.ts';
 
 /** QEMU's block graph as far as steps look at it. */
@@ -165,36 +166,12 @@ export function qomPath(qdev: string | undefined): string | null {
   return qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
 }
 
-/**
- * The image behind the name that QEMU makes up for one opened on another backing image than its header names
- * (`json:{"driver": "qcow2", "file": {...}, ...}`; bdrv_refresh_filename, block.c). A name that is cut short comes back as
- * it is.
- */
+/** The file of an image by the name that QEMU makes up for it; a name that is cut short comes back as it is. */
 export function plainName(name: string): string {
-  const file = optionsIn(name)?.file;
-  const filename =
-    typeof file === 'object' && file !== null && 'filename' in file ? file.filename : undefined;
-  return typeof filename === 'string' ? filename : name;
-}
-
-/** Whether QEMU had no room for all of a name that it made up, as for images high above others: it says nothing then. */
-export function isCutShort(name: string): boolean {
-  return name.startsWith(MADE_UP) && optionsIn(name) === undefined;
+  return readImageName(name).file;
 }
 
 /** Whether any disk is on an image whose name is cut short. */
 export function hasCutNames(blocks: readonly BlockInfo[]): boolean {
-  return blocks.some(({ inserted }) => filesOf(inserted?.image).some(isCutShort));
-}
-
-const MADE_UP = 'json:';
-
-function optionsIn(name: string): { readonly file?: unknown } | undefined {
-  if (!name.startsWith(MADE_UP)) return undefined;
-  try {
-    return JSON.parse(name.slice(MADE_UP.length)) as { readonly file?: unknown };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // QEMU keeps 4095 bytes
-    throw error;
-  }
+  return blocks.some(({ inserted }) => filesOf(inserted?.image).some(name => readImageName(name).isCutShort));
 }

@@ -134,6 +134,7 @@ function readInfo(info: unknown) {
   const driver = fields['backing-filename-format'];
   return {
     virtualSizeBytes: size,
+    encrypted: fields['encrypted'] === true,
     backing: typeof file === 'string' ? { file, driver: typeof driver === 'string' ? driver : null } : null,
   };
 }

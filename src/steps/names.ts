@@ -52,6 +52,11 @@ export function diskNames(token: string, index: number, mark = ''): DiskNames {
   };
 }
 
+/** What a disk's new image is open as while its header is proved: whole, or one image of its chain alone. */
+export function proofName({ image }: DiskNames, place?: number): string {
+  return `${image}-proof${place ?? ''}`;
+}
+
 /** The throttle group without limits that the filters of a saga share; also the mark by which its QEMU is known. */
 export function groupName(token: string): string {
   return `${PREFIX}${token}-group`;

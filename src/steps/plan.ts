@@ -16,8 +16,13 @@ export type SnapshotMethod = 'transaction' | 'transactionSync' | 'sequential';
 /** One image file of a chain, front first. */
 export interface ChainImage {
   readonly file: string;
+  /** Its format: `raw` also where QEMU has it right on a protocol node. */
   readonly driver: string;
   readonly node: string | null;
+  /** Why a header that names its file would lead to other bytes, or to none. */
+  readonly unnameable?: string;
+  /** Of an encrypted image: the id of the secret object that opens it; null where QEMU does not tell. */
+  readonly secret?: string | null;
 }
 
 /** QEMU's cache flags of an open image (`BlockdevCacheInfo`, qapi/block-core.json). */
@@ -37,6 +42,8 @@ export interface ImagePlan {
   readonly create: boolean;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
+  /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
+  readonly secret?: string;
   /** The image that the new one's header names, for overlays and shallow copies. */
   readonly backing: ChainImage | null;
   /** How the header of a new image names that one when not by its file: a path relative to the new image. */
@@ -194,6 +201,8 @@ export interface Rewrite {
   readonly base: string | null;
   /** What is written into the header of the image above what leaves the chain; null leaves that to QEMU. */
   readonly backingFile: string | null;
+  /** What is below is right on a protocol node: QEMU is told to call its format raw there. */
+  readonly masksProtocol?: true;
 }
 
 /** The chains of N disks shortened below their active images, which stay in front. */

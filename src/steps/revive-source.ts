@@ -56,8 +56,10 @@ function sourceOptions(
   invariant(image !== undefined, `the chain of disk ${disk.disk} has an image at ${place}`);
   const file = { driver: protocol, filename: image.file, cache, discard: 'unmap' } as const;
   const common = { 'node-name': revivedName(disk, place), cache, discard: 'unmap' } as const;
+  expectNameable(image);
   if (image.driver === 'raw') return { driver: 'raw', ...common, file };
-  return { driver: 'qcow2', ...common, file, backing };
+  if (image.driver === 'luks') return { driver: 'luks', ...common, file, ...luksSecret(image) };
+  return { driver: 'qcow2', ...common, file, backing, ...qcow2Secret(image) };
 }
 
 /**
@@ -68,13 +70,32 @@ export function openChain(chain: readonly ChainImage[], graph?: Graph): Blockdev
   const [front, ...below] = chain;
   if (front === undefined) return null;
   if (front.node !== null && graph?.node(front.node) !== undefined) return front.node;
+  expectNameable(front);
   const file = { driver: 'file', filename: front.file } as const;
   if (front.driver === 'raw') return { driver: 'raw', file, 'read-only': true };
   if (front.driver === 'qcow2') {
-    return { driver: 'qcow2', file, 'read-only': true, backing: openChain(below, graph) };
+    const backing = openChain(below, graph);
+    return { driver: 'qcow2', file, 'read-only': true, backing, ...qcow2Secret(front) };
   }
+  if (front.driver === 'luks') return { driver: 'luks', file, 'read-only': true, ...luksSecret(front) };
   throw new BlocksagaError(
     'DISK_UNSUPPORTED',
     `cannot open ${front.file} again: its format is ${front.driver}`,
   );
+}
+
+/** Opens no other bytes than those that were meant. */
+function expectNameable({ file, unnameable }: ChainImage): void {
+  if (unnameable === undefined) return;
+  throw new BlocksagaError('DISK_UNSUPPORTED', `cannot open ${file} again: ${unnameable}`);
+}
+
+/** What opens an encrypted qcow2 image, beside its other options. */
+export function qcow2Secret({ secret }: { readonly secret?: string | null }) {
+  return typeof secret === 'string' ? { encrypt: { format: 'luks', 'key-secret': secret } as const } : {};
+}
+
+/** What opens a luks image, beside its other options. */
+export function luksSecret({ secret }: { readonly secret?: string | null }) {
+  return typeof secret === 'string' ? { 'key-secret': secret } : {};
 }

@@ -116,10 +116,10 @@ function startJob(
   disk: DiskPlan,
   speed: number,
 ): Command<'block-stream'> | Command<'block-commit'> {
-  const { top, base, backingFile } = rewriteOf(plan, disk);
+  const { top, base, backingFile, masksProtocol } = rewriteOf(plan, disk);
   const common = {
     'job-id': disk.names.job,
-    ...definedOnly({ 'backing-file': backingFile ?? undefined }),
+    ...definedOnly({ 'backing-file': backingFile ?? undefined, 'backing-mask-protocol': masksProtocol }),
     ...(base === null ? {} : disk.byFile ? { base } : { 'base-node': base }),
     ...limitedTo(speed),
     'auto-finalize': false,

@@ -2,13 +2,15 @@
 import { expect, test } from 'vitest';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { createSim, type Sim } from '../../src/sim/index.ts';
-import { isCutShort, plainName, readGraph } from '../../src/steps/graph.ts';
+import { plainName, readGraph } from '../../src/steps/graph.ts';
+import { readImageName } from '../../src/steps/image-ref.ts';
 import { diskNames } from '../../src/steps/names.ts';
 import type { DiskPlan } from '../../src/steps/plan.ts';
 import { addImage, type Talk, talk } from '../sim/talk.ts';
 
 const names = diskNames('token', 0);
 const DEEP = 60;
+const isCutShort = (name: string) => readImageName(name).isCutShort;
 
 /** Puts images above the disk that say nothing of what is below; returns the name of the uppermost. */
 async function stack(sim: Sim, to: Talk): Promise<string> {

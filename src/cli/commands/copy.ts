@@ -14,6 +14,7 @@ import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../sha
 const KEYS: DiskKeys = {
   to: 'FILE',
   format: 'FORMAT',
+  encrypt: 'ID',
   base: 'IMAGE',
   shallow: null,
   reuse: null,
@@ -28,7 +29,9 @@ const HELP = `
 DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
   to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does;
                 or an NBD export that is as large as the disk: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH
-  format=F      qcow2 or raw; the disk's own format unless said
+  format=F      qcow2, raw or luks; the disk's own format unless said
+  encrypt=ID    the secret object in QEMU that the new image is encrypted with; an encrypted disk keeps its own unless
+                said, and encrypt=none writes it in the clear
   base=IMAGE    the image of the disk's chain that the new one stands on: by file, node, or DISK[2], counted from the
                 active image, which is 0; what lies above it is copied
   shallow       copies only the active image; the new one stands on the same backing image
@@ -66,7 +69,7 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     )
     .requiredOption(
       '--disk <disk>',
-      'DISK,to=FILE[,format=F][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative]; repeatable',
+      'DISK,to=FILE[,format=F][,encrypt=ID][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative]; repeatable',
       collect,
     )
     .option(
@@ -118,12 +121,14 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
   const to = values.get('to') ?? refuseDisk(text, 'to=FILE is missing: where the copy goes');
   const format = values.get('format');
   const base = values.get('base');
+  const encrypt = values.get('encrypt');
   return {
     disk,
     to: isNbdAddress(to) ? to : absoluteFile(to, context),
     ...(format === undefined
       ? {}
-      : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw'])(format) }),
+      : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw', 'luks'])(format) }),
+    ...(encrypt === undefined ? {} : { encrypt }),
     ...(base === undefined ? {} : { base }),
     ...(flags.has('shallow') ? { shallow: true } : {}),
     ...(flags.has('reuse') ? { reuse: true } : {}),

@@ -9,13 +9,15 @@ import { absoluteFile, collect } from '../option-values.ts';
 import { runSagaCommand } from '../run-saga-command.ts';
 import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
 
-const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE' };
+const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID' };
 
 const HELP = `
 DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
   overlay=FILE  a new file: the overlay that takes what the guest writes from now on
   to=IMAGE      the image to go back to: its file, its node, or its place, as in "disk0[2]"; the one below the active
                 image unless said. It stays as it is, and can be gone back to again.
+  encrypt=ID    the secret object in QEMU that the overlay is encrypted with; an encrypted disk keeps its own unless said,
+                and encrypt=none writes in the clear
 
 The guest must stand still, and stays still: what it holds in memory does not fit the older disks. Reset it before it
 runs again (system_reset, then cont), or restore its memory. When somebody lets it run on the older disks before the saga
@@ -37,7 +39,7 @@ export function defineRevert(program: Command, context: CliContext, finished: Fi
     .description(
       'Puts N disks of a stopped guest back on images below their active ones, all of them or none.',
     )
-    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE]; repeatable', collect)
+    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE][,encrypt=ID]; repeatable', collect)
     .option('--delete', 'remove the files that have left the chains, after the decision')
     .addHelpText('after', HELP);
   addSagaOptions(command).action(async (options: RevertOptions) => {
@@ -59,7 +61,13 @@ function revertRequest(options: RevertOptions, context: CliContext): RevertReque
       const { disk, values } = readDiskOption(text, KEYS);
       const to = values.get('to');
       const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new overlay');
-      return { disk, overlay: absoluteFile(overlay, context), ...(to === undefined ? {} : { to }) };
+      const encrypt = values.get('encrypt');
+      return {
+        disk,
+        overlay: absoluteFile(overlay, context),
+        ...(to === undefined ? {} : { to }),
+        ...(encrypt === undefined ? {} : { encrypt }),
+      };
     }),
     ...(options.delete === undefined ? {} : { delete: options.delete }),
   };

@@ -13,6 +13,7 @@ import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../sha
 const KEYS: DiskKeys = {
   overlay: 'FILE',
   format: 'qcow2',
+  encrypt: 'ID',
   reuse: null,
   mirror: 'FILE',
   'mirror-reuse': null,
@@ -24,6 +25,8 @@ DISK is a node name, a device id, or the file of the active image, as "blocksaga
   overlay=FILE  the new active image: a file that does not exist yet, or with "reuse" one that does; with --name it may
                 be left out: /images/a.qcow2 then gets /images/a.NAME
   format=qcow2  the overlay's format
+  encrypt=ID    the secret object in QEMU that the overlay and its mirror are encrypted with; an encrypted disk keeps its
+                own unless said, and encrypt=none writes in the clear
   reuse         the overlay exists and is used as it is
   mirror=FILE   the overlay is mirrored there, to an image that stands on the same image as the overlay does
   mirror-reuse  that image exists, and its header names a chain of its own, which may be copied until the switch
@@ -60,7 +63,7 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     )
     .requiredOption(
       '--disk <disk>',
-      'DISK[,overlay=FILE][,format=qcow2][,reuse][,mirror=FILE[,mirror-reuse]]; repeatable',
+      'DISK[,overlay=FILE][,format=qcow2][,encrypt=ID][,reuse][,mirror=FILE[,mirror-reuse]]; repeatable',
       collect,
     )
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
@@ -116,10 +119,12 @@ function readSnapshotDisk(
   }
   const format = values.get('format');
   const mirror = values.get('mirror');
+  const encrypt = values.get('encrypt');
   return {
     disk,
     ...(overlay === undefined ? {} : { overlay: absoluteFile(overlay, context) }),
     ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
+    ...(encrypt === undefined ? {} : { encrypt }),
     ...(flags.has('reuse') ? { reuse: true } : {}),
     ...(mirror === undefined ? {} : { mirror: absoluteFile(mirror, context) }),
     ...(flags.has('mirror-reuse') ? { mirrorReuse: true } : {}),
