@@ -247,7 +247,22 @@ const withDisks =
       ),
   });
 
+function withHeaders(plan: Parameters<Step['do']>[0]['plan'], backingFile: string): typeof plan {
+  if (!('rewrites' in plan)) return plan;
+  return { ...plan, rewrites: plan.rewrites.map(rewrite => ({ ...rewrite, backingFile })) };
+}
+
 const DEFECTS_OF_STAGES: typeof DEFECTS = [
+  {
+    what: 'a header that names another image of the chain than the one below',
+    scenarios: () => [PLAIN['a pull down to a base']],
+    spoil: () =>
+      spoil('rewriteChains', step => ({
+        do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+          step.do({ ...context, plan: withHeaders(context.plan, 'no such image') }, todo),
+      })),
+    laws: ['a boot reads it too'],
+  },
   {
     what: 'a revert onto the image that the disks are on already',
     scenarios: REVERTS,

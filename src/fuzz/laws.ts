@@ -5,6 +5,7 @@
  * that it notices one in `property-tests/mutations.test.ts`.
  */
 import type { Account } from './account.ts';
+import { bootReadsIt } from './boot-law.ts';
 import { deadLeaveOneSet } from './dead-laws.ts';
 import {
   allOrNone,
@@ -61,6 +62,11 @@ export const LAWS: readonly Law[] = [
     name: 'nothing lost',
     says: 'every acknowledged write is readable, through QEMU and by whoever opens the files anew; no image that is in use was removed',
     check: (account, pardon) => unlinked(account) ?? eachEnd(nothingLost)(account, pardon),
+  },
+  {
+    name: 'a boot reads it too',
+    says: 'at committed and rolledBack whoever opens the disks’ images anew, by their names and headers alone, reads what the guest reads',
+    check: eachEnd(bootReadsIt),
   },
   {
     name: 'nothing left',

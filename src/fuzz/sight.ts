@@ -29,6 +29,8 @@ export interface DiskSight {
   readonly contents: Extents;
   /** What somebody would read who opens the front file anew, by the headers. */
   readonly rebooted: Extents;
+  /** The files of its chain as the headers say it, front first, below what third parties have put above. */
+  readonly headers: readonly string[];
 }
 
 export interface Sight {
@@ -61,13 +63,17 @@ export function takeSight(sim: Sim): Sight {
   const nodes = qemu?.nodes ?? NO_NODES;
   const each = [...nodes.values()];
   const exports = [...(qemu?.exports.values() ?? [])];
-  const disks = world.fronts().map(({ device, node, path }) => ({
-    device,
-    node,
-    ...withoutTheirs(path, chainOf(nodes, node)),
-    contents: world.readFront(device),
-    rebooted: world.readFile(path),
-  }));
+  const disks = world.fronts().map(({ device, node, path }) => {
+    const seen = withoutTheirs(path, chainOf(nodes, node));
+    return {
+      device,
+      node,
+      ...seen,
+      contents: world.readFront(device),
+      rebooted: world.readFile(path),
+      headers: headersFrom(host, seen.path),
+    };
+  });
   return {
     alive: qemu !== undefined,
     runState: qemu?.runState ?? 'gone',
@@ -83,6 +89,15 @@ export function takeSight(sim: Sim): Sight {
     frozen: world.frozen,
     acknowledged,
   };
+}
+
+function headersFrom({ files }: Sim['world']['host'], front: string): readonly string[] {
+  const found: string[] = [];
+  for (let next: string | undefined = front; next !== undefined && found.length < DEPTH_MAX; ) {
+    found.push(next);
+    next = files.get(next)?.written.backing;
+  }
+  return found;
 }
 
 /** The disk as it is below what third parties have put above it. */
