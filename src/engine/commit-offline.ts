@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { sagaExists } from '../journal/refusals.ts';
+import { whenFree } from '../journal/waiting.ts';
 import {
   checkOfflineCommitRequest,
   type OfflineCommitRequest,
@@ -86,7 +87,7 @@ export async function startOfflineCommit(
   if (row !== undefined) return knownSaga(row, request);
   const plan = await planCommitOffline(request, { files, images, token: sagaToken(id) });
   await refuseNamed(journal, id, plan, files);
-  const lease = journal.begin({
+  const begun = {
     id,
     vm: request.vm ?? request.disks[0]?.disk ?? '',
     operation: COMMIT_OFFLINE,
@@ -94,7 +95,8 @@ export async function startOfflineCommit(
     address: '',
     request: request as object as Json,
     plan: plan as object as Json,
-  });
+  };
+  const lease = await whenFree(clock, within => journal.begin(begun, within));
   // Two that were planned at the same instant see one another now, and none of them has begun.
   await refuseNamed(journal, id, plan, files).catch(async cause => {
     const error = cause instanceof BlocksagaError ? cause.toJSON() : null;

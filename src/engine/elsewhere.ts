@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
+import { whenFree } from '../journal/waiting.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { Engine } from './api.ts';
@@ -35,8 +36,10 @@ export function askElsewhere(parts: Elsewhere): Saga {
   const { engine, journal, clock, row, plan, options } = parts;
   const { signal, ...again } = options;
   invariant(signal !== undefined, 'whoever asks for nothing is refused');
-  const seq = journal.ask(row.id, signal, null);
-  const result = awaitEnd({ journal, clock, row, resume: () => engine.resume(row.id, again) }, signal, seq);
+  const watched = { journal, clock, row, resume: () => engine.resume(row.id, again) };
+  const result = whenFree(clock, within => journal.ask(row.id, signal, null, within)).then(seq =>
+    awaitEnd(watched, signal, seq),
+  );
   const ask = async (other: SignalName) =>
     askElsewhere({ ...parts, options: { ...again, signal: other } }).result;
   return {
@@ -62,7 +65,7 @@ export async function setSpeedElsewhere(
   clock: Clock,
 ): Promise<void> {
   expectSpeed(plan, bytesPerSecond);
-  const seq = journal.ask(row.id, SET_SPEED, bytesPerSecond);
+  const seq = await whenFree(clock, within => journal.ask(row.id, SET_SPEED, bytesPerSecond, within));
   for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
     const answer = answerTo(journal, row.id, seq);
     if (answer !== undefined && answer.error !== null) throw BlocksagaError.fromRecord(answer.error);

@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
+import { whenFree } from '../journal/waiting.ts';
 import { planCopy } from '../operations/plan-copy.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planCommit, planPull } from '../operations/plan-merge.ts';
@@ -224,16 +225,16 @@ class SagaEngine implements Engine {
     const monitor = monitorOf(guest, this.#clock);
     try {
       const { plan, seen, files } = await this.#plan(id, request, guest, monitor, planner);
-      const address = typeof guest.qmp === 'string' ? guest.qmp : '';
-      const lease = this.#journal.begin({
+      const row = {
         id,
         vm: vmOf(request, seen, guest),
         operation,
         planVersion: plan.planVersion,
-        address,
+        address: typeof guest.qmp === 'string' ? guest.qmp : '',
         request: request as object as Json,
         plan: plan as object as Json,
-      });
+      };
+      const lease = await whenFree(this.#clock, within => this.#journal.begin(row, within));
       await refuseChanged(this.#journal, lease, plan, monitor, seen);
       return this.#run(lease, plan, guest, files, monitor);
     } catch (error) {

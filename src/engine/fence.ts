@@ -8,6 +8,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
+import { whenFree } from '../journal/waiting.ts';
 import type { QmpClient, QmpEvent, UntilOptions } from '../qmp/client.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Command, Replies } from '../qmp/commands.ts';
@@ -101,7 +102,7 @@ async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
 
 /** Takes a saga over; one that is taken by force is the caller's alone only when no old answer is trusted any more. */
 export async function seize(journal: Journal, saga: string, force: boolean, clock: Clock): Promise<Lease> {
-  const lease = journal.takeOver(saga, { force });
+  const lease = await whenFree(clock, within => journal.takeOver(saga, { force, ...within }));
   if (force) await sleep(clock, LEASE_TRUSTED_MS);
   return lease;
 }

@@ -73,7 +73,7 @@ class OfflineCommit {
       });
       if (failure !== null) return this.#end('rolledBack', failure, []);
       const { journal, lease } = this.#parts;
-      journal.appendSync(lease, [decision('mergeImage', 'forward')]);
+      await journal.append(lease, [decision('mergeImage', 'forward')], { durable: true });
       this.#signal = undefined;
     }
     let kept: readonly string[] = [];

@@ -9,6 +9,9 @@ import { readGraph } from '../steps/graph.ts';
 import type { Plan } from '../steps/plan.ts';
 import { inAnyCase, type Step, type StepContext } from '../steps/step.ts';
 
+/** How a stranded saga is written down: its guest may stand still, and is let run before the journal is waited for. */
+export const SOON = { durable: true, withinMs: 1_000 } as const;
+
 /** What is known of the saga that can do no more. */
 export interface Stranded {
   /** The last decision that is durable; `unsure` when one may or may not have been written after it. */

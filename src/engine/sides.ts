@@ -2,6 +2,7 @@
  * Writes down on which side each disk is before an undo lets the guest write there: an offline recovery, which cannot ask
  * QEMU any more, believes the journal's last word. It only looks and writes.
  */
+import { definedOnly } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { readGraph } from '../steps/graph.ts';
@@ -14,11 +15,18 @@ export async function recordSides(
     journal,
     lease,
     plan,
-  }: { readonly journal: Pick<Journal, 'appendSync'>; readonly lease: Lease; readonly plan: Plan },
+    withinMs,
+  }: {
+    readonly journal: Pick<Journal, 'appendSync'>;
+    readonly lease: Lease;
+    readonly plan: Plan;
+    /** What is left of the guest's pause. */
+    readonly withinMs?: number;
+  },
   step: string,
   qmp: QmpClient,
 ): Promise<void> {
   const graph = await readGraph(qmp);
   const onImage = plan.disks.filter(disk => graph.showsImage(disk)).map(disk => disk.index);
-  journal.appendSync(lease, [sides(step, onImage)]);
+  journal.appendSync(lease, [sides(step, onImage)], definedOnly({ withinMs }));
 }

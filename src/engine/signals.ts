@@ -1,4 +1,5 @@
 /** What a saga was asked from outside. Each is durable before it counts. */
+import { type Clock, sleep } from '../qmp/clock.ts';
 import { EXCLUDES } from './expect-askable.ts';
 
 /**
@@ -55,8 +56,15 @@ export class Signals {
     await counted;
   }
 
-  /** Resolves when all that was asked up to now counts, or could not be written. */
-  async settled(): Promise<void> {
-    if (this.#pending !== undefined) await this.#pending;
+  /**
+   * Resolves when all that was asked up to now counts, or could not be written; `withinMs` is what the guest's pause leaves
+   * for that. What is written later comes too late.
+   */
+  async settled(clock: Clock, withinMs: number | undefined): Promise<void> {
+    if (this.#pending === undefined) return;
+    if (withinMs === undefined) return this.#pending;
+    const written = new AbortController();
+    const all = this.#pending.then(() => written.abort());
+    await Promise.race([all, sleep(clock, withinMs, written.signal)]);
   }
 }

@@ -131,7 +131,7 @@ function stageJournal(journal: Journal, stage: StageName | null): StageJournal {
     records.map(record => ({ ...record, step: keyOf(stage, record.step) }));
   return {
     append: (lease: Lease, records, options) => journal.append(lease, named(records), options),
-    appendSync: (lease, records) => journal.appendSync(lease, named(records)),
+    appendSync: (lease, records, options) => journal.appendSync(lease, named(records), options),
     confirm: lease => journal.confirm(lease),
   };
 }

@@ -11,7 +11,7 @@ import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Step, StepContext } from '../steps/step.ts';
-import { alongside } from './alongside.ts';
+import { alongside, type Decide } from './alongside.ts';
 import { Fence } from './fence.ts';
 import {
   decision,
@@ -26,7 +26,7 @@ import {
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { inDoubt, missing } from './missing.ts';
-import { isUnwritten, rescueGuest } from './rescue.ts';
+import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
 import { Speed } from './speed.ts';
@@ -50,8 +50,8 @@ export class StepHost {
   constructor(parts: HostParts) {
     this.#parts = parts;
     this.#fence = new Fence(parts);
-    this.#window = new Window(parts.clock);
-    this.#verdict = new Verdict(parts);
+    this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
+    this.#verdict = new Verdict(parts, this.#window);
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
@@ -78,7 +78,8 @@ export class StepHost {
     const step: Step = ALL_STEPS[name];
     this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
-    if (past?.settled === undefined && this.#decides(step)) await this.#signals.settled();
+    if (past?.settled === undefined && this.#decides(step))
+      await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
     if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
@@ -112,7 +113,7 @@ export class StepHost {
           await step.undo(seen, this.#outcomes.get(name));
         }, ANY),
       );
-      if (step.decision !== undefined && this.#verdict.isRevocable) this.#verdict.decide(name, 'back');
+      if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
       await this.#write([outcome(key, step.undone?.(observed, this.#outcomes.get(name)) ?? null, false)]);
     } else {
@@ -133,7 +134,7 @@ export class StepHost {
       hasBegun: name => this.#observed.has(name),
       context: name => this.#context(name),
       insist: act => this.#retry(act, ANY),
-      record: () => this.#write([intent(RESCUE, null)]),
+      record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
     });
     return { abort: false };
   }
@@ -158,9 +159,8 @@ export class StepHost {
 
   async #begin(name: StepName, step: Step): Promise<Json> {
     const observed = await this.#observe(name, name, step.observe);
-    const records = [intent(name, observed)];
-    if (step.decision === 'before') records.push(decision(name, 'forward'));
-    await this.#write(records);
+    const decided = step.decision === 'before' ? [decision(name, 'forward')] : [];
+    await this.#write([intent(name, observed), ...decided]);
     if (step.decision === 'before') this.#verdict.wasWritten('forward');
     return observed;
   }
@@ -222,11 +222,11 @@ export class StepHost {
   }
 
   /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
-  async #deciding(name: StepName, step: Step, act: (decide: () => void) => Promise<Json>): Promise<Json> {
+  async #deciding(name: StepName, step: Step, act: (decide: Decide) => Promise<Json>): Promise<Json> {
     const decide = () => this.#verdict.decide(name, 'forward');
     try {
       const value = await act(decide);
-      if (this.#decides(step)) decide();
+      if (this.#decides(step)) await decide();
       return value;
     } catch (error) {
       if (step.decision !== undefined && !this.#window.guestStill())
@@ -258,7 +258,7 @@ export class StepHost {
 
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
   #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
-    return this.#parts.journal.append(this.#parts.lease, records, { durable });
+    return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
   }
 
   async #context(name: StepName, untouched = false): Promise<StepContext> {

@@ -1,20 +1,28 @@
 /** The decision of a saga, as far as its journal is known to hold it. Writes it, and decides nothing itself. */
 import { BlocksagaError } from '../errors.ts';
+import type { Within } from '../journal/journal.ts';
+import { whenFree } from '../journal/waiting.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Step } from '../steps/step.ts';
 import { decision } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { recordSides } from './sides.ts';
+import type { Window } from './window.ts';
 
 export class Verdict {
-  readonly #parts: Pick<HostParts, 'journal' | 'lease' | 'plan'>;
+  readonly #parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock'>;
+  readonly #window: Pick<Window, 'within'>;
   #last: 'forward' | 'back' | undefined;
   /** Whether a later one may have been written. */
   #isUnsure = false;
   #sidesTold: boolean;
 
-  constructor(parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'history'>) {
+  constructor(
+    parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock' | 'history'>,
+    window: Pick<Window, 'within'>,
+  ) {
     this.#parts = parts;
+    this.#window = window;
     this.#last = parts.history.decision;
     this.#sidesTold = parts.history.sidesTold;
   }
@@ -47,7 +55,7 @@ export class Verdict {
 
   /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
   async recordSides(step: string, qmp: QmpClient): Promise<void> {
-    await recordSides(this.#parts, step, qmp);
+    await recordSides({ ...this.#parts, ...this.#window.within }, step, qmp);
     this.#sidesTold = true;
   }
 
@@ -63,13 +71,19 @@ export class Verdict {
     }
   }
 
-  /** Durable on return. */
-  decide(step: string, verdict: 'forward' | 'back'): void {
+  /**
+   * Durable when it resolves; in the pause of the guest, and wherever the journal is free, before it returns. Where the guest
+   * runs, another process that has the journal locked is waited for.
+   */
+  async decide(step: string, verdict: 'forward' | 'back'): Promise<void> {
     if (this.known === verdict && !this.#sidesTold) return;
-    const { journal, lease } = this.#parts;
+    const { journal, lease, clock } = this.#parts;
+    const { withinMs } = this.#window.within;
+    const write = (within: Within) => journal.appendSync(lease, [decision(step, verdict)], within);
     this.#isUnsure = true;
     try {
-      journal.appendSync(lease, [decision(step, verdict)]);
+      if (withinMs === undefined) await whenFree(clock, write);
+      else write({ withinMs });
     } catch (error) {
       this.#isUnsure = !(error instanceof BlocksagaError && error.outcome === 'notApplied');
       throw error;

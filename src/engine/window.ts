@@ -6,8 +6,12 @@ import type { QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Step } from '../steps/step.ts';
 
+/** A pause that has lasted too long already still tries to write what ends it. */
+const LEAST_MS = 200;
+
 export class Window {
   readonly #clock: Clock;
+  readonly #maxBlackoutMs: number;
   #isOpen = false;
   /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
   #reentered = true;
@@ -28,8 +32,15 @@ export class Window {
     },
   } as const;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, maxBlackoutMs: number) {
     this.#clock = clock;
+    this.#maxBlackoutMs = maxBlackoutMs;
+  }
+
+  /** For how long a write may wait for the journal: what is left of the pause, but long enough to be tried at all. */
+  get within(): { readonly withinMs?: number } {
+    if (!this.#isOpen) return {};
+    return { withinMs: Math.max(LEAST_MS, this.#openedMs + this.#maxBlackoutMs - this.#clock.now()) };
   }
 
   get isOpen(): boolean {

@@ -194,19 +194,19 @@ export function createMortal(parts: MortalParts): Mortal {
       syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
     },
     journal: {
-      begin: saga => write(() => journal.begin(saga)),
+      begin: (saga, within) => write(() => journal.begin(saga, within)),
       takeOver: (id, options) => write(() => journal.takeOver(id, options)),
       confirm: lease => journal.confirm(lease),
       append: (lease, entries, options) => {
         if (alive) passage.recorded(entries);
         return writeLater(() => journal.append(lease, entries, options));
       },
-      appendSync: (lease, entries) => {
+      appendSync: (lease, entries, options) => {
         if (alive) passage.recorded(entries);
-        write(() => journal.appendSync(lease, entries));
+        write(() => journal.appendSync(lease, entries, options));
       },
       end: (lease, state, result) => writeLater(() => journal.end(lease, state, result)),
-      ask: (id, signal, value) => write(() => journal.ask(id, signal, value)),
+      ask: (id, signal, value, within) => write(() => journal.ask(id, signal, value, within)),
       listen: (id, afterSeq, heard) => journal.listen(id, afterSeq, asked => alive && heard(asked)),
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),

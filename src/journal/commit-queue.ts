@@ -1,10 +1,13 @@
 /**
  * Group commit: what all sagas want written, in the order in which it came, taken by one commit per turn of the event
- * loop. Decides when to commit and whom to tell; what is written, and how, is the store's business.
+ * loop. Decides when to commit and whom to tell, and waits while another process has the file locked; what is written, and
+ * how, is the store's business.
  */
 
 import { BlocksagaError, definedOnly } from '../errors.ts';
+import type { Clock } from '../qmp/clock.ts';
 import type { Entry, SqliteStore } from './sqlite-store.ts';
+import { BLOCKING_MS, blocking, Delays, isLocked, PATIENCE_MS } from './waiting.ts';
 
 /** What may wait to be written; a journal that cannot be written must not eat the memory. */
 const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
@@ -12,6 +15,8 @@ const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 const UNHURRIED_MAX_BYTES = 1024 * 1024;
 /** About what a record takes beside its body. */
 const RECORD_OVERHEAD_BYTES = 200;
+/** How soon a locked file is tried again while the guest of one that waits stands still. */
+const HASTY_DELAY_MS = 3;
 /** Commits between two checkpoints: about 1,000 pages, which is SQLite's own habit. */
 const CHECKPOINT_EVERY_COMMITS = 256;
 
@@ -20,6 +25,10 @@ interface Waiting {
   readonly sizeBytes: number;
   /** Absent for records that nobody waits for. */
   readonly settle?: (error: Error | undefined) => void;
+  /** What is left of the waiting for a locked file. */
+  patienceMs: number;
+  /** Until when, by the clock, where the guest stands still meanwhile. */
+  readonly untilMs?: number;
 }
 
 /** The queue before a store. */
@@ -30,9 +39,11 @@ export class CommitQueue {
   #isScheduled = false;
   #isClosed = false;
   #commitsSinceCheckpoint = 0;
+  readonly #clock: Clock;
 
-  constructor(store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>) {
+  constructor(store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   get isClosed(): boolean {
@@ -45,29 +56,35 @@ export class CommitQueue {
     if (this.#sizeBytes > UNHURRIED_MAX_BYTES) this.#schedule();
   }
 
-  /** Resolves when the entry is durable; rejects when it was refused or could not be written. */
-  written(entry: Entry): Promise<void> {
+  /** Resolves when the entry is durable; rejects when it was refused or could not be written, in time where one is set. */
+  written(entry: Entry, withinMs?: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#push(entry, error => (error === undefined ? resolve() : reject(error)));
+    this.#push(entry, error => (error === undefined ? resolve() : reject(error)), withinMs);
     this.#schedule();
     return promise;
   }
 
   /** Commits all that waits and the entry, before it returns. Throws what `written` would reject with. */
-  writeNow(entry: Entry): void {
+  writeNow(entry: Entry, withinMs = BLOCKING_MS): void {
     const outcome: { error?: Error | undefined } = {};
-    this.#push(entry, error => {
+    const settle = (error: Error | undefined) => {
       outcome.error = error;
-    });
-    this.#commit();
+    };
+    this.#push(entry, settle);
+    try {
+      this.#commitWithin(withinMs);
+    } finally {
+      this.#forget(one => one.settle === settle);
+    }
     if (outcome.error !== undefined) throw outcome.error;
   }
 
   /** Commits all that waits and closes the store. Throws `JOURNAL` when records that nobody waited for are lost. */
   close(): void {
     if (this.#isClosed) return;
-    const failure = this.#commit();
+    const failure = this.#lastCommit();
     const isLost = this.#waiting.length > 0;
+    for (const { settle } of this.#waiting) settle?.(failure);
     this.#waiting = [];
     this.#isClosed = true;
     try {
@@ -78,7 +95,7 @@ export class CommitQueue {
     if (failure !== undefined && isLost) throw failure;
   }
 
-  #push(entry: Entry, settle?: (error: Error | undefined) => void): void {
+  #push(entry: Entry, settle?: (error: Error | undefined) => void, withinMs?: number): void {
     const sizeBytes = entry.records.reduce((sum, { body }) => sum + body.length + RECORD_OVERHEAD_BYTES, 0);
     if (this.#sizeBytes + sizeBytes > QUEUE_MAX_BYTES) {
       throw new BlocksagaError(
@@ -91,7 +108,8 @@ export class CommitQueue {
       );
     }
     this.#sizeBytes += sizeBytes;
-    this.#waiting.push({ entry, sizeBytes, ...definedOnly({ settle }) });
+    const untilMs = withinMs === undefined ? undefined : this.#clock.now() + withinMs;
+    this.#waiting.push({ entry, sizeBytes, patienceMs: PATIENCE_MS, ...definedOnly({ settle, untilMs }) });
   }
 
   /**
@@ -104,27 +122,79 @@ export class CommitQueue {
     setImmediate(() => {
       this.#isScheduled = false;
       if (this.#isClosed) return;
-      this.#commit();
+      const failure = this.#commit();
+      if (isLocked(failure)) this.#waitForFile(failure, new Delays());
       if (this.#commitsSinceCheckpoint >= CHECKPOINT_EVERY_COMMITS) setImmediate(() => this.#checkpoint());
     });
   }
 
+  /** Looks again and again, with the event loop turning; those whose time is over are told, and the others go on waiting. */
+  #waitForFile(failure: Error, delays: Delays): void {
+    const nowMs = this.#clock.now();
+    const isLate = ({ untilMs, patienceMs }: Waiting) => patienceMs <= 0 || (untilMs ?? nowMs + 1) <= nowMs;
+    this.#forget(one => one.settle !== undefined && isLate(one), failure);
+    const awaited = this.#waiting.filter(({ settle }) => settle !== undefined);
+    if (awaited.length === 0 && this.#sizeBytes <= UNHURRIED_MAX_BYTES) return;
+    const leftMs = Math.min(...awaited.map(({ untilMs }) => (untilMs ?? Number.POSITIVE_INFINITY) - nowMs));
+    const delayMs = Number.isFinite(leftMs) ? Math.min(leftMs, HASTY_DELAY_MS) : delays.next();
+    for (const one of awaited) one.patienceMs -= delayMs;
+    this.#isScheduled = true;
+    this.#clock.after(delayMs, () => {
+      this.#isScheduled = false;
+      if (this.#isClosed) return;
+      const again = this.#commit();
+      if (isLocked(again)) this.#waitForFile(again, delays);
+    });
+  }
+
+  /** Takes entries out that are not to be written any more. */
+  #forget(isGone: (one: Waiting) => boolean, why?: Error): void {
+    const gone = this.#waiting.filter(isGone);
+    if (gone.length === 0) return;
+    this.#waiting = this.#waiting.filter(one => !gone.includes(one));
+    this.#sizeBytes = this.#waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (why !== undefined) for (const { settle } of gone) settle?.(why);
+  }
+
+  /** Throws JOURNAL when the file stays locked; all else is told to those who wait. */
+  #commitWithin(withinMs: number): void {
+    blocking(withinMs, () => {
+      const failure = this.#commit();
+      if (isLocked(failure)) throw failure;
+    });
+  }
+
+  #lastCommit(): Error | undefined {
+    try {
+      return blocking(BLOCKING_MS, () => {
+        const failure = this.#commit();
+        if (isLocked(failure)) throw failure;
+        return failure;
+      });
+    } catch (error) {
+      if (isLocked(error)) return error;
+      throw error;
+    }
+  }
+
+  /** One try. A locked file leaves all as it was; any other failure is told to all that wait. */
   #commit(): Error | undefined {
     const batch = this.#waiting;
     if (batch.length === 0) return undefined;
-    this.#waiting = [];
-    this.#sizeBytes = 0;
     let refusals: readonly (Error | undefined)[];
     try {
       refusals = this.#store.write(batch.map(({ entry }) => entry));
     } catch (cause) {
       const failure = cause instanceof Error ? cause : new Error('the journal failed', { cause });
+      if (isLocked(failure)) return failure;
       // Nothing was written. Who waits is told; the rest stays in its place and goes with the next commit.
       this.#waiting = batch.filter(({ settle }) => settle === undefined);
       this.#sizeBytes = this.#waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
       for (const { settle } of batch) settle?.(failure);
       return failure;
     }
+    this.#waiting = [];
+    this.#sizeBytes = 0;
     this.#commitsSinceCheckpoint += 1;
     for (const [index, { settle }] of batch.entries()) settle?.(refusals[index]);
     return undefined;

@@ -87,6 +87,17 @@ export interface JournalOptions {
   readonly processes?: Processes;
 }
 
+/** For how long a file that another process has locked is waited for. */
+export interface Within {
+  /** Milliseconds; in the pause of a guest what is left of it. */
+  readonly withinMs?: number;
+}
+
+/** How records are to be written; a locked file is waited for for minutes unless told, without holding up this process. */
+export interface AppendOptions extends Within {
+  readonly durable: boolean;
+}
+
 /**
  * Sagas and their records, durable. Every method that reaches the store throws (or rejects with) `JOURNAL` when it
  * cannot be read or written; `saga`, `sagas` and `records` show what has been written, not what waits to be.
@@ -107,13 +118,13 @@ export interface Journal {
    * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (the message names
    * it, says whether its process lives, and what to do), `SAGA_STATE` when the id exists.
    */
-  begin(saga: NewSaga): Lease;
+  begin(saga: NewSaga, options?: Within): Lease;
   /**
    * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. With
    * `force` also from a holder that lives: whoever asks for that waits until the old one must have noticed. Throws
    * `VM_BUSY` when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
    */
-  takeOver(id: string, options?: { readonly force?: boolean }): Lease;
+  takeOver(id: string, options?: { readonly force?: boolean } & Within): Lease;
   /**
    * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when somebody else has
    * claimed the VM since, `SAGA_STATE` when the saga has ended.
@@ -126,9 +137,13 @@ export interface Journal {
    * no longer the current one, with `SAGA_STATE` when the saga has ended; nothing of it is written then. Order within a
    * saga is kept.
    */
-  append(lease: Lease, records: readonly NewRecord[], options: { readonly durable: boolean }): Promise<void>;
-  /** Like a durable `append`, but on return; whatever was queued before is in the same commit. For the decision. */
-  appendSync(lease: Lease, records: readonly NewRecord[]): void;
+  append(lease: Lease, records: readonly NewRecord[], options: AppendOptions): Promise<void>;
+  /**
+   * Like a durable `append`, but on return; whatever was queued before is in the same commit. For the decision. While
+   * another process has the file locked it is tried for `withinMs` (2000 unless told), and blocks this process meanwhile, as
+   * do all methods that write before they return.
+   */
+  appendSync(lease: Lease, records: readonly NewRecord[], options?: Within): void;
   /**
    * Writes the final state and result, durable. `committed` and `rolledBack` free the VM; `needsRecovery` keeps it
    * claimed until the saga is taken over. Rejects as `append` does.
@@ -138,7 +153,7 @@ export interface Journal {
    * Asks something of a saga that another process may run: a signal record, durable on return, for which no lease is needed.
    * Returns its seq. Throws SAGA_UNKNOWN, SAGA_STATE when the saga has ended.
    */
-  ask(id: string, signal: string, value: Json): number;
+  ask(id: string, signal: string, value: Json, options?: Within): number;
   /**
    * Calls back, within a second, for each thing that is asked of a saga by `ask` behind a seq; returns what ends that. An
    * unreadable journal is silent here: whoever runs the saga hears of that by its own next record.

@@ -6,6 +6,11 @@
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import { guarded } from './sqlite-errors.ts';
 import { openFile } from './sqlite-file.ts';
+import { closeAfter, inTransaction } from './transaction.ts';
+import { blocking } from './waiting.ts';
+
+/** Others write their sagas meanwhile, and go first. */
+const PRUNE_PATIENCE_MS = 60_000;
 
 const ENDED = "state IN ('committed', 'rolledBack') AND ended_at_ms < ?";
 
@@ -26,23 +31,16 @@ export function pruneJournal(
   clock: Clock = systemClock,
 ): readonly string[] {
   const db = openFile(file, clock);
-  return guarded(file, 'prune', () => {
-    try {
-      db.exec('BEGIN IMMEDIATE');
-      try {
-        const rows = db.prepare(`SELECT id FROM saga WHERE ${ENDED} ORDER BY number`).all(endedBeforeMs);
-        db.prepare(`DELETE FROM record WHERE saga IN (SELECT id FROM saga WHERE ${ENDED})`).run(
-          endedBeforeMs,
-        );
-        db.prepare(`DELETE FROM saga WHERE ${ENDED}`).run(endedBeforeMs);
-        db.exec('COMMIT');
-        return rows.map(row => String(row['id']));
-      } catch (error) {
-        if (db.isTransaction) db.exec('ROLLBACK');
-        throw error;
-      }
-    } finally {
-      db.close();
-    }
-  });
+  const forget = () =>
+    inTransaction(db, () => {
+      const rows = db.prepare(`SELECT id FROM saga WHERE ${ENDED} ORDER BY number`).all(endedBeforeMs);
+      db.prepare(`DELETE FROM record WHERE saga IN (SELECT id FROM saga WHERE ${ENDED})`).run(endedBeforeMs);
+      db.prepare(`DELETE FROM saga WHERE ${ENDED}`).run(endedBeforeMs);
+      return rows.map(row => String(row['id']));
+    });
+  try {
+    return blocking(PRUNE_PATIENCE_MS, () => guarded(file, 'prune', forget));
+  } finally {
+    closeAfter(db);
+  }
 }

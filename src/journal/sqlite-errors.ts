@@ -23,8 +23,12 @@ const ADVICE: Readonly<Record<number, readonly [advice: string, outcome: EffectO
     'it must be a file that this user may read and write, in a directory where it may make files: run as the user who owns it, or name another with --journal',
     'notApplied',
   ],
+  15: ['others open and close it all the time: try again', 'notApplied'],
   26: ['it is not a journal of blocksaga and is kept as it is: name another with --journal', 'notApplied'],
 };
+
+/** SQLITE_BUSY, and SQLITE_PROTOCOL: others had the file locked, or opened and closed it all the time. */
+const LOCKED: ReadonlySet<number> = new Set([5, 15]);
 
 /** Runs `work` and turns SQLite's errors into `JOURNAL`; what else it throws passes through. */
 export function guarded<T>(file: string, what: string, work: () => T): T {
@@ -45,15 +49,10 @@ function journalError(file: string, what: string, error: unknown): unknown {
     `cannot ${what} the journal ${file}: ${advice} (${(error as Error).message})`,
     {
       outcome,
-      retryable: code === 5,
+      retryable: LOCKED.has(code),
       cause: error,
     },
   );
-}
-
-/** Whether SQLite gave up because others had the file locked (SQLITE_BUSY). */
-export function isBusy(error: unknown): boolean {
-  return primaryCode(error) === 5;
 }
 
 function primaryCode(error: unknown): number | undefined {

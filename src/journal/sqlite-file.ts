@@ -10,14 +10,16 @@ import { BlocksagaError } from '../errors.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { isJournalThere } from './look-for-file.ts';
 import { APPLICATION_ID, MIGRATIONS, type Migration } from './schema.ts';
-import { guarded, isBusy } from './sqlite-errors.ts';
+import { guarded } from './sqlite-errors.ts';
+import { closeAfter, inTransaction } from './transaction.ts';
+import { blocking } from './waiting.ts';
 
-/** How long a transaction waits for another process's; one takes about a millisecond. */
-const BUSY_TIMEOUT_MS = 2_000;
+/** How long SQLite itself waits for another process while the file is opened; what is open waits by waiting.ts. */
+const BUSY_TIMEOUT_MS = 500;
 /** A file up to this size is checked whole when it is opened, a bigger one only where the claims are. */
 const WHOLE_CHECK_MAX_BYTES = 64 * 1024 * 1024;
 /** Opening is tried again when others open at the same moment: SQLite may answer "busy" at once then. */
-const OPEN_ATTEMPTS_MAX = 5;
+const OPEN_PATIENCE_MS = 60_000;
 
 /** Opens or makes the file, and brings it to the last of these migrations. Throws `JOURNAL`. */
 export function openFile(
@@ -27,15 +29,10 @@ export function openFile(
 ): DatabaseSync {
   const path = resolve(file);
   if (!isJournalThere(path)) makeIfMissing(path);
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      inspect(path, migrations);
-      return openChecked(path, clock, migrations);
-    } catch (error) {
-      const again = error instanceof BlocksagaError && isBusy(error.cause) && attempt < OPEN_ATTEMPTS_MAX;
-      if (!again) throw error;
-    }
-  }
+  return blocking(OPEN_PATIENCE_MS, () => {
+    inspect(path, migrations);
+    return openChecked(path, clock, migrations);
+  });
 }
 
 /** The directories with mode 0700 and an empty file with 0600; SQLite gives its side files the mode of the file. */
@@ -130,9 +127,10 @@ function openChecked(path: string, clock: Clock, migrations: readonly Migration[
       }
       db.exec('PRAGMA synchronous = FULL');
       migrate(db, path, clock, migrations);
+      db.exec('PRAGMA busy_timeout = 0');
       return db;
     } catch (error) {
-      db.close();
+      closeAfter(db);
       throw error;
     }
   });
@@ -141,8 +139,7 @@ function openChecked(path: string, clock: Clock, migrations: readonly Migration[
 /** In one transaction, so that of several processes one migrates and the others find it done. */
 function migrate(db: DatabaseSync, path: string, clock: Clock, migrations: readonly Migration[]): void {
   if (readNumber(db, 'PRAGMA user_version') === migrations.length) return;
-  db.exec('BEGIN IMMEDIATE');
-  try {
+  inTransaction(db, () => {
     refuseNewer(db, path, migrations);
     const from = readNumber(db, 'PRAGMA user_version');
     for (const [index, migration] of migrations.entries()) {
@@ -150,11 +147,8 @@ function migrate(db: DatabaseSync, path: string, clock: Clock, migrations: reado
       db.exec(migration.sql);
       db.prepare('INSERT INTO migration VALUES (?, ?, ?)').run(index + 1, migration.program, clock.epochMs());
     }
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length}; COMMIT`);
-  } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK');
-    throw error;
-  }
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${migrations.length}`);
+  });
 }
 
 function readNumber(db: DatabaseSync, sql: string): number {

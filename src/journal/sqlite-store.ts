@@ -27,6 +27,7 @@ import {
   vmIsHeld,
 } from './refusals.ts';
 import { guarded } from './sqlite-errors.ts';
+import { inTransaction } from './transaction.ts';
 
 /** What one call of the port wants written, bodies already text. */
 export interface Entry {
@@ -188,18 +189,7 @@ export class SqliteStore {
   }
 
   #transaction<T>(what: string, work: () => T): T {
-    return guarded(this.#file, what, () => {
-      this.#db.exec('BEGIN IMMEDIATE');
-      try {
-        const result = work();
-        this.#db.exec('COMMIT');
-        return result;
-      } catch (error) {
-        // SQLite has rolled back by itself after some errors (disk full, I/O).
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-        throw error;
-      }
-    });
+    return guarded(this.#file, what, () => inTransaction(this.#db, work));
   }
 
   #read<T>(work: () => T): T {

@@ -9,10 +9,11 @@ import { askedIn, askedRecord } from './asked.ts';
 import { encodeBody } from './body.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { systemProcesses } from './holder.ts';
-import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord } from './journal.ts';
+import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord, Within } from './journal.ts';
 import { journalIsClosed } from './refusals.ts';
 import { openFile } from './sqlite-file.ts';
 import { type Entry, SqliteStore } from './sqlite-store.ts';
+import { BLOCKING_MS, blocking } from './waiting.ts';
 
 /** How often a running saga looks for what others ask of it, in milliseconds. */
 const ASKED_POLL_MS = 500;
@@ -32,7 +33,7 @@ const ASKED_POLL_MS = 500;
 export function openJournal(file: string, options: JournalOptions = {}): Journal {
   const { clock = systemClock, processes = systemProcesses() } = options;
   const store = new SqliteStore(openFile(file, clock), file, processes);
-  const queue = new CommitQueue(store);
+  const queue = new CommitQueue(store, clock);
 
   const entryOf = (lease: Lease, records: readonly NewRecord[], end?: Entry['end']): Entry => {
     const atMs = clock.epochMs();
@@ -43,6 +44,10 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     if (queue.isClosed) throw journalIsClosed();
     return store;
   };
+
+  /** Readers wait for nobody but a process that opens the file after a crash, or closes it as the last. */
+  const read = <T>(work: () => T): T => blocking(BLOCKING_MS, work);
+  const write = <T>({ withinMs = BLOCKING_MS }: Within = {}, work: () => T): T => blocking(withinMs, work);
 
   /** Another process cannot wake this one: the file is looked at again and again, one indexed query each time. */
   const poll = (id: string, afterSeq: number, heard: (asked: Asked) => void): (() => void) => {
@@ -63,28 +68,29 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
   };
 
   return {
-    begin: saga => open().begin(saga, clock.epochMs()),
-    takeOver: (id, { force = false } = {}) => open().takeOver(id, force),
-    confirm: lease => open().confirm(lease),
-    async append(lease, records, { durable }) {
+    begin: (saga, within) => write(within, () => open().begin(saga, clock.epochMs())),
+    takeOver: (id, { force = false, ...within } = {}) => write(within, () => open().takeOver(id, force)),
+    confirm: lease => read(() => open().confirm(lease)),
+    async append(lease, records, { durable, withinMs }) {
       open();
       const entry = entryOf(lease, records);
-      if (durable) await queue.written(entry);
+      if (durable) await queue.written(entry, withinMs);
       else queue.add(entry);
     },
-    appendSync(lease, records) {
+    appendSync(lease, records, { withinMs } = {}) {
       open();
-      queue.writeNow(entryOf(lease, records));
+      queue.writeNow(entryOf(lease, records), withinMs);
     },
     async end(lease, state, result) {
       open();
       await queue.written(entryOf(lease, [], { state, result: encodeBody(result), atMs: clock.epochMs() }));
     },
-    ask: (id, signal, value) => open().ask(id, askedRecord(signal, value), clock.epochMs()),
+    ask: (id, signal, value, within) =>
+      write(within, () => open().ask(id, askedRecord(signal, value), clock.epochMs())),
     listen: (id, afterSeq, heard) => poll(id, afterSeq, heard),
-    saga: id => open().saga(id),
-    sagas: filter => open().sagas(filter?.vm, filter?.state),
-    records: id => open().records(id),
+    saga: id => read(() => open().saga(id)),
+    sagas: filter => read(() => open().sagas(filter?.vm, filter?.state)),
+    records: id => read(() => open().records(id)),
     close: () => queue.close(),
   };
 }

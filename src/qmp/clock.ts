@@ -22,6 +22,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Blocks this process, its event loop and all; for the few things that must be done on return. */
+export function blockFor(delayMs: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, delayMs);
+}
+
 /** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();

@@ -6,7 +6,7 @@ import { CommitQueue } from '../../src/journal/commit-queue.ts';
 import { systemProcesses } from '../../src/journal/holder.ts';
 import { openFile } from '../../src/journal/sqlite-file.ts';
 import { type Entry, SqliteStore } from '../../src/journal/sqlite-store.ts';
-import { systemClock } from '../../src/qmp/clock.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { newSaga, refused, thrownBy } from './contract.ts';
 
 let directory = '';
@@ -22,17 +22,20 @@ function start() {
   const store = new SqliteStore(db, file, systemProcesses());
   let commits = 0;
   let checkpoints = 0;
-  const queue = new CommitQueue({
-    write: entries => {
-      commits += 1;
-      return store.write(entries);
+  const queue = new CommitQueue(
+    {
+      write: entries => {
+        commits += 1;
+        return store.write(entries);
+      },
+      checkpoint: () => {
+        checkpoints += 1;
+        store.checkpoint();
+      },
+      close: () => store.close(),
     },
-    checkpoint: () => {
-      checkpoints += 1;
-      store.checkpoint();
-    },
-    close: () => store.close(),
-  });
+    systemClock,
+  );
   const lease = store.begin(newSaga('s1'), 0);
   const entry = (step: string, body = '{}'): Entry => ({
     lease,
@@ -113,17 +116,50 @@ describe('the queue before the store', () => {
     queue.close();
   });
 
-  it('waits for another process that writes, and gives up after its time with a retryable error', async () => {
-    const { db, queue, entry, steps } = start();
-    db.exec('PRAGMA busy_timeout = 20');
+  it('waits for another process that writes, without holding up this one, and keeps the order', async () => {
+    const { queue, entry, steps } = start();
     const other = openFile(join(directory, 'journal.db'), systemClock);
     other.exec('BEGIN IMMEDIATE');
-    await expect(queue.written(entry('a'))).rejects.toMatchObject({ code: 'JOURNAL', retryable: true });
+    const beganMs = systemClock.now();
+    let turns = 0;
+    const first = queue.written(entry('a'));
+    queue.add(entry('b'));
+    for (; turns < 20; turns += 1) await sleep(systemClock, 5);
+    const second = queue.written(entry('c'));
+    expect(steps()).toEqual([]);
     other.exec('ROLLBACK');
-    await queue.written(entry('b'));
-    expect(steps()).toEqual(['b']);
+    await Promise.all([first, second]);
+    expect(steps()).toEqual(['a', 'b', 'c']);
+    expect(systemClock.now() - beganMs).toBeGreaterThan(100);
     other.close();
     queue.close();
+  });
+
+  it('tells those whose time is over that it is locked, and goes on waiting for the others', async () => {
+    const { queue, entry, steps } = start();
+    const other = openFile(join(directory, 'journal.db'), systemClock);
+    other.exec('BEGIN IMMEDIATE');
+    const locked = { code: 'JOURNAL', retryable: true, outcome: 'notApplied' };
+    const patient = queue.written(entry('patient'));
+    await expect(queue.written(entry('in the pause'), 30)).rejects.toMatchObject(locked);
+    expect(thrownBy(() => queue.writeNow(entry('the decision'), 30))).toMatchObject(locked);
+    other.exec('ROLLBACK');
+    await patient;
+    expect(steps()).toEqual(['patient']);
+    other.close();
+    queue.close();
+  });
+
+  it('closes while another process has it locked, and tells those who waited', async () => {
+    const { queue, entry } = start();
+    const other = openFile(join(directory, 'journal.db'), systemClock);
+    other.exec('BEGIN IMMEDIATE');
+    const waiting = expect(queue.written(entry('a'))).rejects.toMatchObject({ code: 'JOURNAL' });
+    expect(thrownBy(() => queue.close())).toEqual(refused('JOURNAL', /keeps it locked/));
+    expect(queue.isClosed).toBe(true);
+    await waiting;
+    other.exec('ROLLBACK');
+    other.close();
   });
 
   it('checkpoints after some hundred commits, and never within a synchronous write', async () => {

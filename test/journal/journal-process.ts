@@ -4,8 +4,10 @@
  */
 
 import { writeSync } from 'node:fs';
+import { createEngine } from '../../src/engine/engine.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import { openJournal } from '../../src/journal/sqlite.ts';
+import { serveSim } from '../../src/sim/serve.ts';
 import { intent, newSaga } from './contract.ts';
 
 const [file = '', verb = '', name = ''] = process.argv.slice(2);
@@ -22,6 +24,18 @@ function attempt(claim: () => unknown): true | string {
   }
 }
 
+/** The longest time for which the event loop did not turn, in milliseconds. */
+function watchLoop(): () => number {
+  let lastMs = performance.now();
+  let longestMs = 0;
+  setInterval(() => {
+    const nowMs = performance.now();
+    longestMs = Math.max(longestMs, nowMs - lastMs);
+    lastMs = nowMs;
+  }, 5);
+  return () => longestMs;
+}
+
 const verbs: Record<string, () => Promise<void>> = {
   /** Opens, claims 20 VMs that the others want too, says which it got. */
   async claim() {
@@ -30,6 +44,27 @@ const verbs: Record<string, () => Promise<void>> = {
       const journal = openJournal(file);
       const vms = Array.from({ length: 20 }, (_, index) => `vm${index}`);
       say(vms.map(vm => attempt(() => journal.begin(newSaga(`${vm} of ${name}`, { vm })))));
+    });
+  },
+  /** Runs a saga of its own, on a simulated QEMU of its own; says how it ended, and how long its event loop stood. */
+  async saga() {
+    const listen = `${file}.${name}`;
+    const { sim } = await serveSim({ listen, disks: 2 });
+    const engine = createEngine({ journal: openJournal(file) });
+    say('ready');
+    process.stdin.once('data', async () => {
+      try {
+        const standsMs = watchLoop();
+        const disks = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
+        const request = { qmp: listen, files: sim.files, id: name, vm: name, disks };
+        // So that a machine with much else to do does not end the pause before the journal is free.
+        const saga = await engine.copy({ ...request, maxBlackoutMs: 30_000 });
+        say('begun');
+        const { outcome, error, blackoutMs } = await saga.result;
+        say({ outcome, error, blackoutMs, running: sim.world.running, standsMs: standsMs() });
+      } catch (error) {
+        say({ outcome: 'none', error: String(error) });
+      }
     });
   },
   /** Takes over the saga `name`, which the others want too. */

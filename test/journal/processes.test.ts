@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openJournal } from '../../src/journal/sqlite.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { intent } from './contract.ts';
 
 const PROGRAM = fileURLToPath(new URL('./journal-process.ts', import.meta.url));
@@ -81,6 +83,33 @@ describe('several processes with one journal', () => {
     const results = await race(['s1', 's1', 's1'].map(id => start('takeOver', id)));
     expect(results.flat().filter(result => result === true)).toHaveLength(1);
     expect(results.flat().filter(result => /^VM_BUSY .*is running/.test(String(result)))).toHaveLength(2);
+  });
+
+  it('run a saga each, 64 of them at once, and each commits', async () => {
+    const names = Array.from({ length: 64 }, (_, index) => `p${index}`);
+    const processes = names.map(name => start('saga', name));
+    await race(processes); // each says that it has begun
+    const ends = await Promise.all(processes.map(said));
+    expect(ends).toEqual(names.map(() => expect.objectContaining({ outcome: 'committed', running: true })));
+    const journal = openJournal(file);
+    expect(journal.sagas({ state: 'committed' })).toHaveLength(64);
+    await journal.close();
+  });
+
+  it('wait for one that holds the file for long, and their event loops turn meanwhile', async () => {
+    const HELD_MS = 6_000;
+    const one = start('saga', 'p0');
+    expect(await said(one)).toBe('ready');
+    const holder = new DatabaseSync(file);
+    holder.exec('BEGIN IMMEDIATE');
+    one.child.stdin.write('go\n');
+    await sleep(systemClock, HELD_MS);
+    holder.exec('ROLLBACK');
+    holder.close();
+    expect(await said(one)).toBe('begun');
+    const end = (await said(one)) as { outcome: string; standsMs: number };
+    expect(end).toMatchObject({ outcome: 'committed', running: true });
+    expect(end.standsMs).toBeLessThan(HELD_MS / 2);
   });
 
   it.each([1, 40, 333])(

@@ -9,6 +9,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { sagaHasEnded, sagaIsUnknown } from '../../journal/refusals.ts';
+import { whenFree } from '../../journal/waiting.ts';
 import { createJobs, isVerbAllowed } from '../../qmp/jobs.ts';
 import { expectMark } from '../../steps/mark-qemu.ts';
 import type { CliContext } from '../context.ts';
@@ -131,7 +132,7 @@ async function setSagaSpeed(
     const decided = journal.records(id).some(({ kind }) => kind === 'decision');
     await setJobSpeeds(plan, bytesPerSecond, decided, qmp);
   });
-  journal.ask(id, SET_SPEED, bytesPerSecond);
+  await whenFree(context.clock, within => journal.ask(id, SET_SPEED, bytesPerSecond, within));
 }
 
 async function ofJob(

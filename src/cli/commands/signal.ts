@@ -5,6 +5,8 @@ import { planToResume, refuseSignal } from '../../engine/resume.ts';
 import type { SignalName } from '../../engine/signals.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
+import { whenFree } from '../../journal/waiting.ts';
+import type { Clock } from '../../qmp/clock.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, exitStatusOfEnd, type Finished } from '../exit-status.ts';
 import { jsonLine } from '../json-lines.ts';
@@ -98,7 +100,7 @@ function addSignal(
         checkedJournal(openExistingJournal(journalOf(options, context))),
         context,
         async journal => {
-          if (!options.wait && askLiving(journal, id, asked)) {
+          if (!options.wait && (await askLiving(journal, id, asked, context.clock))) {
             if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
             else
               context.write(`saga ${id}: asked: ${asked}; "blocksaga show ${id}" tells what becomes of it`);
@@ -119,10 +121,10 @@ function addSignal(
 }
 
 /** Whether a living process runs the saga, which has been asked then. Throws SAGA_STATE for what comes too late. */
-function askLiving(journal: Journal, id: string, signal: SignalName): boolean {
+async function askLiving(journal: Journal, id: string, signal: SignalName, clock: Clock): Promise<boolean> {
   const row = journal.saga(id);
   if (row?.state !== 'open' || !systemProcesses().isAlive(row.holder)) return false;
   refuseSignal(row, planToResume(row), journal.records(id), signal);
-  journal.ask(id, signal, null);
+  await whenFree(clock, within => journal.ask(id, signal, null, within));
   return true;
 }
