@@ -132,6 +132,7 @@ const RECOVERY_WORDS: { readonly [code in ErrorRecord['code']]?: (saga: string) 
     `  next: the disks are switched, only the VM's records do not say so yet; see to that, then "blocksaga resume ${saga}"`,
   VM_BUSY: saga =>
     `  next: nothing here; the process that has taken it over ends it, as "blocksaga show ${saga}" tells`,
+  JOURNAL_BEHIND: () => '  next: put the newer copy of the journal back; nothing has been done by this one',
   QEMU_REPLACED: saga =>
     `  next: stop this QEMU, then "blocksaga resume --offline ${saga}" says which images to boot from; if it runs on the right ones already, it ends the saga at once`,
 };

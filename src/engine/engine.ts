@@ -175,7 +175,7 @@ class SagaEngine implements Engine {
     }
     const monitor = monitorOf(guest, this.#clock);
     try {
-      await expectSameQemu(monitor, this.#clock, plan, this.#journal.records(id));
+      await expectSameQemu(monitor, this.#clock, id, plan, this.#journal.records(id));
     } catch (error) {
       monitor.close();
       const result = resultAsJson(unansweredResult(id, plan, error));

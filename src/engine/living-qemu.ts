@@ -9,18 +9,21 @@ import { connectSocket } from '../qmp/socket.ts';
 import type { Connect } from '../qmp/transport.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, openFiles, valueIfKnown } from '../steps/graph.ts';
+import { hasMark } from '../steps/mark-qemu.ts';
 import { isOurs } from '../steps/names.ts';
 import type { Plan } from '../steps/plan.ts';
 
 /** What a socket says at whose other end there is no QEMU any more (connect(2)). */
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
 
-/** Throws SAGA_STATE when the saga's QEMU answers, QMP_CONNECT when somebody is there who does not. */
+/** Throws SAGA_STATE when the saga's QEMU answers, JOURNAL_BEHIND when the saga has ended in it, QMP_CONNECT when somebody is there who does not. */
 export async function refuseLivingQemu(
   saga: string,
   plan: Plan,
   qmp: string | Connect,
   clock: Clock,
+  /** Whether the journal says that the saga's mark is set in it. */
+  isMarked: boolean,
 ): Promise<void> {
   if (qmp === '') return;
   const connect = typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp;
@@ -29,6 +32,7 @@ export async function refuseLivingQemu(
   try {
     const trace = await findTrace(client, plan);
     if (trace === undefined) return;
+    if (isMarked) await refuseOlderJournal(client, saga, plan);
     throw new BlocksagaError(
       'SAGA_STATE',
       `the QEMU in which saga ${saga} worked still runs (it has ${trace}): go on there with "blocksaga resume ${saga}", or stop it first`,
@@ -37,6 +41,24 @@ export async function refuseLivingQemu(
   } finally {
     client.close();
   }
+}
+
+/**
+ * Throws JOURNAL_BEHIND when the guest runs on images that the saga has opened while its mark is gone: the saga ended well
+ * in this very QEMU, which a journal that still has it open does not know. Nothing may be done by such a journal.
+ */
+export async function refuseOlderJournal(client: QmpClient, saga: string, plan: Plan): Promise<void> {
+  if (!plan.marksQemu || (await hasMark(client, plan))) return;
+  const blocks = await client.execute('query-block');
+  const front = blocks.find(({ inserted }) => isOurs(inserted?.['node-name'] ?? '', plan.token))?.inserted;
+  if (front === undefined) return;
+  throw new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `saga ${saga} has ended in this QEMU: the guest runs on ${front.file}, which it made, and its mark has been taken away. The journal ` +
+      'is an older copy: put the newer one back. Where that is lost, let the guest run; once it has been shut down, ' +
+      `"blocksaga resume --offline ${saga} --front new" writes down that it is on the new images`,
+    { saga },
+  );
 }
 
 async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Promise<QmpClient | undefined> {

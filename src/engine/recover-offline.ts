@@ -37,7 +37,7 @@ import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
 import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
 import { type Publisher, publisherOf, toldTo } from './publish.ts';
 import { type BootImage, resultAsJson, type SagaResult } from './result.ts';
-import { planToResume } from './resume.ts';
+import { isMarkedBy, planToResume } from './resume.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
@@ -90,8 +90,8 @@ export async function recoverOffline(
   if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
   if (row.operation === COMMIT_OFFLINE) return (await resumeOfflineCommit(journal, row, options)).result;
   const plan = toldTo(options.onCommit, planToResume(row));
-  await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock);
   const records = journal.records(id);
+  await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
   const progress = offlineProgress(records);
   const begunToShorten = progress.begun ? progress.begunToShorten : await hasBegunToShorten(plan, images);
   const { begun, settled } = progress;

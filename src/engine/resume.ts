@@ -13,6 +13,7 @@ import { hasMirrors, PLAN_VERSION, type Plan, type Program } from '../steps/plan
 import { splitKey, stagesOf } from '../steps/stages.ts';
 import { offlineProgress } from './decide-offline.ts';
 import type { Guest } from './guest.ts';
+import { refuseOlderJournal } from './living-qemu.ts';
 import type { Monitor } from './monitor.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
@@ -107,12 +108,13 @@ function signalOf({ state, result }: SagaRow, plan: Plan): SignalName {
 }
 
 /**
- * Throws QMP_CONNECT when nobody answers, and QEMU_REPLACED when another QEMU does, before anything is done. Where the
+ * Throws QMP_CONNECT when nobody answers, QEMU_REPLACED when another QEMU does, and JOURNAL_BEHIND when the saga has ended, before anything is done. Where the
  * mark was not yet set, or is taken away already, the steps themselves find out.
  */
 export async function expectSameQemu(
   monitor: Monitor,
   clock: Clock,
+  saga: string,
   plan: Plan,
   records: readonly JournalRecord[],
 ): Promise<void> {
@@ -121,13 +123,16 @@ export async function expectSameQemu(
     clock,
     async () => {
       const qmp = await monitor.client();
-      if (isMarkedBy(records)) await expectMark(qmp, plan);
+      if (!isMarkedBy(records)) return;
+      await refuseOlderJournal(qmp, saga, plan);
+      await expectMark(qmp, plan);
     },
     ANY,
   );
 }
 
-function isMarkedBy(records: readonly JournalRecord[]): boolean {
+/** Whether the saga has set its mark in QEMU and not begun to take it away. */
+export function isMarkedBy(records: readonly JournalRecord[]): boolean {
   const marks = ['markQemu', 'unmarkQemu', 'undo.markQemu'];
   const last = records.findLast(({ step }) => marks.includes(splitKey(step).step));
   return (

@@ -36,6 +36,7 @@ export const WHILE_REACHABLE: Judge = error => ANY(error) && error.code !== 'QMP
 
 const HOPELESS: ReadonlySet<string> = new Set([
   'QEMU_REPLACED',
+  'JOURNAL_BEHIND',
   'JOURNAL',
   'REQUEST_INVALID',
   'VM_BUSY',

@@ -13,7 +13,7 @@ export const markQemu: Step = {
   name: 'markQemu',
 
   async probe({ qmp, plan }) {
-    const marked = await isMarked(qmp, plan);
+    const marked = await hasMark(qmp, plan);
     return probeDisks(plan.disks, () => (marked ? 'present' : 'absent'));
   },
 
@@ -23,7 +23,7 @@ export const markQemu: Step = {
   },
 
   async undo({ qmp, plan }) {
-    if (await isMarked(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
   },
 };
 
@@ -33,7 +33,7 @@ export const unmarkQemu: Step = {
   irreversible: 'only cleans up after the decision',
 
   async probe({ qmp, plan }) {
-    const marked = await isMarked(qmp, plan);
+    const marked = await hasMark(qmp, plan);
     return probeDisks(plan.disks, () => (marked ? 'absent' : 'present'));
   },
 
@@ -45,7 +45,7 @@ export const unmarkQemu: Step = {
 
 /** Throws QEMU_REPLACED unless this is the process that the saga has marked. */
 export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
-  if (await isMarked(qmp, plan)) return;
+  if (await hasMark(qmp, plan)) return;
   throw new BlocksagaError(
     'QEMU_REPLACED',
     'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
@@ -53,7 +53,7 @@ export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
   );
 }
 
-async function isMarked(qmp: QmpClient, plan: Plan): Promise<boolean> {
+export async function hasMark(qmp: QmpClient, plan: Plan): Promise<boolean> {
   const objects = await qmp.execute('qom-list', { path: '/objects' });
   return objects.some(object => object.name === groupName(plan.token));
 }

@@ -185,4 +185,28 @@ describeOnQemu('a journal that is behind its images', () => {
       if (how === 'is idle') expect(result.leftovers).toEqual([]);
     },
   );
+
+  test('of a copy that committed is no ground for anything while its QEMU lives', async () => {
+    const vm = await guest();
+    const journal = memoryJournal();
+    const saga = await begin(vm, journal, 'copy');
+    await saga.result;
+    await saga.pivot();
+    const restore = older(journal, (step, each) => step === 'mirrorDisks' && each === 'outcome');
+    await expect(recoverOffline(restore(), 's')).rejects.toMatchObject({
+      code: 'JOURNAL_BEHIND',
+      message: expect.stringMatching(/has ended in this QEMU/),
+    });
+    const resumed = await createEngine({ journal: restore() }).resume('s', { qmp: vm.monitor });
+    expect(await resumed.result).toMatchObject({
+      outcome: 'needsRecovery',
+      error: { code: 'JOURNAL_BEHIND' },
+    });
+    await vm.awaitWrites(6);
+    expect([...olds(vm), ...news(vm)].every(existsSync)).toBe(true);
+    await vm.kill();
+    await expectNothingLost(vm, {
+      boot: news(vm).map((file, at) => ({ disk: `dev${at}`, file, format: 'qcow2' })),
+    });
+  });
 });
