@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { areGuestsHeld, releaseGuests } from '../engine/last-resort.ts';
+import { endPrograms } from '../engine/run-program.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import { doNotWaitFor, ignores, lineWriter } from './line-writer.ts';
 
@@ -67,5 +68,6 @@ export async function leaveProcess(status: number): Promise<void> {
   for (const signal of INTERRUPTS) process.on(signal, () => undefined); // it is leaving
   // Another saga of this process may have come to its pause meanwhile.
   for (let rounds = 0; areGuestsHeld() && rounds < RELEASES_MAX; rounds += 1) await releaseGuests();
+  await endPrograms();
   process.exit(status);
 }

@@ -18,6 +18,8 @@ export interface SagaOptions {
   readonly maxBlackout?: number;
   readonly onCommit?: string;
   readonly onCommitArg?: readonly string[];
+  readonly onCommitEnv?: readonly string[];
+  readonly onCommitTimeout?: number;
 }
 
 const JOURNAL_HELP = 'the journal (default: $XDG_STATE_HOME/blocksaga/journal.db)';
@@ -43,14 +45,13 @@ export function addJsonOption(command: Command, what: string): Command {
 export function addSagaOptions(command: Command, { needsMonitor = true } = {}): Command {
   if (needsMonitor) addQmpOption(command);
   else command.option(...QMP_OPTION);
+  addOnCommitOptions(command, 'told of the new disks after the decision, see below');
   command
     .option(
       '--max-blackout <ms>',
       'how long the guest may stand still, milliseconds (default: 1000)',
       readCount('--max-blackout'),
     )
-    .option('--on-commit <program>', 'told of the new disks after the decision, see below')
-    .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--plan', 'print what would be done; QEMU sees only queries')
     .option('--without <names>', 'act as if QEMU lacked these capabilities (a,b,...)', readNames)
     .option('--vm <name>', "the VM's name in the journal (default: QEMU's UUID or name, else the address)")
@@ -58,6 +59,25 @@ export function addSagaOptions(command: Command, { needsMonitor = true } = {}): 
   addJournalOption(command);
   return addJsonOption(command, 'newline-delimited JSON on standard output, see below');
 }
+
+/** The program that is told of the new disks, and how it is run. */
+export function addOnCommitOptions(command: Command, what: string): Command {
+  return command
+    .option('--on-commit <program>', what)
+    .option('--on-commit-arg <arg>', 'an argument for that program, kept in the journal; repeatable', collect)
+    .option('--on-commit-env <name>', 'a variable that must be in its environment; repeatable', collect)
+    .option(
+      '--on-commit-timeout <seconds>',
+      'how long it may take (default: 60)',
+      readCount('--on-commit-timeout'),
+    );
+}
+
+/** What commander gives for {@link addOnCommitOptions}. */
+export type OnCommitOptions = Pick<
+  SagaOptions,
+  'onCommit' | 'onCommitArg' | 'onCommitEnv' | 'onCommitTimeout'
+>;
 
 /** The members of a request that these options give. */
 export function sagaRequest(options: SagaOptions, context: CliContext) {
@@ -71,21 +91,33 @@ export function sagaRequest(options: SagaOptions, context: CliContext) {
   };
 }
 
-/** The program to be told of the new disks. Throws REQUEST_INVALID for arguments without one. */
+/** The program to be told of the new disks. Throws REQUEST_INVALID for what goes with one without it, and for a variable that is not set. */
 export function onCommitOption(
-  { onCommit, onCommitArg = [] }: Pick<SagaOptions, 'onCommit' | 'onCommitArg'>,
+  { onCommit, onCommitArg = [], onCommitEnv = [], onCommitTimeout }: OnCommitOptions,
   context: CliContext,
 ): { readonly onCommit?: Program } {
   if (onCommit === undefined) {
-    if (onCommitArg.length === 0) return {};
+    if (onCommitArg.length + onCommitEnv.length === 0 && onCommitTimeout === undefined) return {};
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      '--on-commit-arg is an argument for --on-commit, which is not there',
+      '--on-commit-arg, --on-commit-env and --on-commit-timeout go with --on-commit, which is not there',
     );
+  }
+  const unset = onCommitEnv.find(name => context.env[name] === undefined);
+  if (unset !== undefined) {
+    const why = `--on-commit-env ${unset}: there is no such variable in the environment`;
+    throw new BlocksagaError('REQUEST_INVALID', why);
   }
   // A bare name is looked for in PATH; a resume may run in another directory.
   const program = onCommit.includes('/') ? absoluteFile(onCommit, context) : onCommit;
-  return { onCommit: { program, arguments: onCommitArg } };
+  return {
+    onCommit: {
+      program,
+      arguments: onCommitArg,
+      ...(onCommitEnv.length === 0 ? {} : { environment: onCommitEnv }),
+      ...(onCommitTimeout === undefined ? {} : { timeoutMs: onCommitTimeout * 1000 }),
+    },
+  };
 }
 
 /** Where the journal of these options is. */
@@ -108,7 +140,11 @@ const ON_COMMIT_HELP = `
 --on-commit runs a program, without a shell, as soon as the disks are switched: one line of JSON on its standard input
 ("saga", "vm", "operation", and "disks" with disk, qdev, file, format, chain and before) and status 0 when it has taken
 it. It may be told twice. When it fails it is run again for some minutes, and then by every resume; nothing that it does
-takes the disks back. It must not remove the images in "before": they may be open until the saga has ended.`;
+takes the disks back. It must not remove the images in "before": they may be open until the saga has ended.
+Its name and its arguments are kept in the journal, and shown by "blocksaga show": a secret is for a file that an argument
+names, or for the environment, which it gets as it is. --on-commit-env NAME keeps only the name, refuses where it is not set,
+and says so when a resume lacks it. One that hangs is ended with all that it has begun, by SIGTERM and two seconds later
+SIGKILL: after --on-commit-timeout, or when Ctrl-C is pressed twice.`;
 
 /** The end of `--help` of commands that begin a saga. */
 export const SAGA_HELP = `${ON_COMMIT_HELP}

@@ -49,7 +49,14 @@ const common = {
    * status 0 when it has taken it. Run without a shell, at least once, again for minutes when it fails; the journal keeps
    * it for a resume. An engine's own `onCommit` is not called then.
    */
-  onCommit: z.strictObject({ program: name, arguments: z.array(z.string()).max(100).readonly() }).optional(),
+  onCommit: z
+    .strictObject({
+      program: name,
+      arguments: z.array(z.string()).max(100).readonly(),
+      environment: z.array(name).max(100).readonly().exactOptional(),
+      timeoutMs: z.int().min(1).max(3_600_000).exactOptional(),
+    })
+    .optional(),
   /** How long the guest may stand still, in milliseconds. */
   maxBlackoutMs: z.int().min(1).max(BLACKOUT_MS_MAX).optional(),
 };

@@ -88,10 +88,14 @@ export interface DiskPlan {
   readonly byFile?: true;
 }
 
-/** A program to run, without a shell. */
+/** A program to run, without a shell. All of it is in the journal: secrets are for the environment, or for a file. */
 export interface Program {
   readonly program: string;
   readonly arguments: readonly string[];
+  /** Names of variables that must be in the environment when it is run; their values are kept nowhere. */
+  readonly environment?: readonly string[];
+  /** How long it may take, milliseconds; a minute unless said. */
+  readonly timeoutMs?: number;
 }
 
 /** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */

@@ -3,7 +3,7 @@
  * error comes out of nowhere while it holds the guest: judged by its exit status and by asking QEMU.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
@@ -41,7 +41,11 @@ function copyArguments(vm: GuestVm, files: readonly string[]): readonly string[]
 function start(
   redirection: string,
   args: readonly string[],
-  { preload, state = temporaryFolder() }: { readonly preload?: string; readonly state?: string } = {},
+  {
+    preload,
+    state = temporaryFolder(),
+    env = {},
+  }: { readonly preload?: string; readonly state?: string; readonly env?: NodeJS.ProcessEnv } = {},
 ): ChildProcess {
   const options = preload === undefined ? [] : ['--import', preload];
   const command = [process.execPath, ...options, join(ROOT, 'bin/blocksaga.js'), ...args];
@@ -49,7 +53,7 @@ function start(
     'sh',
     ['-c', redirection.includes('$@') ? redirection : `exec "$@" ${redirection}`, 'sh', ...command],
     {
-      env: { ...process.env, XDG_STATE_HOME: state, CI: '1' },
+      env: { ...process.env, ...env, XDG_STATE_HOME: state, CI: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -198,3 +202,43 @@ function breakingClient(): string {
   );
   return file;
 }
+
+describeOnQemu('a program of --on-commit that hangs', () => {
+  beforeAll(buildCommand);
+
+  test('ends when Ctrl-C is pressed twice, and no value of its environment is in the journal', async () => {
+    const vm = await guest();
+    const state = temporaryFolder();
+    const program = join(vm.directory, 'told.sh');
+    writeFileSync(
+      program,
+      `#!/bin/sh\ntrap '' INT TERM\necho $$ > ${program}.pid.new; mv ${program}.pid.new ${program}.pid\nwhile :; do sleep 1; done\n`,
+    );
+    chmodSync(program, 0o755);
+    const env = { ON_COMMIT_SECRET: 'hush-hush' };
+    const args = [
+      ...copyArguments(vm, images(vm, 'told')),
+      '--on-commit',
+      program,
+      '--on-commit-env',
+      'ON_COMMIT_SECRET',
+    ];
+    const child = start('', args, { state, env });
+    await expect.poll(() => existsSync(`${program}.pid`)).toBe(true);
+    const pid = Number(readFileSync(`${program}.pid`, 'utf8'));
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    await new Promise(resolve => setTimeout(resolve, 100));
+    child.kill('SIGINT');
+    expect(await ended(child)).toBe(3);
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+    expect(await isRunning(vm)).toBe(true);
+    const journal = readdirSync(join(state, 'blocksaga')).map(name =>
+      readFileSync(join(state, 'blocksaga', name), 'latin1'),
+    );
+    expect(journal.join('')).toContain('ON_COMMIT_SECRET');
+    expect(journal.join('')).not.toContain(env.ON_COMMIT_SECRET);
+    const resumed = await runCommand(state, 'resume', '--all', '--on-commit', '/bin/true');
+    expect([resumed.status, await fronts(vm)]).toEqual([0, images(vm, 'told')]);
+  });
+});

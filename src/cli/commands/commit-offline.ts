@@ -38,6 +38,8 @@ const ONLINE_ONLY = {
   without: '--without',
   onCommit: '--on-commit',
   onCommitArg: '--on-commit-arg',
+  onCommitEnv: '--on-commit-env',
+  onCommitTimeout: '--on-commit-timeout',
 } as const;
 
 export const OFFLINE_HELP = `

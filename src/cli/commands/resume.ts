@@ -14,13 +14,15 @@ import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../exit-status.ts';
 import { refusedLine } from '../json-lines.ts';
-import { collect, socketAddress } from '../option-values.ts';
+import { socketAddress } from '../option-values.ts';
 import { openExistingJournal } from '../read-journal.ts';
 import { followSaga } from '../run-saga-command.ts';
 import {
   addJournalOption,
   addJsonOption,
+  addOnCommitOptions,
   journalOf,
+  type OnCommitOptions,
   onCommitOption,
   SAGA_JSON_HELP,
 } from '../shared-options.ts';
@@ -57,15 +59,13 @@ the exit status is that of the worst: 3 before 2 before 1.
 Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has changed), 2 refused before anything was touched,
 3 needs recovery still, such as when its QEMU is gone.`;
 
-interface Options {
+interface Options extends OnCommitOptions {
   readonly qmp?: string;
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
   readonly front?: 'old' | 'new';
   readonly force?: boolean;
-  readonly onCommit?: string;
-  readonly onCommitArg?: readonly string[];
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -79,8 +79,6 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     )
     .argument('[saga]', 'the saga\'s id, as "blocksaga sagas" lists them')
     .option('--all', 'every open saga whose process has ended')
-    .option('--on-commit <program>', 'told of the new disks, instead of the one that the saga was begun with')
-    .option('--on-commit-arg <arg>', 'an argument for that program; repeatable', collect)
     .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
     .option('--force', 'take it from a process that lives but does not go on (stopped, or hung)')
     .option(
@@ -94,6 +92,7 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       ).choices(['old', 'new']),
     )
     .addHelpText('after', HELP);
+  addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
   addGuestOption(command);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string | undefined, options: Options) => {
