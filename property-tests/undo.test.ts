@@ -128,6 +128,7 @@ class Bench {
       openAgent: () => sim.agent(),
       publish: async () => undefined,
       expectHeld: () => undefined,
+      heldAgain: () => undefined,
       recordRun: async () => undefined,
       report: () => undefined,
     };

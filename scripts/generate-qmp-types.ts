@@ -25,13 +25,13 @@ const COMMANDS = `
   change-backing-file cont device_del drive-mirror human-monitor-command job-cancel job-complete job-dismiss
   job-finalize job-pause job-resume nbd-server-add nbd-server-remove nbd-server-start nbd-server-stop object-add
   object-del qmp_capabilities qom-get qom-list qom-list-types qom-set query-block query-block-exports
-  query-block-jobs query-commands query-jobs query-name query-named-block-nodes query-qmp-schema query-status
+  query-block-jobs query-commands query-jobs query-migrate query-name query-named-block-nodes query-qmp-schema query-status
   query-uuid query-version quit stop transaction x-debug-query-block-graph
 `;
 
 const EVENTS = `
   BLOCK_EXPORT_DELETED BLOCK_IO_ERROR BLOCK_JOB_CANCELLED BLOCK_JOB_COMPLETED BLOCK_JOB_ERROR BLOCK_JOB_PENDING
-  BLOCK_JOB_READY DEVICE_DELETED JOB_STATUS_CHANGE RESET RESUME SHUTDOWN STOP
+  BLOCK_JOB_READY DEVICE_DELETED JOB_STATUS_CHANGE MIGRATION RESET RESUME SHUTDOWN STOP WAKEUP
 `;
 
 const DRIVERS = `
@@ -64,6 +64,8 @@ const NAMES: Record<string, string> = {
   'query-block.returns.inserted.dirty-bitmaps': 'BlockDirtyInfo',
   'query-block-jobs.returns': 'BlockJobInfo',
   'query-block-exports.returns': 'BlockExportInfo',
+  'query-migrate.returns': 'MigrationInfo',
+  'query-migrate.returns.status': 'MigrationStatus',
   'query-status.returns': 'StatusInfo',
   'query-status.returns.status': 'RunState',
   'query-qmp-schema.returns': 'SchemaInfo',

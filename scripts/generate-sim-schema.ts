@@ -28,7 +28,7 @@ const COMMANDS = words(`
   block-dirty-bitmap-enable block-dirty-bitmap-disable block-export-add block-export-del query-block-exports
   nbd-server-start nbd-server-stop block_resize qmp_capabilities query-version query-commands query-qmp-schema stop cont
   query-status quit human-monitor-command x-debug-query-block-graph query-uuid query-name qom-set qom-get qom-list
-  object-add object-del
+  object-add object-del query-migrate migrate migrate_cancel system_reset system_wakeup
 `);
 
 const ACTIONS = words(`
@@ -71,8 +71,14 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   ObjectType: ['throttle-group'],
 };
 
-/** 5.2 takes any object by its name and properties; the simulator has one, whose name it checks in all versions. */
-const FIXED: Readonly<Record<string, string>> = { 'object-add': 'qom-type:ObjectType id:str' };
+/**
+ * 5.2 takes any object by its name and properties; the simulator has one, whose name it checks in all versions. A
+ * migration goes nowhere there, so that its address is all that it takes.
+ */
+const FIXED: Readonly<Record<string, string>> = {
+  'object-add': 'qom-type:ObjectType id:str',
+  migrate: 'uri:str',
+};
 
 const BUILTIN: Readonly<Record<string, string>> = {
   string: 'str',

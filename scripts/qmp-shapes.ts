@@ -15,6 +15,7 @@ const ANSWERS = [
   'query-block-jobs',
   'query-commands',
   'query-jobs',
+  'query-migrate',
   'query-name',
   'query-named-block-nodes',
   'query-qmp-schema',
@@ -34,6 +35,7 @@ const EVENTS = [
   'BLOCK_JOB_READY',
   'DEVICE_DELETED',
   'JOB_STATUS_CHANGE',
+  'MIGRATION',
   'RESET',
   'SHUTDOWN',
 ] as const;
@@ -65,6 +67,7 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   BLOCK_JOB_COMPLETED: ['type', 'device'],
   BLOCK_JOB_READY: ['device'],
   JOB_STATUS_CHANGE: ['id', 'status'],
+  MIGRATION: ['status'],
 };
 
 /** One type of the schema, as QEMU reports it (qapi/introspect.json). */

@@ -21,6 +21,7 @@ const CODES = {
   DISK_NAMED_TWICE: [false, 'notApplied'],
   DISK_BUSY: [false, 'notApplied'],
   GUEST_RUNS: [false, 'notApplied'],
+  MIGRATING: [false, 'notApplied'],
   DISK_UNSUPPORTED: [false, 'notApplied'],
   TARGET_EXISTS: [false, 'notApplied'],
   TARGET_MISSING: [false, 'notApplied'],

@@ -24,7 +24,7 @@ import {
   type RevertRequest,
   type SnapshotRequest,
 } from '../operations/requests.ts';
-import { type Survey, survey } from '../operations/survey.ts';
+import { type Survey, surveyStaying } from '../operations/survey.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from '../steps/files.ts';
@@ -274,7 +274,7 @@ class SagaEngine implements Engine {
   ): Promise<{ plan: P; seen: Survey; files: Files | null }> {
     const qmp = await monitor.client();
     const capabilities = await this.#qemus.capabilities(qmp, request.without);
-    const seen = await survey(qmp);
+    const seen = await surveyStaying(qmp);
     const onCommit = onCommitOf(request.onCommit, this.#onCommit);
     const files = await provedFilesOf(guest, imagesOf(seen.disks));
     const known = await readChains(seen, files);

@@ -1,7 +1,7 @@
 /** A second look at the guest, once the VM is claimed: what was planned was planned for the disks as they were before. */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
-import { isSameGraph, type Survey, survey } from '../operations/survey.ts';
+import { isSameGraph, type Survey, surveyStaying } from '../operations/survey.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { Monitor } from './monitor.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
@@ -15,7 +15,7 @@ export async function refuseChanged(
   seen: Survey,
 ): Promise<void> {
   try {
-    const now = await survey(await monitor.client());
+    const now = await surveyStaying(await monitor.client());
     if (isSameGraph(now, seen)) return;
     throw new BlocksagaError(
       'VM_BUSY',

@@ -1,11 +1,12 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
-import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { BlocksagaError, definedOnly, type ErrorRecord } from '../errors.ts';
 import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
 import { blockOf, chainFiles, hasCutNames, plainName } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
+import { type GuestLeft, guestLeft } from './guest-left.ts';
 import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
 import type { Monitor } from './monitor.ts';
 
@@ -57,6 +58,8 @@ export interface SagaResult {
   readonly leftovers: readonly string[];
   /** Files that were to be removed, as was asked, and are still there; `leftovers` says why. */
   readonly notRemoved?: readonly string[];
+  /** A guest that does not run at the end, in a state that no pause of the saga's explains, and what is left to do about it. */
+  readonly guest?: GuestLeft;
   /** After an offline recovery only: the images to start QEMU on, one for each disk. Its disks' `after` has no node. */
   readonly boot?: readonly BootImage[];
   /** After an offline recovery only: for people, what decided. */
@@ -77,6 +80,7 @@ export async function readResult(
 ): Promise<SagaResult> {
   const plan = planAtEnd(saga);
   const fronts = await askFronts(saga.monitor, plan.disks);
+  const guest = await guestLeft(saga.monitor);
   const disks = plan.disks.map((disk, at) => ({
     disk: disk.disk,
     before: { node: disk.node, file: disk.file },
@@ -97,6 +101,7 @@ export async function readResult(
     error: error ?? wrong?.toJSON() ?? null,
     leftovers: [...(await findLeftovers(saga, outcome)), ...kept],
     ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
+    ...definedOnly({ guest }),
   };
 }
 

@@ -41,6 +41,7 @@ const HOPELESS: ReadonlySet<string> = new Set([
   'REQUEST_INVALID',
   'VM_BUSY',
   'OVERTAKEN',
+  'MIGRATING',
 ]);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */

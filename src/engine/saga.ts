@@ -258,7 +258,7 @@ class RunningSaga implements Saga, HoldsGuest {
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
   #hear(event: QmpEvent): void {
-    if (event.event === 'RESUME') this.#stages.guestRuns();
+    if (event.event === 'RESUME' || event.event === 'WAKEUP') this.#stages.guestRuns();
     if (event.event !== 'JOB_STATUS_CHANGE') return;
     for (const progress of this.#progress.values()) {
       if (

@@ -9,6 +9,7 @@ import type { StepOutput } from '../machines/saga-parts.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { ranInside } from '../steps/hold-guest.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
 import type { Step, StepContext } from '../steps/step.ts';
 import { alongside, type Decide } from './alongside.ts';
@@ -56,17 +57,15 @@ export class StepHost {
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
 
-  /** Tells the running step, and those to come, what the saga was asked, once it is written. */
+  /** Tells the running step and those to come, once it is written. */
   ask(signal: SignalName, written: Promise<void>): Promise<void> {
     return this.#signals.ask(signal, written);
   }
 
-  /**
-   * QEMU says that the guest runs. While the saga holds it that was somebody else, and it may write to one side only.
-   * Whoever let it run wants it to run: it is the saga's now to let it run again.
-   */
+  /** QEMU says that the guest runs: in the saga's pause by a third party, who wants it to run, which is the saga's now. */
   guestRuns(): void {
-    if (this.#window.guestRuns()) this.#outcomes.set('pauseGuest', { byUs: true });
+    const inPause = this.#window.guestRuns();
+    if (inPause) this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
   }
 
   get blackoutMs(): number | null {
@@ -285,6 +284,7 @@ export class StepHost {
       outcomes: this.#outcomes,
       recordSides: () => this.#verdict.recordSides(name, qmp),
       recordRun: this.#recordRun,
+      heldAgain: paused => this.#outcomes.set('pauseGuest', paused),
       expectHeld: this.#fence.expectHeld,
       openAgent,
       publish,

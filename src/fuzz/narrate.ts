@@ -92,6 +92,8 @@ function faultInWords(fault: Fault): string {
       return `another client sends ${fault.execute} ${JSON.stringify(fault.arguments ?? {})} ${placeInWords(fault.at)}`;
     case 'guestShutdown':
       return `the guest shuts down ${placeInWords(fault.at)}`;
+    case 'guestSuspend':
+      return `the guest goes into S3 ${placeInWords(fault.at)}`;
     case 'kill':
       return `${fault.what === 'host' ? 'the power fails' : 'QEMU is killed'} ${placeInWords(fault.at)}`;
   }

@@ -20,3 +20,8 @@ export function errorOf(event: object): ErrorRecord | null {
   }
   throw error;
 }
+
+/** Whether a migration was found before anything was let run: what was switched can still be taken back. */
+export function migratesFirst(error: ErrorRecord | null): boolean {
+  return error?.code === 'MIGRATING' && error.outcome === 'notApplied';
+}

@@ -2,6 +2,7 @@
 import { cleaningUpState } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
+import { resumingState } from './switch-parts.ts';
 
 /**
  * Puts N disks of a guest that stands still on new overlays over older images, all in one command or none. The guest
@@ -39,7 +40,7 @@ export const revertMachine = saga.createMachine({
         reopenFilters: decidingState('reopenFilters', 'removeFilters'),
         keepReverted: { id: 'keepingReverted', ...forwardState('keepReverted', 'removeFilters') },
         removeFilters: forwardState('removeFilters', 'resumeGuest'),
-        resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
+        resumeGuest: resumingState('resumeGuest', '#cleaningUp'),
       },
     },
     cleaningUp: cleaningUpState,

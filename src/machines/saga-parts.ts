@@ -19,7 +19,7 @@ import {
 } from '../steps/plan.ts';
 import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
-import { errorOf, hasCode } from './error-of.ts';
+import { errorOf, hasCode, migratesFirst } from './error-of.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
@@ -114,6 +114,7 @@ export const saga = setup({
     abortRequested: ({ event }) => 'output' in event && (event.output as StepOutput).abort,
     notAttempted: ({ context }, params: { step: StepKey }) => !context.attempted.includes(params.step),
     wasOvertaken: ({ event }) => hasCode(event, 'OVERTAKEN'),
+    migratesFirst: ({ event }) => migratesFirst(errorOf(event)),
     wasAborted: ({ event }) => hasCode(event, 'ABORTED'),
     mayRelent: ({ context, event }) => hasCode(event, 'NOT_CONVERGING') && context.relented < RELENT_MAX,
     finishIs: ({ context }, params: { finish: Finish }) => finishOf(context) === params.finish,

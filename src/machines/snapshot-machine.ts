@@ -2,6 +2,7 @@
 import { unmarkingStates } from './cleanup-parts.ts';
 import { compensation, endings } from './compensation.ts';
 import { decidingState, forwardState, initialContext, saga, signals, stepState } from './saga-parts.ts';
+import { resumingState } from './switch-parts.ts';
 
 /**
  * Overlays on N disks in one instant: one transaction, or one after the other while the guest stands still.
@@ -56,7 +57,7 @@ export const snapshotMachine = saga.createMachine({
           states: {
             pauseGuest: stepState('pauseGuest', 'takeSnapshotsOneByOne'),
             takeSnapshotsOneByOne: decidingState('takeSnapshotsOneByOne', 'resumeGuest'),
-            resumeGuest: forwardState('resumeGuest', '#cleaningUp'),
+            resumeGuest: resumingState('resumeGuest', '#cleaningUp'),
           },
         },
       },

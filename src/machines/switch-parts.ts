@@ -6,6 +6,21 @@ import { actorOf, decidingState, forwardState, relentingState, saga, stepState }
 /** QEMU makes the new images, opens them, and finds what is below them. */
 const QEMU_OPENS = { guard: { type: 'qemuOpens' } } as const;
 
+/** The state in which the guest is let run: a migration that has begun in its pause leads back once more. */
+export function resumingState(step: StepKey, next: string) {
+  return saga.createStateConfig({
+    entry: { type: 'attempt', params: { step } },
+    invoke: {
+      src: actorOf(step),
+      onDone: next,
+      onError: [
+        { guard: 'migratesFirst', target: '#compensating', actions: 'recordFailure' },
+        { target: '#stranded', actions: 'recordFailure' },
+      ],
+    },
+  });
+}
+
 /** The states of a saga whose only stage, or whose stage of this name, has mirrors. */
 export function switchStates(stage: StageName | null = null) {
   const of = (step: StepName) => keyOf(stage, step) as StepKey;
@@ -91,7 +106,7 @@ export function switchStates(stage: StageName | null = null) {
         always: [{ guard: 'hasIothreads', target: 'dismissMirrors' }, { target: 'resumeGuest' }],
       },
       dismissMirrors: forwardState(of('dismissMirrors'), 'resumeGuest'),
-      resumeGuest: forwardState(of('resumeGuest'), '#cleaningUp'),
+      resumeGuest: resumingState(of('resumeGuest'), '#cleaningUp'),
     },
   });
 

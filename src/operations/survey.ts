@@ -7,6 +7,7 @@ import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { expectNoEndedStream } from '../steps/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
 import { formatOf, isBare } from '../steps/image-ref.ts';
+import { expectNotMigrating, migrationOf, SIGHT } from '../steps/migration.ts';
 import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
@@ -66,6 +67,8 @@ export interface Survey {
   readonly vmName: string | null;
   readonly running: boolean;
   readonly runState: string;
+  /** The status of the last live migration, `none` where there was none. */
+  readonly migration: string;
   readonly iothreads: boolean;
   readonly disks: readonly GuestDisk[];
   /** The ids of the secret objects that images can be opened with. */
@@ -90,8 +93,8 @@ const NO_UUID = '00000000-0000-0000-0000-000000000000';
 /** Two round trips of queries. Throws DISK_BUSY while an ended stream makes it dangerous to ask. */
 export async function survey(qmp: QmpClient): Promise<Survey> {
   await expectNoEndedStream(qmp);
-  const [status, uuid, vmName, blocks, nodes, debugGraph, objects] = await qmp.pipeline([
-    { execute: 'query-status' },
+  const [status, migration, uuid, vmName, blocks, nodes, debugGraph, objects] = await qmp.pipeline([
+    ...SIGHT,
     { execute: 'query-uuid' },
     { execute: 'query-name' },
     { execute: 'query-block' },
@@ -111,6 +114,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
     running,
     runState,
+    migration: migrationOf(migration),
     iothreads,
     disks: await markPassedThrough(
       qmp,
@@ -124,6 +128,13 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
 }
 
 const SECRETS: ReadonlySet<string> = new Set(['child<secret>', 'child<secret_keyring>']);
+
+/** A survey of a guest whose disks may be changed. Throws MIGRATING, and as `survey`. */
+export async function surveyStaying(qmp: QmpClient): Promise<Survey> {
+  const seen = await survey(qmp);
+  expectNotMigrating({ running: seen.running, status: seen.runState, migration: seen.migration });
+  return seen;
+}
 
 /** Whether all disks are on the same chains in both, and in the hands of the same jobs. */
 export function isSameGraph(a: Survey, b: Survey): boolean {

@@ -65,6 +65,7 @@ export interface QmpCommands {
   readonly 'query-block-jobs': { readonly arguments: Empty; readonly returns: readonly BlockJobInfo[] };
   readonly 'query-commands': { readonly arguments: Empty; readonly returns: readonly QueryCommandsReturns[] };
   readonly 'query-jobs': { readonly arguments: Empty; readonly returns: readonly JobInfo[] };
+  readonly 'query-migrate': { readonly arguments: Empty; readonly returns: MigrationInfo };
   readonly 'query-name': { readonly arguments: Empty; readonly returns: QueryNameReturns };
   readonly 'query-named-block-nodes': { readonly arguments: QueryNamedBlockNodesArguments; readonly returns: readonly BlockDeviceInfo[] };
   readonly 'query-qmp-schema': { readonly arguments: Empty; readonly returns: readonly SchemaInfo[] };
@@ -87,10 +88,12 @@ export interface QmpEvents {
   readonly BLOCK_JOB_READY: BlockJobReadyEvent;
   readonly DEVICE_DELETED: DeviceDeletedEvent;
   readonly JOB_STATUS_CHANGE: JobStatusChangeEvent;
+  readonly MIGRATION: MigrationEvent;
   readonly RESET: ResetEvent;
   readonly RESUME: Empty;
   readonly SHUTDOWN: ShutdownEvent;
   readonly STOP: Empty;
+  readonly WAKEUP: Empty;
 }
 
 export interface BlockCommitArguments {
@@ -1064,6 +1067,45 @@ export type JobType =
   | 'snapshot-save'
   | 'snapshot-delete';
 
+export interface MigrationEvent {
+  readonly status: MigrationStatus;
+}
+
+export interface MigrationInfo {
+  readonly status?: MigrationStatus;
+  readonly ram?: QueryMigrateReturnsRam;
+  readonly disk?: QueryMigrateReturnsRam;
+  readonly vfio?: QueryMigrateReturnsVfio;
+  readonly 'xbzrle-cache'?: QueryMigrateReturnsXbzrleCache;
+  readonly 'total-time'?: number;
+  readonly 'expected-downtime'?: number;
+  readonly downtime?: number;
+  readonly 'setup-time'?: number;
+  readonly 'cpu-throttle-percentage'?: number;
+  readonly 'error-desc'?: string;
+  readonly 'blocked-reasons'?: readonly string[];
+  readonly 'postcopy-blocktime'?: number;
+  readonly 'postcopy-vcpu-blocktime'?: readonly number[];
+  readonly compression?: QueryMigrateReturnsCompression;
+  readonly 'socket-address'?: readonly BlockExportAddVhostUserBlkAddr[];
+}
+
+export type MigrationStatus =
+  | 'none'
+  | 'setup'
+  | 'cancelling'
+  | 'cancelled'
+  | 'active'
+  | 'postcopy-active'
+  | 'postcopy-paused'
+  | 'postcopy-recover'
+  | 'completed'
+  | 'failed'
+  | 'colo'
+  | 'pre-switchover'
+  | 'device'
+  | 'wait-unplug';
+
 export type MirrorCopyMode = 'background' | 'write-blocking';
 
 export type MirrorSyncMode = 'top' | 'full' | 'none' | 'incremental' | 'bitmap';
@@ -1349,6 +1391,49 @@ export type QueryBlockReturnsIoStatus = 'ok' | 'failed' | 'nospace';
 
 export interface QueryCommandsReturns {
   readonly name: string;
+}
+
+export interface QueryMigrateReturnsCompression {
+  readonly pages: number;
+  readonly busy: number;
+  readonly 'busy-rate': number;
+  readonly 'compressed-size': number;
+  readonly 'compression-rate': number;
+}
+
+export interface QueryMigrateReturnsRam {
+  readonly transferred: number;
+  readonly remaining: number;
+  readonly total: number;
+  readonly duplicate: number;
+  readonly skipped: number;
+  readonly normal: number;
+  readonly 'normal-bytes': number;
+  readonly 'dirty-pages-rate': number;
+  readonly mbps: number;
+  readonly 'dirty-sync-count': number;
+  readonly 'postcopy-requests': number;
+  readonly 'page-size': number;
+  readonly 'multifd-bytes': number;
+  readonly 'pages-per-second': number;
+  readonly 'precopy-bytes': number;
+  readonly 'downtime-bytes': number;
+  readonly 'postcopy-bytes': number;
+  readonly 'dirty-sync-missed-zero-copy': number;
+}
+
+export interface QueryMigrateReturnsVfio {
+  readonly transferred: number;
+}
+
+export interface QueryMigrateReturnsXbzrleCache {
+  readonly 'cache-size': number;
+  readonly bytes: number;
+  readonly pages: number;
+  readonly 'cache-miss': number;
+  readonly 'cache-miss-rate': number;
+  readonly 'encoding-rate': number;
+  readonly overflow: number;
 }
 
 export interface QueryNameReturns {

@@ -6,8 +6,10 @@ import { Backend, Device } from './devices.ts';
 import { addUser, patchNode } from './graph.ts';
 import type { Host } from './host.ts';
 import { DEVICE_NEEDS } from './machine-commands.ts';
+import { NO_MIGRATION } from './migration.ts';
 import { openNode } from './open-node.ts';
-import { type Qemu, type RunState, WRITE } from './state.ts';
+import type { RunState } from './run-states.ts';
+import { type Qemu, WRITE } from './state.ts';
 
 /** `scsi-block` stands on a device of the host's, whose part a file plays here. */
 export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage' | 'sd-card' | 'scsi-block';
@@ -26,7 +28,7 @@ export interface MachineDefinition {
   readonly iothreads: boolean;
   readonly settableDrive: boolean;
   readonly shareRw: boolean;
-  readonly paused: boolean;
+  readonly runState: RunState;
 }
 
 const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>> = {
@@ -39,8 +41,7 @@ const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>>
   'scsi-block': ['scsi-block', 'scsi-block'],
 };
 
-export function emptyQemu(paused: boolean): Qemu {
-  const runState: RunState = paused ? 'prelaunch' : 'running';
+export function emptyQemu(runState: RunState): Qemu {
   return {
     nodes: new Map(),
     backends: new Map(),
@@ -50,6 +51,8 @@ export function emptyQemu(paused: boolean): Qemu {
     exports: new Map(),
     nbdServer: false,
     runState,
+    wasSuspended: false,
+    migration: NO_MIGRATION,
     serial: 0,
   };
 }

@@ -21,7 +21,6 @@ import {
 import {
   blockExportAdd,
   blockExportDel,
-  cont,
   nbdServerStart,
   nbdServerStop,
   objectAdd,
@@ -29,8 +28,8 @@ import {
   qomGet,
   qomList,
   qomSet,
-  stop,
 } from './machine-commands.ts';
+import { migrate, migrateCancel, queryMigrate } from './migration.ts';
 import { blockdevMirror, driveMirror, numberOr } from './mirror-commands.ts';
 import {
   blockdevAdd,
@@ -45,6 +44,7 @@ import { queryBlockGraph } from './query-graph.ts';
 import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './query-jobs.ts';
 import { querySchema } from './query-schema.ts';
 import { type Refusal, refuse } from './refusal.ts';
+import { cont, stop, systemReset, systemWakeup } from './run-state.ts';
 import { blockdevSnapshot, blockdevSnapshotSync } from './snapshot-commands.ts';
 import type { Job } from './state.ts';
 import { blockStream } from './stream.ts';
@@ -125,6 +125,10 @@ const changing: Readonly<Record<string, Handler>> = {
   block_resize: blockResize,
   stop,
   cont,
+  system_reset: systemReset,
+  system_wakeup: systemWakeup,
+  migrate,
+  migrate_cancel: migrateCancel,
   'qom-set': qomSet,
   'object-add': objectAdd,
   'object-del': objectDel,
@@ -138,6 +142,7 @@ const reading: Readonly<Record<string, Handler>> = {
   'query-named-block-nodes': queryNamedBlockNodes,
   'query-block-exports': queryBlockExports,
   'query-status': queryStatus,
+  'query-migrate': queryMigrate,
   'query-version': ctx => ({ qemu: ctx.profile.version, package: ctx.profile.package }),
   'query-uuid': () => ({ UUID: '00000000-0000-0000-0000-000000000000' }),
   'query-name': () => ({ name: 'sim' }),

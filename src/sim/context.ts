@@ -33,6 +33,12 @@ export interface JobTask {
   readonly phase: 'work' | 'finish' | 'cancel' | 'pause' | 'resume' | 'settled';
 }
 
+/** Something that a migration does at a later moment. */
+export interface MigrationTask {
+  readonly migration: number;
+  readonly phase: 'active' | 'switchover' | 'completed' | 'cancelled';
+}
+
 export interface Context {
   readonly q: Draft;
   readonly host: Host;
@@ -42,7 +48,7 @@ export interface Context {
   readonly tracks: Map<string, Track>;
   emit(event: string, data: Json): void;
   /** Runs the task after `delayMs`, if this command succeeds. */
-  later(delayMs: number, task: JobTask): void;
+  later(delayMs: number, task: JobTask | MigrationTask): void;
   /** Runs if this command succeeds. */
   onSuccess(effect: () => void): void;
   /** What faults want of a job; undefined for a healthy one. */

@@ -6,19 +6,19 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
-import type { Arguments, JobTask, Timing } from './context.ts';
+import type { Arguments, JobTask, MigrationTask, Timing } from './context.ts';
 import { createEventLine } from './event-line.ts';
 import { createFaults, type PlacedFault } from './faults.ts';
 import { createGuest, type Guest } from './guest.ts';
 import { createAgent } from './guest-agent.ts';
 import { createHost, type Host } from './host.ts';
 import { cancelAllJobs } from './job-verbs.ts';
-import { stopGuest } from './machine-commands.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor.ts';
 import { createProcess, type Process } from './process.ts';
 import { profileOf } from './profiles.ts';
 import { type Chance, seededChance } from './random.ts';
 import { Death } from './refusal.ts';
+import { stopGuest, suspendGuest } from './run-state.ts';
 import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
 import { createVirtualClock } from './virtual-clock.ts';
 import { virtualFiles } from './virtual-files.ts';
@@ -65,7 +65,7 @@ export function createSim(options: SimOptions = {}): Sim {
     iothreads: options.iothreads ?? false,
     settableDrive: options.settableDrive ?? true,
     shareRw: options.shareRw ?? false,
-    paused: options.paused ?? false,
+    runState: options.runState ?? (options.paused ? 'prelaunch' : 'running'),
   };
   const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
   makeImages(host, { disks: machine.disks, sizeBytes, layers: options.backingLayers ?? 0 });
@@ -90,7 +90,7 @@ export function createSim(options: SimOptions = {}): Sim {
       profile,
       chance,
       timing,
-      initial: emptyQemu(definition.paused),
+      initial: emptyQemu(definition.runState),
       emit: (event, data) => outbox.push({ event, data }),
       later: (delayMs, task) => clock.after(delayMs, () => step(process, task)),
       faultsOfJob: faults.ofJob,
@@ -125,7 +125,7 @@ export function createSim(options: SimOptions = {}): Sim {
     flushEvents();
   }
 
-  function step(process: Process, task: JobTask): void {
+  function step(process: Process, task: JobTask | MigrationTask): void {
     act(process, () => process.step(task));
   }
 
@@ -215,6 +215,8 @@ export function createSim(options: SimOptions = {}): Sim {
         outbox.push({ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-shutdown' } });
         process.change(ctx => stopGuest(ctx, 'shutdown'));
       });
+    } else if (fault.kind === 'guestSuspend') {
+      act(process, () => process.change(suspendGuest));
     } else {
       perform(process, fault.execute, fault.arguments ?? {});
     }
@@ -284,7 +286,7 @@ export function createSim(options: SimOptions = {}): Sim {
     killHost,
     restart(images) {
       if (qemu !== undefined) die('restarted');
-      guest = start({ ...machine, disks: images ?? machine.disks, paused: false }, 0);
+      guest = start({ ...machine, disks: images ?? machine.disks, runState: 'running' }, 0);
     },
   };
 }

@@ -21,6 +21,8 @@ const MEMBERS = [
   'exports',
   'nbdServer',
   'runState',
+  'wasSuspended',
+  'migration',
   'serial',
 ] as const satisfies readonly (keyof Qemu)[];
 
@@ -33,6 +35,8 @@ export class Draft implements Qemu {
   exports: Qemu['exports'];
   nbdServer: Qemu['nbdServer'];
   runState: Qemu['runState'];
+  wasSuspended: Qemu['wasSuspended'];
+  migration: Qemu['migration'];
   serial: Qemu['serial'];
   readonly #base: Qemu;
 
@@ -46,6 +50,8 @@ export class Draft implements Qemu {
     this.exports = base.exports;
     this.nbdServer = base.nbdServer;
     this.runState = base.runState;
+    this.wasSuspended = base.wasSuspended;
+    this.migration = base.migration;
     this.serial = base.serial;
   }
 

@@ -57,6 +57,8 @@ export type Fault =
     }
   /** The guest shuts down by itself. */
   | { readonly kind: 'guestShutdown'; readonly at: Place }
+  /** The guest goes into S3 by itself. */
+  | { readonly kind: 'guestSuspend'; readonly at: Place }
   /** SIGKILL for QEMU, or the power goes. */
   | { readonly kind: 'kill'; readonly at: Place; readonly what: 'qemu' | 'host' };
 
@@ -83,7 +85,7 @@ export interface Faults {
   countEvent(event: string): void;
 }
 
-export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'kill' }>;
+export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'guestSuspend' | 'kill' }>;
 
 /** The command before or after which a fault with `at` has struck. */
 export interface StruckPlace {
@@ -207,8 +209,10 @@ function lasts(fault: Fault): fault is Extract<Fault, { kind: 'refuse' }> {
   return fault.kind === 'refuse' && fault.lasting === true;
 }
 
+const PLACED: ReadonlySet<Fault['kind']> = new Set(['otherClient', 'guestShutdown', 'guestSuspend', 'kill']);
+
 function isPlaced(fault: Fault): fault is PlacedFault {
-  return fault.kind === 'otherClient' || fault.kind === 'guestShutdown' || fault.kind === 'kill';
+  return PLACED.has(fault.kind);
 }
 
 function isOfJob(

@@ -1,5 +1,5 @@
 /**
- * The machine around the disks: the run state, devices in the object tree (`drive` can be set), throttle groups, exports.
+ * The machine around the disks: devices in the object tree (`drive` can be set), throttle groups, exports.
  */
 
 import type { Json } from '../qmp/transport.ts';
@@ -7,7 +7,6 @@ import type { Arguments, Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import type { Device } from './devices.ts';
 import { addUser, patchNode, reaches, removeUser } from './graph.ts';
-import { flushNode } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { Death, refuse } from './refusal.ts';
 import { ALL_PERMISSIONS, CONSISTENT_READ, GRAPH_MOD, RESIZE, WRITE, WRITE_UNCHANGED } from './state.ts';
@@ -17,30 +16,6 @@ export const DEVICE_NEEDS = {
   perm: CONSISTENT_READ | WRITE,
   shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE | GRAPH_MOD,
 };
-
-export function stop(ctx: Context): Json {
-  stopGuest(ctx, 'paused');
-  return {};
-}
-
-/** Stops the guest; everything that it wrote is flushed (vm_stop() flushes all images). */
-export function stopGuest(ctx: Context, runState: 'paused' | 'io-error' | 'shutdown'): void {
-  if (ctx.q.runState !== 'running') {
-    if (runState === 'shutdown') ctx.q.runState = runState;
-    return;
-  }
-  ctx.q.runState = runState;
-  ctx.emit('STOP', {});
-  for (const name of [...ctx.q.nodes.keys()]) flushNode(ctx, name);
-}
-
-export function cont(ctx: Context): Json {
-  if (ctx.q.runState === 'running') return {};
-  if (ctx.q.runState === 'shutdown') refuse('Resetting the Virtual Machine is required');
-  ctx.q.runState = 'running';
-  ctx.emit('RESUME', {});
-  return {};
-}
 
 export function qomList(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);

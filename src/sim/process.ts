@@ -6,11 +6,12 @@
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
 import { COMMANDS } from './commands.ts';
-import type { Arguments, Context, JobFault, JobTask, Timing, Track } from './context.ts';
+import type { Arguments, Context, JobFault, JobTask, MigrationTask, Timing, Track } from './context.ts';
 import { Draft } from './draft.ts';
 import type { Fault } from './faults.ts';
 import type { Host } from './host.ts';
 import { runTask } from './jobs.ts';
+import { runMigration } from './migration.ts';
 import type { Profile } from './profiles.ts';
 import type { Chance } from './random.ts';
 import { Refusal } from './refusal.ts';
@@ -19,9 +20,11 @@ import type { Job, Qemu } from './state.ts';
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });
 
+type Task = JobTask | MigrationTask;
+
 /** What a command wants to happen after it has succeeded. */
 interface Later {
-  readonly tasks: [delayMs: number, task: JobTask][];
+  readonly tasks: [delayMs: number, task: Task][];
   readonly effects: (() => void)[];
 }
 
@@ -37,7 +40,7 @@ export interface ProcessOptions {
   readonly timing: Timing;
   readonly initial: Qemu;
   readonly emit: (event: string, data: Json) => void;
-  readonly later: (delayMs: number, task: JobTask) => void;
+  readonly later: (delayMs: number, task: Task) => void;
   readonly faultsOfJob: (nth: number) => readonly Fault[];
 }
 
@@ -45,8 +48,8 @@ export interface Process {
   readonly state: Qemu;
   readonly tracks: ReadonlyMap<string, Track>;
   execute(command: string, args: Arguments): Outcome;
-  /** A later step of a job. */
-  step(task: JobTask): void;
+  /** A later step of a job or of a migration. */
+  step(task: Task): void;
   /** A change from outside: the guest's own doing, or a start. */
   change(recipe: (ctx: Context) => void): void;
 }
@@ -86,8 +89,8 @@ class SimulatedProcess implements Process {
     }
   }
 
-  step(task: JobTask): void {
-    this.#change(ctx => runTask(ctx, task));
+  step(task: Task): void {
+    this.#change(ctx => ('migration' in task ? runMigration(ctx, task) : runTask(ctx, task)));
   }
 
   change(recipe: (ctx: Context) => void): void {

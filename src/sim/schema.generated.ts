@@ -1,6 +1,7 @@
 /**
- * Which commands, arguments, actions and values the simulated versions of QEMU have: taken from query-qmp-schema of 5.2.0,
- * 7.2.22, 10.0.13 and 11.1.3 and cut to what the simulator answers. `name:type`, with `?` after optional names.
+ * Which commands, arguments, actions and values the simulated versions of QEMU have. Generated from query-qmp-schema by
+ * scripts/generate-sim-schema.ts, which holds the list of what is kept; do not edit. `name:type`, with `?` after
+ * optional names. Versions: 5.2, 7.2, 10.0, 11.1.
  */
 
 export interface SchemaTable {
@@ -68,6 +69,11 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'qom-list': 'path:str',
       'object-add': 'qom-type:ObjectType id:str',
       'object-del': 'id:str',
+      'query-migrate': '',
+      'migrate': 'uri:str',
+      'migrate_cancel': '',
+      'system_reset': '',
+      'system_wakeup': '',
     },
     'actions': {
       'abort': '',
@@ -120,9 +126,9 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'query-block': '',
       'query-named-block-nodes': 'flat?:bool',
       'blockdev-add': 'driver:BlockdevDriver node-name?:str discard?:BlockdevDiscardOptions cache?:BlockdevCacheOptions read-only?:bool auto-read-only?:bool force-share?:bool detect-zeroes?:BlockdevDetectZeroesOptions',
+      'blockdev-reopen': 'options:[BlockdevOptions]',
       'blockdev-del': 'node-name:str',
       'blockdev-create': 'job-id:str options:BlockdevCreateOptions',
-      'blockdev-reopen': 'options:[BlockdevOptions]',
       'change-backing-file': 'device:str image-node-name:str backing-file:str',
       'block-dirty-bitmap-add': 'node:str name:str granularity?:int persistent?:bool disabled?:bool',
       'block-dirty-bitmap-remove': 'node:str name:str',
@@ -152,6 +158,11 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'qom-list': 'path:str',
       'object-add': 'qom-type:ObjectType id:str',
       'object-del': 'id:str',
+      'query-migrate': '',
+      'migrate': 'uri:str',
+      'migrate_cancel': '',
+      'system_reset': '',
+      'system_wakeup': '',
     },
     'actions': {
       'abort': '',
@@ -205,9 +216,9 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'query-block': '',
       'query-named-block-nodes': 'flat?:bool',
       'blockdev-add': 'driver:BlockdevDriver node-name?:str discard?:BlockdevDiscardOptions cache?:BlockdevCacheOptions active?:bool read-only?:bool auto-read-only?:bool force-share?:bool detect-zeroes?:BlockdevDetectZeroesOptions',
+      'blockdev-reopen': 'options:[BlockdevOptions]',
       'blockdev-del': 'node-name:str',
       'blockdev-create': 'job-id:str options:BlockdevCreateOptions',
-      'blockdev-reopen': 'options:[BlockdevOptions]',
       'change-backing-file': 'device:str image-node-name:str backing-file:str',
       'block-dirty-bitmap-add': 'node:str name:str granularity?:int persistent?:bool disabled?:bool',
       'block-dirty-bitmap-remove': 'node:str name:str',
@@ -237,6 +248,11 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'qom-list': 'path:str',
       'object-add': 'qom-type:ObjectType id:str',
       'object-del': 'id:str',
+      'query-migrate': '',
+      'migrate': 'uri:str',
+      'migrate_cancel': '',
+      'system_reset': '',
+      'system_wakeup': '',
     },
     'actions': {
       'abort': '',
@@ -252,7 +268,6 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'MirrorSyncMode': 'top full none incremental bitmap',
       'MirrorCopyMode': 'background write-blocking',
       'NewImageMode': 'existing absolute-paths',
-      'JobType': 'commit stream mirror backup create amend snapshot-load snapshot-save snapshot-delete',
       'BlockdevOnError': 'report ignore enospc stop auto',
       'ActionCompletionMode': 'individual grouped',
       'BlockdevDiscardOptions': 'ignore unmap',
@@ -261,6 +276,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'QMPCapability': 'oob',
       'BlockdevDriver': 'copy-on-read file qcow2 qed raw throttle vdi vmdk',
       'ObjectType': 'throttle-group',
+      'JobType': 'commit stream mirror backup create amend snapshot-load snapshot-save snapshot-delete',
     },
   },
   '11.1': {
@@ -291,16 +307,16 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'query-block': 'flat?:bool',
       'query-named-block-nodes': 'flat?:bool',
       'blockdev-add': 'driver:BlockdevDriver node-name?:str discard?:BlockdevDiscardOptions cache?:BlockdevCacheOptions active?:bool read-only?:bool auto-read-only?:bool force-share?:bool detect-zeroes?:BlockdevDetectZeroesOptions',
+      'blockdev-reopen': 'options:[BlockdevOptions]',
       'blockdev-del': 'node-name:str',
       'blockdev-create': 'job-id:str options:BlockdevCreateOptions',
-      'blockdev-reopen': 'options:[BlockdevOptions]',
       'change-backing-file': 'device:str image-node-name:str backing-file:str',
       'block-dirty-bitmap-add': 'node:str name:str granularity?:int persistent?:bool disabled?:bool',
       'block-dirty-bitmap-remove': 'node:str name:str',
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
-      'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:str node-name:str writable?:bool writethrough?:bool allow-inactive?:bool',
+      'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:any node-name:str writable?:bool writethrough?:bool allow-inactive?:bool',
       'block-export-del': 'id:str mode?:BlockExportRemoveMode',
       'query-block-exports': '',
       'nbd-server-start': 'handshake-max-seconds?:int tls-creds?:str tls-authz?:str max-connections?:int addr:SocketAddressLegacy',
@@ -323,6 +339,11 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'qom-list': 'path:str',
       'object-add': 'qom-type:ObjectType id:str',
       'object-del': 'id:str',
+      'query-migrate': '',
+      'migrate': 'uri:str',
+      'migrate_cancel': '',
+      'system_reset': '',
+      'system_wakeup': '',
     },
     'actions': {
       'abort': '',
@@ -338,7 +359,6 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'MirrorSyncMode': 'top full none incremental bitmap',
       'MirrorCopyMode': 'background write-blocking',
       'NewImageMode': 'existing absolute-paths',
-      'JobType': 'commit stream mirror backup create amend snapshot-load snapshot-save snapshot-delete',
       'BlockdevOnError': 'report ignore enospc stop auto',
       'ActionCompletionMode': 'individual grouped',
       'BlockdevDiscardOptions': 'ignore unmap',
@@ -347,6 +367,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'QMPCapability': 'oob',
       'BlockdevDriver': 'copy-on-read file qcow2 qed raw throttle vdi vmdk',
       'ObjectType': 'throttle-group',
+      'JobType': 'commit stream mirror backup create amend snapshot-load snapshot-save snapshot-delete',
     },
   },
 };

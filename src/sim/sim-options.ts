@@ -6,6 +6,7 @@ import type { Bus, DiskDefinition } from './boot.ts';
 import type { Timing } from './context.ts';
 import type { Fault, OnFault } from './faults.ts';
 import type { ProfileName } from './profiles.ts';
+import type { RunState } from './run-states.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 import type { VirtualFiles } from './virtual-files.ts';
 import type { World } from './world.ts';
@@ -35,6 +36,8 @@ export interface SimOptions {
   readonly backingLayers?: number;
   readonly format?: 'qcow2' | 'raw';
   readonly paused?: boolean;
+  /** The state in which the guest is found; as `paused` says unless told. */
+  readonly runState?: RunState;
   readonly sizeBytes?: number;
   /** The virtual directory of the images; `/images` unless told. */
   readonly directory?: string;

@@ -5,6 +5,7 @@
  */
 
 import type { Backend, Device } from './devices.ts';
+import type { Migration, RunState } from './run-states.ts';
 import { Tellings, tellsTheSame } from './told.ts';
 
 /** QEMU's BLK_PERM_* (include/block/block-common.h). */
@@ -170,10 +171,11 @@ export interface Qemu {
   readonly exports: ReadonlyMap<string, BlockExport>;
   readonly nbdServer: boolean;
   readonly runState: RunState;
+  /** The guest was in S3 when it was stopped, and is to be there again when it is let run. */
+  readonly wasSuspended: boolean;
+  readonly migration: Migration;
   readonly serial: number;
 }
-
-export type RunState = 'running' | 'paused' | 'io-error' | 'shutdown' | 'prelaunch';
 
 export type JobStatus =
   | 'undefined'

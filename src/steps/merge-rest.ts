@@ -5,8 +5,9 @@
 import { awaitJobs, isConcluded, isPendingOrConcluded, STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
+import { holdGuest, letRun, pausedIn, readPause } from './hold-guest.ts';
+import { lookAtGuest } from './migration.ts';
 import { MIRRORS, startCommit } from './mirror-disks.ts';
-import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { ActiveCommitPlan, DiskPlan } from './plan.ts';
 import { revivedName } from './revive-source.ts';
 import { limitedTo, runJobs } from './run-jobs.ts';
@@ -23,29 +24,31 @@ export const mergeRest: Step<ActiveCommitPlan> = {
 
   /** A guest that its administrator has paused stays so; one that this saga has paused does not. */
   async observe({ qmp, outcomes }) {
-    const { running } = await qmp.execute('query-status');
-    return { byUs: running || wasPausedByUs(outcomes.get('pauseGuest') ?? null) };
+    const held = readPause(outcomes.get('pauseGuest') ?? null);
+    return held.byUs ? held : pausedIn(await lookAtGuest(qmp));
   },
 
   async do(context, left) {
     const { observed, plan, qmp } = context;
     const graph = await readGraph(qmp);
     const todo = left.map(disk => ({ ...disk, node: overlayOf(graph, disk) }));
-    const resumes = wasPausedByUs(observed);
     // When QEMU dies meanwhile the merged disks are on their lower images, and the others are not.
     await context.recordSides();
-    if (resumes) await letRun(qmp);
+    let paused = readPause(observed);
+    const resumes = paused.byUs;
+    if (resumes) await letRun(context, paused);
     await mirrorAgain(context, todo);
-    if (resumes) await qmp.execute('stop');
+    if (resumes) ({ paused } = await holdGuest(qmp, []));
+    if (resumes) context.heldAgain(paused);
     try {
       await awaitClean(context, todo);
       await completeRest(context, todo);
       expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     } catch (error) {
-      if (resumes) await inAnyCase(context.recordSides(), () => letRun(qmp));
+      if (paused.byUs) await inAnyCase(context.recordSides(), () => letRun(context, paused));
       throw error;
     }
-    return { byUs: resumes };
+    return paused;
   },
 
   adopt: async ({ observed }) => observed,

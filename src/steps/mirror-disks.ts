@@ -4,8 +4,9 @@
  */
 import { definedOnly } from '../errors.ts';
 import type { Command } from '../qmp/client.ts';
+import { letRun, readPause } from './hold-guest.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
-import { letRun, observeRunning } from './pause-guest.ts';
+import { observeRunning } from './pause-guest.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from './plan.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from './run-jobs.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from './step.ts';
@@ -39,12 +40,13 @@ export const mirrorDisks: Step<SwitchPlan> = {
 
   /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */
   async undo(context) {
-    const mayHold = !context.untouched && context.observed === true;
+    const paused = readPause(context.observed);
+    const mayHold = !context.untouched && paused.byUs;
     try {
       await takeBackPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
     } finally {
       // An earlier attempt may have paused the guest and not have come to resuming it.
-      if (mayHold) await inAnyCase(context.recordSides(), () => letRun(context.qmp));
+      if (mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
     }
   },
 };

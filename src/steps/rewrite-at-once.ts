@@ -10,6 +10,7 @@ import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { chainFiles } from './graph.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
+import { expectNotMigrating, lookAtGuest } from './migration.ts';
 import type { DiskPlan, RewritePlan } from './plan.ts';
 import { isShortened, rewriteOf } from './rewrite-chains.ts';
 import { limitedTo } from './run-jobs.ts';
@@ -27,6 +28,7 @@ export const rewriteAtOnce: Step<RewritePlan> = {
 
   async do(context) {
     const disks = firstOf(context.plan);
+    if (context.untouched) expectNotMigrating(await lookAtGuest(context.qmp));
     try {
       await shorten(context, disks);
     } catch (error) {

@@ -10,6 +10,7 @@ import { chainOfImage } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { expectNames } from './expect-names.ts';
 import { chainFiles } from './graph.ts';
+import { expectNotMigrating, lookAtGuest } from './migration.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from './run-jobs.ts';
 import { firstError, probeDisks, type Step, type StepContext, throwFirst } from './step.ts';
@@ -27,8 +28,10 @@ export const rewriteChains: Step<RewritePlan> = {
     );
   },
 
+  /** Nothing has been decided while all are held: a migration that has begun meanwhile still leads back. */
   async do(context) {
     await holdAll(context, context.plan.disks);
+    expectNotMigrating(await lookAtGuest(context.qmp));
     return null;
   },
 

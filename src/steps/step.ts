@@ -11,6 +11,8 @@ import type { Jobs } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Files } from './files.ts';
+import type { Paused } from './hold-guest.ts';
+import { expectNotMigrating, SIGHT, sightOf } from './migration.ts';
 import type { DiskPlan, Plan } from './plan.ts';
 import type { DefinedDisk } from './publish-definitions.ts';
 
@@ -64,6 +66,8 @@ export interface StepContext<P extends Plan = Plan> {
    * again: nobody could see that afterwards.
    */
   recordRun(): Promise<void>;
+  /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
+  heldAgain(paused: Paused): void;
   /**
    * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
    * through `files`, which ask by themselves.
@@ -196,16 +200,17 @@ export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): vo
   if (!guestStill()) throw ranMeanwhile();
 }
 
-/** Asks too, for where the event that tells may be lost: whether the guest was paused up to now. Gives its devices. */
+/**
+ * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
+ * Gives its devices.
+ */
 export async function expectStood(
   context: Pick<StepContext, 'qmp' | 'guestStill'>,
 ): Promise<readonly BlockInfo[]> {
-  const [blocks, status] = await context.qmp.pipeline([
-    { execute: 'query-block' },
-    { execute: 'query-status' },
-  ]);
-  if (!status.ok) throw status.error;
-  if (status.value.running) throw ranMeanwhile();
+  const [blocks, ...looks] = await context.qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
+  const sight = sightOf(...looks);
+  expectNotMigrating(sight);
+  if (sight.running) throw ranMeanwhile();
   expectStill(context);
   if (!blocks.ok) throw blocks.error;
   return blocks.value;

@@ -8,7 +8,9 @@ import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
 import { expectFronts, frontOf, readGraph } from './graph.ts';
+import { seenAt } from './hold-guest.ts';
 import { areOurs, markSettling, unmarkSettling } from './mark-settling.ts';
+import { expectNotMigrating, SIGHT, sightOf } from './migration.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
 import { awaitClean, readVerdicts } from './settle-mirrors.ts';
@@ -71,17 +73,22 @@ export const finalizeMirrors: Step<SwitchPlan> = {
    * was READY is PENDING as well, and leaves its source in front (`mirror_exit_common`, block/mirror.c). The fronts are
    * asked for right behind the verbs, in a write that is not waited for by itself.
    */
-  async do({ jobs, qmp, plan }, todo) {
+  async do({ jobs, qmp, clock, plan }, todo) {
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+    const sentMs = clock.now();
     const [ended, early] = await Promise.allSettled([
       awaitJobs(jobs, todo, 'finalize', isConcluded, deadlineMs),
-      qmp.execute('query-block'),
+      qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
     ]);
     if (ended.status === 'rejected') throw ended.reason;
     readVerdicts(todo, ended.value);
+    if (early.status === 'rejected') throw early.reason;
+    const [fronts, ...sight] = early.value;
+    const seen = sightOf(...sight);
+    expectNotMigrating(seen);
     const isOnGoal = (blocks: readonly BlockInfo[]) =>
       plan.disks.every(disk => frontOf(blocks, disk) === disk.goal);
-    if (early.status === 'fulfilled' && isOnGoal(early.value)) return null;
+    if (fronts.ok && isOnGoal(fronts.value)) return seenAt(seen, sentMs);
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     return null;
   },
@@ -104,7 +111,10 @@ export const completeMirrors: Step<SwitchPlan> = {
   async do(context, todo) {
     const { qmp, plan } = context;
     await completeAll(context, todo);
-    expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+    const [fronts, ...sight] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
+    if (!fronts.ok) throw fronts.error;
+    expectFronts(fronts.value, plan.disks, disk => disk.goal);
+    expectNotMigrating(sightOf(...sight));
     // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them. What
     // a commit leaves behind is no instant, and what was written meanwhile is in the bases.
     if (plan.operation !== 'commit') await expectStood(context);

@@ -5,10 +5,13 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
-import type { BlockInfo, StatusInfo } from '../qmp/schema.generated.ts';
+import type { Replies } from '../qmp/commands.ts';
+import type { StatusInfo } from '../qmp/schema.generated.ts';
 import { blaming } from './blame.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
+import { seenAt } from './hold-guest.ts';
 import { holdTheSame } from './mark-settling.ts';
+import { expectNotMigrating, SIGHT, type Sight, sightOf } from './migration.ts';
 import { groupName } from './names.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
@@ -17,6 +20,7 @@ import { expectStill, type Probe, probeDisks, type Step, type StepContext, throw
 import { takeBackPivots } from './take-back-pivots.ts';
 
 const STATUS = { execute: 'query-status' } as const;
+/** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
 const STOP = { execute: 'stop' } as const;
 const RETURN_TRIES = 3;
 
@@ -33,14 +37,14 @@ export const insertFilters: Step<SwitchPlan> = {
   async do({ qmp, plan, untouched }, todo) {
     const graph = untouched ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
-    const [status, stopped, ...replies] = await qmp.pipeline([
-      STATUS,
+    const [status, migration, stopped, ...replies] = await qmp.pipeline([
+      ...SIGHT,
       STOP, // whoever lets the guest run now must not meet a filter
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
     throwFirst([...missing, ...todo], replies);
-    expectStopped(status, stopped);
+    expectHeld(sightOf(status, migration), stopped);
     return null;
   },
 
@@ -63,14 +67,14 @@ export const reopenFilters: Step<SwitchPlan> = {
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
     expectStill(context);
-    const [status, stopped, reopened, after] = await context.qmp.pipeline([
-      STATUS,
+    const [status, migration, stopped, reopened, after] = await context.qmp.pipeline([
+      ...SIGHT,
       STOP, // right in front: whoever let the guest run, it stands still for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       STATUS,
     ]);
     await blaming(todo, valueIn(reopened));
-    expectStopped(status, stopped);
+    expectHeld(sightOf(status, migration), stopped);
     // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it;
     // asked once more, since word of its running may have come with an answer that was given before.
     const runs = (await valueIn(after)).running || context.guestStill();
@@ -112,20 +116,24 @@ export const removeFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, untouched }, todo) {
+  async do({ qmp, plan, clock, untouched }, todo) {
     const graph = untouched ? undefined : await readGraph(qmp);
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
+    const sentMs = clock.now();
     const replies = await qmp.pipeline([
       ...behind.map(disk => setDrive(disk, disk.goal)),
       ...filters.map(deleteNode),
-      { execute: 'query-block' } as const,
+      { execute: 'query-block' },
+      ...SIGHT,
     ]);
     throwFirst([...behind, ...filters], replies);
-    const fronts = replies.at(-1) as Reply<readonly BlockInfo[]>;
+    const [fronts, ...sight] = replies.slice(-3) as unknown as Replies<
+      readonly [{ readonly execute: 'query-block' }, ...typeof SIGHT]
+    >;
     if (!fronts.ok) throw fronts.error;
     expectFronts(fronts.value, plan.disks, disk => disk.goal);
-    return null;
+    return seenAt(sightOf(...sight), sentMs);
   },
 };
 
@@ -236,10 +244,10 @@ async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: 
 }
 
 /** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
-function expectStopped(status: Reply<StatusInfo>, stopped: Reply<unknown>): void {
-  if (!status.ok) throw status.error;
+function expectHeld(sight: Sight, stopped: Reply<unknown>): void {
   if (!stopped.ok) throw stopped.error;
-  if (!status.value.running) return;
+  expectNotMigrating(sight);
+  if (!sight.running) return;
   throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched');
 }
 

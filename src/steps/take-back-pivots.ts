@@ -9,8 +9,9 @@ import { STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
+import { holdGuest, letRun, type Paused, readPause } from './hold-guest.ts';
 import { holdTheSame } from './mark-settling.ts';
-import { letRun, wasPausedByUs } from './pause-guest.ts';
+import { isLive, lookAtGuest } from './migration.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
@@ -64,22 +65,23 @@ const ALIKE: Return = {
  * switch that is the undo of that pause's to do.
  */
 async function whilePaused(
-  { qmp, outcomes }: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan>,
   act: (resume: Return['resume']) => Promise<void>,
 ): Promise<void> {
-  const isInPause = wasPausedByUs(outcomes.get('pauseGuest') ?? null);
-  const { running } = await qmp.execute('query-status');
-  let isPaused = false;
+  const { qmp, outcomes } = context;
+  const held = readPause(outcomes.get('pauseGuest') ?? null);
+  const sight = await lookAtGuest(qmp);
+  let paused: Paused | undefined;
   try {
     await act(async copying => {
-      if (isInPause && !running) await letRun(qmp);
+      if (held.byUs && !sight.running) await letRun(context, held);
       await copying();
-      if (!isInPause && !running) return;
-      await qmp.execute('stop');
-      isPaused = true;
+      if (!held.byUs && !isLive(sight)) return;
+      ({ paused } = await holdGuest(qmp, []));
+      if (held.byUs) context.heldAgain(paused);
     });
   } finally {
-    if (isPaused && !isInPause) await letRun(qmp);
+    if (paused?.byUs && !held.byUs) await letRun(context, paused);
   }
 }
 
@@ -123,6 +125,11 @@ async function mirrorBack(
   const { qmp } = context;
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  // A QEMU that the guest has left mirrors nothing any more, but still sets what its devices are on.
+  if (canSetDrives(context.plan, switched) && (await lookAtGuest(qmp)).status === 'postmigrate') {
+    await setDrives(qmp, switched, sources);
+    return sources;
+  }
   const commands = switched.map(disk => ({
     execute: 'blockdev-mirror' as const,
     arguments: {
@@ -166,10 +173,9 @@ async function putOverlaysBack(
 ): Promise<Sources> {
   if (!isAlike) throw ranSinceMerged();
   const sources = new Map<number, string>();
-  if (plan.capabilities.includes('blockdev-reopen') && switched.every(disk => disk.qdev !== null)) {
+  if (canSetDrives(plan, switched)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
-    const commands = switched.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
-    throwFirst(switched, await qmp.pipeline(commands));
+    await setDrives(qmp, switched, sources);
     return sources;
   }
   for (const disk of switched) {
@@ -177,6 +183,16 @@ async function putOverlaysBack(
     sources.set(disk.index, disk.names.revived);
   }
   return sources;
+}
+
+/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest). */
+function canSetDrives({ capabilities }: SwitchPlan, disks: readonly DiskPlan[]): boolean {
+  return capabilities.includes('blockdev-reopen') && disks.every(disk => disk.qdev !== null);
+}
+
+async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: Sources): Promise<void> {
+  const commands = disks.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
+  throwFirst(disks, await qmp.pipeline(commands));
 }
 
 /** Whether a disk is on what it was switched to, or on the way back from there, as a dead undo has left it. */

@@ -9,8 +9,8 @@ import type { JobWaitOptions } from '../qmp/jobs.ts';
 import { STANDING, withinPause } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { readGraph } from './graph.ts';
+import { holdGuest, letRun, readPause, wasPausedByUs } from './hold-guest.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
-import { letRun, wasPausedByUs } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { jobFailed } from './run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from './step.ts';
@@ -20,11 +20,12 @@ const READY_SHARE = 0.25;
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
-  const { qmp, jobs, plan, observed: ran, untouched } = context;
+  const { qmp, jobs, plan, observed, untouched } = context;
   if (!canTakeBack(plan)) {
     await expectNoneTaken(context);
     return;
   }
+  let paused = readPause(observed);
   // An earlier attempt may have stopped the guest and not have come to letting it run.
   let mayHold = !untouched;
   await jobs.remove(
@@ -37,14 +38,14 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
     if (taken.length > 0) {
       await startCommits(context, taken);
       await awaitReady(context, taken);
-      if (ran) {
+      if (paused.byUs) {
         mayHold = true;
-        await qmp.execute('stop');
+        ({ paused } = await holdGuest(qmp, []));
       }
       await switchToBases(context, taken);
     }
   } finally {
-    if (ran && mayHold) await inAnyCase(context.recordSides(), () => letRun(qmp));
+    if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
   }
 }
 
@@ -104,11 +105,11 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
     await awaitStatus(jobs, disks, 'ready', withinPause(plan.maxBlackoutMs * READY_SHARE));
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
-    await letRun(qmp);
+    await letRun(context, readPause(outcomes.get('pauseGuest') ?? null));
     try {
       await awaitStatus(jobs, disks, 'ready', UNHURRIED);
     } finally {
-      await qmp.execute('stop');
+      context.heldAgain((await holdGuest(qmp, [])).paused);
     }
   }
 }

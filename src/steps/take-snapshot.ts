@@ -3,11 +3,12 @@
  * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { Command } from '../qmp/client.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
 import { blaming } from './blame.ts';
 import { expectNames } from './expect-names.ts';
 import { expectFronts, readGraph } from './graph.ts';
+import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from './migration.ts';
 import { observeRunning } from './pause-guest.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
 import { askAgain, expectStood, probeDisks, type Step, type StepContext } from './step.ts';
@@ -26,7 +27,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
       type: 'blockdev-snapshot' as const,
       data: { node: disk.node, overlay: disk.names.image },
     }));
-    await blaming(plan.disks, qmp.execute('transaction', { actions: [...bitmapActions(plan), ...actions] }));
+    await transact(qmp, plan, [...bitmapActions(plan), ...actions]);
     return null;
   },
 
@@ -48,7 +49,7 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
       type: 'blockdev-snapshot-sync' as const,
       data: snapshotSync(disk),
     }));
-    await blaming(plan.disks, qmp.execute('transaction', { actions: [...actions, ...bitmapActions(plan)] }));
+    await transact(qmp, plan, [...actions, ...bitmapActions(plan)]);
     return null;
   },
 
@@ -97,6 +98,21 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
 async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<Json> {
   await expectNames(context, when);
   return { areNamed: true };
+}
+
+/** Looked for a migration right in front, and again in the same write: what was taken is then taken back. */
+async function transact(
+  qmp: QmpClient,
+  plan: SnapshotPlan,
+  actions: Command<'transaction'>['arguments']['actions'],
+): Promise<void> {
+  expectNotMigrating(await lookAtGuest(qmp));
+  const [taken, ...sight] = await qmp.pipeline([
+    { execute: 'transaction', arguments: { actions } },
+    ...SIGHT,
+  ]);
+  if (!taken.ok) await blaming(plan.disks, Promise.reject(taken.error));
+  expectNotMigrating(sightOf(...sight));
 }
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */

@@ -104,6 +104,7 @@ describe('blocksaga sim', () => {
       diskFull: { kind: 'diskFull', freeBytes: 0 },
       otherClient: { kind: 'otherClient', at: { when: 'at', ms: 5 }, execute: 'stop', arguments: {} },
       guestShutdown: { kind: 'guestShutdown', at: { when: 'before', command: 'cont' } },
+      guestSuspend: { kind: 'guestSuspend', at: { when: 'before', command: 'stop' } },
       kill: { kind: 'kill', at: { when: 'after', nth: 3 }, what: 'host' },
     };
     const given = Object.values(faults);

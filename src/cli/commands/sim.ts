@@ -147,6 +147,7 @@ const faultForm = z.discriminatedUnion('kind', [
     arguments: z.record(z.string(), z.json()).optional(),
   }),
   z.strictObject({ kind: z.literal('guestShutdown'), at: place }),
+  z.strictObject({ kind: z.literal('guestSuspend'), at: place }),
   z.strictObject({ kind: z.literal('kill'), at: place, what: z.enum(['qemu', 'host']) }),
 ]);
 

@@ -1,0 +1,87 @@
+/**
+ * What QEMU says of a guest's run state and of a live migration, and which of it forbids a change of the disks: a migration
+ * that is under way leads to a QEMU that has opened the images as they are now. It only looks.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { QmpClient, Reply } from '../qmp/client.ts';
+import type { MigrationInfo, StatusInfo } from '../qmp/schema.generated.ts';
+
+/** The commands of one look, to be sent alone or with others. */
+export const SIGHT = [{ execute: 'query-status' }, { execute: 'query-migrate' }] as const;
+
+/** What one look has found. */
+export interface Sight {
+  readonly running: boolean;
+  /** `RunState` (qapi/run-state.json). */
+  readonly status: string;
+  /** `MigrationStatus` (qapi/migration.json) of the last migration; `none` where there was none. */
+  readonly migration: string;
+}
+
+/** The look that two replies are. Throws what QEMU refused, to be asked again: that says nothing of what went before it. */
+export function sightOf(status: Reply<StatusInfo>, migration: Reply<MigrationInfo>): Sight {
+  try {
+    if (!status.ok) throw status.error;
+    return { running: status.value.running, status: status.value.status, migration: migrationOf(migration) };
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: true, outcome: 'unknown' });
+  }
+}
+
+export async function lookAtGuest(qmp: QmpClient): Promise<Sight> {
+  return sightOf(...(await qmp.pipeline(SIGHT)));
+}
+
+/** What cannot migrate does not. Throws what QEMU refused. */
+export function migrationOf(reply: Reply<MigrationInfo>): string {
+  if (reply.ok) return reply.value.status ?? 'none';
+  if (reply.error.qmp?.class === 'CommandNotFound') return 'none';
+  throw reply.error;
+}
+
+/** Whether the guest executes, or is in S3 and may wake up at any time; `stop` ends both. */
+export function isLive({ running, status }: Pick<Sight, 'running' | 'status'>): boolean {
+  return running || status === 'suspended';
+}
+
+/** Whether a live migration of this guest has begun and is not over; a status that is not known yet is none that is over. */
+export function isMigrating({ status, migration }: Pick<Sight, 'status' | 'migration'>): boolean {
+  return !MIGRATION_OVER.has(migration) || RUN_STATES.get(status) === 'under way';
+}
+
+/**
+ * Throws MIGRATING while a migration, or saving or loading the machine's state, is under way, or when this QEMU is one that
+ * the guest has left or has yet to come to. What was asked for has not been done.
+ */
+export function expectNotMigrating(sight: Sight): void {
+  const { status, migration } = sight;
+  const found = `(migration "${migration}", run state "${status}")`;
+  if (RUN_STATES.get(status) === 'gone') {
+    throw refusal(
+      `the guest has been migrated away from this QEMU ${found}: change its disks where it is now. ` +
+        'Where the migration has failed on the other side, let the guest run here again (cont), then try again',
+    );
+  }
+  if (!isMigrating(sight)) return;
+  throw refusal(
+    `a live migration, or saving or loading the state of the machine, is under way ${found}, and the other side has opened ` +
+      'the images as they are: wait until it is over, or cancel it (migrate_cancel), then try again',
+  );
+}
+
+function refusal(message: string): BlocksagaError {
+  return new BlocksagaError('MIGRATING', message);
+}
+
+const MIGRATION_OVER: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);
+
+/** The run states in which a guest's disks are another QEMU's, or are about to be. */
+const RUN_STATES: ReadonlyMap<string, 'under way' | 'gone'> = new Map([
+  ['inmigrate', 'under way'],
+  ['finish-migrate', 'under way'],
+  ['save-vm', 'under way'],
+  ['restore-vm', 'under way'],
+  ['colo', 'under way'],
+  ['postmigrate', 'gone'],
+]);

@@ -1,0 +1,174 @@
+/**
+ * A live migration beside a saga, on every version of QEMU that was fetched: refused before anything is touched, gone back
+ * from when it begins in front of the pause or in it, and never followed by a `cont` that makes a second running guest.
+ */
+import { readdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { fetchedQemus } from '../../scripts/qemu-versions.ts';
+import type { CopyRequest } from '../../src/index.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
+
+/** Nobody reads the pipe: it stays active for as long as `sleep` does. */
+const ENDLESS = { uri: 'exec:sleep 60' };
+const TO_NOWHERE = { uri: 'exec:cat >/dev/null' };
+
+const binaries = [undefined, ...fetchedQemus().map(({ binary }) => binary)];
+
+async function statusOf({ vm }: Stage): Promise<string> {
+  return ((await vm.witness.execute('query-status')) as { readonly status: string }).status;
+}
+
+async function migrationOf({ vm }: Stage): Promise<string> {
+  return ((await vm.witness.execute('query-migrate')) as { readonly status?: string }).status ?? 'none';
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await sleep(systemClock, 1);
+}
+
+async function migrateAway(on: Stage): Promise<void> {
+  await on.vm.witness.execute('migrate', TO_NOWHERE);
+  await until(async () => (await statusOf(on)) === 'postmigrate' && (await migrationOf(on)) === 'completed');
+}
+
+async function pauseBeforeSwitchover({ vm }: Stage): Promise<void> {
+  const capabilities = [{ capability: 'pause-before-switchover', state: true }];
+  await vm.witness.execute('migrate-set-capabilities', { capabilities });
+}
+
+/** What a migration is doing when somebody asks for a change of the disks. */
+const STATES: readonly {
+  readonly what: string;
+  readonly guest?: StageOptions;
+  bring(on: Stage): Promise<void>;
+}[] = [
+  {
+    what: 'is under way',
+    bring: async on => {
+      await on.vm.witness.execute('migrate', ENDLESS);
+    },
+  },
+  {
+    what: 'waits in front of its switchover',
+    bring: async on => {
+      await pauseBeforeSwitchover(on);
+      await on.vm.witness.execute('migrate', TO_NOWHERE);
+      await until(async () => (await migrationOf(on)) === 'pre-switchover');
+    },
+  },
+  { what: 'has ended', bring: migrateAway },
+  {
+    what: 'is yet to come in',
+    guest: { guest: 'idle', extraArguments: ['-incoming', 'defer'] },
+    bring: async () => undefined,
+  },
+];
+
+/** Where in a copy a migration ends, by strategy. */
+const ENDS: readonly { readonly strategy: NonNullable<CopyRequest['strategy']>; readonly command: string }[] =
+  [
+    { strategy: 'reopen', command: 'block-job-cancel' },
+    { strategy: 'reopen', command: 'blockdev-reopen' },
+    { strategy: 'reopen', command: 'query-block' },
+    { strategy: 'finalize', command: 'job-complete' },
+    { strategy: 'complete', command: 'job-complete' },
+  ];
+
+describe.each(binaries)('a live migration on %s', qemu => {
+  const begin = (options: StageOptions = {}) =>
+    stage({ disks: 2, ...(qemu === undefined ? {} : { qemu }), ...options });
+  const isOld = qemu?.includes('/5.2/') ?? false;
+
+  describeOnQemu('that is there already', () => {
+    test.each(STATES)(
+      'has every change refused, with nothing touched: it $what',
+      async ({ guest, bring }) => {
+        await using on = await begin(guest);
+        await bring(on);
+        const files = readdirSync(on.directory).sort();
+        const tapped = on.tapped;
+        const requests = [
+          () => on.engine.copy({ ...tapped, disks: on.copyAll().disks }),
+          () => on.engine.snapshot({ ...tapped, disks: on.snapshotAll().disks }),
+          () => on.engine.revert({ ...tapped, disks: on.snapshotAll().disks }),
+          () => on.engine.commit({ ...tapped, disks: on.vm.disks.map(({ device }) => ({ disk: device })) }),
+          () => on.engine.pull({ ...tapped, disks: on.vm.disks.map(({ device }) => ({ disk: device })) }),
+        ];
+        for (const request of requests)
+          await expect(request()).rejects.toMatchObject({ code: 'MIGRATING', outcome: 'notApplied' });
+        expect(on.tap.commands.filter(name => !/^(query-|qom-list|qmp_cap|x-debug)/.test(name))).toEqual([]);
+        expect(readdirSync(on.directory).sort()).toEqual(files);
+      },
+    );
+  });
+
+  describeOnQemu('that begins while the mirrors run', () => {
+    test('has the copy go back, in front of the pause', async () => {
+      await using on = await begin();
+      on.tap.after('blockdev-mirror', () => on.vm.witness.execute('migrate', ENDLESS));
+      const saga = await on.engine.copy({ ...on.tapped, ...pick(on.copyAll()) });
+      const result = await saga.result;
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', error: { code: 'MIGRATING' } });
+      expect(on.tap.commands).not.toContain('stop');
+      expect(await statusOf(on)).toBe('running');
+      expect(await migrationOf(on)).toBe('active');
+    });
+
+    test('has a snapshot go back, in front of its transaction', async () => {
+      await using on = await begin();
+      on.tap.after('blockdev-create', () => on.vm.witness.execute('migrate', ENDLESS));
+      const saga = await on.engine.snapshot({ ...on.tapped, disks: on.snapshotAll().disks });
+      const result = await saga.result;
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', error: { code: 'MIGRATING' } });
+      expect(on.tap.commands).not.toContain('transaction');
+      expect(await statusOf(on)).toBe('running');
+    });
+  });
+
+  describeOnQemu('that begins and ends in the pause', () => {
+    const strategies = ENDS.filter(({ strategy }) => !(isOld && strategy === 'reopen'));
+    test.each(strategies)('is not followed by cont: $strategy, $command', async ({ strategy, command }) => {
+      await using on = await begin();
+      let at = -1;
+      on.tap.before('stop', async () => {
+        on.tap.after(command, async () => {
+          await migrateAway(on);
+          at = on.tap.commands.length;
+        });
+      });
+      const saga = await on.engine.copy({ ...on.tapped, ...pick(on.copyAll()), strategy });
+      const result = await saga.result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result.outcome, explain(result)).not.toBe('committed');
+      expect(result.error, explain(result)).not.toBeNull();
+      expect(await statusOf(on)).toBe('postmigrate');
+      expect(on.tap.commands.slice(at)).not.toContain('cont');
+      expect(result.guest, explain(result)).toMatchObject({ status: 'postmigrate' });
+      // A QEMU that cannot set the drive of a device mirrors nothing back any more either.
+      expect(result.outcome, explain(result)).toBe(isOld ? 'needsRecovery' : 'rolledBack');
+    });
+
+    test('and is held at its switchover, has the saga wait for it and say what is left to do', async () => {
+      await using on = await begin();
+      await pauseBeforeSwitchover(on);
+      on.tap.after('block-job-cancel', async () => {
+        await on.vm.witness.execute('migrate', TO_NOWHERE);
+        await until(async () => (await migrationOf(on)) === 'pre-switchover');
+        void sleep(systemClock, 500).then(() => on.vm.witness.execute('migrate_cancel'));
+      });
+      const saga = await on.engine.copy({ ...on.tapped, ...pick(on.copyAll()), finish: 'clone' });
+      const result = await saga.result;
+      expect(result.outcome, explain(result)).toBe('rolledBack');
+      // Before QEMU 8 or so a paused guest whose migration is cancelled at its end is left in postmigrate.
+      const status = await statusOf(on);
+      expect(['running', 'postmigrate']).toContain(status);
+      if (status === 'postmigrate') expect(result.guest).toMatchObject({ status });
+    });
+  });
+});
+
+function pick({ disks, maxBlackoutMs }: { disks: CopyRequest['disks']; maxBlackoutMs: number }) {
+  return { disks, maxBlackoutMs };
+}
