@@ -1,6 +1,6 @@
 /**
  * What stands before the mirrors of a snapshot are switched to or taken away: that there are any, and that the snapshot is
- * still what the disks are on. Only asks.
+ * still what the disks are on; and before any switch, that the guest is not being migrated. Only asks.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
@@ -8,6 +8,7 @@ import type { QmpClient } from '../qmp/client.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { frontOf } from '../steps/graph.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
+import { expectNotMigrating, lookAtGuest } from '../steps/migration.ts';
 import type { Plan } from '../steps/plan.ts';
 import { expectAskable } from './expect-askable.ts';
 import { type Guest, monitorOf } from './guest.ts';
@@ -22,7 +23,7 @@ interface Asked {
   readonly signal: SignalName | undefined;
 }
 
-/** Throws SAGA_STATE as `expectAskable`, when nothing is mirrored, or when somebody has put other images in front since; nothing is done. */
+/** Throws MIGRATING as `expectNotMigrating`, SAGA_STATE as `expectAskable`, when nothing is mirrored, or when somebody has put other images in front since; nothing is done. */
 export async function expectCurrent(
   { id, plan, records, signal }: Asked,
   client: () => Promise<QmpClient>,
@@ -34,6 +35,7 @@ export async function expectCurrent(
     });
   };
   expectAskable({ id, plan, records, signal });
+  if (signal === 'pivot' || signal === 'keepCopies') await expectStaying(client);
   if (plan.operation !== 'snapshotMirror') {
     if (signal === 'keepSnapshot') refuse('is no snapshot with mirrors, so that nothing is to be kept');
     return;
@@ -57,6 +59,15 @@ export async function expectCurrent(
         'Take that away first',
       disk.disk,
     );
+  }
+}
+
+/** What waits at READY goes on waiting: its copies follow the guest until the migration is over. Where QEMU does not answer, as below. */
+async function expectStaying(client: () => Promise<QmpClient>): Promise<void> {
+  try {
+    expectNotMigrating(await lookAtGuest(await client()));
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code === 'MIGRATING') throw error;
   }
 }
 

@@ -7,6 +7,7 @@ import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { jobsOfPlan } from '../steps/jobs-of-plan.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
+import { isMigrating, lookAtGuest } from '../steps/migration.ts';
 import type { Plan } from '../steps/plan.ts';
 import { jobAlive } from '../steps/run-jobs.ts';
 import { splitKey } from '../steps/stages.ts';
@@ -25,6 +26,10 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'QEMU_REPLACED') throw error;
     return `another QEMU answers now, the one with its mirrors is gone: "blocksaga resume --offline ${id}" says which images are the right ones`;
+  }
+  const sight = await lookAtGuest(qmp);
+  if (isMigrating(sight) || sight.status === 'postmigrate') {
+    return `it waits for a live migration (migration "${sight.migration}", run state "${sight.status}"): pivot is refused until that is over, "blocksaga abort ${id}" takes the mirrors away`;
   }
   const table = await jobsOfPlan(plan, qmp).list(plan.disks.map(disk => disk.names.job));
   const failures = plan.disks.flatMap(disk => {
