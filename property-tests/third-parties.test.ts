@@ -38,7 +38,7 @@ const mirrored = ([...SIGNALS, 'keepSnapshot'] as const).map((signal): readonly 
   waits(PLAIN['a snapshot whose mirrors are switched to'], { signal, atMs: ASKED_AT_MS }),
 ]);
 const slow = Object.entries(PLAIN)
-  .filter(([, { wish }]) => 'finish' in wish && wish.finish !== 'leave' && !('top' in wish && wish.top > 0))
+  .filter(([, { wish }]) => ('finish' in wish && wish.finish !== 'leave') || wish.operation === 'pull')
   .map(([name, scenario]): readonly [string, Scenario] => [
     `${name}, slowly`,
     { ...scenario, pace: { ...scenario.pace, ...SLOW } },
@@ -55,6 +55,8 @@ const MEDDLING = [
   ['job-complete', 'job-dismiss'],
   ['job-cancel'],
   ['job-cancel', 'job-dismiss'],
+  ['job-finalize'],
+  ['job-finalize', 'job-dismiss'],
 ] as const;
 
 describe.each([...waiting, ...mirrored, ...slow])('%s', (_what, scenario) => {

@@ -49,10 +49,11 @@ export const rewriteMachine = saga.createMachine({
         rewriteRest: forwardState('rewriteRest', '#cleaningUp'),
         rewriteChains: stepState('rewriteChains', 'finalizeRewrites'),
         finalizeRewrites: pointOfNoReturn('finalizeRewrites', '#cleaningUp'),
+        finalizeRest: { id: 'finalizingRest', ...forwardState('finalizeRest', '#cleaningUp') },
       },
     },
     cleaningUp: cleaningUpState,
-    compensating: compensation(['markQemu', 'rewriteChains', 'rewriteAtOnce']),
+    compensating: compensation(['markQemu', 'rewriteChains', 'rewriteAtOnce'], '#finalizingRest'),
     ...endings,
   },
 });

@@ -16,7 +16,7 @@ import { freezeGuest, thawGuest } from './quiesce.ts';
 import { releaseTargets, retireSources } from './release-nodes.ts';
 import { removeLeaving } from './remove-leaving.ts';
 import { rewriteAtOnce, rewriteRest } from './rewrite-at-once.ts';
-import { finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
+import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
 import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
 import { attachChains, openChains, standOnBases } from './stand-on-chains.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
@@ -32,6 +32,7 @@ export const ALL_STEPS = {
   mirrorDisks,
   rewriteChains,
   finalizeRewrites,
+  finalizeRest,
   rewriteAtOnce,
   rewriteRest,
   awaitSignal,

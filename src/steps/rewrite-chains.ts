@@ -4,7 +4,7 @@
  * What a finalized job has done cannot be taken back, and need not be: the guest reads the same either way.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { Command } from '../qmp/client.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import { chainOfImage } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
@@ -38,20 +38,35 @@ export const rewriteChains: Step<RewritePlan> = {
   /** The last look before the decision: the chains that stay are found by their names. */
   verify: context => expectNames(context, 'opened'),
 
-  /** Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. */
-  async undo({ jobs, plan }) {
+  /**
+   * Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. Where a third
+   * party has finalized one there is no way back, and the other jobs are left as they are.
+   */
+  async undo({ jobs, plan, qmp }) {
+    await expectNoneShortened(qmp, plan);
     await jobs.remove(jobsOf(plan), { deadlineMs: JOB_DEADLINE_MS });
+    await expectNoneShortened(qmp, plan);
   },
 };
 
-export const finalizeRewrites: Step<RewritePlan> = {
-  name: 'finalizeRewrites',
+async function expectNoneShortened(qmp: QmpClient, { disks }: RewritePlan): Promise<void> {
+  const blocks = await qmp.execute('query-block');
+  const done = disks.find(disk => isShortened(chainFiles(blocks, disk), disk));
+  if (done === undefined) return;
+  throw new BlocksagaError(
+    'OVERTAKEN',
+    `a third party has let the job of disk ${done.disk} take effect: its chain is shortened for good, and the others follow`,
+    { disk: done.disk },
+  );
+}
+
+const FORWARD = {
   decision: 'before',
   insists: true,
   irreversible: 'the guest reads the same from a chain before and after; a job that failed is run again',
 
   /** The job must be gone too: QEMU 7.2 dies when the nodes are listed before an ended stream is dismissed. */
-  async probe({ jobs, qmp, plan }) {
+  async probe({ jobs, qmp, plan }: StepContext<RewritePlan>) {
     const table = await jobs.list(jobsOf(plan));
     const blocks = await qmp.execute('query-block');
     return probeDisks(plan.disks, disk =>
@@ -59,7 +74,7 @@ export const finalizeRewrites: Step<RewritePlan> = {
     );
   },
 
-  async do(context, todo) {
+  async do(context: StepContext<RewritePlan>, todo: readonly DiskPlan[]) {
     const { jobs } = context;
     const table = await jobs.list(todo.map(disk => disk.names.job));
     const ended = todo.filter(disk => table.get(disk.names.job)?.status === 'concluded');
@@ -83,7 +98,7 @@ export const finalizeRewrites: Step<RewritePlan> = {
     return null;
   },
 
-  async verify({ qmp, plan }) {
+  async verify({ qmp, plan }: StepContext<RewritePlan>) {
     const blocks = await qmp.execute('query-block');
     for (const disk of plan.disks) {
       const chain = chainFiles(blocks, disk);
@@ -97,7 +112,12 @@ export const finalizeRewrites: Step<RewritePlan> = {
       );
     }
   },
-};
+} as const;
+
+export const finalizeRewrites: Step<RewritePlan> = { name: 'finalizeRewrites', ...FORWARD };
+
+/** The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it goes on. */
+export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, onlyForward: true };
 
 /** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */
 async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
