@@ -5,7 +5,9 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import { groupName } from './names.ts';
+import { endedStream } from './ended-stream.ts';
+import { listNodes, valueIfKnown } from './graph.ts';
+import { groupName, isOurs } from './names.ts';
 import type { Plan } from './plan.ts';
 import { probeDisks, type Step } from './step.ts';
 
@@ -38,19 +40,31 @@ export const unmarkQemu: Step = {
   },
 
   async do({ qmp, plan }) {
-    await qmp.execute('object-del', { id: groupName(plan.token) });
+    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
     return null;
   },
 };
 
-/** Throws QEMU_REPLACED unless this is the process that the saga has marked. */
+/**
+ * Throws QEMU_REPLACED unless this is the process that the saga has marked. Where a third party has taken the mark away, the
+ * saga's jobs and nodes are as good.
+ */
 export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
-  if (await hasMark(qmp, plan)) return;
+  if ((await hasMark(qmp, plan)) || (await hasOurs(qmp, plan))) return;
   throw new BlocksagaError(
     'QEMU_REPLACED',
     'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
       'Which images are the right ones, `blocksaga resume --offline` says: stop this QEMU first, unless it runs on them',
   );
+}
+
+async function hasOurs(qmp: QmpClient, plan: Plan): Promise<boolean> {
+  const [jobs] = await qmp.pipeline([{ execute: 'query-jobs' }]);
+  if (valueIfKnown(jobs)?.some(({ id }) => isOurs(id, plan.token))) return true;
+  // Some QEMUs die of listing their nodes while a stream has ended that nobody has dismissed.
+  if ((await endedStream(qmp)) !== undefined) return false;
+  const nodes = valueIfKnown((await qmp.pipeline([listNodes(qmp)]))[0]) ?? [];
+  return nodes.some(node => isOurs(node['node-name'] ?? '', plan.token));
 }
 
 export async function hasMark(qmp: QmpClient, plan: Plan): Promise<boolean> {
