@@ -4,7 +4,7 @@ import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
 import { chainOfImage } from '../steps/chain-of-image.ts';
-import { blockOf, chainFiles, hasCutNames, plainName } from '../steps/graph.ts';
+import { blockOf, chainFiles, hasCutNames, plainName, withoutStrangers } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
 import { type GuestLeft, guestLeft } from './guest-left.ts';
 import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
@@ -191,18 +191,11 @@ function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome
   return disks.find((disk, at) => {
     const planned = plan.disks[at];
     if (disk.after === null || planned === undefined) return false;
-    const chain = withoutStrangers(planned, disk.after.chain);
+    const chain = withoutStrangers(disk.after.chain, planned);
     if ((chain[0] ?? disk.after.file) !== plainName(switched ? disk.image : disk.before.file)) return true;
     if (!('rewrites' in plan)) return false;
     return chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;
   });
-}
-
-/** A chain from its first image on that the plan knows; as it is where it knows none. */
-function withoutStrangers({ chain, image }: DiskPlan, found: readonly string[]): readonly string[] {
-  const known = new Set([...chain, image].map(({ file }) => plainName(file)));
-  const at = found.findIndex(file => known.has(file));
-  return at === -1 ? found : found.slice(at);
 }
 
 function mixed(saga: string, disk: DiskResult): BlocksagaError {

@@ -9,7 +9,7 @@ import type { JobInfo } from '../qmp/jobs.ts';
 import { chainOfImage } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { expectNames } from './expect-names.ts';
-import { chainFiles } from './graph.ts';
+import { chainFiles, withoutStrangers } from './graph.ts';
 import { expectNotMigrating, lookAtGuest } from './migration.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from './plan.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from './run-jobs.ts';
@@ -202,7 +202,7 @@ function hasEndedWell(job: JobInfo | undefined): boolean {
   return job?.status === 'concluded' && job.error === undefined;
 }
 
-/** Whether QEMU names no image any more that leaves the chain. */
+/** Whether QEMU names no image any more that leaves the chain; overlays of a third party above do not count. */
 export function isShortened(files: readonly string[], disk: DiskPlan): boolean {
-  return files.length <= chainOfImage(disk).length;
+  return withoutStrangers(files, disk).length <= chainOfImage(disk).length;
 }

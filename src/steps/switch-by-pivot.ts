@@ -7,7 +7,7 @@ import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from './await-jobs.ts';
-import { expectFronts, frontOf, readGraph } from './graph.ts';
+import { expectFronts, isOnGoal, readGraph } from './graph.ts';
 import { seenAt } from './hold-guest.ts';
 import { areOurs, markSettling, unmarkSettling } from './mark-settling.ts';
 import { expectNotMigrating, SIGHT, sightOf } from './migration.ts';
@@ -86,9 +86,8 @@ export const finalizeMirrors: Step<SwitchPlan> = {
     const [fronts, ...sight] = early.value;
     const seen = sightOf(...sight);
     expectNotMigrating(seen);
-    const isOnGoal = (blocks: readonly BlockInfo[]) =>
-      plan.disks.every(disk => frontOf(blocks, disk) === disk.goal);
-    if (fronts.ok && isOnGoal(fronts.value)) return seenAt(seen, sentMs);
+    const areOnGoal = (blocks: readonly BlockInfo[]) => plan.disks.every(disk => isOnGoal(blocks, disk));
+    if (fronts.ok && areOnGoal(fronts.value)) return seenAt(seen, sentMs);
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     return null;
   },
@@ -163,5 +162,8 @@ function mirrorJobs(plan: SwitchPlan): readonly string[] {
 
 export async function probeFronts({ qmp, plan }: StepContext<SwitchPlan>) {
   const graph = await readGraph(qmp);
-  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.goal ? 'present' : 'absent'));
+  return probeDisks(plan.disks, disk => {
+    const isThere = graph.front(disk) !== disk.names.filter && graph.showsImage(disk);
+    return isThere ? 'present' : 'absent';
+  });
 }

@@ -8,6 +8,7 @@ import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { Replies } from '../qmp/commands.ts';
 import type { StatusInfo } from '../qmp/schema.generated.ts';
 import { blaming } from './blame.ts';
+import { Edges } from './edges.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { seenAt } from './hold-guest.ts';
 import { holdTheSame } from './mark-settling.ts';
@@ -112,17 +113,20 @@ export const removeFilters: Step<SwitchPlan> = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      graph.front(disk) === disk.goal && graph.node(disk.names.filter) === undefined ? 'present' : 'absent',
+      graph.showsImage(disk) && graph.node(disk.names.filter) === undefined ? 'present' : 'absent',
     );
   },
 
   async do({ qmp, plan, clock, untouched }, todo) {
     const graph = untouched ? undefined : await readGraph(qmp);
+    // A third party may have put an overlay between the filter and the image.
+    const edges = untouched ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    const below = (disk: DiskPlan) => edges?.child(disk.names.filter, 'file') ?? disk.goal;
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const sentMs = clock.now();
     const replies = await qmp.pipeline([
-      ...behind.map(disk => setDrive(disk, disk.goal)),
+      ...behind.map(disk => setDrive(disk, below(disk))),
       ...filters.map(deleteNode),
       { execute: 'query-block' },
       ...SIGHT,

@@ -127,14 +127,14 @@ async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
   const graph = await readGraph(qmp).catch((error: unknown) => {
     throw error instanceof BlocksagaError && !canTakeBack(plan) ? askAgain(error) : error;
   });
-  return probeDisks(plan.disks, disk => (graph.front(disk) === disk.names.image ? 'present' : 'absent'));
+  return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
 }
 
 async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
   const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
   // Where a snapshot cannot be taken back, a look that failed is no reason to try: QEMU is asked again.
   if (!blocks.ok) throw canTakeBack(plan) ? blocks.error : askAgain(blocks.error);
-  expectFronts(blocks.value, plan.disks, disk => disk.names.image);
+  expectFronts(blocks.value, plan.disks, disk => disk.goal);
 }
 
 function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {
