@@ -6,9 +6,12 @@ import { leavingImages } from '../steps/chain-of-image.ts';
 import type { Files } from '../steps/files.ts';
 import { plainName } from '../steps/graph.ts';
 import type { DiskPlan, LeavingFile, Plan } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 
-/** The plan with what is proved of the files that it would remove. */
-export async function withProofs<P extends Plan>(plan: P, files: Files | null): Promise<P> {
+/** The plan with what is proved of the files that it would remove, and what is not promised where those are elsewhere. */
+export async function withProofs<P extends Plan>(asked: P, files: Files | null): Promise<P> {
+  const plan =
+    files === null && makesFiles(asked) ? { ...asked, weaker: [...(asked.weaker ?? []), ELSEWHERE] } : asked;
   if (!('deletes' in plan && plan.deletes)) return plan;
   const open = await files?.openInQemu?.();
   const leaving: LeavingFile[] = [];
@@ -16,6 +19,13 @@ export async function withProofs<P extends Plan>(plan: P, files: Files | null): 
     leaving.push(await prove(plainName(file), files, open));
   }
   return { ...plan, leaving };
+}
+
+const ELSEWHERE =
+  'QEMU sees other files than this process: it makes the new images itself, as readable as its umask lets them be, and after a rollback somebody must remove them on its host';
+
+function makesFiles(plan: Plan): boolean {
+  return stagesOf(plan).some(stage => stage.plan.disks.some(({ image }) => image.create));
 }
 
 /** The files that disks are on. */

@@ -100,6 +100,7 @@ describeOnQemu('files of a QEMU elsewhere', () => {
     const result = await saga.result;
     expect(result.outcome).toBe('rolledBack');
     expect(result.leftovers).toEqual(disks.map(({ to }) => to));
+    expect(result.weaker?.join()).toContain('QEMU sees other files than this process');
     expect((await readdir(theirs)).filter(name => name.startsWith('new'))).toHaveLength(2);
     await expectOthersThere(ours, names);
   });
