@@ -58,6 +58,21 @@ async function guestElsewhere(stack: AsyncDisposableStack) {
   return { vm, ours, theirs };
 }
 
+/** A socket of another process, this one, that passes everything on to a monitor. */
+async function forwarded(monitor: string, stack: AsyncDisposableStack): Promise<string> {
+  const socket = join(await folder(stack), 'forwarded');
+  const server = createServer(near => {
+    const far = connect(monitor);
+    near.pipe(far).on('error', () => near.destroy());
+    far.pipe(near).on('error', () => far.destroy());
+  });
+  await new Promise<void>(resolve => server.listen(socket, resolve));
+  stack.defer(async () => {
+    server.close();
+  });
+  return socket;
+}
+
 async function expectOthersThere(ours: string, names: readonly string[]): Promise<void> {
   expect((await readdir(ours)).sort()).toEqual([...names].sort());
   for (const name of names) expect(await readFile(join(ours, name), 'utf8')).toBe(OTHERS);
@@ -104,6 +119,26 @@ describeOnQemu('files of a QEMU elsewhere', () => {
     expect((await readdir(theirs)).filter(name => name.startsWith('new'))).toHaveLength(2);
     await expectOthersThere(ours, names);
   });
+
+  test.skipIf(!canUnshare)(
+    'nor does one behind a socket that is forwarded, where only QEMU can tell',
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const { vm, ours, theirs } = await guestElsewhere(stack);
+      const names = await readdir(ours);
+      const engine = createEngine({ journal: memoryJournal() });
+      const disks = vm.disks.map(({ device }, index) => ({
+        disk: device,
+        to: join(ours, `new${index}.qcow2`),
+      }));
+      const saga = await engine.copy({ qmp: await forwarded(vm.monitor, stack), disks, finish: 'abort' });
+      const result = await saga.result;
+      expect(result.outcome).toBe('rolledBack');
+      expect(result.leftovers).toEqual(disks.map(({ to }) => to));
+      expect((await readdir(theirs)).filter(name => name.startsWith('new'))).toHaveLength(2);
+      await expectOthersThere(ours, names);
+    },
+  );
 
   test.skipIf(!canUnshare)(
     'a copy onto the name of a file that only QEMU sees is refused, and that stays',
@@ -153,21 +188,26 @@ describeOnQemu('files of a QEMU elsewhere', () => {
     const vm = stack.use(
       await startGuestVm({ disks: 2, guest: 'idle', style: 'drive', backing: true, sizeBytes: SIZE_BYTES }),
     );
-    const socket = join(await folder(stack), 'forwarded');
-    const server = createServer(near => {
-      const far = connect(vm.monitor);
-      near.pipe(far).on('error', () => near.destroy());
-      far.pipe(near).on('error', () => far.destroy());
-    });
-    await new Promise<void>(resolve => server.listen(socket, resolve));
-    stack.defer(async () => {
-      server.close();
-    });
+    const socket = await forwarded(vm.monitor, stack);
     const engine = createEngine({ journal: memoryJournal() });
     const disks = vm.disks.map(({ device }) => ({ disk: device }));
     const request = { qmp: socket, disks, active: true, delete: true, maxBlackoutMs: 30_000 };
     const result = await (await engine.commit(request)).result;
     expect(result).toMatchObject({ outcome: 'committed', notRemoved: vm.disks.map(({ file }) => file) });
+  });
+
+  test('behind a socket that is forwarded a copy knows its own files by their size, and takes them back', async () => {
+    await using stack = new AsyncDisposableStack();
+    const vm = stack.use(await startGuestVm({ disks: 2, guest: 'idle', sizeBytes: SIZE_BYTES }));
+    const engine = createEngine({ journal: memoryJournal() });
+    const disks = vm.disks.map(({ device }, index) => ({
+      disk: device,
+      to: join(vm.directory, `new${index}.qcow2`),
+    }));
+    const qmp = await forwarded(vm.monitor, stack);
+    const result = await (await engine.copy({ qmp, disks, finish: 'abort' })).result;
+    expect(result).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect((await readdir(vm.directory)).filter(name => name.startsWith('new'))).toEqual([]);
   });
 
   test('a QEMU on this side has its files removed as asked', async () => {
