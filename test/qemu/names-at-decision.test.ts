@@ -1,5 +1,6 @@
 /** New images that are renamed, removed or replaced while a saga works: no decision is taken for names that lead elsewhere. */
-import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFileSync, renameSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
@@ -67,17 +68,13 @@ describeOnQemu('new images whose names lead elsewhere in front of the decision',
 
   test('a snapshot whose overlay is replaced in front of its transaction goes back', async () => {
     await using on = await stage({ disks: 2, guest: 'idle' });
-    on.tap.after(
-      'blockdev-add',
-      async () => {
-        const file = on.newFile(1);
-        if ((await stat(file).catch(() => undefined)) === undefined) return;
-        await copyFile(file, `${file}.copy`);
-        await rename(`${file}.copy`, file);
-      },
-      1,
-    );
     const saga = await on.engine.snapshot({ ...on.snapshotAll(), ...on.tapped });
+    saga.subscribe(notice => {
+      if (notice.type !== 'event' || !notice.state.endsWith('.takeSnapshot')) return;
+      const file = on.newFile(1);
+      copyFileSync(file, `${file}.copy`);
+      renameSync(`${file}.copy`, file);
+    });
     await expectWentBack(on, await saga.result, on.newFile(1));
   });
 
