@@ -70,3 +70,18 @@ describe.each(WISHES)('$what $strategy', wish => {
     expect(refused).toBeGreaterThan(2);
   });
 });
+
+test('a recovery that asks no images would be noticed by this', async () => {
+  const { sim, state } = await ended({ what: 'copy', strategy: 'reopen' });
+  const sagas = state.sagas.map(({ row, records }) => ({
+    row: { ...row, state: 'open' as const, result: null, endedAtMs: null },
+    records: records.slice(0, records.findIndex(({ step }) => step === 'mirrorDisks') + 1),
+  }));
+  const claims = sagas.map(({ row }) => [row.vm, { token: 1, saga: row.id }] as const);
+  const images = { ...virtualImages(sim), compare: async () => 'within' as const };
+  const restored = memoryJournal({ ...state, sagas, claims });
+  const result = await recoverOffline(restored, 's', { files: sim.files, images });
+  const held = new Map((result.boot ?? []).map(({ file }, disk) => [disk, sim.world.readFile(file)]));
+  expect(judgeWrites(held, DISKS).upTo).toBeLessThan(sim.world.guest.acknowledged);
+  expect(sim.files.list()).not.toEqual(expect.arrayContaining(NEW));
+});
