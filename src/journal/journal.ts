@@ -94,7 +94,7 @@ export interface Within {
 }
 
 /** How records are to be written; a locked file is waited for for minutes unless told, without holding up this process. */
-export interface AppendOptions extends Within {
+interface AppendOptions extends Within {
   readonly durable: boolean;
 }
 

@@ -1,8 +1,6 @@
 /** An orchestrator's process as the harness has it: told what to do, heard, killed. Every wait has a deadline. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -31,10 +29,13 @@ export interface Orchestrator extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+/** Beside what else is made of the sources: nothing is to stay in the machine's temporary directory. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/blocksaga-torture', import.meta.url));
+
 /** Starts one that works with the journal in `journalFile`. */
 export function startOrchestrator(journalFile: string): Orchestrator {
   // Compiled code is kept between the processes of a run: most of what they do is to begin.
-  const environment = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'blocksaga-torture-cache') };
+  const environment = { ...process.env, NODE_COMPILE_CACHE: COMPILED };
   const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', PROGRAM, journalFile],
