@@ -163,7 +163,7 @@ function drawSnapshotMirror(draw: Draw, guest: GuestChoice, common: Common): Wis
   return {
     operation: 'snapshotMirror',
     ...common,
-    without: drawLack(draw, strategy === 'auto'),
+    without: draw.option('lack', 6) ? ['blockdev-snapshot'] : drawLack(draw, strategy === 'auto'),
     strategy,
     parallel: 1 + draw.few(3),
     ownChains: draw.option('ownChains', 3),

@@ -27,9 +27,13 @@ export function qomList(ctx: Context, args: Arguments): Json {
     return [{ name: 'type', type: 'string' }, ...children];
   }
   if (path === '/objects') {
+    const threads = [...ctx.q.devices.values()].flatMap((device, index) =>
+      device.iothread ? [{ name: `iothread${index}`, type: 'child<iothread>' }] : [],
+    );
     const groups = [...ctx.q.throttleGroups].map(name => ({ name, type: 'child<throttle-group>' }));
     return [
       { name: 'type', type: 'string' },
+      ...threads,
       ...groups,
       { name: 'pc.ram', type: 'child<memory-backend-ram>' },
     ];
