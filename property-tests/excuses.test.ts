@@ -12,7 +12,7 @@ import type { Scenario } from '../src/fuzz/scenario.ts';
 const KEPT = new URL('excused.json', import.meta.url);
 const kept = JSON.parse(readFileSync(KEPT, 'utf8')) as Readonly<Record<string, Scenario>>;
 /** Rows for which 9,000 runs have shown nothing that they excuse. */
-const WITHOUT_A_RUN_MAX = 27;
+const WITHOUT_A_RUN_MAX = 28;
 
 const keyOf = (excuse: Excuse) => `${excuse.law}: ${'fault' in excuse ? excuse.fault : excuse.world}`;
 

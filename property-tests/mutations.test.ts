@@ -196,7 +196,12 @@ const DEFECTS: readonly {
   },
   {
     what: 'snapshots that are never taken back',
-    scenarios: SNAPSHOTS,
+    scenarios: () => [
+      {
+        ...PLAIN['a snapshot disk by disk'],
+        faults: [{ kind: 'refuse', command: 'blockdev-snapshot-sync', nth: 2 }],
+      },
+    ],
     spoil: () => {
       spoil('takeSnapshot', () => ({ undo: nothing }));
       spoil('takeSnapshotsOneByOne', () => ({ undo: nothing }));
@@ -308,7 +313,7 @@ const DEFECTS_OF_STAGES: typeof DEFECTS = [
   {
     what: 'a snapshot that is kept without having been asked for',
     scenarios: () => [
-      { ...PLAIN['a snapshot whose mirrors are switched to'], signals: [{ signal: 'abort', atMs: 6 }] },
+      { ...PLAIN['a snapshot whose mirrors are switched to'], signals: [{ signal: 'abort', atMs: 12 }] },
     ],
     spoil: () => spoil('askWhetherToKeep', () => ({ do: async () => true })),
     laws: ['all or none'],
@@ -319,7 +324,7 @@ const DEFECTS_OF_STAGES: typeof DEFECTS = [
       {
         ...PLAIN['a snapshot whose mirrors are switched to'],
         publisher: { refusals: 0 },
-        signals: [{ signal: 'abort', atMs: 6 }],
+        signals: [{ signal: 'abort', atMs: 12 }],
       },
     ],
     spoil: () => spoil('publishOverlays', () => ({ undo: nothing })),

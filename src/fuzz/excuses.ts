@@ -121,7 +121,7 @@ const BY_FAULT: readonly ByFault[] = [
     only: ranInTheSwitch,
   },
 
-  ...(['stop', 'cont'] as const).map(verb => ({
+  ...(['stop', 'cont', 'system_reset'] as const).map(verb => ({
     ...{ law: 'the guest runs', fault: `otherClient ${verb}` },
     reason: 'a third party has moved the guest: whether it runs is what that one wants',
   })),
