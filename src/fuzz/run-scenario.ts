@@ -5,9 +5,8 @@
 import type { Engine } from '../engine/api.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { Publisher } from '../engine/publish.ts';
-import type { SagaResult } from '../engine/result.ts';
 import type { Saga } from '../engine/saga.ts';
-import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { BlocksagaError } from '../errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../journal/memory.ts';
 import { sleep } from '../qmp/clock.ts';
 import { createSim, type Sim } from '../sim/create-sim.ts';
@@ -15,6 +14,7 @@ import { createVirtualClock } from '../sim/virtual-clock.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import { type Account, crashText, type Happening, type OfflineEnd, placeOf, refusalOf } from './account.ts';
 import { forgetsJobs } from './draw-wish.ts';
+import type { End, Reached } from './life.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { copyChains, prepare } from './prepare.ts';
 import { recordedResult, wasHeard } from './recorded.ts';
@@ -294,11 +294,3 @@ class Run {
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
 }
-
-interface End {
-  readonly refusal?: ErrorRecord;
-  readonly result?: SagaResult;
-}
-
-/** The guest as a living orchestrator reaches it. */
-type Reached = Pick<Mortal, 'files' | 'agent'> & { readonly qmp: Mortal['connect'] };
