@@ -51,7 +51,9 @@ export const rewriteChains: Step<RewritePlan> = {
 
 async function expectNoneShortened(qmp: QmpClient, { disks }: RewritePlan): Promise<void> {
   const blocks = await qmp.execute('query-block');
-  const done = disks.find(disk => isShortened(chainFiles(blocks, disk), disk));
+  // A chain with nothing between its images and the base is as it is to be before anything is done, and tells nothing.
+  const telling = disks.filter(disk => !isShortened(filesOf(disk), disk));
+  const done = telling.find(disk => isShortened(chainFiles(blocks, disk), disk));
   if (done === undefined) return;
   throw new BlocksagaError(
     'OVERTAKEN',
@@ -59,6 +61,8 @@ async function expectNoneShortened(qmp: QmpClient, { disks }: RewritePlan): Prom
     { disk: done.disk },
   );
 }
+
+const filesOf = ({ chain }: DiskPlan): readonly string[] => chain.map(({ file }) => file);
 
 const FORWARD = {
   decision: 'before',
