@@ -22,7 +22,8 @@ describe('blocksaga machines', () => {
   test('prints every machine when none is named', async () => {
     const context = fakeContext();
     await runProgram(['machines'], context);
-    expect(context.out.map(text => /^---\ntitle: (.*)\n/.exec(text)?.[1])).toEqual([
+    const titles = context.out.join('\n').matchAll(/^---\ntitle: (.*)\n/gm);
+    expect(Array.from(titles, ([, title]) => title)).toEqual([
       'snapshot',
       'copy',
       'commit',

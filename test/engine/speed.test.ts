@@ -9,6 +9,8 @@ import { FakeQemu } from '../qmp/fake-qemu.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 import { rejection } from './lives.ts';
 
+const PROGRESS = { type: 'mirror', 'current-progress': 0, 'total-progress': 1 } as const;
+
 /** Sets a speed where the jobs of two disks are in these states; gives the jobs that QEMU was told of. */
 async function told(copied: boolean, ...statuses: readonly JobStatus[]): Promise<readonly unknown[]> {
   const disks = [0, 1].map(index => ({ names: diskNames('t', index) }));
@@ -16,7 +18,7 @@ async function told(copied: boolean, ...statuses: readonly JobStatus[]): Promise
   const fake = new FakeQemu(
     ({ execute }): Json =>
       execute === 'query-jobs'
-        ? statuses.map((status, index) => ({ id: diskNames('t', index).job, type: 'mirror', status }))
+        ? statuses.map((status, index) => ({ ...PROGRESS, id: diskNames('t', index).job, status }))
         : {},
   );
   const qmp = await openQmpClient(fake.connect, { clock: new ManualClock() });
