@@ -28,6 +28,7 @@ export default defineConfig({
   test: {
     // More than two processors: guests and dead QEMUs are mostly waited for.
     maxWorkers: 3,
+    globalSetup: 'test/nothing-stays.ts',
     sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'unit', ...PATIENCE, include: ['test/**/*.test.ts'], exclude: ['test/qemu/**'] } },
