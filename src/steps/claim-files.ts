@@ -5,10 +5,12 @@
  */
 import { dirname } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
+import type { QmpClient } from '../qmp/client.ts';
 import type { Json } from '../qmp/transport.ts';
 import { claimSizeBytes } from './claim-text.ts';
 import type { FileFacts, Files } from './files.ts';
-import { plainName } from './graph.ts';
+import { listNodes, openFiles, plainName, valueIfKnown } from './graph.ts';
+import { tokenOf } from './names.ts';
 import type { DiskPlan, Plan } from './plan.ts';
 import { canLook, closeLooks, sizesInQemu } from './seen-by-qemu.ts';
 import { probeDisks, type Step, type StepContext } from './step.ts';
@@ -93,7 +95,10 @@ export const claimFiles: Step = {
   async undo({ files, plan, observed, qmp }, outcome) {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
     if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
-    if (files !== null) await release(files, plan.disks, claimsToRelease(observed, outcome));
+    if (files === null) return;
+    const claims = claimsToRelease(observed, outcome);
+    await expectClosed(qmp, plan.disks, claims);
+    await release(files, plan.disks, claims);
   },
 
   undone(observed, outcome) {
@@ -210,6 +215,44 @@ async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
     if (fact !== undefined) facts.set(disk.index, fact);
   }
   return facts;
+}
+
+/** What QEMU has open is in use, whoever has put it there: a guest may be on it, or an overlay stand on it. */
+async function expectClosed(qmp: QmpClient, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
+  if (claims.length === 0) return;
+  let open = await openFiles(qmp);
+  const mayBeOurs = claims
+    .flatMap(({ index }) => disks[index] ?? [])
+    .filter(disk => open.has(disk.image.file));
+  if (mayBeOurs.length > 0) {
+    await closeOurs(qmp, mayBeOurs);
+    open = await openFiles(qmp);
+  }
+  for (const { index } of claims) {
+    const disk = disks[index];
+    if (disk === undefined || !open.has(disk.image.file)) continue;
+    throw new BlocksagaError(
+      'FOREIGN',
+      `disk ${disk.disk}: ${disk.image.file} is to be removed, and QEMU has it open still; close what stands on it, then resume`,
+      { disk: disk.disk },
+    );
+  }
+}
+
+/** Closes the nodes of the saga's own on these images that an undo before has opened; QEMU refuses those in use. */
+async function closeOurs(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<void> {
+  const [nodes] = await qmp.pipeline([listNodes(qmp)]);
+  const names = (valueIfKnown(nodes) ?? []).flatMap(node => {
+    const name = node['node-name'] ?? '';
+    const isOurs = disks.some(
+      ({ image, names: own }) =>
+        plainName(node.image.filename) === image.file && tokenOf(name) === tokenOf(own.image),
+    );
+    return isOurs && tokenOf(name) !== undefined ? [name] : [];
+  });
+  await qmp.pipeline(
+    names.map(name => ({ execute: 'blockdev-del', arguments: { 'node-name': name } }) as const),
+  );
 }
 
 async function release(files: Files, disks: readonly DiskPlan[], claims: Claims): Promise<void> {

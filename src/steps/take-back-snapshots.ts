@@ -8,7 +8,7 @@ import type { Command } from '../qmp/client.ts';
 import type { JobWaitOptions } from '../qmp/jobs.ts';
 import { STANDING, withinPause } from './await-jobs.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
-import { readGraph } from './graph.ts';
+import { type Graph, readGraph } from './graph.ts';
 import { holdGuest, letRun, readPause, wasPausedByUs } from './hold-guest.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
 import type { DiskPlan, SnapshotPlan } from './plan.ts';
@@ -33,7 +33,10 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
     STANDING,
   );
   const graph = await readGraph(qmp);
-  const taken = plan.disks.filter(disk => graph.front(disk) === disk.names.image);
+  const taken = plan.disks.flatMap(disk => {
+    const node = overlayOf(graph, disk);
+    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node } }];
+  });
   try {
     if (taken.length > 0) {
       await startCommits(context, taken);
@@ -47,6 +50,16 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
   } finally {
     if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
   }
+}
+
+/**
+ * The node of the overlay that a disk is on. One that QEMU made by itself goes when a mirror is switched to; the undo of
+ * that has opened it again, under a name of its own.
+ */
+function overlayOf(graph: Graph, disk: DiskPlan): string | undefined {
+  const front = graph.front(disk);
+  if (front === undefined || front === disk.names.image) return front;
+  return graph.node(front)?.file === disk.image.file ? front : undefined;
 }
 
 /** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
