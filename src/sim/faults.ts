@@ -197,6 +197,7 @@ function countedFrom(counts: ReadonlyMap<string, number>, fault: Fault): Fault {
       };
     case 'otherClient':
     case 'guestShutdown':
+    case 'guestSuspend':
     case 'kill':
       if (fault.at.when === 'at') return fault;
       return { ...fault, at: { ...fault.at, nth: after(fault.at.command ?? '*', fault.at.nth) } };

@@ -71,10 +71,12 @@ interface Held<L extends readonly Command[]> {
 /**
  * Stops the guest where it runs, in one write with the looks around it and with what is asked behind it. In S3 it depends
  * on QEMU: from 9.0 on `stop` holds back the wake-up, and `cont` gives the guest back to its sleep; before, it does nothing.
+ * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's.
  */
 export async function holdGuest<const L extends readonly Command[]>(
   qmp: QmpClient,
   behind: L,
+  earlier?: Paused,
 ): Promise<Held<L>> {
   const commands = [{ execute: 'query-status' }, { execute: 'stop' }, ...SIGHT, ...behind] as const;
   const [status, stopped, after, migration, ...replies] = (await qmp.pipeline(commands)) as [
@@ -88,7 +90,7 @@ export async function holdGuest<const L extends readonly Command[]>(
   const { status: reached } = sightOf(after, migration);
   const byUs = before.running || (isLive(before) && reached === 'paused');
   return {
-    paused: { ...pausedIn(before), byUs },
+    paused: byUs || earlier === undefined ? { ...pausedIn(before), byUs } : earlier,
     migrating: migratedIn({ ...before, status: reached }),
     replies,
   };

@@ -42,8 +42,9 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
       await startCommits(context, taken);
       await awaitReady(context, taken);
       if (paused.byUs) {
+        const earlier = mayHold ? paused : undefined;
         mayHold = true;
-        ({ paused } = await holdGuest(qmp, []));
+        ({ paused } = await holdGuest(qmp, [], earlier));
       }
       await switchToBases(context, taken);
     }
