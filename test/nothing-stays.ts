@@ -3,7 +3,7 @@
  * others do meanwhile is told apart from it; both must be as empty in the end as in the beginning, and /dev as it was. Where
  * only this suite is at work (BLOCKSAGA_REQUIRE_QEMU=1) the real temporary and home directories are looked at, too.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,6 +63,7 @@ export default function setup(): (() => Promise<void>) | undefined {
   const run = mkdtempSync(join(temporary, 'bsr-'));
   const own = ['t', 'h'].map(name => join(run, name));
   for (const folder of own) mkdirSync(folder);
+  chmodSync(run, 0o755); // tests that give up root go through it
   const real = isAlone ? [temporary, ...IN_HOME.map(name => join(home, name))] : [];
   const places = { own, real, dev: '/dev', proc: '/proc' };
   const before = namesIn(places);

@@ -114,7 +114,8 @@ describe('examples', () => {
   test.for(examples.filter(example => example.runs))(
     'print what they say: $source:$line',
     async ({ file, code }) => {
-      const { stdout } = await run(process.execPath, [join(directory, file)], { timeout: TIMEOUT_MS });
+      const env = { ...process.env, TMPDIR: directory }; // what an example leaves goes with it
+      const { stdout } = await run(process.execPath, [join(directory, file)], { timeout: TIMEOUT_MS, env });
       expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
     },
   );
