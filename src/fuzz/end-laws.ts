@@ -178,9 +178,15 @@ function lostOffline(account: Account, before: Sight, now: Sight): string | unde
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
 }
 
-export function nothingLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
+export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
+  const { account, outcome, before, now } = end;
   if (outcome === 'needsRecovery') return undefined;
-  return leftInQemu(account, outcome, before, now) ?? leftInFiles(account, outcome, before, now);
+  return leftInQemu(account, outcome, before, now) ?? leftInFiles(end);
+}
+
+/** What a third party exports stays open, and the result owns up to it. */
+function isKeptForExport(file: string, { now, result }: Parameters<EndCheck>[0]): boolean {
+  return now.exports.length > 0 && (result?.leftovers ?? []).some(left => left.includes(file));
 }
 
 function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
@@ -204,13 +210,16 @@ function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight
   return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
 }
 
-function leftInFiles(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
+function leftInFiles(end: Parameters<EndCheck>[0]): string | undefined {
+  const { account, outcome, before, now } = end;
   const { wish } = account.scenario;
   const expected = new Set([...before.files.keys(), ...copiedMeanwhile(wish)]);
   const set = setSeen(account, now.disks);
   if (outcome === 'committed')
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
-  for (const file of removedBy(account, outcome)) expected.delete(file);
+  for (const file of removedBy(account, outcome)) {
+    if (!isKeptForExport(file, end)) expected.delete(file);
+  }
   for (const file of account.squatted) expected.add(file);
   for (const file of now.files.keys()) {
     if (!expected.has(file) && !isTheirs(file)) return `the file ${file} is left`;

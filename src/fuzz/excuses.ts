@@ -101,6 +101,13 @@ const BY_FAULT: readonly ByFault[] = [
         result?.operation === 'commit' && result.strategy !== 'reopen',
     },
     {
+      ...{ law, fault: 'otherClient object-del' },
+      reason:
+        'without its mark, its jobs and its nodes nothing tells the QEMU in which a saga worked from another one',
+      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
+        result?.error?.code === 'QEMU_REPLACED',
+    },
+    {
       ...{ law, fault: 'otherClient block_resize' },
       reason: 'a source of another size than its target can neither be switched nor mirrored back',
     },

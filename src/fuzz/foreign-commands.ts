@@ -78,22 +78,14 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   'job-pause': { weight: 2, send: onJob('job-pause') },
   'job-resume': { weight: 1, send: onJob('job-resume') },
   'job-dismiss': { weight: 2, send: onJob('job-dismiss') },
-  'job-complete': {
-    weight: 4,
-    held: 'a pivoted disk is taken for one whose job was cancelled',
-    send: onJob('job-complete'),
-  },
-  'job-finalize': {
-    weight: 2,
-    held: 'a stream that was finalized by a third party leaves a saga without an end',
-    send: onJob('job-finalize'),
-  },
+  'job-complete': { weight: 4, send: onJob('job-complete') },
+  'job-finalize': { weight: 2, send: onJob('job-finalize') },
   'block-job-cancel': { weight: 2, send: onBlockJob('block-job-cancel') },
   'block-job-cancel force': {
     weight: 1,
     send: onBlockJob('block-job-cancel', { force: true }),
   },
-  'block-job-complete': { weight: 1, held: 'as job-complete', send: onBlockJob('block-job-complete') },
+  'block-job-complete': { weight: 1, send: onBlockJob('block-job-complete') },
   'block-job-set-speed': {
     weight: 1,
     send: onBlockJob('block-job-set-speed', { speed: SLOW_BYTES_PER_SECOND }),
@@ -104,7 +96,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'object-del': {
     weight: 1,
-    held: 'a saga whose mark is gone takes its QEMU for another one, for ever',
     send: ({ group }) => ({ execute: 'object-del', arguments: { id: group } }),
   },
   'blockdev-reopen': {
@@ -135,7 +126,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot-sync': {
     weight: 2,
-    held: 'an overlay of theirs leaves a saga without an end, and images below it are removed',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {
@@ -174,7 +164,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'nbd-server-start, block-export-add': {
     weight: 2,
-    held: 'a file that is to be removed stays while it is exported, and the result does not say so',
     send: target => [{ execute: 'nbd-server-start', arguments: NBD_SERVER }, exportAdd(target)],
   },
   stop: { weight: 1, send: alone('stop') },

@@ -102,7 +102,10 @@ function headersFrom({ files }: Sim['world']['host'], front: string): readonly s
 
 /** The disk as it is below what third parties have put above it. */
 function withoutTheirs(path: string, seen: Pick<DiskSight, 'filters' | 'chain'>) {
-  const chain = seen.chain.filter(image => !isTheirs(image.path));
+  const below = seen.chain.filter(image => !isTheirs(image.path));
+  // QEMU opens the base of an overlay read-only, so that says nothing about what the saga did.
+  const isCovered = isTheirs(seen.chain[0]?.path ?? '');
+  const chain = below.map((image, at) => (isCovered && at === 0 ? { ...image, readOnly: false } : image));
   return { ...seen, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
 }
 
@@ -140,11 +143,11 @@ function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
   return [name, ...node.children.flatMap(({ child }) => reachable(nodes, child, depth + 1))];
 }
 
-/** Whether a file is open, or below one that is there. */
+/** Whether a file is open, or below one that is there; a closed overlay of a third party's is one that no QEMU tells of. */
 export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean {
   if (!host.files.has(path)) return false;
   const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.path === path);
-  return isOpen || [...host.files.values()].some(file => file.written.backing === path);
+  return isOpen || [...host.files].some(([name, { written }]) => written.backing === path && !isTheirs(name));
 }
 
 /** What the guest has written and what a power cut could not take any more, on the images that its disks are on now. */
