@@ -20,6 +20,7 @@ export function resultInWords(result: SagaResult): readonly string[] {
       ? []
       : (result.weaker ?? []).map(promise => `  weaker here: ${promise}`)),
     ...leftoverLines(result),
+    ...guestLines(result),
     ...nextLines(result),
   ];
 }
@@ -99,6 +100,13 @@ function leftoverLines({ leftovers, outcome }: SagaResult): readonly string[] {
   if (outcome === 'rolledBack' && leftovers.length === 0)
     return ['  everything of it was taken back, nothing is left'];
   return leftovers.map(file => `  left behind: ${file}`);
+}
+
+/** A guest that does not run, for no reason of the saga's. */
+function guestLines({ guest }: SagaResult): readonly string[] {
+  return guest === undefined
+    ? []
+    : [`  the guest does not run, its state is "${guest.status}": ${guest.todo}`];
 }
 
 function nextLines({ saga, operation, outcome, error }: SagaResult): readonly string[] {

@@ -129,6 +129,13 @@ describe('a result in words', () => {
     expect(words).toMatch(/needs recovery.*disk0: was on \/a; QEMU cannot be asked.*blocksaga show s1/s);
   });
 
+  test('of a guest that does not run says in which state it is, and what is left to do', () => {
+    const guest = { status: 'postmigrate', todo: 'end this QEMU' };
+    expect(resultInWords(result({ guest }))).toContain(
+      '  the guest does not run, its state is "postmigrate": end this QEMU',
+    );
+  });
+
   test('does not repeat QEMU’s words when the message has them', () => {
     const error = { ...full, message: 'failed: No space left on device' };
     expect(refusalInWords('copy', error).join('\n')).toBe(

@@ -54,10 +54,10 @@ Examples:
 ${SAGA_JSON_HELP}
 
 With --all every open saga whose process has ended is gone on with, one after the other, each with its own lines, and
-the exit status is that of the worst: 3 before 2 before 1.
+the exit status is that of the worst: 70 before 3 before 2 before 1 before 4.
 
 Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has changed), 2 refused before anything was touched,
-3 needs recovery still, such as when its QEMU is gone.`;
+3 needs recovery still, such as when its QEMU is gone, 4 committed, but files that were to be removed are still there.`;
 
 interface Options extends OnCommitOptions {
   readonly qmp?: string;
