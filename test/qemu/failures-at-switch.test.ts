@@ -48,8 +48,10 @@ describeOnQemu('a switch that fails', () => {
 
   test.each(POSITIONS)('because somebody holds an overlay changes no disk: transaction, disk %i', async k => {
     await using on = await stage({ disks: 3 });
-    on.tap.before('transaction', () => on.spoil(on.newFile(k)));
-    on.tap.before('blockdev-del', () => on.unspoil());
+    on.tap.before('transaction', () => {
+      on.tap.before('blockdev-del', () => on.unspoil()); // what proves the headers closes nodes earlier
+      return on.spoil(on.newFile(k));
+    });
     const result = await (await on.engine.snapshot({ ...on.snapshotAll(), ...on.tapped })).result;
     expect(result.error, explain(result)).toMatchObject({
       code: 'QMP_COMMAND',
