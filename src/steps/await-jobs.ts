@@ -2,6 +2,8 @@
  * Acts on the disks' jobs and waits for what comes of it, with the first look in the same write as the commands: in the
  * window every round trip is time that the guest stands still.
  */
+import { BlocksagaError } from '../errors.ts';
+import type { Clock } from '../qmp/clock.ts';
 import type { EndingVerb, JobInfo, Jobs, JobTable } from '../qmp/jobs.ts';
 import type { DiskPlan } from './plan.ts';
 import { jobAlive } from './run-jobs.ts';
@@ -43,4 +45,26 @@ export function isConcluded(job: JobInfo | undefined): boolean {
 
 export function isPendingOrConcluded(job: JobInfo | undefined): boolean {
   return isConcluded(job) || job?.status === 'pending';
+}
+
+/**
+ * Whether a mirror is READY or over, for `awaitAll`; throws DEADLINE where one has not come nearer for so long. Its guest then
+ * writes faster than it copies, a third party has paused it, or its storage hangs: to wait on would not help.
+ */
+export function readyWhileNearing(clock: Clock, withinMs: number): (job: JobInfo | undefined) => boolean {
+  const nearest = new Map<string, { readonly bytes: number; readonly atMs: number }>();
+  return job => {
+    if (isConcluded(job) || job === undefined || job.status === 'ready') return true;
+    const bytes = job['total-progress'] - job['current-progress'];
+    const known = nearest.get(job.id);
+    if (known === undefined || bytes < known.bytes) {
+      nearest.set(job.id, { bytes, atMs: clock.now() });
+    } else if (clock.now() - known.atMs > withinMs) {
+      throw new BlocksagaError(
+        'DEADLINE',
+        `job ${job.id} (${job.status}) has had ${known.bytes} bytes or more left to copy for ${Math.round(withinMs / 60_000)} minutes: let the guest write less, resume the job where it is paused, or look at its storage; then resume the saga`,
+      );
+    }
+    return false;
+  };
 }

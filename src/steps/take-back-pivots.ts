@@ -4,8 +4,8 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient } from '../qmp/client.ts';
-import type { JobInfo, JobWaitOptions } from '../qmp/jobs.ts';
-import { STANDING } from './await-jobs.ts';
+import type { JobWaitOptions } from '../qmp/jobs.ts';
+import { readyWhileNearing, STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
@@ -19,6 +19,8 @@ import { type StepContext, throwFirst } from './step.ts';
 import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
 
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
+/** A copy that comes no nearer for so long is begun again, and given up in the end. */
+const NEARER_WITHIN_MS = 60 * 60_000;
 
 /**
  * Ends what is left of the mirrors, then puts back what has switched. Throws OVERTAKEN, with the other disks' jobs as they
@@ -146,15 +148,14 @@ async function mirrorBack(
 
 /** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
 export async function runMirrorsBack(
-  { jobs, qmp }: StepContext<SwitchPlan>,
+  { jobs, qmp, clock }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   commands: readonly (Command<'blockdev-mirror'> | Command<'drive-mirror'>)[],
   { isAlike, resume }: Return,
 ): Promise<void> {
   const ids = switched.map(disk => disk.names.undoJob);
   throwFirst(switched, await qmp.pipeline(commands));
-  const isReady = (job: JobInfo | undefined) =>
-    job === undefined || job.status === 'ready' || job.status === 'concluded';
+  const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
   await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
   throwFirst(switched, await jobs.pivot(ids));
   await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
