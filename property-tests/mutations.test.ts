@@ -2,6 +2,7 @@
  * Tests of the tests: one deliberate defect for each law, put into a step from outside, that the laws must notice. A
  * defect that nobody notices means that a law looks at nothing.
  */
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BlocksagaError } from '../src/errors.ts';
 import { ALL, drawScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
@@ -17,6 +18,11 @@ import { PLAIN } from './plain.ts';
 /** Enough that each defect is met many times; one that is not noticed in so many runs is not noticed. */
 const RUNS_MAX = 300;
 const SENDS_MAX = 40;
+
+/** Runs that leave something, as they are excused for it. */
+const KEPT = JSON.parse(readFileSync(new URL('excused.json', import.meta.url), 'utf8')) as {
+  readonly 'nothing left: refuse lasting': Scenario;
+};
 
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
 const sound: Readonly<Record<StepName, Step>> = { ...ALL_STEPS };
@@ -532,11 +538,31 @@ describe('the laws notice', () => {
     expect(laws).toEqual(['one instant']);
   });
 
+  test('a result that names nothing of what is left, or something that is not', async () => {
+    const account = await runScenario(KEPT['nothing left: refuse lasting']);
+    expect(judge(account)).toEqual([]);
+    const { result } = account;
+    expect.assert(result !== undefined && account.after === account.atLast);
+    expect(result.leftovers.map(words => words.split(' (')[0])).toEqual([
+      expect.stringMatching(/^node bs-/),
+      expect.stringMatching(/^node bs-/),
+    ]);
+    for (const leftovers of [
+      [],
+      [...result.leftovers, 'node bs-00000000-0'],
+      [...result.leftovers, '/images/x'],
+    ]) {
+      const claimed = { ...result, leftovers };
+      const broken = judge({ ...account, result: claimed, resultAtLast: claimed }).map(({ law }) => law);
+      expect(broken, leftovers.join()).toContain('leftovers tell all');
+    }
+  });
+
   test('each by itself, with one of these defects', () => {
     const planted = [...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS, ...DEFECTS_OF_ONE_LAW];
     const alone = new Set([
       ...planted.flatMap(({ laws }) => (laws.length === 1 ? laws : [])),
-      ...['asked back, goes back', 'one instant'], // above, with an account
+      ...['asked back, goes back', 'one instant', 'leftovers tell all'], // above, with an account
     ]);
     expect(LAWS.map(({ name }) => name).filter(name => !alone.has(name))).toEqual([]);
   });

@@ -7,6 +7,7 @@ import { chainOfImage } from '../steps/chain-of-image.ts';
 import { blockOf, chainFiles, hasCutNames, plainName, withoutStrangers } from '../steps/graph.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../steps/plan.ts';
 import { type GuestLeft, guestLeft } from './guest-left.ts';
+import { seenInQemu, unasked } from './left-in-qemu.ts';
 import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
 import type { Monitor } from './monitor.ts';
 
@@ -54,7 +55,7 @@ export interface SagaResult {
   /** For how long the guest stood still at most; milliseconds. */
   readonly blackoutMs: number | null;
   readonly error: ErrorRecord | null;
-  /** Files and nodes that are left and what they are, for somebody to look at. */
+  /** All of the saga that is left, files by their paths and what is in QEMU by its kind and name, and what to do about it. */
   readonly leftovers: readonly string[];
   /** Files that were to be removed, as was asked, and are still there; `leftovers` says why. */
   readonly notRemoved?: readonly string[];
@@ -79,7 +80,7 @@ export async function readResult(
   blackoutMs: number | null,
 ): Promise<SagaResult> {
   const plan = planAtEnd(saga);
-  const fronts = await askFronts(saga.monitor, plan.disks);
+  const { fronts, left } = await askQemu(saga.monitor, saga.plan, plan.disks);
   const guest = await guestLeft(saga.monitor);
   const disks = plan.disks.map((disk, at) => ({
     disk: disk.disk,
@@ -99,7 +100,7 @@ export async function readResult(
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
-    leftovers: [...(await findLeftovers(saga, outcome)), ...kept],
+    leftovers: [...(await findLeftovers(saga, outcome)), ...kept, ...(isEnd(outcome) ? left : [])],
     ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
     ...definedOnly({ guest }),
   };
@@ -148,22 +149,36 @@ export function resultAsJson(result: SagaResult): Json {
   return result as object as Json;
 }
 
-/** Where each disk is, null for one that is gone; null for all when QEMU cannot be asked. */
-async function askFronts(
-  monitor: Monitor,
-  disks: readonly DiskPlan[],
-): Promise<readonly (FrontAfter | null)[] | null> {
-  try {
-    const qmp = await monitor.client();
-    const blocks = await qmp.execute('query-block');
-    if (!hasCutNames(blocks)) return disks.map(disk => frontOfDisk(blocks, disk));
-    const guest = await survey(qmp);
-    return disks.map(disk => frontOfSurvey(guest.disks, disk));
-  } catch (error) {
-    if (error instanceof BlocksagaError) return null;
-    throw error;
+/** Whether what a saga has in QEMU is left there, and not needed any more. */
+function isEnd(outcome: Outcome): boolean {
+  return outcome === 'committed' || outcome === 'rolledBack';
+}
+
+/** What QEMU tells at the end. */
+interface Asked {
+  /** Where each disk is, null for one that is gone; null for all when QEMU cannot be asked. */
+  readonly fronts: readonly (FrontAfter | null)[] | null;
+  readonly left: readonly string[];
+}
+
+/** Once more where it fails: nobody asks again after this. */
+async function askQemu(monitor: Monitor, plan: Plan, disks: readonly DiskPlan[]): Promise<Asked> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const qmp = await monitor.client();
+      const { blocks, left } = await seenInQemu(qmp, plan);
+      if (!hasCutNames(blocks)) return { fronts: disks.map(disk => frontOfDisk(blocks, disk)), left };
+      const guest = await survey(qmp);
+      return { fronts: disks.map(disk => frontOfSurvey(guest.disks, disk)), left };
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      if (error.code === 'QMP_CONNECT' || attempt === ATTEMPTS)
+        return { fronts: null, left: [unasked(error)] };
+    }
   }
 }
+
+const ATTEMPTS = 2;
 
 function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): FrontAfter | null {
   const inserted = blockOf(blocks, disk)?.inserted;

@@ -7,6 +7,7 @@ import type { Account } from './account.ts';
 import type { EndJudged, Pardon } from './excuses.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
+import { leftoversTellAll } from './left-law.ts';
 import { BITMAP } from './prepare.ts';
 import type { DiskSight, Sight } from './sight.ts';
 import { isClone, isMerge, type Wish } from './wish.ts';
@@ -179,9 +180,18 @@ function lostOffline(account: Account, before: Sight, now: Sight): string | unde
 }
 
 export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
-  const { account, outcome, before, now } = end;
-  if (outcome === 'needsRecovery') return undefined;
-  return leftInQemu(account, outcome, before, now) ?? leftInFiles(end);
+  const { account, pardon, outcome, before, now } = end;
+  if (outcome === 'needsRecovery' || pardon.excuses('nothing left', judgedOf(end))) return undefined;
+  const file = filesLeft(end).find(each => !isKeptForExport(each, end));
+  return (
+    leftInQemu(account, outcome, before, now) ??
+    (file === undefined ? undefined : `the file ${file} is left`) ??
+    leftInChains(account, outcome, before, now)
+  );
+}
+
+export function leftIsTold(end: Parameters<EndCheck>[0]): string | undefined {
+  return leftoversTellAll(end, filesLeft(end));
 }
 
 /** What a third party exports stays open, and the result owns up to it. */
@@ -210,21 +220,21 @@ function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight
   return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
 }
 
-function leftInFiles(end: Parameters<EndCheck>[0]): string | undefined {
-  const { account, outcome, before, now } = end;
+/** The files that were not there before and are not to be there now. */
+function filesLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): readonly string[] {
   const { wish } = account.scenario;
   const expected = new Set([...before.files.keys(), ...copiedMeanwhile(wish)]);
   const set = setSeen(account, now.disks);
   if (outcome === 'committed')
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
-  for (const file of removedBy(account, outcome)) {
-    if (!isKeptForExport(file, end)) expected.delete(file);
-  }
+  for (const file of removedBy(account, outcome)) expected.delete(file);
   for (const file of account.squatted) expected.add(file);
-  for (const file of now.files.keys()) {
-    if (!expected.has(file) && !isTheirs(file)) return `the file ${file} is left`;
-  }
+  return [...now.files.keys()].filter(file => !expected.has(file) && !isTheirs(file));
+}
+
+function leftInChains(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
   if (outcome !== 'rolledBack' || !now.alive) return undefined;
+  const { wish } = account.scenario;
   for (const [index, disk] of now.disks.entries()) {
     const wrong = changedChain(before.disks[index], disk, worksOnChains(wish));
     if (wrong !== undefined) return wrong;

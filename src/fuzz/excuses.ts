@@ -122,6 +122,11 @@ const BY_FAULT: readonly ByFault[] = [
       'what QEMU refuses again and again waits until it is allowed: the fault is of the unlimited budget',
   },
   {
+    ...{ law: 'nothing left', fault: 'refuse lasting' },
+    reason: 'what QEMU does not close is left and named',
+    only: (_struck, _account, { result }) => (result?.leftovers.length ?? 0) > 0,
+  },
+  {
     ...{ law: 'nothing lost', fault: 'otherClient cont' },
     reason:
       'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',

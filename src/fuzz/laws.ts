@@ -12,6 +12,7 @@ import {
   eachEnd,
   guestRuns,
   leavesToOthers,
+  leftIsTold,
   nothingLeft,
   nothingLost,
   oneInstant,
@@ -72,6 +73,11 @@ export const LAWS: readonly Law[] = [
     name: 'nothing left',
     says: 'at committed and rolledBack no job, node, filter, group, bitmap or file of the saga is left but those it names',
     check: eachEnd(nothingLeft),
+  },
+  {
+    name: 'leftovers tell all',
+    says: 'at committed and rolledBack the result names every job, node, group and file of the saga that is left, and nothing that is not there',
+    check: eachEnd(leftIsTold),
   },
   {
     name: 'only what is ours',

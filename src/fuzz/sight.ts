@@ -41,6 +41,8 @@ export interface Sight {
   readonly nodes: readonly string[];
   /** Nodes that can be reached from a guest's disk, or from an export, which is always somebody else's. */
   readonly inUse: ReadonlySet<string>;
+  /** Those that can be reached from a guest's disk. */
+  readonly ofGuest: ReadonlySet<string>;
   readonly jobs: readonly string[];
   readonly throttleGroups: readonly string[];
   readonly exports: readonly string[];
@@ -79,6 +81,7 @@ export function takeSight(sim: Sim): Sight {
     runState: qemu?.runState ?? 'gone',
     disks,
     nodes: each.flatMap(({ name }) => (name.startsWith('#') ? [] : [name])),
+    ofGuest: new Set(disks.flatMap(({ node }) => reachable(nodes, node))),
     inUse: new Set([...disks, ...exports].flatMap(({ node }) => reachable(nodes, node))),
     jobs: [...(qemu?.jobs.keys() ?? [])],
     throttleGroups: [...(qemu?.throttleGroups ?? [])],

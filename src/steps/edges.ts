@@ -32,6 +32,18 @@ export class Edges {
     return found;
   }
 
+  /** These nodes and all that they stand on, images below included. */
+  below(roots: readonly string[]): ReadonlySet<string> {
+    const found = new Set(roots);
+    for (const parent of found) {
+      for (const edge of this.#edges) {
+        const child = this.#names.get(edge.child);
+        if (child !== undefined && this.#names.get(edge.parent) === parent) found.add(child);
+      }
+    }
+    return found;
+  }
+
   /** How many parents may write to a node. */
   writers(node: string): number {
     return this.#edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
