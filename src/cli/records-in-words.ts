@@ -1,5 +1,6 @@
 /** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
 import { HEARD, SET_SPEED } from '../engine/history.ts';
+import { WATCHED } from '../engine/watched.ts';
 import type { ErrorRecord } from '../errors.ts';
 import { askedIn, signalValue } from '../journal/asked.ts';
 import type { JournalRecord } from '../journal/journal.ts';
@@ -40,6 +41,7 @@ function signalInWords({ step, body }: JournalRecord): string {
   const error = member(body, 'error') as object | null as ErrorRecord | null;
   if (step === HEARD)
     return error === null ? 'heard what was asked' : `refused what was asked: ${error.message}`;
+  if (step === WATCHED) return 'until then all disks were watched, and were where this journal says';
   const where =
     askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
   if (step !== SET_SPEED) return `asked to ${step}${where}`;

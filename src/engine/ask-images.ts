@@ -3,13 +3,16 @@
  * older copy of it was put back, or a third party switched a disk while no process was there to write that down. Then the
  * image that the verdict leaves was written to after the one that it takes, and holds what that one does not. It only reads.
  *
- * The data decides, the times only save comparing: an image that was not written to later needs no look at what it holds.
+ * The data decides, the times only save comparing: an image that was not written to later needs no look at what it holds, nor
+ * does a mirror's target that was written to later only while the journal says that the disks were watched.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { ImageName, Images } from '../steps/images.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../steps/plan.ts';
 import type { OfflineVerdict } from './decide-offline.ts';
+import { WATCH_MS } from './watch.ts';
+import { watchedUntil } from './watched.ts';
 
 /** What the images say about one disk against the verdict; the images of a disk that agree are not named. */
 interface Doubt {
@@ -33,8 +36,14 @@ interface Part {
   readonly verdict: OfflineVerdict;
 }
 
+/** The times of two images. */
+interface Times {
+  readonly takenAtMs: number;
+  readonly laterAtMs: number;
+}
+
 /** Looks at the disks whose verdict could be wrong. Throws FILES. */
-export async function askImages(part: Part, images: Images): Promise<readonly Doubt[]> {
+export async function askImages(part: Part, begunMs: number, images: Images): Promise<readonly Doubt[]> {
   const doubts: Doubt[] = [];
   for (const { index, action } of part.verdict.disks) {
     const disk = part.plan.disks[index];
@@ -43,7 +52,9 @@ export async function askImages(part: Part, images: Images): Promise<readonly Do
     const fresh = { file: disk.image.file, driver: disk.image.driver };
     const doubt =
       action === 'drop'
-        ? await compareWith(part, disk, { taken: old, left: fresh }, images)
+        ? await compareWith(part, disk, { taken: old, left: fresh }, images, times =>
+            wasMirrored(part, begunMs, times, images),
+          )
         : action === 'keep' && hasMirrors(part.plan)
           ? await compareWith(part, disk, { taken: fresh, left: old }, images)
           : undefined;
@@ -57,19 +68,32 @@ async function compareWith(
   disk: DiskPlan,
   { taken, left }: { readonly taken: ImageName; readonly left: ImageName },
   images: Images,
+  isExplained: (times: Times) => boolean = () => false,
 ): Promise<Doubt | undefined> {
   const [one, other] = [await images.look(taken), await images.look(left)];
   // What is missing, in use or unreadable is told by what looks at each image anyway.
   if (one.state !== 'readable' || other.state !== 'readable') return undefined;
   const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
   const hasTimes = takenAtMs !== null && laterAtMs !== null;
-  if (hasTimes && laterAtMs <= takenAtMs) return undefined;
+  if (hasTimes && (laterAtMs <= takenAtMs || isExplained({ takenAtMs, laterAtMs }))) return undefined;
   // Without times, or in an image that held something before, only mirrors that were all READY make a whole of it.
   if (!(hasTimes && disk.image.create) && !wereReady(part)) return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;
   const kind = comparison === 'partly' ? 'partial' : 'behind';
   return { disk, taken: taken.file, later: left.file, kind, takenAtMs, laterAtMs };
+}
+
+/**
+ * Whether the later one is only what a mirror had copied when all ended: QEMU's end was seen, or it came before anybody would
+ * have noted again that all is as it was, and the disk was written to till then. A guest that ran on the copy has left the disk
+ * behind for longer, or has run when nobody watched.
+ */
+function wasMirrored({ plan, records }: Part, begunMs: number, times: Times, images: Images): boolean {
+  if (!hasMirrors(plan)) return false;
+  const { untilMs, nextByMs } = watchedUntil(records, begunMs, WATCH_MS);
+  const { takenAtMs, laterAtMs } = times;
+  return laterAtMs <= untilMs || (laterAtMs <= nextByMs && laterAtMs - takenAtMs <= images.inFlightMs);
 }
 
 /** Whether the journal knows that every disk's mirror had copied all. */

@@ -3,6 +3,7 @@
  * is guessed: it is refused with both stories, unless an administrator has said which one is true.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
+import type { SagaRow } from '../journal/journal.ts';
 import type { Images } from '../steps/images.ts';
 import { askImages, journalIsBehind, type KeptImage, keptInDoubt } from './ask-images.ts';
 import type { Choice } from './decide-offline.ts';
@@ -16,7 +17,7 @@ export interface Chosen {
 
 /** Throws JOURNAL_BEHIND where the images contradict the journal and nothing was chosen, REQUEST_INVALID for a needless choice. */
 export async function askAndChoose(
-  saga: string,
+  { id: saga, createdAtMs }: Pick<SagaRow, 'id' | 'createdAtMs'>,
   decide: (choices: readonly Choice[]) => OfflineEnd,
   front: Choice['front'] | undefined,
   images: Images,
@@ -30,7 +31,7 @@ export async function askAndChoose(
     if (part === undefined) break;
     const { operation } = part.plan;
     asked.add(operation);
-    const doubts = await askImages(part, images);
+    const doubts = await askImages(part, createdAtMs, images);
     const behind = doubts.filter(({ kind }) => kind === 'behind');
     if (behind.length > 0) {
       if (front === undefined) throw journalIsBehind(saga, part.verdict.why, behind);

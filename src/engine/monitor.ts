@@ -15,6 +15,7 @@ export class Monitor {
   readonly held = new HeldGuest();
   #client: Promise<QmpClient> | undefined;
   #listener: ((event: QmpEvent) => void) | undefined;
+  #lost: (() => void) | undefined;
   #closed = false;
 
   constructor(connect: Connect, clock: Clock) {
@@ -31,6 +32,7 @@ export class Monitor {
     this.#client = openQmpClient(this.held.watch(this.#connect), { clock: this.#clock });
     const fresh = await this.#client;
     fresh.subscribe(event => this.#listener?.(event));
+    void fresh.closed.then(() => this.#closed || this.#lost?.());
     if (this.#closed) fresh.close();
     return fresh;
   }
@@ -38,6 +40,11 @@ export class Monitor {
   /** Hears the events of this and every later connection. */
   listen(listener: (event: QmpEvent) => void): void {
     this.#listener = listener;
+  }
+
+  /** Calls back when a connection has ended that this side did not end. */
+  onLost(lost: () => void): void {
+    this.#lost = lost;
   }
 
   /** Another one, to the same QEMU, for a saga that is begun again in the middle of its pause. */

@@ -98,7 +98,7 @@ export async function recoverOffline(
   const back = begun ? progress.back : (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
-  const found = begun ? progress : await askAndChoose(id, decide, options.front, images);
+  const found = begun ? progress : await askAndChoose(row, decide, options.front, images);
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');

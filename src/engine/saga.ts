@@ -24,6 +24,7 @@ import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult 
 import type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
 import { Stages } from './stages.ts';
+import { Watch } from './watch.ts';
 
 export type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
@@ -58,6 +59,7 @@ class RunningSaga implements Saga, HoldsGuest {
   readonly plan: Plan;
   readonly #parts: SagaParts;
   readonly #stages: Stages;
+  readonly #watch: Watch;
   readonly #listeners = new Set<(notice: SagaNotice) => void>();
   readonly #entered: SagaNotice[] = [];
   readonly #actor;
@@ -79,7 +81,9 @@ class RunningSaga implements Saga, HoldsGuest {
     const records = parts.journal.records(this.id);
     this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
     this.#asked = this.#stages.wasAsked;
+    this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
+    parts.monitor.onLost(() => this.#watch.lost());
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
     const machines = parts.inspect === undefined ? UNSEEN : SEEN;
     this.#actor = createActor(machines[machineNameOf(parts.plan)], {
@@ -237,6 +241,7 @@ class RunningSaga implements Saga, HoldsGuest {
 
   #leave(): void {
     this.#hasLeft = true;
+    this.#watch.end();
     hostIn(this.#actor.system, undefined);
     this.#endListening();
     this.#forgetGuest();
@@ -258,7 +263,9 @@ class RunningSaga implements Saga, HoldsGuest {
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
   #hear(event: QmpEvent): void {
+    this.#watch.hear(event);
     if (event.event === 'RESUME' || event.event === 'WAKEUP') this.#stages.guestRuns();
+    if (event.event === 'BLOCK_JOB_COMPLETED') this.#stages.diskChanged();
     if (event.event !== 'JOB_STATUS_CHANGE') return;
     for (const progress of this.#progress.values()) {
       if (

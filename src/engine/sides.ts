@@ -9,7 +9,7 @@ import { readGraph } from '../steps/graph.ts';
 import type { Plan } from '../steps/plan.ts';
 import { sides } from './history.ts';
 
-/** Durable on return. */
+/** Durable on return; gives whether it was written. */
 export async function recordSides(
   {
     journal,
@@ -25,8 +25,11 @@ export async function recordSides(
   },
   step: string,
   qmp: QmpClient,
-): Promise<void> {
+  isStillTrue: () => boolean,
+): Promise<boolean> {
   const graph = await readGraph(qmp);
+  if (!isStillTrue()) return false;
   const onImage = plan.disks.filter(disk => graph.showsImage(disk)).map(disk => disk.index);
   journal.appendSync(lease, [sides(step, onImage)], definedOnly({ withinMs }));
+  return true;
 }

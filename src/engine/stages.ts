@@ -85,10 +85,16 @@ export class Stages {
 
   guestRuns(): void {
     for (const host of this.#hosts.values()) host.guestRuns();
+    this.diskChanged();
+  }
+
+  /** A job has switched a disk, or has left it, or the guest runs. */
+  diskChanged(): void {
+    for (const host of this.#hosts.values()) host.overtaken.changed();
   }
 
   get blackoutMs(): number | null {
-    const known = [...this.#hosts.values()].flatMap(host => host.blackoutMs ?? []);
+    const known = [...this.#hosts.values()].flatMap(host => host.blackoutMs() ?? []);
     return known.length === 0 ? null : Math.max(...known);
   }
 

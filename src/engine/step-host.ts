@@ -27,6 +27,7 @@ import {
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { inDoubt, missing } from './missing.ts';
+import { Overtaken } from './overtaken.ts';
 import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
 import { ANY, HASTY, type Judge, PATIENT, retry, STUBBORN, TRANSIENT, WHILE_REACHABLE } from './retry.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
@@ -44,6 +45,8 @@ export class StepHost {
   readonly #failures = new Map<string, ErrorRecord>();
   readonly #verdict: Verdict;
   readonly #window: Window;
+  readonly overtaken: Overtaken;
+  readonly blackoutMs = (): number | null => this.#window.blackoutMs;
   readonly speed: Speed;
   /** The connection on which QEMU was last known to be the saga's. */
   #known: QmpClient | undefined;
@@ -53,6 +56,7 @@ export class StepHost {
     this.#fence = new Fence(parts);
     this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
     this.#verdict = new Verdict(parts, this.#window);
+    this.overtaken = new Overtaken(this.#verdict, this.#window, name => this.#context(name));
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
@@ -66,10 +70,6 @@ export class StepHost {
   guestRuns(): void {
     const inPause = this.#window.guestRuns();
     if (inPause) this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
-  }
-
-  get blackoutMs(): number | null {
-    return this.#window.blackoutMs;
   }
 
   /** Brings one step about, or gives back from the journal what it came to. */
@@ -224,7 +224,7 @@ export class StepHost {
   async #deciding(name: StepName, step: Step, act: (decide: Decide) => Promise<Json>): Promise<Json> {
     const decide = () => this.#verdict.decide(name, 'forward');
     try {
-      const value = await act(decide);
+      const value = await this.overtaken.during(name, step, () => act(decide));
       if (this.#decides(step)) await decide();
       return value;
     } catch (error) {

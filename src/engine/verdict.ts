@@ -16,6 +16,7 @@ export class Verdict {
   /** Whether a later one may have been written. */
   #isUnsure = false;
   #sidesTold: boolean;
+  #written = 0;
 
   constructor(
     parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock' | 'history'>,
@@ -47,25 +48,31 @@ export class Verdict {
     return this.isForward || this.#sidesTold;
   }
 
+  /** Another one with each decision that is begun: what was seen before that may not be true any more. */
+  get written(): number {
+    return this.#written;
+  }
+
   /** It went with other records, which are durable. */
   wasWritten(verdict: 'forward'): void {
     this.#last = verdict;
+    this.#written += 1;
     this.#sidesTold = false;
   }
 
   /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
-  async recordSides(step: string, qmp: QmpClient): Promise<void> {
-    await recordSides({ ...this.#parts, ...this.#window.within }, step, qmp);
-    this.#sidesTold = true;
+  async recordSides(step: string, qmp: QmpClient, isStillTrue = always): Promise<void> {
+    const parts = { ...this.#parts, ...this.#window.within };
+    if (await recordSides(parts, step, qmp, isStillTrue)) this.#sidesTold = true;
   }
 
   /**
    * The same for a step that has failed when the guest had run: it may be writing to either side by now, and the way back is
    * long. Its failure tells as well of a QEMU that cannot be asked, or a full journal.
    */
-  async tellSides(step: string, ask: () => Promise<QmpClient>): Promise<void> {
+  async tellSides(step: string, ask: () => Promise<QmpClient>, isStillTrue = always): Promise<void> {
     try {
-      await this.recordSides(step, await ask());
+      await this.recordSides(step, await ask(), isStillTrue);
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
     }
@@ -81,6 +88,7 @@ export class Verdict {
     const { withinMs } = this.#window.within;
     const write = (within: Within) => journal.appendSync(lease, [decision(step, verdict)], within);
     this.#isUnsure = true;
+    this.#written += 1;
     try {
       if (withinMs === undefined) await whenFree(clock, write);
       else write({ withinMs });
@@ -92,4 +100,8 @@ export class Verdict {
     this.#sidesTold = false;
     this.#last = verdict;
   }
+}
+
+function always(): boolean {
+  return true;
 }

@@ -6,6 +6,7 @@ export type Around = <T>(act: () => Promise<T>) => Promise<T>;
 
 export function changing(images: Images, around: Around): Images {
   return {
+    inFlightMs: images.inFlightMs,
     look: image => images.look(image),
     compare: (image, other) => images.compare(image, other),
     whyNotWritable: image => images.whyNotWritable(image),

@@ -52,7 +52,7 @@ export function createSim(options: SimOptions = {}): Sim {
   const directory = options.directory ?? '/images';
   const timing: Timing = { ...TIMING, ...options.timing };
   const faults = createFaults(options.faults ?? [], options.onFault);
-  const host: Host = createHost(directory);
+  const host: Host = createHost(directory, () => clock.epochMs());
   const format = options.format ?? 'qcow2';
   const machine: MachineDefinition = {
     disks: Array.from({ length: count }, (_, index) => ({

@@ -30,7 +30,7 @@ export interface HostFile {
   readonly inode: number;
   /** Tells this file from any other that ever had its inode number. */
   readonly birth: number;
-  /** Its place among all writes to this disk: what the time of its last write tells on a real one. */
+  /** When it was last written to, by the host's clock; milliseconds since the epoch. */
   readonly writtenAt: number;
   /** That of what was flushed. */
   readonly flushedAt: number;
@@ -68,7 +68,7 @@ export function directoryOf(path: string): string {
   return slash <= 0 ? '/' : path.slice(0, slash);
 }
 
-export function createHost(directory: string): Host {
+export function createHost(directory: string, epochMs: () => number): Host {
   const files = new Map<string, HostFile>();
   /** Entries that were unlinked while their directory was not synced since: the host's death brings them back. */
   const unlinked = new Map<string, HostFile>();
@@ -83,7 +83,6 @@ export function createHost(directory: string): Host {
     inodes += 1;
     return inodes;
   };
-  let writes = 0;
   return {
     files,
     directories,
@@ -91,9 +90,9 @@ export function createHost(directory: string): Host {
     image: path => files.get(path)?.written,
     write(path, image) {
       const old = files.get(path);
-      writes += 1;
+      const nowMs = epochMs();
       if (old !== undefined) {
-        files.set(path, { ...old, written: image, writtenAt: writes });
+        files.set(path, { ...old, written: image, writtenAt: nowMs });
         return;
       }
       births += 1;
@@ -101,8 +100,8 @@ export function createHost(directory: string): Host {
         written: image,
         flushed: undefined,
         linked: false,
-        writtenAt: writes,
-        flushedAt: writes,
+        writtenAt: nowMs,
+        flushedAt: nowMs,
       };
       files.set(path, { ...made, inode: nextInode(), birth: births });
     },

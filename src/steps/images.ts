@@ -42,6 +42,8 @@ export type Comparison =
 
 /** All throw `FILES`, naming the file, also where there is no qemu-img or the file may not be read. */
 export interface Images {
+  /** For how long a write may be under way here: the copy of a disk that mirrors follow may be so much later than the disk. */
+  readonly inFlightMs: number;
   look(image: ImageName): Promise<ImageSight>;
   /** Compares what `image` itself holds with what `other` shows there. Reads only; may take long. */
   compare(image: ImageName, other: ImageName): Promise<Comparison>;

@@ -17,7 +17,12 @@ const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 const ASIDE_MAX = 100;
 const execute = promisify(execFile);
 
+/** A mirror that keeps up is behind by milliseconds; one that does not is asked about, which loses nothing. */
+const IN_FLIGHT_MS = 25;
+
 export const localImages: Images = {
+  inFlightMs: IN_FLIGHT_MS,
+
   async look(image): Promise<ImageSight> {
     if (!(await isThere(image.file))) return { state: 'missing' };
     try {

@@ -8,7 +8,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { examine } from '../../src/engine/doctor.ts';
-import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
+import { createEngine, localFiles, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
+import { connectSocket } from '../../src/qmp/socket.ts';
+import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -39,9 +41,34 @@ async function expectNothingLost(vm: GuestVm, { boot }: Pick<SagaResult, 'boot'>
 
 type Kind = 'copy' | 'snapshot' | 'commit';
 
-function begin(vm: GuestVm, journal: ReturnType<typeof memoryJournal>, kind: Kind) {
+/** The connections of a process that dies: nothing of it reaches QEMU any more, and it hears nothing. */
+function mortal(vm: GuestVm) {
+  const open = new Set<Transport>();
+  let isAlive = true;
+  const connect: Connect = async handlers => {
+    if (!isAlive) return new Promise<never>(() => undefined);
+    const transport = await connectSocket(vm.monitor)({
+      onMessage: message => isAlive && handlers.onMessage(message),
+      onClose: reason => isAlive && handlers.onClose(reason),
+    });
+    open.add(transport);
+    return transport;
+  };
+  const die = () => {
+    isAlive = false;
+    for (const transport of open) transport.close();
+  };
+  return { connect, die };
+}
+
+function begin(
+  vm: GuestVm,
+  journal: ReturnType<typeof memoryJournal>,
+  kind: Kind,
+  qmp: string | Connect = vm.monitor,
+) {
   const engine = createEngine({ journal });
-  const common = { id: 's', qmp: vm.monitor, maxBlackoutMs: 30_000 };
+  const common = { id: 's', vm: 'web', qmp, files: localFiles, maxBlackoutMs: 30_000 };
   const files = news(vm);
   if (kind === 'copy')
     return engine.copy({
@@ -139,21 +166,47 @@ describeOnQemu('a journal that is behind its images', () => {
         await (await begin(vm, memoryJournal(), 'snapshot')).result;
         await vm.awaitWrites(12);
       }
-      const saga = await begin(vm, journal, kind);
+      const process = mortal(vm);
+      const saga = await begin(vm, journal, kind, process.connect);
       await saga.result;
+      process.die();
+      const state = journal.snapshot();
       const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
       await vm.witness.execute('job-complete', { id: jobs[0]?.id });
       await vm.awaitWrites(12);
-      const state = journal.snapshot();
       await vm.kill();
-      await expect(recoverOffline(memoryJournal(state), 's')).rejects.toMatchObject({
+      await expect(recoverOffline(memoryJournal(state), 's', { force: true })).rejects.toMatchObject({
         code: 'JOURNAL_BEHIND',
         message: expect.stringMatching(/third party/),
       });
-      const result = await recoverOffline(memoryJournal(state), 's', { front: 'new' });
+      const result = await recoverOffline(memoryJournal(state), 's', { force: true, front: 'new' });
       expect(result.outcome).toBe('committed');
       await expectNothingLost(vm, result);
       if (kind === 'copy') expect(olds(vm).every(existsSync)).toBe(true);
+    },
+  );
+
+  test.each(['alone', 'with its process'])(
+    'the QEMU of a copy at READY that dies under a writing guest, %s, is no such case',
+    async how => {
+      const vm = await guest();
+      const journal = memoryJournal();
+      const process = mortal(vm);
+      const saga = await begin(vm, journal, 'copy', process.connect);
+      await saga.result;
+      saga.ended.catch(() => undefined);
+      await vm.awaitWrites(12);
+      if (how === 'with its process') process.die();
+      await vm.kill();
+      if (how === 'alone') {
+        await expect.poll(() => journal.records('s').some(({ step }) => step === 'watched')).toBe(true);
+        process.die();
+      }
+      const state = journal.snapshot();
+      const result = await recoverOffline(memoryJournal(state), 's', { force: true });
+      expect(result).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(news(vm).some(existsSync)).toBe(false);
+      await expectNothingLost(vm, result);
     },
   );
 

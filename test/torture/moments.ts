@@ -113,6 +113,7 @@ export class Moments {
   images(images: Images): Images {
     const around = this.#aroundFile;
     return {
+      inFlightMs: images.inFlightMs,
       look: image => images.look(image),
       compare: (image, other) => images.compare(image, other),
       whyNotWritable: image => images.whyNotWritable(image),

@@ -60,12 +60,7 @@ async function obey(order: Order): Promise<void> {
 
   async function run(): Promise<SagaResult> {
     if (order.order === 'recover') {
-      const options = { qmp: order.qmp, files, images };
-      return recoverOffline(kept, order.id, options).catch(error => {
-        // No third party is in this play: where a READY mirror was killed in the middle of a write, the journal is right.
-        if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-        return recoverOffline(kept, order.id, { ...options, front: 'old' });
-      });
+      return recoverOffline(kept, order.id, { qmp: order.qmp, files, images });
     }
     const asked = requestOf(operation, order);
     if (asked.operation === 'commitOffline') return commitOffline(kept, asked.request, { files, images });
