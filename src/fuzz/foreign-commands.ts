@@ -118,7 +118,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    held: 'an overlay of theirs leaves a saga without an end',
+    held: 'an image of the saga that is made an overlay in the middle of its switch leaves it without an end',
     send: ({ names, disk }) => ({
       execute: 'blockdev-snapshot',
       arguments: { node: disk, overlay: names.image },

@@ -18,6 +18,8 @@ export interface Graph {
   node(name: string): BlockDeviceInfo | undefined;
   /** Whether the guest's disk is on the image that it is to end on, directly or through the saga's filter. */
   showsImage(disk: DiskPlan): boolean;
+  /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
+  coversSource(disk: DiskPlan): boolean;
 }
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
@@ -32,6 +34,10 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     front,
     frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
+    coversSource: disk => {
+      const [, ...below] = chainFiles(fronts.value, disk);
+      return front(disk) === disk.goal && below.some(file => plainName(file) === plainName(disk.file));
+    },
     showsImage: disk => {
       if (isOnGoal(fronts.value, disk)) return true;
       if (front(disk) !== disk.names.filter) return false;

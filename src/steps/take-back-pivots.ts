@@ -117,7 +117,10 @@ async function putBack(
 /** The node, by disk, on which the guest is to be again. */
 type Sources = ReadonlyMap<number, string>;
 
-/** By a mirror without copying, or with copying where the guest may have written to the new side. */
+/**
+ * By a mirror without copying, or with copying where the guest may have written to the new side; by a commit where a third
+ * party has made that side an overlay of the old one, which QEMU then mirrors nothing to.
+ */
 async function mirrorBack(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
@@ -132,25 +135,25 @@ async function mirrorBack(
     await setDrives(qmp, switched, sources);
     return sources;
   }
-  const commands = switched.map(disk => ({
-    execute: 'blockdev-mirror' as const,
-    arguments: {
-      'job-id': disk.names.undoJob,
-      device: disk.goal,
-      target: sources.get(disk.index) ?? disk.node,
-      sync: back.isAlike ? ('none' as const) : ('full' as const),
-      'auto-dismiss': false,
-    },
-  }));
+  const commands = switched.map((disk): BackCommand => {
+    const source = sources.get(disk.index) ?? disk.node;
+    const job = { 'job-id': disk.names.undoJob, device: disk.goal, 'auto-dismiss': false };
+    if (graph.coversSource(disk))
+      return { execute: 'block-commit', arguments: { ...job, 'base-node': source } };
+    const sync = back.isAlike ? 'none' : 'full';
+    return { execute: 'blockdev-mirror', arguments: { ...job, target: source, sync } };
+  });
   await runMirrorsBack(context, switched, commands, back);
   return sources;
 }
+
+type BackCommand = Command<'blockdev-mirror'> | Command<'drive-mirror'> | Command<'block-commit'>;
 
 /** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
 export async function runMirrorsBack(
   { jobs, qmp, clock }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
-  commands: readonly (Command<'blockdev-mirror'> | Command<'drive-mirror'>)[],
+  commands: readonly BackCommand[],
   { isAlike, resume }: Return,
 ): Promise<void> {
   const ids = switched.map(disk => disk.names.undoJob);

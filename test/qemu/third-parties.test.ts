@@ -9,11 +9,14 @@ import { MEDDLINGS, type Moment, PLAYS, playCell } from './third-party-table.ts'
 const WAITING: Moment = { when: 'waiting', command: '', nth: 1 };
 const IN_PAUSE: Moment = { when: 'after', command: 'stop', nth: 1 };
 
+const BEFORE_MIRRORS: Moment = { when: 'before', command: 'blockdev-mirror', nth: 1 };
+
 const SAMPLE: readonly (readonly [play: string, meddling: string, moment: Moment, outcome: RegExp])[] = [
   ['copy, reopen, leave, pivot', 'job-complete', WAITING, /^rolledBack/],
   ['copy, finalize, leave, abort', 'job-complete, job-finalize', WAITING, /^rolledBack/],
   ['copy, complete, leave, keepCopies', 'job-complete, job-dismiss', WAITING, /^rolledBack/],
   ['copy, reopen, pivot', 'job-complete', { when: 'before', command: 'stop', nth: 1 }, /^rolledBack/],
+  ['copy, reopen, pivot', "blockdev-snapshot of the saga's image", BEFORE_MIRRORS, /^rolledBack/],
   ['copy, clone', 'job-complete', IN_PAUSE, /^rolledBack/],
   ['active commit, complete, leave, abort', 'job-complete', WAITING, /^committed/],
   ['active commit, reopen, leave, pivot', 'job-complete, job-dismiss', WAITING, /^committed/],

@@ -99,6 +99,15 @@ export const MEDDLINGS: readonly Meddling[] = [
     ],
   },
   {
+    what: "blockdev-snapshot of the saga's image",
+    commands: mark => [
+      {
+        execute: 'blockdev-snapshot',
+        arguments: { node: `disk${INDEX}`, overlay: diskNames(TOKEN, INDEX, mark).image },
+      },
+    ],
+  },
+  {
     what: 'device_del',
     ends: 'disk',
     commands: () => [{ execute: 'device_del', arguments: { id: `dev${INDEX}` } }],
