@@ -18,6 +18,10 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
         begun.set(record.step, record);
         break;
       case 'outcome': {
+        if (record.step === WATCHED) {
+          lines.push(`${at} until then all disks were watched, and were where this journal says`);
+          break;
+        }
         const since = begun.get(record.step)?.atMs ?? record.atMs;
         begun.delete(record.step);
         lines.push(`${at} ${stepInWords(record.step)}: ${outcomeInWords(record.body, record.atMs - since)}`);
@@ -41,7 +45,6 @@ function signalInWords({ step, body }: JournalRecord): string {
   const error = member(body, 'error') as object | null as ErrorRecord | null;
   if (step === HEARD)
     return error === null ? 'heard what was asked' : `refused what was asked: ${error.message}`;
-  if (step === WATCHED) return 'until then all disks were watched, and were where this journal says';
   const where =
     askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
   if (step !== SET_SPEED) return `asked to ${step}${where}`;

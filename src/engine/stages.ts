@@ -12,6 +12,7 @@ import type { HostParts, StageJournal } from './host-parts.ts';
 import type { SignalName } from './signals.ts';
 import { expectSpeed } from './speed.ts';
 import { StepHost } from './step-host.ts';
+import { WATCHED } from './watched.ts';
 
 type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked'> & {
   readonly plan: Plan;
@@ -115,6 +116,7 @@ export function recordsOfStage(
   if (stage === null) return records;
   return records.flatMap(record => {
     if (record.kind === 'signal') return { ...record, step: heardBy(stage, record.step) };
+    if (record.step === WATCHED) return record;
     const key = splitKey(record.step);
     return key.stage === stage ? { ...record, step: key.step } : [];
   });

@@ -12,10 +12,11 @@ import type { Plan } from '../steps/plan.ts';
 import { jobAlive } from '../steps/run-jobs.ts';
 import { splitKey } from '../steps/stages.ts';
 import type { SagaResult } from './result.ts';
+import { WATCHED } from './watched.ts';
 
 /** Whether a saga that has not ended waits for `pivot` or `abort`. */
 export function isWaiting({ state }: Pick<SagaRow, 'state'>, records: readonly JournalRecord[]): boolean {
-  const last = records.findLast(({ kind }) => kind !== 'signal');
+  const last = records.findLast(({ kind, step }) => kind !== 'signal' && step !== WATCHED);
   return state === 'open' && last?.kind === 'intent' && splitKey(last.step).step === 'awaitSignal';
 }
 

@@ -5,7 +5,7 @@
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 
-/** The step under which it stands. */
+/** What it stands under: no step of a machine, and of every stage. */
 export const WATCHED = 'watched';
 
 /** For clocks of a file server and of this machine, and for what a killed QEMU had given to its host to write. */
@@ -13,7 +13,7 @@ const SLACK_MS = 2_000;
 
 /** `nextMs`: how long after that the next such record was to come; 0 where the end of the connection was seen. */
 export const watched = (untilMs: number, nextMs: number): NewRecord => ({
-  kind: 'signal',
+  kind: 'outcome',
   step: WATCHED,
   body: { value: { untilMs, nextMs } },
 });
@@ -28,7 +28,7 @@ export interface Watched {
 export function watchedUntil(records: readonly JournalRecord[], begunMs: number, firstMs: number): Watched {
   let last: Watched = { untilMs: begunMs, nextByMs: begunMs + firstMs + SLACK_MS };
   for (const { kind, step, body } of records) {
-    const value = kind === 'signal' && step === WATCHED ? member(body, 'value') : null;
+    const value = kind === 'outcome' && step === WATCHED ? member(body, 'value') : null;
     const [untilMs, nextMs] = [member(value, 'untilMs'), member(value, 'nextMs')];
     if (typeof untilMs !== 'number' || typeof nextMs !== 'number' || untilMs < last.untilMs) continue;
     last = { untilMs, nextByMs: untilMs + nextMs + SLACK_MS };
