@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
 import { sagaToken } from '../../src/steps/names.ts';
 import { describeOnQemu } from './real-qemu.ts';
+import { withoutReopen } from './version-at-hand.ts';
 import { explain, type Stage, stage } from './witnessed.ts';
 
 /** Serves a node to whoever connects, as a backup program does. */
@@ -45,8 +46,13 @@ describeOnQemu('a node that a third party uses', () => {
     expect(open.filter(node => node.startsWith('bs-')).sort()).toEqual([copy, `${copy}-file`]);
   });
 
-  test('is named in the result of a pivot, when it is an exported image that the guest has left', async () => {
+  test('is named in the result of a pivot, when it is an exported image that the guest has left', async ({
+    skip,
+  }) => {
     await using on = await stage({ disks: 2 });
+    // A job that pivots takes an export with it to the new image; a filter that is opened anew leaves it.
+    const missing = await withoutReopen(on);
+    skip(missing !== '', missing);
     const [, node] = on.before.fronts.map(front => front.node);
     expect.assert(node !== undefined);
     await exportNode(on, node);
