@@ -36,7 +36,7 @@ async function expectWentBack(on: Stage, result: SagaResult, file: string): Prom
 
 describeOnQemu('new images whose names lead elsewhere in front of the decision', () => {
   for (const strategy of ['reopen', 'finalize', 'complete'] as const) {
-    test.each(HARMS)(
+    test.for(HARMS)(
       `a copy by ${strategy} whose second image is $what goes back`,
       async ({ harm }, { skip }) => {
         await using on = await stage({ disks: 2, guest: 'idle' });
