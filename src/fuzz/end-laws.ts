@@ -67,6 +67,8 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
     const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
     if (!hasBitmap(before, before.disks[index]) || hasBitmap(now, disk)) continue;
+    // An overlay of a third party's is in front now, and the bitmap goes on below it.
+    if (!isMoved && before.disks[index]?.node !== disk.node && hasBitmap(now, before.disks[index])) continue;
     return `the bitmap of ${disk.device} does not go on`;
   }
   if (outcome === 'committed' && isClone(wish)) {

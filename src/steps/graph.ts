@@ -20,6 +20,8 @@ export interface Graph {
   showsImage(disk: DiskPlan): boolean;
   /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
   coversSource(disk: DiskPlan): boolean;
+  /** Whether the disk's new image is below the one in front, as an overlay of a third party leaves it. */
+  hasImageBelow(disk: DiskPlan): boolean;
 }
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
@@ -34,10 +36,8 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     front,
     frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
-    coversSource: disk => {
-      const [, ...below] = chainFiles(fronts.value, disk);
-      return front(disk) === disk.goal && below.some(file => plainName(file) === plainName(disk.file));
-    },
+    coversSource: disk => front(disk) === disk.goal && isBelow(fronts.value, disk, disk.file),
+    hasImageBelow: disk => isBelow(fronts.value, disk, disk.image.file),
     showsImage: disk => {
       if (isOnGoal(fronts.value, disk)) return true;
       if (front(disk) !== disk.names.filter) return false;
@@ -48,6 +48,12 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };
+}
+
+/** Whether an image is below the one in front of a disk. */
+function isBelow(blocks: readonly BlockInfo[], disk: DiskPlan, image: string): boolean {
+  const [, ...below] = chainFiles(blocks, disk);
+  return below.some(file => plainName(file) === plainName(image));
 }
 
 async function readEdges(qmp: QmpClient): Promise<Edges> {

@@ -38,6 +38,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
     return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node } }];
   });
   try {
+    expectUncovered(graph, plan.disks);
     if (taken.length > 0) {
       await startCommits(context, taken);
       await awaitReady(context, taken);
@@ -61,6 +62,21 @@ function overlayOf(graph: Graph, disk: DiskPlan): string | undefined {
   const front = graph.front(disk);
   if (front === undefined || front === disk.names.image) return front;
   return graph.node(front)?.file === disk.image.file ? front : undefined;
+}
+
+/**
+ * Throws DISK_BUSY, before any disk is taken back, where an overlay of a third party stands on one of the saga's: only that
+ * one knows what it is for.
+ */
+function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
+  const covered = disks.find(disk => overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk));
+  if (covered === undefined) return;
+  const { disk, image } = covered;
+  throw new BlocksagaError(
+    'DISK_BUSY',
+    `disk ${disk}: a third party has put node ${graph.frontName(covered)} on ${image.file}, so that no disk can be taken back: commit it into that (block-commit, job-complete), then resume`,
+    { disk },
+  );
 }
 
 /** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
