@@ -176,7 +176,13 @@ export const dismissMirrors: Step<SwitchPlan> = {
   },
 
   async do(context, todo) {
-    await dismissJobs(context, idsOf(todo));
+    const { iothreads, maxBlackoutMs } = context.plan;
+    // With iothreads the guest is still paused, and QEMU's refusal must not cost it a minute.
+    await dismissJobs(
+      context,
+      idsOf(todo),
+      iothreads ? withinPause(maxBlackoutMs * SETTLE_SHARE) : undefined,
+    );
     await unmarkSettling(context);
     return null;
   },
