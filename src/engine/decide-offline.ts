@@ -219,12 +219,6 @@ interface Decided {
   readonly keepsCopies: boolean;
 }
 
-/** By disk of the plan, the side that it is on as the records say. */
-export function sidesIn(plan: Plan, records: readonly JournalRecord[]): readonly ('old' | 'new')[] {
-  const { sides, keepsCopies } = readSides(plan, records);
-  return keepsCopies || (hasMirrors(plan) && plan.strategy === null) ? plan.disks.map(() => 'old') : sides;
-}
-
 function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
   let sides: Side[] = plan.disks.map(() => 'old');
   let decided = false;
