@@ -12,7 +12,7 @@ import { Edges } from './edges.ts';
 import { expectFronts, type Graph, readGraph } from './graph.ts';
 import { seenAt } from './hold-guest.ts';
 import { holdTheSame } from './mark-settling.ts';
-import { expectNotMigrating, SIGHT, type Sight, sightOf } from './migration.ts';
+import { expectNotMigrating, SIGHT, sightOf } from './migration.ts';
 import { groupName } from './names.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from './plan.ts';
 import { reviveSource } from './revive-source.ts';
@@ -45,7 +45,7 @@ export const insertFilters: Step<SwitchPlan> = {
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
     throwFirst([...missing, ...todo], replies);
-    expectHeld(sightOf(status, migration), stopped);
+    expectHeld(status, migration, stopped);
     return null;
   },
 
@@ -75,7 +75,7 @@ export const reopenFilters: Step<SwitchPlan> = {
       STATUS,
     ]);
     await blaming(todo, valueIn(reopened));
-    expectHeld(sightOf(status, migration), stopped);
+    expectHeld(status, migration, stopped);
     // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it;
     // asked once more, since word of its running may have come with an answer that was given before.
     const runs = (await valueIn(after)).running || context.guestStill();
@@ -248,8 +248,15 @@ async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: 
 }
 
 /** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
-function expectHeld(sight: Sight, stopped: Reply<unknown>): void {
+function expectHeld(
+  status: Reply<StatusInfo>,
+  migration: Parameters<typeof sightOf>[1],
+  stopped: Reply<unknown>,
+): void {
+  // Not asked again: a look from behind the switch does not say whether the guest ran in front of it.
+  if (!status.ok) throw status.error;
   if (!stopped.ok) throw stopped.error;
+  const sight = sightOf(status, migration);
   expectNotMigrating(sight);
   if (!sight.running) return;
   throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched');

@@ -100,8 +100,10 @@ describeOnQemu('a quiesced snapshot', () => {
   test('that fails in the switch is thawed', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
-    on.tap.before('transaction', () => on.spoil(on.newFile(1)));
-    on.tap.before('blockdev-del', () => on.unspoil());
+    on.tap.before('transaction', () => {
+      on.tap.before('blockdev-del', () => on.unspoil()); // what proves the headers closes nodes earlier
+      return on.spoil(on.newFile(1));
+    });
     const { agent, result } = await snapshotQuiesced(on, log, {});
     // A `cont` to a guest that runs is no harm.
     expect(log.filter(command => command !== 'cont')).toEqual([
