@@ -15,6 +15,8 @@ export class Overtaken {
   /** The step at work, where it is one that decides. */
   #step: StepName | undefined;
   #telling = Promise.resolve();
+  /** What broke while the sides were written down; the step ends with it. */
+  #broken: { readonly error: unknown } | undefined;
 
   constructor(verdict: Verdict, window: Window, context: (step: StepName) => Promise<StepContext>) {
     this.#verdict = verdict;
@@ -26,7 +28,9 @@ export class Overtaken {
   async during<T>(name: StepName, { decision }: Step, act: () => Promise<T>): Promise<T> {
     this.#step = decision === undefined ? undefined : name;
     try {
-      return await act();
+      const value = await act();
+      if (this.#broken !== undefined) throw this.#broken.error;
+      return value;
     } finally {
       this.#step = undefined;
     }
@@ -40,8 +44,10 @@ export class Overtaken {
     const { written } = verdict;
     const isTrue = () => this.#step === step && verdict.written === written;
     const client = async () => (await this.#context(step)).qmp;
-    this.#telling = this.#telling.then(() =>
-      isTrue() ? verdict.tellSides(step, client, isTrue) : undefined,
-    );
+    this.#telling = this.#telling
+      .then(() => (isTrue() ? verdict.tellSides(step, client, isTrue) : undefined))
+      .catch(error => {
+        this.#broken ??= { error };
+      });
   }
 }

@@ -126,6 +126,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot-sync': {
     weight: 2,
+    held: 'the law of one instant looks below an overlay that came before the plan, where a copy has left that overlay',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {
