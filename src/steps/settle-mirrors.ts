@@ -144,7 +144,8 @@ async function probeEnded(context: StepContext<SwitchPlan>) {
   return probeDisks(plan.disks, disk => {
     if (graph.showsImage(disk)) return isIdentical ? 'present' : 'foreign';
     const job = table.get(disk.names.job);
-    if (job === undefined) return 'foreign';
+    // Those of a clone are dismissed in the pause where there are iothreads: its decision says how they ended.
+    if (job === undefined) return decided ? 'present' : 'foreign';
     if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
     return isIdentical ? 'present' : 'foreign';
   });
