@@ -32,7 +32,14 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'unit', ...PATIENCE, include: ['test/**/*.test.ts'], exclude: ['test/qemu/**'] } },
-      { test: { name: 'properties', ...PATIENCE, include: ['property-tests/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'properties',
+          ...PATIENCE,
+          include: ['property-tests/**/*.test.ts'],
+          setupFiles: 'property-tests/same-draw.ts',
+        },
+      },
       { test: { name: 'qemu', ...PATIENCE, include: ['test/qemu/**/*.test.ts'] } },
     ],
   },

@@ -187,7 +187,8 @@ class Run {
     if (publisher === undefined) return undefined;
     return async definition => {
       this.#told.push(definition);
-      if (this.#told.length <= publisher.refusals) throw new Error('the records cannot be written now');
+      const refuses = !this.#isOver && this.#told.length <= publisher.refusals;
+      if (refuses) throw new Error('the records cannot be written now');
     };
   }
 

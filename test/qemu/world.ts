@@ -34,7 +34,8 @@ export async function lookAt(vm: GuestVm, directories: readonly string[]): Promi
     fronts: vm.disks.map(({ device }) => frontOf(blocks, device)),
     nodes: nodes.map(node => ({ name: node['node-name'], file: plainName(node.file) })),
     jobs: jobs.map(job => job.id),
-    objects: objects.filter(object => object.type !== 'string').map(object => object.name),
+    // QEMU lists them in the order of a hash table, which changes with its size.
+    objects: objects.flatMap(({ name, type }) => (type === 'string' ? [] : [name])).toSorted(),
     files: lists.flat().sort(),
   };
 }
