@@ -4,7 +4,7 @@
  */
 
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -211,7 +211,7 @@ export async function simSession({
   };
 }
 
-let template: string | undefined;
+let template: Buffer | undefined;
 
 /** An empty image; one without a backing file is a copy of the first, which saves a process. */
 function makeImage(file: string, backing: string | undefined): void {
@@ -224,12 +224,12 @@ function makeImage(file: string, backing: string | undefined): void {
   }
   if (template === undefined) {
     const folder = mkdtempSync(join(tmpdir(), 'bs-empty-'));
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     const path = join(folder, 'empty.qcow2');
     create(path, []);
-    template = path;
+    template = readFileSync(path);
+    rmSync(folder, { recursive: true });
   }
-  copyFileSync(template, file);
+  writeFileSync(file, template);
 }
 
 /** `cli; hlt` and a jump back to it, where an x86 begins. */
