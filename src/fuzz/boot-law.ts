@@ -18,7 +18,7 @@ export function bootReadsIt({ outcome, before, now }: End): string | undefined {
 }
 
 function readsTheSame({ contents, rebooted, headers, chain }: End['now']['disks'][number]): boolean {
-  // Images that are empty for now read alike and are not.
+  // Images that are still empty read alike and are not.
   if (headers.join() !== chain.map(({ path }) => path).join()) return false;
   return JSON.stringify(withData(contents)) === JSON.stringify(withData(rebooted));
 }
