@@ -18,6 +18,18 @@ async function fixAll({ journal }: Stage): Promise<void> {
 
 const inodeOf = async (file: string) => (await stat(file, { bigint: true })).ino;
 
+/** Whether this file system gives the number of a removed file to the next one: ext4 and xfs do, tmpfs and btrfs do not. */
+async function reusesInodes(directory: string): Promise<boolean> {
+  const probe = join(directory, 'probe');
+  const numbers = new Set<bigint>();
+  for (let tries = 0; tries < 50; tries += 1) {
+    await writeFile(probe, OTHERS);
+    numbers.add(await inodeOf(probe));
+    await rm(probe);
+  }
+  return numbers.size < 50;
+}
+
 /** Makes files under the names of the new images that have the inode numbers of those; gives the indexes where it could. */
 async function remake(on: Stage, inodes: ReadonlyMap<number, bigint>): Promise<readonly number[]> {
   const made: number[] = [];
@@ -45,7 +57,8 @@ describeOnQemu('files of a third party', () => {
     const remade = await remake(on, inodes);
     await fixAll(on);
     for (const index of remade) expect(await readFile(on.newFile(index), 'utf8')).toBe(OTHERS);
-    expect(remade).not.toEqual([]);
+    if (await reusesInodes(on.directory)) expect(remade).not.toEqual([]);
+    else console.warn(`Only the names were made again: ${on.directory} gives no inode number twice`);
   });
 
   test('that have the inode numbers of images which a saga left behind are not removed by doctor --fix', async () => {
@@ -64,7 +77,8 @@ describeOnQemu('files of a third party', () => {
     const remade = await remake(on, inodes);
     await fixAll(on);
     for (const index of remade) expect(await readFile(on.newFile(index), 'utf8')).toBe(OTHERS);
-    expect(remade).not.toEqual([]);
+    if (await reusesInodes(on.directory)) expect(remade).not.toEqual([]);
+    else console.warn(`Only the names were made again: ${on.directory} gives no inode number twice`);
   });
 
   test('that replace the images of a saga while it runs are not removed by its rollback', async () => {
