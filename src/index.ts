@@ -47,6 +47,7 @@ export type {
 
 export type { Clock } from './qmp/clock.ts';
 export type { Connect } from './qmp/transport.ts';
+export type { DefinedDisk } from './steps/definition.ts';
 export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
 export type { ImageName, ImageSight, Images } from './steps/images.ts';
 export { localFiles } from './steps/local-files.ts';
@@ -73,5 +74,5 @@ export type {
   StagePlan,
   Strategy,
 } from './steps/plan.ts';
-export type { DefinedDisk, Definition } from './steps/publish-definitions.ts';
+export type { Definition } from './steps/publish-definitions.ts';
 export type { JobProgress } from './steps/step.ts';

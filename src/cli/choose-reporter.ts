@@ -1,6 +1,6 @@
 /** Decides who tells the user: JSON when asked for, the live view on a terminal, plain lines elsewhere. */
 import type { CliContext } from './context.ts';
-import { JsonReporter } from './json-lines.ts';
+import { JsonReporter } from './json-reporter.ts';
 import { LiveReporter } from './live-reporter.ts';
 import { PlainReporter } from './plain-reporter.ts';
 import type { Reporter } from './reporter.ts';

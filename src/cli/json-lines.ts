@@ -1,9 +1,7 @@
 /** What `--json` writes: one JSON value per line (NDJSON), and nothing else on standard output. */
-import type { Saga, SagaNotice } from '../engine/saga.ts';
+import type { Saga } from '../engine/saga.ts';
 import type { BlocksagaError, ErrorRecord } from '../errors.ts';
 import { wayOf } from '../steps/plan.ts';
-import type { CliContext } from './context.ts';
-import type { Begun, Ending, Reporter } from './reporter.ts';
 
 /** Not in TypeScript's library yet (ECMAScript proposal JSON.parse source text access); in every Node that we run on. */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
@@ -26,31 +24,6 @@ export function refusedLine(operation: string | null, error: ErrorRecord): strin
     error,
     leftovers: [],
   });
-}
-
-/** Tells of a saga in NDJSON; what only people want to know goes to standard error. */
-export class JsonReporter implements Reporter {
-  readonly #context: CliContext;
-
-  constructor(context: CliContext) {
-    this.#context = context;
-  }
-
-  begun({ saga, vm }: Begun): void {
-    this.#context.write(jsonLine({ type: 'saga', id: saga.id, vm, operation: saga.plan.operation }));
-  }
-
-  notice(notice: SagaNotice): void {
-    this.#context.write(jsonLine(notice));
-  }
-
-  say(line: string): void {
-    this.#context.complain(line);
-  }
-
-  async ended({ result }: Ending): Promise<void> {
-    this.#context.write(jsonLine({ type: 'result', ...result }));
-  }
 }
 
 /** The result of a saga whose journal failed: what it did is not known any more. */

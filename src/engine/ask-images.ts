@@ -6,11 +6,12 @@
  * The data decides, the times only save comparing: an image that was not written to later needs no look at what it holds, nor
  * does a mirror's target that was written to later only while the journal says that the disks were watched.
  */
+
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { ImageName, Images } from '../steps/images.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../steps/plan.ts';
-import type { OfflineVerdict } from './decide-offline.ts';
+import type { KeptImage, OfflineVerdict } from './decide-offline.ts';
 import { WATCH_MS } from './watch.ts';
 import { watchedUntil } from './watched.ts';
 
@@ -128,12 +129,6 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
 function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {
   if (takenAtMs === null || laterAtMs === null) return 'tells no time, may have been written to after';
   return `was last written to ${((laterAtMs - takenAtMs) / 1_000).toFixed(1)} s after`;
-}
-
-/** An image that stays whatever the verdict says of it, and why. */
-export interface KeptImage {
-  readonly file: string;
-  readonly why: string;
 }
 
 /** Why an image stays that the verdict would have removed. */

@@ -5,8 +5,8 @@
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
 import type { Images } from '../steps/images.ts';
-import { askImages, journalIsBehind, type KeptImage, keptInDoubt } from './ask-images.ts';
-import type { Choice } from './decide-offline.ts';
+import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
+import type { Choice, KeptImage } from './decide-offline.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
 /** What was chosen, and the images that must stay. */

@@ -2,7 +2,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';
 import { checkedJournal } from './checked-journal.ts';
-import type { Removable } from './doctor.ts';
+import type { Removable } from './finding.ts';
 import { damagedSaga } from './row-codecs.ts';
 
 /** A row that cannot be read, as a find. */

@@ -9,7 +9,6 @@
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import { hasMirrors, type Plan, type StagePlan } from '../steps/plan.ts';
-import type { KeptImage } from './ask-images.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -241,4 +240,10 @@ function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
 function member(body: Json, name: string): Json {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
   return (body as { readonly [key: string]: Json })[name] ?? null;
+}
+
+/** An image that stays whatever the verdict says of it, and why. */
+export interface KeptImage {
+  readonly file: string;
+  readonly why: string;
 }

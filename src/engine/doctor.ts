@@ -3,6 +3,7 @@
  * removes, when asked, only what belongs to a saga that has ended and what nothing uses. What an open saga needs is left
  * to its resume; what no saga of this journal has made is left alone.
  */
+
 import { BlocksagaError } from '../errors.ts';
 import { systemProcesses } from '../journal/holder.ts';
 import type { Journal, Processes, SagaRow } from '../journal/journal.ts';
@@ -20,30 +21,13 @@ import { type Stage, stagesOf } from '../steps/stages.ts';
 import { planOf, sortedRows } from './checked-journal.ts';
 import { damagedRow, recordsIn } from './damaged-sagas.ts';
 import { leftImages, removeImage } from './drop-images.ts';
+import type { Finding, Removable } from './finding.ts';
 import { findTrace } from './living-qemu.ts';
 import { Makers } from './makers.ts';
 import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 import type { SagaResult } from './result.ts';
 import { recordsOfStage } from './stages.ts';
 import { isWaiting, mirrorsInWords } from './waiting.ts';
-
-/** One thing that a dead saga left behind. */
-export interface Finding {
-  readonly kind: 'saga' | 'qemu' | 'guest' | 'job' | 'node' | 'group' | 'file';
-  /** Its id, name or path. */
-  readonly name: string;
-  /** The saga that made it; null when this journal knows none that did. */
-  readonly saga: string | null;
-  /** What it is, and what to do about it. */
-  readonly why: string;
-  /** Whether it is provably a saga's own, of one that has ended, and nothing uses it. */
-  readonly removable: boolean;
-}
-
-/** A finding with what removes it; that throws when it is in use after all. */
-export interface Removable extends Finding {
-  readonly remove: (() => Promise<void>) | undefined;
-}
 
 /** What is examined; only the journal must be given. */
 export interface DoctorOptions {

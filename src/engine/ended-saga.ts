@@ -1,7 +1,8 @@
 /** A saga that runs no more, as the journal tells it: it gives its result and hears no signal. */
-import { BlocksagaError } from '../errors.ts';
+
 import type { SagaRow } from '../journal/journal.ts';
 import type { Plan } from '../steps/plan.ts';
+import { hasEnded } from './has-ended.ts';
 import type { SagaResult } from './result.ts';
 import type { Saga } from './saga.ts';
 import { reasonOf } from './waiting.ts';
@@ -23,16 +24,4 @@ export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'r
       await hearsNothing();
     },
   };
-}
-
-/** SAGA_STATE, for a signal that comes after the end. */
-export function hasEnded(id: string, outcome: string, reason: string | null): BlocksagaError {
-  const why = reason === null ? '' : `: ${reason}`;
-  return new BlocksagaError(
-    'SAGA_STATE',
-    `saga ${id} has ended (${outcome}${why}) and hears nothing any more`,
-    {
-      saga: id,
-    },
-  );
 }

@@ -48,18 +48,12 @@ import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
 import type { Monitor } from './monitor.ts';
 import { freeOfSagas } from './named-images.ts';
+import { planToResume } from './plan-to-resume.ts';
 import { imagesIn, imagesOf, withProofs } from './proved-leaving.ts';
 import { onCommitOf, type Publisher, publisherOf, toldTo } from './publish.ts';
 import { refuseChanged } from './refuse-changed.ts';
 import { resultAsJson } from './result.ts';
-import {
-  asked,
-  expectSameQemu,
-  planToResume,
-  type ResumeOptions,
-  refuseSignal,
-  unansweredResult,
-} from './resume.ts';
+import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
 import { type Inspect, runSaga, type Saga } from './saga.ts';
 import { Submissions } from './submissions.ts';
 import { vmOf } from './vm-name.ts';

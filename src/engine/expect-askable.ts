@@ -2,16 +2,12 @@
  * What a saga can be asked while it waits at READY: to switch, or to keep its copies without a switch, whichever is asked
  * first. It only looks at the plan and the records.
  */
+
 import { BlocksagaError } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Plan } from '../steps/plan.ts';
 import type { SignalName } from './signals.ts';
-
-/** Two ends of one wait: each excludes the other. */
-export const EXCLUDES: Readonly<Partial<Record<SignalName, SignalName>>> = {
-  pivot: 'keepCopies',
-  keepCopies: 'pivot',
-};
+import { EXCLUDES } from './signals.ts';
 
 interface Asked {
   readonly id: string;

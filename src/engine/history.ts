@@ -7,8 +7,7 @@ import { signalValue } from '../journal/asked.ts';
 import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Step } from '../steps/step.ts';
-import { EXCLUDES } from './expect-askable.ts';
-import { SIGNALS, type SignalName } from './signals.ts';
+import { EXCLUDES, SIGNALS, type SignalName } from './signals.ts';
 
 /** The record that a saga was stranded; it is no step that a replay goes through. */
 export const RESCUE = 'rescueGuest';

@@ -1,7 +1,7 @@
 /** A commit without QEMU as a saga that runs: its result, and a way to ask it to go back. It decides nothing. */
 import { BlocksagaError } from '../errors.ts';
 import type { Plan } from '../steps/plan.ts';
-import { hasEnded } from './ended-saga.ts';
+import { hasEnded } from './has-ended.ts';
 import { type OfflineParts, runOfflineCommit } from './merge-offline.ts';
 import type { SagaResult } from './result.ts';
 import type { Saga } from './saga.ts';

@@ -5,8 +5,9 @@
 import { BlocksagaError } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
+import type { DefinedDisk } from '../steps/definition.ts';
 import type { OnCommit, Plan, Program } from '../steps/plan.ts';
-import type { DefinedDisk, Definition } from '../steps/publish-definitions.ts';
+import type { Definition } from '../steps/publish-definitions.ts';
 import { runProgram } from './run-program.ts';
 
 /** Told after each saga's decision which disks its VM has now, at least once; a rejection is tried again for minutes. */

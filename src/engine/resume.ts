@@ -2,19 +2,18 @@
  * What stands before a saga goes on in another process: whether it may be asked that at all, and whether its own QEMU
  * still answers. A saga that goes on without its QEMU would record failures for steps that only nobody could ask about.
  */
+
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
-import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { expectMark } from '../steps/mark-qemu.ts';
-
-import { hasMirrors, PLAN_VERSION, type Plan, type Program } from '../steps/plan.ts';
-
-import { splitKey, stagesOf } from '../steps/stages.ts';
+import { hasMirrors, type Plan, type Program } from '../steps/plan.ts';
+import { stagesOf } from '../steps/stages.ts';
 import { offlineProgress } from './decide-offline.ts';
 import type { Guest } from './guest.ts';
 import { refuseOlderJournal } from './living-qemu.ts';
 import type { Monitor } from './monitor.ts';
+import { isMarkedBy } from './plan-to-resume.ts';
 import { type SagaResult, untouchedResult } from './result.ts';
 import { ANY, PATIENT, retry } from './retry.ts';
 import type { Saga } from './saga.ts';
@@ -29,33 +28,6 @@ export interface ResumeOptions extends Partial<Guest> {
   readonly onCommit?: Program;
   /** Takes the saga from a process that lives but does not go on; that one cannot act on it when it wakes up. */
   readonly force?: boolean;
-}
-
-/** The operations and plan versions that this program can go on with. */
-const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
-  snapshot: [PLAN_VERSION],
-  copy: [PLAN_VERSION],
-  commit: [PLAN_VERSION],
-  pull: [PLAN_VERSION],
-  revert: [PLAN_VERSION],
-  snapshotMirror: [PLAN_VERSION],
-};
-
-/** The plan that a saga was begun with. Throws JOURNAL for one of another version, SAGA_STATE for one without QEMU. */
-export function planToResume({ id, operation, planVersion, plan }: SagaRow): Plan {
-  if (KNOWN_PLANS[operation]?.includes(planVersion)) return plan as object as Plan;
-  if (operation === COMMIT_OFFLINE) {
-    throw new BlocksagaError(
-      'SAGA_STATE',
-      `saga ${id} commits images without QEMU: go on with "blocksaga resume --offline ${id}", or with --back before its decision`,
-      { saga: id },
-    );
-  }
-  throw new BlocksagaError(
-    'JOURNAL',
-    `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: go on with the version of blocksaga that began it`,
-    { saga: id, outcome: 'notApplied' },
-  );
 }
 
 /** Throws SAGA_STATE for what a saga cannot be asked, or not any more. */
@@ -131,18 +103,6 @@ export async function expectSameQemu(
       await expectMark(qmp, plan);
     },
     ANY,
-  );
-}
-
-/** Whether the saga has set its mark in QEMU and not begun to take it away. */
-export function isMarkedBy(records: readonly JournalRecord[]): boolean {
-  const marks = ['markQemu', 'unmarkQemu', 'undo.markQemu'];
-  const last = records.findLast(({ step }) => marks.includes(splitKey(step).step));
-  return (
-    last !== undefined &&
-    splitKey(last.step).step === 'markQemu' &&
-    last.kind === 'outcome' &&
-    !('error' in (last.body as object))
   );
 }
 

@@ -1,6 +1,5 @@
 /** What a saga was asked from outside. Each is durable before it counts. */
 import { type Clock, sleep } from '../qmp/clock.ts';
-import { EXCLUDES } from './expect-askable.ts';
 
 /**
  * A saga may be asked to go back, to go on, to keep its copies without a switch, or to do without the mirrors of its
@@ -68,3 +67,9 @@ export class Signals {
     await Promise.race([all, sleep(clock, withinMs, written.signal)]);
   }
 }
+
+/** Two ends of one wait: each excludes the other. */
+export const EXCLUDES: Readonly<Partial<Record<SignalName, SignalName>>> = {
+  pivot: 'keepCopies',
+  keepCopies: 'pivot',
+};

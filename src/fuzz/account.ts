@@ -1,4 +1,5 @@
 /** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
+
 import type { SagaResult } from '../engine/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
@@ -6,7 +7,7 @@ import type { Json } from '../qmp/transport.ts';
 import type { StruckPlace } from '../sim/faults.ts';
 import type { Definition } from '../steps/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from './scenario.ts';
-import type { Sight } from './sight.ts';
+import type { FlushedWrite, Sight } from './sight.ts';
 
 /** A time for which the guest stood still, in milliseconds of virtual time. */
 export interface Pause {
@@ -31,15 +32,6 @@ export interface OfflineEnd {
   readonly error: ErrorRecord | undefined;
   /** A QEMU that was started on the images that it names. */
   readonly booted: Sight | undefined;
-}
-
-/** A guest write that was on the host's disk for good when the power failed. */
-export interface FlushedWrite {
-  readonly disk: number;
-  /** The image that its disk was on. */
-  readonly file: string;
-  readonly offset: number;
-  readonly value: number;
 }
 
 export interface Account {

@@ -1,6 +1,6 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../sim/contents.ts';
-import type { eachEnd } from './end-laws.ts';
+import type { eachEnd } from './each-end.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 

@@ -2,9 +2,10 @@
  * The laws about how things stand at an end, asked at the end under faults and again when all is calm. They look at the
  * simulated world only, and take from the engine nothing but the outcome that it claims.
  */
-import type { Outcome, SagaResult } from '../engine/result.ts';
+
 import type { Account } from './account.ts';
-import type { EndJudged, Pardon } from './excuses.ts';
+import type { EndCheck } from './each-end.ts';
+import type { EndJudged } from './excuses.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';
@@ -14,32 +15,6 @@ import { isClone, isMerge, type Wish } from './wish.ts';
 import { chainCopyOf, filesToRemove, isTheirs, type NewSet, newFile, newSetsOf } from './wish-files.ts';
 
 const PREFIX = 'bs-';
-
-type EndCheck = (end: {
-  readonly account: Account;
-  readonly pardon: Pardon;
-  readonly outcome: Outcome | 'refused' | 'none';
-  readonly result: SagaResult | undefined;
-  readonly before: Sight;
-  readonly now: Sight;
-}) => string | undefined;
-
-/** A law of how things end, asked at the end under faults and again when all is calm. */
-export function eachEnd(check: EndCheck): (account: Account, pardon: Pardon) => string | undefined {
-  return (account, pardon) => {
-    if (account.crash !== undefined) return undefined;
-    const { before, after, atLast, refusal, result, resultAtLast } = account;
-    const outcome = refusal === undefined ? (result?.outcome ?? 'none') : 'refused';
-    const wrong = check({ account, pardon, outcome, result, before, now: after });
-    if (wrong !== undefined) return `at ${outcome}: ${wrong}`;
-    if (after === atLast) return undefined;
-    const last = resultAtLast?.outcome ?? 'none';
-    const wrongAtLast = check({
-      ...{ account, pardon, outcome: last, result: resultAtLast, before, now: atLast },
-    });
-    return wrongAtLast === undefined ? undefined : `at ${last}, resumed without faults: ${wrongAtLast}`;
-  };
-}
 
 /**
  * The set of new images that the disks are on: where there are several it is told by the first disk, and all others must

@@ -7,9 +7,9 @@
 import type { Account } from './account.ts';
 import { bootReadsIt } from './boot-law.ts';
 import { deadLeaveOneSet } from './dead-laws.ts';
+import { eachEnd } from './each-end.ts';
 import {
   allOrNone,
-  eachEnd,
   guestRuns,
   leavesToOthers,
   leftIsTold,

@@ -2,7 +2,7 @@
  * The law about what a result says is left: all that the simulated world still has of the saga, and nothing that it has
  * not. Whether it should have been left is `nothing left`, in `end-laws.ts`.
  */
-import type { eachEnd } from './end-laws.ts';
+import type { eachEnd } from './each-end.ts';
 import type { Sight } from './sight.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];

@@ -6,7 +6,6 @@ import { type Extents, valueAt } from '../sim/contents.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import { RING } from '../sim/guest.ts';
 import type { BlockNode, Qemu } from '../sim/state.ts';
-import type { FlushedWrite } from './account.ts';
 import { isTheirs } from './wish-files.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
@@ -163,4 +162,13 @@ export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
       return { disk, file: path, offset, value: valueAt(kept, offset) ?? 0 };
     }).filter(({ value }) => value > 0);
   });
+}
+
+/** A guest write that was on the host's disk for good when the power failed. */
+export interface FlushedWrite {
+  readonly disk: number;
+  /** The image that its disk was on. */
+  readonly file: string;
+  readonly offset: number;
+  readonly value: number;
 }

@@ -6,11 +6,12 @@ import type { JournalRecord, NewRecord } from '../journal/journal.ts';
 import type { Json } from '../qmp/transport.ts';
 import type { Sim } from '../sim/create-sim.ts';
 import type { StruckPlace } from '../sim/faults.ts';
-import type { FlushedWrite, Happening, Struck } from './account.ts';
+import type { Happening, Struck } from './account.ts';
 import type { Passage } from './mortal.ts';
 import { WireOrder } from './order.ts';
 import { PauseWatch } from './pause-watch.ts';
 import type { PlannedFault, Signal } from './scenario.ts';
+import type { FlushedWrite } from './sight.ts';
 import { flushedWrites, isNeeded } from './sight.ts';
 
 type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> : never) : never;

@@ -5,8 +5,8 @@
 import type { GuestDisk } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Files } from '../steps/files.ts';
-import type { DomainCore, Sight } from './domain-core.ts';
 import { refuse } from './errors.ts';
+import type { Sight } from './sight.ts';
 
 /** Types in QEMU's object model (`-device help`) of disks that are a device of the host's, handed through to the guest. */
 const LUNS: ReadonlySet<string | undefined> = new Set(['scsi-block', 'scsi-generic']);
@@ -51,8 +51,12 @@ export async function refuseKind(
   );
 }
 
+interface Asked {
+  ask<T>(question: (qmp: QmpClient) => Promise<T>): Promise<T>;
+}
+
 /** Throws OPERATION_UNSUPPORTED for a device that is no disk to QEMU's block layer. */
-export async function refuseUnseen(core: DomainCore, { guest }: Sight, name: string): Promise<void> {
+export async function refuseUnseen(core: Asked, { guest }: Sight, name: string): Promise<void> {
   if (!/^[\w.-]+$/.test(name) || guest.disks.some(({ device }) => device === name)) return;
   const path = `/machine/peripheral/${name}`;
   const types = await core.ask(qmp => typesOf(qmp, [path]));

@@ -2,20 +2,22 @@
  * What all calls on one domain share: how its QEMU is asked, its disks by name, and the one saga that it may have open.
  * It begins sagas and refuses what another one is in the way of; what to begin is the calls' business.
  */
+
 import type { Engine } from '../engine/api.ts';
 import { filesOf, type Guest, monitorOf } from '../engine/guest.ts';
 import { monitorOfSaga, type Saga } from '../engine/saga.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import { findDisk } from '../operations/choose-disks.ts';
 import { readChains } from '../operations/read-chains.ts';
-import { type GuestDisk, type Survey, survey } from '../operations/survey.ts';
+import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import { qomPath, valueIfKnown } from '../steps/graph.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
 import { refuseKind, refuseUnseen, typesOf } from './disk-kinds.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
-import type { OfflineWork } from './offline.ts';
+import type { OfflineWork } from './offline-work.ts';
+import type { Sight } from './sight.ts';
 
 /** Where a domain is and how its calls behave. */
 export interface DomainOptions extends Guest {
@@ -39,17 +41,6 @@ export interface DomainOptions extends Guest {
   /** For commits and deletions of snapshots while no QEMU runs; they are refused without it. */
   readonly offline?: OfflineWork;
   readonly clock?: Clock;
-}
-
-/** The guest as one call found it. */
-export interface Sight {
-  readonly guest: Survey;
-  /** By job id, QEMU's type of the job and whether it is ready. */
-  readonly jobs: ReadonlyMap<string, { readonly type: string; readonly ready: boolean }>;
-  /** Names of drives without a medium. */
-  readonly empty: ReadonlySet<string>;
-  /** By QOM path, the types of the devices that the disks are in, as far as QEMU tells. */
-  readonly types: ReadonlyMap<string, string>;
 }
 
 /** States in which libvirt calls a domain shut off, or in which its disks are not its own. */

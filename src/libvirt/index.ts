@@ -22,6 +22,6 @@ export {
   SNAPSHOT_DELETE,
 } from './flags.ts';
 export type { BlockJobInfo, BlockJobType } from './job-info.ts';
-export type { OfflineWork } from './offline.ts';
+export type { OfflineWork } from './offline-work.ts';
 export type { SnapshotDefinition, SnapshotDisk, SnapshotMode } from './snapshot-definition.ts';
 export type { Snapshot, SnapshottedDisk } from './snapshots.ts';

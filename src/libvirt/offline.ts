@@ -2,19 +2,13 @@
  * What can be done for a domain that does not run: images merged with qemu-img, in a saga without QEMU. Who asks for it, and
  * what is refused before, is the calls' business.
  */
-import type { EngineOptions } from '../engine/api.ts';
 import { startOfflineCommit } from '../engine/commit-offline.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { OfflineCommitRequest } from '../operations/commit-offline-request.ts';
-import type { Images } from '../steps/images.ts';
 import type { BlockJob } from './block-job.ts';
-import type { DomainCore, Sight } from './domain-core.ts';
+import type { DomainCore } from './domain-core.ts';
 import { LibvirtError, refuse } from './errors.ts';
-
-/** Where merges without QEMU are recorded, and who touches the images then; this machine's qemu-img unless said. */
-export interface OfflineWork extends Pick<EngineOptions, 'journal'> {
-  readonly images?: Images;
-}
+import type { Sight } from './sight.ts';
 
 /** The guest as it is, or undefined where nobody answers for it and work without QEMU is allowed. Throws as `look`. */
 export async function lookUnlessOff(core: DomainCore): Promise<Sight | undefined> {

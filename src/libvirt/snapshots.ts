@@ -5,10 +5,11 @@
 import type { GuestDisk } from '../operations/survey.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
 import { refuseKind } from './disk-kinds.ts';
-import type { DomainCore, Sight } from './domain-core.ts';
+import type { DomainCore } from './domain-core.ts';
 import { refuse, translated } from './errors.ts';
 import { type Flags, readFlags, SNAPSHOT_CREATE, SNAPSHOT_DELETE } from './flags.ts';
 import { lookUnlessOff, mergeWithoutQemu } from './offline.ts';
+import type { Sight } from './sight.ts';
 import { resolveSnapshot, type SnapshotDefinition } from './snapshot-definition.ts';
 
 /** An external snapshot that was made. */

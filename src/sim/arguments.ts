@@ -4,10 +4,9 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments } from './context.ts';
-import type { Texts } from './profiles.ts';
 import { refuse } from './refusal.ts';
 import type { SchemaTable } from './schema.generated.ts';
+import type { Texts } from './texts.ts';
 
 interface Member {
   readonly name: string;
@@ -191,3 +190,5 @@ function asObject(value: Json, path: string): Arguments {
 function isObject(value: Json): value is Arguments {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
+
+export type Arguments = { readonly [name: string]: Json };

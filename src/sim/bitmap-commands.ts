@@ -4,7 +4,8 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context } from './context.ts';
 import { lookupNode } from './context.ts';
 import { patchNode } from './graph.ts';
 import { refuse } from './refusal.ts';

@@ -4,11 +4,13 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { bitmapAdd, bitmapClear, bitmapDisable, bitmapEnable, bitmapRemove } from './bitmap-commands.ts';
 import { blockCommit } from './commit.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import './create-job.ts';
 import { humanMonitorCommand } from './human-monitor.ts';
+import { numberOr } from './job-arguments.ts';
 import {
   verbCancel,
   verbComplete,
@@ -30,7 +32,7 @@ import {
   qomSet,
 } from './machine-commands.ts';
 import { migrate, migrateCancel, queryMigrate } from './migration.ts';
-import { blockdevMirror, driveMirror, numberOr } from './mirror-commands.ts';
+import { blockdevMirror, driveMirror } from './mirror-commands.ts';
 import {
   blockdevAdd,
   blockdevCreate,

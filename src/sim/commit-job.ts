@@ -3,9 +3,11 @@
  * a mirror.
  */
 
+import { setBackingHeader } from './backing-header.ts';
 import { covered, EMPTY, granules } from './contents.ts';
 import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
+import { fileName } from './file-name.ts';
 import {
   addMainUser,
   addUser,
@@ -30,11 +32,9 @@ import {
   workDone,
   workFailed,
 } from './jobs.ts';
+import { makeWritable } from './make-writable.ts';
 import { sharedBetween } from './mirror.ts';
-import { makeWritable } from './mirror-commands.ts';
-import { setBackingHeader } from './node-commands.ts';
 import { checkPermissions } from './permissions.ts';
-import { fileName } from './queries.ts';
 import { Refusal } from './refusal.ts';
 import {
   ALL_PERMISSIONS,

@@ -4,17 +4,19 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { startCommit } from './commit-job.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import { lookupNode } from './context.ts';
+import { fileName } from './file-name.ts';
 import { below, chain, refuseIfBlocked, refuseUnlessRoot, skipFilters } from './graph.ts';
 import { pathOf } from './image-io.ts';
+import { checkedSpeed, jobId } from './job-arguments.ts';
 import { refuseBadJobId } from './jobs.ts';
+import { makeWritable } from './make-writable.ts';
 import { startMirror } from './mirror.ts';
-import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
 import { refuseBadName } from './open-node.ts';
 import { cumulative } from './permissions.ts';
-import { fileName } from './queries.ts';
 import { refuse } from './refusal.ts';
 import { type BlockNode, WRITE } from './state.ts';
 

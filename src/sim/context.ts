@@ -12,8 +12,6 @@ import type { Chance } from './random.ts';
 import { refuse } from './refusal.ts';
 import type { BlockNode, Job, Qemu } from './state.ts';
 
-export type Arguments = { readonly [name: string]: Json };
-
 /** How far a job is; beside the tree, because copied data is not taken back either. */
 export interface Track {
   dirty: Extents;

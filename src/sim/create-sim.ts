@@ -5,8 +5,9 @@
 
 import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
-import type { Arguments, JobTask, MigrationTask, Timing } from './context.ts';
+import type { JobTask, MigrationTask, Timing } from './context.ts';
 import { createEventLine } from './event-line.ts';
 import { createFaults, type PlacedFault } from './faults.ts';
 import { createGuest, type Guest } from './guest.ts';

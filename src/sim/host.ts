@@ -4,7 +4,7 @@
  * a real disk is not. Knows nothing of QEMU's graph.
  */
 
-import { EMPTY, type Extents } from './contents.ts';
+import { EMPTY, type Extents, granuleBytesWithData } from './contents.ts';
 import type { Chance } from './random.ts';
 
 export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi';
@@ -164,4 +164,13 @@ export function createHost(directory: string, epochMs: () => number): Host {
       }
     },
   };
+}
+
+const QCOW2_METADATA_BYTES = 197_120;
+const CLUSTER_BYTES = 65_536;
+
+/** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
+export function fileLength(image: Image): number {
+  if (image.format === 'raw') return image.sizeBytes;
+  return QCOW2_METADATA_BYTES + granuleBytesWithData(image.contents, CLUSTER_BYTES, image.sizeBytes);
 }

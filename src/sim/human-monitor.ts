@@ -4,8 +4,9 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { patternValue, slice } from './contents.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import { nodeOf } from './context.ts';
 import { readNode, sizeOf, writeNode } from './image-io.ts';
 import { refuseWriter } from './machine-commands.ts';

@@ -2,11 +2,11 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granuleBytesWithData, granules, over } from './contents.ts';
+import { copyRange, covered, EMPTY, type Extents, granules, over } from './contents.ts';
 import type { Context, Track } from './context.ts';
 import { nodeOf } from './context.ts';
 import { below, childOf } from './graph.ts';
-import { BLANK, type Host, type Image } from './host.ts';
+import { BLANK, fileLength, type Host, type Image } from './host.ts';
 import type { BlockNode, Qemu } from './state.ts';
 
 /** What data passes through: the graph, the files and the dirty bitmaps of mirrors. */
@@ -15,8 +15,6 @@ export interface DataPlane {
   readonly host: Host;
   readonly tracks: ReadonlyMap<string, Track>;
 }
-
-const QCOW2_METADATA_BYTES = 197_120;
 
 /** The file below a node. */
 export function pathOf(q: Qemu, name: string): string | undefined {
@@ -33,14 +31,6 @@ export function imageOf(plane: DataPlane, name: string): Image {
   const path = pathOf(plane.q, name);
   return (path === undefined ? undefined : plane.host.image(path)) ?? BLANK;
 }
-
-/** What `stat` says: a raw file's size, or about what the metadata and data of another format take. */
-export function fileLength(image: Image): number {
-  if (image.format === 'raw') return image.sizeBytes;
-  return QCOW2_METADATA_BYTES + granuleBytesWithData(image.contents, CLUSTER_BYTES, image.sizeBytes);
-}
-
-const CLUSTER_BYTES = 65_536;
 
 /** Drivers that show a file's bytes as they are. */
 const SHOWS_FILE: ReadonlySet<string> = new Set(['file', 'host_device', 'raw']);

@@ -3,7 +3,8 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import type { Device } from './devices.ts';
 import { addUser, patchNode, reaches, removeUser } from './graph.ts';

@@ -3,7 +3,8 @@
  * (migration/migration.c; seen on 5.2, 7.2, 10.0 and 11.1). Nothing is sent anywhere, and no destination is simulated.
  */
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments, Context, MigrationTask } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context, MigrationTask } from './context.ts';
 import { refuse } from './refusal.ts';
 import { startGuest, stopGuest } from './run-state.ts';
 import type { Migration } from './run-states.ts';

@@ -4,23 +4,18 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
-import {
-  reap,
-  refuseIfBlocked,
-  refuseUnlessRoot,
-  setReadOnly,
-  skipFilters,
-  skipImplicitFilters,
-} from './graph.ts';
+import { fileName } from './file-name.ts';
+import { reap, refuseIfBlocked, refuseUnlessRoot, skipFilters, skipImplicitFilters } from './graph.ts';
 import { sizeOf } from './image-io.ts';
 import { createImage } from './images.ts';
-import { refuseBadJobId, withdraw } from './jobs.ts';
+import { checkedSpeed, jobId, numberOr } from './job-arguments.ts';
+import { refuseBadJobId } from './jobs.ts';
 import { backingBelow, type MirrorRequest, startMirror } from './mirror.ts';
 import { canReplace } from './mirror-exit.ts';
 import { openNode, refuseBadName } from './open-node.ts';
-import { fileName } from './queries.ts';
 import { refuse } from './refusal.ts';
 import type { BlockNode } from './state.ts';
 
@@ -150,32 +145,4 @@ function replacedNode(ctx: Context, source: BlockNode, named: Json | undefined):
     refuse('cannot replace image with a mirror image of different size');
   }
   return named;
-}
-
-/** The id that was given, or the name of the BlockBackend that sits on the node. */
-export function jobId(ctx: Context, given: Json | undefined, node: BlockNode): string {
-  if (typeof given === 'string') return given;
-  for (const edge of node.parents) {
-    if (edge.kind === 'backend') return ctx.q.backends.get(edge.parent)?.name ?? '';
-  }
-  return '';
-}
-
-/** Looked at last, when the job exists already: a refusal shows as a job that came and went. */
-export function checkedSpeed(ctx: Context, id: string, given: Json | undefined): number {
-  const speed = numberOr(given, 0);
-  if (speed >= 0) return speed;
-  withdraw(ctx, id);
-  return refuse("Parameter 'speed' expects a non-negative value");
-}
-
-export function numberOr(value: Json | undefined, fallback: number): number {
-  return typeof value === 'number' ? value : typeof value === 'bigint' ? Number(value) : fallback;
-}
-
-/** A read-only node becomes writable, or the command is refused; gives whether it was read-only. */
-export function makeWritable(ctx: Context, name: string): boolean {
-  if (!nodeOf(ctx.q, name).readOnly) return false;
-  setReadOnly(ctx, name, false);
-  return true;
 }

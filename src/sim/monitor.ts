@@ -5,7 +5,7 @@
 
 import type { Clock } from '../qmp/clock.ts';
 import type { Json, Transport, TransportHandlers } from '../qmp/transport.ts';
-import type { Arguments } from './context.ts';
+import type { Arguments } from './arguments.ts';
 
 /** What came of a command: the members of its reply, or what happens instead of one. */
 export type Answer =

@@ -4,12 +4,13 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
+import { setBackingHeader } from './backing-header.ts';
 import { slice } from './contents.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
 import { below, childOf, patchNode, reaches, reap, refuseIfBlocked, setChild } from './graph.ts';
 import { flushNode, imageOf, pathOf } from './image-io.ts';
-import { asFormat } from './images.ts';
 import { refuseBadJobId, startJob } from './jobs.ts';
 import { BACKING_DRIVERS, isUnmap, openNode } from './open-node.ts';
 import { checkPermissions } from './permissions.ts';
@@ -174,18 +175,4 @@ export function changeBackingFile(ctx: Context, args: Arguments): Json {
   refuseIfBlocked(ctx, root, 'snapshot');
   setBackingHeader(ctx, image.name, String(args['backing-file']), undefined);
   return {};
-}
-
-/** Rewrites what an image's header says about its backing file. */
-export function setBackingHeader(
-  ctx: Context,
-  name: string,
-  backing: string | undefined,
-  format: string | undefined,
-): void {
-  const path = pathOf(ctx.q, name);
-  if (path === undefined) return;
-  const image = imageOf(ctx, name);
-  const backingFormat = format === undefined ? undefined : asFormat(format);
-  ctx.host.write(path, { ...image, backing, backingFormat });
 }

@@ -4,9 +4,11 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import { type Arguments, type Context, lookupNode } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import { type Context, lookupNode } from './context.ts';
 import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
-import { fileLength, sizeOf } from './image-io.ts';
+import { fileLength } from './host.ts';
+import { sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 import { refuse } from './refusal.ts';
 import { BlockNode, type ChildLink, type NewNode } from './state.ts';

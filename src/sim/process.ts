@@ -5,8 +5,9 @@
 
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { COMMANDS } from './commands.ts';
-import type { Arguments, Context, JobFault, JobTask, MigrationTask, Timing, Track } from './context.ts';
+import type { Context, JobFault, JobTask, MigrationTask, Timing, Track } from './context.ts';
 import { Draft } from './draft.ts';
 import type { Fault } from './faults.ts';
 import type { Host } from './host.ts';

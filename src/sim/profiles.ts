@@ -7,6 +7,7 @@ import { type Checker, createChecker } from './arguments.ts';
 import { refuse } from './refusal.ts';
 import type { SchemaTable } from './schema.generated.ts';
 import { schemaOf } from './schema-history.ts';
+import type { Texts, Use } from './texts.ts';
 
 export const PROFILE_NAMES = [
   '1.0',
@@ -23,33 +24,6 @@ export const PROFILE_NAMES = [
 ] as const;
 
 export type ProfileName = (typeof PROFILE_NAMES)[number];
-
-/** Who uses a node, and as what: `node 'disk0'`, as `file`. */
-interface Use {
-  readonly user: string;
-  readonly role: string;
-}
-
-/** Error texts that changed over time. */
-export interface Texts {
-  cannotFind(device: string, nodeName: string): string;
-  invalidNodeName(name: string): string;
-  duplicateNodeName(name: string): string;
-  cannotFindNode(name: string): string;
-  /** `newer`: which of the two came last. */
-  refusePermission(
-    node: string,
-    permissions: string,
-    needer: Use,
-    denier: Use,
-    newer: 'needer' | 'denier',
-  ): never;
-  /** The node that a mirror is to replace. */
-  cannotFindReplaced(name: string): string;
-  enumValue(name: string, value: string): string;
-  readonly overlayNameTaken: string;
-  readonly overlayNameMissing: string;
-}
 
 export interface Profile {
   readonly name: ProfileName;

@@ -4,14 +4,15 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
+import { fileName } from './file-name.ts';
 import { childOf, reaches, reap, refuseCycle, refuseIfBlocked, replaceNode, setChild } from './graph.ts';
 import { flushNode, sizeOf } from './image-io.ts';
 import { createImage, openOverlay } from './images.ts';
 import { BACKING_DRIVERS } from './open-node.ts';
 import { checkPermissions, cumulative, tryReadOnly } from './permissions.ts';
-import { fileName } from './queries.ts';
 import { Death, refuse } from './refusal.ts';
 import { CONSISTENT_READ } from './state.ts';
 

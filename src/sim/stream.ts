@@ -1,9 +1,12 @@
 /** block-stream: pulls what is below into a node and cuts the chain there (block/stream.c of 7.2). */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
+import { setBackingHeader } from './backing-header.ts';
 import { covered, EMPTY, granules, minus, slice } from './contents.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import { lookupNode, nodeOf } from './context.ts';
+import { fileName } from './file-name.ts';
 import {
   addMainUser,
   addUser,
@@ -20,6 +23,7 @@ import {
   skipFilters,
 } from './graph.ts';
 import { allocatedAbove, copyRanges, flushNode, ownContents, pathOf, sizeOf } from './image-io.ts';
+import { checkedSpeed, jobId } from './job-arguments.ts';
 import {
   type JobDriver,
   rate,
@@ -31,12 +35,10 @@ import {
   workDone,
   workFailed,
 } from './jobs.ts';
+import { makeWritable } from './make-writable.ts';
 import { backingBelow } from './mirror.ts';
-import { checkedSpeed, jobId, makeWritable } from './mirror-commands.ts';
-import { setBackingHeader } from './node-commands.ts';
 import { refuseBadName } from './open-node.ts';
 import { checkPermissions, tryReadOnly } from './permissions.ts';
-import { fileName } from './queries.ts';
 import { Death, Refusal, refuse } from './refusal.ts';
 import {
   ALL_PERMISSIONS,

@@ -4,8 +4,9 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { bitmapActions } from './bitmap-commands.ts';
-import type { Arguments, Context } from './context.ts';
+import type { Context } from './context.ts';
 import { patchNode } from './graph.ts';
 import { Refusal, refuse } from './refusal.ts';
 import { snapshot, snapshotSync, type Taken } from './snapshot-commands.ts';

@@ -4,8 +4,7 @@
  */
 
 import { BlocksagaError } from '../errors.ts';
-import { BLANK, directoryOf, type Host, type HostFile } from './host.ts';
-import { fileLength } from './image-io.ts';
+import { BLANK, directoryOf, fileLength, type Host, type HostFile } from './host.ts';
 
 /** The engine's `Files` port over the virtual directory, and what tests like to know. */
 export interface VirtualFiles {

@@ -1,8 +1,8 @@
 /** What tests may look at behind QEMU's back: state, images as a guest or a reader of files would see them, the guest. */
 
 import type { Json } from '../qmp/transport.ts';
+import type { Arguments } from './arguments.ts';
 import { EMPTY, type Extents, over } from './contents.ts';
-import type { Arguments } from './context.ts';
 import { type Cut, judgeCut } from './cut.ts';
 import type { Guest } from './guest.ts';
 import type { Host } from './host.ts';

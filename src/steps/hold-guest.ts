@@ -5,10 +5,10 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
+import type { Clock } from '../qmp/clock.ts';
 import type { Replies } from '../qmp/commands.ts';
 import type { Json } from '../qmp/transport.ts';
 import { expectNotMigrating, isLive, lookAtGuest, SIGHT, type Sight, sightOf } from './migration.ts';
-import type { StepContext } from './step.ts';
 
 /** How often `cont` is sent before that is a failure. */
 const CONT_TRIES_MAX = 3;
@@ -136,7 +136,10 @@ export interface Seen {
   readonly sentMs: number;
 }
 
-type Monitored = Pick<StepContext, 'qmp' | 'clock'>;
+interface Monitored {
+  readonly qmp: QmpClient;
+  readonly clock: Clock;
+}
 
 /** What a step came to that looked at the guest in its last write. */
 export function seenAt(sight: Sight, sentMs: number): Json {
@@ -144,7 +147,7 @@ export function seenAt(sight: Sight, sentMs: number): Json {
 }
 
 /** The last look among what steps of this process came to. */
-export function lastSeen(outcomes: StepContext['outcomes']): Seen | undefined {
+export function lastSeen(outcomes: ReadonlyMap<string, Json>): Seen | undefined {
   const seen = [...outcomes.values()].flatMap(value => (isSeen(value) ? [value] : []));
   return seen.sort((a, b) => a.sentMs - b.sentMs).at(-1);
 }

@@ -3,23 +3,11 @@
  * on a record that still names the old images is a VM that would start without what it wrote last. Being told twice is
  * the publisher's to bear; nothing that it does takes the saga back.
  */
+
 import { chainOfImage } from './chain-of-image.ts';
+import type { DefinedDisk } from './definition.ts';
 import type { DiskPlan, Plan } from './plan.ts';
 import { probeDisks, type Step } from './step.ts';
-
-/** One disk as it is from now on. */
-export interface DefinedDisk {
-  /** The name by which the request calls it. */
-  readonly disk: string;
-  /** QOM path of the guest's device, when it has one. */
-  readonly qdev: string | null;
-  readonly file: string;
-  readonly format: string;
-  /** The active image and those below it. */
-  readonly chain: readonly { readonly file: string; readonly format: string }[];
-  /** The active image that it had before, as its saga found it or last told of it. */
-  readonly before: { readonly file: string; readonly format: string };
-}
 
 /** The disks of a saga after its decision. What stands in `before` may still be open: remove it after the saga's end. */
 export interface Definition {

@@ -10,11 +10,11 @@ import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Jobs } from '../qmp/jobs.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { DefinedDisk } from './definition.ts';
 import type { Files } from './files.ts';
 import type { Paused } from './hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from './migration.ts';
 import type { DiskPlan, Plan } from './plan.ts';
-import type { DefinedDisk } from './publish-definitions.ts';
 
 /** What a step may use. A fresh one is made for every attempt, on a live connection. */
 export interface StepContext<P extends Plan = Plan> {

@@ -2,15 +2,16 @@
  * The undo of pivots where QEMU opens the images itself (before 3.1): every switched disk goes back to the file that it
  * was on, by a mirror onto that file, or by the overlays that were committed being put above their bases again.
  */
+
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Command, QmpClient } from '../qmp/client.ts';
 import { leavingImages } from './chain-of-image.ts';
 import { type Graph, readGraph } from './graph.ts';
 import { deviceOf, named } from './jobs-of-plan.ts';
+import { type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from './plan.ts';
 import { revivedName } from './revive-source.ts';
 import { type StepContext, throwFirst } from './step.ts';
-import { type Return, runMirrorsBack } from './take-back-pivots.ts';
 
 /** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */
 export async function takeBackByFile(
@@ -36,14 +37,6 @@ export async function takeBackByFile(
       disk: disk.disk,
     });
   }
-}
-
-/** The guest's writes since a merge are in the lower images, which no overlay may hide again. */
-export function ranSinceMerged(): BlocksagaError {
-  return new BlocksagaError(
-    'OVERTAKEN',
-    'the guest may have written to some of its disks since they were merged: that is in the lower images, which stay in front',
-  );
 }
 
 async function closeRetired(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {

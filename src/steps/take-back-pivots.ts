@@ -2,25 +2,22 @@
  * The undo of pivots, whoever brought them about: puts every disk that QEMU shows on its other side back on the image that it
  * was on. Where both sides are known to hold the same nothing is copied; else what the guest wrote since is, while it runs.
  */
+
 import { BlocksagaError } from '../errors.ts';
-import type { Command, QmpClient } from '../qmp/client.ts';
+import type { QmpClient } from '../qmp/client.ts';
 import type { JobWaitOptions } from '../qmp/jobs.ts';
-import { readyWhileNearing, STANDING } from './await-jobs.ts';
+import { STANDING } from './await-jobs.ts';
 import { leavingImages } from './chain-of-image.ts';
-import { dismissJobs } from './dismiss-jobs.ts';
 import { type Graph, readGraph } from './graph.ts';
 import { holdGuest, letRun, type Paused, readPause } from './hold-guest.ts';
 import { holdTheSame } from './mark-settling.ts';
 import { isLive, lookAtGuest } from './migration.ts';
+import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import type { DiskPlan, SwitchPlan } from './plan.ts';
 import { openAgain, revivedName, reviveSource } from './revive-source.ts';
 import { setDrive } from './set-drive.ts';
 import { type StepContext, throwFirst } from './step.ts';
-import { ranSinceMerged, takeBackByFile } from './take-back-by-file.ts';
-
-const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
-/** A copy that comes no nearer for so long is begun again, and given up in the end. */
-const NEARER_WITHIN_MS = 60 * 60_000;
+import { takeBackByFile } from './take-back-by-file.ts';
 
 /**
  * Ends what is left of the mirrors, then puts back what has switched. Throws OVERTAKEN, with the other disks' jobs as they
@@ -46,13 +43,6 @@ export async function takeBackPivots(
     await putBack(context, switched, graph, { isAlike, resume });
     await context.recordSides();
   });
-}
-
-/** How disks are put back: whether both sides hold the same; if not, what lets the guest run while they are copied, and stops it. */
-export interface Return {
-  readonly isAlike: boolean;
-  /** Resumes the guest for as long as `copying` takes, where it is not its administrator who has paused it. */
-  resume(copying: () => Promise<unknown>): Promise<void>;
 }
 
 const ALIKE: Return = {
@@ -145,24 +135,6 @@ async function mirrorBack(
   });
   await runMirrorsBack(context, switched, commands, back);
   return sources;
-}
-
-type BackCommand = Command<'blockdev-mirror'> | Command<'drive-mirror'> | Command<'block-commit'>;
-
-/** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
-export async function runMirrorsBack(
-  { jobs, qmp, clock }: StepContext<SwitchPlan>,
-  switched: readonly DiskPlan[],
-  commands: readonly BackCommand[],
-  { isAlike, resume }: Return,
-): Promise<void> {
-  const ids = switched.map(disk => disk.names.undoJob);
-  throwFirst(switched, await qmp.pipeline(commands));
-  const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
-  await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
-  throwFirst(switched, await jobs.pivot(ids));
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
-  await dismissJobs({ jobs }, ids);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { examine, type Removable, removeFindings } from '../../src/engine/doctor.ts';
+import { examine, removeFindings } from '../../src/engine/doctor.ts';
+import type { Removable } from '../../src/engine/finding.ts';
 import { virtualImages } from '../../src/fuzz/virtual-images.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';

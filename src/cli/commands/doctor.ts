@@ -1,6 +1,7 @@
 /** `blocksaga doctor`: what dead sagas left, what it is, and what to do. Only tells and, with `--fix`, has it removed. */
 import type { Command } from 'commander';
-import { examine, type Finding, removeFindings } from '../../engine/doctor.ts';
+import { examine, removeFindings } from '../../engine/doctor.ts';
+import type { Finding } from '../../engine/finding.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { CliContext } from '../context.ts';

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { checkedJournal } from '../../engine/checked-journal.ts';
 import { setSpeedElsewhere } from '../../engine/elsewhere.ts';
 import { SET_SPEED } from '../../engine/history.ts';
-import { planToResume } from '../../engine/resume.ts';
+import { planToResume } from '../../engine/plan-to-resume.ts';
 import { expectSpeed, setJobSpeeds } from '../../engine/speed.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';

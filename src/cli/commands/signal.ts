@@ -1,7 +1,8 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
 import { type Command, Option } from 'commander';
 import { checkedJournal } from '../../engine/checked-journal.ts';
-import { planToResume, refuseSignal } from '../../engine/resume.ts';
+import { planToResume } from '../../engine/plan-to-resume.ts';
+import { refuseSignal } from '../../engine/resume.ts';
 import type { SignalName } from '../../engine/signals.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';

@@ -1,0 +1,28 @@
+/** The texts of QEMU's errors that changed over time: what each version has to be able to say. */
+
+/** Who uses a node, and as what: `node 'disk0'`, as `file`. */
+export interface Use {
+  readonly user: string;
+  readonly role: string;
+}
+
+/** Error texts that changed over time. */
+export interface Texts {
+  cannotFind(device: string, nodeName: string): string;
+  invalidNodeName(name: string): string;
+  duplicateNodeName(name: string): string;
+  cannotFindNode(name: string): string;
+  /** `newer`: which of the two came last. */
+  refusePermission(
+    node: string,
+    permissions: string,
+    needer: Use,
+    denier: Use,
+    newer: 'needer' | 'denier',
+  ): never;
+  /** The node that a mirror is to replace. */
+  cannotFindReplaced(name: string): string;
+  enumValue(name: string, value: string): string;
+  readonly overlayNameTaken: string;
+  readonly overlayNameMissing: string;
+}

@@ -1,0 +1,15 @@
+/** A disk as the definition of a guest is told of it when a saga commits. */
+
+/** One disk as it is from now on. */
+export interface DefinedDisk {
+  /** The name by which the request calls it. */
+  readonly disk: string;
+  /** QOM path of the guest's device, when it has one. */
+  readonly qdev: string | null;
+  readonly file: string;
+  readonly format: string;
+  /** The active image and those below it. */
+  readonly chain: readonly { readonly file: string; readonly format: string }[];
+  /** The active image that it had before, as its saga found it or last told of it. */
+  readonly before: { readonly file: string; readonly format: string };
+}
