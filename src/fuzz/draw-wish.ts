@@ -1,7 +1,9 @@
 /** Draws what is asked for, one way for each operation. Knows nothing of what should happen then. */
-import { PROFILE_NAMES, type ProfileName } from '../sim/profiles.ts';
+
+import type { ProfileName } from '../sim/profiles.ts';
 import type { Draw } from './draw.ts';
 import type { GuestChoice } from './scenario.ts';
+import { forgetsJobs, isSince } from './since.ts';
 import type { Wish, WishOf } from './wish.ts';
 
 type Operation = Wish['operation'];
@@ -57,16 +59,6 @@ export function drawWish(draw: Draw, guest: GuestChoice, operation: Operation): 
   const maxBlackoutMs = forgetsJobs(guest) && operation !== 'snapshot' ? 1_000 : blackoutMs;
   const common = { named: some.length === 0 ? all : some, maxBlackoutMs };
   return DRAWN[operation](draw, guest, common);
-}
-
-/** Whether jobs pass, so that mirrors can only be completed. */
-export function forgetsJobs({ profile }: Pick<GuestChoice, 'profile'>): boolean {
-  return !isSince(profile, '3.1');
-}
-
-/** Whether a version is that one or a later one. */
-export function isSince(profile: ProfileName, first: ProfileName): boolean {
-  return PROFILE_NAMES.indexOf(profile) >= PROFILE_NAMES.indexOf(first);
 }
 
 function drawSnapshot(draw: Draw, { profile, format }: GuestChoice, common: Common): WishOf<'snapshot'> {

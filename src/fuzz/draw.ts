@@ -3,7 +3,7 @@
  * from is not decided here.
  */
 import { seededChance } from '../sim/random.ts';
-import type { Option } from './swarm.ts';
+import type { Option } from './options.ts';
 
 export interface Draw {
   /** An integer from 0, below the given one. */

@@ -3,8 +3,8 @@
  * costs a fault that never strikes, nothing else.
  */
 import type { ProfileName } from '../sim/profiles.ts';
-import { forgetsJobs, isSince } from './draw-wish.ts';
 import type { GuestChoice } from './scenario.ts';
+import { forgetsJobs, isSince } from './since.ts';
 import type { Wish, WishOf } from './wish.ts';
 import type { LiveWish } from './wish-request.ts';
 

@@ -3,8 +3,8 @@
  * death changes its outcome, and how long the guest is paused. What they excuse is in `excuses.ts`.
  */
 import type { Account } from './account.ts';
-import { forgetsJobs } from './draw-wish.ts';
 import type { EndJudged, Pardon } from './excuses.ts';
+import { forgetsJobs } from './since.ts';
 import type { Wish } from './wish.ts';
 
 /** How long the guest may be paused when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */

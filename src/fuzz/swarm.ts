@@ -2,18 +2,11 @@
  * Swarm: each run does without a random subset of fault kinds, third parties' commands, operations and options, so that
  * what is left comes together in ways that a run with everything hardly ever draws. Says only what is off.
  */
+
 import type { Draw } from './draw.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import { FOREIGN_COMMANDS } from './foreign-commands.ts';
-
-/** What a request, a guest or a run may have, and may be drawn without. */
-const OPTIONS = [
-  ...['base', 'bandwidth', 'bitmaps', 'deaths', 'delete', 'finish', 'iothreads', 'lack', 'offlineDeath'],
-  ...['ownChains', 'pace', 'paused', 'publisher', 'quiesce', 'raw', 'reuse', 'shallow', 'shortBlackout'],
-  ...['signals', 'squatter', 'strategy', 'syncWrites', 'turn'],
-] as const;
-
-export type Option = (typeof OPTIONS)[number];
+import { OPTIONS } from './options.ts';
 
 /** Everything that may be off but the operations, by what it is. */
 export const SWITCHES: readonly string[] = [

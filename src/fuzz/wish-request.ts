@@ -10,8 +10,8 @@ import type {
   RevertRequest,
   SnapshotRequest,
 } from '../operations/requests.ts';
-import { isSince } from './draw-wish.ts';
 import type { GuestChoice } from './scenario.ts';
+import { isSince } from './since.ts';
 import type { Wish, WishOf } from './wish.ts';
 import { fileInChain, mirrorFile, newFile } from './wish-files.ts';
 
