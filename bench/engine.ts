@@ -9,7 +9,7 @@ import { createEngine } from '../src/engine/engine.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import type { Connect, Json } from '../src/qmp/transport.ts';
 import { createSim, type Sim } from '../src/sim/create-sim.ts';
-import { createVirtualClock, type VirtualClock } from '../src/sim/virtual-clock.ts';
+import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-clock.ts';
 
 type Operation = 'snapshot' | 'copy';
 type Finish = 'pivot' | 'leave';

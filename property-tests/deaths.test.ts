@@ -1,8 +1,8 @@
 /** Killing the orchestrator and resuming: at every record, at every write to QEMU, and once more while it goes back. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { OrchestratorDeath, Scenario } from '../src/fuzz/scenario.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { OrchestratorDeath, Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 

@@ -1,10 +1,10 @@
 /** Scenarios drawn by fast-check: every choice is a value of its own, so that a failing one shrinks choice by choice. */
 import fc, { type GeneratorValue } from 'fast-check';
-import { drawBy } from '../src/fuzz/draw.ts';
-import { ALL, composeScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
-import { judge } from '../src/fuzz/laws.ts';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { Scenario } from '../src/fuzz/scenario.ts';
+import { ALL, composeScenario, type Limits } from '../src/fuzz/draw/draw-scenario.ts';
+import { judge } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import { drawBy } from '../src/fuzz/scenario/draw.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 
 export function scenarioFrom(gen: GeneratorValue, limits: Partial<Limits> = {}): Scenario {
   const below = (bound: number) => gen(fc.nat, { max: bound - 1 });

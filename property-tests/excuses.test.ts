@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { EXCUSES, type Excuse } from '../src/fuzz/excuses.ts';
-import { judge, LAWS } from '../src/fuzz/laws.ts';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { Scenario } from '../src/fuzz/scenario.ts';
+import { EXCUSES, type Excuse } from '../src/fuzz/laws/excuses.ts';
+import { judge, LAWS } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 
 const KEPT = new URL('excused.json', import.meta.url);
 const kept = JSON.parse(readFileSync(KEPT, 'utf8')) as Readonly<Record<string, Scenario>>;

@@ -1,7 +1,7 @@
 /** The laws over drawn sagas: every operation, strategy, version and number of disks, faults, signals and deaths. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LAWS } from '../src/fuzz/laws.ts';
+import { LAWS } from '../src/fuzz/laws/laws.ts';
 import { scenarioFrom, wrongs } from './draw-scenarios.ts';
 
 const RUNS = 150;

@@ -5,14 +5,14 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BlocksagaError } from '../src/errors.ts';
-import { ALL, drawScenario, type Limits } from '../src/fuzz/draw-scenario.ts';
-import { judge, LAWS } from '../src/fuzz/laws.ts';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { Scenario } from '../src/fuzz/scenario.ts';
+import { ALL, drawScenario, type Limits } from '../src/fuzz/draw/draw-scenario.ts';
+import { judge, LAWS } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
+import type { DiskPlan } from '../src/plan/plan.ts';
 import type { Json } from '../src/qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
-import type { DiskPlan } from '../src/steps/plan.ts';
-import type { Step, StepContext } from '../src/steps/step.ts';
+import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { PLAIN } from './plain.ts';
 
 /** Enough that each defect is met many times; one that is not noticed in so many runs is not noticed. */

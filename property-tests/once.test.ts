@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/api.ts';
+import type { Guest } from '../src/engine/connection/guest.ts';
 import { createEngine } from '../src/engine/engine.ts';
-import type { Guest } from '../src/engine/guest.ts';
-import type { Saga } from '../src/engine/saga.ts';
+import type { Saga } from '../src/engine/running/saga.ts';
 import { BlocksagaError } from '../src/errors.ts';
 import type { Journal } from '../src/journal/journal.ts';
 import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';

@@ -1,7 +1,7 @@
 /** Scenarios in which nothing goes wrong, one for every way in which disks are changed: what the other tests start from. */
-import { STEADY } from '../src/fuzz/draw-scenario.ts';
-import type { GuestChoice, Scenario } from '../src/fuzz/scenario.ts';
-import type { Wish } from '../src/fuzz/wish.ts';
+import { STEADY } from '../src/fuzz/draw/draw-scenario.ts';
+import type { GuestChoice, Scenario } from '../src/fuzz/scenario/scenario.ts';
+import type { Wish } from '../src/fuzz/scenario/wish.ts';
 
 const GUEST: GuestChoice = {
   profile: '7.2',

@@ -1,7 +1,7 @@
 /** Tests of the laws that judge by the journal: records that no sound engine writes, which they must notice. */
 import { expect, test } from 'vitest';
-import { judge } from '../src/fuzz/laws.ts';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
+import { judge } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import { PLAIN } from './plain.ts';
 
 test('the laws notice an abort that was in time and was not heeded, and two undos of one step', async () => {

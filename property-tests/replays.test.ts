@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { Scenario } from '../src/fuzz/scenario.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { wrongs } from './draw-scenarios.ts';
 
 interface Replay {

@@ -1,16 +1,16 @@
 /** A snapshot with mirrors under attack: its orchestrator or its QEMU dies anywhere, any command fails, any job does. */
 import { describe, expect, test } from 'vitest';
+import type { Publisher } from '../src/engine/connection/publish.ts';
 import { createEngine } from '../src/engine/engine.ts';
-import type { Publisher } from '../src/engine/publish.ts';
-import { recoverOffline } from '../src/engine/recover-offline.ts';
-import { judgeWrites } from '../src/fuzz/judge-writes.ts';
-import { createMortal } from '../src/fuzz/mortal.ts';
-import type { OrchestratorDeath } from '../src/fuzz/scenario.ts';
-import { virtualImages } from '../src/fuzz/virtual-images.ts';
+import { recoverOffline } from '../src/engine/recovery/recover-offline.ts';
+import { createMortal } from '../src/fuzz/account/mortal.ts';
+import { virtualImages } from '../src/fuzz/account/virtual-images.ts';
+import { judgeWrites } from '../src/fuzz/laws/judge-writes.ts';
+import type { OrchestratorDeath } from '../src/fuzz/scenario/scenario.ts';
 import { type MemoryJournalState, memoryJournal } from '../src/journal/memory.ts';
 import type { SnapshotRequest } from '../src/operations/requests.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
-import type { Fault } from '../src/sim/faults.ts';
+import type { Fault } from '../src/sim/monitor/faults.ts';
 import { live, smallSim } from '../test/engine/lives.ts';
 
 const BASES = ['/images/disk0.qcow2', '/images/disk1.qcow2'];

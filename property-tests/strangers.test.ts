@@ -1,8 +1,8 @@
 /** Another client at every command of a saga: it lets the guest run, stops it, or takes what is the saga's. */
 import { describe, expect, test } from 'vitest';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { PlannedFault, Scenario } from '../src/fuzz/scenario.ts';
-import { sagaToken } from '../src/steps/names.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
+import { sagaToken } from '../src/plan/names.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 

@@ -3,9 +3,9 @@
  * mirrors are slow, or wait. Wherever a disk is then, the saga brings all of them to one side, and ends.
  */
 import { describe, expect, test } from 'vitest';
-import { runScenario } from '../src/fuzz/run-scenario.ts';
-import type { PlannedFault, Scenario, SignalAt } from '../src/fuzz/scenario.ts';
-import { diskNames, sagaToken } from '../src/steps/names.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { PlannedFault, Scenario, SignalAt } from '../src/fuzz/scenario/scenario.ts';
+import { diskNames, sagaToken } from '../src/plan/names.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 

@@ -2,25 +2,25 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/api.ts';
 import { createEngine } from '../src/engine/engine.ts';
-import type { Scenario } from '../src/fuzz/scenario.ts';
-import { takeSight } from '../src/fuzz/sight.ts';
+import { takeSight } from '../src/fuzz/account/sight.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 
-import { DIRECTORY } from '../src/fuzz/wish-files.ts';
+import { DIRECTORY } from '../src/fuzz/scenario/wish-files.ts';
 import {
   commitRequestOf,
   copyRequestOf,
   pullRequestOf,
   revertRequestOf,
   snapshotRequestOf,
-} from '../src/fuzz/wish-request.ts';
+} from '../src/fuzz/scenario/wish-request.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
+import type { Plan } from '../src/plan/plan.ts';
 import { openQmpClient } from '../src/qmp/client.ts';
 import { createJobs } from '../src/qmp/jobs.ts';
 import type { Json } from '../src/qmp/transport.ts';
 import { createSim, type Sim } from '../src/sim/create-sim.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
-import type { Plan } from '../src/steps/plan.ts';
-import type { Step, StepContext } from '../src/steps/step.ts';
+import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { PLAIN } from './plain.ts';
 
 /** The steps up to the decision, in order. */

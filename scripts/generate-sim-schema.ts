@@ -1,5 +1,5 @@
 /**
- * Writes src/sim/schema.generated.ts from what real QEMUs report, cut to what the simulator answers. Run:
+ * Writes src/sim/state/schema.generated.ts from what real QEMUs report, cut to what the simulator answers. Run:
  * `node scripts/generate-sim-schema.ts [--out FILE] [QEMU_BINARY ...]`; without binaries, the one on the path and all that
  * were fetched. A version that is in the table and of which no binary is given stays as it is. QEMU hides the names of
  * its types, so they are given here by the member that leads to them.
@@ -16,7 +16,7 @@ import { BlocksagaError, invariant } from '../src/errors.ts';
 import { openQmpClient, type QmpClient } from '../src/qmp/client.ts';
 import { sleep, systemClock } from '../src/qmp/clock.ts';
 import { connectSocket } from '../src/qmp/socket.ts';
-import { SCHEMAS, type SchemaTable } from '../src/sim/schema.generated.ts';
+import { SCHEMAS, type SchemaTable } from '../src/sim/state/schema.generated.ts';
 import { fetchedQemus } from './qemu-versions.ts';
 
 const COMMANDS = words(`
@@ -242,4 +242,7 @@ for (const binary of given) {
 }
 const sorted = [...tables].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
 const text = `${header(sorted.map(([version]) => version))}${sorted.map(([version, table]) => textOf(version, table)).join('')}};\n`;
-writeFileSync(values.out ?? fileURLToPath(new URL('../src/sim/schema.generated.ts', import.meta.url)), text);
+writeFileSync(
+  values.out ?? fileURLToPath(new URL('../src/sim/state/schema.generated.ts', import.meta.url)),
+  text,
+);

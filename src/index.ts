@@ -1,16 +1,23 @@
 /** The library: `blocksaga`. */
 
 export type { Engine, EngineOptions } from './engine/api.ts';
-export { type CommitOfflineOptions, commitOffline } from './engine/commit-offline.ts';
+export type { Guest } from './engine/connection/guest.ts';
+export type { IdSource } from './engine/connection/ids.ts';
+export type { Publisher } from './engine/connection/publish.ts';
 export { createEngine } from './engine/engine.ts';
-export type { Guest } from './engine/guest.ts';
-export type { IdSource } from './engine/ids.ts';
-export { releaseGuests } from './engine/last-resort.ts';
-export type { Publisher } from './engine/publish.ts';
-export { type OfflineOptions, recoverOffline } from './engine/recover-offline.ts';
-export type { BootImage, DiskResult, Front, FrontAfter, Outcome, SagaResult } from './engine/result.ts';
+export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';
+export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';
 export type { ResumeOptions } from './engine/resume.ts';
-export type { Inspect, Saga, SagaNotice } from './engine/saga.ts';
+export { releaseGuests } from './engine/running/last-resort.ts';
+export type {
+  BootImage,
+  DiskResult,
+  Front,
+  FrontAfter,
+  Outcome,
+  SagaResult,
+} from './engine/running/result.ts';
+export type { Inspect, Saga, SagaNotice } from './engine/running/saga.ts';
 export {
   BlocksagaError,
   type EffectOutcome,
@@ -19,6 +26,10 @@ export {
   type ErrorRecord,
   type QmpCause,
 } from './errors.ts';
+export type { FileFacts, Files, ImageFacts } from './images/files.ts';
+export type { ImageName, ImageSight, Images } from './images/images.ts';
+export { localFiles } from './images/local-files.ts';
+export { localImages } from './images/local-images.ts';
 export type {
   Holder,
   Journal,
@@ -34,9 +45,7 @@ export type {
 export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
-
 export type { OfflineCommitRequest } from './operations/commit-offline-request.ts';
-
 export type {
   CommitRequest,
   CopyRequest,
@@ -44,14 +53,7 @@ export type {
   RevertRequest,
   SnapshotRequest,
 } from './operations/requests.ts';
-
-export type { Clock } from './qmp/clock.ts';
-export type { Connect } from './qmp/transport.ts';
-export type { DefinedDisk } from './steps/definition.ts';
-export type { FileFacts, Files, ImageFacts } from './steps/files.ts';
-export type { ImageName, ImageSight, Images } from './steps/images.ts';
-export { localFiles } from './steps/local-files.ts';
-export { localImages } from './steps/local-images.ts';
+export type { DefinedDisk } from './plan/definition.ts';
 export type {
   ActiveCommitPlan,
   BitmapPlan,
@@ -73,6 +75,8 @@ export type {
   SnapshotPlan,
   StagePlan,
   Strategy,
-} from './steps/plan.ts';
-export type { Definition } from './steps/publish-definitions.ts';
-export type { JobProgress } from './steps/step.ts';
+} from './plan/plan.ts';
+export type { Clock } from './qmp/clock.ts';
+export type { Connect } from './qmp/transport.ts';
+export type { Definition } from './steps/finish/publish-definitions.ts';
+export type { JobProgress } from './steps/step/step.ts';

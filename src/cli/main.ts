@@ -2,12 +2,12 @@
  * What `bin/blocksaga.js` loads: runs the command line of this process and ends with its status, whatever happens: an error
  * that nobody caught, or output that cannot be written, ends nothing that still holds a guest.
  */
-import { leaveProcess, processContext } from './context.ts';
-import { EXIT } from './exit-status.ts';
-import { drained } from './line-writer.ts';
-import { printableContext } from './printable.ts';
+import { leaveProcess, processContext } from './print/context.ts';
+import { EXIT } from './print/exit-status.ts';
+import { drained } from './print/line-writer.ts';
+import { printableContext } from './print/printable.ts';
+import { reportBug } from './print/report-bug.ts';
 import { runProgram } from './program.ts';
-import { reportBug } from './report-bug.ts';
 
 const context = printableContext(processContext());
 // Node would end with status 1 here, which is a claim that everything was taken back.

@@ -21,12 +21,12 @@ import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
 import { defineSim } from './commands/sim.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
-import type { CliContext } from './context.ts';
-import { EXIT, type Finished } from './exit-status.ts';
-import { refusedLine } from './json-lines.ts';
-import { linesOf, printableContext } from './printable.ts';
-import { reportBug } from './report-bug.ts';
-import { refusalInWords } from './summary.ts';
+import type { CliContext } from './print/context.ts';
+import { EXIT, type Finished } from './print/exit-status.ts';
+import { refusedLine } from './print/json-lines.ts';
+import { linesOf, printableContext } from './print/printable.ts';
+import { reportBug } from './print/report-bug.ts';
+import { refusalInWords } from './print/summary.ts';
 
 const COMMANDS: readonly ((program: Command, context: CliContext, finished: Finished) => void)[] = [
   defineSnapshot,

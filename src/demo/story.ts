@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import type { Engine } from '../engine/api.ts';
-import type { SagaResult } from '../engine/result.ts';
-import type { Saga } from '../engine/saga.ts';
+import type { SagaResult } from '../engine/running/result.ts';
+import type { Saga } from '../engine/running/saga.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { DemoEvent, DiskProgress } from './demo-events.ts';
 import { BIG_DISK } from './demo-images.ts';

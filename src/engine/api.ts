@@ -7,7 +7,6 @@ import type {
   RevertRequest,
   SnapshotRequest,
 } from '../operations/requests.ts';
-import type { Clock } from '../qmp/clock.ts';
 import type {
   ActiveCommitPlan,
   CopyPlan,
@@ -15,12 +14,13 @@ import type {
   RewritePlan,
   SnapshotMirrorPlan,
   SnapshotPlan,
-} from '../steps/plan.ts';
-import type { Guest } from './guest.ts';
-import type { IdSource } from './ids.ts';
-import type { Publisher } from './publish.ts';
+} from '../plan/plan.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { Guest } from './connection/guest.ts';
+import type { IdSource } from './connection/ids.ts';
+import type { Publisher } from './connection/publish.ts';
 import type { ResumeOptions } from './resume.ts';
-import type { Inspect, Saga } from './saga.ts';
+import type { Inspect, Saga } from './running/saga.ts';
 
 /** What an engine is made with; only the journal must be given. */
 export interface EngineOptions {

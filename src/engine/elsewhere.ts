@@ -5,17 +5,17 @@
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
 import { whenFree } from '../journal/waiting.ts';
+import type { Plan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
-import type { Plan } from '../steps/plan.ts';
 import type { Engine } from './api.ts';
-import { endedSaga } from './ended-saga.ts';
-import { seize } from './fence.ts';
-import { HEARD, SET_SPEED } from './history.ts';
-import type { SagaResult } from './result.ts';
+import { seize } from './connection/fence.ts';
+import { HEARD, SET_SPEED } from './durable/history.ts';
+import type { SignalName } from './durable/signals.ts';
+import { expectSpeed } from './durable/speed.ts';
 import type { ResumeOptions } from './resume.ts';
-import type { Saga } from './saga.ts';
-import type { SignalName } from './signals.ts';
-import { expectSpeed } from './speed.ts';
+import { endedSaga } from './running/ended-saga.ts';
+import type { SagaResult } from './running/result.ts';
+import type { Saga } from './running/saga.ts';
 
 const LOOK_MS = 250;
 /** A process looks twice a second; one that has not by then is stopped, or hangs. */

@@ -3,6 +3,7 @@
  * engine serves the library, the command line and the simulator.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { Files } from '../images/files.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
@@ -25,10 +26,7 @@ import {
   type SnapshotRequest,
 } from '../operations/requests.ts';
 import { type Survey, surveyStaying } from '../operations/survey.ts';
-import { type Clock, systemClock } from '../qmp/clock.ts';
-import type { Json } from '../qmp/transport.ts';
-import type { Files } from '../steps/files.ts';
-import { sagaToken } from '../steps/names.ts';
+import { sagaToken } from '../plan/names.ts';
 import type {
   CopyPlan,
   Plan,
@@ -36,25 +34,27 @@ import type {
   RewritePlan,
   SnapshotMirrorPlan,
   SnapshotPlan,
-} from '../steps/plan.ts';
+} from '../plan/plan.ts';
+import { type Clock, systemClock } from '../qmp/clock.ts';
+import type { Json } from '../qmp/transport.ts';
 import type { Engine, EngineOptions } from './api.ts';
-import { checkedJournal } from './checked-journal.ts';
-import { expectCurrentIn } from './current-snapshot.ts';
+import { agentOf, type Guest, guestOf, monitorOf, provedFilesOf, splitGuest } from './connection/guest.ts';
+import { type IdSource, randomIds } from './connection/ids.ts';
+import type { Monitor } from './connection/monitor.ts';
+import { onCommitOf, type Publisher, publisherOf, toldTo } from './connection/publish.ts';
+import { checkedJournal } from './durable/checked-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
-import { endedSaga } from './ended-saga.ts';
-import { agentOf, type Guest, guestOf, monitorOf, provedFilesOf, splitGuest } from './guest.ts';
 import { heldBySaga } from './held-by-saga.ts';
-import { type IdSource, randomIds } from './ids.ts';
 import { KnownQemus } from './known-qemus.ts';
-import type { Monitor } from './monitor.ts';
-import { freeOfSagas } from './named-images.ts';
-import { planToResume } from './plan-to-resume.ts';
-import { imagesIn, imagesOf, withProofs } from './proved-leaving.ts';
-import { onCommitOf, type Publisher, publisherOf, toldTo } from './publish.ts';
-import { refuseChanged } from './refuse-changed.ts';
-import { resultAsJson } from './result.ts';
+import { planToResume } from './recovery/plan-to-resume.ts';
+import { freeOfSagas } from './removal/named-images.ts';
+import { imagesIn, imagesOf, withProofs } from './removal/proved-leaving.ts';
 import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
-import { type Inspect, runSaga, type Saga } from './saga.ts';
+import { expectCurrentIn } from './running/current-snapshot.ts';
+import { endedSaga } from './running/ended-saga.ts';
+import { refuseChanged } from './running/refuse-changed.ts';
+import { resultAsJson } from './running/result.ts';
+import { type Inspect, runSaga, type Saga } from './running/saga.ts';
 import { Submissions } from './submissions.ts';
 import { vmOf } from './vm-name.ts';
 

@@ -5,21 +5,21 @@
 
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import { hasMirrors, type Plan, type Program } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
-import { expectMark } from '../steps/mark-qemu.ts';
-import { hasMirrors, type Plan, type Program } from '../steps/plan.ts';
+import { expectMark } from '../steps/pause/mark-qemu.ts';
 import { stagesOf } from '../steps/stages.ts';
-import { offlineProgress } from './decide-offline.ts';
-import type { Guest } from './guest.ts';
-import { refuseOlderJournal } from './living-qemu.ts';
-import type { Monitor } from './monitor.ts';
-import { isMarkedBy } from './plan-to-resume.ts';
-import { type SagaResult, untouchedResult } from './result.ts';
-import { ANY, PATIENT, retry } from './retry.ts';
-import type { Saga } from './saga.ts';
-import type { SignalName } from './signals.ts';
-import { historyOf } from './stages.ts';
-import { reasonOf } from './waiting.ts';
+import type { Guest } from './connection/guest.ts';
+import type { Monitor } from './connection/monitor.ts';
+import { ANY, PATIENT, retry } from './connection/retry.ts';
+import type { SignalName } from './durable/signals.ts';
+import { historyOf } from './durable/stages.ts';
+import { offlineProgress } from './recovery/decide-offline.ts';
+import { refuseOlderJournal } from './recovery/living-qemu.ts';
+import { isMarkedBy } from './recovery/plan-to-resume.ts';
+import { type SagaResult, untouchedResult } from './running/result.ts';
+import type { Saga } from './running/saga.ts';
+import { reasonOf } from './running/waiting.ts';
 
 /** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
 export interface ResumeOptions extends Partial<Guest> {

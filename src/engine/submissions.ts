@@ -4,8 +4,8 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
-import { endedSaga } from './ended-saga.ts';
-import type { Saga } from './saga.ts';
+import { endedSaga } from './running/ended-saga.ts';
+import type { Saga } from './running/saga.ts';
 
 /** What was asked for, under which id. */
 interface Submission {

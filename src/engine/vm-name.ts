@@ -1,7 +1,7 @@
 /** By which name the journal knows a VM. It asks nobody. */
 import { BlocksagaError } from '../errors.ts';
 import type { Survey } from '../operations/survey.ts';
-import type { Guest } from './guest.ts';
+import type { Guest } from './connection/guest.ts';
 
 /** The name of the VM in the journal: two sagas under one name are one after the other, so it must be this VM's only. */
 export function vmOf(request: { readonly vm?: string | undefined }, seen: Survey, { qmp }: Guest): string {

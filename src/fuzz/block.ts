@@ -3,10 +3,10 @@
  * that follows from the order alone, so that blocks may be run anywhere and put together in the order of their seeds.
  */
 import { createCoverage, type Seen } from './coverage.ts';
-import { drawScenario, type Limits } from './draw-scenario.ts';
-import { judge, type Violation } from './laws.ts';
-import { runScenario } from './run-scenario.ts';
-import type { Scenario } from './scenario.ts';
+import { drawScenario, type Limits } from './draw/draw-scenario.ts';
+import { judge, type Violation } from './laws/laws.ts';
+import { runScenario } from './run/run-scenario.ts';
+import type { Scenario } from './scenario/scenario.ts';
 import { shrink } from './shrink.ts';
 
 export interface BlockOrder {

@@ -5,9 +5,9 @@
 import type { AnyStateNode } from 'xstate';
 import { ERROR_CODES } from '../errors.ts';
 import { SAGA_MACHINES, type SagaMachineName } from '../machines/of-plan.ts';
-import { type Account, placeOf } from './account.ts';
-import { FOREIGN_COMMANDS } from './foreign-commands.ts';
-import type { Wish } from './wish.ts';
+import { type Account, placeOf } from './account/account.ts';
+import { FOREIGN_COMMANDS } from './scenario/foreign-commands.ts';
+import type { Wish } from './scenario/wish.ts';
 
 /** How much of something has been reached, and what has not. */
 interface Reached {

@@ -5,7 +5,7 @@
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import { type BlockOrder, type BlockResult, FINDINGS_MAX, type Finding } from './block.ts';
 import { type CoverageReport, createCoverage } from './coverage.ts';
-import { ALL, type Limits } from './draw-scenario.ts';
+import { ALL, type Limits } from './draw/draw-scenario.ts';
 import { soloist, type Team, threads } from './team.ts';
 
 export interface FuzzOptions {

@@ -3,9 +3,9 @@
  * out what QEMU says about itself at length.
  */
 import type { Json } from '../qmp/transport.ts';
-import type { Fault, Place } from '../sim/faults.ts';
-import type { Happening } from './account.ts';
-import type { Signal } from './scenario.ts';
+import type { Fault, Place } from '../sim/monitor/faults.ts';
+import type { Happening } from './account/account.ts';
+import type { Signal } from './scenario/scenario.ts';
 
 const TEXT_MAX = 140;
 

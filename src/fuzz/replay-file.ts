@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { BlocksagaError } from '../errors.ts';
 import type { Finding } from './block.ts';
-import type { Scenario } from './scenario.ts';
+import type { Scenario } from './scenario/scenario.ts';
 
 const KIND = 'blocksaga-fuzz-1';
 

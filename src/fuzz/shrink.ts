@@ -2,10 +2,10 @@
  * Makes a failing scenario smaller while it still breaks the same law, so that people can read it. Greedy and bounded: the
  * result is small, not smallest.
  */
-import { STEADY } from './draw-scenario.ts';
-import { judge } from './laws.ts';
-import { runScenario } from './run-scenario.ts';
-import type { PlannedFault, Scenario } from './scenario.ts';
+import { STEADY } from './draw/draw-scenario.ts';
+import { judge } from './laws/laws.ts';
+import { runScenario } from './run/run-scenario.ts';
+import type { PlannedFault, Scenario } from './scenario/scenario.ts';
 
 const RUNS_MAX = 400;
 

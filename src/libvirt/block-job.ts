@@ -3,11 +3,11 @@
  * It tells of each by an event. It never ends a saga by itself.
  */
 
-import type { SagaResult } from '../engine/result.ts';
-import type { Saga } from '../engine/saga.ts';
+import type { SagaResult } from '../engine/running/result.ts';
+import type { Saga } from '../engine/running/saga.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { GuestDisk } from '../operations/survey.ts';
-import type { DiskPlan } from '../steps/plan.ts';
+import type { DiskPlan } from '../plan/plan.ts';
 import { inLibvirtTerms, LibvirtError, ofRecord } from './errors.ts';
 import type { BlockJobType } from './job-info.ts';
 

@@ -3,9 +3,9 @@
  * request for the engine. It looks at files and changes none.
  */
 import { isAbsolute } from 'node:path';
+import type { Files } from '../images/files.ts';
 import type { CopyRequest } from '../operations/requests.ts';
 import type { GuestDisk } from '../operations/survey.ts';
-import type { Files } from '../steps/files.ts';
 import { type Bandwidth, bytesParameter } from './bandwidth.ts';
 import { LibvirtError, refuse } from './errors.ts';
 

@@ -2,9 +2,10 @@
  * Kinds of disks that have no block jobs and no snapshots: what QEMU tells of the devices they are in. It only asks and
  * refuses.
  */
+
+import type { Files } from '../images/files.ts';
 import type { GuestDisk } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
-import type { Files } from '../steps/files.ts';
 import { refuse } from './errors.ts';
 import type { Sight } from './sight.ts';
 

@@ -4,15 +4,15 @@
  */
 
 import type { Engine } from '../engine/api.ts';
-import { filesOf, type Guest, monitorOf } from '../engine/guest.ts';
-import { monitorOfSaga, type Saga } from '../engine/saga.ts';
+import { filesOf, type Guest, monitorOf } from '../engine/connection/guest.ts';
+import { monitorOfSaga, type Saga } from '../engine/running/saga.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
+import { qomPath, valueIfKnown } from '../guest/graph.ts';
 import { findDisk } from '../operations/choose-disks.ts';
 import { readChains } from '../operations/read-chains.ts';
 import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
-import { qomPath, valueIfKnown } from '../steps/graph.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
 import { refuseKind, refuseUnseen, typesOf } from './disk-kinds.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';

@@ -2,8 +2,8 @@
  * A domain with libvirt's calls for block jobs and snapshots, each run as a saga. The calls take libvirt's arguments in
  * libvirt's order; what differs from libvirt, and why, is in docs/libvirt.md.
  */
-import type { Saga } from '../engine/saga.ts';
-import { hasMirrors, type Plan } from '../steps/plan.ts';
+import type { Saga } from '../engine/running/saga.ts';
+import { hasMirrors, type Plan } from '../plan/plan.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { BlockJobEvent, WorkKind } from './block-job.ts';
 import { blockCommit, blockCopy, blockPull, blockRebase } from './block-jobs.ts';

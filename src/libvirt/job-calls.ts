@@ -1,6 +1,6 @@
 /** The calls on a block job that is there: end it, ask how far it is, change its speed. They begin none. */
 
-import { jobName } from '../steps/jobs-of-plan.ts';
+import { jobName } from '../guest/jobs-of-plan.ts';
 import { type Bandwidth, bytesPerSecond } from './bandwidth.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
 import { type DomainCore, expectName } from './domain-core.ts';

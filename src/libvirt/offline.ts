@@ -2,7 +2,7 @@
  * What can be done for a domain that does not run: images merged with qemu-img, in a saga without QEMU. Who asks for it, and
  * what is refused before, is the calls' business.
  */
-import { startOfflineCommit } from '../engine/commit-offline.ts';
+import { startOfflineCommit } from '../engine/offline-commit/commit-offline.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { OfflineCommitRequest } from '../operations/commit-offline-request.ts';
 import type { BlockJob } from './block-job.ts';

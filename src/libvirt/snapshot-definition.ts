@@ -3,8 +3,8 @@
  * libvirt's order. It looks at files and changes none.
  */
 import { posix } from 'node:path';
+import type { Files } from '../images/files.ts';
 import type { GuestDisk } from '../operations/survey.ts';
-import type { Files } from '../steps/files.ts';
 import { type LibvirtCategory, LibvirtError, refuse } from './errors.ts';
 
 /** How one disk takes part. `manual`: somebody else takes its snapshot while the guest is paused. */

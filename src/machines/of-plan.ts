@@ -1,5 +1,5 @@
 /** Which machine carries out which plan. */
-import type { Plan } from '../steps/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import { commitMachine } from './commit-machine.ts';
 import { copyMachine } from './copy-machine.ts';
 import { revertMachine } from './revert-machine.ts';

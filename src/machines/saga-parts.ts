@@ -4,10 +4,6 @@
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
-import type { Json } from '../qmp/transport.ts';
-import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
-import { KEEP_COPIES } from '../steps/await-signal.ts';
-import { filledDisks } from '../steps/fill-targets.ts';
 import {
   type Finish,
   hasMirrors,
@@ -16,7 +12,11 @@ import {
   type SnapshotPlan,
   type Strategy,
   type SwitchPlan,
-} from '../steps/plan.ts';
+} from '../plan/plan.ts';
+import type { Json } from '../qmp/transport.ts';
+import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { KEEP_COPIES } from '../steps/mirror/await-signal.ts';
+import { filledDisks } from '../steps/prepare/fill-targets.ts';
 import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
 import { errorOf, hasCode, migratesFirst } from './error-of.ts';

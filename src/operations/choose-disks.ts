@@ -3,7 +3,7 @@
  * changed now.
  */
 import { BlocksagaError } from '../errors.ts';
-import { isSagaName } from '../steps/names.ts';
+import { isSagaName } from '../plan/names.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** Drivers that only stand above an image; blocksaga takes disks whose device is on the image itself. */

@@ -1,7 +1,7 @@
 /** Chooses how N disks are switched at once: the strongest way that QEMU's schema and the guest's devices allow. */
 import { BlocksagaError } from '../errors.ts';
+import type { Strategy } from '../plan/plan.ts';
 import { type Capabilities, type Capability, withoutCapabilities } from '../qmp/capabilities.ts';
-import type { Strategy } from '../steps/plan.ts';
 import { opensImages } from './older-ways.ts';
 import type { GuestDisk } from './survey.ts';
 

@@ -3,7 +3,7 @@
  * data in the clear. Only the ids of secret objects are spoken of here; what they hold stays in QEMU.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { ChainImage } from '../steps/plan.ts';
+import type { ChainImage } from '../plan/plan.ts';
 import type { FoundDisk } from './find-image.ts';
 import type { Survey } from './survey.ts';
 

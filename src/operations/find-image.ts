@@ -1,8 +1,8 @@
 /** Finds the images of a disk's chain that a request names, and refuses what is not there. */
 import { posix } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
-import { pathInHeader, relativeInHeader } from '../steps/image-ref.ts';
-import type { ChainImage } from '../steps/plan.ts';
+import { pathInHeader, relativeInHeader } from '../plan/image-ref.ts';
+import type { ChainImage } from '../plan/plan.ts';
 import type { GuestDisk } from './survey.ts';
 
 /** A disk of a request with what was found for it. */

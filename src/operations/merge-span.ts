@@ -1,6 +1,6 @@
 /** The part of a disk's chain that is merged: what its job does, and what it writes into the header above. */
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { ChainImage, Rewrite } from '../steps/plan.ts';
+import type { ChainImage, Rewrite } from '../plan/plan.ts';
 import { refuseIntoClear } from './encryption.ts';
 import { type FoundDisk, nodeOfImage, relativePath } from './find-image.ts';
 import type { PlanFacts } from './plan-facts.ts';

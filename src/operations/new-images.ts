@@ -4,11 +4,11 @@
  */
 import { dirname, isAbsolute, relative } from 'node:path';
 import { BlocksagaError, type ErrorCode } from '../errors.ts';
-import type { Files } from '../steps/files.ts';
-import { relativeInHeader } from '../steps/image-ref.ts';
-import { nbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
-import { meet, type Place, placeOfExport, placeOfFile } from '../steps/places.ts';
-import type { ChainImage, ImagePlan } from '../steps/plan.ts';
+import type { Files } from '../images/files.ts';
+import { nbdAddress, readNbdAddress } from '../images/nbd-address.ts';
+import { meet, type Place, placeOfExport, placeOfFile } from '../images/places.ts';
+import { relativeInHeader } from '../plan/image-ref.ts';
+import type { ChainImage, ImagePlan } from '../plan/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 const CHAIN_DEPTH_MAX = 200;

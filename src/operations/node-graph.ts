@@ -1,14 +1,15 @@
 /** Reads chains, and who uses their nodes, out of what QEMU tells of its nodes and edges. Asks nothing. */
+
+import { Edges } from '../guest/edges.ts';
+import { plainName } from '../guest/graph.ts';
+import { formatOf, isFilter, readImageName } from '../plan/image-ref.ts';
+import type { ChainImage } from '../plan/plan.ts';
 import type {
   BlockDeviceInfo,
   BlockDirtyInfo,
   ImageInfo,
   XDebugQueryBlockGraphReturns,
 } from '../qmp/schema.generated.ts';
-import { Edges } from '../steps/edges.ts';
-import { plainName } from '../steps/graph.ts';
-import { formatOf, isFilter, readImageName } from '../steps/image-ref.ts';
-import type { ChainImage } from '../steps/plan.ts';
 
 /** What QEMU before 1.6 (`image`), 2.1 (`detect_zeroes`) and 2.3 (`cache`) did not tell of a node. */
 export type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'> &

@@ -3,8 +3,8 @@
  * which promises are weaker for that. Decided by what QEMU can do, never by its version.
  */
 import { BlocksagaError } from '../errors.ts';
+import type { PlanBase } from '../plan/plan.ts';
 import type { Capabilities, Capability } from '../qmp/capabilities.ts';
-import type { PlanBase } from '../steps/plan.ts';
 import type { GuestDisk } from './survey.ts';
 
 const KEEPS_JOBS: readonly Capability[] = ['query-jobs', 'auto-dismiss'];

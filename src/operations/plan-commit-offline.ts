@@ -4,10 +4,10 @@
  */
 import { isAbsolute, posix } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { Files } from '../steps/files.ts';
-import type { ImageSight, Images } from '../steps/images.ts';
-import { diskNames } from '../steps/names.ts';
-import { type ChainImage, type DiskPlan, PLAN_VERSION, type PlanBase } from '../steps/plan.ts';
+import type { Files } from '../images/files.ts';
+import type { ImageSight, Images } from '../images/images.ts';
+import { diskNames } from '../plan/names.ts';
+import { type ChainImage, type DiskPlan, PLAN_VERSION, type PlanBase } from '../plan/plan.ts';
 import type { OfflineCommitRequest } from './commit-offline-request.ts';
 import { refuseImage } from './find-image.ts';
 

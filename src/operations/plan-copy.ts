@@ -1,7 +1,7 @@
 /** Plans a copy: which disks, which targets, and the strongest way in which QEMU at hand can switch them at once. */
 import { BlocksagaError } from '../errors.ts';
-import { isNbdAddress } from '../steps/nbd-address.ts';
-import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../steps/plan.ts';
+import { isNbdAddress } from '../images/nbd-address.ts';
+import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear, secretFor } from './encryption.ts';

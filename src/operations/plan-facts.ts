@@ -1,9 +1,9 @@
 /** What every plan is made from, and the part of a plan that is the same for all operations. */
 import { invariant } from '../errors.ts';
+import type { Files } from '../images/files.ts';
+import { diskNames } from '../plan/names.ts';
+import type { DiskPlan, ImagePlan, OnCommit } from '../plan/plan.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
-import type { Files } from '../steps/files.ts';
-import { diskNames } from '../steps/names.ts';
-import type { DiskPlan, ImagePlan, OnCommit } from '../steps/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** The guest as it is, what its QEMU can do, and the saga's token. */

@@ -3,14 +3,14 @@
  * into an image below). What changes the active image is a switch; all else happens below it.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
-import { withoutCapabilities } from '../qmp/capabilities.ts';
 import {
   type ActiveCommitPlan,
   type ChainImage,
   type ImagePlan,
   PLAN_VERSION,
   type RewritePlan,
-} from '../steps/plan.ts';
+} from '../plan/plan.ts';
+import { withoutCapabilities } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';

@@ -3,7 +3,7 @@
  * on that image, so that the image itself stays as it is and can be gone back to again.
  */
 import { BlocksagaError } from '../errors.ts';
-import { PLAN_VERSION, type RevertPlan } from '../steps/plan.ts';
+import { PLAN_VERSION, type RevertPlan } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy } from './choose-strategy.ts';
 import { secretFor } from './encryption.ts';

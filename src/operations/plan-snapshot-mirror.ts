@@ -3,8 +3,7 @@
  * that will be on the overlays then.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { Capability } from '../qmp/capabilities.ts';
-import { diskNames } from '../steps/names.ts';
+import { diskNames } from '../plan/names.ts';
 import type {
   ChainImage,
   CopyPlan,
@@ -12,7 +11,8 @@ import type {
   ImagePlan,
   SnapshotMirrorPlan,
   SnapshotPlan,
-} from '../steps/plan.ts';
+} from '../plan/plan.ts';
+import type { Capability } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear } from './encryption.ts';

@@ -1,9 +1,9 @@
 /** Plans a snapshot: which disks, which overlays, and how QEMU at hand can put them on all disks in one instant. */
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
+import type { Files } from '../images/files.ts';
+import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../plan/plan.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
-import type { Files } from '../steps/files.ts';
-import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../steps/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { refuseImage } from './find-image.ts';

@@ -2,8 +2,8 @@
  * Completes what QEMU before 1.6 tells of its disks: only the next image below, and no size. The rest is read from the
  * images' headers where they can be reached. It changes nothing, and leaves open what cannot be read.
  */
-import type { Files } from '../steps/files.ts';
-import type { ChainImage } from '../steps/plan.ts';
+import type { Files } from '../images/files.ts';
+import type { ChainImage } from '../plan/plan.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** More than any operation takes, so that a chain which is too deep is seen to be. */

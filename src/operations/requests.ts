@@ -5,7 +5,7 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BlocksagaError } from '../errors.ts';
-import { isNbdAddress, readNbdAddress } from '../steps/nbd-address.ts';
+import { isNbdAddress, readNbdAddress } from '../images/nbd-address.ts';
 
 /** Disks that one saga may have. */
 export const DISKS_MAX = 64;

@@ -2,13 +2,14 @@
  * Looks at the guest: its disks with their chains, who else uses them, and by what name the VM is known. Only queries;
  * what follows from them is the planners' business.
  */
+
+import { expectNoEndedStream } from '../guest/ended-stream.ts';
+import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
+import { expectNotMigrating, migrationOf, SIGHT } from '../guest/migration.ts';
+import { formatOf, isBare } from '../plan/image-ref.ts';
+import type { CacheFlags, ChainImage } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
-import { expectNoEndedStream } from '../steps/ended-stream.ts';
-import { listNodes, plainName, qomPath, valueIfKnown } from '../steps/graph.ts';
-import { formatOf, isBare } from '../steps/image-ref.ts';
-import { expectNotMigrating, migrationOf, SIGHT } from '../steps/migration.ts';
-import type { CacheFlags, ChainImage } from '../steps/plan.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
 /** A dirty bitmap of somebody's; its granularity is in bytes. */

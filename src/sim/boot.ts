@@ -1,15 +1,15 @@
 /** How a simulated QEMU starts: its images, nodes and devices, as `-blockdev`, `-drive` and `-device` would make them. */
 
-import { EMPTY } from './contents.ts';
-import type { Context } from './context.ts';
-import { Backend, Device } from './devices.ts';
-import { addUser, patchNode } from './graph.ts';
-import type { Host } from './host.ts';
-import { DEVICE_NEEDS } from './machine-commands.ts';
-import { NO_MIGRATION } from './migration.ts';
-import { openNode } from './open-node.ts';
-import type { RunState } from './run-states.ts';
-import { type Qemu, WRITE } from './state.ts';
+import { DEVICE_NEEDS } from './commands/machine-commands.ts';
+import { addUser, patchNode } from './graph/graph.ts';
+import { openNode } from './graph/open-node.ts';
+import { EMPTY } from './host/contents.ts';
+import type { Host } from './host/host.ts';
+import { NO_MIGRATION } from './machine/migration.ts';
+import type { Context } from './state/context.ts';
+import { Backend, Device } from './state/devices.ts';
+import type { RunState } from './state/run-states.ts';
+import { type Qemu, WRITE } from './state/state.ts';
 
 /** `scsi-block` stands on a device of the host's, whose part a file plays here. */
 export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage' | 'sd-card' | 'scsi-block';

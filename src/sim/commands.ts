@@ -4,22 +4,17 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments } from './arguments.ts';
-import { bitmapAdd, bitmapClear, bitmapDisable, bitmapEnable, bitmapRemove } from './bitmap-commands.ts';
-import { blockCommit } from './commit.ts';
-import type { Context } from './context.ts';
-import './create-job.ts';
-import { humanMonitorCommand } from './human-monitor.ts';
-import { numberOr } from './job-arguments.ts';
 import {
-  verbCancel,
-  verbComplete,
-  verbDismiss,
-  verbFinalize,
-  verbPause,
-  verbResume,
-  verbSetSpeed,
-} from './job-verbs.ts';
+  bitmapAdd,
+  bitmapClear,
+  bitmapDisable,
+  bitmapEnable,
+  bitmapRemove,
+} from './commands/bitmap-commands.ts';
+import { blockCommit } from './jobs/commit.ts';
+import type { Arguments } from './state/arguments.ts';
+import type { Context } from './state/context.ts';
+import './jobs/create-job.ts';
 import {
   blockExportAdd,
   blockExportDel,
@@ -30,9 +25,8 @@ import {
   qomGet,
   qomList,
   qomSet,
-} from './machine-commands.ts';
-import { migrate, migrateCancel, queryMigrate } from './migration.ts';
-import { blockdevMirror, driveMirror } from './mirror-commands.ts';
+} from './commands/machine-commands.ts';
+import { blockdevMirror, driveMirror } from './commands/mirror-commands.ts';
 import {
   blockdevAdd,
   blockdevCreate,
@@ -40,17 +34,29 @@ import {
   blockdevReopen,
   blockResize,
   changeBackingFile,
-} from './node-commands.ts';
-import { queryBlock, queryNamedBlockNodes } from './queries.ts';
-import { queryBlockGraph } from './query-graph.ts';
-import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './query-jobs.ts';
-import { querySchema } from './query-schema.ts';
-import { type Refusal, refuse } from './refusal.ts';
-import { cont, stop, systemReset, systemWakeup } from './run-state.ts';
-import { blockdevSnapshot, blockdevSnapshotSync } from './snapshot-commands.ts';
-import type { Job } from './state.ts';
-import { blockStream } from './stream.ts';
-import { transaction } from './transaction.ts';
+} from './commands/node-commands.ts';
+import { queryBlock, queryNamedBlockNodes } from './commands/queries.ts';
+import { queryBlockGraph } from './commands/query-graph.ts';
+import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './commands/query-jobs.ts';
+import { querySchema } from './commands/query-schema.ts';
+import { blockdevSnapshot, blockdevSnapshotSync } from './commands/snapshot-commands.ts';
+import { transaction } from './commands/transaction.ts';
+import { numberOr } from './jobs/job-arguments.ts';
+import {
+  verbCancel,
+  verbComplete,
+  verbDismiss,
+  verbFinalize,
+  verbPause,
+  verbResume,
+  verbSetSpeed,
+} from './jobs/job-verbs.ts';
+import { blockStream } from './jobs/stream.ts';
+import { migrate, migrateCancel, queryMigrate } from './machine/migration.ts';
+import { cont, stop, systemReset, systemWakeup } from './machine/run-state.ts';
+import { humanMonitorCommand } from './monitor/human-monitor.ts';
+import { type Refusal, refuse } from './state/refusal.ts';
+import type { Job } from './state/state.ts';
 
 type Handler = (ctx: Context, args: Arguments) => Json | Refusal;
 

@@ -4,9 +4,9 @@
 
 export type { DiskDefinition } from './boot.ts';
 export { createSim, type Sim, type SimOptions } from './create-sim.ts';
-export type { Cut } from './cut.ts';
-export type { CommandPlace, Fault, OnFault, Place, StruckPlace } from './faults.ts';
-export { PROFILE_NAMES, type ProfileName } from './profiles.ts';
-export { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
-export type { VirtualFiles } from './virtual-files.ts';
+export { createVirtualClock, type VirtualClock } from './host/virtual-clock.ts';
+export type { VirtualFiles } from './host/virtual-files.ts';
+export type { Cut } from './machine/cut.ts';
+export type { CommandPlace, Fault, OnFault, Place, StruckPlace } from './monitor/faults.ts';
+export { PROFILE_NAMES, type ProfileName } from './state/profiles.ts';
 export type { Front, World } from './world.ts';

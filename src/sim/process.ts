@@ -5,18 +5,18 @@
 
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments } from './arguments.ts';
 import { COMMANDS } from './commands.ts';
-import type { Context, JobFault, JobTask, MigrationTask, Timing, Track } from './context.ts';
-import { Draft } from './draft.ts';
-import type { Fault } from './faults.ts';
-import type { Host } from './host.ts';
-import { runTask } from './jobs.ts';
-import { runMigration } from './migration.ts';
-import type { Profile } from './profiles.ts';
-import type { Chance } from './random.ts';
-import { Refusal } from './refusal.ts';
-import type { Job, Qemu } from './state.ts';
+import type { Host } from './host/host.ts';
+import type { Chance } from './host/random.ts';
+import { runTask } from './jobs/jobs.ts';
+import { runMigration } from './machine/migration.ts';
+import type { Fault } from './monitor/faults.ts';
+import type { Arguments } from './state/arguments.ts';
+import type { Context, JobFault, JobTask, MigrationTask, Timing, Track } from './state/context.ts';
+import { Draft } from './state/draft.ts';
+import type { Profile } from './state/profiles.ts';
+import { Refusal } from './state/refusal.ts';
+import type { Job, Qemu } from './state/state.ts';
 
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });

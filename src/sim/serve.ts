@@ -11,8 +11,8 @@ import { systemClock } from '../qmp/clock.ts';
 import { encodeMessages } from '../qmp/codec.ts';
 import type { Transport } from '../qmp/transport.ts';
 import { createSim, type Sim, type SimOptions } from './create-sim.ts';
-import { JsonStream } from './json-stream.ts';
-import type { VirtualClock } from './virtual-clock.ts';
+import type { VirtualClock } from './host/virtual-clock.ts';
+import { JsonStream } from './monitor/json-stream.ts';
 
 export interface ServeOptions extends Omit<SimOptions, 'clock'> {
   /** The path of the UNIX socket; shorter than 108 bytes. */

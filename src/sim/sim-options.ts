@@ -3,12 +3,12 @@
 import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect } from '../qmp/transport.ts';
 import type { Bus, DiskDefinition } from './boot.ts';
-import type { Timing } from './context.ts';
-import type { Fault, OnFault } from './faults.ts';
-import type { ProfileName } from './profiles.ts';
-import type { RunState } from './run-states.ts';
-import type { VirtualClock } from './virtual-clock.ts';
-import type { VirtualFiles } from './virtual-files.ts';
+import type { VirtualClock } from './host/virtual-clock.ts';
+import type { VirtualFiles } from './host/virtual-files.ts';
+import type { Fault, OnFault } from './monitor/faults.ts';
+import type { Timing } from './state/context.ts';
+import type { ProfileName } from './state/profiles.ts';
+import type { RunState } from './state/run-states.ts';
 import type { World } from './world.ts';
 
 export interface SimOptions {

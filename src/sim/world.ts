@@ -1,14 +1,14 @@
 /** What tests may look at behind QEMU's back: state, images as a guest or a reader of files would see them, the guest. */
 
 import type { Json } from '../qmp/transport.ts';
-import type { Arguments } from './arguments.ts';
-import { EMPTY, type Extents, over } from './contents.ts';
-import { type Cut, judgeCut } from './cut.ts';
-import type { Guest } from './guest.ts';
-import type { Host } from './host.ts';
-import { pathOf, readNode } from './image-io.ts';
+import { pathOf, readNode } from './graph/image-io.ts';
+import { EMPTY, type Extents, over } from './host/contents.ts';
+import type { Host } from './host/host.ts';
+import { type Cut, judgeCut } from './machine/cut.ts';
+import type { Guest } from './machine/guest.ts';
 import type { Process } from './process.ts';
-import type { Qemu } from './state.ts';
+import type { Arguments } from './state/arguments.ts';
+import type { Qemu } from './state/state.ts';
 
 /** A guest disk and what is in front. */
 export interface Front {

@@ -1,27 +1,28 @@
 /**
  * Every step by its name. The same name is the step's file or export, its state in the charts and its journal rows.
  */
-import { askWhetherToKeep } from './ask-whether-to-keep.ts';
-import { awaitSignal } from './await-signal.ts';
-import { claimFiles } from './claim-files.ts';
-import { createImages } from './create-images.ts';
-import { fillTargets } from './fill-targets.ts';
-import { keepReverted } from './keep-reverted.ts';
-import { markQemu, unmarkQemu } from './mark-qemu.ts';
-import { mergeRest } from './merge-rest.ts';
-import { mirrorDisks } from './mirror-disks.ts';
-import { pauseGuest, resumeGuest } from './pause-guest.ts';
-import { publishDefinitions, publishOverlays } from './publish-definitions.ts';
-import { freezeGuest, thawGuest } from './quiesce.ts';
-import { releaseTargets, retireSources } from './release-nodes.ts';
-import { removeLeaving } from './remove-leaving.ts';
-import { rewriteAtOnce, rewriteRest } from './rewrite-at-once.ts';
-import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite-chains.ts';
-import { awaitNearlyClean, dismissMirrors, settleMirrors } from './settle-mirrors.ts';
-import { attachChains, openChains, standOnBases } from './stand-on-chains.ts';
-import { completeMirrors, finalizeMirrors, parkMirrors } from './switch-by-pivot.ts';
-import { insertFilters, removeFilters, reopenFilters } from './switch-by-reopen.ts';
-import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './take-snapshot.ts';
+
+import { publishDefinitions, publishOverlays } from './finish/publish-definitions.ts';
+import { releaseTargets, retireSources } from './finish/release-nodes.ts';
+import { removeLeaving } from './finish/remove-leaving.ts';
+import { askWhetherToKeep } from './mirror/ask-whether-to-keep.ts';
+import { awaitSignal } from './mirror/await-signal.ts';
+import { mirrorDisks } from './mirror/mirror-disks.ts';
+import { awaitNearlyClean, dismissMirrors, settleMirrors } from './mirror/settle-mirrors.ts';
+import { markQemu, unmarkQemu } from './pause/mark-qemu.ts';
+import { pauseGuest, resumeGuest } from './pause/pause-guest.ts';
+import { freezeGuest, thawGuest } from './pause/quiesce.ts';
+import { claimFiles } from './prepare/claim-files.ts';
+import { createImages } from './prepare/create-images.ts';
+import { fillTargets } from './prepare/fill-targets.ts';
+import { attachChains, openChains, standOnBases } from './prepare/stand-on-chains.ts';
+import { rewriteAtOnce, rewriteRest } from './rewrite/rewrite-at-once.ts';
+import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite/rewrite-chains.ts';
+import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './snapshot/take-snapshot.ts';
+import { keepReverted } from './switch/keep-reverted.ts';
+import { mergeRest } from './switch/merge-rest.ts';
+import { completeMirrors, finalizeMirrors, parkMirrors } from './switch/switch-by-pivot.ts';
+import { insertFilters, removeFilters, reopenFilters } from './switch/switch-by-reopen.ts';
 
 export const ALL_STEPS = {
   markQemu,

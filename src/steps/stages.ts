@@ -2,8 +2,9 @@
  * The stages of a saga: each has a plan and steps of its own, and one way back leads through all of them. Most sagas have
  * one stage without a name. Pure; which step follows which is the machines' business.
  */
+
+import type { Plan, StagePlan } from '../plan/plan.ts';
 import type { StepName } from './all-steps.ts';
-import type { Plan, StagePlan } from './plan.ts';
 
 /** The stages of a snapshot with mirrors. */
 export type StageName = 'snapshot' | 'mirror';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readDiskOption, splitAtCommas } from '../../src/cli/disk-option.ts';
+import { readDiskOption, splitAtCommas } from '../../src/cli/options/disk-option.ts';
 
 const KEYS = { to: 'FILE', format: 'FORMAT', reuse: null } as const;
 const doubled = (text: string) => text.replaceAll(',', ',,');

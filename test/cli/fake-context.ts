@@ -3,7 +3,7 @@
  * instead of ending the process.
  */
 
-import type { CliContext } from '../../src/cli/context.ts';
+import type { CliContext } from '../../src/cli/print/context.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 
 export interface FakeContext extends CliContext {

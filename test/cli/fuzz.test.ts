@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
-import { ALL, drawScenario } from '../../src/fuzz/draw-scenario.ts';
+import { ALL, drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
 import { writeReplay } from '../../src/fuzz/replay-file.ts';
 import { fakeContext } from './fake-context.ts';
 

@@ -5,8 +5,8 @@
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LiveReporter } from '../../src/cli/live-reporter.ts';
-import { printable } from '../../src/cli/printable.ts';
+import { LiveReporter } from '../../src/cli/print/live-reporter.ts';
+import { printable } from '../../src/cli/print/printable.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { openJournal } from '../../src/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';

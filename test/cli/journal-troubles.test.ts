@@ -4,7 +4,7 @@ import { appendFileSync, chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSyn
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
-import { withJournal } from '../../src/cli/with-journal.ts';
+import { withJournal } from '../../src/cli/saga/with-journal.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { serveSim } from '../../src/sim/serve.ts';

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { LiveReporter } from '../../src/cli/live-reporter.ts';
-import { resultInWords } from '../../src/cli/summary.ts';
-import type { SagaResult } from '../../src/engine/result.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import { LiveReporter } from '../../src/cli/print/live-reporter.ts';
+import { resultInWords } from '../../src/cli/print/summary.ts';
+import type { SagaResult } from '../../src/engine/running/result.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
 import { fakeContext } from './fake-context.ts';
 
 const disk = { disk: 'disk0', file: '/a' };

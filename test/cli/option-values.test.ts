@@ -8,7 +8,7 @@ import {
   readCount,
   readNames,
   socketAddress,
-} from '../../src/cli/option-values.ts';
+} from '../../src/cli/options/option-values.ts';
 import { fakeContext } from './fake-context.ts';
 
 describe('sizes and counts', () => {

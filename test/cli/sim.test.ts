@@ -5,7 +5,7 @@ import { simOptions } from '../../src/cli/commands/sim.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { openQmpClient, type QmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
-import type { Fault } from '../../src/sim/faults.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { fakeContext } from './fake-context.ts';
 

@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { exitStatusOf } from '../../src/cli/exit-status.ts';
-import { jsonLine } from '../../src/cli/json-lines.ts';
-import { PlainReporter } from '../../src/cli/plain-reporter.ts';
-import { recordsInWords } from '../../src/cli/records-in-words.ts';
-import { refusalInWords, resultInWords } from '../../src/cli/summary.ts';
-import { percentOf, progressInWords, sizeInWords, stepInWords, timeInWords } from '../../src/cli/words.ts';
-import type { SagaResult } from '../../src/engine/result.ts';
+import { exitStatusOf } from '../../src/cli/print/exit-status.ts';
+import { jsonLine } from '../../src/cli/print/json-lines.ts';
+import { PlainReporter } from '../../src/cli/print/plain-reporter.ts';
+import { recordsInWords } from '../../src/cli/print/records-in-words.ts';
+import { refusalInWords, resultInWords } from '../../src/cli/print/summary.ts';
+import {
+  percentOf,
+  progressInWords,
+  sizeInWords,
+  stepInWords,
+  timeInWords,
+} from '../../src/cli/print/words.ts';
+import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { ErrorRecord } from '../../src/errors.ts';
 import type { JournalRecord, RecordKind } from '../../src/journal/journal.ts';
 import type { Json } from '../../src/qmp/transport.ts';

@@ -1,7 +1,7 @@
 /** What people read of sagas: where one that lies still has to be taken up, and what one that moves is at. */
 import { expect, test } from 'vitest';
 import { describeSaga, sagaInWords } from '../../src/cli/commands/sagas.ts';
-import { phaseOf } from '../../src/cli/words.ts';
+import { phaseOf } from '../../src/cli/print/words.ts';
 import type { SagaRow } from '../../src/index.ts';
 
 const row = (operation: string): SagaRow => ({

@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { EXIT } from '../../src/cli/exit-status.ts';
+import { EXIT } from '../../src/cli/print/exit-status.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
-import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

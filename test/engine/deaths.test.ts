@@ -1,8 +1,8 @@
 /** Deaths at moments that once went wrong, each as small as it could be made. */
 import { describe, expect, test } from 'vitest';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
-import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
-import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
+import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { entered, live, smallSim } from './lives.ts';
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { decideOffline, OFFLINE, offlineProgress } from '../../src/engine/decide-offline.ts';
-import { decision, failedOutcome, intent, outcome } from '../../src/engine/history.ts';
+import { decision, failedOutcome, intent, outcome } from '../../src/engine/durable/history.ts';
+import { decideOffline, OFFLINE, offlineProgress } from '../../src/engine/recovery/decide-offline.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import type { JournalRecord, NewRecord } from '../../src/journal/journal.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
-import type { Plan } from '../../src/steps/plan.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import { live, smallSim } from './lives.ts';
 
 async function copyPlan(finish: CopyRequest['finish'] & string = 'pivot'): Promise<Plan> {

@@ -2,14 +2,14 @@
  * What others ask of a saga that runs, through the journal: two engines on one journal, of which only one runs the saga.
  */
 import { expect, test } from 'vitest';
+import { HEARD, SET_SPEED } from '../../src/engine/durable/history.ts';
 import { setSpeedElsewhere } from '../../src/engine/elsewhere.ts';
 import { createEngine } from '../../src/engine/engine.ts';
-import { HEARD, SET_SPEED } from '../../src/engine/history.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Plan } from '../../src/steps/plan.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));

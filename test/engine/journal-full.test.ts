@@ -1,10 +1,10 @@
 /** The journal's disk becomes full in the middle of a saga, at each of its writes: the guest must not pay for that. */
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/api.ts';
-import { decideOffline } from '../../src/engine/decide-offline.ts';
+import type { Guest } from '../../src/engine/connection/guest.ts';
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Guest } from '../../src/engine/guest.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import { decideOffline } from '../../src/engine/recovery/decide-offline.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { type MemoryJournal, memoryJournal } from '../../src/journal/memory.ts';

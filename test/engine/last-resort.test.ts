@@ -1,6 +1,6 @@
 /** What others throw inside of a saga, what we throw ourselves, and a process that must end in the middle of a pause. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { areGuestsHeld, releaseGuests } from '../../src/engine/last-resort.ts';
+import { areGuestsHeld, releaseGuests } from '../../src/engine/running/last-resort.ts';
 import { createEngine, type EngineOptions, memoryJournal } from '../../src/index.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import { createSim, type Sim } from '../../src/sim/index.ts';

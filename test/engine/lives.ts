@@ -5,7 +5,7 @@
  */
 import type { Engine, EngineOptions } from '../../src/engine/api.ts';
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import type { Clock } from '../../src/qmp/clock.ts';

@@ -1,9 +1,9 @@
 /** Merges in a QEMU that cannot hold jobs back: a job changes its chain by itself and is gone then. */
 import { describe, expect, test } from 'vitest';
-import type { SagaResult } from '../../src/engine/result.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import type { SagaResult } from '../../src/engine/running/result.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Fault } from '../../src/sim/faults.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { entered, type Life, live, smallSim } from './lives.ts';
 
 const FRONT = '/images/disk0.qcow2';

@@ -1,8 +1,8 @@
 /** Merges in which something fails or is asked for: before the decision every chain is as it was, after it all are shortened. */
 import { describe, expect, test } from 'vitest';
-import type { Saga } from '../../src/engine/saga.ts';
-import type { Fault } from '../../src/sim/faults.ts';
-import { sagaToken } from '../../src/steps/names.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
+import { sagaToken } from '../../src/plan/names.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { entered, type Life, live, smallSim } from './lives.ts';
 
 const DISKS = 3;

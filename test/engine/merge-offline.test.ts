@@ -1,10 +1,10 @@
 /** Merges whose QEMU dies at any command, recovered without it: one set of chains for all disks, and nothing lost. */
 import { describe, expect, test } from 'vitest';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
-import type { Saga } from '../../src/engine/saga.ts';
-import { ageChains } from '../../src/fuzz/age-chains.ts';
-import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
-import { Died, virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
+import { ageChains } from '../../src/fuzz/account/age-chains.ts';
+import { Died, virtualImages } from '../../src/fuzz/account/virtual-images.ts';
+import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { type Life, live, smallSim } from './lives.ts';

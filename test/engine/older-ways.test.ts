@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
-import type { Fault } from '../../src/sim/faults.ts';
 import type { ProfileName } from '../../src/sim/index.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const MIRRORS = ['1.3', '2.4', '2.12'] as const satisfies readonly ProfileName[];

@@ -3,12 +3,12 @@
  * is found, as soon as the journal can know of it.
  */
 import { describe, expect, test } from 'vitest';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
-import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
-import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
+import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
-import type { Fault } from '../../src/sim/faults.ts';
-import { sagaToken } from '../../src/steps/names.ts';
+import { sagaToken } from '../../src/plan/names.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const DISKS = [0, 1, 2].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));

@@ -1,13 +1,13 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Publisher, publisherOf } from '../../src/engine/publish.ts';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { type Publisher, publisherOf } from '../../src/engine/connection/publish.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Definition } from '../../src/steps/publish-definitions.ts';
+import type { Definition } from '../../src/steps/finish/publish-definitions.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 

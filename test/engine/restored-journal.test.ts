@@ -3,10 +3,10 @@
  * an offline recovery says then is held against what the guest was told is written.
  */
 import { describe, expect, test } from 'vitest';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { BlocksagaError } from '../../src/errors.ts';
-import { judgeWrites } from '../../src/fuzz/judge-writes.ts';
-import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
+import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
 import { live, smallSim } from './lives.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { sagaToken } from '../../src/plan/names.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import { sagaToken } from '../../src/steps/names.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const DISKS = [

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { BlocksagaError } from '../../src/errors.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Fault } from '../../src/sim/faults.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const NAMES = [0, 1] as const;

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { endPrograms, runProgram } from '../../src/engine/run-program.ts';
+import { endPrograms, runProgram } from '../../src/engine/connection/run-program.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 

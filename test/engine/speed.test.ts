@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { setJobSpeeds } from '../../src/engine/speed.ts';
+import { setJobSpeeds } from '../../src/engine/durable/speed.ts';
+import { diskNames } from '../../src/plan/names.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import type { JobStatus } from '../../src/qmp/jobs.ts';
 import type { Json } from '../../src/qmp/transport.ts';
-import { diskNames } from '../../src/steps/names.ts';
-import type { Plan } from '../../src/steps/plan.ts';
 import { FakeQemu } from '../qmp/fake-qemu.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 import { rejection } from './lives.ts';

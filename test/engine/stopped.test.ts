@@ -1,15 +1,15 @@
 /** A process that was stopped in the middle of its saga wakes up after another one has taken the saga over. */
 import { describe, expect, test } from 'vitest';
+import { Fence } from '../../src/engine/connection/fence.ts';
+import type { Guest } from '../../src/engine/connection/guest.ts';
 import { createEngine } from '../../src/engine/engine.ts';
-import { Fence } from '../../src/engine/fence.ts';
-import type { Guest } from '../../src/engine/guest.ts';
-import type { Saga } from '../../src/engine/saga.ts';
+import type { Saga } from '../../src/engine/running/saga.ts';
+import type { Files } from '../../src/images/files.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { QmpClient } from '../../src/qmp/client.ts';
 import type { Clock } from '../../src/qmp/clock.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { Files } from '../../src/steps/files.ts';
 import { newSaga, refused, thrownBy } from '../journal/contract.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 import { smallSim } from './lives.ts';

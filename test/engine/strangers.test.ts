@@ -1,6 +1,6 @@
 /** What belongs to others is neither touched nor told as the saga's own. */
 import { describe, expect, test } from 'vitest';
-import type { Files } from '../../src/steps/files.ts';
+import type { Files } from '../../src/images/files.ts';
 import { live, smallSim } from './lives.ts';
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];

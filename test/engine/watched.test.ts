@@ -1,12 +1,12 @@
 /** What a journal says of how long the disks were watched, and what an offline recovery makes of that. */
 import { describe, expect, test } from 'vitest';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
-import { WATCHED, watched, watchedUntil } from '../../src/engine/watched.ts';
-import { virtualImages } from '../../src/fuzz/virtual-images.ts';
+import { WATCHED, watched, watchedUntil } from '../../src/engine/durable/watched.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
+import type { ImageSight } from '../../src/images/images.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
+import { sagaToken } from '../../src/plan/names.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
-import type { ImageSight } from '../../src/steps/images.ts';
-import { sagaToken } from '../../src/steps/names.ts';
 import { live, smallSim } from './lives.ts';
 
 const DISKS = [0, 1].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));

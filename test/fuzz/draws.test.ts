@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { ALL, drawScenario } from '../../src/fuzz/draw-scenario.ts';
-import { FAULT_KINDS, type FaultKind } from '../../src/fuzz/fault-kinds.ts';
-import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
-import { SWITCHES } from '../../src/fuzz/swarm.ts';
+import { ALL, drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
+import { SWITCHES } from '../../src/fuzz/draw/swarm.ts';
+import { FAULT_KINDS, type FaultKind } from '../../src/fuzz/scenario/fault-kinds.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 
 const RUNS = 2_000;
 const scenarios = Array.from({ length: RUNS }, (_, seed) => drawScenario(seed, { ...ALL, held: true }));

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { fuzz } from '../../src/fuzz/fuzz.ts';
 
 /** A law that every run breaks, so that there is something to find. */
-vi.mock('../../src/fuzz/laws.ts', () => ({
+vi.mock('../../src/fuzz/laws/laws.ts', () => ({
   LAWS: [],
   judge: () => [{ law: 'nothing may run', what: 'it ran' }],
 }));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { drawScenario } from '../../src/fuzz/draw-scenario.ts';
+import { drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
 import { type FuzzReport, fuzz } from '../../src/fuzz/fuzz.ts';
-import { runScenario } from '../../src/fuzz/run-scenario.ts';
+import { runScenario } from '../../src/fuzz/run/run-scenario.ts';
 
 /** Some blocks, the last of them not full. */
 const RUNS = 50;

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createCoverage } from '../../src/fuzz/coverage.ts';
-import { ALL, drawScenario } from '../../src/fuzz/draw-scenario.ts';
+import { ALL, drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
 import { judgeProbes, type ProbeReport, UNREACHED } from '../../src/fuzz/probes.ts';
-import { runScenario } from '../../src/fuzz/run-scenario.ts';
+import { runScenario } from '../../src/fuzz/run/run-scenario.ts';
 
 /** The same ones every time. */
 const RUNS = 400;

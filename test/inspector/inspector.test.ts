@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type AnyActorRef, createActor, fromPromise, type InspectionEvent } from 'xstate';
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Inspect, Saga } from '../../src/engine/saga.ts';
+import type { Inspect, Saga } from '../../src/engine/running/saga.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { copyMachine } from '../../src/machines/copy-machine.ts';
 import { jobActorId, type StepActorName, type StepOutput } from '../../src/machines/saga-parts.ts';

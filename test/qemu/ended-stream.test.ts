@@ -1,6 +1,6 @@
 /** QEMU 7.2 dies when its nodes are listed beside a stream that has ended and is not dismissed: nothing of ours lists then. */
 import { expect, test } from 'vitest';
-import { examine } from '../../src/engine/doctor.ts';
+import { examine } from '../../src/engine/doctor/doctor.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import { disksOf, withChains } from './chained.ts';

@@ -5,8 +5,8 @@
 import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { examine, removeFindings } from '../../src/engine/doctor.ts';
-import { recoverOffline } from '../../src/engine/recover-offline.ts';
+import { examine, removeFindings } from '../../src/engine/doctor/doctor.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { type Stage, stage } from './witnessed.ts';
 

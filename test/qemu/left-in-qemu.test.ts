@@ -1,7 +1,7 @@
 /** What a result says is left in QEMU, where a third party keeps QEMU from closing it. */
 import { expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
-import { sagaToken } from '../../src/steps/names.ts';
+import { sagaToken } from '../../src/plan/names.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { explain, type Stage, stage } from './witnessed.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
-import { examine } from '../../src/engine/doctor.ts';
+import { examine } from '../../src/engine/doctor/doctor.ts';
 import { createEngine, localFiles, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';

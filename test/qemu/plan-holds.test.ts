@@ -1,12 +1,12 @@
 /** What `--plan` predicts of each disk's chain, against what QEMU and the result tell when the very request has been carried out. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { predictChain } from '../../src/cli/predict.ts';
+import { predictChain } from '../../src/cli/print/predict.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
-import { commitOffline, planOfflineCommit } from '../../src/engine/commit-offline.ts';
+import { commitOffline, planOfflineCommit } from '../../src/engine/offline-commit/commit-offline.ts';
 import type { CommitRequest, CopyRequest, Plan, Saga, SagaResult, SnapshotRequest } from '../../src/index.ts';
-import { chainOfImage } from '../../src/steps/chain-of-image.ts';
-import type { ChainImage, DiskPlan } from '../../src/steps/plan.ts';
+import { chainOfImage } from '../../src/plan/chain-of-image.ts';
+import type { ChainImage, DiskPlan } from '../../src/plan/plan.ts';
 import { type Chained, chainInHeaders, disksOf, withChains } from './chained.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, stage } from './witnessed.ts';

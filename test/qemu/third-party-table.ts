@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import type { Saga, SagaResult } from '../../src/index.ts';
+import { diskNames, groupName, sagaToken } from '../../src/plan/names.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { diskNames, groupName, sagaToken } from '../../src/steps/names.ts';
 import { withChains } from './chained.ts';
 import { imagesOf, type Stage, type StageOptions, stage } from './witnessed.ts';
 

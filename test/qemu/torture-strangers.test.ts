@@ -3,7 +3,7 @@
  * judged from outside. `npm run torture -- --strangers` plays many more rounds; here a few, and the judge's own breaches.
  */
 import { expect, test } from 'vitest';
-import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { Arena } from '../torture/arena.ts';
 import { judgeAmongStrangers, judgeImagesLeft, type StrangerCase } from '../torture/judge-stranger.ts';

@@ -3,7 +3,7 @@
  * judged from outside. `npm run torture` plays many more rounds; here a choice of them.
  */
 import { expect, test } from 'vitest';
-import { seededChance } from '../../src/sim/random.ts';
+import { seededChance } from '../../src/sim/host/random.ts';
 import { OPERATIONS, operationNamed } from '../torture/operations.ts';
 import { drawRounds, roundNamed, shuffled, VICTIMS } from '../torture/rounds.ts';
 import { tableOf } from '../torture/table.ts';

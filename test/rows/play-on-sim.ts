@@ -1,5 +1,5 @@
 /** Plays rows on simulated QEMUs, each on one of its own. */
-import type { ProfileName } from '../../src/sim/profiles.ts';
+import type { ProfileName } from '../../src/sim/state/profiles.ts';
 import { judge, type Played, stageOf, whyOf } from './play-row.ts';
 import type { Row } from './row.ts';
 import { onSim } from './sim-stage.ts';

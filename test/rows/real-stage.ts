@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { createEngine } from '../../src/engine/engine.ts';
+import { localFiles } from '../../src/images/local-files.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { openDomain } from '../../src/libvirt/index.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
-import { localFiles } from '../../src/steps/local-files.ts';
 import { lendDevice } from './loop-device.ts';
 import { plainName, type Shown, type ShownBlock } from './sim-stage.ts';
 import {

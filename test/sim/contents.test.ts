@@ -11,7 +11,7 @@ import {
   put,
   slice,
   valueAt,
-} from '../../src/sim/contents.ts';
+} from '../../src/sim/host/contents.ts';
 
 const LENGTH = 24;
 const change = fc.record({

@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import type { Extents } from '../../src/sim/contents.ts';
+import type { Extents } from '../../src/sim/host/contents.ts';
 
 const MAGIC = 0x51_46_49_fb;
 const BLOCK_BYTES = 4_096;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
-import { JsonStream } from '../../src/sim/json-stream.ts';
+import { JsonStream } from '../../src/sim/monitor/json-stream.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 
 test('a simulator on a socket serves a client in real time, until it quits', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Clock } from '../../src/qmp/clock.ts';
 import type { JobInfo, JobStatus } from '../../src/qmp/jobs.ts';
-import { readyWhileNearing } from '../../src/steps/await-jobs.ts';
+import { readyWhileNearing } from '../../src/steps/jobs/await-jobs.ts';
 
 const HOUR_MS = 3_600_000;
 

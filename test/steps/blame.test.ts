@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { BlocksagaError } from '../../src/errors.ts';
-import { blaming } from '../../src/steps/blame.ts';
-import { diskNames } from '../../src/steps/names.ts';
-import type { DiskPlan } from '../../src/steps/plan.ts';
+import { diskNames } from '../../src/plan/names.ts';
+import type { DiskPlan } from '../../src/plan/plan.ts';
+import { blaming } from '../../src/steps/step/blame.ts';
 
 const disks = [0, 1].map(index => ({
   disk: `dev${index}`,

@@ -1,11 +1,11 @@
 /** Images so high above others that QEMU has no room for the names that it makes up for them. */
 import { expect, test } from 'vitest';
+import { plainName, readGraph } from '../../src/guest/graph.ts';
+import { readImageName } from '../../src/plan/image-ref.ts';
+import { diskNames } from '../../src/plan/names.ts';
+import type { DiskPlan } from '../../src/plan/plan.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { createSim, type Sim } from '../../src/sim/index.ts';
-import { plainName, readGraph } from '../../src/steps/graph.ts';
-import { readImageName } from '../../src/steps/image-ref.ts';
-import { diskNames } from '../../src/steps/names.ts';
-import type { DiskPlan } from '../../src/steps/plan.ts';
 import { addImage, type Talk, talk } from '../sim/talk.ts';
 
 const names = diskNames('token', 0);

@@ -1,6 +1,6 @@
 /** What the names that QEMU makes up for open images tell; the json: ones are as QEMU 5.2 to 11.1 print them. */
 import { expect, test } from 'vitest';
-import { formatOf, pathInHeader, readImageName, relativeInHeader } from '../../src/steps/image-ref.ts';
+import { formatOf, pathInHeader, readImageName, relativeInHeader } from '../../src/plan/image-ref.ts';
 
 const json = (options: object) => `json:${JSON.stringify(options)}`;
 const file = { driver: 'file', filename: '/i/a' };

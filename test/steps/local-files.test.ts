@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createLocalFiles, localFiles } from '../../src/steps/local-files.ts';
+import { createLocalFiles, localFiles } from '../../src/images/local-files.ts';
 
 const asRoot = test.skipIf(process.getuid?.() !== 0);
 

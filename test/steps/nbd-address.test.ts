@@ -1,6 +1,6 @@
 /** Addresses of NBD exports: what is read, what is refused, and that QEMU's own form comes out. */
 import { describe, expect, test } from 'vitest';
-import { nbdAddress, readNbdAddress } from '../../src/steps/nbd-address.ts';
+import { nbdAddress, readNbdAddress } from '../../src/images/nbd-address.ts';
 
 describe('an NBD address', () => {
   test.each([

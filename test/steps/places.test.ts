@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { meet, type PlaceParts, placeOfExport, placeOfPath, type Standing } from '../../src/steps/places.ts';
+import { meet, type PlaceParts, placeOfExport, placeOfPath, type Standing } from '../../src/images/places.ts';
 
 /** A machine's devices as text; it injects no faults. */
 function machine(

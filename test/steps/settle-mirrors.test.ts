@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
+import { diskNames } from '../../src/plan/names.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { createJobs } from '../../src/qmp/jobs.ts';
 import type { Json } from '../../src/qmp/transport.ts';
-import { diskNames } from '../../src/steps/names.ts';
-import { awaitClean } from '../../src/steps/settle-mirrors.ts';
+import { awaitClean } from '../../src/steps/mirror/settle-mirrors.ts';
 import { FakeQemu } from '../qmp/fake-qemu.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 

@@ -5,7 +5,7 @@
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import { type CutImage, checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import type { JournalRecord } from '../../src/index.ts';
-import type { Definition } from '../../src/steps/publish-definitions.ts';
+import type { Definition } from '../../src/steps/finish/publish-definitions.ts';
 import type { Ended, Ending } from './endings.ts';
 import { lookAround, type Outside } from './outside.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Outcome } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { seededChance } from '../../src/sim/random.ts';
+import { seededChance } from '../../src/sim/host/random.ts';
 import type { Arena } from './arena.ts';
 import type { Death } from './orchestrator-process.ts';
 import type { Place, Saying } from './orders.ts';

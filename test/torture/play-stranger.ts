@@ -3,11 +3,11 @@
  * taken back until it has ended, and what is there then is judged from outside. In a third of the rounds QEMU is killed
  * afterwards, and the same is asked of the images alone. Every wait has a deadline.
  */
-import { drawFrom } from '../../src/fuzz/draw.ts';
-import { FOREIGN_COMMANDS, type Sent, sentBy } from '../../src/fuzz/foreign-commands.ts';
+import { drawFrom } from '../../src/fuzz/scenario/draw.ts';
+import { FOREIGN_COMMANDS, type Sent, sentBy } from '../../src/fuzz/scenario/foreign-commands.ts';
+import { diskNames, groupName, sagaToken } from '../../src/plan/names.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import type { Json } from '../../src/qmp/transport.ts';
-import { diskNames, groupName, sagaToken } from '../../src/steps/names.ts';
 import type { Arena } from './arena.ts';
 import { judgeAmongStrangers, judgeImagesLeft, type StrangerCase } from './judge-stranger.ts';
 import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';

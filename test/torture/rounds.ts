@@ -3,8 +3,8 @@
  * back with `--replay`.
  */
 import { BlocksagaError } from '../../src/errors.ts';
-import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
-import { type Chance, seededChance } from '../../src/sim/random.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
+import { type Chance, seededChance } from '../../src/sim/host/random.ts';
 import { operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
 

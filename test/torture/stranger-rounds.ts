@@ -2,8 +2,8 @@
  * Rounds with a third party: which operation, which command of the table about which disk, and when: right before a command
  * of ours, or at any instant from a monitor of its own. Pure.
  */
-import { FOREIGN_COMMANDS } from '../../src/fuzz/foreign-commands.ts';
-import { type Chance, seededChance } from '../../src/sim/random.ts';
+import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
+import { type Chance, seededChance } from '../../src/sim/host/random.ts';
 import { DISKS } from './operation.ts';
 import { operationNamed } from './operations.ts';
 import { ANY_INSTANT, type Round, stateOf, type Undisturbed } from './rounds.ts';

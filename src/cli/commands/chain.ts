@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 import { BlocksagaError } from '../../errors.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { collect } from '../option-values.ts';
-import { addJsonOption, addQmpOption } from '../shared-options.ts';
-import { withClient } from '../with-client.ts';
-import { sizeInWords } from '../words.ts';
+import { collect } from '../options/option-values.ts';
+import { addJsonOption, addQmpOption } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { sizeInWords } from '../print/words.ts';
+import { withClient } from '../saga/with-client.ts';
 
 const HELP = `
 Examples:

@@ -1,20 +1,20 @@
 /** `blocksaga commit --offline`: the options of a commit without QEMU, as a request. Only reads options. */
-import { planOfflineCommit, startOfflineCommit } from '../../engine/commit-offline.ts';
+import { planOfflineCommit, startOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { openJournal } from '../../journal/sqlite.ts';
 import type { OfflineCommitRequest } from '../../operations/commit-offline-request.ts';
 import type { OfflineCommitPlan } from '../../operations/plan-commit-offline.ts';
-import { chainOfImage } from '../../steps/chain-of-image.ts';
-import type { ChainImage } from '../../steps/plan.ts';
-import type { CliContext } from '../context.ts';
-import { type DiskKeys, readDiskOption } from '../disk-option.ts';
-import { EXIT, exitStatusOf } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { absoluteFile } from '../option-values.ts';
-import { followSaga } from '../run-saga-command.ts';
-import { journalOf, type SagaOptions } from '../shared-options.ts';
-import { withJournal } from '../with-journal.ts';
-import { countOf } from '../words.ts';
+import { chainOfImage } from '../../plan/chain-of-image.ts';
+import type { ChainImage } from '../../plan/plan.ts';
+import { type DiskKeys, readDiskOption } from '../options/disk-option.ts';
+import { absoluteFile } from '../options/option-values.ts';
+import { journalOf, type SagaOptions } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, exitStatusOf } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { countOf } from '../print/words.ts';
+import { followSaga } from '../saga/run-saga-command.ts';
+import { withJournal } from '../saga/with-journal.ts';
 
 const KEYS: DiskKeys = { format: 'FORMAT', top: 'IMAGE', base: 'IMAGE' };
 

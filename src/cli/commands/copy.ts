@@ -1,15 +1,15 @@
 /** `blocksaga copy`: copies N disks elsewhere and switches all of them, or none. Only reads its options. */
 import type { Command } from 'commander';
-import type { Guest } from '../../engine/guest.ts';
+import type { Guest } from '../../engine/connection/guest.ts';
+import { isNbdAddress } from '../../images/nbd-address.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
-import { isNbdAddress } from '../../steps/nbd-address.ts';
-import type { Finish, Strategy } from '../../steps/plan.ts';
-import type { CliContext } from '../context.ts';
-import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
-import type { Finished } from '../exit-status.ts';
-import { absoluteFile, collect, readBytes, readChoice, readCount } from '../option-values.ts';
-import { runSagaCommand } from '../run-saga-command.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+import type { Finish, Strategy } from '../../plan/plan.ts';
+import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { absoluteFile, collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import type { Finished } from '../print/exit-status.ts';
+import { runSagaCommand } from '../saga/run-saga-command.ts';
 
 const KEYS: DiskKeys = {
   to: 'FILE',

@@ -1,9 +1,9 @@
 /** `blocksaga demo`: the entry of the demonstration on a real guest; the story itself is in `src/demo`. */
 import type { Command } from 'commander';
 import { runDemo } from '../../demo/scenario.ts';
-import type { CliContext } from '../context.ts';
-import type { Finished } from '../exit-status.ts';
-import { addJsonOption } from '../shared-options.ts';
+import { addJsonOption } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import type { Finished } from '../print/exit-status.ts';
 
 const HELP = `
 Examples:

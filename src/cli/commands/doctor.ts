@@ -1,16 +1,16 @@
 /** `blocksaga doctor`: what dead sagas left, what it is, and what to do. Only tells and, with `--fix`, has it removed. */
 import type { Command } from 'commander';
-import { examine, removeFindings } from '../../engine/doctor.ts';
-import type { Finding } from '../../engine/finding.ts';
+import { examine, removeFindings } from '../../engine/doctor/doctor.ts';
+import type { Finding } from '../../engine/doctor/finding.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { QmpClient } from '../../qmp/client.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { openExistingJournal } from '../read-journal.ts';
-import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
-import { withClient } from '../with-client.ts';
-import { withJournal } from '../with-journal.ts';
+import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { openExistingJournal } from '../saga/read-journal.ts';
+import { withClient } from '../saga/with-client.ts';
+import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
 Looks at the journal, at the files of sagas that were taken back, and with --qmp at a guest's QEMU: jobs, nodes, throttle

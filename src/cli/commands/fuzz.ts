@@ -1,20 +1,20 @@
 /** `blocksaga fuzz`: attacks sagas on simulated guests, or replays one attack step by step. */
 import type { Command } from 'commander';
-import { randomSeed } from '../../engine/ids.ts';
-import { ALL, type Limits } from '../../fuzz/draw-scenario.ts';
+import { randomSeed } from '../../engine/connection/ids.ts';
+import { ALL, type Limits } from '../../fuzz/draw/draw-scenario.ts';
 import { type FuzzProgress, type FuzzReport, fuzz } from '../../fuzz/fuzz.ts';
-import { judge } from '../../fuzz/laws.ts';
+import { judge } from '../../fuzz/laws/laws.ts';
 import { narrate } from '../../fuzz/narrate.ts';
 import { judgeProbes, type ProbeReport } from '../../fuzz/probes.ts';
 import { readReplay, writeReplay } from '../../fuzz/replay-file.ts';
-import { runScenario } from '../../fuzz/run-scenario.ts';
-import type { Scenario } from '../../fuzz/scenario.ts';
-import type { Wish } from '../../fuzz/wish.ts';
-import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { absoluteFile, readBetween, readChoice, readCount } from '../option-values.ts';
-import { linesOf } from '../printable.ts';
+import { runScenario } from '../../fuzz/run/run-scenario.ts';
+import type { Scenario } from '../../fuzz/scenario/scenario.ts';
+import type { Wish } from '../../fuzz/scenario/wish.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../sim/state/profiles.ts';
+import { absoluteFile, readBetween, readChoice, readCount } from '../options/option-values.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { linesOf } from '../print/printable.ts';
 
 const RUNS = 1_000;
 const MINUTE_MS = 60_000;

@@ -1,22 +1,22 @@
 /** `blocksaga jobs`: the block jobs of a guest, how far they are, and which are a saga's. Only asks. */
 import type { Command } from 'commander';
-import { planOf, sortedRows } from '../../engine/checked-journal.ts';
+import { planOf, sortedRows } from '../../engine/durable/checked-journal.ts';
 import { BlocksagaError } from '../../errors.ts';
+import { listNodes } from '../../guest/graph.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { sleep } from '../../qmp/clock.ts';
 import type { JobInfo, JobStatus } from '../../qmp/jobs.ts';
 import type { BlockDeviceInfo, BlockJobInfo } from '../../qmp/schema.generated.ts';
-import { listNodes } from '../../steps/graph.ts';
-import { dirtyBytesOf } from '../../steps/mirror-lag.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { readCount } from '../option-values.ts';
-import { makerOf, readJournal } from '../read-journal.ts';
-import { addJournalOption, addJsonOption, addQmpOption, journalOf } from '../shared-options.ts';
-import { withClient } from '../with-client.ts';
-import { progressInWords, sizeInWords, statusInWords } from '../words.ts';
+import { dirtyBytesOf } from '../../steps/step/mirror-lag.ts';
+import { readCount } from '../options/option-values.ts';
+import { addJournalOption, addJsonOption, addQmpOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { progressInWords, sizeInWords, statusInWords } from '../print/words.ts';
+import { makerOf, readJournal } from '../saga/read-journal.ts';
+import { withClient } from '../saga/with-client.ts';
 
 const HELP = `
 A job is ready by its status alone. Equal figures do not mean that it is done: a mirror that has copied all goes on following

@@ -4,10 +4,10 @@ import type { AnyStateMachine } from 'xstate';
 import { blockJobMachine } from '../../machines/block-job-machine.ts';
 import { mermaidOf } from '../../machines/mermaid.ts';
 import { SAGA_MACHINES } from '../../machines/of-plan.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { readChoice } from '../option-values.ts';
-import { linesOf } from '../printable.ts';
+import { readChoice } from '../options/option-values.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { linesOf } from '../print/printable.ts';
 
 const HELP = `
 Examples:

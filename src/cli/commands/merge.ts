@@ -1,15 +1,15 @@
 /** `blocksaga pull` and `blocksaga commit`: merge images of N disks' chains, on all disks or on none. Only read options. */
 import type { Command } from 'commander';
-import type { Guest } from '../../engine/guest.ts';
+import type { Guest } from '../../engine/connection/guest.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { CommitRequest, PullRequest } from '../../operations/requests.ts';
-import type { Finish, Strategy } from '../../steps/plan.ts';
-import type { CliContext } from '../context.ts';
-import { type DiskKeys, readDiskOption } from '../disk-option.ts';
-import type { Finished } from '../exit-status.ts';
-import { collect, readBytes, readChoice, readCount } from '../option-values.ts';
-import { runSagaCommand } from '../run-saga-command.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+import type { Finish, Strategy } from '../../plan/plan.ts';
+import { type DiskKeys, readDiskOption } from '../options/disk-option.ts';
+import { collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import type { Finished } from '../print/exit-status.ts';
+import { runSagaCommand } from '../saga/run-saga-command.ts';
 import { commitOfflineCommand, OFFLINE_HELP } from './commit-offline.ts';
 
 const PULL_KEYS: DiskKeys = { base: 'IMAGE' };

@@ -1,22 +1,17 @@
 /** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
-import { resumeOfflineCommit } from '../../engine/commit-offline.ts';
-import { endedSaga } from '../../engine/ended-saga.ts';
-import { recoverOffline } from '../../engine/recover-offline.ts';
-import { resultAsJson } from '../../engine/result.ts';
+import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
+import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';
-import type { Saga } from '../../engine/saga.ts';
+import { endedSaga } from '../../engine/running/ended-saga.ts';
+import { resultAsJson } from '../../engine/running/result.ts';
+import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../exit-status.ts';
-import { refusedLine } from '../json-lines.ts';
-import { socketAddress } from '../option-values.ts';
-import { openExistingJournal } from '../read-journal.ts';
-import { followSaga } from '../run-saga-command.ts';
+import { socketAddress } from '../options/option-values.ts';
 import {
   addJournalOption,
   addJsonOption,
@@ -25,9 +20,14 @@ import {
   type OnCommitOptions,
   onCommitOption,
   SAGA_JSON_HELP,
-} from '../shared-options.ts';
-import { refusalInWords } from '../summary.ts';
-import { withJournal } from '../with-journal.ts';
+} from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../print/exit-status.ts';
+import { refusedLine } from '../print/json-lines.ts';
+import { refusalInWords } from '../print/summary.ts';
+import { openExistingJournal } from '../saga/read-journal.ts';
+import { followSaga } from '../saga/run-saga-command.ts';
+import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
 A saga goes forward when its decision was taken, or when its jobs still live; otherwise it is taken back. One that waits

@@ -1,13 +1,13 @@
 /** `blocksaga revert`: puts N disks of a stopped guest back on older images, all or none. Only reads its options. */
 import type { Command } from 'commander';
-import type { Guest } from '../../engine/guest.ts';
+import type { Guest } from '../../engine/connection/guest.ts';
 import type { RevertRequest } from '../../operations/requests.ts';
-import type { CliContext } from '../context.ts';
-import { type DiskKeys, readDiskOption, refuseDisk } from '../disk-option.ts';
-import type { Finished } from '../exit-status.ts';
-import { absoluteFile, collect } from '../option-values.ts';
-import { runSagaCommand } from '../run-saga-command.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../shared-options.ts';
+import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { absoluteFile, collect } from '../options/option-values.ts';
+import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import type { Finished } from '../print/exit-status.ts';
+import { runSagaCommand } from '../saga/run-saga-command.ts';
 
 const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID' };
 

@@ -1,20 +1,20 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
 import type { Command } from 'commander';
-import { checkedJournal, expectReadable, planOf } from '../../engine/checked-journal.ts';
-import { isWaiting, reasonOf } from '../../engine/waiting.ts';
+import { checkedJournal, expectReadable, planOf } from '../../engine/durable/checked-journal.ts';
+import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { readChoice, readCount } from '../option-values.ts';
-import { readJournal } from '../read-journal.ts';
-import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
-import { countOf, timeInWords } from '../words.ts';
+import { readChoice, readCount } from '../options/option-values.ts';
+import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { countOf, timeInWords } from '../print/words.ts';
+import { readJournal } from '../saga/read-journal.ts';
 
 const STATES: readonly SagaState[] = ['open', 'committed', 'rolledBack', 'needsRecovery'];
 

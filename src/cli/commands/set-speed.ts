@@ -1,26 +1,26 @@
 /** `blocksaga set-speed`: limits the jobs of a saga, or one job of anybody's, while they copy. Only asks and tells. */
 import type { Command } from 'commander';
-import { checkedJournal } from '../../engine/checked-journal.ts';
+import { checkedJournal } from '../../engine/durable/checked-journal.ts';
+import { SET_SPEED } from '../../engine/durable/history.ts';
+import { expectSpeed, setJobSpeeds } from '../../engine/durable/speed.ts';
 import { setSpeedElsewhere } from '../../engine/elsewhere.ts';
-import { SET_SPEED } from '../../engine/history.ts';
-import { planToResume } from '../../engine/plan-to-resume.ts';
-import { expectSpeed, setJobSpeeds } from '../../engine/speed.ts';
+import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { sagaHasEnded, sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import { createJobs, isVerbAllowed } from '../../qmp/jobs.ts';
-import { expectMark } from '../../steps/mark-qemu.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { readBytes } from '../option-values.ts';
-import { openExistingJournal } from '../read-journal.ts';
-import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
-import { withClient } from '../with-client.ts';
-import { withJournal } from '../with-journal.ts';
-import { sizeInWords } from '../words.ts';
+import { expectMark } from '../../steps/pause/mark-qemu.ts';
+import { readBytes } from '../options/option-values.ts';
+import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { sizeInWords } from '../print/words.ts';
+import { openExistingJournal } from '../saga/read-journal.ts';
+import { withClient } from '../saga/with-client.ts';
+import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
 BYTES is a number of bytes per second for each disk, such as 50M; 0 lifts the limit.

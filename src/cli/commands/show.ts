@@ -1,22 +1,22 @@
 /** `blocksaga show SAGA`: one saga, with everything that it did, from its records in the journal. Only reads, and asks. */
 import type { Command } from 'commander';
-import { checkedJournal, planOf } from '../../engine/checked-journal.ts';
-import type { SagaResult } from '../../engine/result.ts';
-import { mirrorsInWords } from '../../engine/waiting.ts';
+import { checkedJournal, planOf } from '../../engine/durable/checked-journal.ts';
+import type { SagaResult } from '../../engine/running/result.ts';
+import { mirrorsInWords } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { stagesOf } from '../../steps/stages.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { readJournal } from '../read-journal.ts';
-import { recordsInWords } from '../records-in-words.ts';
-import { addJournalOption, addJsonOption, journalOf } from '../shared-options.ts';
-import { resultInWords } from '../summary.ts';
-import { withClient } from '../with-client.ts';
-import { timeInWords } from '../words.ts';
+import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { recordsInWords } from '../print/records-in-words.ts';
+import { resultInWords } from '../print/summary.ts';
+import { timeInWords } from '../print/words.ts';
+import { readJournal } from '../saga/read-journal.ts';
+import { withClient } from '../saga/with-client.ts';
 import { describeSaga, sagaInWords } from './sagas.ts';
 
 const HELP = `

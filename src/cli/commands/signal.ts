@@ -1,20 +1,20 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
 import { type Command, Option } from 'commander';
-import { checkedJournal } from '../../engine/checked-journal.ts';
-import { planToResume } from '../../engine/plan-to-resume.ts';
+import { checkedJournal } from '../../engine/durable/checked-journal.ts';
+import type { SignalName } from '../../engine/durable/signals.ts';
+import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { refuseSignal } from '../../engine/resume.ts';
-import type { SignalName } from '../../engine/signals.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, exitStatusOfEnd, type Finished } from '../exit-status.ts';
-import { jsonLine } from '../json-lines.ts';
-import { openExistingJournal } from '../read-journal.ts';
-import { followSaga } from '../run-saga-command.ts';
-import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../shared-options.ts';
-import { withJournal } from '../with-journal.ts';
+import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, exitStatusOfEnd, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+import { openExistingJournal } from '../saga/read-journal.ts';
+import { followSaga } from '../saga/run-saga-command.ts';
+import { withJournal } from '../saga/with-journal.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
 
 const PIVOT_HELP = `

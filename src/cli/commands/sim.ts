@@ -3,12 +3,12 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { BlocksagaError } from '../../errors.ts';
-import type { Fault } from '../../sim/faults.ts';
-import { PROFILE_NAMES, type ProfileName } from '../../sim/profiles.ts';
+import type { Fault } from '../../sim/monitor/faults.ts';
 import { type ServeOptions, type Server, serveSim } from '../../sim/serve.ts';
-import type { CliContext } from '../context.ts';
-import { EXIT, type Finished } from '../exit-status.ts';
-import { absoluteFile, collect, readChoice, readCount } from '../option-values.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../sim/state/profiles.ts';
+import { absoluteFile, collect, readChoice, readCount } from '../options/option-values.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
 
 const HELP = `
 It starts with nodes disk0, disk1, ... (qcow2, 64 MiB, empty) over disk0-file, ..., on devices dev0, dev1, ..., and with a
@@ -113,7 +113,7 @@ const place = z.discriminatedUnion('when', [
 ]);
 const QMP_CLASSES = ['GenericError', 'CommandNotFound', 'DeviceNotActive', 'DeviceNotFound'] as const;
 
-/** The faults of src/sim/faults.ts, as they come from a command line. */
+/** The faults of src/sim/monitor/faults.ts, as they come from a command line. */
 const faultForm = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('refuse'),

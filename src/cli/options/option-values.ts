@@ -1,0 +1,82 @@
+/** Reads the values of options: sizes, counts, lists, choices, places. Throws REQUEST_INVALID naming the option. */
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { BlocksagaError } from '../../errors.ts';
+import type { CliContext } from '../print/context.ts';
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** Bytes, with QEMU's suffixes: `64K`, `100M`, `2G` count in 1024s. */
+export function readBytes(option: string): (text: string) => number {
+  return text => {
+    const [, digits = '', suffix = ''] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
+    const bytes = Number(digits) * (UNITS[suffix.toUpperCase()] ?? Number.NaN);
+    if (digits !== '' && Number.isSafeInteger(bytes)) return bytes;
+    return refuse(option, text, 'a number of bytes such as 65536, 64K, 100M or 2G');
+  };
+}
+
+/** A whole number; the request's own rules say which ones are sensible. */
+export function readCount(option: string): (text: string) => number {
+  return text => {
+    const count = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
+    return refuse(option, text, 'a whole number');
+  };
+}
+
+/** A whole number within limits. */
+export function readBetween(option: string, least: number, most: number): (text: string) => number {
+  const read = readCount(option);
+  return text => {
+    const count = read(text);
+    if (count >= least && count <= most) return count;
+    return refuse(option, text, `a whole number from ${least} to ${most}`);
+  };
+}
+
+/** Names between commas. */
+export function readNames(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '');
+}
+
+/** One of a few words. */
+export function readChoice<const W extends string>(option: string, words: readonly W[]): (text: string) => W {
+  return text => {
+    const word = words.find(each => each === text);
+    return word ?? refuse(option, text, `one of ${words.join(', ')}`);
+  };
+}
+
+/** Gathers an option that may be given more than once. */
+export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
+/** A file name as QEMU is to be told it: absolute. */
+export function absoluteFile(file: string, { directory }: CliContext): string {
+  return resolve(directory, file);
+}
+
+/** A monitor's or agent's address; the path of a UNIX socket is made absolute, HOST:PORT stays. */
+export function socketAddress(address: string, { directory }: CliContext): string {
+  if (address.startsWith('unix:')) return `unix:${resolve(directory, address.slice('unix:'.length))}`;
+  if (address.startsWith('tcp:') || /^[^/]+:\d+$/.test(address)) return address;
+  return resolve(directory, address);
+}
+
+/** Where the journal is unless `--journal` says otherwise (XDG Base Directory: a relative value is ignored). */
+export function journalFile(asked: string | undefined, context: CliContext): string {
+  if (asked !== undefined) return absoluteFile(asked, context);
+  const state = context.env['XDG_STATE_HOME'];
+  const home = context.env['HOME'] || homedir();
+  const base = state !== undefined && isAbsolute(state) ? state : join(home, '.local', 'state');
+  return join(base, 'blocksaga', 'journal.db');
+}
+
+function refuse(option: string, text: string, wanted: string): never {
+  throw new BlocksagaError('REQUEST_INVALID', `${option} "${text}": this must be ${wanted}`);
+}

@@ -1,0 +1,73 @@
+/** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
+import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
+import { WATCHED } from '../../engine/durable/watched.ts';
+import type { ErrorRecord } from '../../errors.ts';
+import { askedIn, signalValue } from '../../journal/asked.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { sizeInWords, stepInWords, timeInWords } from './words.ts';
+
+/** One line per step that ended, decision and signal, in their order; last the steps of which no end is written. */
+export function recordsInWords(records: readonly JournalRecord[]): readonly string[] {
+  const begun = new Map<string, JournalRecord>();
+  const lines: string[] = [];
+  for (const record of records) {
+    const at = timeInWords(record.atMs);
+    switch (record.kind) {
+      case 'intent':
+        begun.set(record.step, record);
+        break;
+      case 'outcome': {
+        if (record.step === WATCHED) {
+          lines.push(`${at} until then all disks were watched, and were where this journal says`);
+          break;
+        }
+        const since = begun.get(record.step)?.atMs ?? record.atMs;
+        begun.delete(record.step);
+        lines.push(`${at} ${stepInWords(record.step)}: ${outcomeInWords(record.body, record.atMs - since)}`);
+        break;
+      }
+      case 'decision':
+        lines.push(`${at} decided: ${DECISIONS[String(member(record.body, 'verdict'))] ?? 'unknown'}`);
+        break;
+      case 'signal':
+        lines.push(`${at} ${signalInWords(record)}`);
+        break;
+    }
+  }
+  const open = [...begun.values()].map(
+    ({ atMs, step }) => `${timeInWords(atMs)} ${stepInWords(step)}: begun, no end is written`,
+  );
+  return [...lines, ...open];
+}
+
+function signalInWords({ step, body }: JournalRecord): string {
+  const error = member(body, 'error') as object | null as ErrorRecord | null;
+  if (step === HEARD)
+    return error === null ? 'heard what was asked' : `refused what was asked: ${error.message}`;
+  const where =
+    askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
+  if (step !== SET_SPEED) return `asked to ${step}${where}`;
+  const speed = Number(signalValue(body));
+  return `asked to ${speed === 0 ? 'copy as fast as it can' : `copy ${sizeInWords(speed)}/s at most`}${where}`;
+}
+
+const DECISIONS: Readonly<Record<string, string>> = {
+  forward: 'all disks go to the new side, there is no way back',
+  back: 'all disks go back after all',
+  asIs: 'the guest is let run with each disk on the side where it is',
+};
+
+function outcomeInWords(body: Json, tookMs: number): string {
+  const error = member(body, 'error') as object | null as ErrorRecord | null;
+  if (error === null) return `done in ${tookMs} ms`;
+  const place = error.disk === undefined ? '' : ` on ${error.disk}`;
+  const said =
+    error.cause === undefined || error.message.includes(error.cause.desc) ? '' : ` (${error.cause.desc})`;
+  return `failed${place} after ${tookMs} ms: ${error.message}${said}`;
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

@@ -1,0 +1,175 @@
+/**
+ * Keeps a saga that has lost its VM from acting: nothing that changes something leaves unless the journal has said within
+ * the last half second that the lease is ours. A process that was stopped meanwhile sees by the monotonic clock that it
+ * was, and asks again first. It writes nothing and decides nothing else.
+ *
+ * What is left is the time between that question and the system call right behind it: a process that is stopped exactly
+ * there, for so long that another one has been made to take its saga over by force, still sends that one write.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
+import type { Files } from '../../images/files.ts';
+import type { Journal, Lease } from '../../journal/journal.ts';
+import { whenFree } from '../../journal/waiting.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { QmpClient, QmpEvent, UntilOptions } from '../../qmp/client.ts';
+import { type Clock, sleep } from '../../qmp/clock.ts';
+import type { Command, Replies } from '../../qmp/commands.ts';
+import type { Jobs } from '../../qmp/jobs.ts';
+import type { QmpVersion } from '../../qmp/messages.ts';
+
+/** For how long an answer of the journal is good, in milliseconds; who takes a saga over by force waits longer first. */
+const LEASE_TRUSTED_MS = 500;
+
+/** What is fenced; the same journal and lease as the saga's own. */
+export interface FenceParts {
+  readonly journal: Pick<Journal, 'confirm'>;
+  readonly lease: Lease;
+  readonly clock: Clock;
+}
+
+/** One saga's lease, and the ways to the world that are closed without it. */
+export class Fence {
+  readonly #parts: FenceParts;
+  #trustedUntilMs = Number.NEGATIVE_INFINITY;
+  #known: { readonly bare: QmpClient; readonly fenced: QmpClient } | undefined;
+  #jobs: Jobs | undefined;
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws VM_BUSY when another process has the saga now, SAGA_STATE when it has ended there, JOURNAL. */
+  readonly expectHeld = (): void => {
+    const { journal, lease, clock } = this.#parts;
+    const nowMs = clock.now();
+    if (nowMs < this.#trustedUntilMs) return;
+    journal.confirm(lease);
+    this.#trustedUntilMs = nowMs + LEASE_TRUSTED_MS;
+  };
+
+  /** The client, whose commands that change something are sent only with the lease. */
+  client(bare: QmpClient): QmpClient {
+    if (this.#known?.bare !== bare) {
+      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld) };
+      this.#jobs = undefined;
+    }
+    return this.#known.fenced;
+  }
+
+  /** The jobs over that client, as the QEMU of this plan, the same each time, knows them. */
+  jobs(bare: QmpClient, plan: Plan): Jobs {
+    const fenced = this.client(bare);
+    this.#jobs ??= jobsOfPlan(plan, fenced);
+    return this.#jobs;
+  }
+
+  /** The files, which are made and removed only with the lease. */
+  files(bare: Files): Files {
+    const { place, whyInUse, openInQemu, isShared } = bare;
+    return {
+      ...(place && { place: path => asOurs(path, () => place.call(bare, path)) }),
+      ...(whyInUse && { whyInUse: path => asOurs(path, () => whyInUse.call(bare, path)) }),
+      ...(openInQemu && { openInQemu: () => asOurs("QEMU's open files", () => openInQemu.call(bare)) }),
+      ...(isShared && { isShared: path => asOurs(path, () => isShared.call(bare, path)) }),
+      stat: path => asOurs(path, () => bare.stat(path)),
+      imageInfo: (path, driver) => asOurs(path, () => bare.imageInfo(path, driver)),
+      syncDirectory: path => asOurs(path, () => bare.syncDirectory(path)),
+      createExclusive: async (path, like, claim) => {
+        this.expectHeld();
+        return asOurs(path, () => bare.createExclusive(path, like, claim));
+      },
+      unlink: async (path, identity) => {
+        this.expectHeld();
+        return asOurs(path, () => bare.unlink(path, identity));
+      },
+    };
+  }
+}
+
+/** What files of somebody's own fail with is an error of ours. */
+async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof BlocksagaError) throw error;
+    throw new BlocksagaError('FILES', `${path} could not be looked at, made or removed: ${String(error)}`, {
+      outcome: 'unknown',
+      cause: error,
+    });
+  }
+}
+
+/** Takes a saga over; one that is taken by force is the caller's alone only when no old answer is trusted any more. */
+export async function seize(journal: Journal, saga: string, force: boolean, clock: Clock): Promise<Lease> {
+  const lease = await whenFree(clock, within => journal.takeOver(saga, { force, ...within }));
+  if (force) await sleep(clock, LEASE_TRUSTED_MS);
+  return lease;
+}
+
+/** A class: its getters are shared, and make no object of a kind of its own for each connection. */
+class FencedClient implements QmpClient {
+  readonly closed: Promise<void>;
+  readonly #bare: QmpClient;
+  readonly #expectHeld: () => void;
+
+  constructor(bare: QmpClient, expectHeld: () => void) {
+    this.closed = bare.closed;
+    this.#bare = bare;
+    this.#expectHeld = expectHeld;
+  }
+
+  get version(): QmpVersion {
+    return this.#bare.version;
+  }
+
+  get isOpen(): boolean {
+    return this.#bare.isOpen;
+  }
+
+  // In one turn with the sending: nothing of this process comes in between.
+  execute: QmpClient['execute'] = (command, ...rest) => {
+    const refusal = this.#whyNot([{ execute: command }]);
+    return refusal === undefined ? this.#bare.execute(command, ...rest) : Promise.reject(refusal);
+  };
+
+  pipeline: QmpClient['pipeline'] = (commands, options) => {
+    const error = this.#whyNot(commands);
+    if (error === undefined) return this.#bare.pipeline(commands, options);
+    return Promise.resolve(commands.map(() => ({ ok: false, error })) as Replies<typeof commands>);
+  };
+
+  subscribe(listener: (event: QmpEvent) => void): () => void {
+    return this.#bare.subscribe(listener);
+  }
+
+  until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T> {
+    return this.#bare.until(what, check, options);
+  }
+
+  close(): void {
+    this.#bare.close();
+  }
+
+  #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
+    if (!commands.some(changes)) return undefined;
+    try {
+      this.#expectHeld();
+      return undefined;
+    } catch (error) {
+      if (error instanceof BlocksagaError) return error;
+      throw error;
+    }
+  }
+}
+/** Commands that only tell; all others are taken for such as change something. */
+function changes({ execute }: Pick<Command, 'execute'>): boolean {
+  return !execute.startsWith('query-') && !ONLY_TELL.has(execute);
+}
+
+const ONLY_TELL: ReadonlySet<string> = new Set([
+  'qom-list',
+  'qom-get',
+  'qmp_capabilities',
+  'x-debug-query-block-graph',
+]);

@@ -1,0 +1,65 @@
+/** Where a guest is reached: its monitor, and the files on its QEMU's host. */
+import { definedOnly } from '../../errors.ts';
+import { plainName } from '../../guest/graph.ts';
+import type { Files } from '../../images/files.ts';
+import { createLocalFiles, localFiles } from '../../images/local-files.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import { type GuestAgent, openGuestAgent } from '../../qmp/guest-agent.ts';
+import { connectSocket, parseAddress } from '../../qmp/socket.ts';
+import type { Connect } from '../../qmp/transport.ts';
+import { Monitor } from './monitor.ts';
+import { findQemuProcess } from './qemu-process.ts';
+
+/** Where a guest is reached. */
+export interface Guest {
+  /** The monitor's address (`/run/vm.qmp`, `127.0.0.1:4444`), or how to connect to it. */
+  readonly qmp: string | Connect;
+  /** Files on QEMU's host; this machine's for a UNIX socket, none otherwise. */
+  readonly files?: Files | null;
+  /** How to connect to the guest agent at the address of `quiesce`; over its socket unless said. */
+  readonly agent?: (address: string) => Promise<GuestAgent>;
+}
+
+/** A request as it was given, with where its guest is reached. */
+export function splitGuest<R extends object>({ qmp, files, agent, ...request }: R & Guest) {
+  return { guest: guestOf(qmp, { files, agent }), request };
+}
+
+export function guestOf(qmp: Guest['qmp'], { files, agent }: MaybeGuest): Guest {
+  return { qmp, ...definedOnly({ files, agent }) };
+}
+
+type MaybeGuest = { readonly [member in 'files' | 'agent']?: Guest[member] | undefined };
+
+export function agentOf({ agent }: Guest, clock: Clock): (address: string) => Promise<GuestAgent> {
+  return agent ?? (address => openGuestAgent(address, { clock }));
+}
+
+export function monitorOf({ qmp }: Guest, clock: Clock): Monitor {
+  return new Monitor(typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp, clock);
+}
+
+/** Files where QEMU is: a UNIX socket means this machine, as far as nothing is trusted or removed. */
+export function filesOf({ qmp, files }: Guest): Files | null {
+  if (files !== undefined) return files;
+  return typeof qmp === 'string' && 'path' in parseAddress(qmp) ? localFiles : null;
+}
+
+/**
+ * The files of a guest that has these images, by QEMU's names: this machine's, which tell what is proved to be the same for
+ * QEMU; null where QEMU is proved to see others, or is reached over TCP.
+ */
+export async function provedFilesOf(guest: Guest, images: readonly string[]): Promise<Files | null> {
+  const { qmp, files } = guest;
+  const place = files === undefined && typeof qmp === 'string' ? parseAddress(qmp) : undefined;
+  if (place === undefined || !('path' in place)) return filesOf(guest);
+  const named = images.map(plainName).filter(image => image.startsWith('/'));
+  const qemu = await findQemuProcess(place.path, named);
+  if (qemu === undefined) return { ...localFiles, openInQemu: cannotTell, isShared: cannotTell };
+  const seen = await Promise.all(named.map(image => qemu.seesSame(image)));
+  if (!seen.includes(true)) return null;
+  const { openFiles: openInQemu, seesSame: isShared } = qemu;
+  return { ...createLocalFiles(qemu.user), openInQemu, isShared };
+}
+
+const cannotTell = async (): Promise<undefined> => undefined;

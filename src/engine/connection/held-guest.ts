@@ -1,0 +1,80 @@
+/**
+ * Whether a guest is paused or frozen because of what went out on a saga's own lines, whoever of the saga sent it: told by the
+ * commands and their answers, so that it is known also where a step has got lost. It changes nothing of either.
+ */
+import type { GuestAgent } from '../../qmp/guest-agent.ts';
+import { isObject } from '../../qmp/messages.ts';
+import type { Connect, Json } from '../../qmp/transport.ts';
+
+export class HeldGuest {
+  #isPaused = false;
+  #isFrozen = false;
+  /** The id of the last `cont`; its answer counts unless a `stop` went out behind it. */
+  #resuming: Json | undefined;
+
+  get isHeld(): boolean {
+    return this.#isPaused || this.#isFrozen;
+  }
+
+  /** It was paused before this connection. */
+  wasPaused(): void {
+    this.#isPaused = true;
+  }
+
+  /** The same connection, looked at. */
+  watch(connect: Connect): Connect {
+    return async handlers => {
+      const transport = await connect({
+        onSign: () => handlers.onSign?.(),
+        onMessage: message => {
+          if (this.#resuming !== undefined) this.#answered(message);
+          handlers.onMessage(message);
+        },
+        onClose: reason => handlers.onClose(reason),
+      });
+      return {
+        send: messages => {
+          for (const message of messages) this.#sent(message);
+          transport.send(messages);
+        },
+        close: () => transport.close(),
+      };
+    };
+  }
+
+  /** The same way to the guest agent, looked at. */
+  watchAgent(open: (address: string) => Promise<GuestAgent>): (address: string) => Promise<GuestAgent> {
+    return async address => {
+      const agent = await open(address);
+      return {
+        freeze: deadlineMs => {
+          this.#isFrozen = true;
+          return agent.freeze(deadlineMs);
+        },
+        thaw: async deadlineMs => {
+          const count = await agent.thaw(deadlineMs);
+          this.#isFrozen = false;
+          return count;
+        },
+        status: () => agent.status(),
+        close: () => agent.close(),
+      };
+    };
+  }
+
+  #sent(message: Json): void {
+    if (!isObject(message)) return;
+    if (message['execute'] === 'stop') {
+      this.#isPaused = true;
+      this.#resuming = undefined;
+    } else if (message['execute'] === 'cont') {
+      this.#resuming = message['id'];
+    }
+  }
+
+  #answered(message: Json): void {
+    if (!isObject(message) || message['id'] !== this.#resuming || message['return'] === undefined) return;
+    this.#isPaused = false;
+    this.#resuming = undefined;
+  }
+}

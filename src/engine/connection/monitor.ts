@@ -1,0 +1,64 @@
+/**
+ * Keeps a saga's connection to QEMU: opens it, and opens it again when it broke. It never repeats a command; whoever
+ * sent one decides what its unknown outcome means.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { openQmpClient, type QmpClient, type QmpEvent } from '../../qmp/client.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { Connect } from '../../qmp/transport.ts';
+import { HeldGuest } from './held-guest.ts';
+
+export class Monitor {
+  readonly #connect: Connect;
+  readonly #clock: Clock;
+  /** What has become of the guest by what was sent here. */
+  readonly held = new HeldGuest();
+  #client: Promise<QmpClient> | undefined;
+  #listener: ((event: QmpEvent) => void) | undefined;
+  #lost: (() => void) | undefined;
+  #closed = false;
+
+  constructor(connect: Connect, clock: Clock) {
+    this.#connect = connect;
+    this.#clock = clock;
+  }
+
+  /** A live client; throws QMP_CONNECT when QEMU cannot be reached now. */
+  async client(): Promise<QmpClient> {
+    if (this.#closed)
+      throw new BlocksagaError('QMP_CONNECT', 'this saga has left its QEMU', { retryable: false });
+    const client = this.#client === undefined ? undefined : await this.#client.catch(() => undefined);
+    if (client?.isOpen) return client;
+    this.#client = openQmpClient(this.held.watch(this.#connect), { clock: this.#clock });
+    const fresh = await this.#client;
+    fresh.subscribe(event => this.#listener?.(event));
+    void fresh.closed.then(() => this.#closed || this.#lost?.());
+    if (this.#closed) fresh.close();
+    return fresh;
+  }
+
+  /** Hears the events of this and every later connection. */
+  listen(listener: (event: QmpEvent) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Calls back when a connection has ended that this side did not end. */
+  onLost(lost: () => void): void {
+    this.#lost = lost;
+  }
+
+  /** Another one, to the same QEMU, for a saga that is begun again in the middle of its pause. */
+  again(): Monitor {
+    const again = new Monitor(this.#connect, this.#clock);
+    again.held.wasPaused();
+    return again;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client?.then(
+      client => client.close(),
+      () => undefined,
+    );
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Hands a definition to whoever the saga was begun with: a function of this engine, or a program, which is run without a
+ * shell. Says whether it was taken; how often that is tried is the step host's business.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import type { SagaRow } from '../../journal/journal.ts';
+import type { DefinedDisk } from '../../plan/definition.ts';
+import type { OnCommit, Plan, Program } from '../../plan/plan.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { Definition } from '../../steps/finish/publish-definitions.ts';
+import { runProgram } from './run-program.ts';
+
+/** Told after each saga's decision which disks its VM has now, at least once; a rejection is tried again for minutes. */
+export type Publisher = (definition: Definition) => Promise<void>;
+
+/** Who is to be told: the program that the request names, else the engine's own publisher. */
+export function onCommitOf(program: Program | undefined, publisher: Publisher | undefined): OnCommit | null {
+  if (program !== undefined) return { by: 'program', ...program };
+  return publisher === undefined ? null : { by: 'engine' };
+}
+
+/** The plan with another program to be told. Throws REQUEST_INVALID when nobody was to be told from the beginning. */
+export function toldTo<P extends Plan>(program: Program | undefined, plan: P): P {
+  if (program === undefined) return plan;
+  if (plan.onCommit !== null) return { ...plan, onCommit: { by: 'program', ...program } };
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    'this saga was begun without anybody to tell of its new disks: leave --on-commit out, and look at its result',
+  );
+}
+
+/** What tells the disks of one saga. It throws PUBLISH, or REQUEST_INVALID when there is nobody to tell. */
+export function publisherOf(
+  { id, vm, operation }: Pick<SagaRow, 'id' | 'vm' | 'operation'>,
+  onCommit: OnCommit | null,
+  publisher: Publisher | undefined,
+  clock: Clock,
+): (disks: readonly DefinedDisk[]) => Promise<void> {
+  return async disks => {
+    const definition = { saga: id, vm, operation, disks };
+    if (onCommit?.by === 'program') return runProgram(onCommit, JSON.stringify(definition), clock);
+    if (publisher === undefined) {
+      throw new BlocksagaError(
+        'REQUEST_INVALID',
+        `saga ${id} was begun by a program that keeps the VM's records itself: resume it there, or say with --on-commit who is to be told`,
+      );
+    }
+    try {
+      await publisher(definition);
+    } catch (cause) {
+      throw new BlocksagaError('PUBLISH', `the new disks could not be published: ${String(cause)}`, {
+        cause,
+      });
+    }
+  };
+}

@@ -1,0 +1,276 @@
+/**
+ * Finds what dead sagas left behind: in the journal, on the disk, and in a QEMU. It explains each find in a sentence and
+ * removes, when asked, only what belongs to a saga that has ended and what nothing uses. What an open saga needs is left
+ * to its resume; what no saga of this journal has made is left alone.
+ */
+
+import { BlocksagaError } from '../../errors.ts';
+import { endedStream } from '../../guest/ended-stream.ts';
+import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
+import { localFiles } from '../../images/local-files.ts';
+import { localImages } from '../../images/local-images.ts';
+import { systemProcesses } from '../../journal/holder.ts';
+import type { Journal, Processes, SagaRow } from '../../journal/journal.ts';
+import { survey } from '../../operations/survey.ts';
+import { isSagaName } from '../../plan/names.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
+import { type Stage, stagesOf } from '../../steps/stages.ts';
+import { planOf, sortedRows } from '../durable/checked-journal.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+import { findTrace } from '../recovery/living-qemu.ts';
+import { leftImages, removeImage } from '../removal/drop-images.ts';
+import { Makers } from '../removal/makers.ts';
+import type { SagaResult } from '../running/result.ts';
+import { isWaiting, mirrorsInWords } from '../running/waiting.ts';
+import { damagedRow, recordsIn } from './damaged-sagas.ts';
+import type { Finding, Removable } from './finding.ts';
+import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
+
+/** What is examined; only the journal must be given. */
+export interface DoctorOptions {
+  readonly journal: Journal;
+  /** A connection to the guest's QEMU; without it only the journal and the files are looked at. */
+  readonly qmp?: QmpClient;
+  readonly processes?: Processes;
+  readonly files?: Files;
+  readonly images?: Images;
+}
+
+/** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
+export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
+  const { journal, qmp, processes = systemProcesses() } = options;
+  const { rows, damaged } = sortedRows(journal.sagas());
+  const makers = new Makers(rows, processes);
+  const dead = rows.filter(row => makers.isDead(row));
+  const stream = qmp === undefined ? undefined : await endedStream(qmp);
+  if (stream !== undefined && qmp !== undefined)
+    return [
+      ...damaged.map(damagedRow),
+      ...(await openSagas(dead, { journal })),
+      ...streamInTheWay(stream, qmp, makers),
+    ];
+  const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
+  const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
+  return [
+    ...damaged.map(damagedRow),
+    ...(await openSagas(dead, options)),
+    ...inQemu,
+    ...(await examineFiles(options, rows, needed)),
+  ];
+}
+
+async function openSagas(
+  rows: readonly SagaRow[],
+  { journal, qmp }: DoctorOptions,
+): Promise<readonly Removable[]> {
+  const found: Removable[] = [];
+  for (const row of rows) {
+    const { id, vm } = row;
+    const sight = openSaga(row);
+    const records = recordsIn(journal, id);
+    if (!Array.isArray(records)) found.push(records);
+    else if (!isWaiting(row, records)) found.push(sight);
+    else {
+      const next = qmp === undefined ? `"blocksaga show ${id}" asks its QEMU` : await waitsInWords(row, qmp);
+      found.push({
+        ...sight,
+        why: `this ${row.operation} on VM ${vm} waits at READY, and nobody watches it: ${next}`,
+      });
+    }
+  }
+  return found;
+}
+
+/** Its mirrors, if this is its QEMU; it may as well be that of another VM. */
+async function waitsInWords(row: SagaRow, qmp: QmpClient): Promise<string> {
+  const plan = planOf(row);
+  if ((await findTrace(qmp, plan)) !== undefined) return mirrorsInWords(row.id, plan, qmp);
+  return `nothing of it is in this QEMU. If this is the QEMU of VM ${row.vm}, the one with its mirrors has ended: "blocksaga resume --offline ${row.id}"`;
+}
+
+function openSaga({ id, vm, operation, state }: SagaRow): Removable {
+  const how = state === 'needsRecovery' ? 'needs recovery' : 'was left by a process that has ended';
+  return {
+    kind: 'saga',
+    name: id,
+    saga: id,
+    why: `this ${operation} on VM ${vm} ${how}: go on with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
+    removable: false,
+    remove: undefined,
+  };
+}
+
+async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Removable[]> {
+  const [status, jobs, nodes, objects] = await qmp.pipeline([
+    { execute: 'query-status' },
+    { execute: 'query-jobs' },
+    listNodes(qmp),
+    { execute: 'qom-list', arguments: { path: '/objects' } },
+  ]);
+  if (!status.ok) throw status.error;
+  const used = await nodesInUse(qmp);
+  const names = (valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? '').filter(isSagaName);
+  const groups = (valueIfKnown(objects) ?? []).map(object => object.name).filter(isSagaName);
+  const ours = (valueIfKnown(jobs) ?? []).filter(job => isSagaName(job.id));
+  const found = [
+    ...ours.map(job => {
+      const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;
+      return foundInQemu('job', job.id, makers, inUse, orphanJob(job), () => dismiss(qmp, job.id));
+    }),
+    // Images that a guest's disk is on are no leftovers: that is where a saga puts it.
+    ...names
+      .filter(name => !used.has(name) || name.endsWith('-filter'))
+      .map(name =>
+        foundInQemu(
+          'node',
+          name,
+          makers,
+          used.has(name) ? 'a disk of the guest is behind it' : undefined,
+          orphanNode(used.has(name)),
+          async () => {
+            await qmp.execute('blockdev-del', { 'node-name': name });
+          },
+        ),
+      ),
+    ...groups.map(name =>
+      foundInQemu('group', name, makers, undefined, orphanGroup(), async () => {
+        await qmp.execute('object-del', { id: name });
+      }),
+    ),
+  ].filter(finding => finding !== undefined);
+  return [...pausedGuest(status.value, found), ...found];
+}
+
+/** A stream that has to be dismissed before QEMU can be asked for its nodes; what else there is shows after that. */
+function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): readonly Removable[] {
+  const orphan = isSagaName(job.id) ? orphanJob(job) : 'no saga has made this stream';
+  const found = foundInQemu('job', job.id, makers, undefined, orphan, () => dismiss(qmp, job.id));
+  if (found === undefined) return [];
+  const next = 'only when it is dismissed (QMP: job-dismiss) QEMU and the images can be examined';
+  return [{ ...found, why: `${found.why}; ${next}` }];
+}
+
+/** The nodes of all guest disks' chains, by every name that QEMU tells. */
+async function nodesInUse(qmp: QmpClient): Promise<ReadonlySet<string>> {
+  const { disks } = await survey(qmp);
+  return new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
+}
+
+function foundInQemu(
+  kind: 'job' | 'node' | 'group',
+  name: string,
+  makers: Makers,
+  inUse: string | undefined,
+  orphan: string,
+  remove: () => Promise<void>,
+): Removable | undefined {
+  const maker = makers.of(name);
+  if (maker !== undefined && makers.isRunning(maker)) return undefined;
+  const finding = (why: string, removable = false): Removable => ({
+    kind,
+    name,
+    saga: maker?.id ?? null,
+    why,
+    removable,
+    remove: removable ? remove : undefined,
+  });
+  if (maker === undefined) return finding(orphan);
+  if (makers.isDead(maker))
+    return finding(`saga ${maker.id} is open and needs it: "blocksaga resume ${maker.id}"`);
+  if (inUse !== undefined) return finding(`saga ${maker.id} has ended, but ${inUse}: it is left alone`);
+  return finding(`saga ${maker.id} has ended (${maker.state}) and nothing uses it`, true);
+}
+
+/** A guest that stands still in a QEMU with traces of a dead saga. */
+function pausedGuest(
+  { running, status }: { readonly running: boolean; readonly status: string },
+  found: readonly Removable[],
+): readonly Removable[] {
+  const trace = found.find(({ removable }) => !removable);
+  if (running || status !== 'paused' || trace === undefined) return [];
+  const next =
+    trace.saga === null
+      ? orphanedGuest()
+      : `"blocksaga resume ${trace.saga}" settles that first and lets it run`;
+  return [
+    {
+      kind: 'guest',
+      name: 'guest',
+      saga: trace.saga,
+      why: `the guest stands still, and a saga may have stopped it for a switch: ${next}`,
+      removable: false,
+      remove: undefined,
+    },
+  ];
+}
+
+async function dismiss(qmp: QmpClient, id: string): Promise<void> {
+  const [reply] = await createJobs(qmp).dismiss([id]);
+  if (reply !== undefined && !reply.ok) throw reply.error;
+}
+
+/** New images of sagas that went back. What has been put in their places since is no find. */
+async function examineFiles(
+  { journal, files = localFiles, images = localImages }: DoctorOptions,
+  rows: readonly SagaRow[],
+  needed: readonly string[],
+): Promise<readonly Removable[]> {
+  const found: Removable[] = [];
+  const back = rows.filter(each => each.state === 'rolledBack');
+  for (const { row, stage } of back.flatMap(row => stagesOfRow(row).map(stage => ({ row, stage })))) {
+    const { id } = row;
+    const { disks } = stage.plan;
+    const { leftovers } = row.result as object as SagaResult;
+    const known = recordsIn(journal, id);
+    if (!Array.isArray(known)) {
+      found.push(known);
+      continue;
+    }
+    const records = recordsOfStage(known, stage.name);
+    const facts = { id, plan: { disks }, disks, records, needed, journal, files, images };
+    for (const { file, claim, keeps } of await leftImages(facts)) {
+      const about = { kind: 'file', name: file, saga: id } as const;
+      if (claim !== undefined) {
+        const why = `saga ${id} made it, was taken back, and nothing uses it`;
+        found.push({ ...about, why, removable: true, remove: () => removeImage(file, claim, files) });
+      } else if (keeps === 'inUse' || (keeps === 'unproved' && leftovers.includes(file))) {
+        const why = `saga ${id} left it behind, but ${KEEPS[keeps]}: it is left alone`;
+        found.push({ ...about, why, removable: false, remove: undefined });
+      }
+    }
+  }
+  return found;
+}
+
+function stagesOfRow(row: SagaRow): readonly Stage[] {
+  return stagesOf(planOf(row));
+}
+
+const KEEPS = {
+  inUse: 'somebody writes to it',
+  unproved: 'it cannot be proved that it is the file that the saga made; remove it yourself if it is',
+} as const;
+
+/** Removes what may be removed, and says of each what came of it; what is in use after all stays. */
+export async function removeFindings(
+  findings: readonly Removable[],
+): Promise<readonly { readonly finding: Finding; readonly removed: boolean; readonly why: string }[]> {
+  const results = [];
+  for (const finding of findings) {
+    try {
+      await finding.remove?.();
+      results.push({ finding, removed: finding.remove !== undefined, why: finding.why });
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      results.push({
+        finding,
+        removed: false,
+        why: `${finding.why}, but it could not be removed: ${error.message}`,
+      });
+    }
+  }
+  return results;
+}

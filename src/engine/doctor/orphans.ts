@@ -1,0 +1,42 @@
+/**
+ * What to say of things in QEMU that a saga has made which this journal does not know: its journal is another one, or is
+ * lost. Nothing of it can be proved to be unused, so nothing is removed; the words say what somebody may do who knows that
+ * the journal is gone. Pure.
+ */
+import type { JobInfo } from '../../qmp/jobs.ts';
+
+const UNKNOWN = 'a saga made it that this journal does not know: name the journal that does with --journal';
+
+/** Of a job: what it does now, and how it is ended without effect on the guest's disks. */
+export function orphanJob({ type, status, error }: Pick<JobInfo, 'type' | 'status' | 'error'>): string {
+  if (status === 'concluded') {
+    const how = error === undefined ? 'it has ended' : `it has ended (${error})`;
+    return `${UNKNOWN}. If that is lost: ${how}, QMP's job-dismiss clears it. It is left alone`;
+  }
+  const does =
+    status === 'pending'
+      ? `it is held right before its switch, and the disk waits for that`
+      : `it is a ${type} that is ${status}`;
+  return `${UNKNOWN}. If that is lost: ${does}; the disk is still on the image that it was on, where QMP's job-cancel leaves it. It is left alone`;
+}
+
+/** Of a node: whether a disk of the guest is behind it. */
+export function orphanNode(isUsed: boolean): string {
+  return isUsed
+    ? `${UNKNOWN}. If that is lost: a disk of the guest is behind it, and it limits nothing; it may stay until the guest ends. It is left alone`
+    : `${UNKNOWN}. If that is lost: no disk of the guest uses it, QMP's blockdev-del closes it once its jobs are gone; its file stays. It is left alone`;
+}
+
+/** Of a throttle group, which marks the QEMU in which a saga works. */
+export function orphanGroup(): string {
+  return `${UNKNOWN}. If that is lost: it is only a mark, QMP's object-del takes it away once its jobs and nodes are gone. It is left alone`;
+}
+
+/** Of a guest that stands still. */
+export function orphanedGuest(): string {
+  return (
+    'find the journal of that saga before you let the guest run, and name it with --journal. If it is lost: while the guest ' +
+    "stands still both sides of each disk are the same. End the saga's jobs with QMP's job-cancel, write down which images " +
+    'the disks are on then ("blocksaga chain"), let the guest run with cont, and start it on those images from now on'
+  );
+}

@@ -1,0 +1,177 @@
+/**
+ * The records of a saga as the sequence of its steps, to be replayed: what a step came to in an earlier life of the
+ * saga, or that it had begun. It only reads.
+ */
+import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
+import { signalValue } from '../../journal/asked.ts';
+import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
+import type { Step } from '../../steps/step/step.ts';
+import { EXCLUDES, SIGNALS, type SignalName } from './signals.ts';
+
+/** The record that a saga was stranded; it is no step that a replay goes through. */
+export const RESCUE = 'rescueGuest';
+
+/** The record that a guest which ran was stopped again on the way back into the window; no step either. */
+export const REENTRY = 'reenterWindow';
+
+/** How a step of an earlier life ended. */
+export type Settled =
+  | { readonly ok: true; readonly value: Json; readonly abort: boolean }
+  | { readonly ok: false; readonly error: ErrorRecord };
+
+/** One run of a step. `settled` is undefined when nobody knows how it ended. */
+export interface PastStep {
+  readonly step: string;
+  readonly observed: Json;
+  settled: Settled | undefined;
+  /** Whether the guest was stopped again after this step, so that it is the saga's to let it run. */
+  reheld: boolean;
+}
+
+/** The signals besides those of the machines: how fast the jobs may copy, and that something from elsewhere was heard. */
+export const SET_SPEED = 'setSpeed';
+export const HEARD = 'heard';
+
+export class History {
+  readonly #steps: PastStep[] = [];
+  #next = 0;
+  /** Whether the saga had been begun before. */
+  readonly resumed: boolean;
+  /** What the saga was asked, and no step has heard of yet. */
+  readonly asked: Record<SignalName, boolean> = {
+    abort: false,
+    pivot: false,
+    keepCopies: false,
+    keepSnapshot: false,
+  };
+  /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
+  waited = false;
+  /** The speed that was asked for last, in bytes per second; null while nobody has asked for one. */
+  speed: number | null = null;
+  /** The last decision that was written. */
+  decision: 'forward' | 'back' | undefined;
+  /** Whether the saga was stranded, and its guest may have been resumed from the middle of a pause. */
+  rescued = false;
+  /** Whether it was written behind that on which side each disk is. */
+  sidesTold = false;
+
+  /** `resumed` where the records are those of one stage, and another may have been begun. */
+  constructor(records: readonly JournalRecord[], resumed = records.length > 0) {
+    this.resumed = resumed;
+    for (const record of records) this.#read(record);
+  }
+
+  /** The next run in the record, which must be of this step; undefined when the record is used up. */
+  take(step: string): PastStep | undefined {
+    const past = this.#steps[this.#next];
+    if (past === undefined) return undefined;
+    if (past.step !== step) {
+      throw new BlocksagaError(
+        'JOURNAL',
+        `the journal says that ${past.step} came next, but the machine asks for ${step}: it was written by another version`,
+      );
+    }
+    this.#next += 1;
+    return past;
+  }
+
+  #hear(signal: SignalName): void {
+    const other = EXCLUDES[signal];
+    if (other === undefined || !this.asked[other]) this.asked[signal] = true;
+  }
+
+  #read({ kind, step, body }: JournalRecord): void {
+    if (kind === 'intent' && step === RESCUE) {
+      // The step before had failed for good, and the saga could do no more. In this life it is tried again.
+      this.rescued = true;
+      const stranding = this.#steps.at(-1);
+      if (stranding !== undefined) stranding.settled = undefined;
+    } else if (kind === 'intent' && step === REENTRY) {
+      const pause = this.#steps.findLast(each => each.step === 'pauseGuest');
+      if (pause !== undefined) pause.reheld = true;
+    } else if (kind === 'intent') {
+      const last = this.#steps.at(-1);
+      // Begun anew where its first look had failed.
+      if (last?.step === step && last.settled === undefined) this.#steps.pop();
+      this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined, reheld: false });
+    } else if (kind === 'outcome') {
+      const past = this.#steps.findLast(each => each.step === step);
+      if (past !== undefined) past.settled = readSettled(body);
+      if (step !== 'awaitSignal') return;
+      this.asked.pivot = false;
+      this.asked.keepCopies = false;
+      this.waited = true;
+    } else if (kind === 'signal') {
+      if (isSignal(step)) this.#hear(step);
+      if (step === SET_SPEED) this.speed = Number(signalValue(body));
+    } else if (kind === 'decision') {
+      this.sidesTold = member(body, 'verdict') === 'asIs';
+      if (!this.sidesTold) this.decision = member(body, 'verdict') === 'forward' ? 'forward' : 'back';
+    }
+  }
+}
+
+function isSignal(step: string): step is SignalName {
+  return (SIGNALS as readonly string[]).includes(step);
+}
+
+export const intent = (step: string, observed: Json): NewRecord => ({
+  kind: 'intent',
+  step,
+  body: { observed },
+});
+
+export const outcome = (step: string, value: Json, abort: boolean): NewRecord => ({
+  kind: 'outcome',
+  step,
+  body: { value, abort },
+});
+
+export const failedOutcome = (step: string, error: ErrorRecord): NewRecord => ({
+  kind: 'outcome',
+  step,
+  body: { error: error as object as Json },
+});
+
+/** What was asked from elsewhere, by its seq, has been heard, or refused. */
+export const heard = (seq: number, error: ErrorRecord | null): NewRecord => ({
+  kind: 'signal',
+  step: HEARD,
+  body: { seq, error: error as object | null as Json },
+});
+
+export const setSpeed = (bytesPerSecond: number): NewRecord => ({
+  kind: 'signal',
+  step: SET_SPEED,
+  body: { value: bytesPerSecond },
+});
+
+export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord => ({
+  kind: 'decision',
+  step,
+  body: { verdict },
+});
+
+/** The guest is let run with the disks of these indexes on their new images and the others on their old ones. */
+export const sides = (step: string, onImage: readonly number[]): NewRecord => ({
+  kind: 'decision',
+  step,
+  body: { verdict: 'asIs', onImage },
+});
+
+/** Where only the look failed in an earlier life, nothing was touched yet, and it is begun anew. */
+export function isSeen(past: PastStep | undefined, look: Step['observe']): past is PastStep {
+  return past !== undefined && (past.settled !== undefined || past.observed !== null || look === undefined);
+}
+
+function readSettled(body: Json): Settled {
+  const error = member(body, 'error');
+  if (error !== null) return { ok: false, error: error as unknown as ErrorRecord };
+  return { ok: true, value: member(body, 'value'), abort: member(body, 'abort') === true };
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

@@ -1,0 +1,27 @@
+/** What a step host is made of: the plan of a stage, its records, and the ways to the world. Holds nothing by itself. */
+
+import type { Files } from '../../images/files.ts';
+import type { Journal, Lease } from '../../journal/journal.ts';
+import type { StagePlan } from '../../plan/plan.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { JobProgress, StepContext } from '../../steps/step/step.ts';
+import type { Monitor } from '../connection/monitor.ts';
+import type { History } from './history.ts';
+
+/** What a stage asks of its saga's journal. */
+export type StageJournal = Pick<Journal, 'append' | 'appendSync' | 'confirm'>;
+
+export interface HostParts {
+  readonly plan: StagePlan;
+  readonly monitor: Monitor;
+  readonly journal: StageJournal;
+  readonly lease: Lease;
+  readonly history: History;
+  readonly files: Files | null;
+  readonly clock: Clock;
+  /** Whether the saga has marked its QEMU, whichever stage did. */
+  readonly isMarked: () => boolean;
+  readonly openAgent: StepContext['openAgent'];
+  readonly publish: StepContext['publish'];
+  readonly report: (progress: JobProgress) => void;
+}

@@ -1,0 +1,22 @@
+/** What is left to do of a step, asked of QEMU and of the files; never taken from what the saga believes. */
+import { BlocksagaError } from '../../errors.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
+
+/** The disks on which the step's effect is absent. Throws FOREIGN where something is that the saga did not make. */
+export async function missing(step: Step, context: StepContext): Promise<readonly DiskPlan[]> {
+  const { absent, foreign } = await step.probe(context);
+  const stranger = foreign[0];
+  if (stranger === undefined) return absent;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${stranger.disk}: what ${step.name} would make is there, but not made by this saga, or was taken away by someone`,
+    { disk: stranger.disk },
+  );
+}
+
+/** Who cannot look whether an earlier attempt has come about does not know that it has not. */
+export function inDoubt(error: unknown): never {
+  if (!(error instanceof BlocksagaError)) throw error;
+  throw BlocksagaError.fromRecord({ ...error.toJSON(), outcome: 'unknown' });
+}

@@ -1,0 +1,97 @@
+/**
+ * Lets the guest run and thaws it when a saga can do no more. Before the guest runs, the journal must say on which side its
+ * disks are; where the journal cannot be written, the guest runs only on the side that the journal names already.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { readGraph } from '../../guest/graph.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
+import { inAnyCase, type Step, type StepContext } from '../../steps/step/step.ts';
+
+/** How a stranded saga is written down: its guest may stand still, and is let run before the journal is waited for. */
+export const SOON = { durable: true, withinMs: 1_000 } as const;
+
+/** What is known of the saga that can do no more. */
+export interface Stranded {
+  /** The last decision that is durable; `unsure` when one may or may not have been written after it. */
+  readonly decision: 'forward' | 'back' | 'unsure' | undefined;
+  readonly outcomes: ReadonlyMap<string, Json>;
+  /** Whether this life, or an earlier one, has begun the step. */
+  hasBegun(name: StepName): boolean;
+  context(name: StepName): Promise<StepContext>;
+  /** Tries until it succeeds, or as often as is worth it. */
+  insist(act: () => Promise<void>): Promise<void>;
+  /** Writes down that the saga is stranded. */
+  record(): Promise<void>;
+}
+
+/** Throws the first failure after having tried all; VM_BUSY, with nothing done, when the VM is another process's by now. */
+export async function rescueGuest(stranded: Stranded): Promise<void> {
+  const failures: unknown[] = [];
+  await stranded.record().catch(error => failures.push(error));
+  const [refusal] = failures;
+  // Any other failure, of a journal of somebody's own too, only says that it was not written.
+  if (refusal instanceof BlocksagaError && refusal.code !== 'JOURNAL') throw refusal;
+  const isRecorded = refusal === undefined;
+  for (const [name, over] of GUEST_FIRST) {
+    const step: Step = ALL_STEPS[name];
+    if (!stranded.hasBegun(name) || stranded.outcomes.has(over) || !('undo' in step)) continue;
+    const act = async () => {
+      const context = await stranded.context(name);
+      const undo = () => step.undo(context, stranded.outcomes.get(name));
+      // A thaw changes nothing on any side.
+      if (step.window === undefined) return undo();
+      if (isRecorded) return inAnyCase(context.recordSides(), undo);
+      await standWhereRecorded(stranded, context);
+      return undo();
+    };
+    await stranded.insist(act).catch(error => failures.push(error));
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Puts the disks on the side that the journal names; the guest stands still, so both are the same. Throws JOURNAL. */
+async function standWhereRecorded(stranded: Stranded, context: StepContext): Promise<void> {
+  const { plan, qmp } = context;
+  const { decision } = stranded;
+  const onImage = async () => plan.disks.filter((await readGraph(qmp)).showsImage).length;
+  if (decision === 'unsure') throw mustStand('whether the decision is on its disk, nobody knows');
+  const wanted = decision === 'forward' && changesFronts(plan) ? plan.disks.length : 0;
+  if (wanted === 0 && (await onImage()) > 0) {
+    for (const name of switchesOf(plan)) {
+      const step: Step = ALL_STEPS[name];
+      if ('undo' in step) await step.undo(await stranded.context(name), stranded.outcomes.get(name));
+    }
+  }
+  if ((await onImage()) !== wanted) throw mustStand('the disks are not where its last record says');
+}
+
+/** The steps that move disks to their new images while the guest stands still. */
+function switchesOf(plan: Plan): readonly StepName[] {
+  if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
+  if (!('strategy' in plan) || plan.strategy === null) return [];
+  const byStrategy = {
+    reopen: 'reopenFilters',
+    finalize: 'finalizeMirrors',
+    complete: 'completeMirrors',
+  } as const;
+  return [byStrategy[plan.strategy]];
+}
+
+function changesFronts(plan: Plan): boolean {
+  return plan.operation === 'snapshot' || ('strategy' in plan && plan.strategy !== null);
+}
+
+function mustStand(why: string): BlocksagaError {
+  return new BlocksagaError(
+    'JOURNAL',
+    `the guest stands still, because the journal cannot be written and ${why}: repair the journal, then resume`,
+    { outcome: 'notApplied' },
+  );
+}
+
+/** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
+export function isUnwritten(error: unknown): boolean {
+  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
+}

@@ -1,0 +1,145 @@
+/**
+ * The stages of a saga at work: one step host each, over its own plan and its own part of the journal, so that a step knows
+ * nothing of stages. Which step comes next, and in which stage, is the machine's.
+ */
+import type { Journal, JournalRecord, Lease, NewRecord } from '../../journal/journal.ts';
+import type { StepOutput } from '../../machines/saga-parts.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { StepName } from '../../steps/all-steps.ts';
+import { keyOf, type StageName, type StepKey, splitKey, stagesOf } from '../../steps/stages.ts';
+import { History } from './history.ts';
+import type { HostParts, StageJournal } from './host-parts.ts';
+import type { SignalName } from './signals.ts';
+import { expectSpeed } from './speed.ts';
+import { StepHost } from './step-host.ts';
+import { WATCHED } from './watched.ts';
+
+type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked'> & {
+  readonly plan: Plan;
+  readonly journal: Journal;
+};
+
+export class Stages {
+  readonly #parts: StagesParts;
+  readonly #hosts: ReadonlyMap<StageName | null, StepHost>;
+  /** The stage whose step was asked for last: only that can hold the guest. */
+  #last: StepHost | undefined;
+  #isMarked = false;
+  /** Whether the saga was asked to go on or back, or has waited for that already: it does not wait then. */
+  readonly wasAsked: boolean;
+
+  constructor(parts: StagesParts) {
+    this.#parts = parts;
+    const records = parts.journal.records(parts.lease.saga);
+    const histories = stagesOf(parts.plan).map(({ name }) => historyOf(records, name));
+    this.wasAsked = histories.some(
+      ({ asked, waited }) => asked.abort || asked.pivot || asked.keepCopies || waited,
+    );
+    this.#hosts = new Map(
+      stagesOf(parts.plan).map(({ name, plan }, at) => {
+        const history = histories[at] ?? historyOf(records, name);
+        const journal = stageJournal(parts.journal, name);
+        const isMarked = () => this.#isMarked;
+        return [name, new StepHost({ ...parts, plan, history, journal, isMarked })];
+      }),
+    );
+  }
+
+  async run(key: StepKey): Promise<StepOutput> {
+    const { host, step } = this.#find(key);
+    const output = await host.run(step);
+    if (step === 'markQemu') this.#isMarked = true;
+    return output;
+  }
+
+  async undo(key: StepKey): Promise<StepOutput> {
+    const { host, step } = this.#find(key);
+    const output = await host.undo(step);
+    if (step === 'markQemu') this.#isMarked = false;
+    return output;
+  }
+
+  rescueGuest(): Promise<StepOutput> {
+    return this.#last?.rescueGuest() ?? Promise.resolve({ abort: false });
+  }
+
+  /** Whether the saga is in its pause. */
+  get isStill(): boolean {
+    return [...this.#hosts.values()].some(host => host.speed.isStill);
+  }
+
+  async ask(signal: SignalName, written: Promise<void>): Promise<void> {
+    await Promise.all([...this.#hosts].map(([stage, host]) => host.ask(heardBy(stage, signal), written)));
+  }
+
+  /** Limits the jobs of the stage that has any. Throws as `Speed.set`. */
+  async setSpeed(bytesPerSecond: number): Promise<void> {
+    expectSpeed(this.#parts.plan, bytesPerSecond);
+    const stage = stagesOf(this.#parts.plan).find(({ plan }) => 'speed' in plan);
+    await this.#hosts.get(stage?.name ?? null)?.speed.set(bytesPerSecond);
+  }
+
+  /** Writes a record that is no stage's; while the guest stands still nothing waits for it. */
+  note(record: NewRecord): Promise<void> {
+    return this.#parts.journal.append(this.#parts.lease, [record], { durable: !this.isStill });
+  }
+
+  guestRuns(): void {
+    for (const host of this.#hosts.values()) host.guestRuns();
+    this.diskChanged();
+  }
+
+  /** A job has switched a disk, or has left it, or the guest runs. */
+  diskChanged(): void {
+    for (const host of this.#hosts.values()) host.overtaken.changed();
+  }
+
+  get blackoutMs(): number | null {
+    const known = [...this.#hosts.values()].flatMap(host => host.blackoutMs() ?? []);
+    return known.length === 0 ? null : Math.max(...known);
+  }
+
+  #find(key: StepKey): { readonly host: StepHost; readonly step: StepName } {
+    const { stage, step } = splitKey(key);
+    const host = this.#hosts.get(stage);
+    if (host === undefined) throw new Error(`this saga has no stage for ${key}`);
+    this.#last = host;
+    return { host, step: step as StepName };
+  }
+}
+
+/** The records of one stage as if it were a saga of its own. */
+export function recordsOfStage(
+  records: readonly JournalRecord[],
+  stage: StageName | null,
+): readonly JournalRecord[] {
+  if (stage === null) return records;
+  return records.flatMap(record => {
+    if (record.kind === 'signal') return { ...record, step: heardBy(stage, record.step) };
+    if (record.step === WATCHED) return record;
+    const key = splitKey(record.step);
+    return key.stage === stage ? { ...record, step: key.step } : [];
+  });
+}
+
+/** What was decided, begun and ended in one stage. */
+export function historyOf(records: readonly JournalRecord[], stage: StageName | null): History {
+  return new History(recordsOfStage(records, stage), records.length > 0);
+}
+
+/** For the mirrors it is an abort when the snapshot is to stay without them. */
+function heardBy<S extends string>(stage: StageName | null, signal: S): S | 'abort' {
+  return stage === 'mirror' && signal === 'keepSnapshot' ? 'abort' : signal;
+}
+
+/** The journal as one stage writes to it: every record says whose it is. */
+function stageJournal(journal: Journal, stage: StageName | null): StageJournal {
+  if (stage === null) return journal;
+  const named = (records: Parameters<Journal['append']>[1]) =>
+    records.map(record => ({ ...record, step: keyOf(stage, record.step) }));
+  return {
+    append: (lease: Lease, records, options) => journal.append(lease, named(records), options),
+    appendSync: (lease, records, options) => journal.appendSync(lease, named(records), options),
+    confirm: lease => journal.confirm(lease),
+  };
+}

@@ -1,0 +1,309 @@
+/**
+ * Runs steps durably for one saga: the intent is written before the first byte is sent, the outcome before the machine
+ * moves, the decision before the guest may write to the new side. An attempt that follows one with an unknown end
+ * begins with a probe. It knows nothing of the order of steps; that is the machine's.
+ */
+import { BlocksagaError, type ErrorRecord, invariant } from '../../errors.ts';
+import { ranInside } from '../../guest/hold-guest.ts';
+import type { NewRecord } from '../../journal/journal.ts';
+import type { StepOutput } from '../../machines/saga-parts.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
+import { expectMark } from '../../steps/pause/mark-qemu.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
+import { Fence } from '../connection/fence.ts';
+import {
+  ANY,
+  HASTY,
+  type Judge,
+  PATIENT,
+  retry,
+  STUBBORN,
+  TRANSIENT,
+  WHILE_REACHABLE,
+} from '../connection/retry.ts';
+import { alongside, type Decide } from './alongside.ts';
+import {
+  decision,
+  failedOutcome,
+  intent,
+  isSeen,
+  outcome,
+  type PastStep,
+  REENTRY,
+  RESCUE,
+  type Settled,
+} from './history.ts';
+import type { HostParts } from './host-parts.ts';
+import { inDoubt, missing } from './missing.ts';
+import { Overtaken } from './overtaken.ts';
+import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
+import { SIGNALS, type SignalName, Signals } from './signals.ts';
+import { Speed } from './speed.ts';
+import { Verdict } from './verdict.ts';
+import { Window } from './window.ts';
+
+export class StepHost {
+  readonly #parts: HostParts;
+  readonly #fence: Fence;
+  readonly #signals = new Signals();
+  readonly #outcomes = new Map<string, Json>();
+  readonly #observed = new Map<StepName, Json>();
+  readonly #rounds = new Map<StepName, number>();
+  readonly #failures = new Map<string, ErrorRecord>();
+  readonly #verdict: Verdict;
+  readonly #window: Window;
+  readonly overtaken: Overtaken;
+  readonly blackoutMs = (): number | null => this.#window.blackoutMs;
+  readonly speed: Speed;
+  /** The connection on which QEMU was last known to be the saga's. */
+  #known: QmpClient | undefined;
+
+  constructor(parts: HostParts) {
+    this.#parts = parts;
+    this.#fence = new Fence(parts);
+    this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
+    this.#verdict = new Verdict(parts, this.#window);
+    this.overtaken = new Overtaken(this.#verdict, this.#window, name => this.#context(name));
+    this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
+    for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
+  }
+
+  /** Tells the running step and those to come, once it is written. */
+  ask(signal: SignalName, written: Promise<void>): Promise<void> {
+    return this.#signals.ask(signal, written);
+  }
+
+  /** QEMU says that the guest runs: in the saga's pause by a third party, who wants it to run, which is the saga's now. */
+  guestRuns(): void {
+    const inPause = this.#window.guestRuns();
+    if (inPause) this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
+  }
+
+  /** Brings one step about, or gives back from the journal what it came to. */
+  async run(name: StepName): Promise<StepOutput> {
+    const step: Step = ALL_STEPS[name];
+    this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
+    const past = this.#parts.history.take(name);
+    if (past?.settled === undefined && this.#decides(step))
+      await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
+    if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
+    const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
+    this.#observed.set(name, observed);
+    if (step.window === 'opens') this.#window.open(past !== undefined, this.#parts.history.rescued);
+    const settled = past?.settled ?? (await this.#settle(name, step, past));
+    if (past?.reheld) this.guestRuns();
+    if (!settled.ok) {
+      this.#failures.set(name, settled.error);
+      throw BlocksagaError.fromRecord(settled.error);
+    }
+    if (!past?.reheld) this.#outcomes.set(name, settled.value);
+    if (step.window === 'closes') this.#window.close();
+    return { abort: settled.abort, value: settled.value };
+  }
+
+  /** Takes one step back, as often as it is asked. */
+  async undo(name: StepName): Promise<StepOutput> {
+    const step: Step = ALL_STEPS[name];
+    invariant('undo' in step, `${name} has an undo, or the machine would not ask for it`);
+    const key = `undo.${name}`;
+    const past = this.#parts.history.take(key);
+    if (past?.settled === undefined) {
+      const observed = isSeen(past, step.observeUndo)
+        ? past.observed
+        : await this.#beginUndo(name, step, key);
+      await this.#recordFailure(key, () =>
+        this.#retry(async number => {
+          await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
+          const context = await this.#context(name, past === undefined && number === 1);
+          const seen = step.observeUndo === undefined ? context : { ...context, observed };
+          await step.undo(seen, this.#outcomes.get(name));
+        }, ANY),
+      );
+      if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
+      if (step.window === 'opens') this.#window.close();
+      await this.#write([outcome(key, step.undone?.(observed, this.#outcomes.get(name)) ?? null, false)]);
+    } else {
+      if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
+      if (step.window === 'opens') this.#window.close();
+    }
+    this.#outcomes.delete(name);
+    this.#observed.delete(name);
+    return { abort: false };
+  }
+
+  /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
+  async rescueGuest(): Promise<StepOutput> {
+    this.#window.close();
+    await rescueGuest({
+      decision: this.#verdict.known,
+      outcomes: this.#outcomes,
+      hasBegun: name => this.#observed.has(name),
+      context: name => this.#context(name),
+      insist: act => this.#retry(act, ANY),
+      record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
+    });
+    return { abort: false };
+  }
+
+  /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
+  #mustLeave(step: Step, past: PastStep | undefined): boolean {
+    const goesOn = step.onlyForward || this.#verdict.isForward || (step.endsByItself && past !== undefined);
+    return !goesOn && this.#signals.abort.aborted && this.#decides(step);
+  }
+
+  /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
+  async #leave(name: StepName, past: PastStep | undefined): Promise<never> {
+    const place = { saga: this.#parts.lease.saga, step: name };
+    const error = new BlocksagaError('ABORTED', 'the saga was asked to go back', place);
+    await this.#write([...(past ? [] : [intent(name, null)]), failedOutcome(name, error.toJSON())]);
+    throw error;
+  }
+
+  #decides(step: Step): boolean {
+    return step.decision !== undefined && (step.decides?.(this.#parts.plan, this.#outcomes) ?? true);
+  }
+
+  async #begin(name: StepName, step: Step): Promise<Json> {
+    const observed = await this.#observe(name, name, step.observe);
+    const decided = step.decision === 'before' ? [decision(name, 'forward')] : [];
+    await this.#write([intent(name, observed), ...decided]);
+    if (step.decision === 'before') this.#verdict.wasWritten('forward');
+    return observed;
+  }
+
+  /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
+  async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
+    const observed = await this.#observe(name, key, step.observeUndo);
+    await this.#write([intent(key, observed)], true).catch(error => {
+      // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
+      const { known } = this.#verdict;
+      const isBack = known === 'back' || known === undefined;
+      if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
+    });
+    return observed;
+  }
+
+  /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
+  async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
+    if (look === undefined) return null;
+    const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
+    const act = () => this.#retry(async () => look(await this.#context(name)), judge);
+    return this.#recordFailure(key, act, [intent(key, null)]);
+  }
+
+  async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
+    const unknown = past !== undefined || (this.#parts.history.resumed && this.#window.isOpen);
+    const value = await this.#recordFailure(name, () =>
+      this.#deciding(name, step, decide =>
+        this.#retry(
+          async number => {
+            const untouched = !unknown && number === 1;
+            const look = async () => {
+              const context = await this.#context(name, untouched);
+              await this.#window.reenter(step, context.qmp, this.#recordRun);
+              return { context, todo: untouched ? context.plan.disks : await missing(step, context) };
+            };
+            // What may be there must not be taken back for one refused look.
+            const looked = step.insists || !untouched ? this.#retry(look, ANY) : look();
+            const { context, todo } = await (untouched ? looked : looked.catch(inDoubt));
+            this.#window.found(step, todo.length === context.plan.disks.length);
+            if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+            const began = this.#parts.clock.now();
+            const work = step.do(context, todo);
+            if (step.decision === 'alongside') await alongside(work, decide);
+            const settled = await work;
+            if (step.stallsGuest) this.#window.measure(began);
+            await step.verify?.(context);
+            return settled;
+          },
+          step.insists ? WHILE_REACHABLE : this.#verdict.isPastReturn(step) ? ANY : TRANSIENT,
+          step.insists ? STUBBORN : undefined,
+        ),
+      ),
+    );
+    if (step.window === 'closes') this.#window.close();
+    const abort = this.#signals.abort.aborted;
+    await this.#write([outcome(name, value, abort)]);
+    return { ok: true, value, abort };
+  }
+
+  /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
+  async #deciding(name: StepName, step: Step, act: (decide: Decide) => Promise<Json>): Promise<Json> {
+    const decide = () => this.#verdict.decide(name, 'forward');
+    try {
+      const value = await this.overtaken.during(name, step, () => act(decide));
+      if (this.#decides(step)) await decide();
+      return value;
+    } catch (error) {
+      if (step.decision !== undefined && !this.#window.guestStill())
+        await this.#verdict.tellSides(name, async () => (await this.#context(name)).qmp);
+      throw error;
+    }
+  }
+
+  /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
+  async #recordFailure<T>(key: string, act: () => Promise<T>, before: readonly NewRecord[] = []): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+      const placed = error.at({ saga: this.#parts.lease.saga, step: key });
+      this.#failures.set(key, placed.toJSON());
+      await this.#write([...before, failedOutcome(key, placed.toJSON())]);
+      throw placed;
+    }
+  }
+
+  #retry<T>(
+    attempt: (number: number) => Promise<T>,
+    isWorthIt: Judge = TRANSIENT,
+    policy = this.#window.isOpen ? HASTY : PATIENT,
+  ): Promise<T> {
+    return retry(policy, this.#parts.clock, attempt, isWorthIt);
+  }
+
+  /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
+  #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
+    return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
+  }
+
+  async #context(name: StepName, untouched = false): Promise<StepContext> {
+    const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
+    const bare = await monitor.client();
+    const qmp = this.#fence.client(bare);
+    const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
+    if (qmp !== this.#known && marked) await expectMark(qmp, plan);
+    this.#known = qmp;
+    return {
+      plan,
+      qmp,
+      jobs: this.#fence.jobs(bare, plan),
+      files: files === null ? null : this.#fence.files(files),
+      clock,
+      ...this.#signals.ofSteps,
+      ...this.#window.ofSteps,
+      observed: this.#observed.get(name) ?? null,
+      round: this.#rounds.get(name) ?? 1,
+      failure: this.#failures.get(name),
+      untouched,
+      decided: this.#verdict.isForward,
+      speed: () => this.speed.bytesPerSecond,
+      outcomes: this.#outcomes,
+      recordSides: () => this.#verdict.recordSides(name, qmp),
+      recordRun: this.#recordRun,
+      heldAgain: paused => this.#outcomes.set('pauseGuest', paused),
+      expectHeld: this.#fence.expectHeld,
+      openAgent,
+      publish,
+      report,
+    };
+  }
+
+  /** The guest was let run in the pause, and it is this saga's to let it run again, also in a next life. */
+  readonly #recordRun = async (): Promise<void> => {
+    await this.#write([intent(REENTRY, null)], true);
+    this.guestRuns();
+  };
+}

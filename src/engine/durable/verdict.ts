@@ -1,0 +1,107 @@
+/** The decision of a saga, as far as its journal is known to hold it. Writes it, and decides nothing itself. */
+import { BlocksagaError } from '../../errors.ts';
+import type { Within } from '../../journal/journal.ts';
+import { whenFree } from '../../journal/waiting.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { Step } from '../../steps/step/step.ts';
+import { decision } from './history.ts';
+import type { HostParts } from './host-parts.ts';
+import { recordSides } from './sides.ts';
+import type { Window } from './window.ts';
+
+export class Verdict {
+  readonly #parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock'>;
+  readonly #window: Pick<Window, 'within'>;
+  #last: 'forward' | 'back' | undefined;
+  /** Whether a later one may have been written. */
+  #isUnsure = false;
+  #sidesTold: boolean;
+  #written = 0;
+
+  constructor(
+    parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock' | 'history'>,
+    window: Pick<Window, 'within'>,
+  ) {
+    this.#parts = parts;
+    this.#window = window;
+    this.#last = parts.history.decision;
+    this.#sidesTold = parts.history.sidesTold;
+  }
+
+  get isForward(): boolean {
+    return this.#last === 'forward';
+  }
+
+  /** Whether a failure of this step strands the saga: it is not given up for one refusal then. */
+  isPastReturn(step: Step): boolean {
+    if (step.window === 'closes' || step.onlyForward) return true;
+    return this.isForward && (step.decision === undefined || 'irreversible' in step);
+  }
+
+  /** The last decision that is durable, or that nobody can say which it is. */
+  get known(): 'forward' | 'back' | 'unsure' | undefined {
+    return this.#isUnsure ? 'unsure' : this.#last;
+  }
+
+  /** Whether there is a word in the journal that `back` has to revoke. */
+  get isRevocable(): boolean {
+    return this.isForward || this.#sidesTold;
+  }
+
+  /** Another one with each decision that is begun: what was seen before that may not be true any more. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** It went with other records, which are durable. */
+  wasWritten(verdict: 'forward'): void {
+    this.#last = verdict;
+    this.#written += 1;
+    this.#sidesTold = false;
+  }
+
+  /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
+  async recordSides(step: string, qmp: QmpClient, isStillTrue = always): Promise<void> {
+    const parts = { ...this.#parts, ...this.#window.within };
+    if (await recordSides(parts, step, qmp, isStillTrue)) this.#sidesTold = true;
+  }
+
+  /**
+   * The same for a step that has failed when the guest had run: it may be writing to either side by now, and the way back is
+   * long. Its failure tells as well of a QEMU that cannot be asked, or a full journal.
+   */
+  async tellSides(step: string, ask: () => Promise<QmpClient>, isStillTrue = always): Promise<void> {
+    try {
+      await this.recordSides(step, await ask(), isStillTrue);
+    } catch (error) {
+      if (!(error instanceof BlocksagaError)) throw error;
+    }
+  }
+
+  /**
+   * Durable when it resolves; in the pause of the guest, and wherever the journal is free, before it returns. Where the guest
+   * runs, another process that has the journal locked is waited for.
+   */
+  async decide(step: string, verdict: 'forward' | 'back'): Promise<void> {
+    if (this.known === verdict && !this.#sidesTold) return;
+    const { journal, lease, clock } = this.#parts;
+    const { withinMs } = this.#window.within;
+    const write = (within: Within) => journal.appendSync(lease, [decision(step, verdict)], within);
+    this.#isUnsure = true;
+    this.#written += 1;
+    try {
+      if (withinMs === undefined) await whenFree(clock, write);
+      else write({ withinMs });
+    } catch (error) {
+      this.#isUnsure = !(error instanceof BlocksagaError && error.outcome === 'notApplied');
+      throw error;
+    }
+    this.#isUnsure = false;
+    this.#sidesTold = false;
+    this.#last = verdict;
+  }
+}
+
+function always(): boolean {
+  return true;
+}

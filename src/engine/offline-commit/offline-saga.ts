@@ -1,0 +1,46 @@
+/** A commit without QEMU as a saga that runs: its result, and a way to ask it to go back. It decides nothing. */
+import { BlocksagaError } from '../../errors.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { hasEnded } from '../running/has-ended.ts';
+import type { SagaResult } from '../running/result.ts';
+import type { Saga } from '../running/saga.ts';
+import { type OfflineParts, runOfflineCommit } from './merge-offline.ts';
+
+/** Runs it; `signal` asks it to go back, as `abort` does. */
+export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSignal | undefined): Saga {
+  const id = parts.lease.saga;
+  const asked = new AbortController();
+  let end: SagaResult | undefined;
+  const result = runOfflineCommit({
+    ...parts,
+    signal: signal === undefined ? asked.signal : AbortSignal.any([asked.signal, signal]),
+  }).then(ended => {
+    end = ended;
+    return ended;
+  });
+  const hasNothing = async (): Promise<never> => {
+    throw new BlocksagaError('SAGA_STATE', `saga ${id} has nothing to switch: it merges and ends by itself`, {
+      saga: id,
+    });
+  };
+  return {
+    id,
+    plan: parts.plan as object as Plan,
+    result,
+    ended: result,
+    subscribe: () => () => undefined,
+    pivot: hasNothing,
+    keepCopies: hasNothing,
+    keepSnapshot: hasNothing,
+    async setSpeed() {
+      throw new BlocksagaError('SAGA_STATE', `saga ${id} runs qemu-img, which has no speed to set`, {
+        saga: id,
+      });
+    },
+    async abort() {
+      if (end !== undefined) throw hasEnded(id, end.outcome, end.error?.message ?? null);
+      asked.abort();
+      return result;
+    },
+  };
+}

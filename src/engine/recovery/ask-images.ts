@@ -1,0 +1,141 @@
+/**
+ * Asks the images themselves whether a verdict that rests on the journal alone can be true. A journal may be behind: an
+ * older copy of it was put back, or a third party switched a disk while no process was there to write that down. Then the
+ * image that the verdict leaves was written to after the one that it takes, and holds what that one does not. It only reads.
+ *
+ * The data decides, the times only save comparing: an image that was not written to later needs no look at what it holds, nor
+ * does a mirror's target that was written to later only while the journal says that the disks were watched.
+ */
+
+import { BlocksagaError } from '../../errors.ts';
+import type { ImageName, Images } from '../../images/images.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
+import { WATCH_MS } from '../durable/watch.ts';
+import { watchedUntil } from '../durable/watched.ts';
+import type { KeptImage, OfflineVerdict } from './decide-offline.ts';
+
+/** What the images say about one disk against the verdict; the images of a disk that agree are not named. */
+interface Doubt {
+  readonly disk: DiskPlan;
+  /** The image that the verdict boots from, and the one that was written to later. */
+  readonly taken: string;
+  readonly later: string;
+  /**
+   * `behind`: the later one holds all of a disk and more, so that a guest may have run on it. `partial`: it is a copy that
+   * was under way, and holds something that the guest has written anew since.
+   */
+  readonly kind: 'behind' | 'partial';
+  readonly takenAtMs: number | null;
+  readonly laterAtMs: number | null;
+}
+
+/** One stage's plan with what was decided about it. */
+interface Part {
+  readonly plan: StagePlan;
+  readonly records: readonly JournalRecord[];
+  readonly verdict: OfflineVerdict;
+}
+
+/** The times of two images. */
+interface Times {
+  readonly takenAtMs: number;
+  readonly laterAtMs: number;
+}
+
+/** Looks at the disks whose verdict could be wrong. Throws FILES. */
+export async function askImages(part: Part, begunMs: number, images: Images): Promise<readonly Doubt[]> {
+  const doubts: Doubt[] = [];
+  for (const { index, action } of part.verdict.disks) {
+    const disk = part.plan.disks[index];
+    if (disk === undefined) continue;
+    const old = { file: disk.file, driver: disk.driver };
+    const fresh = { file: disk.image.file, driver: disk.image.driver };
+    const doubt =
+      action === 'drop'
+        ? await compareWith(part, disk, { taken: old, left: fresh }, images, times =>
+            wasMirrored(part, begunMs, times, images),
+          )
+        : action === 'keep' && hasMirrors(part.plan)
+          ? await compareWith(part, disk, { taken: fresh, left: old }, images)
+          : undefined;
+    if (doubt !== undefined) doubts.push(doubt);
+  }
+  return doubts;
+}
+
+async function compareWith(
+  part: Part,
+  disk: DiskPlan,
+  { taken, left }: { readonly taken: ImageName; readonly left: ImageName },
+  images: Images,
+  isExplained: (times: Times) => boolean = () => false,
+): Promise<Doubt | undefined> {
+  const [one, other] = [await images.look(taken), await images.look(left)];
+  // What is missing, in use or unreadable is told by what looks at each image anyway.
+  if (one.state !== 'readable' || other.state !== 'readable') return undefined;
+  const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
+  const hasTimes = takenAtMs !== null && laterAtMs !== null;
+  if (hasTimes && (laterAtMs <= takenAtMs || isExplained({ takenAtMs, laterAtMs }))) return undefined;
+  // Without times, or in an image that held something before, only mirrors that were all READY make a whole of it.
+  if (!(hasTimes && disk.image.create) && !wereReady(part)) return undefined;
+  const comparison = await images.compare(left, taken);
+  if (comparison === 'within') return undefined;
+  const kind = comparison === 'partly' ? 'partial' : 'behind';
+  return { disk, taken: taken.file, later: left.file, kind, takenAtMs, laterAtMs };
+}
+
+/**
+ * Whether the later one is only what a mirror had copied when all ended: QEMU's end was seen, or it came before anybody would
+ * have noted again that all is as it was, and the disk was written to till then. A guest that ran on the copy has left the disk
+ * behind for longer, or has run when nobody watched.
+ */
+function wasMirrored({ plan, records }: Part, begunMs: number, times: Times, images: Images): boolean {
+  if (!hasMirrors(plan)) return false;
+  const { untilMs, nextByMs } = watchedUntil(records, begunMs, WATCH_MS);
+  const { takenAtMs, laterAtMs } = times;
+  return laterAtMs <= untilMs || (laterAtMs <= nextByMs && laterAtMs - takenAtMs <= images.inFlightMs);
+}
+
+/** Whether the journal knows that every disk's mirror had copied all. */
+function wereReady({ plan, records }: Part): boolean {
+  if (!hasMirrors(plan)) return true;
+  return records.some(
+    ({ kind, step, body }) => kind === 'outcome' && step === 'mirrorDisks' && !isError(body),
+  );
+}
+
+function isError(body: JournalRecord['body']): boolean {
+  return typeof body === 'object' && body !== null && 'error' in body && body['error'] !== null;
+}
+
+/** Tells both stories, and how to say which is true. */
+export function journalIsBehind(saga: string, why: string, doubts: readonly Doubt[]): BlocksagaError {
+  const [first] = doubts;
+  const told = doubts.map(
+    doubt =>
+      `disk ${doubt.disk.disk}: ${doubt.later} ${whenWritten(doubt)} ${doubt.taken}, and holds what that does not`,
+  );
+  return new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `the journal and the images of saga ${saga} tell different stories. The journal: ${why}. The images: ${told.join('; ')}: ` +
+      'the journal is an older copy, or a third party has switched disks. Nothing has been changed. Find out on which images the guest ' +
+      `ran last, then say it: "blocksaga resume --offline ${saga} --front old" (the images from before the saga) or "--front new" ` +
+      '(those of the saga); the images that are not taken are kept',
+    { saga, ...(first === undefined ? {} : { disk: first.disk.disk }) },
+  );
+}
+
+function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {
+  if (takenAtMs === null || laterAtMs === null) return 'tells no time, may have been written to after';
+  return `was last written to ${((laterAtMs - takenAtMs) / 1_000).toFixed(1)} s after`;
+}
+
+/** Why an image stays that the verdict would have removed. */
+export function keptInDoubt({ later, taken, kind }: Doubt): KeptImage {
+  const why =
+    kind === 'partial'
+      ? `an unfinished copy that holds what ${taken} does not, most likely older data: remove it once the guest runs well`
+      : `written to after ${taken}, and holds what that does not: kept, since the journal had not said so`;
+  return { file: later, why };
+}

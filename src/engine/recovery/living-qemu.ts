@@ -1,0 +1,102 @@
+/**
+ * Whether the QEMU in which a saga worked still lives, asked before its images are touched behind its back. It only asks;
+ * what QEMU's locks on the images say is asked elsewhere.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { expectNoEndedStream } from '../../guest/ended-stream.ts';
+import { listNodes, openFiles, valueIfKnown } from '../../guest/graph.ts';
+import { isOurs } from '../../plan/names.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { openQmpClient, type QmpClient } from '../../qmp/client.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import { connectSocket } from '../../qmp/socket.ts';
+import type { Connect } from '../../qmp/transport.ts';
+import { hasMark } from '../../steps/pause/mark-qemu.ts';
+
+/** What a socket says at whose other end there is no QEMU any more (connect(2)). */
+const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/** Throws SAGA_STATE when the saga's QEMU answers, JOURNAL_BEHIND when the saga has ended in it, QMP_CONNECT when somebody is there who does not. */
+export async function refuseLivingQemu(
+  saga: string,
+  plan: Plan,
+  qmp: string | Connect,
+  clock: Clock,
+  /** Whether the journal says that the saga's mark is set in it. */
+  isMarked: boolean,
+): Promise<void> {
+  if (qmp === '') return;
+  const connect = typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp;
+  const client = await openUnlessGone(saga, connect, clock);
+  if (client === undefined) return;
+  try {
+    const trace = await findTrace(client, plan);
+    if (trace === undefined) return;
+    if (isMarked) await refuseOlderJournal(client, saga, plan);
+    throw new BlocksagaError(
+      'SAGA_STATE',
+      `the QEMU in which saga ${saga} worked still runs (it has ${trace}): go on there with "blocksaga resume ${saga}", or stop it first`,
+      { saga },
+    );
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * Throws JOURNAL_BEHIND when the guest runs on images that the saga has opened while its mark is gone: the saga ended well
+ * in this very QEMU, which a journal that still has it open does not know. Nothing may be done by such a journal.
+ */
+export async function refuseOlderJournal(client: QmpClient, saga: string, plan: Plan): Promise<void> {
+  if (!plan.marksQemu || (await hasMark(client, plan))) return;
+  const blocks = await client.execute('query-block');
+  const front = blocks.find(({ inserted }) => isOurs(inserted?.['node-name'] ?? '', plan.token))?.inserted;
+  if (front === undefined) return;
+  throw new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `saga ${saga} has ended in this QEMU: the guest runs on ${front.file}, which it made, and its mark has been taken away. The journal ` +
+      'is an older copy: put the newer one back. Where that is lost, let the guest run; once it has been shut down, ' +
+      `"blocksaga resume --offline ${saga} --front new" writes down that it is on the new images`,
+    { saga },
+  );
+}
+
+async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Promise<QmpClient | undefined> {
+  try {
+    return await openQmpClient(connect, { clock });
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    const { cause } = error;
+    if (cause instanceof Error && 'code' in cause && NOBODY.has(String(cause.code))) return undefined;
+    throw new BlocksagaError(
+      'QMP_CONNECT',
+      `it cannot be told whether the QEMU of saga ${saga} still runs: ${error.message}. Stop it, or free its monitor`,
+      { saga, cause: error },
+    );
+  }
+}
+
+/** Something in this QEMU that only the saga can have made. */
+export async function findTrace(client: QmpClient, plan: Plan): Promise<string | undefined> {
+  const [objects, jobs] = await client.pipeline([
+    { execute: 'qom-list', arguments: { path: '/objects' } },
+    { execute: 'query-jobs' },
+  ]);
+  const names = [
+    ...(valueIfKnown(objects) ?? []).map(object => object.name),
+    ...(valueIfKnown(jobs) ?? []).map(job => job.id),
+  ];
+  const trace = names.find(name => isOurs(name, plan.token));
+  if (trace !== undefined) return trace;
+  if (!plan.marksQemu && plan.passingJobs !== undefined) return imageOf(plan, await openFiles(client));
+  await expectNoEndedStream(client);
+  const [nodes] = await client.pipeline([listNodes(client)]);
+  return (valueIfKnown(nodes) ?? [])
+    .map(node => node['node-name'] ?? '')
+    .find(name => isOurs(name, plan.token));
+}
+
+/** Where nothing of the saga has a name in QEMU, its images are the trace. */
+function imageOf({ disks }: Plan, open: ReadonlySet<string>): string | undefined {
+  return disks.flatMap(({ file, image }) => [file, image.file]).find(file => open.has(file));
+}

@@ -1,0 +1,67 @@
+/**
+ * A dead saga's stages with what becomes of each, in the order in which that is made true: what was done last goes back
+ * first. The last part says what is booted from. Pure.
+ */
+import type { JournalRecord } from '../../journal/journal.ts';
+import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
+import { type StageName, stagesOf } from '../../steps/stages.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-offline.ts';
+
+/** One stage that something becomes of. */
+interface OfflinePart {
+  readonly stage: StageName | null;
+  readonly plan: StagePlan;
+  readonly records: readonly JournalRecord[];
+  readonly verdict: OfflineVerdict;
+}
+
+/** What a dead saga comes to. */
+export interface OfflineEnd {
+  /** At least one. */
+  readonly parts: readonly [...OfflinePart[], OfflinePart];
+  /** The disks as they were found, with the images that they end on. */
+  readonly disks: readonly DiskPlan[];
+  /** New images of an earlier stage that the disks have left: they stay, and are told. */
+  readonly passed: readonly string[];
+}
+
+/** A snapshot is taken back as asked, its mirrors are not. */
+function choicesIn({ choices = [] }: OfflineFacts): OfflineFacts {
+  return { choices };
+}
+
+/** Goes back stage by stage until one was decided: only then an earlier one is asked. */
+export function offlineEnd(
+  plan: Plan,
+  records: readonly JournalRecord[],
+  facts: OfflineFacts = {},
+): OfflineEnd {
+  if (plan.operation !== 'snapshotMirror') {
+    return {
+      parts: [{ stage: null, plan, records, verdict: decideOffline(plan, records, facts) }],
+      disks: plan.disks,
+      passed: [],
+    };
+  }
+  const [snapshot, mirror] = stagesOf(plan).map(stage => recordsOfStage(records, stage.name));
+  const mirrored: OfflinePart = {
+    stage: 'mirror',
+    plan: plan.mirror,
+    records: mirror ?? [],
+    verdict: decideOffline(plan.mirror, mirror ?? [], choicesIn(facts)),
+  };
+  if (mirrored.verdict.outcome === 'committed') {
+    const passed = plan.snapshot.disks.map(disk => disk.image.file);
+    return { parts: [mirrored], disks: plan.disks, passed };
+  }
+  const verdict = decideOffline(plan.snapshot, snapshot ?? [], facts);
+  const why = `the disks had not been switched onto their mirrors; ${verdict.why}`;
+  const taken: OfflinePart = {
+    stage: 'snapshot',
+    plan: plan.snapshot,
+    records: snapshot ?? [],
+    verdict: { ...verdict, why },
+  };
+  return { parts: [mirrored, taken], disks: plan.snapshot.disks, passed: [] };
+}

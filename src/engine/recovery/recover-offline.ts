@@ -1,0 +1,226 @@
+/**
+ * Ends a saga whose QEMU is gone, without any QEMU: decides from the journal which images are the right ones, for the set
+ * as a whole, makes that true on the disk, and says what to boot from. Run again after a death in its middle it comes to
+ * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
+ */
+import { BlocksagaError, invariant } from '../../errors.ts';
+import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
+import { localFiles } from '../../images/local-files.ts';
+import { localImages } from '../../images/local-images.ts';
+import type { Journal, JournalRecord, SagaRow } from '../../journal/journal.ts';
+import { sagaIsUnknown } from '../../journal/refusals.ts';
+import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
+import type { DefinedDisk } from '../../plan/definition.ts';
+import { type DiskPlan, type Plan, type Program, wayOf } from '../../plan/plan.ts';
+import { type Clock, systemClock } from '../../qmp/clock.ts';
+import type { Connect, Json } from '../../qmp/transport.ts';
+import { definedDisks, formerDisks } from '../../steps/finish/publish-definitions.ts';
+import { keyOf } from '../../steps/stages.ts';
+import { Fence, seize } from '../connection/fence.ts';
+import { type Publisher, publisherOf, toldTo } from '../connection/publish.ts';
+import { ANY, PATIENT, retry } from '../connection/retry.ts';
+import { checkedJournal } from '../durable/checked-journal.ts';
+import { intent, outcome } from '../durable/history.ts';
+import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
+import { DROPPED } from '../removal/claims.ts';
+import { dropImages, givenUpIn } from '../removal/drop-images.ts';
+import { dropLeaving } from '../removal/drop-leaving.ts';
+import { fileIn } from '../running/leftovers.ts';
+import { type BootImage, resultAsJson, type SagaResult } from '../running/result.ts';
+import { askAndChoose } from './choose-front.ts';
+import {
+  type Choice,
+  OFFLINE,
+  type OfflineFacts,
+  type OfflineVerdict,
+  offlineProgress,
+} from './decide-offline.ts';
+import { refuseLivingQemu } from './living-qemu.ts';
+import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
+import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
+import { isMarkedBy, planToResume } from './plan-to-resume.ts';
+import { hasBegunToShorten } from './shorten-offline.ts';
+
+/** How to recover; only what differs from the usual must be said. */
+export interface OfflineOptions {
+  /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
+  readonly qmp?: string | Connect;
+  /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
+  readonly back?: boolean;
+  /**
+   * On which images the guest ran last, where the images contradict the journal: `old` are those from before the saga. What
+   * is not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
+   */
+  readonly front?: Choice['front'];
+  /** Takes the saga from a process that lives but does not go on. */
+  readonly force?: boolean;
+  /** Told of the new disks when the saga is committed by this, if it was begun with somebody to tell. */
+  readonly publisher?: Publisher;
+  /** Another program to be told than the one that the saga was begun with. */
+  readonly onCommit?: Program;
+  readonly clock?: Clock;
+  /** Files and images on QEMU's host; this machine's unless said. */
+  readonly files?: Files;
+  readonly images?: Images;
+}
+
+/**
+ * Recovers one saga. The result's `boot` names the images to boot from; a saga that has ended gives its result again.
+ *
+ * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; JOURNAL_BEHIND where the images contradict the journal; VM_BUSY while its process does; DISK_BUSY when somebody
+ * writes to an image that is not the right one or has to be changed; FILES for what could not be read or changed;
+ * REQUEST_INVALID for `back` where it has no meaning; PUBLISH when nobody took the new disks; JOURNAL for a saga of
+ * another version.
+ *
+ * @example
+ * ```ts
+ * const { outcome, boot } = await recoverOffline(openJournal('/var/lib/blocksaga/journal.db'), '4kq2p9v1x0c7m');
+ * for (const { disk, file, format } of boot ?? []) console.log(disk, file, format, outcome);
+ * ```
+ */
+export async function recoverOffline(
+  given: Journal,
+  id: string,
+  options: OfflineOptions = {},
+): Promise<SagaResult> {
+  const journal = checkedJournal(given);
+  const { clock = systemClock, files = localFiles, images = localImages } = options;
+  const row = journal.saga(id);
+  if (row === undefined) throw sagaIsUnknown(id);
+  if (row.state === 'committed' || row.state === 'rolledBack') return row.result as object as SagaResult;
+  if (row.operation === COMMIT_OFFLINE) return (await resumeOfflineCommit(journal, row, options)).result;
+  const plan = toldTo(options.onCommit, planToResume(row));
+  const records = journal.records(id);
+  await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
+  const progress = offlineProgress(records);
+  const begunToShorten = progress.begun ? progress.begunToShorten : await hasBegunToShorten(plan, images);
+  const { begun, settled } = progress;
+  const back = begun ? progress.back : (options.back ?? false);
+  const decide = (choices: readonly Choice[]) =>
+    decideAll(row, plan, records, { back, begunToShorten, choices });
+  const found = begun ? progress : await askAndChoose(row, decide, options.front, images);
+  const { parts, disks, passed } = decide(found.choices);
+  const end = parts.at(-1);
+  invariant(end !== undefined, 'a saga has a stage');
+  for (const part of settled ? [] : parts) {
+    await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
+  }
+  const lease = await seize(journal, id, options.force ?? false, clock);
+  const fence = new Fence({ journal, lease, clock });
+  if (journal.records(id).length !== records.length) {
+    throw new BlocksagaError('VM_BUSY', `saga ${id} has gone on meanwhile: run this again`, { saga: id });
+  }
+  if (!begun) {
+    const seen = { back, begunToShorten, choices: found.choices, kept: found.kept };
+    await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
+  }
+  const aside: string[] = [];
+  for (const part of settled ? [] : parts) {
+    aside.push(...(await settleImages(part.plan, part.verdict, images)));
+  }
+  if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
+  const { boot, chains } = await bootImages(end.plan, end.verdict, images);
+  const isKept = (file: string) => found.kept.some(image => image.file === file);
+  const kept: string[] = found.kept.map(({ file, why }) => `${file} (${why})`);
+  const needed = [...chains.flat(), ...found.kept.map(({ file }) => file)];
+  for (const part of parts) {
+    const gone = part.plan.disks.filter(
+      ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
+    );
+    const facts = { id, plan: part.plan, disks: gone, records: part.records, needed };
+    const key = keyOf(part.stage, DROPPED);
+    const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
+    const indexes = gone.map(({ index }) => index);
+    if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
+    const dropped = { ...facts, journal, files: fence.files(files), images };
+    kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
+    // An image that is kept in doubt is the administrator's from now on.
+    const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
+    const givenUp = [...(await givenUpIn(dropped)), ...doubted];
+    await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
+  }
+  const isCommitted = end.verdict.outcome === 'committed';
+  const leaving = { chains: needed, journal, files: fence.files(files), images };
+  const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
+  kept.push(...stay.filter(words => !isKept(fileIn(words))));
+  const told = toldOf(end);
+  if (told !== undefined && plan.onCommit !== null) {
+    fence.expectHeld();
+    const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
+    await retry(PATIENT, clock, () => publish(told), ANY);
+  }
+  for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
+  const stays = end.verdict.disks.every(({ action }) => action === 'leave');
+  const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
+  const left = { boot, chains, leftovers: [...aside, ...kept], notRemoved: stay.map(fileIn) };
+  const result = resultOf(row, disks, how, end.verdict, left);
+  await journal.end(lease, end.verdict.outcome, resultAsJson(result));
+  return result;
+}
+
+/** What whoever keeps the VM's records is to be told: the new disks, or the old ones where he has heard of others. */
+function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly DefinedDisk[] | undefined {
+  if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan);
+  const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
+  return hasHeard ? formerDisks(plan) : undefined;
+}
+
+function decideAll(
+  row: SagaRow,
+  plan: Plan,
+  records: readonly JournalRecord[],
+  facts: OfflineFacts,
+): OfflineEnd {
+  const end = offlineEnd(plan, records, facts);
+  if (facts.back && end.parts.at(-1)?.plan.operation !== 'snapshot') {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,
+      { saga: row.id },
+    );
+  }
+  return end;
+}
+
+/** The disks whose images an earlier run had begun to drop; undefined where none had. */
+function indexesIn(record: JournalRecord | undefined): readonly number[] | undefined {
+  const body = record?.body as { readonly observed?: readonly number[] } | undefined;
+  return body?.observed;
+}
+
+function goes({ disks }: OfflineVerdict, index: number): boolean {
+  const action = disks.find(disk => disk.index === index)?.action;
+  return action === 'drop' || action === 'moveBack';
+}
+
+function resultOf(
+  row: SagaRow,
+  disks: readonly DiskPlan[],
+  strategy: string | null,
+  verdict: OfflineVerdict,
+  found: Pick<SagaResult, 'leftovers' | 'notRemoved'> & {
+    readonly boot: readonly BootImage[];
+    readonly chains: readonly (readonly string[])[];
+  },
+): SagaResult {
+  const { boot, chains, leftovers, notRemoved = [] } = found;
+  return {
+    saga: row.id,
+    operation: row.operation,
+    outcome: verdict.outcome,
+    strategy,
+    disks: disks.map((disk, at) => ({
+      disk: disk.disk,
+      before: { node: disk.node, file: disk.file },
+      after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] },
+      image: disk.image.file,
+    })),
+    blackoutMs: null,
+    error: null,
+    leftovers,
+    ...(notRemoved.length === 0 ? {} : { notRemoved }),
+    why: verdict.why,
+    boot,
+  };
+}

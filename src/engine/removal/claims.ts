@@ -1,0 +1,117 @@
+/**
+ * Which files a saga has made, as far as its records say: what it may remove, and what it must own up to when it is left.
+ * It only reads.
+ */
+
+import type { FileFacts } from '../../images/files.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { claimText, type Release } from '../../steps/prepare/claim-files.ts';
+
+/** The identity under which the saga has claimed what stands there, when the records prove it, and it still has it. */
+export function claimOf(
+  disk: DiskPlan,
+  { identity, claim }: Pick<FileFacts, 'identity' | 'claim'>,
+  records: readonly JournalRecord[],
+): string | undefined {
+  if (isReleased(disk, records)) return undefined;
+  const claims = claimsIn(records);
+  if (claims !== undefined) return claims.get(disk.index);
+  // Died while claiming: its own words are in it.
+  return claim === claimText(disk) && mayHaveMade(disk, records) ? identity : undefined;
+}
+
+/** Whether the saga, or QEMU for it, may have made what stands there; false where the records prove that it did not. */
+export function isMaybeOurs(disk: DiskPlan, identity: string, records: readonly JournalRecord[]): boolean {
+  const claim = claimsIn(records)?.get(disk.index);
+  if (claim === undefined) return mayHaveMade(disk, records);
+  return claim === identity && !isReleased(disk, records);
+}
+
+/** Whether QEMU may have made the disk's image under a name that this process has not claimed, so where it need not see it. */
+export function isMadeElsewhere({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
+  const hasBegun = records.some(({ kind, step, seq }) => {
+    const claimed = records.findLast(each => each.kind === 'outcome' && each.step === CLAIM)?.seq;
+    return kind === 'intent' && claimed !== undefined && seq > claimed && !step.startsWith('undo.');
+  });
+  return hasBegun && claimsIn(records)?.has(index) === false;
+}
+
+/** What the undo found in the places of files that the saga had made, in words for people. */
+export function strayedFiles(
+  disks: readonly DiskPlan[],
+  records: readonly JournalRecord[],
+): readonly string[] {
+  return releasesIn(records).flatMap(({ index, identity, instead }) => {
+    const file = disks[index]?.image.file;
+    return instead === null || file === undefined ? [] : [strayed(file, identity, instead)];
+  });
+}
+
+/** A file of the saga's own that was looked for and is not under its name. */
+export function strayed(file: string, identity: string, instead: 'nothing' | 'other'): string {
+  const inode = identity.split(':')[1] ?? identity;
+  const what = instead === 'nothing' ? 'nothing stands' : 'another file, which stays, stands';
+  return `${file} (made by this saga as inode ${inode}: ${what} under its name now, so it was moved or removed; find -inum ${inode} looks for it)`;
+}
+
+/** The claim on a disk's file that the records tell of, and that has not been given up. */
+export function heldClaim(disk: DiskPlan, records: readonly JournalRecord[]): string | undefined {
+  return isReleased(disk, records) ? undefined : claimsIn(records)?.get(disk.index);
+}
+
+/** Given up once, it is given up for ever: what stands at that name later is another file, whatever its number. */
+function isReleased({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
+  const claimed = records.findLast(({ kind, step }) => kind === 'intent' && step === CLAIM)?.seq ?? 0;
+  return records.some(
+    ({ kind, step, seq, body }) =>
+      kind === 'outcome' &&
+      seq > claimed &&
+      member(body, 'error') === null &&
+      (step === RELEASE || (step === DROPPED && isListed(member(body, 'value'), index))),
+  );
+}
+
+/** The record of what an offline recovery gives up, by the indexes of its disks: first as intent, then as outcome. */
+export const DROPPED = 'dropImages';
+
+const CLAIM = 'claimFiles';
+const RELEASE = `undo.${CLAIM}`;
+
+function isListed(value: Json, index: number): boolean {
+  return Array.isArray(value) && value.includes(index);
+}
+
+function releasesIn(records: readonly JournalRecord[]): readonly Release[] {
+  const body = records.findLast(({ kind, step }) => kind === 'outcome' && step === RELEASE)?.body ?? null;
+  const released = member(body, 'value');
+  return Array.isArray(released) ? (released as readonly Release[]) : [];
+}
+
+/** Nothing stood there before, and nobody else's file was found there since. */
+function mayHaveMade(disk: DiskPlan, records: readonly JournalRecord[]): boolean {
+  const intent = records.findLast(({ kind, step }) => kind === 'intent' && step === CLAIM);
+  const free = member(intent?.body ?? null, 'observed');
+  if (!isListed(free, disk.index)) return false;
+  const error = member(outcomeIn(records), 'error');
+  return !(member(error, 'code') === 'TARGET_EXISTS' && member(error, 'disk') === disk.disk);
+}
+
+/** By disk, the identities of the files that were claimed; undefined when the records do not say. */
+function claimsIn(records: readonly JournalRecord[]): ReadonlyMap<number, string> | undefined {
+  const claims = member(outcomeIn(records), 'value');
+  if (!Array.isArray(claims)) return undefined;
+  return new Map(
+    claims.map((claim: Json) => [Number(member(claim, 'index')), String(member(claim, 'identity'))]),
+  );
+}
+
+function outcomeIn(records: readonly JournalRecord[]): Json {
+  return records.findLast(({ kind, step }) => kind === 'outcome' && step === CLAIM)?.body ?? null;
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

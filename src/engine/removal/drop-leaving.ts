@@ -1,0 +1,47 @@
+/**
+ * Removes, after an offline recovery, the images that have left the chains of a merge whose request asked for that. One
+ * that anybody is known to need stays: a chain that is booted from, a saga that has not ended, whoever has it open.
+ */
+
+import { plainName } from '../../guest/graph.ts';
+import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
+import type { Journal } from '../../journal/journal.ts';
+import { leavingImages } from '../../plan/chain-of-image.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { keptInWords } from '../../steps/finish/remove-leaving.ts';
+import { removeImage } from './drop-images.ts';
+import { namedBySagas } from './named-images.ts';
+
+/** Removes what may go; gives the files that are left of those that were to go, and why. Throws FILES. */
+export async function dropLeaving(
+  id: string,
+  plan: Plan,
+  { chains, journal, files, images }: LeavingFacts,
+): Promise<readonly string[]> {
+  if (!('deletes' in plan && plan.deletes)) return [];
+  const named = await namedBySagas(journal, id, files);
+  const left: string[] = [];
+  for (const image of plan.disks.flatMap(leavingImages)) {
+    const { file } = image;
+    const stands = await files.stat(file);
+    if (stands?.kind !== 'file') continue;
+    const proof = plan.leaving?.find(each => each.file === plainName(file));
+    const isNeeded = chains.includes(file) || named.has(file) || named.has(stands.identity);
+    if (isNeeded) left.push(keptInWords(file, 'a chain or another saga needs it'));
+    else if (proof?.identity !== stands.identity)
+      left.push(keptInWords(file, proof?.why ?? 'it is not proved to be the file that QEMU had open'));
+    else if ((await images.look(image)).state === 'inUse')
+      left.push(keptInWords(file, 'another process has it open'));
+    else await removeImage(file, stands.identity, files);
+  }
+  return left;
+}
+
+interface LeavingFacts {
+  /** The files of all chains that are booted from. */
+  readonly chains: readonly string[];
+  readonly journal: Journal;
+  readonly files: Files;
+  readonly images: Images;
+}

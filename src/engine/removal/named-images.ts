@@ -1,0 +1,128 @@
+/**
+ * Images that sagas of the journal have a part in while they have not ended, and what may therefore not be merged, or
+ * removed, by another one. It removes files only when it is told to, each by its identity.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
+import { meet, type Place } from '../../images/places.ts';
+import type { Journal } from '../../journal/journal.ts';
+import type { OfflineCommitPlan, OfflineMerge } from '../../operations/plan-commit-offline.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { stagesOf } from '../../steps/stages.ts';
+import { planOf } from '../durable/checked-journal.ts';
+
+/** By file and by identity, the saga that has a part in it. */
+export type NamedImages = ReadonlyMap<string, string>;
+
+/** What all sagas but this one name that have not ended. */
+export async function namedBySagas(journal: Journal, id: string, files: Files): Promise<NamedImages> {
+  const named = new Map<string, string>();
+  for (const row of journal.sagas()) {
+    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+    for (const disk of planOf(row).disks) {
+      for (const file of filesOf(disk)) named.set(file, row.id);
+    }
+  }
+  for (const [file, saga] of [...named]) {
+    const identity = file.startsWith('/') ? (await files.stat(file))?.identity : undefined;
+    if (identity !== undefined) named.set(identity, saga);
+  }
+  return named;
+}
+
+/**
+ * The plan, or throws TARGET_IN_USE when a new image of it is, under whatever name, an image in which a saga that has not ended has
+ * a part: of another guest, or of one that is gone. Chains may be shared; what is written to may not.
+ */
+export async function freeOfSagas<P extends Plan>(
+  journal: Journal,
+  id: string,
+  files: Files | null,
+  planned: Promise<P>,
+): Promise<P> {
+  const plan = await planned;
+  const places = new Map<string, Promise<Place | undefined>>();
+  const placeOf = (file: string) => {
+    const known = places.get(file) ?? files?.place?.(file) ?? Promise.resolve(undefined);
+    places.set(file, known);
+    return known;
+  };
+  // What a saga makes is made exclusively, so that nobody else can have a part in it.
+  const isOfChain = plan.operation === 'commit' || plan.operation === 'pull';
+  const targets = isOfChain
+    ? []
+    : stagesOf(plan).flatMap(stage => stage.plan.disks.filter(({ image }) => !image.create));
+  if (targets.length === 0) return plan;
+  for (const row of journal.sagas()) {
+    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+    const theirs = new Set(stagesOf(planOf(row)).flatMap(stage => stage.plan.disks.flatMap(filesOf)));
+    for (const { disk, image } of targets) {
+      for (const file of theirs) {
+        const [place, other] = [await placeOf(image.file), await placeOf(file)];
+        const isSame =
+          file === image.file || (place !== undefined && other !== undefined && meet(place, other));
+        if (!isSame) continue;
+        throw new BlocksagaError(
+          'TARGET_IN_USE',
+          `disk ${disk}: saga ${row.id} has not ended and has a part in ${file}${file === image.file ? '' : `, which is ${image.file} too`}: see "blocksaga show ${row.id}"`,
+          { disk },
+        );
+      }
+    }
+  }
+  return plan;
+}
+
+/** Throws VM_BUSY when another saga that has not ended names an image of these chains. */
+export async function refuseNamed(
+  journal: Journal,
+  id: string,
+  { disks }: Pick<OfflineCommitPlan, 'disks'>,
+  files: Files,
+): Promise<void> {
+  const named = await namedBySagas(journal, id, files);
+  for (const disk of disks) {
+    for (const file of filesOf(disk)) {
+      const saga = named.get(file) ?? named.get((await files.stat(file))?.identity ?? '');
+      if (saga === undefined) continue;
+      throw new BlocksagaError(
+        'VM_BUSY',
+        `disk ${disk.disk}: saga ${saga} has not ended and has a part in ${file}: see "blocksaga show ${saga}"`,
+        { disk: disk.disk, saga },
+      );
+    }
+  }
+}
+
+/** Removes the files that have left one disk's chain; gives those that stay, in words where the reason is not plain. */
+export async function leavingKept(
+  { disk, merge }: { readonly disk: DiskPlan; readonly merge: OfflineMerge },
+  written: boolean,
+  named: NamedImages,
+  { files, images }: { readonly files: Files; readonly images: Images },
+): Promise<readonly string[]> {
+  const kept: string[] = [];
+  for (const [at, image] of disk.chain.slice(merge.top, merge.base).entries()) {
+    const { file } = image;
+    const identity = merge.leaving[at] ?? '';
+    const saga = named.get(file) ?? named.get(identity);
+    if (written) {
+      kept.push(`${file} (somebody wrote to it after it had been merged: what was written is in it only)`);
+    } else if (saga !== undefined) {
+      kept.push(`${file} (saga ${saga} has a part in it)`);
+    } else if ((await images.look(image)).state === 'inUse') {
+      kept.push(`${file} (somebody has it open)`);
+    } else {
+      await files.unlink(file, identity);
+      await files.syncDirectory(file);
+      if ((await files.stat(file)) !== undefined) kept.push(file);
+    }
+  }
+  return kept;
+}
+
+function filesOf({ file, chain, image }: DiskPlan): readonly string[] {
+  const below = [...chain, ...(image.backing === null ? [] : [image.backing]), ...image.below];
+  return [file, image.file, ...below.map(each => each.file)];
+}

@@ -1,0 +1,60 @@
+/**
+ * What a saga leaves behind, told by the files and its records at the end: new images that no disk is to be on, files of its
+ * own that are not where it made them, and files that were to be removed and are still there. It removes nothing.
+ */
+
+import type { Files } from '../../images/files.ts';
+import type { Journal, JournalRecord } from '../../journal/journal.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { stagesOf } from '../../steps/stages.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+import { isMadeElsewhere, isMaybeOurs, strayedFiles } from '../removal/claims.ts';
+
+/** A saga at its end, as far as its files are asked for. */
+export interface FiledSaga {
+  readonly id: string;
+  readonly plan: Plan;
+  /** Whether it ended without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
+  readonly kept: boolean;
+  readonly journal: Pick<Journal, 'records'>;
+  readonly files: Files | null;
+}
+
+/** The files that were to be removed and were not, in words that begin with each. */
+export function keptFiles(records: readonly JournalRecord[]): readonly string[] {
+  const last = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'removeLeaving');
+  const body = last?.body as { readonly value?: { readonly kept?: readonly string[] } } | undefined;
+  return body?.value?.kept ?? [];
+}
+
+/** The file that such words are about. */
+export function fileIn(words: string): string {
+  return words.replace(/ \(.*\)$/s, '');
+}
+
+/**
+ * New images that stand there though no disk is to be on them, and that the saga may have made; a stranger's file at such
+ * a path is none of its own.
+ */
+export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<readonly string[]> {
+  const { id, plan, kept, journal, files } = saga;
+  if (outcome === 'ready') return [];
+  const left: string[] = [];
+  for (const { name, plan: stage } of stagesOf(plan)) {
+    // What the stage made that the saga ended with is its result.
+    const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
+    if (outcome === 'committed' && name === last) continue;
+    const created = stage.disks.filter(disk => disk.image.create);
+    const records = files === null ? [] : recordsOfStage(journal.records(id), name);
+    for (const disk of created) {
+      const stands = await files?.stat(disk.image.file);
+      const isLeft =
+        files === null ||
+        (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) ||
+        (files.isShared !== undefined && isMadeElsewhere(disk, records));
+      if (isLeft) left.push(disk.image.file);
+    }
+    left.push(...strayedFiles(stage.disks, records));
+  }
+  return left;
+}

@@ -1,0 +1,116 @@
+/** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
+
+import type { SagaResult } from '../../engine/running/result.ts';
+import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
+import type { StruckPlace } from '../../sim/monitor/faults.ts';
+import type { Definition } from '../../steps/finish/publish-definitions.ts';
+import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
+import type { FlushedWrite, Sight } from './sight.ts';
+
+/** A time for which the guest stood still, in milliseconds of virtual time. */
+export interface Pause {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** A fault that struck, and the state in which the saga was. */
+export interface Struck {
+  readonly fault: PlannedFault;
+  /** The command before or after which it struck, for a fault that has such a place. */
+  readonly at: StruckPlace | undefined;
+  readonly state: string;
+  /** The verbs of the batch that was sent last. */
+  readonly sent: readonly string[];
+  readonly atMs: number;
+}
+
+/** What an offline recovery came to, of a saga whose QEMU had died. */
+export interface OfflineEnd {
+  readonly result: SagaResult | undefined;
+  readonly error: ErrorRecord | undefined;
+  /** A QEMU that was started on the images that it names. */
+  readonly booted: Sight | undefined;
+}
+
+export interface Account {
+  readonly scenario: Scenario;
+  /** Before the request. */
+  readonly before: Sight;
+  /** When the saga had ended, with whatever faults struck. */
+  readonly after: Sight;
+  /** When faults had stopped and the saga had been resumed until it ended well; the same as `after` when it had already. */
+  readonly atLast: Sight;
+  /** Why the request was refused; undefined when it was begun. */
+  readonly refusal: ErrorRecord | undefined;
+  readonly result: SagaResult | undefined;
+  readonly resultAtLast: SagaResult | undefined;
+  /** How long the saga has taken, from the moment when faults had stopped until it ended; milliseconds of virtual time. */
+  readonly calmMs: number;
+  /** States entered, one list per life of the orchestrator. */
+  readonly states: readonly (readonly string[])[];
+  readonly struck: readonly Struck[];
+  readonly pauses: readonly Pause[];
+  /** Images that were unlinked while a node or a chain had them. */
+  readonly unlinkedInUse: readonly string[];
+  /** Names that a third party has taken from the saga when it had given them up. */
+  readonly squatted: readonly string[];
+  /** Those of them under which the third party's file is not as it was made. */
+  readonly harmed: readonly string[];
+  /** Something that no world may bring about: a broken assumption, or a wait that nothing can end. */
+  readonly crash: string | undefined;
+  /** Whether the orchestrator died as often as was planned. */
+  readonly deaths: number;
+  readonly signalled: readonly Signal['signal'][];
+  readonly virtualMs: number;
+  /** What the journal holds in the end. */
+  readonly records: readonly JournalRecord[];
+  /** The first thing that was sent without a durable word of what it is for, or against its order. */
+  readonly disorder: string | undefined;
+  /** What was told to whoever keeps the VM's records, whether he took it or not. */
+  readonly told: readonly Definition[];
+  /** Undefined while QEMU lives, or when the saga had ended before. */
+  readonly offline: OfflineEnd | undefined;
+  readonly flushed: readonly FlushedWrite[];
+}
+
+/** What happened, in order, for people to read. */
+export type Happening = { readonly atMs: number } & (
+  | { readonly kind: 'sent'; readonly messages: readonly Json[] }
+  | { readonly kind: 'received'; readonly message: Json }
+  | { readonly kind: 'file'; readonly what: string; readonly path: string }
+  | { readonly kind: 'struck'; readonly fault: PlannedFault }
+  | {
+      readonly kind: 'state';
+      readonly state: string;
+      readonly fronts: readonly string[];
+      readonly running: boolean;
+    }
+  | ({ readonly kind: 'signal'; readonly came: string } & Signal)
+  | { readonly kind: 'life'; readonly what: string }
+);
+
+/** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */
+export function placeOf(state: string): string {
+  let place = places.get(state);
+  if (place === undefined) {
+    place = /(?:(?<=\.)(?:snapshot|mirror)\.)?[^.]*$/.exec(state)?.[0] ?? state;
+    places.set(state, place);
+  }
+  return place;
+}
+
+/** There are as many as the machines have states. */
+const places = new Map<string, string>();
+
+/** A refusal as data; anything else that was thrown is a bug and thrown on. */
+export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
+  if (!(error instanceof BlocksagaError)) throw error;
+  return { refusal: error.toJSON() };
+}
+
+/** An error that no world may bring about, in words. */
+export function crashText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,25 @@
+/** What the journal of a run holds, for whoever waits for it. Changes nothing. */
+import type { SagaResult } from '../../engine/running/result.ts';
+import type { MemoryJournal, MemoryJournalState } from '../../journal/memory.ts';
+import { type Clock, sleep } from '../../qmp/clock.ts';
+import type { Signal } from '../scenario/scenario.ts';
+import { SAGA } from '../scenario/wish-request.ts';
+
+const LOOKS_MAX = 10_000;
+const LOOK_EVERY_MS = 20;
+
+/** The result of a saga that had ended by itself while it waited; it is written a moment after the end. */
+export async function recordedResult(journal: MemoryJournal, clock: Clock): Promise<SagaResult> {
+  for (let look = 0; look < LOOKS_MAX; look += 1) {
+    const result = journal.saga(SAGA)?.result ?? null;
+    if (result !== null) return result as object as SagaResult;
+    await sleep(clock, LOOK_EVERY_MS);
+  }
+  throw new Error('a saga has ended, and its result is not recorded');
+}
+
+/** Whether it is written that the saga was asked this, so that it is heard in the next life as well. */
+export function wasHeard(journal: MemoryJournalState | undefined, { signal }: Signal): boolean {
+  const records = journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [];
+  return records.some(({ kind, step }) => kind === 'signal' && step === signal);
+}

@@ -1,0 +1,175 @@
+/**
+ * One look at the simulated world behind everybody's back: what the laws judge. Taken from the simulator's own state and
+ * files, never from what the engine says.
+ */
+
+import type { Sim } from '../../sim/create-sim.ts';
+import { type Extents, valueAt } from '../../sim/host/contents.ts';
+import { RING } from '../../sim/machine/guest.ts';
+import type { BlockNode, Qemu } from '../../sim/state/state.ts';
+import { isTheirs } from '../scenario/wish-files.ts';
+
+/** One image of a guest disk's chain as it is open, front first. */
+interface OpenImage {
+  readonly path: string;
+  readonly driver: string;
+  readonly readOnly: boolean;
+}
+
+/** One disk of the guest. */
+export interface DiskSight {
+  readonly device: string;
+  readonly node: string;
+  /** The file that the guest's next write goes to, or the one below a third party's overlay. */
+  readonly path: string;
+  /** Filters above the front image, and the images below it. */
+  readonly filters: readonly string[];
+  readonly chain: readonly OpenImage[];
+  /** What the guest would read. */
+  readonly contents: Extents;
+  /** What somebody would read who opens the front file anew, by the headers. */
+  readonly rebooted: Extents;
+  /** The files of its chain as the headers say it, front first, below what third parties have put above. */
+  readonly headers: readonly string[];
+}
+
+export interface Sight {
+  readonly alive: boolean;
+  readonly runState: Qemu['runState'] | 'gone';
+  readonly disks: readonly DiskSight[];
+  /** Nodes by name, with the names of those below; nothing in here that QEMU named by itself. */
+  readonly nodes: readonly string[];
+  /** Nodes that can be reached from a guest's disk, or from an export, which is always somebody else's. */
+  readonly inUse: ReadonlySet<string>;
+  /** Those that can be reached from a guest's disk. */
+  readonly ofGuest: ReadonlySet<string>;
+  readonly jobs: readonly string[];
+  readonly throttleGroups: readonly string[];
+  readonly exports: readonly string[];
+  /** Named bitmaps, as node/name. */
+  readonly bitmaps: readonly string[];
+  /** Nodes that somebody keeps quiesced. */
+  readonly drained: readonly string[];
+  readonly files: ReadonlyMap<string, Extents>;
+  /** Its agent has frozen the guest. */
+  readonly frozen: boolean;
+  /** Writes that completed. */
+  readonly acknowledged: number;
+}
+
+/** Looks at everything now. */
+export function takeSight(sim: Sim): Sight {
+  const { world } = sim;
+  const { acknowledged } = world.guest;
+  const { qemu, host } = world;
+  const nodes = qemu?.nodes ?? NO_NODES;
+  const each = [...nodes.values()];
+  const exports = [...(qemu?.exports.values() ?? [])];
+  const disks = world.fronts().map(({ device, node, path }) => {
+    const seen = withoutTheirs(path, chainOf(nodes, node));
+    return {
+      device,
+      node,
+      ...seen,
+      contents: world.readFront(device),
+      rebooted: world.readFile(path),
+      headers: headersFrom(host, seen.path),
+    };
+  });
+  return {
+    alive: qemu !== undefined,
+    runState: qemu?.runState ?? 'gone',
+    disks,
+    nodes: each.flatMap(({ name }) => (name.startsWith('#') ? [] : [name])),
+    ofGuest: new Set(disks.flatMap(({ node }) => reachable(nodes, node))),
+    inUse: new Set([...disks, ...exports].flatMap(({ node }) => reachable(nodes, node))),
+    jobs: [...(qemu?.jobs.keys() ?? [])],
+    throttleGroups: [...(qemu?.throttleGroups ?? [])],
+    exports: [...(qemu?.exports.keys() ?? [])],
+    bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
+    drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
+    files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    frozen: world.frozen,
+    acknowledged,
+  };
+}
+
+function headersFrom({ files }: Sim['world']['host'], front: string): readonly string[] {
+  const found: string[] = [];
+  for (let next: string | undefined = front; next !== undefined && found.length < DEPTH_MAX; ) {
+    found.push(next);
+    next = files.get(next)?.written.backing;
+  }
+  return found;
+}
+
+/** The disk as it is below what third parties have put above it. */
+function withoutTheirs(path: string, seen: Pick<DiskSight, 'filters' | 'chain'>) {
+  const below = seen.chain.filter(image => !isTheirs(image.path));
+  // QEMU opens the base of an overlay read-only, so that says nothing about what the saga did.
+  const isCovered = isTheirs(seen.chain[0]?.path ?? '');
+  const chain = below.map((image, at) => (isCovered && at === 0 ? { ...image, readOnly: false } : image));
+  return { ...seen, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
+}
+
+type Nodes = Qemu['nodes'];
+const NO_NODES: Nodes = new Map();
+const DEPTH_MAX = 64;
+
+function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chain'> {
+  const filters: string[] = [];
+  const chain: OpenImage[] = [];
+  let next: string | undefined = front;
+  for (let depth = 0; next !== undefined && depth < DEPTH_MAX; depth += 1) {
+    const node: BlockNode | undefined = nodes.get(next);
+    if (node === undefined) break;
+    if (node.isFilter) {
+      filters.push(node.name);
+      next = node.children[0]?.child;
+      continue;
+    }
+    chain.push({ path: fileBelow(nodes, node), driver: node.driver, readOnly: node.readOnly });
+    next = node.children.find(child => child.role === 'backing')?.child;
+  }
+  return { filters, chain };
+}
+
+function fileBelow(nodes: Nodes, node: BlockNode): string {
+  if (node.path !== undefined) return node.path;
+  const child = node.children.find(each => each.role === 'file')?.child;
+  return (child === undefined ? undefined : nodes.get(child)?.path) ?? '';
+}
+
+function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
+  const node = nodes.get(name);
+  if (node === undefined || depth > DEPTH_MAX) return [];
+  return [name, ...node.children.flatMap(({ child }) => reachable(nodes, child, depth + 1))];
+}
+
+/** Whether a file is open, or below one that is there; a closed overlay of a third party's is one that no QEMU tells of. */
+export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean {
+  if (!host.files.has(path)) return false;
+  const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.path === path);
+  return isOpen || [...host.files].some(([name, { written }]) => written.backing === path && !isTheirs(name));
+}
+
+/** What the guest has written and what a power cut could not take any more, on the images that its disks are on now. */
+export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
+  return world.fronts().flatMap(({ path }, disk) => {
+    const file = world.host.files.get(path);
+    const kept = file?.linked ? (file.flushed?.contents ?? []) : [];
+    return Array.from({ length: RING.sectors }, (_, slot) => {
+      const offset = RING.offset + slot * RING.sectorBytes;
+      return { disk, file: path, offset, value: valueAt(kept, offset) ?? 0 };
+    }).filter(({ value }) => value > 0);
+  });
+}
+
+/** A guest write that was on the host's disk for good when the power failed. */
+export interface FlushedWrite {
+  readonly disk: number;
+  /** The image that its disk was on. */
+  readonly file: string;
+  readonly offset: number;
+  readonly value: number;
+}

@@ -1,0 +1,49 @@
+/**
+ * A third party that takes each name as soon as the saga has removed its file there, with a file of its own that gets the
+ * same inode number. It says afterwards which of its files are not as it made them; it judges nothing.
+ */
+
+import type { Files } from '../../images/files.ts';
+import type { Sim } from '../../sim/create-sim.ts';
+import { BLANK, type HostFile } from '../../sim/host/host.ts';
+
+const THEIRS = { ...BLANK, sizeBytes: 512 };
+
+export class Squatter {
+  readonly #sim: Sim;
+  readonly #made = new Map<string, HostFile>();
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+  }
+
+  /** The names that it has taken. */
+  get taken(): readonly string[] {
+    return [...this.#made.keys()];
+  }
+
+  /** Where its file is gone, or another one, or holds something else; a power cut may take what it did not flush. */
+  get harmed(): readonly string[] {
+    const { files } = this.#sim.world.host;
+    return [...this.#made].flatMap(([path, made]) => {
+      const now = files.get(path);
+      return now?.birth === made.birth && now.written === made.written ? [] : [path];
+    });
+  }
+
+  /** The files through which the engine removes what it removes. */
+  watch(bare: Files): Files {
+    const { host } = this.#sim.world;
+    return {
+      ...bare,
+      unlink: async (path, identity) => {
+        const before = host.files.get(path);
+        await bare.unlink(path, identity);
+        if (before === undefined || host.files.get(path) !== undefined) return;
+        host.write(path, THEIRS);
+        const made = host.files.get(path);
+        if (made !== undefined && !this.#made.has(path)) this.#made.set(path, made);
+      },
+    };
+  }
+}

@@ -1,0 +1,24 @@
+/** The law about headers: what the next boot will read, asked of the files alone. */
+import { withData } from '../../sim/host/contents.ts';
+import type { eachEnd } from './each-end.ts';
+
+type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
+
+/** Whoever opens the front image of a disk anew, by what the headers say, reads what the guest reads. */
+export function bootReadsIt({ outcome, before, now }: End): string | undefined {
+  if (!now.alive || outcome === 'needsRecovery') return undefined;
+  for (const [index, disk] of now.disks.entries()) {
+    // Where the headers led elsewhere beforehand, no saga is to blame.
+    const start = before.disks[index];
+    if (start === undefined || !readsTheSame(start)) continue;
+    if (!readsTheSame(disk))
+      return `a boot of ${disk.device} from ${disk.path} reads other bytes than the guest`;
+  }
+  return undefined;
+}
+
+function readsTheSame({ contents, rebooted, headers, chain }: End['now']['disks'][number]): boolean {
+  // Images that are still empty read alike and are not.
+  if (headers.join() !== chain.map(({ path }) => path).join()) return false;
+  return JSON.stringify(withData(contents)) === JSON.stringify(withData(rebooted));
+}

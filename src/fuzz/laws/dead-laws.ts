@@ -1,0 +1,91 @@
+/** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
+import { valueAt } from '../../sim/host/contents.ts';
+import type { Account } from '../account/account.ts';
+import type { Sight } from '../account/sight.ts';
+import { isClone } from '../scenario/wish.ts';
+import { isTheirs } from '../scenario/wish-files.ts';
+import {
+  copiedMeanwhile,
+  lostWrites,
+  mayLoseWrites,
+  newFilesOf,
+  removedBy,
+  setSeen,
+  wrongChain,
+} from './end-laws.ts';
+import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
+
+/** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
+export function deadLeaveOneSet(account: Account): string | undefined {
+  const { offline, crash } = account;
+  if (offline === undefined || crash !== undefined) return undefined;
+  const { error, booted, result } = offline;
+  if (error !== undefined)
+    return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
+  const end = result?.outcome;
+  if (end !== undefined && end !== 'committed' && end !== 'rolledBack')
+    return `it ended as ${end}: ${result?.error?.message}`;
+  if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
+  return (
+    oneSet(account, booted) ??
+    holdsAll(account, booted) ??
+    standsAlone(account, booted, result.outcome === 'committed', result.leftovers)
+  );
+}
+
+/** Whoever keeps the records did not take the new disks: the recovery says so and is run again. */
+function isUntold({ offline, scenario: { publisher } }: Account): boolean {
+  return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
+}
+
+function oneSet(account: Account, booted: Sight): string | undefined {
+  const { scenario, before, offline } = account;
+  const { wish } = scenario;
+  const moves = offline?.result?.outcome === 'committed' && !isClone(wish);
+  const set = setSeen(account, booted.disks);
+  for (const [index, disk] of booted.disks.entries()) {
+    const { device, path } = disk;
+    const isMoved = moves && wish.named.includes(index);
+    const chain = isMoved ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
+    if (path !== chain[0]) return `${device} is to be booted from ${path}, not from ${chain[0]}`;
+    const wrong = wrongChain(chain, disk);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function holdsAll(account: Account, booted: Sight): string | undefined {
+  const { scenario, offline, flushed, atLast } = account;
+  const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
+  const isOnNew = offline?.result?.outcome === 'committed';
+  if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew);
+  if (isOnNew && scenario.wish.operation === 'revert') {
+    return judgeRevertedAfterPowerCut(account, images, (disk, file) => booted.disks[disk]?.path === file);
+  }
+  const lost = flushed.find(
+    ({ disk, offset, value }) => (valueAt(images.get(disk) ?? [], offset) ?? 0) < value,
+  );
+  return lost === undefined ? undefined : `write ${lost.value} to disk ${lost.disk} was flushed, and is gone`;
+}
+
+function standsAlone(
+  account: Account,
+  booted: Sight,
+  committed: boolean,
+  leftovers: readonly string[],
+): string | undefined {
+  const { scenario, before } = account;
+  const { wish } = scenario;
+  const removed = removedBy({ scenario, records: [] }, committed ? 'committed' : 'rolledBack');
+  const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
+  const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
+  const expected = new Set(theirs.filter(file => !removed.has(file)));
+  const set = setSeen(account, booted.disks);
+  if (committed)
+    for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
+  const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
+  if (lost !== undefined) return `${lost} is gone`;
+  for (const file of account.squatted) expected.add(file);
+  const left = [...booted.files.keys()].find(file => !expected.has(file) && !isTheirs(file));
+  return left === undefined ? undefined : `the file ${left} is left`;
+}

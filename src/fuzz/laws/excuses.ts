@@ -1,0 +1,231 @@
+/**
+ * What a law does not blame a saga for, in one table: the fault, the law, and the reason. A row is as narrow as it can be
+ * said, and each has a place in `property-tests/excuses.test.ts`. Judges
+ * nothing by itself.
+ */
+import type { SagaResult } from '../../engine/running/result.ts';
+import type { Fault } from '../../sim/monitor/faults.ts';
+import type { Account, Struck } from '../account/account.ts';
+import type { Sight } from '../account/sight.ts';
+
+/** The end that a law is asked about. */
+export interface EndJudged {
+  readonly outcome: string;
+  readonly result: SagaResult | undefined;
+  readonly now: Sight;
+}
+
+interface Row {
+  /** The law's name in `laws.ts`. */
+  readonly law: string;
+  readonly reason: string;
+  /** Only so many milliseconds more than the law permits; all when absent. */
+  readonly allowsMs?: number;
+}
+
+/** For what a fault that has struck brings about. */
+interface ByFault extends Row {
+  /** The kind of the fault; a third party's with its command: `otherClient cont`. */
+  readonly fault: string;
+  readonly only?: (struck: Struck, account: Account, end: EndJudged) => boolean;
+}
+
+/** For what the scenario has brought about without any fault. */
+interface ByWorld extends Row {
+  readonly world: string;
+  readonly only: (account: Account, end: EndJudged) => boolean;
+}
+
+export type Excuse = ByFault | ByWorld;
+
+/** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
+const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
+
+/** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
+const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'job-finalize'] as const;
+
+const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
+
+const BY_FAULT: readonly ByFault[] = [
+  ...(['replyLost', 'replyLate'] as const).map(fault => ({
+    ...{ law: 'the pause is bounded', fault },
+    reason:
+      'who waits for an answer cannot know whether the command took effect, for longer than the blackout',
+  })),
+  ...MOVES_GUEST.map(verb => ({
+    ...{ law: 'the pause is bounded', fault: `otherClient ${verb}` },
+    reason: 'a third party has moved the guest: when it stands and for how long is not ours alone',
+  })),
+  {
+    ...{ law: 'the pause is bounded', fault: 'guestShutdown' },
+    reason: 'a guest that has shut down does not run again',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'cut', allowsMs: 200 },
+    reason: 'a new connection is opened before the pause can be ended',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'jobNeverReady', allowsMs: 30_100 },
+    reason: 'a job that takes disks back is waited for, and then given up',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'pivotRefused', allowsMs: 30 },
+    reason: 'a job that takes a disk back is run again',
+  },
+
+  {
+    ...{ law: 'QEMU survives', fault: 'kill' },
+    reason: 'it was killed from outside',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient quit' },
+    reason: 'a third party has asked it to end',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient qom-set' },
+    reason: 'QEMU 7.2 aborts by itself when a drive is set to the node that it has',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient cont' },
+    reason:
+      'between two blockdev-add of ours it puts the next filter above a disk that is in its iothread again',
+    only: (_struck, { scenario }) => scenario.guest.iothreads,
+  },
+
+  ...(['it ends', 'recovery is the exception'] as const).flatMap(law => [
+    {
+      ...{ law, fault: 'otherClient cont' },
+      reason:
+        'a guest that was resumed with only some of its disks merged has written where no rollback leads',
+      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
+        result?.operation === 'commit' && result.strategy !== 'reopen',
+    },
+    {
+      ...{ law, fault: 'otherClient object-del' },
+      reason:
+        'without its mark, its jobs and its nodes nothing tells the QEMU in which a saga worked from another one',
+      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
+        result?.error?.code === 'QEMU_REPLACED',
+    },
+    {
+      ...{ law, fault: 'otherClient block_resize' },
+      reason: 'a source of another size than its target can neither be switched nor mirrored back',
+    },
+    {
+      ...{ law, fault: 'otherClient block-export-add' },
+      reason: 'QEMU does not close an image that is exported',
+    },
+  ]),
+  {
+    ...{ law: 'recovery is the exception', fault: 'refuse lasting' },
+    reason:
+      'what QEMU refuses again and again waits until it is allowed: the fault is of the unlimited budget',
+  },
+  {
+    ...{ law: 'nothing left', fault: 'refuse lasting' },
+    reason: 'what QEMU does not close is left and named',
+    only: (_struck, _account, { result }) => (result?.leftovers.length ?? 0) > 0,
+  },
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient cont' },
+    reason:
+      'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
+    only: ranInTheSwitch,
+  },
+
+  ...(['stop', 'cont', 'system_reset'] as const).map(verb => ({
+    ...{ law: 'the guest runs', fault: `otherClient ${verb}` },
+    reason: 'a third party has moved the guest: whether it runs is what that one wants',
+  })),
+  {
+    ...{ law: 'the guest runs', fault: 'guestShutdown' },
+    reason: 'a guest that has shut down does not run again',
+  },
+  ...(['refuse', 'replyLost', 'replyLate', 'cut'] as const).map(fault => ({
+    ...{ law: 'the guest runs', fault },
+    reason: 'the very command that resumes the guest went wrong: resume sends it again',
+    only: (struck: Struck, _account: Account, { outcome }: EndJudged) =>
+      outcome === 'needsRecovery' && COMMANDS_TO_CONT(struck),
+  })),
+
+  ...PUT_ON_OTHER_SIDE.map(verb => ({
+    ...{ law: 'asked back, goes back', fault: `otherClient ${verb}` },
+    reason:
+      'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
+    only: (_struck: Struck, { records }: Account) =>
+      records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN'),
+  })),
+];
+
+const BY_WORLD: readonly ByWorld[] = [
+  {
+    ...{ law: 'the pause is bounded', world: 'the orchestrator died' },
+    reason: 'until another process resumes the saga there is none that could send cont',
+    only: ({ deaths }) => deaths > 0,
+  },
+  ...(['it ends', 'recovery is the exception', 'crash is resume'] as const).flatMap(law => [
+    {
+      ...{ law, world: 'the records cannot be written' },
+      reason: 'new disks are published again by resume once the keeper of the records takes them',
+      only: (_account: Account, { result }: EndJudged) => result?.error?.code === 'PUBLISH',
+    },
+    {
+      ...{ law, world: 'the agent is frozen and its guest paused' },
+      reason: 'an agent answers only while its guest runs, so that it can be thawed',
+      only: (_account: Account, { now }: EndJudged) => now.frozen && now.runState !== 'running',
+    },
+  ]),
+  {
+    ...{ law: 'recovery is the exception', world: 'the disk is full' },
+    reason: 'it stays full: what has to be written on the way back waits for room',
+    only: ({ scenario }) => scenario.faults.some(({ kind }) => kind === 'diskFull'),
+  },
+];
+
+export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
+
+/**
+ * Somebody else's `cont` between our `stop` and the switch, which go in one batch.
+ */
+function ranInTheSwitch({ at, sent }: Struck): boolean {
+  if (!sent.includes('blockdev-reopen')) return false;
+  return at === undefined || IN_THE_SWITCH.has(`${at.when} ${at.command}`);
+}
+
+const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
+
+function codeOf(body: unknown): string | undefined {
+  return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
+}
+
+/** What is excused in one account. */
+export interface Pardon {
+  /** Whether the law is not to be held against this end, whatever was seen. */
+  excuses(law: string, end: EndJudged): boolean;
+  /** How much longer than the law says; milliseconds. */
+  allowsMs(law: string, end: EndJudged): number;
+}
+
+export function pardonOf(account: Account, excuses: readonly Excuse[] = EXCUSES): Pardon {
+  const isMet = (excuse: Excuse, end: EndJudged): number =>
+    'world' in excuse
+      ? Number(excuse.only(account, end))
+      : account.struck.filter(
+          struck =>
+            nameOfFault(struck.fault) === excuse.fault && (excuse.only?.(struck, account, end) ?? true),
+        ).length;
+  return {
+    excuses: (law, end) =>
+      excuses.some(each => each.law === law && each.allowsMs === undefined && isMet(each, end) > 0),
+    allowsMs: (law, end) =>
+      excuses
+        .filter(each => each.law === law && each.allowsMs !== undefined)
+        .reduce((sum, each) => sum + (each.allowsMs ?? 0) * isMet(each, end), 0),
+  };
+}
+
+/** What a row calls a fault. */
+function nameOfFault(fault: Fault): string {
+  if (fault.kind === 'otherClient') return `otherClient ${fault.execute}`;
+  return fault.kind === 'refuse' && fault.lasting ? 'refuse lasting' : fault.kind;
+}

@@ -1,0 +1,76 @@
+/**
+ * Judges the images of a guest whose disks were put back: those hold what the older images held when it was asked for, and
+ * over that only what the guest wrote after the switch. Pure.
+ */
+import { valueAt } from '../../sim/host/contents.ts';
+import { RING } from '../../sim/machine/guest.ts';
+import type { Account } from '../account/account.ts';
+import { fileInChain } from '../scenario/wish-files.ts';
+import type { ContentsByDisk } from './judge-writes.ts';
+
+type Judged = Pick<Account, 'scenario' | 'before'>;
+
+/** What is wrong, or undefined. `acknowledged` is the last write that completed; all of those since the switch are wanted. */
+export function judgeReverted(
+  { scenario, before }: Judged,
+  images: ContentsByDisk,
+  acknowledged: number,
+): string | undefined {
+  const { guest, wish } = scenario;
+  if (wish.operation !== 'revert') return undefined;
+  const back = wish.named.filter(disk => images.has(disk));
+  const since = back.flatMap(disk => valuesIn(images, disk)).filter(value => value > before.acknowledged);
+  const switched = since.length === 0 ? acknowledged : Math.min(...since) - 1;
+  for (const disk of images.keys()) {
+    const isBack = wish.named.includes(disk);
+    const old = before.files.get(fileInChain(guest, disk, isBack ? wish.to : 0)) ?? [];
+    const first = isBack ? switched : before.acknowledged;
+    const held = valuesIn(images, disk);
+    for (let slot = 0; slot < RING.sectors; slot += 1) {
+      const written = newestFor(disk, slot, guest.disks, acknowledged);
+      const expected = written > first ? written : (valueAt(old, offsetOf(slot)) ?? 0);
+      if (held[slot] === expected) continue;
+      return `disk ${disk} holds write ${held[slot]} where ${expected} belongs, of a guest put back at write ${switched}`;
+    }
+  }
+  return undefined;
+}
+
+/** What was flushed to the new images, and what the older ones held, is still there. */
+export function judgeRevertedAfterPowerCut(
+  { scenario, before, flushed }: Pick<Account, 'scenario' | 'before' | 'flushed'>,
+  images: ContentsByDisk,
+  isOnNew: (disk: number, file: string) => boolean,
+): string | undefined {
+  const { guest, wish } = scenario;
+  if (wish.operation !== 'revert') return undefined;
+  for (const { disk, offset, value, file } of flushed) {
+    const held = valueAt(images.get(disk) ?? [], offset) ?? 0;
+    if (isOnNew(disk, file) && held < value) return `write ${value} to disk ${disk} was flushed, and is gone`;
+  }
+  for (const disk of wish.named) {
+    const old = before.files.get(fileInChain(guest, disk, wish.to)) ?? [];
+    for (const [slot, value] of valuesIn(images, disk).entries()) {
+      const expected = valueAt(old, offsetOf(slot)) ?? 0;
+      if (value === expected || value > before.acknowledged) continue;
+      return `disk ${disk} holds write ${value} where the older image holds ${expected}`;
+    }
+  }
+  return undefined;
+}
+
+function valuesIn(images: ContentsByDisk, disk: number): readonly number[] {
+  const image = images.get(disk) ?? [];
+  return Array.from({ length: RING.sectors }, (_, slot) => valueAt(image, offsetOf(slot)) ?? 0);
+}
+
+function offsetOf(slot: number): number {
+  return RING.offset + slot * RING.sectorBytes;
+}
+
+/** The newest write up to one that goes to a place of a disk; 0 when none does. */
+function newestFor(disk: number, slot: number, disks: number, upTo: number): number {
+  const first = slot * disks + disk;
+  const round = disks * RING.sectors;
+  return upTo < first ? 0 : upTo - ((upTo - first) % round);
+}

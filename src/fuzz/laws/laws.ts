@@ -1,0 +1,149 @@
+/**
+ * The promise as laws over one account: each a name, a sentence, and a check that gives the violation in words. They look
+ * at the world that the simulator had, and take from the engine only the outcome that it claims. A law is added as a row
+ * here, with its check in the file of its kind; what it does not blame a saga for is a row in `excuses.ts`, and the defect
+ * that it notices one in `property-tests/mutations.test.ts`.
+ */
+import type { Account } from '../account/account.ts';
+import { bootReadsIt } from './boot-law.ts';
+import { deadLeaveOneSet } from './dead-laws.ts';
+import { eachEnd } from './each-end.ts';
+import {
+  allOrNone,
+  guestRuns,
+  leavesToOthers,
+  leftIsTold,
+  nothingLeft,
+  nothingLost,
+  oneInstant,
+  unlinked,
+} from './end-laws.ts';
+import { EXCUSES, type Excuse, type Pardon, pardonOf } from './excuses.ts';
+import { judgeOrder } from './order.ts';
+import {
+  askedBackGoesBack,
+  crashIsResume,
+  itEnds,
+  pauseBounded,
+  qemuSurvives,
+  recoveryIsTheException,
+} from './outcome-laws.ts';
+import { recordsAreTold } from './told-law.ts';
+
+export interface Law {
+  readonly name: string;
+  readonly says: string;
+  /** What is wrong, or undefined. */
+  readonly check: (account: Account, pardon: Pardon) => string | undefined;
+}
+
+/** A violation of one law. */
+export interface Violation {
+  readonly law: string;
+  readonly what: string;
+}
+
+export const LAWS: readonly Law[] = [
+  {
+    name: 'sound',
+    says: 'no assumption of engine or simulator breaks, and no wait is endless',
+    check: ({ crash }) => crash,
+  },
+  {
+    name: 'all or none',
+    says: 'at committed every named disk has its new front image (a clone: its copy), at rolledBack its old one, and others are untouched',
+    check: eachEnd(allOrNone),
+  },
+  {
+    name: 'one instant',
+    says: 'the images that are left behind are a consistent cut of the guest’s writes',
+    check: eachEnd(oneInstant),
+  },
+  {
+    name: 'nothing lost',
+    says: 'every acknowledged write is readable, through QEMU and by whoever opens the files anew; no image that is in use was removed',
+    check: (account, pardon) => unlinked(account) ?? eachEnd(nothingLost)(account, pardon),
+  },
+  {
+    name: 'a boot reads it too',
+    says: 'at committed and rolledBack whoever opens the disks’ images anew, by their names and headers alone, reads what the guest reads',
+    check: eachEnd(bootReadsIt),
+  },
+  {
+    name: 'nothing left',
+    says: 'at committed and rolledBack no job, node, filter, group, bitmap or file of the saga is left but those it names',
+    check: eachEnd(nothingLeft),
+  },
+  {
+    name: 'leftovers tell all',
+    says: 'at committed and rolledBack the result names every job, node, group and file of the saga that is left, and nothing that is not there',
+    check: eachEnd(leftIsTold),
+  },
+  {
+    name: 'only what is ours',
+    says: 'no file that the saga did not make, or has given up, is removed or written',
+    check: leavesToOthers,
+  },
+  {
+    name: 'the guest runs',
+    says: 'a guest that ran runs at the end of every path, thawed, and one that was paused stays paused',
+    check: eachEnd(guestRuns),
+  },
+  {
+    name: 'the pause is bounded',
+    says: 'no pause is longer than the permitted blackout, unless a fault keeps the orchestrator from ending it',
+    check: pauseBounded,
+  },
+  {
+    name: 'QEMU survives',
+    says: 'nothing that a saga does makes QEMU crash',
+    check: qemuSurvives,
+  },
+  {
+    name: 'it ends',
+    says: 'once faults stop, every saga that is resumed reaches committed or rolledBack within a minute of virtual time, unless its QEMU is gone',
+    check: itEnds,
+  },
+  {
+    name: 'recovery is the exception',
+    says: 'needsRecovery is claimed only when QEMU is gone or was replaced: each fault but a full disk strikes once, and there is always a way',
+    check: recoveryIsTheException,
+  },
+  {
+    name: 'crash is resume',
+    says: 'where only the orchestrator died, the outcome is the one of a run without its death',
+    check: crashIsResume,
+  },
+  {
+    name: 'in order',
+    says: 'one step at a time, its intent durable before its first byte; each is undone at most once, newest first, and nothing is done meanwhile',
+    check: ({ crash, records, disorder, scenario }) =>
+      crash === undefined && scenario.wish.operation !== 'commitOffline'
+        ? (judgeOrder(records) ?? disorder)
+        : undefined,
+  },
+  {
+    name: 'asked back, goes back',
+    says: 'an abort that is in the journal before the step that decides has begun is heeded, and is the error of a saga that failed by nothing else',
+    check: askedBackGoesBack,
+  },
+  {
+    name: 'the dead leave one set',
+    says: 'after QEMU or its host died an offline recovery names all old or all new images, which boot and hold every acknowledged write (a power cut: every flushed one), and leaves nothing else',
+    check: deadLeaveOneSet,
+  },
+  {
+    name: 'the records are told',
+    says: 'whoever keeps the VM’s records hears of the new disks of every saga that commits, and of none that does not',
+    check: recordsAreTold,
+  },
+];
+
+/** All that is wrong with a run; with other excuses than all of them to see what one is for. */
+export function judge(account: Account, excuses: readonly Excuse[] = EXCUSES): readonly Violation[] {
+  const pardon = pardonOf(account, excuses);
+  return LAWS.flatMap(({ name, check }) => {
+    const what = check(account, pardon);
+    return what === undefined ? [] : [{ law: name, what }];
+  });
+}

@@ -1,0 +1,48 @@
+/**
+ * The law about what a result says is left: all that the simulated world still has of the saga, and nothing that it has
+ * not. Whether it should have been left is `nothing left`, in `end-laws.ts`.
+ */
+
+import type { Sight } from '../account/sight.ts';
+import type { eachEnd } from './each-end.ts';
+
+type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
+
+const PREFIX = 'bs-';
+/** Of a file that is not where it was made, and of a QEMU that did not answer: neither says that something is there. */
+const SAYS_NOTHING = /made by this saga as inode|^what is left in QEMU|^nodes of this saga's, perhaps/;
+
+export function leftoversTellAll(
+  { outcome, result, now }: End,
+  files: readonly string[],
+): string | undefined {
+  if (result === undefined || (outcome !== 'committed' && outcome !== 'rolledBack')) return undefined;
+  const named = new Map(result.leftovers.map(words => [words.replace(/ \(.*$/s, ''), words]));
+  if (now.alive && ![...named.keys()].some(name => name === 'what is left in QEMU')) {
+    const untold = [...inQemu(now), ...files].find(name => !named.has(name));
+    if (untold !== undefined) return `${untold} is left, and the result does not say so`;
+  }
+  for (const [name, words] of named) {
+    if (!SAYS_NOTHING.test(words) && !isThere(name, now)) return `the result says that ${name} is left`;
+  }
+  return undefined;
+}
+
+/** What is left in QEMU, in the words of a result. */
+function inQemu({ jobs, throttleGroups, nodes, ofGuest }: Sight): readonly string[] {
+  const ours = (names: readonly string[]) => names.filter(name => name.startsWith(PREFIX));
+  return [
+    ...ours(jobs).map(name => `job ${name}`),
+    ...ours(throttleGroups).map(name => `throttle group ${name}`),
+    ...ours(nodes)
+      .filter(name => !ofGuest.has(name) || name.endsWith('-filter'))
+      .map(name => `node ${name}`),
+  ];
+}
+
+function isThere(named: string, { alive, jobs, throttleGroups, nodes, files }: Sight): boolean {
+  const [, kind, name = ''] = /^(job|throttle group|node) (.*)$/.exec(named) ?? [];
+  if (kind === undefined) return files.has(named);
+  const known = { job: jobs, 'throttle group': throttleGroups, node: nodes }[kind] ?? [];
+  return !alive || known.includes(name);
+}

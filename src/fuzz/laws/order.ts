@@ -1,0 +1,138 @@
+/**
+ * Judges the order of a saga's acts by its journal and by the wire, not by what the engine believes: one step at a time,
+ * each with its intent written before its first byte, undone at most once and newest first. Pure.
+ */
+import { WATCHED } from '../../engine/durable/watched.ts';
+import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { ALL_STEPS } from '../../steps/all-steps.ts';
+import { splitKey } from '../../steps/stages.ts';
+
+/** Records that are no steps: that a saga was stranded, and that it was recovered without its QEMU. */
+const RESCUE = 'rescueGuest';
+const REENTRY = 'reenterWindow';
+const OF_OFFLINE: ReadonlySet<string> = new Set(['recoverOffline', 'dropImages']);
+const UNDO = 'undo.';
+
+/** Verbs that only ask, and the one that carries out a signal, which belongs to no step. */
+const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-job-set-speed$)/;
+/** Verbs that no undo has any use for. */
+const ONLY_DOES: ReadonlySet<string> = new Set([
+  ...['blockdev-create', 'transaction', 'blockdev-snapshot-sync', 'object-add', 'guest-fsfreeze-freeze'],
+]);
+/** But for these: where images are known by their files, they put committed overlays back above their bases. */
+const STACKS_AGAIN = /^undo\.(.*\.)?(complete|finalize)Mirrors$/;
+
+const REVERSIBLE: ReadonlySet<string> = new Set(
+  Object.values(ALL_STEPS).flatMap(step => ('undo' in step ? [step.name] : [])),
+);
+
+/**
+ * Steps whose turn on the way back is a later one: a chain is closed when nothing stands on it any more, and whoever keeps
+ * the records is told of the old disks once they are back.
+ */
+const WAITS_FOR_OLDER: ReadonlySet<string> = new Set(['openChains', 'publishOverlays']);
+
+/** Follows one life on the wire, from what the journal held at its beginning. */
+export class WireOrder {
+  #open: string | undefined;
+  /** The first act out of order. */
+  wrong: string | undefined;
+
+  constructor(records: readonly JournalRecord[]) {
+    for (const { kind, step } of records) this.#follow(kind, step);
+  }
+
+  recorded(records: readonly NewRecord[]): void {
+    for (const { kind, step } of records) this.#follow(kind, step);
+  }
+
+  sent(verbs: readonly string[]): void {
+    const act = verbs.find(verb => !ASKS.test(verb));
+    if (act === undefined) return;
+    if (this.#open === undefined)
+      this.wrong ??= `${act} was sent and the journal says of no step that it is under way`;
+    const stacks = STACKS_AGAIN.test(this.#open ?? '');
+    const doing = verbs.find(verb => ONLY_DOES.has(verb) && !(stacks && verb === 'blockdev-snapshot-sync'));
+    if (doing !== undefined && this.#open?.startsWith(UNDO))
+      this.wrong ??= `${doing} was sent during ${this.#open}`;
+  }
+
+  #follow(kind: NewRecord['kind'], step: string): void {
+    if (kind === 'intent') this.#open = step;
+    if (kind === 'outcome' && step !== WATCHED) this.#open = undefined;
+  }
+}
+
+/** What is wrong with the order of the records, or undefined. */
+export function judgeOrder(records: readonly JournalRecord[]): string | undefined {
+  const order = new RecordOrder();
+  for (const record of records) {
+    if (record.step === WATCHED || OF_OFFLINE.has(plain(record.step))) continue;
+    const wrong =
+      record.kind === 'intent'
+        ? order.begun(record.step)
+        : record.kind === 'outcome'
+          ? order.ended(record)
+          : undefined;
+    if (wrong !== undefined) return `record ${record.seq}: ${wrong}`;
+  }
+  return undefined;
+}
+
+class RecordOrder {
+  #open: string | undefined;
+  /** Steps that may have an effect now, oldest first. */
+  #done: readonly string[] = [];
+  readonly #undone = new Set<string>();
+
+  begun(step: string): string | undefined {
+    if (plain(step) === REENTRY) return undefined;
+    const under = this.#open;
+    this.#open = step;
+    if (plain(step) === RESCUE) return undefined;
+    if (under !== undefined && plain(under) !== RESCUE)
+      return `${step} was begun while ${under} was under way`;
+    if (step.startsWith(UNDO)) return undefined;
+    this.#done = [...this.#done.filter(each => each !== step), step];
+    this.#undone.delete(step);
+    return undefined;
+  }
+
+  ended({ step, body }: JournalRecord): string | undefined {
+    const under = this.#open;
+    this.#open = undefined;
+    if (under !== step && plain(under ?? '') !== RESCUE)
+      return `${step} ended while ${under ?? 'nothing'} was under way`;
+    const error = member(body, 'error');
+    // What gave up waiting has done nothing that would have to be undone.
+    if (member(error, 'code') === 'NOT_CONVERGING') this.#done = this.#done.filter(each => each !== step);
+    if (!step.startsWith(UNDO) || error !== null) return undefined;
+    return this.#undo(step.slice(UNDO.length));
+  }
+
+  #undo(step: string): string | undefined {
+    if (this.#undone.has(step)) return `${step} was undone twice`;
+    this.#undone.add(step);
+    const at = this.#done.indexOf(step);
+    if (at === -1) return undefined; // of the window, whose records may be lost: it is undone to be sure
+    const later = this.#done.slice(at + 1).find(each => isToBeUndoneBefore(each, step));
+    this.#done = this.#done.filter(each => each !== step);
+    return later === undefined ? undefined : `${step} was undone before ${later}, which was done after it`;
+  }
+}
+
+/** Each stage is taken back by itself. */
+function isToBeUndoneBefore(later: string, older: string): boolean {
+  const { stage, step } = splitKey(later);
+  return stage === splitKey(older).stage && REVERSIBLE.has(step) && !WAITS_FOR_OLDER.has(step);
+}
+
+function plain(key: string): string {
+  return splitKey(key).step;
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

@@ -1,0 +1,130 @@
+/**
+ * The laws about which outcome a saga comes to and how long it takes: whether it ends, when it may give up, whether a
+ * death changes its outcome, and how long the guest is paused. What they excuse is in `excuses.ts`.
+ */
+import type { Account } from '../account/account.ts';
+import { forgetsJobs } from '../scenario/since.ts';
+import type { Wish } from '../scenario/wish.ts';
+import type { EndJudged, Pardon } from './excuses.ts';
+
+/** How long the guest may be paused when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
+const PAUSE_SLACK_MS = 50;
+const BLACKOUT_AMPLE_MS = 1_000;
+const LAG_MS_MAX = 20;
+/** Longer than any wait of the engine for something that does not come, and no longer: 30 s for a job that is given up. */
+const CALM_MS_MAX = 60_000;
+
+type Check = (account: Account, pardon: Pardon) => string | undefined;
+
+export const pauseBounded: Check = (account, pardon) => {
+  const { pauses, scenario } = account;
+  const { maxBlackoutMs } = scenario.wish;
+  const end = endUnderFaults(account);
+  if (pardon.excuses('the pause is bounded', end)) return undefined;
+  const longest = Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs));
+  const permittedMs = maxBlackoutMs + PAUSE_SLACK_MS + pardon.allowsMs('the pause is bounded', end);
+  if (longest <= permittedMs) return undefined;
+  return `the guest stood still for ${longest} ms, and ${maxBlackoutMs} ms are permitted`;
+};
+
+export const qemuSurvives: Check = (account, pardon) => {
+  const { crash, atLast, scenario } = account;
+  if (crash !== undefined || atLast.alive || scenario.wish.operation === 'commitOffline') return undefined;
+  return pardon.excuses('QEMU survives', endAtLast(account))
+    ? undefined
+    : 'QEMU is gone, and nobody killed it';
+};
+
+export const itEnds: Check = (account, pardon) => {
+  const { crash, refusal, atLast, resultAtLast, calmMs } = account;
+  if (crash !== undefined || refusal !== undefined || !atLast.alive) return undefined;
+  const outcome = resultAtLast?.outcome;
+  if (outcome === 'committed' || outcome === 'rolledBack') {
+    if (calmMs <= CALM_MS_MAX) return undefined;
+    return `once nothing went wrong any more it took ${calmMs} ms to end, and ${CALM_MS_MAX} are permitted`;
+  }
+  if (pardon.excuses('it ends', endAtLast(account))) return undefined;
+  const error = resultAtLast?.error;
+  return `the saga is ${outcome ?? 'without an end'} though nothing goes wrong any more (${error?.step}: ${error?.message})`;
+};
+
+export const recoveryIsTheException: Check = (account, pardon) => {
+  const { result, after, crash } = account;
+  if (crash !== undefined || result?.outcome !== 'needsRecovery' || !after.alive) return undefined;
+  if (pardon.excuses('recovery is the exception', endUnderFaults(account))) return undefined;
+  return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
+};
+
+/** How it ended while faults struck. */
+function endUnderFaults({ result, after }: Account): EndJudged {
+  return { outcome: result?.outcome ?? 'none', result, now: after };
+}
+
+/** How it ended once they had stopped. */
+function endAtLast({ resultAtLast, atLast }: Account): EndJudged {
+  return { outcome: resultAtLast?.outcome ?? 'none', result: resultAtLast, now: atLast };
+}
+
+export const askedBackGoesBack: Check = (account, pardon) => {
+  const { scenario, records, result, struck, crash, deaths } = account;
+  if (crash !== undefined || result === undefined) return undefined;
+  const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
+  const decision = records.find(
+    ({ kind, body }) => kind === 'decision' && (body as { verdict?: string }).verdict === 'forward',
+  );
+  const deciding = records.findLast(
+    ({ kind, step, seq }) => kind === 'intent' && step === decision?.step && seq < decision.seq,
+  );
+  if (asked === undefined) return undefined;
+  const isDecidedLater = deciding !== undefined && asked.seq < deciding.seq;
+  if (isDecidedLater && !pardon.excuses('asked back, goes back', endUnderFaults(account))) {
+    return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
+  }
+  if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
+  if ('finish' in scenario.wish && scenario.wish.finish === 'abort') return undefined;
+  if (result.error === null) return 'it was asked back, and gives no reason';
+  // What has its own reason to go back meanwhile may name that.
+  const { code } = result.error;
+  const isOwn = records.some(
+    ({ kind, step, body }) =>
+      kind === 'outcome' &&
+      !step.startsWith('undo.') &&
+      (body as { error?: { code?: string } }).error?.code === code,
+  );
+  const isAmple = scenario.wish.maxBlackoutMs >= BLACKOUT_AMPLE_MS;
+  return code === 'ABORTED' || isOwn || !isAmple ? undefined : `it was asked back, and says ${code}`;
+};
+
+/** Whether the request itself is to take everything back in the end. */
+function takesBack(wish: Wish): boolean {
+  const { operation } = wish;
+  return (operation === 'copy' || (operation === 'commit' && wish.top === 0)) && wish.finish === 'abort';
+}
+
+export const crashIsResume: Check = (account, pardon) => {
+  const { scenario, struck, signalled, result, crash, refusal } = account;
+  if (
+    struck.length > 0 ||
+    scenario.faults.some(fault => fault.kind === 'diskFull') ||
+    signalled.includes('abort') ||
+    crash !== undefined ||
+    refusal !== undefined
+  )
+    return undefined;
+  const { wish, pace } = scenario;
+  // The agent of a guest that stands still answers nobody.
+  const isMute = 'quiesce' in wish && wish.quiesce === true && scenario.guest.paused;
+  if (isMute || pardon.excuses('crash is resume', endUnderFaults(account))) return undefined;
+  // A pause too short for the last bytes may be given up for good.
+  if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
+  // A clone whose end nobody saw is taken back where QEMU forgets it.
+  if (wish.operation === 'copy' && wish.finish === 'clone' && forgetsJobs(scenario.guest)) return undefined;
+  // What 1.3 does not say of a mirror after its event is found out by trying, and taken back when it was not so.
+  if (scenario.guest.profile === '1.3' && 'finish' in wish) return undefined;
+  const expected = takesBack(wish) ? 'rolledBack' : 'committed';
+  // In a QEMU that cannot be marked nobody can say who has ended a mirror, and when: the next life goes back.
+  const mayGoBack = wish.without.includes('throttle-group') && account.deaths > 0;
+  return result?.outcome === expected || (mayGoBack && result?.outcome === 'rolledBack')
+    ? undefined
+    : `nothing went wrong, and the saga is ${result?.outcome}, not ${expected} (${result?.error?.step}: ${result?.error?.message})`;
+};

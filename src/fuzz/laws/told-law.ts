@@ -1,0 +1,31 @@
+/** The law about who keeps the VM's records: what it is told of new disks. */
+import type { Account } from '../account/account.ts';
+import { isClone } from '../scenario/wish.ts';
+import { newSetsOf } from '../scenario/wish-files.ts';
+import { setSeen } from './end-laws.ts';
+
+export function recordsAreTold(account: Account): string | undefined {
+  const { scenario, told, offline, before, atLast, resultAtLast, crash, refusal } = account;
+  const { wish, publisher } = scenario;
+  if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
+  const outcome = (offline?.result ?? resultAtLast)?.outcome;
+  const old = wish.named.map(index => before.disks[index]?.path).join();
+  const toldOf = told.map(({ disks }) => disks.map(disk => disk.file).join());
+  const last = toldOf.at(-1);
+  if (outcome === 'rolledBack' || isClone(wish)) {
+    // A snapshot that waits for its mirrors is told of, and so is that it was taken back.
+    const isTakenBack = wish.operation === 'snapshotMirror' && last === old;
+    return told.length === 0 || isTakenBack ? undefined : 'it was told of disks that never came';
+  }
+  if (outcome !== 'committed') return undefined;
+  if (last === undefined) return 'nobody was told';
+  const seen = offline?.booted ?? (atLast.alive ? atLast : undefined);
+  if (seen !== undefined) {
+    const set = setSeen(account, seen.disks);
+    const expected = wish.named.map(index => set(index)[0]).join();
+    if (last !== expected) return `it was told of ${last}, not of ${expected}`;
+  }
+  const overlays = newSetsOf(scenario).map(each => wish.named.map(index => each(index)[0]).join());
+  const wrong = toldOf.find(files => !overlays.includes(files));
+  return wrong === undefined ? undefined : `it was told of ${wrong}, which never came`;
+}

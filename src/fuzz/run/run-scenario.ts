@@ -1,0 +1,304 @@
+/**
+ * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
+ * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
+ */
+import type { Engine } from '../../engine/api.ts';
+import type { Publisher } from '../../engine/connection/publish.ts';
+import { createEngine } from '../../engine/engine.ts';
+import type { Saga } from '../../engine/running/saga.ts';
+import { BlocksagaError } from '../../errors.ts';
+import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../../journal/memory.ts';
+import { sleep } from '../../qmp/clock.ts';
+import { createSim, type Sim } from '../../sim/create-sim.ts';
+import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
+import type { Definition } from '../../steps/finish/publish-definitions.ts';
+import {
+  type Account,
+  crashText,
+  type Happening,
+  type OfflineEnd,
+  placeOf,
+  refusalOf,
+} from '../account/account.ts';
+import type { End, Reached } from '../account/life.ts';
+import { createMortal, type Mortal } from '../account/mortal.ts';
+import { copyChains, prepare } from '../account/prepare.ts';
+import { recordedResult, wasHeard } from '../account/recorded.ts';
+import { takeSight } from '../account/sight.ts';
+import { Squatter } from '../account/squatter.ts';
+import { virtualImages } from '../account/virtual-images.ts';
+import type { OrchestratorDeath, Scenario, Signal } from '../scenario/scenario.ts';
+import { forgetsJobs } from '../scenario/since.ts';
+import { DIRECTORY } from '../scenario/wish-files.ts';
+import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
+import { recoverAndBoot } from './recover.ts';
+import { runOffline } from './run-offline.ts';
+import { Watch } from './watch.ts';
+
+/** A run that needs more events than this will not end. */
+const EVENTS_MAX = 400_000;
+/** How often a saga is resumed when nothing goes wrong any more. */
+const CALM_RESUMES_MAX = 3;
+const WARM_UP_MS = 3;
+const REVIVAL_MS = 20;
+const ASKED_AGAIN_MS = 500;
+const SETTLING_MS = 2;
+
+/** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
+export async function runScenario(
+  scenario: Scenario,
+  tell?: (happening: Happening) => void,
+): Promise<Account> {
+  const { wish } = scenario;
+  if (wish.operation !== 'commitOffline') return new Run({ ...scenario, wish }, tell).toEnd();
+  const sim = createSim({
+    ...scenario.guest,
+    directory: DIRECTORY,
+    seed: scenario.seed,
+    clock: createVirtualClock({ promisesOnly: true }),
+    timing: scenario.pace,
+  });
+  await sim.advance(WARM_UP_MS);
+  prepare(sim, scenario);
+  return runOffline(sim, { ...scenario, wish }, tell);
+}
+
+type LiveScenario = Scenario & { readonly wish: LiveWish };
+
+class Run {
+  readonly #scenario: LiveScenario;
+  readonly #sim: Sim;
+  readonly #watch: Watch;
+  readonly #squatter: Squatter | undefined;
+  readonly #armed = new Set<string>();
+  readonly #told: Definition[] = [];
+  #saga: Saga | undefined;
+  #journal: MemoryJournalState | undefined;
+  #mortal: Mortal | undefined;
+  #deaths = 0;
+  #signalCrash: string | undefined;
+  #isOver = false;
+
+  constructor(scenario: LiveScenario, tell: ((happening: Happening) => void) | undefined) {
+    this.#scenario = scenario;
+    this.#sim = createSim({
+      ...scenario.guest,
+      directory: DIRECTORY,
+      seed: scenario.seed,
+      clock: createVirtualClock({ promisesOnly: true }),
+      timing: scenario.pace,
+      faults: scenario.faults.filter(fault => fault.from === undefined),
+      onFault: (fault, place) => this.#watch?.strike(fault, place),
+    });
+    this.#watch = new Watch(this.#sim, tell);
+    this.#squatter = scenario.squatter ? new Squatter(this.#sim) : undefined;
+  }
+
+  async toEnd(): Promise<Account> {
+    const sim = this.#sim;
+    const { clock } = sim;
+    await sim.advance(WARM_UP_MS);
+    prepare(sim, this.#scenario);
+    const before = takeSight(sim);
+    let ended: End = {};
+    let atLast: End = {};
+    let after = before;
+    let last = before;
+    let offline: OfflineEnd | undefined;
+    let crash: string | undefined;
+    let calmMs = 0;
+    try {
+      const startMs = clock.now();
+      for (const { atMs, ...signal } of this.#scenario.signals) {
+        clock.after(startMs + atMs - clock.now(), () => this.#signal(signal));
+      }
+      ended = await clock.run(this.#underFaults(), EVENTS_MAX);
+      this.#isOver = true;
+      await sim.advance(SETTLING_MS);
+      after = takeSight(sim);
+      sim.endFaults();
+      const calmFromMs = clock.now();
+      atLast =
+        ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
+      calmMs = clock.now() - calmFromMs;
+      await sim.advance(SETTLING_MS);
+      last = atLast === ended ? after : takeSight(sim);
+      if (!sim.world.alive) offline = await clock.run(this.#offline(), EVENTS_MAX);
+    } catch (error) {
+      crash = crashText(error);
+    }
+    this.#watch.end();
+    return {
+      scenario: this.#scenario,
+      before,
+      after,
+      atLast: last,
+      refusal: ended.refusal,
+      result: ended.result,
+      resultAtLast: atLast.result,
+      calmMs,
+      states: this.#watch.states,
+      struck: this.#watch.struck,
+      pauses: this.#watch.pauses.pauses,
+      unlinkedInUse: this.#watch.unlinkedInUse,
+      squatted: this.#squatter?.taken ?? [],
+      harmed: this.#squatter?.harmed ?? [],
+      crash: crash ?? this.#signalCrash,
+      deaths: this.#deaths,
+      signalled: this.#watch.signalled,
+      virtualMs: clock.now(),
+      records: this.#journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
+      disorder: this.#watch.disorder,
+      told: this.#told,
+      offline,
+      flushed: this.#watch.flushed,
+    };
+  }
+
+  /** One life after the other, until one goes to the end. */
+  async #underFaults(): Promise<End> {
+    for (const death of [...this.#scenario.deaths, undefined]) {
+      const end = await this.#live(death, (engine, guest) => this.#submitOrResume(engine, guest));
+      if (end !== undefined) return end;
+      await sleep(this.#sim.clock, REVIVAL_MS);
+    }
+    throw new Error('the last life of the orchestrator has no end');
+  }
+
+  /** With no more faults: resumed until it ended well, a few times at most. */
+  async #calm(ended: End): Promise<End> {
+    let end = ended;
+    for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
+      if (end.result?.outcome !== 'needsRecovery') break;
+      await sleep(this.#sim.clock, REVIVAL_MS);
+      end = (await this.#live(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
+    }
+    return end;
+  }
+
+  /** Of a saga that QEMU's death has left open. */
+  async #offline(): Promise<OfflineEnd | undefined> {
+    const state = this.#journal;
+    const row = state?.sagas.find(each => each.row.id === SAGA)?.row;
+    if (state === undefined || row === undefined || row.state === 'committed' || row.state === 'rolledBack') {
+      return undefined;
+    }
+    const { offline, journal } = await recoverAndBoot(this.#sim, state, this.#scenario, this.#publisher());
+    this.#journal = journal;
+    return offline;
+  }
+
+  /** Whoever keeps the VM's records, as the scenario has him. */
+  #publisher(): Publisher | undefined {
+    const { publisher } = this.#scenario;
+    if (publisher === undefined) return undefined;
+    return async definition => {
+      this.#told.push(definition);
+      const refuses = !this.#isOver && this.#told.length <= publisher.refusals;
+      if (refuses) throw new Error('the records cannot be written now');
+    };
+  }
+
+  /** One life; undefined when the orchestrator died in it. */
+  async #live(
+    dies: OrchestratorDeath | undefined,
+    begin: (engine: Engine, guest: Reached) => Promise<Saga>,
+  ): Promise<End | undefined> {
+    const sim = this.#sim;
+    const journal = memoryJournal(this.#journal, { clock: sim.clock });
+    const mortal = createMortal({
+      connect: sim.connect,
+      journal,
+      clock: sim.clock,
+      files: this.#squatter?.watch(sim.files) ?? sim.files,
+      agent: sim.agent,
+      images: virtualImages(sim),
+      dies,
+      lingerMs: this.#scenario.lingerMs,
+      passage: this.#watch,
+    });
+    this.#mortal = mortal;
+    this.#watch.begin(journal.records(SAGA));
+    const publisher = this.#publisher();
+    const engine = createEngine({
+      journal: mortal.journal,
+      clock: mortal.clock,
+      ...(publisher === undefined ? {} : { onCommit: publisher }),
+    });
+    const { connect: qmp, files, agent } = mortal;
+    const living = this.#follow(
+      (await Promise.race([begin(engine, { qmp, files, agent }).catch(refusalOf), mortal.death])) ??
+        undefined,
+      journal,
+    );
+    const end = await Promise.race([living, mortal.death]);
+    living.catch(() => undefined);
+    this.#saga = undefined;
+    this.#journal = journal.snapshot();
+    if (mortal.isAlive()) return end ?? undefined;
+    this.#deaths += 1;
+    this.#watch.note('the orchestrator died');
+    return undefined;
+  }
+
+  async #follow(
+    begun: Saga | ReturnType<typeof refusalOf> | undefined,
+    journal: MemoryJournal,
+  ): Promise<End> {
+    if (begun === undefined) return {};
+    if ('refusal' in begun) return begun;
+    const saga = begun;
+    this.#saga = saga;
+    saga.subscribe(notice => notice.type === 'event' && this.#enter(notice.state));
+    const result = await saga.result;
+    if (result.outcome !== 'ready') return { result };
+    const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
+    if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
+    try {
+      this.#watch.signal({ signal: 'pivot' });
+      return { result: await saga.pivot() };
+    } catch (error) {
+      if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
+      return { result: await recordedResult(journal, this.#sim.clock) };
+    }
+  }
+
+  #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
+    if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
+    return submit(engine, this.#scenario.wish, this.#scenario.guest, guest);
+  }
+
+  #signal(asked: Signal): void {
+    const saga = this.#saga;
+    const mortal = this.#mortal;
+    if (saga === undefined || mortal === undefined || !mortal.isAlive()) {
+      this.#askAgain(asked);
+      return;
+    }
+    this.#watch.signal(asked);
+    mortal.death.then(() => this.#askAgain(asked));
+    const heeded: Promise<unknown> =
+      asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();
+    heeded.catch(error => {
+      if (mortal.isAlive() && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
+    });
+  }
+
+  /** Whoever wants it back asks until it is written. */
+  #askAgain(asked: Signal): void {
+    if (asked.signal !== 'abort' || this.#isOver) return;
+    this.#sim.clock.after(ASKED_AGAIN_MS, () => wasHeard(this.#journal, asked) || this.#signal(asked));
+  }
+
+  #enter(state: string): void {
+    this.#watch.enter(state);
+    const place = placeOf(state);
+    this.#mortal?.enter(place);
+    if (this.#armed.has(place)) return;
+    this.#armed.add(place);
+    const copied = forgetsJobs(this.#scenario.guest) ? 'mirrorDisks' : 'standOnBases';
+    if (place === copied) copyChains(this.#sim, this.#scenario);
+    if (this.#isOver) return;
+    for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
+  }
+}

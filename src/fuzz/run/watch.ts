@@ -1,0 +1,114 @@
+/**
+ * Writes down what happens in a run as it happens: states, faults, pauses, what was sent and in which order, which files
+ * were touched. It judges nothing and changes nothing.
+ */
+import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
+import type { Sim } from '../../sim/create-sim.ts';
+import type { StruckPlace } from '../../sim/monitor/faults.ts';
+import type { Happening, Struck } from '../account/account.ts';
+import type { Passage } from '../account/mortal.ts';
+import type { FlushedWrite } from '../account/sight.ts';
+import { flushedWrites, isNeeded } from '../account/sight.ts';
+import { WireOrder } from '../laws/order.ts';
+import type { PlannedFault, Signal } from '../scenario/scenario.ts';
+import { PauseWatch } from './pause-watch.ts';
+
+type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> : never) : never;
+
+export class Watch implements Passage {
+  readonly states: string[][] = [];
+  readonly struck: Struck[] = [];
+  readonly unlinkedInUse: string[] = [];
+  readonly signalled: Signal['signal'][] = [];
+  readonly pauses: PauseWatch;
+  flushed: readonly FlushedWrite[] = [];
+  disorder: string | undefined;
+  #state = '';
+  #verbs: readonly string[] = [];
+  #order: WireOrder | undefined;
+  readonly #sim: Sim;
+  readonly #tell: ((happening: Happening) => void) | undefined;
+
+  constructor(sim: Sim, tell: ((happening: Happening) => void) | undefined) {
+    this.#sim = sim;
+    this.#tell = tell;
+    this.pauses = new PauseWatch(sim);
+  }
+
+  /** A life of the orchestrator begins, with these records in the journal. */
+  begin(records: readonly JournalRecord[]): void {
+    this.#keepDisorder();
+    this.pauses.begin();
+    this.#order = new WireOrder(records);
+    this.states.push([]);
+    this.note(`life ${this.states.length} of the orchestrator`);
+  }
+
+  /** Nothing more will happen. */
+  end(): void {
+    this.pauses.look();
+    this.#keepDisorder();
+  }
+
+  enter(state: string): void {
+    this.#state = state;
+    this.pauses.look();
+    this.states.at(-1)?.push(state);
+    if (this.#tell === undefined) return;
+    const { world } = this.#sim;
+    this.#say({
+      kind: 'state',
+      state,
+      fronts: world.fronts().map(front => front.path),
+      running: world.running,
+    });
+  }
+
+  strike(fault: PlannedFault, at?: StruckPlace): void {
+    if (fault.kind === 'kill' && fault.what === 'host') this.flushed = flushedWrites(this.#sim);
+    this.struck.push({ fault, at, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
+    this.#say({ kind: 'struck', fault });
+  }
+
+  signal(asked: Signal): void {
+    this.signalled.push(asked.signal);
+    this.#say({ kind: 'signal', ...asked, came: this.#state });
+  }
+
+  note(what: string): void {
+    this.#say({ kind: 'life', what });
+  }
+
+  sent(messages: readonly Json[]): void {
+    this.pauses.look();
+    const verbs = messages.map(message => (message as { execute?: string }).execute ?? '');
+    this.#verbs = verbs;
+    if (verbs.includes('stop')) this.pauses.stopSent();
+    this.#order?.sent(verbs);
+    this.#say({ kind: 'sent', messages });
+  }
+
+  received(message: Json): void {
+    this.pauses.look();
+    this.#say({ kind: 'received', message });
+  }
+
+  recorded(records: readonly NewRecord[]): void {
+    this.#order?.recorded(records);
+  }
+
+  /** A file that is unlinked must not be part of anything open, or below anything that is. */
+  fileTouched(what: string, path: string): void {
+    this.#say({ kind: 'file', what, path });
+    if (what === 'unlink' && isNeeded(this.#sim, path)) this.unlinkedInUse.push(path);
+  }
+
+  #keepDisorder(): void {
+    this.disorder ??= this.#order?.wrong;
+  }
+
+  #say(told: Told): void {
+    if (this.#tell !== undefined) this.#tell({ ...told, atMs: this.#sim.clock.now() } as Happening);
+  }
+}

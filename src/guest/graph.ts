@@ -1,0 +1,206 @@
+/**
+ * Reads what stands in QEMU now: the node in front of each guest disk and what is known of a node. Steps decide on
+ * this, never on what a reply's text said or on what they believe to have done.
+ */
+import { BlocksagaError } from '../errors.ts';
+import { readImageName } from '../plan/image-ref.ts';
+import type { DiskPlan } from '../plan/plan.ts';
+import type { Command, QmpClient, Reply } from '../qmp/client.ts';
+import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
+import { Edges } from './edges.ts';
+
+/** QEMU's block graph as far as steps look at it. */
+export interface Graph {
+  /** The root node under the guest's device; undefined when the device is gone or empty. */
+  front(disk: DiskPlan): string | undefined;
+  /** What QEMU itself calls that node; undefined also for one without a name. */
+  frontName(disk: DiskPlan): string | undefined;
+  node(name: string): BlockDeviceInfo | undefined;
+  /** Whether the guest's disk is on the image that it is to end on, directly or through the saga's filter. */
+  showsImage(disk: DiskPlan): boolean;
+  /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
+  coversSource(disk: DiskPlan): boolean;
+  /** Whether the disk's new image is below the one in front, as an overlay of a third party leaves it. */
+  hasImageBelow(disk: DiskPlan): boolean;
+}
+
+/** One round trip: `query-block` and `query-named-block-nodes`. */
+export async function readGraph(qmp: QmpClient): Promise<Graph> {
+  const [fronts, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
+  if (!fronts.ok) throw fronts.error;
+  const byName = new Map((valueIfKnown(nodes) ?? []).map(node => [node['node-name'] ?? '', node]));
+  const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
+  // Where names are cut short, those of two images may be equal.
+  const edges = hasCutNames(fronts.value) ? await readEdges(qmp) : undefined;
+  return {
+    front,
+    frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
+    node: name => byName.get(name),
+    coversSource: disk => front(disk) === disk.goal && isBelow(fronts.value, disk, disk.file),
+    hasImageBelow: disk => isBelow(fronts.value, disk, disk.image.file),
+    showsImage: disk => {
+      if (isOnGoal(fronts.value, disk)) return true;
+      if (front(disk) !== disk.names.filter) return false;
+      if (edges !== undefined) return edges.child(disk.names.filter, 'file') === disk.goal;
+      // QEMU describes the child of a filter where an image has its backing image, but in no flat list of nodes
+      // (`bdrv_block_device_info`, block/qapi.c); the filter's own file name is a json: one, made of its options.
+      const [, child] = chainFiles(fronts.value, disk);
+      return child !== undefined && child === byName.get(disk.goal)?.image.filename;
+    },
+  };
+}
+
+/** Whether an image is below the one in front of a disk. */
+function isBelow(blocks: readonly BlockInfo[], disk: DiskPlan, image: string): boolean {
+  const [, ...below] = chainFiles(blocks, disk);
+  return below.some(file => plainName(file) === plainName(image));
+}
+
+async function readEdges(qmp: QmpClient): Promise<Edges> {
+  return new Edges(await qmp.execute('x-debug-query-block-graph'));
+}
+
+/** The file names of the images that a disk is on in a `query-block` reply, front first. */
+export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readonly string[] {
+  const inserted: OlderDeviceInfo | undefined = blockOf(blocks, disk)?.inserted;
+  if (inserted === undefined) return [];
+  if (inserted.image === undefined) return olderChain(inserted, disk);
+  return filesOf(inserted.image);
+}
+
+/** A chain from its first image on that the plan knows: what a third party has put above is left out. As it is where none is. */
+export function withoutStrangers(files: readonly string[], { chain, image }: DiskPlan): readonly string[] {
+  const known = new Set([...chain, image].map(({ file }) => plainName(file)));
+  const at = files.findIndex(file => known.has(plainName(file)));
+  return at === -1 ? files : files.slice(at);
+}
+
+/** Whether a disk is on the image that it is to end on, as it is or below overlays of a third party. */
+export function isOnGoal(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
+  const front = frontOf(blocks, disk);
+  if (front === disk.goal) return true;
+  if (front === undefined || front === disk.node || front === disk.names.filter) return false;
+  const files = chainFiles(blocks, disk);
+  const [first] = withoutStrangers(files, disk);
+  return first !== undefined && first !== files[0] && plainName(first) === plainName(disk.image.file);
+}
+
+/** What QEMU before 1.6 (`image`) and 1.2 (`backing_file_depth`) did not tell. */
+type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'backing_file_depth'> &
+  Partial<Pick<BlockDeviceInfo, 'image' | 'backing_file_depth'>>;
+
+/** Before QEMU 1.6 only the next image is named: the plan knows what was below that, and from 1.2 on QEMU how many there are. */
+function olderChain(inserted: OlderDeviceInfo, { chain }: DiskPlan): readonly string[] {
+  const { file, backing_file: next, backing_file_depth: depth } = inserted;
+  if (next === undefined) return [file];
+  const known = chain.map(image => image.file);
+  const below = known.includes(next) ? known.slice(known.indexOf(next)) : [next];
+  if (depth === undefined || depth >= below.length) return [file, ...below];
+  return [file, ...below.slice(0, 1), ...below.slice(below.length - depth + 1)];
+}
+
+/** QEMU before 5.0 does not know `flat`, and then tells each chain with each of its nodes. */
+const FLAT_SINCE = 5;
+
+/** The files of all images that QEMU says it has open; before 1.6 it names only the two uppermost of each disk. */
+export async function openFiles(qmp: QmpClient): Promise<ReadonlySet<string>> {
+  const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
+  if (!blocks.ok) throw blocks.error;
+  const devices: readonly OlderDeviceInfo[] = blocks.value.flatMap(({ inserted }) => inserted ?? []);
+  const shown = devices.flatMap(({ file, backing_file: next, image }) => [
+    file,
+    ...(next === undefined ? [] : [next]),
+    ...filesOf(image),
+  ]);
+  const named = (valueIfKnown(nodes) ?? []).map(node => node.image.filename);
+  return new Set([...shown, ...named].map(plainName));
+}
+
+function filesOf(front: ImageInfo | undefined): readonly string[] {
+  const files: string[] = [];
+  for (let image = front; image !== undefined; image = image['backing-image']) files.push(image.filename);
+  return files;
+}
+
+/** Asks for all nodes, without the chain below each where QEMU can leave it out. */
+export function listNodes({ version }: QmpClient): Command<'query-named-block-nodes'> {
+  const execute = 'query-named-block-nodes';
+  return version.major < FLAT_SINCE ? { execute } : { execute, arguments: { flat: true } };
+}
+
+/** The value, or undefined where this QEMU does not have the command. */
+export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
+  if (reply.ok) return reply.value;
+  if (reply.error.qmp?.class === 'CommandNotFound') return undefined;
+  throw reply.error;
+}
+
+/**
+ * The root node of a disk's device in a `query-block` reply. Where QEMU opens the saga's images, and before 2.5, where a
+ * node that nobody named has no name, the file says which one of the saga's two it is.
+ */
+export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
+  const inserted = blockOf(blocks, disk)?.inserted;
+  const node = inserted?.['node-name'];
+  if (inserted === undefined || (node !== undefined && disk.byFile !== true)) return node;
+  const file = plainName(inserted.file);
+  if (file === disk.image.file) return disk.goal;
+  return file === disk.file ? disk.node : file;
+}
+
+/** The entry of a disk's device in a `query-block` reply. */
+export function blockOf(blocks: readonly BlockInfo[], disk: DiskPlan): BlockInfo | undefined {
+  return blocks.find(block =>
+    disk.qdev === null ? block.device === disk.drive : qomPath(block.qdev) === disk.qdev,
+  );
+}
+
+/** Throws unless every disk has the expected node in front. */
+export function expectFronts(
+  blocks: readonly BlockInfo[],
+  disks: readonly DiskPlan[],
+  expected: (disk: DiskPlan) => string,
+): void {
+  for (const disk of disks) {
+    const front = frontOf(blocks, disk);
+    if (front !== expected(disk) && !(expected(disk) === disk.goal && isOnGoal(blocks, disk))) {
+      throw new BlocksagaError(
+        'VERIFY_FAILED',
+        `disk ${disk.disk} should be on node ${expected(disk)} now, but QEMU says ${front ?? 'nothing'}`,
+        { disk: disk.disk },
+      );
+    }
+  }
+}
+
+/** Throws FOREIGN where a third party has put something else in front of a disk whose mirror follows its source. */
+export function expectSources(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]): void {
+  for (const disk of disks) {
+    const front = frontOf(blocks, disk);
+    if (front === disk.node) continue;
+    throw new BlocksagaError(
+      'FOREIGN',
+      `disk ${disk.disk} is mirrored from node ${disk.node}, but a third party has moved the guest to ${front ?? 'nothing'}`,
+      { disk: disk.disk },
+    );
+  }
+}
+
+/**
+ * The QOM path of a device as `query-block` names it: without a leading slash it is the id of a device that the user
+ * named, which QEMU keeps under /machine/peripheral (system/qdev-monitor.c).
+ */
+export function qomPath(qdev: string | undefined): string | null {
+  if (qdev === undefined || qdev === '') return null;
+  return qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
+}
+
+/** The file of an image by the name that QEMU makes up for it; a name that is cut short comes back as it is. */
+export function plainName(name: string): string {
+  return readImageName(name).file;
+}
+
+/** Whether any disk is on an image whose name is cut short. */
+export function hasCutNames(blocks: readonly BlockInfo[]): boolean {
+  return blocks.some(({ inserted }) => filesOf(inserted?.image).some(name => readImageName(name).isCutShort));
+}

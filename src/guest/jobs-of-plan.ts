@@ -1,0 +1,36 @@
+/** The verbs for a saga's jobs, as the QEMU that its plan was made for knows them. Asks nothing. */
+
+import type { DiskPlan, Plan } from '../plan/plan.ts';
+import type { QmpClient } from '../qmp/client.ts';
+import { createJobs, type Jobs } from '../qmp/jobs.ts';
+import { createPassingJobs } from '../qmp/passing-jobs.ts';
+
+/** Over one client; what was heard of jobs that pass is remembered with the connection. */
+export function jobsOfPlan(plan: Plan, client: QmpClient): Jobs {
+  const { passingJobs, capabilities, disks } = plan;
+  if (passingJobs === undefined) return createJobs(client);
+  const disksOfJobs = new Map(
+    passingJobs === 'byId'
+      ? []
+      : disks.flatMap(({ names, drive }) => [names.job, names.undoJob].map(job => [job, drive] as const)),
+  );
+  return createPassingJobs(client, {
+    nameOf: id => disksOfJobs.get(id) ?? id,
+    forces: capabilities.includes('block-job-pause'),
+  });
+}
+
+/** What QEMU calls the job of a disk. */
+export function jobName({ passingJobs }: Plan, { names, drive }: DiskPlan): string {
+  return passingJobs === 'byDisk' ? drive : names.job;
+}
+
+/** The argument that names a job; none where it is called by its disk. */
+export function named({ passingJobs }: Plan, job: string): { readonly 'job-id'?: string } {
+  return passingJobs === 'byDisk' ? {} : { 'job-id': job };
+}
+
+/** How a command calls a disk: by its drive, which every QEMU knows, or by the node in front of it. */
+export function deviceOf({ drive }: DiskPlan, front: string): string {
+  return drive === '' ? front : drive;
+}

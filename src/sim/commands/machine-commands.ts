@@ -1,0 +1,221 @@
+/**
+ * The machine around the disks: devices in the object tree (`drive` can be set), throttle groups, exports.
+ */
+
+import type { Json } from '../../qmp/transport.ts';
+import { addUser, patchNode, reaches, removeUser } from '../graph/graph.ts';
+import { checkPermissions } from '../graph/permissions.ts';
+import type { Arguments } from '../state/arguments.ts';
+import type { Context } from '../state/context.ts';
+import { lookupNode, nodeOf } from '../state/context.ts';
+import type { Device } from '../state/devices.ts';
+import { Death, refuse } from '../state/refusal.ts';
+import {
+  ALL_PERMISSIONS,
+  CONSISTENT_READ,
+  GRAPH_MOD,
+  RESIZE,
+  WRITE,
+  WRITE_UNCHANGED,
+} from '../state/state.ts';
+
+/** What a guest's device needs of its disk. */
+export const DEVICE_NEEDS = {
+  perm: CONSISTENT_READ | WRITE,
+  shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE | GRAPH_MOD,
+};
+
+export function qomList(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  if (path === '/machine/peripheral') {
+    const children = [...ctx.q.devices.values()].map(device => ({
+      name: device.id,
+      type: `child<${device.type}>`,
+    }));
+    return [{ name: 'type', type: 'string' }, ...children];
+  }
+  if (path === '/objects') {
+    const threads = [...ctx.q.devices.values()].flatMap((device, index) =>
+      device.iothread ? [{ name: `iothread${index}`, type: 'child<iothread>' }] : [],
+    );
+    const groups = [...ctx.q.throttleGroups].map(name => ({ name, type: 'child<throttle-group>' }));
+    return [
+      { name: 'type', type: 'string' },
+      ...threads,
+      ...groups,
+      { name: 'pc.ram', type: 'child<memory-backend-ram>' },
+    ];
+  }
+  if (path.startsWith('/objects/') && ctx.q.throttleGroups.has(path.slice('/objects/'.length))) {
+    return [
+      { name: 'type', type: 'string' },
+      { name: 'limits', type: 'ThrottleLimits' },
+    ];
+  }
+  const found = deviceAt(ctx, path);
+  const properties: Json[] = [
+    { name: 'type', type: 'string' },
+    { name: 'realized', type: 'bool' },
+    { name: 'serial', type: 'str' },
+    { name: 'drive', type: 'str' },
+  ];
+  if (found.isFront && found.device.path !== frontPath(found.device)) {
+    properties.push({ name: 'virtio-backend', type: `child<${found.device.backendType}>` });
+  }
+  return properties;
+}
+
+export function qomGet(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  const property = String(args['property']);
+  if (path === '/objects' && property === 'type') return 'container';
+  const { device, isFront } = deviceAt(ctx, path);
+  const type = isFront ? device.type : device.backendType;
+  if (property === 'type') return type;
+  if (property === 'realized') return true;
+  if (property === 'serial') return '';
+  if (property !== 'drive') refuse(`Property '${type}.${property}' not found`);
+  const backend = ctx.q.backends.get(device.path);
+  return backend?.name || (backend?.node ?? '');
+}
+
+export function qomSet(ctx: Context, args: Arguments): Json {
+  const path = String(args['path']);
+  const property = String(args['property']);
+  const { device, isFront } = deviceAt(ctx, path);
+  const type = isFront ? device.type : device.backendType;
+  if (property !== 'drive') {
+    if (property === 'serial' || property === 'realized') refuseRealized(property, type);
+    refuse(`Property '${type}.${property}' not found`);
+  }
+  if (!ctx.profile.setsDrive) refuseRealized('drive', device.backendType);
+  if (!device.settableDrive) refuseRealized('drive', type);
+  const name = args['value'];
+  if (typeof name !== 'string') refuse("Invalid parameter type for 'drive', expected: string");
+  const node = ctx.q.nodes.get(name) ?? refuse(ctx.profile.texts.cannotFind('', name));
+  const backend = ctx.q.backends.get(device.path);
+  if (backend === undefined) refuse(`Device '${device.id}' has no medium`);
+  if (backend.node === name) {
+    if (ctx.profile.diesOnSameDrive)
+      throw new Death('SIGABRT', `drive of ${device.id} set to what it already is`);
+    return {};
+  }
+  const root = backend.node;
+  const isConnected = root !== undefined && (reaches(ctx, root, name) || reaches(ctx, name, root));
+  if (device.iothread && ctx.q.runState === 'running' && !isConnected) {
+    refuse('Different aio context is not supported for new node');
+  }
+  ctx.q.edit('backends').set(device.path, backend.with(name));
+  const edge = { kind: 'backend', parent: device.path, role: 'root', ...DEVICE_NEEDS } as const;
+  addUser(ctx, node.name, edge);
+  if (root !== undefined) removeUser(ctx, root, 'backend', device.path);
+  checkPermissions(ctx, [name]);
+  return {};
+}
+
+function refuseRealized(property: string, type: string): never {
+  return refuse(
+    `Attempt to set property '${property}' on anonymous device (type '${type}') after it was realized`,
+  );
+}
+
+function frontPath(device: Device): string {
+  return `/machine/peripheral/${device.id}`;
+}
+
+/** A path, full or below /machine/peripheral; virtio devices have their block part in a child. */
+function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolean } {
+  const full = path.startsWith('/') ? path : `/machine/peripheral/${path}`;
+  for (const device of ctx.q.devices.values()) {
+    if (full === frontPath(device)) return { device, isFront: true };
+    if (full === device.path) return { device, isFront: false };
+  }
+  return refuse(`Device '${path}' not found`, 'DeviceNotFound');
+}
+
+export function objectAdd(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.throttleGroups.has(id)) {
+    refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
+  }
+  ctx.q.edit('throttleGroups').add(id);
+  return {};
+}
+
+export function objectDel(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (!ctx.q.throttleGroups.has(id)) refuse(`object '${id}' not found`);
+  if ([...ctx.q.nodes.values()].some(node => node.throttleGroup === id)) {
+    refuse(
+      ctx.profile.version.major >= 11
+        ? `Cannot delete throttle group '${id}' with active references`
+        : `object '${id}' is in use, can not be deleted`,
+    );
+  }
+  ctx.q.edit('throttleGroups').delete(id);
+  return {};
+}
+
+export function nbdServerStart(ctx: Context): Json {
+  if (ctx.q.nbdServer) refuse('NBD server already running');
+  ctx.q.nbdServer = true;
+  return {};
+}
+
+export function nbdServerStop(ctx: Context): Json {
+  if (!ctx.q.nbdServer) refuse('NBD server not running');
+  for (const id of [...ctx.q.exports.keys()]) removeExport(ctx, id);
+  ctx.q.nbdServer = false;
+  return {};
+}
+
+export function blockExportAdd(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.exports.get(id) !== undefined) refuse(`Block export id '${id}' is already in use`);
+  const node = lookupNode(ctx, undefined, String(args['node-name']));
+  if (!ctx.q.nbdServer) refuse('NBD server not running');
+  const writable = args['writable'] === true;
+  if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
+  const perm = CONSISTENT_READ | (writable ? WRITE : 0);
+  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD;
+  ctx.q.edit('exports').set(id, {
+    id,
+    type: String(args['type']),
+    node: node.name,
+    writable,
+    shuttingDown: false,
+  });
+  const edge = { kind: 'export', parent: id, role: 'root', perm } as const;
+  addUser(ctx, node.name, { ...edge, shared: ALL_PERMISSIONS });
+  checkPermissions(ctx, [node.name]);
+  // The server forbids resizing in a second step, which decides what an error names.
+  patchNode(ctx, node.name, { parents: [{ ...edge, shared }, ...node.parents] });
+  checkPermissions(ctx, [node.name]);
+  return {};
+}
+
+export function blockExportDel(ctx: Context, args: Arguments): Json {
+  const id = String(args['id']);
+  if (ctx.q.exports.get(id) === undefined) refuse(`Export '${id}' is not found`);
+  removeExport(ctx, id);
+  return {};
+}
+
+function removeExport(ctx: Context, id: string): void {
+  const block = ctx.q.exports.get(id);
+  if (block === undefined) return;
+  ctx.q.edit('exports').delete(id);
+  removeUser(ctx, block.node, 'export', id);
+  ctx.emit('BLOCK_EXPORT_DELETED', { id });
+}
+
+/** Whether a temporary user that writes would be in conflict with those that are there. */
+export function refuseWriter(ctx: Context, name: string): void {
+  const before = nodeOf(ctx.q, name);
+  addUser(ctx, name, { kind: 'blk', parent: 'qemu-io', role: 'root', perm: WRITE, shared: ALL_PERMISSIONS });
+  try {
+    checkPermissions(ctx, [name]);
+  } finally {
+    ctx.q.edit('nodes').set(name, before);
+  }
+}

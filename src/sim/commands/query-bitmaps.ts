@@ -1,0 +1,50 @@
+/** What QEMU tells of dirty bitmaps: those that somebody made, and those of jobs, with nodes and with devices. */
+
+import type { Json } from '../../qmp/transport.ts';
+import { skipImplicitFilters } from '../graph/graph.ts';
+import { sizeOf } from '../graph/image-io.ts';
+import { covered, granules } from '../host/contents.ts';
+import type { Context } from '../state/context.ts';
+import { since } from '../state/later-members.ts';
+import type { BlockNode } from '../state/state.ts';
+
+/** Until 5.2 a device lists the bitmaps of its node itself as well. */
+export function deviceBitmaps(
+  ctx: Context,
+  node: string | undefined,
+): { readonly 'dirty-bitmaps'?: Json; readonly dirty?: Json } {
+  if (ctx.profile.version.major >= 6 || node === undefined) return {};
+  const bitmaps = describeBitmaps(ctx, skipImplicitFilters(ctx, node)) as unknown as readonly Bitmap[];
+  const [first] = bitmaps;
+  if (first === undefined) return {};
+  if (since(ctx.profile, 2, 11)) return { 'dirty-bitmaps': bitmaps };
+  const { count, granularity } = first;
+  if (!since(ctx.profile, 1, 7)) return { dirty: { count, granularity } };
+  // They were counted in sectors until 2.11 (`bdrv_query_dirty_bitmaps`, block/dirty-bitmap.c).
+  return { 'dirty-bitmaps': bitmaps.map(bitmap => ({ ...bitmap, count: bitmap.count / SECTOR_BYTES })) };
+}
+
+type Bitmap = { readonly [key: string]: Json } & { readonly count: number; readonly granularity: number };
+
+const SECTOR_BYTES = 512;
+
+export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
+  if (node.bitmaps.length === 0 && node.trackedBy.length === 0) return [];
+  const status = (active: boolean): { readonly status?: string } =>
+    ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
+  const named = node.bitmaps.map(
+    ({ serial, ...bitmap }) =>
+      [serial, { ...bitmap, busy: false, ...status(bitmap.recording), count: 0 }] as const,
+  );
+  const unnamed = node.trackedBy.map(id => {
+    const job = ctx.q.jobs.get(id);
+    const work = job?.work;
+    const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
+    const dirty = ctx.tracks.get(id)?.dirty ?? [];
+    const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
+    const recording = work?.kind === 'mirror' && !work.writeBlocking && !ctx.profile.mirrorFilterTracks;
+    const fields = { recording, persistent: false, busy: false, ...status(true), granularity, count };
+    return [job?.serial ?? 0, fields] as const;
+  });
+  return [...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
+}

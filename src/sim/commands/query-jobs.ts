@@ -1,0 +1,73 @@
+/** What is asked about what goes on: jobs, exports and the run state. Changes nothing. */
+
+import type { Json } from '../../qmp/transport.ts';
+import { progress } from '../jobs/jobs.ts';
+import type { Context } from '../state/context.ts';
+import { type Came, withoutLaterMembers } from '../state/later-members.ts';
+import type { Job } from '../state/state.ts';
+
+export function queryJobs(ctx: Context): Json {
+  return newestFirst(ctx).map(job => {
+    const { len, offset } = progress(ctx, job);
+    return {
+      'current-progress': offset,
+      status: job.status,
+      'total-progress': len,
+      type: job.type,
+      id: job.id,
+      ...(job.error === undefined ? {} : { error: job.error }),
+    };
+  });
+}
+
+export function queryBlockJobs(ctx: Context): Json {
+  return newestFirst(ctx)
+    .filter(job => job.type !== 'create')
+    .map(job =>
+      withoutLaterMembers(ctx.profile, CAME, {
+        'auto-finalize': job.autoFinalize,
+        'io-status': job.ioStatus,
+        device: job.id,
+        'auto-dismiss': job.autoDismiss,
+        busy: false,
+        ...progress(ctx, job),
+        status: job.status,
+        paused: job.userPaused || job.status === 'pending',
+        speed: job.speed,
+        ready: job.status === 'ready' || job.status === 'standby',
+        type: job.type,
+        ...(job.error === undefined ? {} : { error: job.error }),
+      }),
+    );
+}
+
+/** When members of BlockJobInfo came (the `Since:` tags of QEMU's qapi/block-core.json). */
+const CAME: Came = [
+  ['busy', 1, 3],
+  ['paused', 1, 3],
+  ['io-status', 1, 3],
+  ['ready', 2, 2],
+  ['status', 2, 12],
+  ['auto-finalize', 2, 12],
+  ['auto-dismiss', 2, 12],
+  ['error', 2, 12],
+];
+
+function newestFirst(ctx: Context): Job[] {
+  return [...ctx.q.jobs.values()].sort((a, b) => b.serial - a.serial);
+}
+
+export function queryBlockExports(ctx: Context): Json {
+  return [...ctx.q.exports.values()].map(block => ({
+    'node-name': block.node,
+    'shutting-down': block.shuttingDown,
+    type: block.type,
+    id: block.id,
+  }));
+}
+
+export function queryStatus(ctx: Context): Json {
+  const running = ctx.q.runState === 'running';
+  const singlestep = ctx.profile.version.major < 9 ? { singlestep: false } : {};
+  return { status: ctx.q.runState, ...singlestep, running };
+}

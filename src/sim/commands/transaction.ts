@@ -1,0 +1,57 @@
+/**
+ * `transaction`: the actions run in order, the first refusal ends it, and those before it are taken back one by one, with
+ * what QEMU forgets in doing so (blockdev.c of 7.2: qmp_transaction()).
+ */
+
+import type { Json } from '../../qmp/transport.ts';
+import { patchNode } from '../graph/graph.ts';
+import type { Arguments } from '../state/arguments.ts';
+import type { Context } from '../state/context.ts';
+import { Refusal, refuse } from '../state/refusal.ts';
+import type { Qemu } from '../state/state.ts';
+import { bitmapActions } from './bitmap-commands.ts';
+import { snapshot, snapshotSync, type Taken } from './snapshot-commands.ts';
+
+type Action = (ctx: Context, data: Arguments) => Taken | undefined;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  abort: () => refuse('Transaction aborted using Abort action'),
+  'blockdev-snapshot': snapshot,
+  'blockdev-snapshot-sync': snapshotSync,
+  ...bitmapActions,
+};
+
+/** A refusal is given back, not thrown, where something of the actions before it stays. */
+export function transaction(ctx: Context, args: Arguments): Json | Refusal {
+  const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
+  const properties = args['properties'] as Arguments | undefined;
+  const isModern = ctx.profile.version.major >= 10;
+  if (properties?.['completion-mode'] === 'grouped' && actions[0] !== undefined) {
+    const word = isModern ? 'transaction' : 'Transaction';
+    refuse(`Action '${actions[0].type}' does not support ${word} property completion-mode = grouped`);
+  }
+  const { nodes } = ctx.q;
+  const taken: Taken[] = [];
+  for (const { type, data } of actions) {
+    const run = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
+    const before = taken.length === 0 ? undefined : graphOf(ctx.q);
+    try {
+      const one = run(ctx, data);
+      if (one !== undefined) taken.push(one);
+    } catch (refusal) {
+      const forgets = taken.some(({ hadUsers }) => hadUsers);
+      if (!(refusal instanceof Refusal) || before === undefined || !forgets) throw refusal;
+      Object.assign(ctx.q, before);
+      for (const { abort } of taken.toReversed()) abort();
+      for (const { name, bitmaps } of nodes.values()) patchNode(ctx, name, { bitmaps });
+      return refusal;
+    }
+  }
+  for (const { commit } of isModern ? taken.toReversed() : taken) commit();
+  return {};
+}
+
+/** What an action may change, to be put back when it fails halfway. */
+function graphOf({ nodes, backends, exports }: Qemu): Pick<Qemu, 'nodes' | 'backends' | 'exports'> {
+  return { nodes: new Map(nodes), backends: new Map(backends), exports: new Map(exports) };
+}

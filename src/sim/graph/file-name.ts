@@ -1,0 +1,54 @@
+/** How QEMU spells an image in its replies: by its file alone where that says all, else by its options as json:. */
+import { type Context, nodeOf } from '../state/context.ts';
+import type { BlockNode } from '../state/state.ts';
+import { childOf } from './graph.ts';
+import { imageOf, pathOf } from './image-io.ts';
+
+/** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */
+export function fileName(ctx: Context, node: BlockNode): string {
+  return node.path ?? spoken(naming(ctx, node));
+}
+
+/** What a node can be called: by a file alone, where that says all, or by its options. */
+interface Naming {
+  readonly exact: string | undefined;
+  json(): string;
+}
+
+function naming(ctx: Context, node: BlockNode): Naming {
+  const { driver, path, name, throttleGroup } = node;
+  if (path !== undefined) {
+    return { exact: path, json: () => `{"driver": "file", "filename": ${JSON.stringify(path)}}` };
+  }
+  const child = (role: 'file' | 'backing') => {
+    const found = childOf(node, role);
+    return found === undefined ? undefined : naming(ctx, nodeOf(ctx.q, found));
+  };
+  const options = () => (child('file') ?? child('backing'))?.json() ?? 'null';
+  const whole = () => `{"driver": "${driver}", "file": ${options()}}`;
+  if (driver === 'mirror_top' || driver === 'commit_top' || node.implicit) {
+    const shown = child('file') ?? child('backing');
+    return { exact: shown === undefined ? '' : spoken(shown), json: node.implicit ? options : whole };
+  }
+  if (throttleGroup !== undefined) {
+    const group = JSON.stringify(throttleGroup);
+    const json = () => `{"throttle-group": ${group}, "driver": "throttle", "file": ${options()}}`;
+    return { exact: undefined, json };
+  }
+  if (node.isFilter) return { exact: undefined, json: whole };
+  if (driver !== 'qcow2') return { exact: pathOf(ctx.q, name), json: whole };
+  const backing = child('backing');
+  const isAsInHeader = (backing === undefined ? undefined : spoken(backing)) === imageOf(ctx, name).backing;
+  if (isAsInHeader) return { exact: pathOf(ctx.q, name), json: whole };
+  const json = () => `{"backing": ${backing?.json() ?? 'null'}, "driver": "qcow2", "file": ${options()}}`;
+  return { exact: undefined, json };
+}
+
+/** QEMU has 4096 bytes for a name, the closing NUL among them, and puts dots where it had no room for all. */
+const NAME_MAX = 4095;
+
+function spoken({ exact, json }: Naming): string {
+  if (exact !== undefined) return exact;
+  const name = `json:${json()}`;
+  return name.length <= NAME_MAX ? name : `${name.slice(0, NAME_MAX - 3)}...`;
+}

@@ -1,0 +1,137 @@
+/**
+ * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
+ */
+
+import { copyRange, covered, EMPTY, type Extents, granules, over } from '../host/contents.ts';
+import { BLANK, fileLength, type Host, type Image } from '../host/host.ts';
+import type { Context, Track } from '../state/context.ts';
+import { nodeOf } from '../state/context.ts';
+import type { BlockNode, Qemu } from '../state/state.ts';
+import { below, childOf } from './graph.ts';
+
+/** What data passes through: the graph, the files and the dirty bitmaps of mirrors. */
+export interface DataPlane {
+  readonly q: Qemu;
+  readonly host: Host;
+  readonly tracks: ReadonlyMap<string, Track>;
+}
+
+/** The file below a node. */
+export function pathOf(q: Qemu, name: string): string | undefined {
+  for (let next: string | undefined = name; next !== undefined; ) {
+    const node: BlockNode | undefined = q.nodes.get(next);
+    if (node === undefined) return undefined;
+    if (node.path !== undefined) return node.path;
+    next = childOf(node, 'file') ?? (node.isFilter ? childOf(node, 'backing') : undefined);
+  }
+  return undefined;
+}
+
+export function imageOf(plane: DataPlane, name: string): Image {
+  const path = pathOf(plane.q, name);
+  return (path === undefined ? undefined : plane.host.image(path)) ?? BLANK;
+}
+
+/** Drivers that show a file's bytes as they are. */
+const SHOWS_FILE: ReadonlySet<string> = new Set(['file', 'host_device', 'raw']);
+
+/** The size that a guest sees. */
+export function sizeOf(plane: DataPlane, node: BlockNode): number {
+  if (node.sizeAtOpen !== undefined) return node.sizeAtOpen;
+  if (node.isFilter) {
+    const child = below(node);
+    const under = child === undefined ? undefined : plane.q.nodes.get(child);
+    return under === undefined ? 0 : sizeOf(plane, under);
+  }
+  const image = imageOf(plane, node.name);
+  return SHOWS_FILE.has(node.driver) ? fileLength(image) : image.sizeBytes;
+}
+
+/** What this node's own image holds, without its backing chain. */
+export function ownContents(plane: DataPlane, node: BlockNode): Extents {
+  if (node.isFilter) {
+    const child = below(node);
+    const under = child === undefined ? undefined : plane.q.nodes.get(child);
+    return under === undefined ? EMPTY : ownContents(plane, under);
+  }
+  return imageOf(plane, node.name).contents;
+}
+
+/** What a read of the whole disk through this node gives. */
+export function readNode(plane: DataPlane, name: string): Extents {
+  const node = plane.q.nodes.get(name);
+  if (node === undefined) return EMPTY;
+  if (node.isFilter) {
+    const child = below(node);
+    return child === undefined ? EMPTY : readNode(plane, child);
+  }
+  const own = imageOf(plane, name).contents;
+  const backing = childOf(node, 'backing');
+  return backing === undefined ? own : over(readNode(plane, backing), own);
+}
+
+/** What is allocated in the images from `top` down to, and without, `base`. */
+export function allocatedAbove(ctx: Context, top: string, base: string | undefined): Extents {
+  let result: Extents = EMPTY;
+  for (let next: string | undefined = top; next !== undefined && next !== base; ) {
+    const node: BlockNode = nodeOf(ctx.q, next);
+    if (!node.isFilter) result = over(imageOf(ctx, next).contents, result);
+    next = below(node);
+  }
+  return result;
+}
+
+/** Writes at a node, to places that do not overlap: through filters, past mirrors' bitmaps, into the image below. */
+export function writeNode(plane: DataPlane, name: string, written: Extents): void {
+  for (let next: string | undefined = name; next !== undefined; ) {
+    const node: BlockNode | undefined = plane.q.nodes.get(next);
+    if (node === undefined) return;
+    if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
+    for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
+    if (node.isFilter) {
+      next = below(node);
+      continue;
+    }
+    const path = pathOf(plane.q, next);
+    const image = path === undefined ? undefined : plane.host.image(path);
+    if (path !== undefined && image !== undefined) {
+      plane.host.write(path, { ...image, contents: over(image.contents, written) });
+    }
+    return;
+  }
+}
+
+/** copy-mode write-blocking: the write completes on both sides. */
+function forward(plane: DataPlane, filter: BlockNode, written: Extents): void {
+  const job = filter.job === undefined ? undefined : plane.q.jobs.get(filter.job);
+  if (job?.work.kind === 'mirror' && job.work.writeBlocking && !filter.stopped) {
+    writeNode(plane, job.work.target, written);
+  }
+}
+
+function markDirty(plane: DataPlane, jobId: string, written: Extents, size: number): void {
+  const job = plane.q.jobs.get(jobId);
+  const track = plane.tracks.get(jobId);
+  if (job?.work.kind !== 'mirror' || track === undefined || job.work.writeBlocking) return;
+  const before = covered(track.dirty);
+  track.dirty = over(track.dirty, granules(written, job.work.granularity, size));
+  track.len += covered(track.dirty) - before;
+}
+
+/** Copies ranges from one node, as read through its chain, into another node's own image. */
+export function copyRanges(plane: DataPlane, from: string, to: string, ranges: Extents): void {
+  const path = pathOf(plane.q, to);
+  const image = path === undefined ? undefined : plane.host.image(path);
+  if (path === undefined || image === undefined || ranges.length === 0) return;
+  const source = readNode(plane, from);
+  let contents = image.contents;
+  for (let i = 0; i < ranges.length; i += 3) {
+    contents = copyRange(contents, source, ranges[i] as number, ranges[i + 1] as number, 0);
+  }
+  plane.host.write(path, { ...image, contents });
+}
+
+export function flushNode(plane: DataPlane, name: string): void {
+  const path = pathOf(plane.q, name);
+  if (path !== undefined) plane.host.flush(path);
+}

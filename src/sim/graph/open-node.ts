@@ -1,0 +1,153 @@
+/**
+ * Opening images: blockdev-add's options become nodes, with the children that they name, hold inline or, for a backing
+ * file, find in the image's header (bdrv_open(), block.c).
+ */
+
+import type { Json } from '../../qmp/transport.ts';
+import { fileLength } from '../host/host.ts';
+import type { Arguments } from '../state/arguments.ts';
+import { type Context, lookupNode } from '../state/context.ts';
+import { refuse } from '../state/refusal.ts';
+import { BlockNode, type ChildLink, type NewNode } from '../state/state.ts';
+import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
+import { sizeOf } from './image-io.ts';
+import { checkPermissions } from './permissions.ts';
+
+/** Drivers that understand a header with a backing file in it. */
+export const BACKING_DRIVERS = new Set(['qcow2', 'qed', 'vmdk']);
+const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi']);
+
+interface Place {
+  readonly monitorOwned?: boolean;
+  readonly inherits?: boolean;
+  readonly readOnly?: boolean;
+  readonly sharesAll?: boolean;
+  readonly unmap?: boolean;
+}
+
+/** Opens a node and everything below it, and checks the permissions of all that was touched. */
+export function openNode(ctx: Context, options: Arguments, place: Place = {}): BlockNode {
+  const node = open(ctx, options, place);
+  checkPermissions(ctx, [node.name]);
+  return node;
+}
+
+function open(ctx: Context, options: Arguments, place: Place): BlockNode {
+  const driver = String(options['driver']);
+  const readOnly =
+    options['read-only'] === undefined ? (place.readOnly ?? false) : options['read-only'] === true;
+  const unmap = options['discard'] === undefined ? (place.unmap ?? false) : isUnmap(options['discard']);
+  const sharesAll =
+    options['force-share'] === undefined ? (place.sharesAll ?? false) : options['force-share'] === true;
+  if (sharesAll && !readOnly) refuse('force-share=on can only be used with read-only images');
+  const flags = {
+    readOnly,
+    sharesAll,
+    unmap,
+    monitorOwned: place.monitorOwned ?? false,
+    inherits: place.inherits ?? false,
+  };
+  if (driver === 'file' || driver === 'host_device') {
+    return openFile(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
+  }
+  const file = openChild(ctx, options['file'], { readOnly, sharesAll, unmap, inherits: true });
+  const name = nodeName(ctx, options['node-name']);
+  const fields = { name, driver, ...flags };
+  const group = options['throttle-group'];
+  if (typeof group === 'string' && !ctx.q.throttleGroups.has(group)) {
+    refuse(`Throttle group '${group}' does not exist`);
+  }
+  const under = ctx.q.nodes.get(file);
+  if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
+  const throttleGroup = typeof group === 'string' ? group : undefined;
+  const node = add(ctx, { ...fields, throttleGroup });
+  const backing = BACKING_DRIVERS.has(driver)
+    ? openBacking(ctx, options['backing'], file, { unmap, sharesAll })
+    : undefined;
+  const children: ChildLink[] = [{ role: 'file', child: file }];
+  if (backing !== undefined) children.push({ role: 'backing', child: backing });
+  for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
+  const sizeAtOpen =
+    !ctx.profile.throttleKeepsSize || throttleGroup === undefined || under === undefined
+      ? undefined
+      : sizeOf(ctx, under);
+  return patchNode(ctx, node.name, { children, sizeAtOpen });
+}
+
+type NewFields = Omit<NewNode, 'serial'>;
+
+function add(ctx: Context, fields: NewFields): BlockNode {
+  const node = new BlockNode({ ...fields, serial: ctx.q.serial++ });
+  ctx.q.edit('nodes').set(fields.name, node);
+  return node;
+}
+
+function openFile(ctx: Context, options: Arguments, fields: NewFields): BlockNode {
+  const path = String(options['filename']);
+  if (ctx.host.image(path) === undefined) refuse(`Could not open '${path}': No such file or directory`);
+  return add(ctx, { ...fields, path });
+}
+
+function openChild(ctx: Context, value: Json | undefined, place: Place): string {
+  if (typeof value === 'string') {
+    return lookupNode(ctx, value, value).name;
+  }
+  return open(ctx, value as Arguments, place).name;
+}
+
+function openBacking(
+  ctx: Context,
+  value: Json | undefined,
+  file: string,
+  passedOn: Pick<Place, 'unmap' | 'sharesAll'>,
+): string | undefined {
+  if (value === null) return undefined;
+  if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, ...passedOn });
+  const path = ctx.q.nodes.get(file)?.path;
+  const image = path === undefined ? undefined : ctx.host.image(path);
+  if (image?.backing === undefined) return undefined;
+  return open(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
+    readOnly: true,
+    inherits: true,
+    ...passedOn,
+  }).name;
+}
+
+/** The options that open a file with a format. */
+export function fileOptions(path: string, format: string): Arguments {
+  return { driver: format, file: { driver: 'file', filename: path } };
+}
+
+function refuseWrongFormat(ctx: Context, driver: string, path: string): void {
+  const image = ctx.host.image(path);
+  if (image === undefined || !FORMAT_DRIVERS.has(driver) || driver === 'raw') return;
+  if (image.format !== driver) {
+    refuse(
+      fileLength(image) === 0 && driver !== 'qcow2'
+        ? `Image not in ${driver} format`
+        : `Image is not in ${driver} format`,
+    );
+  }
+}
+
+function nodeName(ctx: Context, value: Json | undefined): string {
+  if (value === undefined) return automaticName(ctx);
+  const name = String(value);
+  refuseBadName(ctx, name);
+  return name;
+}
+
+/** The rules for a name that someone chose (bdrv_assign_node_name()). */
+export function refuseBadName(ctx: Context, name: string): void {
+  const { texts } = ctx.profile;
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(name)) refuse(texts.invalidNodeName(name));
+  if ([...ctx.q.backends.values()].some(backend => backend.name === name)) {
+    refuse(`node-name=${name} is conflicting with a device id`);
+  }
+  if (ctx.q.nodes.get(name) !== undefined) refuse(texts.duplicateNodeName(name));
+  if (name.length > 31) refuse('Node name too long');
+}
+
+export function isUnmap(value: Json | undefined): boolean {
+  return value === 'unmap' || value === 'on';
+}

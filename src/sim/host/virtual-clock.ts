@@ -1,0 +1,186 @@
+/**
+ * Time that passes only when nothing else can happen. One clock may drive many simulators at once. Everything that waits
+ * (replies, block jobs, the engine's own deadlines) is in one queue, ordered by time and then by age.
+ */
+
+import { nextTick } from 'node:process';
+import { setImmediate } from 'node:timers/promises';
+import { invariant } from '../../errors.ts';
+import type { Clock } from '../../qmp/clock.ts';
+
+/** A `Clock` that stands still until it is run. */
+export interface VirtualClock extends Clock {
+  /**
+   * Lets time pass until the promise settles, and gives its value or throws its error. Throws when nothing is left that
+   * could ever settle it, or after `eventsMax` events (10 million unless told).
+   */
+  run<T>(promise: Promise<T>, eventsMax?: number): Promise<T>;
+  /** Lets `ms` of virtual time pass. */
+  advance(ms: number): Promise<void>;
+  /** Waiting callbacks. */
+  readonly pending: number;
+}
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  callback: (() => void) | undefined;
+}
+
+/** Virtual epoch: 2026-01-01T00:00:00Z, so that records carry dates that people can read. */
+const EPOCH_MS = 1_767_225_600_000;
+/** A jump longer than this asks the event loop first whether anything else is runnable. */
+const SHORT_JUMP_MS = 1;
+/** Turns of the event loop without any virtual event before a wait counts as endless. */
+const IDLE_TURNS_MAX = 2_000;
+
+export interface VirtualClockOptions {
+  /**
+   * Everything that time waits for is promises: no files, no sockets, no other timers. Saves asking the event loop at
+   * each jump, which costs more than most of what a simulated QEMU does.
+   */
+  readonly promisesOnly?: boolean;
+}
+
+/** @example const clock = createVirtualClock(); await clock.run(sleep(clock, 60_000)); // returns at once */
+export function createVirtualClock(options: VirtualClockOptions = {}): VirtualClock {
+  return new QueueClock(options.promisesOnly ?? false);
+}
+
+class QueueClock implements VirtualClock {
+  readonly #promisesOnly: boolean;
+  readonly #heap: Timer[] = [];
+  #nowMs = 0;
+  #order = 0;
+  #cancelled = 0;
+
+  constructor(promisesOnly: boolean) {
+    this.#promisesOnly = promisesOnly;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  epochMs(): number {
+    return EPOCH_MS + this.#nowMs;
+  }
+
+  get pending(): number {
+    return this.#heap.length - this.#cancelled;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer: Timer = { at: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    push(this.#heap, timer);
+    return () => {
+      if (timer.callback === undefined) return;
+      timer.callback = undefined;
+      this.#cancelled += 1;
+    };
+  }
+
+  async run<T>(promise: Promise<T>, eventsMax = 10_000_000): Promise<T> {
+    let settled = false;
+    const settle = () => {
+      settled = true;
+    };
+    promise.then(settle, settle);
+    let idleTurns = 0;
+    for (let events = 0; events < eventsMax; ) {
+      await promisesToRest();
+      if (settled) return promise;
+      const next = this.#dropCancelled();
+      if (next === undefined || (!this.#promisesOnly && next.at - this.#nowMs > SHORT_JUMP_MS)) {
+        await setImmediate();
+        if (settled) return promise;
+        if (next === undefined || this.#dropCancelled() !== next) {
+          idleTurns += 1;
+          if (idleTurns > IDLE_TURNS_MAX) {
+            throw new Error(
+              `nothing is left to happen at ${this.#nowMs} ms of virtual time, and the wait goes on`,
+            );
+          }
+          continue;
+        }
+      }
+      idleTurns = 0;
+      events += 1;
+      this.#fireNext();
+    }
+    throw new Error(`still not settled after ${eventsMax} events, at ${this.#nowMs} ms of virtual time`);
+  }
+
+  async advance(ms: number): Promise<void> {
+    const until = this.#nowMs + ms;
+    for (;;) {
+      await (this.#promisesOnly ? promisesToRest() : setImmediate());
+      const next = this.#dropCancelled();
+      if (next === undefined || next.at > until) break;
+      this.#fireNext();
+    }
+    this.#nowMs = Math.max(this.#nowMs, until);
+  }
+
+  #fireNext(): void {
+    const timer = pop(this.#heap);
+    invariant(timer, 'fireNext is called with a timer waiting');
+    if (timer.callback === undefined) {
+      this.#cancelled -= 1;
+      return;
+    }
+    this.#nowMs = Math.max(this.#nowMs, timer.at);
+    const callback = timer.callback;
+    timer.callback = undefined;
+    callback();
+  }
+
+  #dropCancelled(): Timer | undefined {
+    const heap = this.#heap;
+    while (heap[0] !== undefined && heap[0].callback === undefined) {
+      pop(heap);
+      this.#cancelled -= 1;
+    }
+    return heap[0];
+  }
+}
+
+/** Node runs the next tick when every promise that can go on by itself has. */
+function promisesToRest(): Promise<void> {
+  return new Promise(resolve => nextTick(resolve));
+}
+
+function before(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+function push(heap: Timer[], timer: Timer): void {
+  let index = heap.length;
+  heap.push(timer);
+  while (index > 0) {
+    const parent = (index - 1) >> 1;
+    const above = heap[parent] as Timer;
+    if (!before(timer, above)) break;
+    heap[index] = above;
+    index = parent;
+  }
+  heap[index] = timer;
+}
+
+function pop(heap: Timer[]): Timer | undefined {
+  const top = heap[0];
+  const last = heap.pop();
+  if (top === undefined || last === undefined || heap.length === 0) return top;
+  let index = 0;
+  for (;;) {
+    let child = 2 * index + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1] as Timer, heap[child] as Timer)) child += 1;
+    const below = heap[child] as Timer;
+    if (!before(below, last)) break;
+    heap[index] = below;
+    index = child;
+  }
+  heap[index] = last;
+  return top;
+}

@@ -1,0 +1,72 @@
+/**
+ * The host's disk as the engine sees it: the same questions and acts as on a real one, and nothing more. Its identities
+ * are inode numbers with the time of birth, so a file that was replaced is not taken for the old one.
+ */
+
+import { BlocksagaError } from '../../errors.ts';
+import { BLANK, directoryOf, fileLength, type Host, type HostFile } from './host.ts';
+
+/** The engine's `Files` port over the virtual directory, and what tests like to know. */
+export interface VirtualFiles {
+  stat(
+    path: string,
+  ): Promise<{ kind: 'file' | 'other'; sizeBytes: number; identity: string; claim?: string } | undefined>;
+  createExclusive(path: string, like: string, claim: string): Promise<string>;
+  unlink(path: string, identity: string): Promise<void>;
+  syncDirectory(path: string): Promise<void>;
+  imageInfo(
+    path: string,
+    driver: string,
+  ): Promise<{ virtualSizeBytes: number; backing: { file: string; driver: string | null } | null }>;
+  exists(path: string): boolean;
+  /** All files, sorted. */
+  list(): readonly string[];
+}
+
+export function virtualFiles(host: Host): VirtualFiles {
+  return {
+    async stat(path) {
+      const file = host.files.get(path);
+      if (host.directories.has(path)) return { kind: 'other', sizeBytes: 0, identity: path };
+      if (file === undefined) return undefined;
+      const { claim } = file.written;
+      const facts = {
+        kind: 'file',
+        sizeBytes: fileLength(file.written),
+        identity: identityOf(file),
+      } as const;
+      return claim === undefined ? facts : { ...facts, claim };
+    },
+    async createExclusive(path, _like, claim) {
+      if (host.files.has(path)) throw new BlocksagaError('TARGET_EXISTS', `${path} exists already`);
+      if (!host.directories.has(directoryOf(path))) {
+        throw new BlocksagaError('FILES', `cannot create ${path}: no such directory`);
+      }
+      host.write(path, { ...BLANK, claim });
+      host.flush(path);
+      return identityOf(host.files.get(path));
+    },
+    async unlink(path, identity) {
+      const file = host.files.get(path);
+      if (file !== undefined && identityOf(file) === identity) host.unlink(path);
+    },
+    async syncDirectory(path) {
+      host.syncDirectory(host.directories.has(path) ? path : directoryOf(path));
+    },
+    async imageInfo(path, driver) {
+      const image = host.image(path);
+      if (image === undefined) throw new BlocksagaError('FILES', `cannot read ${path}: no such file`);
+      if (driver === 'raw') return { virtualSizeBytes: fileLength(image), backing: null };
+      if (image.format !== driver) throw new BlocksagaError('FILES', `${path} is not in ${driver} format`);
+      const backing =
+        image.backing === undefined ? null : { file: image.backing, driver: image.backingFormat ?? null };
+      return { virtualSizeBytes: image.sizeBytes, backing };
+    },
+    exists: path => host.files.has(path),
+    list: () => [...host.files.keys()].sort(),
+  };
+}
+
+function identityOf(file: Pick<HostFile, 'inode' | 'birth'> | undefined): string {
+  return `sim:${file?.inode ?? 0}:${file?.birth ?? 0}`;
+}

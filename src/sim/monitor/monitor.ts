@@ -1,0 +1,204 @@
+/**
+ * QMP on the wire, without the wire: greeting, negotiation, one command at a time, replies and events in order. A monitor
+ * serves one client; the next one waits for its greeting until the first is gone, as with a real socket.
+ */
+
+import type { Clock } from '../../qmp/clock.ts';
+import type { Json, Transport, TransportHandlers } from '../../qmp/transport.ts';
+import type { Arguments } from '../state/arguments.ts';
+
+/** What came of a command: the members of its reply, or what happens instead of one. */
+export type Answer =
+  | { readonly kind: 'reply'; readonly body: { readonly [key: string]: Json }; readonly delayMs: number }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'cut' };
+
+export interface MonitorOptions {
+  readonly clock: Clock;
+  readonly greeting: Json;
+  /** How long QEMU takes for a command, before its reply. */
+  readonly durationMs: (command: string) => number;
+  readonly execute: (command: string, args: Arguments) => Answer;
+}
+
+export interface Monitor {
+  attach(handlers: TransportHandlers): Transport;
+  /** Sends an event to the client that has negotiated, if there is one. */
+  event(message: Json): void;
+  /** Ends all connections, when the process is gone. */
+  shut(reason: Error | undefined): void;
+}
+
+interface Connection {
+  readonly handlers: TransportHandlers;
+  readonly queue: Json[];
+  open: boolean;
+  negotiated: boolean;
+  busy: boolean;
+  /** Nothing is delivered before this moment; set by a late reply. */
+  heldUntilMs: number;
+}
+
+export function createMonitor(options: MonitorOptions): Monitor {
+  const { clock } = options;
+  const waiting: Connection[] = [];
+  let current: Connection | undefined;
+
+  function serveNext(): void {
+    current = waiting.shift();
+    if (current === undefined) return;
+    deliver(current, options.greeting);
+    pump(current);
+  }
+
+  function deliver(connection: Connection, message: Json): void {
+    if (!connection.open) return;
+    const holdMs = connection.heldUntilMs - clock.now();
+    if (holdMs <= 0) {
+      connection.handlers.onMessage(message);
+      return;
+    }
+    clock.after(holdMs, () => {
+      if (connection.open) connection.handlers.onMessage(message);
+    });
+  }
+
+  function close(connection: Connection, reason: Error | undefined): void {
+    if (!connection.open) return;
+    connection.open = false;
+    connection.queue.length = 0;
+    if (current === connection) serveNext();
+    else waiting.splice(waiting.indexOf(connection), 1);
+    connection.handlers.onClose(reason);
+  }
+
+  function pump(connection: Connection): void {
+    if (connection.busy || !connection.open || connection !== current) return;
+    const message = connection.queue.shift();
+    if (message === undefined) return;
+    connection.busy = true;
+    clock.after(options.durationMs(commandOf(message)), () => {
+      connection.busy = false;
+      handle(connection, message);
+      pump(connection);
+    });
+  }
+
+  function handle(connection: Connection, message: Json): void {
+    if (!connection.open) return;
+    const fault = malformed(message);
+    const { execute, id, arguments: given } = fault === undefined ? (message as Request) : ({} as Request);
+    if (fault !== undefined || typeof execute !== 'string') {
+      deliver(connection, refusal(idOf(message), 'GenericError', fault ?? ''));
+      return;
+    }
+    if (execute === 'qmp_capabilities' || !connection.negotiated) {
+      deliver(connection, negotiate(connection, execute, id));
+      return;
+    }
+    const answer = options.execute(execute, given ?? {});
+    if (answer.kind === 'cut') {
+      close(connection, new Error('the connection to QEMU broke'));
+      return;
+    }
+    if (answer.kind === 'none') return;
+    if (answer.delayMs > 0)
+      connection.heldUntilMs = Math.max(connection.heldUntilMs, clock.now() + answer.delayMs);
+    const { body } = answer;
+    if (id === undefined) deliver(connection, body);
+    else deliver(connection, 'error' in body ? { id, ...body } : { ...body, id });
+  }
+
+  return {
+    attach(handlers) {
+      const connection: Connection = {
+        handlers,
+        queue: [],
+        open: true,
+        negotiated: false,
+        busy: false,
+        heldUntilMs: 0,
+      };
+      waiting.push(connection);
+      if (current === undefined) clock.after(0, () => current === undefined && serveNext());
+      return {
+        send(messages) {
+          if (!connection.open) return;
+          for (const message of messages) connection.queue.push(message);
+          pump(connection);
+        },
+        close() {
+          if (!connection.open) return;
+          clock.after(0, () => close(connection, undefined));
+        },
+      };
+    },
+    event(message) {
+      if (current?.negotiated === true) deliver(current, message);
+    },
+    shut(reason) {
+      for (const connection of [...waiting]) close(connection, reason);
+      while (current !== undefined) close(current, reason);
+    },
+  };
+}
+
+interface Request {
+  readonly execute?: Json;
+  readonly id?: Json;
+  readonly arguments?: Arguments;
+}
+
+function commandOf(message: Json): string {
+  const execute = (message as Request | null)?.execute;
+  return typeof execute === 'string' ? execute : '';
+}
+
+function idOf(message: Json): Json | undefined {
+  return message !== null && typeof message === 'object' && !Array.isArray(message)
+    ? (message as Request).id
+    : undefined;
+}
+
+/** The member checks of QEMU's dispatcher (qapi/qmp-dispatch.c). */
+function malformed(message: Json): string | undefined {
+  if (message === null || typeof message !== 'object' || Array.isArray(message)) {
+    return 'QMP input must be a JSON object';
+  }
+  const object = message as { readonly [key: string]: Json };
+  for (const name in object) {
+    const value = object[name] as Json;
+    if (name === 'execute') {
+      if (typeof value !== 'string') return "QMP input member 'execute' must be a string";
+    } else if (name === 'arguments') {
+      if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+        return "QMP input member 'arguments' must be an object";
+      }
+    } else if (name !== 'id') {
+      return `QMP input member '${name}' is unexpected`;
+    }
+  }
+  return object['execute'] === undefined ? "QMP input lacks member 'execute'" : undefined;
+}
+
+function negotiate(connection: Connection, execute: string, id: Json | undefined): Json {
+  if (execute !== 'qmp_capabilities') {
+    return refusal(id, 'CommandNotFound', "Expecting capabilities negotiation with 'qmp_capabilities'");
+  }
+  if (connection.negotiated) {
+    return refusal(id, 'CommandNotFound', 'Capabilities negotiation is already complete, command ignored');
+  }
+  connection.negotiated = true;
+  return id === undefined ? { return: {} } : { return: {}, id };
+}
+
+function refusal(id: Json | undefined, errorClass: string, desc: string): Json {
+  const error = { class: errorClass, desc };
+  return id === undefined ? { error } : { id, error };
+}
+
+/** When an event happened, as QEMU writes it. */
+export function timestampOf(clock: Clock): Json {
+  const microseconds = Math.round((clock.epochMs() % 1000) * 1000) % 1_000_000;
+  return { seconds: Math.floor(clock.epochMs() / 1000), microseconds };
+}

@@ -1,0 +1,194 @@
+/**
+ * Checks a command's arguments against the version's schema the way QAPI does: members in schema order (missing, wrong
+ * type, unknown value), then what is left over. Says nothing about what the values mean.
+ */
+
+import type { Json } from '../../qmp/transport.ts';
+import { refuse } from './refusal.ts';
+import type { SchemaTable } from './schema.generated.ts';
+import type { Texts } from './texts.ts';
+
+interface Member {
+  readonly name: string;
+  readonly type: string;
+  readonly optional: boolean;
+}
+
+/** Members of blockdev-add and -reopen per driver, after those that all drivers have. */
+const DRIVER_MEMBERS: Readonly<Record<string, string>> = {
+  file: 'filename:str pr-manager?:str locking?:str aio?:str aio-max-batch?:int drop-cache?:bool',
+  raw: 'file:ref offset?:int size?:int',
+  qcow2:
+    'file:ref backing?:refOrNull lazy-refcounts?:bool pass-discard-request?:bool pass-discard-snapshot?:bool pass-discard-other?:bool overlap-check?:any cache-size?:int l2-cache-size?:int refcount-cache-size?:int cache-clean-interval?:int',
+  qed: 'file:ref backing?:refOrNull',
+  vmdk: 'file:ref backing?:refOrNull',
+  vdi: 'file:ref',
+  throttle: 'throttle-group:str file:ref',
+  'copy-on-read': 'file:ref bottom?:str',
+};
+
+/** Members of blockdev-create per driver. */
+const CREATE_MEMBERS: Readonly<Record<string, string>> = {
+  file: 'filename:str size:int preallocation?:str nocow?:bool extent-size-hint?:int',
+  qcow2:
+    'file:ref data-file?:ref data-file-raw?:bool extended-l2?:bool size:int version?:str backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int preallocation?:str lazy-refcounts?:bool refcount-bits?:int compression-type?:str',
+  qed: 'file:ref size:int backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int table-size?:int',
+  vmdk: 'file:ref size:int backing-file?:str',
+  vdi: 'file:ref size:int',
+};
+
+const EXPORT_MEMBERS: Readonly<Record<string, string>> = {
+  nbd: 'name?:str description?:str bitmaps?:any allocation-depth?:bool',
+};
+
+/** Structures that commands take whole. */
+const STRUCTURES: Readonly<Record<string, string>> = {
+  TransactionProperties: 'completion-mode?:ActionCompletionMode',
+};
+
+const parsed = new Map<string, readonly Member[]>();
+
+/** `name?:type` words as members; remembered, as there are few and they are asked for often. */
+export function members(spec: string): readonly Member[] {
+  let list = parsed.get(spec);
+  if (list === undefined) {
+    list = spec === '' ? [] : spec.split(' ').map(member);
+    parsed.set(spec, list);
+  }
+  return list;
+}
+
+function member(word: string): Member {
+  const colon = word.indexOf(':');
+  const optional = word[colon - 1] === '?';
+  return { name: word.slice(0, optional ? colon - 1 : colon), type: word.slice(colon + 1), optional };
+}
+
+export interface Checker {
+  check(command: string, args: Arguments): void;
+}
+
+export function createChecker(schema: SchemaTable, texts: Texts): Checker {
+  const enums = new Map(
+    Object.entries(schema.enums).map(([name, values]) => [name, new Set(values.split(' '))]),
+  );
+
+  function checkMembers(spec: readonly Member[], value: Arguments, path: string): number {
+    let known = 0;
+    for (const { name, type, optional } of spec) {
+      const given = value[name];
+      if (given === undefined) {
+        if (!optional) refuse(`Parameter '${path}${name}' is missing`);
+        continue;
+      }
+      known += 1;
+      checkValue(type, given, name, `${path}${name}`);
+    }
+    return known;
+  }
+
+  function checkStructure(specs: readonly (readonly Member[])[], value: Arguments, path: string): void {
+    let known = 0;
+    for (const spec of specs) known += checkMembers(spec, value, path);
+    if (known === Object.keys(value).length) return;
+    for (const name of Object.keys(value)) {
+      if (!specs.some(spec => spec.some(one => one.name === name))) {
+        refuse(`Parameter '${path}${name}' is unexpected`);
+      }
+    }
+  }
+
+  function checkUnion(
+    base: string,
+    tag: string,
+    branches: Readonly<Record<string, string>>,
+    value: Arguments,
+    path: string,
+  ): void {
+    checkMembers(members(base), value, path);
+    const branch = branches[String(value[tag])] ?? '';
+    checkStructure([members(base), members(branch)], value, path);
+  }
+
+  function checkValue(type: string, value: Json, name: string, path: string): void {
+    if (type.startsWith('[')) {
+      if (!Array.isArray(value)) refuse(`Invalid parameter type for '${path}', expected: array`);
+      const element = type.slice(1, -1);
+      value.forEach((one: Json, index) => {
+        checkValue(element, one, name, `${path}[${index}]`);
+      });
+      return;
+    }
+    const values = enums.get(type);
+    if (values !== undefined || type === 'str') {
+      if (typeof value !== 'string') refuse(`Invalid parameter type for '${path}', expected: string`);
+      if (values !== undefined && !values.has(value)) refuse(texts.enumValue(name, value));
+      return;
+    }
+    switch (type) {
+      case 'int':
+        if (typeof value !== 'bigint' && !Number.isInteger(value)) {
+          refuse(`Invalid parameter type for '${path}', expected: integer`);
+        }
+        return;
+      case 'bool':
+        if (typeof value !== 'boolean') refuse(`Invalid parameter type for '${path}', expected: boolean`);
+        return;
+      case 'ref':
+      case 'refOrNull':
+        if (typeof value === 'string' || (value === null && type === 'refOrNull')) return;
+        if (!isObject(value)) {
+          const expected = type === 'ref' ? 'BlockdevRef' : 'BlockdevRefOrNull';
+          refuse(`Invalid parameter type for '${name}', expected: ${expected}`); // QAPI leaves the path out here
+        }
+        checkDriver(value, path);
+        return;
+      case 'BlockdevOptions':
+        checkDriver(value, path);
+        return;
+      case 'BlockdevCreateOptions':
+        checkUnion('driver:BlockdevDriver', 'driver', CREATE_MEMBERS, asObject(value, path), `${path}.`);
+        return;
+      case 'TransactionAction':
+        checkAction(asObject(value, path), `${path}.`);
+        return;
+    }
+    const structure = STRUCTURES[type];
+    if (structure !== undefined) checkStructure([members(structure)], asObject(value, path), `${path}.`);
+  }
+
+  function checkDriver(value: Json, path: string): void {
+    const base = schema.commands['blockdev-add'] ?? 'driver:BlockdevDriver';
+    checkUnion(base, 'driver', DRIVER_MEMBERS, asObject(value, path), `${path}.`);
+  }
+
+  function checkAction(value: Arguments, path: string): void {
+    const type = value['type'];
+    if (type === undefined) refuse(`Parameter '${path}type' is missing`);
+    const data = schema.actions[String(type)];
+    if (data === undefined) refuse(texts.enumValue('type', String(type)));
+    if (value['data'] === undefined) refuse(`Parameter '${path}data' is missing`);
+    checkStructure([members(data)], asObject(value['data'], `${path}data`), `${path}data.`);
+  }
+
+  return {
+    check(command, args) {
+      const spec = schema.commands[command] ?? '';
+      if (command === 'blockdev-add') checkUnion(spec, 'driver', DRIVER_MEMBERS, args, '');
+      else if (command === 'block-export-add') checkUnion(spec, 'type', EXPORT_MEMBERS, args, '');
+      else if (command !== 'object-add') checkStructure([members(spec)], args, '');
+      else checkMembers(members(spec), args, '');
+    },
+  };
+}
+
+function asObject(value: Json, path: string): Arguments {
+  if (!isObject(value)) refuse(`Invalid parameter type for '${path}', expected: object`);
+  return value;
+}
+
+function isObject(value: Json): value is Arguments {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+export type Arguments = { readonly [name: string]: Json };

@@ -1,0 +1,68 @@
+/**
+ * Closes what is no longer used: the images that have left the disks' chains, or the finished copies of a clone. Only nodes
+ * are closed; an image that was the guest's is never removed. What someone else still uses stays, and is told.
+ */
+
+import { readGraph } from '../../guest/graph.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+
+export const retireSources: Step = {
+  name: 'retireSources',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      leaving(disk).some(node => graph.node(node) !== undefined) ? 'absent' : 'present',
+    );
+  },
+
+  async do(context, todo) {
+    return closeUnused(context, todo.flatMap(leaving));
+  },
+};
+
+/** The nodes of the old images; a way back that has led forward again may have opened the active one once more. */
+function leaving({ retiring, names }: DiskPlan): readonly string[] {
+  return [...retiring, names.revived];
+}
+
+export const releaseTargets: Step = {
+  name: 'releaseTargets',
+  irreversible: 'the copies are complete and stay',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      graph.node(disk.names.image) === undefined && graph.node(disk.names.imageFile) === undefined
+        ? 'present'
+        : 'absent',
+    );
+  },
+
+  async do(context, todo) {
+    return closeUnused(
+      context,
+      todo.flatMap(disk => [disk.names.image, disk.names.imageFile]),
+    );
+  },
+};
+
+/** What is refused is asked again: a node is in use for as long as the one above it is open. */
+const ROUNDS = 4;
+
+/** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
+async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Promise<Json> {
+  let open = nodes;
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const graph = await readGraph(qmp);
+    open = open.filter(node => graph.node(node) !== undefined);
+    if (open.length === 0 || round === ROUNDS) break;
+    await qmp.pipeline(
+      open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+    );
+  }
+  return { kept: open };
+}

@@ -1,0 +1,86 @@
+/**
+ * Removes the files that have left the disks' chains, where the request asks for it: after the decision, when their nodes
+ * are closed. Only those go that were proved, when the saga was planned, to be the ones that QEMU had open, that still are
+ * the same, and that QEMU has open for nobody else. What stays is told with the reason.
+ */
+
+import { openFiles, plainName } from '../../guest/graph.ts';
+import type { Files } from '../../images/files.ts';
+import { leavingImages } from '../../plan/chain-of-image.ts';
+import type { LeavingFile, Plan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { probeDisks, type Step } from '../step/step.ts';
+
+/** A file that may go, and the identity under which it was found; null for one that stays, and why. */
+interface Leaving {
+  readonly [key: string]: Json;
+  readonly file: string;
+  readonly identity: string | null;
+  readonly why: string | null;
+}
+
+export const removeLeaving: Step = {
+  name: 'removeLeaving',
+  irreversible: 'asked for, and only after the decision',
+
+  async observe({ files, qmp, plan }) {
+    const open = await openFiles(qmp);
+    const found: Leaving[] = [];
+    for (const { file, identity, why } of leavingIn(plan)) {
+      const stays = (reason: string) => found.push({ file, identity: null, why: reason });
+      if (files === null || identity === null) stays(why ?? UNSEEN);
+      else if (open.has(file)) stays('QEMU has it open for another user');
+      else if ((await files.stat(file))?.identity !== identity)
+        stays('it is not the file any more that QEMU had open');
+      else found.push({ file, identity, why: null });
+    }
+    return found;
+  },
+
+  async probe({ files, plan, observed }) {
+    const left = new Set<string>();
+    for (const { file, identity } of observed as readonly Leaving[]) {
+      if (identity !== null && (await files?.stat(file))?.identity === identity) left.add(file);
+    }
+    return probeDisks(plan.disks, disk =>
+      leavingImages(disk).some(image => left.has(plainName(image.file))) ? 'absent' : 'present',
+    );
+  },
+
+  async do({ files, observed }) {
+    for (const { file, identity } of observed as readonly Leaving[]) {
+      if (identity !== null) await remove(files, file, identity);
+    }
+    return keptOf(observed);
+  },
+
+  async adopt({ observed }) {
+    return keptOf(observed);
+  },
+};
+
+const UNSEEN = 'it is on the host of a QEMU whose files this process does not see';
+
+async function remove(files: Files | null, file: string, identity: string): Promise<void> {
+  await files?.unlink(file, identity);
+  await files?.syncDirectory(file);
+}
+
+/** What the step comes to: the files that were to go and are still there, in words. */
+function keptOf(observed: Json): Json {
+  const staying = (observed as readonly Leaving[]).filter(({ identity }) => identity === null);
+  return { kept: staying.map(({ file, why }) => keptInWords(file, why ?? UNSEEN)) };
+}
+
+/** A file that was to be removed and is not, with what to do about it. */
+export function keptInWords(file: string, why: string): string {
+  return `${file} (was to be removed and was not: ${why}; remove it yourself on QEMU's host if it is the one)`;
+}
+
+/** Plans of an older version prove nothing. */
+function leavingIn(plan: Plan): readonly LeavingFile[] {
+  if ('leaving' in plan && plan.leaving !== undefined) return plan.leaving;
+  const names = new Set(plan.disks.flatMap(disk => leavingImages(disk).map(({ file }) => plainName(file))));
+  const why = 'an older version has planned this, and has not proved that it is the file that QEMU had open';
+  return [...names].map(file => ({ file, identity: null, why }));
+}

@@ -1,0 +1,140 @@
+/**
+ * Mirrors every disk to the image that it is to end on, a few at a time, until all are READY: a copy to its new image, an
+ * active commit to an image of the disk's own chain. This is the step that takes hours.
+ */
+import { definedOnly } from '../../errors.ts';
+import { letRun, readPause } from '../../guest/hold-guest.ts';
+import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
+import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
+import { observeRunning } from '../pause/pause-guest.ts';
+import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { takeBackPivots } from './take-back-pivots.ts';
+
+const REMOVE_DEADLINE_MS = 60_000;
+
+export const mirrorDisks: Step<SwitchPlan> = {
+  name: 'mirrorDisks',
+
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(plan.disks.map(disk => disk.names.job));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.job) ? 'present' : 'absent'));
+  },
+
+  async do(context, todo) {
+    const { plan } = context;
+    const limit = () => limitedTo(context.speed());
+    await runJobs(context, todo, {
+      what: 'all mirrors to be ready',
+      parallel: plan.parallel,
+      disks: plan.disks,
+      start: disk =>
+        plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
+      ...MIRRORS,
+    });
+    return null;
+  },
+
+  observeUndo: observeRunning,
+
+  /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */
+  async undo(context) {
+    const paused = readPause(context.observed);
+    const mayHold = !context.untouched && paused.byUs;
+    try {
+      await takeBackPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
+    } finally {
+      // An earlier attempt may have paused the guest and not have come to resuming it.
+      if (mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+    }
+  },
+};
+
+/**
+ * A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. One that somebody else has
+ * asked to end when it was READY comes to PENDING, holds up what the guest writes, and stays there.
+ */
+export const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
+  look(table, disk) {
+    const job = jobAlive(table, disk);
+    if (job.status === 'waiting' || job.status === 'pending') throw jobFailed(disk, job);
+    return job;
+  },
+  hasArrived: ({ status }) => status === 'ready' || status === 'standby',
+};
+
+/** Reports every mirror and throws for one that ended. */
+export async function inspectMirrors(context: StepContext<SwitchPlan>): Promise<void> {
+  await inspectJobs(context, context.plan.disks, MIRRORS);
+}
+
+type Limit = () => ReturnType<typeof limitedTo>;
+
+function startMirror(
+  plan: CopyPlan,
+  disk: DiskPlan,
+  limit: Limit,
+): Command<'blockdev-mirror'> | Command<'drive-mirror'> {
+  const { granularity, bufSize, copyMode, by } = plan.mirror;
+  const options = {
+    sync: plan.sync[disk.index] ?? 'full',
+    ...limit(),
+    ...definedOnly({ granularity: granularity ?? undefined, 'buf-size': bufSize ?? undefined }),
+    ...(copyMode === 'background' ? {} : { 'copy-mode': copyMode }),
+  };
+  if (by === 'drive-mirror') {
+    return {
+      execute: 'drive-mirror',
+      arguments: {
+        ...named(plan, disk.names.job),
+        ...(plan.passingJobs === 'byId' ? { 'node-name': disk.names.image } : {}),
+        device: deviceOf(disk, disk.node),
+        target: disk.image.file,
+        format: disk.image.driver,
+        mode: disk.image.create ? 'absolute-paths' : 'existing',
+        ...options,
+      },
+    };
+  }
+  return {
+    execute: 'blockdev-mirror',
+    arguments: {
+      'job-id': disk.names.job,
+      device: disk.node,
+      target: disk.goal,
+      ...options,
+      ...ending(plan),
+    },
+  };
+}
+
+/** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */
+export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
+  if (plan.passingJobs !== undefined) {
+    return {
+      execute: 'block-commit',
+      arguments: {
+        ...named(plan, disk.names.job),
+        device: deviceOf(disk, disk.node),
+        top: disk.file,
+        base: disk.image.file,
+        ...limit(),
+      },
+    };
+  }
+  return {
+    execute: 'block-commit',
+    arguments: {
+      'job-id': disk.names.job,
+      device: disk.node,
+      ...(disk.byFile ? { base: disk.image.file } : { 'base-node': disk.goal }),
+      ...limit(),
+      ...ending(plan),
+    },
+  };
+}
+
+function ending({ strategy }: SwitchPlan) {
+  return { 'auto-dismiss': false, ...(strategy === 'finalize' ? { 'auto-finalize': false } : {}) };
+}

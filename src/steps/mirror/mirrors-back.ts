@@ -1,0 +1,44 @@
+/** The mirrors of an undo, whoever opened the images: how they are started and completed, and when they would lose writes. */
+import { BlocksagaError } from '../../errors.ts';
+import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
+import { readyWhileNearing, STANDING } from '../jobs/await-jobs.ts';
+import { dismissJobs } from '../jobs/dismiss-jobs.ts';
+import { type StepContext, throwFirst } from '../step/step.ts';
+
+const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
+/** A copy that comes no nearer for so long is begun again, and given up in the end. */
+const NEARER_WITHIN_MS = 60 * 60_000;
+
+export type BackCommand = Command<'blockdev-mirror'> | Command<'drive-mirror'> | Command<'block-commit'>;
+
+/** The guest's writes since a merge are in the lower images, which no overlay may hide again. */
+export function ranSinceMerged(): BlocksagaError {
+  return new BlocksagaError(
+    'OVERTAKEN',
+    'the guest may have written to some of its disks since they were merged: that is in the lower images, which stay in front',
+  );
+}
+
+/** How disks are put back: whether both sides hold the same; if not, what lets the guest run while they are copied, and stops it. */
+export interface Return {
+  readonly isAlike: boolean;
+  /** Resumes the guest for as long as `copying` takes, where it is not its administrator who has paused it. */
+  resume(copying: () => Promise<unknown>): Promise<void>;
+}
+
+/** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
+export async function runMirrorsBack(
+  { jobs, qmp, clock }: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  commands: readonly BackCommand[],
+  { isAlike, resume }: Return,
+): Promise<void> {
+  const ids = switched.map(disk => disk.names.undoJob);
+  throwFirst(switched, await qmp.pipeline(commands));
+  const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
+  await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
+  throwFirst(switched, await jobs.pivot(ids));
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
+  await dismissJobs({ jobs }, ids);
+}

@@ -1,0 +1,202 @@
+/**
+ * The undo of pivots, whoever brought them about: puts every disk that QEMU shows on its other side back on the image that it
+ * was on. Where both sides are known to hold the same nothing is copied; else what the guest wrote since is, while it runs.
+ */
+
+import { BlocksagaError } from '../../errors.ts';
+import { type Graph, readGraph } from '../../guest/graph.ts';
+import { holdGuest, letRun, type Paused, readPause } from '../../guest/hold-guest.ts';
+import { isLive, lookAtGuest } from '../../guest/migration.ts';
+import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
+import { setDrive } from '../../guest/set-drive.ts';
+import { leavingImages } from '../../plan/chain-of-image.ts';
+import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { JobWaitOptions } from '../../qmp/jobs.ts';
+import { STANDING } from '../jobs/await-jobs.ts';
+import { holdTheSame } from '../pause/mark-settling.ts';
+import { type StepContext, throwFirst } from '../step/step.ts';
+import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
+import { takeBackByFile } from './take-back-by-file.ts';
+
+/**
+ * Ends what is left of the mirrors, then puts back what has switched. Throws OVERTAKEN, with the other disks' jobs as they
+ * are, where the guest may have written to an image that a merge has put in front.
+ */
+export async function takeBackPivots(
+  context: StepContext<SwitchPlan>,
+  wait: JobWaitOptions = STANDING,
+): Promise<void> {
+  const { jobs, qmp, plan } = context;
+  const isAlike = await holdTheSame(context);
+  if (!isAlike && plan.operation === 'commit') await expectNoneMerged(context);
+  const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
+  await jobs.remove(left, wait);
+  const graph = await readGraph(qmp);
+  const switched = plan.disks.filter(disk => isAway(graph, disk));
+  const byFile = plan.disks.some(disk => disk.byFile);
+  if (switched.length === 0) return byFile ? takeBackByFile(context, switched, graph, ALIKE) : undefined;
+  if (isAlike) return putBack(context, switched, graph, ALIKE);
+  // The journal must know where each disk is before, between and after: QEMU may die at any time.
+  await context.recordSides();
+  await whilePaused(context, async resume => {
+    await putBack(context, switched, graph, { isAlike, resume });
+    await context.recordSides();
+  });
+}
+
+const ALIKE: Return = {
+  isAlike: true,
+  async resume(copying) {
+    await copying();
+  },
+};
+
+/**
+ * The guest runs while it is copied, is paused when the mirrors have caught up, and runs again in the end; in the pause of a
+ * switch that is the undo of that pause's to do.
+ */
+async function whilePaused(
+  context: StepContext<SwitchPlan>,
+  act: (resume: Return['resume']) => Promise<void>,
+): Promise<void> {
+  const { qmp, outcomes } = context;
+  const held = readPause(outcomes.get('pauseGuest') ?? null);
+  const sight = await lookAtGuest(qmp);
+  let paused: Paused | undefined;
+  try {
+    await act(async copying => {
+      if (held.byUs && !sight.running) await letRun(context, held);
+      await copying();
+      if (!held.byUs && !isLive(sight)) return;
+      ({ paused } = await holdGuest(qmp, []));
+      if (held.byUs) context.heldAgain(paused);
+    });
+  } finally {
+    if (paused?.byUs && !held.byUs) await letRun(context, paused);
+  }
+}
+
+async function expectNoneMerged(context: StepContext<SwitchPlan>): Promise<void> {
+  const graph = await readGraph(context.qmp);
+  if (!context.plan.disks.some(disk => isAway(graph, disk))) return;
+  await context.recordSides();
+  throw ranSinceMerged();
+}
+
+/** Puts these disks back, and asks whether they are. */
+async function putBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+  back: Return,
+): Promise<void> {
+  const { qmp, plan } = context;
+  if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph, back);
+  const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
+  const sources = await takeBack(context, switched, graph, back);
+  const after = await readGraph(qmp);
+  for (const disk of switched) {
+    if (after.front(disk) === sources.get(disk.index)) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be put back on ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}
+
+/** The node, by disk, on which the guest is to be again. */
+type Sources = ReadonlyMap<number, string>;
+
+/**
+ * By a mirror without copying, or with copying where the guest may have written to the new side; by a commit where a third
+ * party has made that side an overlay of the old one, which QEMU then mirrors nothing to.
+ */
+async function mirrorBack(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+  back: Return,
+): Promise<Sources> {
+  const { qmp } = context;
+  const sources = new Map<number, string>();
+  for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  // A QEMU that the guest has left mirrors nothing any more, but still sets what its devices are on.
+  if (canSetDrives(context.plan, switched) && (await lookAtGuest(qmp)).status === 'postmigrate') {
+    await setDrives(qmp, switched, sources);
+    return sources;
+  }
+  const commands = switched.map((disk): BackCommand => {
+    const source = sources.get(disk.index) ?? disk.node;
+    const job = { 'job-id': disk.names.undoJob, device: disk.goal, 'auto-dismiss': false };
+    if (graph.coversSource(disk))
+      return { execute: 'block-commit', arguments: { ...job, 'base-node': source } };
+    const sync = back.isAlike ? 'none' : 'full';
+    return { execute: 'blockdev-mirror', arguments: { ...job, target: source, sync } };
+  });
+  await runMirrorsBack(context, switched, commands, back);
+  return sources;
+}
+
+/**
+ * Puts the overlays back above the images that they were committed into: by the device's property where QEMU allows that,
+ * else as QEMU puts a new overlay there. What the guest has written to the image below since would be hidden.
+ */
+async function putOverlaysBack(
+  { qmp, plan }: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+  { isAlike }: Return,
+): Promise<Sources> {
+  if (!isAlike) throw ranSinceMerged();
+  const sources = new Map<number, string>();
+  if (canSetDrives(plan, switched)) {
+    for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    await setDrives(qmp, switched, sources);
+    return sources;
+  }
+  for (const disk of switched) {
+    await stackAgain(qmp, disk, graph);
+    sources.set(disk.index, disk.names.revived);
+  }
+  return sources;
+}
+
+/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest). */
+function canSetDrives({ capabilities }: SwitchPlan, disks: readonly DiskPlan[]): boolean {
+  return capabilities.includes('blockdev-reopen') && disks.every(disk => disk.qdev !== null);
+}
+
+async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: Sources): Promise<void> {
+  const commands = disks.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
+  throwFirst(disks, await qmp.pipeline(commands));
+}
+
+/** Whether a disk is on what it was switched to, or on the way back from there, as a dead undo has left it. */
+function isAway(graph: Graph, disk: DiskPlan): boolean {
+  const front = graph.front(disk);
+  if (front === disk.goal) return true;
+  if (disk.byFile) return leavingImages(disk).some(({ file }, place) => place > 0 && front === file);
+  return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
+}
+
+/** Puts the images that were above the goal back there, lowest first, each as QEMU puts a new overlay. */
+async function stackAgain(qmp: QmpClient, disk: DiskPlan, graph: Graph): Promise<void> {
+  // No image is to be open twice: the nodes of the old chain go first, if they are still there.
+  const open = disk.retiring.filter(node => graph.node(node) !== undefined);
+  await qmp.pipeline(
+    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+  const above = leavingImages(disk).length;
+  const onWay = Array.from({ length: above }, (_, place) => place);
+  const reached = onWay.find(place => graph.front(disk) === revivedName(disk, place)) ?? above;
+  let front = graph.front(disk) ?? disk.goal;
+  for (let place = reached - 1; place >= 0; place -= 1) {
+    const overlay = revivedName(disk, place);
+    if (graph.node(overlay) === undefined) await openAgain(qmp, disk, place, null);
+    const [reply] = await qmp.pipeline([
+      { execute: 'blockdev-snapshot', arguments: { node: front, overlay } },
+    ]);
+    if (!reply.ok) throw reply.error.at({ disk: disk.disk });
+    front = overlay;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Marks the QEMU process in which the saga works: a throttle group without limits, named for the saga. After a broken
+ * connection the mark tells that process from another one behind the same socket, whose disks are none of the saga's
+ * business. The filter nodes of a switch belong to the same group.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { endedStream } from '../../guest/ended-stream.ts';
+import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { groupName, isOurs } from '../../plan/names.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import { probeDisks, type Step } from '../step/step.ts';
+
+export const markQemu: Step = {
+  name: 'markQemu',
+
+  async probe({ qmp, plan }) {
+    const marked = await hasMark(qmp, plan);
+    return probeDisks(plan.disks, () => (marked ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }) {
+    await qmp.execute('object-add', { 'qom-type': 'throttle-group', id: groupName(plan.token) });
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+  },
+};
+
+/** Takes the mark away when the saga is done. */
+export const unmarkQemu: Step = {
+  name: 'unmarkQemu',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ qmp, plan }) {
+    const marked = await hasMark(qmp, plan);
+    return probeDisks(plan.disks, () => (marked ? 'absent' : 'present'));
+  },
+
+  async do({ qmp, plan }) {
+    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+    return null;
+  },
+};
+
+/**
+ * Throws QEMU_REPLACED unless this is the process that the saga has marked. Where a third party has taken the mark away, the
+ * saga's jobs and nodes are as good.
+ */
+export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
+  if ((await hasMark(qmp, plan)) || (await hasOurs(qmp, plan))) return;
+  throw new BlocksagaError(
+    'QEMU_REPLACED',
+    'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
+      'Which images are the right ones, `blocksaga resume --offline` says: stop this QEMU first, unless it runs on them',
+  );
+}
+
+async function hasOurs(qmp: QmpClient, plan: Plan): Promise<boolean> {
+  const [jobs] = await qmp.pipeline([{ execute: 'query-jobs' }]);
+  if (valueIfKnown(jobs)?.some(({ id }) => isOurs(id, plan.token))) return true;
+  // Some QEMUs die of listing their nodes while a stream has ended that nobody has dismissed.
+  if ((await endedStream(qmp)) !== undefined) return false;
+  const nodes = valueIfKnown((await qmp.pipeline([listNodes(qmp)]))[0]) ?? [];
+  return nodes.some(node => isOurs(node['node-name'] ?? '', plan.token));
+}
+
+export async function hasMark(qmp: QmpClient, plan: Plan): Promise<boolean> {
+  const objects = await qmp.execute('qom-list', { path: '/objects' });
+  return objects.some(object => object.name === groupName(plan.token));
+}

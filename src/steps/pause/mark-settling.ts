@@ -1,0 +1,48 @@
+/**
+ * A mark in QEMU itself, put there right before the mirrors are ended: the guest is paused, and each of them followed it
+ * to the last byte. A mirror that has ended well without it was ended earlier by a third party, and one of its sides may lack
+ * what the guest has written since. The journal cannot say so: during the pause its records are not waited for.
+ */
+
+import { settlingName } from '../../plan/names.ts';
+import type { Reply } from '../../qmp/client.ts';
+import type { StepContext } from '../step/step.ts';
+
+type Settling = Pick<StepContext, 'qmp' | 'plan'>;
+
+/** Whether both sides of every disk hold the same, as far as this process saw it or an earlier one has left word of it. */
+export async function holdTheSame(context: Settling & Pick<StepContext, 'sides'>): Promise<boolean> {
+  const sides = context.sides();
+  return sides === 'alike' || (sides === 'unknown' && (await isSettling(context)));
+}
+
+/**
+ * Whether disks that are found on their other side were switched by this saga in its pause. A QEMU that cannot be marked
+ * does not tell, after the death of a process; it is then taken to be so while the guest stays paused.
+ */
+export async function areOurs(context: Settling & Pick<StepContext, 'sides' | 'decided'>): Promise<boolean> {
+  if (context.decided) return true;
+  return context.plan.marksQemu ? holdTheSame(context) : context.sides() !== 'apart';
+}
+
+/**
+ * Sends the mark and gives what waits for the answer. A refusal is of no consequence: without the mark an end that nobody
+ * saw counts as somebody else's.
+ */
+export function markSettling({ qmp, plan }: Settling): Promise<readonly Reply[]> {
+  if (!plan.marksQemu) return Promise.resolve([]);
+  return qmp.pipeline([
+    { execute: 'object-add', arguments: { 'qom-type': 'throttle-group', id: settlingName(plan.token) } },
+  ]);
+}
+
+export async function isSettling({ qmp, plan }: Settling): Promise<boolean> {
+  if (!plan.marksQemu) return false;
+  const objects = await qmp.execute('qom-list', { path: '/objects' });
+  return objects.some(object => object.name === settlingName(plan.token));
+}
+
+export async function unmarkSettling(context: Settling): Promise<void> {
+  if (!(await isSettling(context))) return;
+  await context.qmp.execute('object-del', { id: settlingName(context.plan.token) });
+}

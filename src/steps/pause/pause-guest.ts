@@ -1,0 +1,127 @@
+/**
+ * Stops the guest for the switch, and lets it run again. A guest that its administrator had paused, or that stands
+ * still for a reason of its own, is neither stopped nor started; one in S3 is given back to its sleep. What an
+ * administrator's `stop` inside the pause asks for cannot be seen: QEMU keeps no count of them, and the guest is resumed.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import {
+  holdGuest,
+  lastSeen,
+  letRun,
+  lookFreshly,
+  migratedIn,
+  type Paused,
+  pausedIn,
+  readPause,
+  wasPausedByUs,
+} from '../../guest/hold-guest.ts';
+import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { expectNames } from '../prepare/expect-names.ts';
+import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+
+/** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
+type PausedForSwitch = Paused & { readonly clean: boolean };
+
+export const pauseGuest: Step = {
+  name: 'pauseGuest',
+  window: 'opens',
+
+  /** Right in front of the pause: a migration that has begun since this was planned ends the saga before the guest notices. */
+  async observe(context) {
+    const { qmp, plan } = context;
+    await expectNames(context, plan.operation === 'snapshot' ? 'claimed' : 'opened');
+    const sight = await lookAtGuest(qmp);
+    expectNotMigrating(sight);
+    return pausedIn(sight);
+  },
+
+  async probe({ qmp, plan, observed }) {
+    const sight = await lookAtGuest(qmp);
+    return probeDisks(plan.disks, () => (isLive(sight) && wasPausedByUs(observed) ? 'absent' : 'present'));
+  },
+
+  async do({ qmp, plan, observed, outcomes }): Promise<PausedForSwitch> {
+    if (plan.operation === 'revert') await expectStopped(qmp);
+    if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
+    // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
+    const looks = frontsTell(outcomes.get('awaitNearlyClean') ?? null) ? FRONT_LOOK : [];
+    const { paused, migrating, replies } = await holdGuest(qmp, looks);
+    if (migrating !== undefined) throw migrating;
+    const [jobs, blocks] = replies;
+    const clean = jobs !== undefined && blocks !== undefined && isClean(plan.disks, jobs, blocks);
+    return { ...paused, clean };
+  },
+
+  async adopt({ observed }) {
+    return observed;
+  },
+
+  async undo({ qmp, clock, observed }, outcome) {
+    const paused = readPause(outcome ?? observed);
+    if (paused.byUs) await letRun({ qmp, clock }, paused);
+  },
+};
+
+export const resumeGuest: Step = {
+  name: 'resumeGuest',
+  window: 'closes',
+  irreversible: 'the guest may have written by now',
+
+  async probe({ qmp, plan, outcomes }) {
+    const sight = await lookAtGuest(qmp);
+    const isHeld = !isLive(sight) && heldIn(outcomes).byUs;
+    return probeDisks(plan.disks, () => (isHeld ? 'absent' : 'present'));
+  },
+
+  /**
+   * A migration that has begun in the pause leads to a QEMU that has the old images: until the guest runs here, the switch
+   * can still be taken back. Where an earlier attempt may have let it run already, only somebody who knows can decide.
+   */
+  async do({ qmp, clock, outcomes, untouched, guestStill }) {
+    const paused = heldIn(outcomes);
+    const seen = await lookFreshly({ qmp, clock }, untouched ? lastSeen(outcomes) : undefined);
+    const migrating = migratedIn(seen.sight, paused);
+    if (migrating !== undefined) {
+      const outcome = untouched && guestStill() ? 'notApplied' : 'unknown';
+      throw BlocksagaError.fromRecord({ ...migrating.toJSON(), outcome });
+    }
+    if (paused.byUs) await letRun({ qmp, clock }, paused, seen);
+    return null;
+  },
+};
+
+/** The pause of the switch, or that in which the rest of a commit was merged. */
+function heldIn(outcomes: StepContext['outcomes']): Paused {
+  const merged = readPause(outcomes.get('mergeRest') ?? null);
+  return merged.byUs ? merged : readPause(outcomes.get('pauseGuest') ?? null);
+}
+
+/** Whether the guest is to run when all is back, also if this process dies while it is paused. */
+export async function observeRunning({ qmp }: StepContext): Promise<Json> {
+  return pausedIn(await lookAtGuest(qmp));
+}
+
+/** A revert never stops a guest that runs: what it holds in memory does not fit the older disks. */
+async function expectStopped(qmp: QmpClient): Promise<void> {
+  const { running } = await qmp.execute('query-status');
+  if (!running) return;
+  throw new BlocksagaError(
+    'GUEST_RUNS',
+    'somebody has let the guest run since this was planned: stop it, then revert',
+  );
+}
+
+/** What `awaitNearlyClean` came to: whether the front nodes say how far the mirrors are behind. */
+function frontsTell(record: Json): boolean {
+  return (
+    typeof record === 'object' && record !== null && 'isOnSources' in record && record.isOnSources === true
+  );
+}
+
+/** Whether the look behind `stop` found nothing left to copy: then the next step need not ask again. */
+export function wasClean(record: Json): boolean {
+  return typeof record === 'object' && record !== null && 'clean' in record && record.clean === true;
+}

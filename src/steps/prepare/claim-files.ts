@@ -1,0 +1,270 @@
+/**
+ * Makes the new image files, exclusively and with the saga's claim in each, so that a file which the saga may later remove
+ * is provably its own. QEMU formats them afterwards. Where QEMU's files cannot be reached nothing is claimed, and nothing
+ * will be removed.
+ */
+import { dirname } from 'node:path';
+import { BlocksagaError, invariant } from '../../errors.ts';
+import { listNodes, openFiles, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { claimSizeBytes } from '../../images/claim-text.ts';
+import type { FileFacts, Files } from '../../images/files.ts';
+import { tokenOf } from '../../plan/names.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { canLook, closeLooks, sizesInQemu } from './seen-by-qemu.ts';
+
+/** What was claimed: the disk's index, and the identity of the file made for it. */
+type Claims = readonly { readonly index: number; readonly identity: string }[];
+
+/** What became of a claim that was given up: the file was removed, or its name had led elsewhere before. */
+export interface Release {
+  readonly [key: string]: Json;
+  readonly index: number;
+  readonly identity: string;
+  /** What stood there instead: `nothing`, or the file of a third party, which stays; null where it was the saga's own. */
+  readonly instead: 'nothing' | 'other' | null;
+}
+
+export const claimFiles: Step = {
+  name: 'claimFiles',
+
+  /** Which paths were free before anything was made: what an attempt without a known outcome may have created. */
+  async observe({ files, plan }) {
+    if (files === null) return [];
+    const free: number[] = [];
+    for (const disk of created(plan.disks)) {
+      if ((await files.stat(disk.image.file)) === undefined) free.push(disk.index);
+    }
+    return free;
+  },
+
+  async probe({ files, plan, qmp }) {
+    const facts = await statAll(files, plan.disks);
+    const elsewhere = await notShared(files, plan);
+    // Before this step ends nothing of the saga's can be where it does not make it itself.
+    const taken = canLook(plan) ? await sizesInQemu(qmp, elsewhere) : new Map<number, number>();
+    return probeDisks(plan.disks, disk => {
+      if (taken.has(disk.index)) return 'foreign';
+      if (files === null) return 'present';
+      if (!disk.image.create) return 'absent'; // nothing is made, only looked at again
+      if (elsewhere.includes(disk)) return 'present';
+      const fact = facts.get(disk.index);
+      if (fact === undefined) return 'absent';
+      return fact.claim === claimText(disk) ? 'present' : 'foreign';
+    });
+  },
+
+  async do(context, todo) {
+    const { files, plan } = context;
+    if (files !== null) await expectUnused(files, todo);
+    const claims: { index: number; identity: string }[] = [];
+    try {
+      const elsewhere = (await notShared(files, plan)).filter(disk => todo.includes(disk));
+      for (const disk of created(todo)) {
+        if (files === null || elsewhere.includes(disk)) continue;
+        const identity = await claim(files, disk);
+        if (identity === undefined) {
+          elsewhere.push(disk);
+          continue;
+        }
+        claims.push({ index: disk.index, identity });
+        await files.syncDirectory(disk.image.file);
+      }
+      await expectFree(context, elsewhere);
+      return await seenClaims(context, claims);
+    } catch (error) {
+      if (files !== null) await release(files, plan.disks, claims);
+      throw error;
+    }
+  },
+
+  adopt: certainClaims,
+
+  /** What stands under the names: what is not there any more then was not removed by this undo. */
+  async observeUndo({ files, plan }) {
+    const facts = await statAll(files, plan.disks);
+    return created(plan.disks).flatMap((disk): Seen[] => {
+      const fact = facts.get(disk.index);
+      if (fact === undefined) return [];
+      return [{ index: disk.index, identity: fact.identity, isClaimed: fact.claim === claimText(disk) }];
+    });
+  },
+
+  async undo({ files, plan, observed, qmp }, outcome) {
+    const mayBeLookedAt = files === null || files.isShared !== undefined;
+    if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
+    if (files === null) return;
+    const claims = claimsToRelease(observed, outcome);
+    await expectClosed(qmp, plan.disks, claims);
+    await release(files, plan.disks, claims);
+  },
+
+  undone(observed, outcome) {
+    const seen = new Map((observed as readonly Seen[]).map(({ index, identity }) => [index, identity]));
+    return claimsToRelease(observed, outcome).map(({ index, identity }): Release => {
+      const found = seen.get(index);
+      return {
+        index,
+        identity,
+        instead: found === identity ? null : found === undefined ? 'nothing' : 'other',
+      };
+    });
+  },
+};
+
+/** What stood at a new image's name before it was given up, and whether that still was the bare claim. */
+interface Seen {
+  readonly [key: string]: Json;
+  readonly index: number;
+  readonly identity: string;
+  readonly isClaimed: boolean;
+}
+
+/** Where the outcome is not known, what holds the saga's own claim. */
+function claimsToRelease(observed: Json, outcome: Json | undefined): Claims {
+  return (
+    (outcome as Claims | null | undefined) ?? (observed as readonly Seen[]).filter(each => each.isClaimed)
+  );
+}
+
+/** What is written into the file that is made for a disk: the name that no other saga and no other disk has. */
+export function claimText(disk: Pick<DiskPlan, 'names'>): string {
+  return disk.names.image;
+}
+
+/** Once more right in front of QEMU's first write: what stands there already may have been mounted since it was planned. */
+async function expectUnused(files: Files, disks: readonly DiskPlan[]): Promise<void> {
+  for (const { disk, image } of disks) {
+    if (image.create || image.protocol === 'nbd') continue;
+    const why = await files.whyInUse?.(image.file);
+    if (why === undefined) continue;
+    throw new BlocksagaError('TARGET_IN_USE', `disk ${disk}: ${image.file} must not be written to: ${why}`, {
+      disk,
+    });
+  }
+}
+
+async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> {
+  try {
+    return await files.createExclusive(disk.image.file, plainName(disk.file), claimText(disk));
+  } catch (error) {
+    throw error instanceof BlocksagaError ? error.at({ disk: disk.disk }) : error;
+  }
+}
+
+/** When the outcome is not known: what holds our own claim. */
+async function certainClaims({ files, plan }: StepContext): Promise<Claims> {
+  const facts = await statAll(files, plan.disks);
+  return created(plan.disks).flatMap(disk => {
+    const fact = facts.get(disk.index);
+    return fact?.claim === claimText(disk) ? [{ index: disk.index, identity: fact.identity }] : [];
+  });
+}
+
+/** Whose new images QEMU makes where this process cannot, or may not: in a directory that only QEMU sees. */
+async function notShared(files: Files | null, plan: Plan): Promise<DiskPlan[]> {
+  const found: DiskPlan[] = [];
+  for (const disk of created(plan.disks)) {
+    const isShared = files === null ? false : await files.isShared?.(dirname(disk.image.file));
+    if (isShared === false) found.push(disk);
+  }
+  return found;
+}
+
+/** QEMU would truncate what stands there. Throws TARGET_EXISTS. */
+async function expectFree({ qmp, plan }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  if (!canLook(plan)) return;
+  const taken = await sizesInQemu(qmp, disks);
+  const disk = disks.find(({ index }) => taken.has(index));
+  if (disk === undefined) return;
+  throw new BlocksagaError(
+    'TARGET_EXISTS',
+    `disk ${disk.disk}: QEMU finds a file under the name ${disk.image.file} where it runs; name another one, or say that it may be reused`,
+    { disk: disk.disk },
+  );
+}
+
+/** The claims whose files QEMU is seen to have; the others are given up, and QEMU makes files of its own there. */
+async function seenClaims(context: StepContext, claims: Claims): Promise<Claims> {
+  const { files, plan, qmp } = context;
+  if (files?.isShared === undefined || !canLook(plan)) return claims;
+  const unproved: DiskPlan[] = [];
+  for (const disk of plan.disks) {
+    if (!claims.some(({ index }) => index === disk.index)) continue;
+    if ((await files.isShared(disk.image.file)) !== true) unproved.push(disk);
+  }
+  const sizes = await sizesInQemu(qmp, unproved);
+  const other = unproved.filter(disk => sizes.get(disk.index) !== claimSizeBytes(claimText(disk)));
+  const isOther = ({ index }: { readonly index: number }) => other.some(disk => disk.index === index);
+  await release(files, plan.disks, claims.filter(isOther));
+  await expectFree(context, other);
+  return claims.filter(each => !isOther(each));
+}
+
+function created(disks: readonly DiskPlan[]): readonly DiskPlan[] {
+  return disks.filter(disk => disk.image.create);
+}
+
+async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
+  const facts = new Map<number, FileFacts>();
+  if (files === null) return facts;
+  for (const disk of created(disks)) {
+    const fact = await files.stat(disk.image.file);
+    if (fact !== undefined) facts.set(disk.index, fact);
+  }
+  return facts;
+}
+
+/** What QEMU has open is in use, whoever has put it there: a guest may be on it, or an overlay stand on it. */
+async function expectClosed(qmp: QmpClient, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
+  if (claims.length === 0) return;
+  let open = await openFiles(qmp);
+  const mayBeOurs = claims
+    .flatMap(({ index }) => disks[index] ?? [])
+    .filter(disk => open.has(disk.image.file));
+  if (mayBeOurs.length > 0) {
+    await closeOurs(qmp, mayBeOurs);
+    open = await openFiles(qmp);
+  }
+  for (const { index } of claims) {
+    const disk = disks[index];
+    if (disk === undefined || !open.has(disk.image.file)) continue;
+    throw new BlocksagaError(
+      'FOREIGN',
+      `disk ${disk.disk}: ${disk.image.file} is to be removed, and QEMU has it open still; close what stands on it, then resume`,
+      { disk: disk.disk },
+    );
+  }
+}
+
+/** Closes the nodes of the saga's own on these images that an undo before has opened; QEMU refuses those in use. */
+async function closeOurs(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<void> {
+  const [nodes] = await qmp.pipeline([listNodes(qmp)]);
+  const names = (valueIfKnown(nodes) ?? []).flatMap(node => {
+    const name = node['node-name'] ?? '';
+    const isOurs = disks.some(
+      ({ image, names: own }) =>
+        plainName(node.image.filename) === image.file && tokenOf(name) === tokenOf(own.image),
+    );
+    return isOurs && tokenOf(name) !== undefined ? [name] : [];
+  });
+  await qmp.pipeline(
+    names.map(name => ({ execute: 'blockdev-del', arguments: { 'node-name': name } }) as const),
+  );
+}
+
+async function release(files: Files, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
+  const inEach = new Map<string, string>();
+  for (const { index, identity } of claims) {
+    const disk = disks[index];
+    invariant(disk?.index === index, `claim of disk ${index} that the plan does not have`);
+    const { file } = disk.image;
+    await files.unlink(file, identity);
+    // Its directory may be gone as well, by another name or for good.
+    if ((await files.stat(dirname(file))) !== undefined) inEach.set(dirname(file), file);
+  }
+  // Not durable before the directory is: a power cut would bring back what the saga says is gone.
+  for (const file of inEach.values()) await files.syncDirectory(file);
+}

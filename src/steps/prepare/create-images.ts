@@ -1,0 +1,204 @@
+/**
+ * Formats the new images and opens them as nodes of the saga's own names: overlays without a backing image, copy
+ * targets on theirs. Nothing of the guest touches them yet, so the undo just closes them; the files are `claimFiles`'s.
+ */
+import { BlocksagaError, invariant } from '../../errors.ts';
+import { type Graph, readGraph } from '../../guest/graph.ts';
+import { luksSecret, openChain, qcow2Secret } from '../../guest/revive-source.ts';
+import { readNbdAddress } from '../../images/nbd-address.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
+import { createJobs } from '../../qmp/jobs.ts';
+import type { BlockdevRefOrNull } from '../../qmp/schema.generated.ts';
+import { dismissJobs } from '../jobs/dismiss-jobs.ts';
+import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { proofNodes, proveHeaders } from './prove-headers.ts';
+
+const CREATE_DEADLINE_MS = 10 * 60_000;
+
+export const createImages: Step = {
+  name: 'createImages',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk => {
+      const node = graph.node(disk.names.image);
+      if (node === undefined) return 'absent';
+      return node.drv === disk.image.driver && isUnused(graph, disk) ? 'present' : 'foreign';
+    });
+  },
+
+  async do(context, todo) {
+    await closeNodes(context, todo);
+    const made = todo.filter(disk => disk.image.create);
+    await create(context, made, disk => ({
+      driver: 'file',
+      filename: disk.image.file,
+      size: disk.image.driver === 'raw' ? disk.image.sizeBytes : 0,
+    }));
+    throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
+    const formatted = todo.filter(
+      ({ image }) => (image.create && image.driver !== 'raw') || image.formats === true,
+    );
+    await create(
+      context,
+      formatted.filter(disk => !isEncrypted(disk)),
+      formatOptions,
+    );
+    await createEncrypted(context, formatted.filter(isEncrypted));
+    await proveHeaders(context, todo);
+    throwFirst(todo, await context.qmp.pipeline(todo.map(openFormat)));
+    return null;
+  },
+
+  async undo(context) {
+    await closeNodes(context, context.plan.disks);
+  },
+};
+
+function isUnused(graph: Graph, disk: DiskPlan): boolean {
+  return graph.front(disk) !== disk.names.image;
+}
+
+function isEncrypted({ image }: DiskPlan): boolean {
+  return image.secret !== undefined;
+}
+
+type CreateOptions = (Command<'blockdev-create'> & object)['arguments']['options'];
+
+/**
+ * Where QEMU makes keys it measures how long that takes, and gives up where the host's clock is too coarse for that (seen
+ * on 7.2): nothing has been written then.
+ */
+const KEYS_TRIES = 8;
+
+/** Creates images whose keys QEMU has to make, again when it did not. */
+async function createEncrypted(context: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  for (const disk of disks) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await create(context, [disk], formatOptions);
+        break;
+      } catch (error) {
+        const isJob = error instanceof BlocksagaError && error.code === 'JOB_FAILED';
+        if (!isJob || tries === KEYS_TRIES) throw error;
+      }
+    }
+  }
+}
+
+/** Runs one `blockdev-create` job per disk and reads each verdict. */
+async function create(
+  { qmp }: StepContext,
+  disks: readonly DiskPlan[],
+  options: (disk: DiskPlan) => CreateOptions,
+): Promise<void> {
+  if (disks.length === 0) return;
+  const jobs = createJobs(qmp);
+  const ids = disks.map(disk => disk.names.createJob);
+  const started = await qmp.pipeline(
+    disks.map(disk => ({
+      execute: 'blockdev-create' as const,
+      arguments: { 'job-id': disk.names.createJob, options: options(disk) },
+    })),
+  );
+  const running = ids.filter((_id, at) => started[at]?.ok);
+  // While QEMU makes keys it answers nobody: for seconds, or much longer on a host without time for it.
+  if (disks.some(isEncrypted)) await qmp.execute('query-jobs', {}, { deadlineMs: CREATE_DEADLINE_MS });
+  const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
+    deadlineMs: CREATE_DEADLINE_MS,
+  });
+  await dismissJobs({ jobs }, running);
+  throwFirst(disks, started);
+  for (const disk of disks) {
+    const verdict = ended.get(disk.names.createJob);
+    if (verdict !== undefined && verdict.error === undefined) continue;
+    throw new BlocksagaError(
+      verdict === undefined ? 'JOB_VANISHED' : 'JOB_FAILED',
+      `the image ${disk.image.file} for disk ${disk.disk} could not be created: ${verdict?.error ?? 'its job is gone'}`,
+      {
+        disk: disk.disk,
+        qmp: { command: 'blockdev-create', class: 'JobError', desc: verdict?.error ?? 'job vanished' },
+      },
+    );
+  }
+}
+
+function formatOptions(disk: DiskPlan): CreateOptions {
+  const { backing, backingName, driver, sizeBytes } = disk.image;
+  const common = { file: disk.names.imageFile, size: sizeBytes };
+  if (driver === 'luks') return { driver, ...common, ...luksSecret(disk.image) };
+  return {
+    driver: 'qcow2',
+    ...common,
+    ...qcow2Secret(disk.image),
+    ...(backing === null
+      ? {}
+      : { 'backing-file': backingName ?? backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
+  };
+}
+
+function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
+  const { protocol, file } = disk.image;
+  const common = {
+    'node-name': disk.names.imageFile,
+    cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
+    discard: 'unmap',
+  } as const;
+  if (protocol !== 'nbd') {
+    return { execute: 'blockdev-add', arguments: { driver: protocol, filename: file, ...common } };
+  }
+  const address = readNbdAddress(file);
+  invariant(address !== undefined, `${file} was read as an NBD address when it was planned`);
+  return { execute: 'blockdev-add', arguments: { driver: 'nbd', ...address, ...common } };
+}
+
+/** Opens the image over its protocol node, on its backing image where the plan says so. */
+export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
+  const options = {
+    'node-name': disk.names.image,
+    file: disk.names.imageFile,
+    cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
+    discard: 'unmap',
+    'detect-zeroes': disk.detectZeroes as 'off' | 'on' | 'unmap',
+  } as const;
+  if (disk.image.driver === 'raw')
+    return { execute: 'blockdev-add', arguments: { driver: 'raw', ...options } };
+  if (disk.image.driver === 'luks') {
+    return {
+      execute: 'blockdev-add',
+      arguments: { driver: 'luks', ...options, ...luksSecret(disk.image) },
+    };
+  }
+  return {
+    execute: 'blockdev-add',
+    arguments: { driver: 'qcow2', ...options, ...qcow2Secret(disk.image), backing: backingOption(disk) },
+  };
+}
+
+/** What to open the image on: the node that the source has there, or the chain by its stated formats. */
+function backingOption({ image }: DiskPlan): BlockdevRefOrNull {
+  if (!image.openBacking || image.backing === null) return null;
+  const at = image.openedOn ?? image.backing;
+  return at.node ?? openChain([image.backing, ...image.below]);
+}
+
+/** Closes what is open of ours, format before protocol, and dismisses creation jobs that were left. */
+async function closeNodes({ qmp }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
+  const ids = disks.map(disk => disk.names.createJob);
+  // These jobs are kept by every QEMU that has them, also where block jobs pass.
+  await createJobs(qmp).remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
+  const graph = await readGraph(qmp);
+  const open = disks
+    .flatMap(disk =>
+      [disk.names.image, ...proofNodes(disk), disk.names.imageFile].map(node => ({ disk, node })),
+    )
+    .filter(({ node }) => graph.node(node) !== undefined);
+  const replies = await qmp.pipeline(
+    open.map(({ node }) => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
+  throwFirst(
+    open.map(({ disk }) => disk),
+    replies,
+  );
+}

@@ -1,0 +1,212 @@
+/**
+ * Shortens the chains below active images that stay in front: data is pulled up into an image, or committed down into
+ * one. Every job is held in PENDING, where all can still be cancelled and no chain has changed; then each is finalized.
+ * What a finalized job has done cannot be taken back, and need not be: the guest reads the same either way.
+ */
+import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { chainFiles, withoutStrangers } from '../../guest/graph.ts';
+import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
+import { chainOfImage } from '../../plan/chain-of-image.ts';
+import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { JobInfo } from '../../qmp/jobs.ts';
+import { dismissJobs } from '../jobs/dismiss-jobs.ts';
+import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
+import { expectNames } from '../prepare/expect-names.ts';
+import { firstError, probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+
+const JOB_DEADLINE_MS = 60_000;
+
+export const rewriteChains: Step<RewritePlan> = {
+  name: 'rewriteChains',
+
+  /** Present is what is held back: a job that still works is joined, not started again. */
+  async probe({ jobs, plan }) {
+    const table = await jobs.list(jobsOf(plan));
+    return probeDisks(plan.disks, disk =>
+      table.get(disk.names.job)?.status === 'pending' ? 'present' : 'absent',
+    );
+  },
+
+  /** Nothing has been decided while all are held: a migration that has begun meanwhile still leads back. */
+  async do(context) {
+    await holdAll(context, context.plan.disks);
+    expectNotMigrating(await lookAtGuest(context.qmp));
+    return null;
+  },
+
+  /** The last look before the decision: the chains that stay are found by their names. */
+  verify: context => expectNames(context, 'opened'),
+
+  /**
+   * Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. Where a third
+   * party has finalized one there is no way back, and the other jobs are left as they are.
+   */
+  async undo({ jobs, plan, qmp }) {
+    await expectNoneShortened(qmp, plan);
+    await jobs.remove(jobsOf(plan), { deadlineMs: JOB_DEADLINE_MS });
+    await expectNoneShortened(qmp, plan);
+  },
+};
+
+async function expectNoneShortened(qmp: QmpClient, { disks }: RewritePlan): Promise<void> {
+  const blocks = await qmp.execute('query-block');
+  // A chain with nothing between its images and the base is as it is to be before anything is done, and tells nothing.
+  const telling = disks.filter(disk => !isShortened(filesOf(disk), disk));
+  const done = telling.find(disk => isShortened(chainFiles(blocks, disk), disk));
+  if (done === undefined) return;
+  throw new BlocksagaError(
+    'OVERTAKEN',
+    `a third party has let the job of disk ${done.disk} take effect: its chain is shortened for good, and the others follow`,
+    { disk: done.disk },
+  );
+}
+
+const filesOf = ({ chain }: DiskPlan): readonly string[] => chain.map(({ file }) => file);
+
+const FORWARD = {
+  decision: 'before',
+  insists: true,
+  irreversible: 'the guest reads the same from a chain before and after; a job that failed is run again',
+
+  /** The job must be gone too: QEMU 7.2 dies when the nodes are listed before an ended stream is dismissed. */
+  async probe({ jobs, qmp, plan }: StepContext<RewritePlan>) {
+    const table = await jobs.list(jobsOf(plan));
+    const blocks = await qmp.execute('query-block');
+    return probeDisks(plan.disks, disk =>
+      !table.has(disk.names.job) && isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent',
+    );
+  },
+
+  async do(context: StepContext<RewritePlan>, todo: readonly DiskPlan[]) {
+    const { jobs } = context;
+    const table = await jobs.list(todo.map(disk => disk.names.job));
+    const ended = todo.filter(disk => table.get(disk.names.job)?.status === 'concluded');
+    await dismissJobs(
+      context,
+      ended.map(disk => disk.names.job),
+    );
+    const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.job)));
+    if (left.length === 0) return null;
+    await holdAll(context, left);
+    await flushPulled(context, left);
+    const ids = left.map(disk => disk.names.job);
+    const refused = firstError(left, await jobs.finalize(ids));
+    if (refused !== undefined) throw refused;
+    const after = await jobs.awaitAll(ids, isOver, { deadlineMs: JOB_DEADLINE_MS });
+    for (const disk of left) {
+      const job = after.get(disk.names.job);
+      if (job?.error !== undefined) throw jobFailed(disk, job);
+    }
+    await dismissJobs(context, ids);
+    return null;
+  },
+
+  async verify({ qmp, plan }: StepContext<RewritePlan>) {
+    const blocks = await qmp.execute('query-block');
+    for (const disk of plan.disks) {
+      const chain = chainFiles(blocks, disk);
+      if (isShortened(chain, disk)) continue;
+      throw new BlocksagaError(
+        'VERIFY_FAILED',
+        `disk ${disk.disk} has the chain ${chain.join(' <- ')} still`,
+        {
+          disk: disk.disk,
+        },
+      );
+    }
+  },
+} as const;
+
+export const finalizeRewrites: Step<RewritePlan> = { name: 'finalizeRewrites', ...FORWARD };
+
+/** The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it goes on. */
+export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, onlyForward: true };
+
+/** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */
+async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const { jobs, plan } = context;
+  const table = await jobs.list(disks.map(disk => disk.names.job));
+  const missing = disks.filter(disk => !table.has(disk.names.job));
+  await runJobs(context, missing, {
+    what: 'all jobs to be pending',
+    parallel: plan.parallel,
+    disks,
+    start: disk => startJob(plan, disk, context.speed()),
+    look: jobAlive,
+    hasArrived: ({ status }) => status === 'pending',
+  });
+}
+
+function startJob(
+  plan: RewritePlan,
+  disk: DiskPlan,
+  speed: number,
+): Command<'block-stream'> | Command<'block-commit'> {
+  const { top, base, backingFile, masksProtocol } = rewriteOf(plan, disk);
+  const common = {
+    'job-id': disk.names.job,
+    ...definedOnly({ 'backing-file': backingFile ?? undefined, 'backing-mask-protocol': masksProtocol }),
+    ...(base === null ? {} : disk.byFile ? { base } : { 'base-node': base }),
+    ...limitedTo(speed),
+    'auto-finalize': false,
+    'auto-dismiss': false,
+  };
+  if (plan.operation === 'pull')
+    return { execute: 'block-stream', arguments: { device: disk.byFile ? disk.node : top, ...common } };
+  const topmost = disk.byFile ? { top } : { 'top-node': top };
+  return { execute: 'block-commit', arguments: { device: disk.node, ...topmost, ...common } };
+}
+
+/**
+ * A finalized pull names the new backing image at once, but what was pulled is in the image only when its tables are: QEMU
+ * writes those with a flush (seen on 7.2), and loses it all when it is killed before the guest asks for one. No QMP command
+ * flushes a node. Where that fails, qemu-io tells QEMU's standard output; the monitor hears only that there is no such node.
+ */
+async function flushPulled(
+  { qmp, plan }: StepContext<RewritePlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  if (plan.operation !== 'pull') return;
+  const replies = await qmp.pipeline(
+    disks.map(disk => ({
+      execute: 'human-monitor-command' as const,
+      arguments: { 'command-line': `qemu-io ${disk.byFile ? disk.node : rewriteOf(plan, disk).top} flush` },
+    })),
+  );
+  throwFirst(disks, replies);
+  for (const [at, reply] of replies.entries()) {
+    if (!reply.ok || reply.value === '') continue;
+    const { disk = '' } = disks[at] ?? {};
+    throw new BlocksagaError(
+      'VERIFY_FAILED',
+      `disk ${disk}: what was pulled could not be flushed: ${reply.value.trim()}`,
+      { disk, outcome: 'notApplied' },
+    );
+  }
+}
+
+/** What is done to this disk. Throws JOURNAL for a plan that does not say. */
+export function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
+  const rewrite = plan.rewrites[disk.index];
+  if (rewrite === undefined)
+    throw new BlocksagaError('JOURNAL', `the plan lacks what is done to disk ${disk.disk}`);
+  return rewrite;
+}
+
+function jobsOf(plan: RewritePlan): readonly string[] {
+  return plan.disks.map(disk => disk.names.job);
+}
+
+function isOver(job: JobInfo | undefined): boolean {
+  return job === undefined || job.status === 'concluded';
+}
+
+function hasEndedWell(job: JobInfo | undefined): boolean {
+  return job?.status === 'concluded' && job.error === undefined;
+}
+
+/** Whether QEMU names no image any more that leaves the chain; overlays of a third party above do not count. */
+export function isShortened(files: readonly string[], disk: DiskPlan): boolean {
+  return withoutStrangers(files, disk).length <= chainOfImage(disk).length;
+}

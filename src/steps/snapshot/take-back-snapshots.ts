@@ -1,0 +1,185 @@
+/**
+ * The undo of snapshots that were taken: commits every overlay back into its base and switches all disks to their
+ * bases. What the guest wrote since is kept. The guest stands still from the moment all commits are ready until all
+ * have switched.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { type Graph, readGraph } from '../../guest/graph.ts';
+import { holdGuest, letRun, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
+import type { JobWaitOptions } from '../../qmp/jobs.ts';
+import { STANDING, withinPause } from '../jobs/await-jobs.ts';
+import { dismissJobs } from '../jobs/dismiss-jobs.ts';
+import { jobFailed } from '../jobs/run-jobs.ts';
+import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
+
+/** The part of the permitted blackout that a guest which stands still may wait for its commits. */
+const READY_SHARE = 0.25;
+const UNHURRIED = { deadlineMs: 60 * 60_000 };
+
+export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
+  const { qmp, jobs, plan, observed, untouched } = context;
+  if (!canTakeBack(plan)) {
+    await expectNoneTaken(context);
+    return;
+  }
+  let paused = readPause(observed);
+  // An earlier attempt may have stopped the guest and not have come to letting it run.
+  let mayHold = !untouched;
+  await jobs.remove(
+    plan.disks.map(disk => disk.names.undoJob),
+    STANDING,
+  );
+  const graph = await readGraph(qmp);
+  const taken = plan.disks.flatMap(disk => {
+    const node = overlayOf(graph, disk);
+    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node } }];
+  });
+  try {
+    expectUncovered(graph, plan.disks);
+    if (taken.length > 0) {
+      await startCommits(context, taken);
+      await awaitReady(context, taken);
+      if (paused.byUs) {
+        const earlier = mayHold ? paused : undefined;
+        mayHold = true;
+        ({ paused } = await holdGuest(qmp, [], earlier));
+      }
+      await switchToBases(context, taken);
+    }
+  } finally {
+    if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+  }
+}
+
+/**
+ * The node of the overlay that a disk is on. One that QEMU made by itself goes when a mirror is switched to; the undo of
+ * that has opened it again, under a name of its own.
+ */
+function overlayOf(graph: Graph, disk: DiskPlan): string | undefined {
+  const front = graph.front(disk);
+  if (front === undefined || front === disk.names.image) return front;
+  return graph.node(front)?.file === disk.image.file ? front : undefined;
+}
+
+/**
+ * Throws DISK_BUSY, before any disk is taken back, where an overlay of a third party stands on one of the saga's: only that
+ * one knows what it is for.
+ */
+function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
+  const covered = disks.find(disk => overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk));
+  if (covered === undefined) return;
+  const { disk, image } = covered;
+  throw new BlocksagaError(
+    'DISK_BUSY',
+    `disk ${disk}: a third party has put node ${graph.frontName(covered)} on ${image.file}, so that no disk can be taken back: commit it into that (block-commit, job-complete), then resume`,
+    { disk },
+  );
+}
+
+/** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
+export function canTakeBack({ passingJobs, capabilities, disks }: SnapshotPlan): boolean {
+  if (passingJobs === undefined) return true;
+  const callable = passingJobs === 'byId' || disks.every(({ drive }) => drive !== '');
+  return callable && capabilities.includes('active-commit');
+}
+
+/** Without such a way nothing was begun here before, and nothing can be. */
+async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+  const graph = await readGraph(qmp);
+  const taken = plan.disks.find(disk => graph.front(disk) === disk.names.image);
+  if (taken === undefined) return;
+  throw new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot take that back while the guest runs (it lacks active-commit; QEMU 2.0 has): ` +
+      'stop it, then run "blocksaga resume --offline"',
+    { disk: taken.disk },
+  );
+}
+
+async function startCommits(
+  { qmp, plan }: StepContext<SnapshotPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const commit = plan.passingJobs === undefined ? commitByNode : commitByFile;
+  throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
+}
+
+function commitByNode(_plan: SnapshotPlan, { names, node }: DiskPlan): Command<'block-commit'> {
+  const ending = { 'auto-finalize': false, 'auto-dismiss': false };
+  return {
+    execute: 'block-commit',
+    arguments: { 'job-id': names.undoJob, device: names.image, 'base-node': node, ...ending },
+  };
+}
+
+function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit'> {
+  const { names, image, file } = disk;
+  const device = deviceOf(disk, names.image);
+  return {
+    execute: 'block-commit',
+    arguments: { ...named(plan, names.undoJob), device, top: image.file, base: file },
+  };
+}
+
+/** Fresh overlays are committed at once; what takes longer is not waited for while the guest stands still because of us. */
+async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const { qmp, jobs, plan, outcomes } = context;
+  if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null)) {
+    await awaitStatus(jobs, disks, 'ready', UNHURRIED);
+    return;
+  }
+  try {
+    await awaitStatus(jobs, disks, 'ready', withinPause(plan.maxBlackoutMs * READY_SHARE));
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
+    await letRun(context, readPause(outcomes.get('pauseGuest') ?? null));
+    try {
+      await awaitStatus(jobs, disks, 'ready', UNHURRIED);
+    } finally {
+      context.heldAgain((await holdGuest(qmp, [])).paused);
+    }
+  }
+}
+
+/** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay; jobs that pass cannot. */
+async function switchToBases(
+  { qmp, jobs, plan }: StepContext<SnapshotPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const ids = disks.map(disk => disk.names.undoJob);
+  throwFirst(disks, await jobs.pivot(ids));
+  if (plan.passingJobs === undefined) {
+    await awaitStatus(jobs, disks, 'pending', STANDING);
+    throwFirst(disks, await jobs.finalize(ids));
+  }
+  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
+  await dismissJobs({ jobs }, ids);
+  const graph = await readGraph(qmp);
+  for (const disk of disks) {
+    if (graph.front(disk) === disk.node) continue;
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be taken back to ${disk.file}`, {
+      disk: disk.disk,
+    });
+  }
+}
+
+async function awaitStatus(
+  jobs: StepContext['jobs'],
+  disks: readonly DiskPlan[],
+  status: 'ready' | 'pending',
+  options: JobWaitOptions,
+): Promise<void> {
+  const reached = (now: string) => now === status || (status === 'ready' && now === 'standby');
+  const table = await jobs.awaitAll(
+    disks.map(disk => disk.names.undoJob),
+    job => job === undefined || reached(job.status) || job.status === 'concluded',
+    options,
+  );
+  for (const disk of disks) {
+    const job = table.get(disk.names.undoJob);
+    if (job === undefined || !reached(job.status)) throw jobFailed(disk, job ?? { type: 'commit' });
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Puts the overlays on all disks in one QMP `transaction`: QEMU does all or none and drains the guest's I/O meanwhile,
+ * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { expectFronts, readGraph } from '../../guest/graph.ts';
+import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { observeRunning } from '../pause/pause-guest.ts';
+import { expectNames } from '../prepare/expect-names.ts';
+import { blaming } from '../step/blame.ts';
+import { askAgain, expectStood, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { canTakeBack, takeBackSnapshots } from './take-back-snapshots.ts';
+
+/** Over overlays that are open already: the transaction only moves pointers. */
+export const takeSnapshot: Step<SnapshotPlan> = {
+  name: 'takeSnapshot',
+  decision: 'before',
+  stallsGuest: true,
+  observe: context => findNames(context, 'opened'),
+  probe: probeOverlays,
+
+  async do({ qmp, plan }) {
+    const actions = plan.disks.map(disk => ({
+      type: 'blockdev-snapshot' as const,
+      data: { node: disk.node, overlay: disk.names.image },
+    }));
+    await transact(qmp, plan, [...bitmapActions(plan), ...actions]);
+    return null;
+  },
+
+  verify: verifyOverlays,
+  observeUndo: observeRunning,
+  undo: takeBackSnapshots,
+};
+
+/** Where overlays cannot be opened beforehand: QEMU makes the files inside the transaction. */
+export const takeSnapshotSync: Step<SnapshotPlan> = {
+  name: 'takeSnapshotSync',
+  decision: 'before',
+  stallsGuest: true,
+  observe: context => findNames(context, 'claimed'),
+  probe: probeOverlays,
+
+  async do({ qmp, plan }) {
+    const actions = plan.disks.map(disk => ({
+      type: 'blockdev-snapshot-sync' as const,
+      data: snapshotSync(disk),
+    }));
+    await transact(qmp, plan, [...actions, ...bitmapActions(plan)]);
+    return null;
+  },
+
+  verify: verifyOverlays,
+  observeUndo: observeRunning,
+  undo: takeBackSnapshots,
+};
+
+/**
+ * Without `transaction`: one `blockdev-snapshot-sync` after the other while the guest stands still, so that the cut is
+ * one instant all the same. The first refusal ends it, and the undo takes back those before.
+ */
+export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
+  name: 'takeSnapshotsOneByOne',
+  decision: 'afterwards',
+
+  /** When the guest has run, nobody can say any more whether it did so before the last of them. */
+  async probe(context) {
+    const { absent, present, foreign } = await probeOverlays(context);
+    const isOne = context.plan.disks.length === 1;
+    if (context.guestStill() || context.decided || isOne) return { absent, present, foreign };
+    return { absent, present: [], foreign: present };
+  },
+
+  async do({ qmp }, todo) {
+    for (const disk of todo) {
+      const [reply] = await qmp.pipeline([
+        { execute: 'blockdev-snapshot-sync', arguments: snapshotSync(disk) },
+      ]);
+      if (!reply.ok) throw reply.error.at({ disk: disk.disk });
+    }
+    return null;
+  },
+
+  async verify(context) {
+    await verifyOverlays(context);
+    // One disk alone is one instant, whatever the guest does.
+    if (context.plan.disks.length > 1) await expectStood(context);
+  },
+
+  observeUndo: observeRunning,
+  undo: takeBackSnapshots,
+};
+
+/** In front of the decision, and not again in a next process, where it may have been taken. */
+async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<Json> {
+  await expectNames(context, when);
+  return { areNamed: true };
+}
+
+/** Looked for a migration right in front, and again in the same write: what was taken is then taken back. */
+async function transact(
+  qmp: QmpClient,
+  plan: SnapshotPlan,
+  actions: Command<'transaction'>['arguments']['actions'],
+): Promise<void> {
+  expectNotMigrating(await lookAtGuest(qmp));
+  const [taken, ...sight] = await qmp.pipeline([
+    { execute: 'transaction', arguments: { actions } },
+    ...SIGHT,
+  ]);
+  if (!taken.ok) await blaming(plan.disks, Promise.reject(taken.error));
+  expectNotMigrating(sightOf(...sight));
+}
+
+/** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */
+function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
+  return bitmaps.map(({ index, name, granularity }) => ({
+    type: 'block-dirty-bitmap-add' as const,
+    data: { node: disks[index]?.names.image ?? '', name, granularity, persistent: true },
+  }));
+}
+
+async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
+  const graph = await readGraph(qmp).catch((error: unknown) => {
+    throw error instanceof BlocksagaError && !canTakeBack(plan) ? askAgain(error) : error;
+  });
+  return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
+}
+
+async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+  const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
+  // Where a snapshot cannot be taken back, a look that failed is no reason to try: QEMU is asked again.
+  if (!blocks.ok) throw canTakeBack(plan) ? blocks.error : askAgain(blocks.error);
+  expectFronts(blocks.value, plan.disks, disk => disk.goal);
+}
+
+function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {
+  const { file, driver, create } = disk.image;
+  const overlay = { 'snapshot-file': file, format: driver };
+  // A node without a name is one of an old QEMU, which may not know `mode` either; creating is what it does by itself.
+  if (disk.node === '') return { device: disk.drive, ...overlay, ...(create ? {} : { mode: 'existing' }) };
+  return {
+    'node-name': disk.node,
+    'snapshot-node-name': disk.names.image,
+    ...overlay,
+    mode: create ? 'absolute-paths' : 'existing',
+  };
+}

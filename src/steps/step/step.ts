@@ -1,0 +1,234 @@
+/**
+ * A step is one effect on QEMU or on files, with its undo beside it. The engine decides when a step runs, what is
+ * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
+ * journal, timers or other steps.
+ */
+import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
+import type { Paused } from '../../guest/hold-guest.ts';
+import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { Files } from '../../images/files.ts';
+import type { DefinedDisk } from '../../plan/definition.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import type { QmpClient, Reply } from '../../qmp/client.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { GuestAgent } from '../../qmp/guest-agent.ts';
+import type { Jobs } from '../../qmp/jobs.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import type { Json } from '../../qmp/transport.ts';
+
+/** What a step may use. A fresh one is made for every attempt, on a live connection. */
+export interface StepContext<P extends Plan = Plan> {
+  readonly plan: P;
+  readonly qmp: QmpClient;
+  readonly jobs: Jobs;
+  /** Files on QEMU's host; null when nobody can reach them. */
+  readonly files: Files | null;
+  readonly clock: Clock;
+  /** Aborts when the saga is asked to leave; only long steps look at it, at a safe point. */
+  readonly abort: AbortSignal;
+  /** Aborts when a saga that waits is asked to go on. */
+  readonly pivot: AbortSignal;
+  /** Aborts when a copy that waits is asked to keep its copies as they are, and the guest where it is. */
+  readonly keepCopies: AbortSignal;
+  /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
+  readonly keep: AbortSignal;
+  /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
+  guestStill(): boolean;
+  /**
+   * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
+   * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
+   * is known.
+   */
+  sides(): 'alike' | 'apart' | 'unknown';
+  /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
+  sawAlike(): void;
+  /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
+  readonly decided: boolean;
+  /** How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. */
+  speed(): number;
+  /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
+  readonly observed: Json;
+  /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
+  readonly round: number;
+  /** True when nothing of this can be there yet: the first attempt to do, or to undo, in a life that no other went before. */
+  readonly untouched: boolean;
+  /** How this step's `do` failed, for its undo; undefined when it ended well or nobody knows how. */
+  readonly failure: ErrorRecord | undefined;
+  /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
+  readonly outcomes: ReadonlyMap<string, Json>;
+  /**
+   * Writes down, durably, on which side each disk is now. For an undo, before it lets the guest run where the decision
+   * does not say that it would: when QEMU dies, the journal is all that is left to tell which images are the right ones.
+   */
+  recordSides(): Promise<void>;
+  /**
+   * Makes durable, before an undo stops a guest that somebody has let run, that it has run and is this saga's to let run
+   * again: nobody could see that afterwards.
+   */
+  recordRun(): Promise<void>;
+  /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
+  heldAgain(paused: Paused): void;
+  /**
+   * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
+   * through `files`, which ask by themselves.
+   */
+  expectHeld(): void;
+  /** Connects to the guest agent. Throws QMP_CONNECT. */
+  openAgent(address: string): Promise<GuestAgent>;
+  /** Tells whoever keeps the VM's records which disks it has now. Throws PUBLISH. */
+  publish(disks: readonly DefinedDisk[]): Promise<void>;
+  report(progress: JobProgress): void;
+}
+
+/** How far one disk's job is, in bytes as QEMU counts them: equal figures do not mean that it is ready. */
+export interface JobProgress {
+  readonly disk: string;
+  readonly job: string;
+  readonly status: string;
+  readonly currentBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Where a step's effect is found, disk by disk. `foreign`: something is there that we did not make. */
+export interface Probe {
+  readonly absent: readonly DiskPlan[];
+  readonly present: readonly DiskPlan[];
+  readonly foreign: readonly DiskPlan[];
+}
+
+interface StepBase<P extends Plan> {
+  readonly name: string;
+  /**
+   * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
+   * succeeded. After it the saga only goes forward; an undo of the step revokes it, before the guest may run.
+   */
+  readonly decision?: 'before' | 'alongside' | 'afterwards';
+  /** Whether the decision goes with this step in this saga; in every one when left out. Not with 'before', 'alongside'. */
+  decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
+  /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
+  readonly window?: 'opens' | 'closes';
+  /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */
+  readonly outlastsPause?: boolean;
+  /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
+  readonly insists?: boolean;
+  /** There is no way back from where it begins: whatever is asked, it goes on, and is not given up for one refusal. */
+  readonly onlyForward?: boolean;
+  /** What it began may have come about, for good, while no process watched: in a new life that is asked before the saga leaves. */
+  readonly endsByItself?: boolean;
+  /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
+  readonly stallsGuest?: boolean;
+  /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
+  observe?(context: StepContext<P>): Promise<Json>;
+  /** Asks QEMU and the files on which disks the effect is there. */
+  probe(context: StepContext<P>): Promise<Probe>;
+  /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
+  do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
+  /** The outcome to record when a probe found the effect of an attempt that nobody knows the end of; else null. */
+  adopt?(context: StepContext<P>): Promise<Json>;
+  /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
+  verify?(context: StepContext<P>): Promise<void>;
+}
+
+interface Reversible<P extends Plan> extends StepBase<P> {
+  /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to go back. */
+  observeUndo?(context: StepContext<P>): Promise<Json>;
+  /** Takes the effect back, wholly or partly done, once or again. `outcome` is undefined when `do` did not end well. */
+  undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
+  /** What to record when `undo` has ended, from what `observeUndo` saw; null unless said. */
+  undone?(observed: Json, outcome: Json | undefined): Json;
+}
+
+interface Irreversible<P extends Plan> extends StepBase<P> {
+  /** Why there is nothing to take back. */
+  readonly irreversible: string;
+}
+
+/** One effect: it has an undo, or says why it needs none. */
+export type Step<P extends Plan = Plan> = Reversible<P> | Irreversible<P>;
+
+/** Sorts the disks of a plan by what was found for each. */
+export function probeDisks(disks: readonly DiskPlan[], find: (disk: DiskPlan) => keyof Probe): Probe {
+  const found: Record<keyof Probe, DiskPlan[]> = { absent: [], present: [], foreign: [] };
+  for (const disk of disks) found[find(disk)].push(disk);
+  return found;
+}
+
+/**
+ * Brings an effect about; in an attempt after another one, whose commands QEMU may still be at, a failure counts only
+ * when the effect is not there by then.
+ */
+export async function unlessThere<P extends Plan>(
+  context: StepContext<P>,
+  probe: (context: StepContext<P>) => Promise<Probe>,
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (context.untouched) throw error;
+    const { absent, foreign } = await probe(context);
+    if (absent.length + foreign.length > 0) throw error;
+  }
+}
+
+/** Throws the first error among the replies, saying which disk it belongs to. */
+export function throwFirst(disks: readonly DiskPlan[], replies: readonly Reply[]): void {
+  replies.forEach((reply, index) => {
+    if (!reply.ok) throw reply.error.at(placeOf(disks[index]));
+  });
+}
+
+/** The first error among the replies with its disk, if any. */
+export function firstError(
+  disks: readonly DiskPlan[],
+  replies: readonly Reply[],
+): BlocksagaError | undefined {
+  const index = replies.findIndex(reply => !reply.ok);
+  const reply = replies[index];
+  return reply === undefined || reply.ok ? undefined : reply.error.at(placeOf(disks[index]));
+}
+
+/** A look that was refused, for where it must not be taken for an answer: the step asks again. */
+export function askAgain(error: BlocksagaError): BlocksagaError {
+  const { code, message, qmp } = error;
+  const details = { retryable: true, outcome: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
+  return new BlocksagaError(code, message, details);
+}
+
+/** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
+export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): void {
+  if (!guestStill()) throw ranMeanwhile();
+}
+
+/**
+ * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
+ * Gives its devices.
+ */
+export async function expectStood(
+  context: Pick<StepContext, 'qmp' | 'guestStill'>,
+): Promise<readonly BlockInfo[]> {
+  const [blocks, ...looks] = await context.qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
+  const sight = sightOf(...looks);
+  expectNotMigrating(sight);
+  if (sight.running) throw ranMeanwhile();
+  expectStill(context);
+  if (!blocks.ok) throw blocks.error;
+  return blocks.value;
+}
+
+function ranMeanwhile(): BlocksagaError {
+  return new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were being switched');
+}
+
+function placeOf(disk: DiskPlan | undefined): { disk?: string } {
+  return disk === undefined ? {} : { disk: disk.disk };
+}
+
+/** Does `act` whatever comes of what goes before it, for what must not wait: that the guest runs. Throws either's error. */
+export async function inAnyCase(before: Promise<void>, act: () => Promise<void>): Promise<void> {
+  try {
+    await before;
+  } finally {
+    await act();
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Goes forward with a commit of active images of which some are merged and some are not, where the guest may have written
+ * since: to the lower images of the merged disks. The guest runs while the rest is copied, whoever has merged the first.
+ */
+
+import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
+import { holdGuest, letRun, pausedIn, readPause } from '../../guest/hold-guest.ts';
+import { lookAtGuest } from '../../guest/migration.ts';
+import { revivedName } from '../../guest/revive-source.ts';
+import { leavingImages } from '../../plan/chain-of-image.ts';
+import type { ActiveCommitPlan, DiskPlan } from '../../plan/plan.ts';
+import { awaitJobs, isConcluded, isPendingOrConcluded, STANDING } from '../jobs/await-jobs.ts';
+import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
+import { MIRRORS, startCommit } from '../mirror/mirror-disks.ts';
+import { awaitClean, readVerdicts } from '../mirror/settle-mirrors.ts';
+import { inAnyCase, type Step, type StepContext } from '../step/step.ts';
+import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
+
+export const mergeRest: Step<ActiveCommitPlan> = {
+  name: 'mergeRest',
+  decision: 'afterwards',
+  onlyForward: true,
+  irreversible: 'the lower images of the merged disks hold what the guest has written since',
+  probe: probeFronts,
+
+  /** A guest that its administrator has paused stays so; one that this saga has paused does not. */
+  async observe({ qmp, outcomes }) {
+    const held = readPause(outcomes.get('pauseGuest') ?? null);
+    return held.byUs ? held : pausedIn(await lookAtGuest(qmp));
+  },
+
+  async do(context, left) {
+    const { observed, plan, qmp } = context;
+    const graph = await readGraph(qmp);
+    const todo = left.map(disk => ({ ...disk, node: overlayOf(graph, disk) }));
+    // When QEMU dies meanwhile the merged disks are on their lower images, and the others are not.
+    await context.recordSides();
+    let paused = readPause(observed);
+    const resumes = paused.byUs;
+    if (resumes) await letRun(context, paused);
+    await mirrorAgain(context, todo);
+    if (resumes) ({ paused } = await holdGuest(qmp, []));
+    if (resumes) context.heldAgain(paused);
+    try {
+      await awaitClean(context, todo);
+      await completeRest(context, todo);
+      expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+    } catch (error) {
+      if (paused.byUs) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+      throw error;
+    }
+    return paused;
+  },
+
+  adopt: async ({ observed }) => observed,
+};
+
+/** Those that were begun to be finalized by hand are. */
+async function completeRest(
+  context: StepContext<ActiveCommitPlan>,
+  todo: readonly DiskPlan[],
+): Promise<void> {
+  const { jobs, plan } = context;
+  const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
+  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs);
+  const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
+  readVerdicts(
+    todo.filter(disk => !pending.includes(disk)),
+    table,
+  );
+  if (pending.length === 0) return;
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+}
+
+/** Jobs that can go on to where mirrors follow the guest. */
+const FOLLOWS: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'ready', 'standby']);
+
+/** Until the mirrors of these disks follow the guest; those that are gone, or have come further than that, are begun anew. */
+async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonly DiskPlan[]): Promise<void> {
+  const { jobs, plan } = context;
+  const table = await jobs.list(todo.map(disk => disk.names.job));
+  const gone = todo.filter(disk => !FOLLOWS.has(table.get(disk.names.job)?.status ?? ''));
+  const passed = gone.filter(disk => table.has(disk.names.job));
+  if (passed.length > 0) {
+    await jobs.remove(
+      passed.map(disk => disk.names.job),
+      STANDING,
+    );
+  }
+  const limit = () => limitedTo(context.speed());
+  const endsByItself = { ...plan, strategy: 'complete' } as const;
+  // Whatever is asked meanwhile, it goes on.
+  await runJobs({ ...context, decided: true }, gone, {
+    what: 'the rest of the mirrors to be ready',
+    parallel: plan.parallel,
+    disks: todo,
+    start: disk => startCommit(endsByItself, disk, limit),
+    ...MIRRORS,
+  });
+}
+
+/** The overlay that is still to be merged: an undo that got no further has opened it again under another name. */
+function overlayOf(graph: Graph, disk: DiskPlan): string {
+  const front = graph.front(disk);
+  const revived = leavingImages(disk).map((_, place) => revivedName(disk, place));
+  return front !== undefined && revived.includes(front) ? front : disk.node;
+}

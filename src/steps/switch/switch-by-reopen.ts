@@ -1,0 +1,275 @@
+/**
+ * The strongest switch: a filter node above each disk, then one `blockdev-reopen` that moves all filters to the new
+ * images or none (QEMU >= 6.1), then the filters out again. The guest is stopped throughout: with an iothread a filter
+ * above a running disk kills QEMU, and setting `drive` to what it is already kills 7.2, so this always looks first.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { Edges } from '../../guest/edges.ts';
+import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
+import { seenAt } from '../../guest/hold-guest.ts';
+import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import { reviveSource } from '../../guest/revive-source.ts';
+import { setDrive } from '../../guest/set-drive.ts';
+import { groupName } from '../../plan/names.ts';
+import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
+import type { Replies } from '../../qmp/commands.ts';
+import type { StatusInfo } from '../../qmp/schema.generated.ts';
+import { takeBackPivots } from '../mirror/take-back-pivots.ts';
+import { holdTheSame } from '../pause/mark-settling.ts';
+import { blaming } from '../step/blame.ts';
+import {
+  expectStill,
+  type Probe,
+  probeDisks,
+  type Step,
+  type StepContext,
+  throwFirst,
+} from '../step/step.ts';
+
+const STATUS = { execute: 'query-status' } as const;
+/** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
+const STOP = { execute: 'stop' } as const;
+const RETURN_TRIES = 3;
+
+export const insertFilters: Step<SwitchPlan> = {
+  name: 'insertFilters',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      graph.front(disk) === disk.names.filter || graph.showsImage(disk) ? 'present' : 'absent',
+    );
+  },
+
+  async do({ qmp, plan, untouched }, todo) {
+    const graph = untouched ? undefined : await readGraph(qmp);
+    const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
+    const [status, migration, stopped, ...replies] = await qmp.pipeline([
+      ...SIGHT,
+      STOP, // whoever lets the guest run now must not meet a filter
+      ...missing.map(disk => addFilter(plan, disk)),
+      ...todo.map(disk => setDrive(disk, disk.names.filter)),
+    ]);
+    throwFirst([...missing, ...todo], replies);
+    expectHeld(status, migration, stopped);
+    return null;
+  },
+
+  async undo({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
+    const commands: Command<'qom-set'>[] = [];
+    // A `-drive`'s node is gone after a reopen, also after one that was taken back.
+    for (const disk of behind) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
+    throwFirst(behind, await qmp.pipeline(commands));
+    await deleteFilters(qmp, plan.disks, graph);
+  },
+};
+
+export const reopenFilters: Step<SwitchPlan> = {
+  name: 'reopenFilters',
+  decision: 'alongside',
+  probe: probeImages,
+
+  /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
+  async do(context, todo) {
+    expectStill(context);
+    const [status, migration, stopped, reopened, after] = await context.qmp.pipeline([
+      ...SIGHT,
+      STOP, // right in front: whoever let the guest run, it stands still for the switch
+      reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
+      STATUS,
+    ]);
+    await blaming(todo, valueIn(reopened));
+    expectHeld(status, migration, stopped);
+    // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it;
+    // asked once more, since word of its running may have come with an answer that was given before.
+    const runs = (await valueIn(after)).running || context.guestStill();
+    if (!runs && !(await context.qmp.execute('query-status')).running) expectStill(context);
+    return null;
+  },
+
+  async undo(context) {
+    const { qmp, plan } = context;
+    const graph = await readGraph(qmp);
+    const switched = plan.disks.filter(graph.showsImage);
+    const { running } = await qmp.execute('query-status');
+    if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
+    const sources = new Map<number, string>();
+    for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
+    const bare = switched.filter(disk => graph.front(disk) === disk.goal);
+    throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
+    const behind = switched.filter(disk => !bare.includes(disk));
+    if (behind.length === 0) return; // an empty list kills QEMU 7.2
+    const back = reopenCommand({ ...plan, disks: behind }, sourceOf);
+    const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
+    await blaming(behind, valueIn(reopened));
+    if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
+    // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
+    await returnToWritten(context, behind);
+    await leaveWritten(context, switched, await readGraph(qmp), true);
+  },
+};
+
+export const removeFilters: Step<SwitchPlan> = {
+  name: 'removeFilters',
+  irreversible: 'only after the decision; the undo of `reopenFilters` also takes disks whose filter is gone',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      graph.showsImage(disk) && graph.node(disk.names.filter) === undefined ? 'present' : 'absent',
+    );
+  },
+
+  async do({ qmp, plan, clock, untouched }, todo) {
+    const graph = untouched ? undefined : await readGraph(qmp);
+    // A third party may have put an overlay between the filter and the image.
+    const edges = untouched ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    const below = (disk: DiskPlan) => edges?.child(disk.names.filter, 'file') ?? disk.goal;
+    const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
+    const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
+    const sentMs = clock.now();
+    const replies = await qmp.pipeline([
+      ...behind.map(disk => setDrive(disk, below(disk))),
+      ...filters.map(deleteNode),
+      { execute: 'query-block' },
+      ...SIGHT,
+    ]);
+    throwFirst([...behind, ...filters], replies);
+    const [fronts, ...sight] = replies.slice(-3) as unknown as Replies<
+      readonly [{ readonly execute: 'query-block' }, ...typeof SIGHT]
+    >;
+    if (!fronts.ok) throw fronts.error;
+    expectFronts(fronts.value, plan.disks, disk => disk.goal);
+    return seenAt(sightOf(...sight), sentMs);
+  },
+};
+
+/** Which disks show the images that they are to end on. */
+export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>): Promise<Probe> {
+  const graph = await readGraph(qmp);
+  return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
+}
+
+/** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
+async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boolean): Promise<boolean> {
+  if (isLetRunBefore(context)) return false;
+  if (running || !context.guestStill()) return true;
+  return isCopied(context.plan) && !(await holdTheSame(context));
+}
+
+/** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
+function isLetRunBefore({ failure }: StepContext<SwitchPlan>): boolean {
+  return failure?.code === 'FOREIGN';
+}
+
+/** Whether the guest has run up to this look, or somebody has said so: a look may be refused. */
+function ranUpTo({ guestStill }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
+  return (status.ok && status.value.running) || !guestStill();
+}
+
+/** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
+async function returnToWritten(
+  { qmp, plan }: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const again = reopenCommand({ ...plan, disks }, disk => disk.goal);
+  for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
+    const [, reopened] = await qmp.pipeline([STOP, again]);
+    if (reopened.ok) return;
+    if (triesLeft === 1) await blaming(disks, valueIn(reopened));
+  }
+}
+
+/** Goes back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
+async function leaveWritten(
+  context: StepContext<SwitchPlan>,
+  switched: readonly DiskPlan[],
+  graph: Graph,
+  ran: boolean,
+): Promise<void> {
+  const { qmp, plan } = context;
+  if (!isCopied(plan)) {
+    if (switched.length === 0) return;
+    await context.recordSides();
+    throw new BlocksagaError(
+      'OVERTAKEN',
+      'somebody has let the guest run on the older images: what it wrote is on the overlays above them, and they stay in front',
+    );
+  }
+  if (switched.length > 0) {
+    if (ran) {
+      await context.recordRun();
+      await qmp.execute('stop');
+    }
+    await takeOutFilters(qmp, switched, graph);
+  }
+  await takeBackPivots(context);
+}
+
+/** Whether both sides are the same up to the switch: what a revert leads to is not what it comes from. */
+function isCopied({ operation }: StagePlan): boolean {
+  return operation !== 'revert';
+}
+
+/** Puts disks right onto their new images. */
+async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const behind = disks.filter(disk => graph.front(disk) === disk.names.filter);
+  throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.goal))));
+  await deleteFilters(qmp, disks, graph);
+}
+
+/** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
+function reopenCommand(plan: SwitchPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
+  const options = plan.disks.map(disk => ({
+    driver: 'throttle' as const,
+    'node-name': disk.names.filter,
+    'throttle-group': groupName(plan.token),
+    file: child(disk),
+  }));
+  return { execute: 'blockdev-reopen', arguments: { options } };
+}
+
+function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
+  return {
+    execute: 'blockdev-add',
+    arguments: {
+      driver: 'throttle',
+      'node-name': disk.names.filter,
+      'throttle-group': groupName(plan.token),
+      file: disk.node,
+    },
+  };
+}
+
+function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
+  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
+}
+
+async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const filters = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
+  throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
+}
+
+/** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
+function expectHeld(
+  status: Reply<StatusInfo>,
+  migration: Parameters<typeof sightOf>[1],
+  stopped: Reply<unknown>,
+): void {
+  // Not asked again: a look from behind the switch does not say whether the guest ran in front of it.
+  if (!status.ok) throw status.error;
+  if (!stopped.ok) throw stopped.error;
+  const sight = sightOf(status, migration);
+  expectNotMigrating(sight);
+  if (!sight.running) return;
+  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched');
+}
+
+async function valueIn<T>(reply: Reply<T>): Promise<T> {
+  if (!reply.ok) throw reply.error;
+  return reply.value;
+}
