@@ -2,6 +2,7 @@
  * The lives of orchestrators in a round: one that is killed, at its moment by itself or at any instant from outside, and
  * those that go on after it. Every wait has a deadline. It judges nothing.
  */
+import { definedOnly } from '../../src/errors.ts';
 import type { Outcome } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { seededChance } from '../../src/sim/host/random.ts';
@@ -76,12 +77,13 @@ export async function takeOver(
   place: Place,
   said: object[],
   order: 'resume' | 'abort' | 'recover',
+  front?: 'old' | 'new',
 ): Promise<Heard> {
   const chance = seededChance(seed);
   const killed = seed === 0 ? 0 : chance.below(SUCCESSORS_KILLED_MAX + 1);
   for (let at = 0; at <= killed; at += 1) {
     const successor = await arena.succeed();
-    successor.tell({ order, ...place });
+    successor.tell({ order, ...place, ...definedOnly({ front }) });
     const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
     let heard = await successor.hear(untilMs - systemClock.now());
     if (at < killed && heard?.says === 'begun') {

@@ -15,6 +15,7 @@ import {
   type Saga,
   type SagaResult,
 } from '../../src/index.ts';
+import { definedOnly } from '../../src/errors.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import { copyOf } from './endings.ts';
@@ -60,7 +61,8 @@ async function obey(order: Order): Promise<void> {
 
   async function run(): Promise<SagaResult> {
     if (order.order === 'recover') {
-      return recoverOffline(kept, order.id, { qmp: order.qmp, files, images });
+      const { front } = order;
+      return recoverOffline(kept, order.id, { qmp: order.qmp, files, images, ...definedOnly({ front }) });
     }
     const asked = requestOf(operation, order);
     if (asked.operation === 'commitOffline') return commitOffline(kept, asked.request, { files, images });

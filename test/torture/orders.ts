@@ -33,6 +33,8 @@ export interface Foreign {
 /** Run the saga, resume it, resume it to take it back, or recover it without a QEMU, and say what came of it. */
 export interface Order extends Place {
   readonly order: 'run' | 'resume' | 'abort' | 'recover';
+  /** For a recovery that the journal cannot decide: on which images the guest ran last, as an administrator finds out. */
+  readonly front?: 'old' | 'new';
   readonly foreign?: Foreign;
   readonly strike?: {
     readonly moment: string;

@@ -184,9 +184,18 @@ async function afterDeath(
   if (state !== 'open' && state !== 'needsRecovery') {
     return { wrong: fronts === undefined ? [] : await judgeImagesLeft(arena.vm, of, fronts) };
   }
-  const heard = await takeOver(arena, { ...round, seed: 0 }, place, said, 'recover');
+  const recover = (front?: 'old' | 'new') =>
+    takeOver(arena, { ...round, seed: 0 }, place, said, 'recover', front);
+  let heard = await recover();
+  if (heard.says === 'refused' && heard.code === 'JOURNAL_BEHIND')
+    heard = await recover(await ranLastOn(arena, of));
   if (heard.says !== 'result') return { wrong: [`I6: not recovered offline: ${why(heard)}`] };
   const { outcome, boot = [] } = heard.result;
   const named = place.fronts.map((front, disk) => boot[disk]?.file ?? front);
   return { wrong: await judgeImagesLeft(arena.vm, of, named), outcome: `${outcome} offline` };
+}
+
+/** What an administrator finds out who is asked for it: the old images, unless they lack what the guest was told was written. */
+async function ranLastOn({ vm }: Arena, of: StrangerCase): Promise<'old' | 'new'> {
+  return (await judgeImagesLeft(vm, of, of.place.fronts)).length === 0 ? 'old' : 'new';
 }
