@@ -245,6 +245,19 @@ const DEFECTS: readonly {
       })),
     laws: ['the pause is bounded'],
   },
+  {
+    what: 'a wait in the pause that has a deadline of its own',
+    scenarios: () => drawn({ operations: ['copy'], profiles: ['7.2'], faultsMax: 0 }),
+    spoil: () =>
+      spoil('resumeGuest', step => ({
+        do: async (context: StepContext, todo: Parameters<Step['do']>[1]) => {
+          const waits = { wakeOn: [], deadlineMs: 3_000 };
+          await context.qmp.until('what does not come', async () => undefined, waits).catch(() => undefined);
+          return step.do(context, todo);
+        },
+      })),
+    laws: ['the pause is bounded'],
+  },
 ];
 
 /** Does the step for other disks than were planned. */

@@ -48,7 +48,7 @@ export const commitMachine = saga.createMachine({
         },
         publishDefinitions: forwardState('publishDefinitions', 'dismissing'),
         dismissing: {
-          always: [{ guard: 'hasIothreads', target: 'retireSources' }, { target: 'dismissMirrors' }],
+          always: [{ guard: 'isDismissed', target: 'retireSources' }, { target: 'dismissMirrors' }],
         },
         dismissMirrors: forwardState('dismissMirrors', 'retireSources'),
         ...leavingStates,

@@ -53,7 +53,7 @@ export const copyMachine = saga.createMachine({
         },
         publishDefinitions: forwardState('publishDefinitions', 'dismissing'),
         dismissing: {
-          always: [{ guard: 'hasIothreads', target: 'releasing' }, { target: 'dismissMirrors' }],
+          always: [{ guard: 'isDismissed', target: 'releasing' }, { target: 'dismissMirrors' }],
         },
         dismissMirrors: forwardState('dismissMirrors', 'releasing'),
         releasing: {

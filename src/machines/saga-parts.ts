@@ -14,12 +14,14 @@ import {
   type SwitchPlan,
 } from '../plan/plan.ts';
 import type { Json } from '../qmp/transport.ts';
-import { ALL_STEPS, type StepName } from '../steps/all-steps.ts';
+import { ALL_STEPS } from '../steps/all-steps.ts';
 import { KEEP_COPIES } from '../steps/mirror/await-signal.ts';
+import { LEFT } from '../steps/mirror/dismiss-mirrors.ts';
 import { filledDisks } from '../steps/prepare/fill-targets.ts';
 import { keyOf, type StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
 import { errorOf, hasCode, migratesFirst } from './error-of.ts';
+import { windowSteps } from './window-steps.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
@@ -32,6 +34,8 @@ export interface SagaContext {
   readonly undoFailure: ErrorRecord | null;
   /** How often the switch was given up because the guest would have stood still for too long. */
   readonly relented: number;
+  /** Whether jobs that should have been dismissed in the pause are still to be. */
+  readonly undismissed: boolean;
   /** Whether it ends without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
   readonly kept: boolean;
 }
@@ -101,6 +105,7 @@ export const saga = setup({
       undoFailure: context.undoFailure ?? errorOf(event),
     })),
     recordKept: assign({ kept: true, failure: null }),
+    recordUndismissed: assign({ undismissed: true }),
     recordGoingOn: assign({ failure: null }),
     relent: assign(({ context }) => ({ relented: context.relented + 1 })),
     followJobs: enqueueActions(({ context, enqueue }) => {
@@ -129,6 +134,8 @@ export const saga = setup({
     holdsBack: ({ context: { plan } }) => 'heldBack' in plan && plan.heldBack,
     removesLeaving: ({ context: { plan } }) => 'deletes' in plan && plan.deletes,
     hasIothreads: ({ context }) => switchPlan(context).iothreads,
+    isDismissed: ({ context }) => switchPlan(context).iothreads && !context.undismissed,
+    leavesJobs: ({ event }) => 'output' in event && (event.output as StepOutput).value === LEFT,
     qemuOpens: ({ context }) => {
       const plan = switchPlan(context);
       return plan.operation === 'copy' && plan.mirror.by === 'drive-mirror';
@@ -148,6 +155,7 @@ export function initialContext({ input }: { input: { readonly plan: Plan } }): S
     failure: null,
     undoFailure: null,
     relented: 0,
+    undismissed: false,
     kept: false,
   };
 }
@@ -163,13 +171,16 @@ export function actorOf(name: StepActorName): 'markQemu' {
 }
 
 /** One target of a transition, with the guard under which it is taken. */
-type Target = string | { readonly guard: Guard; readonly target: string; readonly actions?: 'recordKept' };
+type Target =
+  | string
+  | { readonly guard: Guard; readonly target: string; readonly actions?: 'recordKept' | 'recordUndismissed' };
 type Guard =
   | { readonly type: 'finishIs'; readonly params: { readonly finish: Finish } }
   | { readonly type: 'strategyIs'; readonly params: { readonly strategy: Strategy } }
   | { readonly type: 'methodIs'; readonly params: { readonly method: SnapshotMethod } }
   | { readonly type: 'fillsTargets' }
   | { readonly type: 'keepsCopies' }
+  | { readonly type: 'leavesJobs' }
   | { readonly type: 'quiesces' }
   | { readonly type: 'qemuOpens' }
   | { readonly type: 'isOfSeveral' }
@@ -262,20 +273,6 @@ function transition(target: Target): Exclude<Target, string> | { readonly target
 /** The child actor that follows the block job of a disk; send it `job.running`, `job.ready`, ... */
 export function jobActorId(disk: string): string {
   return `job:${disk}`;
-}
-
-const SWITCH_STEPS: Readonly<Record<Strategy, readonly StepName[]>> = {
-  reopen: ['insertFilters', 'reopenFilters'],
-  finalize: ['parkMirrors', 'finalizeMirrors'],
-  complete: ['completeMirrors'],
-};
-
-/** The steps that change something between stopping the guest and letting it run. */
-function windowSteps(plan: Plan): readonly StepKey[] {
-  if (plan.operation === 'snapshotMirror')
-    return windowSteps(plan.mirror).map(step => keyOf('mirror', step) as StepKey);
-  if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
-  return 'strategy' in plan && plan.strategy !== null ? SWITCH_STEPS[plan.strategy] : [];
 }
 
 /** How it ends: as planned, or as it was asked while it waited. */

@@ -110,7 +110,7 @@ export const snapshotMirrorMachine = saga.createMachine({
         },
         publishDefinitions: forwardState('mirror.publishDefinitions', 'dismissing'),
         dismissing: {
-          always: [{ guard: 'hasIothreads', target: 'retireSources' }, { target: 'dismissMirrors' }],
+          always: [{ guard: 'isDismissed', target: 'retireSources' }, { target: 'dismissMirrors' }],
         },
         dismissMirrors: forwardState('mirror.dismissMirrors', 'retireSources'),
         retireSources: forwardState('mirror.retireSources', 'unmarking'),

@@ -105,7 +105,11 @@ export function switchStates(stage: StageName | null = null) {
           'An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies otherwise.',
         always: [{ guard: 'hasIothreads', target: 'dismissMirrors' }, { target: 'resumeGuest' }],
       },
-      dismissMirrors: forwardState(of('dismissMirrors'), 'resumeGuest'),
+      dismissMirrors: forwardState(
+        of('dismissMirrors'),
+        { guard: { type: 'leavesJobs' }, target: 'resumeGuest', actions: 'recordUndismissed' },
+        'resumeGuest',
+      ),
       resumeGuest: resumingState(of('resumeGuest'), '#cleaningUp'),
     },
   });

@@ -4,6 +4,7 @@
  */
 import { copyFileSync, existsSync, renameSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { definedOnly } from '../../src/errors.ts';
 import {
   BlocksagaError,
   commitOffline,
@@ -15,7 +16,6 @@ import {
   type Saga,
   type SagaResult,
 } from '../../src/index.ts';
-import { definedOnly } from '../../src/errors.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import { copyOf } from './endings.ts';

@@ -12,11 +12,12 @@ import type { Files } from '../../images/files.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { QmpClient, QmpEvent, UntilOptions } from '../../qmp/client.ts';
+import type { QmpClient, QmpEvent, Reply, UntilOptions } from '../../qmp/client.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
 import type { Command, Replies } from '../../qmp/commands.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { QmpVersion } from '../../qmp/messages.ts';
+import type { PauseBound } from './pause-bound.ts';
 
 /** For how long an answer of the journal is good, in milliseconds; who takes a saga over by force waits longer first. */
 const LEASE_TRUSTED_MS = 500;
@@ -34,9 +35,12 @@ export class Fence {
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #known: { readonly bare: QmpClient; readonly fenced: QmpClient } | undefined;
   #jobs: Jobs | undefined;
+  readonly #bound: PauseBound | undefined;
 
-  constructor(parts: FenceParts) {
+  /** `bound` hears what is said of the guest, and ends the waits for jobs with its pause. */
+  constructor(parts: FenceParts, bound?: PauseBound) {
     this.#parts = parts;
+    this.#bound = bound;
   }
 
   /** Throws VM_BUSY when another process has the saga now, SAGA_STATE when it has ended there, JOURNAL. */
@@ -51,7 +55,7 @@ export class Fence {
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
     if (this.#known?.bare !== bare) {
-      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld) };
+      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld, this.#watch()) };
       this.#jobs = undefined;
     }
     return this.#known.fenced;
@@ -59,9 +63,21 @@ export class Fence {
 
   /** The jobs over that client, as the QEMU of this plan, the same each time, knows them. */
   jobs(bare: QmpClient, plan: Plan): Jobs {
-    const fenced = this.client(bare);
-    this.#jobs ??= jobsOfPlan(plan, fenced);
+    this.client(bare);
+    const bound = (options: UntilOptions) => this.#bound?.bounded(options) ?? options;
+    this.#jobs ??= jobsOfPlan(plan, new FencedClient(bare, this.expectHeld, this.#watch(), bound));
     return this.#jobs;
+  }
+
+  /** What hears of the guest. */
+  #watch(): Heard | undefined {
+    const { clock } = this.#parts;
+    const bound = this.#bound;
+    if (bound === undefined) return undefined;
+    return commands => {
+      const sentMs = clock.now();
+      return replies => bound.heard(commands, replies, sentMs);
+    };
   }
 
   /** The files, which are made and removed only with the lease. */
@@ -107,16 +123,28 @@ export async function seize(journal: Journal, saga: string, force: boolean, cloc
   return lease;
 }
 
+/** Is shown what is sent, and then what was answered. */
+type Heard = (commands: readonly Pick<Command, 'execute'>[]) => (replies: readonly Reply[]) => void;
+
 /** A class: its getters are shared, and make no object of a kind of its own for each connection. */
 class FencedClient implements QmpClient {
   readonly closed: Promise<void>;
   readonly #bare: QmpClient;
   readonly #expectHeld: () => void;
+  readonly #heard: Heard | undefined;
+  readonly #bound: ((options: UntilOptions) => UntilOptions) | undefined;
 
-  constructor(bare: QmpClient, expectHeld: () => void) {
+  constructor(
+    bare: QmpClient,
+    expectHeld: () => void,
+    heard?: Heard,
+    bound?: (options: UntilOptions) => UntilOptions,
+  ) {
     this.closed = bare.closed;
     this.#bare = bare;
     this.#expectHeld = expectHeld;
+    this.#heard = heard;
+    this.#bound = bound;
   }
 
   get version(): QmpVersion {
@@ -129,13 +157,29 @@ class FencedClient implements QmpClient {
 
   // In one turn with the sending: nothing of this process comes in between.
   execute: QmpClient['execute'] = (command, ...rest) => {
-    const refusal = this.#whyNot([{ execute: command }]);
-    return refusal === undefined ? this.#bare.execute(command, ...rest) : Promise.reject(refusal);
+    const commands = [{ execute: command }];
+    const refusal = this.#whyNot(commands);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const answer = this.#bare.execute(command, ...rest);
+    const heard = this.#watching(commands);
+    if (heard === undefined) return answer;
+    return answer.then(value => {
+      heard([{ ok: true, value }]);
+      return value;
+    });
   };
 
   pipeline: QmpClient['pipeline'] = (commands, options) => {
     const error = this.#whyNot(commands);
-    if (error === undefined) return this.#bare.pipeline(commands, options);
+    if (error === undefined) {
+      const answers = this.#bare.pipeline(commands, options);
+      const heard = this.#watching(commands);
+      if (heard === undefined) return answers;
+      return answers.then(replies => {
+        heard(replies as readonly Reply[]);
+        return replies;
+      });
+    }
     return Promise.resolve(commands.map(() => ({ ok: false, error })) as Replies<typeof commands>);
   };
 
@@ -144,11 +188,15 @@ class FencedClient implements QmpClient {
   }
 
   until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T> {
-    return this.#bare.until(what, check, options);
+    return this.#bare.until(what, check, this.#bound?.(options) ?? options);
   }
 
   close(): void {
     this.#bare.close();
+  }
+
+  #watching(commands: readonly Pick<Command, 'execute'>[]): ReturnType<Heard> | undefined {
+    return commands.some(tellsOfGuest) ? this.#heard?.(commands) : undefined;
   }
 
   #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
@@ -162,6 +210,11 @@ class FencedClient implements QmpClient {
     }
   }
 }
+
+function tellsOfGuest({ execute }: Pick<Command, 'execute'>): boolean {
+  return execute === 'query-status' || execute === 'stop' || execute === 'cont';
+}
+
 /** Commands that only tell; all others are taken for such as change something. */
 function changes({ execute }: Pick<Command, 'execute'>): boolean {
   return !execute.startsWith('query-') && !ONLY_TELL.has(execute);

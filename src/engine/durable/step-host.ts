@@ -13,16 +13,8 @@ import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
 import { expectMark } from '../../steps/pause/mark-qemu.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { Fence } from '../connection/fence.ts';
-import {
-  ANY,
-  HASTY,
-  type Judge,
-  PATIENT,
-  retry,
-  STUBBORN,
-  TRANSIENT,
-  WHILE_REACHABLE,
-} from '../connection/retry.ts';
+import { PauseBound } from '../connection/pause-bound.ts';
+import { ANY, STUBBORN, TRANSIENT, WHILE_REACHABLE } from '../connection/retry.ts';
 import { alongside, type Decide } from './alongside.ts';
 import {
   decision,
@@ -36,6 +28,7 @@ import {
   type Settled,
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
+import { Insistence } from './insistence.ts';
 import { inDoubt, missing } from './missing.ts';
 import { Overtaken } from './overtaken.ts';
 import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
@@ -46,8 +39,10 @@ import { Window } from './window.ts';
 
 export class StepHost {
   readonly #parts: HostParts;
+  readonly #insistence: Insistence;
   readonly #fence: Fence;
   readonly #signals = new Signals();
+  readonly #retry: Insistence['retry'];
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   readonly #rounds = new Map<StepName, number>();
@@ -62,10 +57,13 @@ export class StepHost {
 
   constructor(parts: HostParts) {
     this.#parts = parts;
-    this.#fence = new Fence(parts);
+    const bound = new PauseBound(parts.clock, parts.plan.maxBlackoutMs);
+    this.#fence = new Fence(parts, bound);
     this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
+    this.#insistence = new Insistence(parts.clock, this.#window, bound);
+    this.#retry = this.#insistence.retry;
     this.#verdict = new Verdict(parts, this.#window);
-    this.overtaken = new Overtaken(this.#verdict, this.#window, name => this.#context(name));
+    this.overtaken = new Overtaken(this.#verdict, this.#window, this.#context);
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
@@ -91,7 +89,8 @@ export class StepHost {
     if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
-    if (step.window === 'opens') this.#window.open(past !== undefined, this.#parts.history.rescued);
+    if (step.window === 'opens')
+      this.#insistence.openWindow(past !== undefined, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (past?.reheld) this.guestRuns();
     if (!settled.ok) {
@@ -113,14 +112,13 @@ export class StepHost {
       const observed = isSeen(past, step.observeUndo)
         ? past.observed
         : await this.#beginUndo(name, step, key);
-      await this.#recordFailure(key, () =>
-        this.#retry(async number => {
-          await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
-          const context = await this.#context(name, past === undefined && number === 1);
-          const seen = step.observeUndo === undefined ? context : { ...context, observed };
-          await step.undo(seen, this.#outcomes.get(name));
-        }, ANY),
-      );
+      const attempt = async (number: number) => {
+        await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
+        const context = await this.#context(name, past === undefined && number === 1);
+        const seen = step.observeUndo === undefined ? context : { ...context, observed };
+        await step.undo(seen, this.#outcomes.get(name));
+      };
+      await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#context(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
       await this.#write([outcome(key, step.undone?.(observed, this.#outcomes.get(name)) ?? null, false)]);
@@ -140,7 +138,7 @@ export class StepHost {
       decision: this.#verdict.known,
       outcomes: this.#outcomes,
       hasBegun: name => this.#observed.has(name),
-      context: name => this.#context(name),
+      context: this.#context,
       insist: act => this.#retry(act, ANY),
       record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
     });
@@ -220,6 +218,7 @@ export class StepHost {
           },
           step.insists ? WHILE_REACHABLE : this.#verdict.isPastReturn(step) ? ANY : TRANSIENT,
           step.insists ? STUBBORN : undefined,
+          step.window === 'closes',
         ),
       ),
     );
@@ -256,20 +255,12 @@ export class StepHost {
     }
   }
 
-  #retry<T>(
-    attempt: (number: number) => Promise<T>,
-    isWorthIt: Judge = TRANSIENT,
-    policy = this.#window.isOpen ? HASTY : PATIENT,
-  ): Promise<T> {
-    return retry(policy, this.#parts.clock, attempt, isWorthIt);
-  }
-
   /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
   #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
     return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
   }
 
-  async #context(name: StepName, untouched = false): Promise<StepContext> {
+  readonly #context = async (name: StepName, untouched = false): Promise<StepContext> => {
     const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
     const bare = await monitor.client();
     const qmp = this.#fence.client(bare);
@@ -299,7 +290,7 @@ export class StepHost {
       publish,
       report,
     };
-  }
+  };
 
   /** The guest was let run in the pause, and it is this saga's to let it run again, also in a next life. */
   readonly #recordRun = async (): Promise<void> => {

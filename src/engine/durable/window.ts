@@ -5,9 +5,7 @@
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Step } from '../../steps/step/step.ts';
-
-/** A pause that has lasted too long already still tries to write what ends it. */
-const LEAST_MS = 200;
+import { LEAST_MS } from '../connection/pause-bound.ts';
 
 export class Window {
   readonly #clock: Clock;
@@ -37,7 +35,7 @@ export class Window {
     this.#maxBlackoutMs = maxBlackoutMs;
   }
 
-  /** For how long a write may wait for the journal: what is left of the pause, but long enough to be tried at all. */
+  /** For how long a write may wait for the journal: what is left of the pause, but long enough to be tried at all, also when it is over. */
   get within(): { readonly withinMs?: number } {
     if (!this.#isOpen) return {};
     return { withinMs: Math.max(LEAST_MS, this.#openedMs + this.#maxBlackoutMs - this.#clock.now()) };

@@ -3,6 +3,7 @@
  * said, and each has a place in `property-tests/excuses.test.ts`. Judges
  * nothing by itself.
  */
+import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Account, Struck } from '../account/account.ts';
@@ -65,8 +66,9 @@ const BY_FAULT: readonly ByFault[] = [
     reason: 'a new connection is opened before the pause can be ended',
   },
   {
-    ...{ law: 'the pause is bounded', fault: 'jobNeverReady', allowsMs: 30_100 },
-    reason: 'a job that takes disks back is waited for, and then given up',
+    ...{ law: 'the pause is bounded', fault: 'refuse lasting', allowsMs: 200 },
+    reason: 'what fails in a shorter pause than 200 ms still has so long to be taken back in it',
+    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
   },
   {
     ...{ law: 'the pause is bounded', fault: 'pivotRefused', allowsMs: 30 },

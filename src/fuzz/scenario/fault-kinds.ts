@@ -89,12 +89,9 @@ export const FAULT_KINDS = {
     ...{ kind: 'guestShutdown', at: { when: draw.one(BEFORE_OR_AFTER), ...place() } },
   })),
   otherClient: kind('recoverable', 12, drawThirdParty),
-  'refuse lasting': {
-    ...kind('unlimited', 4, ({ draw }) => ({
-      ...{ kind: 'refuse', command: draw.one(CHANGES), nth: 1 + draw.few(3), lasting: true },
-    })),
-    held: 'a guest stands still for minutes while QEMU refuses again and again to dismiss the jobs of a switch',
-  },
+  'refuse lasting': kind('unlimited', 4, ({ draw }) => ({
+    ...{ kind: 'refuse', command: draw.one(CHANGES), nth: 1 + draw.few(3), lasting: true },
+  })),
   diskFull: kind('unlimited', 3, ({ draw }) => ({ kind: 'diskFull', freeBytes: draw.below(1_000_000) })),
   kill: kind('unlimited', 6, ({ draw, place }) => ({
     kind: 'kill',

@@ -7,9 +7,8 @@ import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable, JobWaitOptions } from '../../qmp/jobs.ts';
 import { awaitJobs, isConcluded, isPendingOrConcluded, withinPause } from '../jobs/await-jobs.ts';
-import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
-import { holdTheSame, isSettling, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
+import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { wasClean } from '../pause/pause-guest.ts';
 import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
@@ -159,35 +158,6 @@ export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void 
     if (job?.error !== undefined) throw jobFailed(disk, job);
   }
 }
-
-/**
- * Clears QEMU's table of the mirrors, whose verdicts have been read. It takes its time, so it waits until the guest runs
- * again, unless the guest has iothreads: letting it run then moves its disks to them, and the ended jobs stay behind in
- * the main loop, which QEMU 5.2 does not survive (`qemu_mutex_unlock_impl: Operation not permitted` on job-dismiss).
- */
-export const dismissMirrors: Step<SwitchPlan> = {
-  name: 'dismissMirrors',
-  irreversible: 'only cleans up after the decision',
-
-  async probe(context) {
-    const { jobs, plan } = context;
-    const isMarked = await isSettling(context);
-    const table = await jobs.list(idsOf(plan.disks));
-    return probeDisks(plan.disks, disk => (isMarked || table.has(disk.names.job) ? 'absent' : 'present'));
-  },
-
-  async do(context, todo) {
-    const { iothreads, maxBlackoutMs } = context.plan;
-    // With iothreads the guest is still paused, and QEMU's refusal must not cost it a minute.
-    await dismissJobs(
-      context,
-      idsOf(todo),
-      iothreads ? withinPause(maxBlackoutMs * SETTLE_SHARE) : undefined,
-    );
-    await unmarkSettling(context);
-    return null;
-  },
-};
 
 /**
  * With the guest stopped: waits until nothing is left to copy, or throws NOT_CONVERGING with nothing lost. The speed

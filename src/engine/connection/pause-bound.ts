@@ -1,0 +1,74 @@
+/**
+ * How long this process has held the guest paused, as the answers on its monitor say: from each `stop` that found the guest
+ * running until it runs again. No wait for jobs outlasts what is left of the permitted pause, whichever step it is of: the
+ * guest is resumed then, and the rest is done beside it. It sends nothing and decides nothing.
+ */
+import type { Reply } from '../../qmp/client.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { Command } from '../../qmp/commands.ts';
+import type { UntilOptions } from '../../qmp/until.ts';
+
+/** What fails in a shorter pause still has so long to be taken back in it, in milliseconds. */
+export const LEAST_MS = 200;
+const POLL_MS = 20;
+
+export class PauseBound {
+  readonly #clock: Clock;
+  readonly #permittedMs: number;
+  #sinceMs: number | undefined;
+  /** Whether the guest ran when it was last looked at. */
+  #ran = true;
+
+  constructor(clock: Clock, maxBlackoutMs: number) {
+    this.#clock = clock;
+    this.#permittedMs = Math.max(maxBlackoutMs, LEAST_MS);
+  }
+
+  /** What is left of the pause, in milliseconds; undefined where this process does not hold the guest. */
+  get leftMs(): number | undefined {
+    if (this.#sinceMs === undefined) return undefined;
+    return Math.max(0, this.#sinceMs + this.#permittedMs - this.#clock.now());
+  }
+
+  get isOver(): boolean {
+    return this.leftMs === 0;
+  }
+
+  /** The guest is paused by this saga since then, or since an earlier process of it. */
+  began(sinceMs = this.#clock.now()): void {
+    this.#sinceMs ??= sinceMs;
+    this.#ran = false;
+  }
+
+  /** Takes note of what was asked, in order, and of what came of it. */
+  heard(commands: readonly Pick<Command, 'execute'>[], replies: readonly Reply[], sentMs: number): void {
+    for (const [at, { execute }] of commands.entries()) {
+      const reply = replies[at];
+      if (reply?.ok) this.#heardOne(execute, reply.value, sentMs);
+    }
+  }
+
+  #heardOne(execute: string, value: unknown, sentMs: number): void {
+    if (execute === 'stop' && this.#ran) this.began(sentMs);
+    if (execute === 'query-status') this.#ran = isRunning(value);
+    if (execute === 'cont') this.#ran = true;
+    if (this.#ran) this.#sinceMs = undefined;
+  }
+
+  /** The same wait, for no longer than what is left of the pause. */
+  bounded(options: UntilOptions): UntilOptions {
+    const { leftMs } = this;
+    if (leftMs === undefined) return options;
+    const { deadlineMs, pollMs = POLL_MS } = options;
+    return {
+      ...options,
+      deadlineMs: Math.min(deadlineMs, leftMs),
+      pollMs: Math.min(pollMs, POLL_MS),
+      byWallClock: true,
+    };
+  }
+}
+
+function isRunning(status: unknown): boolean {
+  return typeof status === 'object' && status !== null && 'running' in status && status.running === true;
+}

@@ -1,0 +1,71 @@
+/**
+ * How often a step is tried again: hastily while the guest is paused for it and only as long as that may last, patiently
+ * otherwise. An undo for which the pause was too short goes on while the guest runs. It decides nothing else.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { letRun, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { Json } from '../../qmp/transport.ts';
+import type { StepContext } from '../../steps/step/step.ts';
+import type { PauseBound } from '../connection/pause-bound.ts';
+import { ANY, HASTY, type Judge, PATIENT, type RetryPolicy, retry, TRANSIENT } from '../connection/retry.ts';
+import type { Window } from './window.ts';
+
+export class Insistence {
+  readonly #clock: Clock;
+  readonly #window: Window;
+  readonly #bound: PauseBound;
+
+  constructor(clock: Clock, window: Window, bound: PauseBound) {
+    this.#clock = clock;
+    this.#window = window;
+    this.#bound = bound;
+  }
+
+  /** A pause that an earlier process has begun is counted from when this one takes it over. */
+  openWindow(inEarlierLife: boolean, wasRescued: boolean, observed: Json): void {
+    this.#window.open(inEarlierLife, wasRescued);
+    if (inEarlierLife && wasPausedByUs(observed)) this.#bound.began();
+  }
+
+  /** Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. */
+  readonly retry = <T>(
+    attempt: (number: number) => Promise<T>,
+    isWorthIt: Judge = TRANSIENT,
+    policy: RetryPolicy = this.#window.isOpen ? HASTY : PATIENT,
+    endsPause = false,
+  ): Promise<T> => {
+    const isOver = () => !endsPause && this.#isOver;
+    return retry(policy, this.#clock, attempt, error => isWorthIt(error) && !isOver());
+  };
+
+  /** Insists; where the pause was too short for the wait that it ended with, resumes the guest and insists once more. */
+  async beyondPause(
+    attempt: (number: number) => Promise<void>,
+    context: () => Promise<StepContext>,
+  ): Promise<void> {
+    try {
+      await this.retry(attempt, ANY);
+    } catch (error) {
+      if (!isLate(error) || !this.#isOver) throw error;
+      await resumeBefore(await context());
+      // Something of it may be there.
+      await this.retry(number => attempt(number + 1), ANY, PATIENT);
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#window.isOpen && this.#bound.isOver;
+  }
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof BlocksagaError && error.code === 'DEADLINE';
+}
+
+/** The journal knows first on which side each disk is, and that the guest is this saga's to resume whatever comes. */
+async function resumeBefore(context: StepContext): Promise<void> {
+  await context.recordSides();
+  await context.recordRun();
+  await letRun(context, readPause(context.outcomes.get('pauseGuest') ?? null));
+}
