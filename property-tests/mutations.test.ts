@@ -3,17 +3,30 @@
  * defect that nobody notices means that a law looks at nothing.
  */
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BlocksagaError } from '../src/errors.ts';
 import { ALL, drawScenario, type Limits } from '../src/fuzz/draw/draw-scenario.ts';
 import { judge, LAWS } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
+import { newFile } from '../src/fuzz/scenario/wish-files.ts';
 import type { DiskPlan } from '../src/plan/plan.ts';
 import type { Json } from '../src/qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { PLAIN } from './plain.ts';
+
+/** Whether an offline recovery takes each journal at its word. */
+const journal = vi.hoisted(() => ({ isTrusted: false }));
+
+vi.mock('../src/engine/recovery/ask-images.ts', async importOriginal => {
+  const real = await importOriginal<typeof import('../src/engine/recovery/ask-images.ts')>();
+  return {
+    ...real,
+    askImages: (...given: Parameters<typeof real.askImages>) =>
+      journal.isTrusted ? Promise.resolve([]) : real.askImages(...given),
+  };
+});
 
 /** Enough that each defect is met many times; one that is not noticed in so many runs is not noticed. */
 const RUNS_MAX = 300;
@@ -35,6 +48,7 @@ function spoil(name: StepName, change: Change): void {
 }
 
 afterEach(() => {
+  journal.isTrusted = false;
   Object.assign(steps, sound);
 });
 
@@ -81,6 +95,27 @@ const allPresent: Change = () => ({
 
 const COPIES = () => drawn({ operations: ['copy'] });
 const COPIES_OF_7_2 = () => drawn({ operations: ['copy'], profiles: ['7.2'] });
+/** Copies that commit, with an older journal put back behind them. */
+function* restored(): Generator<Scenario> {
+  for (const scenario of drawn({ operations: ['copy'], faultsMax: 0 })) {
+    yield { ...scenario, deaths: [], restored: { death: 1, permille: 100 + (scenario.seed % 8) * 100 } };
+  }
+}
+
+/** Copies whose new images lose their names to files of a third party's while mirrors run. */
+function* replaced(): Generator<Scenario> {
+  for (const scenario of drawn({ operations: ['copy'], profiles: ['7.2'], faultsMax: 0 })) {
+    const [index = 0] = scenario.wish.named;
+    const path = newFile(scenario.wish, index);
+    const at = { when: 'after', nth: 2 } as const;
+    yield {
+      ...scenario,
+      proc: true,
+      faults: [{ kind: 'file', at, path, how: 'replace', from: 'mirrorDisks' }],
+    };
+  }
+}
+
 const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
 const REVERTS = () => drawn({ operations: ['revert'] });
 const MIRRORED = () => drawn({ operations: ['snapshotMirror'] });
@@ -124,6 +159,24 @@ const DEFECTS: readonly {
         },
       })),
     laws: ['only what is ours'],
+  },
+  {
+    what: 'an older copy of the journal that is taken at its word',
+    scenarios: restored,
+    spoil: () => {
+      journal.isTrusted = true;
+    },
+    laws: ['no newer image is given up'],
+  },
+  {
+    what: 'new images that are known by their names alone',
+    scenarios: replaced,
+    spoil: () => {
+      spoil('pauseGuest', sound => ({
+        observe: (context: StepContext) => sound.observe?.({ ...context, files: null }),
+      }));
+    },
+    laws: ['a boot reads it too', 'leftovers tell all'],
   },
   {
     what: 'an undo of the mirrors that does nothing',

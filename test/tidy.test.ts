@@ -44,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'steps/jobs': ['qmp', 'plan', 'steps/step'],
   'steps/prepare': ['qmp', 'images', 'plan', 'guest', 'steps/step', 'steps/jobs'],
   'steps/pause': ['qmp', 'plan', 'guest', 'steps/step', 'steps/prepare'],
-  'steps/mirror': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/pause'],
+  'steps/mirror': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
   'steps/switch': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/pause', 'steps/mirror'],
   'steps/snapshot': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
   'steps/rewrite': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare'],

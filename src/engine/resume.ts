@@ -15,6 +15,7 @@ import { ANY, PATIENT, retry } from './connection/retry.ts';
 import type { SignalName } from './durable/signals.ts';
 import { historyOf } from './durable/stages.ts';
 import { offlineProgress } from './recovery/decide-offline.ts';
+import { refuseFurther } from './recovery/further-in-qemu.ts';
 import { refuseOlderJournal } from './recovery/living-qemu.ts';
 import { isMarkedBy } from './recovery/plan-to-resume.ts';
 import { type SagaResult, untouchedResult } from './running/result.ts';
@@ -97,6 +98,7 @@ export async function expectSameQemu(
     clock,
     async () => {
       const qmp = await monitor.client();
+      await refuseFurther(qmp, saga, plan, records);
       if (!isMarkedBy(records)) return;
       // What is decided to go forward stays so: there a third party may have taken the mark, and nothing can be undone.
       if (!isForward) await refuseOlderJournal(qmp, saga, plan);

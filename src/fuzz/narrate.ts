@@ -90,6 +90,8 @@ function faultInWords(fault: Fault): string {
       return `the disk has room for ${fault.freeBytes} bytes more`;
     case 'otherClient':
       return `another client sends ${fault.execute} ${JSON.stringify(fault.arguments ?? {})} ${placeInWords(fault.at)}`;
+    case 'file':
+      return `a third party takes ${fault.path} from its file (${fault.how}) ${placeInWords(fault.at)}`;
     case 'guestShutdown':
       return `the guest shuts down ${placeInWords(fault.at)}`;
     case 'guestSuspend':

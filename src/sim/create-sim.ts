@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
+import { createForeignFiles } from './host/foreign-files.ts';
 import { createHost, type Host } from './host/host.ts';
 import { type Chance, seededChance } from './host/random.ts';
 import { createVirtualClock } from './host/virtual-clock.ts';
@@ -53,7 +54,10 @@ export function createSim(options: SimOptions = {}): Sim {
   const directory = options.directory ?? '/images';
   const timing: Timing = { ...TIMING, ...options.timing };
   const faults = createFaults(options.faults ?? [], options.onFault);
-  const host: Host = createHost(directory, () => clock.epochMs());
+  const isOpen = (birth: number) =>
+    [...(qemu?.state.nodes.values() ?? [])].some(node => node.opened === birth);
+  const host: Host = createHost(directory, () => clock.epochMs(), isOpen);
+  const foreign = createForeignFiles(host);
   const format = options.format ?? 'qcow2';
   const machine: MachineDefinition = {
     disks: Array.from({ length: count }, (_, index) => ({
@@ -218,6 +222,8 @@ export function createSim(options: SimOptions = {}): Sim {
       });
     } else if (fault.kind === 'guestSuspend') {
       act(process, () => process.change(suspendGuest));
+    } else if (fault.kind === 'file') {
+      foreign.act(fault);
     } else {
       perform(process, fault.execute, fault.arguments ?? {});
     }
@@ -266,6 +272,7 @@ export function createSim(options: SimOptions = {}): Sim {
     agent: () => agent.connect(),
     world: createWorld({
       host,
+      moved: foreign.moved,
       process: () => qemu,
       settle: () => guest.settle(clock.now()),
       guest: () => guest,

@@ -3,6 +3,7 @@
 import type { Json } from '../qmp/transport.ts';
 import { pathOf, readNode } from './graph/image-io.ts';
 import { EMPTY, type Extents, over } from './host/contents.ts';
+import type { MovedFile } from './host/foreign-files.ts';
 import type { Host } from './host/host.ts';
 import { type Cut, judgeCut } from './machine/cut.ts';
 import type { Guest } from './machine/guest.ts';
@@ -25,6 +26,8 @@ export interface World {
   /** The state of the process; undefined when it is gone. Never changes under the reader. */
   readonly qemu: Qemu | undefined;
   readonly host: Host;
+  /** The names that third parties have taken from files. */
+  readonly moved: readonly MovedFile[];
   readonly guest: { readonly acknowledged: number };
   readonly running: boolean;
   /** Its agent has frozen the guest's file systems. */
@@ -44,6 +47,7 @@ export interface World {
 
 interface Sources {
   readonly host: Host;
+  readonly moved: readonly MovedFile[];
   readonly process: () => Process | undefined;
   readonly settle: () => void;
   readonly guest: () => Guest;
@@ -67,10 +71,12 @@ export function createWorld(sources: Sources): World {
 
 class SimulatedWorld implements World {
   readonly host: Host;
+  readonly moved: readonly MovedFile[];
   readonly #sources: Sources;
 
   constructor(sources: Sources) {
     this.host = sources.host;
+    this.moved = sources.moved;
     this.#sources = sources;
   }
 

@@ -103,6 +103,7 @@ describe('blocksaga sim', () => {
       pivotRefused: { kind: 'pivotRefused', nth: 1 },
       diskFull: { kind: 'diskFull', freeBytes: 0 },
       otherClient: { kind: 'otherClient', at: { when: 'at', ms: 5 }, execute: 'stop', arguments: {} },
+      file: { kind: 'file', at: { when: 'at', ms: 5 }, path: '/images/disk0.qcow2', how: 'replace' },
       guestShutdown: { kind: 'guestShutdown', at: { when: 'before', command: 'cont' } },
       guestSuspend: { kind: 'guestSuspend', at: { when: 'before', command: 'stop' } },
       kill: { kind: 'kill', at: { when: 'after', nth: 3 }, what: 'host' },

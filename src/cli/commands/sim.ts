@@ -146,6 +146,12 @@ const faultForm = z.discriminatedUnion('kind', [
     execute: z.string(),
     arguments: z.record(z.string(), z.json()).optional(),
   }),
+  z.strictObject({
+    kind: z.literal('file'),
+    at: place,
+    path: z.string(),
+    how: z.enum(['remove', 'rename', 'replace', 'recreate']),
+  }),
   z.strictObject({ kind: z.literal('guestShutdown'), at: place }),
   z.strictObject({ kind: z.literal('guestSuspend'), at: place }),
   z.strictObject({ kind: z.literal('kill'), at: place, what: z.enum(['qemu', 'host']) }),

@@ -26,6 +26,8 @@ interface Doubt {
    * was under way, and holds something that the guest has written anew since.
    */
   readonly kind: 'behind' | 'partial';
+  /** The one that the verdict boots from is not there, or is no such image. */
+  readonly isGone?: true;
   readonly takenAtMs: number | null;
   readonly laterAtMs: number | null;
 }
@@ -53,11 +55,11 @@ export async function askImages(part: Part, begunMs: number, images: Images): Pr
     const fresh = { file: disk.image.file, driver: disk.image.driver };
     const doubt =
       action === 'drop'
-        ? await compareWith(part, disk, { taken: old, left: fresh }, images, times =>
+        ? await compareWith(part, disk, { taken: old, left: fresh }, { begunMs, images }, times =>
             wasMirrored(part, begunMs, times, images),
           )
         : action === 'keep' && hasMirrors(part.plan)
-          ? await compareWith(part, disk, { taken: fresh, left: old }, images)
+          ? await compareWith(part, disk, { taken: fresh, left: old }, { begunMs, images })
           : undefined;
     if (doubt !== undefined) doubts.push(doubt);
   }
@@ -68,17 +70,26 @@ async function compareWith(
   part: Part,
   disk: DiskPlan,
   { taken, left }: { readonly taken: ImageName; readonly left: ImageName },
-  images: Images,
+  { begunMs, images }: { readonly begunMs: number; readonly images: Images },
   isExplained: (times: Times) => boolean = () => false,
 ): Promise<Doubt | undefined> {
   const [one, other] = [await images.look(taken), await images.look(left)];
+  const mayHaveLeft = hasMirrors(part.plan) || part.plan.operation === 'revert';
+  const isGone = one.state === 'missing' || one.state === 'unreadable';
+  if (isGone && other.state === 'readable' && mayHaveLeft) {
+    const told = { takenAtMs: null, laterAtMs: other.writtenAtMs };
+    return { disk, taken: taken.file, later: left.file, kind: 'behind', isGone, ...told };
+  }
   // What is missing, in use or unreadable is told by what looks at each image anyway.
   if (one.state !== 'readable' || other.state !== 'readable') return undefined;
   const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
   const hasTimes = takenAtMs !== null && laterAtMs !== null;
-  if (hasTimes && (laterAtMs <= takenAtMs || isExplained({ takenAtMs, laterAtMs }))) return undefined;
-  // Without times, or in an image that held something before, only mirrors that were all READY make a whole of it.
-  if (!(hasTimes && disk.image.create) && !wereReady(part)) return undefined;
+  if (hasTimes && (laterAtMs < takenAtMs || isExplained({ takenAtMs, laterAtMs }))) return undefined;
+  // Without times only mirrors that were all READY make a whole of it; in an image that held something before, what it
+  // holds tells nothing, and when it was written to does: behind all that this journal can have missed.
+  if (!wereReady(part) && (laterAtMs === null || !hasTimes)) return undefined;
+  if (!wereReady(part) && !disk.image.create && (laterAtMs ?? 0) <= missedUntil(part, begunMs))
+    return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;
   const kind = comparison === 'partly' ? 'partial' : 'behind';
@@ -97,6 +108,11 @@ function wasMirrored({ plan, records }: Part, begunMs: number, times: Times, ima
   return laterAtMs <= untilMs || (laterAtMs <= nextByMs && laterAtMs - takenAtMs <= images.inFlightMs);
 }
 
+/** The last moment of which a process that died without a word could still have been about to tell. */
+function missedUntil({ records }: Part, begunMs: number): number {
+  return watchedUntil(records, begunMs, WATCH_MS).nextByMs;
+}
+
 /** Whether the journal knows that every disk's mirror had copied all. */
 function wereReady({ plan, records }: Part): boolean {
   if (!hasMirrors(plan)) return true;
@@ -112,9 +128,10 @@ function isError(body: JournalRecord['body']): boolean {
 /** Tells both stories, and how to say which is true. */
 export function journalIsBehind(saga: string, why: string, doubts: readonly Doubt[]): BlocksagaError {
   const [first] = doubts;
-  const told = doubts.map(
-    doubt =>
-      `disk ${doubt.disk.disk}: ${doubt.later} ${whenWritten(doubt)} ${doubt.taken}, and holds what that does not`,
+  const told = doubts.map(doubt =>
+    doubt.isGone
+      ? `disk ${doubt.disk.disk}: ${doubt.taken} is not there, or no image any more, and ${doubt.later} is`
+      : `disk ${doubt.disk.disk}: ${doubt.later} ${whenWritten(doubt)} ${doubt.taken}, and holds what that does not`,
   );
   return new BlocksagaError(
     'JOURNAL_BEHIND',

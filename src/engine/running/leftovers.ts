@@ -5,10 +5,10 @@
 
 import type { Files } from '../../images/files.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
-import type { Plan } from '../../plan/plan.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
-import { isMadeElsewhere, isMaybeOurs, strayedFiles } from '../removal/claims.ts';
+import { heldClaim, isMadeElsewhere, isMaybeOurs, strayed, strayedFiles } from '../removal/claims.ts';
 
 /** A saga at its end, as far as its files are asked for. */
 export interface FiledSaga {
@@ -43,9 +43,12 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
   for (const { name, plan: stage } of stagesOf(plan)) {
     // What the stage made that the saga ended with is its result.
     const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
-    if (outcome === 'committed' && name === last) continue;
     const created = stage.disks.filter(disk => disk.image.create);
     const records = files === null ? [] : recordsOfStage(journal.records(id), name);
+    if (outcome === 'committed' && name === last) {
+      if (files !== null) left.push(...(await strayedImages(created, records, files)));
+      continue;
+    }
     for (const disk of created) {
       const stands = await files?.stat(disk.image.file);
       const isLeft =
@@ -57,4 +60,20 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     left.push(...strayedFiles(stage.disks, records));
   }
   return left;
+}
+
+/** New images that are not found any more under the names by which the next boot looks for them. */
+async function strayedImages(
+  disks: readonly DiskPlan[],
+  records: readonly JournalRecord[],
+  files: Files,
+): Promise<readonly string[]> {
+  const told: string[] = [];
+  for (const disk of disks) {
+    const claim = heldClaim(disk, records);
+    const stands = claim === undefined ? undefined : (await files.stat(disk.image.file))?.identity;
+    if (claim === undefined || stands === claim) continue;
+    told.push(strayed(disk.image.file, claim, stands === undefined ? 'nothing' : 'other'));
+  }
+  return told;
 }

@@ -1,9 +1,9 @@
 /** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
-
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
@@ -58,6 +58,10 @@ export interface Account {
   readonly squatted: readonly string[];
   /** Those of them under which the third party's file is not as it was made. */
   readonly harmed: readonly string[];
+  /** The names that third parties have taken from files. */
+  readonly moved: readonly MovedFile[];
+  /** An older copy of the journal was put back. */
+  readonly isRestored: boolean;
   /** Something that no world may bring about: a broken assumption, or a wait that nothing can end. */
   readonly crash: string | undefined;
   /** Whether the orchestrator died as often as was planned. */

@@ -2,7 +2,6 @@
  * An orchestrator that can die: everything through which the engine reaches the world goes through here, and from one
  * moment on nothing passes any more. What had been sent may still arrive; what was not durable is lost. Decides only when.
  */
-
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import type { Journal, NewRecord } from '../../journal/journal.ts';
@@ -10,13 +9,14 @@ import type { Clock } from '../../qmp/clock.ts';
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import type { Connect, Json, Transport } from '../../qmp/transport.ts';
 import type { OrchestratorDeath } from '../scenario/scenario.ts';
+import { mortalFiles } from './mortal-files.ts';
 import { changing } from './mortal-images.ts';
 
 /** What is told of what passes. */
 export interface Passage {
   sent(messages: readonly Json[]): void;
   received(message: Json): void;
-  fileTouched(what: string, path: string): void;
+  fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void;
   /** Handed to the journal, which may still lose what it was not told to keep. */
   recorded(records: readonly NewRecord[]): void;
 }
@@ -26,7 +26,7 @@ export interface Mortal {
   readonly connect: Connect;
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly files: Files;
+  readonly files: Files | null;
   readonly agent: () => Promise<GuestAgent>;
   readonly images: Images;
   isAlive(): boolean;
@@ -43,7 +43,7 @@ export interface MortalParts {
   readonly connect: Connect;
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly files: Files;
+  readonly files: Files | null;
   readonly agent: () => Promise<GuestAgent>;
   /** Images that no QEMU has open. */
   readonly images: Images;
@@ -179,21 +179,7 @@ export function createMortal(parts: MortalParts): Mortal {
           close: () => inner.close(),
         };
       }),
-    files: {
-      stat: path => whileAlive(() => files.stat(path)),
-      imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
-      createExclusive: (path, like, claim) =>
-        whileAlive(() => {
-          passage.fileTouched('create', path);
-          return files.createExclusive(path, like, claim);
-        }),
-      unlink: (path, identity) =>
-        whileAlive(() => {
-          passage.fileTouched('unlink', path);
-          return files.unlink(path, identity);
-        }),
-      syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
-    },
+    files: files === null ? null : mortalFiles(files, whileAlive, passage),
     journal: {
       begin: (saga, within) => write(() => journal.begin(saga, within)),
       takeOver: (id, options) => write(() => journal.takeOver(id, options)),

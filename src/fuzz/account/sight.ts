@@ -149,7 +149,8 @@ function reachable(nodes: Nodes, name: string, depth = 0): readonly string[] {
 /** Whether a file is open, or below one that is there; a closed overlay of a third party's is one that no QEMU tells of. */
 export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean {
   if (!host.files.has(path)) return false;
-  const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.path === path);
+  const birth = host.files.get(path)?.birth;
+  const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.opened === birth);
   return isOpen || [...host.files].some(([name, { written }]) => written.backing === path && !isTheirs(name));
 }
 
@@ -157,7 +158,7 @@ export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean 
 export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
   return world.fronts().flatMap(({ path }, disk) => {
     const file = world.host.files.get(path);
-    const kept = file?.linked ? (file.flushed?.contents ?? []) : [];
+    const kept = world.host.isLinked(path) ? (file?.flushed?.contents ?? []) : [];
     return Array.from({ length: RING.sectors }, (_, slot) => {
       const offset = RING.offset + slot * RING.sectorBytes;
       return { disk, file: path, offset, value: valueAt(kept, offset) ?? 0 };

@@ -11,7 +11,7 @@ const THEIRS = { ...BLANK, sizeBytes: 512 };
 
 export class Squatter {
   readonly #sim: Sim;
-  readonly #made = new Map<string, HostFile>();
+  readonly #made = new Map<string, Pick<HostFile, 'birth' | 'written'>>();
 
   constructor(sim: Sim) {
     this.#sim = sim;
@@ -42,7 +42,7 @@ export class Squatter {
         if (before === undefined || host.files.get(path) !== undefined) return;
         host.write(path, THEIRS);
         const made = host.files.get(path);
-        if (made !== undefined && !this.#made.has(path)) this.#made.set(path, made);
+        if (made !== undefined && !this.#made.has(path)) this.#made.set(path, { ...made });
       },
     };
   }

@@ -116,7 +116,7 @@ function drawUnlimited(draw: Draw, drawn: Drawn, states: readonly string[]): rea
 
 /** A time that is not counted from a state is counted from the start, and the guest warms up before it is asked for anything. */
 function sinceRequest(fault: Fault): Fault {
-  if (fault.kind !== 'otherClient' || fault.at.when !== 'at') return fault;
+  if ((fault.kind !== 'otherClient' && fault.kind !== 'file') || fault.at.when !== 'at') return fault;
   return { ...fault, at: { when: 'at', ms: fault.at.ms + WARM_UP_MS } };
 }
 

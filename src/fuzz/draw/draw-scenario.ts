@@ -11,6 +11,7 @@ import type { LiveWish } from '../scenario/wish-request.ts';
 import { drawTrouble } from './draw-faults.ts';
 import { drawOfflineTrouble } from './draw-offline.ts';
 import { DRAWN_SINCE, drawWish, GUEST_FOR } from './draw-wish.ts';
+import { drawWorld } from './draw-world.ts';
 import { likelyPath } from './likely-path.ts';
 import { drawSwarm } from './swarm.ts';
 
@@ -64,6 +65,7 @@ export function composeScenario(source: Draw, seed: number, limits: Limits): Sce
         }),
     lingerMs: draw.one([0, 0.2, 5]),
     ...(draw.option('squatter', 3) && wish.operation !== 'commitOffline' ? { squatter: true } : {}),
+    ...(wish.operation === 'commitOffline' ? {} : drawWorld(draw, limits.held)),
   };
 }
 

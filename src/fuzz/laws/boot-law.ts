@@ -1,16 +1,19 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
 import type { eachEnd } from './each-end.ts';
+import { isTold, meetsMoved } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
 /** Whoever opens the front image of a disk anew, by what the headers say, reads what the guest reads. */
-export function bootReadsIt({ outcome, before, now }: End): string | undefined {
+export function bootReadsIt({ account, outcome, result, before, now }: End): string | undefined {
   if (!now.alive || outcome === 'needsRecovery') return undefined;
   for (const [index, disk] of now.disks.entries()) {
     // Where the headers led elsewhere beforehand, no saga is to blame.
     const start = before.disks[index];
     if (start === undefined || !readsTheSame(start)) continue;
+    if (outcome === 'rolledBack' && meetsMoved(account, disk)) continue;
+    if (disk.headers.some(name => isTold(result, name))) continue;
     if (!readsTheSame(disk))
       return `a boot of ${disk.device} from ${disk.path} reads other bytes than the guest`;
   }

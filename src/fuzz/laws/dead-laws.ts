@@ -5,7 +5,9 @@ import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
 import { isTheirs } from '../scenario/wish-files.ts';
 import {
+  areOnNew,
   copiedMeanwhile,
+  lostOffline,
   lostWrites,
   mayLoseWrites,
   newFilesOf,
@@ -17,8 +19,11 @@ import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
 export function deadLeaveOneSet(account: Account): string | undefined {
-  const { offline, crash } = account;
+  const { offline, crash, moved } = account;
   if (offline === undefined || crash !== undefined) return undefined;
+  // Which image a name should lead to nothing tells without a QEMU that has it open.
+  if (moved.length > 0) return undefined;
+  if (account.isRestored) return undefined;
   const { error, booted, result } = offline;
   if (error !== undefined)
     return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
@@ -31,6 +36,22 @@ export function deadLeaveOneSet(account: Account): string | undefined {
     holdsAll(account, booted) ??
     standsAlone(account, booted, result.outcome === 'committed', result.leftovers)
   );
+}
+
+/** Where an older copy of the journal was put back: what a QEMU that is started on the named images reads. */
+export function newestIsKept(account: Account): string | undefined {
+  const { isRestored, offline, crash, before, atLast, moved } = account;
+  if (!isRestored || crash !== undefined || moved.length > 0) return undefined;
+  if (offline === undefined) return undefined;
+  const { error, booted, result } = offline;
+  // Which image is missing it says, and an administrator knows where that is.
+  if (error?.code === 'FILES') return lostOffline(account, before, atLast);
+  if (error !== undefined)
+    return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
+  if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
+  if (mayLoseWrites(account)) return undefined;
+  const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
+  return lostWrites(account, images, atLast, areOnNew(account, booted.disks));
 }
 
 /** Whoever keeps the records did not take the new disks: the recovery says so and is run again. */

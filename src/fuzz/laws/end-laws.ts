@@ -20,6 +20,7 @@ import type { EndJudged } from './excuses.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';
+import { isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
 
 const PREFIX = 'bs-';
 
@@ -54,7 +55,9 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
     return `the bitmap of ${disk.device} does not go on`;
   }
   if (outcome === 'committed' && isClone(wish)) {
-    const missing = wish.named.map(index => newFile(wish, index)).find(file => !now.files.has(file));
+    const missing = wish.named
+      .map(index => newFile(wish, index))
+      .find(file => !now.files.has(file) && !isMoved(account, file));
     if (missing !== undefined) return `the copy ${missing} is not there`;
   }
   return undefined;
@@ -88,7 +91,7 @@ export function oneInstant({ account, outcome, before, now }: Parameters<EndChec
   const removed = removedBy(account, outcome);
   const left = wish.named
     .map(index => [index, isClone(wish) ? newFile(wish, index) : (before.disks[index]?.path ?? '')] as const)
-    .filter(([, file]) => !removed.has(file));
+    .filter(([, file]) => !removed.has(file) && !isMoved(account, file));
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
   return judgeWrites(contents, guest.disks).why;
 }
@@ -108,12 +111,15 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   const { account, pardon, outcome, before, now } = end;
   const removed = removedBy(account, outcome);
   for (const file of before.files.keys()) {
-    if (!now.files.has(file) && !removed.has(file)) return `${file} is gone`;
+    const mayBeGone = removed.has(file) || isMoved(account, file) || wasRemovedBefore(account, file);
+    if (!now.files.has(file) && !mayBeGone) return `${file} is gone`;
   }
   if (pardon.excuses('nothing lost', judgedOf(end))) return undefined;
   if (!now.alive) return lostOffline(account, before, now);
   const isOnNew = areOnNew(account, now.disks);
   for (const view of ['contents', 'rebooted'] as const) {
+    // By names that a third party took from their files a boot finds nothing, or that one's.
+    if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
     const images = new Map(now.disks.map((disk, index) => [index, disk[view]]));
     const wrong = lostWrites(account, images, now, isOnNew);
     if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;
@@ -121,8 +127,13 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   return undefined;
 }
 
+/** An older copy of the journal does not say that the saga had gone forward, and had removed what it was asked to. */
+function wasRemovedBefore({ isRestored, scenario }: Account, file: string): boolean {
+  return isRestored && filesToRemove(scenario).includes(file);
+}
+
 /** Whether all named disks are on new images of one set. */
-function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {
+export function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {
   const { named } = scenario.wish;
   return newSetsOf(scenario).some(set => named.every(index => disks[index]?.path === set(index)[0]));
 }
@@ -148,9 +159,9 @@ export function mayLoseWrites({ struck, scenario }: Account): boolean {
 }
 
 /** QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
-function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
+export function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
-  if (mayLoseWrites(account)) return undefined;
+  if (mayLoseWrites(account) || account.moved.length > 0) return undefined;
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
       const old = before.disks[index]?.path;
@@ -175,6 +186,7 @@ export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
 }
 
 export function leftIsTold(end: Parameters<EndCheck>[0]): string | undefined {
+  if (end.pardon.excuses('leftovers tell all', judgedOf(end))) return undefined;
   return leftoversTellAll(end, filesLeft(end));
 }
 
@@ -212,7 +224,7 @@ function filesLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): 
   if (outcome === 'committed')
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
   for (const file of removedBy(account, outcome)) expected.delete(file);
-  for (const file of account.squatted) expected.add(file);
+  for (const file of [...account.squatted, ...madeByThirdParties(account)]) expected.add(file);
   return [...now.files.keys()].filter(file => !expected.has(file) && !isTheirs(file));
 }
 

@@ -177,6 +177,22 @@ const BY_WORLD: readonly ByWorld[] = [
       only: (_account: Account, { now }: EndJudged) => now.frozen && now.runState !== 'running',
     },
   ]),
+  ...(
+    [
+      'it ends',
+      'recovery is the exception',
+      'crash is resume',
+      'QEMU survives',
+      'the guest runs',
+      'nothing left',
+      'leftovers tell all',
+    ] as const
+  ).map(law => ({
+    ...{ law, world: 'an older copy of the journal was put back' },
+    reason:
+      'such a journal is refused where it is known to be one, and the guest is shut down to settle it offline',
+    only: ({ isRestored }: Account) => isRestored,
+  })),
   {
     ...{ law: 'recovery is the exception', world: 'the disk is full' },
     reason: 'it stays full: what has to be written on the way back waits for room',

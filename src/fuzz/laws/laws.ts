@@ -6,7 +6,7 @@
  */
 import type { Account } from '../account/account.ts';
 import { bootReadsIt } from './boot-law.ts';
-import { deadLeaveOneSet } from './dead-laws.ts';
+import { deadLeaveOneSet, newestIsKept } from './dead-laws.ts';
 import { eachEnd } from './each-end.ts';
 import {
   allOrNone,
@@ -78,6 +78,11 @@ export const LAWS: readonly Law[] = [
     name: 'leftovers tell all',
     says: 'at committed and rolledBack the result names every job, node, group and file of the saga that is left, and nothing that is not there',
     check: eachEnd(leftIsTold),
+  },
+  {
+    name: 'no newer image is given up',
+    says: 'whatever older copy of the journal is put back, the guest ends on images that hold every acknowledged write, and none that holds one alone is removed',
+    check: newestIsKept,
   },
   {
     name: 'only what is ours',

@@ -3,17 +3,20 @@
  * not. Whether it should have been left is `nothing left`, in `end-laws.ts`.
  */
 
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { Sight } from '../account/sight.ts';
 import type { eachEnd } from './each-end.ts';
+import { isTold } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
 const PREFIX = 'bs-';
 /** Of a file that is not where it was made, and of a QEMU that did not answer: neither says that something is there. */
-const SAYS_NOTHING = /made by this saga as inode|^what is left in QEMU|^nodes of this saga's, perhaps/;
+const SAYS_NOTHING =
+  /made by this saga as inode|nothing stands there any more|^what is left in QEMU|^nodes of this saga's, perhaps/;
 
 export function leftoversTellAll(
-  { outcome, result, now }: End,
+  { account, outcome, result, now }: End,
   files: readonly string[],
 ): string | undefined {
   if (result === undefined || (outcome !== 'committed' && outcome !== 'rolledBack')) return undefined;
@@ -22,10 +25,18 @@ export function leftoversTellAll(
     const untold = [...inQemu(now), ...files].find(name => !named.has(name));
     if (untold !== undefined) return `${untold} is left, and the result does not say so`;
   }
+  const strayed = account.moved.find(each => isStrayed(account, each, now) && !isTold(result, each.path));
+  if (strayed !== undefined)
+    return `${strayed.path} was taken from a file that the saga had made, and the result does not say so`;
   for (const [name, words] of named) {
     if (!SAYS_NOTHING.test(words) && !isThere(name, now)) return `the result says that ${name} is left`;
   }
   return undefined;
+}
+
+/** A file of the saga's that is still there, under a name of a third party's. */
+function isStrayed({ before }: End['account'], { path, to }: MovedFile, now: Sight): boolean {
+  return to !== undefined && !before.files.has(path) && now.files.has(to);
 }
 
 /** What is left in QEMU, in the words of a result. */

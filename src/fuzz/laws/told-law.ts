@@ -7,6 +7,8 @@ import { setSeen } from './end-laws.ts';
 export function recordsAreTold(account: Account): string | undefined {
   const { scenario, told, offline, before, atLast, resultAtLast, crash, refusal } = account;
   const { wish, publisher } = scenario;
+  // An older copy of the journal does not know whom it has told.
+  if (account.isRestored) return undefined;
   if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
   const outcome = (offline?.result ?? resultAtLast)?.outcome;
   const old = wish.named.map(index => before.disks[index]?.path).join();

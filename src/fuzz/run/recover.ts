@@ -64,8 +64,10 @@ export async function recoverAndBoot(
 }
 
 /** The old side, unless a third party has completed a job: then the new one where the old ones lack what was acknowledged. */
-function lastFront(sim: Sim, { guest, faults }: Scenario): 'old' | 'new' {
-  const mayBeSwitched = faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
+function lastFront(sim: Sim, { guest, faults, restored }: Scenario): 'old' | 'new' {
+  const mayBeSwitched =
+    restored !== undefined ||
+    faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
   const disks = Array.from({ length: guest.disks }, (_, index) => index);
   const images = new Map(
     disks.map(index => [index, sim.world.readFile(fileInChain(guest, index, 0))] as const),

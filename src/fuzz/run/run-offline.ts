@@ -9,13 +9,16 @@ import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import { type MemoryJournalState, memoryJournal } from '../../journal/memory.ts';
 import { sleep } from '../../qmp/clock.ts';
-import type { Sim } from '../../sim/create-sim.ts';
+import { createSim, type Sim } from '../../sim/create-sim.ts';
+import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
 import { type Account, crashText, type Happening, refusalOf } from '../account/account.ts';
 import { createMortal, type Mortal } from '../account/mortal.ts';
+import { prepare } from '../account/prepare.ts';
 import { takeSight } from '../account/sight.ts';
 import { virtualImages } from '../account/virtual-images.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import type { WishOf } from '../scenario/wish.ts';
+import { DIRECTORY } from '../scenario/wish-files.ts';
 import { commitOfflineRequestOf, SAGA } from '../scenario/wish-request.ts';
 import { type ImageTrouble, troubledImages } from './image-trouble.ts';
 import { bootOf } from './recover.ts';
@@ -24,6 +27,7 @@ import { Watch } from './watch.ts';
 const EVENTS_MAX = 50_000;
 const CALM_RUNS_MAX = 3;
 const REVIVAL_MS = 20;
+const WARM_UP_MS = 3;
 
 type OfflineScenario = Scenario & { readonly wish: WishOf<'commitOffline'> };
 
@@ -36,10 +40,18 @@ interface End {
 
 /** Runs it on a guest that has written and is shut down first. */
 export async function runOffline(
-  sim: Sim,
   scenario: OfflineScenario,
   tell: ((happening: Happening) => void) | undefined,
 ): Promise<Account> {
+  const sim = createSim({
+    ...scenario.guest,
+    directory: DIRECTORY,
+    seed: scenario.seed,
+    clock: createVirtualClock({ promisesOnly: true }),
+    timing: scenario.pace,
+  });
+  await sim.advance(WARM_UP_MS);
+  prepare(sim, scenario);
   const run = new OfflineRun(sim, scenario, new Watch(sim, tell));
   return run.toEnd();
 }
@@ -141,8 +153,8 @@ class OfflineRun {
   }
 
   async #work(mortal: Mortal, isBegun: boolean, signal: AbortSignal): Promise<End> {
-    const { journal, clock, files, images } = mortal;
-    const options = { clock, files, images, signal };
+    const { journal, clock, images } = mortal;
+    const options = { clock, files: mortal.files ?? this.#sim.files, images, signal };
     if (isBegun) return endOf(recoverOffline(journal, SAGA, options));
     const request = commitOfflineRequestOf(this.#scenario);
     const begun = await startOfflineCommit(journal, request, options).catch(refusalOf);
@@ -182,6 +194,8 @@ class OfflineRun {
       unlinkedInUse,
       squatted: [],
       harmed: [],
+      moved: [],
+      isRestored: false,
       crash: end.crash,
       deaths: this.#deaths,
       signalled,

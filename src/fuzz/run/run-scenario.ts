@@ -7,7 +7,7 @@ import type { Publisher } from '../../engine/connection/publish.ts';
 import { createEngine } from '../../engine/engine.ts';
 import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../../journal/memory.ts';
+import { type MemoryJournal, memoryJournal } from '../../journal/memory.ts';
 import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
 import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
@@ -20,19 +20,21 @@ import {
   placeOf,
   refusalOf,
 } from '../account/account.ts';
+import { HostView } from '../account/host-view.ts';
 import type { End, Reached } from '../account/life.ts';
 import { createMortal, type Mortal } from '../account/mortal.ts';
 import { copyChains, prepare } from '../account/prepare.ts';
 import { recordedResult, wasHeard } from '../account/recorded.ts';
 import { takeSight } from '../account/sight.ts';
-import { Squatter } from '../account/squatter.ts';
 import { virtualImages } from '../account/virtual-images.ts';
 import type { OrchestratorDeath, Scenario, Signal } from '../scenario/scenario.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { recoverAndBoot } from './recover.ts';
+import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
+
 import { Watch } from './watch.ts';
 
 /** A run that needs more events than this will not end. */
@@ -43,6 +45,10 @@ const WARM_UP_MS = 3;
 const REVIVAL_MS = 20;
 const ASKED_AGAIN_MS = 500;
 const SETTLING_MS = 2;
+/** An administrator takes longer than a saga goes without noting that its disks are watched. */
+const RESTORING_MS = 13_000;
+/** What a saga says that does not know what to do with its QEMU. */
+const GIVES_UP: ReadonlySet<string> = new Set(['JOURNAL_BEHIND', 'QEMU_REPLACED']);
 
 /** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
 export async function runScenario(
@@ -51,16 +57,7 @@ export async function runScenario(
 ): Promise<Account> {
   const { wish } = scenario;
   if (wish.operation !== 'commitOffline') return new Run({ ...scenario, wish }, tell).toEnd();
-  const sim = createSim({
-    ...scenario.guest,
-    directory: DIRECTORY,
-    seed: scenario.seed,
-    clock: createVirtualClock({ promisesOnly: true }),
-    timing: scenario.pace,
-  });
-  await sim.advance(WARM_UP_MS);
-  prepare(sim, scenario);
-  return runOffline(sim, { ...scenario, wish }, tell);
+  return runOffline({ ...scenario, wish }, tell);
 }
 
 type LiveScenario = Scenario & { readonly wish: LiveWish };
@@ -69,11 +66,11 @@ class Run {
   readonly #scenario: LiveScenario;
   readonly #sim: Sim;
   readonly #watch: Watch;
-  readonly #squatter: Squatter | undefined;
+  #view: HostView | undefined;
   readonly #armed = new Set<string>();
   readonly #told: Definition[] = [];
   #saga: Saga | undefined;
-  #journal: MemoryJournalState | undefined;
+  readonly #kept: KeptJournal;
   #mortal: Mortal | undefined;
   #deaths = 0;
   #signalCrash: string | undefined;
@@ -91,7 +88,7 @@ class Run {
       onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
     this.#watch = new Watch(this.#sim, tell);
-    this.#squatter = scenario.squatter ? new Squatter(this.#sim) : undefined;
+    this.#kept = new KeptJournal(scenario, this.#watch);
   }
 
   async toEnd(): Promise<Account> {
@@ -99,6 +96,7 @@ class Run {
     const { clock } = sim;
     await sim.advance(WARM_UP_MS);
     prepare(sim, this.#scenario);
+    this.#view = new HostView(sim, this.#scenario);
     const before = takeSight(sim);
     let ended: End = {};
     let atLast: End = {};
@@ -117,9 +115,11 @@ class Run {
       await sim.advance(SETTLING_MS);
       after = takeSight(sim);
       sim.endFaults();
+      const isPutBack = ended.refusal === undefined && this.#kept.putBack(Number.POSITIVE_INFINITY);
+      if (isPutBack) await sim.advance(RESTORING_MS);
       const calmFromMs = clock.now();
-      atLast =
-        ended.result?.outcome === 'needsRecovery' ? await clock.run(this.#calm(ended), EVENTS_MAX) : ended;
+      const isOpen = isPutBack || ended.result?.outcome === 'needsRecovery';
+      atLast = isOpen ? await clock.run(this.#calm(ended, isPutBack), EVENTS_MAX) : ended;
       calmMs = clock.now() - calmFromMs;
       await sim.advance(SETTLING_MS);
       last = atLast === ended ? after : takeSight(sim);
@@ -141,13 +141,15 @@ class Run {
       struck: this.#watch.struck,
       pauses: this.#watch.pauses.pauses,
       unlinkedInUse: this.#watch.unlinkedInUse,
-      squatted: this.#squatter?.taken ?? [],
-      harmed: this.#squatter?.harmed ?? [],
+      squatted: this.#view.squatted,
+      harmed: this.#view.harmed,
+      moved: sim.world.moved,
+      isRestored: this.#kept.isRestored,
       crash: crash ?? this.#signalCrash,
       deaths: this.#deaths,
       signalled: this.#watch.signalled,
       virtualMs: clock.now(),
-      records: this.#journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
+      records: this.#kept.state?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
       disorder: this.#watch.disorder,
       told: this.#told,
       offline,
@@ -160,31 +162,34 @@ class Run {
     for (const death of [...this.#scenario.deaths, undefined]) {
       const end = await this.#live(death, (engine, guest) => this.#submitOrResume(engine, guest));
       if (end !== undefined) return end;
-      await sleep(this.#sim.clock, REVIVAL_MS);
+      await sleep(this.#sim.clock, this.#kept.putBack(this.#deaths) ? RESTORING_MS : REVIVAL_MS);
     }
     throw new Error('the last life of the orchestrator has no end');
   }
 
   /** With no more faults: resumed until it ended well, a few times at most. */
-  async #calm(ended: End): Promise<End> {
+  async #calm(ended: End, isPutBack: boolean): Promise<End> {
     let end = ended;
     for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
-      if (end.result?.outcome !== 'needsRecovery') break;
+      if (end.result?.outcome !== 'needsRecovery' && !(isPutBack && round === 0)) break;
       await sleep(this.#sim.clock, REVIVAL_MS);
       end = (await this.#live(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
     }
+    // What the journal cannot know is settled by an administrator, once the guest is shut down.
+    const isLost = this.#kept.isRestored && GIVES_UP.has(end.result?.error?.code ?? '');
+    if (isLost && this.#sim.world.inject('quit') !== undefined) await sleep(this.#sim.clock, REVIVAL_MS);
     return end;
   }
 
   /** Of a saga that QEMU's death has left open. */
   async #offline(): Promise<OfflineEnd | undefined> {
-    const state = this.#journal;
+    const state = this.#kept.state;
     const row = state?.sagas.find(each => each.row.id === SAGA)?.row;
     if (state === undefined || row === undefined || row.state === 'committed' || row.state === 'rolledBack') {
       return undefined;
     }
     const { offline, journal } = await recoverAndBoot(this.#sim, state, this.#scenario, this.#publisher());
-    this.#journal = journal;
+    this.#kept.state = journal;
     return offline;
   }
 
@@ -205,12 +210,12 @@ class Run {
     begin: (engine: Engine, guest: Reached) => Promise<Saga>,
   ): Promise<End | undefined> {
     const sim = this.#sim;
-    const journal = memoryJournal(this.#journal, { clock: sim.clock });
+    const journal = memoryJournal(this.#kept.state, { clock: sim.clock });
     const mortal = createMortal({
       connect: sim.connect,
       journal,
       clock: sim.clock,
-      files: this.#squatter?.watch(sim.files) ?? sim.files,
+      files: this.#view?.files ?? null,
       agent: sim.agent,
       images: virtualImages(sim),
       dies,
@@ -234,7 +239,7 @@ class Run {
     const end = await Promise.race([living, mortal.death]);
     living.catch(() => undefined);
     this.#saga = undefined;
-    this.#journal = journal.snapshot();
+    this.#kept.state = journal.snapshot();
     if (mortal.isAlive()) return end ?? undefined;
     this.#deaths += 1;
     this.#watch.note('the orchestrator died');
@@ -264,7 +269,7 @@ class Run {
   }
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
-    if (this.#journal?.sagas.some(({ row }) => row.id === SAGA)) return engine.resume(SAGA, guest);
+    if (this.#kept.hasSaga) return engine.resume(SAGA, guest);
     return submit(engine, this.#scenario.wish, this.#scenario.guest, guest);
   }
 
@@ -287,7 +292,7 @@ class Run {
   /** Whoever wants it back asks until it is written. */
   #askAgain(asked: Signal): void {
     if (asked.signal !== 'abort' || this.#isOver) return;
-    this.#sim.clock.after(ASKED_AGAIN_MS, () => wasHeard(this.#journal, asked) || this.#signal(asked));
+    this.#sim.clock.after(ASKED_AGAIN_MS, () => wasHeard(this.#kept.state, asked) || this.#signal(asked));
   }
 
   #enter(state: string): void {

@@ -5,11 +5,11 @@
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import { identityOf } from '../../sim/host/virtual-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import type { Happening, Struck } from '../account/account.ts';
 import type { Passage } from '../account/mortal.ts';
-import type { FlushedWrite } from '../account/sight.ts';
-import { flushedWrites, isNeeded } from '../account/sight.ts';
+import { type FlushedWrite, flushedWrites, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
 import type { PlannedFault, Signal } from '../scenario/scenario.ts';
 import { PauseWatch } from './pause-watch.ts';
@@ -99,9 +99,10 @@ export class Watch implements Passage {
   }
 
   /** A file that is unlinked must not be part of anything open, or below anything that is. */
-  fileTouched(what: string, path: string): void {
+  fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void {
     this.#say({ kind: 'file', what, path });
-    if (what === 'unlink' && isNeeded(this.#sim, path)) this.unlinkedInUse.push(path);
+    const isMeant = identityOf(this.#sim.world.host.files.get(path)) === identity;
+    if (what === 'unlink' && isMeant && isNeeded(this.#sim, path)) this.unlinkedInUse.push(path);
   }
 
   #keepDisorder(): void {

@@ -3,8 +3,9 @@
  * details. A kind is added as a row here and as a shape in `src/sim/monitor/faults.ts`; what a law does not blame a saga for after
  * it is a row in `excuses.ts`. Decides nothing about where in a saga it strikes.
  */
-import type { Fault } from '../../sim/monitor/faults.ts';
+import type { Fault, Place } from '../../sim/monitor/faults.ts';
 import type { Draw } from './draw.ts';
+import { drawFile } from './draw-file.ts';
 import { drawForeign, FOREIGN_COMMANDS } from './foreign-commands.ts';
 import type { GuestChoice } from './scenario.ts';
 import type { Wish } from './wish.ts';
@@ -89,6 +90,12 @@ export const FAULT_KINDS = {
     ...{ kind: 'guestShutdown', at: { when: draw.one(BEFORE_OR_AFTER), ...place() } },
   })),
   otherClient: kind('recoverable', 12, drawThirdParty),
+  file: {
+    ...kind('recoverable', 6, ({ draw, wish, guest, place }) => ({
+      ...{ kind: 'file', at: drawAt(draw, place), ...drawFile(draw, wish, guest) },
+    })),
+    held: 'QEMU opens by name what was claimed, and what becomes writable: a file that is put there in that very moment is written to',
+  },
   'refuse lasting': kind('unlimited', 4, ({ draw }) => ({
     ...{ kind: 'refuse', command: draw.one(CHANGES), nth: 1 + draw.few(3), lasting: true },
   })),
@@ -104,6 +111,12 @@ function jobOf(draw: Draw, wish: Wish): number {
   return 1 + draw.below(wish.named.length * 3);
 }
 
+function drawAt(draw: Draw, place: FaultDraw['place']): Place {
+  return draw.chance(5)
+    ? { when: 'at', ms: draw.below(MOMENT_MS_MAX) / 100 }
+    : { when: draw.one(BEFORE_OR_AFTER), ...place() };
+}
+
 /** All commands of one row, at one moment. */
 function drawThirdParty({ draw, wish, guest, place, held }: FaultDraw): readonly Fault[] {
   const rows = Object.entries(FOREIGN_COMMANDS).filter(
@@ -111,8 +124,6 @@ function drawThirdParty({ draw, wish, guest, place, held }: FaultDraw): readonly
   );
   if (rows.length === 0) return [];
   const [, row] = draw.weighted(rows, ([, { weight }]) => weight);
-  const at = draw.chance(5)
-    ? ({ when: 'at', ms: draw.below(MOMENT_MS_MAX) / 100 } as const)
-    : { when: draw.one(BEFORE_OR_AFTER), ...place() };
+  const at = drawAt(draw, place);
   return drawForeign(draw, row, wish, guest).map(sent => ({ kind: 'otherClient', at, ...sent }));
 }

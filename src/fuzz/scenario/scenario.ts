@@ -66,6 +66,16 @@ export interface Scenario {
   readonly publisher?: { readonly refusals: number };
   /** A third party takes each name whose file the saga has removed. */
   readonly squatter?: true;
+  /** The files that the orchestrator sees: none, by TCP, or others under the same names, which nothing tells it; QEMU's own else. */
+  readonly elsewhere?: 'tcp' | 'unproved';
+  /** /proc tells which files QEMU has open. */
+  readonly proc?: true;
+  /** An older copy of the journal is put back: after that death of the orchestrator, or at the end where it died less often. */
+  readonly restored?: {
+    readonly death: number;
+    /** The share of the saga's records that the copy has. */
+    readonly permille: number;
+  };
   /** An offline recovery dies before its n-th change to an image (from 1), and is run again. */
   readonly offlineDeath?: number;
 }

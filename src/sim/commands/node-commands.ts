@@ -5,15 +5,23 @@
 
 import type { Json } from '../../qmp/transport.ts';
 import { setBackingHeader } from '../graph/backing-header.ts';
-import { below, childOf, patchNode, reaches, reap, refuseIfBlocked, setChild } from '../graph/graph.ts';
-import { flushNode, imageOf, pathOf } from '../graph/image-io.ts';
+import {
+  asOpened,
+  below,
+  childOf,
+  patchNode,
+  reaches,
+  reap,
+  refuseIfBlocked,
+  setChild,
+} from '../graph/graph.ts';
+import { flushNode, imageOf, putImage } from '../graph/image-io.ts';
 import { BACKING_DRIVERS, isUnmap, openNode } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { slice } from '../host/contents.ts';
 import { refuseBadJobId, startJob } from '../jobs/jobs.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import type { BlockNode } from '../state/state.ts';
 
@@ -94,12 +102,17 @@ function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
     refuse(`Throttle group '${group}' does not exist`);
   }
   const changes = { readOnly: options['read-only'] === true, unmap: isUnmap(options['discard']) };
-  patchNode(ctx, node.name, { ...changes, throttleGroup: typeof group === 'string' ? group : undefined });
+  const mode = asOpened(ctx, node, changes.readOnly);
+  patchNode(ctx, node.name, {
+    ...{ ...changes, ...mode },
+    throttleGroup: typeof group === 'string' ? group : undefined,
+  });
   if (BACKING_DRIVERS.has(node.driver)) reopenBacking(ctx, node, options['backing']);
   if (node.path === undefined) reopenChild(ctx, node, 'file', options['file']);
   for (const link of node.children) {
     const child = ctx.q.nodes.get(link.child);
-    if (link.role === 'file' && child?.inherits === true) patchNode(ctx, child.name, changes);
+    if (link.role === 'file' && child?.inherits === true)
+      patchNode(ctx, child.name, { ...changes, ...asOpened(ctx, child, changes.readOnly) });
   }
 }
 
@@ -157,12 +170,9 @@ export function blockResize(ctx: Context, args: Arguments): Json {
   const size = Number(args['size']);
   if (size < 0) refuse("Parameter 'size' expects a >0 size");
   if (node.blockedBy.length > 0) refuse(`Device '${device ?? '(null)'}' is in use`);
-  const path = pathOf(ctx.q, node.name);
   const image = imageOf(ctx, node.name);
   const rounded = Math.ceil(size / 512) * 512;
-  if (path !== undefined) {
-    ctx.host.write(path, { ...image, sizeBytes: rounded, contents: slice(image.contents, 0, rounded) });
-  }
+  putImage(ctx, node.name, { ...image, sizeBytes: rounded, contents: slice(image.contents, 0, rounded) });
   return {};
 }
 

@@ -1,6 +1,6 @@
 /** Writes into an image's header which file lies below it. */
 import type { Context } from '../state/context.ts';
-import { imageOf, pathOf } from './image-io.ts';
+import { imageOf, putImage } from './image-io.ts';
 import { asFormat } from './images.ts';
 
 /** Rewrites what an image's header says about its backing file. */
@@ -10,9 +10,7 @@ export function setBackingHeader(
   backing: string | undefined,
   format: string | undefined,
 ): void {
-  const path = pathOf(ctx.q, name);
-  if (path === undefined) return;
   const image = imageOf(ctx, name);
   const backingFormat = format === undefined ? undefined : asFormat(format);
-  ctx.host.write(path, { ...image, backing, backingFormat });
+  putImage(ctx, name, { ...image, backing, backingFormat });
 }

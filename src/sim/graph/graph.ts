@@ -27,9 +27,19 @@ export function patchNode(ctx: Context, name: string, changes: NodeChanges): Blo
 export function setReadOnly(ctx: Context, name: string, readOnly: boolean): void {
   const node = ctx.q.nodes.get(name);
   if (node === undefined) return;
-  ctx.q.edit('nodes').set(name, node.with({ readOnly }));
+  ctx.q.edit('nodes').set(name, node.with(asOpened(ctx, node, readOnly)));
   const file = childOf(node, 'file');
   if (file !== undefined && ctx.q.nodes.get(file)?.inherits === true) setReadOnly(ctx, file, readOnly);
+}
+
+/** raw_reconfigure_getfd(), block/file-posix.c: with another access mode a file is opened anew, by its name. */
+export function asOpened(
+  { host }: Context,
+  { path, opened, readOnly }: BlockNode,
+  isToBe: boolean,
+): NodeChanges {
+  if (path === undefined || readOnly === isToBe) return { readOnly: isToBe };
+  return { readOnly: isToBe, opened: host.files.get(path)?.birth ?? opened };
 }
 
 /** A name that nobody chose: `#block` + counter + two random digits. */
@@ -84,7 +94,7 @@ export function removeUser(
 export function reap(ctx: Context, name: string): void {
   const node = ctx.q.nodes.get(name);
   if (node === undefined || node.monitorOwned || node.parents.length > 0) return;
-  if (node.path !== undefined) ctx.host.flush(node.path);
+  if (node.opened !== undefined) ctx.host.flushFile(node.opened);
   ctx.q.edit('nodes').delete(name);
   for (const link of node.children) removeUser(ctx, link.child, 'node', name, link.role);
 }

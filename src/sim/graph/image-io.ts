@@ -16,20 +16,39 @@ export interface DataPlane {
   readonly tracks: ReadonlyMap<string, Track>;
 }
 
-/** The file below a node. */
+/** The name by which the file below a node was opened. */
 export function pathOf(q: Qemu, name: string): string | undefined {
+  return protocolOf(q, name)?.path;
+}
+
+function protocolOf(q: Qemu, name: string): BlockNode | undefined {
   for (let next: string | undefined = name; next !== undefined; ) {
     const node: BlockNode | undefined = q.nodes.get(next);
     if (node === undefined) return undefined;
-    if (node.path !== undefined) return node.path;
+    if (node.path !== undefined) return node;
     next = childOf(node, 'file') ?? (node.isFilter ? childOf(node, 'backing') : undefined);
   }
   return undefined;
 }
 
+/** The birth of the file that is open below a node. */
+export function openedBelow(q: Qemu, name: string): number | undefined {
+  return protocolOf(q, name)?.opened;
+}
+
 export function imageOf(plane: DataPlane, name: string): Image {
-  const path = pathOf(plane.q, name);
-  return (path === undefined ? undefined : plane.host.image(path)) ?? BLANK;
+  return imageIn(plane, name) ?? BLANK;
+}
+
+function imageIn({ q, host }: DataPlane, name: string): Image | undefined {
+  const opened = openedBelow(q, name);
+  return opened === undefined ? undefined : host.file(opened)?.written;
+}
+
+/** Writes into the file that is open below a node, wherever its name leads by now. */
+export function putImage({ q, host }: DataPlane, name: string, image: Image): void {
+  const opened = openedBelow(q, name);
+  if (opened !== undefined) host.writeTo(opened, image);
 }
 
 /** Drivers that show a file's bytes as they are. */
@@ -92,11 +111,8 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
       next = below(node);
       continue;
     }
-    const path = pathOf(plane.q, next);
-    const image = path === undefined ? undefined : plane.host.image(path);
-    if (path !== undefined && image !== undefined) {
-      plane.host.write(path, { ...image, contents: over(image.contents, written) });
-    }
+    const image = imageIn(plane, next);
+    if (image !== undefined) putImage(plane, next, { ...image, contents: over(image.contents, written) });
     return;
   }
 }
@@ -120,18 +136,17 @@ function markDirty(plane: DataPlane, jobId: string, written: Extents, size: numb
 
 /** Copies ranges from one node, as read through its chain, into another node's own image. */
 export function copyRanges(plane: DataPlane, from: string, to: string, ranges: Extents): void {
-  const path = pathOf(plane.q, to);
-  const image = path === undefined ? undefined : plane.host.image(path);
-  if (path === undefined || image === undefined || ranges.length === 0) return;
+  const image = imageIn(plane, to);
+  if (image === undefined || ranges.length === 0) return;
   const source = readNode(plane, from);
   let contents = image.contents;
   for (let i = 0; i < ranges.length; i += 3) {
     contents = copyRange(contents, source, ranges[i] as number, ranges[i + 1] as number, 0);
   }
-  plane.host.write(path, { ...image, contents });
+  putImage(plane, to, { ...image, contents });
 }
 
 export function flushNode(plane: DataPlane, name: string): void {
-  const path = pathOf(plane.q, name);
-  if (path !== undefined) plane.host.flush(path);
+  const opened = openedBelow(plane.q, name);
+  if (opened !== undefined) plane.host.flushFile(opened);
 }

@@ -45,8 +45,9 @@ export function createFile(ctx: Context, path: string, sizeBytes: number): void 
   if (!ctx.host.directories.has(directoryOf(path))) {
     refuse(`Could not create '${path}': No such file or directory`);
   }
+  const birth = ctx.host.files.get(path)?.birth;
   for (const node of ctx.q.nodes.values()) {
-    if (node.path !== path || node.sharesAll) continue;
+    if (birth === undefined || node.opened !== birth || node.sharesAll) continue;
     const held = cumulative(ctx.q, node);
     if ((held.shared & WRITE) === 0) refuse('Failed to get "write" lock');
     if ((held.shared & RESIZE) === 0) refuse('Failed to get "resize" lock');

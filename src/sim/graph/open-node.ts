@@ -10,7 +10,7 @@ import { type Context, lookupNode } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
 import { BlockNode, type ChildLink, type NewNode } from '../state/state.ts';
 import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
-import { sizeOf } from './image-io.ts';
+import { imageOf, sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
 
 /** Drivers that understand a header with a backing file in it. */
@@ -58,7 +58,7 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
     refuse(`Throttle group '${group}' does not exist`);
   }
   const under = ctx.q.nodes.get(file);
-  if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.path);
+  if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.name);
   const throttleGroup = typeof group === 'string' ? group : undefined;
   const node = add(ctx, { ...fields, throttleGroup });
   const backing = BACKING_DRIVERS.has(driver)
@@ -84,8 +84,9 @@ function add(ctx: Context, fields: NewFields): BlockNode {
 
 function openFile(ctx: Context, options: Arguments, fields: NewFields): BlockNode {
   const path = String(options['filename']);
-  if (ctx.host.image(path) === undefined) refuse(`Could not open '${path}': No such file or directory`);
-  return add(ctx, { ...fields, path });
+  const file = ctx.host.files.get(path);
+  if (file === undefined) refuse(`Could not open '${path}': No such file or directory`);
+  return add(ctx, { ...fields, path, opened: file.birth });
 }
 
 function openChild(ctx: Context, value: Json | undefined, place: Place): string {
@@ -103,9 +104,8 @@ function openBacking(
 ): string | undefined {
   if (value === null) return undefined;
   if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, ...passedOn });
-  const path = ctx.q.nodes.get(file)?.path;
-  const image = path === undefined ? undefined : ctx.host.image(path);
-  if (image?.backing === undefined) return undefined;
+  const image = imageOf(ctx, file);
+  if (image.backing === undefined) return undefined;
   return open(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
     readOnly: true,
     inherits: true,
@@ -118,9 +118,9 @@ export function fileOptions(path: string, format: string): Arguments {
   return { driver: format, file: { driver: 'file', filename: path } };
 }
 
-function refuseWrongFormat(ctx: Context, driver: string, path: string): void {
-  const image = ctx.host.image(path);
-  if (image === undefined || !FORMAT_DRIVERS.has(driver) || driver === 'raw') return;
+function refuseWrongFormat(ctx: Context, driver: string, file: string): void {
+  const image = imageOf(ctx, file);
+  if (!FORMAT_DRIVERS.has(driver) || driver === 'raw') return;
   if (image.format !== driver) {
     refuse(
       fileLength(image) === 0 && driver !== 'qcow2'

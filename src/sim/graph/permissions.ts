@@ -143,7 +143,7 @@ export function tryReadOnly(ctx: Context, name: string): void {
 function checkLock(ctx: Context, node: BlockNode, { perm, shared }: Needs): void {
   if (node.sharesAll) return;
   for (const other of ctx.q.nodes.values()) {
-    if (other.path !== node.path || other.name === node.name || other.sharesAll) continue;
+    if (other.opened !== node.opened || other.name === node.name || other.sharesAll) continue;
     const held = cumulative(ctx.q, other);
     for (const [bit, name] of NAMES) {
       if ((perm & bit) !== 0 && (held.shared & bit) === 0) refuse(`Failed to get "${name}" lock`);

@@ -20,15 +20,14 @@ export interface Image {
   readonly claim?: string;
 }
 
+/** A file as the host knows it, whatever names it has; a process that has it open keeps it without any. */
 export interface HostFile {
   readonly written: Image;
   /** What the disk itself holds; undefined while nothing was ever flushed. */
   readonly flushed: Image | undefined;
-  /** The directory entry has reached the disk. */
-  readonly linked: boolean;
   /** As on ext4, the number of a file that is gone is given to the next one. */
   readonly inode: number;
-  /** Tells this file from any other that ever had its inode number. */
+  /** Tells this file from any other that ever was, also from one that had its inode number. */
   readonly birth: number;
   /** When it was last written to, by the host's clock; milliseconds since the epoch. */
   readonly writtenAt: number;
@@ -37,14 +36,22 @@ export interface HostFile {
 }
 
 export interface Host {
+  /** By name. */
   readonly files: ReadonlyMap<string, HostFile>;
   readonly directories: ReadonlySet<string>;
   /** Bytes that may still be written before the disk is full. */
   freeBytes: number;
   image(path: string): Image | undefined;
+  /** The file of that birth, also one that has no name any more. */
+  file(birth: number): HostFile | undefined;
+  /** Whether that name of a file has reached the disk. */
+  isLinked(path: string): boolean;
   /** Creates or truncates. */
   write(path: string, image: Image): void;
+  /** Writes to a file that is open, wherever its names lead. */
+  writeTo(birth: number, image: Image): void;
   flush(path: string): void;
+  flushFile(birth: number): void;
   unlink(path: string): boolean;
   /** Renames over whatever is there. */
   rename(from: string, to: string): boolean;
@@ -53,6 +60,8 @@ export interface Host {
   /** The power fails: what was not flushed may be lost, file by file, as chance has it. */
   die(chance: Chance): void;
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The image of a file that holds nothing: what `creat()` leaves. */
 export const BLANK: Image = {
@@ -68,99 +77,113 @@ export function directoryOf(path: string): string {
   return slash <= 0 ? '/' : path.slice(0, slash);
 }
 
-export function createHost(directory: string, epochMs: () => number): Host {
-  const files = new Map<string, HostFile>();
+/** `isOpen`: whether a process has the file of that birth open, so that its number is not given to another one. */
+export function createHost(
+  directory: string,
+  epochMs: () => number,
+  isOpen: (birth: number) => boolean = () => false,
+): Host {
+  const files = new Map<string, Mutable<HostFile>>();
+  const byBirth = new Map<number, Mutable<HostFile>>();
+  const linked = new Set<string>();
   /** Entries that were unlinked while their directory was not synced since: the host's death brings them back. */
-  const unlinked = new Map<string, HostFile>();
+  const unlinked = new Map<string, Mutable<HostFile>>();
   const directories = new Set([directory]);
   let inodes = 0;
-  let births = 0;
-  /** Numbers of files that are gone; the last of them is given out first. */
-  const freeInodes: number[] = [];
+  /** Files that are gone; the number of the last of them is given out first. */
+  const gone: HostFile[] = [];
   const nextInode = (): number => {
-    const free = freeInodes.pop();
-    if (free !== undefined) return free;
+    const at = gone.findLastIndex(({ birth }) => !isOpen(birth));
+    const [free] = at < 0 ? [] : gone.splice(at, 1);
+    if (free !== undefined) return free.inode;
     inodes += 1;
     return inodes;
+  };
+  const put = (file: Mutable<HostFile>, image: Image): void => {
+    file.written = image;
+    file.writtenAt = epochMs();
+  };
+  const sync = (file: Mutable<HostFile> | undefined): void => {
+    if (file === undefined || file.flushed === file.written) return;
+    file.flushed = file.written;
+    file.flushedAt = file.writtenAt;
+  };
+  /** A name leads nowhere any more. */
+  const drop = (path: string, file: Mutable<HostFile>): void => {
+    files.delete(path);
+    if (linked.delete(path)) unlinked.set(path, file);
+    else gone.push(file);
   };
   return {
     files,
     directories,
     freeBytes: Number.POSITIVE_INFINITY,
     image: path => files.get(path)?.written,
+    file: birth => byBirth.get(birth),
+    isLinked: path => linked.has(path),
     write(path, image) {
       const old = files.get(path);
-      const nowMs = epochMs();
       if (old !== undefined) {
-        files.set(path, { ...old, written: image, writtenAt: nowMs });
+        put(old, image);
         return;
       }
-      births += 1;
+      const nowMs = epochMs();
       const made = {
-        written: image,
-        flushed: undefined,
-        linked: false,
-        writtenAt: nowMs,
-        flushedAt: nowMs,
+        ...{ written: image, flushed: undefined, writtenAt: nowMs, flushedAt: nowMs },
+        ...{ inode: nextInode(), birth: byBirth.size + 1 },
       };
-      files.set(path, { ...made, inode: nextInode(), birth: births });
+      files.set(path, made);
+      byBirth.set(made.birth, made);
     },
-    flush(path) {
-      const file = files.get(path);
-      if (file !== undefined && file.flushed !== file.written) {
-        files.set(path, { ...file, flushed: file.written, flushedAt: file.writtenAt });
-      }
+    writeTo(birth, image) {
+      const file = byBirth.get(birth);
+      if (file !== undefined) put(file, image);
     },
+    flush: path => sync(files.get(path)),
+    flushFile: birth => sync(byBirth.get(birth)),
     unlink(path) {
       const file = files.get(path);
       if (file === undefined) return false;
-      files.delete(path);
-      if (file.linked) unlinked.set(path, file);
-      else freeInodes.push(file.inode);
+      drop(path, file);
       return true;
     },
     rename(from, to) {
       const file = files.get(from);
       if (file === undefined) return false;
-      files.delete(from);
-      if (file.linked) unlinked.set(from, file);
       const replaced = files.get(to);
-      if (replaced?.linked) unlinked.set(to, replaced);
-      files.set(to, { ...file, linked: false });
+      if (replaced !== undefined) drop(to, replaced);
+      files.delete(from);
+      if (linked.delete(from)) unlinked.set(from, file);
+      files.set(to, file);
       return true;
     },
     syncDirectory(path) {
-      for (const [name, { inode }] of unlinked) {
+      for (const [name, file] of unlinked) {
         if (directoryOf(name) !== path) continue;
         unlinked.delete(name);
-        freeInodes.push(inode);
+        // A file that was renamed is not gone.
+        if (![...files.values()].includes(file)) gone.push(file);
       }
-      for (const [name, file] of files) {
-        if (directoryOf(name) === path && !file.linked) files.set(name, { ...file, linked: true });
-      }
+      for (const name of files.keys()) if (directoryOf(name) === path) linked.add(name);
     },
     die(chance) {
       for (const [path, file] of unlinked) {
-        if (!files.has(path) && chance.below(2) === 0) files.set(path, file);
+        if (files.has(path) || chance.below(2) !== 0) continue;
+        files.set(path, file);
+        linked.add(path);
       }
       unlinked.clear();
       for (const [path, file] of files) {
-        const survives = file.linked || chance.below(2) === 0;
-        if (!survives) {
+        if (!linked.has(path) && chance.below(2) !== 0) {
           files.delete(path);
           continue;
         }
-        const isKept = chance.below(2) === 0;
-        const kept = isKept ? file.written : (file.flushed ?? BLANK);
-        const keptAt = isKept ? file.writtenAt : file.flushedAt;
-        files.set(path, {
-          ...file,
-          written: kept,
-          flushed: kept,
-          writtenAt: keptAt,
-          flushedAt: keptAt,
-          linked: true,
-        });
+        linked.add(path);
+        if (chance.below(2) !== 0) {
+          file.written = file.flushed ?? BLANK;
+          file.writtenAt = file.flushedAt;
+        } else sync(file);
+        file.flushed = file.written;
       }
     },
   };

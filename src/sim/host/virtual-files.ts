@@ -23,7 +23,9 @@ export interface VirtualFiles {
   list(): readonly string[];
 }
 
-export function virtualFiles(host: Host): VirtualFiles {
+/** `device` is what its identities begin with: another host's files are others whatever their numbers. */
+export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
+  const identityOf = (file: HostFile | undefined) => identityOn(device, file);
   return {
     async stat(path) {
       const file = host.files.get(path);
@@ -67,6 +69,11 @@ export function virtualFiles(host: Host): VirtualFiles {
   };
 }
 
-function identityOf(file: Pick<HostFile, 'inode' | 'birth'> | undefined): string {
-  return `sim:${file?.inode ?? 0}:${file?.birth ?? 0}`;
+/** As `stat` gives it. */
+export function identityOf(file: HostFile | undefined): string {
+  return identityOn('sim', file);
+}
+
+function identityOn(device: string, file: HostFile | undefined): string {
+  return `${device}:${file?.inode ?? 0}:${file?.birth ?? 0}`;
 }

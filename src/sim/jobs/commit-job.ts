@@ -17,7 +17,7 @@ import {
   replaceNode,
   setReadOnly,
 } from '../graph/graph.ts';
-import { allocatedAbove, copyRanges, flushNode, imageOf, pathOf, sizeOf } from '../graph/image-io.ts';
+import { allocatedAbove, copyRanges, flushNode, imageOf, putImage, sizeOf } from '../graph/image-io.ts';
 import { makeWritable } from '../graph/make-writable.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { covered, EMPTY, granules } from '../host/contents.ts';
@@ -205,7 +205,6 @@ const NEVER_DONE_POLL_MS = 50;
 registerDriver('commit', commit);
 
 function growBase(ctx: Context, base: string, sizeBytes: number): void {
-  const path = pathOf(ctx.q, base);
   const image = imageOf(ctx, base);
-  if (path !== undefined && image.sizeBytes < sizeBytes) ctx.host.write(path, { ...image, sizeBytes });
+  if (image.sizeBytes < sizeBytes) putImage(ctx, base, { ...image, sizeBytes });
 }

@@ -1,12 +1,11 @@
 /** The job behind blockdev-create: makes a file, or writes a format's header into one (block/create.c, qcow2.c). */
 
 import { addUser, removeUser } from '../graph/graph.ts';
-import { pathOf } from '../graph/image-io.ts';
+import { flushNode, openedBelow, putImage } from '../graph/image-io.ts';
 import { asFormat, createFile } from '../graph/images.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { EMPTY } from '../host/contents.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode } from '../state/context.ts';
+import { type Context, lookupNode } from '../state/context.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import { ALL_PERMISSIONS, type CreateOptions, RESIZE, WRITE } from '../state/state.ts';
 import { type JobDriver, registerDriver, workDone, workFailed } from './jobs.ts';
@@ -45,17 +44,16 @@ function createNow(ctx: Context, options: CreateOptions): void {
   const name = options.file ?? '';
   const node = lookupNode(ctx, name, name);
   takeExclusively(ctx, node.name);
-  const path = pathOf(ctx.q, node.name);
-  if (path === undefined) refuse(`Node '${name}' has no file`);
+  if (openedBelow(ctx.q, node.name) === undefined) refuse(`Node '${name}' has no file`);
   if (ctx.host.freeBytes < 262_144) refuse('Could not write qcow2 header: No space left on device');
-  ctx.host.write(path, {
+  putImage(ctx, node.name, {
     format,
     sizeBytes: options.sizeBytes,
     backing: options.backingFile,
     backingFormat: options.backingFormat === undefined ? undefined : asFormat(options.backingFormat),
     contents: EMPTY,
   });
-  ctx.host.flush(path);
+  flushNode(ctx, node.name);
 }
 
 /** The image is written with nobody else writing it: a user that comes and goes within this step. */

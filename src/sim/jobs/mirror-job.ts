@@ -4,7 +4,7 @@
  */
 
 import { patchNode, setReadOnly } from '../graph/graph.ts';
-import { copyRanges, flushNode, imageOf, pathOf, readNode, sizeOf } from '../graph/image-io.ts';
+import { copyRanges, flushNode, imageOf, putImage, readNode, sizeOf } from '../graph/image-io.ts';
 import {
   covered,
   EMPTY,
@@ -97,11 +97,10 @@ function leave(ctx: Context, job: Job, track: Track): void {
 
 /** Zeroes the whole target first, before any guest write can reach it; not one of another size, which will fail. */
 export function zero(ctx: Context, source: string, target: string): void {
-  const path = pathOf(ctx.q, target);
   const image = imageOf(ctx, target);
   if (sizeOf(ctx, nodeOf(ctx.q, source)) !== sizeOf(ctx, nodeOf(ctx.q, target))) return;
   const zeroes = put(EMPTY, 0, image.sizeBytes, 0);
-  if (path !== undefined) ctx.host.write(path, { ...image, contents: zeroes });
+  putImage(ctx, target, { ...image, contents: zeroes });
 }
 
 function copySlice(ctx: Context, job: Job, track: Track, ranges: Extents): number {
@@ -132,10 +131,8 @@ function matchSizes(ctx: Context, job: Job): string | undefined {
   const size = sizeOf(ctx, nodeOf(ctx.q, job.work.source));
   const targetSize = sizeOf(ctx, nodeOf(ctx.q, job.work.target));
   if (!job.work.commit) return size === targetSize ? undefined : ctx.profile.sizeMismatch;
-  const path = pathOf(ctx.q, job.work.target);
-  if (targetSize < size && path !== undefined) {
-    ctx.host.write(path, { ...imageOf(ctx, job.work.target), sizeBytes: size });
-  }
+  if (targetSize < size)
+    putImage(ctx, job.work.target, { ...imageOf(ctx, job.work.target), sizeBytes: size });
   return undefined;
 }
 

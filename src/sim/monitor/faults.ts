@@ -5,6 +5,7 @@
  */
 
 import type { Json } from '../../qmp/transport.ts';
+import type { FileAct } from '../host/foreign-files.ts';
 import type { QmpErrorClass } from '../state/refusal.ts';
 
 /** The n-th command (from 1) of a name; of any name when it is left out. */
@@ -55,6 +56,8 @@ export type Fault =
       readonly execute: string;
       readonly arguments?: { readonly [name: string]: Json };
     }
+  /** A third party takes a name from its file: moves or removes it, and may put a file of its own there. */
+  | ({ readonly kind: 'file'; readonly at: Place } & FileAct)
   /** The guest shuts down by itself. */
   | { readonly kind: 'guestShutdown'; readonly at: Place }
   /** The guest goes into S3 by itself. */
@@ -85,7 +88,10 @@ export interface Faults {
   countEvent(event: string): void;
 }
 
-export type PlacedFault = Extract<Fault, { kind: 'otherClient' | 'guestShutdown' | 'guestSuspend' | 'kill' }>;
+export type PlacedFault = Extract<
+  Fault,
+  { kind: 'otherClient' | 'file' | 'guestShutdown' | 'guestSuspend' | 'kill' }
+>;
 
 /** The command before or after which a fault with `at` has struck. */
 export interface StruckPlace {
@@ -196,6 +202,7 @@ function countedFrom(counts: ReadonlyMap<string, number>, fault: Fault): Fault {
         nth: after(fault.event ?? 'event *', fault.nth),
       };
     case 'otherClient':
+    case 'file':
     case 'guestShutdown':
     case 'guestSuspend':
     case 'kill':
@@ -210,7 +217,13 @@ function lasts(fault: Fault): fault is Extract<Fault, { kind: 'refuse' }> {
   return fault.kind === 'refuse' && fault.lasting === true;
 }
 
-const PLACED: ReadonlySet<Fault['kind']> = new Set(['otherClient', 'guestShutdown', 'guestSuspend', 'kill']);
+const PLACED: ReadonlySet<Fault['kind']> = new Set([
+  'otherClient',
+  'file',
+  'guestShutdown',
+  'guestSuspend',
+  'kill',
+]);
 
 function isPlaced(fault: Fault): fault is PlacedFault {
   return PLACED.has(fault.kind);

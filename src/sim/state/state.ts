@@ -48,8 +48,9 @@ export interface NamedBitmap {
 interface NodeFields {
   readonly name: string;
   readonly driver: string;
-  /** Protocol nodes: the file. */
+  /** Protocol nodes: the name by which the file was opened, and the birth of that file, which may have another name by now. */
   readonly path: string | undefined;
+  readonly opened: number | undefined;
   readonly children: readonly ChildLink[];
   /** Newest first, as in QEMU: it decides which of two users an error names. */
   readonly parents: readonly Edge[];
@@ -92,6 +93,7 @@ export class BlockNode implements NodeFields {
   readonly name: string;
   readonly driver: string;
   readonly path: string | undefined;
+  readonly opened: number | undefined;
   readonly children: readonly ChildLink[];
   readonly parents: readonly Edge[];
   readonly readOnly: boolean;
@@ -121,6 +123,7 @@ export class BlockNode implements NodeFields {
     this.name = fields.name;
     this.driver = fields.driver;
     this.path = fields.path;
+    this.opened = fields.opened;
     this.children = fields.children ?? NONE;
     this.parents = fields.parents ?? NONE;
     this.readOnly = fields.readOnly ?? false;

@@ -30,9 +30,12 @@ export const removeLeaving: Step = {
       const stays = (reason: string) => found.push({ file, identity: null, why: reason });
       if (files === null || identity === null) stays(why ?? UNSEEN);
       else if (open.has(file)) stays('QEMU has it open for another user');
-      else if ((await files.stat(file))?.identity !== identity)
-        stays('it is not the file any more that QEMU had open');
-      else found.push({ file, identity, why: null });
+      else {
+        const stands = (await files.stat(file))?.identity;
+        if (stands === undefined) stays(GONE);
+        else if (stands !== identity) stays('it is not the file any more that QEMU had open');
+        else found.push({ file, identity, why: null });
+      }
     }
     return found;
   },
@@ -59,6 +62,7 @@ export const removeLeaving: Step = {
   },
 };
 
+const GONE = 'nothing stands there any more, so that it was moved or removed before';
 const UNSEEN = 'it is on the host of a QEMU whose files this process does not see';
 
 async function remove(files: Files | null, file: string, identity: string): Promise<void> {

@@ -9,6 +9,7 @@ import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../pla
 import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
+import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { takeBackPivots } from './take-back-pivots.ts';
 
@@ -24,6 +25,8 @@ export const mirrorDisks: Step<SwitchPlan> = {
 
   async do(context, todo) {
     const { plan } = context;
+    // An image that becomes writable is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
+    if (plan.operation === 'commit') await expectNames(context, 'opened');
     const limit = () => limitedTo(context.speed());
     await runJobs(context, todo, {
       what: 'all mirrors to be ready',

@@ -12,6 +12,7 @@ import { createJobs } from '../../qmp/jobs.ts';
 import type { BlockdevRefOrNull } from '../../qmp/schema.generated.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { expectNames } from './expect-names.ts';
 import { proofNodes, proveHeaders } from './prove-headers.ts';
 
 const CREATE_DEADLINE_MS = 10 * 60_000;
@@ -29,6 +30,8 @@ export const createImages: Step = {
   },
 
   async do(context, todo) {
+    // QEMU opens and truncates whatever stands under a name.
+    await expectNames(context, 'claimed');
     await closeNodes(context, todo);
     const made = todo.filter(disk => disk.image.create);
     await create(context, made, disk => ({

@@ -13,6 +13,7 @@ import type { Command } from '../../qmp/client.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { limitedTo } from '../jobs/run-jobs.ts';
+import { expectNames } from '../prepare/expect-names.ts';
 import { askAgain, firstError, type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { isShortened, rewriteOf } from './rewrite-chains.ts';
 
@@ -28,6 +29,7 @@ export const rewriteAtOnce: Step<RewritePlan> = {
 
   async do(context) {
     const disks = firstOf(context.plan);
+    if (context.untouched) await expectNames(context, 'opened');
     if (context.untouched) expectNotMigrating(await lookAtGuest(context.qmp));
     try {
       await shorten(context, disks);

@@ -30,6 +30,8 @@ export const rewriteChains: Step<RewritePlan> = {
 
   /** Nothing has been decided while all are held: a migration that has begun meanwhile still leads back. */
   async do(context) {
+    // What a job writes to is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
+    await expectNames(context, 'opened');
     await holdAll(context, context.plan.disks);
     expectNotMigrating(await lookAtGuest(context.qmp));
     return null;

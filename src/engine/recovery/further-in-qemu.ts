@@ -1,0 +1,103 @@
+/**
+ * Whether QEMU is further in a saga than the journal: everything that a saga makes in QEMU has the saga's name, and the intent
+ * of the step that makes it is durable before. What is there without such an intent was made behind the end of this journal,
+ * which is then an older copy: its saga must not be gone on with. It only asks.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { endedStream } from '../../guest/ended-stream.ts';
+import { blockOf, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import { settlingName } from '../../plan/names.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import { hasMark } from '../../steps/pause/mark-qemu.ts';
+import { stagesOf } from '../../steps/stages.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+
+/** Throws JOURNAL_BEHIND, naming what QEMU has that the journal has never begun to make. */
+export async function refuseFurther(
+  qmp: QmpClient,
+  saga: string,
+  plan: Plan,
+  records: readonly JournalRecord[],
+): Promise<void> {
+  const sign = await findSign(qmp, plan, records);
+  if (sign === undefined) return;
+  throw new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `QEMU is further in saga ${saga} than the journal: it has ${sign}, which this journal has never begun to make. The journal is an ` +
+      'older copy, and nothing has been done by it: put the newer one back. Where that is lost, see to it that the guest runs (QMP: cont); ' +
+      `once it has been shut down, "blocksaga resume --offline ${saga}" asks its images`,
+    { saga },
+  );
+}
+
+/** What a disk has in QEMU, and the steps of which one must have been begun for that. */
+interface Sign {
+  readonly names: (disk: DiskPlan) => readonly string[];
+  readonly steps: readonly string[];
+}
+
+/** In the pause of the guest the journal may lack what was begun there, since its records ride with the decision. */
+const PAUSE = 'pauseGuest';
+const SNAPSHOTS = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];
+const SIGNS: readonly Sign[] = [
+  {
+    names: ({ names }) => [names.job],
+    steps: ['mirrorDisks', 'rewriteChains', 'rewriteAtOnce', 'rewriteRest'],
+  },
+  {
+    names: ({ names }) => [names.image, names.createJob],
+    steps: ['createImages', 'mirrorDisks', PAUSE, ...SNAPSHOTS],
+  },
+  { names: ({ names }) => [names.filter], steps: ['insertFilters', PAUSE] },
+];
+
+const SWITCHES = [...SNAPSHOTS, 'mirrorDisks', PAUSE];
+
+async function findSign(
+  qmp: QmpClient,
+  plan: Plan,
+  records: readonly JournalRecord[],
+): Promise<string | undefined> {
+  if (plan.marksQemu) {
+    const marks = stagesOf(plan).some(({ name }) => hasBegun(recordsOfStage(records, name), ['markQemu']));
+    if (!marks && (await hasMark(qmp, plan))) return 'the mark of this saga';
+  }
+  const [jobs, objects, blocks] = await qmp.pipeline([
+    { execute: 'query-jobs' },
+    { execute: 'qom-list', arguments: { path: '/objects' } },
+    { execute: 'query-block' },
+  ]);
+  if (!blocks.ok) throw blocks.error;
+  const there = new Set((valueIfKnown(jobs) ?? []).map(({ id }) => id));
+  // Some QEMUs die of listing their nodes while a stream has ended that nobody has dismissed.
+  if ((await endedStream(qmp)) === undefined) {
+    const [nodes] = await qmp.pipeline([listNodes(qmp)]);
+    for (const node of valueIfKnown(nodes) ?? []) there.add(node['node-name'] ?? '');
+  }
+  const settling = settlingName(plan.token);
+  for (const stage of stagesOf(plan)) {
+    const own = recordsOfStage(records, stage.name);
+    const moved = stage.plan.disks.find(disk => isMadeAndShown(blocks.value, disk));
+    if (moved !== undefined && !hasBegun(own, SWITCHES)) return moved.image.file;
+    for (const { names, steps } of SIGNS) {
+      if (hasBegun(own, steps)) continue;
+      const found = stage.plan.disks.flatMap(names).find(name => there.has(name));
+      if (found !== undefined) return found;
+    }
+  }
+  const hasSettled = (valueIfKnown(objects) ?? []).some(({ name }) => name === settling);
+  return hasSettled && !records.some(({ step }) => step.endsWith(PAUSE)) ? settling : undefined;
+}
+
+/** A disk of the guest's is on the image that the saga makes for it. */
+function isMadeAndShown(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
+  const shown = blockOf(blocks, disk)?.inserted;
+  return disk.image.create && shown !== undefined && plainName(shown.file) === disk.image.file;
+}
+
+function hasBegun(records: readonly JournalRecord[], steps: readonly string[]): boolean {
+  return records.some(({ kind, step }) => kind === 'intent' && steps.includes(step));
+}

@@ -1,0 +1,87 @@
+/**
+ * The files of QEMU's host as the orchestrator sees them: the same ones, with or without a /proc that proves it, other ones
+ * under the same names, or none at all. It says afterwards which files of third parties were harmed; it judges nothing else.
+ */
+
+import type { Files } from '../../images/files.ts';
+import type { Sim } from '../../sim/create-sim.ts';
+import { BLANK, createHost, type Host, type HostFile } from '../../sim/host/host.ts';
+import { identityOf, virtualFiles } from '../../sim/host/virtual-files.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import { DIRECTORY } from '../scenario/wish-files.ts';
+import { Squatter } from './squatter.ts';
+
+type Made = Pick<HostFile, 'birth' | 'written'>;
+
+/** What other files hold that have the names of QEMU's. */
+const OTHER = { ...BLANK, sizeBytes: 4_096 };
+
+export class HostView {
+  readonly files: Files | null;
+  readonly #sim: Sim;
+  readonly #squatter: Squatter | undefined;
+  readonly #other: { readonly host: Host; readonly before: ReadonlyMap<string, Made> } | undefined;
+
+  /** Once the world is as the request finds it. */
+  constructor(sim: Sim, { elsewhere, proc, squatter }: Scenario) {
+    this.#sim = sim;
+    this.#other = elsewhere === 'unproved' ? otherFiles(sim) : undefined;
+    const seen =
+      this.#other === undefined ? seenFiles(sim, proc) : unproved(virtualFiles(this.#other.host, 'other'));
+    this.#squatter = squatter ? new Squatter(sim) : undefined;
+    this.files = elsewhere === 'tcp' ? null : (this.#squatter?.watch(seen) ?? seen);
+  }
+
+  get squatted(): readonly string[] {
+    return this.#squatter?.taken ?? [];
+  }
+
+  /** The names of files that no saga has to do with and that are not as they were. */
+  get harmed(): readonly string[] {
+    const { moved, host } = this.#sim.world;
+    const isAs = (at: Host, path: string, made: Made) => {
+      const now = at.files.get(path);
+      return now?.birth === made.birth && now.written === made.written;
+    };
+    const replaced = moved.flatMap(({ path, made }, at) => {
+      const isLast = !moved.slice(at + 1).some(later => later.path === path);
+      return made === undefined || !isLast || isAs(host, path, made) ? [] : [path];
+    });
+    return [...(this.#squatter?.harmed ?? []), ...replaced, ...this.#harmedElsewhere(isAs)];
+  }
+
+  #harmedElsewhere(isAs: (at: Host, path: string, made: Made) => boolean): readonly string[] {
+    if (this.#other === undefined) return [];
+    const { host, before } = this.#other;
+    const changed = [...before].flatMap(([path, made]) => (isAs(host, path, made) ? [] : [path]));
+    return [...changed, ...[...host.files.keys()].filter(path => !before.has(path))];
+  }
+}
+
+/** Another host, or another root of this one, where the names of QEMU's images lead to other files. */
+function otherFiles(sim: Sim) {
+  const host = createHost(DIRECTORY, () => sim.clock.epochMs());
+  for (const path of sim.world.host.files.keys()) host.write(path, OTHER);
+  host.syncDirectory(DIRECTORY);
+  return { host, before: new Map([...host.files].map(([path, file]) => [path, { ...file }])) };
+}
+
+/** A socket whose other end nothing tells of: a forwarded one, or another user's process. */
+function unproved(files: Files): Files {
+  const cannotTell = async () => undefined;
+  return { ...files, openInQemu: cannotTell, isShared: cannotTell };
+}
+
+/** This machine's, as /proc tells of them where it does. */
+function seenFiles(sim: Sim, proc: Scenario['proc']): Files {
+  if (proc === undefined) return sim.files;
+  const openInQemu = async () => {
+    const { qemu, host } = sim.world;
+    if (qemu === undefined) return undefined;
+    const open = [...qemu.nodes.values()].flatMap(({ opened }) =>
+      opened === undefined ? [] : (host.file(opened) ?? []),
+    );
+    return new Set(open.map(identityOf));
+  };
+  return { ...sim.files, openInQemu, isShared: async () => (sim.world.alive ? true : undefined) };
+}

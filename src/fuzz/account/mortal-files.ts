@@ -1,0 +1,27 @@
+/** The `Files` port as one life of an orchestrator has it: nothing passes once that is over. It tells what is touched. */
+import type { Files } from '../../images/files.ts';
+
+export function mortalFiles(
+  files: Files,
+  whileAlive: <T>(act: () => Promise<T>) => Promise<T>,
+  passage: { fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void },
+): Files {
+  const { openInQemu, isShared } = files;
+  return {
+    stat: path => whileAlive(() => files.stat(path)),
+    imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
+    createExclusive: (path, like, claim) =>
+      whileAlive(() => {
+        passage.fileTouched('create', path);
+        return files.createExclusive(path, like, claim);
+      }),
+    unlink: (path, identity) =>
+      whileAlive(() => {
+        passage.fileTouched('unlink', path, identity);
+        return files.unlink(path, identity);
+      }),
+    syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
+    ...(openInQemu === undefined ? {} : { openInQemu: () => whileAlive(openInQemu) }),
+    ...(isShared === undefined ? {} : { isShared: path => whileAlive(() => isShared(path)) }),
+  };
+}

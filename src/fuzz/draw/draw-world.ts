@@ -1,0 +1,21 @@
+/**
+ * Draws what is odd about the world of a run from its beginning: which files the orchestrator sees, what /proc tells, and
+ * whether an older copy of the journal is put back.
+ */
+import type { Draw } from '../scenario/draw.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+
+/**
+ * Of a request to a living QEMU. `held` adds what is not drawn by itself: files elsewhere, since the laws about what is left do
+ * not know yet what such an orchestrator cannot see; an older journal, since a QEMU that dies within seconds of the moment of
+ * that copy looks as one that died in the middle of its saga.
+ */
+export function drawWorld(draw: Draw, held: boolean): Pick<Scenario, 'elsewhere' | 'proc' | 'restored'> {
+  const elsewhere = held && draw.option('elsewhere', 12) ? draw.one(['tcp', 'unproved'] as const) : undefined;
+  return {
+    ...(elsewhere === undefined ? (draw.option('proc', 2) ? { proc: true } : {}) : { elsewhere }),
+    ...(held && draw.option('restored', 8)
+      ? { restored: { death: 1 + draw.few(2), permille: draw.below(1_000) } }
+      : {}),
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * What third parties do to files behind QEMU's back: move them away, remove them, put others in their place. It keeps what
+ * they did, for whoever judges; QEMU and the engine hear nothing of it.
+ */
+
+import { EMPTY, put } from './contents.ts';
+import { BLANK, directoryOf, type Host, type HostFile, type Image } from './host.ts';
+
+/** What is done to a name. */
+export interface FileAct {
+  readonly path: string;
+  readonly how: 'remove' | 'rename' | 'replace' | 'recreate';
+}
+
+/** One name that a third party has taken from a file. */
+export interface MovedFile {
+  readonly path: string;
+  /** The birth of the file that had the name, and where that is now; undefined when it was removed. */
+  readonly birth: number;
+  readonly to: string | undefined;
+  /** The third party's own file that stands there instead, as it was made. */
+  readonly made: Pick<HostFile, 'birth' | 'written'> | undefined;
+}
+
+/** The third parties of a host. */
+export interface ForeignFiles {
+  readonly moved: readonly MovedFile[];
+  act(done: FileAct): void;
+}
+
+const STALE_BYTES = 1_048_576;
+/** What no guest of the simulator writes. */
+const STALE = 800_000_000;
+
+export function createForeignFiles(host: Host): ForeignFiles {
+  const moved: MovedFile[] = [];
+  return {
+    moved,
+    act({ path, how }) {
+      const file = host.files.get(path);
+      if (file === undefined) return;
+      const directory = directoryOf(path);
+      const isKept = how === 'rename' || how === 'replace';
+      const to = isKept ? `${directory}/theirs-moved${moved.length}` : undefined;
+      if (to === undefined) host.unlink(path);
+      else host.rename(path, to);
+      // What is durably gone gives its number to the next one.
+      host.syncDirectory(directory);
+      const made = how === 'remove' || how === 'rename' ? undefined : make(host, path, file.written);
+      moved.push({ path, birth: file.birth, to, made });
+    },
+  };
+}
+
+/** An image of the same size and format, which QEMU would open as well. */
+function make(host: Host, path: string, { format, sizeBytes }: Image): MovedFile['made'] {
+  const contents = sizeBytes === 0 ? EMPTY : put(EMPTY, 0, Math.min(STALE_BYTES, sizeBytes), STALE);
+  host.write(path, { ...BLANK, format, sizeBytes, contents });
+  host.flush(path);
+  host.syncDirectory(directoryOf(path));
+  const made = host.files.get(path);
+  return made && { birth: made.birth, written: made.written };
+}
