@@ -4,7 +4,9 @@
  */
 import type { AnyStateNode } from 'xstate';
 import { ERROR_CODES } from '../errors.ts';
-import { SAGA_MACHINES, type SagaMachineName } from '../machines/of-plan.ts';
+import { everyShape } from '../machines/every-shape.ts';
+import { chartOfShape } from '../machines/machine-for.ts';
+import type { ChartName } from '../machines/shape.ts';
 import { type Account, placeOf } from './account/account.ts';
 import { FOREIGN_COMMANDS } from './scenario/foreign-commands.ts';
 import type { Wish } from './scenario/wish.ts';
@@ -126,7 +128,7 @@ function codesIn({ refusal, result, resultAtLast, offline, records }: Account): 
 }
 
 /** The machines that carry out each operation. */
-const MACHINES: Readonly<Record<Wish['operation'], readonly SagaMachineName[]>> = {
+const MACHINES: Readonly<Record<Wish['operation'], readonly ChartName[]>> = {
   snapshot: ['snapshot'],
   copy: ['copy'],
   pull: ['rewrite'],
@@ -137,7 +139,7 @@ const MACHINES: Readonly<Record<Wish['operation'], readonly SagaMachineName[]>> 
 };
 
 /** Where no machine runs nothing is asked by it. */
-function machineOf(wish: Wish): SagaMachineName {
+function machineOf(wish: Wish): ChartName {
   if (wish.operation === 'pull' || wish.operation === 'commitOffline') return 'rewrite';
   return wish.operation === 'commit' && wish.top !== 0 ? 'rewrite' : wish.operation;
 }
@@ -149,21 +151,32 @@ function reachedOf(all: ReadonlySet<string>, seen: ReadonlySet<string>): Reached
   return { reached: all.size - never.length, total: all.size, never };
 }
 
-/** The states of a machine in which a saga may be seen, and the ways between them. */
-function chartOf(operation: SagaMachineName): {
+/** What a saga of some shape may be seen in, and the ways between. */
+interface Chart {
   readonly states: readonly string[];
   readonly transitions: readonly string[];
-} {
-  const leaves = leavesBelow(SAGA_MACHINES[operation].root).filter(isVisible);
-  const name = (node: AnyStateNode) => `${operation} ${placeOf(node.path.join('.'))}`;
+}
+
+/** The states of all shapes of a chart, and the ways between them, each once. */
+function chartOf(name: ChartName): Chart {
+  const charts = everyShape(name).map(shape => chartBelow(name, chartOfShape(shape).machine.root));
   return {
-    states: leaves.map(name),
+    states: [...new Set(charts.flatMap(({ states }) => states))],
+    transitions: [...new Set(charts.flatMap(({ transitions }) => transitions))],
+  };
+}
+
+function chartBelow(name: ChartName, root: AnyStateNode): Chart {
+  const leaves = leavesBelow(root).filter(isVisible);
+  const named = (node: AnyStateNode) => placeOf(node.path.join('.'));
+  return {
+    states: leaves.map(node => `${name} ${named(node)}`),
     transitions: leaves.flatMap(from =>
       [...from.transitions.values()]
         .flat()
         .flatMap(({ target }) => target ?? [])
         .flatMap(target => seenAt(target))
-        .map(to => `${operation} ${wayBetween(placeOf(from.path.join('.')), placeOf(to.path.join('.')))}`),
+        .map(to => `${name} ${wayBetween(named(from), named(to))}`),
     ),
   };
 }

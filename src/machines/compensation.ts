@@ -1,73 +1,95 @@
-/**
- * How every saga goes back, and where it ends. It only gives the order; what an undo does is its step's.
- */
-import { invariant } from '../errors.ts';
+/** The rollback of a saga as states, and the states in which it ends. The order is the rollback's; an undo is its step's. */
 import type { StepKey } from '../steps/stages.ts';
-import { actorOf, saga } from './saga-parts.ts';
+import * as told from './descriptions.ts';
+import { edge, STRANDED, undoPath } from './edges.ts';
+import type { Path, Place } from './places.ts';
+import type { Rollback } from './rollback.ts';
+import type { Route } from './route.ts';
+import { SAGA_ENDS, type SagaState } from './saga-setup.ts';
+import { signalsIn } from './signals-at.ts';
 
-/**
- * Undoes what was attempted, newest first: one state per step, skipped when the step never began. An undo that fails
- * ends it, but the guest runs again first. One that finds that there is only forward leads to `onward`.
- */
-export function compensation(stepsOldestFirst: readonly StepKey[], onward?: string) {
-  const { initial, states } = undoStates(stepsOldestFirst, '#rolledBack', onward);
-  return saga.createStateConfig({ id: 'compensating', initial, states });
-}
+type Edges = (target: Path) => string;
 
-/** The states of a compensation, or of a part of one, which then goes on to `end`. */
-export function undoStates(stepsOldestFirst: readonly StepKey[], end: string, onward?: string) {
-  const newestFirst = [...stepsOldestFirst].reverse();
-  const first = newestFirst[0];
-  invariant(first !== undefined, 'an operation has at least one step');
-  const states = newestFirst.map((step, at) => {
-    const next = newestFirst[at + 1];
-    const target = next === undefined ? end : undoState(next);
-    const state = saga.createStateConfig({
-      always: { guard: { type: 'notAttempted', params: { step } }, target },
-      invoke: {
-        src: actorOf(`undo.${step}`),
-        onDone: { target, actions: { type: 'forget', params: { step } } },
-        onError: [
-          ...(onward === undefined
-            ? []
-            : [{ guard: 'wasOvertaken', target: onward, actions: 'recordGoingOn' } as const]),
-          { target: '#stranded', actions: 'recordUndoFailure' },
-        ],
-      },
-    });
-    return [undoState(step), state] as const;
+/** One state per undo, newest first, and the question where there is one. */
+export function compensatingState(route: Route, rollback: Rollback, places: readonly Place[]): SagaState {
+  const { line, asked, unsure } = rollback;
+  const paused = new Set(places.filter(({ isPaused }) => isPaused).map(({ step }) => step));
+  const onward = places.find(({ role }) => role === 'overtaken')?.path;
+  const states = line.map((step, at): readonly [string, SagaState] => {
+    const path = undoPath(step, asked);
+    const after = line[at + 1];
+    const to: Edges = target => edge(route.chart, path, target);
+    const next = to(after === undefined ? ['rolledBack'] : undoPath(after, asked));
+    const state: SagaState = {
+      ...(paused.has(step) ? { tags: 'guestPaused' } : {}),
+      ...(asked !== undefined && at <= line.indexOf(asked)
+        ? { on: signalsIn(['abort', 'keepSnapshot']) }
+        : {}),
+      ...(unsure.has(step)
+        ? { always: { guard: { type: 'notAttempted', params: { step } }, target: next } }
+        : {}),
+      ...(step === asked
+        ? askingState(step, to(keepingPath(route, places)), next, to)
+        : undoState(step, next, onward, to)),
+    };
+    return [path.at(-1) ?? '', state];
   });
-  return { initial: undoState(first), states: Object.fromEntries(states) };
+  const [first] = states;
+  return {
+    description: told.COMPENSATING,
+    initial: first?.[0],
+    states: Object.fromEntries(states),
+  };
 }
 
-/** The state of a question on the way back: yes or no, or stranded where it could not be asked. */
-export function askingState(step: StepKey, yes: string, no: string) {
-  return saga.createStateConfig({
+/** An undo that finds that a rollback would lose data leads `onward`, where the saga has that. */
+function undoState(step: StepKey, next: string, onward: Path | undefined, to: Edges): SagaState {
+  return {
+    description: told.undoDescription(step),
     invoke: {
-      src: actorOf(step),
-      onDone: [{ guard: 'isYes', target: yes }, { target: no }],
-      onError: { target: '#stranded', actions: 'recordUndoFailure' },
+      src: `undo.${step}`,
+      onDone: next,
+      onError: [
+        ...(onward === undefined
+          ? []
+          : [{ guard: 'wasOvertaken', target: to(onward), actions: 'recordGoingOn' } as const]),
+        { target: to(STRANDED), actions: 'recordUndoFailure' },
+      ],
     },
+  };
+}
+
+/** Yes or no, or stranded where it could not be asked. */
+function askingState(step: StepKey, yes: string, no: string, to: Edges): SagaState {
+  return {
+    description: told.stepDescription(step),
+    invoke: {
+      src: step,
+      onDone: [{ guard: 'isYes', target: yes, actions: 'recordKept' }, { target: no }],
+      onError: { target: to(STRANDED), actions: 'recordUndoFailure' },
+    },
+  };
+}
+
+/** What is still done for a saga that keeps what its first stage has done. */
+function keepingPath({ asks }: Route, places: readonly Place[]): Path {
+  return places.find(({ step }) => step === asks?.keep)?.path ?? ['committed'];
+}
+
+/** The final states, and the one in which a saga sees to the guest when it can do no more. A plan may have no good end. */
+export function endStates(places: readonly Place[]): Readonly<Record<string, SagaState>> {
+  const commits = places.some(({ next, rollsBack }) => next[0] === 'committed' && !rollsBack);
+  const finals = SAGA_ENDS.filter(end => commits || end !== 'committed').map(end => {
+    const state: SagaState = { type: 'final', description: told.ENDS[end], output: end };
+    return [end, state] as const;
   });
-}
-
-/** A dot would be taken for a path to an inner state. */
-function undoState(step: StepKey): string {
-  return `undo ${step.replace('.', ' ')}`;
-}
-
-/** The states in which every saga ends, and the one in which it lets the guest run when it can do no more. */
-export const endings = {
-  stranded: saga.createStateConfig({
-    id: 'stranded',
-    description: 'Neither forward nor back: the guest is let run and thawed, the rest waits for resume.',
+  const stranded: SagaState = {
+    description: told.STRANDED,
     invoke: {
       src: 'rescueGuest',
-      onDone: '#needsRecovery',
-      onError: { target: '#needsRecovery', actions: 'recordUndoFailure' },
+      onDone: 'needsRecovery',
+      onError: { target: 'needsRecovery', actions: 'recordUndoFailure' },
     },
-  }),
-  committed: saga.createStateConfig({ id: 'committed', type: 'final' }),
-  rolledBack: saga.createStateConfig({ id: 'rolledBack', type: 'final' }),
-  needsRecovery: saga.createStateConfig({ id: 'needsRecovery', type: 'final' }),
-} as const;
+  };
+  return { stranded, ...Object.fromEntries(finals) };
+}

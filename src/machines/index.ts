@@ -1,15 +1,18 @@
-/** The machines, for inspectors, drawings and own hosts: `blocksaga/machines`. */
+/** The charts of sagas, for inspectors, drawings and hosts of one's own: `blocksaga/machines`. */
 export { type BlockJobContext, blockJobMachine } from './block-job-machine.ts';
-export { commitMachine } from './commit-machine.ts';
-export { copyMachine } from './copy-machine.ts';
-export { revertMachine } from './revert-machine.ts';
-export { rewriteMachine } from './rewrite-machine.ts';
+export type { Chart } from './chart.ts';
+export { chartFor, machineFor } from './machine-for.ts';
+export { READY_MADE } from './ready-made.ts';
 export {
   jobActorId,
   type SagaContext,
+  type SagaEnd,
   type SagaEvent,
+  type SagaMachine,
+  type SagaOutput,
+  type SagaSignal,
+  type SagaTag,
   type StepActorName,
+  type StepLogic,
   type StepOutput,
-} from './saga-parts.ts';
-export { snapshotMachine } from './snapshot-machine.ts';
-export { snapshotMirrorMachine } from './snapshot-mirror-machine.ts';
+} from './saga-setup.ts';

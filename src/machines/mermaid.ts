@@ -14,6 +14,8 @@ interface Edge {
   /** The inner state that it really leaves, when that is not `from` itself. */
   readonly inner: string | null;
   readonly cause: string;
+  /** The inner state that it really enters, when that is not `to` itself. */
+  readonly deeper: string | null;
 }
 
 const SOURCES_MAX = 2;
@@ -61,18 +63,19 @@ function edgesOf(node: AnyStateNode, root: AnyStateNode): readonly Edge[] {
     const target = transition.target?.[0];
     if (target === undefined) return []; // a signal that only shows in an inspector
     const cause = causeOf(transition);
-    if (node === root) return [{ scope: root, from: ANY, to: idOf(target), inner: null, cause }];
+    if (node === root)
+      return [{ scope: root, from: ANY, to: idOf(target), inner: null, cause, deeper: null }];
     const scope = commonAncestor(node, target);
     const from = childOf(scope, node);
     const to = childOf(scope, target);
-    const deeper = to === target ? '' : `, to ${target.key}`;
+    const deeper = to === target ? null : target.key;
     return [
       {
         scope,
         from: idOf(from),
         to: idOf(to),
         inner: from === node ? null : node.key,
-        cause: cause + deeper,
+        ...{ cause, deeper },
       },
     ];
   });
@@ -83,7 +86,9 @@ function joined(edges: readonly Edge[]): readonly string[] {
   const pairs = Map.groupBy(edges, edge => `${edge.from} --> ${edge.to}`);
   return [...pairs].map(([pair, same]) => {
     const causes = Map.groupBy(same, edge => edge.cause);
-    const labels = [...causes].map(([cause, from]) => [sourcesOf(from), cause].filter(Boolean).join(' '));
+    const labels = [...causes].map(([cause, from]) =>
+      [sourcesOf(from), cause + targetOf(from)].filter(Boolean).join(' '),
+    );
     const label = labels.filter(Boolean).join(', ');
     return label === '' ? pair : `${pair} : ${label}`;
   });
@@ -92,6 +97,12 @@ function joined(edges: readonly Edge[]): readonly string[] {
 function sourcesOf(edges: readonly Edge[]): string {
   const names = edges.flatMap(edge => edge.inner ?? []);
   return names.length > SOURCES_MAX ? 'a step' : names.join(' or ');
+}
+
+/** Said where all lead to the same: a rollback begins with the undo of whatever step it began from. */
+function targetOf([first, ...others]: readonly Edge[]): string {
+  const isOne = others.every(({ deeper }) => deeper === first?.deeper);
+  return first === undefined || first.deeper === null || !isOne ? '' : `, to ${first.deeper}`;
 }
 
 function causeOf({ eventType, guard }: { readonly eventType: string; readonly guard?: unknown }): string {

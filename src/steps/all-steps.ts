@@ -69,6 +69,10 @@ export const ALL_STEPS = {
 
 export type StepName = keyof typeof ALL_STEPS;
 
+export function isStep(name: string): name is StepName {
+  return Object.hasOwn(ALL_STEPS, name);
+}
+
 /** What keeps the guest still or frozen, and what ends that: seen to when nothing else can be done any more. */
 export const GUEST_FIRST = [
   ['pauseGuest', 'resumeGuest'],

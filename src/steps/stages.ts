@@ -27,7 +27,8 @@ export function stagesOf(plan: Plan): readonly Stage[] {
   ];
 }
 
-const UNDO = 'undo.';
+/** What the name of an undo begins with. */
+export const UNDO = 'undo.';
 
 /** `claimFiles` of the stage `mirror` as `mirror.claimFiles`, its undo as `undo.mirror.claimFiles`. */
 export function keyOf(stage: StageName | null, step: string): string {

@@ -120,7 +120,7 @@ describe('hostile names', () => {
     for (const args of [
       ['--help'],
       ['copy', '--help'],
-      ['machines', 'copy'],
+      ['machines', 'copy-reopen'],
       ['machines', '--format', 'json'],
     ])
       expect(await run(state, ...args)).toMatchObject({ status: 0 });

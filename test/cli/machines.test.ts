@@ -3,14 +3,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createMachine } from 'xstate';
 import { runProgram } from '../../src/cli/program.ts';
-import { copyMachine } from '../../src/machines/copy-machine.ts';
+import { machineFor } from '../../src/machines/machine-for.ts';
 import { mermaidOf } from '../../src/machines/mermaid.ts';
+import { READY_MADE } from '../../src/machines/ready-made.ts';
 import { fakeContext } from './fake-context.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs/machines');
 
+const NAMES = [...Object.keys(READY_MADE), 'block-job'];
+
 describe('blocksaga machines', () => {
-  test.each(['snapshot', 'copy', 'commit', 'rewrite', 'revert', 'snapshotMirror', 'block-job'])(
+  test.each(NAMES)(
     'docs/machines/%s.mmd is what "blocksaga machines" prints; if not, print it there anew',
     async name => {
       const context = fakeContext();
@@ -23,29 +26,21 @@ describe('blocksaga machines', () => {
     const context = fakeContext();
     await runProgram(['machines'], context);
     const titles = context.out.join('\n').matchAll(/^---\ntitle: (.*)\n/gm);
-    expect(Array.from(titles, ([, title]) => title)).toEqual([
-      'snapshot',
-      'copy',
-      'commit',
-      'rewrite',
-      'revert',
-      'snapshotMirror',
-      'block-job',
-    ]);
+    expect(Array.from(titles, ([, title]) => title)).toEqual(NAMES);
   });
 
   test('prints a config that XState can load again, with the same states', async () => {
     const context = fakeContext();
-    expect(await runProgram(['machines', 'copy', '--format', 'json'], context)).toBe(0);
+    expect(await runProgram(['machines', 'copy-reopen', '--format', 'json'], context)).toBe(0);
     const again = createMachine(JSON.parse(context.out.join('\n')));
-    expect(Object.keys(again.states)).toEqual(Object.keys(copyMachine.states));
+    expect(Object.keys(again.states)).toEqual(Object.keys(machineFor(READY_MADE['copy-reopen']).states));
     expect(again.getStateNodeById('copy.switching.reopenFilters').invoke[0]?.src).toBe('reopenFilters');
   });
 
   test('refuses a machine that is not there, naming those that are', async () => {
     const context = fakeContext();
     expect(await runProgram(['machines', 'merge'], context)).toBe(2);
-    expect(context.err.join()).toMatch(/snapshot, copy, commit, rewrite, revert, snapshotMirror, block-job/);
+    expect(context.err.join()).toContain(NAMES.join(', '));
   });
 });
 

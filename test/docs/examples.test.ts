@@ -52,7 +52,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   journal: `import('${ENTRIES.get('blocksaga')}').Journal`,
   inspect: `import('${ENTRIES.get('blocksaga')}').Inspect`,
   plan: `import('${ENTRIES.get('blocksaga')}').Plan`,
-  actors: `NonNullable<Parameters<typeof import('${ENTRIES.get('blocksaga/machines')}').copyMachine.provide>[0]['actors']>`,
+  actors: `Record<string, import('${ENTRIES.get('blocksaga/machines')}').StepLogic>`,
 };
 
 /** An absolute path, unless only noted down, is a socket or an image that is not there; the demo starts its own QEMU. */

@@ -7,16 +7,27 @@ import { type AnyActorRef, createActor, fromPromise, type InspectionEvent } from
 import { createEngine } from '../../src/engine/engine.ts';
 import type { Inspect, Saga } from '../../src/engine/running/saga.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
-import { copyMachine } from '../../src/machines/copy-machine.ts';
-import { jobActorId, type StepActorName, type StepOutput } from '../../src/machines/saga-parts.ts';
+import { chartFor, machineFor } from '../../src/machines/machine-for.ts';
+import { jobActorId, type StepActorName, type StepOutput } from '../../src/machines/saga-setup.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import { createSim, type Fault, type Sim } from '../../src/sim/index.ts';
-import { ALL_STEPS } from '../../src/steps/all-steps.ts';
 
 const DISKS = ['disk0', 'disk1', 'disk2'];
 /** Counting block jobs from 1: two creations for each of three disks come before the mirrors. */
 const MIRROR_OF_DISK1 = 8;
 const MESSAGE_BYTES_MAX = 32 * 1024;
-const CONTEXT_OF_A_SAGA = ['attempted', 'failure', 'kept', 'plan', 'relented', 'undoFailure'];
+const CONTEXT_OF_A_SAGA = [
+  'asked',
+  'attempted',
+  'failure',
+  'kept',
+  'plan',
+  'relented',
+  'undismissed',
+  'undoFailure',
+];
+/** What a chart has besides plain data; the inspector sends the names of functions. */
+const NAMED_FUNCTIONS = { context: { type: 'initialContext' }, output: { type: 'outputOf' } };
 const CONTEXT_OF_A_JOB = ['currentBytes', 'disk', 'job', 'totalBytes'];
 
 const request = {
@@ -43,14 +54,12 @@ async function planOf(sim: Sim) {
 }
 
 /** Step actors that succeed without doing anything, but for those that are given. */
-function idleSteps(others: Partial<Record<StepActorName, () => Promise<StepOutput>>>) {
-  const names = Object.keys(ALL_STEPS) as (keyof typeof ALL_STEPS)[];
-  const actorNames = names.flatMap(name => [name, `undo.${name}`] as const);
-  const actors = actorNames.map(name => [
+function idleSteps(plan: Plan, others: Partial<Record<StepActorName, () => Promise<StepOutput>>>) {
+  const actors = chartFor(plan).actors.map(name => [
     name,
     fromPromise<StepOutput>(others[name] ?? (async () => ({ abort: false }))),
   ]);
-  return Object.fromEntries(actors) as Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>;
+  return Object.fromEntries(actors);
 }
 
 function typesFor(events: readonly InspectionEvent[], id: string): ReadonlySet<string> {
@@ -81,7 +90,7 @@ describe('inspecting a saga in this process', () => {
     const mirrored = Promise.withResolvers<StepOutput>();
     const events: InspectionEvent[] = [];
     const actor = createActor(
-      copyMachine.provide({ actors: idleSteps({ mirrorDisks: () => mirrored.promise }) }),
+      machineFor(plan).provide({ actors: idleSteps(plan, { mirrorDisks: () => mirrored.promise }) }),
       { id: 'own', input: { plan }, inspect: event => events.push(event) },
     );
     actor.start();
@@ -119,7 +128,7 @@ describe("inspecting a saga over the inspector's WebSocket transport", () => {
     const actors = messages.filter(message => message.type === '@xstate.actor');
     const root = actors.find(actor => actor.name === saga.id);
     // A function is sent by its name; all else as it stands in the chart.
-    const chart = { ...JSON.parse(JSON.stringify(copyMachine.config)), context: { type: 'initialContext' } };
+    const chart = { ...JSON.parse(JSON.stringify(machineFor(saga.plan).config)), ...NAMED_FUNCTIONS };
     expect(JSON.parse(root?.definition ?? '')).toStrictEqual(chart);
     const jobs = actors.filter(actor => actor.parentId === root?.sessionId && actor.name.startsWith('job:'));
     expect(jobs.map(job => job.name).sort()).toEqual(DISKS.map(disk => `job:${disk}`));

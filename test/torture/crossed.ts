@@ -3,14 +3,16 @@
  * machine only decides in are left at once and have no boundary. Pure.
  */
 import type { AnyStateNode } from 'xstate';
-import { SAGA_MACHINES, type SagaMachineName } from '../../src/machines/of-plan.ts';
+import { everyShape } from '../../src/machines/every-shape.ts';
+import { chartOfShape } from '../../src/machines/machine-for.ts';
+import type { ChartName } from '../../src/machines/shape.ts';
 import type { Operation } from './operation.ts';
 import { operationNamed } from './operations.ts';
 import { stateOf, type Undisturbed } from './rounds.ts';
 
 /** By machine, the states in which none of its runs was; nothing of machines that have none. */
 export function uncrossed(runs: readonly Undisturbed[]): readonly string[] {
-  return (Object.keys(SAGA_MACHINES) as SagaMachineName[]).flatMap(machine => {
+  return CHARTS.flatMap(machine => {
     const own = runs.filter(({ operation }) => machineOf(operationNamed(operation)) === machine);
     if (own.length === 0) return [];
     const crossed = new Set(own.flatMap(({ moments }) => moments.map(stateOf)));
@@ -20,12 +22,16 @@ export function uncrossed(runs: readonly Undisturbed[]): readonly string[] {
   });
 }
 
-/** The states in which a step runs, and those in which a saga ends. */
-export function statesOf(machine: SagaMachineName): readonly string[] {
-  return leavesOf(SAGA_MACHINES[machine].root)
+/** The states in which a step runs, and those in which a saga ends, over all shapes of a chart. */
+export function statesOf(chart: ChartName): readonly string[] {
+  const states = everyShape(chart)
+    .flatMap(shape => leavesOf(chartOfShape(shape).machine.root))
     .filter(node => node.invoke.length > 0 || node.type === 'final')
     .map(node => node.path.join('.'));
+  return [...new Set(states)];
 }
+
+const CHARTS = ['snapshot', 'copy', 'commit', 'rewrite', 'revert', 'snapshotMirror'] as const;
 
 function leavesOf(node: AnyStateNode): readonly AnyStateNode[] {
   const children = Object.values(node.states);
@@ -33,7 +39,7 @@ function leavesOf(node: AnyStateNode): readonly AnyStateNode[] {
 }
 
 /** None where no QEMU runs. */
-function machineOf({ request, mirrors }: Operation): SagaMachineName | undefined {
+function machineOf({ request, mirrors }: Operation): ChartName | undefined {
   switch (request.operation) {
     case 'commitOffline':
       return undefined;

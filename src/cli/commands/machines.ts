@@ -2,8 +2,9 @@
 import { Argument, type Command } from 'commander';
 import type { AnyStateMachine } from 'xstate';
 import { blockJobMachine } from '../../machines/block-job-machine.ts';
+import { machineFor } from '../../machines/machine-for.ts';
 import { mermaidOf } from '../../machines/mermaid.ts';
-import { SAGA_MACHINES } from '../../machines/of-plan.ts';
+import { READY_MADE } from '../../machines/ready-made.ts';
 import { readChoice } from '../options/option-values.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
@@ -11,13 +12,14 @@ import { linesOf } from '../print/printable.ts';
 
 const HELP = `
 Examples:
-  $ blocksaga machines copy > copy.mmd
-  $ blocksaga machines snapshot --format json
+  $ blocksaga machines copy-reopen > copy-reopen.mmd
+  $ blocksaga machines snapshot-transaction --format json
   $ blocksaga machines`;
 
-const MACHINES: Readonly<Record<string, AnyStateMachine>> = {
-  ...SAGA_MACHINES,
-  'block-job': blockJobMachine,
+/** Made when they are asked for: every command defines itself, and few print them. */
+const MACHINES: Readonly<Record<string, () => AnyStateMachine>> = {
+  ...Object.fromEntries(Object.entries(READY_MADE).map(([name, plan]) => [name, () => machineFor(plan)])),
+  'block-job': () => blockJobMachine,
 };
 const FORMATS = ['mermaid', 'json'] as const;
 
@@ -29,13 +31,14 @@ export function defineMachines(program: Command, context: CliContext, finished: 
   program
     .command('machines')
     .summary('print the state machines')
-    .description('Prints the state machine of an operation, or all of them.')
+    .description('Prints the state machine of an operation by one of its strategies, or all of them.')
     .addArgument(new Argument('[name]', 'which one').choices(Object.keys(MACHINES)))
     .option('--format <format>', 'mermaid or json (default: mermaid)', readChoice('--format', FORMATS))
     .addHelpText('after', HELP)
     .action((name: string | undefined, { format }: MachinesOptions) => {
       const chosen = Object.entries(MACHINES).filter(([each]) => name === undefined || each === name);
-      for (const [each, machine] of chosen) {
+      for (const [each, made] of chosen) {
+        const machine = made();
         const text = format === 'json' ? jsonOf(machine) : mermaidOf(each, machine);
         for (const line of linesOf(text)) context.write(line);
       }

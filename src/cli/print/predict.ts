@@ -3,8 +3,8 @@
  * machine with steps that do nothing, and each disk's chain afterwards. Speaks to nobody.
  */
 import { createActor, fromPromise } from 'xstate';
-import { machineNameOf, SAGA_MACHINES } from '../../machines/of-plan.ts';
-import { STEP_KEYS, type StepActorName, type StepOutput } from '../../machines/saga-parts.ts';
+import { chartFor } from '../../machines/machine-for.ts';
+import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import { type ChainImage, type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
 
@@ -21,17 +21,12 @@ export async function predictSteps(
       rest.resolve('ready');
       return new Promise<never>(() => undefined); // nobody will signal
     });
-  const actors: Partial<Record<StepActorName, ReturnType<typeof pretend>>> = {
-    rescueGuest: pretend('rescueGuest'),
-  };
-  for (const name of STEP_KEYS) {
-    actors[name] = pretend(name);
-    actors[`undo.${name}`] = pretend(`undo.${name}`);
-  }
-  const actor = createActor(SAGA_MACHINES[machineNameOf(plan)].provide({ actors }), { input: { plan } });
+  const { machine, actors: names } = chartFor(plan);
+  const actors = Object.fromEntries(names.map(name => [name, pretend(name)]));
+  const actor = createActor(machine.provide({ actors }), { input: { plan } });
   actor.subscribe({
-    next: ({ value, status }) => {
-      if (status === 'done') rest.resolve(String(value));
+    next: ({ output }) => {
+      if (output !== undefined) rest.resolve(output.outcome);
     },
     error: rest.reject,
   });

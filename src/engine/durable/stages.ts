@@ -2,11 +2,12 @@
  * The stages of a saga at work: one step host each, over its own plan and its own part of the journal, so that a step knows
  * nothing of stages. Which step comes next, and in which stage, is the machine's.
  */
+import { invariant } from '../../errors.ts';
 import type { Journal, JournalRecord, Lease, NewRecord } from '../../journal/journal.ts';
-import type { StepOutput } from '../../machines/saga-parts.ts';
+import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { StepName } from '../../steps/all-steps.ts';
-import { keyOf, type StageName, type StepKey, splitKey, stagesOf } from '../../steps/stages.ts';
+import { isStep, type StepName } from '../../steps/all-steps.ts';
+import { keyOf, type StageName, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
 import { History } from './history.ts';
 import type { HostParts, StageJournal } from './host-parts.ts';
 import type { SignalName } from './signals.ts';
@@ -45,17 +46,15 @@ export class Stages {
     );
   }
 
-  async run(key: StepKey): Promise<StepOutput> {
-    const { host, step } = this.#find(key);
-    const output = await host.run(step);
-    if (step === 'markQemu') this.#isMarked = true;
-    return output;
-  }
-
-  async undo(key: StepKey): Promise<StepOutput> {
-    const { host, step } = this.#find(key);
-    const output = await host.undo(step);
-    if (step === 'markQemu') this.#isMarked = false;
+  /** What the machine asks for under this name: a step, the undo of one, or that the guest is seen to. */
+  async act(name: StepActorName): Promise<StepOutput> {
+    if (name === 'rescueGuest') return this.rescueGuest();
+    const { stage, step, isUndo } = actOf(name);
+    const host = this.#hosts.get(stage);
+    invariant(host !== undefined, `this saga has a stage for ${name}`);
+    this.#last = host;
+    const output = await (isUndo ? host.undo(step) : host.run(step));
+    if (step === 'markQemu') this.#isMarked = !isUndo;
     return output;
   }
 
@@ -98,14 +97,19 @@ export class Stages {
     const known = [...this.#hosts.values()].flatMap(host => host.blackoutMs() ?? []);
     return known.length === 0 ? null : Math.max(...known);
   }
+}
 
-  #find(key: StepKey): { readonly host: StepHost; readonly step: StepName } {
-    const { stage, step } = splitKey(key);
-    const host = this.#hosts.get(stage);
-    if (host === undefined) throw new Error(`this saga has no stage for ${key}`);
-    this.#last = host;
-    return { host, step: step as StepName };
-  }
+/** Which step of which stage is asked for, or the undo of it. */
+function actOf(name: string): {
+  readonly stage: StageName | null;
+  readonly step: StepName;
+  readonly isUndo: boolean;
+} {
+  const key = splitKey(name);
+  const isUndo = key.step.startsWith(UNDO);
+  const step = isUndo ? key.step.slice(UNDO.length) : key.step;
+  invariant(isStep(step), `${name} is a step, or the undo of one`);
+  return { stage: key.stage, step, isUndo };
 }
 
 /** The records of one stage as if it were a saga of its own. */

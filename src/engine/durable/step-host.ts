@@ -6,7 +6,7 @@
 import { BlocksagaError, type ErrorRecord, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
 import type { NewRecord } from '../../journal/journal.ts';
-import type { StepOutput } from '../../machines/saga-parts.ts';
+import type { StepOutput } from '../../machines/saga-setup.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';

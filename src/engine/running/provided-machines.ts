@@ -1,8 +1,10 @@
 /** The machines with their steps: each actor runs one step through the hosts of the saga that its system belongs to. */
 import { fromPromise } from 'xstate';
 import { invariant } from '../../errors.ts';
-import { SAGA_MACHINES } from '../../machines/of-plan.ts';
-import { STEP_KEYS, type StepActorName, type StepOutput } from '../../machines/saga-parts.ts';
+import type { Chart } from '../../machines/chart.ts';
+import { chartFor } from '../../machines/machine-for.ts';
+import type { SagaMachine, StepActorName, StepLogic, StepOutput } from '../../machines/saga-setup.ts';
+import type { Plan } from '../../plan/plan.ts';
 import type { Stages } from '../durable/stages.ts';
 
 const STAGES = Symbol('stages');
@@ -21,30 +23,26 @@ function stagesIn(system: object): Stages {
   return stages;
 }
 
-/** The actors that a machine asks for, each running one step through its saga's hosts. */
-function stepActors() {
-  const actors: Partial<Record<StepActorName, ReturnType<typeof fromPromise<StepOutput>>>> = {
-    rescueGuest: fromPromise<StepOutput>(({ system }) => stagesIn(system).rescueGuest()),
-  };
-  for (const name of STEP_KEYS) {
-    actors[name] = fromPromise<StepOutput>(({ system }) => stagesIn(system).run(name));
-    actors[`undo.${name}`] = fromPromise<StepOutput>(({ system }) => stagesIn(system).undo(name));
+/** The machines with their steps, with the block jobs for an inspector to see, and without. */
+const seen = new WeakMap<Chart, SagaMachine>();
+const unseen = new WeakMap<Chart, SagaMachine>();
+
+/** The machine of a plan with its steps. What follows block jobs is only there for an inspector. */
+export function providedMachine(plan: Plan, isSeen: boolean): SagaMachine {
+  const known = isSeen ? seen : unseen;
+  const chart = chartFor(plan);
+  let machine = known.get(chart);
+  if (machine === undefined) {
+    const actions = isSeen ? {} : { followJobs: () => undefined };
+    machine = chart.machine.provide({ actors: stepActors(chart.actors), actions });
+    known.set(chart, machine);
   }
-  return actors;
+  return machine;
 }
 
-/** The machines with their steps, and with some actions replaced. */
-function provided(actions: { readonly followJobs?: () => undefined }) {
-  return {
-    snapshot: SAGA_MACHINES.snapshot.provide({ actors: stepActors(), actions }),
-    copy: SAGA_MACHINES.copy.provide({ actors: stepActors(), actions }),
-    commit: SAGA_MACHINES.commit.provide({ actors: stepActors(), actions }),
-    rewrite: SAGA_MACHINES.rewrite.provide({ actors: stepActors(), actions }),
-    snapshotMirror: SAGA_MACHINES.snapshotMirror.provide({ actors: stepActors(), actions }),
-    revert: SAGA_MACHINES.revert.provide({ actors: stepActors(), actions }),
-  } as const;
+/** The actors that a machine asks for, each running one step through its saga's hosts. */
+function stepActors(names: readonly StepActorName[]): Record<string, StepLogic> {
+  return Object.fromEntries(
+    names.map(name => [name, fromPromise<StepOutput>(({ system }) => stagesIn(system).act(name))]),
+  );
 }
-
-export const SEEN = provided({});
-/** Only an inspector sees the actors that follow block jobs; without one there is nobody to follow them for. */
-export const UNSEEN = provided({ followJobs: () => undefined });

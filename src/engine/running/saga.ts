@@ -6,8 +6,7 @@ import { createActor } from 'xstate';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import type { Asked, Journal, Lease } from '../../journal/journal.ts';
-import { machineNameOf } from '../../machines/of-plan.ts';
-import { jobActorId, type SagaContext } from '../../machines/saga-parts.ts';
+import { jobActorId, type SagaOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
@@ -22,7 +21,7 @@ import { Watch } from '../durable/watch.ts';
 import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './has-ended.ts';
 import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
-import { hostIn, SEEN, UNSEEN } from './provided-machines.ts';
+import { hostIn, providedMachine } from './provided-machines.ts';
 import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
 import type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
@@ -85,8 +84,7 @@ class RunningSaga implements Saga, HoldsGuest {
     parts.monitor.listen(event => this.#hear(event));
     parts.monitor.onLost(() => this.#watch.lost());
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
-    const machines = parts.inspect === undefined ? UNSEEN : SEEN;
-    this.#actor = createActor(machines[machineNameOf(parts.plan)], {
+    this.#actor = createActor(providedMachine(parts.plan, parts.inspect !== undefined), {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
@@ -94,7 +92,7 @@ class RunningSaga implements Saga, HoldsGuest {
     });
     hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
-      next: snapshot => this.#moved(snapshot.value, snapshot.context, snapshot.status === 'done'),
+      next: ({ value, output, context }) => this.#moved(value, output, context.failure),
       error: error => this.#crash(error).then(this.#finished.reject, this.#finished.reject),
     });
     this.#forgetGuest = seeToGuestOf(this);
@@ -197,21 +195,20 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#actor.send({ type: signal });
   }
 
-  #moved(value: unknown, context: SagaContext, done: boolean): void {
+  #moved(value: unknown, end: SagaOutput | undefined, failure: ErrorRecord | null): void {
     const state = pathOf(value);
     if (state === this.#state) return;
     this.#state = state;
     const entered = { type: 'event', saga: this.id, event: 'entered', state } as const;
     this.#entered.push(entered);
     this.#tell(entered);
-    const error = context.failure ?? context.undoFailure;
-    if (done)
-      this.#finish(state as Outcome, error, context.kept).then(this.#finished.resolve, this.#finished.reject);
+    if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asked)
-      this.#read('ready', error, false).then(this.#ready.resolve, this.#ready.reject);
+      this.#read('ready', failure, false).then(this.#ready.resolve, this.#ready.reject);
   }
 
-  async #finish(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {
+  async #finish({ outcome, failure, undoFailure, kept }: SagaOutput): Promise<SagaResult> {
+    const error = failure ?? undoFailure;
     this.#end = { outcome, error };
     const { journal, lease } = this.#parts;
     try {

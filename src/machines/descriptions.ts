@@ -1,0 +1,157 @@
+/** What every state of a chart says of itself, in a sentence. Only people read these. */
+import { invariant } from '../errors.ts';
+import { isStep, type StepName } from '../steps/all-steps.ts';
+import { type StepKey, splitKey } from '../steps/stages.ts';
+import type { SagaEnd } from './saga-setup.ts';
+import type { ChartName } from './shape.ts';
+
+/** What a step does, and what its undo does, where it has one. */
+interface Told {
+  readonly does: string;
+  readonly undo?: string;
+}
+
+const STEPS: Readonly<Record<StepName, Told>> = {
+  markQemu: {
+    does: 'QEMU is marked as the one of this saga, so that another one behind its socket is not taken for it.',
+    undo: 'The mark is taken off QEMU.',
+  },
+  claimFiles: {
+    does: 'The files of the new images are created, exclusively, with the claim of this saga in them.',
+    undo: 'The files that this saga has provably made are removed.',
+  },
+  createImages: {
+    does: 'QEMU formats the new images and opens them.',
+    undo: 'The new images are closed.',
+  },
+  fillTargets: {
+    does: 'What lies between the kept base and the active image is streamed into the targets.',
+    undo: 'The streams end.',
+  },
+  standOnBases: { does: 'The targets of the mirrors are opened on the images that they stand on.' },
+  mirrorDisks: {
+    does: 'One mirror per disk copies until it follows its guest.',
+    undo: 'The mirrors are cancelled; a disk that a third party has switched goes back with what was written there.',
+  },
+  rewriteChains: {
+    does: 'One job per disk does its work and is held in PENDING, before it changes its chain.',
+    undo: 'The jobs are cancelled; the chains are as they were.',
+  },
+  finalizeRewrites: { does: 'The decision is written; then every job changes its chain.' },
+  finalizeRest: { does: 'A job has changed its chain already: the others follow.' },
+  rewriteAtOnce: {
+    does: 'The job of the first disk changes its chain when its work is done: that is the decision.',
+    undo: 'The job is cancelled, unless it has changed its chain.',
+  },
+  rewriteRest: { does: 'The jobs of the other disks follow.' },
+  awaitSignal: {
+    does: 'The mirrors follow the guest until the saga is asked what is to become of the copies.',
+  },
+  openChains: {
+    does: 'The images that the targets are to stand on are opened.',
+    undo: 'Those images are closed.',
+  },
+  attachChains: { does: 'The targets are put on the images that they stand on.' },
+  awaitNearlyClean: { does: 'It is waited until so little is left to copy that it fits into the pause.' },
+  pauseGuest: { does: 'The guest is paused.', undo: 'The guest is resumed.' },
+  settleMirrors: {
+    does: 'The mirrors end with the guest on their sources: both sides are identical.',
+    undo: 'Disks that a third party has switched go back.',
+  },
+  insertFilters: {
+    does: 'A throttle filter comes above each disk.',
+    undo: 'The filters are removed.',
+  },
+  reopenFilters: {
+    does: 'One blockdev-reopen moves all filters to the new images, all or none; the decision is written meanwhile.',
+    undo: 'The filters go back to the old images.',
+  },
+  keepReverted: {
+    does: 'The guest has written to the reverted disks: the saga goes forward for all of them.',
+  },
+  removeFilters: { does: 'The filters are removed; the disks stay on their new images.' },
+  parkMirrors: {
+    does: 'Every mirror is completed up to PENDING, where all can still be cancelled.',
+    undo: 'The mirrors are cancelled.',
+  },
+  finalizeMirrors: {
+    does: 'The mirrors are finalized, each of which switches its disk; the decision is written meanwhile.',
+    undo: 'Disks that were switched go back, by a mirror.',
+  },
+  completeMirrors: {
+    does: 'The mirrors are completed, each of which switches its disk; then the decision is written.',
+    undo: 'Disks that were switched go back, by a mirror.',
+  },
+  mergeRest: { does: 'The guest has written to a merged image: the other disks are merged as well.' },
+  resumeGuest: {
+    does: 'The guest is resumed, if this saga has paused it. A migration that began in the pause rolls back first.',
+  },
+  publishDefinitions: { does: 'The keeper of the guest’s records is told of its new disks.' },
+  dismissMirrors: { does: 'The ended mirrors are dismissed.' },
+  unmarkQemu: { does: 'The mark is taken off QEMU.' },
+  retireSources: { does: 'Images that no disk uses any more are closed.' },
+  removeLeaving: { does: 'Files of images that have left the chains are removed, as asked for.' },
+  releaseTargets: { does: 'The copies are closed and stay.' },
+  freezeGuest: {
+    does: 'The guest agent freezes the file systems of the guest.',
+    undo: 'The file systems are thawed.',
+  },
+  takeSnapshot: {
+    does: 'One transaction puts the opened overlays in front of all disks.',
+    undo: 'The disks go back below their overlays.',
+  },
+  takeSnapshotSync: {
+    does: 'One transaction creates the overlays and puts them in front of all disks.',
+    undo: 'The disks go back below their overlays.',
+  },
+  takeSnapshotsOneByOne: {
+    does: 'The overlays come in front of the disks, one after the other.',
+    undo: 'The disks go back below their overlays, by active commits.',
+  },
+  thawGuest: { does: 'The file systems of the guest are thawed.' },
+  publishOverlays: {
+    does: 'The keeper of the guest’s records is told of the overlays.',
+    undo: 'The keeper is told of the disks as they were.',
+  },
+  askWhetherToKeep: { does: 'The mirrors are gone: was the snapshot asked to stay?' },
+};
+
+export function stepDescription(key: StepKey): string {
+  return toldOf(key).does;
+}
+
+export function undoDescription(key: StepKey): string {
+  return toldOf(key).undo ?? '';
+}
+
+function toldOf(key: StepKey): Told {
+  const { step } = splitKey(key);
+  invariant(isStep(step), `${key} is a step`);
+  return STEPS[step];
+}
+
+/** What the whole saga does. */
+export const CHARTS: Readonly<Record<ChartName, string>> = {
+  snapshot: 'Overlays come in front of N disks in one instant, on all of them or on none.',
+  copy: 'N disks are mirrored to new images, and switched to them in one pause, all or none.',
+  commit:
+    'The active images of N disks are merged into images below them, and switched to those in one pause.',
+  rewrite: 'The chains of N disks are shortened below their active images, all or none.',
+  revert: 'N disks of a paused guest go back to older images, each on a new overlay.',
+  snapshotMirror:
+    'Overlays come in front of N disks and are then mirrored to a second place, with one rollback for both.',
+};
+
+export const COMPENSATING = 'What has begun is undone, newest first.';
+
+export const RELENTING =
+  'The last bytes took too long: the guest is resumed, the mirrors follow, nothing is lost. The next pause comes later each time.';
+
+export const STRANDED =
+  'Neither forward nor back: the guest is resumed and thawed, the rest waits for resume.';
+
+export const ENDS: Readonly<Record<SagaEnd, string>> = {
+  committed: 'Done on all disks.',
+  rolledBack: 'Taken back on all disks.',
+  needsRecovery: 'What is left to do waits for resume.',
+};

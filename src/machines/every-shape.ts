@@ -1,0 +1,70 @@
+/**
+ * All shapes of a chart, for those who count which states and edges of all charts are reached. What no QEMU leads to is left
+ * out: `reopen` needs one that can be marked, and one that opens the new images by itself has no jobs to hold in PENDING.
+ */
+import type { ChartName, Shape } from './shape.ts';
+
+const EITHER = [true, false] as const;
+const MARKED = EITHER.flatMap(marksQemu => EITHER.map(publishes => ({ marksQemu, publishes })));
+
+const ENDS = (['pivot', 'leave'] as const).flatMap(finish =>
+  (['reopen', 'finalize', 'complete'] as const).map(strategy => ({ finish, strategy })),
+);
+const NO_SWITCH = (['clone', 'abort'] as const).map(finish => ({ finish, strategy: null }));
+
+const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
+  snapshot: () =>
+    (['transaction', 'transactionSync', 'sequential'] as const).flatMap(method =>
+      over(MARKED, EITHER, (common, quiesces) => ({ chart: 'snapshot', ...common, method, quiesces })),
+    ),
+  copy: () =>
+    [...ENDS, ...NO_SWITCH].flatMap(end =>
+      over(MARKED, EITHER, (common, iothreads) => ({ ...common, ...end, iothreads })).flatMap(shape =>
+        [
+          { qemuOpens: false, fillsTargets: false },
+          { qemuOpens: false, fillsTargets: true },
+          { qemuOpens: true, fillsTargets: false },
+        ].map(made => ({ chart: 'copy' as const, ...shape, ...made })),
+      ),
+    ),
+  commit: () =>
+    [...ENDS, ...NO_SWITCH.filter(({ finish }) => finish === 'abort')].flatMap(end =>
+      over(MARKED, EITHER, (common, iothreads) => ({ ...common, ...end, iothreads })).flatMap(shape =>
+        EITHER.map(deletes => ({ chart: 'commit' as const, ...shape, deletes })),
+      ),
+    ),
+  rewrite: () =>
+    over(MARKED, EITHER, (common, deletes) => ({ ...common, deletes })).flatMap(shape =>
+      over(EITHER, EITHER, (heldBack, severalDisks) => ({
+        ...{ chart: 'rewrite' as const, ...shape, heldBack, severalDisks },
+      })),
+    ),
+  revert: () => over(MARKED, EITHER, (common, deletes) => ({ chart: 'revert', ...common, deletes })),
+  snapshotMirror: () =>
+    over(MARKED, EITHER, (common, quiesces) => ({ ...common, quiesces })).flatMap(shape =>
+      over(EITHER, WAYS, (iothreads, way) => ({
+        ...{ chart: 'snapshotMirror' as const, ...shape, iothreads, ...way },
+      })),
+    ),
+};
+
+/** How the overlays of a snapshot with mirrors are put on, and how their mirrors are switched to. */
+const WAYS = (['reopen', 'finalize', 'complete'] as const).flatMap(strategy => [
+  { method: 'transaction' as const, qemuOpens: false, strategy },
+  { method: 'transactionSync' as const, qemuOpens: strategy === 'complete', strategy },
+]);
+
+export function everyShape(chart: ChartName): readonly Shape[] {
+  return EVERY[chart]().filter(isMade);
+}
+
+function isMade(shape: Shape): boolean {
+  const opens = 'qemuOpens' in shape && shape.qemuOpens;
+  const reopens = shape.chart === 'revert' || ('strategy' in shape && shape.strategy === 'reopen');
+  if (reopens && (!shape.marksQemu || opens)) return false;
+  return !('strategy' in shape && shape.strategy === 'finalize' && opens);
+}
+
+function over<A, B, T>(as: readonly A[], bs: readonly B[], make: (a: A, b: B) => T): readonly T[] {
+  return as.flatMap(a => bs.map(b => make(a, b)));
+}

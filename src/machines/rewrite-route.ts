@@ -1,0 +1,89 @@
+/**
+ * The order of steps of what shortens chains below their active images, a pull or such a commit, and of a revert, which
+ * ends like those.
+ */
+import { only, type Phase, type Route, type Stop } from './route.ts';
+import type { RevertShape, RewriteShape } from './shape.ts';
+import { cleaningUp } from './switch-route.ts';
+import { SWITCH_STEPS } from './window-steps.ts';
+
+/**
+ * One job per disk is held back just before it changes its chain, and then all of them do so. Where QEMU cannot hold jobs
+ * back the first disk's does it by itself, which is the decision, and the others follow.
+ */
+export function rewriteRoute(shape: RewriteShape): Route {
+  return {
+    chart: 'rewrite',
+    phases: [
+      ...only(shape.marksQemu, {
+        name: 'preparing',
+        description: 'QEMU is marked as the one of this saga.',
+        inside: [{ step: 'markQemu' }],
+      } as const),
+      {
+        name: 'rewriting',
+        description: 'The guest runs, and reads the same from a chain before and after.',
+        followsJobs: true,
+        inside: rewriting(shape),
+      },
+      ending(shape),
+    ],
+  };
+}
+
+function rewriting({ heldBack, severalDisks }: RewriteShape): readonly Stop[] {
+  if (heldBack) {
+    return [
+      { step: 'rewriteChains' },
+      { step: 'finalizeRewrites', role: 'decidesFirst' },
+      { step: 'finalizeRest', role: 'overtaken' },
+    ];
+  }
+  return [
+    { step: 'rewriteAtOnce', role: 'decides' },
+    ...only(severalDisks, { step: 'rewriteRest' } as const),
+    { step: 'finalizeRest', role: 'overtaken' },
+  ];
+}
+
+/** N disks of a paused guest put on new overlays over older images; it stays paused: its memory does not fit these disks. */
+export function revertRoute(shape: RevertShape): Route {
+  return {
+    chart: 'revert',
+    phases: [
+      {
+        name: 'preparing',
+        description: 'The new overlays are made.',
+        inside: [
+          ...only(shape.marksQemu, { step: 'markQemu' } as const),
+          { step: 'claimFiles' },
+          { step: 'createImages' },
+        ],
+      },
+      {
+        name: 'switching',
+        description: 'The guest is paused, and stays so.',
+        window: SWITCH_STEPS.reopen,
+        inside: [
+          { step: 'pauseGuest' },
+          { step: 'insertFilters' },
+          { step: 'reopenFilters', role: 'decides' },
+          { step: 'keepReverted', role: 'overtaken' },
+          { step: 'removeFilters' },
+          { step: 'resumeGuest' },
+        ],
+      },
+      ending(shape),
+    ],
+  };
+}
+
+/** What leaves no jobs behind: the records are told, then the images that left go. */
+function ending({ publishes, deletes, marksQemu }: RewriteShape | RevertShape): Phase {
+  return cleaningUp([
+    ...only(publishes, 'publishDefinitions' as const),
+    'retireSources',
+    ...only(deletes, 'removeLeaving' as const),
+    ...only(marksQemu, 'unmarkQemu' as const),
+  ]);
+}

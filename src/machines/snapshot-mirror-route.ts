@@ -1,0 +1,78 @@
+/**
+ * The order of steps of a snapshot whose overlays are then mirrored to a second place: two stages with one rollback. Until
+ * the switch everything can be taken back, or only the mirrors.
+ */
+import { only, type Phase, type Route } from './route.ts';
+import type { SnapshotMirrorShape } from './shape.ts';
+import { cleaningUp, dismissing, keyed, mirroring, ready, switching } from './switch-route.ts';
+
+export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
+  const { marksQemu, publishes, iothreads, qemuOpens } = shape;
+  return {
+    chart: 'snapshotMirror',
+    phases: [
+      preparing(shape),
+      snapshotting(shape),
+      mirroring({ step: 'mirror.mirrorDisks' }),
+      ready(
+        [
+          { step: 'mirror.awaitSignal' },
+          // Targets stand on the chains: those are closed when the targets are.
+          ...only(!qemuOpens, { step: 'mirror.openChains', undoneAfter: 'mirror.createImages' } as const),
+        ],
+        'mirror',
+      ),
+      switching(shape, 'mirror', undefined, !qemuOpens),
+      cleaningUp([
+        ...only(publishes, keyed('mirror', 'publishDefinitions')),
+        dismissing(iothreads, 'mirror.dismissMirrors'),
+        'mirror.retireSources',
+        ...only(marksQemu, keyed('snapshot', 'unmarkQemu')),
+      ]),
+    ],
+    asks: { step: 'snapshot.askWhetherToKeep', keep: marksQemu ? 'snapshot.unmarkQemu' : null },
+  };
+}
+
+function preparing({ marksQemu, method, qemuOpens }: SnapshotMirrorShape): Phase {
+  return {
+    name: 'preparing',
+    description: 'Everything that may fail comes before the snapshot, also for the mirrors.',
+    inside: [
+      ...only(marksQemu, { step: 'snapshot.markQemu' } as const),
+      {
+        name: 'snapshot',
+        description: 'The overlays are made.',
+        inside: [
+          { step: 'snapshot.claimFiles' },
+          ...only(method === 'transaction', { step: 'snapshot.createImages' } as const),
+        ],
+      },
+      {
+        name: 'mirror',
+        description: 'The targets of the mirrors are made.',
+        inside: [
+          { step: 'mirror.claimFiles' },
+          ...only(!qemuOpens, { step: 'mirror.createImages' } as const),
+        ],
+      },
+    ],
+  };
+}
+
+function snapshotting({ method, quiesces, publishes, qemuOpens }: SnapshotMirrorShape): Phase {
+  const step = method === 'transaction' ? 'snapshot.takeSnapshot' : 'snapshot.takeSnapshotSync';
+  // The records are told again when the guest is back on its old images.
+  const undoneAfter = quiesces ? 'snapshot.freezeGuest' : step;
+  return {
+    name: 'snapshotting',
+    description: 'The overlays come in front of all disks in one instant.',
+    inside: [
+      ...only(quiesces, { step: 'snapshot.freezeGuest' } as const),
+      { step, role: 'decidesStage' },
+      ...only(quiesces, { step: 'snapshot.thawGuest', role: 'insists' } as const),
+      ...only(publishes, { step: 'snapshot.publishOverlays', role: 'insists', undoneAfter } as const),
+      ...only(!qemuOpens, { step: 'mirror.standOnBases' } as const),
+    ],
+  };
+}
