@@ -62,8 +62,23 @@ const PRIMITIVES: Readonly<Record<string, (value: Json) => boolean>> = {
   any: () => true,
 };
 
-function listOf(element: Check): Check {
+/** What `typeof` says of the members of a type, where that alone tells nearly always that they are right. */
+const TYPE_OF: Readonly<Record<string, string>> = { string: 'string', boolean: 'boolean', number: 'number' };
+
+/** An in-process QEMU tells the same object again and again, and JSON is never changed: each is looked into once. */
+function once(check: Check): Check {
+  const right = new WeakSet<object>();
   return (value, depth) => {
+    if (typeof value !== 'object' || value === null) return check(value, depth);
+    if (right.has(value)) return undefined;
+    const wrong = check(value, depth);
+    if (wrong === undefined) right.add(value);
+    return wrong;
+  };
+}
+
+function listOf(element: Check): Check {
+  return once((value, depth) => {
     if (!Array.isArray(value)) return ': no list';
     if (depth > DEPTH_MAX) return ': nested too deep';
     for (let at = 0; at < value.length; at += 1) {
@@ -71,11 +86,12 @@ function listOf(element: Check): Check {
       if (wrong !== undefined) return `[${at}]${wrong}`;
     }
     return undefined;
-  };
+  });
 }
 
 interface MemberCheck {
   readonly name: string;
+  readonly typeOf: string | undefined;
   readonly check: Check;
   readonly isRequired: boolean;
 }
@@ -83,22 +99,26 @@ interface MemberCheck {
 function objectOf(table: Readonly<Record<string, string>>): Check {
   const members: MemberCheck[] = [];
   const cases = new Map<string, Check>();
+  let hasParts = false;
   let tag: string | undefined;
-  for (const [name, shape] of Object.entries(table)) {
+  for (const [name, told] of Object.entries(table)) {
     const [key, value] = name.split('=');
     if (value !== undefined) {
       tag = key;
-      cases.set(value, compile(shape));
+      cases.set(value, compile(told));
       continue;
     }
-    const isRequired = !shape.endsWith('?');
-    members.push({ name, isRequired, check: compile(isRequired ? shape : shape.slice(0, -1)) });
+    const isRequired = !told.endsWith('?');
+    const shape = isRequired ? told : told.slice(0, -1);
+    hasParts ||= PRIMITIVES[shape] === undefined;
+    members.push({ name, isRequired, typeOf: TYPE_OF[shape], check: compile(shape) });
   }
-  return (value, depth) => {
+  const checkMembers: Check = (value, depth) => {
     if (!isObject(value)) return ': no object';
     if (depth > DEPTH_MAX) return ': nested too deep';
-    for (const { name, check, isRequired } of members) {
+    for (const { name, typeOf, check, isRequired } of members) {
       const member = value[name];
+      if (typeof member === typeOf) continue;
       if (member === undefined) {
         if (isRequired) return `.${name}: missing`;
         continue;
@@ -109,4 +129,6 @@ function objectOf(table: Readonly<Record<string, string>>): Check {
     const chosen = tag === undefined ? undefined : cases.get(String(value[tag]));
     return chosen?.(value, depth);
   };
+  // What has no parts is looked at sooner than remembered.
+  return hasParts ? once(checkMembers) : checkMembers;
 }

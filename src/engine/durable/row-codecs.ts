@@ -174,29 +174,48 @@ const CAME_TO: Readonly<Record<string, z.ZodType>> = {
   mergeImage: z.looseObject({ disk: index, stamps: z.array(z.string()), base: z.string() }),
 };
 
-const anything = z.unknown();
+const intentOf = (seen: z.ZodType) => z.looseObject({ observed: seen.nullable() });
+
+const outcomeOf = (cameTo: z.ZodType) =>
+  z.union([
+    z.looseObject({ error: z.null().optional(), value: cameTo.nullable() }),
+    z.looseObject({ error: errorRecord }),
+  ]);
+
+/** Made once: to make a codec takes far longer than to look at a record with it. */
+const INTENTS = codecsByKey(SEEN, intentOf);
+const OUTCOMES = codecsByKey(CAME_TO, outcomeOf);
+const ANY_INTENT = intentOf(z.unknown());
+const ANY_OUTCOME = outcomeOf(z.unknown());
+
+const DECISION = z.union([
+  z.looseObject({ verdict: z.enum(['forward', 'back']) }),
+  z.looseObject({ verdict: z.literal('asIs'), onImage: z.array(index) }),
+]);
+
+const SIGNAL = z.union([
+  z.null(),
+  z.looseObject({ seq: index, error: errorRecord.nullable() }),
+  z.looseObject({ error: z.undefined().optional(), value: z.unknown().optional() }),
+]);
+
+function codecsByKey(
+  told: Readonly<Record<string, z.ZodType>>,
+  codecOf: (told: z.ZodType) => z.ZodType,
+): ReadonlyMap<string, z.ZodType> {
+  return new Map(Object.entries(told).map(([key, codec]) => [key, codecOf(codec)]));
+}
 
 function bodyOf({ kind, step }: JournalRecord): z.ZodType {
-  const key = splitKey(step).step;
   switch (kind) {
     case 'intent':
-      return z.looseObject({ observed: (SEEN[key] ?? anything).nullable() });
+      return INTENTS.get(splitKey(step).step) ?? ANY_INTENT;
     case 'outcome':
-      return z.union([
-        z.looseObject({ error: errorRecord }),
-        z.looseObject({ error: z.null().optional(), value: (CAME_TO[key] ?? anything).nullable() }),
-      ]);
+      return OUTCOMES.get(splitKey(step).step) ?? ANY_OUTCOME;
     case 'decision':
-      return z.union([
-        z.looseObject({ verdict: z.enum(['forward', 'back']) }),
-        z.looseObject({ verdict: z.literal('asIs'), onImage: z.array(index) }),
-      ]);
+      return DECISION;
     case 'signal':
-      return z.union([
-        z.null(),
-        z.looseObject({ seq: index, error: errorRecord.nullable() }),
-        z.looseObject({ error: z.undefined().optional(), value: z.unknown().optional() }),
-      ]);
+      return SIGNAL;
   }
 }
 
