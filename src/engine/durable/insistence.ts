@@ -28,7 +28,10 @@ export class Insistence {
     if (inEarlierLife && wasPausedByUs(observed)) this.#bound.began();
   }
 
-  /** Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. */
+  /**
+   * Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. An answer that
+   * did not come may have used the pause up by itself: whether its command took effect is then asked once more.
+   */
   readonly retry = <T>(
     attempt: (number: number) => Promise<T>,
     isWorthIt: Judge = TRANSIENT,
@@ -36,7 +39,12 @@ export class Insistence {
     endsPause = false,
   ): Promise<T> => {
     const isOver = () => !endsPause && this.#isOver;
-    return retry(policy, this.#clock, attempt, error => isWorthIt(error) && !isOver());
+    let unanswered: BlocksagaError | undefined;
+    const mayAsk = (error: BlocksagaError) => {
+      if (error.code === 'QMP_TIMEOUT') unanswered ??= error;
+      return error === unanswered;
+    };
+    return retry(policy, this.#clock, attempt, error => isWorthIt(error) && (!isOver() || mayAsk(error)));
   };
 
   /** Insists; where the pause was too short for the wait that it ended with, resumes the guest and insists once more. */
