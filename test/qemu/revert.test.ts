@@ -16,7 +16,7 @@ const setups: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'two scsi-hd disks', disks: 2, bus: 'scsi-hd' },
 ];
 
-/** Of the looks at the guest behind a switch: the one in its own write. The next is that of the undo. */
+/** Of the looks at the guest that are still to be sent behind a switch: that of the undo. The next is in the write that goes back. */
 const LOOKS_BEFORE = 1;
 
 /** Takes a snapshot, lets the guest write to the overlays, stops it; gives copies of the images as they were then. */
@@ -72,7 +72,7 @@ describeOnQemu('a revert whose switch failed, and whose guest somebody lets run 
     const resume = () => on.vm.witness.execute('cont');
     on.tap.after('blockdev-reopen', () => {
       if (!looked) return resume();
-      on.tap.after('query-status', resume, LOOKS_BEFORE);
+      on.tap.before('query-status', resume, LOOKS_BEFORE);
       return Promise.resolve();
     });
     const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };

@@ -194,7 +194,7 @@ describeOnQemu('an error out of nowhere while the guest stands still', () => {
 /** Makes the step behind the pause fail with what is no error of ours: a broken assumption. */
 function breakingClient(): string {
   const file = join(temporaryFolder(), 'breaking.mjs');
-  const target = join(ROOT, 'dist/steps/settle-mirrors.js');
+  const target = join(ROOT, 'dist/steps/mirror/settle-mirrors.js');
   writeFileSync(
     file,
     `const { settleMirrors } = await import(${JSON.stringify(target)});
