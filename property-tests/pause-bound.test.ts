@@ -1,6 +1,6 @@
 /**
- * The pause is bounded whatever QEMU refuses for good in it: each command that a switch sends, from each of its states on, on
- * the way forward and on the way back, and jobs that never come to their end. The guest runs in time, and what is left is done
+ * The pause is bounded whatever QEMU refuses for good in it: each command that a switch sends, from each of its states
+ * on, forward and in its rollback, and jobs that never end. The guest is resumed in time, and what is left is done
  * beside it or by resume.
  */
 import { describe, expect, test } from 'vitest';
@@ -45,12 +45,12 @@ describe.each(switched)('%s', (_what, strategy, scenario) => {
         const lasting: PlannedFault = { kind: 'refuse', lasting: true, nth: 1, command, from };
         expect(await wrongs({ ...scenario, faults: [lasting] }), command).toBe('');
         const turn: PlannedFault = { kind: 'refuse', nth: 4, from };
-        expect(await wrongs({ ...scenario, faults: [turn, lasting] }), `${command} on the way back`).toBe('');
+        expect(await wrongs({ ...scenario, faults: [turn, lasting] }), `${command} in the rollback`).toBe('');
       }
     },
   );
 
-  test('resumes the guest in time when a job that takes a disk back never comes to its end', async () => {
+  test('resumes the guest in time when a job that takes a disk back never ends', async () => {
     const disks = scenario.wish.named.length;
     for (let nth = 1; nth <= 2 * disks; nth += 1) {
       const faults: PlannedFault[] = [

@@ -1,6 +1,6 @@
 /**
  * The house rules for steps and charts, checked on the things themselves, for every shape that a plan can have: one name
- * everywhere, an undo or a reason for none, charts that are plain data, rollbacks in reverse order, and no way back from
+ * everywhere, an undo or a reason for none, charts that are plain data, rollbacks in reverse order, and no rollback from
  * behind a decision.
  */
 import { describe, expect, test } from 'vitest';

@@ -114,7 +114,7 @@ async function unlessBusy(resume: () => Promise<Saga>, hasEnded: () => boolean):
   }
 }
 
-/** The lease to go on with; undefined where a living process has it that can be asked instead. Throws as `takeOver`. */
+/** The lease to resume with; undefined where a living process has it that can be asked instead. Throws as `takeOver`. */
 export async function seizeUnlessHeld(
   journal: Journal,
   id: string,

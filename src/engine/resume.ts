@@ -1,6 +1,6 @@
 /**
- * What stands before a saga goes on in another process: whether it may be asked that at all, and whether its own QEMU
- * still answers. A saga that goes on without its QEMU would record failures for steps that only nobody could ask about.
+ * What is checked before a saga is resumed in another process: whether it may be asked that at all, and whether its own QEMU
+ * still answers. A saga that is resumed without its QEMU would record failures for steps that no QEMU was asked about.
  */
 
 import { BlocksagaError, invariant } from '../errors.ts';
@@ -22,7 +22,7 @@ import { type SagaResult, untouchedResult } from './running/result.ts';
 import type { Saga } from './running/saga.ts';
 import { reasonOf } from './running/waiting.ts';
 
-/** How to go on with a saga; the journal remembers the monitor's address, which `qmp` replaces. */
+/** How to resume a saga; the journal remembers the monitor's address, which `qmp` replaces. */
 export interface ResumeOptions extends Partial<Guest> {
   readonly signal?: SignalName;
   /** Another program to be told of the new disks than the one that the saga was begun with. */

@@ -1,5 +1,5 @@
 /**
- * Whether QEMU may be asked for its nodes. One that has ended a stream which nobody has dismissed keeps the stream's
+ * Whether QEMU may be asked for its nodes. One with an ended stream that was not dismissed keeps the stream's
  * filter without anything below it, and QEMU 6.0 to 9.2 die of listing that (`bdrv_block_device_info`, block/qapi.c; seen
  * on 7.2). It only asks, and only what QEMU survives.
  */
@@ -7,7 +7,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
 
-/** A stream that has ended and is not dismissed, by anybody. */
+/** A stream that has ended and is not dismissed. */
 export async function endedStream(qmp: QmpClient): Promise<JobInfo | undefined> {
   const [reply] = await qmp.pipeline([{ execute: 'query-jobs' }]);
   if (reply.ok) return reply.value.find(({ type, status }) => type === 'stream' && ENDED.has(status));
@@ -23,7 +23,7 @@ export async function expectNoEndedStream(qmp: QmpClient): Promise<void> {
   if (job === undefined) return;
   throw new BlocksagaError(
     'DISK_BUSY',
-    `the stream "${job.id}" has ended and nobody has dismissed it; some QEMUs die when they are asked for their nodes before that. ` +
+    `the stream "${job.id}" has ended and was not dismissed; some QEMUs die when they are asked for their nodes before that. ` +
       'Dismiss it (QMP: job-dismiss), or let its saga do so with "blocksaga resume"',
   );
 }

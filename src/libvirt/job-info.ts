@@ -1,6 +1,5 @@
 /** What libvirt tells of a block job, made from what QEMU tells. Pure; readiness is never decided on it. */
-import type { Bandwidth } from './bandwidth.ts';
-import { bandwidthOf } from './bandwidth.ts';
+import { type Bandwidth, bandwidthOf } from './bandwidth.ts';
 
 /** The kinds of block jobs, under libvirt's names. */
 export type BlockJobType = 'PULL' | 'COPY' | 'COMMIT' | 'ACTIVE_COMMIT';

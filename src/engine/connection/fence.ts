@@ -55,7 +55,7 @@ export class Fence {
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
     if (this.#known?.bare !== bare) {
-      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld, this.#watch()) };
+      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld, this.#bound) };
       this.#jobs = undefined;
     }
     return this.#known.fenced;
@@ -64,20 +64,8 @@ export class Fence {
   /** The jobs over that client, as the QEMU of this plan, the same each time, knows them. */
   jobs(bare: QmpClient, plan: Plan): Jobs {
     this.client(bare);
-    const bound = (options: UntilOptions) => this.#bound?.bounded(options) ?? options;
-    this.#jobs ??= jobsOfPlan(plan, new FencedClient(bare, this.expectHeld, this.#watch(), bound));
+    this.#jobs ??= jobsOfPlan(plan, new FencedClient(bare, this.expectHeld, this.#bound, true));
     return this.#jobs;
-  }
-
-  /** What hears of the guest. */
-  #watch(): Heard | undefined {
-    const { clock } = this.#parts;
-    const bound = this.#bound;
-    if (bound === undefined) return undefined;
-    return commands => {
-      const sentMs = clock.now();
-      return replies => bound.heard(commands, replies, sentMs);
-    };
   }
 
   /** The files, which are made and removed only with the lease. */
@@ -123,28 +111,21 @@ export async function seize(journal: Journal, saga: string, force: boolean, cloc
   return lease;
 }
 
-/** Is shown what is sent, and then what was answered. */
-type Heard = (commands: readonly Pick<Command, 'execute'>[]) => (replies: readonly Reply[]) => void;
-
 /** A class: its getters are shared, and make no object of a kind of its own for each connection. */
 class FencedClient implements QmpClient {
   readonly closed: Promise<void>;
   readonly #bare: QmpClient;
   readonly #expectHeld: () => void;
-  readonly #heard: Heard | undefined;
-  readonly #bound: ((options: UntilOptions) => UntilOptions) | undefined;
+  readonly #bound: PauseBound | undefined;
+  /** Whether its waits end with the guest's pause. */
+  readonly #waitsInPause: boolean;
 
-  constructor(
-    bare: QmpClient,
-    expectHeld: () => void,
-    heard?: Heard,
-    bound?: (options: UntilOptions) => UntilOptions,
-  ) {
+  constructor(bare: QmpClient, expectHeld: () => void, bound?: PauseBound, waitsInPause = false) {
     this.closed = bare.closed;
     this.#bare = bare;
     this.#expectHeld = expectHeld;
-    this.#heard = heard;
     this.#bound = bound;
+    this.#waitsInPause = waitsInPause;
   }
 
   get version(): QmpVersion {
@@ -160,8 +141,8 @@ class FencedClient implements QmpClient {
     const commands = [{ execute: command }];
     const refusal = this.#whyNot(commands);
     if (refusal !== undefined) return Promise.reject(refusal);
+    const heard = this.#bound?.sending(commands);
     const answer = this.#bare.execute(command, ...rest);
-    const heard = this.#watching(commands);
     if (heard === undefined) return answer;
     return answer.then(value => {
       heard([{ ok: true, value }]);
@@ -172,8 +153,8 @@ class FencedClient implements QmpClient {
   pipeline: QmpClient['pipeline'] = (commands, options) => {
     const error = this.#whyNot(commands);
     if (error === undefined) {
+      const heard = this.#bound?.sending(commands);
       const answers = this.#bare.pipeline(commands, options);
-      const heard = this.#watching(commands);
       if (heard === undefined) return answers;
       return answers.then(replies => {
         heard(replies as readonly Reply[]);
@@ -188,15 +169,15 @@ class FencedClient implements QmpClient {
   }
 
   until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T> {
-    return this.#bare.until(what, check, this.#bound?.(options) ?? options);
+    return this.#bare.until(
+      what,
+      check,
+      (this.#waitsInPause ? this.#bound?.bounded(options) : undefined) ?? options,
+    );
   }
 
   close(): void {
     this.#bare.close();
-  }
-
-  #watching(commands: readonly Pick<Command, 'execute'>[]): ReturnType<Heard> | undefined {
-    return commands.some(tellsOfGuest) ? this.#heard?.(commands) : undefined;
   }
 
   #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
@@ -209,10 +190,6 @@ class FencedClient implements QmpClient {
       throw error;
     }
   }
-}
-
-function tellsOfGuest({ execute }: Pick<Command, 'execute'>): boolean {
-  return execute === 'query-status' || execute === 'stop' || execute === 'cont';
 }
 
 /** Commands that only tell; all others are taken for such as change something. */

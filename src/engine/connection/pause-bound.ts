@@ -11,6 +11,7 @@ import type { UntilOptions } from '../../qmp/until.ts';
 /** What fails in a shorter pause still has so long to be taken back in it, in milliseconds. */
 export const LEAST_MS = 200;
 const POLL_MS = 20;
+const TELLS_OF_GUEST: ReadonlySet<string> = new Set(['query-status', 'stop', 'cont']);
 
 export class PauseBound {
   readonly #clock: Clock;
@@ -40,12 +41,16 @@ export class PauseBound {
     this.#ran = false;
   }
 
-  /** Takes note of what was asked, in order, and of what came of it. */
-  heard(commands: readonly Pick<Command, 'execute'>[], replies: readonly Reply[], sentMs: number): void {
-    for (const [at, { execute }] of commands.entries()) {
-      const reply = replies[at];
-      if (reply?.ok) this.#heardOne(execute, reply.value, sentMs);
-    }
+  /** Commands that are being sent now; what it returns is to hear of their replies. Undefined for those that tell it nothing. */
+  sending(commands: readonly Pick<Command, 'execute'>[]): ((replies: readonly Reply[]) => void) | undefined {
+    if (!commands.some(({ execute }) => TELLS_OF_GUEST.has(execute))) return undefined;
+    const sentMs = this.#clock.now();
+    return replies => {
+      for (const [at, { execute }] of commands.entries()) {
+        const reply = replies[at];
+        if (reply?.ok) this.#heardOne(execute, reply.value, sentMs);
+      }
+    };
   }
 
   #heardOne(execute: string, value: unknown, sentMs: number): void {

@@ -6,8 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { SignalName } from './signals.ts';
-import { EXCLUDES } from './signals.ts';
+import { EXCLUDES, type SignalName } from './signals.ts';
 
 interface Asked {
   readonly id: string;

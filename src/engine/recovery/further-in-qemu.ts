@@ -1,7 +1,7 @@
 /**
  * Whether QEMU is further in a saga than the journal: everything that a saga makes in QEMU has the saga's name, and the intent
  * of the step that makes it is durable before. What is there without such an intent was made behind the end of this journal,
- * which is then an older copy: its saga must not be gone on with. It only asks.
+ * which is then an older copy: its saga must not be resumed. It only asks.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
@@ -72,7 +72,7 @@ async function findSign(
   ]);
   if (!blocks.ok) throw blocks.error;
   const there = new Set((valueIfKnown(jobs) ?? []).map(({ id }) => id));
-  // Some QEMUs die of listing their nodes while a stream has ended that nobody has dismissed.
+  // Some QEMUs die of listing their nodes while an ended stream has not been dismissed.
   if ((await endedStream(qmp)) === undefined) {
     const [nodes] = await qmp.pipeline([listNodes(qmp)]);
     for (const node of valueIfKnown(nodes) ?? []) there.add(node['node-name'] ?? '');

@@ -5,7 +5,7 @@ import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import { PLAN_VERSION, type Plan } from '../../plan/plan.ts';
 import { splitKey } from '../../steps/stages.ts';
 
-/** The operations and plan versions that this program can go on with. */
+/** The operations and plan versions that this program can resume. */
 const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
   snapshot: [PLAN_VERSION],
   copy: [PLAN_VERSION],
@@ -33,13 +33,13 @@ export function planToResume({ id, operation, planVersion, plan }: SagaRow): Pla
   if (operation === COMMIT_OFFLINE) {
     throw new BlocksagaError(
       'SAGA_STATE',
-      `saga ${id} commits images without QEMU: go on with "blocksaga resume --offline ${id}", or with --back before its decision`,
+      `saga ${id} commits images without QEMU: run "blocksaga resume --offline ${id}", or with --back before its decision`,
       { saga: id },
     );
   }
   throw new BlocksagaError(
     'JOURNAL',
-    `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: go on with the version of blocksaga that began it`,
+    `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: resume it with the version of blocksaga that began it`,
     { saga: id, outcome: 'notApplied' },
   );
 }

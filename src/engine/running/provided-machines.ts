@@ -10,8 +10,9 @@ import type { Stages } from '../durable/stages.ts';
 const STAGES = Symbol('stages');
 
 /**
- * Says whose steps the actors of a system run: the machines are provided once. Nobody's at the end: an actor lives on until
- * the next full collection (V8 takes closures that XState makes for old ones), and must not keep the saga's world with it.
+ * Says whose steps the actors of a system run, since one provided machine serves all sagas. At the end of a saga it is
+ * undefined: an actor stays in memory until the next full collection (V8 takes closures that XState makes for old ones), and
+ * must not keep the saga's world with it.
  */
 export function hostIn(system: object, stages: Stages | undefined): void {
   Object.assign(system, { [STAGES]: stages });

@@ -21,14 +21,19 @@ export interface Passage {
   recorded(records: readonly NewRecord[]): void;
 }
 
-/** The world as one life of an orchestrator sees it. */
-export interface Mortal {
+/** What a process that orchestrates has to do with. */
+interface World {
   readonly connect: Connect;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly files: Files | null;
   readonly agent: () => Promise<GuestAgent>;
+  /** Images that no QEMU has open. */
   readonly images: Images;
+}
+
+/** The world as one process sees it, which may die. */
+export interface Mortal extends World {
   isAlive(): boolean;
   /** Dies now, for a reason of the world's. */
   die(): void;
@@ -39,14 +44,7 @@ export interface Mortal {
 }
 
 /** The world that is wrapped. */
-export interface MortalParts {
-  readonly connect: Connect;
-  readonly journal: Journal;
-  readonly clock: Clock;
-  readonly files: Files | null;
-  readonly agent: () => Promise<GuestAgent>;
-  /** Images that no QEMU has open. */
-  readonly images: Images;
+export interface MortalParts extends World {
   readonly dies: OrchestratorDeath | undefined;
   readonly lingerMs: number;
   readonly passage: Passage;

@@ -1,5 +1,5 @@
 /**
- * Runs one scenario from the request to the end, on virtual time: lives and deaths of the orchestrator, faults, signals,
+ * Runs one scenario from the request to the end, on virtual time: processes of the orchestrator and their deaths, faults, signals,
  * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
  */
 import type { Engine } from '../../engine/api.ts';
@@ -22,15 +22,16 @@ import {
 } from '../account/account.ts';
 import { HostView } from '../account/host-view.ts';
 import type { End, Reached } from '../account/life.ts';
-import { createMortal, type Mortal } from '../account/mortal.ts';
+import { createMortal } from '../account/mortal.ts';
 import { copyChains, prepare } from '../account/prepare.ts';
-import { recordedResult, wasHeard } from '../account/recorded.ts';
+import { recordedResult } from '../account/recorded.ts';
 import { takeSight } from '../account/sight.ts';
 import { virtualImages } from '../account/virtual-images.ts';
-import type { OrchestratorDeath, Scenario, Signal } from '../scenario/scenario.ts';
+import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
+import { Administrator } from './administrator.ts';
 import { recoverAndBoot } from './recover.ts';
 import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
@@ -43,7 +44,6 @@ const EVENTS_MAX = 400_000;
 const CALM_RESUMES_MAX = 3;
 const WARM_UP_MS = 3;
 const REVIVAL_MS = 20;
-const ASKED_AGAIN_MS = 500;
 const SETTLING_MS = 2;
 /** An administrator takes longer than a saga goes without noting that its disks are watched. */
 const RESTORING_MS = 13_000;
@@ -69,12 +69,9 @@ class Run {
   #view: HostView | undefined;
   readonly #armed = new Set<string>();
   readonly #told: Definition[] = [];
-  #saga: Saga | undefined;
   readonly #kept: KeptJournal;
-  #mortal: Mortal | undefined;
   #deaths = 0;
-  #signalCrash: string | undefined;
-  #isOver = false;
+  readonly #administrator: Administrator;
 
   constructor(scenario: LiveScenario, tell: ((happening: Happening) => void) | undefined) {
     this.#scenario = scenario;
@@ -89,6 +86,11 @@ class Run {
     });
     this.#watch = new Watch(this.#sim, tell);
     this.#kept = new KeptJournal(scenario, this.#watch);
+    this.#administrator = new Administrator({
+      clock: this.#sim.clock,
+      note: signal => this.#watch.signal(signal),
+      journal: () => this.#kept.state,
+    });
   }
 
   async toEnd(): Promise<Account> {
@@ -106,12 +108,9 @@ class Run {
     let crash: string | undefined;
     let calmMs = 0;
     try {
-      const startMs = clock.now();
-      for (const { atMs, ...signal } of this.#scenario.signals) {
-        clock.after(startMs + atMs - clock.now(), () => this.#signal(signal));
-      }
+      this.#administrator.schedule(this.#scenario.signals);
       ended = await clock.run(this.#underFaults(), EVENTS_MAX);
-      this.#isOver = true;
+      this.#administrator.isDone = true;
       await sim.advance(SETTLING_MS);
       after = takeSight(sim);
       sim.endFaults();
@@ -145,7 +144,7 @@ class Run {
       harmed: this.#view.harmed,
       moved: sim.world.moved,
       isRestored: this.#kept.isRestored,
-      crash: crash ?? this.#signalCrash,
+      crash: crash ?? this.#administrator.crash,
       deaths: this.#deaths,
       signalled: this.#watch.signalled,
       virtualMs: clock.now(),
@@ -199,7 +198,7 @@ class Run {
     if (publisher === undefined) return undefined;
     return async definition => {
       this.#told.push(definition);
-      const refuses = !this.#isOver && this.#told.length <= publisher.refusals;
+      const refuses = !this.#administrator.isDone && this.#told.length <= publisher.refusals;
       if (refuses) throw new Error('the records cannot be written now');
     };
   }
@@ -222,7 +221,7 @@ class Run {
       lingerMs: this.#scenario.lingerMs,
       passage: this.#watch,
     });
-    this.#mortal = mortal;
+    this.#administrator.process = mortal;
     this.#watch.begin(journal.records(SAGA));
     const publisher = this.#publisher();
     const engine = createEngine({
@@ -238,7 +237,7 @@ class Run {
     );
     const end = await Promise.race([living, mortal.death]);
     living.catch(() => undefined);
-    this.#saga = undefined;
+    this.#administrator.saga = undefined;
     this.#kept.state = journal.snapshot();
     if (mortal.isAlive()) return end ?? undefined;
     this.#deaths += 1;
@@ -253,7 +252,7 @@ class Run {
     if (begun === undefined) return {};
     if ('refusal' in begun) return begun;
     const saga = begun;
-    this.#saga = saga;
+    this.#administrator.saga = saga;
     saga.subscribe(notice => notice.type === 'event' && this.#enter(notice.state));
     const result = await saga.result;
     if (result.outcome !== 'ready') return { result };
@@ -273,37 +272,15 @@ class Run {
     return submit(engine, this.#scenario.wish, this.#scenario.guest, guest);
   }
 
-  #signal(asked: Signal): void {
-    const saga = this.#saga;
-    const mortal = this.#mortal;
-    if (saga === undefined || mortal === undefined || !mortal.isAlive()) {
-      this.#askAgain(asked);
-      return;
-    }
-    this.#watch.signal(asked);
-    mortal.death.then(() => this.#askAgain(asked));
-    const heeded: Promise<unknown> =
-      asked.signal === 'setSpeed' ? saga.setSpeed(asked.bytesPerSecond) : saga[asked.signal]();
-    heeded.catch(error => {
-      if (mortal.isAlive() && !(error instanceof BlocksagaError)) this.#signalCrash ??= crashText(error);
-    });
-  }
-
-  /** Whoever wants it back asks until it is written. */
-  #askAgain(asked: Signal): void {
-    if (asked.signal !== 'abort' || this.#isOver) return;
-    this.#sim.clock.after(ASKED_AGAIN_MS, () => wasHeard(this.#kept.state, asked) || this.#signal(asked));
-  }
-
   #enter(state: string): void {
     this.#watch.enter(state);
     const place = placeOf(state);
-    this.#mortal?.enter(place);
+    this.#administrator.process?.enter(place);
     if (this.#armed.has(place)) return;
     this.#armed.add(place);
     const copied = forgetsJobs(this.#scenario.guest) ? 'mirrorDisks' : 'standOnBases';
     if (place === copied) copyChains(this.#sim, this.#scenario);
-    if (this.#isOver) return;
+    if (this.#administrator.isDone) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
 }

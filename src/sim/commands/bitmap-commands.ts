@@ -6,8 +6,7 @@
 import type { Json } from '../../qmp/transport.ts';
 import { patchNode } from '../graph/graph.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode } from '../state/context.ts';
+import { type Context, lookupNode } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
 import type { BlockNode, NamedBitmap } from '../state/state.ts';
 

@@ -6,8 +6,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { addUser, patchNode, reaches, removeUser } from '../graph/graph.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import type { Device } from '../state/devices.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import {

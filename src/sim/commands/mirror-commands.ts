@@ -14,8 +14,7 @@ import { refuseBadJobId } from '../jobs/jobs.ts';
 import { backingBelow, type MirrorRequest, startMirror } from '../jobs/mirror.ts';
 import { canReplace } from '../jobs/mirror-exit.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
 import type { BlockNode } from '../state/state.ts';
 

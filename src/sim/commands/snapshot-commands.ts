@@ -19,8 +19,7 @@ import { createImage, openOverlay } from '../graph/images.ts';
 import { BACKING_DRIVERS } from '../graph/open-node.ts';
 import { checkPermissions, cumulative, tryReadOnly } from '../graph/permissions.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import { CONSISTENT_READ } from '../state/state.ts';
 

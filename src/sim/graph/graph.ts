@@ -3,8 +3,7 @@
  * does, once, when its change is complete, as QEMU does (bdrv_replace_node(), bdrv_attach_child(), block.c).
  */
 
-import type { Context } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,

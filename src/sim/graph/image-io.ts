@@ -4,8 +4,7 @@
 
 import { copyRange, covered, EMPTY, type Extents, granules, over } from '../host/contents.ts';
 import { BLANK, fileLength, type Host, type Image } from '../host/host.ts';
-import type { Context, Track } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf, type Track } from '../state/context.ts';
 import type { BlockNode, Qemu } from '../state/state.ts';
 import { below, childOf } from './graph.ts';
 

@@ -1,7 +1,6 @@
 /** How a job reopens an image of the chain for writing, and for reading again. */
 
-import type { Context } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import { setReadOnly } from './graph.ts';
 
 /** A read-only node becomes writable, or the command is refused; gives whether it was read-only. */

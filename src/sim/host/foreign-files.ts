@@ -1,6 +1,6 @@
 /**
  * What third parties do to files behind QEMU's back: move them away, remove them, put others in their place. It keeps what
- * they did, for whoever judges; QEMU and the engine hear nothing of it.
+ * they did, for the laws; QEMU and the engine hear nothing of it.
  */
 
 import { EMPTY, put } from './contents.ts';

@@ -21,8 +21,7 @@ import { allocatedAbove, copyRanges, flushNode, imageOf, putImage, sizeOf } from
 import { makeWritable } from '../graph/make-writable.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { covered, EMPTY, granules } from '../host/contents.ts';
-import type { Context } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import { Refusal } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,

@@ -17,8 +17,7 @@ import {
 import { imageOf } from '../graph/image-io.ts';
 import { fileOptions, openNode } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
-import type { Context } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import { Refusal } from '../state/refusal.ts';
 import { ALL_PERMISSIONS, type BlockNode, type Job } from '../state/state.ts';
 import { release } from './jobs.ts';

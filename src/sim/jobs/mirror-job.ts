@@ -16,8 +16,7 @@ import {
   slice,
   withData,
 } from '../host/contents.ts';
-import type { Context, Track } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf, type Track } from '../state/context.ts';
 import type { Job } from '../state/state.ts';
 import { blockEvent, enter, type JobDriver, registerDriver, task, workDone, workFailed } from './jobs.ts';
 import { exitMirror } from './mirror-exit.ts';

@@ -17,8 +17,7 @@ import {
 import { allocatedAbove, sizeOf } from '../graph/image-io.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { covered, EMPTY, type Extents, granules, put } from '../host/contents.ts';
-import type { Context, Track } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf, type Track } from '../state/context.ts';
 import { Refusal } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,

@@ -24,8 +24,7 @@ import { refuseBadName } from '../graph/open-node.ts';
 import { checkPermissions, tryReadOnly } from '../graph/permissions.ts';
 import { covered, EMPTY, granules, minus, slice } from '../host/contents.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { Death, Refusal, refuse } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,

@@ -8,8 +8,7 @@ import { refuseWriter } from '../commands/machine-commands.ts';
 import { readNode, sizeOf, writeNode } from '../graph/image-io.ts';
 import { patternValue, slice } from '../host/contents.ts';
 import type { Arguments } from '../state/arguments.ts';
-import type { Context } from '../state/context.ts';
-import { nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import { Refusal } from '../state/refusal.ts';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1_024, m: 1_048_576, g: 1_073_741_824 };

@@ -64,15 +64,24 @@ export async function inspectJobs<P extends Plan>(
   for (const disk of started) {
     const job = look(table, disk);
     if (!hasArrived(job)) underWay += 1;
-    context.report({
-      disk: disk.disk,
-      job: job.id,
-      status: job.status,
-      currentBytes: job['current-progress'],
-      totalBytes: job['total-progress'],
-    });
+    reportJob(context, disk, job);
   }
   return underWay;
+}
+
+/** Tells those who watch the saga how far the job of a disk is. */
+export function reportJob(
+  context: Pick<StepContext, 'report'>,
+  { disk }: Pick<DiskPlan, 'disk'>,
+  job: JobInfo,
+): void {
+  context.report({
+    disk,
+    job: job.id,
+    status: job.status,
+    currentBytes: job['current-progress'],
+    totalBytes: job['total-progress'],
+  });
 }
 
 function jobId({ names }: DiskPlan): string {

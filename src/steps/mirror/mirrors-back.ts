@@ -1,4 +1,4 @@
-/** The mirrors of an undo, whoever opened the images: how they are started and completed, and when they would lose writes. */
+/** The mirrors of an undo, whether QEMU or the saga opened the images: how they are started and completed, and when they would lose writes. */
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';

@@ -61,7 +61,7 @@ export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
 async function hasOurs(qmp: QmpClient, plan: Plan): Promise<boolean> {
   const [jobs] = await qmp.pipeline([{ execute: 'query-jobs' }]);
   if (valueIfKnown(jobs)?.some(({ id }) => isOurs(id, plan.token))) return true;
-  // Some QEMUs die of listing their nodes while a stream has ended that nobody has dismissed.
+  // Some QEMUs die of listing their nodes while an ended stream has not been dismissed.
   if ((await endedStream(qmp)) !== undefined) return false;
   const nodes = valueIfKnown((await qmp.pipeline([listNodes(qmp)]))[0]) ?? [];
   return nodes.some(node => isOurs(node['node-name'] ?? '', plan.token));

@@ -12,7 +12,7 @@ import type { DiskPlan, RewritePlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
-import { limitedTo } from '../jobs/run-jobs.ts';
+import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { askAgain, firstError, type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { isShortened, rewriteOf } from './rewrite-chains.ts';
@@ -105,7 +105,10 @@ async function awaitEnd(context: StepContext<RewritePlan>, disks: readonly DiskP
     deadlineMs: JOB_DEADLINE_MS,
     ...(context.decided ? {} : { signal: context.abort }),
     onChange: table => {
-      for (const disk of disks) report(context, disk, table.get(disk.names.job));
+      for (const disk of disks) {
+        const job = table.get(disk.names.job);
+        if (job !== undefined) reportJob(context, disk, job);
+      }
     },
   });
   const reason = [...ended.values()].find(({ error }) => error !== undefined)?.error;
@@ -156,17 +159,6 @@ async function flushPulled(
 
 function isOver(job: JobInfo | undefined): boolean {
   return job === undefined || job.status === 'concluded';
-}
-
-function report(context: StepContext<RewritePlan>, disk: DiskPlan, job: JobInfo | undefined): void {
-  if (job === undefined) return;
-  context.report({
-    disk: disk.disk,
-    job: job.id,
-    status: job.status,
-    currentBytes: job['current-progress'],
-    totalBytes: job['total-progress'],
-  });
 }
 
 /** Images are named by their files: `block-commit` knows nodes from 3.1 on only. */
