@@ -3,7 +3,7 @@
  * hold every saga of this machine, and is never taken for empty. It opens and makes nothing.
  */
 
-import { lstatSync, statSync } from 'node:fs';
+import { lstatSync, type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
 
@@ -11,11 +11,17 @@ import { BlocksagaError } from '../errors.ts';
 export function isJournalThere(file: string): boolean {
   const path = resolve(file);
   const found = look(path, () => statSync(path, { throwIfNoEntry: false }));
-  if (found?.isFile()) return true;
-  if (found !== undefined) throw noFile(path, `is ${found.isDirectory() ? 'a directory' : 'no file'}`);
+  if (found !== undefined) return expectFile(path, found);
   const itself = look(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (itself === undefined) return false;
-  throw noFile(path, 'is a link that leads nowhere (is its file system mounted?)');
+  if (itself.isSymbolicLink())
+    throw noFile(path, 'is a link that leads nowhere (is its file system mounted?)');
+  return expectFile(path, itself); // another process has made it since the first look
+}
+
+function expectFile(path: string, found: Stats): true {
+  if (found.isFile()) return true;
+  throw noFile(path, `is ${found.isDirectory() ? 'a directory' : 'no file'}`);
 }
 
 function look<T>(path: string, stat: () => T): T {
