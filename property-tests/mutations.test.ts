@@ -215,7 +215,7 @@ const DEFECTS: readonly {
   {
     what: 'a decision before the mirrors have settled',
     scenarios: COPIES_OF_7_2,
-    spoil: () => spoil('settleMirrors', () => ({ do: async () => null })),
+    spoil: () => spoil('endMirrorsInPlace', () => ({ do: async () => null })),
     laws: ['nothing lost', 'nothing left', 'one instant', 'recovery is the exception', 'crash is resume'],
   },
   {
@@ -223,8 +223,8 @@ const DEFECTS: readonly {
     scenarios: COPIES_OF_7_2,
     spoil: () => {
       spoil('mirrorDisks', () => ({ do: async () => null }));
-      spoil('awaitNearlyClean', () => ({ do: async () => null }));
-      spoil('settleMirrors', () => ({ do: async () => null }));
+      spoil('awaitConvergence', () => ({ do: async () => null }));
+      spoil('endMirrorsInPlace', () => ({ do: async () => null }));
     },
     laws: ['nothing lost', 'one instant'],
   },
@@ -276,7 +276,7 @@ const DEFECTS: readonly {
     spoil: () =>
       spoil('removeFilters', step => ({
         do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
-          step.do({ ...context, untouched: true }, todo),
+          step.do({ ...context, nothingSentYet: true }, todo),
       })),
     laws: ['QEMU survives'],
   },
@@ -459,7 +459,7 @@ function* killsAfter(scenario: Scenario, state: string): Generator<Scenario> {
 const DEFECTS_OF_RECORDS: typeof DEFECTS = [
   {
     what: 'a switch without a decision in the journal',
-    scenarios: () => killsAfter(PLAIN['a copy that reopens filters'], 'retireSources'),
+    scenarios: () => killsAfter(PLAIN['a copy that reopens filters'], 'closeOldNodes'),
     spoil: () => spoil('reopenFilters', () => ({ decision: undefined })),
     laws: ['the dead leave one set'],
   },
@@ -500,7 +500,7 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     what: 'a step whose assumption is broken',
     scenarios: COPIES,
     spoil: () =>
-      spoil('awaitNearlyClean', () => ({
+      spoil('awaitConvergence', () => ({
         do: async () => {
           throw new Error('broken assumption: nothing here may fail');
         },

@@ -13,7 +13,7 @@ const REFUSED = [
   ...['job-complete', 'job-finalize', 'job-dismiss', 'job-cancel', 'block-job-cancel', 'query-jobs'],
 ];
 const STATES = {
-  reopen: ['pauseGuest', 'settleMirrors', 'insertFilters', 'reopenFilters', 'removeFilters'],
+  reopen: ['pauseGuest', 'endMirrorsInPlace', 'insertFilters', 'reopenFilters', 'removeFilters'],
   finalize: ['pauseGuest', 'parkMirrors', 'finalizeMirrors'],
   complete: ['pauseGuest', 'completeMirrors'],
 } as const;

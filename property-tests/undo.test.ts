@@ -31,7 +31,14 @@ const PATHS: readonly (readonly [keyof typeof PLAIN, readonly StepName[]])[] = [
   [
     'a copy that reopens filters',
     [
-      ...(['markQemu', 'claimFiles', 'createImages', 'mirrorDisks', 'pauseGuest', 'settleMirrors'] as const),
+      ...([
+        'markQemu',
+        'claimFiles',
+        'createImages',
+        'mirrorDisks',
+        'pauseGuest',
+        'endMirrorsInPlace',
+      ] as const),
       ...(['insertFilters', 'reopenFilters'] as const),
     ],
   ],
@@ -49,7 +56,7 @@ const PATHS: readonly (readonly [keyof typeof PLAIN, readonly StepName[]])[] = [
 /** Their undo uses up what earlier steps made: before they are done again, those are taken back and done again too. */
 const RENEWED: Partial<Record<StepName, readonly StepName[]>> = {
   takeSnapshot: ['createImages'],
-  settleMirrors: ['mirrorDisks'],
+  endMirrorsInPlace: ['mirrorDisks'],
   parkMirrors: ['mirrorDisks'],
   finalizeMirrors: ['mirrorDisks', 'parkMirrors'],
   completeMirrors: ['mirrorDisks'],
@@ -113,13 +120,13 @@ class Bench {
       abort: never,
       pivot: never,
       keepCopies: never,
-      keep: never,
-      guestStill: () => true,
+      keepSnapshot: never,
+      pausedThroughout: () => true,
       sides: () => 'alike',
       sawAlike: () => undefined,
       decided: false,
       speed: () => 0,
-      untouched: true,
+      nothingSentYet: true,
       round: 1,
       observed: null,
       failure: undefined,

@@ -119,7 +119,7 @@ describe.each(CHARTS)('each chart of a %s', name => {
       for (const { node, step } of steps.filter(each => 'decision' in ALL_STEPS[each.step])) {
         // What ends the mirrors with a switch still to come decides nothing; see `decides` there.
         const isDecision =
-          step !== 'settleMirrors' || nextOf(node).some(({ tags }) => tags.includes('decided'));
+          step !== 'endMirrorsInPlace' || nextOf(node).some(({ tags }) => tags.includes('decided'));
         if (!isDecision) continue;
         expect(
           edgesOf(node).filter(({ guard }) => guard === 'abortRequested'),

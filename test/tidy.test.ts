@@ -286,7 +286,7 @@ function importsOf(path: string, text: string): readonly string[] {
   return [...text.matchAll(pattern)].map(match => posix.join(dirname(path), match[1] ?? ''));
 }
 
-/** `qmp` for src/qmp/client.ts, `steps/mirror` for src/steps/mirror/settle-mirrors.ts, `errors.ts` for src/errors.ts. */
+/** `qmp` for src/qmp/client.ts, `steps/mirror` for src/steps/mirror/end-mirrors-in-place.ts, `errors.ts` for src/errors.ts. */
 function roomOf(path: string): string {
   const folder = posix.dirname(path);
   return posix.relative('src', folder === 'src' ? path : folder);

@@ -142,7 +142,7 @@ export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
   const inserted = blockOf(blocks, disk)?.inserted;
   const node = inserted?.['node-name'];
-  if (inserted === undefined || (node !== undefined && disk.byFile !== true)) return node;
+  if (inserted === undefined || (node !== undefined && disk.identifiedBy !== 'file')) return node;
   const file = plainName(inserted.file);
   if (file === disk.image.file) return disk.goal;
   return file === disk.file ? disk.node : file;

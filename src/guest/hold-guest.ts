@@ -115,7 +115,7 @@ export function migratedIn(sight: Sight, paused?: Paused): BlocksagaError | unde
  * refuses is asked again at once, since a guest waits for it. A guest in any other state is left there; the result tells.
  * Throws MIGRATING when a migration holds the guest and does not end, or has ended while `cont` was on its way.
  */
-export async function letRun({ qmp, clock }: Monitored, paused: Paused, seen?: Seen): Promise<void> {
+export async function resumeVcpus({ qmp, clock }: Monitored, paused: Paused, seen?: Seen): Promise<void> {
   let last = seen;
   for (let triesLeft = CONT_TRIES_MAX; ; triesLeft -= 1) {
     last = await lookFreshly({ qmp, clock }, last);

@@ -7,10 +7,10 @@ import { createPassingJobs } from '../qmp/passing-jobs.ts';
 
 /** Over one client; what was heard of jobs that pass is remembered with the connection. */
 export function jobsOfPlan(plan: Plan, client: QmpClient): Jobs {
-  const { passingJobs, capabilities, disks } = plan;
-  if (passingJobs === undefined) return createJobs(client);
+  const { jobsVanishOnEnd, capabilities, disks } = plan;
+  if (jobsVanishOnEnd === undefined) return createJobs(client);
   const disksOfJobs = new Map(
-    passingJobs === 'byId'
+    jobsVanishOnEnd === 'byId'
       ? []
       : disks.flatMap(({ names, drive }) => [names.job, names.undoJob].map(job => [job, drive] as const)),
   );
@@ -21,13 +21,13 @@ export function jobsOfPlan(plan: Plan, client: QmpClient): Jobs {
 }
 
 /** What QEMU calls the job of a disk. */
-export function jobName({ passingJobs }: Plan, { names, drive }: DiskPlan): string {
-  return passingJobs === 'byDisk' ? drive : names.job;
+export function jobName({ jobsVanishOnEnd }: Plan, { names, drive }: DiskPlan): string {
+  return jobsVanishOnEnd === 'byDisk' ? drive : names.job;
 }
 
 /** The argument that names a job; none where it is called by its disk. */
-export function named({ passingJobs }: Plan, job: string): { readonly 'job-id'?: string } {
-  return passingJobs === 'byDisk' ? {} : { 'job-id': job };
+export function named({ jobsVanishOnEnd }: Plan, job: string): { readonly 'job-id'?: string } {
+  return jobsVanishOnEnd === 'byDisk' ? {} : { 'job-id': job };
 }
 
 /** How a command calls a disk: by its drive, which every QEMU knows, or by the node in front of it. */

@@ -67,7 +67,7 @@ function phaseStates(
     ...phase.inside.flatMap(each =>
       isPhase(each) ? phaseStates(each, path, states) : at(splitKey(each.step).step),
     ),
-    ...at('relenting'),
+    ...at('backingOff'),
   ];
   const [first] = inside;
   if (first === undefined) return [];

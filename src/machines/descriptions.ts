@@ -24,7 +24,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'QEMU formats the new images and opens them.',
     undo: 'The new images are closed.',
   },
-  fillTargets: {
+  streamIntoTargets: {
     does: 'What lies between the kept base and the active image is streamed into the targets.',
     undo: 'The streams end.',
   },
@@ -39,7 +39,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   },
   finalizeRewrites: { does: 'The decision is written; then every job changes its chain.' },
   finalizeRest: { does: 'A job has changed its chain already: the others follow.' },
-  rewriteAtOnce: {
+  rewriteFirst: {
     does: 'The job of the first disk changes its chain when its work is done: that is the decision.',
     undo: 'The job is cancelled, unless it has changed its chain.',
   },
@@ -52,9 +52,9 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     undo: 'Those images are closed.',
   },
   attachChains: { does: 'The targets are put on the images that they stand on.' },
-  awaitNearlyClean: { does: 'It is waited until so little is left to copy that it fits into the pause.' },
+  awaitConvergence: { does: 'It is waited until so little is left to copy that it fits into the pause.' },
   pauseGuest: { does: 'The guest is paused.', undo: 'The guest is resumed.' },
-  settleMirrors: {
+  endMirrorsInPlace: {
     does: 'The mirrors end with the guest on their sources: both sides are identical.',
     undo: 'Disks that a third party has switched go back.',
   },
@@ -66,7 +66,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'One blockdev-reopen moves all filters to the new images, all or none; the decision is written meanwhile.',
     undo: 'The filters go back to the old images.',
   },
-  keepReverted: {
+  commitRevert: {
     does: 'The guest has written to the reverted disks: the saga goes forward for all of them.',
   },
   removeFilters: { does: 'The filters are removed; the disks stay on their new images.' },
@@ -82,16 +82,18 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'The mirrors are completed, each of which switches its disk; then the decision is written.',
     undo: 'Disks that were switched go back, by a mirror.',
   },
-  mergeRest: { does: 'The guest has written to a merged image: the other disks are merged as well.' },
+  commitRemainingDisks: {
+    does: 'The guest has written to a merged image: the other disks are merged as well.',
+  },
   resumeGuest: {
     does: 'The guest is resumed, if this saga has paused it. A migration that began in the pause rolls back first.',
   },
   publishDefinitions: { does: 'The keeper of the guest’s records is told of its new disks.' },
   dismissMirrors: { does: 'The ended mirrors are dismissed.' },
   unmarkQemu: { does: 'The mark is taken off QEMU.' },
-  retireSources: { does: 'Images that no disk uses any more are closed.' },
+  closeOldNodes: { does: 'Images that no disk uses any more are closed.' },
   removeLeaving: { does: 'Files of images that have left the chains are removed, as asked for.' },
-  releaseTargets: { does: 'The copies are closed and stay.' },
+  closeCopies: { does: 'The copies are closed and stay.' },
   freezeGuest: {
     does: 'The guest agent freezes the file systems of the guest.',
     undo: 'The file systems are thawed.',
@@ -144,7 +146,7 @@ export const CHARTS: Readonly<Record<ChartName, string>> = {
 
 export const COMPENSATING = 'What has begun is undone, newest first.';
 
-export const RELENTING =
+export const BACKING_OFF =
   'The last bytes took too long: the guest is resumed, the mirrors follow, nothing is lost. The next pause comes later each time.';
 
 export const STRANDED =

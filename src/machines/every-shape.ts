@@ -21,9 +21,9 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
     [...ENDS, ...NO_SWITCH].flatMap(end =>
       over(MARKED, EITHER, (common, iothreads) => ({ ...common, ...end, iothreads })).flatMap(shape =>
         [
-          { qemuOpens: false, fillsTargets: false },
-          { qemuOpens: false, fillsTargets: true },
-          { qemuOpens: true, fillsTargets: false },
+          { qemuOpensTargets: false, streamsIntoTargets: false },
+          { qemuOpensTargets: false, streamsIntoTargets: true },
+          { qemuOpensTargets: true, streamsIntoTargets: false },
         ].map(made => ({ chart: 'copy' as const, ...shape, ...made })),
       ),
     ),
@@ -35,8 +35,8 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
     ),
   rewrite: () =>
     over(MARKED, EITHER, (common, deletes) => ({ ...common, deletes })).flatMap(shape =>
-      over(EITHER, EITHER, (heldBack, severalDisks) => ({
-        ...{ chart: 'rewrite' as const, ...shape, heldBack, severalDisks },
+      over(EITHER, EITHER, (manualFinalize, severalDisks) => ({
+        ...{ chart: 'rewrite' as const, ...shape, manualFinalize, severalDisks },
       })),
     ),
   revert: () => over(MARKED, EITHER, (common, deletes) => ({ chart: 'revert', ...common, deletes })),
@@ -50,8 +50,8 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
 
 /** How the overlays of a snapshot with mirrors are put on, and how their mirrors are switched to. */
 const WAYS = (['reopen', 'finalize', 'complete'] as const).flatMap(strategy => [
-  { method: 'transaction' as const, qemuOpens: false, strategy },
-  { method: 'transactionSync' as const, qemuOpens: strategy === 'complete', strategy },
+  { method: 'transaction' as const, qemuOpensTargets: false, strategy },
+  { method: 'transactionSync' as const, qemuOpensTargets: strategy === 'complete', strategy },
 ]);
 
 export function everyShape(chart: ChartName): readonly Shape[] {
@@ -59,7 +59,7 @@ export function everyShape(chart: ChartName): readonly Shape[] {
 }
 
 function isMade(shape: Shape): boolean {
-  const opens = 'qemuOpens' in shape && shape.qemuOpens;
+  const opens = 'qemuOpensTargets' in shape && shape.qemuOpensTargets;
   const reopens = shape.chart === 'revert' || ('strategy' in shape && shape.strategy === 'reopen');
   if (reopens && (!shape.marksQemu || opens)) return false;
   return !('strategy' in shape && shape.strategy === 'finalize' && opens);

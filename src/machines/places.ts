@@ -67,11 +67,11 @@ function placed(stops: readonly Inside[]): readonly Place[] {
   const closes = ordinary.findIndex(({ step }) => stepOf(step).window === 'closes');
   const waits = ordinary[opens - 1];
   const wait = ordinary.findIndex(({ step }) => splitKey(step).step === 'awaitSignal');
-  const inVain = ordinary.slice(opens + 1, ordinary.findLastIndex(({ relents }) => relents) + 1);
+  const inVain = ordinary.slice(opens + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
   return stops.map((stop, index) => {
     const at = ordinary.indexOf(stop);
     const next = stops.slice(index + 1).find(each => !isOvertaken(each));
-    const relented = at >= opens - 1 ? inVain : [];
+    const repeated = at >= opens - 1 ? inVain : [];
     return {
       ...stop,
       path: pathOf(stop),
@@ -79,7 +79,7 @@ function placed(stops: readonly Inside[]): readonly Place[] {
       isDecided: at < 0 || (decision >= 0 && at > decision),
       isPaused: opens >= 0 && at >= opens && at <= closes,
       begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...inPause([stop])]),
-      maybeBegun: new Set([...relented.map(({ step }) => step), ...inPause(relented)]),
+      maybeBegun: new Set([...repeated.map(({ step }) => step), ...inPause(repeated)]),
       pause: ordinary[opens]?.step,
       waits: waits === undefined ? [] : pathOf(waits),
       mayWait: at >= 0 && at <= wait,

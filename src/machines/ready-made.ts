@@ -83,9 +83,9 @@ function commit(finish: Finish, strategy: Strategy | null): ActiveCommitPlan {
   };
 }
 
-function rewrite(operation: RewritePlan['operation'], heldBack: boolean): RewritePlan {
+function rewrite(operation: RewritePlan['operation'], manualFinalize: boolean): RewritePlan {
   return {
-    ...{ operation, kind: 'rewrite', ...base(SAME, OLD.node), heldBack, deletes: false, hint: null },
+    ...{ operation, kind: 'rewrite', ...base(SAME, OLD.node), manualFinalize, deletes: false, hint: null },
     ...{ parallel: 4, speed: 0, rewrites: [{ top: OLD.node, base: null, backingFile: null }] },
   };
 }
@@ -116,7 +116,7 @@ export const READY_MADE = {
   'commit-finalize': commit('pivot', 'finalize'),
   'commit-complete': commit('pivot', 'complete'),
   'rewrite-held': rewrite('commit', true),
-  'rewrite-at-once': rewrite('commit', false),
+  'rewrite-in-turn': rewrite('commit', false),
   'revert-reopen': { operation: 'revert', ...base(OVERLAY), strategy: 'reopen', deletes: false },
   'snapshot-mirror-reopen': snapshotMirror('reopen'),
   'snapshot-mirror-finalize': snapshotMirror('finalize'),

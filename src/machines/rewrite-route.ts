@@ -31,8 +31,8 @@ export function rewriteRoute(shape: RewriteShape): Route {
   };
 }
 
-function rewriting({ heldBack, severalDisks }: RewriteShape): readonly Stop[] {
-  if (heldBack) {
+function rewriting({ manualFinalize, severalDisks }: RewriteShape): readonly Stop[] {
+  if (manualFinalize) {
     return [
       { step: 'rewriteChains' },
       { step: 'finalizeRewrites', role: 'decidesFirst' },
@@ -40,7 +40,7 @@ function rewriting({ heldBack, severalDisks }: RewriteShape): readonly Stop[] {
     ];
   }
   return [
-    { step: 'rewriteAtOnce', role: 'decides' },
+    { step: 'rewriteFirst', role: 'decides' },
     ...only(severalDisks, { step: 'rewriteRest' } as const),
     { step: 'finalizeRest', role: 'overtaken' },
   ];
@@ -68,7 +68,7 @@ export function revertRoute(shape: RevertShape): Route {
           { step: 'pauseGuest' },
           { step: 'insertFilters' },
           { step: 'reopenFilters', role: 'decides' },
-          { step: 'keepReverted', role: 'overtaken' },
+          { step: 'commitRevert', role: 'overtaken' },
           { step: 'removeFilters' },
           { step: 'resumeGuest' },
         ],
@@ -82,7 +82,7 @@ export function revertRoute(shape: RevertShape): Route {
 function ending({ publishes, deletes, marksQemu }: RewriteShape | RevertShape): Phase {
   return cleaningUp([
     ...only(publishes, 'publishDefinitions' as const),
-    'retireSources',
+    'closeOldNodes',
     ...only(deletes, 'removeLeaving' as const),
     ...only(marksQemu, 'unmarkQemu' as const),
   ]);

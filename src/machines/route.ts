@@ -21,7 +21,7 @@ export interface Stop {
   readonly step: StepKey;
   readonly role?: Role;
   /** Where the guest writes faster than its mirrors follow, it is resumed, and the pause is tried again later. */
-  readonly relents?: true;
+  readonly backsOff?: true;
   /** The undo of this step comes right after the undo of that one, where it is not in the order of the steps. */
   readonly undoneAfter?: StepKey;
   /** QEMU may refuse to dismiss jobs in the pause, which does not wait for that. */

@@ -24,7 +24,7 @@ export interface SagaContext {
   /** An undo that failed on top of that. */
   readonly undoFailure: ErrorRecord | null;
   /** How often the switch was given up because the guest would have been paused for too long. */
-  readonly relented: number;
+  readonly switchAttempts: number;
   /** Whether jobs that should have been dismissed in the pause are still to be. */
   readonly undismissed: boolean;
   /** Whether it ends without a switch, as was asked: a snapshot without its mirrors, or copies beside the guest's disks. */
@@ -70,7 +70,7 @@ const unprovided = fromPromise<StepOutput>(() => {
 });
 
 /** How often the guest may be paused in vain before the saga rolls back. */
-const RELENT_MAX = 20;
+const SWITCH_ATTEMPTS_MAX = 20;
 
 const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to go back').toJSON();
 
@@ -101,7 +101,7 @@ export function sagaSetup(names: readonly StepActorName[]) {
       recordKept: assign({ kept: true, failure: null }),
       recordUndismissed: assign({ undismissed: true }),
       recordGoingOn: assign({ failure: null }),
-      relent: assign(({ context }) => ({ relented: context.relented + 1 })),
+      backOff: assign(({ context }) => ({ switchAttempts: context.switchAttempts + 1 })),
       followJobs: enqueueActions(({ context, enqueue }) => {
         for (const disk of context.plan.disks) {
           const input = { disk: disk.disk, job: disk.names.job };
@@ -116,7 +116,8 @@ export function sagaSetup(names: readonly StepActorName[]) {
       wasOvertaken: ({ event }) => hasCode(event, 'OVERTAKEN'),
       migratesFirst: ({ event }) => migratesFirst(errorOf(event)),
       wasAborted: ({ event }) => hasCode(event, 'ABORTED'),
-      mayRelent: ({ context, event }) => hasCode(event, 'NOT_CONVERGING') && context.relented < RELENT_MAX,
+      mayBackOff: ({ context, event }) =>
+        hasCode(event, 'NOT_CONVERGING') && context.switchAttempts < SWITCH_ATTEMPTS_MAX,
       keepsCopies: ({ event }) => 'output' in event && (event.output as StepOutput).value === KEEP_COPIES,
       isDismissed: ({ context }) => !context.undismissed,
       leavesJobs: ({ event }) => 'output' in event && (event.output as StepOutput).value === LEFT,
@@ -151,7 +152,7 @@ export function initialContext({ input }: { readonly input: { readonly plan: Pla
     asked: [],
     failure: null,
     undoFailure: null,
-    relented: 0,
+    switchAttempts: 0,
     undismissed: false,
     kept: false,
   };

@@ -12,7 +12,7 @@ import type {
   SnapshotPlan,
   Strategy,
 } from '../plan/plan.ts';
-import { filledDisks } from '../steps/prepare/fill-targets.ts';
+import { filledDisks } from '../steps/prepare/stream-into-targets.ts';
 
 export type Shape =
   | SnapshotShape
@@ -47,7 +47,7 @@ interface TakesSnapshot {
 
 interface MakesCopies {
   /** QEMU makes the new images, opens them, and finds what is below them (`drive-mirror`). */
-  readonly qemuOpens: boolean;
+  readonly qemuOpensTargets: boolean;
 }
 
 interface Shortens extends ShapeBase {
@@ -63,7 +63,7 @@ export interface CopyShape extends SwitchShape, MakesCopies {
   readonly chart: 'copy';
   readonly finish: Finish;
   /** Whether images are streamed into the targets first. */
-  readonly fillsTargets: boolean;
+  readonly streamsIntoTargets: boolean;
 }
 
 export interface CommitShape extends SwitchShape, Shortens {
@@ -74,7 +74,7 @@ export interface CommitShape extends SwitchShape, Shortens {
 export interface RewriteShape extends Shortens {
   readonly chart: 'rewrite';
   /** Whether all jobs are held in PENDING until the last is there. */
-  readonly heldBack: boolean;
+  readonly manualFinalize: boolean;
   readonly severalDisks: boolean;
 }
 
@@ -93,7 +93,7 @@ export function shapeOf(plan: Plan): Shape {
     case 'copy':
       return {
         ...{ chart: 'copy', ...baseOf(plan), ...switchOf(plan), ...makingOf(plan) },
-        ...{ finish: plan.finish, fillsTargets: filledDisks(plan).length > 0 },
+        ...{ finish: plan.finish, streamsIntoTargets: filledDisks(plan).length > 0 },
       };
     case 'revert':
       return { chart: 'revert', ...baseOf(plan), deletes: plan.deletes };
@@ -110,7 +110,7 @@ export function shapeOf(plan: Plan): Shape {
           }
         : {
             ...{ chart: 'rewrite', ...baseOf(plan), deletes: plan.deletes },
-            ...{ heldBack: plan.heldBack, severalDisks: plan.disks.length > 1 },
+            ...{ manualFinalize: plan.manualFinalize, severalDisks: plan.disks.length > 1 },
           };
   }
 }
@@ -129,5 +129,5 @@ function switchOf({ strategy, iothreads }: CopyPlan | ActiveCommitPlan) {
 }
 
 function makingOf({ mirror }: CopyPlan): MakesCopies {
-  return { qemuOpens: mirror.by === 'drive-mirror' };
+  return { qemuOpensTargets: mirror.by === 'drive-mirror' };
 }

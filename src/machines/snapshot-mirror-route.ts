@@ -7,7 +7,7 @@ import type { SnapshotMirrorShape } from './shape.ts';
 import { cleaningUp, dismissing, keyed, mirroring, ready, switching } from './switch-route.ts';
 
 export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
-  const { marksQemu, publishes, iothreads, qemuOpens } = shape;
+  const { marksQemu, publishes, iothreads, qemuOpensTargets } = shape;
   return {
     chart: 'snapshotMirror',
     phases: [
@@ -18,15 +18,18 @@ export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
         [
           { step: 'mirror.awaitSignal' },
           // Targets stand on the chains: those are closed when the targets are.
-          ...only(!qemuOpens, { step: 'mirror.openChains', undoneAfter: 'mirror.createImages' } as const),
+          ...only(!qemuOpensTargets, {
+            step: 'mirror.openChains',
+            undoneAfter: 'mirror.createImages',
+          } as const),
         ],
         'mirror',
       ),
-      switching(shape, 'mirror', undefined, !qemuOpens),
+      switching(shape, 'mirror', undefined, !qemuOpensTargets),
       cleaningUp([
         ...only(publishes, keyed('mirror', 'publishDefinitions')),
         dismissing(iothreads, 'mirror.dismissMirrors'),
-        'mirror.retireSources',
+        'mirror.closeOldNodes',
         ...only(marksQemu, keyed('snapshot', 'unmarkQemu')),
       ]),
     ],
@@ -34,7 +37,7 @@ export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
   };
 }
 
-function preparing({ marksQemu, method, qemuOpens }: SnapshotMirrorShape): Phase {
+function preparing({ marksQemu, method, qemuOpensTargets }: SnapshotMirrorShape): Phase {
   return {
     name: 'preparing',
     description: 'Everything that may fail comes before the snapshot, also for the mirrors.',
@@ -53,14 +56,14 @@ function preparing({ marksQemu, method, qemuOpens }: SnapshotMirrorShape): Phase
         description: 'The targets of the mirrors are made.',
         inside: [
           { step: 'mirror.claimFiles' },
-          ...only(!qemuOpens, { step: 'mirror.createImages' } as const),
+          ...only(!qemuOpensTargets, { step: 'mirror.createImages' } as const),
         ],
       },
     ],
   };
 }
 
-function snapshotting({ method, quiesces, publishes, qemuOpens }: SnapshotMirrorShape): Phase {
+function snapshotting({ method, quiesces, publishes, qemuOpensTargets }: SnapshotMirrorShape): Phase {
   const step = method === 'transaction' ? 'snapshot.takeSnapshot' : 'snapshot.takeSnapshotSync';
   // The records are told again when the guest is back on its old images.
   const undoneAfter = quiesces ? 'snapshot.freezeGuest' : step;
@@ -72,7 +75,7 @@ function snapshotting({ method, quiesces, publishes, qemuOpens }: SnapshotMirror
       { step, role: 'decidesStage' },
       ...only(quiesces, { step: 'snapshot.thawGuest', role: 'insists' } as const),
       ...only(publishes, { step: 'snapshot.publishOverlays', role: 'insists', undoneAfter } as const),
-      ...only(!qemuOpens, { step: 'mirror.standOnBases' } as const),
+      ...only(!qemuOpensTargets, { step: 'mirror.standOnBases' } as const),
     ],
   };
 }

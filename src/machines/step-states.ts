@@ -3,7 +3,7 @@
  * abort rolls back, behind it no edge leads to an undo, but for a migration that is found before the guest has run again.
  */
 import { invariant } from '../errors.ts';
-import { RELENTING, stepDescription } from './descriptions.ts';
+import { BACKING_OFF, stepDescription } from './descriptions.ts';
 import { edge, entryOf, STRANDED } from './edges.ts';
 import { type Path, type Place, stepOf } from './places.ts';
 import type { Rollback } from './rollback.ts';
@@ -17,7 +17,7 @@ export type PlacedState = readonly [path: Path, state: SagaState];
 /** The state of a step, and, where its pause may be in vain, the one in which that ends. */
 export function statesAt(place: Place, route: Route, rollback: Rollback): readonly PlacedState[] {
   const own: PlacedState = [place.path, stepState(place, route, rollback)];
-  return place.relents ? [own, relentingState(place, route)] : [own];
+  return place.backsOff ? [own, backingOffState(place, route)] : [own];
 }
 
 function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
@@ -46,7 +46,7 @@ function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
         { target: place.rollsBack ? undo : to(next) },
       ],
       onError: [
-        ...(place.relents ? [{ guard: 'mayRelent', target: 'relenting' } as const] : []),
+        ...(place.backsOff ? [{ guard: 'mayBackOff', target: 'backingOff' } as const] : []),
         ...guardsOfRollback(place).map(guard => ({ guard, target: undo, actions: 'recordFailure' }) as const),
         { target: isStranded(place) ? to(STRANDED) : undo, actions: 'recordFailure' },
       ],
@@ -75,14 +75,14 @@ function tagsOf({ isDecided, isPaused }: Place): SagaTag[] {
 }
 
 /** The pause was in vain: the guest is resumed, and it is waited for the next one. */
-function relentingState({ path, waits, pause }: Place, { chart }: Route): PlacedState {
+function backingOffState({ path, waits, pause }: Place, { chart }: Route): PlacedState {
   invariant(pause !== undefined, 'only in a pause there is one to be given up');
-  const own = [...path.slice(0, -1), 'relenting'];
+  const own = [...path.slice(0, -1), 'backingOff'];
   const forget = { type: 'forget', params: { step: pause } } as const;
   const state: SagaState = {
-    description: RELENTING,
+    description: BACKING_OFF,
     tags: ['reversible', 'guestPaused'],
-    entry: 'relent',
+    entry: 'backOff',
     on: signalsIn(['abort']),
     invoke: {
       src: `undo.${pause}`,

@@ -8,11 +8,11 @@ import type { CommitShape, CopyShape, SnapshotMirrorShape } from './shape.ts';
 import { SWITCH_STEPS } from './window-steps.ts';
 
 export function copyRoute(shape: CopyShape): Route {
-  const { finish, marksQemu, qemuOpens, fillsTargets, publishes, iothreads } = shape;
+  const { finish, marksQemu, qemuOpensTargets, streamsIntoTargets, publishes, iothreads } = shape;
   const made = [
     ...only(marksQemu, 'markQemu' as const),
-    ...['claimFiles' as const, ...only(!qemuOpens, 'createImages' as const)],
-    ...only(fillsTargets && !qemuOpens, 'fillTargets' as const),
+    ...['claimFiles' as const, ...only(!qemuOpensTargets, 'createImages' as const)],
+    ...only(streamsIntoTargets && !qemuOpensTargets, 'streamIntoTargets' as const),
   ];
   const prepared = [
     { name: 'preparing', description: 'The new images are made.', inside: made.map(step => ({ step })) },
@@ -27,7 +27,7 @@ export function copyRoute(shape: CopyShape): Route {
     cleaningUp([
       ...only(publishes, 'publishDefinitions' as const),
       dismissing(iothreads, 'dismissMirrors'),
-      'retireSources',
+      'closeOldNodes',
       ...only(marksQemu, 'unmarkQemu' as const),
     ]),
   ];
@@ -53,11 +53,11 @@ export function commitRoute(shape: CommitShape): Route {
       } as const),
       mirroring(rollsBack ? { step: 'mirrorDisks', rollsBack } : { step: 'mirrorDisks' }),
       ...only(!rollsBack, ready(only(finish === 'leave', { step: 'awaitSignal' }))),
-      switching({ iothreads, strategy }, null, { step: 'mergeRest', role: 'overtaken' }),
+      switching({ iothreads, strategy }, null, { step: 'commitRemainingDisks', role: 'overtaken' }),
       cleaningUp([
         ...only(publishes, 'publishDefinitions' as const),
         dismissing(iothreads, 'dismissMirrors'),
-        'retireSources',
+        'closeOldNodes',
         ...only(deletes, 'removeLeaving' as const),
         ...only(marksQemu, 'unmarkQemu' as const),
       ]),
@@ -73,13 +73,13 @@ function cloning({ iothreads, marksQemu }: CopyShape): readonly Phase[] {
       ...switching({ iothreads, strategy: null }, null),
       inside: [
         { step: 'pauseGuest' },
-        { step: 'settleMirrors', role: 'decides', relents: true },
+        { step: 'endMirrorsInPlace', role: 'decides', backsOff: true },
         ...ending(iothreads, null),
       ],
     },
     cleaningUp([
       dismissing(iothreads, 'dismissMirrors'),
-      'releaseTargets',
+      'closeCopies',
       ...only(marksQemu, 'unmarkQemu' as const),
     ]),
   ];
@@ -99,7 +99,7 @@ export function ready(before: readonly Stop[], stage: StageName | null = null): 
   return {
     name: 'ready',
     description: 'Every mirror follows its disk.',
-    inside: [...before, { step: keyed(stage, 'awaitNearlyClean') }],
+    inside: [...before, { step: keyed(stage, 'awaitConvergence') }],
   };
 }
 
@@ -159,16 +159,16 @@ interface SwitchStop extends Stop {
 /** How N disks change at once: their steps in the pause. */
 const SWITCHES: Readonly<Record<Strategy, readonly SwitchStop[]>> = {
   reopen: [
-    { step: 'settleMirrors', relents: true },
+    { step: 'endMirrorsInPlace', backsOff: true },
     { step: 'insertFilters' },
     { step: 'reopenFilters', role: 'decides' },
     { step: 'removeFilters' },
   ],
   finalize: [
-    { step: 'parkMirrors', relents: true },
+    { step: 'parkMirrors', backsOff: true },
     { step: 'finalizeMirrors', role: 'decides' },
   ],
-  complete: [{ step: 'completeMirrors', role: 'decides', relents: true }],
+  complete: [{ step: 'completeMirrors', role: 'decides', backsOff: true }],
 };
 
 export function keyed(stage: StageName | null, step: StepName): StepKey {

@@ -40,18 +40,21 @@ export function knowsNodes(capabilities: Capabilities, disks: readonly GuestDisk
 }
 
 /** How jobs are known that QEMU forgets; nothing where `kept`. */
-export function passingJobsOf(capabilities: Capabilities, kept: boolean): Pick<PlanBase, 'passingJobs'> {
+export function jobsVanishOnEndOf(
+  capabilities: Capabilities,
+  kept: boolean,
+): Pick<PlanBase, 'jobsVanishOnEnd'> {
   if (kept) return {};
-  return { passingJobs: capabilities.has('job-id') ? 'byId' : 'byDisk' };
+  return { jobsVanishOnEnd: capabilities.has('job-id') ? 'byId' : 'byDisk' };
 }
 
 /** Throws CAPABILITY_MISSING for a disk by which no job can be called. */
 export function refuseUncallable(
   names: readonly string[],
   disks: readonly GuestDisk[],
-  { passingJobs }: Pick<PlanBase, 'passingJobs'>,
+  { jobsVanishOnEnd }: Pick<PlanBase, 'jobsVanishOnEnd'>,
 ): void {
-  if (passingJobs !== 'byDisk') return;
+  if (jobsVanishOnEnd !== 'byDisk') return;
   const at = disks.findIndex(({ drive }) => drive === '');
   if (at === -1) return;
   const disk = names[at] ?? '';

@@ -7,7 +7,7 @@ import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
-import { OPENS_IMAGES, opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { jobsVanishOnEndOf, OPENS_IMAGES, opensImages, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import type { GuestDisk, Survey } from './survey.ts';
@@ -28,7 +28,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   const switches = finish === 'pivot' || finish === 'leave';
   const wished = request.strategy ?? 'auto';
   const strategy = switches ? chooseStrategy(wished, names, sources, strategiesOf(capabilities)) : null;
-  const passing = passingJobsOf(capabilities, opens);
+  const passing = jobsVanishOnEndOf(capabilities, opens);
   refuseUncallable(names, sources, passing);
   const wanted = request.disks.map((disk, index) => target(disk, sources[index], survey));
   for (const each of wanted) refuseBareBase(each, facts);
@@ -53,7 +53,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     ...weakerWhere({
       unmarked: !marksQemu,
       passing: !opens,
-      byDisk: passing.passingJobs === 'byDisk',
+      byDisk: passing.jobsVanishOnEnd === 'byDisk',
       makesKeys: images.some(({ secret, create, formats }) => secret !== undefined && (create || formats)),
       oldImage: !opens && wanted.some(({ reuse, shallow }) => reuse && !shallow),
     }),
@@ -72,7 +72,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     disks: diskPlans(names, sources, images, token).map((disk, index) => ({
       ...disk,
       retiring: retiring(sources[index], opens ? disk.image.backing : null),
-      ...(opens ? {} : { byFile: true as const }),
+      ...(opens ? {} : { identifiedBy: 'file' as const }),
     })),
   };
 }

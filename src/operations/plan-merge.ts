@@ -16,7 +16,7 @@ import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { hintOf } from './merge-hint.ts';
 import { imageAt, refuseClearMerge, rewriteOf, type Span } from './merge-span.ts';
-import { keepsJobs, knowsNodes, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { jobsVanishOnEndOf, keepsJobs, knowsNodes, refuseUncallable, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -129,7 +129,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     disks: diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
       ...disk,
       retiring: retiring(spans[at]),
-      ...(byNode ? {} : { byFile: true as const }),
+      ...(byNode ? {} : { identifiedBy: 'file' as const }),
     })),
   };
 }
@@ -144,19 +144,22 @@ function rewritePlan(
   const sources = spans.map(({ source }) => source);
   for (const span of spans) refuseClearMerge(operation, span);
   const byNode = knowsNodes(facts.capabilities, sources);
-  const heldBack = keepsJobs(facts.capabilities) && facts.capabilities.has('manual-finalize');
-  if (!heldBack) refuseUnheld(spans);
+  const manualFinalize = keepsJobs(facts.capabilities) && facts.capabilities.has('manual-finalize');
+  if (!manualFinalize) refuseUnheld(spans);
   if (operation === 'commit') refuseShared(spans, facts.survey.disks);
   const images = spans.map(({ source, from, base }) => {
     const above = source.chain.slice(0, from);
     return stayingImage(base === null ? above : [...above, ...source.chain.slice(base)], source);
   });
-  const weaker = { unheld: !heldBack && spans.length > 1, unflushed: !heldBack && operation === 'pull' };
+  const weaker = {
+    unheld: !manualFinalize && spans.length > 1,
+    unflushed: !manualFinalize && operation === 'pull',
+  };
   return {
     ...planBase(request, spans, facts, weaker),
     operation,
     kind: 'rewrite',
-    heldBack,
+    manualFinalize,
     hint: hintOf(spans),
     deletes: 'delete' in request && request.delete === true,
     rewrites: spans.map(span => rewriteOf(operation, span, request.relative ?? false, byNode, facts)),
@@ -169,7 +172,7 @@ function rewritePlan(
     ).map((disk, at) => ({
       ...disk,
       retiring: retiring(spans[at]),
-      ...(byNode ? {} : { byFile: true as const }),
+      ...(byNode ? {} : { identifiedBy: 'file' as const }),
     })),
   };
 }
@@ -193,7 +196,7 @@ function planBase(
   weaker: Parameters<typeof weakerWhere>[0] = {},
 ) {
   const kept = keepsJobs(capabilities);
-  const passing = passingJobsOf(capabilities, kept);
+  const passing = jobsVanishOnEndOf(capabilities, kept);
   refuseUncallable(
     spans.map(({ disk }) => disk),
     spans.map(({ source }) => source),
@@ -211,7 +214,7 @@ function planBase(
     ...weakerWhere({
       unmarked: !marksQemu,
       passing: !kept,
-      byDisk: passing.passingJobs === 'byDisk',
+      byDisk: passing.jobsVanishOnEnd === 'byDisk',
       ...weaker,
     }),
     parallel: request.parallel ?? PARALLEL,

@@ -17,7 +17,7 @@ import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear } from './encryption.ts';
 import { planImages } from './new-images.ts';
-import { opensImages, passingJobsOf, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { jobsVanishOnEndOf, opensImages, refuseUncallable, weakerWhere } from './older-ways.ts';
 import type { PlanFacts } from './plan-facts.ts';
 import { planSnapshot } from './plan-snapshot.ts';
 import { hasMirrorWishes, type SnapshotRequest } from './requests.ts';
@@ -56,7 +56,7 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     for (const { disk, image } of snapshot.disks) refuseClear(disk, image.secret ?? null, 'the mirrors');
   const wished = request.strategy ?? 'auto';
   const strategy = chooseStrategy(wished, names, sources, strategiesOf(capabilities));
-  const passing = passingJobsOf(capabilities, opens);
+  const passing = jobsVanishOnEndOf(capabilities, opens);
   refuseUncallable(names, sources, passing);
   const { planVersion, token, maxBlackoutMs, marksQemu, onCommit } = snapshot;
   const base = {
@@ -67,7 +67,7 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     marksQemu,
     onCommit,
     ...passing,
-    ...weakerWhere({ unmarked: !marksQemu, passing: !opens, byDisk: passing.passingJobs === 'byDisk' }),
+    ...weakerWhere({ unmarked: !marksQemu, passing: !opens, byDisk: passing.jobsVanishOnEnd === 'byDisk' }),
   };
   const disks = snapshot.disks.map((disk, index) =>
     mirrorDisk(disk, sources[index], images[index], facts.token),
@@ -156,7 +156,7 @@ async function planTargets(
 
 /** Where QEMU opens the mirrors it opens all that is below them as well, also on the way back. */
 function knownByFile(disk: DiskPlan): DiskPlan {
-  return { ...disk, byFile: true };
+  return { ...disk, identifiedBy: 'file' };
 }
 
 /** The disk as the mirror finds it: on its overlay. */
@@ -176,7 +176,8 @@ function mirrorDisk(
     ...{ file: disk.image.file, driver: disk.image.driver, node: disk.names.image },
     ...(secret === undefined ? {} : { secret }),
   };
-  const isShared = ({ node }: ChainImage) => !disk.byFile && node !== null && node === image.backing?.node;
+  const isShared = ({ node }: ChainImage) =>
+    !disk.identifiedBy && node !== null && node === image.backing?.node;
   const shared = source.chain.findIndex(isShared);
   const below = shared === -1 ? source.nodes : source.nodes.slice(0, shared);
   return {

@@ -8,7 +8,7 @@ import { chooseDisks } from './choose-disks.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
-import { keepsJobs, passingJobsOf, weakerWhere } from './older-ways.ts';
+import { jobsVanishOnEndOf, keepsJobs, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -32,7 +32,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     );
   }
   const kept = keepsJobs(capabilities);
-  const passing = passingJobsOf(capabilities, kept);
+  const passing = jobsVanishOnEndOf(capabilities, kept);
   const marksQemu = capabilities.has('throttle-group');
   const carriesBitmaps = method !== 'sequential' && capabilities.has('block-dirty-bitmap-add');
   const images = await planImages(

@@ -85,7 +85,7 @@ export interface DiskPlan {
   /** The node of that image. */
   readonly goal: string;
   /** Its images are known by their files: QEMU opens the new one by itself, or names no nodes (before 2.5). */
-  readonly byFile?: true;
+  readonly identifiedBy?: 'file';
 }
 
 /** A program to run, without a shell. All of it is in the journal: secrets are for the environment, or for a file. */
@@ -102,7 +102,7 @@ export interface Program {
 export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
 
 /** The version of these shapes in the journal; a plan of another version is not resumed. */
-export const PLAN_VERSION = 3;
+export const PLAN_VERSION = 4;
 
 /** What every operation's plan has. */
 export interface PlanBase {
@@ -118,7 +118,7 @@ export interface PlanBase {
    * Where QEMU forgets jobs when they end (before 3.1): whether they have names of their own, or are called by their disks
    * (before 2.7).
    */
-  readonly passingJobs?: 'byId' | 'byDisk';
+  readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
   readonly disks: readonly DiskPlan[];
@@ -217,7 +217,7 @@ export interface RewritePlan extends PlanBase, Removing {
    * Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, the first disk's job decides
    * and the others follow.
    */
-  readonly heldBack: boolean;
+  readonly manualFinalize: boolean;
   /** Which of pull and commit costs less here, for people; null where QEMU does not tell what is allocated. */
   readonly hint: string | null;
   readonly parallel: number;

@@ -3,25 +3,25 @@
  */
 
 import { publishDefinitions, publishOverlays } from './finish/publish-definitions.ts';
-import { releaseTargets, retireSources } from './finish/release-nodes.ts';
+import { closeCopies, closeOldNodes } from './finish/release-nodes.ts';
 import { removeLeaving } from './finish/remove-leaving.ts';
 import { askWhetherToKeep } from './mirror/ask-whether-to-keep.ts';
 import { awaitSignal } from './mirror/await-signal.ts';
 import { dismissMirrors } from './mirror/dismiss-mirrors.ts';
+import { awaitConvergence, endMirrorsInPlace } from './mirror/end-mirrors-in-place.ts';
 import { mirrorDisks } from './mirror/mirror-disks.ts';
-import { awaitNearlyClean, settleMirrors } from './mirror/settle-mirrors.ts';
 import { markQemu, unmarkQemu } from './pause/mark-qemu.ts';
 import { pauseGuest, resumeGuest } from './pause/pause-guest.ts';
 import { freezeGuest, thawGuest } from './pause/quiesce.ts';
 import { claimFiles } from './prepare/claim-files.ts';
 import { createImages } from './prepare/create-images.ts';
-import { fillTargets } from './prepare/fill-targets.ts';
 import { attachChains, openChains, standOnBases } from './prepare/stand-on-chains.ts';
-import { rewriteAtOnce, rewriteRest } from './rewrite/rewrite-at-once.ts';
+import { streamIntoTargets } from './prepare/stream-into-targets.ts';
 import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite/rewrite-chains.ts';
+import { rewriteFirst, rewriteRest } from './rewrite/rewrite-in-turn.ts';
 import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './snapshot/take-snapshot.ts';
-import { keepReverted } from './switch/keep-reverted.ts';
-import { mergeRest } from './switch/merge-rest.ts';
+import { commitRemainingDisks } from './switch/commit-remaining-disks.ts';
+import { commitRevert } from './switch/commit-revert.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch/switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch/switch-by-reopen.ts';
 
@@ -29,35 +29,35 @@ export const ALL_STEPS = {
   markQemu,
   claimFiles,
   createImages,
-  fillTargets,
+  streamIntoTargets,
   standOnBases,
   mirrorDisks,
   rewriteChains,
   finalizeRewrites,
   finalizeRest,
-  rewriteAtOnce,
+  rewriteFirst,
   rewriteRest,
   awaitSignal,
   openChains,
   attachChains,
-  awaitNearlyClean,
+  awaitConvergence,
   pauseGuest,
-  settleMirrors,
+  endMirrorsInPlace,
   insertFilters,
   reopenFilters,
-  keepReverted,
+  commitRevert,
   removeFilters,
   parkMirrors,
   finalizeMirrors,
   completeMirrors,
-  mergeRest,
+  commitRemainingDisks,
   resumeGuest,
   publishDefinitions,
   dismissMirrors,
   unmarkQemu,
-  retireSources,
+  closeOldNodes,
   removeLeaving,
-  releaseTargets,
+  closeCopies,
   freezeGuest,
   takeSnapshot,
   takeSnapshotSync,

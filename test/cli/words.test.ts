@@ -29,6 +29,6 @@ test.each([
 });
 
 test('a mirror that is ready and not yet switched says what it waits for', () => {
-  expect(phaseOf('ready.awaitNearlyClean').words).toContain('waiting until little is left to copy');
+  expect(phaseOf('ready.awaitConvergence').words).toContain('waiting until little is left to copy');
   expect(phaseOf('ready.awaitSignal')).toEqual({ phase: 'ready', words: 'every mirror is ready' });
 });

@@ -107,7 +107,7 @@ describe('which images are the right ones, of a copy', () => {
   test('are the targets from the decision on, until it is revoked', async () => {
     const plan = await copyPlan();
     expect(decide(plan, DECIDED)).toEqual(['committed', 'new keep', 'new keep']);
-    const ended = [...DECIDED, outcome('reopenFilters', null, false), intent('retireSources', null)];
+    const ended = [...DECIDED, outcome('reopenFilters', null, false), intent('closeOldNodes', null)];
     expect(decide(plan, ended)).toEqual(['committed', 'new keep', 'new keep', 'was']);
     expect(decide(plan, [...DECIDED, decision('reopenFilters', 'back')])[0]).toBe('rolledBack');
   });
@@ -126,7 +126,7 @@ describe('which images are the right ones, of a copy', () => {
   test('are the sources of a clone in any case; its copies stay once they were complete', async () => {
     const plan = await copyPlan('clone');
     expect(decide(plan, READY)).toEqual(['rolledBack', 'old drop', 'old drop']);
-    const released = [...READY, intent('releaseTargets', null), decision('releaseTargets', 'forward')];
+    const released = [...READY, intent('closeCopies', null), decision('closeCopies', 'forward')];
     expect(decide(plan, released)).toEqual(['committed', 'old leave', 'old leave']);
   });
 

@@ -91,7 +91,7 @@ describe('the doctor', () => {
   test('says that a guest stands still because of a saga that died while switching', async () => {
     const sim = smallSim();
     const life = live(sim);
-    await sim.run(entered(await copy(sim, life), 'settleMirrors'));
+    await sim.run(entered(await copy(sim, life), 'endMirrorsInPlace'));
     const state = life.die();
     await sim.advance(1);
     expect(sim.world.running).toBe(false);
@@ -102,7 +102,7 @@ describe('the doctor', () => {
   test('leaves alone what no saga of the journal made, and says where to look, also of a guest that stands still', async () => {
     const sim = smallSim();
     const life = live(sim);
-    await sim.run(entered(await copy(sim, life), 'settleMirrors'));
+    await sim.run(entered(await copy(sim, life), 'endMirrorsInPlace'));
     life.die();
     await sim.advance(1);
     const findings = await look(sim);

@@ -59,16 +59,16 @@ describe('what others run inside of a saga', () => {
 });
 
 describe('a broken assumption of ours in the pause', () => {
-  const { settleMirrors } = ALL_STEPS;
-  const { do: whole } = settleMirrors;
+  const { endMirrorsInPlace } = ALL_STEPS;
+  const { do: whole } = endMirrorsInPlace;
   afterEach(() => {
-    settleMirrors.do = whole;
+    endMirrorsInPlace.do = whole;
   });
 
   test('crashes when the guest runs again, with the saga left for resume, which ends it', async () => {
     const sim = createSim({ profile: '7.2', disks: 2, seed: 1 });
     const journal = memoryJournal();
-    settleMirrors.do = () => {
+    endMirrorsInPlace.do = () => {
       throw new TypeError('reading a member of undefined');
     };
     const saga = await copyOf(sim, { journal });
@@ -79,7 +79,7 @@ describe('a broken assumption of ours in the pause', () => {
       result: { error: { code: 'INTERNAL' } },
     });
 
-    settleMirrors.do = whole;
+    endMirrorsInPlace.do = whole;
     const again = await sim.run(
       createEngine({ journal, clock: sim.clock }).resume(saga.id, { qmp: sim.connect, files: sim.files }),
     );
@@ -100,7 +100,7 @@ describe('a process that must end', () => {
     const saga = await copyOf(sim);
     let released: Promise<boolean> | undefined;
     saga.subscribe(notice => {
-      if (notice.type === 'event' && notice.state === 'switching.settleMirrors')
+      if (notice.type === 'event' && notice.state === 'switching.endMirrorsInPlace')
         released ??= releaseGuests(sim.clock).then(() => isRunning(sim));
     });
     expect((await sim.run(saga.result)).outcome).toBe('committed');

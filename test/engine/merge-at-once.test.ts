@@ -33,7 +33,7 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back',
     const sim = guestWithChains();
     const life = live(sim);
     const saga = await sim.run(begin(life, what));
-    expect(saga.plan).toMatchObject({ heldBack: false });
+    expect(saga.plan).toMatchObject({ manualFinalize: false });
     const result = await sim.run(saga.result);
     expect(result).toMatchObject({ outcome: 'committed', error: null });
     expect(result.disks[0]?.after?.chain).toEqual([FRONT, LOWEST]);
@@ -52,7 +52,7 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back',
     const sim = guestWithChains([{ kind: 'jobNeverReady', nth: 1 }]);
     const life = live(sim);
     const saga = await sim.run(begin(life, what));
-    await sim.run(entered(saga, 'rewriteAtOnce'));
+    await sim.run(entered(saga, 'rewriteFirst'));
     await sim.advance(20);
     const result = await sim.run(saga.abort());
     expect(result).toMatchObject({ outcome: 'rolledBack', error: { code: 'ABORTED' } });
@@ -65,7 +65,7 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back',
       const sim = guestWithChains();
       const first = live(sim);
       const saga = await sim.run(begin(first, what));
-      await sim.run(entered(saga, 'rewriteAtOnce'));
+      await sim.run(entered(saga, 'rewriteFirst'));
       await sim.advance(afterMs);
       const next = live(sim, first.die());
       const result = await sim.run((await sim.run(next.engine.resume('s', next.guest))).result);

@@ -254,7 +254,7 @@ describe('merging on QEMU 3.1, which keeps jobs and does not tell of the nodes b
         ? engine.pull({ ...guest, disks: onEach(BASES, 'base') })
         : engine.commit({ ...guest, disks: onEach(MIDDLES, 'top') }),
     );
-    expect(saga.plan).toMatchObject({ heldBack: true });
+    expect(saga.plan).toMatchObject({ manualFinalize: true });
     expect(saga.plan.weaker).toBeUndefined();
     const result = await sim.run(saga.result);
     expect(result).toMatchObject({ outcome: 'committed', error: null });

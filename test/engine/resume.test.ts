@@ -106,7 +106,7 @@ describe('a copy that waits at READY, in another process', () => {
 });
 
 describe('a copy that was told to switch, and whose process died before the end', () => {
-  test.each(['awaitNearlyClean', 'settleMirrors', 'reopenFilters', 'retireSources', 'committed'])(
+  test.each(['awaitConvergence', 'endMirrorsInPlace', 'reopenFilters', 'closeOldNodes', 'committed'])(
     'does not say again that it waits when it is resumed, after a death in %s',
     async state => {
       const sim = smallSim();
@@ -167,7 +167,7 @@ describe('a saga that is asked for what it cannot do', () => {
     const sim = smallSim();
     const first = live(sim);
     const saga = await sim.run(first.engine.copy({ ...first.guest, id: 's', disks: DISKS }));
-    await sim.run(entered(saga, 'retireSources'));
+    await sim.run(entered(saga, 'closeOldNodes'));
     const next = live(sim, first.die());
     expect(await rejection(next.engine.resume('s', { ...next.guest, signal: 'abort' }))).toMatchObject({
       code: 'SAGA_STATE',

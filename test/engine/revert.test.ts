@@ -75,7 +75,7 @@ describe('a revert', () => {
     expect(leftovers.every(stands => (stands !== undefined) === (outcome === 'committed'))).toBe(true);
   });
 
-  test.each(['claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters', 'retireSources'])(
+  test.each(['claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters', 'closeOldNodes'])(
     'whose process dies as it enters %s ends all or none when it is resumed',
     async state => {
       const { sim, life } = await stopped();

@@ -22,7 +22,7 @@ const CONTEXT_OF_A_SAGA = [
   'failure',
   'kept',
   'plan',
-  'relented',
+  'switchAttempts',
   'undismissed',
   'undoFailure',
 ];

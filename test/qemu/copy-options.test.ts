@@ -197,7 +197,7 @@ describeOnQemu('a copy', () => {
   });
 
   test.each(STRATEGIES)(
-    'of a guest that writes faster than it follows relents, tries again and loses nothing: %s',
+    'of a guest that writes faster than it follows backs off, tries again and loses nothing: %s',
     async strategy => {
       await using on = await stage({ disks: 2 });
       const { execute } = on.vm.witness;
@@ -218,7 +218,7 @@ describeOnQemu('a copy', () => {
       const states: string[] = [];
       saga.subscribe(notice => notice.type === 'event' && states.push(notice.state));
       const result = await saga.result;
-      expect(states.filter(state => state === 'switching.relenting')).toHaveLength(1);
+      expect(states.filter(state => state === 'switching.backingOff')).toHaveLength(1);
       await expectSwitched(on, result);
     },
   );

@@ -194,11 +194,11 @@ describeOnQemu('an error out of nowhere while the guest stands still', () => {
 /** Makes the step behind the pause fail with what is no error of ours: a broken assumption. */
 function breakingClient(): string {
   const file = join(temporaryFolder(), 'breaking.mjs');
-  const target = join(ROOT, 'dist/steps/mirror/settle-mirrors.js');
+  const target = join(ROOT, 'dist/steps/mirror/end-mirrors-in-place.js');
   writeFileSync(
     file,
-    `const { settleMirrors } = await import(${JSON.stringify(target)});
-    settleMirrors.do = () => { throw new TypeError('reading a member of undefined'); };`,
+    `const { endMirrorsInPlace } = await import(${JSON.stringify(target)});
+    endMirrorsInPlace.do = () => { throw new TypeError('reading a member of undefined'); };`,
   );
   return file;
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { BlocksagaError } from '../../src/errors.ts';
 import { diskNames } from '../../src/plan/names.ts';
 import type { DiskPlan } from '../../src/plan/plan.ts';
-import { blaming } from '../../src/steps/step/blame.ts';
+import { attributeToDisk } from '../../src/steps/step/blame.ts';
 
 const disks = [0, 1].map(index => ({
   disk: `dev${index}`,
@@ -29,7 +29,7 @@ test.each([
   const refusal = new BlocksagaError('QMP_COMMAND', desc, {
     qmp: { command: 'transaction', class: 'GenericError', desc },
   });
-  const told = await blaming(disks, Promise.reject(refusal)).catch((error: unknown) => error);
+  const told = await attributeToDisk(disks, Promise.reject(refusal)).catch((error: unknown) => error);
   expect(told).toBeInstanceOf(BlocksagaError);
   expect((told as BlocksagaError).disk).toBe(disk);
 });

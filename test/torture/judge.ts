@@ -155,7 +155,7 @@ export async function judgeImages(
 }
 
 /** Steps that only wait, and one that finds its effect there where the guest was let run and is paused again. */
-const MAY_RECUR = new Set(['awaitNearlyClean', 'awaitSignal', 'attachChains']);
+const MAY_RECUR = new Set(['awaitConvergence', 'awaitSignal', 'attachChains']);
 
 /** I7 in the journal: nothing was brought about twice without having been taken back in between. */
 export function judgeRecords(records: readonly JournalRecord[]): string[] {

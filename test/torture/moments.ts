@@ -11,7 +11,7 @@ import type { Foreign } from './orders.ts';
 
 const STRANGER = 'stranger';
 const PAUSED = 'switching.';
-const RELENTING = 'switching.relenting';
+const BACKING_OFF = 'switching.backingOff';
 
 /** What is to happen to one orchestrator. */
 export interface MomentsOptions {
@@ -57,7 +57,7 @@ export class Moments {
 
   enter(state: string): void {
     this.#state = state;
-    if (state === RELENTING) this.#lags = false;
+    if (state === BACKING_OFF) this.#lags = false;
     this.#reach('enter', 'it');
   }
 

@@ -143,7 +143,7 @@ const COPIES: readonly Operation[] = [
     committed: 'newFront',
   }),
   pivot('reopen+stranded', 'reopen', { like: ['reopen'], ...strandedBy('qom-set', 4, 'value') }),
-  pivot('reopen+relenting', 'reopen', {
+  pivot('reopen+backing-off', 'reopen', {
     like: ['reopen'],
     request: { operation: 'copy', options: { strategy: 'reopen', ...SHORT } },
     lagsOnce: true,
@@ -196,7 +196,7 @@ const MERGES: readonly Operation[] = [
     like: ['commit-finalize'],
     ...strandedBy('object-del', 1, 'id'),
   }),
-  commit('reopen', 'commit-relenting', {
+  commit('reopen', 'commit-backing-off', {
     like: ['commit-reopen'],
     guest: { overlays: 1 },
     request: { operation: 'commit', options: { active: true, strategy: 'reopen', ...SHORT } },
@@ -270,7 +270,7 @@ const MIRRORED: readonly Operation[] = [
   mirrored('mirrored', 'reopen', { tells: true }),
   mirrored('mirrored+refused', 'reopen', { like: ['mirrored'], ...thirdReopened, tells: true }),
   mirrored('mirrored+stranded', 'reopen', { like: ['mirrored'], ...strandedBy('qom-set', 4, 'value') }),
-  mirrored('mirrored+relenting', 'reopen', {
+  mirrored('mirrored+backing-off', 'reopen', {
     like: ['mirrored'],
     request: { operation: 'snapshot', options: { strategy: 'reopen', ...SHORT } },
     mirrors: 'ownChain',

@@ -25,7 +25,7 @@ const PASSED = [
   'beginning/unwritten/begin/1',
   'switching.pauseGuest/enter/it/1',
   'switching.pauseGuest/sent/stop/1',
-  ...[1, 2, 3].map(nth => `switching.settleMirrors/sent/query-jobs/${nth}`),
+  ...[1, 2, 3].map(nth => `switching.endMirrorsInPlace/sent/query-jobs/${nth}`),
 ];
 const RUN = { operation: 'reopen', moments: PASSED, durationMs: 100, outcome: 'committed' };
 
@@ -68,8 +68,8 @@ describe('the rounds of a torture', () => {
       'switching.pauseGuest/enter/it/1 +1',
       'switching.pauseGuest/enter/it/1 +4',
       'switching.pauseGuest/sent/stop/1 +0',
-      'switching.settleMirrors/sent/query-jobs/1 +0',
-      'switching.settleMirrors/sent/query-jobs/2 +0',
+      'switching.endMirrorsInPlace/sent/query-jobs/1 +0',
+      'switching.endMirrorsInPlace/sent/query-jobs/2 +0',
     ]);
   });
 
@@ -84,11 +84,11 @@ describe('the rounds of a torture', () => {
   });
 
   test('at the boundaries leave out what another operation has, and what came more than twice', () => {
-    const again = [1, 2, 3].map(nth => `ready.awaitNearlyClean/enter/it/${nth}`);
+    const again = [1, 2, 3].map(nth => `ready.awaitConvergence/enter/it/${nth}`);
     const passed = ['switching.pauseGuest/enter/it/1', ...again];
     expect(boundaryRounds('reopen', passed, ['qemu'], [again[0] ?? '']).map(({ moment }) => moment)).toEqual([
       'switching.pauseGuest/enter/it/1',
-      'ready.awaitNearlyClean/enter/it/2',
+      'ready.awaitConvergence/enter/it/2',
     ]);
   });
 

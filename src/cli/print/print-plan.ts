@@ -101,11 +101,11 @@ function whyStrategy(plan: SwitchPlan, asked: string): string {
   const reasons = [
     ...(missing.length > 0
       ? [`this QEMU lacks ${missing.join(' and ')}`]
-      : plan.passingJobs === undefined
+      : plan.jobsVanishOnEnd === undefined
         ? ['not every disk can take a filter while the guest is stopped']
         : []),
     ...(plan.strategy === 'complete' ? ['its mirrors cannot be finalized by hand'] : []),
-    ...(plan.passingJobs === undefined ? [] : ['it forgets its jobs when they end']),
+    ...(plan.jobsVanishOnEnd === undefined ? [] : ['it forgets its jobs when they end']),
   ];
   return `the strongest possible here: ${reasons.join('; ')}`;
 }
@@ -164,8 +164,8 @@ function howInWords(plan: Plan): string {
   return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
 }
 
-function rewriteInWords({ operation, heldBack }: RewritePlan): string {
-  return heldBack
+function rewriteInWords({ operation, manualFinalize }: RewritePlan): string {
+  return manualFinalize
     ? REWRITE_WORDS[operation]
     : `plain ${operation} jobs, which this QEMU cannot hold back: the first disk's decides, the others follow`;
 }

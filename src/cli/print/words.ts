@@ -49,7 +49,7 @@ const PHASES: Readonly<Record<string, string>> = {
   mirroring: 'copying',
   rewriting: 'merging images',
   ready: 'every mirror is ready',
-  'ready.awaitNearlyClean': 'every mirror is ready, waiting until little is left to copy',
+  'ready.awaitConvergence': 'every mirror is ready, waiting until little is left to copy',
   snapshotting: 'taking the snapshot',
   switching: 'switching, the guest stands still',
   cleaningUp: 'cleaning up',

@@ -3,7 +3,7 @@
  * otherwise. An undo for which the pause was too short goes on while the guest runs. It decides nothing else.
  */
 import { BlocksagaError } from '../../errors.ts';
-import { letRun, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import { readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { StepContext } from '../../steps/step/step.ts';
@@ -75,5 +75,5 @@ function isLate(error: unknown): boolean {
 async function resumeBefore(context: StepContext): Promise<void> {
   await context.recordSides();
   await context.recordRun();
-  await letRun(context, readPause(context.outcomes.get('pauseGuest') ?? null));
+  await resumeVcpus(context, readPause(context.outcomes.get('pauseGuest') ?? null));
 }

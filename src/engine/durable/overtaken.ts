@@ -39,7 +39,7 @@ export class Overtaken {
   /** The guest runs, or a disk was switched. */
   changed(): void {
     const step = this.#step;
-    if (step === undefined || !this.#window.isOpen || this.#window.guestStill()) return;
+    if (step === undefined || !this.#window.isOpen || this.#window.pausedThroughout()) return;
     const verdict = this.#verdict;
     const { written } = verdict;
     const isTrue = () => this.#step === step && verdict.written === written;

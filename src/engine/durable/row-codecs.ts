@@ -50,7 +50,7 @@ const base = {
   maxBlackoutMs: z.number(),
   marksQemu: z.boolean(),
   onCommit: onCommit.nullable(),
-  passingJobs: z.enum(['byId', 'byDisk']).optional(),
+  jobsVanishOnEnd: z.enum(['byId', 'byDisk']).optional(),
   weaker: z.array(z.string()).optional(),
   disks: z.array(disk).min(1),
 };
@@ -96,7 +96,7 @@ const rewrite = z.looseObject({
   ...base,
   operation: z.enum(['pull', 'commit']),
   kind: z.literal('rewrite'),
-  heldBack: z.boolean(),
+  manualFinalize: z.boolean(),
   parallel: z.int().positive(),
   speed: size,
   deletes: z.boolean(),

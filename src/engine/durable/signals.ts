@@ -37,7 +37,7 @@ export class Signals {
   /** As steps see them. */
   get ofSteps() {
     const { abort, pivot, keepCopies, keepSnapshot } = this;
-    return { abort, pivot, keepCopies, keep: keepSnapshot };
+    return { abort, pivot, keepCopies, keepSnapshot };
   }
 
   /** Tells the running step, and those to come: they look at their next safe point. */

@@ -197,15 +197,15 @@ export class StepHost {
       this.#deciding(name, step, decide =>
         this.#retry(
           async number => {
-            const untouched = !unknown && number === 1;
+            const nothingSentYet = !unknown && number === 1;
             const look = async () => {
-              const context = await this.#context(name, untouched);
+              const context = await this.#context(name, nothingSentYet);
               await this.#window.reenter(step, context.qmp, this.#recordRun);
-              return { context, todo: untouched ? context.plan.disks : await missing(step, context) };
+              return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
             // What may be there must not be taken back for one refused look.
-            const looked = step.insists || !untouched ? this.#retry(look, ANY) : look();
-            const { context, todo } = await (untouched ? looked : looked.catch(inDoubt));
+            const looked = step.insists || !nothingSentYet ? this.#retry(look, ANY) : look();
+            const { context, todo } = await (nothingSentYet ? looked : looked.catch(inDoubt));
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
             const began = this.#parts.clock.now();
@@ -236,7 +236,7 @@ export class StepHost {
       if (this.#decides(step)) await decide();
       return value;
     } catch (error) {
-      if (step.decision !== undefined && !this.#window.guestStill())
+      if (step.decision !== undefined && !this.#window.pausedThroughout())
         await this.#verdict.tellSides(name, async () => (await this.#context(name)).qmp);
       throw error;
     }
@@ -260,7 +260,7 @@ export class StepHost {
     return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
   }
 
-  readonly #context = async (name: StepName, untouched = false): Promise<StepContext> => {
+  readonly #context = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
     const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
     const bare = await monitor.client();
     const qmp = this.#fence.client(bare);
@@ -278,7 +278,7 @@ export class StepHost {
       observed: this.#observed.get(name) ?? null,
       round: this.#rounds.get(name) ?? 1,
       failure: this.#failures.get(name),
-      untouched,
+      nothingSentYet,
       decided: this.#verdict.isForward,
       speed: () => this.speed.bytesPerSecond,
       outcomes: this.#outcomes,

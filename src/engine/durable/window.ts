@@ -23,8 +23,8 @@ export class Window {
 
   /** What steps ask of it and tell it. */
   readonly ofSteps = {
-    guestStill: () => this.guestStill(),
-    sides: () => (this.guestStill() ? this.#seen : 'apart'),
+    pausedThroughout: () => this.pausedThroughout(),
+    sides: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
     },
@@ -45,7 +45,7 @@ export class Window {
     return this.#isOpen;
   }
 
-  guestStill(): boolean {
+  pausedThroughout(): boolean {
     return this.#guest === 'still';
   }
 
@@ -91,9 +91,9 @@ export class Window {
     await qmp.execute('stop');
   }
 
-  /** What the first step after a pause of unknown end has found: `untouched` when nothing of it was there. */
-  found(step: Step, untouched: boolean): void {
+  /** What the first step after a pause of unknown end has found: `nothingSentYet` when nothing of it was there. */
+  found(step: Step, nothingSentYet: boolean): void {
     if (step.window !== undefined || step.outlastsPause) return;
-    if (this.#guest === 'unsure') this.#guest = untouched ? 'still' : 'ran';
+    if (this.#guest === 'unsure') this.#guest = nothingSentYet ? 'still' : 'ran';
   }
 }

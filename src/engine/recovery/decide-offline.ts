@@ -230,7 +230,7 @@ function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
       sides = plan.disks.map(disk => (onImage.includes(disk.index) ? 'new' : 'old'));
     } else {
       decided = verdict === 'forward';
-      keepsCopies = decided && step === 'settleMirrors';
+      keepsCopies = decided && step === 'endMirrorsInPlace';
       sides = plan.disks.map(() => (decided ? 'new' : 'old'));
     }
   }

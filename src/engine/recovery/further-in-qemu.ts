@@ -45,7 +45,7 @@ const SNAPSHOTS = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];
 const SIGNS: readonly Sign[] = [
   {
     names: ({ names }) => [names.job],
-    steps: ['mirrorDisks', 'rewriteChains', 'rewriteAtOnce', 'rewriteRest'],
+    steps: ['mirrorDisks', 'rewriteChains', 'rewriteFirst', 'rewriteRest'],
   },
   {
     names: ({ names }) => [names.image, names.createJob],

@@ -88,7 +88,7 @@ export async function findTrace(client: QmpClient, plan: Plan): Promise<string |
   ];
   const trace = names.find(name => isOurs(name, plan.token));
   if (trace !== undefined) return trace;
-  if (!plan.marksQemu && plan.passingJobs !== undefined) return imageOf(plan, await openFiles(client));
+  if (!plan.marksQemu && plan.jobsVanishOnEnd !== undefined) return imageOf(plan, await openFiles(client));
   await expectNoEndedStream(client);
   const [nodes] = await client.pipeline([listNodes(client)]);
   return (valueIfKnown(nodes) ?? [])

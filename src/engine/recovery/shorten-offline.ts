@@ -26,7 +26,7 @@ export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): 
  */
 export async function hasBegunToShorten(plan: Plan, images: Images): Promise<boolean> {
   const [first] = plan.disks;
-  if (!('rewrites' in plan) || plan.heldBack || first === undefined) return false;
+  if (!('rewrites' in plan) || plan.manualFinalize || first === undefined) return false;
   const { above } = partsOf(plan, first);
   if ((await images.look(above)).state === 'inUse') {
     throw new BlocksagaError(

@@ -23,11 +23,11 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'markQemu',
     'claimFiles',
     'createImages',
-    'fillTargets',
+    'streamIntoTargets',
     'freezeGuest',
     'mirrorDisks',
     'rewriteChains',
-    'rewriteAtOnce',
+    'rewriteFirst',
     'pauseGuest',
     'parkMirrors',
     'finalizeMirrors',
@@ -95,7 +95,7 @@ function snapshotPath({ profile }: GuestChoice, { without, quiesce }: WishOf<'sn
 
 const REVERT: LikelyPath = {
   there: ['markQemu', 'claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters'],
-  onward: ['removeFilters', 'resumeGuest', 'retireSources', 'removeLeaving', 'unmarkQemu'],
+  onward: ['removeFilters', 'resumeGuest', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'],
 };
 
 function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>): LikelyPath {
@@ -103,7 +103,7 @@ function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>):
   const freeze = wish.quiesce ? ['freezeGuest', take, 'thawGuest'] : [take];
   const begin = ['markQemu', 'snapshot.claimFiles', 'snapshot.createImages'];
   const mirrors = ['mirror.claimFiles', 'mirror.createImages'];
-  const wait = ['standOnBases', 'mirrorDisks', 'awaitSignal', 'openChains', 'awaitNearlyClean'];
+  const wait = ['standOnBases', 'mirrorDisks', 'awaitSignal', 'openChains', 'awaitConvergence'];
   const { there, onward } = switchPath(guest, wish);
   return {
     there: [...begin, ...mirrors, ...freeze, ...wait, 'pauseGuest', 'attachChains', ...there],
@@ -126,25 +126,25 @@ function stageOf(state: string): string {
 function rewritePath(guest: GuestChoice, { without }: Wish): LikelyPath {
   const rewrite =
     forgetsJobs(guest) || without.includes('manual-finalize')
-      ? ['rewriteAtOnce', 'rewriteRest']
+      ? ['rewriteFirst', 'rewriteRest']
       : ['rewriteChains', 'finalizeRewrites'];
-  return { there: ['markQemu', ...rewrite], onward: ['retireSources', 'removeLeaving', 'unmarkQemu'] };
+  return { there: ['markQemu', ...rewrite], onward: ['closeOldNodes', 'removeLeaving', 'unmarkQemu'] };
 }
 
 /** What has mirrors: a copy, or the commit of active images. */
 type Mirrored = WishOf<'copy' | 'commit'>;
 
 function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
-  const fills = wish.operation === 'copy' && (wish.base ?? 1) > 1 ? ['fillTargets'] : [];
+  const fills = wish.operation === 'copy' && (wish.base ?? 1) > 1 ? ['streamIntoTargets'] : [];
   const made = wish.operation === 'copy' ? ['claimFiles', 'createImages', ...fills] : [];
   const begin = ['markQemu', ...made, 'mirrorDisks'];
   if (wish.finish === 'abort') return { there: begin, onward: [] };
-  const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitNearlyClean'] : ['awaitNearlyClean'];
+  const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitConvergence'] : ['awaitConvergence'];
   const pause = [...begin, ...wait, 'pauseGuest'];
   if (wish.finish === 'clone') {
     return {
-      there: [...pause, 'settleMirrors'],
-      onward: ['resumeGuest', 'dismissMirrors', 'releaseTargets', 'unmarkQemu'],
+      there: [...pause, 'endMirrorsInPlace'],
+      onward: ['resumeGuest', 'dismissMirrors', 'closeCopies', 'unmarkQemu'],
     };
   }
   const { there, onward } = switchPath(guest, wish);
@@ -153,11 +153,11 @@ function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
 
 /** From the moment when the guest stands still. */
 function switchPath(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): LikelyPath {
-  const end = ['resumeGuest', 'dismissMirrors', 'retireSources', 'removeLeaving', 'unmarkQemu'];
+  const end = ['resumeGuest', 'dismissMirrors', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'];
   switch (strategyOf(guest, wish)) {
     case 'reopen':
       return {
-        there: ['settleMirrors', 'insertFilters', 'reopenFilters'],
+        there: ['endMirrorsInPlace', 'insertFilters', 'reopenFilters'],
         onward: ['removeFilters', ...end],
       };
     case 'finalize':

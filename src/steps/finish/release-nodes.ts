@@ -8,8 +8,8 @@ import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
-export const retireSources: Step = {
-  name: 'retireSources',
+export const closeOldNodes: Step = {
+  name: 'closeOldNodes',
   irreversible: 'only cleans up after the decision',
 
   async probe({ qmp, plan }) {
@@ -29,8 +29,8 @@ function leaving({ retiring, names }: DiskPlan): readonly string[] {
   return [...retiring, names.revived];
 }
 
-export const releaseTargets: Step = {
-  name: 'releaseTargets',
+export const closeCopies: Step = {
+  name: 'closeCopies',
   irreversible: 'the copies are complete and stay',
 
   async probe({ qmp, plan }) {

@@ -14,7 +14,7 @@ export const askWhetherToKeep: Step = {
     return probeDisks(plan.disks, () => 'absent');
   },
 
-  async do({ keep, abort }) {
-    return keep.aborted && !abort.aborted;
+  async do({ keepSnapshot, abort }) {
+    return keepSnapshot.aborted && !abort.aborted;
   },
 };

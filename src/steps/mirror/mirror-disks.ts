@@ -3,7 +3,7 @@
  * active commit to an image of the disk's own chain. This is the step that takes hours.
  */
 import { definedOnly } from '../../errors.ts';
-import { letRun, readPause } from '../../guest/hold-guest.ts';
+import { readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -44,12 +44,12 @@ export const mirrorDisks: Step<SwitchPlan> = {
   /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */
   async undo(context) {
     const paused = readPause(context.observed);
-    const mayHold = !context.untouched && paused.byUs;
+    const mayHold = !context.nothingSentYet && paused.byUs;
     try {
       await takeBackPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
     } finally {
       // An earlier attempt may have paused the guest and not have come to resuming it.
-      if (mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+      if (mayHold) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
     }
   },
 };
@@ -91,7 +91,7 @@ function startMirror(
       execute: 'drive-mirror',
       arguments: {
         ...named(plan, disk.names.job),
-        ...(plan.passingJobs === 'byId' ? { 'node-name': disk.names.image } : {}),
+        ...(plan.jobsVanishOnEnd === 'byId' ? { 'node-name': disk.names.image } : {}),
         device: deviceOf(disk, disk.node),
         target: disk.image.file,
         format: disk.image.driver,
@@ -114,7 +114,7 @@ function startMirror(
 
 /** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */
 export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit): Command<'block-commit'> {
-  if (plan.passingJobs !== undefined) {
+  if (plan.jobsVanishOnEnd !== undefined) {
     return {
       execute: 'block-commit',
       arguments: {
@@ -131,7 +131,7 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
     arguments: {
       'job-id': disk.names.job,
       device: disk.node,
-      ...(disk.byFile ? { base: disk.image.file } : { 'base-node': disk.goal }),
+      ...(disk.identifiedBy ? { base: disk.image.file } : { 'base-node': disk.goal }),
       ...limit(),
       ...ending(plan),
     },

@@ -59,7 +59,7 @@ async function mirrorBack(
       execute: 'drive-mirror',
       arguments: {
         ...named(plan, disk.names.undoJob),
-        ...(plan.passingJobs === 'byId' ? nodeName(disk, graph) : {}),
+        ...(plan.jobsVanishOnEnd === 'byId' ? nodeName(disk, graph) : {}),
         device: deviceOf(disk, disk.goal),
         target: disk.file,
         format: disk.driver,

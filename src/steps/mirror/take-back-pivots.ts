@@ -5,7 +5,7 @@
 
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
-import { holdGuest, letRun, type Paused, readPause } from '../../guest/hold-guest.ts';
+import { holdGuest, type Paused, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
@@ -34,7 +34,7 @@ export async function takeBackPivots(
   await jobs.remove(left, wait);
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
-  const byFile = plan.disks.some(disk => disk.byFile);
+  const byFile = plan.disks.some(disk => disk.identifiedBy);
   if (switched.length === 0) return byFile ? takeBackByFile(context, switched, graph, ALIKE) : undefined;
   if (isAlike) return putBack(context, switched, graph, ALIKE);
   // The journal must know where each disk is before, between and after: QEMU may die at any time.
@@ -66,14 +66,14 @@ async function whilePaused(
   let paused: Paused | undefined;
   try {
     await act(async copying => {
-      if (held.byUs && !sight.running) await letRun(context, held);
+      if (held.byUs && !sight.running) await resumeVcpus(context, held);
       await copying();
       if (!held.byUs && !isLive(sight)) return;
       ({ paused } = await holdGuest(qmp, []));
       if (held.byUs) context.heldAgain(paused);
     });
   } finally {
-    if (paused?.byUs && !held.byUs) await letRun(context, paused);
+    if (paused?.byUs && !held.byUs) await resumeVcpus(context, paused);
   }
 }
 
@@ -92,7 +92,8 @@ async function putBack(
   back: Return,
 ): Promise<void> {
   const { qmp, plan } = context;
-  if (plan.disks.some(({ byFile }) => byFile)) return takeBackByFile(context, switched, graph, back);
+  if (plan.disks.some(({ identifiedBy }) => identifiedBy))
+    return takeBackByFile(context, switched, graph, back);
   const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await takeBack(context, switched, graph, back);
   const after = await readGraph(qmp);
@@ -175,7 +176,7 @@ async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: So
 function isAway(graph: Graph, disk: DiskPlan): boolean {
   const front = graph.front(disk);
   if (front === disk.goal) return true;
-  if (disk.byFile) return leavingImages(disk).some(({ file }, place) => place > 0 && front === file);
+  if (disk.identifiedBy) return leavingImages(disk).some(({ file }, place) => place > 0 && front === file);
   return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
 }
 

@@ -7,12 +7,12 @@ import { BlocksagaError } from '../../errors.ts';
 import {
   holdGuest,
   lastSeen,
-  letRun,
   lookFreshly,
   migratedIn,
   type Paused,
   pausedIn,
   readPause,
+  resumeVcpus,
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
@@ -47,7 +47,7 @@ export const pauseGuest: Step = {
     if (plan.operation === 'revert') await expectStopped(qmp);
     if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
     // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
-    const looks = frontsTell(outcomes.get('awaitNearlyClean') ?? null) ? FRONT_LOOK : [];
+    const looks = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
     const { paused, migrating, replies } = await holdGuest(qmp, looks);
     if (migrating !== undefined) throw migrating;
     const [jobs, blocks] = replies;
@@ -61,7 +61,7 @@ export const pauseGuest: Step = {
 
   async undo({ qmp, clock, observed }, outcome) {
     const paused = readPause(outcome ?? observed);
-    if (paused.byUs) await letRun({ qmp, clock }, paused);
+    if (paused.byUs) await resumeVcpus({ qmp, clock }, paused);
   },
 };
 
@@ -80,22 +80,22 @@ export const resumeGuest: Step = {
    * A migration that has begun in the pause leads to a QEMU that has the old images: until the guest runs here, the switch
    * can still be taken back. Where an earlier attempt may have let it run already, only somebody who knows can decide.
    */
-  async do({ qmp, clock, outcomes, untouched, guestStill }) {
+  async do({ qmp, clock, outcomes, nothingSentYet, pausedThroughout }) {
     const paused = heldIn(outcomes);
-    const seen = await lookFreshly({ qmp, clock }, untouched ? lastSeen(outcomes) : undefined);
+    const seen = await lookFreshly({ qmp, clock }, nothingSentYet ? lastSeen(outcomes) : undefined);
     const migrating = migratedIn(seen.sight, paused);
     if (migrating !== undefined) {
-      const outcome = untouched && guestStill() ? 'notApplied' : 'unknown';
+      const outcome = nothingSentYet && pausedThroughout() ? 'notApplied' : 'unknown';
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), outcome });
     }
-    if (paused.byUs) await letRun({ qmp, clock }, paused, seen);
+    if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);
     return null;
   },
 };
 
 /** The pause of the switch, or that in which the rest of a commit was merged. */
 function heldIn(outcomes: StepContext['outcomes']): Paused {
-  const merged = readPause(outcomes.get('mergeRest') ?? null);
+  const merged = readPause(outcomes.get('commitRemainingDisks') ?? null);
   return merged.byUs ? merged : readPause(outcomes.get('pauseGuest') ?? null);
 }
 
@@ -114,7 +114,7 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
   );
 }
 
-/** What `awaitNearlyClean` came to: whether the front nodes say how far the mirrors are behind. */
+/** What `awaitConvergence` came to: whether the front nodes say how far the mirrors are behind. */
 function frontsTell(record: Json): boolean {
   return (
     typeof record === 'object' && record !== null && 'isOnSources' in record && record.isOnSources === true

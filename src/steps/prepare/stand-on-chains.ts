@@ -11,7 +11,7 @@ import { openChain } from '../../guest/revive-source.ts';
 import type { Files } from '../../images/files.ts';
 import type { ChainImage, CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import { blaming } from '../step/blame.ts';
+import { attributeToDisk } from '../step/blame.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
 
@@ -77,7 +77,7 @@ export const attachChains: Step<CopyPlan> = {
       type: 'blockdev-snapshot' as const,
       data: { node: names.chain, overlay: names.image },
     }));
-    await blaming(todo, qmp.execute('transaction', { actions }));
+    await attributeToDisk(todo, qmp.execute('transaction', { actions }));
     return null;
   },
 };

@@ -149,14 +149,14 @@ function startJob(
   const common = {
     'job-id': disk.names.job,
     ...definedOnly({ 'backing-file': backingFile ?? undefined, 'backing-mask-protocol': masksProtocol }),
-    ...(base === null ? {} : disk.byFile ? { base } : { 'base-node': base }),
+    ...(base === null ? {} : disk.identifiedBy ? { base } : { 'base-node': base }),
     ...limitedTo(speed),
     'auto-finalize': false,
     'auto-dismiss': false,
   };
   if (plan.operation === 'pull')
-    return { execute: 'block-stream', arguments: { device: disk.byFile ? disk.node : top, ...common } };
-  const topmost = disk.byFile ? { top } : { 'top-node': top };
+    return { execute: 'block-stream', arguments: { device: disk.identifiedBy ? disk.node : top, ...common } };
+  const topmost = disk.identifiedBy ? { top } : { 'top-node': top };
   return { execute: 'block-commit', arguments: { device: disk.node, ...topmost, ...common } };
 }
 
@@ -173,7 +173,9 @@ async function flushPulled(
   const replies = await qmp.pipeline(
     disks.map(disk => ({
       execute: 'human-monitor-command' as const,
-      arguments: { 'command-line': `qemu-io ${disk.byFile ? disk.node : rewriteOf(plan, disk).top} flush` },
+      arguments: {
+        'command-line': `qemu-io ${disk.identifiedBy ? disk.node : rewriteOf(plan, disk).top} flush`,
+      },
     })),
   );
   throwFirst(disks, replies);

@@ -5,7 +5,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
-import { holdGuest, letRun, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -20,14 +20,14 @@ const READY_SHARE = 0.25;
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
 export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
-  const { qmp, jobs, plan, observed, untouched } = context;
+  const { qmp, jobs, plan, observed, nothingSentYet } = context;
   if (!canTakeBack(plan)) {
     await expectNoneTaken(context);
     return;
   }
   let paused = readPause(observed);
   // An earlier attempt may have stopped the guest and not have come to letting it run.
-  let mayHold = !untouched;
+  let mayHold = !nothingSentYet;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
     STANDING,
@@ -50,7 +50,7 @@ export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Pro
       await switchToBases(context, taken);
     }
   } finally {
-    if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+    if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
   }
 }
 
@@ -80,9 +80,9 @@ function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
 }
 
 /** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
-export function canTakeBack({ passingJobs, capabilities, disks }: SnapshotPlan): boolean {
-  if (passingJobs === undefined) return true;
-  const callable = passingJobs === 'byId' || disks.every(({ drive }) => drive !== '');
+export function canTakeBack({ jobsVanishOnEnd, capabilities, disks }: SnapshotPlan): boolean {
+  if (jobsVanishOnEnd === undefined) return true;
+  const callable = jobsVanishOnEnd === 'byId' || disks.every(({ drive }) => drive !== '');
   return callable && capabilities.includes('active-commit');
 }
 
@@ -103,7 +103,7 @@ async function startCommits(
   { qmp, plan }: StepContext<SnapshotPlan>,
   disks: readonly DiskPlan[],
 ): Promise<void> {
-  const commit = plan.passingJobs === undefined ? commitByNode : commitByFile;
+  const commit = plan.jobsVanishOnEnd === undefined ? commitByNode : commitByFile;
   throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
 }
 
@@ -135,7 +135,7 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
     await awaitStatus(jobs, disks, 'ready', withinPause(plan.maxBlackoutMs * READY_SHARE));
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
-    await letRun(context, readPause(outcomes.get('pauseGuest') ?? null));
+    await resumeVcpus(context, readPause(outcomes.get('pauseGuest') ?? null));
     try {
       await awaitStatus(jobs, disks, 'ready', UNHURRIED);
     } finally {
@@ -151,7 +151,7 @@ async function switchToBases(
 ): Promise<void> {
   const ids = disks.map(disk => disk.names.undoJob);
   throwFirst(disks, await jobs.pivot(ids));
-  if (plan.passingJobs === undefined) {
+  if (plan.jobsVanishOnEnd === undefined) {
     await awaitStatus(jobs, disks, 'pending', STANDING);
     throwFirst(disks, await jobs.finalize(ids));
   }

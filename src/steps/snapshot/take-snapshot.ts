@@ -10,7 +10,7 @@ import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { blaming } from '../step/blame.ts';
+import { attributeToDisk } from '../step/blame.ts';
 import { askAgain, expectStood, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { canTakeBack, takeBackSnapshots } from './take-back-snapshots.ts';
 
@@ -70,7 +70,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   async probe(context) {
     const { absent, present, foreign } = await probeOverlays(context);
     const isOne = context.plan.disks.length === 1;
-    if (context.guestStill() || context.decided || isOne) return { absent, present, foreign };
+    if (context.pausedThroughout() || context.decided || isOne) return { absent, present, foreign };
     return { absent, present: [], foreign: present };
   },
 
@@ -111,7 +111,7 @@ async function transact(
     { execute: 'transaction', arguments: { actions } },
     ...SIGHT,
   ]);
-  if (!taken.ok) await blaming(plan.disks, Promise.reject(taken.error));
+  if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
   expectNotMigrating(sightOf(...sight));
 }
 

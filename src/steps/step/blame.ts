@@ -6,7 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 
 /** Awaits one command for all disks; a refusal whose words name a file or node of just one disk gets that disk. */
-export async function blaming<T>(disks: readonly DiskPlan[], command: Promise<T>): Promise<T> {
+export async function attributeToDisk<T>(disks: readonly DiskPlan[], command: Promise<T>): Promise<T> {
   try {
     return await command;
   } catch (error) {

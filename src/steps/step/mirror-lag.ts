@@ -30,7 +30,7 @@ export async function readLag(
   { qmp, jobs, plan }: Pick<StepContext, 'qmp' | 'jobs' | 'plan'>,
   disks: readonly DiskPlan[],
 ): Promise<Lag> {
-  if (plan.passingJobs !== undefined) {
+  if (plan.jobsVanishOnEnd !== undefined) {
     const table = await jobs.list(disks.map(disk => disk.names.job));
     const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
     if (!blocks.ok) throw blocks.error;

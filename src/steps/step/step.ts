@@ -31,9 +31,9 @@ export interface StepContext<P extends Plan = Plan> {
   /** Aborts when a copy that waits is asked to keep its copies as they are, and the guest where it is. */
   readonly keepCopies: AbortSignal;
   /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
-  readonly keep: AbortSignal;
+  readonly keepSnapshot: AbortSignal;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
-  guestStill(): boolean;
+  pausedThroughout(): boolean;
   /**
    * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
    * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
@@ -51,7 +51,7 @@ export interface StepContext<P extends Plan = Plan> {
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
   readonly round: number;
   /** True when nothing of this can be there yet: the first attempt to do, or to undo, in a life that no other went before. */
-  readonly untouched: boolean;
+  readonly nothingSentYet: boolean;
   /** How this step's `do` failed, for its undo; undefined when it ended well or nobody knows how. */
   readonly failure: ErrorRecord | undefined;
   /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
@@ -165,7 +165,7 @@ export async function unlessThere<P extends Plan>(
   try {
     await act();
   } catch (error) {
-    if (context.untouched) throw error;
+    if (context.nothingSentYet) throw error;
     const { absent, foreign } = await probe(context);
     if (absent.length + foreign.length > 0) throw error;
   }
@@ -196,8 +196,8 @@ export function askAgain(error: BlocksagaError): BlocksagaError {
 }
 
 /** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
-export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): void {
-  if (!guestStill()) throw ranMeanwhile();
+export function expectStill({ pausedThroughout }: Pick<StepContext, 'pausedThroughout'>): void {
+  if (!pausedThroughout()) throw ranMeanwhile();
 }
 
 /**
@@ -205,7 +205,7 @@ export function expectStill({ guestStill }: Pick<StepContext, 'guestStill'>): vo
  * Gives its devices.
  */
 export async function expectStood(
-  context: Pick<StepContext, 'qmp' | 'guestStill'>,
+  context: Pick<StepContext, 'qmp' | 'pausedThroughout'>,
 ): Promise<readonly BlockInfo[]> {
   const [blocks, ...looks] = await context.qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
   const sight = sightOf(...looks);

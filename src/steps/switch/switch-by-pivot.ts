@@ -12,7 +12,7 @@ import type { JobInfo } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
-import { awaitClean, readVerdicts } from '../mirror/settle-mirrors.ts';
+import { awaitClean, readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { takeBackPivots } from '../mirror/take-back-pivots.ts';
 import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
@@ -132,7 +132,7 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
     await completeEach(context, todo);
   } catch (error) {
     const { absent, present } = await probeFronts(context);
-    if (!context.untouched && absent.length < todo.length) return completeAll(context, absent);
+    if (!context.nothingSentYet && absent.length < todo.length) return completeAll(context, absent);
     throw present.length > 0 ? notOnAMixture(error) : error;
   }
 }

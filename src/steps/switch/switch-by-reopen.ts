@@ -17,7 +17,7 @@ import type { Replies } from '../../qmp/commands.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { takeBackPivots } from '../mirror/take-back-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
-import { blaming } from '../step/blame.ts';
+import { attributeToDisk } from '../step/blame.ts';
 import {
   expectStill,
   type Probe,
@@ -42,8 +42,8 @@ export const insertFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, untouched }, todo) {
-    const graph = untouched ? undefined : await readGraph(qmp);
+  async do({ qmp, plan, nothingSentYet }, todo) {
+    const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, migration, stopped, ...replies] = await qmp.pipeline([
       ...SIGHT,
@@ -81,11 +81,11 @@ export const reopenFilters: Step<SwitchPlan> = {
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       STATUS,
     ]);
-    await blaming(todo, valueIn(reopened));
+    await attributeToDisk(todo, valueIn(reopened));
     expectHeld(status, migration, stopped);
     // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it;
     // asked once more, since word of its running may have come with an answer that was given before.
-    const runs = (await valueIn(after)).running || context.guestStill();
+    const runs = (await valueIn(after)).running || context.pausedThroughout();
     if (!runs && !(await context.qmp.execute('query-status')).running) expectStill(context);
     return null;
   },
@@ -105,7 +105,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
     const back = reopenCommand({ ...plan, disks: behind }, sourceOf);
     const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
-    await blaming(behind, valueIn(reopened));
+    await attributeToDisk(behind, valueIn(reopened));
     if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
     // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
     await returnToWritten(context, behind);
@@ -124,10 +124,10 @@ export const removeFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, clock, untouched }, todo) {
-    const graph = untouched ? undefined : await readGraph(qmp);
+  async do({ qmp, plan, clock, nothingSentYet }, todo) {
+    const graph = nothingSentYet ? undefined : await readGraph(qmp);
     // A third party may have put an overlay between the filter and the image.
-    const edges = untouched ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    const edges = nothingSentYet ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
     const below = (disk: DiskPlan) => edges?.child(disk.names.filter, 'file') ?? disk.goal;
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
@@ -157,7 +157,7 @@ export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan
 /** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
 async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boolean): Promise<boolean> {
   if (isLetRunBefore(context)) return false;
-  if (running || !context.guestStill()) return true;
+  if (running || !context.pausedThroughout()) return true;
   return isCopied(context.plan) && !(await holdTheSame(context));
 }
 
@@ -167,8 +167,8 @@ function isLetRunBefore({ failure }: StepContext<SwitchPlan>): boolean {
 }
 
 /** Whether the guest has run up to this look, or somebody has said so: a look may be refused. */
-function ranUpTo({ guestStill }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
-  return (status.ok && status.value.running) || !guestStill();
+function ranUpTo({ pausedThroughout }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
+  return (status.ok && status.value.running) || !pausedThroughout();
 }
 
 /** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
@@ -180,7 +180,7 @@ async function returnToWritten(
   for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
     const [, reopened] = await qmp.pipeline([STOP, again]);
     if (reopened.ok) return;
-    if (triesLeft === 1) await blaming(disks, valueIn(reopened));
+    if (triesLeft === 1) await attributeToDisk(disks, valueIn(reopened));
   }
 }
 

@@ -4,20 +4,20 @@
  */
 
 import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
-import { holdGuest, letRun, pausedIn, readPause } from '../../guest/hold-guest.ts';
+import { holdGuest, pausedIn, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { lookAtGuest } from '../../guest/migration.ts';
 import { revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ActiveCommitPlan, DiskPlan } from '../../plan/plan.ts';
 import { awaitJobs, isConcluded, isPendingOrConcluded, STANDING } from '../jobs/await-jobs.ts';
 import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
+import { awaitClean, readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { MIRRORS, startCommit } from '../mirror/mirror-disks.ts';
-import { awaitClean, readVerdicts } from '../mirror/settle-mirrors.ts';
 import { inAnyCase, type Step, type StepContext } from '../step/step.ts';
 import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
 
-export const mergeRest: Step<ActiveCommitPlan> = {
-  name: 'mergeRest',
+export const commitRemainingDisks: Step<ActiveCommitPlan> = {
+  name: 'commitRemainingDisks',
   decision: 'afterwards',
   onlyForward: true,
   irreversible: 'the lower images of the merged disks hold what the guest has written since',
@@ -37,7 +37,7 @@ export const mergeRest: Step<ActiveCommitPlan> = {
     await context.recordSides();
     let paused = readPause(observed);
     const resumes = paused.byUs;
-    if (resumes) await letRun(context, paused);
+    if (resumes) await resumeVcpus(context, paused);
     await mirrorAgain(context, todo);
     if (resumes) ({ paused } = await holdGuest(qmp, []));
     if (resumes) context.heldAgain(paused);
@@ -46,7 +46,7 @@ export const mergeRest: Step<ActiveCommitPlan> = {
       await completeRest(context, todo);
       expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     } catch (error) {
-      if (paused.byUs) await inAnyCase(context.recordSides(), () => letRun(context, paused));
+      if (paused.byUs) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
       throw error;
     }
     return paused;

@@ -79,7 +79,7 @@ describe('a guest that is paused in vain', () => {
     const life = live(sim);
     const { connect, pausedAtMs } = behind(life.guest.qmp, () => sim.clock.now(), 1_000);
     const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', disks: DISKS }));
-    await sim.run(entered(saga, 'relenting'));
+    await sim.run(entered(saga, 'backingOff'));
     while (pausedAtMs.length < 12) await sim.advance(1_000);
     await sim.advance(5_000);
     const askedAtMs = sim.clock.now();

@@ -7,8 +7,8 @@ import type { RevertPlan } from '../../plan/plan.ts';
 import type { Step } from '../step/step.ts';
 import { probeImages } from './switch-by-reopen.ts';
 
-export const keepReverted: Step<RevertPlan> = {
-  name: 'keepReverted',
+export const commitRevert: Step<RevertPlan> = {
+  name: 'commitRevert',
   decision: 'afterwards',
   onlyForward: true,
   irreversible: 'nothing else holds what the guest has written since',

@@ -1,6 +1,6 @@
 /**
  * Ends the mirrors with the guest stopped: each target is then identical with its source, and the guest is still on the
- * source. Before that, with the guest running, `awaitNearlyClean` waits until little is left to copy.
+ * source. Before that, with the guest running, `awaitConvergence` waits until little is left to copy.
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { expectSources, readGraph } from '../../guest/graph.ts';
@@ -30,8 +30,8 @@ const SETTLE_POLL_MS = 2;
 const REST_FIRST_MS = 250;
 const REST_MAX_MS = 30_000;
 
-export const awaitNearlyClean: Step<SwitchPlan> = {
-  name: 'awaitNearlyClean',
+export const awaitConvergence: Step<SwitchPlan> = {
+  name: 'awaitConvergence',
   irreversible: 'only waits',
 
   async probe({ plan }) {
@@ -75,8 +75,8 @@ async function rest(context: StepContext<SwitchPlan>): Promise<void> {
   );
 }
 
-export const settleMirrors: Step<SwitchPlan> = {
-  name: 'settleMirrors',
+export const endMirrorsInPlace: Step<SwitchPlan> = {
+  name: 'endMirrorsInPlace',
   decision: 'afterwards',
   /** The cut of a clone is complete with this; a switch is still to come. */
   decides: keepsCopies,
@@ -106,9 +106,9 @@ export const settleMirrors: Step<SwitchPlan> = {
  * soft cancel would abort one that is there already, so that it is not asked again.
  */
 async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
-  const { jobs, plan, untouched } = context;
+  const { jobs, plan, nothingSentYet } = context;
   const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
-  const known = untouched ? undefined : await jobs.list(idsOf(todo));
+  const known = nothingSentYet ? undefined : await jobs.list(idsOf(todo));
   const following = todo.filter(disk => !LEAVING.has(known?.get(disk.names.job)?.status ?? 'ready'));
   let table: JobTable = new Map();
   if (following.length > 0) {
@@ -168,9 +168,9 @@ export async function awaitClean(
   context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
 ): Promise<void> {
-  const { jobs, plan, untouched, outcomes } = context;
+  const { jobs, plan, nothingSentYet, outcomes } = context;
   const isEach = disks.length === plan.disks.length;
-  if (untouched && context.guestStill() && wasClean(outcomes.get('pauseGuest') ?? null)) {
+  if (nothingSentYet && context.pausedThroughout() && wasClean(outcomes.get('pauseGuest') ?? null)) {
     context.sawAlike();
     return;
   }

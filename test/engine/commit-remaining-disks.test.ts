@@ -48,7 +48,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
     const sim = overtaken(strategy);
     const life = live(sim);
     const result = await sim.run((await sim.run(begin(life, strategy))).result);
-    expect(life.journal.records('s').map(({ step }) => step)).toContain('mergeRest');
+    expect(life.journal.records('s').map(({ step }) => step)).toContain('commitRemainingDisks');
     expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
     expect(result.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
     expect(sim.world.running).toBe(true);

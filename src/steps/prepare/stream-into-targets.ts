@@ -14,8 +14,8 @@ import { probeDisks, type Step, type StepContext, throwFirst } from '../step/ste
 const REMOVE_DEADLINE_MS = 60_000;
 const FINALIZE_DEADLINE_MS = 60_000;
 
-export const fillTargets: Step<CopyPlan> = {
-  name: 'fillTargets',
+export const streamIntoTargets: Step<CopyPlan> = {
+  name: 'streamIntoTargets',
 
   /** Jobs that are there are joined and dismissed; a target whose job is gone is filled again, which finds nothing to draw. */
   async probe({ plan }) {

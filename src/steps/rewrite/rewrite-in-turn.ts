@@ -20,8 +20,8 @@ import { isShortened, rewriteOf } from './rewrite-chains.ts';
 const JOB_DEADLINE_MS = 14 * 24 * 60 * 60_000;
 const CANCEL_DEADLINE_MS = 60_000;
 
-export const rewriteAtOnce: Step<RewritePlan> = {
-  name: 'rewriteAtOnce',
+export const rewriteFirst: Step<RewritePlan> = {
+  name: 'rewriteFirst',
   decision: 'afterwards',
   endsByItself: true,
 
@@ -29,8 +29,8 @@ export const rewriteAtOnce: Step<RewritePlan> = {
 
   async do(context) {
     const disks = firstOf(context.plan);
-    if (context.untouched) await expectNames(context, 'opened');
-    if (context.untouched) expectNotMigrating(await lookAtGuest(context.qmp));
+    if (context.nothingSentYet) await expectNames(context, 'opened');
+    if (context.nothingSentYet) expectNotMigrating(await lookAtGuest(context.qmp));
     try {
       await shorten(context, disks);
     } catch (error) {
