@@ -19,6 +19,23 @@ export class Edges {
     return edge === undefined ? undefined : this.#names.get(edge.child);
   }
 
+  /** The uppermost image of the chain that a node is in; itself where no other stands on it. */
+  top(node: string): string {
+    let top: string | undefined = node;
+    for (const seen = new Set<string>(); top !== undefined && !seen.has(top); ) {
+      seen.add(top);
+      const below: string = top;
+      const edge = this.#edges.find(
+        ({ name, child, parent }) =>
+          name === 'backing' && this.#names.get(child) === below && this.#names.has(parent),
+      );
+      const above = edge === undefined ? undefined : this.#names.get(edge.parent);
+      if (above === undefined) return below;
+      top = above;
+    }
+    return node;
+  }
+
   /** All nodes below another one, nearest first, but for the images that it stands on. */
   tree(root: string): readonly string[] {
     const found = [root];

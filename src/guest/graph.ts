@@ -36,7 +36,16 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
     front,
     frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
-    coversSource: disk => front(disk) === disk.goal && isBelow(fronts.value, disk, disk.file),
+    coversSource: disk => {
+      const onTop = front(disk);
+      if (onTop !== disk.goal && onTop !== disk.names.filter) return false;
+      const [first, ...below] = chainFiles(fronts.value, disk).map(plainName);
+      const source = plainName(disk.file);
+      if (onTop === disk.goal) return below.includes(source);
+      // Below the filter, whose own name is made of its options and may be an older one.
+      const [child, ...rest] = below;
+      return first !== undefined && child === plainName(disk.image.file) && rest.includes(source);
+    },
     hasImageBelow: disk => isBelow(fronts.value, disk, disk.image.file),
     showsImage: disk => {
       if (isOnGoal(fronts.value, disk)) return true;

@@ -20,6 +20,8 @@ interface OpenImage {
 export interface DiskSight {
   readonly device: string;
   readonly node: string;
+  /** The node that is the disk's own, below what third parties have put above. */
+  readonly own: string;
   /** The file that the guest's next write goes to, or the one below a third party's overlay. */
   readonly path: string;
   /** Filters above the front image, and the images below it. */
@@ -66,7 +68,7 @@ export function takeSight(sim: Sim): Sight {
   const each = [...nodes.values()];
   const exports = [...(qemu?.exports.values() ?? [])];
   const disks = world.fronts().map(({ device, node, path }) => {
-    const seen = withoutTheirs(path, chainOf(nodes, node));
+    const seen = withoutTheirs(node, path, chainOf(nodes, node));
     return {
       device,
       node,
@@ -104,21 +106,28 @@ function headersFrom({ files }: Sim['world']['host'], front: string): readonly s
 }
 
 /** The disk as it is below what third parties have put above it. */
-function withoutTheirs(path: string, seen: Pick<DiskSight, 'filters' | 'chain'>) {
-  const below = seen.chain.filter(image => !isTheirs(image.path));
+function withoutTheirs(front: string, path: string, { filters, chain: all, names }: Seen) {
+  const below = all.filter(image => !isTheirs(image.path));
   // QEMU opens the base of an overlay read-only, so that says nothing about what the saga did.
-  const isCovered = isTheirs(seen.chain[0]?.path ?? '');
+  const isCovered = isTheirs(all[0]?.path ?? '');
   const chain = below.map((image, at) => (isCovered && at === 0 ? { ...image, readOnly: false } : image));
-  return { ...seen, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
+  const own = isCovered ? names[all.findIndex(image => !isTheirs(image.path))] : undefined;
+  return { filters, own: own ?? front, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
+}
+
+/** What is open from a front on, and the names of the chain's nodes. */
+interface Seen extends Pick<DiskSight, 'filters' | 'chain'> {
+  readonly names: readonly string[];
 }
 
 type Nodes = Qemu['nodes'];
 const NO_NODES: Nodes = new Map();
 const DEPTH_MAX = 64;
 
-function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chain'> {
+function chainOf(nodes: Nodes, front: string): Seen {
   const filters: string[] = [];
   const chain: OpenImage[] = [];
+  const names: string[] = [];
   let next: string | undefined = front;
   for (let depth = 0; next !== undefined && depth < DEPTH_MAX; depth += 1) {
     const node: BlockNode | undefined = nodes.get(next);
@@ -129,9 +138,10 @@ function chainOf(nodes: Nodes, front: string): Pick<DiskSight, 'filters' | 'chai
       continue;
     }
     chain.push({ path: fileBelow(nodes, node), driver: node.driver, readOnly: node.readOnly });
+    names.push(node.name);
     next = node.children.find(child => child.role === 'backing')?.child;
   }
-  return { filters, chain };
+  return { filters, chain, names };
 }
 
 function fileBelow(nodes: Nodes, node: BlockNode): string {

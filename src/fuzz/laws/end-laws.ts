@@ -50,8 +50,6 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
     const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
     if (!hasBitmap(before, before.disks[index]) || hasBitmap(now, disk)) continue;
-    // An overlay of a third party's is in front now, and the bitmap goes on below it.
-    if (!isMoved && before.disks[index]?.node !== disk.node && hasBitmap(now, before.disks[index])) continue;
     return `the bitmap of ${disk.device} does not go on`;
   }
   if (outcome === 'committed' && isClone(wish)) {
@@ -64,7 +62,7 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
 }
 
 function hasBitmap({ bitmaps }: Sight, disk: DiskSight | undefined): boolean {
-  return bitmaps.includes(`${disk?.node}/${BITMAP}`);
+  return bitmaps.includes(`${disk?.own}/${BITMAP}`);
 }
 
 /** The images that were to be there, and no others, in the open chain. */
@@ -211,7 +209,7 @@ function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight
   const [drained] = now.drained;
   if (drained !== undefined) return `the node ${drained} is still quiesced`;
   const { named } = account.scenario.wish;
-  const goOn = outcome === 'committed' ? named.map(index => `${now.disks[index]?.node}/${BITMAP}`) : [];
+  const goOn = outcome === 'committed' ? named.map(index => `${now.disks[index]?.own}/${BITMAP}`) : [];
   const bitmap = now.bitmaps.find(name => !before.bitmaps.includes(name) && !goOn.includes(name));
   return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
 }

@@ -119,7 +119,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    held: 'an image of the saga that is made an overlay in the middle of its switch leaves it without an end',
+    held: 'an image of the saga that is put on its own filter, or on its source right in front of the switch, leaves it without an end or on a chain that no header names',
     send: ({ names, disk }) => ({
       execute: 'blockdev-snapshot',
       arguments: { node: disk, overlay: names.image },
@@ -127,7 +127,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot-sync': {
     weight: 2,
-    held: 'the law of one instant looks below an overlay that came before the plan, where a copy has left that overlay',
+    held: 'an overlay that comes while a snapshot or a revert is taken back has to be committed by its owner first',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {

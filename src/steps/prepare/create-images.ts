@@ -14,6 +14,7 @@ import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
 import { expectNames } from './expect-names.ts';
 import { proofNodes, proveHeaders } from './prove-headers.ts';
+import { takeOutImages } from './take-out-image.ts';
 
 const CREATE_DEADLINE_MS = 10 * 60_000;
 
@@ -55,7 +56,12 @@ export const createImages: Step = {
   },
 
   async undo(context) {
-    await closeNodes(context, context.plan.disks);
+    try {
+      await closeNodes(context, context.plan.disks);
+    } catch (error) {
+      if (!(await takeOutImages(context))) throw error;
+      await closeNodes(context, context.plan.disks);
+    }
   },
 };
 

@@ -61,7 +61,13 @@ export const insertFilters: Step<SwitchPlan> = {
     const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
     const commands: Command<'qom-set'>[] = [];
     // A `-drive`'s node is gone after a reopen, also after one that was taken back.
-    for (const disk of behind) commands.push(setDrive(disk, await reviveSource(qmp, graph, disk)));
+    const edges = behind.length === 0 ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    for (const disk of behind) {
+      // A third party may have put an overlay between the filter and the image; what it left there stays in front.
+      const below = edges?.child(disk.names.filter, 'file');
+      const isSource = below === undefined || below === disk.node;
+      commands.push(setDrive(disk, isSource ? await reviveSource(qmp, graph, disk) : below));
+    }
     throwFirst(behind, await qmp.pipeline(commands));
     await deleteFilters(qmp, plan.disks, graph);
   },
@@ -93,7 +99,8 @@ export const reopenFilters: Step<SwitchPlan> = {
   async undo(context) {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
-    const switched = plan.disks.filter(graph.showsImage);
+    // An image that a third party has put on the old one cannot be left for that: the undo of the mirrors commits it.
+    const switched = plan.disks.filter(disk => graph.showsImage(disk) && !graph.coversSource(disk));
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
     const sources = new Map<number, string>();

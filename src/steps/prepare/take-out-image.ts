@@ -1,0 +1,62 @@
+/**
+ * Takes new images that were not switched to out of the chains of the guest's disks, where a third party has put them there as
+ * overlays (`blockdev-snapshot`): what the guest has written to one since is committed into the image that it was put on. The
+ * guest runs meanwhile. It closes and removes nothing.
+ */
+import { Edges } from '../../guest/edges.ts';
+import { valueIfKnown } from '../../guest/graph.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
+import { isConcluded, readyWhileNearing } from '../jobs/await-jobs.ts';
+import { dismissJobs } from '../jobs/dismiss-jobs.ts';
+import { jobFailed } from '../jobs/run-jobs.ts';
+import { type StepContext, throwFirst } from '../step/step.ts';
+
+const DEADLINE_MS = 24 * 60 * 60_000;
+/** A commit that comes no nearer for so long is given up. */
+const NEARER_WITHIN_MS = 60 * 60_000;
+
+/** Gives whether any was in a chain; it is not any more then. Throws as a job fails, and as `execute`. */
+export async function takeOutImages(context: StepContext): Promise<boolean> {
+  const { qmp, jobs, plan, clock } = context;
+  // An overlay of a snapshot stands there by the saga itself, perhaps by records that an older journal lacks.
+  if (plan.operation !== 'copy' || plan.jobsVanishOnEnd !== undefined) return false;
+  const commits = await commitsOf(qmp, plan.disks);
+  if (commits.length === 0) return false;
+  const disks = commits.map(({ disk }) => disk);
+  const ids = disks.map(disk => disk.names.undoJob);
+  await jobs.remove(ids, { deadlineMs: DEADLINE_MS });
+  throwFirst(disks, await qmp.pipeline(commits.map(({ command }) => command)));
+  const reached = readyWhileNearing(clock, NEARER_WITHIN_MS);
+  const table = await jobs.awaitAll(ids, reached, { deadlineMs: DEADLINE_MS });
+  const active = disks.filter(({ names }) => !isConcluded(table.get(names.undoJob)));
+  throwFirst(active, await jobs.pivot(active.map(({ names }) => names.undoJob)));
+  const ended = await jobs.awaitAll(ids, isConcluded, { deadlineMs: DEADLINE_MS });
+  for (const disk of disks) {
+    const job = ended.get(disk.names.undoJob);
+    if (job?.error !== undefined) throw jobFailed(disk, job);
+  }
+  await dismissJobs({ jobs }, ids);
+  return true;
+}
+
+/** Those for images that the saga has opened on nothing, and that stand on something now; none where QEMU does not tell (before 4.0). */
+async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
+  const [reply] = await qmp.pipeline([{ execute: 'x-debug-query-block-graph' }]);
+  const known = valueIfKnown(reply);
+  if (known === undefined) return [];
+  const edges = new Edges(known);
+  return disks.flatMap(disk => {
+    const { image } = disk.names;
+    const isOnOurs = disk.image.openBacking && disk.image.backing !== null;
+    const base = isOnOurs ? undefined : edges.child(image, 'backing');
+    return base === undefined ? [] : [{ disk, command: commit(disk, edges.top(image), base) }];
+  });
+}
+
+/** An active commit of the uppermost image; below another one a commit that leaves that other on the base. */
+function commit({ names }: DiskPlan, top: string, base: string): Command<'block-commit'> {
+  const job = { 'job-id': names.undoJob, 'base-node': base, 'auto-dismiss': false } as const;
+  const place = top === names.image ? { device: top } : { device: top, 'top-node': names.image };
+  return { execute: 'block-commit', arguments: { ...job, ...place } };
+}
