@@ -3,6 +3,7 @@
 export type { Engine, EngineOptions } from './engine/api.ts';
 export type { Guest } from './engine/connection/guest.ts';
 export type { IdSource } from './engine/connection/ids.ts';
+export type { ListenerPlace, OnListenerError } from './engine/connection/isolate.ts';
 export type { Publisher } from './engine/connection/publish.ts';
 export { createEngine } from './engine/engine.ts';
 export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';

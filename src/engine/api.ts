@@ -18,6 +18,7 @@ import type {
 import type { Clock } from '../qmp/clock.ts';
 import type { Guest } from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
+import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
@@ -35,6 +36,11 @@ export interface EngineOptions {
    * the old disks when it is taken back.
    */
   readonly onCommit?: Publisher;
+  /**
+   * Told what listeners throw, or reject with, of every kind: of `subscribe`, `inspect` and `onCommit`. It changes nothing for
+   * their sagas. Without it the first error of each listener is a warning of the process (`process.emitWarning`).
+   */
+  readonly onListenerError?: OnListenerError;
   readonly clock?: Clock;
   readonly ids?: IdSource;
 }

@@ -40,6 +40,7 @@ import type { Json } from '../qmp/transport.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { agentOf, type Guest, guestOf, monitorOf, provedFilesOf, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
+import type { OnListenerError } from './connection/isolate.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { onCommitOf, type Publisher, publisherOf, toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
@@ -82,6 +83,7 @@ class SagaEngine implements Engine {
   readonly #journal: Journal;
   readonly #inspect: Inspect | undefined;
   readonly #onCommit: Publisher | undefined;
+  readonly #onListenerError: OnListenerError | undefined;
   readonly #clock: Clock;
   readonly #ids: IdSource;
   readonly #qemus = new KnownQemus();
@@ -91,6 +93,7 @@ class SagaEngine implements Engine {
     this.#journal = options.journal;
     this.#inspect = options.inspect;
     this.#onCommit = options.onCommit;
+    this.#onListenerError = options.onListenerError;
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
   }
@@ -251,8 +254,10 @@ class SagaEngine implements Engine {
         plan.onCommit,
         this.#onCommit,
         this.#clock,
+        this.#onListenerError,
       ),
       inspect: this.#inspect,
+      onListenerError: this.#onListenerError,
       onEnd: () => this.#submissions.ended(lease.saga),
     });
     this.#submissions.runs(saga);

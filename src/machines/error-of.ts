@@ -6,19 +6,32 @@ export function hasCode(event: object, code: ErrorCode): boolean {
   return 'error' in event && event.error instanceof BlocksagaError && event.error.code === code;
 }
 
-/** The error that an `onError` transition carries, as plain data. Throws what is none of ours as it is. */
+/**
+ * What a host rejects with when a broken assumption of its own must end the saga at once, instead of being compensated; `cause`
+ * is what was thrown.
+ */
+export class Crash extends Error {}
+
+/**
+ * The error that an `onError` transition carries, as plain data. A step of one's own may throw anything: what is none of ours
+ * is a failure like any other (INTERNAL, and nobody knows whether its effect is there). Throws a {@link Crash}.
+ */
 export function errorOf(event: object): ErrorRecord | null {
   if (!('error' in event)) return null;
   const { error } = event;
-  if (
-    typeof error === 'object' &&
-    error !== null &&
-    'toJSON' in error &&
-    typeof error.toJSON === 'function'
-  ) {
-    return error.toJSON() as ErrorRecord;
+  if (error instanceof Crash) throw error;
+  if (error instanceof BlocksagaError) return error.toJSON();
+  const step = 'actorId' in event ? String(event.actorId) : 'a step';
+  return new BlocksagaError('INTERNAL', `${step} has thrown: ${textOf(error)}`, { cause: error }).toJSON();
+}
+
+/** What was thrown may be anything, also what cannot be made text. */
+function textOf(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return 'what cannot be shown';
   }
-  throw error;
 }
 
 /** Whether a migration was found before anything was let run: what was switched can still be taken back. */

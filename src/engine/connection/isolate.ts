@@ -1,36 +1,67 @@
 /**
- * Keeps what others run inside of a saga, listeners and inspectors, from changing what becomes of it: what they throw is
- * said once, as a warning of the process, and the saga goes on. It hides nothing else.
+ * Keeps what others run inside of a saga, listeners of every kind, from changing what becomes of it: what they throw, or what
+ * a promise of theirs rejects with, is told to `onListenerError`, and the saga goes on. It hides nothing else.
  */
 import type { InspectionEvent, Observer } from 'xstate';
 
-/** Calls `listener`; gives whether it did not throw. The first that it throws is a warning, what follows is more of it. */
-export function isolated<T>(what: string, listener: (value: T) => void): (value: T) => void {
-  let isTold = false;
-  return value => {
-    try {
-      // One that was declared to give nothing may give a promise all the same.
-      const given: unknown = listener(value);
-      if (given instanceof Promise) given.catch(tell);
-    } catch (error) {
-      tell(error);
-    }
+/** Whose listener it was that threw. */
+export interface ListenerPlace {
+  readonly listener: 'subscribe' | 'inspect' | 'onCommit';
+  readonly saga: string;
+}
+
+/**
+ * Told of each error that a listener throws or rejects with, which changes nothing for the saga. What `onCommit` rejects
+ * with is told here too; only that is tried again.
+ */
+export type OnListenerError = (error: unknown, place: ListenerPlace) => void;
+
+type Tell = (error: unknown) => void;
+
+/**
+ * What tells the errors of one listener. Without anybody to take them the first one is a warning of the process, and the
+ * others are more of it.
+ */
+export function tellerOf(onListenerError: OnListenerError | undefined, place: ListenerPlace): Tell {
+  let isWarned = false;
+  const warnOnce = (error: unknown, whose: string): void => {
+    if (isWarned) return;
+    isWarned = true;
+    warn(`${whose} has thrown, which changes nothing for saga ${place.saga}: ${textOf(error)}`);
   };
-  function tell(error: unknown): void {
-    if (isTold) return;
-    isTold = true;
-    warn(`${what} has thrown, which changes nothing for its saga: ${textOf(error)}`);
-  }
+  if (onListenerError === undefined) return error => warnOnce(error, `a listener (${place.listener})`);
+  return error =>
+    guarded(
+      () => onListenerError(error, place),
+      failure => warnOnce(failure, 'onListenerError'),
+    );
+}
+
+/** The same listener, whose errors are told and change nothing. */
+export function isolated<T>(listener: (value: T) => void, tell: Tell): (value: T) => void {
+  return value => guarded(() => listener(value), tell);
 }
 
 /** The same of an inspector, as `createActor` takes one. */
 export function isolatedInspector(
   inspect: Observer<InspectionEvent> | ((event: InspectionEvent) => void),
+  tell: Tell,
 ): (event: InspectionEvent) => void {
-  return isolated('an inspector', event => {
-    if (typeof inspect === 'function') inspect(event);
-    else inspect.next?.(event);
-  });
+  return isolated(event => (typeof inspect === 'function' ? inspect(event) : inspect.next?.(event)), tell);
+}
+
+/** Calls; what was declared to give nothing may give a promise all the same, or what only looks like one. */
+function guarded(call: () => unknown, tell: Tell): void {
+  try {
+    const given = call();
+    if (isThenable(given)) Promise.resolve(given).catch(tell);
+  } catch (error) {
+    tell(error);
+  }
+}
+
+function isThenable(given: unknown): given is PromiseLike<unknown> {
+  return typeof given === 'object' && given !== null && 'then' in given && typeof given.then === 'function';
 }
 
 function warn(message: string): void {

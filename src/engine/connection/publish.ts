@@ -8,6 +8,7 @@ import type { DefinedDisk } from '../../plan/definition.ts';
 import type { OnCommit, Plan, Program } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Definition } from '../../steps/finish/publish-definitions.ts';
+import { type OnListenerError, tellerOf } from './isolate.ts';
 import { runProgram } from './run-program.ts';
 
 /** Told after each saga's decision which disks its VM has now, at least once; a rejection is tried again for minutes. */
@@ -35,7 +36,9 @@ export function publisherOf(
   onCommit: OnCommit | null,
   publisher: Publisher | undefined,
   clock: Clock,
+  onListenerError?: OnListenerError,
 ): (disks: readonly DefinedDisk[]) => Promise<void> {
+  const tell = tellerOf(onListenerError, { listener: 'onCommit', saga: id });
   return async disks => {
     const definition = { saga: id, vm, operation, disks };
     if (onCommit?.by === 'program') return runProgram(onCommit, JSON.stringify(definition), clock);
@@ -48,6 +51,7 @@ export function publisherOf(
     try {
       await publisher(definition);
     } catch (cause) {
+      if (onListenerError !== undefined) tell(cause);
       throw new BlocksagaError('PUBLISH', `the new disks could not be published: ${String(cause)}`, {
         cause,
       });

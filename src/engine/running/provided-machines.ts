@@ -1,7 +1,8 @@
 /** The machines with their steps: each actor runs one step through the hosts of the saga that its system belongs to. */
 import { fromPromise } from 'xstate';
-import { invariant } from '../../errors.ts';
+import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Chart } from '../../machines/chart.ts';
+import { Crash } from '../../machines/error-of.ts';
 import { chartFor } from '../../machines/machine-for.ts';
 import type { SagaMachine, StepActorName, StepLogic, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -41,9 +42,19 @@ export function providedMachine(plan: Plan, isSeen: boolean): SagaMachine {
   return machine;
 }
 
+/** A broken assumption of ours ends the saga; the guest is seen to first. */
+async function act(system: object, name: StepActorName): Promise<StepOutput> {
+  try {
+    return await stagesIn(system).act(name);
+  } catch (error) {
+    if (error instanceof BlocksagaError) throw error;
+    throw new Crash(String(error), { cause: error });
+  }
+}
+
 /** The actors that a machine asks for, each running one step through its saga's hosts. */
 function stepActors(names: readonly StepActorName[]): Record<string, StepLogic> {
   return Object.fromEntries(
-    names.map(name => [name, fromPromise<StepOutput>(({ system }) => stagesIn(system).act(name))]),
+    names.map(name => [name, fromPromise<StepOutput>(({ system }) => act(system, name))]),
   );
 }

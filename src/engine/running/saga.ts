@@ -6,13 +6,14 @@ import { createActor } from 'xstate';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import type { Asked, Journal, Lease } from '../../journal/journal.ts';
+import { Crash } from '../../machines/error-of.ts';
 import { jobActorId, type SagaOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import { seize } from '../connection/fence.ts';
-import { isolated, isolatedInspector } from '../connection/isolate.ts';
+import { isolated, isolatedInspector, type OnListenerError, tellerOf } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import { heard, SET_SPEED, setSpeed } from '../durable/history.ts';
 import { SIGNALS, type SignalName } from '../durable/signals.ts';
@@ -38,6 +39,7 @@ export interface SagaParts {
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;
+  readonly onListenerError: OnListenerError | undefined;
   readonly onEnd: () => void;
 }
 
@@ -88,12 +90,18 @@ class RunningSaga implements Saga, HoldsGuest {
       id: this.id,
       systemId: this.id,
       input: { plan: parts.plan },
-      ...(parts.inspect === undefined ? {} : { inspect: isolatedInspector(parts.inspect) }),
+      ...(parts.inspect === undefined
+        ? {}
+        : { inspect: isolatedInspector(parts.inspect, this.#tellerOf('inspect')) }),
     });
     hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
       next: ({ value, output, context }) => this.#moved(value, output, context.failure),
-      error: error => this.#crash(error).then(this.#finished.reject, this.#finished.reject),
+      error: error =>
+        this.#crash(error instanceof Crash ? error.cause : error).then(
+          this.#finished.reject,
+          this.#finished.reject,
+        ),
     });
     this.#forgetGuest = seeToGuestOf(this);
     this.#actor.start();
@@ -133,7 +141,7 @@ class RunningSaga implements Saga, HoldsGuest {
   }
 
   subscribe(listener: (notice: SagaNotice) => void): () => void {
-    const entry = isolated('a listener', listener);
+    const entry = isolated(listener, this.#tellerOf('subscribe'));
     for (const notice of this.#entered) entry(notice);
     this.#listeners.add(entry);
     return () => this.#listeners.delete(entry);
@@ -199,7 +207,7 @@ class RunningSaga implements Saga, HoldsGuest {
     const state = pathOf(value);
     if (state === this.#state) return;
     this.#state = state;
-    const entered = { type: 'event', saga: this.id, event: 'entered', state } as const;
+    const entered = Object.freeze({ type: 'event', saga: this.id, event: 'entered', state } as const);
     this.#entered.push(entered);
     this.#tell(entered);
     if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
@@ -255,7 +263,7 @@ class RunningSaga implements Saga, HoldsGuest {
     const { disk, status, currentBytes, totalBytes } = progress;
     const follower = this.#actor.getSnapshot().children[jobActorId(disk)];
     follower?.send({ type: `job.${status}`, currentBytes, totalBytes });
-    this.#tell({ type: 'progress', saga: this.id, ...progress });
+    this.#tell(Object.freeze({ type: 'progress', saga: this.id, ...progress }));
   }
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
@@ -273,6 +281,10 @@ class RunningSaga implements Saga, HoldsGuest {
         this.#report({ ...progress, status: event.data.status });
       }
     }
+  }
+
+  #tellerOf(listener: 'subscribe' | 'inspect') {
+    return tellerOf(this.#parts.onListenerError, { listener, saga: this.id });
   }
 
   #tell(notice: SagaNotice): void {
