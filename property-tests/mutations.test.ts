@@ -521,6 +521,40 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['crash is resume'],
   },
   {
+    what: 'a guest that its administrator has paused, and that is resumed',
+    scenarios: () => {
+      const { guest, ...copy } = PLAIN['a copy that finalizes mirrors'];
+      return [{ ...copy, guest: { ...guest, paused: true } }];
+    },
+    spoil: () =>
+      spoil('pauseGuest', () => ({
+        do: async () => ({ byUs: true, found: 'running', migration: 'none', clean: false }),
+      })),
+    laws: ['its own pause'],
+  },
+  {
+    what: 'a snapshot that is taken without a look for a migration',
+    scenarios: () => {
+      const { pace, ...snapshot } = PLAIN['a snapshot in one transaction'];
+      const migrate = { execute: 'migrate', arguments: { uri: 'exec:sleep 400' } };
+      const at = { when: 'before', nth: 1 } as const;
+      const fault = { kind: 'otherClient', at, ...migrate, from: 'createImages' } as const;
+      return [{ ...snapshot, pace: { ...pace, commandMs: 4 }, faults: [fault] }];
+    },
+    spoil: () =>
+      spoil('takeSnapshot', () => ({
+        do: async ({ qmp, plan }: StepContext) => {
+          const actions = plan.disks.map(({ node, names }) => ({
+            type: 'blockdev-snapshot' as const,
+            data: { node, overlay: names.image },
+          }));
+          await qmp.execute('transaction', { actions });
+          return null;
+        },
+      })),
+    laws: ['beside no migration'],
+  },
+  {
     what: 'a saga that gives up where there is a way',
     scenarios: COPIES,
     spoil: () => spoil('markQemu', () => ({ undo: refused })),

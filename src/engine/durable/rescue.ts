@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
+import { isMigrating, lookAtGuest } from '../../guest/migration.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
@@ -42,6 +43,7 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
       const undo = () => step.undo(context, stranded.outcomes.get(name));
       // A thaw changes nothing on any side.
       if (step.window === undefined) return undo();
+      await expectNotLeaving(context);
       if (isRecorded) return inAnyCase(context.recordSides(), undo);
       await standWhereRecorded(stranded, context);
       return undo();
@@ -49,6 +51,20 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
     await stranded.insist(act).catch(error => failures.push(error));
   }
   if (failures.length > 0) throw failures[0];
+}
+
+/** Throws MIGRATING where the guest is on new images and a migration leads to a QEMU that has the old ones: it stays paused. */
+async function expectNotLeaving({ plan, qmp }: StepContext): Promise<void> {
+  if (!changesFronts(plan) || !isMigrating(await lookAtGuest(qmp))) return;
+  const graph = await readGraph(qmp);
+  if (!plan.disks.some(graph.showsImage)) return;
+  throw new BlocksagaError(
+    'MIGRATING',
+    'a live migration is under way while disks of the guest are on their new images, and the other side has opened the old ' +
+      'ones: the guest stays paused, for it to write nothing that is not there. Cancel the migration (migrate_cancel), then ' +
+      'run "blocksaga resume"',
+    { outcome: 'notApplied' },
+  );
 }
 
 /** Puts the disks on the side that the journal names; the guest stands still, so both are the same. Throws JOURNAL. */

@@ -75,8 +75,8 @@ export class StepHost {
 
   /** QEMU says that the guest runs: in the saga's pause by a third party, who wants it to run, which is the saga's now. */
   guestRuns(): void {
-    const inPause = this.#window.guestRuns();
-    if (inPause) this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
+    if (this.#window.guestRuns())
+      this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
   }
 
   /** Brings one step about, or gives back from the journal what it came to. */
@@ -165,9 +165,10 @@ export class StepHost {
 
   async #begin(name: StepName, step: Step): Promise<Json> {
     const observed = await this.#observe(name, name, step.observe);
-    const decided = step.decision === 'before' ? [decision(name, 'forward')] : [];
-    await this.#write([intent(name, observed), ...decided]);
-    if (step.decision === 'before') this.#verdict.wasWritten('forward');
+    const isDecision = step.decision === 'before';
+    if (isDecision && this.#mustLeave(step, undefined)) await this.#leave(name, undefined);
+    await this.#write([intent(name, observed), ...(isDecision ? [decision(name, 'forward')] : [])]);
+    if (isDecision) this.#verdict.wasWritten('forward');
     return observed;
   }
 
@@ -176,8 +177,7 @@ export class StepHost {
     const observed = await this.#observe(name, key, step.observeUndo);
     await this.#write([intent(key, observed)], true).catch(error => {
       // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
-      const { known } = this.#verdict;
-      const isBack = known === 'back' || known === undefined;
+      const isBack = (this.#verdict.known ?? 'back') === 'back';
       if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
     });
     return observed;
@@ -192,7 +192,7 @@ export class StepHost {
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
-    const unknown = past !== undefined || (this.#parts.history.resumed && this.#window.isOpen);
+    const unknown = past !== undefined || this.#window.isResumed;
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#retry(

@@ -11,6 +11,8 @@ export class Window {
   readonly #clock: Clock;
   readonly #maxBlackoutMs: number;
   #isOpen = false;
+  /** Whether a process before this one had begun the pause: then any step in it may have been begun too. */
+  #isResumed = false;
   /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
   #reentered = true;
   /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
@@ -45,6 +47,10 @@ export class Window {
     return this.#isOpen;
   }
 
+  get isResumed(): boolean {
+    return this.#isOpen && this.#isResumed;
+  }
+
   pausedThroughout(): boolean {
     return this.#guest === 'still';
   }
@@ -58,6 +64,7 @@ export class Window {
   /** `wasRescued`: a process before this one may have let the guest run from the middle of the pause. */
   open(inEarlierLife: boolean, wasRescued: boolean): void {
     this.#isOpen = true;
+    this.#isResumed = inEarlierLife;
     this.#seen = inEarlierLife && wasRescued ? 'apart' : 'unknown';
     this.#reentered = !inEarlierLife;
     this.#guest = 'still';

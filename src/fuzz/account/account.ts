@@ -7,6 +7,7 @@ import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
+import type { ContSeen, MigrationSeen } from './migration-watch.ts';
 import type { FlushedWrite, Sight } from './sight.ts';
 
 /** A time for which the guest stood still, in milliseconds of virtual time. */
@@ -52,6 +53,8 @@ export interface Account {
   readonly states: readonly (readonly string[])[];
   readonly struck: readonly Struck[];
   readonly pauses: readonly Pause[];
+  readonly migrations: readonly MigrationSeen[];
+  readonly conts: readonly ContSeen[];
   /** Images that were unlinked while a node or a chain had them. */
   readonly unlinkedInUse: readonly string[];
   /** Names that a third party has taken from the saga when it had given them up. */

@@ -7,7 +7,9 @@ import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Account, Struck } from '../account/account.ts';
+import { placeOf } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
+import { isSince } from '../scenario/since.ts';
 
 /** The end that a law is asked about. */
 export interface EndJudged {
@@ -44,6 +46,9 @@ const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
 
 /** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
 const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'job-finalize'] as const;
+
+/** Run states of a guest that is at the end of a migration, or has been migrated away. */
+const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
 
 const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
 
@@ -140,6 +145,30 @@ const BY_FAULT: readonly ByFault[] = [
     reason: 'a third party has moved the guest: whether it runs is what that one wants',
   })),
   {
+    ...{ law: 'its own pause', fault: 'otherClient cont' },
+    reason: 'a third party has moved the guest inside the pause: whose pause it is since cannot be seen',
+  },
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'otherClient migrate' },
+    reason:
+      'a QEMU that the guest has left writes to no image; and whether a dead process had resumed a guest on its new images ' +
+      'cannot be seen, while a migration leads to the old ones',
+    only: (_struck: Struck, account: Account, { now, result }: EndJudged) =>
+      LEAVING.has(now.runState) || (result?.error?.code === 'MIGRATING' && isInDoubt(account)),
+  })),
+  {
+    ...{ law: 'beside no migration', fault: 'otherClient migrate' },
+    reason: 'before QEMU 3.1 a job cannot be held back: it has shortened a chain before any look',
+    only: (_struck, { records }) => records.some(({ step }) => step === 'rewriteFirst'),
+  },
+  {
+    ...{ law: 'the guest runs', fault: 'otherClient migrate' },
+    reason:
+      'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be taken back',
+    only: (_struck, _account, { now, outcome, result }) =>
+      LEAVING.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
+  },
+  {
     ...{ law: 'the guest runs', fault: 'guestShutdown' },
     reason: 'a guest that has shut down does not run again',
   },
@@ -201,6 +230,14 @@ const BY_WORLD: readonly ByWorld[] = [
 ];
 
 export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
+
+/** Whether a saga cannot tell if its guest was resumed on its new images, or has no way back from them (QEMU before 2.0). */
+function isInDoubt({ deaths, struck, scenario }: Account): boolean {
+  const isHitResuming = struck.some(
+    ({ fault, state }) => fault.kind !== 'otherClient' && placeOf(state) === 'resumeGuest',
+  );
+  return deaths > 0 || isHitResuming || !isSince(scenario.guest.profile, '2.4');
+}
 
 /**
  * Somebody else's `cont` between our `stop` and the switch, which go in one batch.

@@ -19,6 +19,7 @@ import {
   unlinked,
 } from './end-laws.ts';
 import { EXCUSES, type Excuse, type Pardon, pardonOf } from './excuses.ts';
+import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
 import { judgeOrder } from './order.ts';
 import {
   askedBackGoesBack,
@@ -93,6 +94,16 @@ export const LAWS: readonly Law[] = [
     name: 'the guest runs',
     says: 'a guest that ran runs at the end of every path, thawed, and one that was paused stays paused',
     check: eachEnd(guestRuns),
+  },
+  {
+    name: 'its own pause',
+    says: 'cont is sent only in a pause that the saga brought about, and to no guest that is being migrated or has been, as far as a look could tell',
+    check: resumesItsOwnPause,
+  },
+  {
+    name: 'beside no migration',
+    says: 'no saga commits that decided while a live migration was under way, or when the guest had left, as far as a look could tell',
+    check: commitsBesideNoMigration,
   },
   {
     name: 'the pause is bounded',

@@ -191,6 +191,8 @@ class OfflineRun {
       states: [],
       struck,
       pauses: [],
+      migrations: [],
+      conts: [],
       unlinkedInUse,
       squatted: [],
       harmed: [],

@@ -139,6 +139,8 @@ class Run {
       states: this.#watch.states,
       struck: this.#watch.struck,
       pauses: this.#watch.pauses.pauses,
+      migrations: this.#watch.migration.migrations,
+      conts: this.#watch.migration.conts,
       unlinkedInUse: this.#watch.unlinkedInUse,
       squatted: this.#view.squatted,
       harmed: this.#view.harmed,
@@ -262,7 +264,9 @@ class Run {
       this.#watch.signal({ signal: 'pivot' });
       return { result: await saga.pivot() };
     } catch (error) {
-      if (!(error instanceof BlocksagaError) || error.code !== 'SAGA_STATE') throw error;
+      if (!(error instanceof BlocksagaError)) throw error;
+      if (error.code === 'MIGRATING') return { result: await saga.abort() }; // which may be never over
+      if (error.code !== 'SAGA_STATE') throw error;
       return { result: await recordedResult(journal, this.#sim.clock) };
     }
   }

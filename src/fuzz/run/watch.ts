@@ -8,6 +8,7 @@ import type { Sim } from '../../sim/create-sim.ts';
 import { identityOf } from '../../sim/host/virtual-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import type { Happening, Struck } from '../account/account.ts';
+import { MigrationWatch } from '../account/migration-watch.ts';
 import type { Passage } from '../account/mortal.ts';
 import { type FlushedWrite, flushedWrites, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
@@ -22,6 +23,7 @@ export class Watch implements Passage {
   readonly unlinkedInUse: string[] = [];
   readonly signalled: Signal['signal'][] = [];
   readonly pauses: PauseWatch;
+  readonly migration: MigrationWatch;
   flushed: readonly FlushedWrite[] = [];
   disorder: string | undefined;
   #state = '';
@@ -34,6 +36,7 @@ export class Watch implements Passage {
     this.#sim = sim;
     this.#tell = tell;
     this.pauses = new PauseWatch(sim);
+    this.migration = new MigrationWatch(sim);
   }
 
   /** A life of the orchestrator begins, with these records in the journal. */
@@ -47,13 +50,13 @@ export class Watch implements Passage {
 
   /** Nothing more will happen. */
   end(): void {
-    this.pauses.look();
+    this.#look();
     this.#keepDisorder();
   }
 
   enter(state: string): void {
     this.#state = state;
-    this.pauses.look();
+    this.#look();
     this.states.at(-1)?.push(state);
     if (this.#tell === undefined) return;
     const { world } = this.#sim;
@@ -81,16 +84,17 @@ export class Watch implements Passage {
   }
 
   sent(messages: readonly Json[]): void {
-    this.pauses.look();
+    this.#look();
     const verbs = messages.map(message => (message as { execute?: string }).execute ?? '');
     this.#verbs = verbs;
     if (verbs.includes('stop')) this.pauses.stopSent();
+    this.migration.sent(verbs);
     this.#order?.sent(verbs);
     this.#say({ kind: 'sent', messages });
   }
 
   received(message: Json): void {
-    this.pauses.look();
+    this.#look();
     this.#say({ kind: 'received', message });
   }
 
@@ -103,6 +107,11 @@ export class Watch implements Passage {
     this.#say({ kind: 'file', what, path });
     const isMeant = identityOf(this.#sim.world.host.files.get(path)) === identity;
     if (what === 'unlink' && isMeant && isNeeded(this.#sim, path)) this.unlinkedInUse.push(path);
+  }
+
+  #look(): void {
+    this.pauses.look();
+    this.migration.look();
   }
 
   #keepDisorder(): void {

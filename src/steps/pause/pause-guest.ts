@@ -16,6 +16,7 @@ import {
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
+import { canTakeBack } from '../../plan/can-take-back.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
@@ -80,12 +81,13 @@ export const resumeGuest: Step = {
    * A migration that has begun in the pause leads to a QEMU that has the old images: until the guest runs here, the switch
    * can still be taken back. Where an earlier attempt may have let it run already, only somebody who knows can decide.
    */
-  async do({ qmp, clock, outcomes, nothingSentYet, pausedThroughout }) {
+  async do({ qmp, clock, outcomes, plan, nothingSentYet, pausedThroughout }) {
     const paused = heldIn(outcomes);
     const seen = await lookFreshly({ qmp, clock }, nothingSentYet ? lastSeen(outcomes) : undefined);
     const migrating = migratedIn(seen.sight, paused);
     if (migrating !== undefined) {
-      const outcome = nothingSentYet && pausedThroughout() ? 'notApplied' : 'unknown';
+      const leadsBack = plan.operation !== 'snapshot' || canTakeBack(plan);
+      const outcome = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), outcome });
     }
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);

@@ -120,7 +120,16 @@ const FORWARD = {
   },
 } as const;
 
-export const finalizeRewrites: Step<RewritePlan> = { name: 'finalizeRewrites', ...FORWARD };
+export const finalizeRewrites: Step<RewritePlan> = {
+  name: 'finalizeRewrites',
+  ...FORWARD,
+
+  /** Right in front of the decision: a process may have died since the jobs were held, and the guest have been migrated. */
+  async observe({ qmp, decided }) {
+    if (!decided) expectNotMigrating(await lookAtGuest(qmp));
+    return { isHere: true };
+  },
+};
 
 /** The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it goes on. */
 export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, onlyForward: true };

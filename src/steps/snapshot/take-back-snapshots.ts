@@ -3,10 +3,12 @@
  * bases. What the guest wrote since is kept. The guest stands still from the moment all commits are ready until all
  * have switched.
  */
+
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import { canTakeBack } from '../../plan/can-take-back.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
@@ -77,13 +79,6 @@ function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
     `disk ${disk}: a third party has put node ${graph.frontName(covered)} on ${image.file}, so that no disk can be taken back: commit it into that (block-commit, job-complete), then resume`,
     { disk },
   );
-}
-
-/** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
-export function canTakeBack({ jobsVanishOnEnd, capabilities, disks }: SnapshotPlan): boolean {
-  if (jobsVanishOnEnd === undefined) return true;
-  const callable = jobsVanishOnEnd === 'byId' || disks.every(({ drive }) => drive !== '');
-  return callable && capabilities.includes('active-commit');
 }
 
 /** Without such a way nothing was begun here before, and nothing can be. */

@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, readGraph } from '../../guest/graph.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
+import { canTakeBack } from '../../plan/can-take-back.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -12,7 +13,7 @@ import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { askAgain, expectStood, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { canTakeBack, takeBackSnapshots } from './take-back-snapshots.ts';
+import { takeBackSnapshots } from './take-back-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
 export const takeSnapshot: Step<SnapshotPlan> = {
@@ -100,7 +101,7 @@ async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'c
   return { areNamed: true };
 }
 
-/** Looked for a migration right in front, and again in the same write: what was taken is then taken back. */
+/** Looked for a migration right in front, and again in the same write where what was taken can then be taken back. */
 async function transact(
   qmp: QmpClient,
   plan: SnapshotPlan,
@@ -112,7 +113,7 @@ async function transact(
     ...SIGHT,
   ]);
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
-  expectNotMigrating(sightOf(...sight));
+  if (canTakeBack(plan)) expectNotMigrating(sightOf(...sight));
 }
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */
