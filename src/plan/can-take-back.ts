@@ -1,3 +1,4 @@
+/** What a version of QEMU can do about the overlays of a snapshot that are to go again: from the plan alone. */
 import type { SnapshotPlan } from './plan.ts';
 
 /** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */

@@ -148,6 +148,11 @@ const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'its own pause', fault: 'otherClient cont' },
     reason: 'a third party has moved the guest inside the pause: whose pause it is since cannot be seen',
   },
+  {
+    ...{ law: 'its own pause', fault: 'otherClient stop' },
+    reason:
+      'a stop right in front of ours, or inside our pause, changes nothing that QEMU tells: docs/what-can-go-wrong.md',
+  },
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({
     ...{ law, fault: 'otherClient migrate' },
     reason:
