@@ -65,8 +65,8 @@ function isStranded({ isDecided, role }: Place): boolean {
 }
 
 /** With which failures a saga that would be stranded rolls back after all: nothing has been done then. */
-function guardsOfRollback({ step, role }: Place): readonly ('wasAborted' | 'migratesFirst')[] {
-  if (role === 'decidesFirst') return ['wasAborted', 'migratesFirst'];
+function guardsOfRollback({ step, role }: Place): readonly ('isNotBegun' | 'migratesFirst')[] {
+  if (role === 'decidesFirst') return ['isNotBegun'];
   return stepOf(step).window === 'closes' ? ['migratesFirst'] : [];
 }
 

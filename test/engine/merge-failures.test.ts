@@ -42,6 +42,27 @@ describe.each(['pull', 'commit'] as const)('a %s of three disks', what => {
     expect(sim.world.inject('query-jobs')).toMatchObject({ return: [] });
   });
 
+  test.each([
+    ['query-migrate', { lasting: true }, []],
+    ['query-status', { lasting: true }, []],
+    ['qom-list', {}, [{ kind: 'cut', effect: 'before', command: 'query-migrate', nth: 4 }]],
+  ] as const)('ends well or is taken back, whichever %s is refused', async (command, lasting, before) => {
+    const outcomes = new Set<string>();
+    for (let nth = 1; nth <= 14; nth += 1) {
+      const { sim, life } = merging([...before, { kind: 'refuse', command, nth, ...lasting }]);
+      const begun = begin(life, what).then(
+        saga => saga.result,
+        () => undefined,
+      );
+      const result = await sim.run(begun);
+      if (result === undefined) continue;
+      outcomes.add(result.outcome);
+      const chains = result.disks.map(({ after }) => after?.chain);
+      expect(chains, `${command} ${nth}`).toEqual(result.outcome === 'committed' ? SHORT : OLD);
+    }
+    expect(outcomes).toEqual(new Set(['rolledBack', 'committed']));
+  });
+
   test('is taken back when it is asked to at any moment before its decision, and never after it', async () => {
     const outcomes = new Set<string>();
     for (let afterMs = 0; afterMs < 4; afterMs += 0.05) {

@@ -1,5 +1,5 @@
 /** What is left to do of a step, asked of QEMU and of the files; never taken from what the saga believes. */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, type EffectOutcome } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 
@@ -15,8 +15,16 @@ export async function missing(step: Step, context: StepContext): Promise<readonl
   );
 }
 
-/** Who cannot look whether an earlier attempt has come about does not know that it has not. */
+/** What failed when it may have come about in part, or in an earlier attempt: nobody may take it for not applied. */
 export function inDoubt(error: unknown): never {
-  if (!(error instanceof BlocksagaError)) throw error;
-  throw BlocksagaError.fromRecord({ ...error.toJSON(), outcome: 'unknown' });
+  throw withOutcome(error, 'unknown');
+}
+
+/** A look changes nothing: whatever it failed with, what it went before has not been begun. */
+export function notBegun(error: unknown): never {
+  throw withOutcome(error, 'notApplied');
+}
+
+function withOutcome(error: unknown, outcome: EffectOutcome): unknown {
+  return error instanceof BlocksagaError ? BlocksagaError.fromRecord({ ...error.toJSON(), outcome }) : error;
 }

@@ -29,7 +29,7 @@ import {
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { Insistence } from './insistence.ts';
-import { inDoubt, missing } from './missing.ts';
+import { inDoubt, missing, notBegun } from './missing.ts';
 import { Overtaken } from './overtaken.ts';
 import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
@@ -42,7 +42,6 @@ export class StepHost {
   readonly #insistence: Insistence;
   readonly #fence: Fence;
   readonly #signals = new Signals();
-  readonly #retry: Insistence['retry'];
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
   readonly #rounds = new Map<StepName, number>();
@@ -61,7 +60,6 @@ export class StepHost {
     this.#fence = new Fence(parts, bound);
     this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
     this.#insistence = new Insistence(parts.clock, this.#window, bound);
-    this.#retry = this.#insistence.retry;
     this.#verdict = new Verdict(parts, this.#window);
     this.overtaken = new Overtaken(this.#verdict, this.#window, this.#context);
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
@@ -139,7 +137,7 @@ export class StepHost {
       outcomes: this.#outcomes,
       hasBegun: name => this.#observed.has(name),
       context: this.#context,
-      insist: act => this.#retry(act, ANY),
+      insist: act => this.#insistence.retry(act, ANY),
       record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
     });
     return { abort: false };
@@ -187,15 +185,16 @@ export class StepHost {
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
     const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
-    const act = () => this.#retry(async () => look(await this.#context(name)), judge);
-    return this.#recordFailure(key, act, [intent(key, null)]);
+    const act = () => this.#insistence.retry(async () => look(await this.#context(name)), judge);
+    const looked = () => (key === name ? act().catch(notBegun) : act());
+    return this.#recordFailure(key, looked, [intent(key, null)]);
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const unknown = past !== undefined || this.#window.isResumed;
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
-        this.#retry(
+        this.#insistence.retry(
           async number => {
             const nothingSentYet = !unknown && number === 1;
             const look = async () => {
@@ -204,7 +203,7 @@ export class StepHost {
               return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
             // What may be there must not be taken back for one refused look.
-            const looked = step.insists || !nothingSentYet ? this.#retry(look, ANY) : look();
+            const looked = step.insists || !nothingSentYet ? this.#insistence.retry(look, ANY) : look();
             const { context, todo } = await (nothingSentYet ? looked : looked.catch(inDoubt));
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
@@ -238,6 +237,7 @@ export class StepHost {
     } catch (error) {
       if (step.decision !== undefined && !this.#window.pausedThroughout())
         await this.#verdict.tellSides(name, async () => (await this.#context(name)).qmp);
+      if (step.decision === 'before' && 'irreversible' in step) inDoubt(error);
       throw error;
     }
   }
