@@ -60,7 +60,7 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
 }
 
 /** Whether an image is below the one in front of a disk. */
-function isBelow(blocks: readonly BlockInfo[], disk: DiskPlan, image: string): boolean {
+export function isBelow(blocks: readonly BlockInfo[], disk: DiskPlan, image: string): boolean {
   const [, ...below] = chainFiles(blocks, disk);
   return below.some(file => plainName(file) === plainName(image));
 }

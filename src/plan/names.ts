@@ -67,6 +67,11 @@ export function settlingName(token: string): string {
   return `${PREFIX}${token}-settling`;
 }
 
+/** The object that is there once a saga has sent the snapshot of its disks, until that is taken back or the saga has ended. */
+export function takingName(token: string): string {
+  return `${PREFIX}${token}-taking`;
+}
+
 /** Whether a node, job or object name can only have come from the saga with this token. */
 export function isOurs(name: string, token: string): boolean {
   return name.startsWith(`${PREFIX}${token}-`);

@@ -5,14 +5,14 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
-import { blockOf, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { blockOf, isBelow, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
-import { settlingName } from '../../plan/names.ts';
-import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { groupName, settlingName, takingName } from '../../plan/names.ts';
+import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { hasMark } from '../../steps/pause/mark-qemu.ts';
-import { stagesOf } from '../../steps/stages.ts';
+import { splitKey, stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 
 /** Throws JOURNAL_BEHIND, naming what QEMU has that the journal has never begun to make. */
@@ -78,9 +78,15 @@ async function findSign(
     for (const node of valueIfKnown(nodes) ?? []) there.add(node['node-name'] ?? '');
   }
   const settling = settlingName(plan.token);
+  const seen = {
+    blocks: blocks.value,
+    marks: new Set((valueIfKnown(objects) ?? []).map(({ name }) => name)),
+  };
   for (const stage of stagesOf(plan)) {
     const own = recordsOfStage(records, stage.name);
-    const moved = stage.plan.disks.find(disk => isMadeAndShown(blocks.value, disk));
+    const moved = stage.plan.disks.find(
+      disk => isMadeAndShown(blocks.value, disk) && !isTheirs(plan, stage.plan, disk, seen),
+    );
     if (moved !== undefined && !hasBegun(own, SWITCHES)) return moved.image.file;
     for (const { names, steps } of SIGNS) {
       if (hasBegun(own, steps)) continue;
@@ -88,14 +94,40 @@ async function findSign(
       if (found !== undefined) return found;
     }
   }
-  const hasSettled = (valueIfKnown(objects) ?? []).some(({ name }) => name === settling);
-  return hasSettled && !records.some(({ step }) => step.endsWith(PAUSE)) ? settling : undefined;
+  if (seen.marks.has(takingName(plan.token)) && !hasBegunAnywhere(records, SNAPSHOTS))
+    return takingName(plan.token);
+  return seen.marks.has(settling) && !hasBegunAnywhere(records, [PAUSE]) ? settling : undefined;
+}
+
+interface Seen {
+  readonly blocks: readonly BlockInfo[];
+  readonly marks: ReadonlySet<string>;
+}
+
+/**
+ * Whether a third party has put an image of this stage in front (`blockdev-snapshot`). A saga that has come so far has left the
+ * mark of its snapshot, until its own mark is gone too; and no copy stands on the image that it was copied from.
+ */
+function isTheirs(
+  { operation, token }: Plan,
+  stage: StagePlan,
+  disk: DiskPlan,
+  { blocks, marks }: Seen,
+): boolean {
+  if (stage.operation === 'copy' && isBelow(blocks, disk, disk.file)) return true;
+  const isSnapshot = operation === 'snapshot' || operation === 'snapshotMirror';
+  return isSnapshot && marks.has(groupName(token)) && !marks.has(takingName(token));
 }
 
 /** A disk of the guest's is on the image that the saga makes for it. */
 function isMadeAndShown(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
   const shown = blockOf(blocks, disk)?.inserted;
   return disk.image.create && shown !== undefined && plainName(shown.file) === disk.image.file;
+}
+
+/** In any stage. */
+function hasBegunAnywhere(records: readonly JournalRecord[], steps: readonly string[]): boolean {
+  return records.some(({ kind, step }) => kind === 'intent' && steps.includes(splitKey(step).step));
 }
 
 function hasBegun(records: readonly JournalRecord[], steps: readonly string[]): boolean {

@@ -119,6 +119,13 @@ const BY_FAULT: readonly ByFault[] = [
       reason: 'a source of another size than its target can neither be switched nor mirrored back',
     },
     {
+      ...{ law, fault: 'otherClient blockdev-snapshot' },
+      reason:
+        "in a QEMU that cannot be marked nothing tells a third party's overlay from a snapshot that an older journal lacks",
+      only: (_struck: Struck, { scenario: { wish } }: Account) =>
+        wish.operation.startsWith('snapshot') && wish.without.includes('throttle-group'),
+    },
+    {
       ...{ law, fault: 'otherClient block-export-add' },
       reason: 'QEMU does not close an image that is exported',
     },

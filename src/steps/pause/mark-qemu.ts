@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
-import { groupName, isOurs } from '../../plan/names.ts';
+import { groupName, isOurs, takingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { probeDisks, type Step } from '../step/step.ts';
@@ -39,8 +39,12 @@ export const unmarkQemu: Step = {
     return probeDisks(plan.disks, () => (marked ? 'absent' : 'present'));
   },
 
-  async do({ qmp, plan }) {
-    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+  /** The other marks go first: without this one they would be those of a saga that is still at work. */
+  async do({ qmp, plan: { token } }) {
+    const objects = await qmp.execute('qom-list', { path: '/objects' });
+    for (const id of [takingName(token), groupName(token)]) {
+      if (objects.some(({ name }) => name === id)) await qmp.execute('object-del', { id });
+    }
     return null;
   },
 };

@@ -5,6 +5,7 @@
  */
 import { Edges } from '../../guest/edges.ts';
 import { valueIfKnown } from '../../guest/graph.ts';
+import { isTaking } from '../../guest/mark-taking.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { isConcluded, readyWhileNearing } from '../jobs/await-jobs.ts';
@@ -19,8 +20,7 @@ const NEARER_WITHIN_MS = 60 * 60_000;
 /** Gives whether any was in a chain; it is not any more then. Throws as a job fails, and as `execute`. */
 export async function takeOutImages(context: StepContext): Promise<boolean> {
   const { qmp, jobs, plan, clock } = context;
-  // An overlay of a snapshot stands there by the saga itself, perhaps by records that an older journal lacks.
-  if (plan.operation !== 'copy' || plan.jobsVanishOnEnd !== undefined) return false;
+  if (plan.jobsVanishOnEnd !== undefined || !(await areTheirs(context))) return false;
   const commits = await commitsOf(qmp, plan.disks);
   if (commits.length === 0) return false;
   const disks = commits.map(({ disk }) => disk);
@@ -38,6 +38,12 @@ export async function takeOutImages(context: StepContext): Promise<boolean> {
   }
   await dismissJobs({ jobs }, ids);
   return true;
+}
+
+/** An overlay of a snapshot may stand there by the saga itself, by records that an older journal lacks. */
+async function areTheirs({ qmp, plan }: StepContext): Promise<boolean> {
+  if (plan.operation === 'copy') return true;
+  return plan.operation === 'snapshot' && plan.marksQemu && !(await isTaking(qmp, plan));
 }
 
 /** Those for images that the saga has opened on nothing, and that stand on something now; none where QEMU does not tell (before 4.0). */

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, readGraph } from '../../guest/graph.ts';
+import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
 import { canTakeBack } from '../../plan/can-take-back.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
@@ -34,7 +35,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
 
   verify: verifyOverlays,
   observeUndo: observeRunning,
-  undo: takeBackSnapshots,
+  undo: takeBackMarked,
 };
 
 /** Where overlays cannot be opened beforehand: QEMU makes the files inside the transaction. */
@@ -56,7 +57,7 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
   verify: verifyOverlays,
   observeUndo: observeRunning,
-  undo: takeBackSnapshots,
+  undo: takeBackMarked,
 };
 
 /**
@@ -101,6 +102,11 @@ async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'c
   return { areNamed: true };
 }
 
+async function takeBackMarked(context: StepContext<SnapshotPlan>): Promise<void> {
+  await takeBackSnapshots(context);
+  await unmarkTaking(context.qmp, context.plan);
+}
+
 /** Looked for a migration right in front, and again in the same write where what was taken can then be taken back. */
 async function transact(
   qmp: QmpClient,
@@ -108,10 +114,11 @@ async function transact(
   actions: Command<'transaction'>['arguments']['actions'],
 ): Promise<void> {
   expectNotMigrating(await lookAtGuest(qmp));
-  const [taken, ...sight] = await qmp.pipeline([
-    { execute: 'transaction', arguments: { actions } },
-    ...SIGHT,
-  ]);
+  const mark = takingMark(plan);
+  const transaction = { execute: 'transaction', arguments: { actions } } as const;
+  const [taken, ...sight] = await (mark === null
+    ? qmp.pipeline([transaction, ...SIGHT])
+    : qmp.pipeline([mark, transaction, ...SIGHT]).then(([, ...replies]) => replies));
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
   if (canTakeBack(plan)) expectNotMigrating(sightOf(...sight));
 }
