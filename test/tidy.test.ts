@@ -69,6 +69,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['engine/connection', 'engine/durable', 'engine/removal', 'engine/running', 'engine/recovery'],
   ],
   engine: [...BELOW_ENGINE, 'engine'],
+  story: [...BELOW_ENGINE, 'engine'],
+  railway: ['story'],
   libvirt: ['qmp', 'images', 'plan', 'guest', 'operations', 'engine'],
   'index.ts': [...BELOW_ENGINE, 'engine'],
 
@@ -92,7 +94,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'cli/print': [...BELOW_ENGINE, 'engine'],
   'cli/options': [...BELOW_ENGINE, 'engine', 'cli/print'],
   'cli/saga': [...BELOW_ENGINE, 'engine', 'cli/print', 'cli/options'],
-  'cli/commands': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz', 'demo', 'cli/print', 'cli/options', 'cli/saga'],
+  'cli/commands': [
+    ...BELOW_ENGINE,
+    'engine',
+    'story',
+    'railway',
+    'sim',
+    'fuzz',
+    'demo',
+    'cli/print',
+    'cli/options',
+    'cli/saga',
+  ],
   cli: ['cli'],
 };
 

@@ -7,11 +7,16 @@ import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
+import { svgOf } from '../../railway/draw.ts';
+import { sceneAt } from '../../railway/scene.ts';
 import { stagesOf } from '../../steps/stages.ts';
+import { tellStory } from '../../story/tell.ts';
+import { readChoice } from '../options/option-values.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
+import { linesOf } from '../print/printable.ts';
 import { recordsInWords } from '../print/records-in-words.ts';
 import { resultInWords } from '../print/summary.ts';
 import { timeInWords } from '../print/words.ts';
@@ -22,16 +27,22 @@ import { describeSaga, sagaInWords } from './sagas.ts';
 const HELP = `
 Examples:
   $ blocksaga show 4kq2p9v1x0c7m
+  $ blocksaga show 4kq2p9v1x0c7m --format svg > saga.svg
   $ blocksaga show 4kq2p9v1x0c7m --json
 
 Of a copy that waits at READY and whose process has ended, QEMU is asked whether its mirrors still follow the guest.
+
+With --format svg the saga is one picture, a file of its own: its steps, what failed and was undone, where each disk is.
 
 With --json the first line has "type": "saga" with request, result and mirrors, and each further one is a "record".`;
 
 interface ShowOptions {
   readonly journal?: string;
   readonly json?: boolean;
+  readonly format?: (typeof FORMATS)[number];
 }
+
+const FORMATS = ['text', 'svg'] as const;
 
 export function defineShow(program: Command, context: CliContext, finished: Finished): void {
   const command = program
@@ -39,6 +50,7 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
     .summary('show one saga: its steps and what came of them')
     .description('Shows one saga of the journal: its disks, its steps and their outcomes, and how it ended.')
     .argument('<saga>', 'the saga\'s id, as "blocksaga sagas" lists them')
+    .option('--format <format>', 'text, or svg, a picture (default: text)', readChoice('--format', FORMATS))
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object for the saga, then one per record').action(
     async (id: string, options: ShowOptions) => {
@@ -48,6 +60,13 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
       }));
       if (row === undefined) throw sagaIsUnknown(id);
       const running = row.state === 'open' && systemProcesses().isAlive(row.holder);
+      if (options.format === 'svg') {
+        const story = tellStory({ row, plan: planOf(row), records, isRunning: running });
+        const atMs = row.endedAtMs ?? context.clock.epochMs();
+        for (const line of linesOf(svgOf(sceneAt(story, atMs)))) context.write(line);
+        finished(EXIT.done);
+        return;
+      }
       const shown = describeSaga(row, records, running);
       const mirrors = shown.waiting && !running ? await askMirrors(row, context) : null;
       const seen = { row, records, shown, mirrors };

@@ -1,0 +1,77 @@
+/**
+ * Sagas on simulated guests, for pictures of them: the same bytes at every run. Each is a story that a reader should be able
+ * to retell from its picture.
+ */
+import type { Engine } from '../src/engine/api.ts';
+import { createEngine } from '../src/engine/engine.ts';
+import type { Saga } from '../src/engine/running/saga.ts';
+import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';
+import { createSim, type Fault, type Sim } from '../src/sim/index.ts';
+import type { Story } from '../src/story/story.ts';
+import { tellStory } from '../src/story/tell.ts';
+
+const GIBIBYTE = 2 ** 30;
+
+interface Stage {
+  readonly sim: Sim;
+  readonly engine: Engine;
+  readonly journal: MemoryJournal;
+  readonly disks: readonly { readonly disk: string; readonly to: string }[];
+}
+
+/** A guest whose disks hold some gibibytes, one more than the other. */
+function stage(disks: number, faults: readonly Fault[] = []): Stage {
+  const sim = createSim({
+    ...{ profile: '7.2', disks, backingLayers: 2, sizeBytes: 20 * GIBIBYTE, seed: 1, faults },
+    ...{ directory: '/images', timing: { copyBytesPerMs: 2 ** 20, createMs: 6 } },
+  });
+  const journal = memoryJournal(undefined, { clock: sim.clock });
+  const engine = createEngine({ journal, clock: sim.clock });
+  const fronts = sim.world.fronts();
+  fronts.forEach((_, at) => {
+    const write = `qemu-io -d /machine/peripheral/dev${at}/virtio-backend "write 0 ${8 + (at % 3)}G"`;
+    sim.world.inject('human-monitor-command', { 'command-line': write });
+  });
+  const targets = fronts.map(({ node, path }) => ({ disk: node, to: path.replace('/disk', '/copy') }));
+  return { sim, engine, journal, disks: targets };
+}
+
+function copied({ sim, engine, disks }: Stage, id: string): Promise<Saga> {
+  const guest = { qmp: sim.connect, files: sim.files };
+  return sim.run(engine.copy({ ...guest, id, vm: 'web-1', disks }));
+}
+
+async function ended(stage: Stage, id: string): Promise<Story> {
+  const saga = await copied(stage, id);
+  await stage.sim.run(saga.result);
+  return storyOf(stage, saga, false);
+}
+
+/** As it is after so many milliseconds. */
+async function after(ms: number, stage: Stage, id: string, isRunning: boolean): Promise<Story> {
+  const saga = await copied(stage, id);
+  await stage.sim.advance(ms);
+  return storyOf(stage, saga, isRunning);
+}
+
+function storyOf({ journal }: Stage, { id, plan }: Saga, isRunning: boolean): Story {
+  const row = journal.saga(id);
+  if (row === undefined) throw new Error(`no saga ${id}`);
+  return tellStory({ row, plan, records: journal.records(id), isRunning });
+}
+
+const FULL: Fault = { kind: 'jobFails', nth: 8, percent: 37, error: 'No space left on device' };
+const KILLED: Fault = {
+  ...{ kind: 'kill', what: 'qemu' },
+  at: { when: 'before', command: 'blockdev-reopen' },
+};
+
+/** By the name of the picture. */
+export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
+  'copy-committed': () => ended(stage(3), '4kq2p9v1x0c7m'),
+  'copy-rolled-back': () => ended(stage(3, [FULL]), '7hw0c3zq8n2dk'),
+  'copy-needs-recovery': () => ended(stage(3, [KILLED]), '0vd5r8m2j6x1a'),
+  'copy-under-way': () => after(6_000, stage(3), '2f9s4t7b1y3qe', true),
+  'copy-interrupted': () => after(6_000, stage(3), '9n6k0u2g5w8hc', false),
+  'copy-of-32': () => ended(stage(32, [{ ...FULL, nth: 75 }]), '5m1z7p3d9r4vj'),
+};

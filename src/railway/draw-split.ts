@@ -1,0 +1,36 @@
+/** The one rail of N disks parts in front of the step at which they differ: those that failed, and the others. */
+
+import { disksInWords } from './headline.ts';
+import { elide } from './measure.ts';
+import type { Scene } from './scene-types.ts';
+import { line, path, round, type Shape, text } from './shapes.ts';
+
+/** The station in front of which the disks part; null where they never do. */
+export function splitBefore({ stations, disks, failure }: Scene): number | null {
+  if (disks.length < 2 || failure === null || failure.isUndo || !disks.some(({ hasFailed }) => hasFailed))
+    return null;
+  const at = stations.findLastIndex(({ reached }) => reached === 'failed');
+  return at > 0 ? at : null;
+}
+
+export function drawSplit(scene: Scene, xs: readonly number[], y: number): readonly Shape[] {
+  const at = splitBefore(scene);
+  const [x1, x2] = [xs[(at ?? 0) - 1], xs[at ?? 0]];
+  if (at === null || x1 === undefined || x2 === undefined) return [];
+  const [from, to] = [x1 + 16, x2 - 10];
+  const failed = disksInWords(scene.disks.filter(({ hasFailed }) => hasFailed));
+  const others = disksInWords(scene.disks.filter(({ hasFailed }) => !hasFailed));
+  const strand = (by: number, className: string) =>
+    path(
+      `M${round(from)} ${y}C${round(from + 18)} ${y} ${round(from + 14)} ${y + by} ${round(from + 34)} ${y + by}L${round(to - 34)} ${y + by}C${round(to - 14)} ${y + by} ${round(to - 18)} ${y} ${round(to)} ${y}`,
+      className,
+    );
+  const middle = (from + to) / 2;
+  return [
+    line(from, y, to, y, 'gap'),
+    strand(-12, 'rail thin r-done'),
+    strand(12, 'rail thin r-failed'),
+    text(middle, y - 19, 'small t-done', elide(others, 26), 'middle'),
+    text(middle, y + 28, 'small strong t-failed', elide(failed, 26), 'middle'),
+  ];
+}

@@ -1,0 +1,70 @@
+/** One moment of a saga, as it is drawn. Types only. */
+import type { Attempt, Disk, Failure, Story } from '../story/story.ts';
+
+/** `left`: it ended well, and the saga rolled back from there because it was asked to. */
+export type Reached = 'ahead' | 'current' | 'stopped' | 'done' | 'left' | 'failed';
+
+export interface SceneStation {
+  readonly words: string;
+  readonly description: string;
+  readonly phase: string;
+  readonly isPaused: boolean;
+  readonly reached: Reached;
+  readonly beganAtMs: number | null;
+  readonly tookMs: number | null;
+  /** Pauses that were given up from here, because the last bytes took too long. */
+  readonly backedOff: number;
+  readonly attempts: readonly Attempt[];
+}
+
+export interface SceneUndo {
+  readonly words: string;
+  readonly description: string;
+  readonly station: number | null;
+  readonly reached: Reached;
+  /** As the how manieth it was run, from 1; null where it was not. */
+  readonly order: number | null;
+  readonly tookMs: number | null;
+  readonly attempts: readonly Attempt[];
+}
+
+export interface SceneDisk {
+  readonly disk: Disk;
+  /** Where the guest is with it: the file of its active image; null where the journal cannot say. */
+  readonly on: string | null;
+  readonly isOnNew: boolean;
+  /** What has become of the image that the saga makes or uses. */
+  readonly imageIs: 'planned' | 'active' | 'beside' | 'removed' | 'left behind' | 'not touched';
+  readonly hasFailed: boolean;
+}
+
+export interface FailureAt extends Failure {
+  /** The step, in words. */
+  readonly at: string;
+  readonly isUndo: boolean;
+}
+
+/** What it comes to. `tone` is how it is coloured: going on, done, taken back, or in need of a person. */
+export interface Headline {
+  readonly title: string;
+  readonly tone: 'live' | 'done' | 'back' | 'stuck';
+  readonly label: string;
+  readonly sentence: string;
+  readonly facts: string;
+}
+
+export interface Scene {
+  readonly story: Story;
+  readonly atMs: number;
+  readonly headline: Headline;
+  readonly stations: readonly SceneStation[];
+  readonly undos: readonly SceneUndo[];
+  /** From which station the saga has left for the line back, and to which undo. */
+  readonly turn: { readonly station: number; readonly undo: number | null } | null;
+  readonly isDecided: boolean;
+  /** Why it rolled back or stopped, and what failed of the rollback on top of that. */
+  readonly failure: FailureAt | null;
+  readonly undoFailure: FailureAt | null;
+  readonly disks: readonly SceneDisk[];
+  readonly isEnded: boolean;
+}

@@ -1,0 +1,109 @@
+/**
+ * What is told of one saga: its line of steps as its chart has them, everything that ran and when, its disks, and what to do
+ * next. Plain JSON, so that a page can draw any moment of it without the engine. Types only.
+ */
+
+/** One saga, from its beginning up to what its journal knows. */
+export interface Story {
+  readonly saga: string;
+  readonly vm: string;
+  readonly operation: string;
+  /** What the whole saga does, in a sentence of its chart. */
+  readonly about: string;
+  readonly address: string;
+  readonly createdAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly outcome: 'open' | 'committed' | 'rolledBack' | 'needsRecovery';
+  /** Of a saga that is open: whether its process lives, and whether it waits to be asked how to go on. */
+  readonly isRunning: boolean;
+  readonly isWaiting: boolean;
+  readonly stations: readonly Station[];
+  /** The station with which the decision goes, by its place in `stations`; null where nothing is decided. */
+  readonly gate: number | null;
+  /** In the order in which they would run. */
+  readonly undos: readonly Undo[];
+  readonly visits: readonly Visit[];
+  readonly decisions: readonly { readonly atMs: number; readonly verdict: string }[];
+  readonly signals: readonly Signal[];
+  /** When another process, or another attempt, took the saga up again. */
+  readonly resumes: readonly number[];
+  /** When it could neither go forward nor back. */
+  readonly strandings: readonly number[];
+  readonly disks: readonly Disk[];
+  /** How long the guest was held at most; null where that is not known, or it never was. */
+  readonly pausedMs: number | null;
+  readonly error: Failure | null;
+  readonly leftovers: readonly string[];
+  readonly next: readonly Advice[];
+}
+
+/** A step on the line. */
+export interface Station {
+  /** Its state in the chart: the names of the states around it, and its own. */
+  readonly path: readonly string[];
+  readonly words: string;
+  readonly description: string;
+  /** The part of the saga that it lies in, in words. */
+  readonly phase: string;
+  readonly phaseDescription: string;
+  readonly isPaused: boolean;
+}
+
+/** The undo of a step. */
+export interface Undo {
+  readonly words: string;
+  readonly description: string;
+  /** The station that it takes back; null for a question that is asked on the line back. */
+  readonly station: number | null;
+}
+
+/** One time that a state was entered. */
+export interface Visit {
+  /** `backingOff`: a pause that took too long was given up, and its station is tried again. */
+  readonly kind: 'station' | 'undo' | 'backingOff';
+  /** The place in `stations` or `undos`. */
+  readonly at: number;
+  readonly attempts: readonly Attempt[];
+}
+
+/** What a process did of it; more than one where it was begun anew behind an end that was not final. */
+export interface Attempt {
+  readonly beganAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly error: Failure | null;
+}
+
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly disk: string | null;
+  /** QEMU's own words. */
+  readonly qemu: { readonly command: string; readonly desc: string } | null;
+}
+
+/** What to do, and the command to type where there is one. */
+export interface Advice {
+  readonly words: string;
+  readonly command: string | null;
+}
+
+export interface Signal {
+  readonly atMs: number;
+  readonly words: string;
+}
+
+/** A disk and its images; the chains begin with the image at the bottom. */
+export interface Disk {
+  readonly disk: string;
+  readonly sizeBytes: number;
+  readonly before: readonly string[];
+  readonly planned: readonly string[];
+  /** The file of the image that was to become the active one. */
+  readonly image: string;
+  /** Whether the saga makes that file, and a rollback removes it. */
+  readonly isMade: boolean;
+  /** Whether the new image is to become the active one: not for copies that stay beside the disks. */
+  readonly isSwitched: boolean;
+  /** Its chain as QEMU told it at the end; null before that, or where QEMU could not be asked. */
+  readonly after: readonly string[] | null;
+}

@@ -1,0 +1,136 @@
+/**
+ * Tells the story of a saga from what its journal has of it: the row, the records, and whether its process lives. It asks no
+ * QEMU and changes nothing.
+ */
+import type { AnyStateNode } from 'xstate';
+import { RESCUE } from '../engine/durable/history.ts';
+import type { SagaResult } from '../engine/running/result.ts';
+import { isWaiting } from '../engine/running/waiting.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import { machineFor } from '../machines/machine-for.ts';
+import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Json } from '../qmp/transport.ts';
+import { splitKey } from '../steps/stages.ts';
+import { actorIn, kindOf, stationsOf, undoneBy, undosOf, wordsOf } from './chart-line.ts';
+import { disksOf } from './disks.ts';
+import { failureOf } from './failure.ts';
+import { signalsIn } from './signals.ts';
+import type { Station, Story, Undo, Visit } from './story.ts';
+import { type Entered, walk } from './walk.ts';
+import { whatNext } from './what-next.ts';
+
+/** A saga as its journal has it, read and checked. */
+export interface Known {
+  readonly row: SagaRow;
+  readonly plan: Plan;
+  readonly records: readonly JournalRecord[];
+  /** Whether the process that began it, or took it over last, lives. */
+  readonly isRunning: boolean;
+}
+
+/** Throws REQUEST_INVALID for a saga that no machine has run: a commit of the images of a stopped guest. */
+export function tellStory(known: Known): Story {
+  const { row, plan, records, isRunning } = known;
+  if (row.operation === COMMIT_OFFLINE) {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      `saga ${row.id} was run by qemu-img, not by a chart that could be drawn: "blocksaga show ${row.id}" tells its steps`,
+    );
+  }
+  const machine = machineFor(plan);
+  const entered = walk(machine, plan, records);
+  const line = stationsOf(
+    machine,
+    entered.map(({ node }) => node),
+  );
+  const undos = undosOf(machine);
+  const result = row.result as object | null as SagaResult | null;
+  const waits = isWaiting(row, records);
+  return {
+    saga: row.id,
+    vm: row.vm,
+    operation: row.operation,
+    about: machine.root.description ?? '',
+    address: row.address,
+    createdAtMs: row.createdAtMs,
+    endedAtMs: row.endedAtMs,
+    outcome: row.state,
+    isRunning: row.state === 'open' && isRunning,
+    isWaiting: waits,
+    stations: line.map(stationOf),
+    gate: gateOf(line),
+    undos: undos.map(node => undoOf(node, line)),
+    visits: visitsOf(entered, line, undos),
+    decisions: records.flatMap(({ kind, body, atMs }) =>
+      kind === 'decision' ? [{ atMs, verdict: String(member(body, 'verdict')) }] : [],
+    ),
+    signals: signalsIn(records),
+    resumes: [],
+    strandings: records.flatMap(({ kind, step, atMs }) =>
+      kind === 'intent' && splitKey(step).step === RESCUE ? [atMs] : [],
+    ),
+    disks: disksOf(plan, result),
+    pausedMs: result?.blackoutMs ?? null,
+    error: errorOf(result, entered),
+    leftovers: result?.leftovers ?? [],
+    next: whatNext({ row, result, isWaiting: waits, isRunning }),
+  };
+}
+
+function stationOf(node: AnyStateNode): Station {
+  return {
+    path: node.path,
+    words: wordsOf(actorIn(node) ?? node.key),
+    description: node.description ?? '',
+    phase: wordsOf(node.parent?.key ?? ''),
+    phaseDescription: node.parent?.description ?? '',
+    isPaused: node.tags.includes('guestPaused'),
+  };
+}
+
+function undoOf(node: AnyStateNode, line: readonly AnyStateNode[]): Undo {
+  const step = undoneBy(node);
+  const station = line.findIndex(each => actorIn(each) === step);
+  return {
+    words: wordsOf(step ?? actorIn(node) ?? node.key),
+    description: node.description ?? '',
+    station: station < 0 ? null : station,
+  };
+}
+
+/** The last station from which a saga can still roll back, where there are others behind it. */
+function gateOf(line: readonly AnyStateNode[]): number | null {
+  const first = line.findIndex(({ tags }) => tags.includes('decided'));
+  return first > 0 ? first - 1 : null;
+}
+
+function visitsOf(
+  entered: readonly Entered[],
+  line: readonly AnyStateNode[],
+  undos: readonly AnyStateNode[],
+): readonly Visit[] {
+  let last = 0;
+  return entered.flatMap(({ node, attempts }): Visit[] => {
+    const kind = kindOf(node);
+    if (kind === 'end') return [];
+    if (kind === 'backingOff') return [{ kind, at: last, attempts }];
+    const at = (kind === 'undo' ? undos : line).indexOf(node);
+    if (kind === 'station') last = at;
+    return [{ kind, at, attempts }];
+  });
+}
+
+/** Why it ended as it did, or, before it has ended, what failed last. */
+function errorOf(result: SagaResult | null, entered: readonly Entered[]): Story['error'] {
+  const error: ErrorRecord | null = result?.error ?? null;
+  if (error !== null) return failureOf(error);
+  if (result !== null) return null;
+  return entered.flatMap(({ attempts }) => attempts).findLast(({ error }) => error !== null)?.error ?? null;
+}
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

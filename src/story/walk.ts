@@ -1,0 +1,99 @@
+/**
+ * Runs a saga's chart once more over its records, without effects: each state that it entered, with what ran in it and when.
+ * It believes the records as a resume does, and stops where they end.
+ */
+import {
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type AnyStateNode,
+  initialTransition,
+  transition,
+} from 'xstate';
+import { REENTRY, RESCUE } from '../engine/durable/history.ts';
+import { WATCHED } from '../engine/durable/watched.ts';
+import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import type { JournalRecord } from '../journal/journal.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Json } from '../qmp/transport.ts';
+import { splitKey } from '../steps/stages.ts';
+import { actorIn, kindOf, leafOf } from './chart-line.ts';
+import { failureOf } from './failure.ts';
+import type { Attempt } from './story.ts';
+
+/** A state that was entered. */
+export interface Entered {
+  readonly node: AnyStateNode;
+  readonly attempts: readonly Attempt[];
+}
+
+/** What is recorded of one run of a step or an undo. */
+interface Run {
+  readonly step: string;
+  readonly attempts: Attempt[];
+  settled: { readonly error: ErrorRecord | null; readonly value: Json; readonly abort: boolean } | undefined;
+}
+
+export function walk(
+  machine: AnyStateMachine,
+  plan: Plan,
+  records: readonly JournalRecord[],
+): readonly Entered[] {
+  const runs = runsIn(records);
+  const entered: Entered[] = [];
+  let [snapshot]: readonly [AnyMachineSnapshot, ...unknown[]] = initialTransition(machine, { plan });
+  while (snapshot.status === 'active') {
+    const node = leafOf(machine, snapshot.value);
+    const actor = actorIn(node);
+    const id = node.invoke[0]?.id;
+    // The last resort is no step with an end of its own; what comes behind it is for the result to say.
+    if (actor === undefined || id === undefined || kindOf(node) === 'end') break;
+    const run = runs[0]?.step === actor ? runs.shift() : undefined;
+    if (run === undefined) break;
+    entered.push({ node, attempts: run.attempts });
+    if (run.settled === undefined) break;
+    [snapshot] = transition(machine, snapshot, endOf(id, run.settled));
+  }
+  return entered;
+}
+
+function endOf(id: string, { error, value, abort }: NonNullable<Run['settled']>) {
+  return error === null
+    ? { type: `xstate.done.actor.${id}`, actorId: id, output: { value, abort } }
+    : { type: `xstate.error.actor.${id}`, actorId: id, error: BlocksagaError.fromRecord(error) };
+}
+
+/** In the order in which they were begun, as `History` reads them, with their times. */
+function runsIn(records: readonly JournalRecord[]): Run[] {
+  const runs: Run[] = [];
+  for (const { kind, step, body, atMs } of records) {
+    const last = runs.at(-1);
+    if (NO_STEPS.has(splitKey(step).step)) continue;
+    if (kind === 'intent') {
+      const attempt = { beganAtMs: atMs, endedAtMs: null, error: null };
+      if (last?.step === step && last.settled === undefined) last.attempts.push(attempt);
+      else runs.push({ step, attempts: [attempt], settled: undefined });
+    } else if (kind === 'outcome') {
+      const run = runs.findLast(each => each.step === step);
+      if (run !== undefined) settle(run, body, atMs);
+    }
+  }
+  return runs;
+}
+
+/** A step that had failed for good is tried again by a resume: that is one more attempt. */
+function settle(run: Run, body: Json, atMs: number): void {
+  const error = member(body, 'error') as object | null as ErrorRecord | null;
+  const open = run.attempts.at(-1);
+  const attempt = { endedAtMs: atMs, error: error === null ? null : failureOf(error) };
+  if (open !== undefined && open.endedAtMs === null) run.attempts.splice(-1, 1, { ...open, ...attempt });
+  else run.attempts.push({ beganAtMs: atMs, ...attempt });
+  run.settled = { error, value: member(body, 'value'), abort: member(body, 'abort') === true };
+}
+
+/** What is recorded besides the steps of a machine. */
+const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, RESCUE, REENTRY]);
+
+function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
+}

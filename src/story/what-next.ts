@@ -1,0 +1,111 @@
+/** What an administrator does next about a saga, in sentences, with the commands to type. Pure. */
+import type { SagaResult } from '../engine/running/result.ts';
+import type { ErrorRecord } from '../errors.ts';
+import type { SagaRow } from '../journal/journal.ts';
+import type { Advice } from './story.ts';
+
+interface Asked {
+  readonly row: SagaRow;
+  readonly result: SagaResult | null;
+  readonly isWaiting: boolean;
+  readonly isRunning: boolean;
+}
+
+export function whatNext({ row, result, isWaiting, isRunning }: Asked): readonly Advice[] {
+  const { id, operation } = row;
+  switch (row.state) {
+    case 'committed':
+      return atCommit(result);
+    case 'rolledBack':
+      return afterRollback(operation, result);
+    case 'needsRecovery':
+      return toRecover(id, result?.error ?? null);
+    case 'open':
+      if (isWaiting) return waiting(id, operation, isRunning);
+      if (isRunning) {
+        return [
+          say('Nothing: it is under way.'),
+          say('To take it back before its decision:', `blocksaga abort ${id}`),
+        ];
+      }
+      return [
+        say('Its process has ended. Continue it:', `blocksaga resume ${id}`),
+        say('If QEMU has ended too:', `blocksaga resume --offline ${id}`),
+      ];
+  }
+}
+
+function say(words: string, command: string | null = null): Advice {
+  return { words, command };
+}
+
+function atCommit(result: SagaResult | null): readonly Advice[] {
+  const left = leftBehind(result);
+  return [...(left.length === 0 ? [say('Nothing: all is as you asked.')] : left), ...guestOf(result)];
+}
+
+function afterRollback(operation: string, result: SagaResult | null): readonly Advice[] {
+  const wasAsked = result === null || result.error === null || result.error.code === 'ABORTED';
+  return [
+    ...(result?.guest === undefined
+      ? [say('For the guest, nothing: it runs on as before.')]
+      : guestOf(result)),
+    ...leftBehind(result),
+    ...(wasAsked ? [] : [say(`Remove the cause of the failure, then ask for the same ${operation} again.`)]),
+  ];
+}
+
+function leftBehind(result: SagaResult | null): readonly Advice[] {
+  return (result?.leftovers ?? []).map(each => say(`Left behind: ${each}`));
+}
+
+function guestOf(result: SagaResult | null): readonly Advice[] {
+  const guest = result?.guest;
+  return guest === undefined
+    ? []
+    : [say(`The guest does not run, its state is “${guest.status}”: ${guest.todo}`)];
+}
+
+function waiting(id: string, operation: string, isRunning: boolean): readonly Advice[] {
+  const keeps: Readonly<Record<string, Advice>> = {
+    copy: say('Keep the copies beside the disks:', `blocksaga abort --keep-copies ${id}`),
+    snapshotMirror: say('Keep the snapshot without its mirrors:', `blocksaga abort --keep-snapshot ${id}`),
+  };
+  const keep = keeps[operation];
+  return [
+    ...(isRunning ? [] : [say('Its process has ended: nothing watches its mirrors.')]),
+    say('Switch all disks:', `blocksaga pivot ${id}`),
+    ...(keep === undefined ? [] : [keep]),
+    say('Take it back:', `blocksaga abort ${id}`),
+  ];
+}
+
+/** By the code of the error that it needs recovery for. */
+function toRecover(id: string, error: ErrorRecord | null): readonly Advice[] {
+  const steps = (error === null ? undefined : RECOVERY[error.code]?.(id)) ?? [
+    say('Remove the cause of the failure, then:', `blocksaga resume ${id}`),
+    say('If QEMU has ended:', `blocksaga resume --offline ${id}`),
+  ];
+  return [say('Leave the images of these disks alone until it is settled.'), ...steps];
+}
+
+const RECOVERY: { readonly [code in ErrorRecord['code']]?: (id: string) => readonly Advice[] } = {
+  QMP_CONNECT: id => [
+    say('If QEMU has ended, this tells which images to boot from:', `blocksaga resume --offline ${id}`),
+    say('If it runs, free its monitor, then:', `blocksaga resume ${id}`),
+  ],
+  PUBLISH: id => [
+    say(
+      'The disks are switched; only the records of the VM do not say so. Mend them, then:',
+      `blocksaga resume ${id}`,
+    ),
+  ],
+  VM_BUSY: id => [say('Nothing here: another process has taken it over. See:', `blocksaga show ${id}`)],
+  JOURNAL_BEHIND: () => [say('Put the newer copy of the journal back; nothing was done by this one.')],
+  QEMU_REPLACED: id => [
+    say(
+      'Another QEMU answers. Stop it; then this tells which images to boot from:',
+      `blocksaga resume --offline ${id}`,
+    ),
+  ],
+};
