@@ -113,6 +113,7 @@ class Bench {
     const never = new AbortController().signal;
     const context: StepContext = {
       plan,
+      unplugged: [],
       qmp,
       jobs: createJobs(qmp),
       files: sim.files,

@@ -47,6 +47,7 @@ const CODES = {
   DEADLINE: [false, 'unknown'],
   FOREIGN: [false, 'unknown'],
   OVERTAKEN: [false, 'notApplied'],
+  DISK_UNPLUGGED: [false, 'notApplied'],
   VERIFY_FAILED: [false, 'unknown'],
   FILES: [false, 'notApplied'],
   PUBLISH: [true, 'unknown'],

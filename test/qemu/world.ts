@@ -16,8 +16,12 @@ export interface World {
   readonly files: readonly string[];
 }
 
-/** Asks QEMU on the witness's monitor, and lists the directories. */
-export async function lookAt(vm: GuestVm, directories: readonly string[]): Promise<World> {
+/** Asks QEMU on the witness's monitor, and lists the directories. Disks that have been unplugged are on nothing. */
+export async function lookAt(
+  vm: GuestVm,
+  directories: readonly string[],
+  unplugged: readonly string[] = [],
+): Promise<World> {
   const ask = async <T>(command: string, args: object = {}) => (await vm.witness.execute(command, args)) as T;
   const { status } = await ask<{ status: string }>('query-status');
   const blocks = await ask<readonly Block[]>('query-block');
@@ -31,7 +35,9 @@ export async function lookAt(vm: GuestVm, directories: readonly string[]): Promi
   );
   return {
     status,
-    fronts: vm.disks.map(({ device }) => frontOf(blocks, device)),
+    fronts: vm.disks.map(({ device }) =>
+      unplugged.includes(device) ? { node: '', chain: [] } : frontOf(blocks, device),
+    ),
     nodes: nodes.map(node => ({ name: node['node-name'], file: plainName(node.file) })),
     jobs: jobs.map(job => job.id),
     // QEMU lists them in the order of a hash table, which changes with its size.

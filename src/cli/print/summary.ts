@@ -25,7 +25,8 @@ export function resultInWords(result: SagaResult): readonly string[] {
   ];
 }
 
-function headline({ saga, operation, outcome, disks, error }: SagaResult): string {
+function headline({ saga, operation, outcome, disks: named, error }: SagaResult): string {
+  const disks = named.filter(({ unplugged }) => unplugged === undefined);
   const all =
     disks.length === 1 ? 'the disk has' : `${disks.length === 2 ? 'both' : `all ${disks.length}`} disks have`;
   switch (outcome) {
@@ -56,7 +57,9 @@ function isAsked(error: ErrorRecord | null): boolean {
   return error === null || error.code === 'ABORTED';
 }
 
-function diskLine({ disk, before, after, image }: DiskResult, { outcome }: SagaResult): string {
+function diskLine({ disk, before, after, image, unplugged }: DiskResult, { outcome }: SagaResult): string {
+  if (unplugged !== undefined)
+    return `  ${disk}: has left the guest (unplugged, or its medium taken out); it was on ${unplugged.file} (${unplugged.format}) last`;
   if (after === null) return `  ${disk}: was on ${before.file}; QEMU cannot be asked where it is now`;
   if (after.file !== before.file) {
     const mirrored = outcome === 'ready' ? `, mirrored to ${image}` : '';

@@ -7,6 +7,7 @@ import type { Clock } from '../../qmp/clock.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import type { History } from './history.ts';
+import type { Unplugged } from './unplugged.ts';
 
 /** What a stage asks of its saga's journal. */
 export type StageJournal = Pick<Journal, 'append' | 'appendSync' | 'confirm'>;
@@ -21,6 +22,8 @@ export interface HostParts {
   readonly clock: Clock;
   /** Whether the saga has marked its QEMU, whichever stage did. */
   readonly isMarked: () => boolean;
+  /** The disks that have left the guest, which all stages share. */
+  readonly unplugged: Unplugged;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly report: (progress: JobProgress) => void;

@@ -2,7 +2,7 @@
  * The stages of a saga at work: one step host each, over its own plan and its own part of the journal, so that a step knows
  * nothing of stages. Which step comes next, and in which stage, is the machine's.
  */
-import { invariant } from '../../errors.ts';
+import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Journal, JournalRecord, Lease, NewRecord } from '../../journal/journal.ts';
 import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -13,9 +13,10 @@ import type { HostParts, StageJournal } from './host-parts.ts';
 import type { SignalName } from './signals.ts';
 import { expectSpeed } from './speed.ts';
 import { StepHost } from './step-host.ts';
+import { UNPLUGGED, Unplugged } from './unplugged.ts';
 import { WATCHED } from './watched.ts';
 
-type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked'> & {
+type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked' | 'unplugged'> & {
   readonly plan: Plan;
   readonly journal: Journal;
 };
@@ -36,12 +37,13 @@ export class Stages {
     this.wasAsked = histories.some(
       ({ asked, waited }) => asked.abort || asked.pivot || asked.keepCopies || waited,
     );
+    const unplugged = new Unplugged(records, record => this.note(record));
     this.#hosts = new Map(
       stagesOf(parts.plan).map(({ name, plan }, at) => {
         const history = histories[at] ?? historyOf(records, name);
         const journal = stageJournal(parts.journal, name);
         const isMarked = () => this.#isMarked;
-        return [name, new StepHost({ ...parts, plan, history, journal, isMarked })];
+        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged })];
       }),
     );
   }
@@ -60,6 +62,20 @@ export class Stages {
 
   rescueGuest(): Promise<StepOutput> {
     return this.#last?.rescueGuest() ?? Promise.resolve({ abort: false });
+  }
+
+  /**
+   * Closes the nodes of disks that have left the guest at the very end, which only this saga knows. Gives whether that came
+   * about; what QEMU refuses stays, and is in the result as it was read.
+   */
+  async endUnplugged(): Promise<boolean> {
+    try {
+      for (const host of this.#hosts.values()) await host.attempts.end();
+      return true;
+    } catch (error) {
+      if (error instanceof BlocksagaError) return false;
+      throw error;
+    }
   }
 
   /** Whether the saga is in its pause. */
@@ -120,7 +136,7 @@ export function recordsOfStage(
   if (stage === null) return records;
   return records.flatMap(record => {
     if (record.kind === 'signal') return { ...record, step: heardBy(stage, record.step) };
-    if (record.step === WATCHED) return record;
+    if (record.step === WATCHED || record.step === UNPLUGGED) return record;
     const key = splitKey(record.step);
     return key.stage === stage ? { ...record, step: key.step } : [];
   });

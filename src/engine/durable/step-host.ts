@@ -16,6 +16,7 @@ import { Fence } from '../connection/fence.ts';
 import { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, STUBBORN, TRANSIENT, WHILE_REACHABLE } from '../connection/retry.ts';
 import { alongside, type Decide } from './alongside.ts';
+import { Attempts, always } from './attempts.ts';
 import {
   decision,
   failedOutcome,
@@ -48,6 +49,7 @@ export class StepHost {
   readonly #failures = new Map<string, ErrorRecord>();
   readonly #verdict: Verdict;
   readonly #window: Window;
+  readonly attempts: Attempts;
   readonly overtaken: Overtaken;
   readonly blackoutMs = (): number | null => this.#window.blackoutMs;
   readonly speed: Speed;
@@ -62,6 +64,7 @@ export class StepHost {
     this.#insistence = new Insistence(parts.clock, this.#window, bound);
     this.#verdict = new Verdict(parts, this.#window);
     this.overtaken = new Overtaken(this.#verdict, this.#window, this.#context);
+    this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#observed, this.#context);
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
@@ -84,7 +87,8 @@ export class StepHost {
     const past = this.#parts.history.take(name);
     if (past?.settled === undefined && this.#decides(step))
       await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
-    if (past?.settled === undefined && this.#mustLeave(step, past)) await this.#leave(name, past);
+    const leaves = this.attempts.whyLeave(name, step, past, this.#isAskedBack(step));
+    if (leaves !== undefined) await this.#leave(name, past, leaves);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
     if (step.window === 'opens')
@@ -110,12 +114,12 @@ export class StepHost {
       const observed = isSeen(past, step.observeUndo)
         ? past.observed
         : await this.#beginUndo(name, step, key);
-      const attempt = async (number: number) => {
+      const attempt = this.attempts.of(name, always, async number => {
         await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
         const context = await this.#context(name, past === undefined && number === 1);
         const seen = step.observeUndo === undefined ? context : { ...context, observed };
         await step.undo(seen, this.#outcomes.get(name));
-      };
+      });
       await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#context(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
@@ -143,18 +147,16 @@ export class StepHost {
     return { abort: false };
   }
 
-  /** Whether the saga was asked to go back and this step, which would decide against that, has not decided yet. */
-  #mustLeave(step: Step, past: PastStep | undefined): boolean {
-    const goesOn = step.onlyForward || this.#verdict.isForward || (step.endsByItself && past !== undefined);
-    return !goesOn && this.#signals.abort.aborted && this.#decides(step);
-  }
-
-  /** Ends a deciding step before it does anything in this life, for a replay to take the same way. */
-  async #leave(name: StepName, past: PastStep | undefined): Promise<never> {
-    const place = { saga: this.#parts.lease.saga, step: name };
-    const error = new BlocksagaError('ABORTED', 'the saga was asked to go back', place);
+  /** Ends a step before it does anything in this process, for a replay to take the same way. */
+  async #leave(name: StepName, past: PastStep | undefined, why: BlocksagaError): Promise<never> {
+    const error = why.at({ saga: this.#parts.lease.saga, step: name });
     await this.#write([...(past ? [] : [intent(name, null)]), failedOutcome(name, error.toJSON())]);
     throw error;
+  }
+
+  /** Whether a step would decide against what the saga was asked. */
+  #isAskedBack(step: Step): boolean {
+    return this.#signals.abort.aborted && this.#decides(step);
   }
 
   #decides(step: Step): boolean {
@@ -164,7 +166,10 @@ export class StepHost {
   async #begin(name: StepName, step: Step): Promise<Json> {
     const observed = await this.#observe(name, name, step.observe);
     const isDecision = step.decision === 'before';
-    if (isDecision && this.#mustLeave(step, undefined)) await this.#leave(name, undefined);
+    const why = isDecision
+      ? this.attempts.whyLeave(name, step, undefined, this.#isAskedBack(step))
+      : undefined;
+    if (why !== undefined) await this.#leave(name, undefined, why);
     await this.#write([intent(name, observed), ...(isDecision ? [decision(name, 'forward')] : [])]);
     if (isDecision) this.#verdict.wasWritten('forward');
     return observed;
@@ -185,17 +190,20 @@ export class StepHost {
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
     const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
-    const act = () => this.#insistence.retry(async () => look(await this.#context(name)), judge);
+    const goesOn = () => judge === ANY;
+    const attempt = this.attempts.of(name, goesOn, async () => look(await this.#context(name)));
+    const act = () => this.#insistence.retry(attempt, judge);
     const looked = () => (key === name ? act().catch(notBegun) : act());
     return this.#recordFailure(key, looked, [intent(key, null)]);
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const unknown = past !== undefined || this.#window.isResumed;
+    const goesOn = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#insistence.retry(
-          async number => {
+          this.attempts.of(name, goesOn, async number => {
             const nothingSentYet = !unknown && number === 1;
             const look = async () => {
               const context = await this.#context(name, nothingSentYet);
@@ -214,7 +222,7 @@ export class StepHost {
             if (step.stallsGuest) this.#window.measure(began);
             await step.verify?.(context);
             return settled;
-          },
+          }),
           step.insists ? WHILE_REACHABLE : this.#verdict.isPastReturn(step) ? ANY : TRANSIENT,
           step.insists ? STUBBORN : undefined,
           step.window === 'closes',
@@ -268,7 +276,7 @@ export class StepHost {
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
     this.#known = qmp;
     return {
-      plan,
+      ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
       qmp,
       jobs: this.#fence.jobs(bare, plan),
       files: files === null ? null : this.#fence.files(files),

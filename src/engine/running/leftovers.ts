@@ -8,6 +8,7 @@ import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
+import { unpluggedOf } from '../durable/unplugged.ts';
 import { heldClaim, isMadeElsewhere, isMaybeOurs, strayed, strayedFiles } from '../removal/claims.ts';
 
 /** A saga at its end, as far as its files are asked for. */
@@ -25,6 +26,23 @@ export function keptFiles(records: readonly JournalRecord[]): readonly string[] 
   const last = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'removeLeaving');
   const body = last?.body as { readonly value?: { readonly kept?: readonly string[] } } | undefined;
   return body?.value?.kept ?? [];
+}
+
+/** New images that stay because a disk has left the guest, and may have been on them. */
+async function keptForUnplugged(
+  { id, journal, files }: FiledSaga,
+  disks: readonly DiskPlan[],
+): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const { index, file, keeps } of unpluggedOf(journal.records(id))) {
+    const image = disks[index]?.image;
+    if (image === undefined || !image.create || image.file === file || !keeps.includes(image.file)) continue;
+    if (files !== null && (await files.stat(image.file)) === undefined) continue;
+    left.push(
+      `${image.file} (its disk has left the guest, and may have been on this image instead of ${file}: compare the two before you remove it)`,
+    );
+  }
+  return left;
 }
 
 /** The file that such words are about. */
@@ -58,6 +76,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
       if (isLeft) left.push(disk.image.file);
     }
     left.push(...strayedFiles(stage.disks, records));
+    left.push(...(await keptForUnplugged(saga, stage.disks)));
   }
   return left;
 }

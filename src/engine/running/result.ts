@@ -1,6 +1,7 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
 import { blockOf, chainFiles, hasCutNames, plainName, withoutStrangers } from '../../guest/graph.ts';
+import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../../plan/plan.ts';
@@ -8,6 +9,7 @@ import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import { type GuestLeft, guestLeft } from '../durable/guest-left.ts';
+import { unpluggedOf } from '../durable/unplugged.ts';
 import { seenInQemu, unasked } from './left-in-qemu.ts';
 import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
 
@@ -33,6 +35,8 @@ export interface DiskResult {
   readonly after: FrontAfter | null;
   /** The file of the new image, whether or not the guest is on it. */
   readonly image: string;
+  /** The image that it was on last, where a third party has unplugged it, or taken its medium out. */
+  readonly unplugged?: { readonly file: string; readonly format: string };
 }
 
 /** An image to start QEMU on. */
@@ -82,12 +86,15 @@ export async function readResult(
   const plan = planAtEnd(saga);
   const { fronts, left } = await askQemu(saga.monitor, saga.plan, plan.disks);
   const guest = await guestLeft(saga.monitor);
-  const disks = plan.disks.map((disk, at) => ({
-    disk: disk.disk,
-    before: { node: disk.node, file: disk.file },
-    after: fronts?.[at] ?? null,
-    image: disk.image.file,
-  }));
+  const noted = unpluggedOf(saga.journal.records(saga.id));
+  const disks = plan.disks.map((disk, at) => {
+    // QEMU may show for a while what a device that has left was on.
+    const hasLeft = noted.find(({ index }) => index === disk.index);
+    const after = hasLeft === undefined ? (fronts?.[at] ?? null) : null;
+    const unplugged = fronts === null || after !== null ? undefined : lastImage(plan, disk, outcome, hasLeft);
+    const before = { node: disk.node, file: disk.file };
+    return { disk: disk.disk, before, after, image: disk.image.file, ...definedOnly({ unplugged }) };
+  });
   const mismatch = fronts === null ? undefined : findMismatch(plan, disks, outcome);
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   const kept = keptFiles(saga.journal.records(saga.id));
@@ -104,6 +111,13 @@ export async function readResult(
     ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
     ...definedOnly({ guest }),
   };
+}
+
+/** Where a disk that has left the guest was last: as was noted at once, or, where it left at the very end, as the outcome says. */
+function lastImage(plan: Plan, disk: DiskPlan, outcome: Outcome, noted: UnpluggedDisk | undefined) {
+  if (noted !== undefined) return { file: noted.file, format: noted.format };
+  const { file, driver } = isSwitched(plan, outcome) ? disk.image : disk;
+  return { file: plainName(file), format: driver };
 }
 
 /** What the disks came to by: the plan, its first stage, or its mirrors without a switch. */
@@ -202,7 +216,7 @@ function frontOfSurvey(disks: readonly GuestDisk[], { qdev, drive }: DiskPlan): 
  */
 function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome): DiskResult | undefined {
   if (outcome === 'needsRecovery' || outcome === 'ready') return undefined;
-  const switched = outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
+  const switched = isSwitched(plan, outcome);
   return disks.find((disk, at) => {
     const planned = plan.disks[at];
     if (disk.after === null || planned === undefined) return false;
@@ -211,6 +225,15 @@ function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome
     if (!('rewrites' in plan)) return false;
     return chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;
   });
+}
+
+/** Whether a disk has left the guest of a saga that has ended: its nodes may be left then. */
+export function lacksDisk({ outcome, disks }: SagaResult): boolean {
+  return isEnd(outcome) && disks.some(({ unplugged }) => unplugged !== undefined);
+}
+
+function isSwitched(plan: Plan, outcome: Outcome): boolean {
+  return outcome === 'committed' && !(hasMirrors(plan) && plan.finish === 'clone');
 }
 
 function mixed(saga: string, disk: DiskResult): BlocksagaError {

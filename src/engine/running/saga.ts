@@ -23,6 +23,7 @@ import { expectCurrent } from './current-snapshot.ts';
 import { hasEnded } from './has-ended.ts';
 import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
 import { hostIn, providedMachine } from './provided-machines.ts';
+import { readAtEnd } from './read-at-end.ts';
 import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
 import type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
@@ -220,7 +221,7 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#end = { outcome, error };
     const { journal, lease } = this.#parts;
     try {
-      const result = await this.#read(outcome, error, kept);
+      const result = await readAtEnd(() => this.#read(outcome, error, kept), this.#stages);
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {

@@ -2,6 +2,7 @@
  * Judges the order of a saga's acts by its journal and by the wire, not by what the engine believes: one step at a time,
  * each with its intent written before its first byte, undone at most once and newest first. Pure.
  */
+import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -60,7 +61,7 @@ export class WireOrder {
 
   #follow(kind: NewRecord['kind'], step: string): void {
     if (kind === 'intent') this.#open = step;
-    if (kind === 'outcome' && step !== WATCHED) this.#open = undefined;
+    if (kind === 'outcome' && step !== WATCHED && step !== UNPLUGGED) this.#open = undefined;
   }
 }
 
@@ -68,7 +69,7 @@ export class WireOrder {
 export function judgeOrder(records: readonly JournalRecord[]): string | undefined {
   const order = new RecordOrder();
   for (const record of records) {
-    if (record.step === WATCHED || OF_OFFLINE.has(plain(record.step))) continue;
+    if (record.step === WATCHED || record.step === UNPLUGGED || OF_OFFLINE.has(plain(record.step))) continue;
     const wrong =
       record.kind === 'intent'
         ? order.begun(record.step)

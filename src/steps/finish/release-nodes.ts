@@ -10,6 +10,7 @@ import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 export const closeOldNodes: Step = {
   name: 'closeOldNodes',
+  withoutDevices: true,
   irreversible: 'only cleans up after the decision',
 
   async probe({ qmp, plan }) {
@@ -31,6 +32,7 @@ function leaving({ retiring, names }: DiskPlan): readonly string[] {
 
 export const closeCopies: Step = {
   name: 'closeCopies',
+  withoutDevices: true,
   irreversible: 'the copies are complete and stay',
 
   async probe({ qmp, plan }) {

@@ -21,14 +21,19 @@ interface Leaving {
 
 export const removeLeaving: Step = {
   name: 'removeLeaving',
+  withoutDevices: true,
   irreversible: 'asked for, and only after the decision',
 
-  async observe({ files, qmp, plan }) {
+  async observe({ files, qmp, plan, unplugged }) {
     const open = await openFiles(qmp);
+    const left = new Set(
+      unplugged.flatMap(({ index }) => plan.disks[index]?.chain.map(image => plainName(image.file)) ?? []),
+    );
     const found: Leaving[] = [];
     for (const { file, identity, why } of leavingIn(plan)) {
       const stays = (reason: string) => found.push({ file, identity: null, why: reason });
       if (files === null || identity === null) stays(why ?? UNSEEN);
+      else if (left.has(file)) stays('a disk on it has left the guest: look at that first');
       else if (open.has(file)) stays('QEMU has it open for another user');
       else {
         const stands = (await files.stat(file))?.identity;

@@ -3,6 +3,7 @@
  * meanwhile: one that ends by itself ends the wait.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { expectPlugged } from '../../guest/unplugged.ts';
 import type { SwitchPlan } from '../../plan/plan.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { inspectMirrors } from './mirror-disks.ts';
@@ -33,10 +34,11 @@ export const awaitSignal: Step<SwitchPlan> = {
         'a signal to switch, to keep the copies, or to go back',
         async () => {
           await inspectMirrors(context);
+          await expectPlugged(context);
           return undefined;
         },
         {
-          wakeOn: ['JOB_STATUS_CHANGE', 'BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
+          wakeOn: ['JOB_STATUS_CHANGE', 'BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED', 'DEVICE_DELETED'],
           deadlineMs: SIGNAL_DEADLINE_MS,
           pollMs: POLL_MS,
           signal: AbortSignal.any([abort, pivot, keepCopies]),

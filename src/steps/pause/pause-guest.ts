@@ -16,6 +16,7 @@ import {
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
+import { expectPlugged } from '../../guest/unplugged.ts';
 import { canTakeBack } from '../../plan/can-take-back.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -34,6 +35,7 @@ export const pauseGuest: Step = {
   async observe(context) {
     const { qmp, plan } = context;
     await expectNames(context, plan.operation === 'snapshot' ? 'claimed' : 'opened');
+    await expectPlugged(context);
     const sight = await lookAtGuest(qmp);
     expectNotMigrating(sight);
     return pausedIn(sight);

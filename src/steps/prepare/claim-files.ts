@@ -29,6 +29,7 @@ export interface Release {
 
 export const claimFiles: Step = {
   name: 'claimFiles',
+  withoutDevices: true,
 
   /** Which paths were free before anything was made: what an attempt without a known outcome may have created. */
   async observe({ files, plan }) {
@@ -92,11 +93,13 @@ export const claimFiles: Step = {
     });
   },
 
-  async undo({ files, plan, observed, qmp }, outcome) {
+  async undo({ files, plan, observed, qmp, unplugged }, outcome) {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
     if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
     if (files === null) return;
-    const claims = claimsToRelease(observed, outcome);
+    const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
+    const isKept = ({ index }: { readonly index: number }) => kept.has(plan.disks[index]?.image.file ?? '');
+    const claims = claimsToRelease(observed, outcome).filter(claim => !isKept(claim));
     await expectClosed(qmp, plan.disks, claims);
     await release(files, plan.disks, claims);
   },

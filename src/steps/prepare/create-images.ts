@@ -20,6 +20,7 @@ const CREATE_DEADLINE_MS = 10 * 60_000;
 
 export const createImages: Step = {
   name: 'createImages',
+  withoutDevices: true,
 
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);

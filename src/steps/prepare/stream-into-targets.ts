@@ -16,6 +16,7 @@ const FINALIZE_DEADLINE_MS = 60_000;
 
 export const streamIntoTargets: Step<CopyPlan> = {
   name: 'streamIntoTargets',
+  withoutDevices: true,
 
   /** Jobs that are there are joined and dismissed; a target whose job is gone is filled again, which finds nothing to draw. */
   async probe({ plan }) {

@@ -59,18 +59,22 @@ export const rewriteRest: Step<RewritePlan> = {
   irreversible: 'the guest reads the same from a chain before and after; a job that failed is run again',
   insists: true,
 
-  probe: context => probeShortened(context, context.plan.disks.slice(1)),
+  probe: context =>
+    probeShortened(
+      context,
+      context.plan.disks.filter(({ index }) => index > 0),
+    ),
 
   async do(context, todo) {
-    const { parallel, disks } = context.plan;
-    const rest = todo.filter(disk => disk !== disks[0]);
+    const { parallel } = context.plan;
+    const rest = todo.filter(({ index }) => index > 0);
     for (let at = 0; at < rest.length; at += parallel) await shorten(context, rest.slice(at, at + parallel));
     return null;
   },
 };
 
 function firstOf({ disks }: RewritePlan): readonly DiskPlan[] {
-  return disks.slice(0, 1);
+  return disks.filter(({ index }) => index === 0);
 }
 
 async function probeShortened({ qmp }: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<Probe> {

@@ -127,7 +127,12 @@ async function transact(
 function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
   return bitmaps.map(({ index, name, granularity }) => ({
     type: 'block-dirty-bitmap-add' as const,
-    data: { node: disks[index]?.names.image ?? '', name, granularity, persistent: true },
+    data: {
+      node: disks.find(disk => disk.index === index)?.names.image ?? '',
+      name,
+      granularity,
+      persistent: true,
+    },
   }));
 }
 

@@ -6,6 +6,7 @@
 import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
 import type { Paused } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
@@ -18,7 +19,10 @@ import type { Json } from '../../qmp/transport.ts';
 
 /** What a step may use. A fresh one is made for every attempt, on a live connection. */
 export interface StepContext<P extends Plan = Plan> {
+  /** Its disks are those that the guest still has, unless the step works on nodes, jobs and files alone. */
   readonly plan: P;
+  /** The disks that have left the guest. */
+  readonly unplugged: readonly UnpluggedDisk[];
   readonly qmp: QmpClient;
   readonly jobs: Jobs;
   /** Files on QEMU's host; null when nobody can reach them. */
@@ -115,6 +119,8 @@ interface StepBase<P extends Plan> {
   readonly onlyForward?: boolean;
   /** What it began may have come about, for good, while no process watched: in a new life that is asked before the saga leaves. */
   readonly endsByItself?: boolean;
+  /** It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other. */
+  readonly withoutDevices?: boolean;
   /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
   readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */

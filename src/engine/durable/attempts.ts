@@ -1,0 +1,83 @@
+/**
+ * Attempts of steps, each with the disks that the guest still has, and whether a step is begun at all. How often one is made
+ * is not decided here.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import type { StepName } from '../../steps/all-steps.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
+import type { PastStep } from './history.ts';
+import type { HostParts } from './host-parts.ts';
+import type { Verdict } from './verdict.ts';
+import type { Window } from './window.ts';
+
+export class Attempts {
+  readonly #parts: Pick<HostParts, 'plan' | 'unplugged'>;
+  readonly #window: Window;
+  readonly #verdict: Verdict;
+  readonly #begun: ReadonlyMap<StepName, unknown>;
+  readonly #context: (name: StepName) => Promise<StepContext>;
+
+  constructor(
+    parts: Pick<HostParts, 'plan' | 'unplugged'>,
+    window: Window,
+    verdict: Verdict,
+    begun: ReadonlyMap<StepName, unknown>,
+    context: (name: StepName) => Promise<StepContext>,
+  ) {
+    this.#parts = parts;
+    this.#window = window;
+    this.#verdict = verdict;
+    this.#begun = begun;
+    this.#context = context;
+  }
+
+  /**
+   * Attempts of a step. Where a disk that has left the guest is why one has failed, the next one does without it, or, while
+   * the saga can still go back, there is none.
+   */
+  of<T>(
+    name: StepName,
+    goesOn: () => boolean,
+    act: (number: number) => Promise<T>,
+  ): (number: number) => Promise<T> {
+    const { unplugged } = this.#parts;
+    const stand = () => this.#stand();
+    const look = () => this.#context(name);
+    return number => unplugged.during(() => act(number), { goesOn, stand, look });
+  }
+
+  /**
+   * Why the saga goes back before this step does anything: it was asked to, and the step would decide against that, or it
+   * lacks a disk. Undefined where it goes on, as behind its decision.
+   */
+  whyLeave(
+    name: StepName,
+    step: Step,
+    past: PastStep | undefined,
+    isAskedBack: boolean,
+  ): BlocksagaError | undefined {
+    if (past?.settled !== undefined || step.onlyForward || this.#verdict.isForward) return undefined;
+    if (step.endsByItself && past !== undefined) return undefined;
+    if (isAskedBack) return new BlocksagaError('ABORTED', 'the saga was asked to go back');
+    return this.#parts.unplugged.whyNotBegin(name, step, this.#parts.plan);
+  }
+
+  /** When a saga has ended: for disks that have left unseen behind its last step. */
+  end(): Promise<void> {
+    return this.#parts.unplugged.end(this.#stand(), () => this.#context('closeOldNodes'));
+  }
+
+  #stand() {
+    return {
+      plan: this.#parts.plan,
+      decided: this.#verdict.isForward,
+      isStill: this.#window.isOpen && this.#window.pausedThroughout(),
+      hasBegun: (step: StepName) => this.#begun.has(step),
+    };
+  }
+}
+
+/** Where there is no way but through. */
+export function always(): true {
+  return true;
+}

@@ -1,0 +1,163 @@
+/**
+ * What a saga knows of disks that have left its guest, from its records and from QEMU. It is asked when a step has failed;
+ * from then on steps are given the other disks only. It says which image such a disk was on last, and which must be kept.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { plainName } from '../../guest/graph.ts';
+import { findUnplugged, releaseUnplugged, type UnpluggedDisk, unplugged } from '../../guest/unplugged.ts';
+import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
+import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import type { StepName } from '../../steps/all-steps.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
+
+/** What it stands under in the journal: no step of a machine, and of every stage. */
+export const UNPLUGGED = 'unplugged';
+
+/** How far the stage had come whose step has met a disk that is not there. */
+export interface Stand {
+  readonly plan: StagePlan;
+  readonly decided: boolean;
+  /** Whether the guest is paused by the saga and has been since: both sides of each disk hold the same then. */
+  readonly isStill: boolean;
+  hasBegun(step: StepName): boolean;
+}
+
+/** What is known around one attempt of a step. */
+interface Attempt {
+  /** Whether the saga goes on without a disk, as behind its decision and on its way back; else it goes back. */
+  goesOn(): boolean;
+  stand(): Stand;
+  look(): Promise<StepContext>;
+}
+
+export class Unplugged {
+  readonly #known = new Map<number, UnpluggedDisk>();
+  readonly #write: (record: NewRecord) => Promise<void>;
+  /** Those of which nothing is left in QEMU, as far as this process has seen to it. */
+  readonly #released = new Set<string>();
+
+  constructor(records: readonly JournalRecord[], write: (record: NewRecord) => Promise<void>) {
+    for (const disk of unpluggedOf(records)) this.#known.set(disk.index, disk);
+    this.#write = write;
+  }
+
+  /** The plan as a step is given it, and what has left. */
+  given(plan: StagePlan, { withoutDevices }: Pick<Step, 'withoutDevices'>) {
+    return { plan: withoutDevices ? plan : this.without(plan), unplugged: [...this.#known.values()] };
+  }
+
+  /** A plan without the disks that have left. */
+  without<P extends StagePlan>(plan: P): P {
+    if (this.#known.size === 0) return plan;
+    return { ...plan, disks: plan.disks.filter(({ index }) => !this.#known.has(index)) };
+  }
+
+  /**
+   * Runs one attempt of a step. Where it fails, and a disk is not there any more, throws DISK_UNPLUGGED instead: retryable
+   * where the saga goes on without it.
+   */
+  async during<T>(act: () => Promise<T>, { goesOn, stand, look }: Attempt): Promise<T> {
+    if (this.#known.size > 0) await this.#release(await look(), stand());
+    try {
+      return await act();
+    } catch (error) {
+      if (!mayBeUnplugged(error)) throw error;
+      const left = await this.#notice(stand(), look);
+      if (left === undefined) throw error;
+      throw unplugged(left, goesOn(), error);
+    }
+  }
+
+  /** Why a step that was to come before the decision is not begun: a process before this one has noticed a disk that left. */
+  whyNotBegin(name: StepName, step: Step, { disks }: StagePlan): BlocksagaError | undefined {
+    if (!('undo' in step) && !WAITS.has(name)) return undefined;
+    const left = disks.find(({ index }) => this.#known.has(index));
+    return left === undefined ? undefined : unplugged(left);
+  }
+
+  /** Looks for more of them, writes down what is found, and gives the first. */
+  async #notice(stand: Stand, look: Attempt['look']): Promise<DiskPlan | undefined> {
+    const { qmp, jobs } = await look();
+    const left = await findUnplugged(qmp, this.without(stand.plan).disks);
+    if (left.length === 0) return undefined;
+    const table = await jobs.list(left.map(({ names }) => names.job));
+    for (const disk of left) {
+      const isFollowed = FOLLOWED.has(table.get(disk.names.job)?.status ?? '');
+      const found = lastOn(disk, stand, isFollowed);
+      this.#known.set(disk.index, found);
+      await this.#write(record(found));
+    }
+    return left[0];
+  }
+
+  /** Closes what the saga has of those that left unseen at its very end, and of all. */
+  async end(stand: Stand, look: Attempt['look']): Promise<void> {
+    await this.#notice(stand, look);
+    await this.#release(await look(), stand);
+  }
+
+  /** Closes what the saga still has of them in QEMU; where the guest is paused, what takes longer waits for a later step. */
+  async #release({ qmp, jobs }: StepContext, { plan: { disks }, isStill }: Stand): Promise<void> {
+    const held = disks.filter(({ index, names }) => this.#known.has(index) && !this.#released.has(names.job));
+    if (held.length === 0) return;
+    if (!(await releaseUnplugged(qmp, jobs, held, isStill ? 0 : LETTING_GO_MS))) return;
+    for (const { names } of held) this.#released.add(names.job);
+  }
+}
+
+/** How long a device may take to leave when the guest's last requests are answered. */
+const LETTING_GO_MS = 3_000;
+
+/** A job that is there, and has not come to its end: the guest has written to its source alone. */
+const FOLLOWED: ReadonlySet<string> = new Set([
+  ...['created', 'running', 'paused', 'ready', 'standby', 'waiting', 'pending'],
+]);
+
+/** Which image a disk was on when it left; where that cannot be said for sure, the other one is kept. */
+function lastOn(disk: DiskPlan, stand: Stand, isFollowed: boolean): UnpluggedDisk {
+  const { plan, decided, isStill, hasBegun } = stand;
+  const { index, image } = disk;
+  const source = { index, file: plainName(disk.file), format: disk.driver };
+  const target = { index, file: plainName(image.file), format: image.driver };
+  const isOn = (file: typeof source) => ({ ...file, keeps: [] });
+  if (plan.operation === 'snapshot') {
+    // An overlay that no transaction has put there is empty: over its base it reads the same.
+    const isTaken = decided || SNAPSHOTS.some(hasBegun);
+    return isTaken ? { ...target, keeps: [target.file] } : isOn(source);
+  }
+  if ('rewrites' in plan) return isOn(source);
+  const isSwitched = decided && !(hasMirrors(plan) && plan.finish === 'clone');
+  if (isSwitched) return isOn(target);
+  const mayHoldMore = hasBegun(plan.operation === 'revert' ? 'reopenFilters' : 'mirrorDisks');
+  return { ...source, keeps: mayHoldMore && !isFollowed && !isStill ? [target.file] : [] };
+}
+
+const SNAPSHOTS: readonly StepName[] = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];
+
+const record = (found: UnpluggedDisk): NewRecord => ({
+  kind: 'outcome',
+  step: UNPLUGGED,
+  body: { value: { ...found } },
+});
+
+/** The disks that a saga's records say have left. */
+export function unpluggedOf(records: readonly JournalRecord[]): readonly UnpluggedDisk[] {
+  return records.flatMap(({ kind, step, body }) => {
+    if (kind !== 'outcome' || step !== UNPLUGGED) return [];
+    const { value } = body as { readonly value?: Json };
+    return value === undefined ? [] : [value as object as UnpluggedDisk];
+  });
+}
+
+/** Steps without an undo that come before a decision. */
+const WAITS: ReadonlySet<StepName> = new Set<StepName>(['awaitSignal', 'awaitConvergence']);
+
+/** Failures for which a disk that has left may be the reason. */
+function mayBeUnplugged(error: unknown): error is BlocksagaError {
+  return error instanceof BlocksagaError && REASONS.has(error.code);
+}
+
+const REASONS: ReadonlySet<string> = new Set([
+  ...['QMP_COMMAND', 'VERIFY_FAILED', 'FOREIGN', 'JOB_FAILED', 'JOB_VANISHED', 'DISK_UNPLUGGED'],
+]);

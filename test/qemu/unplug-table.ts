@@ -1,0 +1,168 @@
+/**
+ * A disk that leaves the guest in the middle of a saga, on a real QEMU: unplugged at once (`scsi-hd`), or when the guest
+ * gives it away (PCI; the monitor writes to the eject register that a guest would write to). What is left is judged from
+ * outside: the other disks are on one side, nothing of the saga's is in QEMU, the guest runs, the VM takes the next saga, and
+ * the images in front, with the one that the result names for the disk that has left, hold every acknowledged write.
+ */
+import { join } from 'node:path';
+import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
+import type { SagaResult } from '../../src/index.ts';
+import { sagaToken } from '../../src/plan/names.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { withChains } from './chained.ts';
+import type { Moment, Play } from './third-party-table.ts';
+import { imagesOf, type Stage, type StageOptions, stage } from './witnessed.ts';
+import { lookAt } from './world.ts';
+
+const ID = 'third-party';
+const INDEX = 1;
+const DISKS = 3;
+const RESUMES_MAX = 2;
+const LEFT_MS = 10_000;
+const POLL_MS = 10;
+
+/** The registers of the PCI hot-plug controller of `-machine pc` (docs/specs/acpi_pci_hotplug): bus select, and eject. */
+const BUS_SELECT = '0xae10';
+const EJECT = '0xae08';
+
+interface PciDevice {
+  readonly qdev_id: string;
+  readonly slot: number;
+}
+
+/** Unplugs a device, and plays the guest's answer where its bus asks the guest. Returns when it has left. */
+async function unplug({ vm: { witness } }: Stage, device: string): Promise<void> {
+  const has = async () => {
+    const devices = (await witness.execute('qom-list', { path: '/machine/peripheral' })) as readonly {
+      readonly name: string;
+    }[];
+    const blocks = (await witness.execute('query-block')) as readonly { readonly qdev?: string }[];
+    const isShown = blocks.some(({ qdev }) => qdev?.split('/').includes(device));
+    return isShown || devices.some(({ name }) => name === device);
+  };
+  await witness.execute('device_del', { id: device });
+  const [bus] = (await witness.execute('query-pci')) as readonly { readonly devices: readonly PciDevice[] }[];
+  const asked = bus?.devices.find(({ qdev_id: id }) => id === device);
+  if (asked !== undefined && (await has())) {
+    await sleep(systemClock, POLL_MS);
+    for (const line of [`o /4 ${BUS_SELECT} 0`, `o /4 ${EJECT} ${1 << asked.slot}`]) {
+      await witness.execute('human-monitor-command', { 'command-line': line });
+    }
+  }
+  for (const untilMs = systemClock.now() + LEFT_MS; await has(); ) {
+    if (systemClock.now() > untilMs) throw new Error(`${device} has not left the guest`);
+    await sleep(systemClock, POLL_MS);
+  }
+}
+
+/** What came of a cell. */
+export interface Unplugged {
+  readonly outcome: string;
+  readonly struck: boolean;
+  /** What is wrong; none where the promise was kept. */
+  readonly wrong: readonly string[];
+}
+
+export async function playUnplug(play: Play, moment: Moment, guest: StageOptions = {}): Promise<Unplugged> {
+  const bare = await stage({ disks: DISKS, journal: 'memory', ...play.guest, ...guest });
+  await using on = play.layers === undefined ? bare : await withChains(bare, play.layers);
+  if (play.stopped) await on.vm.witness.execute('stop');
+  let struck = false;
+  const act = async () => {
+    await unplug(on, `dev${INDEX}`);
+    struck = true;
+  };
+  if (moment.when !== 'waiting') on.tap[moment.when](moment.command, act, moment.nth - 1);
+  const result = await toEnd(on, play, moment.when === 'waiting' ? act : undefined);
+  return { outcome: told(result), struck, wrong: struck ? await judge(on, play, result) : [] };
+}
+
+function told({ outcome, error }: SagaResult): string {
+  return `${outcome}${error === null ? '' : ` (${error.code})`}`;
+}
+
+async function toEnd(on: Stage, play: Play, act: (() => Promise<void>) | undefined): Promise<SagaResult> {
+  const saga = await play.begin(on);
+  let result = await saga.result;
+  if (result.outcome === 'ready') {
+    await act?.();
+    // A saga that has noticed by itself hears nothing more.
+    result = await Promise.race([
+      saga.ended,
+      sleep(systemClock, 100).then(() => saga[play.then ?? 'abort']().catch(() => saga.ended)),
+    ]);
+  }
+  for (let left = RESUMES_MAX; result.outcome === 'needsRecovery' && left > 0; left -= 1) {
+    result = await (await on.engine.resume(ID, on.tapped)).result;
+  }
+  return result;
+}
+
+async function judge(on: Stage, play: Play, result: SagaResult): Promise<readonly string[]> {
+  const { outcome, error } = result;
+  const wrong: string[] = [];
+  if (outcome !== 'committed' && outcome !== 'rolledBack')
+    return [`the saga does not end: ${outcome}, ${error?.step}: ${error?.code} ${error?.message}`];
+  const left = result.disks[INDEX];
+  const image = left?.unplugged?.file;
+  if (left?.after !== null || image === undefined)
+    wrong.push(`the result does not name the disk that has left: ${JSON.stringify(left)}`);
+  if (outcome === 'rolledBack' && error?.code !== 'DISK_UNPLUGGED' && error?.code !== 'ABORTED')
+    wrong.push(`it says ${error?.code}: ${error?.message}`);
+  const look = () => lookAt(on.vm, [on.directory], [`dev${INDEX}`]);
+  const now = await look();
+  const old = (index: number) => on.before.fronts[index]?.chain[0] ?? '';
+  const others = on.vm.disks.map((_, index) => index).filter(index => index !== INDEX);
+  for (const index of others) {
+    const front = now.fronts[index]?.chain[0];
+    const expected = outcome === 'committed' ? play.goal(on, index) : old(index);
+    if (front !== expected) wrong.push(`at ${outcome} disk ${index} is on ${front}, not on ${expected}`);
+  }
+  const ours = (name: string) => name.startsWith(`bs-${sagaToken(ID)}-`);
+  const reached = new Set(now.fronts.flatMap(({ chain }) => chain));
+  const nodes = now.nodes.filter(({ name, file }) => ours(name) && !reached.has(file));
+  const still = [...[...now.jobs, ...now.objects].filter(ours), ...nodes.map(({ name }) => name)];
+  if (still.length > 0) wrong.push(`left in QEMU: ${still.join(', ')}`);
+  if (now.status !== (play.stopped ? 'paused' : 'running')) wrong.push(`the guest is ${now.status}`);
+  const named = new Set([
+    ...now.fronts.flatMap(({ chain }) => chain),
+    ...result.leftovers.map(words => words.replace(/ \(.*/s, '')),
+    ...on.before.files,
+    image ?? '',
+    // A copy beside the guest is what was asked for.
+    ...(outcome === 'committed' ? result.disks.map(disk => disk.image) : []),
+  ]);
+  const strays = now.files.filter(file => !named.has(file));
+  if (strays.length > 0) wrong.push(`files that the result does not name: ${strays.join(', ')}`);
+  wrong.push(...(await whyNotFree(on, others)));
+  if (play.stopped) return wrong;
+  const { fronts } = await look();
+  await on.vm.kill();
+  const files = on.vm.disks.map((_, index) =>
+    index === INDEX ? (image ?? old(index)) : (fronts[index]?.chain[0] ?? ''),
+  );
+  const cut = await readCut(imagesOf(files));
+  const verdict = checkCut(cut);
+  if (!verdict.consistent) wrong.push(`${files.join(', ')} are no cut: ${verdict.why}`);
+  const missing = missingWrites(cut, on.vm.acknowledged());
+  if (missing.length > 0) wrong.push(`${missing.length} acknowledged writes are missing`);
+  return wrong;
+}
+
+/** Why the VM does not take another saga; nothing where it does. */
+async function whyNotFree(on: Stage, others: readonly number[]): Promise<readonly string[]> {
+  try {
+    const saga = await on.engine.snapshot({
+      ...on.tapped,
+      id: 'the-next-one',
+      disks: others.map(index => ({
+        disk: `dev${index}`,
+        overlay: join(on.directory, `next${index}.qcow2`),
+      })),
+    });
+    const { outcome, error } = await saga.result;
+    return outcome === 'committed' ? [] : [`the next saga: ${outcome}, ${error?.message}`];
+  } catch (error) {
+    return [`the next saga: ${String(error)}`];
+  }
+}

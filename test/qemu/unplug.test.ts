@@ -1,0 +1,40 @@
+/**
+ * A disk that leaves the guest while a saga is at work, on a real QEMU: the others end on one side, the result says where the
+ * disk was last, and the VM takes the next saga. Each cell is judged from outside; see `unplug-table.ts`.
+ */
+import { expect, test } from 'vitest';
+import { describeOnQemu } from './real-qemu.ts';
+import { type Moment, PLAYS } from './third-party-table.ts';
+import { playUnplug } from './unplug-table.ts';
+import type { StageOptions } from './witnessed.ts';
+
+const WAITING: Moment = { when: 'waiting', command: '', nth: 1 };
+const at = (when: 'before' | 'after', command: string): Moment => ({ when, command, nth: 1 });
+
+const CELLS: readonly (readonly [play: string, moment: Moment, outcome: RegExp, guest?: StageOptions])[] = [
+  ['copy, reopen, leave, pivot', WAITING, /^rolledBack/],
+  ['copy, finalize, leave, pivot', WAITING, /^rolledBack/, { bus: 'virtio-blk' }],
+  ['copy, reopen, leave, pivot', WAITING, /^rolledBack/, { style: 'drive' }],
+  ['active commit, reopen, leave, pivot', WAITING, /^rolledBack/],
+  ['active commit, complete, leave, pivot', WAITING, /^rolledBack/, { style: 'drive' }],
+  ['snapshot with mirrors, pivot', WAITING, /^rolledBack/],
+  ['copy, clone', at('after', 'stop'), /^rolledBack/],
+  ['copy, reopen, pivot', at('after', 'stop'), /^rolledBack/],
+  ['copy, reopen, pivot', at('after', 'blockdev-reopen'), /^committed/],
+  ['copy, finalize, pivot', at('after', 'job-finalize'), /^committed/],
+  ['copy, complete, pivot', at('after', 'job-complete'), /^rolledBack/],
+  ['copy, reopen, pivot', at('after', 'cont'), /^committed/],
+  ['active commit, reopen, pivot', at('after', 'blockdev-reopen'), /^committed/],
+  ['revert', at('after', 'blockdev-reopen'), /^committed/],
+  ['pull', at('before', 'job-finalize'), /^committed/],
+  ['snapshot', at('after', 'transaction'), /^committed/],
+];
+
+describeOnQemu('a disk that is unplugged in the middle of a saga', () => {
+  test.for(CELLS)('leaves the others on one side: %s | %o', async ([what, moment, outcome, guest]) => {
+    const play = PLAYS.find(each => each.what === what);
+    if (play === undefined) throw new Error(`no play ${what}`);
+    const cell = await playUnplug(play, moment, { bus: 'scsi-hd', ...(guest ?? {}) });
+    expect(cell).toEqual({ struck: true, outcome: expect.stringMatching(outcome), wrong: [] });
+  });
+});
