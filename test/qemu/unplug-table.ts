@@ -43,15 +43,13 @@ async function unplug({ vm: { witness } }: Stage, device: string): Promise<void>
   await witness.execute('device_del', { id: device });
   const [bus] = (await witness.execute('query-pci')) as readonly { readonly devices: readonly PciDevice[] }[];
   const asked = bus?.devices.find(({ qdev_id: id }) => id === device);
-  if (asked !== undefined && (await has())) {
-    await sleep(systemClock, POLL_MS);
-    for (const line of [`o /4 ${BUS_SELECT} 0`, `o /4 ${EJECT} ${1 << asked.slot}`]) {
-      await witness.execute('human-monitor-command', { 'command-line': line });
-    }
-  }
   for (const untilMs = systemClock.now() + LEFT_MS; await has(); ) {
     if (systemClock.now() > untilMs) throw new Error(`${device} has not left the guest`);
     await sleep(systemClock, POLL_MS);
+    if (asked === undefined) continue;
+    for (const line of [`o /4 ${BUS_SELECT} 0`, `o /4 ${EJECT} ${1 << asked.slot}`]) {
+      await witness.execute('human-monitor-command', { 'command-line': line });
+    }
   }
 }
 
@@ -130,7 +128,7 @@ async function judge(on: Stage, play: Play, result: SagaResult): Promise<readonl
     ...on.before.files,
     image ?? '',
     // A copy beside the guest is what was asked for.
-    ...(outcome === 'committed' ? result.disks.map(disk => disk.image) : []),
+    ...(outcome === 'committed' && play.what.includes('clone') ? result.disks.map(disk => disk.image) : []),
   ]);
   const strays = now.files.filter(file => !named.has(file));
   if (strays.length > 0) wrong.push(`files that the result does not name: ${strays.join(', ')}`);

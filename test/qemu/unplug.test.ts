@@ -28,6 +28,10 @@ const CELLS: readonly (readonly [play: string, moment: Moment, outcome: RegExp, 
   ['revert', at('after', 'blockdev-reopen'), /^committed/],
   ['pull', at('before', 'job-finalize'), /^committed/],
   ['snapshot', at('after', 'transaction'), /^committed/],
+  ['snapshot without blockdev-create', at('before', 'transaction'), /^committed/, { style: 'drive' }],
+  ['snapshot without blockdev-create', at('after', 'transaction'), /^committed/],
+  // QEMU makes the overlays by itself there: until it has, what stands under the name of one is no image.
+  ['snapshot without transaction', at('after', 'stop'), /^rolledBack/, { style: 'drive' }],
 ];
 
 describeOnQemu('a disk that is unplugged in the middle of a saga', () => {

@@ -3,7 +3,7 @@
  * from then on steps are given the other disks only. It says which image such a disk was on last, and which must be kept.
  */
 import { BlocksagaError } from '../../errors.ts';
-import { plainName } from '../../guest/graph.ts';
+import { plainName, readGraph } from '../../guest/graph.ts';
 import { findUnplugged, releaseUnplugged, type UnpluggedDisk, unplugged } from '../../guest/unplugged.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
@@ -82,9 +82,10 @@ export class Unplugged {
     const left = await findUnplugged(qmp, this.without(stand.plan).disks);
     if (left.length === 0) return undefined;
     const table = await jobs.list(left.map(({ names }) => names.job));
+    const areOnOverlays = await othersOnOverlays(qmp, stand.plan, left);
     for (const disk of left) {
       const isFollowed = FOLLOWED.has(table.get(disk.names.job)?.status ?? '');
-      const found = lastOn(disk, stand, isFollowed);
+      const found = lastOn(disk, stand, isFollowed, areOnOverlays);
       this.#known.set(disk.index, found);
       await this.#write(record(found));
     }
@@ -115,22 +116,40 @@ const FOLLOWED: ReadonlySet<string> = new Set([
 ]);
 
 /** Which image a disk was on when it left; where that cannot be said for sure, the other one is kept. */
-function lastOn(disk: DiskPlan, stand: Stand, isFollowed: boolean): UnpluggedDisk {
+function lastOn(
+  disk: DiskPlan,
+  stand: Stand,
+  isFollowed: boolean,
+  areOnOverlays: boolean | undefined,
+): UnpluggedDisk {
   const { plan, decided, isStill, hasBegun } = stand;
   const { index, image } = disk;
   const source = { index, file: plainName(disk.file), format: disk.driver };
   const target = { index, file: plainName(image.file), format: image.driver };
   const isOn = (file: typeof source) => ({ ...file, keeps: [] });
   if (plan.operation === 'snapshot') {
-    // An overlay that no transaction has put there is empty: over its base it reads the same.
-    const isTaken = decided || SNAPSHOTS.some(hasBegun);
-    return isTaken ? { ...target, keeps: [target.file] } : isOn(source);
+    const isOne = plan.method === 'sequential';
+    if (decided && (isOne || areOnOverlays !== false)) return { ...target, keeps: [target.file] };
+    if (!SNAPSHOTS.some(hasBegun) || (isOne ? isStill : areOnOverlays === false)) return isOn(source);
+    return { ...source, keeps: [target.file] };
   }
   if ('rewrites' in plan) return isOn(source);
   const isSwitched = decided && !(hasMirrors(plan) && plan.finish === 'clone');
   if (isSwitched) return isOn(target);
   const mayHoldMore = hasBegun(plan.operation === 'revert' ? 'reopenFilters' : 'mirrorDisks');
   return { ...source, keeps: mayHoldMore && !isFollowed && !isStill ? [target.file] : [] };
+}
+
+/** Whether the disks that are left are on the overlays of their snapshot; undefined where there are none to tell. */
+async function othersOnOverlays(
+  qmp: StepContext['qmp'],
+  plan: StagePlan,
+  left: readonly DiskPlan[],
+): Promise<boolean | undefined> {
+  const others = plan.disks.filter(disk => !left.includes(disk));
+  if (plan.operation !== 'snapshot' || others.length === 0) return undefined;
+  const graph = await readGraph(qmp);
+  return others.some(graph.showsImage);
 }
 
 const SNAPSHOTS: readonly StepName[] = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];

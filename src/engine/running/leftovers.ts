@@ -5,7 +5,7 @@
 
 import type { Files } from '../../images/files.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
-import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
@@ -26,6 +26,23 @@ export function keptFiles(records: readonly JournalRecord[]): readonly string[] 
   const last = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'removeLeaving');
   const body = last?.body as { readonly value?: { readonly kept?: readonly string[] } } | undefined;
   return body?.value?.kept ?? [];
+}
+
+/** New images of a committed saga that their disks never came onto, since these had left the guest before. */
+async function leftByUnplugged(
+  { id, plan, kept, journal, files }: FiledSaga,
+  created: readonly DiskPlan[],
+): Promise<readonly string[]> {
+  // Copies beside the guest's disks are what was asked for.
+  if (kept || (hasMirrors(plan) && plan.finish === 'clone')) return [];
+  const left: string[] = [];
+  for (const { index, file } of unpluggedOf(journal.records(id))) {
+    const image = created.find(disk => disk.index === index)?.image;
+    if (image === undefined || image.file === file) continue;
+    if (files !== null && (await files.stat(image.file)) === undefined) continue;
+    left.push(`${image.file} (made for a disk that has left the guest, which stayed on ${file}: remove it)`);
+  }
+  return left;
 }
 
 /** New images that stay because a disk has left the guest, and may have been on them. */
@@ -65,6 +82,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     const records = files === null ? [] : recordsOfStage(journal.records(id), name);
     if (outcome === 'committed' && name === last) {
       if (files !== null) left.push(...(await strayedImages(created, records, files)));
+      left.push(...(await leftByUnplugged(saga, created)));
       continue;
     }
     for (const disk of created) {
