@@ -128,7 +128,9 @@ async function judge(on: Stage, play: Play, result: SagaResult): Promise<readonl
     ...on.before.files,
     image ?? '',
     // A copy beside the guest is what was asked for.
-    ...(outcome === 'committed' && play.what.includes('clone') ? result.disks.map(disk => disk.image) : []),
+    ...(outcome === 'committed' && /clone|keepCopies/.test(play.what)
+      ? result.disks.map(disk => disk.image)
+      : []),
   ]);
   const strays = now.files.filter(file => !named.has(file));
   if (strays.length > 0) wrong.push(`files that the result does not name: ${strays.join(', ')}`);

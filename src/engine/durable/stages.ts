@@ -68,9 +68,11 @@ export class Stages {
    * Closes the nodes of disks that have left the guest at the very end, which only this saga knows. Gives whether that came
    * about; what QEMU refuses stays, and is in the result as it was read.
    */
-  async endUnplugged(): Promise<boolean> {
+  async endUnplugged(isBack: boolean): Promise<boolean> {
     try {
-      for (const host of this.#hosts.values()) await host.attempts.end();
+      // Where its disks are says the stage that came last: the first one on the way back.
+      const hosts = [...this.#hosts.values()];
+      for (const host of isBack ? hosts : hosts.reverse()) await host.attempts.end();
       return true;
     } catch (error) {
       if (error instanceof BlocksagaError) return false;

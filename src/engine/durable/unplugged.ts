@@ -140,7 +140,7 @@ function lastOn(
   return { ...source, keeps: mayHoldMore && !isFollowed && !isStill ? [target.file] : [] };
 }
 
-/** Whether the disks that are left are on the overlays of their snapshot; undefined where there are none to tell. */
+/** Whether the disks that are left are off what they were on before their snapshot; undefined where there are none to tell. */
 async function othersOnOverlays(
   qmp: StepContext['qmp'],
   plan: StagePlan,
@@ -149,7 +149,8 @@ async function othersOnOverlays(
   const others = plan.disks.filter(disk => !left.includes(disk));
   if (plan.operation !== 'snapshot' || others.length === 0) return undefined;
   const graph = await readGraph(qmp);
-  return others.some(graph.showsImage);
+  // On their overlays, or on what those were mirrored to since.
+  return others.some(disk => graph.front(disk) !== disk.node);
 }
 
 const SNAPSHOTS: readonly StepName[] = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];

@@ -10,5 +10,6 @@ export async function readAtEnd(
   stages: Pick<Stages, 'endUnplugged'>,
 ): Promise<SagaResult> {
   const result = await read();
-  return lacksDisk(result) && (await stages.endUnplugged()) ? read() : result;
+  if (!lacksDisk(result)) return result;
+  return (await stages.endUnplugged(result.outcome === 'rolledBack')) ? read() : result;
 }
