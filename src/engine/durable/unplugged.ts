@@ -31,6 +31,16 @@ interface Attempt {
   look(): Promise<StepContext>;
 }
 
+interface Found {
+  readonly disk: DiskPlan;
+  readonly last: UnpluggedDisk;
+}
+
+function unlessKnown(error: unknown): readonly Found[] {
+  if (error instanceof BlocksagaError) return [];
+  throw error;
+}
+
 export class Unplugged {
   readonly #known = new Map<number, UnpluggedDisk>();
   readonly #write: (record: NewRecord) => Promise<void>;
@@ -63,7 +73,9 @@ export class Unplugged {
       return await act();
     } catch (error) {
       if (!mayBeUnplugged(error)) throw error;
-      const left = await this.#notice(stand(), look);
+      // A look that is refused tells nothing: then the step's own failure stands.
+      const found = await this.#look(stand(), look).catch(unlessKnown);
+      const left = await this.#note(found);
       if (left === undefined) throw error;
       throw unplugged(left, goesOn(), error);
     }
@@ -76,25 +88,31 @@ export class Unplugged {
     return left === undefined ? undefined : unplugged(left);
   }
 
-  /** Looks for more of them, writes down what is found, and gives the first. */
-  async #notice(stand: Stand, look: Attempt['look']): Promise<DiskPlan | undefined> {
+  /** More of them, with where each was last. */
+  async #look(stand: Stand, look: Attempt['look']): Promise<readonly Found[]> {
     const { qmp, jobs } = await look();
     const left = await findUnplugged(qmp, this.without(stand.plan).disks);
-    if (left.length === 0) return undefined;
+    if (left.length === 0) return [];
     const table = await jobs.list(left.map(({ names }) => names.job));
     const areOnOverlays = await othersOnOverlays(qmp, stand.plan, left);
-    for (const disk of left) {
+    return left.map(disk => {
       const isFollowed = FOLLOWED.has(table.get(disk.names.job)?.status ?? '');
-      const found = lastOn(disk, stand, isFollowed, areOnOverlays);
-      this.#known.set(disk.index, found);
-      await this.#write(record(found));
+      return { disk, last: lastOn(disk, stand, isFollowed, areOnOverlays) };
+    });
+  }
+
+  /** Writes down what was found, and gives the first. */
+  async #note(found: readonly Found[]): Promise<DiskPlan | undefined> {
+    for (const { last } of found) {
+      this.#known.set(last.index, last);
+      await this.#write(record(last));
     }
-    return left[0];
+    return found[0]?.disk;
   }
 
   /** Closes what the saga has of those that left unseen at its very end, and of all. */
   async end(stand: Stand, look: Attempt['look']): Promise<void> {
-    await this.#notice(stand, look);
+    await this.#note(await this.#look(stand, look));
     await this.#release(await look(), stand);
   }
 
