@@ -43,7 +43,7 @@ const stop = () => void saga.abort().catch((error: Error) => console.error(error
 process.once('SIGINT', stop);
 const { outcome, blackoutMs, error } = await saga.result;
 process.off('SIGINT', stop);
-console.log(`\n${outcome}${blackoutMs === null ? '' : `, the guest stood still for ${blackoutMs} ms`}`);
+console.log(`\n${outcome}${blackoutMs === null ? '' : `, the guest was paused for ${blackoutMs} ms`}`);
 if (error !== null) console.log(error.message);
 console.log('Press Ctrl-C to end.');
 await new Promise(resolve => process.once('SIGINT', resolve));

@@ -97,7 +97,7 @@ function chainLines({ before, after }: Extract<DemoEvent, { type: 'chains' }>): 
 function sagaLines(event: Extract<DemoEvent, { type: 'saga' }>): readonly string[] {
   const { operation, outcome, strategy, blackoutMs, error } = event;
   const gap = `longest time between two of its writes ${ms(event.guestGapMs)}`;
-  const still = blackoutMs === null ? gap : `the guest stood still for ${ms(blackoutMs)} (${gap})`;
+  const still = blackoutMs === null ? gap : `the guest was paused for ${ms(blackoutMs)} (${gap})`;
   const way = outcome === 'committed' && strategy !== null ? `, by "${strategy}"` : '';
   const said = error === null ? '' : `${whoSaid(error)}; `;
   return [`  ${said}${operation} ${outcome}${way}: ${still}`];

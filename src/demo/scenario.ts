@@ -68,7 +68,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     return (await playUnless(stop.signal, tell, qemu, options.room)) ? 0 : (interruption.status() ?? 1);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
-    tell({ type: 'note', text: `The demo could not go on: ${error.message}` });
+    tell({ type: 'note', text: `The demo could not continue: ${error.message}` });
     return interruption.status() ?? 1;
   }
 }

@@ -35,7 +35,7 @@ interface Elsewhere {
 export function askElsewhere(parts: Elsewhere): Saga {
   const { engine, journal, clock, row, plan, options } = parts;
   const { signal, ...again } = options;
-  invariant(signal !== undefined, 'whoever asks for nothing is refused');
+  invariant(signal !== undefined, 'asking for nothing is refused');
   const watched = { journal, clock, row, resume: () => engine.resume(row.id, again) };
   const result = whenFree(clock, within => journal.ask(row.id, signal, null, within)).then(seq =>
     awaitEnd(watched, signal, seq),
@@ -142,7 +142,7 @@ function answerTo(journal: Journal, id: string, seq: number): Answer | undefined
 function deaf({ id, holder }: SagaRow, what: string): BlocksagaError {
   return new BlocksagaError(
     'VM_BUSY',
-    `saga ${id} was asked to ${what}, and its process ${holder.pid} has not heard it for ${HEARING_DEADLINE_MS / 1000} s: it is stopped, or hangs. It hears it when it goes on; "blocksaga resume --force ${id}" takes the saga from it`,
+    `saga ${id} was asked to ${what}, and its process ${holder.pid} has not heard it for ${HEARING_DEADLINE_MS / 1000} s: it is stopped, or hangs. It will hear it once it runs again; "blocksaga resume --force ${id}" takes the saga from it`,
     { saga: id },
   );
 }

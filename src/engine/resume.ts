@@ -59,7 +59,7 @@ export function refuseSignal(
     );
   }
   if (signal !== 'pivot' && historyOf(records, last.name).decision === 'forward') {
-    refuse(`has taken its decision and only goes forward: use "blocksaga resume ${row.id}"`);
+    refuse(`has taken its decision and only rolls forward: use "blocksaga resume ${row.id}"`);
   }
 }
 

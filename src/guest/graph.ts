@@ -78,7 +78,10 @@ export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readon
 }
 
 /** A chain from its first image on that the plan knows: what a third party has put above is left out. As it is where none is. */
-export function withoutStrangers(files: readonly string[], { chain, image }: DiskPlan): readonly string[] {
+export function withoutForeignImages(
+  files: readonly string[],
+  { chain, image }: DiskPlan,
+): readonly string[] {
   const known = new Set([...chain, image].map(({ file }) => plainName(file)));
   const at = files.findIndex(file => known.has(plainName(file)));
   return at === -1 ? files : files.slice(at);
@@ -90,7 +93,7 @@ export function isOnGoal(blocks: readonly BlockInfo[], disk: DiskPlan): boolean 
   if (front === disk.goal) return true;
   if (front === undefined || front === disk.node || front === disk.names.filter) return false;
   const files = chainFiles(blocks, disk);
-  const [first] = withoutStrangers(files, disk);
+  const [first] = withoutForeignImages(files, disk);
   return first !== undefined && first !== files[0] && plainName(first) === plainName(disk.image.file);
 }
 

@@ -205,8 +205,8 @@ async function stopTwin(qmp: QmpClient): Promise<never> {
   await qmp.execute('stop');
   throw new BlocksagaError(
     'MIGRATING',
-    'a live migration came to its end while the guest was let run here: it was stopped again at once, but may have written ' +
-      'for a moment. Do not let it run here; check the disks on the side that it was migrated to',
+    'a live migration came to its end while the guest was resumed here: it was stopped again at once, but may have written ' +
+      'for a moment. Do not resume it here; check the disks on the side that it was migrated to',
     { outcome: 'unknown' },
   );
 }

@@ -60,7 +60,7 @@ export function expectNotMigrating(sight: Sight): void {
   if (RUN_STATES.get(status) === 'gone') {
     throw refusal(
       `the guest has been migrated away from this QEMU ${found}: change its disks where it is now. ` +
-        'Where the migration has failed on the other side, let the guest run here again (cont), then try again',
+        'Where the migration has failed on the other side, resume the guest here (cont), then try again',
     );
   }
   if (!isMigrating(sight)) return;

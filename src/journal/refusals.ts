@@ -31,7 +31,7 @@ function advice(by: HeldBy, isAlive: (holder: Holder) => boolean): string {
 export function leaseIsLost(lease: Lease, currentToken: number | undefined): BlocksagaError {
   return new BlocksagaError(
     'VM_BUSY',
-    `saga ${lease.saga} has lost VM "${lease.vm}": somebody else claimed it since (token ${lease.token}, now ${currentToken ?? 'none'}). Nothing was written; do not touch the VM's disks any more, see \`blocksaga show ${lease.saga}\``,
+    `saga ${lease.saga} has lost VM "${lease.vm}": another process has claimed it since (token ${lease.token}, now ${currentToken ?? 'none'}). Nothing was written; do not touch the VM's disks any more, see \`blocksaga show ${lease.saga}\``,
     { saga: lease.saga },
   );
 }

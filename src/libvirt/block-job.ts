@@ -98,6 +98,6 @@ export class BlockJob {
 export function failureOf({ error, saga, outcome }: SagaResult): LibvirtError {
   if (error !== null) return ofRecord(error);
   return new LibvirtError('OPERATION_FAILED', `the saga ${saga} ended as ${outcome}`, {
-    cause: new BlocksagaError('ABORTED', 'the saga was asked to go back', { saga }),
+    cause: new BlocksagaError('ABORTED', 'the saga was asked to roll back', { saga }),
   });
 }

@@ -28,10 +28,10 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'What lies between the kept base and the active image is streamed into the targets.',
     undo: 'The streams end.',
   },
-  standOnBases: { does: 'The targets of the mirrors are opened on the images that they stand on.' },
+  standOnBases: { does: 'The targets of the mirrors are opened on their backing images.' },
   mirrorDisks: {
-    does: 'One mirror per disk copies until it follows its guest.',
-    undo: 'The mirrors are cancelled; a disk that a third party has switched goes back with what was written there.',
+    does: 'One mirror per disk copies until it follows the guest.',
+    undo: 'The mirrors are cancelled; a disk that a third party has switched is mirrored back with what was written there.',
   },
   rewriteChains: {
     does: 'One job per disk does its work and is held in PENDING, before it changes its chain.',
@@ -45,18 +45,18 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   },
   rewriteRest: { does: 'The jobs of the other disks follow.' },
   awaitSignal: {
-    does: 'The mirrors follow the guest until the saga is asked what is to become of the copies.',
+    does: 'The mirrors follow the guest until a signal says what becomes of the copies.',
   },
   openChains: {
-    does: 'The images that the targets are to stand on are opened.',
+    does: 'The backing images of the targets are opened.',
     undo: 'Those images are closed.',
   },
-  attachChains: { does: 'The targets are put on the images that they stand on.' },
-  awaitConvergence: { does: 'It is waited until so little is left to copy that it fits into the pause.' },
+  attachChains: { does: 'The targets are put on their backing images.' },
+  awaitConvergence: { does: 'The saga waits until what is left to copy fits into the pause.' },
   pauseGuest: { does: 'The guest is paused.', undo: 'The guest is resumed.' },
   endMirrorsInPlace: {
     does: 'The mirrors end with the guest on their sources: both sides are identical.',
-    undo: 'Disks that a third party has switched go back.',
+    undo: 'Disks that a third party has switched are mirrored back.',
   },
   insertFilters: {
     does: 'A throttle filter comes above each disk.',
@@ -64,10 +64,10 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   },
   reopenFilters: {
     does: 'One blockdev-reopen moves all filters to the new images, all or none; the decision is written meanwhile.',
-    undo: 'The filters go back to the old images.',
+    undo: 'The filters are reopened on the old images.',
   },
   commitRevert: {
-    does: 'The guest has written to the reverted disks: the saga goes forward for all of them.',
+    does: 'The guest has written to the reverted disks: the saga rolls forward for all of them.',
   },
   removeFilters: { does: 'The filters are removed; the disks stay on their new images.' },
   parkMirrors: {
@@ -76,11 +76,11 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   },
   finalizeMirrors: {
     does: 'The mirrors are finalized, each of which switches its disk; the decision is written meanwhile.',
-    undo: 'Disks that were switched go back, by a mirror.',
+    undo: 'Disks that were switched are mirrored back.',
   },
   completeMirrors: {
     does: 'The mirrors are completed, each of which switches its disk; then the decision is written.',
-    undo: 'Disks that were switched go back, by a mirror.',
+    undo: 'Disks that were switched are mirrored back.',
   },
   commitRemainingDisks: {
     does: 'The guest has written to a merged image: the other disks are merged as well.',
@@ -88,7 +88,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   resumeGuest: {
     does: 'The guest is resumed, if this saga has paused it. A migration that began in the pause rolls back first.',
   },
-  publishDefinitions: { does: 'The keeper of the guest’s records is told of its new disks.' },
+  publishDefinitions: { does: 'The onCommit program is told of the new disks.' },
   dismissMirrors: { does: 'The ended mirrors are dismissed.' },
   unmarkQemu: { does: 'The mark is taken off QEMU.' },
   closeOldNodes: { does: 'Images that no disk uses any more are closed.' },
@@ -100,22 +100,22 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   },
   takeSnapshot: {
     does: 'One transaction puts the opened overlays in front of all disks.',
-    undo: 'The disks go back below their overlays.',
+    undo: 'The disks are put back on the images below their overlays.',
   },
   takeSnapshotSync: {
     does: 'One transaction creates the overlays and puts them in front of all disks.',
-    undo: 'The disks go back below their overlays.',
+    undo: 'The disks are put back on the images below their overlays.',
   },
   takeSnapshotsOneByOne: {
     does: 'The overlays come in front of the disks, one after the other.',
-    undo: 'The disks go back below their overlays, by active commits.',
+    undo: 'Active commits put the disks back on the images below their overlays.',
   },
   thawGuest: { does: 'The file systems of the guest are thawed.' },
   publishOverlays: {
-    does: 'The keeper of the guest’s records is told of the overlays.',
-    undo: 'The keeper is told of the disks as they were.',
+    does: 'The onCommit program is told of the overlays.',
+    undo: 'The onCommit program is told of the disks as they were.',
   },
-  askWhetherToKeep: { does: 'The mirrors are gone: was the snapshot asked to stay?' },
+  askWhetherToKeep: { does: 'The mirrors are gone: was the saga asked to keep the snapshot?' },
 };
 
 export function stepDescription(key: StepKey): string {
@@ -139,7 +139,7 @@ export const CHARTS: Readonly<Record<ChartName, string>> = {
   commit:
     'The active images of N disks are merged into images below them, and switched to those in one pause.',
   rewrite: 'The chains of N disks are shortened below their active images, all or none.',
-  revert: 'N disks of a paused guest go back to older images, each on a new overlay.',
+  revert: 'N disks of a paused guest are reverted to older images, each on a new overlay.',
   snapshotMirror:
     'Overlays come in front of N disks and are then mirrored to a second place, with one rollback for both.',
 };
@@ -150,10 +150,10 @@ export const BACKING_OFF =
   'The last bytes took too long: the guest is resumed, the mirrors follow, nothing is lost. The next pause comes later each time.';
 
 export const STRANDED =
-  'Neither forward nor back: the guest is resumed and thawed, the rest waits for resume.';
+  'Neither rolled forward nor back: the guest is resumed and thawed, the rest waits for resume.';
 
 export const ENDS: Readonly<Record<SagaEnd, string>> = {
   committed: 'Done on all disks.',
-  rolledBack: 'Taken back on all disks.',
+  rolledBack: 'Undone on all disks.',
   needsRecovery: 'What is left to do waits for resume.',
 };

@@ -72,7 +72,7 @@ const unprovided = fromPromise<StepOutput>(() => {
 /** How often the guest may be paused in vain before the saga rolls back. */
 const SWITCH_ATTEMPTS_MAX = 20;
 
-const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to go back').toJSON();
+const ABORTED = new BlocksagaError('ABORTED', 'the saga was asked to roll back').toJSON();
 
 /** The setup of a machine that asks for these actors and no others. */
 export function sagaSetup(names: readonly StepActorName[]) {

@@ -69,18 +69,18 @@ const WEAKER = {
   unmarked:
     'this QEMU cannot be marked: whether the one that answers after a crash is the same is told only by the images it has open',
   passing:
-    'this QEMU forgets jobs when they end: how they ended is read from the disks, and a mirror that ended unseen without a switch is taken back',
+    'this QEMU forgets jobs when they end: how they ended is read from the disks, and a mirror that ended unseen without a switch is rolled back',
   byDisk:
-    'jobs are called by their disks: one that somebody else begins there meanwhile is taken for this saga\u2019s',
+    'jobs are called by their disks: one that a third party begins there meanwhile is taken for this saga\u2019s',
   oldImage: 'what a reused image holds where its disk holds nothing may stay in it: give empty ones',
   unheld:
-    'no job can be held back: when the first disk is done it only goes forward, and if another fails for good its chain stays as it was until "blocksaga resume"',
+    'no job can be held in PENDING: when the first disk is done the saga only rolls forward, and if another fails for good its chain stays as it was until "blocksaga resume"',
   unflushed:
     'what was pulled is flushed only after the chain has changed: a QEMU that is killed right between loses it',
   makesKeys:
-    'QEMU makes the keys of encrypted images by itself: the guest may stand still for some seconds for each, before anything is copied',
+    'QEMU makes the keys of encrypted images by itself: the guest may be paused for some seconds for each, before anything is copied',
   noWayBack:
-    'once taken it cannot be taken back while the guest runs: a failure after that ends in needsRecovery, for "blocksaga resume --offline"',
+    'once taken it cannot be rolled back while the guest runs: a failure after that ends in needsRecovery, for "blocksaga resume --offline"',
 } as const;
 
 /** The promises that are weaker, in words; nothing where none is. */

@@ -106,7 +106,7 @@ async function readChain(
     const sight: ImageSight = await images.look({ file, driver });
     const facts = await files.stat(file);
     if (sight.state === 'missing' || facts === undefined) throw gone(disk, file);
-    if (sight.state === 'inUse') throw busy(disk, file, 'somebody has it open and may write to it');
+    if (sight.state === 'inUse') throw busy(disk, file, 'another program has it open and may write to it');
     if (sight.state === 'unreadable') {
       return refuseDisk(disk, `${file} cannot be read as ${driver}, its stated format: ${sight.why}`);
     }

@@ -30,8 +30,8 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
     const { disk = '', to, overlay = '', format = 'qcow2' } = request.disks[at] ?? {};
     const place = to === undefined ? 1 : placeOfImage({ disk, source }, to);
     const backing = source.chain[place];
-    if (place === 0) refuseImage(disk, `${to} is its active image: there is nothing to go back to`);
-    if (backing === undefined) refuseImage(disk, 'it has no backing image to go back to');
+    if (place === 0) refuseImage(disk, `${to} is its active image: there is nothing to revert to`);
+    if (backing === undefined) refuseImage(disk, 'it has no backing image to revert to');
     return {
       ...{ disk, source, file: overlay, driver: format, reuse: false, openBacking: true },
       ...{ backing: backing ?? null, place },

@@ -131,7 +131,7 @@ function chooseMethod(
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
       'this QEMU has no transaction of snapshots, so several disks cannot be one atomic command; ' +
-        'without "atomic" they are taken one by one while the guest stands still',
+        'without "atomic" they are taken one by one while the guest is paused',
     );
   }
   const reused = request.disks.find(disk => disk.reuse);
@@ -143,7 +143,7 @@ function chooseMethod(
   if (request.disks.length > 1 && !canTakeBack(sources, capabilities)) {
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
-      'this QEMU has neither a transaction of snapshots (QEMU 1.1) nor a way to take one back while the guest runs ' +
+      'this QEMU has neither a transaction of snapshots (QEMU 1.1) nor a way to undo one while the guest runs ' +
         '(active-commit, QEMU 2.0), so several disks cannot be changed all or none; snapshot one disk at a time, or use a newer QEMU',
     );
   }

@@ -125,7 +125,7 @@ export function parseAddress(address: string): Place {
   if (host !== 'localhost' && host !== '::1' && !/^127(\.\d{1,3}){3}$/.test(host))
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      `${address} is another host: whoever reaches a monitor owns its QEMU, so forward a UNIX socket (ssh -L) instead`,
+      `${address} is another host: every client of a monitor controls its QEMU, so forward a UNIX socket (ssh -L) instead`,
     );
   return { host, port };
 }
@@ -164,7 +164,7 @@ export function openSocket(place: Place, address: string, clock: Clock, deadline
 /** By the system's error code: what to do next. */
 const ADVICE: Readonly<Record<string, string>> = {
   ENOENT: 'no such socket; is QEMU running, with -qmp unix:PATH,server=on,wait=off and the same path?',
-  ECONNREFUSED: 'nobody listens there; QEMU has ended, or was started with another -qmp',
+  ECONNREFUSED: 'no process listens there; QEMU has ended, or was started with another -qmp',
   EACCES: 'not permitted; run as the user that runs QEMU, or give this user access to the socket',
   EPERM: 'not permitted; run as the user that runs QEMU, or give this user access to the socket',
   ENOTSOCK: 'that is a file, not a socket',

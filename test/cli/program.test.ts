@@ -123,7 +123,7 @@ describe('the command line', () => {
   });
 });
 
-test('what nobody catches ends the process with status 70, never with 1, which would say "taken back"', async () => {
+test('an uncaught error ends the process with status 70, never with 1, which would say "rolled back"', async () => {
   const silent = await listen(() => undefined);
   const bomb = 'data:text/javascript,setTimeout(() => { Promise.reject(new Error("boom")); }, 500)';
   const main = join(import.meta.dirname, '../../src/cli/main.ts');

@@ -71,7 +71,7 @@ describe('a result in words', () => {
       'saga s1: committed, both disks have been copied',
       '  disk0: /a -> /n',
       '  disk1: /b -> /m',
-      '  by "reopen", the guest stood still for 4.1 ms at most',
+      '  by "reopen", the guest was paused for 4.1 ms at most',
     ]);
   });
 
@@ -96,7 +96,7 @@ describe('a result in words', () => {
       'saga s1: rolled back, as asked, no disk has changed',
       '  disk0: still on /a',
       '  disk1: still on /b',
-      '  everything of it was taken back, nothing is left',
+      '  all that it did was undone, nothing is left',
     ]);
     expect(resultInWords(result({ outcome: 'rolledBack', disks, error }))[0]).toContain('as asked');
   });
@@ -106,7 +106,7 @@ describe('a result in words', () => {
     expect(resultInWords(result({ disks, strategy: null })).slice(1)).toEqual([
       '  disk0: still on /a, copied to /n',
       '  disk1: still on /b, copied to /m',
-      '  the guest stood still for 4.1 ms at most',
+      '  the guest was paused for 4.1 ms at most',
     ]);
     expect(resultInWords(result({ outcome: 'ready', disks, blackoutMs: null })).join('\n')).toMatch(
       /its 2 mirrors follow the guest.*disk0: still on \/a, mirrored to \/n.*blocksaga pivot s1.*blocksaga abort s1/s,
@@ -182,7 +182,7 @@ describe('plain lines', () => {
         percent => `  d: copying, ${percent} % (${percent * 10} bytes of 1000 bytes)`,
       ),
       '  d: ready, follows the guest, 100 % (1000 bytes of 1000 bytes)',
-      '  taking everything back',
+      '  rolling back',
     ]);
   });
 });
@@ -211,8 +211,8 @@ describe('the records of a saga in words', () => {
       'claim files: done in 10 ms',
       'asked to abort',
       'mirror disks: failed on disk1 after 20 ms: the mirror of disk disk1 failed (No space left on device)',
-      'decided: all disks go to the new side, there is no way back',
-      'decided: all disks go back after all',
+      'decided: all disks go to the new side, the saga only rolls forward',
+      'decided: all disks roll back after all',
       'undo: claim files: begun, no end is written',
     ]);
     expect(lines[0]).toMatch(/^1970-01-01 00:00:01Z /);

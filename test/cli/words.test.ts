@@ -24,7 +24,7 @@ test.each([
   ['commitOffline', 'blocksaga resume --offline night'],
 ])('an open %s whose process has ended names the command that goes on', (operation, command) => {
   const words = sagaInWords(describeSaga(row(operation), [], false));
-  expect(words).toContain(`its process has ended, go on with "${command}"`);
+  expect(words).toContain(`its process has ended, continue with "${command}"`);
   expect(sagaInWords(describeSaga(row(operation), [], true))).toContain('its process is running');
 });
 

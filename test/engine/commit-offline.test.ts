@@ -396,7 +396,9 @@ test('when both the old front and the new one were booted after the decision, th
     write(sim, front, 999);
     write(sim, file('b', 'base'), 555);
     const result = await recoverOffline(journal, 'night', optionsOf(sim));
-    expect(result.leftovers).toContainEqual(expect.stringMatching(/b\.active\.qcow2 \(somebody wrote to it/));
+    expect(result.leftovers).toContainEqual(
+      expect.stringMatching(/b\.active\.qcow2 \(another program wrote to it/),
+    );
     expect(sim.world.readFile(file('b', 'base')).slice(0, 3)).toEqual([0, 512, 555]);
     expect(sim.world.host.image(front)).toBeDefined();
     kept += 1;

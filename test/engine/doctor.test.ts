@@ -79,7 +79,7 @@ describe('the doctor', () => {
     await sim.run((await copy(sim, life, 'leave')).result);
     const state = life.die();
     const waits = async () => (await look(sim, state)).find(({ kind }) => kind === 'saga')?.why;
-    expect(await waits()).toMatch(/nobody watches it: its mirrors follow the guest: "blocksaga pivot s"/);
+    expect(await waits()).toMatch(/no process watches it: its mirrors follow the guest: "blocksaga pivot s"/);
     sim.world.inject('job-cancel', { id: `${STEM}-1-job` });
     await sim.advance(1_000);
     expect(await waits()).toMatch(/cannot be switched any more: .*dev1 failed/);
@@ -88,7 +88,7 @@ describe('the doctor', () => {
     expect(await waits()).toMatch(/nothing of it is in this QEMU.*VM web.*resume --offline s/);
   });
 
-  test('says that a guest stands still because of a saga that died while switching', async () => {
+  test('says that a guest is paused because of a saga that died while switching', async () => {
     const sim = smallSim();
     const life = live(sim);
     await sim.run(entered(await copy(sim, life), 'endMirrorsInPlace'));
@@ -96,10 +96,10 @@ describe('the doctor', () => {
     await sim.advance(1);
     expect(sim.world.running).toBe(false);
     const [guest] = (await look(sim, state)).filter(({ kind }) => kind === 'guest');
-    expect(guest?.why).toMatch(/stands still.*blocksaga resume s/);
+    expect(guest?.why).toMatch(/the guest is paused, perhaps by a saga.*blocksaga resume s/);
   });
 
-  test('leaves alone what no saga of the journal made, and says where to look, also of a guest that stands still', async () => {
+  test('leaves alone what no saga of the journal made, and says where to look, also of a paused guest', async () => {
     const sim = smallSim();
     const life = live(sim);
     await sim.run(entered(await copy(sim, life), 'endMirrorsInPlace'));
@@ -108,7 +108,7 @@ describe('the doctor', () => {
     const findings = await look(sim);
     expect(findings.length).toBeGreaterThan(3);
     expect(findings.every(({ saga, removable }) => saga === null && !removable)).toBe(true);
-    expect(words(findings)).toMatch(/find the journal of that saga before you let the guest run/);
+    expect(words(findings)).toMatch(/find the journal of that saga before you resume the guest/);
     expect(words(findings)).toMatch(/does not know: name the journal that does with --journal/);
     const before = sim.world.qemu;
     await sim.run(removeFindings(findings));

@@ -28,7 +28,7 @@ function begin({ engine, guest }: Life, what: What): Promise<Saga> {
     : engine.commit({ ...common, disks: [{ disk: 'dev0', top: MIDDLE }] });
 }
 
-describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back', what => {
+describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held in PENDING', what => {
   test('shortens the chain by one plain job, as its plan says', async () => {
     const sim = guestWithChains();
     const life = live(sim);
@@ -75,7 +75,7 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held back',
   });
 });
 
-describe('a pull of several disks whose jobs cannot be held back', () => {
+describe('a pull of several disks whose jobs cannot be held in PENDING', () => {
   const pullAll = ({ engine, guest }: Life) =>
     engine.pull({
       ...{ ...guest, id: 's', without: WITHOUT },
@@ -83,11 +83,11 @@ describe('a pull of several disks whose jobs cannot be held back', () => {
     });
   const depths = ({ disks }: SagaResult) => disks.map(({ after }) => after?.chain.length);
 
-  test('says in its plan that it only goes forward when the first is done', async () => {
+  test('says in its plan that it only rolls forward when the first is done', async () => {
     const sim = smallSim({ backingLayers: 1, disks: 3 });
     const saga = await sim.run(pullAll(live(sim)));
     expect(saga.plan.weaker).toEqual(
-      expect.arrayContaining([expect.stringContaining('no job can be held back')]),
+      expect.arrayContaining([expect.stringContaining('no job can be held in PENDING')]),
     );
     const result = await sim.run(saga.result);
     expect(result).toMatchObject({ outcome: 'committed', weaker: saga.plan.weaker });

@@ -143,9 +143,9 @@ describe('a snapshot on an old QEMU', () => {
     expect(await chainOf({ ...sim.files, stat })).toEqual(chain.slice(0, 2));
   });
 
-  it('says where it cannot be taken back any more', async () => {
+  it('says where it cannot be rolled back any more', async () => {
     const said = expect.arrayContaining([
-      expect.stringContaining('cannot be taken back while the guest runs'),
+      expect.stringContaining('cannot be rolled back while the guest runs'),
     ]);
     const older = guestOn('1.3', 2);
     expect((await older.snapshot(older.disks)).weaker).toEqual(said);

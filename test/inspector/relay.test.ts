@@ -34,8 +34,8 @@ test("the example's relay turns away whoever does not know its path, and is on t
   const { socketUrl, pageUrl } = await relay();
   const { origin, hostname } = new URL(pageUrl);
   expect(hostname).toBe('127.0.0.1');
-  const stranger = new WebSocket(origin.replace('http', 'ws'));
-  const [refusal] = (await once(stranger, 'error')) as [Error];
+  const outsider = new WebSocket(origin.replace('http', 'ws'));
+  const [refusal] = (await once(outsider, 'error')) as [Error];
   expect(refusal.message).toContain('400');
   expect((await fetch(origin)).status).toBe(404);
   expect((await fetch(pageUrl)).status).toBe(200);

@@ -161,7 +161,7 @@ describeOnQemu('the command blocksaga', () => {
     await running.line(line => line.includes('"status":"running"'));
     running.child.kill('SIGINT');
     expect(await running.status).toBe(1);
-    expect(running.err.join()).toContain('interrupted: taking everything back');
+    expect(running.err.join()).toContain('interrupted: rolling back');
     expect(resultOf(running.out)).toMatchObject({
       outcome: 'rolledBack',
       error: { code: 'ABORTED' },

@@ -72,7 +72,7 @@ describeOnQemu('the demo', () => {
     const story = lines.join('\n');
     expect(story).toMatch(/QEMU said of dev1: "(No space left on device|File too large)"/);
     expect(story).toContain('copy rolledBack');
-    expect(story).toMatch(/copy committed, by "\w+": the guest stood still for [\d.]+ ms/);
+    expect(story).toMatch(/copy committed, by "\w+": the guest was paused for [\d.]+ ms/);
     for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5']) expect(story).toContain(`(${promise}): `);
     await expectNothingLeft(temporary);
   });
@@ -118,7 +118,7 @@ describeOnQemu('the demo', () => {
   test('fails and says why when QEMU does not come up, and leaves nothing', async () => {
     const { ended, lines, temporary } = await demo({ qemu: await deafQemu() });
     expect(await ended).toBe(1);
-    expect(lines.join('\n')).toContain('The demo could not go on');
+    expect(lines.join('\n')).toContain('The demo could not continue');
     await expectNothingLeft(temporary);
   });
 

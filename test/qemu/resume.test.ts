@@ -91,7 +91,7 @@ describeOnQemu('a saga in another process', () => {
     expect(refused.status).toBe(2);
     expect(refused.err).toContain(`process ${running.child.pid} is running`);
 
-    expect(await look(state, 'resume', '--all')).toEqual({ status: 0, out: 'no saga to go on with' });
+    expect(await look(state, 'resume', '--all')).toEqual({ status: 0, out: 'no saga to resume' });
 
     running.child.kill('SIGKILL');
     await running.status;

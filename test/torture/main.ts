@@ -18,14 +18,14 @@ import {
   type Undisturbed,
   victimsOf,
 } from './rounds.ts';
-import { drawStrangerRounds, meetsStrangers } from './stranger-rounds.ts';
 import { matrixOf, tableOf } from './table.ts';
+import { drawThirdPartyRounds, meetsThirdParties } from './third-party-rounds.ts';
 import { learn, torture } from './torture.ts';
 
 const HELP = `npm run torture -- [options]
   --rounds N       how many rounds are played (default 200)
   --seed S         which ones, in which order; printed first when it is made up
-  --strangers      nobody dies: a third party sends one command of the table, about one disk, at one moment
+  --third-parties  nothing is killed: a third party sends one command of the table, about one disk, at one moment
   --command A,B    of these only
   --every          every moment of every operation once, instead of a choice
   --boundaries     every boundary between two steps of every operation once, for each who dies; the table is Markdown
@@ -43,7 +43,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string' },
     seed: { type: 'string' },
-    strangers: { type: 'boolean', default: false },
+    'third-parties': { type: 'boolean', default: false },
     command: { type: 'string' },
     every: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
@@ -100,7 +100,7 @@ function secondsSince(beganMs: number): number {
 
 async function choose(seed: number): Promise<readonly Round[]> {
   const named = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
-  const operations = values.strangers ? named.filter(({ name }) => meetsStrangers(name)) : named;
+  const operations = values['third-parties'] ? named.filter(({ name }) => meetsThirdParties(name)) : named;
   const victims = values.who.split(',') as Victim[];
   const pattern = new RegExp(values.in);
   const learnt = new Map<string, Undisturbed>();
@@ -120,8 +120,8 @@ async function choose(seed: number): Promise<readonly Round[]> {
   }
   for (const state of uncrossed(runs)) say(`no round crosses ${state}`);
   const meant = runs.map(run => ({ ...run, moments: run.moments.filter(moment => pattern.test(moment)) }));
-  if (values.strangers) {
-    return drawStrangerRounds(meant, Number(values.rounds ?? 200), seed, values.command?.split(','));
+  if (values['third-parties']) {
+    return drawThirdPartyRounds(meant, Number(values.rounds ?? 200), seed, values.command?.split(','));
   }
   if (!values.every && !values.boundaries)
     return drawRounds(meant, victims, Number(values.rounds ?? 200), seed);

@@ -9,7 +9,7 @@ import { bendAt, lagging } from './bend.ts';
 import type { Bend } from './operation.ts';
 import type { Foreign } from './orders.ts';
 
-const STRANGER = 'stranger';
+const THIRD_PARTY = 'thirdParty';
 const PAUSED = 'switching.';
 const BACKING_OFF = 'switching.backingOff';
 
@@ -66,7 +66,7 @@ export class Moments {
       const names = new Map<Json, string>();
       const transport: Transport = await open({
         onMessage: message => {
-          if (member(message, 'id') === STRANGER) {
+          if (member(message, 'id') === THIRD_PARTY) {
             this.#foreign?.hear(message);
             return;
           }
@@ -87,7 +87,7 @@ export class Moments {
             const name = String(member(message, 'execute'));
             names.set(member(message, 'id'), name);
             this.#reach('unsent', name, flush);
-            waiting.push(...this.#foreignAt(this.passed.at(-1)), ...this.#strangers(name, message));
+            waiting.push(...this.#foreignAt(this.passed.at(-1)), ...this.#thirdParties(name, message));
             waiting.push(this.#bendIf(name, message));
             this.commands += 1;
             this.#reach('sent', name, flush);
@@ -196,18 +196,18 @@ export class Moments {
 
   #foreignAt(moment: string | undefined): readonly Json[] {
     if (this.#foreign === undefined || this.#foreign.moment !== moment) return [];
-    return this.#foreign.messages.map(message => ({ ...message, id: STRANGER }));
+    return this.#foreign.messages.map(message => ({ ...message, id: THIRD_PARTY }));
   }
 
   /** What somebody else says right before this command. */
-  #strangers(name: string, message: Json): readonly Json[] {
+  #thirdParties(name: string, message: Json): readonly Json[] {
     if (!this.#overtaken || name !== 'job-complete') return [];
     this.#completed += 1;
     if (this.#completed !== 2) return [];
     const job = member(member(message, 'arguments'), 'id');
     return [
-      { execute: 'cont', id: STRANGER },
-      { execute: 'job-cancel', arguments: { id: job }, id: STRANGER },
+      { execute: 'cont', id: THIRD_PARTY },
+      { execute: 'job-cancel', arguments: { id: job }, id: THIRD_PARTY },
     ];
   }
 

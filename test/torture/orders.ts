@@ -5,8 +5,8 @@
 import type { SagaResult } from '../../src/index.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 
-/** Who is killed at a moment; with `stranger` nobody is, but a third party sends something. */
-export type Victim = 'orchestrator' | 'qemu' | 'both' | 'stranger';
+/** Who is killed at a moment; with `thirdParty` nothing is, but a third party sends something. */
+export type Victim = 'orchestrator' | 'qemu' | 'both' | 'thirdParty';
 
 /** Where a saga works; the same for all orders about it. */
 export interface Place {

@@ -15,8 +15,8 @@ import {
   VICTIMS,
   victimsOf,
 } from './rounds.ts';
-import { drawStrangerRounds, meetsStrangers, SENT_BY_STRANGERS } from './stranger-rounds.ts';
 import { matrixOf } from './table.ts';
+import { drawThirdPartyRounds, meetsThirdParties, SENT_BY_THIRD_PARTIES } from './third-party-rounds.ts';
 
 const PASSED = [
   'beginning/unsent/query-status/1',
@@ -36,21 +36,21 @@ describe('the rounds of a torture', () => {
 
   test('with third parties have names too, and send each command of the table', () => {
     const run = { ...RUN, moments: [...PASSED, 'ready.awaitSignal/unsent/query-jobs/1'] };
-    const rounds = drawStrangerRounds([run], 400, 5);
+    const rounds = drawThirdPartyRounds([run], 400, 5);
     for (const round of rounds) expect(roundNamed(nameOf(round))).toEqual(round);
     const sent = new Set(rounds.map(round => round.foreign?.command));
-    expect(SENT_BY_STRANGERS.filter(command => !sent.has(command))).toEqual([]);
+    expect(SENT_BY_THIRD_PARTIES.filter(command => !sent.has(command))).toEqual([]);
     expect(rounds.some(round => round.moment === ANY_INSTANT)).toBe(true);
     const atCommands = rounds.filter(round => round.moment !== ANY_INSTANT);
     expect([...new Set(atCommands.map(({ moment }) => moment))]).toEqual([
       'ready.awaitSignal/unsent/query-jobs/1',
     ]);
-    expect(meetsStrangers('commit-offline')).toBe(false);
+    expect(meetsThirdParties('commit-offline')).toBe(false);
   });
 
   test.each([
     'reopen',
-    'reopen:a/b/c/1:stranger:0:0:no-such-command:1',
+    'reopen:a/b/c/1:thirdParty:0:0:no-such-command:1',
     'reopen:a/b/c/1:nobody:0:0',
     'nothing:a/b/c/1:qemu:0:0',
     'reopen::qemu:0:0',

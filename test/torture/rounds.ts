@@ -34,7 +34,7 @@ export function nameOf({ operation, moment, victim, delayMs, seed, foreign }: Ro
 export function roundNamed(name: string): Round {
   const [operation = '', moment = '', victim = '', delay = '', seed = '', command, disk] = name.split(':');
   const delayMs = Number(delay);
-  if (victim === 'stranger' && command !== undefined && FOREIGN_COMMANDS[command] !== undefined) {
+  if (victim === 'thirdParty' && command !== undefined && FOREIGN_COMMANDS[command] !== undefined) {
     operationNamed(operation);
     const foreign = { command, disk: Number(disk) || 0 };
     return { operation, moment, victim, delayMs: delayMs || 0, seed: Number(seed) || 0, foreign };
@@ -42,7 +42,7 @@ export function roundNamed(name: string): Round {
   if ((victim !== 'orchestrator' && victim !== 'qemu' && victim !== 'both') || moment === '' || delayMs < 0) {
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      `"${name}" is no round: OPERATION:MOMENT:WHO:DELAY_MS:SEED, of a stranger :COMMAND:DISK`,
+      `"${name}" is no round: OPERATION:MOMENT:WHO:DELAY_MS:SEED, of a third party :COMMAND:DISK`,
     );
   }
   operationNamed(operation);

@@ -10,7 +10,7 @@ import { Arena } from './arena.ts';
 import type { Operation } from './operation.ts';
 import { operationNamed } from './operations.ts';
 import { type Played, playRound } from './play-round.ts';
-import { playStranger } from './play-stranger.ts';
+import { playThirdParty } from './play-third-party.ts';
 import { nameOf, type Round, stateOf, type Undisturbed } from './rounds.ts';
 
 /** A round that went wrong. */
@@ -128,7 +128,7 @@ export async function torture(options: TortureOptions): Promise<Tally> {
 
 async function playOrFail(arena: Arena, round: Round, id: string): Promise<Played> {
   try {
-    return await (round.foreign === undefined ? playRound : playStranger)(arena, round, id);
+    return await (round.foreign === undefined ? playRound : playThirdParty)(arena, round, id);
   } catch (error) {
     const wrong = [`the round came to nothing: ${String(error)}; QEMU: ${arena.vm.stderr()}`];
     return { outcome: 'hung', struck: false, wrong, said: [], moments: [], durationMs: 0 };

@@ -46,12 +46,12 @@ export const OFFLINE_HELP = `
 With --offline no QEMU has the images open: they are merged by qemu-img, on all chains or on none, and DISK is the file of
 the image in front. Its format is qcow2 unless --format or format=FORMAT says otherwise; what is below has the format that
 the header above it says, and none is ever guessed. What is refused before anything is written: an image that is in use,
-headers that do not say a format, two disks of which one would not survive the merge of the other. Other images that stand
-on the same base, and are not named, cannot be seen from here: they are of no use afterwards.
+headers that do not say a format, two disks of which one would not survive the merge of the other. Other images
+on the same base that are not named cannot be seen from here: they are of no use afterwards.
 
 Merging writes into the bases and leaves every chain reading as it did. When all are merged it is decided: the headers of
 the images above are rewritten, or, where the image in front was merged, the result says to boot from its base. A failure
-before that leaves all chains as they were; after it "blocksaga resume --offline SAGA" goes forward. So does it when this
+before that leaves all chains as they were; after it "blocksaga resume --offline SAGA" rolls forward. So does it when this
 process dies; before the decision also --back. A merge in hand then begins again.
 `;
 

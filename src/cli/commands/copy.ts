@@ -6,7 +6,13 @@ import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { absoluteFile, collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import {
+  addSagaOptions,
+  DISK_HELP,
+  SAGA_HELP,
+  type SagaOptions,
+  sagaRequest,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
@@ -26,7 +32,7 @@ const FINISHES: readonly Finish[] = ['pivot', 'clone', 'abort', 'leave'];
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
 const HELP = `
-DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+${DISK_HELP}
   to=FILE       the new image: a file that does not exist yet, or with "reuse" an image or block device that does;
                 or an NBD export that is as large as the disk: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH
   format=F      qcow2, raw or luks; the disk's own format unless said

@@ -13,10 +13,10 @@ import { withClient } from '../saga/with-client.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
-Looks at the journal, at the files of sagas that were taken back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
-groups, and whether the guest stands still. --fix removes what a saga made that has ended and that nothing uses. It touches
+Looks at the journal, at the files of sagas that were rolled back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
+groups, and whether the guest is paused. --fix removes what a saga made that has ended and that nothing uses. It touches
 nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. A journal that is
-lost or damaged can be set aside: then every trace is shown as of an unknown saga, and left alone.
+lost or damaged can be set aside: then every trace belongs to an unknown saga, is shown, and left alone.
 
 Examples:
   $ blocksaga doctor
@@ -25,7 +25,7 @@ Examples:
 
 With --json there is one line for each find, with "type": "finding", kind, name, saga, why, removable and removed.
 
-Exit status: 0 nothing is left, 2 refused, 3 something is left that needs somebody.`;
+Exit status: 0 nothing is left, 2 refused, 3 something is left that needs a person.`;
 
 interface DoctorCommandOptions {
   readonly qmp?: string;

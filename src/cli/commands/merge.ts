@@ -6,7 +6,13 @@ import type { CommitRequest, PullRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption } from '../options/disk-option.ts';
 import { collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import {
+  addSagaOptions,
+  DISK_HELP,
+  SAGA_HELP,
+  type SagaOptions,
+  sagaRequest,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
@@ -18,14 +24,14 @@ const FINISHES: readonly Exclude<Finish, 'clone'>[] = ['pivot', 'abort', 'leave'
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
 const IMAGE_HELP = `
-DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+${DISK_HELP}
 IMAGE is an image of that disk's chain: its file, its node, or its place, as in "disk0[2]" (the active one is 0).`;
 
 const PULL_HELP = `${IMAGE_HELP}
   base=IMAGE    what stays below the active image; without it nothing does, and the disk is one flat image
 
-The guest runs on. All jobs are held back until the last is done; until then nothing has changed, and what was pulled
-already is not lost when it is taken back.
+The guest keeps running. All jobs are held in PENDING until the last is done; until then no chain has changed, and a
+rollback loses nothing of what was pulled.
 
 Examples:
   $ blocksaga pull --qmp /run/vm.qmp --disk disk0 --disk disk1
@@ -36,9 +42,9 @@ const COMMIT_HELP = `${IMAGE_HELP}
   top=IMAGE     what is committed; the active image unless said
   base=IMAGE    what it is committed into; the lowest image unless said, or with --shallow the next one
 
-The active images of N disks are merged and all disks switched over at once, or none: that removes a snapshot. It needs
---active. An image below the active one is committed while the guest runs on.
-An image that others stand on as well is not to be committed into: they would change with it.
+With --active the active images of N disks are merged and all disks switched in one instant, or none: that removes a
+snapshot. An image below the active one is committed while the guest keeps running.
+Do not commit into an image that other images are based on: they would change with it.
 ${OFFLINE_HELP}
 Examples:
   $ blocksaga commit --qmp /run/vm.qmp --disk disk0 --disk disk1 --active --shallow --delete

@@ -30,22 +30,24 @@ import { followSaga } from '../saga/run-saga-command.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
-A saga goes forward when its decision was taken, or when its jobs still live; otherwise it is taken back. One that waits
-at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The journal knows the monitor's address.
+A saga rolls forward when its decision was taken, or when its jobs are still there; otherwise it rolls back. One that
+waits at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The journal knows the monitor's address.
 
 When QEMU or the host died, --offline ends the saga without a QEMU: it decides from the journal which images are the
 right ones, for all disks alike, makes that true with qemu-img, and says which images to boot from ("boot" in the
-result). It is refused while the saga's QEMU lives, and while somebody writes to an image that is not the right one.
-A commit without QEMU is gone on with here too; its guest must not run.
+result). It is refused while the saga's QEMU lives, and while any program writes to an image that is not the right one.
+A commit without QEMU is resumed here too; its guest must not run.
 Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
-is taken back instead: what its overlays hold goes into the images below them. Run again, it comes to the same.
+is rolled back instead: what its overlays hold goes into the images below them. Running it again changes nothing.
 
-Before anything is removed the images are asked, too. Where one that would be left was written to last, and holds what the
-one to boot from does not, the journal is an older copy, or a third party has switched a disk: that is refused, with both
-stories. Find out on which images the guest ran last, and say it: --front old or --front new. What is not taken is kept.
+Before it removes anything it reads the images too. If an image that would be left behind was written to last, and holds
+what the one to boot from does not, then the journal is an older copy, or a third party has switched a disk. That is
+refused, with both stories. Find out on which images the guest ran last, and say so: --front old or --front new. Images
+that are not taken are kept.
 
-A saga that a living process runs is left to it. When that process is stopped or hangs, --force takes the saga from it: it
-cannot act on it any more, and gives up when it wakes up. While it holds the monitor, say another one with --qmp.
+A saga whose process is alive is left to it. When that process is stopped or hangs, --force takes the saga from it: the
+process cannot act on the saga any more, and gives up when it wakes up. While it holds the monitor, name another one with
+--qmp.
 
 Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
@@ -53,7 +55,7 @@ Examples:
   $ blocksaga resume --offline 4kq2p9v1x0c7m
 ${SAGA_JSON_HELP}
 
-With --all every open saga whose process has ended is gone on with, one after the other, each with its own lines, and
+With --all every open saga whose process has ended is resumed, one after the other, each with its own lines, and
 the exit status is that of the worst: 70 before 3 before 2 before 1 before 4.
 
 Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has changed), 2 refused before anything was touched,
@@ -73,17 +75,15 @@ interface Options extends OnCommitOptions {
 export function defineResume(program: Command, context: CliContext, finished: Finished): void {
   const command = program
     .command('resume')
-    .summary('go on with a saga whose process died, or with all of them')
-    .description(
-      'Goes on with a saga whose process died or that needs recovery: to its end, all disks or none.',
-    )
+    .summary('resume a saga whose process died, or all of them')
+    .description('Continues a saga whose process died or that needs recovery, to its end: all disks or none.')
     .argument('[saga]', 'the saga\'s id, as "blocksaga sagas" lists them')
     .option('--all', 'every open saga whose process has ended')
     .option('--offline', 'QEMU is gone: find the right images, and say which to boot from')
-    .option('--force', 'take it from a process that lives but does not go on (stopped, or hung)')
+    .option('--force', 'take it from a process that is alive but stopped or hung')
     .option(
       '--back',
-      'with --offline: take a snapshot back, with what its overlays hold, or a commit before its decision',
+      'with --offline: roll back a snapshot, keeping what its overlays hold, or a commit before its decision',
     )
     .addOption(
       new Option(
@@ -108,7 +108,7 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       if (options.back && !options.offline) {
         throw new BlocksagaError(
           'REQUEST_INVALID',
-          '--back goes with --offline; "blocksaga abort" takes back online',
+          '--back goes with --offline; "blocksaga abort" rolls back online',
         );
       }
       if (options.front !== undefined && !options.offline) {
@@ -193,7 +193,7 @@ async function resumeAll(journal: Journal, options: Options, context: CliContext
       statuses.push(EXIT.refused);
     }
   }
-  if (statuses.length === 0 && !options.json) context.write('no saga to go on with');
+  if (statuses.length === 0 && !options.json) context.write('no saga to resume');
   return worstStatus(statuses);
 }
 

@@ -4,7 +4,13 @@ import type { Guest } from '../../engine/connection/guest.ts';
 import type { RevertRequest } from '../../operations/requests.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { absoluteFile, collect } from '../options/option-values.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import {
+  addSagaOptions,
+  DISK_HELP,
+  SAGA_HELP,
+  type SagaOptions,
+  sagaRequest,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
@@ -12,16 +18,16 @@ import { runSagaCommand } from '../saga/run-saga-command.ts';
 const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID' };
 
 const HELP = `
-DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+${DISK_HELP}
   overlay=FILE  a new file: the overlay that takes what the guest writes from now on
-  to=IMAGE      the image to go back to: its file, its node, or its place, as in "disk0[2]"; the one below the active
-                image unless said. It stays as it is, and can be gone back to again.
+  to=IMAGE      the image to revert to: its file, its node, or its place, as in "disk0[2]"; the one below the active
+                image unless said. It stays as it is, and can be reverted to again.
   encrypt=ID    the secret object in QEMU that the overlay is encrypted with; an encrypted disk keeps its own unless said,
                 and encrypt=none writes in the clear
 
-The guest must stand still, and stays still: what it holds in memory does not fit the older disks. Reset it before it
-runs again (system_reset, then cont), or restore its memory. When somebody lets it run on the older disks before the saga
-has come to its end, it does not go back from there any more: what was written is nowhere else.
+The guest must be paused, and stays so: what it holds in memory does not fit the older disks. Reset it before it
+runs again (system_reset, then cont), or restore its memory. When a third party resumes it on the older disks before the
+saga has ended, the saga no longer rolls back: what the guest has written is nowhere else.
 
 Examples:
   $ blocksaga revert --qmp /run/vm.qmp --disk disk0,overlay=/i/a.new.qcow2 --disk disk1,overlay=/i/b.new.qcow2
@@ -35,10 +41,8 @@ interface RevertOptions extends SagaOptions {
 export function defineRevert(program: Command, context: CliContext, finished: Finished): void {
   const command = program
     .command('revert')
-    .summary('put N disks of a stopped guest back on older images')
-    .description(
-      'Puts N disks of a stopped guest back on images below their active ones, all of them or none.',
-    )
+    .summary('revert N disks of a paused guest to older images')
+    .description('Reverts N disks of a paused guest to images below their active ones, all of them or none.')
     .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE][,encrypt=ID]; repeatable', collect)
     .option('--delete', 'remove the files that have left the chains, after the decision')
     .addHelpText('after', HELP);

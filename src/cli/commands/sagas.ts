@@ -165,7 +165,7 @@ function lifeInWords(saga: ShownSaga): string {
   if (running) return ` (${waits}its process is running)`;
   const resume = operation === COMMIT_OFFLINE ? 'resume --offline' : 'resume';
   const next = waiting
-    ? `so nobody watches its mirrors: "blocksaga show ${id}" asks QEMU`
-    : `go on with "blocksaga ${resume} ${id}"`;
+    ? `so no process watches its mirrors: "blocksaga show ${id}" asks QEMU`
+    : `continue with "blocksaga ${resume} ${id}"`;
   return ` (${waits}its process has ended, ${next})`;
 }

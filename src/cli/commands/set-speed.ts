@@ -25,13 +25,13 @@ import { withJournal } from '../saga/with-journal.ts';
 const HELP = `
 BYTES is a number of bytes per second for each disk, such as 50M; 0 lifts the limit.
 
-A monitor serves one client at a time. While the process that runs a saga lives, it holds the monitor: it is asked through
-the journal, looks there twice a second, and sets the speed itself; one that does not hear within half a minute is reported.
-Where that process has ended, this command speaks to the saga's QEMU. Either way a resume keeps the speed. With --job the
-monitor named by --qmp must be free: start QEMU with a further one.
+A monitor serves one client at a time. While the process that runs a saga is alive, it holds the monitor: this command asks
+it through the journal, where it looks twice a second, and it sets the speed; one that does not hear within half a minute
+is reported. Where that process has ended, this command speaks to the saga's QEMU. Either way a resume keeps the speed.
+With --job the monitor named by --qmp must be free: start QEMU with a second one.
 
-It is refused when nothing copies any more: QEMU takes no speed for a job that is pending or concluded, and for the moment
-in which the guest stands still to be switched.
+It is refused when nothing copies any more: QEMU takes no speed for a job that is pending or concluded, nor in the moment
+in which the guest is paused to be switched.
 
 Examples:
   $ blocksaga set-speed 4kq2p9v1x0c7m 50M
@@ -51,7 +51,7 @@ export function defineSetSpeed(program: Command, context: CliContext, finished: 
   const command = program
     .command('set-speed')
     .summary('limit how fast a saga, or one job, copies')
-    .description("Sets the speed of a saga's block jobs, or of one job of anybody's.")
+    .description("Sets the speed of a saga's block jobs, or of any one job.")
     .usage('[options] <saga> <bytes>  |  --qmp <address> --job <id> <bytes>')
     .argument('<what...>', "the saga's id unless --job is there, then bytes per second")
     .option('--qmp <address>', "with --job: QEMU's monitor; else only where the journal's address is wrong")

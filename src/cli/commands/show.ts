@@ -81,7 +81,7 @@ interface Seen {
   readonly row: SagaRow;
   readonly records: readonly JournalRecord[];
   readonly shown: ReturnType<typeof describeSaga>;
-  /** What has become of the mirrors of a saga that waits and that nobody watches. */
+  /** What has become of the mirrors of a saga that waits and that no process watches. */
   readonly mirrors: string | null;
 }
 

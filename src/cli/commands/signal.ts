@@ -18,7 +18,7 @@ import { withJournal } from '../saga/with-journal.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
 
 const PIVOT_HELP = `
-While the process that waits at READY lives, it is asked through the journal and switches; this command waits for the end,
+While the process that waits at READY is alive, this command asks it through the journal to switch, and waits for the end,
 or with --no-wait only asks. Where that process has ended, this command switches itself.
 
 Examples:
@@ -31,15 +31,15 @@ Exit status: 0 all disks are switched, 1 rolled back (no disk has changed), 2 re
 3 needs recovery.`;
 
 const ABORT_HELP = `
-A saga that has taken its decision only goes forward: "blocksaga resume" ends it.
+A saga that has taken its decision only rolls forward: "blocksaga resume" ends it.
 Of a snapshot with mirrors, --keep-snapshot takes only the mirrors away: the disks stay on their overlays.
 Of a copy that waits at READY, --keep-copies ends the mirrors and keeps the copies as one instant of all disks, as
-"copy --finish clone" does: the guest stays where it is, and stands still for a moment.
+"copy --finish clone" does: the guest stays on its images, and is paused for a moment.
 
-While the process that runs the saga lives, it is asked through the journal, looks there twice a second, and goes back at
-its next safe point; this command waits for its end, or with --no-wait only asks. A process that
-does not hear within half a minute is stopped, or hangs: "blocksaga resume --force" takes the saga from it, and heeds what was
-asked. Where the process has ended, this command takes the saga back itself, and waits.
+While the process that runs the saga is alive, this command asks it through the journal, where it looks twice a second.
+The process rolls back at its next safe point; this command waits for the end, or with --no-wait only asks. A process that
+does not hear within half a minute is stopped or hangs: "blocksaga resume --force" takes the saga from it, and does what
+was asked. Where the process has ended, this command rolls the saga back itself, and waits.
 
 Examples:
   $ blocksaga abort night
@@ -48,7 +48,8 @@ Examples:
   $ blocksaga abort night --keep-copies
 ${SAGA_JSON_HELP}
 
-Exit status: 0 everything is taken back (or the snapshot or the copies kept, as asked), 1 rolled back instead of kept, 2 refused before anything was touched, 3 needs recovery.`;
+Exit status: 0 rolled back (or the snapshot or the copies kept, as asked), 1 rolled back instead of kept, 2 refused before
+anything was touched, 3 needs recovery.`;
 
 interface SignalOptions {
   readonly keepSnapshot?: boolean;
@@ -71,9 +72,9 @@ export function definePivot(program: Command, context: CliContext, finished: Fin
 export function defineAbort(program: Command, context: CliContext, finished: Finished): void {
   const command = program
     .command('abort')
-    .summary('take a saga back')
+    .summary('roll a saga back')
     .description(
-      'Takes back a saga before its decision, whether its process runs, waits at READY, or has died.',
+      'Rolls back a saga before its decision, whether its process runs, waits at READY, or has died.',
     )
     .option('--keep-snapshot', 'of a snapshot with mirrors: take only the mirrors away')
     .addOption(

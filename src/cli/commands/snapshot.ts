@@ -12,7 +12,13 @@ import {
   readCount,
   socketAddress,
 } from '../options/option-values.ts';
-import { addSagaOptions, SAGA_HELP, type SagaOptions, sagaRequest } from '../options/shared-options.ts';
+import {
+  addSagaOptions,
+  DISK_HELP,
+  SAGA_HELP,
+  type SagaOptions,
+  sagaRequest,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
@@ -28,7 +34,7 @@ const KEYS: DiskKeys = {
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
 const HELP = `
-DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.
+${DISK_HELP}
   overlay=FILE  the new active image: a file that does not exist yet, or with "reuse" one that does; with --name it may
                 be left out: /images/a.qcow2 then gets /images/a.NAME
   format=qcow2  the overlay's format
@@ -76,7 +82,7 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
     .option('--relative', 'name the images below by paths relative to the overlays')
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
-    .option('--no-atomic', 'else one by one while the guest stands still (the default)')
+    .option('--no-atomic', 'else one by one while the guest is paused (the default)')
     .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
     .option(
       '--strategy <how>',

@@ -49,7 +49,7 @@ export function addSagaOptions(command: Command, { needsMonitor = true } = {}): 
   command
     .option(
       '--max-blackout <ms>',
-      'how long the guest may stand still, milliseconds (default: 1000)',
+      'how long the guest may be paused, milliseconds (default: 1000)',
       readCount('--max-blackout'),
     )
     .option('--plan', 'print what would be done; QEMU sees only queries')
@@ -125,6 +125,10 @@ export function journalOf(options: { readonly journal?: string }, context: CliCo
   return journalFile(options.journal, context);
 }
 
+/** Which names of a disk a command takes. */
+export const DISK_HELP =
+  'DISK is a node name, a device id, or the file of the active image, as "blocksaga chain" lists them.';
+
 /** What `--json` means wherever a saga is told of. */
 export const SAGA_JSON_HELP = `
 With --json, one line is one JSON object with a "type": first "saga" (id, vm, operation), then "event" (a state of the
@@ -132,19 +136,19 @@ saga was entered) and "progress" (bytes of one disk's job), last "result" with s
 rolledBack, needsRecovery, or ready after --finish leave), strategy, disks, blackoutMs, error and leftovers. What is
 refused has only the "result" line, with "saga": null and "outcome": "refused".
 
-Ctrl-C takes everything back; a second one leaves as soon as the guest does not stand still for it, with the saga open in the
-journal. SIGTERM, SIGHUP and SIGQUIT are heard as Ctrl-C is.`;
+Ctrl-C rolls the saga back; a second one leaves as soon as the guest is not paused for it, with the saga open in the
+journal. SIGTERM, SIGHUP and SIGQUIT do the same.`;
 
 /** What `--on-commit` means wherever it is. */
 const ON_COMMIT_HELP = `
 --on-commit runs a program, without a shell, as soon as the disks are switched: one line of JSON on its standard input
 ("saga", "vm", "operation", and "disks" with disk, qdev, file, format, chain and before) and status 0 when it has taken
 it. It may be told twice. When it fails it is run again for some minutes, and then by every resume; nothing that it does
-takes the disks back. It must not remove the images in "before": they may be open until the saga has ended.
+rolls the disks back. It must not remove the images in "before": they may be open until the saga has ended.
 Its name and its arguments are kept in the journal, and shown by "blocksaga show": a secret is for a file that an argument
-names, or for the environment, which it gets as it is. --on-commit-env NAME keeps only the name, refuses where it is not set,
-and says so when a resume lacks it. One that hangs is ended with all that it has begun, by SIGTERM and two seconds later
-SIGKILL: after --on-commit-timeout, or when Ctrl-C is pressed twice.`;
+names, or for the environment, which the program inherits. --on-commit-env NAME keeps only the name, refuses where it is not
+set, and says so when a resume lacks it. A program that hangs is ended with all that it has begun, by SIGTERM and two
+seconds later SIGKILL: after --on-commit-timeout, or when Ctrl-C is pressed twice.`;
 
 /** The end of `--help` of commands that begin a saga. */
 export const SAGA_HELP = `${ON_COMMIT_HELP}
@@ -152,5 +156,5 @@ ${SAGA_JSON_HELP} With --plan there is one line, "plan".
 
 Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
 3 needs recovery, 4 committed, but files that --delete was to remove are still there, 70 a bug of blocksaga (no guest is left
-paused for it, and "blocksaga resume" goes on). Output that cannot be written, on a full disk or to a reader that has gone,
+paused for it, and "blocksaga resume" continues). Output that cannot be written, on a full disk or to a reader that has gone,
 changes nothing of that.`;

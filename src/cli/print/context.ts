@@ -21,7 +21,7 @@ export interface CliContext {
   readonly clock: Clock;
   /** Calls back at every SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on; returns what ends that. */
   onInterrupt(listener: () => void): () => void;
-  /** Ends the process with whatever is under way, as soon as no guest stands still because of it. */
+  /** Ends the process with whatever is under way, as soon as it leaves no guest paused. */
   leave(status: number): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function processContext(): CliContext {
   const signals = INTERRUPTS.filter(signal => !ignores(signal, status));
   return {
     write: lineWriter(process.stdout, why =>
-      complain(`standard output cannot be written, the work goes on: ${why}`),
+      complain(`standard output cannot be written, the work continues: ${why}`),
     ),
     complain,
     interactive:

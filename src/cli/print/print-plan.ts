@@ -27,7 +27,7 @@ const STRATEGY_WORDS: Readonly<Record<Strategy, string>> = {
 const METHOD_WORDS = {
   transaction: 'one transaction over overlays that were opened before, done by QEMU for all disks or none',
   transactionSync: 'one transaction that also creates the overlays, done by QEMU for all disks or none',
-  sequential: 'disk by disk while the guest stands still; a failure takes the ones before back',
+  sequential: 'disk by disk while the guest is paused; a failure undoes the ones before',
 } as const;
 
 /** Prints the plan. */
@@ -132,7 +132,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     `  why: ${described.why}`,
     ...described.weaker.map(promise => `  weaker here: ${promise}`),
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
-    `  the guest stands still for ${plan.maxBlackoutMs} ms at most`,
+    `  the guest is paused for ${plan.maxBlackoutMs} ms at most`,
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
     ...described.notRemoved.map(words => `  will not be removed: ${words}`),
     `  new files: ${created.length === 0 ? 'none' : created.join(', ')}`,
@@ -144,7 +144,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
 
 const END_WORDS: Readonly<Record<string, string>> = {
   committed: 'committed',
-  rolledBack: 'taken back, as asked',
+  rolledBack: 'rolled back, as asked',
   ready: 'ready, with the mirrors following the guest and the saga open',
 };
 
@@ -167,12 +167,12 @@ function howInWords(plan: Plan): string {
 function rewriteInWords({ operation, manualFinalize }: RewritePlan): string {
   return manualFinalize
     ? REWRITE_WORDS[operation]
-    : `plain ${operation} jobs, which this QEMU cannot hold back: the first disk's decides, the others follow`;
+    : `plain ${operation} jobs, which this QEMU cannot hold in PENDING: the first disk's decides, the others follow`;
 }
 
 const REWRITE_WORDS = {
-  pull: 'streams into the active images, all held back until the last is done',
-  commit: 'commits below the active images, all held back until the last is done',
+  pull: 'streams into the active images, all held in PENDING until the last is done',
+  commit: 'commits below the active images, all held in PENDING until the last is done',
 } as const;
 
 function pace({ parallel, speed }: SwitchPlan | RewritePlan): string {

@@ -53,9 +53,9 @@ function signalInWords({ step, body }: JournalRecord): string {
 }
 
 const DECISIONS: Readonly<Record<string, string>> = {
-  forward: 'all disks go to the new side, there is no way back',
-  back: 'all disks go back after all',
-  asIs: 'the guest is let run with each disk on the side where it is',
+  forward: 'all disks go to the new side, the saga only rolls forward',
+  back: 'all disks roll back after all',
+  asIs: 'the guest is resumed with each disk on the side where it is',
 };
 
 function outcomeInWords(body: Json, tookMs: number): string {

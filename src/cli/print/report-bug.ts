@@ -4,7 +4,7 @@ import type { CliContext } from './context.ts';
 export function reportBug(error: unknown, context: Pick<CliContext, 'complain'>): void {
   for (const line of inLines(error)) context.complain(line);
   context.complain(
-    'This is a bug of blocksaga. No guest is left paused for it; "blocksaga sagas" lists what is open, and "blocksaga resume" goes on.',
+    'This is a bug of blocksaga. No guest is left paused for it; "blocksaga sagas" lists what is open, and "blocksaga resume" continues it.',
   );
 }
 

@@ -39,7 +39,7 @@ function headline({ saga, operation, outcome, disks: named, error }: SagaResult)
     case 'rolledBack':
       return `saga ${saga}: rolled back${isAsked(error) ? ', as asked' : ''}, no disk has changed`;
     case 'needsRecovery':
-      return `saga ${saga}: needs recovery, it could neither be finished nor taken back`;
+      return `saga ${saga}: needs recovery, it could be neither finished nor rolled back`;
   }
 }
 
@@ -49,7 +49,7 @@ const DONE_WORDS: Readonly<Record<string, string>> = {
   copy: 'been copied',
   pull: 'a shorter chain',
   commit: 'a shorter chain',
-  revert: 'gone back',
+  revert: 'been reverted',
   commitOffline: 'a shorter chain',
 };
 
@@ -84,7 +84,7 @@ function bootLines({ why, boot = [] }: SagaResult): readonly string[] {
 
 function switchLine({ outcome, strategy, blackoutMs }: SagaResult): readonly string[] {
   const how = strategy === null || outcome === 'rolledBack' ? '' : `by "${strategy}"`;
-  const pause = blackoutMs === null ? '' : `the guest stood still for ${blackoutMs.toFixed(1)} ms at most`;
+  const pause = blackoutMs === null ? '' : `the guest was paused for ${blackoutMs.toFixed(1)} ms at most`;
   if (outcome === 'ready' || (how === '' && pause === '')) return [];
   return [`  ${[how, pause].filter(words => words !== '').join(', ')}`];
 }
@@ -101,7 +101,7 @@ function qemuSaid({ message, cause }: ErrorRecord): readonly string[] {
 
 function leftoverLines({ leftovers, outcome }: SagaResult): readonly string[] {
   if (outcome === 'rolledBack' && leftovers.length === 0)
-    return ['  everything of it was taken back, nothing is left'];
+    return ['  all that it did was undone, nothing is left'];
   return leftovers.map(file => `  left behind: ${file}`);
 }
 
@@ -117,11 +117,11 @@ function nextLines({ saga, operation, outcome, error }: SagaResult): readonly st
     if (operation === 'snapshotMirror') {
       return [
         `  it waits: switch to the mirrors with "blocksaga pivot ${saga}", or do without them with "blocksaga abort ${saga} --keep-snapshot"`,
-        `  "blocksaga abort ${saga}" takes the snapshot back too`,
+        `  "blocksaga abort ${saga}" rolls the snapshot back too`,
       ];
     }
     return [
-      `  it waits: switch with "blocksaga pivot ${saga}", or take it back with "blocksaga abort ${saga}"`,
+      `  it waits: switch with "blocksaga pivot ${saga}", or roll it back with "blocksaga abort ${saga}"`,
     ];
   }
   if (outcome !== 'needsRecovery') return [];

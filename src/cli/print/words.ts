@@ -25,7 +25,7 @@ export function percentOf(currentBytes: number, totalBytes: number): number {
   return totalBytes === 0 ? 0 : Math.floor((currentBytes / totalBytes) * 100);
 }
 
-/** QEMU's job states (qapi/job.json) as what they mean to somebody who waits. */
+/** QEMU's job states (qapi/job.json) in plain words. */
 const JOB_STATUS: Readonly<Record<string, string>> = {
   created: 'not yet started',
   running: 'copying',
@@ -51,13 +51,13 @@ const PHASES: Readonly<Record<string, string>> = {
   ready: 'every mirror is ready',
   'ready.awaitConvergence': 'every mirror is ready, waiting until little is left to copy',
   snapshotting: 'taking the snapshot',
-  switching: 'switching, the guest stands still',
+  switching: 'switching, the guest is paused',
   cleaningUp: 'cleaning up',
   keeping: 'keeping the snapshot',
-  compensating: 'taking everything back',
-  stranded: 'cannot go on, letting the guest run',
+  compensating: 'rolling back',
+  stranded: 'stranded, resuming the guest',
   committed: 'done',
-  rolledBack: 'taken back',
+  rolledBack: 'rolled back',
   needsRecovery: 'needs recovery',
 };
 

@@ -58,7 +58,7 @@ export async function followSaga(
   const stopListening = context.onInterrupt(() => {
     interrupts += 1;
     if (interrupts > 1) return leave(running, reporter, context);
-    reporter.say('interrupted: taking everything back; once more leaves at once');
+    reporter.say('interrupted: rolling back; once more leaves at once');
     if (running !== undefined) takeBack(running, reporter);
   });
   try {
@@ -82,7 +82,7 @@ export async function followSaga(
 function takeBack(saga: Saga, reporter: Reporter): void {
   saga.abort().catch(error => {
     if (!(error instanceof BlocksagaError)) throw error;
-    reporter.say(`it could not be told to go back: ${error.message}`);
+    reporter.say(`it could not be told to roll back: ${error.message}`);
   });
 }
 

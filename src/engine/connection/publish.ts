@@ -26,7 +26,7 @@ export function toldTo<P extends Plan>(program: Program | undefined, plan: P): P
   if (plan.onCommit !== null) return { ...plan, onCommit: { by: 'program', ...program } };
   throw new BlocksagaError(
     'REQUEST_INVALID',
-    'this saga was begun without anybody to tell of its new disks: leave --on-commit out, and look at its result',
+    'this saga was begun without a program to tell of its new disks: leave --on-commit out, and look at its result',
   );
 }
 

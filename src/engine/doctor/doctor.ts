@@ -77,7 +77,7 @@ async function openSagas(
       const next = qmp === undefined ? `"blocksaga show ${id}" asks its QEMU` : await waitsInWords(row, qmp);
       found.push({
         ...sight,
-        why: `this ${row.operation} on VM ${vm} waits at READY, and nobody watches it: ${next}`,
+        why: `this ${row.operation} on VM ${vm} waits at READY, and no process watches it: ${next}`,
       });
     }
   }
@@ -97,7 +97,7 @@ function openSaga({ id, vm, operation, state }: SagaRow): Removable {
     kind: 'saga',
     name: id,
     saga: id,
-    why: `this ${operation} on VM ${vm} ${how}: go on with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
+    why: `this ${operation} on VM ${vm} ${how}: continue with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
     removable: false,
     remove: undefined,
   };
@@ -194,13 +194,13 @@ function pausedGuest(
   const next =
     trace.saga === null
       ? orphanedGuest()
-      : `"blocksaga resume ${trace.saga}" settles that first and lets it run`;
+      : `"blocksaga resume ${trace.saga}" settles that first and resumes the guest`;
   return [
     {
       kind: 'guest',
       name: 'guest',
       saga: trace.saga,
-      why: `the guest stands still, and a saga may have stopped it for a switch: ${next}`,
+      why: `the guest is paused, perhaps by a saga for its switch: ${next}`,
       removable: false,
       remove: undefined,
     },
@@ -234,7 +234,7 @@ async function examineFiles(
     for (const { file, claim, keeps } of await leftImages(facts)) {
       const about = { kind: 'file', name: file, saga: id } as const;
       if (claim !== undefined) {
-        const why = `saga ${id} made it, was taken back, and nothing uses it`;
+        const why = `saga ${id} made it, was rolled back, and nothing uses it`;
         found.push({ ...about, why, removable: true, remove: () => removeImage(file, claim, files) });
       } else if (keeps === 'inUse' || (keeps === 'unproved' && leftovers.includes(file))) {
         const why = `saga ${id} left it behind, but ${KEEPS[keeps]}: it is left alone`;
@@ -250,7 +250,7 @@ function stagesOfRow(row: SagaRow): readonly Stage[] {
 }
 
 const KEEPS = {
-  inUse: 'somebody writes to it',
+  inUse: 'a program writes to it',
   unproved: 'it cannot be proved that it is the file that the saga made; remove it yourself if it is',
 } as const;
 

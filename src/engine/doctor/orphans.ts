@@ -32,11 +32,11 @@ export function orphanGroup(): string {
   return `${UNKNOWN}. If that is lost: it is only a mark, QMP's object-del takes it away once its jobs and nodes are gone. It is left alone`;
 }
 
-/** Of a guest that stands still. */
+/** Of a paused guest. */
 export function orphanedGuest(): string {
   return (
-    'find the journal of that saga before you let the guest run, and name it with --journal. If it is lost: while the guest ' +
-    "stands still both sides of each disk are the same. End the saga's jobs with QMP's job-cancel, write down which images " +
-    'the disks are on then ("blocksaga chain"), let the guest run with cont, and start it on those images from now on'
+    'find the journal of that saga before you resume the guest, and name it with --journal. If it is lost: while the guest ' +
+    "is paused both sides of each disk are the same. End the saga's jobs with QMP's job-cancel, write down which images " +
+    'the disks are on then ("blocksaga chain"), resume the guest with cont, and start it on those images from now on'
   );
 }

@@ -58,7 +58,7 @@ export class Attempts {
   ): BlocksagaError | undefined {
     if (past?.settled !== undefined || step.onlyForward || this.#verdict.isForward) return undefined;
     if (step.endsByItself && past !== undefined) return undefined;
-    if (isAskedBack) return new BlocksagaError('ABORTED', 'the saga was asked to go back');
+    if (isAskedBack) return new BlocksagaError('ABORTED', 'the saga was asked to roll back');
     return this.#parts.unplugged.whyNotBegin(name, step, this.#parts.plan);
   }
 

@@ -1,6 +1,6 @@
 /**
- * A guest that does not run when its saga ends, in a state that was not the saga's to end: which it is, and what somebody has
- * to do. It only asks; a guest that its administrator paused, or that sleeps, is as it was found.
+ * A guest that does not run when its saga ends, in a state that was not the saga's to end: which it is, and what is
+ * left to do. It only asks; a guest that its administrator paused, or that sleeps, is as it was found.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { lookAtGuest, type Sight } from '../../guest/migration.ts';
@@ -28,7 +28,7 @@ export async function guestLeft(monitor: Monitor): Promise<GuestLeft | undefined
 
 function todoOf({ status, migration }: Sight): string | undefined {
   if (status === 'postmigrate' && migration !== 'completed') {
-    return `its migration is "${migration}", so that it is still here: "cont" lets it run, once nothing runs it elsewhere`;
+    return `its migration is "${migration}", so it is still here: resume it with "cont", once nothing runs it elsewhere`;
   }
   return LEFT_TO_DO.get(status);
 }
@@ -38,7 +38,7 @@ const RESET = 'its administrator decides: "system_reset" and "cont" start it ane
 const LEFT_TO_DO: ReadonlyMap<string, string> = new Map([
   [
     'postmigrate',
-    'it was migrated away and must not be let run here: end this QEMU, and work on its disks where it is now',
+    'it was migrated away and must not be resumed here: end this QEMU, and work on its disks where it is now',
   ],
   [
     'finish-migrate',
@@ -48,6 +48,6 @@ const LEFT_TO_DO: ReadonlyMap<string, string> = new Map([
   ['io-error', 'a disk failed it: mend that (a full file system, a lost path), then send "cont"'],
   ['shutdown', `it has shut down: ${RESET}`],
   ['guest-panicked', `it has crashed: ${RESET}`],
-  ['internal-error', `QEMU could not go on with it: ${RESET}`],
+  ['internal-error', `QEMU could not run it any further: ${RESET}`],
   ['watchdog', `its watchdog has stopped it: ${RESET}`],
 ]);

@@ -6,12 +6,12 @@ import type { Step, StepContext } from '../../steps/step/step.ts';
 /** The disks on which the step's effect is absent. Throws FOREIGN where something is that the saga did not make. */
 export async function missing(step: Step, context: StepContext): Promise<readonly DiskPlan[]> {
   const { absent, foreign } = await step.probe(context);
-  const stranger = foreign[0];
-  if (stranger === undefined) return absent;
+  const lost = foreign[0];
+  if (lost === undefined) return absent;
   throw new BlocksagaError(
     'FOREIGN',
-    `disk ${stranger.disk}: what ${step.name} would make is there, but not made by this saga, or was taken away by someone`,
-    { disk: stranger.disk },
+    `disk ${lost.disk}: what ${step.name} would make is there but was not made by this saga, or was removed by a third party`,
+    { disk: lost.disk },
   );
 }
 

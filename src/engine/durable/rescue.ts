@@ -67,12 +67,12 @@ async function expectNotLeaving({ plan, qmp }: StepContext): Promise<void> {
   );
 }
 
-/** Puts the disks on the side that the journal names; the guest stands still, so both are the same. Throws JOURNAL. */
+/** Puts the disks on the side that the journal names; the guest is paused, so both are the same. Throws JOURNAL. */
 async function standWhereRecorded(stranded: Stranded, context: StepContext): Promise<void> {
   const { plan, qmp } = context;
   const { decision } = stranded;
   const onImage = async () => plan.disks.filter((await readGraph(qmp)).showsImage).length;
-  if (decision === 'unsure') throw mustStand('whether the decision is on its disk, nobody knows');
+  if (decision === 'unsure') throw mustStand('whether the decision is on its disk is not known');
   const wanted = decision === 'forward' && changesFronts(plan) ? plan.disks.length : 0;
   if (wanted === 0 && (await onImage()) > 0) {
     for (const name of switchesOf(plan)) {
@@ -83,7 +83,7 @@ async function standWhereRecorded(stranded: Stranded, context: StepContext): Pro
   if ((await onImage()) !== wanted) throw mustStand('the disks are not where its last record says');
 }
 
-/** The steps that move disks to their new images while the guest stands still. */
+/** The steps that move disks to their new images while the guest is paused. */
 function switchesOf(plan: Plan): readonly StepName[] {
   if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
   if (!('strategy' in plan) || plan.strategy === null) return [];
@@ -102,7 +102,7 @@ function changesFronts(plan: Plan): boolean {
 function mustStand(why: string): BlocksagaError {
   return new BlocksagaError(
     'JOURNAL',
-    `the guest stands still, because the journal cannot be written and ${why}: repair the journal, then resume`,
+    `the guest stays paused, because the journal cannot be written and ${why}: repair the journal, then resume`,
     { outcome: 'notApplied' },
   );
 }

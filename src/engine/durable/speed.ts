@@ -99,6 +99,6 @@ export async function setJobSpeeds(
 
 /** A limit would hold up what the guest waits for. */
 function standsStill(saga: string): BlocksagaError {
-  const why = `the guest of saga ${saga} stands still for its switch: ask again when it runs`;
+  const why = `the guest of saga ${saga} is paused for its switch: ask again when it runs`;
   return new BlocksagaError('SAGA_STATE', why, { saga, retryable: true });
 }

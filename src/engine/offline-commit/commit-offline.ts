@@ -138,7 +138,7 @@ export async function resumeOfflineCommit(
   if (back && decided) {
     throw new BlocksagaError(
       'SAGA_STATE',
-      `saga ${row.id} has taken its decision and only goes forward: leave out --back`,
+      `saga ${row.id} has taken its decision and only rolls forward: leave out --back`,
       { saga: row.id },
     );
   }
@@ -153,7 +153,7 @@ function planOf({ id, planVersion, plan }: SagaRow): OfflineCommitPlan {
   if (planVersion === PLAN_VERSION) return plan as object as OfflineCommitPlan;
   throw new BlocksagaError(
     'JOURNAL',
-    `saga ${id} was planned by another version of blocksaga (plan version ${planVersion}): go on with that one`,
+    `saga ${id} was planned by another version of blocksaga (plan version ${planVersion}): continue with that one`,
     { saga: id, outcome: 'notApplied' },
   );
 }
@@ -194,7 +194,7 @@ function knownSaga(row: SagaRow, asked: OfflineCommitRequest): Saga {
   if (state === 'committed' || state === 'rolledBack') return endedSaga(row);
   throw new BlocksagaError(
     'SAGA_STATE',
-    `saga ${id} has been submitted before and has not ended: go on with "blocksaga resume --offline ${id}"`,
+    `saga ${id} has been submitted before and has not ended: continue with "blocksaga resume --offline ${id}"`,
     { saga: id },
   );
 }

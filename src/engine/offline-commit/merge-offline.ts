@@ -147,7 +147,7 @@ class OfflineCommit {
     if (below?.file !== imageAt(disk, top).file) {
       throw foreign(
         disk,
-        `${above.file} stands on ${below?.file ?? 'nothing'} now, and somebody else saw to that`,
+        `${above.file} stands on ${below?.file ?? 'nothing'} now, and this saga did not put it there`,
       );
     }
     await this.#write([intent('pointImage', { disk: disk.index })]);
@@ -274,11 +274,13 @@ function same(one: readonly string[], other: readonly string[]): boolean {
 }
 
 function aborted(): BlocksagaError {
-  return new BlocksagaError('ABORTED', 'the saga was asked to go back');
+  return new BlocksagaError('ABORTED', 'the saga was asked to roll back');
 }
 
 function changed({ disk }: DiskPlan, when: string): BlocksagaError {
-  return new BlocksagaError('DISK_BUSY', `disk ${disk}: somebody wrote to its images ${when}`, { disk });
+  return new BlocksagaError('DISK_BUSY', `disk ${disk}: another program wrote to its images ${when}`, {
+    disk,
+  });
 }
 
 function foreign({ disk }: DiskPlan, why: string): BlocksagaError {

@@ -132,7 +132,7 @@ export function decideOffline(
   if (plan.operation === 'commit' && sides.includes('old')) {
     return {
       outcome: 'committed',
-      why: 'the guest had been let run with some disks merged: those hold what it wrote, so the others are merged too',
+      why: 'the guest had been resumed with some disks merged: those hold what it wrote, so the others are merged too',
       wasOnImages,
       disks: plan.disks.map(({ index }) => ({
         index,
@@ -146,7 +146,7 @@ export function decideOffline(
       outcome: 'rolledBack',
       why: back
         ? 'it was asked for: what the new images hold goes back into the old ones'
-        : 'the guest had been let run with some disks on each side: what the new images hold goes back into the old ones',
+        : 'the guest had been resumed with some disks on each side: what the new images hold goes back into the old ones',
       wasOnImages,
       disks: plan.disks.map(({ index }) => ({
         index,

@@ -14,7 +14,7 @@ import type { Connect } from '../../qmp/transport.ts';
 import { hasMark } from '../../steps/pause/mark-qemu.ts';
 
 /** What a socket says at whose other end there is no QEMU any more (connect(2)). */
-const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
+const NOT_LISTENING = new Set(['ENOENT', 'ECONNREFUSED']);
 
 /** Throws SAGA_STATE when the saga's QEMU answers, JOURNAL_BEHIND when the saga has ended in it, QMP_CONNECT when somebody is there who does not. */
 export async function refuseLivingQemu(
@@ -35,7 +35,7 @@ export async function refuseLivingQemu(
     if (isMarked) await refuseOlderJournal(client, saga, plan);
     throw new BlocksagaError(
       'SAGA_STATE',
-      `the QEMU in which saga ${saga} worked still runs (it has ${trace}): go on there with "blocksaga resume ${saga}", or stop it first`,
+      `the QEMU in which saga ${saga} worked still runs (it has ${trace}): continue there with "blocksaga resume ${saga}", or stop it first`,
       { saga },
     );
   } finally {
@@ -55,7 +55,7 @@ export async function refuseOlderJournal(client: QmpClient, saga: string, plan: 
   throw new BlocksagaError(
     'JOURNAL_BEHIND',
     `saga ${saga} has ended in this QEMU: the guest runs on ${front.file}, which it made, and its mark has been taken away. The journal ` +
-      'is an older copy: put the newer one back. Where that is lost, let the guest run; once it has been shut down, ' +
+      'is an older copy: put the newer one back. Where that is lost, resume the guest; once it has been shut down, ' +
       `"blocksaga resume --offline ${saga} --front new" writes down that it is on the new images`,
     { saga },
   );
@@ -67,7 +67,7 @@ async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Pro
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     const { cause } = error;
-    if (cause instanceof Error && 'code' in cause && NOBODY.has(String(cause.code))) return undefined;
+    if (cause instanceof Error && 'code' in cause && NOT_LISTENING.has(String(cause.code))) return undefined;
     throw new BlocksagaError(
       'QMP_CONNECT',
       `it cannot be told whether the QEMU of saga ${saga} still runs: ${error.message}. Stop it, or free its monitor`,

@@ -191,10 +191,10 @@ function oldImage({ file, driver }: DiskPlan): ImageName {
 
 function busy({ disk }: DiskPlan, { file }: ImageName, boot: ImageName): BlocksagaError {
   const why =
-    file === boot.file ? 'which has to be changed first' : `but disk ${disk} goes on with ${boot.file}`;
+    file === boot.file ? 'which has to be changed first' : `but disk ${disk} continues on ${boot.file}`;
   return new BlocksagaError(
     'DISK_BUSY',
-    `somebody writes to ${file}, ${why}: stop that QEMU, then run this again`,
+    `another program writes to ${file}, ${why}: stop that QEMU, then run this again`,
     {
       disk,
     },

@@ -109,7 +109,7 @@ export async function recoverOffline(
   const lease = await seize(journal, id, options.force ?? false, clock);
   const fence = new Fence({ journal, lease, clock });
   if (journal.records(id).length !== records.length) {
-    throw new BlocksagaError('VM_BUSY', `saga ${id} has gone on meanwhile: run this again`, { saga: id });
+    throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
   }
   if (!begun) {
     const seen = { back, begunToShorten, choices: found.choices, kept: found.kept };
@@ -176,7 +176,7 @@ function decideAll(
   if (facts.back && end.parts.at(-1)?.plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
-      `only a snapshot can be taken back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,
+      `only a snapshot can be rolled back offline, by moving what its overlays hold; saga ${row.id} is a ${row.operation}: recover it forward`,
       { saga: row.id },
     );
   }

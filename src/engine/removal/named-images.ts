@@ -108,11 +108,13 @@ export async function leavingKept(
     const identity = merge.leaving[at] ?? '';
     const saga = named.get(file) ?? named.get(identity);
     if (written) {
-      kept.push(`${file} (somebody wrote to it after it had been merged: what was written is in it only)`);
+      kept.push(
+        `${file} (another program wrote to it after it had been merged: what was written is in it only)`,
+      );
     } else if (saga !== undefined) {
       kept.push(`${file} (saga ${saga} has a part in it)`);
     } else if ((await images.look(image)).state === 'inUse') {
-      kept.push(`${file} (somebody has it open)`);
+      kept.push(`${file} (another program has it open)`);
     } else {
       await files.unlink(file, identity);
       await files.syncDirectory(file);

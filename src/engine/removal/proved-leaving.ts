@@ -23,7 +23,7 @@ export async function withProofs<P extends Plan>(asked: P, files: Files | null):
 }
 
 const ELSEWHERE =
-  'QEMU sees other files than this process: it makes the new images itself, as readable as its umask lets them be, and after a rollback somebody must remove them on its host';
+  'QEMU sees other files than this process: it makes the new images itself, as readable as its umask lets them be, and after a rollback they must be removed by hand on its host';
 
 function makesFiles(plan: Plan): boolean {
   return stagesOf(plan).some(stage => stage.plan.disks.some(({ image }) => image.create));

@@ -45,7 +45,7 @@ export async function expectCurrent(
   const hasBegun = (name: string) => mirror.some(({ kind, step }) => kind === 'intent' && step === name);
   const isTaken = historyOf(records, 'snapshot').decision === 'forward';
   if (signal === 'keepSnapshot' && !(isTaken && hasBegun('mirrorDisks'))) {
-    refuse('mirrors nothing: its snapshot has not been taken yet, or has been taken back');
+    refuse('mirrors nothing: its snapshot has not been taken yet, or has been rolled back');
   }
   // Between the overlays and the mirrors there may be filters of the switch; the steps see to what they find there.
   if (!hasBegun('awaitSignal') || hasBegun('pauseGuest')) return;

@@ -68,7 +68,7 @@ export function fileIn(words: string): string {
 }
 
 /**
- * New images that stand there though no disk is to be on them, and that the saga may have made; a stranger's file at such
+ * New images that stand there though no disk is to be on them, and that the saga may have made; a third party's file at such
  * a path is none of its own.
  */
 export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<readonly string[]> {

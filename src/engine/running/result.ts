@@ -1,6 +1,6 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
-import { blockOf, chainFiles, hasCutNames, plainName, withoutStrangers } from '../../guest/graph.ts';
+import { blockOf, chainFiles, hasCutNames, plainName, withoutForeignImages } from '../../guest/graph.ts';
 import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
@@ -220,7 +220,7 @@ function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome
   return disks.find((disk, at) => {
     const planned = plan.disks[at];
     if (disk.after === null || planned === undefined) return false;
-    const chain = withoutStrangers(disk.after.chain, planned);
+    const chain = withoutForeignImages(disk.after.chain, planned);
     if ((chain[0] ?? disk.after.file) !== plainName(switched ? disk.image : disk.before.file)) return true;
     if (!('rewrites' in plan)) return false;
     return chain.length !== (switched ? chainOfImage(planned) : planned.chain).length;

@@ -50,13 +50,13 @@ export async function mirrorsInWords(id: string, plan: Plan, qmp: QmpClient): Pr
   const isSnapshot = plan.operation === 'snapshotMirror';
   const keeps = isSnapshot ? `, "blocksaga abort ${id} --keep-snapshot" does without them` : '';
   if (failures.length === 0 && isSnapshot) {
-    return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks to them${keeps}, "blocksaga abort ${id}" takes the snapshot back too`;
+    return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks to them${keeps}, "blocksaga abort ${id}" rolls the snapshot back too`;
   }
   if (failures.length === 0) {
     return `its mirrors follow the guest: "blocksaga pivot ${id}" switches all disks, "blocksaga abort ${id}" takes them away${keepsCopies}`;
   }
   if (isSnapshot) {
-    return `it cannot be switched any more: ${failures.join('; ')}. The guest is on the overlays${keeps}, "blocksaga abort ${id}" takes the snapshot back too`;
+    return `it cannot be switched any more: ${failures.join('; ')}. The guest is on the overlays${keeps}, "blocksaga abort ${id}" rolls the snapshot back too`;
   }
   return `it cannot be switched any more: ${failures.join('; ')}. "blocksaga abort ${id}" takes away what is left; the guest is on its old images`;
 }

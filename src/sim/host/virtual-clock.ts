@@ -98,7 +98,7 @@ class QueueClock implements VirtualClock {
           idleTurns += 1;
           if (idleTurns > IDLE_TURNS_MAX) {
             throw new Error(
-              `nothing is left to happen at ${this.#nowMs} ms of virtual time, and the wait goes on`,
+              `nothing is left to happen at ${this.#nowMs} ms of virtual time, and the wait has not ended`,
             );
           }
           continue;

@@ -76,7 +76,7 @@ export function createAgent({ clock, faults, running, settle }: Parts): Simulate
       const fault =
         faults.atCommand('refuse', 'guest-agent-connect') ?? faults.atCommand('cut', 'guest-agent-connect');
       if (fault !== undefined || running() === undefined) {
-        throw new BlocksagaError('QMP_CONNECT', 'nobody listens where the simulated agent should be');
+        throw new BlocksagaError('QMP_CONNECT', 'no process listens where the simulated agent should be');
       }
       return {
         freeze: deadlineMs =>

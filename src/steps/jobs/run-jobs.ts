@@ -99,7 +99,7 @@ export function jobAlive(table: JobTable, disk: DiskPlan, id = jobId(disk)): Job
   if (job === undefined) {
     throw new BlocksagaError(
       'JOB_VANISHED',
-      `the job of disk ${disk.disk} is gone from QEMU and nobody can say how it ended`,
+      `the job of disk ${disk.disk} is gone from QEMU, and how it ended cannot be told`,
       { disk: disk.disk },
     );
   }

@@ -31,7 +31,7 @@ export const awaitSignal: Step<SwitchPlan> = {
     const { qmp, abort, pivot, keepCopies } = context;
     try {
       await qmp.until(
-        'a signal to switch, to keep the copies, or to go back',
+        'a signal to switch, to keep the copies, or to roll back',
         async () => {
           await inspectMirrors(context);
           await expectPlugged(context);

@@ -114,7 +114,7 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
   if (!running) return;
   throw new BlocksagaError(
     'GUEST_RUNS',
-    'somebody has let the guest run since this was planned: stop it, then revert',
+    'a third party has resumed the guest since this was planned: stop it, then revert',
   );
 }
 

@@ -4,7 +4,7 @@
  * What a finalized job has done cannot be taken back, and need not be: the guest reads the same either way.
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
-import { chainFiles, withoutStrangers } from '../../guest/graph.ts';
+import { chainFiles, withoutForeignImages } from '../../guest/graph.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
@@ -221,5 +221,5 @@ function hasEndedWell(job: JobInfo | undefined): boolean {
 
 /** Whether QEMU names no image any more that leaves the chain; overlays of a third party above do not count. */
 export function isShortened(files: readonly string[], disk: DiskPlan): boolean {
-  return withoutStrangers(files, disk).length <= chainOfImage(disk).length;
+  return withoutForeignImages(files, disk).length <= chainOfImage(disk).length;
 }

@@ -95,7 +95,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
   );
   const missing = disks.filter(({ names }) => isOver(table.get(names.job)));
   if (missing.length > 0 && context.abort.aborted && !context.decided)
-    throw new BlocksagaError('ABORTED', 'the saga was asked to go back before its job was begun');
+    throw new BlocksagaError('ABORTED', 'the saga was asked to roll back before its job was begun');
   const commands = missing.map(disk => startJob(plan, disk, context.speed()));
   const refused = firstError(missing, await qmp.pipeline(commands));
   if (refused !== undefined) throw refused;

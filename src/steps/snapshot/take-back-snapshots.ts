@@ -76,7 +76,7 @@ function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
   const { disk, image } = covered;
   throw new BlocksagaError(
     'DISK_BUSY',
-    `disk ${disk}: a third party has put node ${graph.frontName(covered)} on ${image.file}, so that no disk can be taken back: commit it into that (block-commit, job-complete), then resume`,
+    `disk ${disk}: a third party has put node ${graph.frontName(covered)} on ${image.file}, so that no disk can be rolled back: commit it into that (block-commit, job-complete), then resume`,
     { disk },
   );
 }
@@ -88,7 +88,7 @@ async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promis
   if (taken === undefined) return;
   throw new BlocksagaError(
     'CAPABILITY_MISSING',
-    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot take that back while the guest runs (it lacks active-commit; QEMU 2.0 has): ` +
+    `disk ${taken.disk} is on ${taken.image.file}, and this QEMU cannot undo that while the guest runs (it lacks active-commit; QEMU 2.0 has): ` +
       'stop it, then run "blocksaga resume --offline"',
     { disk: taken.disk },
   );
@@ -155,7 +155,7 @@ async function switchToBases(
   const graph = await readGraph(qmp);
   for (const disk of disks) {
     if (graph.front(disk) === disk.node) continue;
-    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be taken back to ${disk.file}`, {
+    throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be rolled back to ${disk.file}`, {
       disk: disk.disk,
     });
   }

@@ -223,7 +223,7 @@ export async function expectStood(
 }
 
 function ranMeanwhile(): BlocksagaError {
-  return new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were being switched');
+  return new BlocksagaError('FOREIGN', 'a third party resumed the guest while its disks were being switched');
 }
 
 function placeOf(disk: DiskPlan | undefined): { disk?: string } {

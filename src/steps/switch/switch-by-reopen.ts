@@ -204,7 +204,7 @@ async function leaveWritten(
     await context.recordSides();
     throw new BlocksagaError(
       'OVERTAKEN',
-      'somebody has let the guest run on the older images: what it wrote is on the overlays above them, and they stay in front',
+      'a third party has resumed the guest on the older images: what it wrote is on the overlays above them, and they stay in front',
     );
   }
   if (switched.length > 0) {
@@ -273,7 +273,10 @@ function expectHeld(
   const sight = sightOf(status, migration);
   expectNotMigrating(sight);
   if (!sight.running) return;
-  throw new BlocksagaError('FOREIGN', 'someone let the guest run while its disks were about to be switched');
+  throw new BlocksagaError(
+    'FOREIGN',
+    'a third party resumed the guest while its disks were about to be switched',
+  );
 }
 
 async function valueIn<T>(reply: Reply<T>): Promise<T> {

@@ -1,16 +1,20 @@
 /**
  * Third parties on real QEMU: each sends one command of the table in the middle of a saga, and what is there afterwards is
- * judged from outside. `npm run torture -- --strangers` plays many more rounds; here a few, and the judge's own breaches.
+ * judged from outside. `npm run torture -- --third-parties` plays many more rounds; here a few, and the judge's own breaches.
  */
 import { expect, test } from 'vitest';
 import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { Arena } from '../torture/arena.ts';
-import { judgeAmongStrangers, judgeImagesLeft, type StrangerCase } from '../torture/judge-stranger.ts';
+import {
+  judgeAmongThirdParties,
+  judgeImagesLeft,
+  type ThirdPartyCase,
+} from '../torture/judge-third-party.ts';
 import { operationNamed } from '../torture/operations.ts';
 import { setUp } from '../torture/play-round.ts';
 import type { Round } from '../torture/rounds.ts';
-import { drawStrangerRounds } from '../torture/stranger-rounds.ts';
+import { drawThirdPartyRounds } from '../torture/third-party-rounds.ts';
 import { type Failure, learn, torture } from '../torture/torture.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -27,7 +31,7 @@ describeOnQemu('a saga among third parties', () => {
     const survived = Object.entries(FOREIGN_COMMANDS).flatMap(([name, { held }]) =>
       held === undefined && name !== 'system_reset' ? [name] : [],
     );
-    const rounds = drawStrangerRounds(runs, ROUNDS, SEED, survived);
+    const rounds = drawThirdPartyRounds(runs, ROUNDS, SEED, survived);
     const { failures } = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS });
     const told = failures.map(({ round, wrong, directory }: Failure) =>
       [round, ...wrong, directory].join('\n  '),
@@ -41,10 +45,10 @@ describeOnQemu('a saga among third parties', () => {
     const { vm } = arena;
     const { place, before } = await setUp(arena, operation, 'judged');
     const round = (command: string): Round => ({
-      ...{ operation: 'reopen', moment: 'anyInstant', victim: 'stranger', delayMs: 0, seed: 1 },
+      ...{ operation: 'reopen', moment: 'anyInstant', victim: 'thirdParty', delayMs: 0, seed: 1 },
       foreign: { command, disk: 1 },
     });
-    const among = (command: string): StrangerCase => ({
+    const among = (command: string): ThirdPartyCase => ({
       ...{ operation, before, place, round: round(command), answers: [{ return: {} }] },
     });
     const ended = (outcome: SagaResult['outcome'], leftovers: readonly string[] = []) => {
@@ -55,7 +59,7 @@ describeOnQemu('a saga among third parties', () => {
       return { says: 'result', result, commands: 0, moments: [] } as const;
     };
     const judge = (command: string, ...last: Parameters<typeof ended>) =>
-      judgeAmongStrangers(vm, among(command), ended(...last));
+      judgeAmongThirdParties(vm, among(command), ended(...last));
 
     expect(await judge('job-cancel', 'rolledBack')).toEqual([]);
     expect(await judge('job-cancel', 'needsRecovery')).toEqual([expect.stringMatching(/^I6/)]);

@@ -9,7 +9,7 @@ import { diskNames, groupName, sagaToken } from '../../src/plan/names.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Arena } from './arena.ts';
-import { judgeAmongStrangers, judgeImagesLeft, type StrangerCase } from './judge-stranger.ts';
+import { judgeAmongThirdParties, judgeImagesLeft, type ThirdPartyCase } from './judge-third-party.ts';
 import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
 import { operationNamed } from './operations.ts';
 import type { Foreign, Place } from './orders.ts';
@@ -22,16 +22,16 @@ const KILLED_ONE_IN = 3;
 /** Long enough for QEMU to end by itself. */
 const QUITTING_MS = 300;
 
-export async function playStranger(arena: Arena, round: Round, id: string): Promise<Played> {
+export async function playThirdParty(arena: Arena, round: Round, id: string): Promise<Played> {
   const operation = operationNamed(round.operation);
   arena.rounds += 1;
   const said: object[] = [];
   const { place, before } = await setUp(arena, operation, id);
   const messages = await messagesOf(arena, round, id);
   const beganMs = systemClock.now();
-  const first = await liveAmongStrangers(arena, round, place, messages, said);
+  const first = await runAmongThirdParties(arena, round, place, messages, said);
   const durationMs = systemClock.now() - beganMs;
-  const of: StrangerCase = { operation, before, place, round, answers: first.answers };
+  const of: ThirdPartyCase = { operation, before, place, round, answers: first.answers };
   let last = first.ended;
   const hasQemu = () => isAlive(arena);
   for (let tries = 0; tries < RESUMES_MAX && isOpen(last) && (await hasQemu()); tries += 1) {
@@ -41,7 +41,7 @@ export async function playStranger(arena: Arena, round: Round, id: string): Prom
     last = await takeOver(arena, { ...round, seed: 0 }, place, said, 'abort');
   const wrong: string[] = [];
   let outcome: Played['outcome'] = outcomeOf(last);
-  if (await hasQemu()) wrong.push(...(await judgeAmongStrangers(arena.vm, of, last)));
+  if (await hasQemu()) wrong.push(...(await judgeAmongThirdParties(arena.vm, of, last)));
   else if (!mayEndQemu(of)) wrong.push(`QEMU is gone, and nobody killed it: ${arena.vm.stderr()}`);
   const isKilled = round.seed % KILLED_ONE_IN === 0;
   if (isKilled || !(await hasQemu())) {
@@ -68,7 +68,7 @@ function isOpen(heard: Heard): boolean {
   return (heard.says === 'result' && heard.result.outcome === 'needsRecovery') || heard.says === 'died';
 }
 
-function mayEndQemu({ round, operation }: StrangerCase): boolean {
+function mayEndQemu({ round, operation }: ThirdPartyCase): boolean {
   const command = round.foreign?.command;
   // QEMU 7.2 aborts by itself when a drive is set to the node that it has.
   const ends = command === 'quit' || command === 'qom-set';
@@ -121,7 +121,7 @@ interface FirstLife {
   readonly answers: readonly Json[];
 }
 
-async function liveAmongStrangers(
+async function runAmongThirdParties(
   arena: Arena,
   round: Round,
   place: Place,
@@ -174,7 +174,7 @@ async function sendLater(
 /** What the images alone say: those that an offline recovery names, or those in front where the saga had ended. */
 async function afterDeath(
   arena: Arena,
-  of: StrangerCase,
+  of: ThirdPartyCase,
   said: object[],
   fronts: readonly string[] | undefined,
 ): Promise<{ readonly wrong: readonly string[]; readonly outcome?: Played['outcome'] }> {
@@ -196,6 +196,6 @@ async function afterDeath(
 }
 
 /** What an administrator finds out who is asked for it: the old images, unless they lack what the guest was told was written. */
-async function ranLastOn({ vm }: Arena, of: StrangerCase): Promise<'old' | 'new'> {
+async function ranLastOn({ vm }: Arena, of: ThirdPartyCase): Promise<'old' | 'new'> {
   return (await judgeImagesLeft(vm, of, of.place.fronts)).length === 0 ? 'old' : 'new';
 }

@@ -15,22 +15,22 @@ const ANY_INSTANT_ONE_IN = 4;
 const NOT_ON_REAL = new Set(['system_reset']);
 
 /** The rows that are sent to a real QEMU. */
-export const SENT_BY_STRANGERS: readonly string[] = Object.keys(FOREIGN_COMMANDS).filter(
+export const SENT_BY_THIRD_PARTIES: readonly string[] = Object.keys(FOREIGN_COMMANDS).filter(
   name => !NOT_ON_REAL.has(name),
 );
 
 /** An operation that a third party can meet: its guest has a QEMU, and its first process can go all the way. */
-export function meetsStrangers(name: string): boolean {
+export function meetsThirdParties(name: string): boolean {
   const { guest, strands } = operationNamed(name);
   return guest.rests !== 'ended' && strands !== true;
 }
 
 /** So many rounds, each with a command of its own chance. */
-export function drawStrangerRounds(
+export function drawThirdPartyRounds(
   runs: readonly Undisturbed[],
   count: number,
   seed: number,
-  commands: readonly string[] = SENT_BY_STRANGERS,
+  commands: readonly string[] = SENT_BY_THIRD_PARTIES,
 ): readonly Round[] {
   const chance = seededChance(seed);
   const one = <T>(choices: readonly T[]): T | undefined => choices[chance.below(choices.length)];
@@ -42,7 +42,7 @@ export function drawStrangerRounds(
     rounds.push({
       operation: run.operation,
       ...momentOf(run, chance),
-      victim: 'stranger',
+      victim: 'thirdParty',
       seed: 1 + chance.below(2 ** 31 - 1),
       foreign: { command, disk: chance.below(operationNamed(run.operation).disks ?? DISKS) },
     });

@@ -14,7 +14,7 @@ import { filesIn, lookAround, type Outside } from './outside.ts';
 import type { Round } from './rounds.ts';
 
 /** What a round is about. */
-export interface StrangerCase {
+export interface ThirdPartyCase {
   readonly operation: Operation;
   readonly before: Outside;
   readonly place: Place;
@@ -49,13 +49,17 @@ const BLAMED: Readonly<Record<string, { readonly for: readonly Blame[]; readonly
   'block-export-add': { for: ['end', 'left'], reason: 'QEMU does not close what is exported' },
 };
 
-function isBlamed({ round, answers }: StrangerCase, blame: Blame): boolean {
+function isBlamed({ round, answers }: ThirdPartyCase, blame: Blame): boolean {
   const taken = answers.some(answer => typeof answer === 'object' && answer !== null && 'return' in answer);
   return taken && (BLAMED[round.foreign?.command ?? '']?.for.includes(blame) ?? false);
 }
 
 /** All that is wrong while QEMU lives. */
-export async function judgeAmongStrangers(vm: GuestVm, of: StrangerCase, last: Heard): Promise<string[]> {
+export async function judgeAmongThirdParties(
+  vm: GuestVm,
+  of: ThirdPartyCase,
+  last: Heard,
+): Promise<string[]> {
   const { operation, before, place, round } = of;
   const outcome = outcomeOf(last);
   const now = await lookAround(vm);
@@ -85,7 +89,7 @@ export async function judgeAmongStrangers(vm: GuestVm, of: StrangerCase, last: H
 }
 
 /** I4: jobs, objects and files that the result does not name. */
-function leftBehind({ before, operation, place }: StrangerCase, now: Outside, last: Heard): string[] {
+function leftBehind({ before, operation, place }: ThirdPartyCase, now: Outside, last: Heard): string[] {
   if (last.says !== 'result') return [];
   const { outcome, leftovers } = last.result;
   if (outcome !== 'committed' && outcome !== 'rolledBack') return [];
@@ -104,7 +108,7 @@ function leftBehind({ before, operation, place }: StrangerCase, now: Outside, la
 }
 
 /** I2 and I3 of the images in front. */
-async function judgeFronts(of: StrangerCase, now: Outside, acknowledged: number): Promise<string[]> {
+async function judgeFronts(of: ThirdPartyCase, now: Outside, acknowledged: number): Promise<string[]> {
   return judgeCounters(
     of,
     now.chains.map(chain => chain[0] ?? ''),
@@ -116,14 +120,14 @@ async function judgeFronts(of: StrangerCase, now: Outside, acknowledged: number)
 /** The same of a guest whose QEMU is gone, and of the images that are named to be booted from. */
 export async function judgeImagesLeft(
   vm: GuestVm,
-  of: StrangerCase,
+  of: ThirdPartyCase,
   fronts: readonly string[],
 ): Promise<string[]> {
   return judgeCounters(of, fronts, await filesIn(vm.directory), vm.acknowledged());
 }
 
 async function judgeCounters(
-  { operation }: StrangerCase,
+  { operation }: ThirdPartyCase,
   fronts: readonly string[],
   files: readonly string[],
   acknowledged: number,
