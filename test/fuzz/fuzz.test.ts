@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
+import { areGuestsHeld } from '../../src/engine/running/last-resort.ts';
+import { ALL, drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
 import { type FuzzReport, fuzz } from '../../src/fuzz/fuzz.ts';
 import { runScenario } from '../../src/fuzz/run/run-scenario.ts';
 
@@ -28,5 +29,13 @@ describe('fuzz', () => {
       return happenings;
     };
     expect(await told()).toEqual(await told());
+  });
+
+  test('a saga whose process died in the pause is not kept in memory', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const scenario = drawScenario(seed, { ...ALL, disks: 1 });
+      await runScenario(scenario);
+      expect(areGuestsHeld(), `seed ${seed}`).toBe(false);
+    }
   });
 });

@@ -27,6 +27,11 @@ export function seeToGuestOf(saga: HoldsGuest): () => void {
   return () => running.delete(saga);
 }
 
+/** The sagas so far have died with their process, which was only a simulated one: nobody sees to them any more. */
+export function forgetSagas(): void {
+  running.clear();
+}
+
 /** Whether a saga of this process holds a guest now. */
 export function areGuestsHeld(): boolean {
   return [...running].some(({ holdsGuest }) => holdsGuest);

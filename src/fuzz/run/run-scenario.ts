@@ -5,6 +5,7 @@
 import type { Engine } from '../../engine/api.ts';
 import type { Publisher } from '../../engine/connection/publish.ts';
 import { createEngine } from '../../engine/engine.ts';
+import { forgetSagas } from '../../engine/running/last-resort.ts';
 import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { type MemoryJournal, memoryJournal } from '../../journal/memory.ts';
@@ -56,8 +57,10 @@ export async function runScenario(
   tell?: (happening: Happening) => void,
 ): Promise<Account> {
   const { wish } = scenario;
-  if (wish.operation !== 'commitOffline') return new Run({ ...scenario, wish }, tell).toEnd();
-  return runOffline({ ...scenario, wish }, tell);
+  if (wish.operation === 'commitOffline') return runOffline({ ...scenario, wish }, tell);
+  const account = await new Run({ ...scenario, wish }, tell).toEnd();
+  forgetSagas();
+  return account;
 }
 
 type LiveScenario = Scenario & { readonly wish: LiveWish };
