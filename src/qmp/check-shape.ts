@@ -13,7 +13,10 @@ type Check = (value: Json, depth: number) => string | undefined;
 
 /** Why an answer to this command cannot be one; undefined when it can. */
 export function whyNoAnswer(command: string, value: Json): string | undefined {
-  return checkOf(ANSWERS, answers, command)?.(value, 0);
+  const check = checkOf(ANSWERS, answers, command);
+  return command === 'query-qmp-schema' && check !== undefined
+    ? onceForEach(check, value)
+    : check?.(value, 0);
 }
 
 /** Why data cannot be that of this event; undefined when it can, and for events that are not known here. */
@@ -65,20 +68,19 @@ const PRIMITIVES: Readonly<Record<string, (value: Json) => boolean>> = {
 /** What `typeof` says of the members of a type, where that alone tells nearly always that they are right. */
 const TYPE_OF: Readonly<Record<string, string>> = { string: 'string', boolean: 'boolean', number: 'number' };
 
-/** An in-process QEMU tells the same object again and again, and JSON is never changed: each is looked into once. */
-function once(check: Check): Check {
-  const right = new WeakSet<object>();
-  return (value, depth) => {
-    if (typeof value !== 'object' || value === null) return check(value, depth);
-    if (right.has(value)) return undefined;
-    const wrong = check(value, depth);
-    if (wrong === undefined) right.add(value);
-    return wrong;
-  };
+/** Schemas that were looked into: they are long, and a QEMU in this process gives the same one to each that asks. */
+const rightSchemas = new WeakSet<object>();
+
+function onceForEach(check: Check, schema: Json): string | undefined {
+  if (typeof schema !== 'object' || schema === null) return check(schema, 0);
+  if (rightSchemas.has(schema)) return undefined;
+  const wrong = check(schema, 0);
+  if (wrong === undefined) rightSchemas.add(schema);
+  return wrong;
 }
 
 function listOf(element: Check): Check {
-  return once((value, depth) => {
+  return (value, depth) => {
     if (!Array.isArray(value)) return ': no list';
     if (depth > DEPTH_MAX) return ': nested too deep';
     for (let at = 0; at < value.length; at += 1) {
@@ -86,7 +88,7 @@ function listOf(element: Check): Check {
       if (wrong !== undefined) return `[${at}]${wrong}`;
     }
     return undefined;
-  });
+  };
 }
 
 interface MemberCheck {
@@ -99,7 +101,6 @@ interface MemberCheck {
 function objectOf(table: Readonly<Record<string, string>>): Check {
   const members: MemberCheck[] = [];
   const cases = new Map<string, Check>();
-  let hasParts = false;
   let tag: string | undefined;
   for (const [name, told] of Object.entries(table)) {
     const [key, value] = name.split('=');
@@ -110,10 +111,9 @@ function objectOf(table: Readonly<Record<string, string>>): Check {
     }
     const isRequired = !told.endsWith('?');
     const shape = isRequired ? told : told.slice(0, -1);
-    hasParts ||= PRIMITIVES[shape] === undefined;
     members.push({ name, isRequired, typeOf: TYPE_OF[shape], check: compile(shape) });
   }
-  const checkMembers: Check = (value, depth) => {
+  return (value, depth) => {
     if (!isObject(value)) return ': no object';
     if (depth > DEPTH_MAX) return ': nested too deep';
     for (const { name, typeOf, check, isRequired } of members) {
@@ -129,6 +129,4 @@ function objectOf(table: Readonly<Record<string, string>>): Check {
     const chosen = tag === undefined ? undefined : cases.get(String(value[tag]));
     return chosen?.(value, depth);
   };
-  // What has no parts is looked at sooner than remembered.
-  return hasParts ? once(checkMembers) : checkMembers;
 }
