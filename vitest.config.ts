@@ -27,7 +27,7 @@ const PATIENCE = {
 export default defineConfig({
   test: {
     // More than two processors: guests and dead QEMUs are mostly waited for.
-    maxWorkers: 3,
+    maxWorkers: 4,
     globalSetup: 'test/nothing-stays.ts',
     sequence: { sequencer: LongestFirst },
     projects: [

@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { OrchestratorDeath, Scenario } from '../src/fuzz/scenario/scenario.ts';
+import { often } from '../test/tiers/tier.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
 /** More than any of these sagas writes; a death that comes too late does nothing. */
 const RECORDS_MAX = 60;
-const PAIRS = 60;
+const PAIRS = often(12, 60);
 
 describe.each(Object.entries(PLAIN))('%s', (_what, scenario) => {
   test('goes through without any death', async () => {

@@ -11,6 +11,7 @@ import type { Strategy } from '../src/plan/plan.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
 import { live, smallSim } from '../test/engine/lives.ts';
+import { often } from '../test/tiers/tier.ts';
 
 const OLD = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];
@@ -138,7 +139,7 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
     'goes forward or back as a whole whenever there is a fault: %s',
     async kind => {
       let struck = 0;
-      for (let nth = 1; nth < 120; nth += 1) {
+      for (let nth = 1; nth < 120; nth += often(4, 1)) {
         const before = struck;
         const onFault = () => {
           struck += 1;

@@ -12,6 +12,7 @@ import type { SnapshotRequest } from '../src/operations/requests.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
 import { live, smallSim } from '../test/engine/lives.ts';
+import { often } from '../test/tiers/tier.ts';
 
 const BASES = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
 const OVERLAYS = ['/images/snap0.qcow2', '/images/snap1.qcow2'];
@@ -265,7 +266,7 @@ describe.each([
     'leaves all disks on one side whenever there is %s',
     async (kind, fault) => {
       let struck = 0;
-      for (let nth = 1; nth < 130; nth += 1) {
+      for (let nth = 1; nth < 130; nth += often(5, 1)) {
         const sim = smallSim({
           onFault: () => {
             struck += 1;

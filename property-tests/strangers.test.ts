@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { sagaToken } from '../src/plan/names.ts';
+import { often } from '../test/tiers/tier.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
@@ -24,7 +25,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
     'keeps the promise when somebody sends $execute before one of its commands',
     async ({ every, ...meddling }) => {
       const commands = await commandsOf(scenario);
-      for (let nth = 1; nth <= commands; nth += every) {
+      for (let nth = 1; nth <= commands; nth += often(5, 1) * every) {
         const fault: PlannedFault = { kind: 'otherClient', at: { when: 'before', nth }, ...meddling };
         expect(await wrongs({ ...scenario, faults: [fault] }), `before command ${nth}`).toBe('');
       }
@@ -33,7 +34,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
 
   test('keeps the promise when somebody lets the guest run and stops it again a moment later', async () => {
     const commands = await commandsOf(scenario);
-    for (let nth = 1; nth < commands; nth += 2) {
+    for (let nth = 1; nth < commands; nth += often(9, 2)) {
       const at = (when: number) => ({ when: 'before', nth: when }) as const;
       const faults: readonly PlannedFault[] = [
         { kind: 'otherClient', at: at(nth), execute: 'cont' },

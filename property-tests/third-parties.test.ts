@@ -6,11 +6,12 @@ import { describe, expect, test } from 'vitest';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario, SignalAt } from '../src/fuzz/scenario/scenario.ts';
 import { diskNames, sagaToken } from '../src/plan/names.ts';
+import { often } from '../test/tiers/tier.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
 const ASKED_AT_MS = 40;
-const EVERY_MS = 1.9;
+const EVERY_MS = often(7.3, 1.9);
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const SIGNALS = ['pivot', 'abort'] as const;
 

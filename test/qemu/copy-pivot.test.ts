@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { CopyRequest } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, type Stage, type StageOptions, stage } from './witnessed.ts';
 
@@ -51,13 +52,16 @@ const namings: readonly { readonly by: string; readonly name: (on: Stage, index:
 ];
 
 describeOnQemu('a copy that pivots', () => {
-  test.each(setups)('switches $what in one instant by $strategy', async ({ what: _, strategy, ...guest }) => {
-    await using on = await stage(guest);
-    const saga = await on.engine.copy({ ...on.copyAll(), strategy });
-    const result = await saga.result;
-    expect(result.strategy).toBe(strategy);
-    await expectSwitched(on, result);
-  });
+  test.each(eachValue(setups))(
+    'switches $what in one instant by $strategy',
+    async ({ what: _, strategy, ...guest }) => {
+      await using on = await stage(guest);
+      const saga = await on.engine.copy({ ...on.copyAll(), strategy });
+      const result = await saga.result;
+      expect(result.strategy).toBe(strategy);
+      await expectSwitched(on, result);
+    },
+  );
 
   // A filter above such a disk kills QEMU, also while the guest is stopped: seen on 7.2, SIGSEGV in blockdev-add.
   test.each(['blockdev', 'drive'] as const)(

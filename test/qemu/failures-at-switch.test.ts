@@ -1,5 +1,6 @@
 /** What goes wrong at the switch, on one of three disks: every disk goes back, also those that had switched already. */
 import { expect, test } from 'vitest';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, type Stage, stage } from './witnessed.ts';
 
@@ -27,7 +28,7 @@ async function switched(on: Stage): Promise<readonly boolean[]> {
 }
 
 describeOnQemu('a switch that fails', () => {
-  test.each(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k }))))(
+  test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
     'because somebody holds a new image changes no disk: reopen, disk $k, -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });
@@ -61,7 +62,7 @@ describeOnQemu('a switch that fails', () => {
     await expectTakenBack(on, result);
   });
 
-  test.each(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k }))))(
+  test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
     'at finalize $k takes back the disks that had switched: -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });
@@ -77,7 +78,7 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test.each(STYLES.flatMap(style => [1, 2].map(k => ({ style, k }))))(
+  test.each(eachValue(STYLES.flatMap(style => [1, 2].map(k => ({ style, k })))))(
     'at completion $k takes back the disks that had switched: -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });

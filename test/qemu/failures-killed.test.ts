@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
 
@@ -62,7 +63,7 @@ async function expectDeath(on: Stage, result: SagaResult, { holds }: Death): Pro
 }
 
 describeOnQemu('a QEMU that is killed', () => {
-  test.concurrent.each(COPY_DEATHS)(
+  test.concurrent.each(eachValue(COPY_DEATHS))(
     '$when $command of a copy leaves the $holds images whole: $strategy',
     async death => {
       await using on = await stage({ disks: 3, journal: 'sqlite' });
@@ -72,7 +73,7 @@ describeOnQemu('a QEMU that is killed', () => {
     },
   );
 
-  test.concurrent.each(SNAPSHOT_DEATHS)(
+  test.concurrent.each(eachValue(SNAPSHOT_DEATHS))(
     '$when $command of a snapshot leaves the $holds images whole: without $without',
     async death => {
       await using on = await stage({ disks: 3, journal: 'sqlite' });

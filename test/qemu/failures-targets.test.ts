@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { qemuBinary, qemuImg } from '../../src/demo/qemu-tools.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
@@ -73,7 +74,7 @@ async function copyOntoFull(on: Stage, path: string | null) {
 }
 
 describeOnQemu('a new image that fails', () => {
-  test.each(copies.flatMap(copy => POSITIONS.map(k => ({ ...copy, k }))))(
+  test.each(eachValue(copies.flatMap(copy => POSITIONS.map(k => ({ ...copy, k })))))(
     'because its directory is missing takes the whole copy back: $strategy, disk $k',
     async ({ strategy, k }) => {
       await using on = await stage({ disks: 3 });
@@ -88,7 +89,7 @@ describeOnQemu('a new image that fails', () => {
     },
   );
 
-  test.each(snapshots.flatMap(snapshot => POSITIONS.map(k => ({ ...snapshot, k }))))(
+  test.each(eachValue(snapshots.flatMap(snapshot => POSITIONS.map(k => ({ ...snapshot, k })))))(
     'because its directory is missing takes the whole snapshot back: $method, disk $k',
     async ({ method, without, k }) => {
       await using on = await stage({ disks: 3 });

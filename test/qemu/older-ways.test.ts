@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { recoverOffline, type SagaResult } from '../../src/index.ts';
 import type { Capability } from '../../src/qmp/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { disksOf, expectChains, expectMerged, withChains } from './chained.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -199,7 +200,9 @@ const DEATHS = [
 
 describeOnQemu('a QEMU that is taken for an older one and killed', () => {
   // Mostly waiting, for a QEMU that does not come back.
-  test.concurrent.each([...OLDER, BETWEEN].flatMap(older => DEATHS.map(death => ({ ...older, ...death }))))(
+  test.concurrent.each(
+    eachValue([...OLDER, BETWEEN].flatMap(older => DEATHS.map(death => ({ ...older, ...death })))),
+  )(
     '$when $command: the $holds images are booted from ($what)',
     async ({ when, command, holds, style, without }) => {
       await using on = await stage({ disks: 3, style, journal: 'sqlite' });

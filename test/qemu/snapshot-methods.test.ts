@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { SnapshotMethod } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectUntouched, type StageOptions, stage } from './witnessed.ts';
 
@@ -39,12 +40,16 @@ const setups: readonly Setup[] = METHODS.flatMap(method => [
 ]);
 
 describeOnQemu('a snapshot', () => {
-  test.each(setups)('of $what is one instant by $method', async ({ what: _, method, ...guest }) => {
-    await using on = await stage(guest);
-    const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without: WITHOUT[method] })).result;
-    expect(result.strategy).toBe(method);
-    await expectSwitched(on, result);
-  });
+  test.each(eachValue(setups))(
+    'of $what is one instant by $method',
+    async ({ what: _, method, ...guest }) => {
+      await using on = await stage(guest);
+      const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without: WITHOUT[method] }))
+        .result;
+      expect(result.strategy).toBe(method);
+      await expectSwitched(on, result);
+    },
+  );
 
   test.each(METHODS)('leaves a paused guest paused and sends it neither stop nor cont: %s', async method => {
     await using on = await stage({ disks: 2, paused: true });

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { seededChance } from '../../src/sim/host/random.ts';
+import { often } from '../tiers/tier.ts';
 import { OPERATIONS, operationNamed } from '../torture/operations.ts';
 import { drawRounds, roundNamed, shuffled, VICTIMS } from '../torture/rounds.ts';
 import { tableOf } from '../torture/table.ts';
@@ -12,7 +13,7 @@ import { describeOnQemu } from './real-qemu.ts';
 
 /** The same rounds every time; `npm run torture` and BLOCKSAGA_SEED draw others. */
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
-const OPERATIONS_DRAWN = 5;
+const OPERATIONS_DRAWN = often(2, 5);
 const ROUNDS_MAX = 400;
 const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */

@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { often } from '../tiers/tier.ts';
 import { buildCommand, runCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const ROUNDS = 20;
+const ROUNDS = often(3, 20);
 
 async function guest(): Promise<GuestVm> {
   const vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
@@ -105,7 +106,7 @@ describeOnQemu('a process that cannot print', () => {
   beforeAll(buildCommand);
 
   test.each([
-    ['', 4],
+    ['', often(1, 4)],
     ['--json', ROUNDS],
   ] as const)('commits on a full file system: %s, %i times', async (json, rounds) => {
     const vm = await guest();
@@ -124,7 +125,7 @@ describeOnQemu('a process that cannot print', () => {
     ['its file may not grow', 'ulimit -f 131072; exec "$@" >>"$XDG_STATE_HOME/out"'],
   ])('commits where %s', async (_title, redirection) => {
     const vm = await guest();
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < often(1, 3); round += 1) {
       const files = images(vm, `${round}`);
       const state = temporaryFolder();
       writeFileSync(join(state, 'out'), '');
@@ -159,7 +160,7 @@ describeOnQemu('an error out of nowhere while the guest stands still', () => {
   ])('lets it run first: %s', async (_title, act) => {
     const vm = await guest();
     const trouble = { preload: inThePause(act), state: temporaryFolder() };
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < often(1, 5); round += 1) {
       const child = start('', copyArguments(vm, images(vm, `${round}`)), trouble);
       expect([await ended(child), await isRunning(vm)]).toEqual([70, true]);
       await vm.awaitWrites(5);
@@ -171,7 +172,7 @@ describeOnQemu('an error out of nowhere while the guest stands still', () => {
     const vm = await guest();
     const twice = `process.kill(process.pid, '${signal}'); setTimeout(() => process.kill(process.pid, '${signal}'), 1)`;
     const trouble = { preload: inThePause(twice), state: temporaryFolder() };
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < often(1, 5); round += 1) {
       const child = start('', copyArguments(vm, images(vm, `${round}`)), trouble);
       expect([0, 1, 3]).toContain(await ended(child));
       expect(await isRunning(vm)).toBe(true);

@@ -1,0 +1,35 @@
+/** What the quick tier leaves out: combinations, never a value. */
+import { expect, test } from 'vitest';
+import { covering } from './tier.ts';
+
+const ROWS = ['a', 'b', 'c'].flatMap(one =>
+  [1, 2].flatMap(two => [true, false].map(three => ({ one, two, three }))),
+);
+const values = (row: object) => Object.entries(row).map(([column, value]) => `${column}=${value}`);
+const pairs = (row: object) =>
+  values(row).flatMap((one, at) =>
+    values(row)
+      .slice(at + 1)
+      .map(other => `${one},${other}`),
+  );
+
+test.each([
+  ['values', values, 3],
+  ['pairs', pairs, 7],
+] as const)('every one of the %s of a table is in one of the rows that are taken', (_what, marksOf, most) => {
+  const taken = covering(ROWS, marksOf);
+  expect(new Set(taken.flatMap(marksOf))).toEqual(new Set(ROWS.flatMap(marksOf)));
+  expect(taken.length).toBeLessThanOrEqual(most);
+});
+
+test('the same rows are taken every time, in the order of the table', () => {
+  const taken = covering(ROWS, pairs);
+  expect(covering(ROWS, pairs)).toEqual(taken);
+  expect(taken.map(row => ROWS.indexOf(row))).toEqual(
+    taken.map(row => ROWS.indexOf(row)).toSorted((a, b) => a - b),
+  );
+});
+
+test('no rows are none', () => {
+  expect(covering([], values)).toEqual([]);
+});
