@@ -31,9 +31,9 @@ export interface EngineOptions {
   readonly inspect?: Inspect;
   /**
    * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
-   * when it rejects, and again by `resume`. It never takes the saga back. Clones do not change disks and are not told of.
-   * A snapshot with mirrors tells of its overlays before they are mirrored, of the mirrors when they are switched to, and of
-   * the old disks when it is taken back.
+   * when it rejects, and again by `resume`. It never rolls the saga back. Clones do not change disks and are not told
+   * of. A snapshot with mirrors tells of its overlays before they are mirrored, of the mirrors when they are switched
+   * to, and of the old disks when it is rolled back.
    */
   readonly onCommit?: Publisher;
   /**
@@ -49,7 +49,7 @@ export interface EngineOptions {
 export interface Engine {
   /**
    * Puts overlays on N disks, all or none. With mirrors the saga then waits at READY: `pivot` switches all disks onto them,
-   * `keepSnapshot` does without them, `abort` takes the overlays back too. Throws refusals; what happens later is in the
+   * `keepSnapshot` drops them, `abort` undoes the overlays too. Throws refusals; what happens later is in the
    * saga's result.
    */
   snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
@@ -64,16 +64,17 @@ export interface Engine {
   /** Pulls what is below N active images into them, on all disks or on none. Throws refusals. */
   pull(request: PullRequest & Guest): Promise<Saga>;
   /**
-   * Puts N disks of a guest that stands still back on images below their active ones, all or none; the guest stays still.
+   * Reverts N disks of a paused guest to images below their active ones, all or none; the guest stays paused.
    * Throws refusals, GUEST_RUNS among them.
    */
   revert(request: RevertRequest & Guest): Promise<Saga>;
   /**
-   * Goes on with a saga whose process died, or that needs recovery: forward after its decision or where its jobs live,
-   * else back. `signal` asks a waiting one to switch, or any to go back. A saga that has ended is given back as it is,
-   * and one whose QEMU is gone comes back as `needsRecovery` with QMP_CONNECT or QEMU_REPLACED, and nothing done.
-   * Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it lives (see `force`), REQUEST_INVALID without an address, SAGA_STATE
-   * for a signal that comes too late, JOURNAL for a saga of another version.
+   * Resumes a saga whose process died, or that needs recovery: it rolls forward after its decision or where its jobs
+   * are still there, else back. `signal` asks a waiting one to switch, or any to roll back. For a saga that has ended
+   * it returns the result that it had; one whose QEMU is gone ends as `needsRecovery` with QMP_CONNECT or
+   * QEMU_REPLACED, and nothing is done. Throws SAGA_UNKNOWN, VM_BUSY while the process that runs it is alive (see
+   * `force`), REQUEST_INVALID without an address, SAGA_STATE for a signal that comes too late, JOURNAL for a saga of
+   * another version.
    */
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
   /** What `snapshot` would do; QEMU sees only queries. */

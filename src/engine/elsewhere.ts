@@ -1,6 +1,6 @@
 /**
- * A saga that another process runs, asked to switch or to go back: through the journal, where that process looks. When it
- * dies instead of answering, the saga is gone on with here. It speaks to no QEMU itself.
+ * Asks a saga that another process runs to switch or to roll back: through the journal, where that process looks. When
+ * it dies instead of answering, the saga is resumed here. It speaks to no QEMU itself.
  */
 import { BlocksagaError, type ErrorRecord, invariant } from '../errors.ts';
 import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
@@ -76,7 +76,7 @@ export async function setSpeedElsewhere(
 }
 
 interface Watched extends Pick<Elsewhere, 'journal' | 'clock' | 'row'> {
-  /** Goes on with it here; rejects with VM_BUSY while its process lives. */
+  /** Resumes it here; rejects with VM_BUSY while its process is alive. */
   resume(): Promise<Saga>;
 }
 

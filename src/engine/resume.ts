@@ -27,7 +27,7 @@ export interface ResumeOptions extends Partial<Guest> {
   readonly signal?: SignalName;
   /** Another program to be told of the new disks than the one that the saga was begun with. */
   readonly onCommit?: Program;
-  /** Takes the saga from a process that lives but does not go on; that one cannot act on it when it wakes up. */
+  /** Takes the saga from a process that is alive but stopped or hung; that one cannot act on it when it wakes up. */
   readonly force?: boolean;
 }
 
@@ -81,8 +81,9 @@ function signalOf({ state, result }: SagaRow, plan: Plan): SignalName {
 }
 
 /**
- * Throws QMP_CONNECT when nobody answers, QEMU_REPLACED when another QEMU does, and JOURNAL_BEHIND when the saga has ended, before anything is done. Where the
- * mark was not yet set, or is taken away already, the steps themselves find out.
+ * Throws QMP_CONNECT when no QEMU answers, QEMU_REPLACED when another QEMU does, and JOURNAL_BEHIND when the saga has
+ * ended, before anything is done. Where the mark was not yet set, or is taken away already, the steps themselves find
+ * out.
  */
 export async function expectSameQemu(
   monitor: Monitor,
@@ -100,7 +101,7 @@ export async function expectSameQemu(
       const qmp = await monitor.client();
       await refuseFurther(qmp, saga, plan, records);
       if (!isMarkedBy(records)) return;
-      // What is decided to go forward stays so: there a third party may have taken the mark, and nothing can be undone.
+      // A decision to roll forward stands: there a third party may have removed the mark, and nothing can be undone.
       if (!isForward) await refuseOlderJournal(qmp, saga, plan);
       await expectMark(qmp, plan);
     },
@@ -108,9 +109,12 @@ export async function expectSameQemu(
   );
 }
 
-/** What is said of a saga whose QEMU could not be asked: it is as it was, and somebody must say what became of QEMU. */
+/**
+ * The result of a saga whose QEMU could not be asked: it is as it was, and its administrator must find out what became
+ * of QEMU.
+ */
 export function unansweredResult(saga: string, plan: Plan, reason: unknown): SagaResult {
-  // A `Connect` of somebody's own may fail with anything.
+  // A `Connect` that the caller passed may fail with anything.
   const error =
     reason instanceof BlocksagaError
       ? reason

@@ -1,6 +1,6 @@
 /**
- * Sees to it that one id has one effect: whoever submits the same request under the same id again, also at the same
- * instant, is given the same saga, or the same refusal. Knows the sagas of one engine; others are in the journal.
+ * Sees to it that one id has one effect: the same request submitted again under the same id, also at the same instant,
+ * gets the same saga, or the same refusal. Knows the sagas of one engine; others are in the journal.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';

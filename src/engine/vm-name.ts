@@ -1,4 +1,4 @@
-/** By which name the journal knows a VM. It asks nobody. */
+/** By which name the journal knows a VM. Pure. */
 import { BlocksagaError } from '../errors.ts';
 import type { Survey } from '../operations/survey.ts';
 import type { Guest } from './connection/guest.ts';

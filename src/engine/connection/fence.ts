@@ -91,7 +91,7 @@ export class Fence {
   }
 }
 
-/** What files of somebody's own fail with is an error of ours. */
+/** A failure of a `Files` port that the caller passed becomes an error of ours. */
 async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();

@@ -1,6 +1,6 @@
 /**
- * Whether a guest is paused or frozen because of what went out on a saga's own lines, whoever of the saga sent it: told by the
- * commands and their answers, so that it is known also where a step has got lost. It changes nothing of either.
+ * Whether a guest is paused or frozen because of what a saga sent on its own connections. It reads the commands and
+ * their answers, so it knows even where a step has got lost. It changes nothing of either.
  */
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import { isObject } from '../../qmp/messages.ts';

@@ -9,5 +9,5 @@ const ID_BYTES = 8;
 /** Ids such as `4kq2p9v1x0c7m`: lower case, safe in file names and shells. */
 export const randomIds: IdSource = () => BigInt(`0x${randomBytes(ID_BYTES).toString('hex')}`).toString(36);
 
-/** A seed for whatever draws by one; printed by whoever uses it, so that a run can be repeated. */
+/** A seed for what is drawn; the caller prints it, so that a run can be repeated. */
 export const randomSeed = (): number => randomInt(2 ** 31);

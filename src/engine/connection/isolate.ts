@@ -1,6 +1,6 @@
 /**
- * Keeps what others run inside of a saga, listeners of every kind, from changing what becomes of it: what they throw, or what
- * a promise of theirs rejects with, is told to `onListenerError`, and the saga goes on. It hides nothing else.
+ * Keeps listeners from changing what becomes of a saga: what one throws, or what its promise rejects with, goes to
+ * `onListenerError`, and the saga continues. It hides nothing else.
  */
 import type { InspectionEvent, Observer } from 'xstate';
 
@@ -19,8 +19,8 @@ export type OnListenerError = (error: unknown, place: ListenerPlace) => void;
 type Tell = (error: unknown) => void;
 
 /**
- * What tells the errors of one listener. Without anybody to take them the first one is a warning of the process, and the
- * others are more of it.
+ * Reports the errors of one listener. Without `onListenerError` the first one is a warning of the process, and the
+ * others are dropped.
  */
 export function tellerOf(onListenerError: OnListenerError | undefined, place: ListenerPlace): Tell {
   let isWarned = false;

@@ -1,6 +1,6 @@
 /**
- * Keeps a saga's connection to QEMU: opens it, and opens it again when it broke. It never repeats a command; whoever
- * sent one decides what its unknown outcome means.
+ * Keeps a saga's connection to QEMU: opens it, and opens it again when it broke. It never repeats a command; its sender
+ * decides what an unknown outcome means.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { openQmpClient, type QmpClient, type QmpEvent } from '../../qmp/client.ts';

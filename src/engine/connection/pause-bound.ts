@@ -8,7 +8,7 @@ import type { Clock } from '../../qmp/clock.ts';
 import type { Command } from '../../qmp/commands.ts';
 import type { UntilOptions } from '../../qmp/until.ts';
 
-/** What fails in a shorter pause still has so long to be taken back in it, in milliseconds. */
+/** A failure in a shorter pause still has this long to be undone in it, in milliseconds. */
 export const LEAST_MS = 200;
 const POLL_MS = 20;
 const TELLS_OF_GUEST: ReadonlySet<string> = new Set(['query-status', 'stop', 'cont']);

@@ -1,6 +1,6 @@
 /**
- * Hands a definition to whoever the saga was begun with: a function of this engine, or a program, which is run without a
- * shell. Says whether it was taken; how often that is tried is the step host's business.
+ * Hands a definition to the saga's `onCommit`: a function of this engine, or a program, which is run without a shell.
+ * Says whether it was taken; how often that is tried is the step host's business.
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { SagaRow } from '../../journal/journal.ts';
@@ -20,7 +20,7 @@ export function onCommitOf(program: Program | undefined, publisher: Publisher | 
   return publisher === undefined ? null : { by: 'engine' };
 }
 
-/** The plan with another program to be told. Throws REQUEST_INVALID when nobody was to be told from the beginning. */
+/** The plan with another program to be told. Throws REQUEST_INVALID when the saga was begun without one. */
 export function toldTo<P extends Plan>(program: Program | undefined, plan: P): P {
   if (program === undefined) return plan;
   if (plan.onCommit !== null) return { ...plan, onCommit: { by: 'program', ...program } };
@@ -30,7 +30,7 @@ export function toldTo<P extends Plan>(program: Program | undefined, plan: P): P
   );
 }
 
-/** What tells the disks of one saga. It throws PUBLISH, or REQUEST_INVALID when there is nobody to tell. */
+/** Publishes the disks of one saga. It throws PUBLISH, or REQUEST_INVALID when there is no `onCommit`. */
 export function publisherOf(
   { id, vm, operation }: Pick<SagaRow, 'id' | 'vm' | 'operation'>,
   onCommit: OnCommit | null,

@@ -87,7 +87,10 @@ async function socketsOf(pid: string): Promise<readonly string[]> {
   return links.flatMap(link => /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1] ?? []);
 }
 
-/** By inode number, the paths of the sockets of this name that somebody listens on, in the network namespace of a process. */
+/**
+ * By inode number, the paths of the sockets of this name that a process listens on, in the network namespace of a
+ * process.
+ */
 async function listeningSockets(pid: string, name: string): Promise<ReadonlyMap<string, string>> {
   const table = (await orUndefined(readFile(`/proc/${pid}/net/unix`, 'utf8'))) ?? '';
   return new Map(

@@ -16,22 +16,22 @@ export interface RetryPolicy {
 
 /** Steps before the window and after it. */
 export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 2 };
-/** Steps while the guest stands still. */
+/** Steps while the guest is paused. */
 export const HASTY: RetryPolicy = { retriesMax: 5, firstDelayMs: 5, factor: 2 };
 
-/** Steps that ask somebody who may be away for minutes: about four of them, besides the attempts themselves. */
+/** Steps that ask something that may be away for minutes: about four of them, besides the attempts themselves. */
 export const STUBBORN: RetryPolicy = { retriesMax: 9, firstDelayMs: 500, factor: 2 };
 
 /** Which failures are worth another attempt. */
 export type Judge = (error: BlocksagaError) => boolean;
 
-/** Before a way back is closed: what QEMU has refused once is not asked again. */
+/** For a step that ends the possibility of a rollback: what QEMU has refused once is not asked again. */
 export const TRANSIENT: Judge = error => error.retryable;
 
 /** Where there is no other way than through: all but what no attempt can change. */
 export const ANY: Judge = ({ code }) => !HOPELESS.has(code);
 
-/** Where somebody else is insisted on for minutes: a QEMU that cannot be reached at all is not waited for so long. */
+/** Where others are asked again for minutes: a QEMU that cannot be reached at all is not waited for so long. */
 export const WHILE_REACHABLE: Judge = error => ANY(error) && error.code !== 'QMP_CONNECT';
 
 const HOPELESS: ReadonlySet<string> = new Set([

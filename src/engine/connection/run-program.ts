@@ -1,6 +1,7 @@
 /**
- * Runs a program that is told something, without a shell, in a process group of its own: an interrupt of ours is none of its,
- * and it ends with all that it has begun when its time is over, or when this process must end. It signals nobody else.
+ * Runs a program that gets one line of input, without a shell, in a process group of its own: it does not get our
+ * interrupts, and it is ended with all that it has begun when its time is over, or when this process must end. It
+ * signals no other process.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { BlocksagaError } from '../../errors.ts';

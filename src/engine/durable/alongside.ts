@@ -9,7 +9,7 @@ export type Decide = () => Promise<void>;
  * fail, the work's reason counts: the undo goes by what has become of the disks.
  */
 export async function alongside(work: Promise<Json>, decide: Decide): Promise<void> {
-  work.catch(() => undefined); // whoever awaits the work hears of it; until then it is not unheard of
+  work.catch(() => undefined); // the caller that awaits the work gets the rejection; until then it is not an unhandled one
   try {
     await decide();
   } catch (error) {

@@ -32,23 +32,23 @@ export class Attempts {
   }
 
   /**
-   * Attempts of a step. Where a disk that has left the guest is why one has failed, the next one does without it, or, while
-   * the saga can still go back, there is none.
+   * Attempts of a step. When one has failed because a disk has left the guest, the next one does without that disk;
+   * while the saga can still roll back, there is no next one.
    */
   of<T>(
     name: StepName,
-    goesOn: () => boolean,
+    continues: () => boolean,
     act: (number: number) => Promise<T>,
   ): (number: number) => Promise<T> {
     const { unplugged } = this.#parts;
     const stand = () => this.#stand();
     const look = () => this.#context(name);
-    return number => unplugged.during(() => act(number), { goesOn, stand, look });
+    return number => unplugged.during(() => act(number), { continues, stand, look });
   }
 
   /**
-   * Why the saga goes back before this step does anything: it was asked to, and the step would decide against that, or it
-   * lacks a disk. Undefined where it goes on, as behind its decision.
+   * Why the saga rolls back before this step does anything: it was asked to, and the step would decide against that, or
+   * it lacks a disk. Undefined where it continues, as behind its decision.
    */
   whyLeave(
     name: StepName,

@@ -1,6 +1,6 @@
 /**
- * A journal whose rows are looked at before anybody believes them: a damaged one is JOURNAL with the saga's id for whoever
- * asks for that saga. A list has all rows, so that one cannot hide the others. It changes nothing.
+ * A journal whose rows are checked before they are used: asking for a saga with a damaged row throws JOURNAL with the
+ * saga's id. A list has all rows, so that one cannot hide the others. It changes nothing.
  */
 import type { Journal, JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { PLAN_VERSION, type Plan } from '../../plan/plan.ts';

@@ -1,6 +1,6 @@
 /**
- * The records of a saga as the sequence of its steps, to be replayed: what a step came to in an earlier life of the
- * saga, or that it had begun. It only reads.
+ * The records of a saga as the sequence of its steps, to be replayed: the outcome of a step in an earlier process of
+ * the saga, or that it had begun. It only reads.
  */
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import { signalValue } from '../../journal/asked.ts';
@@ -12,20 +12,20 @@ import { EXCLUDES, SIGNALS, type SignalName } from './signals.ts';
 /** The record that a saga was stranded; it is no step that a replay goes through. */
 export const RESCUE = 'rescueGuest';
 
-/** The record that a guest which ran was stopped again on the way back into the window; no step either. */
+/** The record that a running guest was stopped again when the saga came back into its window; no step either. */
 export const REENTRY = 'reenterWindow';
 
-/** How a step of an earlier life ended. */
+/** How a step of an earlier process ended. */
 export type Settled =
   | { readonly ok: true; readonly value: Json; readonly abort: boolean }
   | { readonly ok: false; readonly error: ErrorRecord };
 
-/** One run of a step. `settled` is undefined when nobody knows how it ended. */
+/** One run of a step. `settled` is undefined when its outcome is unknown. */
 export interface PastStep {
   readonly step: string;
   readonly observed: Json;
   settled: Settled | undefined;
-  /** Whether the guest was stopped again after this step, so that it is the saga's to let it run. */
+  /** Whether the guest was stopped again after this step, so that the saga has to resume it. */
   reheld: boolean;
 }
 
@@ -47,7 +47,7 @@ export class History {
   };
   /** Whether the saga has waited at READY already, to the end of its wait: it does not wait there again. */
   waited = false;
-  /** The speed that was asked for last, in bytes per second; null while nobody has asked for one. */
+  /** The speed that was asked for last, in bytes per second; null before the first request for one. */
   speed: number | null = null;
   /** The last decision that was written. */
   decision: 'forward' | 'back' | undefined;
@@ -83,7 +83,7 @@ export class History {
 
   #read({ kind, step, body }: JournalRecord): void {
     if (kind === 'intent' && step === RESCUE) {
-      // The step before had failed for good, and the saga could do no more. In this life it is tried again.
+      // The step before had failed for good, and the saga could do no more. This process tries it again.
       this.rescued = true;
       const stranding = this.#steps.at(-1);
       if (stranding !== undefined) stranding.settled = undefined;
@@ -92,7 +92,7 @@ export class History {
       if (pause !== undefined) pause.reheld = true;
     } else if (kind === 'intent') {
       const last = this.#steps.at(-1);
-      // Begun anew where its first look had failed.
+      // It begins again where its first look had failed.
       if (last?.step === step && last.settled === undefined) this.#steps.pop();
       this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined, reheld: false });
     } else if (kind === 'outcome') {
@@ -153,14 +153,14 @@ export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord =
   body: { verdict },
 });
 
-/** The guest is let run with the disks of these indexes on their new images and the others on their old ones. */
+/** The guest is resumed with the disks of these indexes on their new images and the others on their old ones. */
 export const sides = (step: string, onImage: readonly number[]): NewRecord => ({
   kind: 'decision',
   step,
   body: { verdict: 'asIs', onImage },
 });
 
-/** Where only the look failed in an earlier life, nothing was touched yet, and it is begun anew. */
+/** Where only the look failed in an earlier process, nothing was touched yet, and the step begins again. */
 export function isSeen(past: PastStep | undefined, look: Step['observe']): past is PastStep {
   return past !== undefined && (past.settled !== undefined || past.observed !== null || look === undefined);
 }

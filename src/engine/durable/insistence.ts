@@ -1,6 +1,6 @@
 /**
  * How often a step is tried again: hastily while the guest is paused for it and only as long as that may last, patiently
- * otherwise. An undo for which the pause was too short goes on while the guest runs. It decides nothing else.
+ * otherwise. An undo for which the pause was too short continues while the guest runs. It decides nothing else.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
@@ -23,9 +23,9 @@ export class Insistence {
   }
 
   /** A pause that an earlier process has begun is counted from when this one takes it over. */
-  openWindow(inEarlierLife: boolean, wasRescued: boolean, observed: Json): void {
-    this.#window.open(inEarlierLife, wasRescued);
-    if (inEarlierLife && wasPausedByUs(observed)) this.#bound.began();
+  openWindow(inEarlierProcess: boolean, wasRescued: boolean, observed: Json): void {
+    this.#window.open(inEarlierProcess, wasRescued);
+    if (inEarlierProcess && wasPausedByUs(observed)) this.#bound.began();
   }
 
   /**

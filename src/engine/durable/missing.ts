@@ -15,7 +15,7 @@ export async function missing(step: Step, context: StepContext): Promise<readonl
   );
 }
 
-/** What failed when it may have come about in part, or in an earlier attempt: nobody may take it for not applied. */
+/** A failure of what may have taken effect in part, or in an earlier attempt: it must not count as not applied. */
 export function inDoubt(error: unknown): never {
   throw withOutcome(error, 'unknown');
 }

@@ -1,7 +1,7 @@
 /**
- * A step that switches disks while a third party lets the guest run: what the guest writes from then on may be on either side
- * of any disk, and the step itself hears of that late. So the sides are written down at once, and again with each disk that
- * is switched. It neither stops the step nor decides.
+ * A step that switches disks while a third party resumes the guest: what the guest writes from then on may be on either
+ * side of any disk, and the step itself hears of that late. So the sides are recorded at once, and again with each disk
+ * that is switched. It neither stops the step nor decides.
  */
 import type { StepName } from '../../steps/all-steps.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';

@@ -1,6 +1,6 @@
 /**
- * Lets the guest run and thaws it when a saga can do no more. Before the guest runs, the journal must say on which side its
- * disks are; where the journal cannot be written, the guest runs only on the side that the journal names already.
+ * Resumes and thaws the guest when a saga can do no more. Before that the journal must say on which side the disks are;
+ * where the journal cannot be written, the guest is resumed only on the side that it names already.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
@@ -10,7 +10,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
 import { inAnyCase, type Step, type StepContext } from '../../steps/step/step.ts';
 
-/** How a stranded saga is written down: its guest may stand still, and is let run before the journal is waited for. */
+/** How a stranded saga is recorded: its guest may be paused, and is resumed before the journal is waited for. */
 export const SOON = { durable: true, withinMs: 1_000 } as const;
 
 /** What is known of the saga that can do no more. */
@@ -18,7 +18,7 @@ export interface Stranded {
   /** The last decision that is durable; `unsure` when one may or may not have been written after it. */
   readonly decision: 'forward' | 'back' | 'unsure' | undefined;
   readonly outcomes: ReadonlyMap<string, Json>;
-  /** Whether this life, or an earlier one, has begun the step. */
+  /** Whether this process, or an earlier one, has begun the step. */
   hasBegun(name: StepName): boolean;
   context(name: StepName): Promise<StepContext>;
   /** Tries until it succeeds, or as often as is worth it. */
@@ -32,7 +32,7 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
   const failures: unknown[] = [];
   await stranded.record().catch(error => failures.push(error));
   const [refusal] = failures;
-  // Any other failure, of a journal of somebody's own too, only says that it was not written.
+  // Any other failure, also of a journal that the caller passed, only says that it was not written.
   if (refusal instanceof BlocksagaError && refusal.code !== 'JOURNAL') throw refusal;
   const isRecorded = refusal === undefined;
   for (const [name, over] of GUEST_FIRST) {

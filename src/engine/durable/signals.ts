@@ -2,7 +2,7 @@
 import { type Clock, sleep } from '../../qmp/clock.ts';
 
 /**
- * A saga may be asked to go back, to go on, to keep its copies without a switch, or to do without the mirrors of its
+ * A saga may be asked to roll back, to switch, to keep its copies without a switch, or to drop the mirrors of its
  * snapshot.
  */
 export type SignalName = 'abort' | 'pivot' | 'keepCopies' | 'keepSnapshot';

@@ -1,4 +1,4 @@
-/** How fast a saga's jobs may copy: as the plan says, or as somebody has asked since. It starts no job and ends none. */
+/** How fast a saga's jobs may copy: as the plan says, or as a later request says. It starts no job and ends none. */
 import { BlocksagaError } from '../../errors.ts';
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -23,7 +23,7 @@ export class Speed {
     this.#asked = parts.history.speed;
   }
 
-  /** Whether the guest stands still, so that nothing is limited and nothing waits for the journal. */
+  /** Whether the guest is paused, so that nothing is limited and nothing waits for the journal. */
   get isStill(): boolean {
     return this.#window.isOpen;
   }
@@ -35,8 +35,8 @@ export class Speed {
   }
 
   /**
-   * Holds for jobs to come, and for those that copy. Throws REQUEST_INVALID for what is no speed, SAGA_STATE when nothing
-   * copies any more or the guest stands still, and as QEMU says.
+   * Holds for jobs to come, and for those that copy. Throws REQUEST_INVALID for what is no speed, SAGA_STATE when
+   * nothing copies any more or the guest is paused, and as QEMU says.
    */
   async set(bytesPerSecond: number): Promise<void> {
     const { plan, lease, monitor } = this.#parts;

@@ -27,7 +27,7 @@ export class Stages {
   /** The stage whose step was asked for last: only that can hold the guest. */
   #last: StepHost | undefined;
   #isMarked = false;
-  /** Whether the saga was asked to go on or back, or has waited for that already: it does not wait then. */
+  /** Whether the saga was asked to switch or to roll back, or has waited for that already: it does not wait then. */
   readonly wasAsked: boolean;
 
   constructor(parts: StagesParts) {
@@ -70,7 +70,7 @@ export class Stages {
    */
   async endUnplugged(isBack: boolean): Promise<boolean> {
     try {
-      // Where its disks are says the stage that came last: the first one on the way back.
+      // The last stage, which rolls back first, says where the disks are.
       const hosts = [...this.#hosts.values()];
       for (const host of isBack ? hosts : hosts.reverse()) await host.attempts.end();
       return true;
@@ -96,7 +96,7 @@ export class Stages {
     await this.#hosts.get(stage?.name ?? null)?.speed.set(bytesPerSecond);
   }
 
-  /** Writes a record that is no stage's; while the guest stands still nothing waits for it. */
+  /** Writes a record that is no stage's; while the guest is paused nothing waits for it. */
   note(record: NewRecord): Promise<void> {
     return this.#parts.journal.append(this.#parts.lease, [record], { durable: !this.isStill });
   }

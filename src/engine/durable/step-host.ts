@@ -104,7 +104,7 @@ export class StepHost {
     return { abort: settled.abort, value: settled.value };
   }
 
-  /** Takes one step back, as often as it is asked. */
+  /** Undoes one step, as often as it is asked. */
   async undo(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
     invariant('undo' in step, `${name} has an undo, or the machine would not ask for it`);
@@ -133,7 +133,7 @@ export class StepHost {
     return { abort: false };
   }
 
-  /** Lets the guest run and thaws it, whatever else is wrong; throws the first failure after having tried all. */
+  /** Resumes and thaws the guest, whatever else is wrong; throws the first failure after having tried all. */
   async rescueGuest(): Promise<StepOutput> {
     this.#window.close();
     await rescueGuest({
@@ -175,7 +175,10 @@ export class StepHost {
     return observed;
   }
 
-  /** Durable also while the guest stands still: a saga that has begun to go back must not go forward in its next life. */
+  /**
+   * Durable even while the guest is paused: a saga that has begun to roll back must not roll forward in its next
+   * process.
+   */
   async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
     const observed = await this.#observe(name, key, step.observeUndo);
     await this.#write([intent(key, observed)], true).catch(error => {
@@ -190,8 +193,8 @@ export class StepHost {
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
     const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
-    const goesOn = () => judge === ANY;
-    const attempt = this.attempts.of(name, goesOn, async () => look(await this.#context(name)));
+    const continues = () => judge === ANY;
+    const attempt = this.attempts.of(name, continues, async () => look(await this.#context(name)));
     const act = () => this.#insistence.retry(attempt, judge);
     const looked = () => (key === name ? act().catch(notBegun) : act());
     return this.#recordFailure(key, looked, [intent(key, null)]);
@@ -199,18 +202,18 @@ export class StepHost {
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const unknown = past !== undefined || this.#window.isResumed;
-    const goesOn = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
+    const continues = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#insistence.retry(
-          this.attempts.of(name, goesOn, async number => {
+          this.attempts.of(name, continues, async number => {
             const nothingSentYet = !unknown && number === 1;
             const look = async () => {
               const context = await this.#context(name, nothingSentYet);
               await this.#window.reenter(step, context.qmp, this.#recordRun);
               return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
-            // What may be there must not be taken back for one refused look.
+            // An effect that may be there must not be undone for one refused look.
             const looked = step.insists || !nothingSentYet ? this.#insistence.retry(look, ANY) : look();
             const { context, todo } = await (nothingSentYet ? looked : looked.catch(inDoubt));
             this.#window.found(step, todo.length === context.plan.disks.length);
@@ -235,7 +238,7 @@ export class StepHost {
     return { ok: true, value, abort };
   }
 
-  /** Writes the decision when the step asks for it; `undo` revokes it when the step is taken back after all. */
+  /** Writes the decision when the step asks for it; `undo` revokes it when the step is undone after all. */
   async #deciding(name: StepName, step: Step, act: (decide: Decide) => Promise<Json>): Promise<Json> {
     const decide = () => this.#verdict.decide(name, 'forward');
     try {
@@ -250,7 +253,7 @@ export class StepHost {
     }
   }
 
-  /** Runs `act`; what it throws is recorded as the outcome, with its place, before anybody hears of it. */
+  /** Runs `act`; what it throws is recorded as the outcome, with its place, before it is thrown on. */
   async #recordFailure<T>(key: string, act: () => Promise<T>, before: readonly NewRecord[] = []): Promise<T> {
     try {
       return await act();
@@ -263,7 +266,7 @@ export class StepHost {
     }
   }
 
-  /** While the guest stands still nothing waits for the disk: those records ride with the decision or the end. */
+  /** While the guest is paused nothing waits for the disk: those records ride with the decision or the end. */
   #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
     return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
   }
@@ -300,7 +303,7 @@ export class StepHost {
     };
   };
 
-  /** The guest was let run in the pause, and it is this saga's to let it run again, also in a next life. */
+  /** The guest ran in the pause and was stopped again; this saga has to resume it, in this process or a later one. */
   readonly #recordRun = async (): Promise<void> => {
     await this.#write([intent(REENTRY, null)], true);
     this.guestRuns();

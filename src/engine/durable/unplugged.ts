@@ -25,8 +25,8 @@ export interface Stand {
 
 /** What is known around one attempt of a step. */
 interface Attempt {
-  /** Whether the saga goes on without a disk, as behind its decision and on its way back; else it goes back. */
-  goesOn(): boolean;
+  /** Whether the saga continues without a disk, as behind its decision and in its rollback; else it rolls back. */
+  continues(): boolean;
   stand(): Stand;
   look(): Promise<StepContext>;
 }
@@ -64,10 +64,10 @@ export class Unplugged {
   }
 
   /**
-   * Runs one attempt of a step. Where it fails, and a disk is not there any more, throws DISK_UNPLUGGED instead: retryable
-   * where the saga goes on without it.
+   * Runs one attempt of a step. Where it fails, and a disk is not there any more, throws DISK_UNPLUGGED instead:
+   * retryable where the saga continues without it.
    */
-  async during<T>(act: () => Promise<T>, { goesOn, stand, look }: Attempt): Promise<T> {
+  async during<T>(act: () => Promise<T>, { continues, stand, look }: Attempt): Promise<T> {
     if (this.#known.size > 0) await this.#release(await look(), stand());
     try {
       return await act();
@@ -77,7 +77,7 @@ export class Unplugged {
       const found = await this.#look(stand(), look).catch(unlessKnown);
       const left = await this.#note(found);
       if (left === undefined) throw error;
-      throw unplugged(left, goesOn(), error);
+      throw unplugged(left, continues(), error);
     }
   }
 

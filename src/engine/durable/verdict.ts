@@ -38,7 +38,7 @@ export class Verdict {
     return this.isForward && (step.decision === undefined || 'irreversible' in step);
   }
 
-  /** The last decision that is durable, or that nobody can say which it is. */
+  /** The last decision that is durable, or that it cannot be told which it is. */
   get known(): 'forward' | 'back' | 'unsure' | undefined {
     return this.#isUnsure ? 'unsure' : this.#last;
   }
@@ -67,8 +67,8 @@ export class Verdict {
   }
 
   /**
-   * The same for a step that has failed when the guest had run: it may be writing to either side by now, and the way back is
-   * long. Its failure tells as well of a QEMU that cannot be asked, or a full journal.
+   * The same for a step that has failed when the guest had run: it may be writing to either side by now, and the
+   * rollback takes long. Its failure tells as well of a QEMU that cannot be asked, or a full journal.
    */
   async tellSides(step: string, ask: () => Promise<QmpClient>, isStillTrue = always): Promise<void> {
     try {

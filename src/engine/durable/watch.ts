@@ -50,7 +50,7 @@ export class Watch {
     if (mirrored.length > 0) this.#wait();
   }
 
-  /** A job that leaves its work may switch a disk, whoever asked for that. */
+  /** A job that leaves its work may switch a disk, even if a third party asked for that. */
   hear({ event, data }: QmpEvent): void {
     if (event === 'BLOCK_JOB_COMPLETED' || event === 'BLOCK_JOB_CANCELLED') this.#isSure = false;
     const isOurs = event === 'JOB_STATUS_CHANGE' && this.#jobs.has(String(data['id']));
@@ -81,7 +81,7 @@ export class Watch {
 
   async #look(): Promise<void> {
     const { stages, monitor } = this.#parts;
-    // In the guest's pause nobody looks, or waits for a note.
+    // In the guest's pause it neither looks nor waits for a record.
     if (stages.isStill) return;
     const qmp = await monitor.client();
     this.#isSure = true;

@@ -1,6 +1,6 @@
 /**
- * Until when a saga's disks were watched, as its journal says it: until then no third party has switched one unseen. What an
- * image was written behind that, nobody has watched. Pure; `watch.ts` writes these records.
+ * Until when a saga's disks were watched, as its journal says it: until then no third party has switched one unseen.
+ * What was written to an image after that was not watched. Pure; `watch.ts` writes these records.
  */
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';

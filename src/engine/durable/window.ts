@@ -1,6 +1,6 @@
 /**
- * The time for which a saga holds the guest still: since when, and whether the guest stood still throughout. It stops a
- * guest that somebody let run while the saga was dead; letting it run again is a step's.
+ * The time for which a saga keeps the guest paused: since when, and whether the guest was paused throughout. It stops a
+ * guest that a third party resumed while the saga had no process; resuming it is a step's work.
  */
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
@@ -13,14 +13,17 @@ export class Window {
   #isOpen = false;
   /** Whether a process before this one had begun the pause: then any step in it may have been begun too. */
   #isResumed = false;
-  /** Whether the guest was looked at since the saga came back into a window that an earlier life had opened. */
+  /** Whether the guest was looked at since the saga came back into a window that an earlier process had opened. */
   #reentered = true;
-  /** `unsure`: it ran when this life came back to its pause, which may not have come about before. */
+  /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
   #openedMs = 0;
-  /** Whether every mirror was seen to hold all that its source holds, in this pause; `apart`: nobody can say that any more. */
+  /**
+   * Whether every mirror was seen to hold all that its source holds, in this pause; `apart`: that cannot be told any
+   * more.
+   */
   #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
-  /** The longest time that the guest stood still for a switch, or that a snapshot's transaction took; milliseconds. */
+  /** The longest time that the guest was paused for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
 
   /** What steps ask of it and tell it. */
@@ -55,18 +58,18 @@ export class Window {
     return this.#guest === 'still';
   }
 
-  /** Somebody lets the guest run; gives whether the saga holds it. */
+  /** A third party resumes the guest; returns whether the saga had paused it. */
   guestRuns(): boolean {
     if (this.#isOpen) this.#guest = 'ran';
     return this.#isOpen;
   }
 
-  /** `wasRescued`: a process before this one may have let the guest run from the middle of the pause. */
-  open(inEarlierLife: boolean, wasRescued: boolean): void {
+  /** `wasRescued`: an earlier process may have resumed the guest from the middle of the pause. */
+  open(inEarlierProcess: boolean, wasRescued: boolean): void {
     this.#isOpen = true;
-    this.#isResumed = inEarlierLife;
-    this.#seen = inEarlierLife && wasRescued ? 'apart' : 'unknown';
-    this.#reentered = !inEarlierLife;
+    this.#isResumed = inEarlierProcess;
+    this.#seen = inEarlierProcess && wasRescued ? 'apart' : 'unknown';
+    this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
     this.#openedMs = this.#clock.now();
   }
@@ -82,10 +85,10 @@ export class Window {
   }
 
   /**
-   * A saga that died between stopping the guest and letting it run goes on with a guest that stands still. Where
-   * somebody has let it run, it is stopped again, and the steps are told: what it wrote may not be on the new side.
-   * Where the pause itself has no known end, the step after it tells: nothing of it is there, so nothing was held.
-   * `record` makes durable first that it ran, for the next life to let it run.
+   * A saga whose process died between stopping and resuming the guest continues with a paused guest. If a third party
+   * has resumed it, it is stopped again, and the steps are told: what it wrote may not be on the new side. If the
+   * outcome of the pause itself is unknown, the step after it tells: nothing of that is there, so the guest was not
+   * held. `record` first makes durable that the guest ran, so that the next process resumes it.
    */
   async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<void> {
     if (!this.#isOpen || this.#reentered) return;
