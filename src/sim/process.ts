@@ -3,6 +3,7 @@
  * when all went well. Knows no connections and no faults of theirs.
  */
 
+import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
 import { COMMANDS } from './commands.ts';
 import type { Host } from './host/host.ts';
@@ -16,6 +17,9 @@ import { Draft } from './state/draft.ts';
 import type { Profile } from './state/profiles.ts';
 import { Refusal } from './state/refusal.ts';
 import type { Job, Qemu } from './state/state.ts';
+
+/** Freezing every state costs more than the command itself; the types say readonly. */
+const immer = new Immer({ autoFreeze: false });
 
 type Task = JobTask | MigrationTask;
 
@@ -98,7 +102,7 @@ class SimulatedProcess implements Process {
     const later: Later = { tasks: [], effects: [] };
     const draft = new Draft(this.state);
     const result = recipe(this.#contextOf(draft, later));
-    this.state = draft.keep();
+    this.state = draft.keep(immer);
     for (const effect of later.effects) effect();
     for (const [delayMs, task] of later.tasks) this.#options.later(delayMs, task);
     return result;

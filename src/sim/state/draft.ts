@@ -3,6 +3,7 @@
  * and changes few; a dictionary is copied when it is first written to.
  */
 
+import type { Immer } from 'immer';
 import type { Qemu } from './state.ts';
 
 type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'exports';
@@ -65,12 +66,13 @@ export class Draft implements Qemu {
   }
 
   /** The next state: what was not changed is shared with the last one, and it is the last one when nothing was. */
-  keep(): Qemu {
+  keep(immer: Immer): Qemu {
     const base = this.#base;
-    if (MEMBERS.every(name => this[name] === base[name])) return base;
-    const next: Writable<Qemu> = { ...base };
-    for (const name of MEMBERS) this.#copyTo(next, name);
-    return next;
+    const changed = MEMBERS.filter(name => this[name] !== base[name]);
+    if (changed.length === 0) return base;
+    return immer.produce(base, next => {
+      for (const name of changed) this.#copyTo(next, name);
+    });
   }
 
   #copyTo<K extends keyof Qemu>(next: Writable<Pick<Qemu, K>>, name: K): void {

@@ -1,7 +1,7 @@
 /**
- * What one QEMU process knows: nodes, backends, devices, jobs, exports. One immutable tree; its dictionaries are copied by the
- * draft that first writes to them (draft.ts), their members are values that are replaced whole. Image contents are not
- * here: they are on the host's disk, which no failed command rolls back.
+ * What one QEMU process knows: nodes, backends, devices, jobs, exports. One immutable tree; its dictionaries are changed
+ * through immer, their members are values that are replaced whole (classes that immer does not draft, which keeps a
+ * command cheap). Image contents are not here: they are on the host's disk, which no failed command rolls back.
  */
 
 import type { Backend, Device } from './devices.ts';
