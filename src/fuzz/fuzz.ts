@@ -85,7 +85,7 @@ async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
       perCpuSecond: (total.runs * 1_000_000) / Math.max(1, user + system),
     };
   };
-  const goesOn = () =>
+  const continues = () =>
     begun * BLOCK_RUNS < runs && clock.now() - beganMs < forMs && total.findings.length < FINDINGS_MAX;
   const orderOf = (block: number): BlockOrder => {
     const from = block * BLOCK_RUNS;
@@ -110,7 +110,7 @@ async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
 
   await Promise.all(
     team.members.map(async run => {
-      while (goesOn()) {
+      while (continues()) {
         const block = begun;
         begun += 1;
         early.set(block, await run(orderOf(block)));

@@ -19,7 +19,7 @@ export class Edges {
     return edge === undefined ? undefined : this.#names.get(edge.child);
   }
 
-  /** The uppermost image of the chain that a node is in; itself where no other stands on it. */
+  /** The uppermost image of the chain that a node is in; itself where it is no other's backing image. */
   top(node: string): string {
     let top: string | undefined = node;
     for (const seen = new Set<string>(); top !== undefined && !seen.has(top); ) {
@@ -36,7 +36,7 @@ export class Edges {
     return node;
   }
 
-  /** All nodes below another one, nearest first, but for the images that it stands on. */
+  /** All nodes below another one, nearest first, without its backing images. */
   tree(root: string): readonly string[] {
     const found = [root];
     for (const parent of found) {

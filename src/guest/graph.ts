@@ -148,8 +148,8 @@ export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
 }
 
 /**
- * The root node of a disk's device in a `query-block` reply. Where QEMU opens the saga's images, and before 2.5, where a
- * node that nobody named has no name, the file says which one of the saga's two it is.
+ * The root node of a disk's device in a `query-block` reply. Where QEMU opens the saga's images, and before 2.5, where
+ * a node without a given name has none, the file says which one of the saga's two it is.
  */
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
   const inserted = blockOf(blocks, disk)?.inserted;

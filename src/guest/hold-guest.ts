@@ -1,6 +1,6 @@
 /**
- * Stops a guest and lets it run again, so that it ends in the state in which it was found. It is let run only from a pause
- * that the saga brought about, which QEMU is asked for right in front of `cont`: a pipeline cannot branch, and `cont` in
+ * Stops a guest and resumes it, so that it ends in the state in which it was found. It is resumed only from a pause
+ * that the saga brought about; QEMU is asked for that right in front of `cont`: a pipeline cannot branch, and `cont` in
  * `postmigrate` makes a second running guest on one set of disks.
  */
 import { BlocksagaError } from '../errors.ts';
@@ -12,7 +12,7 @@ import { expectNotMigrating, isLive, lookAtGuest, SIGHT, type Sight, sightOf } f
 
 /** How often `cont` is sent before that is a failure. */
 const CONT_TRIES_MAX = 3;
-/** How long a guest that a migration holds at its end is waited for, before somebody is told. */
+/** How long a guest that a migration holds at its end is waited for, before that is reported. */
 const SWITCHOVER_DEADLINE_MS = 10_000;
 const SWITCHOVER_POLL_MS = 10;
 
@@ -26,7 +26,7 @@ const LOOK_TRIES_MAX = 3;
 /** A pause of the guest: whose it is, and what was there before. */
 export interface Paused {
   readonly [key: string]: Json;
-  /** Whether it was the saga that stopped the guest; only then does the saga let it run again. */
+  /** Whether it was the saga that stopped the guest; only then does the saga resume it. */
   readonly byUs: boolean;
   /** The run state in which the guest was found; null where a journal of an older release does not say. */
   readonly found: string | null;
@@ -50,7 +50,7 @@ export function readPause(record: Json): Paused {
   };
 }
 
-/** The same pause, in which the guest was let run: it is the saga's to let it run again. */
+/** The same pause, in which the guest was resumed: the saga has to resume it again. */
 export function ranInside(record: Json | undefined): Paused {
   return { ...readPause(record ?? null), byUs: true };
 }
@@ -110,10 +110,11 @@ export function migratedIn(sight: Sight, paused?: Paused): BlocksagaError | unde
 }
 
 /**
- * Lets the guest run when it still stands still because of us, and asks whether it does: a reply alone would also come from
- * a guest that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own. What QEMU
- * refuses is asked again at once, since a guest waits for it. A guest in any other state is left there; the result tells.
- * Throws MIGRATING when a migration holds the guest and does not end, or has ended while `cont` was on its way.
+ * Resumes the guest when it is still paused because of us, and asks whether it runs: a reply alone would also come from
+ * a guest that has shut down, and one that has shut down or crashed refuses `cont` for a reason of its own. A command
+ * that QEMU refuses is sent again at once, since a guest waits for it. A guest in any other state is left there; the
+ * result says so. Throws MIGRATING when a migration holds the guest and does not end, or has ended while `cont` was on
+ * its way.
  */
 export async function resumeVcpus({ qmp, clock }: Monitored, paused: Paused, seen?: Seen): Promise<void> {
   let last = seen;
@@ -166,7 +167,10 @@ export async function lookFreshly({ qmp, clock }: Monitored, last?: Seen): Promi
   }
 }
 
-/** Whether the guest is in a state that our `stop` leads to, also by somebody's `system_reset` since, and is still here. */
+/**
+ * Whether the guest is in a state that our `stop` leads to, also through a third party's `system_reset` since, and is
+ * still here.
+ */
 function isHeldByUs(sight: Sight, paused: Paused): boolean {
   return STOPPED_BY_COMMAND.has(sight.status) && !hasLeft(sight, paused);
 }
@@ -177,7 +181,7 @@ function hasLeft({ status, migration }: Pick<Sight, 'status' | 'migration'>, pau
   return migration === 'completed' && paused.migration !== null && paused.migration !== 'completed';
 }
 
-/** Until a migration that has stopped the guest for its last bytes is over, or is taken back. */
+/** Until a migration that has stopped the guest for its last bytes is over, or is cancelled. */
 async function awaitSwitchover({ qmp, clock }: Monitored): Promise<Seen> {
   try {
     return await qmp.until(

@@ -1,6 +1,6 @@
 /**
  * Makes sure that a disk's old image is open as a node, for an undo that has to put the guest back on it. A node that
- * `-drive` made is destroyed at the pivot when nobody else refers to it; it is then opened again, from the plan.
+ * `-drive` made is destroyed at the pivot when nothing else refers to it; it is then opened again, from the plan.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { ChainImage, DiskPlan } from '../plan/plan.ts';

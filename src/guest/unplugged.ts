@@ -1,6 +1,7 @@
 /**
- * Disks whose devices have left the guest while a saga was at work: unplugged, or without their medium. That is a fact which
- * no step can undo. A saga goes back, or behind its decision on, with the others, and closes what it has of these in QEMU.
+ * Disks whose devices have left the guest while a saga was at work: unplugged, or without their medium. No step can
+ * undo that. A saga rolls back, or behind its decision forward, with the other disks, and closes what it has of these
+ * in QEMU.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { DiskPlan, Plan } from '../plan/plan.ts';
@@ -24,7 +25,10 @@ function unpluggedIn(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]): 
   return disks.filter(disk => frontOf(blocks, disk) === undefined);
 }
 
-/** Throws DISK_UNPLUGGED. For where all else would go on with a disk that no guest has: a wait, and right before a pause. */
+/**
+ * Throws DISK_UNPLUGGED. For where all else would continue with a disk that no guest has: a wait, and right before a
+ * pause.
+ */
 export async function expectPlugged({ qmp, plan }: { readonly qmp: QmpClient; readonly plan: Plan }) {
   const [left] = unpluggedIn(await qmp.execute('query-block'), plan.disks);
   if (left !== undefined) throw unplugged(left);

@@ -1,6 +1,6 @@
 /**
- * Who may read and write a new image: whoever may with the image below it, and QEMU, and no one else. It sets that by the
- * file's descriptor, and narrows it where this process may not give the file away.
+ * Who may read and write a new image: the users who may with the image below it, and QEMU, and no one else. It sets
+ * that by the file's descriptor, and narrows it where this process may not give the file away.
  */
 import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
  * The port to files on QEMU's host: the few things that cannot be asked or done through QEMU. Without it (a QEMU
- * elsewhere) the result names the files that someone must remove.
+ * elsewhere) the result names the files that are left to remove.
  */
 import type { Place } from './places.ts';
 

@@ -1,6 +1,6 @@
 /**
  * The port to image files that no QEMU has open: what an offline recovery asks of them and does to them. It never guesses
- * a format, and never opens an image that somebody else may write to.
+ * a format, and never opens an image that another program may write to.
  */
 
 /** An image by its file and stated format. */
@@ -12,7 +12,7 @@ export interface ImageName {
 /** What stands at a name. */
 export type ImageSight =
   | { readonly state: 'missing' }
-  /** Somebody holds QEMU's lock on it and may write to it. */
+  /** Another program holds QEMU's lock on it and may write to it. */
   | { readonly state: 'inUse' }
   /** There, but no image of that format. */
   | { readonly state: 'unreadable'; readonly why: string; readonly isEmpty: boolean }
@@ -31,7 +31,7 @@ export type ImageSight =
       readonly writtenAtMs: number | null;
     };
 
-/** What one image holds beside another one, whose data it was once copied from or stands on. */
+/** What one image holds beside another one, from which it was once copied, or which is its backing image. */
 export type Comparison =
   /** All that it holds reads the same in the other one: nothing is lost with it. */
   | 'within'
@@ -67,7 +67,7 @@ export interface Images {
   copyInto(from: ImageName, to: ImageName): Promise<void>;
   /**
    * Copies into an image what lies below it and above `base`, and names that in its header, as `stored` where that is said;
-   * with no base the image stands on nothing afterwards. Durable on return.
+   * with no base the image has no backing image afterwards. Durable on return.
    */
   pullInto(image: ImageName, base: ImageName | null, stored: string | null): Promise<void>;
   /** Gives a file another name beside it, which nothing else has; returns that name. Durable on return. */

@@ -66,7 +66,7 @@ export const localImages: Images = {
   },
 
   async commitInto(top, base, signal) {
-    // -d: the image on top keeps what it holds, so that nothing has changed for whoever reads the chain.
+    // -d: the image on top keeps what it holds, so that nothing has changed for a reader of the chain.
     const arguments_ = ['commit', '-q', '-d', '-f', top.driver, '-b', base.file, '--', top.file];
     await qemuImg(MOVE_DEADLINE_MS, arguments_, signal);
     await sync(base.file);

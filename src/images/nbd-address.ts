@@ -1,6 +1,6 @@
 /**
  * Addresses of NBD exports, in the two forms that QEMU itself writes and reads (`nbd_refresh_filename`, block/nbd.c):
- * `nbd://HOST:PORT/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`. Pure; nobody is asked whether the export is there.
+ * `nbd://HOST:PORT/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`. Pure; it does not ask whether the export is there.
  */
 import type { BlockdevOptionsNbd } from '../qmp/schema.generated.ts';
 

@@ -16,7 +16,7 @@ export function askedIn({ kind, seq, step, body }: JournalRecord): Asked | undef
   return { seq, signal: step, value: signalValue(body) };
 }
 
-/** What came with a signal, whoever asked. */
+/** The value that came with a signal. */
 export function signalValue(body: Json): Json {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
   return (body as { readonly [key: string]: Json })['value'] ?? null;

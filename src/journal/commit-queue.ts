@@ -15,7 +15,7 @@ const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 const UNHURRIED_MAX_BYTES = 1024 * 1024;
 /** About what a record takes beside its body. */
 const RECORD_OVERHEAD_BYTES = 200;
-/** How soon a locked file is tried again while the guest of one that waits stands still. */
+/** How soon a locked file is tried again while the guest of one that waits is paused. */
 const HASTY_DELAY_MS = 3;
 /** Commits between two checkpoints: about 1,000 pages, which is SQLite's own habit. */
 const CHECKPOINT_EVERY_COMMITS = 256;
@@ -23,11 +23,11 @@ const CHECKPOINT_EVERY_COMMITS = 256;
 interface Waiting {
   readonly entry: Entry;
   readonly sizeBytes: number;
-  /** Absent for records that nobody waits for. */
+  /** Absent for records that are not waited for. */
   readonly settle?: (error: Error | undefined) => void;
   /** What is left of the waiting for a locked file. */
   patienceMs: number;
-  /** Until when, by the clock, where the guest stands still meanwhile. */
+  /** Until when, by the clock, where the guest is paused meanwhile. */
   readonly untilMs?: number;
 }
 
@@ -50,7 +50,7 @@ export class CommitQueue {
     return this.#isClosed;
   }
 
-  /** Queues what nobody waits for. Throws `JOURNAL` when too much waits. */
+  /** Queues what is not waited for. Throws `JOURNAL` when too much waits. */
   add(entry: Entry): void {
     this.#push(entry);
     if (this.#sizeBytes > UNHURRIED_MAX_BYTES) this.#schedule();
@@ -79,7 +79,7 @@ export class CommitQueue {
     if (outcome.error !== undefined) throw outcome.error;
   }
 
-  /** Commits all that waits and closes the store. Throws `JOURNAL` when records that nobody waited for are lost. */
+  /** Commits all that waits and closes the store. Throws `JOURNAL` when records that were not waited for are lost. */
   close(): void {
     if (this.#isClosed) return;
     const failure = this.#lastCommit();
@@ -128,7 +128,10 @@ export class CommitQueue {
     });
   }
 
-  /** Looks again and again, with the event loop turning; those whose time is over are told, and the others go on waiting. */
+  /**
+   * Looks again and again, with the event loop turning; those whose time is over are rejected, and the others keep
+   * waiting.
+   */
   #waitForFile(failure: Error, delays: Delays): void {
     const nowMs = this.#clock.now();
     const isLate = ({ untilMs, patienceMs }: Waiting) => patienceMs <= 0 || (untilMs ?? nowMs + 1) <= nowMs;
@@ -200,7 +203,7 @@ export class CommitQueue {
     return undefined;
   }
 
-  /** After those who waited have gone on. What fails here is in the write-ahead log all the same, and tried again. */
+  /** After those who waited have continued. What fails here is in the write-ahead log all the same, and tried again. */
   #checkpoint(): void {
     if (this.#isClosed || this.#commitsSinceCheckpoint < CHECKPOINT_EVERY_COMMITS) return;
     try {
@@ -208,7 +211,7 @@ export class CommitQueue {
       this.#commitsSinceCheckpoint = 0;
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
-      // A disk that is full or broken shows at the next commit, where somebody waits for the answer.
+      // A disk that is full or broken shows at the next commit, whose answer is waited for.
       this.#commitsSinceCheckpoint = CHECKPOINT_EVERY_COMMITS / 2;
     }
   }

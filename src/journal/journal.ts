@@ -6,7 +6,7 @@
 import type { Clock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 
-/** What a record says: a step is about to act, has ended, the saga only goes forward now, or someone asked for something. */
+/** What a record says: a step is about to act, has ended, the saga only rolls forward now, or a signal was sent. */
 export type RecordKind = 'intent' | 'outcome' | 'decision' | 'signal';
 
 /** A record as the writer gives it. `body` is kept as given: do not change it afterwards. */
@@ -23,14 +23,14 @@ export interface JournalRecord extends NewRecord {
   readonly atMs: number;
 }
 
-/** What somebody without a lease has asked of a saga. */
+/** What a process without the lease has asked of a saga. */
 export interface Asked {
   readonly seq: number;
   readonly signal: string;
   readonly value: Json;
 }
 
-/** `open` until it ends; a saga in `needsRecovery` is `open` again once somebody takes it over. */
+/** `open` until it ends; a saga in `needsRecovery` is `open` again once it is taken over. */
 export type SagaState = 'open' | 'committed' | 'rolledBack' | 'needsRecovery';
 
 /** Tells one process from every other that ever ran on this machine: ids of processes are used again, these three are not. */
@@ -67,7 +67,7 @@ export interface SagaRow extends NewSaga {
   readonly damage?: string;
 }
 
-/** The right to write for one saga. It is lost for good when somebody else claims the VM. */
+/** The right to write for one saga. It is lost for good when another process claims the VM. */
 export interface Lease {
   readonly saga: string;
   readonly vm: string;
@@ -116,17 +116,17 @@ interface AppendOptions extends Within {
 export interface Journal {
   /**
    * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (the message names
-   * it, says whether its process lives, and what to do), `SAGA_STATE` when the id exists.
+   * it, says whether its process is alive, and what to do), `SAGA_STATE` when the id exists.
    */
   begin(saga: NewSaga, options?: Within): Lease;
   /**
    * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. With
-   * `force` also from a holder that lives: whoever asks for that waits until the old one must have noticed. Throws
-   * `VM_BUSY` when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
+   * `force` also from a holder that is alive: the caller waits until the old one must have noticed. Throws `VM_BUSY`
+   * when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
    */
   takeOver(id: string, options?: { readonly force?: boolean } & Within): Lease;
   /**
-   * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when somebody else has
+   * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when another process has
    * claimed the VM since, `SAGA_STATE` when the saga has ended.
    */
   confirm(lease: Lease): void;
@@ -155,8 +155,8 @@ export interface Journal {
    */
   ask(id: string, signal: string, value: Json, options?: Within): number;
   /**
-   * Calls back, within a second, for each thing that is asked of a saga by `ask` behind a seq; returns what ends that. An
-   * unreadable journal is silent here: whoever runs the saga hears of that by its own next record.
+   * Calls back, within a second, for each thing that is asked of a saga by `ask` behind a seq; returns what ends that.
+   * An unreadable journal is silent here: the process that runs the saga notices at its own next record.
    */
   listen(id: string, afterSeq: number, heard: (asked: Asked) => void): () => void;
   /** The saga of this id, or undefined. */

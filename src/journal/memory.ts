@@ -30,7 +30,7 @@ import {
 
 /** What was durable at one moment, as plain copies; several journals may begin from it. */
 export interface MemoryJournalState {
-  /** Counts the crashes: a holder of an earlier life is dead. */
+  /** Counts the crashes: a holder from before the last one is dead. */
   readonly life: number;
   readonly sagas: readonly { readonly row: SagaRow; readonly records: readonly JournalRecord[] }[];
   readonly claims: readonly (readonly [vm: string, claim: Claim])[];
@@ -44,7 +44,7 @@ export interface MemoryJournal extends Journal {
 
 interface Claim {
   readonly token: number;
-  /** Undefined while nobody holds the VM. */
+  /** Undefined while no saga holds the VM. */
   readonly saga: string | undefined;
 }
 
@@ -94,7 +94,7 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
   const flush = (): void => {
     const entries = queue;
     queue = [];
-    // A refused one is of a writer that has lost its VM, and that nobody waits for.
+    // A refused one is of a writer that has lost its VM, and is not waited for.
     for (const entry of entries) store.write(entry);
   };
   const writeNow = (entry: Entry): void => {
@@ -254,7 +254,7 @@ class MemoryStore {
   }
 }
 
-/** In memory a process is one life of the journal. */
+/** In memory a process is the time between two crashes of the journal. */
 function livesOf(life: number): Processes {
   const self = { pid: process.pid, bootId: 'memory', startedAt: String(life) };
   return { self, isAlive: holder => holder.startedAt === self.startedAt };

@@ -138,7 +138,7 @@ export class SqliteStore {
     return this.#read(() => this.#statements.signalsAfter.all(id, seq).map(recordOf));
   }
 
-  /** Adds a record to an open saga, whoever runs it; returns its seq. */
+  /** Adds a record to an open saga, with no lease; returns its seq. */
   ask(id: string, { kind, step, body }: NewRecord, atMs: number): number {
     const text = encodeBody(body);
     return this.#transaction('write', () => {

@@ -45,7 +45,7 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     return store;
   };
 
-  /** Readers wait for nobody but a process that opens the file after a crash, or closes it as the last. */
+  /** Readers wait only for a process that opens the file after a crash, or closes it as the last. */
   const read = <T>(work: () => T): T => blocking(BLOCKING_MS, work);
   const write = <T>({ withinMs = BLOCKING_MS }: Within = {}, work: () => T): T => blocking(withinMs, work);
 
@@ -100,6 +100,6 @@ function signalsBehind(store: SqliteStore, id: string, seq: number): readonly Jo
     return store.signalsAfter(id, seq);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
-    return []; // whoever runs the saga is told by its own next record
+    return []; // the process that runs the saga notices at its own next record
   }
 }

@@ -48,7 +48,7 @@ export async function whenFree<T>(
   patienceMs = PATIENCE_MS,
 ): Promise<T> {
   const delays = new Delays();
-  // What is counted is the waiting, not the time: a machine that stood still has not been waited for.
+  // It counts the waiting, not the time: the time in which the machine was suspended does not count.
   for (let waitedMs = 0; ; ) {
     try {
       return work(BETWEEN_TURNS);

@@ -220,8 +220,8 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
 /** Those that a snapshot has to carry on: others are the image's own affair, or end with QEMU. */
 function recordingBitmaps(bitmaps: readonly OlderDirtyInfo[]): readonly Bitmap[] {
   return bitmaps.flatMap(({ name, granularity, persistent, recording, status, inconsistent }) => {
-    const goesOn = persistent !== false && (recording ?? status === 'active') && inconsistent !== true;
-    return name !== undefined && goesOn ? [{ name, granularity }] : [];
+    const records = persistent !== false && (recording ?? status === 'active') && inconsistent !== true;
+    return name !== undefined && records ? [{ name, granularity }] : [];
   });
 }
 

@@ -1,7 +1,10 @@
 /** The chain that a disk will have, and what leaves it, from the plan alone. Pure. */
 import type { ChainImage, DiskPlan } from './plan.ts';
 
-/** The chain of the image that will be in front: itself, what it stands on, and what is below that in the disk's own chain. */
+/**
+ * The chain of the image that will be in front: itself, its own backing images, and what is below those in the disk's
+ * chain.
+ */
 export function chainOfImage({ image, chain, goal }: DiskPlan): readonly ChainImage[] {
   const front = { file: image.file, driver: image.driver, node: goal };
   if (image.backing === null) return [front];

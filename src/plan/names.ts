@@ -67,7 +67,10 @@ export function settlingName(token: string): string {
   return `${PREFIX}${token}-settling`;
 }
 
-/** The object that is there once a saga has sent the snapshot of its disks, until that is taken back or the saga has ended. */
+/**
+ * The object that is there once a saga has sent the snapshot of its disks, until that is rolled back or the saga has
+ * ended.
+ */
 export function takingName(token: string): string {
   return `${PREFIX}${token}-taking`;
 }

@@ -38,7 +38,7 @@ export interface ImagePlan {
   /** `file`, `host_device` for a block device, or `nbd` for an export, whose address is the file then. */
   readonly protocol: 'file' | 'host_device' | 'nbd';
   readonly sizeBytes: number;
-  /** True: the saga makes the file and removes it when it is taken back. False: it was there and stays. */
+  /** True: the saga makes the file and removes it in a rollback. False: it was there and stays. */
   readonly create: boolean;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
@@ -124,7 +124,7 @@ export interface PlanBase {
   readonly disks: readonly DiskPlan[];
 }
 
-/** A dirty bitmap that goes on recording in a disk's overlay what it recorded in the image below. */
+/** A dirty bitmap that keeps recording in a disk's overlay what it recorded in the image below. */
 export interface BitmapPlan {
   /** The disk's index. */
   readonly index: number;
@@ -166,7 +166,7 @@ export interface SnapshotPlan extends PlanBase {
  */
 interface SwitchPlanBase extends PlanBase {
   readonly finish: Finish;
-  /** Whether the guest has iothreads: its disks may then change threads whenever it is stopped or let run. */
+  /** Whether the guest has iothreads: its disks may then change threads whenever it is stopped or resumed. */
   readonly iothreads: boolean;
   /** Null when nothing will be switched (`clone`, `abort`). */
   readonly strategy: Strategy | null;
@@ -201,7 +201,7 @@ export interface ActiveCommitPlan extends SwitchPlanBase, Removing {
 export interface Rewrite {
   /** What is pulled into, or is committed. */
   readonly top: string;
-  /** What it stands on afterwards, or is committed into; null when it is to stand on nothing. */
+  /** Its backing image afterwards, or the image it is committed into; null for no backing image. */
   readonly base: string | null;
   /** What is written into the header of the image above what leaves the chain; null leaves that to QEMU. */
   readonly backingFile: string | null;
@@ -226,7 +226,7 @@ export interface RewritePlan extends PlanBase, Removing {
   readonly rewrites: readonly Rewrite[];
 }
 
-/** N disks of a guest that stands still put back on images below their active ones, each through a new overlay. */
+/** N disks of a paused guest reverted to images below their active ones, each through a new overlay. */
 export interface RevertPlan extends PlanBase, Removing {
   readonly operation: 'revert';
   readonly strategy: 'reopen';
@@ -239,8 +239,8 @@ export type SwitchPlan = CopyPlan | ActiveCommitPlan;
 export type StagePlan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
 
 /**
- * A snapshot of N disks whose overlays are then mirrored to a second place, in two stages with one way back. Its `disks`
- * are as the whole saga would leave them: from the images below the overlays to the mirrors' targets.
+ * A snapshot of N disks whose overlays are then mirrored to a second place, in two stages with one rollback. Its
+ * `disks` are as the whole saga would leave them: from the images below the overlays to the mirrors' targets.
  */
 export interface SnapshotMirrorPlan extends PlanBase {
   readonly operation: 'snapshotMirror';

@@ -47,7 +47,7 @@ function compile(shape: string): Check {
   let check = objects.get(shape);
   if (check === undefined) {
     let compiled: Check | undefined;
-    // Compiled when it is first used: a type may lead back to itself.
+    // Compiled when it is first used: a type may refer to itself.
     check = (value, depth) => {
       compiled ??= objectOf(OBJECTS[shape] ?? {});
       return compiled(value, depth);

@@ -29,7 +29,7 @@ export interface QmpClient {
   readonly version: QmpVersion;
   /** False from the moment either side has closed. */
   readonly isOpen: boolean;
-  /** Resolves when the connection has ended, whoever ended it. */
+  /** Resolves when the connection has ended, from either side. */
   readonly closed: Promise<void>;
   /**
    * Sends one command and resolves with what it returns.
@@ -54,7 +54,7 @@ export interface QmpClient {
    * DEADLINE, QMP_DISCONNECTED when the connection ends, ABORTED when the signal aborts, and what `check` throws.
    */
   until<T>(what: string, check: () => Promise<T | undefined>, options: UntilOptions): Promise<T>;
-  /** Closes; commands under way end as QMP_DISCONNECTED. QEMU and its jobs go on. */
+  /** Closes; commands under way end as QMP_DISCONNECTED. QEMU and its jobs keep running. */
   close(): void;
 }
 
@@ -71,7 +71,7 @@ const GREETING_DEADLINE_MS = 10_000;
 
 /**
  * Connects, waits for QEMU's greeting and negotiates.
- * Throws QMP_CONNECT when there is no QEMU or its monitor serves someone else, QMP_PROTOCOL when it is no monitor.
+ * Throws QMP_CONNECT when there is no QEMU or its monitor serves another client, QMP_PROTOCOL when it is no monitor.
  *
  * @example
  * ```ts
@@ -94,7 +94,7 @@ export async function openQmpClient(connect: Connect, options: QmpClientOptions 
   }
 }
 
-/** A `Connect` of somebody's own may fail with anything. */
+/** A `Connect` that the caller passed may fail with anything. */
 async function connected(connect: Connect, handlers: TransportHandlers): Promise<Transport> {
   try {
     return await connect(handlers);

@@ -1,7 +1,7 @@
 /**
  * The QEMU guest agent, as far as a snapshot needs it: freeze, thaw, status. The agent has no greeting, no ids and no
- * way to take a command back, so after a deadline the stream is put in step again before the next command
- * (qemu-ga's guest-sync-delimited). It retries nothing; that a freeze is followed by a thaw is its caller's duty.
+ * way to cancel a command, so after a deadline the stream is put in step again before the next command (qemu-ga's
+ * guest-sync-delimited). It retries nothing; that a freeze is followed by a thaw is its caller's duty.
  */
 
 import type { Socket } from 'node:net';
@@ -72,7 +72,7 @@ class AgentLine {
   readonly #socket: Socket;
   readonly #clock: Clock;
   #lines = new LineDecoder();
-  /** Until then, what comes may be the rest of something that nobody waits for, and need not be JSON. */
+  /** Until then, what comes may be the rest of an answer that is not waited for, and need not be JSON. */
   #synchronized = false;
   #waiting: Waiting | undefined;
   #failure: BlocksagaError | undefined;

@@ -61,14 +61,14 @@ export class InFlight {
     });
   }
 
-  /** QEMU lives: what waits, waits on. */
+  /** QEMU is alive: what waits keeps waiting. */
   heard(): void {
     this.#heardMs = this.#clock.now();
   }
 
   /**
-   * Settles one command. A late reply finds nobody waiting: its caller has been told of the deadline. False for an id for which
-   * no reply can come, or no further one.
+   * Settles one command. A late reply settles nothing: its caller has been told of the deadline. False for an id for
+   * which no reply can come, or no further one.
    */
   settle(id: Json | undefined, replyTo: (command: CommandName) => Reply): boolean {
     if (typeof id !== 'number') return false;

@@ -1,7 +1,8 @@
 /**
- * A deadline that counts silence, not time: only while this process could have heard something, and from the last sign of
- * life. A machine that stood still (a host that was suspended, a process without a processor, an event loop that did not
- * turn) must not be taken for a QEMU that does not answer. It bounds no pause of the guest: that is wall-clock time.
+ * A deadline that counts silence, not time: only while this process could have heard something, and from the last sign
+ * of life. A machine that did not run (a host that was suspended, a process without a processor, an event loop that did
+ * not turn) must not be taken for a QEMU that does not answer. It bounds no pause of the guest: that is wall-clock
+ * time.
  */
 
 import type { Clock } from './clock.ts';

@@ -23,7 +23,7 @@ export interface Transport {
 
 /** What a transport calls. `onClose` comes exactly once and last; `reason` is undefined after an orderly end. */
 export interface TransportHandlers {
-  /** Something has arrived that may be no whole message yet: the other side lives. Called before what it completes. */
+  /** Something has arrived that may be no whole message yet: the other side is alive. Called before what it completes. */
   onSign?(): void;
   onMessage(message: Json): void;
   onClose(reason?: Error): void;

@@ -1,5 +1,5 @@
 /**
- * Reads the line of steps out of a chart: which state follows which when all goes as it should, and which undo takes back which
+ * Reads the line of steps out of a chart: which state follows which when nothing fails, and which undo belongs to which
  * step. It goes by the chart alone and knows no step by its name.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
@@ -60,7 +60,7 @@ export function undosOf(machine: AnyStateMachine): readonly AnyStateNode[] {
     .flatMap(leaves);
 }
 
-/** The name of the step that an undo takes back. */
+/** The name of the step that an undo undoes. */
 export function undoneBy(node: AnyStateNode): string | undefined {
   const actor = actorIn(node);
   return actor?.startsWith(UNDO) ? actor.slice(UNDO.length) : undefined;

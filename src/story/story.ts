@@ -14,7 +14,7 @@ export interface Story {
   readonly createdAtMs: number;
   readonly endedAtMs: number | null;
   readonly outcome: 'open' | 'committed' | 'rolledBack' | 'needsRecovery';
-  /** Of a saga that is open: whether its process lives, and whether it waits to be asked how to go on. */
+  /** Of a saga that is open: whether its process is alive, and whether it waits for a signal. */
   readonly isRunning: boolean;
   readonly isWaiting: boolean;
   readonly stations: readonly Station[];
@@ -27,7 +27,7 @@ export interface Story {
   readonly signals: readonly Signal[];
   /** When another process, or another attempt, took the saga up again. */
   readonly resumes: readonly number[];
-  /** When it could neither go forward nor back. */
+  /** When it could neither roll forward nor back. */
   readonly strandings: readonly number[];
   readonly disks: readonly Disk[];
   /** How long the guest was held at most; null where that is not known, or it never was. */
@@ -53,7 +53,7 @@ export interface Station {
 export interface Undo {
   readonly words: string;
   readonly description: string;
-  /** The station that it takes back; null for a question that is asked on the line back. */
+  /** The station that it undoes; null for a question that is asked on the line back. */
   readonly station: number | null;
 }
 
@@ -66,7 +66,7 @@ export interface Visit {
   readonly attempts: readonly Attempt[];
 }
 
-/** What a process did of it; more than one where it was begun anew behind an end that was not final. */
+/** What a process did of it; more than one where it began again behind an end that was not final. */
 export interface Attempt {
   readonly beganAtMs: number;
   readonly endedAtMs: number | null;

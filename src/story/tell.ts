@@ -1,6 +1,6 @@
 /**
- * Tells the story of a saga from what its journal has of it: the row, the records, and whether its process lives. It asks no
- * QEMU and changes nothing.
+ * Tells the story of a saga from what its journal has of it: the row, the records, and whether its process is alive. It
+ * asks no QEMU and changes nothing.
  */
 import type { AnyStateNode } from 'xstate';
 import { RESCUE } from '../engine/durable/history.ts';
@@ -26,7 +26,7 @@ export interface Known {
   readonly row: SagaRow;
   readonly plan: Plan;
   readonly records: readonly JournalRecord[];
-  /** Whether the process that began it, or took it over last, lives. */
+  /** Whether the process that began it, or took it over last, is alive. */
   readonly isRunning: boolean;
 }
 

@@ -184,7 +184,7 @@ function foundInQemu(
   return finding(`saga ${maker.id} has ended (${maker.state}) and nothing uses it`, true);
 }
 
-/** A guest that stands still in a QEMU with traces of a dead saga. */
+/** A paused guest in a QEMU with traces of a dead saga. */
 function pausedGuest(
   { running, status }: { readonly running: boolean; readonly status: string },
   found: readonly Removable[],
@@ -212,7 +212,7 @@ async function dismiss(qmp: QmpClient, id: string): Promise<void> {
   if (reply !== undefined && !reply.ok) throw reply.error;
 }
 
-/** New images of sagas that went back. What has been put in their places since is no find. */
+/** New images of sagas that were rolled back. A file that has taken such a name since is not a finding. */
 async function examineFiles(
   { journal, files = localFiles, images = localImages }: DoctorOptions,
   rows: readonly SagaRow[],

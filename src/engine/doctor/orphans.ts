@@ -1,7 +1,7 @@
 /**
- * What to say of things in QEMU that a saga has made which this journal does not know: its journal is another one, or is
- * lost. Nothing of it can be proved to be unused, so nothing is removed; the words say what somebody may do who knows that
- * the journal is gone. Pure.
+ * What to say of things in QEMU that a saga has made which this journal does not know: its journal is another one, or
+ * is lost. None of them can be proved to be unused, so nothing is removed; the words say what may be done when the
+ * journal is known to be gone. Pure.
  */
 import type { JobInfo } from '../../qmp/jobs.ts';
 

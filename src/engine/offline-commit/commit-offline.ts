@@ -1,7 +1,7 @@
 /**
- * Commits images of N chains into ones below them while no QEMU runs: on all chains, or on none. Durable like every saga:
- * it claims its name in the journal, decides once, and is gone on with by `recoverOffline` when its process died. Ways in
- * only; what is done is `merge-offline.ts`'s.
+ * Commits images of N chains into ones below them while no QEMU runs: on all chains, or on none. Durable like every
+ * saga: it claims its name in the journal, decides once, and `recoverOffline` resumes it when its process died. This
+ * file only starts it; `merge-offline.ts` does the work.
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
@@ -34,13 +34,13 @@ import type { Saga } from '../running/saga.ts';
 import { offlineResult } from './offline-commit-result.ts';
 import { offlineSaga } from './offline-saga.ts';
 
-/** A merge that outlives its process keeps its locks; it may end while one waits, or go on for hours. */
+/** A merge that outlives its process keeps its locks; it may end while one waits, or run for hours. */
 const LOCK_POLLS_MAX = 20;
 const LOCK_POLL_MS = 250;
 
 /** How to commit without QEMU; only what differs from the usual must be said. */
 export interface CommitOfflineOptions {
-  /** Asks it to go back: it does while its decision has not been taken. */
+  /** Asks it to roll back: it does while its decision has not been taken. */
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
   readonly ids?: IdSource;
@@ -50,9 +50,9 @@ export interface CommitOfflineOptions {
 }
 
 /**
- * Commits images of N chains that no QEMU has open. The result's `boot` names the images to boot from, and `why` what the
- * others are good for. A failure before the decision leaves every chain reading as it did (`rolledBack`); one after it is
- * gone on with by `recoverOffline` (`needsRecovery`). The same id twice has one effect.
+ * Commits images of N chains that no QEMU has open. The result's `boot` names the images to boot from, and `why` what
+ * the others are good for. A failure before the decision leaves every chain reading as it did (`rolledBack`); after one
+ * behind it `recoverOffline` finishes the rest (`needsRecovery`). The same id twice has one effect.
  *
  * Throws REQUEST_INVALID, UNKNOWN_DISK, DISK_NAMED_TWICE, DISK_UNSUPPORTED (a format that no header says, a chain that is
  * not all files), DISK_BUSY (an image is in use, or two disks stand on one), FILES, VM_BUSY (another saga has a part in an
@@ -117,13 +117,13 @@ export async function planOfflineCommit(
   return planCommitOffline(request, { files, images, token: sagaToken(request.id ?? ids()) });
 }
 
-/** How an offline commit is gone on with. */
+/** How an offline commit is resumed. */
 export interface OfflineResume extends CommitOfflineOptions {
   readonly back?: boolean;
   readonly force?: boolean;
 }
 
-/** Goes on where the process died, or where somebody has repaired what failed. Throws before anything is touched. */
+/** Continues where the process died, or after what failed was repaired. Throws before anything is touched. */
 export async function resumeOfflineCommit(
   journal: Journal,
   row: SagaRow,
@@ -144,7 +144,7 @@ export async function resumeOfflineCommit(
   }
   for (const { disk, image } of back ? [] : written(plan)) await awaitFree(disk, image, images, clock);
   const lease = await seize(journal, row.id, options.force ?? false, clock);
-  // Asked to go back before it begins, it does nothing.
+  // Asked to roll back before it begins, it does nothing.
   const signal = back ? AbortSignal.abort() : options.signal;
   return offlineSaga({ journal, lease, plan, files, images, clock }, signal);
 }

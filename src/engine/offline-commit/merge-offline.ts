@@ -1,7 +1,7 @@
 /**
- * The commit of images that no QEMU has open, from its first merge to its end: merge all, decide, rewrite headers, remove
- * what has left. Merging leaves all that reads a chain as it was, so up to the decision going back is to do nothing; after
- * it the saga only goes forward. What was done in an earlier life is read from the journal and not done again.
+ * The commit of images that no QEMU has open, from its first merge to its end: merge all, decide, rewrite headers,
+ * remove what has left. Merging does not change what a chain reads, so until the decision a rollback does nothing;
+ * after it the saga only rolls forward. What an earlier process did is read from the journal and not done again.
  */
 import { BlocksagaError, type ErrorRecord, invariant } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
@@ -17,7 +17,7 @@ import { resultAsJson, type SagaResult } from '../running/result.ts';
 import { type Merged, readMergeProgress } from './merge-progress.ts';
 import { offlineResult } from './offline-commit-result.ts';
 
-/** How often an image is merged again that somebody writes to between two merges. */
+/** How often an image is merged again when another program writes to it between two merges. */
 const MERGE_ROUNDS_MAX = 3;
 
 /** What a saga without QEMU is run with. */
@@ -28,7 +28,7 @@ export interface OfflineParts {
   readonly files: Files;
   readonly images: Images;
   readonly clock: Clock;
-  /** Asks it to go back, as long as the decision has not been taken. */
+  /** Asks it to roll back, as long as the decision has not been taken. */
   readonly signal: AbortSignal | undefined;
 }
 
@@ -115,8 +115,8 @@ class OfflineCommit {
   }
 
   /**
-   * Somebody may have booted the old front after the decision, in which the base was named: what that guest wrote follows,
-   * unless the base has been booted as well. Then the decision stands, and the old front is kept.
+   * The old front may have been booted after the decision to boot from the base: what that guest wrote is merged as
+   * well, unless the base has been booted too. Then the decision stands, and the old front is kept.
    */
   async #mergeWhatCameSince(part: Part): Promise<void> {
     const { disk, merge } = part;
@@ -176,7 +176,7 @@ class OfflineCommit {
     return kept;
   }
 
-  /** Runs `act`; what it throws is written down and given back. Throws when it cannot be written down. */
+  /** Runs `act`; what it throws is recorded and returned. Throws when it cannot be recorded. */
   async #attempt(step: string, act: () => Promise<void>): Promise<ErrorRecord | null> {
     try {
       await act();

@@ -8,9 +8,9 @@ export interface Merged {
   readonly base: string;
 }
 
-/** What earlier lives have done; disks by their indexes. */
+/** What earlier processes have done; disks by their indexes. */
 export interface MergeProgress {
-  /** The last merge of each disk that has ended well. */
+  /** The last merge of each disk that has succeeded. */
   readonly merged: Map<number, Merged>;
   /** The disks of which a merge was begun. */
   readonly begun: Set<number>;

@@ -1,4 +1,4 @@
-/** A commit without QEMU as a saga that runs: its result, and a way to ask it to go back. It decides nothing. */
+/** A commit without QEMU as a saga that runs: its result, and `abort`, which asks it to roll back. It decides nothing. */
 import { BlocksagaError } from '../../errors.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { hasEnded } from '../running/has-ended.ts';
@@ -6,7 +6,7 @@ import type { SagaResult } from '../running/result.ts';
 import type { Saga } from '../running/saga.ts';
 import { type OfflineParts, runOfflineCommit } from './merge-offline.ts';
 
-/** Runs it; `signal` asks it to go back, as `abort` does. */
+/** Runs it; `signal` asks it to roll back, as `abort` does. */
 export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSignal | undefined): Saga {
   const id = parts.lease.saga;
   const asked = new AbortController();

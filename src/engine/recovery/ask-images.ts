@@ -97,9 +97,9 @@ async function compareWith(
 }
 
 /**
- * Whether the later one is only what a mirror had copied when all ended: QEMU's end was seen, or it came before anybody would
- * have noted again that all is as it was, and the disk was written to till then. A guest that ran on the copy has left the disk
- * behind for longer, or has run when nobody watched.
+ * Whether the later one is only what a mirror had copied when all ended: QEMU's end was seen, or it came before the
+ * next record that all is as it was, and the disk was written to till then. A guest that ran on the copy has left the
+ * disk behind for longer, or has run unwatched.
  */
 function wasMirrored({ plan, records }: Part, begunMs: number, times: Times, images: Images): boolean {
   if (!hasMirrors(plan)) return false;

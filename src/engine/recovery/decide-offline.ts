@@ -19,7 +19,7 @@ export type OfflineAction =
   | 'keep'
   /** It is the one to boot from; where it is missing or cannot be read it never held a flushed write and is made anew. */
   | 'keepOrMake'
-  /** It holds what was written last, and all go back: its data moves into the old image. */
+  /** It holds what was written last, and all disks roll back: its data moves into the old image. */
   | 'moveBack'
   /** It holds nothing that counts: it goes, if the saga made it. */
   | 'drop'
@@ -31,7 +31,7 @@ export type OfflineAction =
   | 'commitDown'
   /** It is the one to boot from, and what the old one shows is to be copied into it. */
   | 'moveForward'
-  /** A finished copy beside the guest's disks: it stays, and nobody boots from it. */
+  /** A finished copy beside the guest's disks: it stays, and is not booted from. */
   | 'leave';
 
 /** What becomes of one disk. */
@@ -54,7 +54,7 @@ export interface OfflineVerdict {
 /** What an earlier offline recovery of the same saga has written. */
 export interface OfflineProgress {
   readonly begun: boolean;
-  /** Whether all go back though they could go forward, as somebody asked. */
+  /** Whether all roll back though they could roll forward, as was asked. */
   readonly back: boolean;
   /** Whether the first chain was found shortened. */
   readonly begunToShorten: boolean;
@@ -79,7 +79,7 @@ export interface Choice {
 
 /** What counts besides the records. */
 export interface OfflineFacts {
-  /** A snapshot whose overlays are the truth is to be taken back. */
+  /** A snapshot whose overlays hold the newest data is to be rolled back. */
   readonly back?: boolean;
   /** The first chain of jobs that could not be held back is found shortened, which decides for the others. */
   readonly begunToShorten?: boolean;

@@ -1,6 +1,6 @@
 /**
- * Whether the QEMU in which a saga worked still lives, asked before its images are touched behind its back. It only asks;
- * what QEMU's locks on the images say is asked elsewhere.
+ * Whether the QEMU in which a saga worked is still alive, asked before its images are touched behind its back. It only
+ * asks; what QEMU's locks on the images say is asked elsewhere.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectNoEndedStream } from '../../guest/ended-stream.ts';
@@ -16,7 +16,10 @@ import { hasMark } from '../../steps/pause/mark-qemu.ts';
 /** What a socket says at whose other end there is no QEMU any more (connect(2)). */
 const NOT_LISTENING = new Set(['ENOENT', 'ECONNREFUSED']);
 
-/** Throws SAGA_STATE when the saga's QEMU answers, JOURNAL_BEHIND when the saga has ended in it, QMP_CONNECT when somebody is there who does not. */
+/**
+ * Throws SAGA_STATE when the saga's QEMU answers, JOURNAL_BEHIND when the saga has ended in it, QMP_CONNECT when
+ * something is there that does not.
+ */
 export async function refuseLivingQemu(
   saga: string,
   plan: Plan,
@@ -44,8 +47,9 @@ export async function refuseLivingQemu(
 }
 
 /**
- * Throws JOURNAL_BEHIND when the guest runs on images that the saga has opened while its mark is gone: the saga ended well
- * in this very QEMU, which a journal that still has it open does not know. Nothing may be done by such a journal.
+ * Throws JOURNAL_BEHIND when the guest runs on images that the saga has opened while its mark is gone: the saga was
+ * committed in this very QEMU, and a journal that still has it open is behind. Nothing may be done on the word of such
+ * a journal.
  */
 export async function refuseOlderJournal(client: QmpClient, saga: string, plan: Plan): Promise<void> {
   if (!plan.marksQemu || (await hasMark(client, plan))) return;

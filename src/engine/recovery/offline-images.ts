@@ -1,5 +1,5 @@
 /**
- * Makes a verdict about images true on the disk, and refuses before it begins where somebody else is at work on them. It
+ * Makes a verdict about images true on the disk, and refuses before it begins where another program works on them. It
  * removes nothing.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
@@ -36,7 +36,7 @@ export async function lookAtImages(
 ): Promise<void> {
   for (const { disk, front, action } of together(plan, verdict)) {
     const [needOfOld, ofNew] = NEEDS[action];
-    // A revert stands on an older image: the one that was in front may have been removed already, as was asked.
+    // A revert is based on an older image: the one that was in front may have been removed already, as was asked.
     const ofOld = plan.operation === 'revert' && action === 'keepOrMake' ? 'free' : needOfOld;
     const isInDoubt = (plan.operation === 'snapshot' || plan.operation === 'revert') && !verdict.wasOnImages;
     if (isFirst || ofOld !== 'there') {
@@ -106,13 +106,13 @@ async function makeIfLost(disk: DiskPlan, images: Images): Promise<readonly stri
   const { backing, file, sizeBytes } = disk.image;
   invariant(backing !== null, 'an overlay has an image below it');
   refuseToMake(disk);
-  // What cannot be read is kept all the same, under another name: somebody may want to look at it.
+  // What cannot be read is kept all the same, under another name, for an administrator to look at.
   const aside = sight.state === 'unreadable' && !sight.isEmpty ? [await images.setAside(file)] : [];
   await images.createOverlay(file, { file: backing.file, driver: backing.driver }, sizeBytes);
   return aside;
 }
 
-/** What an encrypted disk stands on is not made in the clear, and what would encrypt it was in QEMU. */
+/** The new image of an encrypted disk is not made in the clear, and the secret to encrypt it was in QEMU. */
 function refuseToMake(disk: DiskPlan): void {
   const { image } = disk;
   if (image.secret === undefined) return;

@@ -1,5 +1,5 @@
 /**
- * A dead saga's stages with what becomes of each, in the order in which that is made true: what was done last goes back
+ * A dead saga's stages with what becomes of each, in the order in which that is made true: what was done last is undone
  * first. The last part says what is booted from. Pure.
  */
 import type { JournalRecord } from '../../journal/journal.ts';
@@ -26,12 +26,12 @@ export interface OfflineEnd {
   readonly passed: readonly string[];
 }
 
-/** A snapshot is taken back as asked, its mirrors are not. */
+/** `back` rolls a snapshot back, not its mirrors. */
 function choicesIn({ choices = [] }: OfflineFacts): OfflineFacts {
   return { choices };
 }
 
-/** Goes back stage by stage until one was decided: only then an earlier one is asked. */
+/** Rolls back stage by stage until one was decided: only then is an earlier one asked. */
 export function offlineEnd(
   plan: Plan,
   records: readonly JournalRecord[],

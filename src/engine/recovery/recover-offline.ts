@@ -46,16 +46,16 @@ import { hasBegunToShorten } from './shorten-offline.ts';
 export interface OfflineOptions {
   /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
   readonly qmp?: string | Connect;
-  /** Takes a snapshot back although its overlays could stay: what they hold goes into the images below them. */
+  /** Rolls a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
   /**
    * On which images the guest ran last, where the images contradict the journal: `old` are those from before the saga. What
    * is not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
    */
   readonly front?: Choice['front'];
-  /** Takes the saga from a process that lives but does not go on. */
+  /** Takes the saga from a process that is alive but stopped or hung. */
   readonly force?: boolean;
-  /** Told of the new disks when the saga is committed by this, if it was begun with somebody to tell. */
+  /** Told of the new disks when this commits the saga, if it was begun with an `onCommit`. */
   readonly publisher?: Publisher;
   /** Another program to be told than the one that the saga was begun with. */
   readonly onCommit?: Program;
@@ -68,10 +68,10 @@ export interface OfflineOptions {
 /**
  * Recovers one saga. The result's `boot` names the images to boot from; a saga that has ended gives its result again.
  *
- * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; JOURNAL_BEHIND where the images contradict the journal; VM_BUSY while its process does; DISK_BUSY when somebody
- * writes to an image that is not the right one or has to be changed; FILES for what could not be read or changed;
- * REQUEST_INVALID for `back` where it has no meaning; PUBLISH when nobody took the new disks; JOURNAL for a saga of
- * another version.
+ * Throws SAGA_UNKNOWN; SAGA_STATE while the saga's QEMU lives; JOURNAL_BEHIND where the images contradict the journal;
+ * VM_BUSY while its process does; DISK_BUSY when another program writes to an image that is not the right one or has to
+ * be changed; FILES for what could not be read or changed; REQUEST_INVALID for `back` where it has no meaning; PUBLISH
+ * when `onCommit` did not take the new disks; JOURNAL for a saga of another version.
  *
  * @example
  * ```ts
@@ -159,7 +159,7 @@ export async function recoverOffline(
   return result;
 }
 
-/** What whoever keeps the VM's records is to be told: the new disks, or the old ones where he has heard of others. */
+/** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
 function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly DefinedDisk[] | undefined {
   if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan);
   const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');

@@ -89,7 +89,7 @@ function releasesIn(records: readonly JournalRecord[]): readonly Release[] {
   return Array.isArray(released) ? (released as readonly Release[]) : [];
 }
 
-/** Nothing stood there before, and nobody else's file was found there since. */
+/** Nothing was there before, and no third party's file was found there since. */
 function mayHaveMade(disk: DiskPlan, records: readonly JournalRecord[]): boolean {
   const intent = records.findLast(({ kind, step }) => kind === 'intent' && step === CLAIM);
   const free = member(intent?.body ?? null, 'observed');

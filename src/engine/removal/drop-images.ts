@@ -1,6 +1,6 @@
 /**
- * Removes the new images of a saga that went back: each only when it is provably the very file that the saga made, when
- * nobody writes to it, and when no chain and no other saga names it. All others stay, and are told.
+ * Removes the new images of a saga that was rolled back: each only when it is provably the very file that the saga
+ * made, when no program writes to it, and when no chain and no other saga names it. All others stay, and are reported.
  */
 
 import type { Files } from '../../images/files.ts';
@@ -15,7 +15,7 @@ import { claimOf, heldClaim, strayed } from './claims.ts';
 export interface DropFacts {
   readonly id: string;
   readonly plan: Pick<Plan, 'disks'>;
-  /** The disks whose new images nobody needs. */
+  /** The disks whose new images are not needed. */
   readonly disks: readonly DiskPlan[];
   readonly records: readonly JournalRecord[];
   /** Files that must stay besides those that sagas name: what is booted from, what a QEMU has open. */
@@ -25,7 +25,10 @@ export interface DropFacts {
   readonly images: Images;
 }
 
-/** Why a new image may not go: someone needs it, writes to it, or it cannot be proved to be the file that the saga made. */
+/**
+ * Why a new image may not go: it is needed, a program writes to it, or it cannot be proved to be the file that the saga
+ * made.
+ */
 type Keeps = 'needed' | 'inUse' | 'unproved';
 
 /** A new image that the saga does not need and that is still there; `claim` is the identity to remove it by. */
@@ -71,7 +74,7 @@ export async function removeImage(file: string, claim: string, files: Files): Pr
   await files.syncDirectory(file);
 }
 
-/** Looks for new images that nobody needs, and says of each whether it may go. */
+/** Looks for new images that are not needed, and says of each whether it may go. */
 export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]> {
   const { disks, records, files, images } = facts;
   const found: LeftImage[] = [];
@@ -99,7 +102,7 @@ async function guardedFiles(facts: DropFacts): Promise<Guarded> {
   const guarded = new Set<string>([...needed, ...plan.disks.flatMap(belowDisk)]);
   for (const row of journal.sagas()) {
     if (row.id === id || row.state === 'rolledBack') continue;
-    // Which images a damaged saga needs, nobody can say: none is removed then.
+    // Which images a damaged saga needs cannot be told: none is removed then.
     if (sortedRows([row]).damaged.length > 0) return EVERYTHING;
     const disks = stagesOf(planOf(row)).flatMap(stage => stage.plan.disks);
     for (const disk of disks) {

@@ -1,6 +1,7 @@
 /**
  * Removes, after an offline recovery, the images that have left the chains of a merge whose request asked for that. One
- * that anybody is known to need stays: a chain that is booted from, a saga that has not ended, whoever has it open.
+ * that is known to be needed stays: by a chain that is booted from, by a saga that has not ended, by a program that has
+ * it open.
  */
 
 import { plainName } from '../../guest/graph.ts';

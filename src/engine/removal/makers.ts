@@ -1,4 +1,4 @@
-/** Which saga of the journal made what is found in QEMU, and whether somebody still works on it. It only looks. */
+/** Which saga of the journal made what is found in QEMU, and whether a process still works on it. It only looks. */
 import type { Processes, SagaRow } from '../../journal/journal.ts';
 import { sagaToken, tokenOf } from '../../plan/names.ts';
 
@@ -17,7 +17,7 @@ export class Makers {
     return token === undefined ? undefined : this.#byToken.get(token);
   }
 
-  /** Whether nobody works on a saga that has not ended. */
+  /** Whether no process works on a saga that has not ended. */
   isDead({ state, holder }: SagaRow): boolean {
     return state === 'needsRecovery' || (state === 'open' && !this.#processes.isAlive(holder));
   }

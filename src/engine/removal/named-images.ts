@@ -48,7 +48,7 @@ export async function freeOfSagas<P extends Plan>(
     places.set(file, known);
     return known;
   };
-  // What a saga makes is made exclusively, so that nobody else can have a part in it.
+  // A saga makes its files exclusively, so no other saga can have a part in them.
   const isOfChain = plan.operation === 'commit' || plan.operation === 'pull';
   const targets = isOfChain
     ? []

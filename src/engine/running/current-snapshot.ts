@@ -23,7 +23,10 @@ interface Asked {
   readonly signal: SignalName | undefined;
 }
 
-/** Throws MIGRATING as `expectNotMigrating`, SAGA_STATE as `expectAskable`, when nothing is mirrored, or when somebody has put other images in front since; nothing is done. */
+/**
+ * Throws MIGRATING as `expectNotMigrating`, SAGA_STATE as `expectAskable`, when nothing is mirrored, or when a third
+ * party has put other images in front since; nothing is done.
+ */
 export async function expectCurrent(
   { id, plan, records, signal }: Asked,
   client: () => Promise<QmpClient>,
@@ -62,7 +65,10 @@ export async function expectCurrent(
   }
 }
 
-/** What waits at READY goes on waiting: its copies follow the guest until the migration is over. Where QEMU does not answer, as below. */
+/**
+ * What waits at READY keeps waiting: its copies follow the guest until the migration is over. Where QEMU does not
+ * answer, as below.
+ */
 async function expectStaying(client: () => Promise<QmpClient>): Promise<void> {
   try {
     expectNotMigrating(await lookAtGuest(await client()));
@@ -81,7 +87,7 @@ export async function expectCurrentIn(guest: Guest, clock: Clock, asked: Asked):
   }
 }
 
-/** Undefined where the saga's own QEMU does not answer: what follows from that is found out by whoever goes on. */
+/** Undefined where the saga's own QEMU does not answer: what follows from that is found out by the saga itself. */
 async function askBlocks(plan: Plan, client: () => Promise<QmpClient>) {
   try {
     const qmp = await client();

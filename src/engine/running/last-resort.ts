@@ -1,7 +1,7 @@
 /**
- * For a process that is about to end though its sagas have not: no guest that one of them has paused or frozen stays so. A
- * saga that can still leave its pause by itself is given the time to; another one is begun again from its journal, as the
- * next process would, and told to go back. It ends no process.
+ * For a process that is about to end though its sagas have not: no guest that one of them has paused or frozen stays
+ * so. A saga that can still leave its pause by itself is given the time to; another one is begun again from its
+ * journal, as the next process would, and told to roll back. It ends no process.
  */
 import { type Clock, sleep, systemClock } from '../../qmp/clock.ts';
 
@@ -9,7 +9,7 @@ import { type Clock, sleep, systemClock } from '../../qmp/clock.ts';
 export interface HoldsGuest {
   /** Whether the guest is paused or frozen by it, or may be. */
   readonly holdsGuest: boolean;
-  /** Begins it again from the journal, on a connection of its own, and has it go back; what went on before can do no more. */
+  /** Begins it again from the journal, on a connection of its own, and rolls it back; the run before can do no more. */
   beginAgain(): Promise<HoldsGuest>;
 }
 
@@ -60,7 +60,7 @@ async function beginAgain(saga: HoldsGuest, clock: Clock): Promise<void> {
     const again = await saga.beginAgain();
     await isOver(() => again.holdsGuest, RESCUE_MS, clock);
   } catch {
-    // Its journal cannot be written, or another process has it: whoever resumes it sees to the guest.
+    // Its journal cannot be written, or another process has it: the next resume sees to the guest.
   }
 }
 

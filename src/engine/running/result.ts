@@ -22,7 +22,7 @@ export interface Front {
   readonly file: string;
 }
 
-/** Where a disk is, and what it stands on, as QEMU tells. */
+/** Where a disk is, and what is below it, as QEMU tells. */
 export interface FrontAfter extends Front {
   /** The files of its chain, the active image first. */
   readonly chain: readonly string[];
@@ -56,7 +56,7 @@ export interface SagaResult {
   /** Which promises are weaker on this QEMU than on one that has all that was asked of it, in words for people. */
   readonly weaker?: readonly string[];
   readonly disks: readonly DiskResult[];
-  /** For how long the guest stood still at most; milliseconds. */
+  /** The longest time that the guest was paused; milliseconds. */
   readonly blackoutMs: number | null;
   readonly error: ErrorRecord | null;
   /** All of the saga that is left, files by their paths and what is in QEMU by its kind and name, and what to do about it. */
@@ -175,7 +175,7 @@ interface Asked {
   readonly left: readonly string[];
 }
 
-/** Once more where it fails: nobody asks again after this. */
+/** Once more where it fails: this is the last time that it is asked. */
 async function askQemu(monitor: Monitor, plan: Plan, disks: readonly DiskPlan[]): Promise<Asked> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -34,11 +34,11 @@ export interface Saga {
    * Throws SAGA_STATE when it has ended, or is no snapshot with mirrors that has been taken.
    */
   keepSnapshot(): Promise<SagaResult>;
-  /** Takes the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
+  /** Rolls the saga back if its decision has not been taken; resolves at its end. Throws SAGA_STATE when it has ended. */
   abort(): Promise<SagaResult>;
   /**
    * Limits each of its jobs from now on, in bytes per second; 0 lifts the limit. It is kept in the journal for a resume.
-   * Throws SAGA_STATE when nothing copies any more, or the guest stands still for the switch.
+   * Throws SAGA_STATE when nothing copies any more, or the guest is paused for the switch.
    */
   setSpeed(bytesPerSecond: number): Promise<void>;
 }

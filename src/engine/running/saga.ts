@@ -49,8 +49,8 @@ export function runSaga(parts: SagaParts): Saga {
 }
 
 /**
- * The monitor of a saga of this process; undefined for one that runs elsewhere, or has ended. A monitor serves one client,
- * so whoever has a question asks through this one.
+ * The monitor of a saga of this process; undefined for one that runs elsewhere, or has ended. A monitor serves one
+ * client, so every question goes through this one.
  */
 export function monitorOfSaga(saga: Saga): Monitor | undefined {
   return saga instanceof RunningSaga ? saga.monitor : undefined;
@@ -73,7 +73,7 @@ class RunningSaga implements Saga, HoldsGuest {
   #state = '';
   #hasLeft = false;
   #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
-  /** Whether it was told to go on or back: it does not wait then. */
+  /** Whether it was asked to switch or to roll back: it does not wait then. */
   #asked: boolean;
 
   constructor(parts: SagaParts) {
@@ -128,7 +128,7 @@ class RunningSaga implements Saga, HoldsGuest {
       ...parts,
       ...{ journal, clock, lease, monitor: monitor.again(), inspect: undefined },
     });
-    // Whether it may still go back is for its journal to say; the guest is let run either way.
+    // Its journal says whether it may still roll back; the guest is resumed either way.
     again.abort().catch(expectKnown);
     return again;
   }
@@ -170,7 +170,7 @@ class RunningSaga implements Saga, HoldsGuest {
     await this.#stages.note(setSpeed(bytesPerSecond));
   }
 
-  /** Somebody in another process asks; what cannot be written here fails at the saga's next record, where it is told. */
+  /** A request of another process; what cannot be written here fails at the saga's next record, which reports it. */
   #hearAsked(asked: Asked): void {
     if (this.#end !== undefined) return;
     this.#heed(asked)
@@ -229,7 +229,7 @@ class RunningSaga implements Saga, HoldsGuest {
     }
   }
 
-  /** A broken assumption of ours crashes, but not in front of a guest that stands still for it. Gives that error. */
+  /** A broken assumption of ours crashes, but not while the guest is paused for the saga. Returns that error. */
   async #crash(error: unknown): Promise<unknown> {
     const { journal, lease, plan } = this.#parts;
     const result = crashedResult(this.id, plan, error);

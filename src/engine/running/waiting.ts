@@ -1,6 +1,6 @@
 /**
- * Copies that wait at READY for somebody's word: whether one does, and what has become of its mirrors while no process
- * watched them. It only asks, and decides nothing: whoever goes on with the saga finds out by itself.
+ * Copies that wait at READY for a signal: whether one does, and what has become of its mirrors while no process watched
+ * them. It only asks, and decides nothing: the resumed saga looks for itself.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
