@@ -1,5 +1,5 @@
 /**
- * The pause is bounded whatever QEMU refuses for good in it: each command that a switch sends, from each of its states
+ * The pause is bounded whatever QEMU refuses for good in it, and whichever of its replies are lost: each command that a switch sends, from each of its states
  * on, forward and in its rollback, and jobs that never end. The guest is resumed in time, and what is left is done
  * beside it or by resume.
  */
@@ -49,6 +49,15 @@ describe.each(switched)('%s', (_what, strategy, scenario) => {
       }
     },
   );
+
+  test.each(STATES[strategy])('resumes the guest in time whichever reply is lost from %s on', async from => {
+    for (let nth = 1; nth <= 8; nth += 1) {
+      const lost: PlannedFault = { kind: 'replyLost', nth, from };
+      expect(await wrongs({ ...scenario, faults: [lost] }), `reply ${nth}`).toBe('');
+      const twice: PlannedFault = { kind: 'replyLost', nth: nth + 2, from };
+      expect(await wrongs({ ...scenario, faults: [lost, twice] }), `replies ${nth} and ${nth + 2}`).toBe('');
+    }
+  });
 
   test('resumes the guest in time when a job that takes a disk back never ends', async () => {
     const disks = scenario.wish.named.length;

@@ -5,15 +5,7 @@
 
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
-import type {
-  Arguments,
-  CallOptions,
-  Command,
-  CommandName,
-  NoMembers,
-  QmpEvent,
-  Replies,
-} from './commands.ts';
+import type { CallOptions, CallRest, Command, CommandName, QmpEvent, Replies } from './commands.ts';
 import { Connection } from './connection.ts';
 import type { QmpVersion } from './messages.ts';
 import type { QmpCommands } from './schema.generated.ts';
@@ -35,12 +27,7 @@ export interface QmpClient {
    * Sends one command and resolves with what it returns.
    * Throws QMP_COMMAND (QEMU refused), QMP_TIMEOUT, QMP_DISCONNECTED or QMP_PROTOCOL (outcome unknown).
    */
-  execute<C extends CommandName>(
-    command: C,
-    ...rest: NoMembers extends Arguments<C>
-      ? [args?: Arguments<C>, options?: CallOptions]
-      : [args: Arguments<C>, options?: CallOptions]
-  ): Promise<QmpCommands[C]['returns']>;
+  execute<C extends CommandName>(command: C, ...rest: CallRest<C>): Promise<QmpCommands[C]['returns']>;
   /**
    * Sends all commands as one write and resolves when every one is settled. Never rejects. One deadline holds for all
    * (default: the longest among them).

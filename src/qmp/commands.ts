@@ -45,4 +45,12 @@ export type QmpEvent = {
 /** What a call may change; `deadlineMs` replaces the figure from the table in deadlines.ts. */
 export interface CallOptions {
   readonly deadlineMs?: number;
+  /** After how long without a reply QEMU is asked whether that is lost, in milliseconds (see sounding.ts); never by default. */
+  readonly soundAfterMs?: number;
 }
+
+/** What a call of one command takes besides its name. */
+export type CallRest<C extends CommandName> =
+  NoMembers extends Arguments<C>
+    ? [args?: Arguments<C>, options?: CallOptions]
+    : [args: Arguments<C>, options?: CallOptions];

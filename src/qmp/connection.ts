@@ -13,6 +13,7 @@ import { InFlight } from './in-flight.ts';
 import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
 import { startPatience } from './patience.ts';
 import type { QmpCommands } from './schema.generated.ts';
+import { SOUNDING, soundOut } from './sounding.ts';
 import type { Json, Transport, TransportHandlers } from './transport.ts';
 import { repeatUntil, type UntilOptions } from './until.ts';
 
@@ -109,7 +110,12 @@ export class Connection implements TransportHandlers {
     const unsent = this.#whyNotSent(commands);
     if (unsent) return Promise.resolve(commands.map(() => ({ ok: false, error: unsent })));
     const deadlineMs = options?.deadlineMs ?? this.#longestDeadlineMs(commands);
-    return this.#inFlight.enter(commands, deadlineMs, messages => this.#transport?.send(messages));
+    const send = (messages: readonly Json[]) => this.#transport?.send(messages);
+    const entered = this.#inFlight.enter(commands, deadlineMs, send);
+    const afterMs = options?.soundAfterMs;
+    if (afterMs === undefined) return entered.replies;
+    const ask = () => this.#inFlight.enter(SOUNDING, deadlineMs, send).replies;
+    return soundOut(entered, { clock: this.#clock, afterMs, ask });
   }
 
   #whyNotSent(commands: readonly Command[]): BlocksagaError | undefined {

@@ -18,6 +18,12 @@ interface Batch {
   patience?: Patience;
 }
 
+/** Commands that were sent: their replies, and what gives those up that have not come by now. */
+export interface Entered {
+  readonly replies: Promise<readonly Reply[]>;
+  giveUp(why: string): void;
+}
+
 /** All that one connection waits for. Ids are 1, 2, 3, ... in order of sending. */
 export class InFlight {
   readonly #clock: Clock;
@@ -35,30 +41,26 @@ export class InFlight {
     return this.#waiting.size;
   }
 
-  /** Registers commands, hands their messages to `send`, and resolves when the last of them is settled. */
+  /** Registers commands and hands their messages to `send`; the replies are there when the last of them is settled. */
   enter(
     commands: readonly Command[],
     deadlineMs: number,
     send: (messages: readonly Json[]) => void,
-  ): Promise<readonly Reply[]> {
-    return new Promise(settled => {
-      const batch: Batch = {
-        commands,
-        replies: [],
-        unsettled: commands.length,
-        settled,
-      };
-      const firstId = this.#lastId + 1;
-      const messages = commands.map((command, index) => {
-        this.#lastId += 1;
-        this.#waiting.set(this.#lastId, { batch, index });
-        return messageOf(command, this.#lastId);
-      });
-      batch.patience = startPatience({ clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs }, () =>
-        this.#timeOut(firstId, batch, deadlineMs),
-      );
-      send(messages);
+  ): Entered {
+    const { promise: replies, resolve: settled } = Promise.withResolvers<readonly Reply[]>();
+    const batch: Batch = { commands, replies: [], unsettled: commands.length, settled };
+    const firstId = this.#lastId + 1;
+    const messages = commands.map((command, index) => {
+      this.#lastId += 1;
+      this.#waiting.set(this.#lastId, { batch, index });
+      return messageOf(command, this.#lastId);
     });
+    const giveUp = (why: string) => this.#giveUp(firstId, batch, why);
+    batch.patience = startPatience({ clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs }, () =>
+      giveUp(`within ${deadlineMs} ms`),
+    );
+    send(messages);
+    return { replies, giveUp };
   }
 
   /** QEMU is alive: what waits keeps waiting. */
@@ -94,7 +96,7 @@ export class InFlight {
     for (const id of [...this.#waiting.keys()]) this.settle(id, replyTo);
   }
 
-  #timeOut(firstId: number, batch: Batch, deadlineMs: number): void {
+  #giveUp(firstId: number, batch: Batch, why: string): void {
     for (const index of batch.commands.keys()) {
       if (!this.#waiting.has(firstId + index)) continue;
       this.#late.add(firstId + index);
@@ -102,7 +104,7 @@ export class InFlight {
         ok: false,
         error: new BlocksagaError(
           'QMP_TIMEOUT',
-          `QEMU did not answer ${command} within ${deadlineMs} ms and may still carry it out: look before trying again`,
+          `QEMU did not answer ${command} ${why}, and may have carried it out or do so yet: look before trying again`,
         ),
       }));
     }

@@ -116,6 +116,33 @@ describe('commands', () => {
     expect(seen).toEqual(['created', 'running']);
   });
 
+  test('a reply is lost when QEMU answers what was asked behind it, and is waited for while it does not', async () => {
+    let hangs = true;
+    const { client, fake, clock } = await open(({ execute }) =>
+      hangs || execute === 'stop' ? undefined : { status: 'running', running: true, singlestep: false },
+    );
+    const stop = client.execute('stop', {}, { deadlineMs: 60_000, soundAfterMs: 100 });
+    const failure = expect(stop).rejects.toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown' });
+    await clock.advance(250);
+    expect(fake.sent.map(({ execute }) => execute)).toEqual(['stop', ...Array(3).fill('query-status')]);
+    hangs = false;
+    await clock.advance(100);
+    await failure;
+    fake.say({ return: {}, id: fake.sent[0]?.id ?? 0 });
+    expect(client.isOpen).toBe(true);
+    client.close();
+    await clock.advance(60_000);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a reply that comes in time is not asked for', async () => {
+    const { client, fake, clock } = await open(() => ({}));
+    await client.execute('stop', {}, { soundAfterMs: 100 });
+    await clock.advance(1_000);
+    expect(fake.sent.map(({ execute }) => execute)).toEqual(['stop']);
+    expect(clock.pending).toBe(0);
+  });
+
   test('silence ends as QMP_TIMEOUT with unknown outcome, and the late reply disturbs nobody', async () => {
     let answer = false;
     const { client, fake, clock } = await open(() => (answer ? { name: 'vm' } : undefined));

@@ -142,19 +142,27 @@ class FencedClient implements QmpClient {
     const refusal = this.#whyNot(commands);
     if (refusal !== undefined) return Promise.reject(refusal);
     const heard = this.#bound?.sending(commands);
-    const answer = this.#bare.execute(command, ...rest);
+    const [args, options] = rest;
+    const bounded = [args, this.#bound?.sounding(commands, options) ?? options] as typeof rest;
+    const answer = this.#bare.execute(command, ...bounded);
     if (heard === undefined) return answer;
-    return answer.then(value => {
-      heard([{ ok: true, value }]);
-      return value;
-    });
+    return answer.then(
+      value => {
+        heard([{ ok: true, value }]);
+        return value;
+      },
+      error => {
+        heard([{ ok: false, error }]);
+        throw error;
+      },
+    );
   };
 
   pipeline: QmpClient['pipeline'] = (commands, options) => {
     const error = this.#whyNot(commands);
     if (error === undefined) {
       const heard = this.#bound?.sending(commands);
-      const answers = this.#bare.pipeline(commands, options);
+      const answers = this.#bare.pipeline(commands, this.#bound?.sounding(commands, options) ?? options);
       if (heard === undefined) return answers;
       return answers.then(replies => {
         heard(replies as readonly Reply[]);

@@ -1,16 +1,20 @@
 /**
  * How long this process has held the guest paused, as the answers on its monitor say: from each `stop` that found the guest
  * running until it runs again. No wait for jobs outlasts what is left of the permitted pause, whichever step it is of: the
- * guest is resumed then, and the rest is done beside it. It sends nothing and decides nothing.
+ * guest is resumed then, and the rest is done beside it. Nor does a wait for a reply that is lost. It sends nothing and
+ * decides nothing.
  */
 import type { Reply } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import type { Command } from '../../qmp/commands.ts';
+import type { CallOptions, Command } from '../../qmp/commands.ts';
 import type { UntilOptions } from '../../qmp/until.ts';
 
 /** A failure in a shorter pause still has this long to be undone in it, in milliseconds. */
 export const LEAST_MS = 200;
 const POLL_MS = 20;
+/** After how long without a reply QEMU is asked whether that is lost: where the guest runs; and at least, in any pause. */
+const SOUNDING_MS = 2_000;
+const SOUNDING_LEAST_MS = 50;
 const TELLS_OF_GUEST: ReadonlySet<string> = new Set(['query-status', 'stop', 'cont']);
 
 export class PauseBound {
@@ -48,13 +52,28 @@ export class PauseBound {
     return replies => {
       for (const [at, { execute }] of commands.entries()) {
         const reply = replies[at];
-        if (reply?.ok) this.#heardOne(execute, reply.value, sentMs);
+        if (reply !== undefined) this.#heardOne(execute, reply, sentMs);
       }
     };
   }
 
-  #heardOne(execute: string, value: unknown, sentMs: number): void {
-    if (execute === 'stop' && this.#ran) this.began(sentMs);
+  /**
+   * The same options with the time after which QEMU is asked whether a reply is lost: in the pause, and for what begins it,
+   * half of what is left of it, so that the other half is there for what follows from the answer.
+   */
+  sounding(commands: readonly Pick<Command, 'execute'>[], options: CallOptions | undefined): CallOptions {
+    const begins = commands.some(({ execute }) => execute === 'stop');
+    const leftMs = this.leftMs ?? (begins ? this.#permittedMs : undefined);
+    const soundAfterMs = leftMs === undefined ? SOUNDING_MS : Math.max(SOUNDING_LEAST_MS, leftMs / 2);
+    return { ...options, soundAfterMs };
+  }
+
+  #heardOne(execute: string, reply: Reply, sentMs: number): void {
+    // What was not answered may have been done.
+    if (execute === 'stop' && this.#ran && (reply.ok || reply.error.outcome === 'unknown'))
+      this.began(sentMs);
+    if (!reply.ok) return;
+    const { value } = reply;
     if (execute === 'query-status') this.#ran = isRunning(value);
     if (execute === 'cont') this.#ran = true;
     if (this.#ran) this.#sinceMs = undefined;

@@ -30,7 +30,7 @@ export class Insistence {
 
   /**
    * Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. An answer that
-   * did not come may have used the pause up by itself: whether its command took effect is then asked once more.
+   * did not come, or came late, may have used the pause up by itself: whether its command took effect is then asked once more.
    */
   readonly retry = <T>(
     attempt: (number: number) => Promise<T>,
@@ -39,12 +39,17 @@ export class Insistence {
     endsPause = false,
   ): Promise<T> => {
     const isOver = () => !endsPause && this.#isOver;
-    let unanswered: BlocksagaError | undefined;
+    let beganInTime = true;
+    let sparedOnce: BlocksagaError | undefined;
     const mayAsk = (error: BlocksagaError) => {
-      if (error.code === 'QMP_TIMEOUT') unanswered ??= error;
-      return error === unanswered;
+      if (!isLate(error) && (beganInTime || error.code === 'QMP_TIMEOUT')) sparedOnce ??= error;
+      return error === sparedOnce;
     };
-    return retry(policy, this.#clock, attempt, error => isWorthIt(error) && (!isOver() || mayAsk(error)));
+    const timed = (number: number) => {
+      beganInTime = !isOver();
+      return attempt(number);
+    };
+    return retry(policy, this.#clock, timed, error => isWorthIt(error) && (!isOver() || mayAsk(error)));
   };
 
   /** Insists; where the pause was too short for the wait that it ended with, resumes the guest and insists once more. */
