@@ -29,8 +29,9 @@ export class Insistence {
   }
 
   /**
-   * Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. An answer that
-   * did not come, or came late, may have used the pause up by itself: whether its command took effect is then asked once more.
+   * Tries until it succeeds, is not worth it, or the pause is over; what `endsPause` is not given up for that. One late answer
+   * may have used the pause up by itself, before this was begun or in it: what fails then, but by a wait that ended with the
+   * pause, is tried once more.
    */
   readonly retry = <T>(
     attempt: (number: number) => Promise<T>,
@@ -39,17 +40,12 @@ export class Insistence {
     endsPause = false,
   ): Promise<T> => {
     const isOver = () => !endsPause && this.#isOver;
-    let beganInTime = true;
     let sparedOnce: BlocksagaError | undefined;
     const mayAsk = (error: BlocksagaError) => {
-      if (!isLate(error) && (beganInTime || error.code === 'QMP_TIMEOUT')) sparedOnce ??= error;
+      if (!isLate(error)) sparedOnce ??= error;
       return error === sparedOnce;
     };
-    const timed = (number: number) => {
-      beganInTime = !isOver();
-      return attempt(number);
-    };
-    return retry(policy, this.#clock, timed, error => isWorthIt(error) && (!isOver() || mayAsk(error)));
+    return retry(policy, this.#clock, attempt, error => isWorthIt(error) && (!isOver() || mayAsk(error)));
   };
 
   /** Insists; where the pause was too short for the wait that it ended with, resumes the guest and insists once more. */
