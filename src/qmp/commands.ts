@@ -14,7 +14,7 @@ export type EventName = keyof QmpEvents;
 /** What a command takes. */
 export type Arguments<C extends CommandName> = QmpCommands[C]['arguments'];
 /** Extends the arguments of every command that needs none. */
-export type NoMembers = Record<never, never>;
+type NoMembers = Record<never, never>;
 
 /** One command to send; `arguments` may be left out where none is required. */
 export type Command<C extends CommandName = CommandName> = C extends CommandName
