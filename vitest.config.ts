@@ -40,6 +40,8 @@ export default defineConfig({
           setupFiles: 'property-tests/same-draw.ts',
         },
       },
+      // A real Chromium, over the simulator and over a real QEMU.
+      { test: { name: 'browser', ...PATIENCE, include: ['browser-tests/**/*.test.ts'] } },
       { test: { name: 'qemu', ...PATIENCE, include: ['test/qemu/**/*.test.ts'] } },
     ],
   },

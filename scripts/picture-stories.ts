@@ -6,6 +6,7 @@ import type { Engine } from '../src/engine/api.ts';
 import { createEngine } from '../src/engine/engine.ts';
 import type { Saga } from '../src/engine/running/saga.ts';
 import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';
+import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-clock.ts';
 import { createSim, type Fault, type Sim } from '../src/sim/index.ts';
 import type { Story } from '../src/story/story.ts';
 import { tellStory } from '../src/story/tell.ts';
@@ -19,13 +20,20 @@ interface Stage {
   readonly disks: readonly { readonly disk: string; readonly to: string }[];
 }
 
+/** What several guests may share: one journal, one time. */
+interface Shared {
+  readonly journal: MemoryJournal;
+  readonly clock: VirtualClock;
+}
+
 /** A guest whose disks hold some gibibytes, one more than the other. */
-function stage(disks: number, faults: readonly Fault[] = []): Stage {
+function stage(disks: number, faults: readonly Fault[] = [], shared?: Shared): Stage {
   const sim = createSim({
+    ...(shared === undefined ? {} : { clock: shared.clock }),
     ...{ profile: '7.2', disks, backingLayers: 2, sizeBytes: 20 * GIBIBYTE, seed: 1, faults },
     ...{ directory: '/images', timing: { copyBytesPerMs: 2 ** 20, createMs: 6 } },
   });
-  const journal = memoryJournal(undefined, { clock: sim.clock });
+  const journal = shared?.journal ?? memoryJournal(undefined, { clock: sim.clock });
   const engine = createEngine({ journal, clock: sim.clock });
   const fronts = sim.world.fronts();
   fronts.forEach((_, at) => {
@@ -36,9 +44,14 @@ function stage(disks: number, faults: readonly Fault[] = []): Stage {
   return { sim, engine, journal, disks: targets };
 }
 
-function copied({ sim, engine, disks }: Stage, id: string): Promise<Saga> {
+function copied(
+  { sim, engine, disks }: Stage,
+  id: string,
+  vm = 'web-1',
+  finish: 'pivot' | 'leave' = 'pivot',
+): Promise<Saga> {
   const guest = { qmp: sim.connect, files: sim.files };
-  return sim.run(engine.copy({ ...guest, id, vm: 'web-1', disks }));
+  return sim.run(engine.copy({ ...guest, id, vm, disks, finish }));
 }
 
 async function ended(stage: Stage, id: string): Promise<Story> {
@@ -60,7 +73,7 @@ function storyOf({ journal }: Stage, { id, plan }: Saga, isRunning: boolean): St
   return tellStory({ row, plan, records: journal.records(id), isRunning });
 }
 
-const FULL: Fault = { kind: 'jobFails', nth: 8, percent: 37, error: 'No space left on device' };
+const FULL = { kind: 'jobFails', nth: 8, percent: 37, error: 'No space left on device' } as const;
 const KILLED: Fault = {
   ...{ kind: 'kill', what: 'qemu' },
   at: { when: 'before', command: 'blockdev-reopen' },
@@ -75,3 +88,28 @@ export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
   'copy-interrupted': () => after(6_000, stage(3), '9n6k0u2g5w8hc', false),
   'copy-of-32': () => ended(stage(32, [{ ...FULL, nth: 75 }]), '5m1z7p3d9r4vj'),
 };
+
+/** A journal with a saga of each kind, the last of which are still under way; each call of `step` lets them go on. */
+export async function busyJournal(): Promise<{
+  readonly journal: MemoryJournal;
+  readonly clock: VirtualClock;
+}> {
+  const clock = createVirtualClock();
+  const journal = memoryJournal(undefined, { clock });
+  const shared = { clock, journal };
+  const run = async (stage: Stage, id: string, vm: string) => {
+    const saga = await copied(stage, id, vm);
+    await stage.sim.run(saga.result);
+    await stage.sim.advance(754_000);
+  };
+  await run(stage(3, [], shared), '4kq2p9v1x0c7m', 'web-1');
+  await run(stage(32, [{ ...FULL, nth: 75 }], shared), '5m1z7p3d9r4vj', 'archive');
+  await run(stage(3, [KILLED], shared), '0vd5r8m2j6x1a', 'mail-2');
+  await run(stage(3, [FULL], shared), '7hw0c3zq8n2dk', 'db-1');
+  const waiting = stage(2, [], shared);
+  await waiting.sim.run((await copied(waiting, '8c4e1y6t0s9mb', 'build-7', 'leave')).result);
+  const open = stage(3, [], shared);
+  await copied(open, '2f9s4t7b1y3qe', 'web-2');
+  await open.sim.advance(6_000);
+  return shared;
+}

@@ -71,6 +71,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: [...BELOW_ENGINE, 'engine'],
   story: [...BELOW_ENGINE, 'engine'],
   railway: ['story'],
+  inspect: [...BELOW_ENGINE, 'engine', 'story', 'railway'],
   libvirt: ['qmp', 'images', 'plan', 'guest', 'operations', 'engine'],
   'index.ts': [...BELOW_ENGINE, 'engine'],
 
@@ -99,6 +100,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'story',
     'railway',
+    'inspect',
     'sim',
     'fuzz',
     'demo',
@@ -270,13 +272,15 @@ describe('the source files', () => {
 });
 
 function readSources(): readonly Source[] {
-  return ['src', 'test', 'property-tests', 'bench', 'scripts', 'examples'].flatMap(folder => {
-    const entries = readdirSync(join(ROOT, folder), { withFileTypes: true, recursive: true });
-    return entries
-      .filter(entry => entry.isFile() && /\.(ts|mjs|cjs|s|html)$/.test(entry.name))
-      .map(entry => join(entry.parentPath, entry.name))
-      .map(file => ({ path: file.slice(ROOT.length + 1), text: readFileSync(file, 'utf8') }));
-  });
+  return ['src', 'page', 'test', 'property-tests', 'browser-tests', 'bench', 'scripts', 'examples'].flatMap(
+    folder => {
+      const entries = readdirSync(join(ROOT, folder), { withFileTypes: true, recursive: true });
+      return entries
+        .filter(entry => entry.isFile() && /\.(tsx?|mjs|cjs|s|html|css)$/.test(entry.name))
+        .map(entry => join(entry.parentPath, entry.name))
+        .map(file => ({ path: file.slice(ROOT.length + 1), text: readFileSync(file, 'utf8') }));
+    },
+  );
 }
 
 function isSrc({ path }: Source): boolean {

@@ -10,6 +10,7 @@ import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
 import { defineDoctor } from './commands/doctor.ts';
 import { defineFuzz } from './commands/fuzz.ts';
+import { defineInspect } from './commands/inspect.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
 import { defineCommit, definePull } from './commands/merge.ts';
@@ -42,6 +43,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineSetSpeed,
   defineSagas,
   defineShow,
+  defineInspect,
   defineDoctor,
   defineMachines,
   defineDemo,

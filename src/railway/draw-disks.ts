@@ -9,7 +9,10 @@ import { countOf, namesInWords, sizeInWords } from './words.ts';
 
 const ROW = 66;
 const BOX = 32;
+/** What is left for the names of the disks; less in a narrow drawing. */
 const NAMES = 142;
+const NAMES_NARROW = 84;
+const WIDE = 720;
 
 /** More disks than this are drawn as groups. */
 const DISKS_MAX = 8;
@@ -69,12 +72,13 @@ function drawRow(
   width: number,
 ): readonly Shape[] {
   const boxes = boxesOf(disk, scene);
-  const room = width - NAMES;
+  const names = width < WIDE ? NAMES_NARROW : NAMES;
+  const room = width - names;
   const gaps = 30 * (boxes.length - 1);
   const most = Math.max(7, Math.floor((room - gaps - boxes.length * 22) / boxes.length / 7.3));
-  let x = left + NAMES;
+  let x = left + names;
   const shapes = boxes.flatMap((box, at) => {
-    const label = elide(box.label, Math.min(most, 30));
+    const label = shortName(box.label, Math.min(most, 30));
     const wide = monoWidth(label, 12) + 22;
     const drawn = [
       ...linkOf(box.link, x - 30, y, boxes[at - 1] !== undefined),
@@ -98,7 +102,12 @@ function drawRow(
           ),
         ];
   return [
-    text(left, y + 2, disk.hasFailed ? 'strong t-failed' : 'strong', elide(disk.disk.disk, 18)),
+    text(
+      left,
+      y + 2,
+      disk.hasFailed ? 'strong t-failed' : 'strong',
+      elide(disk.disk.disk, width < WIDE ? 11 : 18),
+    ),
     text(left, y + 18, 'small muted', sizeInWords(disk.disk.sizeBytes)),
     ...shapes,
     ...more,
@@ -184,6 +193,11 @@ function tagOf(imageIs: SceneDisk['imageIs'], hasFailed: boolean, { isEnded }: S
 /** The bottom, and what is near the front. */
 function shortened(chain: readonly string[]): readonly string[] {
   return chain.length <= 4 ? chain : [chain[0] ?? '', `… ${chain.length - 3} more …`, ...chain.slice(-2)];
+}
+
+/** Without its extension where there is no room for that, then cut in the middle. */
+function shortName(name: string, most: number): string {
+  return elide([...name].length <= most ? name : name.replace(/\.(qcow2|raw|img|vmdk)$/, ''), most);
 }
 
 /** The last part of its path, and one more where another image of the disk is called the same. */

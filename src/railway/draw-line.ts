@@ -84,7 +84,10 @@ function drawPhases({ stations }: Scene, xs: readonly number[]): readonly Shape[
   return shapes;
 }
 
-function drawRails({ stations, turn }: Scene, xs: readonly number[], right: number): readonly Shape[] {
+function drawRails(scene: Scene, xs: readonly number[], right: number): readonly Shape[] {
+  const { stations, turn } = scene;
+  // Where the disks part there is no room for more; the time is told below the station.
+  const split = splitBefore(scene);
   const reached = stations.findLastIndex(({ reached: state }) => state !== 'ahead');
   const last = xs.at(-1) ?? right;
   const upTo = xs[reached];
@@ -95,7 +98,9 @@ function drawRails({ stations, turn }: Scene, xs: readonly number[], right: numb
     ...(isThrough ? [line(last, Y.line, right - 10, Y.line, 'rail r-done')] : []),
     ...xs.slice(1).flatMap((x, at) => {
       const took = stations[at + 1]?.tookMs ?? 0;
-      return took < LONG_WAIT_MS || at + 1 > reached ? [] : [longWait((x + (xs[at] ?? x)) / 2)];
+      return took < LONG_WAIT_MS || at + 1 > reached || at + 1 === split
+        ? []
+        : [longWait((x + (xs[at] ?? x)) / 2)];
     }),
   ];
 }

@@ -1,8 +1,8 @@
 /** The one rail of N disks parts in front of the step at which they differ: those that failed, and the others. */
 
 import { disksInWords } from './headline.ts';
-import { elide } from './measure.ts';
-import type { Scene } from './scene-types.ts';
+import { elide, widthOf } from './measure.ts';
+import type { Scene, SceneDisk } from './scene-types.ts';
 import { line, path, round, type Shape, text } from './shapes.ts';
 
 /** The station in front of which the disks part; null where they never do. */
@@ -18,8 +18,14 @@ export function drawSplit(scene: Scene, xs: readonly number[], y: number): reado
   const [x1, x2] = [xs[(at ?? 0) - 1], xs[at ?? 0]];
   if (at === null || x1 === undefined || x2 === undefined) return [];
   const [from, to] = [x1 + 16, x2 - 10];
-  const failed = disksInWords(scene.disks.filter(({ hasFailed }) => hasFailed));
-  const others = disksInWords(scene.disks.filter(({ hasFailed }) => !hasFailed));
+  const failed = namesIn(
+    scene.disks.filter(({ hasFailed }) => hasFailed),
+    to - from,
+  );
+  const others = namesIn(
+    scene.disks.filter(({ hasFailed }) => !hasFailed),
+    to - from,
+  );
   const strand = (by: number, className: string) =>
     path(
       `M${round(from)} ${y}C${round(from + 18)} ${y} ${round(from + 14)} ${y + by} ${round(from + 34)} ${y + by}L${round(to - 34)} ${y + by}C${round(to - 14)} ${y + by} ${round(to - 18)} ${y} ${round(to)} ${y}`,
@@ -30,7 +36,14 @@ export function drawSplit(scene: Scene, xs: readonly number[], y: number): reado
     line(from, y, to, y, 'gap'),
     strand(-12, 'rail thin r-done'),
     strand(12, 'rail thin r-failed'),
-    text(middle, y - 19, 'small t-done', elide(others, 26), 'middle'),
-    text(middle, y + 28, 'small strong t-failed', elide(failed, 26), 'middle'),
+    text(middle, y - 19, 'small t-done', others, 'middle'),
+    text(middle, y + 28, 'small strong t-failed', failed, 'middle'),
   ];
+}
+
+/** Their names where there is room for them, else how many they are. */
+function namesIn(disks: readonly SceneDisk[], room: number): string {
+  const names = disksInWords(disks);
+  if (widthOf(names, 11) <= room) return names;
+  return disks.length === 1 ? elide(names, Math.floor(room / 7)) : `${disks.length} disks`;
 }

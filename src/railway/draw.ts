@@ -11,6 +11,7 @@ import { coloursOf, DRAWING } from './style.ts';
 
 const MARGIN = 48;
 const STATION = 84;
+const STATION_MIN = 58;
 const WIDTH_MIN = 1400;
 const TELLING = 392;
 
@@ -84,6 +85,22 @@ function drawScene(scene: Scene): Picture {
     ...telling.shapes,
   ];
   return { shapes, width, height: top + Math.max(disks.height, telling.height) + 24 };
+}
+
+/** The line alone, for a page: as wide as there is room, but no narrower than its names need. */
+export interface LinePicture extends Picture {
+  /** Where it begins in the drawing. */
+  readonly top: number;
+  /** Where the saga is: what a narrow page shows first. */
+  readonly at: number;
+}
+
+export function drawLinePicture(scene: Scene, room: number): LinePicture {
+  const width = Math.max(room, 140 + scene.stations.length * STATION_MIN);
+  const reached = scene.stations.findLastIndex(({ reached: state }) => state !== 'ahead');
+  const shapes = drawLine(scene, 46, width - 6);
+  const share = Math.max(0, reached) / Math.max(1, scene.stations.length);
+  return { shapes, width, height: Y.end - Y.top, top: Y.top, at: width * share };
 }
 
 function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {

@@ -1,5 +1,7 @@
 /** How far from the top each part of the line is drawn; pixels. */
 export const Y = {
+  /** Where the part with the line begins. */
+  top: 100,
   phase: 128,
   bracket: 138,
   labels: 186,

@@ -31,12 +31,15 @@ export function wrap(text: string, size: number, width: number, most = 4): reado
 }
 
 function pieces(word: string, size: number, width: number): readonly string[] {
-  if (widthOf(word, size) <= width) return [word];
+  if (widthOf(word, size) <= width * OVERHANG) return [word];
   const most = Math.max(4, Math.floor(width / (size * 0.62)));
   const characters = [...word];
   const count = Math.ceil(characters.length / most);
   return Array.from({ length: count }, (_, at) => characters.slice(at * most, (at + 1) * most).join(''));
 }
+
+/** By how much a single word may stand out before it is cut: half a word tells nothing. */
+const OVERHANG = 1.5;
 
 /** At most so many characters, cut in the middle: what tells two names apart is mostly at their ends. */
 export function elide(text: string, most: number): string {

@@ -10,6 +10,7 @@ const LIGHT = {
   ink: '#18212b',
   muted: '#5a6875',
   faint: '#c6ced6',
+  line: '#dfe4e9',
   done: '#1b5fa6',
   'done-tint': '#e6f0fa',
   back: '#a35a00',
@@ -26,6 +27,7 @@ const DARK: typeof LIGHT = {
   ink: '#e7ecf1',
   muted: '#98a5b3',
   faint: '#44505d',
+  line: '#28313b',
   done: '#74b3f5',
   'done-tint': '#172a40',
   back: '#eda852',
@@ -69,7 +71,7 @@ export const DRAWING = `
 .railway .pill-back{fill:var(--back-tint)}
 .railway .pill-stuck{fill:var(--failed-tint)}
 .railway .band{fill:var(--band)}
-.railway .rule{stroke:var(--faint);stroke-width:1}
+.railway .rule{stroke:var(--line);stroke-width:1}
 .railway .rail{stroke-width:4;stroke-linecap:round;fill:none}
 .railway .thin{stroke-width:2.5}
 .railway .r-ahead{stroke:var(--faint)}

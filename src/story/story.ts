@@ -25,8 +25,6 @@ export interface Story {
   readonly visits: readonly Visit[];
   readonly decisions: readonly { readonly atMs: number; readonly verdict: string }[];
   readonly signals: readonly Signal[];
-  /** When another process, or another attempt, took the saga up again. */
-  readonly resumes: readonly number[];
   /** When it could neither roll forward nor back. */
   readonly strandings: readonly number[];
   readonly disks: readonly Disk[];
@@ -35,6 +33,8 @@ export interface Story {
   readonly error: Failure | null;
   readonly leftovers: readonly string[];
   readonly next: readonly Advice[];
+  /** What it can be asked where it is now, by the names of the signals; nothing where no process would hear it. */
+  readonly asks: readonly string[];
 }
 
 /** A step on the line. */

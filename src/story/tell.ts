@@ -3,7 +3,8 @@
  * asks no QEMU and changes nothing.
  */
 import type { AnyStateNode } from 'xstate';
-import { RESCUE } from '../engine/durable/history.ts';
+import { RESCUE, SET_SPEED } from '../engine/durable/history.ts';
+import { SIGNALS } from '../engine/durable/signals.ts';
 import type { SagaResult } from '../engine/running/result.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
@@ -12,7 +13,7 @@ import { machineFor } from '../machines/machine-for.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Json } from '../qmp/transport.ts';
-import { splitKey } from '../steps/stages.ts';
+import { splitKey, stagesOf } from '../steps/stages.ts';
 import { actorIn, kindOf, stationsOf, undoneBy, undosOf, wordsOf } from './chart-line.ts';
 import { disksOf } from './disks.ts';
 import { failureOf } from './failure.ts';
@@ -67,7 +68,6 @@ export function tellStory(known: Known): Story {
       kind === 'decision' ? [{ atMs, verdict: String(member(body, 'verdict')) }] : [],
     ),
     signals: signalsIn(records),
-    resumes: [],
     strandings: records.flatMap(({ kind, step, atMs }) =>
       kind === 'intent' && splitKey(step).step === RESCUE ? [atMs] : [],
     ),
@@ -76,6 +76,7 @@ export function tellStory(known: Known): Story {
     error: errorOf(result, entered),
     leftovers: result?.leftovers ?? [],
     next: whatNext({ row, result, isWaiting: waits, isRunning }),
+    asks: row.state === 'open' && isRunning ? asksOf(plan, entered.at(-1)?.node) : [],
   };
 }
 
@@ -120,6 +121,14 @@ function visitsOf(
     if (kind === 'station') last = at;
     return [{ kind, at, attempts }];
   });
+}
+
+/** The signals that the chart handles where the saga is, and the speed of its jobs where it has any. */
+function asksOf(plan: Plan, node: AnyStateNode | undefined): readonly string[] {
+  if (node === undefined) return [];
+  const signals = SIGNALS.filter(signal => node.transitions.has(signal));
+  const hasSpeed = stagesOf(plan).some(stage => 'speed' in stage.plan) && node.tags.includes('reversible');
+  return [...signals, ...(hasSpeed && !node.tags.includes('guestPaused') ? [SET_SPEED] : [])];
 }
 
 /** Why it ended as it did, or, before it has ended, what failed last. */

@@ -22,6 +22,7 @@ const COMMANDS = [
   'jobs',
   'sagas',
   'show',
+  'inspect',
   'doctor',
   'machines',
   'demo',

@@ -11,3 +11,8 @@ export const randomIds: IdSource = () => BigInt(`0x${randomBytes(ID_BYTES).toStr
 
 /** A seed for what is drawn; the caller prints it, so that a run can be repeated. */
 export const randomSeed = (): number => randomInt(2 ** 31);
+
+const SECRET_BYTES = 24;
+
+/** A secret that nobody guesses, fit for an address: lower-case letters and digits. */
+export const randomSecret = (): string => randomBytes(SECRET_BYTES).toString('hex');

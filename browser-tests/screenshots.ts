@@ -1,0 +1,40 @@
+/** Takes the screenshots of docs/screenshots with Chromium, in light and in dark: to be looked at before they are shown. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { busyJournal } from '../scripts/picture-stories.ts';
+import { serveInspect } from '../src/inspect/server.ts';
+import { systemClock } from '../src/qmp/clock.ts';
+import { startBrowser } from './browser.ts';
+
+const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/screenshots');
+/** By the name of the screenshot: what is shown, and in which window. */
+const VIEWS = {
+  'page-rolled-back': { saga: '7hw0c3zq8n2dk', width: 1440, height: 1000 },
+  'page-needs-recovery': { saga: '0vd5r8m2j6x1a', width: 1440, height: 1000 },
+  'page-under-way': { saga: '2f9s4t7b1y3qe', width: 1440, height: 900 },
+  'phone-rolled-back': { saga: '7hw0c3zq8n2dk', width: 390, height: 844 },
+} as const;
+
+mkdirSync(FOLDER, { recursive: true });
+const { journal } = await busyJournal();
+const server = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock });
+const browser = await startBrowser();
+try {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const [name, { saga, width, height }] of Object.entries(VIEWS)) {
+      const page = await browser.newPage({
+        colorScheme,
+        viewport: { width, height },
+        reducedMotion: 'reduce',
+      });
+      page.on('console', message => console.log(message.text()));
+      await page.goto(`${server.address}#${saga}`);
+      await page.locator('h2').waitFor();
+      await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
+      await page.close();
+    }
+  }
+} finally {
+  await browser.close();
+  await server.close();
+}

@@ -1,0 +1,87 @@
+/** The whole page: the list of sagas, and the one that is shown. */
+import { useEffect, useState } from 'preact/hooks';
+import type { Listed } from '../src/inspect/listed-saga.ts';
+import type { Story } from '../src/story/story.ts';
+import { isRefused, listen } from './live.ts';
+import { useShown } from './place.ts';
+import { SagaList } from './saga-list.tsx';
+import { StoryView } from './story-view.tsx';
+
+export function App({ saved }: { readonly saved: Story | null }) {
+  return saved === null ? <Live /> : <Saved story={saved} />;
+}
+
+function Saved({ story }: { readonly story: Story }) {
+  const [shown, go] = useShown();
+  return (
+    <div class="alone">
+      <StoryView
+        story={story}
+        atMs={shown.atMs}
+        go={atMs => go({ saga: story.saga, atMs }, true)}
+        isLive={false}
+      />
+    </div>
+  );
+}
+
+function Live() {
+  const [shown, go] = useShown();
+  const [sagas, setSagas] = useState<readonly Listed[] | null>(null);
+  const [story, setStory] = useState<Story | null>(null);
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const [isUp, setUp] = useState(true);
+  useEffect(() => {
+    setTrouble(null);
+    return listen(shown.saga, {
+      list: told => (isRefused(told) ? setTrouble(told.refused.message) : setSagas(told)),
+      story: told => {
+        if (isRefused(told)) setTrouble(told.refused.message);
+        else setStory(told);
+      },
+      line: setUp,
+    });
+  }, [shown.saga]);
+  const current = story?.saga === shown.saga ? story : null;
+  return (
+    <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
+      <SagaList sagas={sagas} shown={shown.saga} choose={saga => go({ saga, atMs: null })} />
+      <div class="shown">
+        {isUp ? null : (
+          <p class="notice" role="alert">
+            The line to blocksaga is broken. What you see may be old.
+          </p>
+        )}
+        {trouble === null ? null : (
+          <p class="notice" role="alert">
+            {trouble}
+          </p>
+        )}
+        {current !== null ? (
+          <StoryView
+            key={current.saga}
+            story={current}
+            atMs={shown.atMs}
+            go={atMs => go({ saga: current.saga, atMs }, true)}
+            isLive={true}
+          />
+        ) : shown.saga === null ? (
+          <Welcome sagas={sagas} />
+        ) : null}
+      </div>
+    </div>
+  );
+}
+
+function Welcome({ sagas }: { readonly sagas: readonly Listed[] | null }) {
+  if (sagas === null) return <p class="quiet">Reading the journal …</p>;
+  if (sagas.length === 0) return <p class="quiet">No sagas yet. The next one appears here by itself.</p>;
+  const needs = sagas.filter(saga => saga.needs).length;
+  return (
+    <p class="quiet">
+      {needs === 0
+        ? 'No saga needs you.'
+        : `${needs} ${needs === 1 ? 'saga needs' : 'sagas need'} you: on top of the list, with the command to type.`}
+    </p>
+  );
+}

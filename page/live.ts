@@ -1,0 +1,38 @@
+/** What the server tells, as it changes. The line is taken up again by the browser where it breaks. */
+import type { Listed } from '../src/inspect/listed-saga.ts';
+import type { Story } from '../src/story/story.ts';
+
+export interface Refused {
+  readonly refused: { readonly message: string };
+}
+
+export interface Heard {
+  list(sagas: readonly Listed[] | Refused): void;
+  story(story: Story | Refused): void;
+  line(isUp: boolean): void;
+}
+
+/** Listens for the list, and for one saga; returns what ends that. */
+export function listen(saga: string | null, heard: Heard): () => void {
+  const source = new EventSource(saga === null ? 'news' : `news?saga=${encodeURIComponent(saga)}`);
+  source.addEventListener('list', event => heard.list(JSON.parse(event.data)));
+  source.addEventListener('story', event => heard.story(JSON.parse(event.data)));
+  source.addEventListener('open', () => heard.line(true));
+  source.addEventListener('error', () => heard.line(false));
+  return () => source.close();
+}
+
+/** Asks a saga through its journal; gives why it was refused, or null. */
+export async function ask(saga: string, signal: string, value: number | null): Promise<string | null> {
+  const answer = await fetch(`ask/${encodeURIComponent(saga)}`, {
+    method: 'POST',
+    body: JSON.stringify({ signal, value }),
+  });
+  if (answer.ok) return null;
+  const told: Refused = await answer.json();
+  return told.refused.message;
+}
+
+export function isRefused(told: object): told is Refused {
+  return 'refused' in told;
+}

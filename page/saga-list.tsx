@@ -1,0 +1,76 @@
+/** The list of sagas: those that need a person on top, with the command to type. */
+import { useState } from 'preact/hooks';
+import type { Listed } from '../src/inspect/listed-saga.ts';
+import { countOf, dateInWords, visible } from '../src/railway/words.ts';
+
+/** As many as are drawn at once; the search finds the others. */
+const DRAWN_MAX = 120;
+
+interface Props {
+  readonly sagas: readonly Listed[] | null;
+  readonly shown: string | null;
+  readonly choose: (saga: string | null) => void;
+}
+
+export function SagaList({ sagas, shown, choose }: Props) {
+  const [search, setSearch] = useState('');
+  const found = (sagas ?? []).filter(saga => matches(saga, search));
+  return (
+    <nav class="list" aria-label="Sagas">
+      <header>
+        <h1>
+          <button type="button" onClick={() => choose(null)}>
+            blocksaga
+          </button>
+        </h1>
+        <input
+          type="search"
+          aria-label="Search sagas by VM, operation, outcome or id"
+          placeholder="VM, operation, outcome, id"
+          value={search}
+          onInput={event => setSearch(event.currentTarget.value)}
+        />
+      </header>
+      <ul>
+        {found.slice(0, DRAWN_MAX).map(saga => (
+          <li key={saga.saga}>
+            <a
+              href={`#${encodeURIComponent(saga.saga)}`}
+              aria-current={saga.saga === shown ? 'true' : undefined}
+              class={saga.needs ? 'needs' : ''}
+              onClick={event => {
+                event.preventDefault();
+                choose(saga.saga);
+              }}
+            >
+              <span class="row">
+                <strong>{visible(saga.vm)}</strong>
+                <span class={`label l-${saga.label.replace(' ', '-')}`}>{saga.label}</span>
+              </span>
+              <span class="row quiet">
+                <span>
+                  {saga.operation}
+                  {saga.disks === 0 ? '' : ` of ${countOf(saga.disks, 'disk')}`}
+                </span>
+                <time>{dateInWords(saga.createdAtMs).replace(' UTC', '')}</time>
+              </span>
+              {saga.command === null ? null : (
+                <code class={saga.label === 'waits' ? 'calm' : ''}>{saga.command}</code>
+              )}
+            </a>
+          </li>
+        ))}
+      </ul>
+      {found.length > DRAWN_MAX ? (
+        <p class="quiet">and {found.length - DRAWN_MAX} more: search for them</p>
+      ) : null}
+      {sagas !== null && found.length === 0 && sagas.length > 0 ? <p class="quiet">None matches.</p> : null}
+    </nav>
+  );
+}
+
+function matches({ vm, operation, label, saga }: Listed, search: string): boolean {
+  const words = search.toLowerCase().split(/\s+/);
+  const told = `${vm} ${operation} ${label} ${saga}`.toLowerCase();
+  return words.every(word => told.includes(word));
+}

@@ -1,0 +1,56 @@
+/** One saga at one moment: what it came to, its line, time, the disks, what is told, and what it can be asked. */
+import { useMemo } from 'preact/hooks';
+import { sceneAt } from '../src/railway/scene.ts';
+import { visible } from '../src/railway/words.ts';
+import type { Story } from '../src/story/story.ts';
+import { Buttons } from './buttons.tsx';
+import { Disks } from './disks.tsx';
+import { Line } from './line.tsx';
+import { Steps } from './steps.tsx';
+import { Telling } from './telling.tsx';
+import { Time } from './time.tsx';
+
+interface Props {
+  readonly story: Story;
+  readonly atMs: number | null;
+  readonly go: (atMs: number | null) => void;
+  readonly isLive: boolean;
+}
+
+export function StoryView({ story, atMs, go, isLive }: Props) {
+  const scene = useMemo(() => sceneAt(story, atMs ?? undefined), [story, atMs]);
+  const { headline } = scene;
+  return (
+    <article class="story" aria-labelledby="title">
+      <header class="head">
+        <p class="facts">
+          {headline.facts} <span class="mono">{visible(story.saga)}</span>
+        </p>
+        <h2 id="title">{visible(headline.title)}</h2>
+        <p class="outcome" role="status">
+          <span class={`pill p-${headline.tone}`}>{headline.label}</span> {visible(headline.sentence)}
+        </p>
+      </header>
+      <Line scene={scene} />
+      <Time story={story} atMs={atMs} go={go} />
+      {isLive ? <Buttons story={story} /> : null}
+      <div class="two">
+        <Disks scene={scene} />
+        <Telling scene={scene} />
+      </div>
+      <Steps scene={scene} />
+      {isLive ? (
+        <p class="save">
+          Save it:{' '}
+          <a href={`saved/${encodeURIComponent(story.saga)}`} download>
+            a page that opens offline
+          </a>
+          ,{' '}
+          <a href={`picture/${encodeURIComponent(story.saga)}`} download>
+            a picture
+          </a>
+        </p>
+      ) : null}
+    </article>
+  );
+}

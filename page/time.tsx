@@ -1,0 +1,55 @@
+/** The slider: any moment of the saga, forwards and backwards. Its steps are what the journal has written, not seconds. */
+import { useMemo } from 'preact/hooks';
+import { durationInWords } from '../src/railway/words.ts';
+import type { Story } from '../src/story/story.ts';
+
+interface Props {
+  readonly story: Story;
+  readonly atMs: number | null;
+  readonly go: (atMs: number | null) => void;
+}
+
+export function Time({ story, atMs, go }: Props) {
+  const moments = useMemo(() => momentsOf(story), [story]);
+  const last = moments.length - 1;
+  const found = atMs === null ? last : moments.findLastIndex(moment => moment <= atMs);
+  const at = Math.max(0, found);
+  const since = durationInWords(Math.max(0, (moments[at] ?? 0) - story.createdAtMs));
+  const step = (by: number) => move(Math.min(last, Math.max(0, at + by)));
+  const move = (to: number) => go(to >= last ? null : (moments[to] ?? null));
+  return (
+    <div class="time">
+      <button type="button" onClick={() => step(-1)} disabled={at === 0} aria-label="One record back">
+        ‹
+      </button>
+      <input
+        type="range"
+        aria-label="Moment of the saga"
+        aria-valuetext={`${since} after its beginning, record ${at} of ${last}`}
+        min={0}
+        max={last}
+        value={at}
+        onInput={event => move(Number(event.currentTarget.value))}
+      />
+      <button type="button" onClick={() => step(1)} disabled={at >= last} aria-label="One record forward">
+        ›
+      </button>
+      <output>{at >= last ? 'latest' : `${since} in`}</output>
+    </div>
+  );
+}
+
+/** Every moment at which something was written, once. */
+function momentsOf({ createdAtMs, endedAtMs, visits, signals, strandings }: Story): readonly number[] {
+  const written = visits.flatMap(({ attempts }) =>
+    attempts.flatMap(({ beganAtMs, endedAtMs: end }) => [beganAtMs, ...(end === null ? [] : [end])]),
+  );
+  const all = [
+    createdAtMs,
+    ...written,
+    ...signals.map(({ atMs }) => atMs),
+    ...strandings,
+    ...(endedAtMs === null ? [] : [endedAtMs]),
+  ];
+  return [...new Set(all)].sort((a, b) => a - b);
+}

@@ -1,0 +1,23 @@
+/** Makes the files of the page (dist/page) from page/: part of the build, so that users need no tools for it. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'rolldown';
+import { coloursOf, DRAWING } from '../src/railway/style.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const OUT = join(ROOT, 'dist/page');
+
+/** The view library is in the page's script: what its licence asks for goes with it. */
+const NOTICE = `/* With preact:\n${readFileSync(join(ROOT, 'node_modules/preact/LICENSE'), 'utf8').trim()}\n*/`;
+
+mkdirSync(OUT, { recursive: true });
+await build({
+  input: join(ROOT, 'page/main.tsx'),
+  platform: 'browser',
+  transform: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  output: { file: join(OUT, 'page.js'), format: 'iife', minify: true, postBanner: NOTICE },
+  logLevel: 'warn',
+});
+const css = readFileSync(join(ROOT, 'page/page.css'), 'utf8');
+writeFileSync(join(OUT, 'page.css'), `${coloursOf(':root')}\n${DRAWING}\n${css}`);
+writeFileSync(join(OUT, 'page.html'), readFileSync(join(ROOT, 'page/page.html')));

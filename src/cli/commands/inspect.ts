@@ -1,0 +1,57 @@
+/** `blocksaga inspect`: a page on this machine that shows live and past sagas. It starts none. */
+import type { Command } from 'commander';
+import { serveInspect } from '../../inspect/server.ts';
+import { systemProcesses } from '../../journal/holder.ts';
+import { readBetween } from '../options/option-values.ts';
+import { addJournalOption, journalOf } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { openExistingJournal } from '../saga/read-journal.ts';
+import { withJournal } from '../saga/with-journal.ts';
+
+const HELP = `
+Examples:
+  $ blocksaga inspect
+  $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
+
+Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: whoever knows it can see all
+sagas of the journal, and ask those that run to switch or to go back. Nothing is fetched from elsewhere.
+
+On another machine: ssh -L 8070:127.0.0.1:8070 HOST, with --port 8070.`;
+
+interface InspectOptions {
+  readonly journal?: string;
+  readonly port?: number;
+}
+
+export function defineInspect(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('inspect')
+    .summary('show live and past sagas on a page')
+    .description('Serves a page on this machine that shows the sagas of the journal, live and past.')
+    .option(
+      '--port <port>',
+      'on which port of 127.0.0.1 (default: one that is free)',
+      readBetween('--port', 0, 65_535),
+    )
+    .addHelpText('after', HELP);
+  addJournalOption(command).action(async (options: InspectOptions) => {
+    await withJournal(openExistingJournal(journalOf(options, context)), context, async journal => {
+      const server = await serveInspect({
+        ...{ journal, processes: systemProcesses(), clock: context.clock },
+        ...(options.port === undefined ? {} : { port: options.port }),
+      });
+      const interrupted = Promise.withResolvers<void>();
+      const stopListening = context.onInterrupt(interrupted.resolve);
+      try {
+        context.write(`Open ${server.address}`);
+        context.write('Ctrl-C ends it.');
+        await interrupted.promise;
+      } finally {
+        stopListening();
+        await server.close();
+      }
+    });
+    finished(EXIT.done);
+  });
+}

@@ -1,0 +1,22 @@
+/** A saga as the page lists it. Types only; also for browsers. */
+
+export interface Listed {
+  readonly saga: string;
+  readonly vm: string;
+  readonly operation: string;
+  readonly disks: number;
+  readonly label:
+    | 'needs recovery'
+    | 'interrupted'
+    | 'waits'
+    | 'damaged'
+    | 'under way'
+    | 'committed'
+    | 'rolled back';
+  /** Whether it goes nowhere before a person does something. */
+  readonly needs: boolean;
+  readonly why: string | null;
+  readonly command: string | null;
+  readonly createdAtMs: number;
+  readonly endedAtMs: number | null;
+}

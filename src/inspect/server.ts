@@ -1,0 +1,152 @@
+/**
+ * The server of the page: on this machine only, behind a secret in its address. It hands out the page's files, what the journal
+ * knows, and passes on what the buttons ask. It starts no saga and speaks to no QEMU.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { randomSecret } from '../engine/connection/ids.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
+import type { Journal, Processes } from '../journal/journal.ts';
+import type { Clock } from '../qmp/clock.ts';
+import { svgOf } from '../railway/draw.ts';
+import { sceneAt } from '../railway/scene.ts';
+import { accessOf, HEADERS } from './access.ts';
+import { askSaga } from './ask.ts';
+import { type PageFile, pageFiles } from './files.ts';
+import { journalView } from './journal-view.ts';
+import { savedPage } from './saved.ts';
+import { answerOf, Streams } from './stream.ts';
+
+export interface InspectOptions {
+  readonly journal: Journal;
+  readonly processes: Pick<Processes, 'isAlive'>;
+  readonly clock: Clock;
+  /** 0, or left out, for one that is free. */
+  readonly port?: number;
+  /** The files of the page; those of this package unless given. */
+  readonly files?: ReadonlyMap<string, PageFile>;
+}
+
+export interface InspectServer {
+  /** With the secret: whoever has it may look at all sagas, and ask them. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** The most that a button says. */
+const BODY_BYTES_MAX = 1024;
+
+/** Throws REQUEST_INVALID where the page has not been made, or nothing can listen there. */
+export async function serveInspect(options: InspectOptions): Promise<InspectServer> {
+  const { clock } = options;
+  const files = options.files ?? pageFiles();
+  const view = journalView(options.journal, options.processes);
+  const streams = new Streams(clock);
+  const secret = randomSecret();
+  let port = options.port ?? 0;
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch(error => {
+      // The page is told; a bug of ours here must not end a program that shows others.
+      const refusal = error instanceof BlocksagaError ? error : new BlocksagaError('INTERNAL', String(error));
+      send(
+        response,
+        refusal.code === 'SAGA_UNKNOWN' ? 404 : 409,
+        'application/json',
+        JSON.stringify({ refused: refusal.toJSON() }),
+      );
+    });
+  });
+  server.maxConnections = 64;
+  server.listen(port, '127.0.0.1');
+  await Promise.race([
+    once(server, 'listening'),
+    once(server, 'error').then(([error]) => Promise.reject(noPort(error, port))),
+  ]);
+  const bound = server.address();
+  invariant(typeof bound === 'object' && bound !== null, 'it listens on a port');
+  port = bound.port;
+  return {
+    address: `http://127.0.0.1:${port}/${secret}/`,
+    async close() {
+      streams.close();
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const access = accessOf(request, { port, secret });
+    if ('status' in access) return send(response, access.status, 'text/plain', access.why);
+    const [what = '', id = ''] = access.path.split('/').map(decodeURIComponent);
+    if (request.method === 'POST') {
+      if (what !== 'ask') return send(response, 404, 'text/plain', 'nothing here');
+      const { signal, value } = await bodyOf(request);
+      await askSaga(id, signal, value, options);
+      return send(response, 200, 'application/json', JSON.stringify({ asked: signal }));
+    }
+    const file = files.get(what === '' ? 'page.html' : what);
+    if (file !== undefined) return send(response, 200, file.type, file.text);
+    if (what === 'news') return news(response, access.query.get('saga'));
+    if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
+    if (what === 'picture')
+      return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(view.story(id))));
+    if (what === 'saved')
+      return save(response, `${id}.html`, 'text/html; charset=utf-8', savedPage(files, view.story(id)));
+    return send(response, 404, 'text/plain', 'nothing here');
+  }
+
+  function news(response: ServerResponse, saga: string | null): void {
+    const told = new Map<string, () => unknown>([['list', () => view.list()]]);
+    if (saga !== null) told.set('story', () => view.story(saga));
+    response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });
+    if (!streams.add(response, told)) response.end();
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string): void {
+  if (response.headersSent) {
+    response.end();
+    return;
+  }
+  response.writeHead(status, { ...HEADERS, 'content-type': type });
+  response.end(text);
+}
+
+/** For the disk, not to be opened here. */
+function save(response: ServerResponse, name: string, type: string, text: string): void {
+  const plain = name.replaceAll(/[^\w.-]/g, '_');
+  response.setHeader('content-disposition', `attachment; filename="blocksaga-${plain}"`);
+  send(response, 200, type, text);
+}
+
+async function bodyOf(
+  request: IncomingMessage,
+): Promise<{ readonly signal: string; readonly value: unknown }> {
+  let text = '';
+  for await (const chunk of request) {
+    text += String(chunk);
+    if (text.length > BODY_BYTES_MAX) throw new BlocksagaError('REQUEST_INVALID', 'too much was asked');
+  }
+  const body = answerOf(() => parsed(text));
+  if (typeof body !== 'object' || body === null || !('signal' in body) || typeof body.signal !== 'string') {
+    throw new BlocksagaError('REQUEST_INVALID', 'no signal in what was asked');
+  }
+  return { signal: body.signal, value: 'value' in body ? body.value : null };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BlocksagaError('REQUEST_INVALID', 'what was asked is no JSON', { cause: error });
+  }
+}
+
+function noPort(error: unknown, port: number): BlocksagaError {
+  return new BlocksagaError('REQUEST_INVALID', `nothing can listen at 127.0.0.1:${port}: ${String(error)}`, {
+    cause: error,
+  });
+}
