@@ -1,6 +1,6 @@
 /**
- * What `bin/blocksaga.js` loads: runs the command line of this process and ends with its status, whatever happens: an error
- * that nobody caught, or output that cannot be written, ends nothing that still holds a guest.
+ * What `bin/blocksaga.js` loads: runs the command line of this process and ends with its status, whatever happens: an
+ * uncaught error, or output that cannot be written, ends nothing that still holds a guest.
  */
 import { leaveProcess, processContext } from './print/context.ts';
 import { EXIT } from './print/exit-status.ts';
@@ -10,7 +10,7 @@ import { reportBug } from './print/report-bug.ts';
 import { runProgram } from './program.ts';
 
 const context = printableContext(processContext());
-// Node would end with status 1 here, which is a claim that everything was taken back.
+// Node would end with status 1 here, which is a claim that everything was rolled back.
 process.on('uncaughtException', error => {
   reportBug(error, context);
   void leaveProcess(EXIT.bug);

@@ -34,7 +34,7 @@ export type DemoEvent =
       readonly operation: string;
       readonly outcome: string;
       readonly strategy: string | null;
-      /** For how long blocksaga says that the guest stood still. */
+      /** How long the guest was paused, as blocksaga says. */
       readonly blackoutMs: number | null;
       /** The longest time between two of the guest's writes meanwhile. */
       readonly guestGapMs: number;

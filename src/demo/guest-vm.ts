@@ -49,7 +49,7 @@ export interface GuestVmOptions {
   readonly qemu?: string;
   /** `tcg` (the default: the same speed everywhere, also where KVM is nested), `kvm`, or `auto`: kvm if it works. */
   readonly accel?: 'tcg' | 'kvm' | 'auto';
-  /** Starts with `-S`: nothing runs until someone sends `cont`. */
+  /** Starts with `-S`: nothing runs until a `cont`. */
   readonly paused?: boolean;
   /** Where the images are made; a temporary directory that goes with the guest if not said. */
   readonly directory?: string;
@@ -253,7 +253,7 @@ function startQemu(binary: string, args: readonly string[], reports: Reports, ru
     });
   });
   const ended = over.then(() => reports.end());
-  ended.catch(() => undefined); // whoever awaits `kill` or counts gets it; an end by itself must not crash the process
+  ended.catch(() => undefined); // the caller that awaits `kill` or counts gets it; an end by itself must not crash the process
   return {
     pid: child.pid ?? 0,
     ended,

@@ -48,7 +48,7 @@ export interface CutImage {
 
 /** How to read. */
 export interface ReadCutOptions {
-  /** Reads although someone else has the image open for writing (`qemu-img -U`); for images that rest. */
+  /** Reads although another program has the image open for writing (`qemu-img -U`); for images that rest. */
   readonly shared?: boolean;
 }
 

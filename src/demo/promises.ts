@@ -94,7 +94,7 @@ export function checkNothingLeft(before: Sight, after: Sight, newFiles: readonly
   );
 }
 
-/** I5: the guest runs, has written since, and never stood still for longer than permitted. */
+/** I5: the guest runs, has written since, and was never paused for longer than permitted. */
 export function checkRuns(after: Sight, written: number, pausesMs: readonly number[], maxMs: number): Check {
   const longest = Math.max(0, ...pausesMs);
   const pause =

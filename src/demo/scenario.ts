@@ -126,7 +126,7 @@ function missingPrograms(qemu: string): readonly string[] {
   return programs.filter(program => spawnSync(program, ['--version'], { stdio: 'ignore' }).status !== 0);
 }
 
-/** Hears the first Ctrl-C or SIGTERM; a second one ends the process at once, as if nobody listened. */
+/** Hears the first Ctrl-C or SIGTERM; a second one ends the process at once, as without a listener. */
 function watchSignals(hear: (signal: string) => void) {
   let status: number | undefined;
   const listeners = Object.entries(SIGNALS).map(([signal, code]) => {

@@ -20,7 +20,7 @@ export interface Sight {
   readonly running: boolean;
   readonly jobs: readonly string[];
   readonly nodes: readonly string[];
-  /** Objects that someone added (`/objects` in QEMU's object tree). */
+  /** Objects that a client added (`/objects` in QEMU's object tree). */
   readonly objects: readonly string[];
   readonly bitmaps: number;
   /** Every file in the watched directories. */

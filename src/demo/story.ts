@@ -40,7 +40,7 @@ export interface Stage {
   readonly tight: TightPlace;
   /** Where the guest's images are, and where the new ones go. */
   readonly directory: string;
-  /** Aborts when the demo is to end: a saga under way is taken back, and no other is begun. */
+  /** Aborts when the demo is to end: a saga under way is rolled back, and no other is begun. */
   readonly stopped: AbortSignal;
   tell(event: DemoEvent): void;
 }
@@ -271,7 +271,7 @@ function unlessLate(error: unknown): void {
   if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
 }
 
-/** The saga's result; when `stopped` aborts, the saga is taken back first. */
+/** The saga's result; when `stopped` aborts, the saga is rolled back first. */
 async function untilStopped(saga: Saga, stopped: AbortSignal): Promise<SagaResult> {
   const abort = () => {
     saga.abort().catch(() => undefined); // it has ended, and its result says how

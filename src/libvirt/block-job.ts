@@ -36,7 +36,7 @@ export class BlockJob {
   /** How it ended, also where that was a failure. */
   readonly ended: Promise<BlockJobEvent['status']>;
   isReady = false;
-  /** Somebody has asked for its end. */
+  /** `blockJobAbort` was called for it. */
   isEnding = false;
 
   constructor(kind: WorkKind, saga: Saga, tell: (event: BlockJobEvent) => void) {
@@ -53,7 +53,7 @@ export class BlockJob {
         (error: unknown) => reject(inLibvirtTerms(error)),
       );
     });
-    this.started.catch(() => undefined); // whoever began the job hears of it; a later owner need not
+    this.started.catch(() => undefined); // the call that began the job hears of it; a later owner need not
     const event = (status: BlockJobEvent['status'], error?: LibvirtError): BlockJobEvent['status'] => {
       if (kind !== 'SNAPSHOT') {
         const failure = error === undefined ? {} : { error };

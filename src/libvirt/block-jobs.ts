@@ -200,7 +200,7 @@ async function refuseShared(core: DomainCore, disk: string, { qdev }: GuestDisk)
     qmp.pipeline([{ execute: 'qom-get', arguments: { path, property: 'share-rw' } }]),
   );
   if (!reply.ok) {
-    // A device without that property shares with nobody.
+    // A device without that property does not share.
     if (reply.error.code === 'QMP_COMMAND') return;
     throw inLibvirtTerms(reply.error);
   }

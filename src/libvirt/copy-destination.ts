@@ -17,9 +17,12 @@ export interface CopyDestination {
   readonly file: string;
   /** The format; the source's own, or what an existing image is, when absent. */
   readonly driver?: 'qcow2' | 'raw';
-  /** The image below, with SHALLOW only: it must be the one that the source stands on. */
+  /** The image below, with SHALLOW only: it must be the source's backing image. */
   readonly backingStore?: string;
-  /** `strict` only, of the proposals: the image of the disk's chain that the copy stands on; what lies above it is copied. */
+  /**
+   * `strict` only, of the proposals: the image of the disk's chain that becomes the copy's backing image; what lies
+   * above it is copied.
+   */
   readonly base?: string;
   /** A group of file descriptors that libvirt was passed; not taken here. */
   readonly fdgroup?: string;
@@ -195,7 +198,7 @@ async function formatOf(
   return (await isQcow2(file, files)) ? 'qcow2' : 'raw';
 }
 
-/** Whoever names an existing file without its format asks for this guess; libvirt makes it too. */
+/** A caller that names an existing file without its format asks for this guess; libvirt makes it too. */
 async function isQcow2(file: string, files: Files): Promise<boolean> {
   try {
     const info = await files.imageInfo(file, 'qcow2');

@@ -27,7 +27,7 @@ export async function typesOf(
     paths.flatMap((path, at) => {
       const reply = replies[at];
       if (reply === undefined) return [];
-      // Whoever does not know a device any more has nothing to say of it; a line that is gone is told.
+      // A QEMU that does not know the device any more has nothing to say of it; a connection that is gone is reported.
       if (!reply.ok && reply.error.code !== 'QMP_COMMAND') throw reply.error;
       return reply.ok ? [[path, String(reply.value)] as const] : [];
     }),

@@ -25,7 +25,7 @@ export interface DomainOptions extends Guest {
   readonly engine: Engine;
   /** The VM's name in the journal; QEMU's own name when absent. */
   readonly vm?: string;
-  /** Whether somebody keeps a definition of it that outlives QEMU; false unless said. Copies then need TRANSIENT_JOB. */
+  /** Whether a definition of it is kept that outlives QEMU; false unless said. Copies then need TRANSIENT_JOB. */
   readonly persistent?: boolean;
   /** The guest agent's address, for QUIESCE. */
   readonly guestAgent?: string;
@@ -36,7 +36,7 @@ export interface DomainOptions extends Guest {
   readonly profile?: 'strict' | 'compat';
   /** Capabilities to act without, as an older QEMU would. */
   readonly without?: readonly string[];
-  /** How long the guest may stand still in one call, in milliseconds. */
+  /** How long the guest may be paused in one call, in milliseconds. */
   readonly maxBlackoutMs?: number;
   /** For commits and deletions of snapshots while no QEMU runs; they are refused without it. */
   readonly offline?: OfflineWork;
@@ -89,7 +89,7 @@ export class DomainCore {
     return turn;
   }
 
-  /** Asks QEMU, on the open saga's connection where there is one. Throws OPERATION_INVALID when nobody answers. */
+  /** Asks QEMU, on the open saga's connection where there is one. Throws OPERATION_INVALID when no QEMU answers. */
   async ask<T>(question: (qmp: QmpClient) => Promise<T>): Promise<T> {
     const shared = this.#open === undefined ? undefined : monitorOfSaga(this.#open.saga);
     const monitor = shared ?? monitorOf(this.options, this.clock);

@@ -70,7 +70,7 @@ export interface Domain {
   snapshots(): readonly Snapshot[];
   /** Calls back for every block job that is ready or has ended; returns what unsubscribes. A listener must not throw. */
   onBlockJob(listener: (event: BlockJobEvent) => void): () => void;
-  /** Takes a saga of this domain that `engine.resume` goes on with, so that the calls above know its job. */
+  /** Takes a saga of this domain that `engine.resume` continues, so that the calls above know its job. */
   adopt(saga: Saga): void;
 }
 

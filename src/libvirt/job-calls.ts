@@ -33,7 +33,7 @@ export async function blockJobAbort(
       refuse('BLOCK_COPY_ACTIVE', `the ${job.kind} job of disk ${disk} is not ready yet`);
     job.isEnding = true;
     const ending = endingOf(job, pivot);
-    ending.catch(() => undefined); // whoever waits for it, or the event, tells
+    ending.catch(() => undefined); // the call that waits for it, or the event, tells
     return { ending };
   });
   if (flags.has('ASYNC')) return;
@@ -47,7 +47,7 @@ export async function blockJobAbort(
   );
 }
 
-/** A copy that is ready and is not switched to stays, as a copy of that moment; what is not ready is taken back. */
+/** A copy that is ready and is not switched to stays, as a copy of that moment; what is not ready is rolled back. */
 function endingOf({ saga, kind, isReady }: BlockJob, pivot: boolean): ReturnType<BlockJob['saga']['pivot']> {
   if (pivot) return saga.pivot();
   return kind === 'COPY' && isReady ? saga.keepCopies() : saga.abort();

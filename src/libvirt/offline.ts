@@ -10,7 +10,7 @@ import type { DomainCore } from './domain-core.ts';
 import { LibvirtError, refuse } from './errors.ts';
 import type { Sight } from './sight.ts';
 
-/** The guest as it is, or undefined where nobody answers for it and work without QEMU is allowed. Throws as `look`. */
+/** The guest as it is, or undefined where no QEMU answers for it and work without QEMU is allowed. Throws as `look`. */
 export async function lookUnlessOff(core: DomainCore): Promise<Sight | undefined> {
   try {
     return await core.look();
@@ -20,7 +20,7 @@ export async function lookUnlessOff(core: DomainCore): Promise<Sight | undefined
   }
 }
 
-/** Nobody is at the monitor's address. Whoever runs on the images all the same holds their locks. */
+/** Nothing listens at the monitor's address. A QEMU that runs on the images all the same holds their locks. */
 function isAbsent(error: unknown): boolean {
   const cause = error instanceof LibvirtError ? error.cause : error;
   return cause instanceof BlocksagaError && cause.code === 'QMP_CONNECT';

@@ -7,7 +7,7 @@ import type { Files } from '../images/files.ts';
 import type { GuestDisk } from '../operations/survey.ts';
 import { type LibvirtCategory, LibvirtError, refuse } from './errors.ts';
 
-/** How one disk takes part. `manual`: somebody else takes its snapshot while the guest is paused. */
+/** How one disk takes part. `manual`: a third party takes its snapshot while the guest is paused. */
 export type SnapshotMode = 'external' | 'internal' | 'no' | 'manual';
 
 /** One `<disk>` of a snapshot. */

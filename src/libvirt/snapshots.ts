@@ -127,7 +127,8 @@ export class Snapshots {
     core.refuseOpen();
     const quiesce = flags.has('QUIESCE') ? this.#agentFor(sight) : undefined;
     const atomic = core.profile === 'strict' && (flags.has('ATOMIC') || reuse);
-    // A disk that somebody else snapshots by hand must hold still from before ours until he lets the guest run.
+    // For a disk whose snapshot a third party takes by hand, the guest must stay paused from before ours until that
+    // third party resumes it.
     const stops = pauses && sight.guest.running;
     if (stops) await core.ask(qmp => qmp.execute('stop'));
     const submit = () =>

@@ -13,8 +13,8 @@ export function hasCode(event: object, code: ErrorCode): boolean {
 export class Crash extends Error {}
 
 /**
- * The error that an `onError` transition carries, as plain data. A step of one's own may throw anything: what is none of ours
- * is a failure like any other (INTERNAL, and nobody knows whether its effect is there). Throws a {@link Crash}.
+ * The error that an `onError` transition carries, as plain data. A step that the caller passed may throw anything: what
+ * is none of ours is a failure like any other (INTERNAL, with an unknown effect). Throws a {@link Crash}.
  */
 export function errorOf(event: object): ErrorRecord | null {
   if (!('error' in event)) return null;
@@ -34,7 +34,7 @@ function textOf(error: unknown): string {
   }
 }
 
-/** Whether a migration was found before anything was let run: what was switched can still be taken back. */
+/** Whether a migration was found before the guest was resumed: what was switched can still be rolled back. */
 export function migratesFirst(error: ErrorRecord | null): boolean {
   return error?.code === 'MIGRATING' && error.outcome === 'notApplied';
 }

@@ -6,14 +6,14 @@ import type { StepKey } from '../steps/stages.ts';
 import type { ChartName } from './shape.ts';
 
 /**
- * What a step means for the saga, where it is not just one more step, which can be taken back until the decision and only
+ * What a step means for the saga, where it is not an ordinary one, which can be undone until the decision and only
  * rolls forward after it:
  * - `decides`: the decision goes with it. If it fails, the saga rolls back; what follows only rolls forward.
  * - `decidesFirst`: the decision is written in front of it, and then it only rolls forward itself; a failure before that,
  *   which is told by its outcome `notApplied`, rolls back.
  * - `decidesStage`: it decides for its stage alone; the saga can still roll back.
  * - `insists`: it must come about, though the saga can still roll back behind it.
- * - `overtaken`: it is no part of the ordinary way; an undo leads to it that finds that a rollback would lose data.
+ * - `overtaken`: it is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it.
  */
 type Role = 'decides' | 'decidesFirst' | 'decidesStage' | 'insists' | 'overtaken';
 

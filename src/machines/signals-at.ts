@@ -6,7 +6,7 @@ import type { SagaSignal } from './saga-setup.ts';
 
 type Handlers = Partial<Record<SagaSignal, { readonly actions: 'recordSignal' }>>;
 
-/** Until its decision a saga can be aborted; it can be asked how to go on for as long as it waits for that, or has yet to. */
+/** Until its decision a saga can be aborted; it takes the signals that it waits for until it has waited for them. */
 export function signalsAt({ isDecided, step, mayWait }: Place, { keepsCopies, asks }: Route): Handlers {
   if (isDecided) return {};
   const canKeep = asks !== undefined && splitKey(step).stage !== splitKey(asks.step).stage;

@@ -1,6 +1,6 @@
 /**
- * The order of steps of a snapshot whose overlays are then mirrored to a second place: two stages with one rollback. Until
- * the switch everything can be taken back, or only the mirrors.
+ * The order of steps of a snapshot whose overlays are then mirrored to a second place: two stages with one rollback.
+ * Until the switch everything can be rolled back, or only the mirrors.
  */
 import { only, type Phase, type Route } from './route.ts';
 import type { SnapshotMirrorShape } from './shape.ts';

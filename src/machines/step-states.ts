@@ -54,7 +54,7 @@ function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
   };
 }
 
-/** It is left when that is asked, also where it has just ended well. */
+/** It is left when that is asked, also where it has just succeeded. */
 function isReversible({ isDecided, role }: Place): boolean {
   return !isDecided && role === undefined;
 }

@@ -204,8 +204,8 @@ async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePla
 }
 
 /**
- * The chain down to an image that the source stands on too, and on to the bottom. What QEMU has open is used as it is,
- * unless images of the target's own stand on it: those are opened in one go with all that is below them.
+ * The chain down to an image that it shares with the source, and on to the bottom. What QEMU has open is used as it is,
+ * unless images of the target's own are above it: those are opened in one go with all that is below them.
  */
 function joined(
   own: readonly ChainImage[],

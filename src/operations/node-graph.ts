@@ -62,7 +62,7 @@ export class NodeGraph {
     return this.#edges?.child(node, role);
   }
 
-  /** An image with all that a header, or whoever opens it again, has to know of it. */
+  /** An image with all that a header, or a later open, has to know of it. */
   #imageOf(node: string | null, image: ImageInfo): ChainImage {
     const known = node === null ? undefined : this.#nodes.get(node);
     const own = readImageName(image.filename);

@@ -79,7 +79,7 @@ const WEAKER = {
     'what was pulled is flushed only after the chain has changed: a QEMU that is killed right between loses it',
   makesKeys:
     'QEMU makes the keys of encrypted images by itself: the guest may be paused for some seconds for each, before anything is copied',
-  noWayBack:
+  noRollback:
     'once taken it cannot be rolled back while the guest runs: a failure after that ends in needsRecovery, for "blocksaga resume --offline"',
 } as const;
 

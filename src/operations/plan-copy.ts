@@ -137,7 +137,7 @@ function driverOf(disk: CopyRequest['disks'][number], source: GuestDisk, secret:
   const isExport = isNbdAddress(disk.to);
   // Without encryption what a luks image holds is raw; encrypted, a raw one becomes luks.
   const kept = secret === null ? (source.driver === 'luks' ? 'raw' : source.driver) : inLuks(source.driver);
-  // An export is there already, with whatever format it holds: raw, unless somebody says another.
+  // An export is there already, with whatever format it holds: raw, unless the request says another.
   const driver = disk.raw ? 'raw' : (disk.format ?? (isExport ? 'raw' : kept));
   if (driver === 'raw' && secret !== null) {
     refuseImage(
@@ -194,7 +194,7 @@ function onBase(image: ImagePlan, wanted: Target | undefined): ImagePlan {
   return { ...image, openedOn: wanted.openedOn };
 }
 
-/** The nodes that nobody needs after the switch: the old chain down to the image that the new one stands on too. */
+/** The nodes that are not needed after the switch: the old chain down to the image that it shares with the new one. */
 function retiring(source: GuestDisk | undefined, backing: ChainImage | null): readonly string[] {
   const { nodes = [], chain = [] } = source ?? {};
   const shared = chain.findIndex(image => image.node !== null && image.node === backing?.node);

@@ -1,6 +1,6 @@
 /**
- * Plans a revert: N disks of a guest that stands still go back to images below their active ones. Each gets a new overlay
- * on that image, so that the image itself stays as it is and can be gone back to again.
+ * Plans a revert: N disks of a paused guest are reverted to images below their active ones. Each gets a new overlay on
+ * that image, so that the image itself stays as it is and can be reverted to again.
  */
 import { BlocksagaError } from '../errors.ts';
 import { PLAN_VERSION, type RevertPlan } from '../plan/plan.ts';

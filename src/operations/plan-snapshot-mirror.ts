@@ -154,7 +154,7 @@ async function planTargets(
   });
 }
 
-/** Where QEMU opens the mirrors it opens all that is below them as well, also on the way back. */
+/** Where QEMU opens the mirrors it opens all that is below them as well, also in a rollback. */
 function knownByFile(disk: DiskPlan): DiskPlan {
   return { ...disk, identifiedBy: 'file' };
 }

@@ -71,7 +71,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     ...passing,
     ...weakerWhere({
       unmarked: !marksQemu,
-      noWayBack: !canTakeBack(sources, capabilities),
+      noRollback: !canUndoSnapshots(sources, capabilities),
       makesKeys: images.some(({ secret, create }) => secret !== undefined && create),
     }),
     method,
@@ -113,7 +113,7 @@ function refuseBare(disk: string, { isBare, file }: GuestDisk): void {
 }
 
 /** Whether overlays can be committed back while the guest runs. */
-function canTakeBack(disks: readonly GuestDisk[], capabilities: Capabilities): boolean {
+function canUndoSnapshots(disks: readonly GuestDisk[], capabilities: Capabilities): boolean {
   if (keepsJobs(capabilities)) return true;
   const callable = capabilities.has('job-id') || disks.every(({ drive }) => drive !== '');
   return callable && capabilities.has('active-commit');
@@ -140,7 +140,7 @@ function chooseMethod(
       disk: reused.disk,
     });
   }
-  if (request.disks.length > 1 && !canTakeBack(sources, capabilities)) {
+  if (request.disks.length > 1 && !canUndoSnapshots(sources, capabilities)) {
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
       'this QEMU has neither a transaction of snapshots (QEMU 1.1) nor a way to undo one while the guest runs ' +

@@ -30,7 +30,7 @@ const bytes = z.int().nonnegative();
 const encrypt = z.string().min(1).max(200).optional();
 const disksOf = <D extends z.ZodType>(disk: D) => z.array(disk).min(1).max(DISKS_MAX).readonly();
 
-/** The id of a saga, as whoever submits it may choose it. */
+/** The id of a saga, as a request may choose it. */
 export const sagaId = z
   .string()
   .min(1)
@@ -57,7 +57,7 @@ const common = {
       timeoutMs: z.int().min(1).max(3_600_000).exactOptional(),
     })
     .optional(),
-  /** How long the guest may stand still, in milliseconds. */
+  /** How long the guest may be paused, in milliseconds. */
   maxBlackoutMs: z.int().min(1).max(BLACKOUT_MS_MAX).optional(),
 };
 
@@ -108,15 +108,18 @@ const copyRequest = z.strictObject({
       format: z.enum(['qcow2', 'raw', 'luks']).optional(),
       encrypt,
       /**
-       * The image of the disk's chain that the new one stands on, as in a pull: what lies above it is copied. Without it the
-       * new image stands alone.
+       * The image of the disk's chain that the new one is based on, as in a pull: what lies above it is copied. Without
+       * it the new image has no backing image.
        */
       base: name.optional(),
-      /** Copy only the active image; the new one stands on the same backing image. */
+      /** Copy only the active image; the new one has the same backing image. */
       shallow: z.boolean().optional(),
       /** The target exists and is written over. */
       reuse: z.boolean().optional(),
-      /** The target is a block device, onto which a new image is written; what it holds is lost, also when the copy is taken back. */
+      /**
+       * The target is a block device, onto which a new image is written; what it holds is lost, also when the copy is
+       * rolled back.
+       */
       initialize: z.boolean().optional(),
       /** The same as `format: 'raw'`. */
       raw: z.boolean().optional(),
@@ -190,7 +193,7 @@ const revertRequest = z.strictObject({
   disks: disksOf(
     z.strictObject({
       disk: name,
-      /** The image to go back to: its file, its node, or `disk[2]`; the one below the active image when absent. */
+      /** The image to revert to: its file, its node, or `disk[2]`; the one below the active image when absent. */
       to: name.optional(),
       /** The file of the new overlay on it, which takes what the guest writes from now on. */
       overlay: path,

@@ -12,7 +12,7 @@ import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
-/** A dirty bitmap of somebody's; its granularity is in bytes. */
+/** A dirty bitmap of a client; its granularity is in bytes. */
 interface Bitmap {
   readonly name: string;
   readonly granularity: number;
@@ -20,7 +20,7 @@ interface Bitmap {
 
 /** One disk of the guest as it stands. */
 export interface GuestDisk {
-  /** Its name; '' before QEMU 2.5 for one that nobody named. */
+  /** Its name; '' before QEMU 2.5 for one without a given name. */
   readonly node: string;
   /** Name of the block backend, '' for `-blockdev` guests. */
   readonly drive: string;
@@ -53,7 +53,7 @@ export interface GuestDisk {
    * scsi-generic): no mirror, filter or overlay sees what the guest writes.
    */
   readonly passesThrough: boolean;
-  /** Whether somebody besides the guest's device may write to it, such as an export. */
+  /** Whether anything besides the guest's device may write to it, such as an export. */
   readonly otherWriter: boolean;
   /**
    * Whether its device may stay in an iothread while the guest is stopped. virtio-blk comes back to the main loop then;
@@ -76,7 +76,7 @@ export interface Survey {
   readonly secrets: readonly string[];
   /** The nodes that are no format: QEMU by itself would call the format of an image that one is by its protocol. */
   readonly bareNodes: readonly string[];
-  /** The file names of all nodes, whoever uses them. */
+  /** The file names of all nodes, used by the disk or not. */
   readonly filesInUse: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * The stages of a saga: each has a plan and steps of its own, and one way back leads through all of them. Most sagas have
- * one stage without a name. Pure; which step follows which is the machines' business.
+ * The stages of a saga: each has a plan and steps of its own, and one rollback leads through all of them. Most sagas
+ * have one stage without a name. Pure; which step follows which is the machines' business.
  */
 
 import type { Plan, StagePlan } from '../plan/plan.ts';

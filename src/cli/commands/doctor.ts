@@ -66,7 +66,7 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
   );
 }
 
-/** Nobody answers: what is in the journal and on the disk is told all the same. */
+/** No QEMU answers: what is in the journal and on the disk is told all the same. */
 function silent(name: string, { message }: BlocksagaError): Told {
   const why = `its jobs and nodes could not be looked at: ${message}. A saga whose QEMU has ended is ended by "blocksaga resume --offline"`;
   return { finding: { kind: 'qemu', name, saga: null, why, removable: false }, removed: false, why };

@@ -73,7 +73,7 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
   );
 }
 
-/** Until nothing is left to see, or somebody has seen enough. */
+/** Until no job is left, or Ctrl-C. */
 async function watch(everyMs: number, look: () => Promise<number>, context: CliContext): Promise<void> {
   const enough = new AbortController();
   const stopListening = context.onInterrupt(() => enough.abort());

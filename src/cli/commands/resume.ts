@@ -1,4 +1,4 @@
-/** `blocksaga resume`: goes on with sagas whose process died, one or all of them. The engine decides which way. */
+/** `blocksaga resume`: continues sagas whose process died, one or all of them. The engine decides which way. */
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';

@@ -1,4 +1,4 @@
-/** `blocksaga set-speed`: limits the jobs of a saga, or one job of anybody's, while they copy. Only asks and tells. */
+/** `blocksaga set-speed`: limits the jobs of a saga, or any one job, while they copy. Only asks and tells. */
 import type { Command } from 'commander';
 import { checkedJournal } from '../../engine/durable/checked-journal.ts';
 import { SET_SPEED } from '../../engine/durable/history.ts';

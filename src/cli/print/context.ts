@@ -14,7 +14,7 @@ export interface CliContext {
   write(line: string): void;
   /** One line on standard error. */
   complain(line: string): void;
-  /** Whether somebody watches standard output on a terminal, so that lines may be drawn over. */
+  /** Whether standard output is a terminal, so that lines may be drawn over. */
   readonly interactive: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly directory: string;
@@ -28,10 +28,10 @@ export interface CliContext {
 /** What ends a process from outside, as far as a process may hear of it. */
 const INTERRUPTS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
-/** This process. Whoever reads our output may go away (`| head`): then nothing more is written, and the work goes on. */
+/** This process. The reader of our output may go away (`| head`): then nothing more is written, and the work continues. */
 export function processContext(): CliContext {
   for (const stream of [process.stdout, process.stderr]) doNotWaitFor(stream);
-  const complain = lineWriter(process.stderr, () => undefined); // there is nobody left to tell
+  const complain = lineWriter(process.stderr, () => undefined); // there is no reader left to tell
   const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
   const signals = INTERRUPTS.filter(signal => !ignores(signal, status));
   return {
@@ -61,7 +61,7 @@ const RELEASES_MAX = 10;
 
 let isLeaving = false;
 
-/** Ends this process; a guest that one of its sagas has paused is let run first. Called again, it changes nothing. */
+/** Ends this process; a guest that one of its sagas has paused is resumed first. Called again, it changes nothing. */
 export async function leaveProcess(status: number): Promise<void> {
   if (isLeaving) return;
   isLeaving = true;

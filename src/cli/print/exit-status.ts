@@ -1,4 +1,4 @@
-/** The command's exit statuses. Only says which; nobody exits here. */
+/** The command's exit statuses. It only says which; it does not exit. */
 
 import type { SignalName } from '../../engine/durable/signals.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
@@ -20,7 +20,7 @@ export const EXIT = {
   bug: 70,
 } as const;
 
-/** The status for a result; a copy that was asked to go back in the end has done so. */
+/** The status for a result; a copy that was asked to roll back in the end has done so. */
 export function exitStatusOf(result: SagaResult, finish: Finish | null): number {
   if (isBug(result)) return EXIT.bug;
   if (result.outcome === 'needsRecovery') return EXIT.needsRecovery;
@@ -45,7 +45,7 @@ function isBug({ error }: SagaResult): boolean {
   return error?.code === 'INTERNAL';
 }
 
-/** One status for several sagas: what needs someone most, first. */
+/** One status for several sagas: the one that needs attention most, first. */
 export function worstStatus(statuses: readonly number[]): number {
   const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack, EXIT.notRemoved];
   return byUrgency.find(status => statuses.includes(status)) ?? EXIT.done;

@@ -1,6 +1,6 @@
 /**
- * Lines on a stream of this process. Whoever reads them may go away, not read, or keep them on a full file system: nothing of
- * that is thrown, ends the process, or holds it up; what cannot be written is lost, and somebody is told of it once.
+ * Lines on a stream of this process. The reader may go away, not read, or keep them on a full file system: nothing of
+ * that is thrown, ends the process, or holds it up; what cannot be written is lost, and that is reported once.
  */
 import { constants } from 'node:os';
 
@@ -34,8 +34,8 @@ export function drained(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 /**
- * A terminal that is stopped (Ctrl-S) must not stop this process in the middle of a pause: Node makes writes to terminals
- * wait; taken back, they are queued as those to a pipe are.
+ * A terminal that is stopped (Ctrl-S) must not stop this process in the middle of a pause: Node makes writes to
+ * terminals wait; with that undone, they are queued as those to a pipe are.
  */
 export function doNotWaitFor(stream: NodeJS.WriteStream): void {
   const { _handle: handle } = stream as { readonly _handle?: { setBlocking?(isBlocking: boolean): unknown } };

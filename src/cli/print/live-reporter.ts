@@ -52,7 +52,7 @@ export class LiveReporter implements Reporter {
       ],
       {
         exitOnError: false,
-        registerSignalListeners: false, // interrupts take the saga back; listr2 would end the process
+        registerSignalListeners: false, // interrupts roll the saga back; listr2 would end the process
         rendererOptions: { collapseSubtasks: false, collapseErrors: false, showErrorMessage: false },
       },
     );

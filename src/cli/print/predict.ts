@@ -1,6 +1,6 @@
 /**
  * What a plan will come to when nothing goes wrong: the order of its steps, found by running the operation's own
- * machine with steps that do nothing, and each disk's chain afterwards. Speaks to nobody.
+ * machine with steps that do nothing, and each disk's chain afterwards. It asks no QEMU.
  */
 import { createActor, fromPromise } from 'xstate';
 import { chartFor } from '../../machines/machine-for.ts';
@@ -19,7 +19,7 @@ export async function predictSteps(
       steps.push(name);
       if (!/(^|\.)awaitSignal$/.test(name)) return { abort: false };
       rest.resolve('ready');
-      return new Promise<never>(() => undefined); // nobody will signal
+      return new Promise<never>(() => undefined); // no signal will come
     });
   const { machine, actors: names } = chartFor(plan);
   const actors = Object.fromEntries(names.map(name => [name, pretend(name)]));

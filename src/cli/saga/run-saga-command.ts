@@ -1,6 +1,6 @@
 /**
- * What all commands have in common that begin a saga or go on with one: print the plan, or run the saga, tell how it
- * goes, take it back when interrupted, and say how it ended by the exit status. The engine does the work.
+ * What all commands have in common that begin or continue a saga: print the plan, or run the saga, tell how it goes,
+ * roll it back when interrupted, and say how it ended by the exit status. The engine does the work.
  */
 import type { Engine } from '../../engine/api.ts';
 import { createEngine } from '../../engine/engine.ts';
@@ -59,14 +59,14 @@ export async function followSaga(
     interrupts += 1;
     if (interrupts > 1) return leave(running, reporter, context);
     reporter.say('interrupted: rolling back; once more leaves at once');
-    if (running !== undefined) takeBack(running, reporter);
+    if (running !== undefined) rollBack(running, reporter);
   });
   try {
     const saga = await start(createEngine({ journal }));
     running = saga;
     reporter.begun({ saga, vm: journal.saga(saga.id)?.vm ?? '' });
     saga.subscribe(notice => reporter.notice(notice));
-    if (interrupts > 0) takeBack(saga, reporter);
+    if (interrupts > 0) rollBack(saga, reporter);
     const result = await saga.result.catch(error => {
       if (error instanceof BlocksagaError) return lostResult(saga, error);
       reportBug(error, context);
@@ -79,7 +79,7 @@ export async function followSaga(
   }
 }
 
-function takeBack(saga: Saga, reporter: Reporter): void {
+function rollBack(saga: Saga, reporter: Reporter): void {
   saga.abort().catch(error => {
     if (!(error instanceof BlocksagaError)) throw error;
     reporter.say(`it could not be told to roll back: ${error.message}`);

@@ -41,7 +41,7 @@ export class Speed {
   async set(bytesPerSecond: number): Promise<void> {
     const { plan, lease, monitor } = this.#parts;
     expectSpeed(plan, bytesPerSecond);
-    if (this.isStill) throw standsStill(lease.saga);
+    if (this.isStill) throw guestIsPaused(lease.saga);
     const qmp = new Fence(this.#parts).client(await monitor.client());
     const before = this.#asked;
     // First: a job that is started meanwhile has it already, or is seen below.
@@ -98,7 +98,7 @@ export async function setJobSpeeds(
 }
 
 /** A limit would hold up what the guest waits for. */
-function standsStill(saga: string): BlocksagaError {
+function guestIsPaused(saga: string): BlocksagaError {
   const why = `the guest of saga ${saga} is paused for its switch: ask again when it runs`;
   return new BlocksagaError('SAGA_STATE', why, { saga, retryable: true });
 }

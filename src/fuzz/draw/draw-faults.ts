@@ -7,7 +7,7 @@ import type { Draw } from '../scenario/draw.ts';
 import { type Budget, FAULT_KINDS, type FaultDraw, type FaultKind } from '../scenario/fault-kinds.ts';
 import type { GuestChoice, OrchestratorDeath, PlannedFault, SignalAt } from '../scenario/scenario.ts';
 import type { Wish } from '../scenario/wish.ts';
-import { type LikelyPath, wayBackFrom } from './likely-path.ts';
+import { type LikelyPath, rollbackFrom } from './likely-path.ts';
 
 /** What goes wrong, and what is asked meanwhile. */
 export interface Trouble {
@@ -29,7 +29,7 @@ const UNLIMITED_ONE_IN = 4;
 export function drawTrouble(draw: Draw, drawn: Drawn, path: LikelyPath, faultsMax: number): Trouble {
   const { wish } = drawn;
   const turn = draw.option('turn', 3) ? draw.one(path.there) : undefined;
-  const states = turn === undefined ? [...path.there, ...path.onward] : [turn, ...wayBackFrom(path, turn)];
+  const states = turn === undefined ? [...path.there, ...path.onward] : [turn, ...rollbackFrom(path, turn)];
   const turning = turn === undefined ? [] : [drawTurn(draw, turn)];
   const recoverable = Array.from({ length: draw.few(faultsMax) }, () => drawRecoverable(draw, drawn, states));
   const isUnlimited = faultsMax > 0 && draw.chance(UNLIMITED_ONE_IN);

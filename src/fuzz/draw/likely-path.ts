@@ -63,7 +63,7 @@ function pathOf(guest: GuestChoice, wish: LiveWish): LikelyPath {
 }
 
 /** The undo states of what was done up to a state, in the order of undoing. */
-export function wayBackFrom(path: LikelyPath, state: string): readonly string[] {
+export function rollbackFrom(path: LikelyPath, state: string): readonly string[] {
   const done = path.there.slice(0, path.there.indexOf(state) + 1);
   return done
     .filter(step => REVERSIBLE.has(step.slice(step.indexOf('.') + 1)))

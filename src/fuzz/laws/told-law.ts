@@ -16,8 +16,8 @@ export function recordsAreTold(account: Account): string | undefined {
   const last = toldOf.at(-1);
   if (outcome === 'rolledBack' || isClone(wish)) {
     // A snapshot that waits for its mirrors is told of, and so is that it was taken back.
-    const isTakenBack = wish.operation === 'snapshotMirror' && last === old;
-    return told.length === 0 || isTakenBack ? undefined : 'it was told of disks that never came';
+    const isRolledBack = wish.operation === 'snapshotMirror' && last === old;
+    return told.length === 0 || isRolledBack ? undefined : 'it was told of disks that never came';
   }
   if (outcome !== 'committed') return undefined;
   if (last === undefined) return 'nobody was told';

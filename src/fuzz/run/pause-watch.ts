@@ -6,7 +6,7 @@ export class PauseWatch {
   readonly pauses: Pause[] = [];
   readonly #sim: Sim;
   /** Whether it stood still before anything was asked for. */
-  #stoodStill: boolean | undefined;
+  #wasPaused: boolean | undefined;
   #stopSentMs: number | undefined;
   #stillSinceMs: number | undefined;
 
@@ -16,7 +16,7 @@ export class PauseWatch {
 
   /** Somebody begins to work on the guest. */
   begin(): void {
-    this.#stoodStill ??= !this.#sim.world.running;
+    this.#wasPaused ??= !this.#sim.world.running;
   }
 
   stopSent(): void {
@@ -25,7 +25,7 @@ export class PauseWatch {
 
   look(): void {
     const { world, clock } = this.#sim;
-    const still = world.alive && !world.running && !this.#stoodStill;
+    const still = world.alive && !world.running && !this.#wasPaused;
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {

@@ -98,13 +98,13 @@ function appendOverlay(ctx: Context, name: string, overlayName: string): Taken {
   return {
     // The image below is no longer written. QEMU ignores a failure here, and so do we.
     commit: () => tryReadOnly(ctx, name),
-    abort: () => takeBack(ctx, name, overlayName),
+    abort: () => undo(ctx, name, overlayName),
     hadUsers: overlay.parents.length > 0,
   };
 }
 
 /** All users of the overlay go to the node, also those that it had before the snapshot (seen on 7.2). */
-function takeBack(ctx: Context, name: string, overlayName: string): void {
+function undo(ctx: Context, name: string, overlayName: string): void {
   setChild(ctx, overlayName, 'backing', undefined);
   replaceNode(ctx, overlayName, name);
   reap(ctx, overlayName);

@@ -1,7 +1,7 @@
 /**
- * Tells whoever keeps the VM's records which disks it has now. It runs as soon as the guest is on the new side: from then
- * on a record that still names the old images is a VM that would start without what it wrote last. Being told twice is
- * the publisher's to bear; nothing that it does takes the saga back.
+ * Tells the saga's `onCommit` which disks the VM has now. It runs as soon as the guest is on the new side: from then on
+ * a record that still names the old images is a VM that would start without what it wrote last. The publisher must bear
+ * being told twice; nothing that it does rolls the saga back.
  */
 
 import { chainOfImage } from '../../plan/chain-of-image.ts';
@@ -22,7 +22,7 @@ export const publishDefinitions: Step = {
   irreversible: 'the decision has been taken, and a record of it stays true',
   insists: true,
 
-  /** Nobody can be asked whether he was told. */
+  /** A publisher cannot be asked whether it was told. */
   async probe({ plan }) {
     return probeDisks(plan.disks, () => 'absent');
   },
@@ -35,7 +35,7 @@ export const publishDefinitions: Step = {
 };
 
 /**
- * Tells of the overlays of a snapshot that its saga may still take back: their mirrors may be waited for for days, and a VM
+ * Tells of the overlays of a snapshot that its saga may still roll back: it may wait days for their mirrors, and a VM
  * that was started on the images below meanwhile would miss what it wrote last.
  */
 export const publishOverlays: Step = {
@@ -51,7 +51,7 @@ export const publishOverlays: Step = {
   },
 };
 
-/** The disks of a plan that has been taken back after somebody was told of it. */
+/** The disks of a plan that has been rolled back after `onCommit` was told of it. */
 export function formerDisks({ disks }: Pick<Plan, 'disks'>): readonly DefinedDisk[] {
   return disks.map(disk => ({
     disk: disk.disk,

@@ -1,6 +1,6 @@
 /**
  * Closes what is no longer used: the images that have left the disks' chains, or the finished copies of a clone. Only nodes
- * are closed; an image that was the guest's is never removed. What someone else still uses stays, and is told.
+ * are closed; an image that was the guest's is never removed. What a third party still uses stays, and is reported.
  */
 
 import { readGraph } from '../../guest/graph.ts';
@@ -25,7 +25,7 @@ export const closeOldNodes: Step = {
   },
 };
 
-/** The nodes of the old images; a way back that has led forward again may have opened the active one once more. */
+/** The nodes of the old images; an undo that ended in rolling forward may have opened the active one once more. */
 function leaving({ retiring, names }: DiskPlan): readonly string[] {
   return [...retiring, names.revived];
 }

@@ -1,7 +1,7 @@
 /**
  * Removes the files that have left the disks' chains, where the request asks for it: after the decision, when their nodes
  * are closed. Only those go that were proved, when the saga was planned, to be the ones that QEMU had open, that still are
- * the same, and that QEMU has open for nobody else. What stays is told with the reason.
+ * the same, and that QEMU has open for nothing else. What stays is reported with the reason.
  */
 
 import { openFiles, plainName } from '../../guest/graph.ts';

@@ -1,6 +1,6 @@
 /**
  * Acts on the disks' jobs and waits for what comes of it, with the first look in the same write as the commands: in the
- * window every round trip is time that the guest stands still.
+ * window every round trip lengthens the pause.
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
@@ -9,7 +9,10 @@ import type { EndingVerb, JobInfo, Jobs, JobTable } from '../../qmp/jobs.ts';
 import { firstError } from '../step/step.ts';
 import { jobAlive } from './run-jobs.ts';
 
-/** How jobs are waited for while the guest stands still: a refusal, or an event that is lost, must not cost it a whole second. */
+/**
+ * How jobs are waited for while the guest is paused: a refusal, or an event that is lost, must not cost it a whole
+ * second.
+ */
 export const STANDING = { deadlineMs: 30_000, pollMs: 20 };
 
 /** The same for what may take a part of the permitted blackout only: that is time of the guest, whatever kept us from running. */

@@ -1,13 +1,13 @@
 /**
- * Asks, when the mirrors of a snapshot are gone again, whether the snapshot is to stay: it does only where somebody said so,
- * and nobody has asked since for everything to be taken back.
+ * Asks, when the mirrors of a snapshot are gone again, whether the snapshot is to stay: it does only after
+ * `keepSnapshot`, and with no `abort` of everything since.
  */
 import { probeDisks, type Step } from '../step/step.ts';
 
 export const askWhetherToKeep: Step = {
   name: 'askWhetherToKeep',
   irreversible: 'only asks',
-  /** The saga is on its way back: a look that is refused once must not strand it. */
+  /** The saga is rolling back: a look that is refused once must not strand it. */
   insists: true,
 
   async probe({ plan }) {

@@ -1,6 +1,6 @@
 /**
- * Keeps a copy at READY until it is asked to switch, to keep its copies as they are, or to go back, and watches its mirrors
- * meanwhile: one that ends by itself ends the wait.
+ * Keeps a copy at READY until it is asked to switch, to keep its copies as they are, or to roll back, and watches its
+ * mirrors meanwhile: one that ends by itself ends the wait.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectPlugged } from '../../guest/unplugged.ts';

@@ -14,7 +14,7 @@ import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
 import { keepsCopies } from './await-signal.ts';
 import { inspectMirrors } from './mirror-disks.ts';
-import { takeBackPivots } from './take-back-pivots.ts';
+import { undoPivots } from './undo-pivots.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
 const BYTES_PER_MS = 16 * 1024;
@@ -55,7 +55,7 @@ export const awaitConvergence: Step<SwitchPlan> = {
   },
 };
 
-/** Lets the guest run undisturbed for a while; ends early when a mirror ends or the saga is asked to leave. */
+/** Waits a while with the guest running; ends early when a mirror ends or the saga is asked to roll back. */
 async function rest(context: StepContext<SwitchPlan>): Promise<void> {
   const { clock, qmp, round, abort } = context;
   const restMs = Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
@@ -96,7 +96,7 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
    * runs, as in `dismissMirrors`.
    */
   async undo(context) {
-    await takeBackPivots(context);
+    await undoPivots(context);
     await unmarkSettling(context);
   },
 };
@@ -134,7 +134,7 @@ function idsOf(disks: readonly DiskPlan[]): readonly string[] {
   return disks.map(disk => disk.names.job);
 }
 
-/** A mirror that this saga has ended well made its target identical, unless the guest has run since. */
+/** A mirror that this saga has ended without an error made its target identical, unless the guest has run since. */
 async function probeEnded(context: StepContext<SwitchPlan>) {
   const { qmp, jobs, plan, decided } = context;
   const isIdentical = decided || (await holdTheSame(context));
@@ -204,7 +204,7 @@ async function awaitDirty(
       'the mirrors to come close to the guest',
       async () => {
         const lag = await readLag(context, disks);
-        // Not in standby, where a job that someone has paused stays, and which QEMU 5.2 does not complete.
+        // Not in standby, where a job that a third party has paused stays, and which QEMU 5.2 does not complete.
         const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
         expectSources(lag.blocks, disks);
         left = lag.bytes;

@@ -11,7 +11,7 @@ import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } f
 import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { takeBackPivots } from './take-back-pivots.ts';
+import { undoPivots } from './undo-pivots.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
 
@@ -46,7 +46,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
     const paused = readPause(context.observed);
     const mayHold = !context.nothingSentYet && paused.byUs;
     try {
-      await takeBackPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
+      await undoPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
     } finally {
       // An earlier attempt may have paused the guest and not have come to resuming it.
       if (mayHold) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
@@ -55,8 +55,8 @@ export const mirrorDisks: Step<SwitchPlan> = {
 };
 
 /**
- * A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. One that somebody else has
- * asked to end when it was READY comes to PENDING, holds up what the guest writes, and stays there.
+ * A mirror is ready by its status alone; `standby` is `ready` while QEMU pauses it for a moment. One that a third party
+ * has asked to end when it was READY comes to PENDING, blocks the guest's writes, and stays there.
  */
 export const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
   look(table, disk) {

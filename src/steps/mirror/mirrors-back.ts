@@ -20,14 +20,17 @@ export function ranSinceMerged(): BlocksagaError {
   );
 }
 
-/** How disks are put back: whether both sides hold the same; if not, what lets the guest run while they are copied, and stops it. */
+/**
+ * How disks are put back: whether both sides hold the same; if not, what resumes the guest while they are copied, and
+ * stops it.
+ */
 export interface Return {
   readonly isAlike: boolean;
   /** Resumes the guest for as long as `copying` takes, where it is not its administrator who has paused it. */
   resume(copying: () => Promise<unknown>): Promise<void>;
 }
 
-/** Starts the mirrors of an undo, lets the guest run for as long as they copy, and completes them. */
+/** Starts the mirrors of an undo, resumes the guest for as long as they copy, and completes them. */
 export async function runMirrorsBack(
   { jobs, qmp, clock }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],

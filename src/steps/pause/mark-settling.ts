@@ -1,7 +1,7 @@
 /**
- * A mark in QEMU itself, put there right before the mirrors are ended: the guest is paused, and each of them followed it
- * to the last byte. A mirror that has ended well without it was ended earlier by a third party, and one of its sides may lack
- * what the guest has written since. The journal cannot say so: during the pause its records are not waited for.
+ * A mark in QEMU itself, put there right before the mirrors are ended: the guest is paused, and each of them followed
+ * it to the last byte. A mirror found ended without this mark was ended earlier by a third party, and one of its sides
+ * may lack what the guest has written since. The journal cannot tell: during the pause its records are not waited for.
  */
 
 import { settlingName } from '../../plan/names.ts';
@@ -26,8 +26,8 @@ export async function areOurs(context: Settling & Pick<StepContext, 'sides' | 'd
 }
 
 /**
- * Sends the mark and gives what waits for the answer. A refusal is of no consequence: without the mark an end that nobody
- * saw counts as somebody else's.
+ * Sends the mark and gives what waits for the answer. A refusal does no harm: without the mark an end that was not seen
+ * counts as a third party's.
  */
 export function markSettling({ qmp, plan }: Settling): Promise<readonly Reply[]> {
   if (!plan.marksQemu) return Promise.resolve([]);

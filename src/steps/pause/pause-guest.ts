@@ -1,7 +1,7 @@
 /**
- * Stops the guest for the switch, and lets it run again. A guest that its administrator had paused, or that stands
- * still for a reason of its own, is neither stopped nor started; one in S3 is given back to its sleep. What an
- * administrator's `stop` inside the pause asks for cannot be seen: QEMU keeps no count of them, and the guest is resumed.
+ * Stops the guest for the switch, and resumes it. A guest that its administrator had paused, or that does not run for a
+ * reason of its own, is neither stopped nor started; one in S3 returns to S3. An administrator's `stop` inside the
+ * pause cannot be seen: QEMU keeps no count of them, and the guest is resumed.
  */
 import { BlocksagaError } from '../../errors.ts';
 import {
@@ -17,7 +17,7 @@ import {
 } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
 import { expectPlugged } from '../../guest/unplugged.ts';
-import { canTakeBack } from '../../plan/can-take-back.ts';
+import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
@@ -49,7 +49,7 @@ export const pauseGuest: Step = {
   async do({ qmp, plan, observed, outcomes }): Promise<PausedForSwitch> {
     if (plan.operation === 'revert') await expectStopped(qmp);
     if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
-    // The mirrors are looked at in the same write: with nothing left to copy the switch can go on at once.
+    // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once.
     const looks = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
     const { paused, migrating, replies } = await holdGuest(qmp, looks);
     if (migrating !== undefined) throw migrating;
@@ -80,15 +80,16 @@ export const resumeGuest: Step = {
   },
 
   /**
-   * A migration that has begun in the pause leads to a QEMU that has the old images: until the guest runs here, the switch
-   * can still be taken back. Where an earlier attempt may have let it run already, only somebody who knows can decide.
+   * A migration that has begun in the pause leads to a QEMU that has the old images: until the guest runs here, the
+   * switch can still be rolled back. Where an earlier attempt may have resumed it already, only its administrator can
+   * decide.
    */
   async do({ qmp, clock, outcomes, plan, nothingSentYet, pausedThroughout }) {
     const paused = heldIn(outcomes);
     const seen = await lookFreshly({ qmp, clock }, nothingSentYet ? lastSeen(outcomes) : undefined);
     const migrating = migratedIn(seen.sight, paused);
     if (migrating !== undefined) {
-      const leadsBack = plan.operation !== 'snapshot' || canTakeBack(plan);
+      const leadsBack = plan.operation !== 'snapshot' || canUndoSnapshots(plan);
       const outcome = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), outcome });
     }

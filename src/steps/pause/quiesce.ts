@@ -13,7 +13,7 @@ const THAW_DEADLINE_MS = 20_000;
 export const freezeGuest: Step<SnapshotPlan> = {
   name: 'freezeGuest',
 
-  /** Whether somebody has frozen the guest before; that this was asked also says that an agent answers. */
+  /** Whether a third party has frozen the guest before; that this was asked also says that an agent answers. */
   async observe(context) {
     return withAgent(context, agent => agent.status());
   },
@@ -40,10 +40,10 @@ export const freezeGuest: Step<SnapshotPlan> = {
   },
 
   async undo(context) {
-    // Nobody answered before the freeze, or somebody else had frozen the guest: there is nothing of ours to thaw.
+    // No agent answered before the freeze, or a third party had frozen the guest: there is nothing of ours to thaw.
     const wasFrozen = context.observed !== 'thawed';
     if (wasFrozen || wasNeverSent(context.failure)) return;
-    // Where the snapshot waits for its mirrors it was thawed long ago; a freeze that came since is somebody else's.
+    // Where the snapshot waits for its mirrors it was thawed long ago; a freeze that came since is a third party's.
     if (!context.outcomes.has('thawGuest')) await thaw(context);
   },
 };

@@ -220,7 +220,10 @@ async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
   return facts;
 }
 
-/** What QEMU has open is in use, whoever has put it there: a guest may be on it, or an overlay stand on it. */
+/**
+ * What QEMU has open is in use, even if a third party has put it there: a guest may be on it, or it may be an overlay's
+ * backing image.
+ */
 async function expectClosed(qmp: QmpClient, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
   if (claims.length === 0) return;
   let open = await openFiles(qmp);

@@ -113,7 +113,7 @@ async function create(
     })),
   );
   const running = ids.filter((_id, at) => started[at]?.ok);
-  // While QEMU makes keys it answers nobody: for seconds, or much longer on a host without time for it.
+  // While QEMU makes keys it does not answer: for seconds, or much longer on a host without time for it.
   if (disks.some(isEncrypted)) await qmp.execute('query-jobs', {}, { deadlineMs: CREATE_DEADLINE_MS });
   const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
     deadlineMs: CREATE_DEADLINE_MS,

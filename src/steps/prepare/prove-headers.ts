@@ -42,7 +42,7 @@ function standsOn({ image, chain }: DiskPlan): readonly ChainImage[] {
   return chain.slice(chain.findIndex(({ node }) => node === image.backing?.node));
 }
 
-/** No header says what opens an encrypted image, so that whoever boots has to say it for each. */
+/** No header says what opens an encrypted image, so that a boot has to say it for each. */
 function isSealed({ secret }: ChainImage): boolean {
   return secret !== undefined;
 }
@@ -58,7 +58,7 @@ async function proveWhole({ qmp, files }: StepContext, disks: readonly DiskPlan[
   throwFirst(disks, open);
   const known = valueIfKnown(nodes) ?? [];
   const edges = valueIfKnown(graph);
-  if (edges === undefined) return; // before QEMU 4.0 nobody tells what is below a node
+  if (edges === undefined) return; // before QEMU 4.0 nothing tells what is below a node
   const layers = new Layers(known, new Edges(edges));
   for (const disk of disks) {
     const found = layers.from(proofName(disk.names)).slice(1);

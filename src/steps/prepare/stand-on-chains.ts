@@ -82,7 +82,7 @@ export const attachChains: Step<CopyPlan> = {
   },
 };
 
-/** Whether the target stands on images that QEMU does not have open for the disk. */
+/** Whether the target's backing images are ones that QEMU does not have open for the disk. */
 function hasOwnChain({ image }: DiskPlan): boolean {
   return image.backing !== null && image.backing.node === null;
 }
@@ -116,7 +116,7 @@ async function readChain({ disk, image }: DiskPlan, files: Files | null): Promis
     chain.push(last);
     const { file, driver } = last;
     const info = await files?.imageInfo(file, driver);
-    if (info === undefined) return [...chain, ...image.below]; // nobody here can read headers
+    if (info === undefined) return [...chain, ...image.below]; // no `files` here that could read headers
     const { backing } = info;
     if (backing !== null && backing.driver === null) {
       throw new BlocksagaError(

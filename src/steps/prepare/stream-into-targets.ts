@@ -47,8 +47,8 @@ export const streamIntoTargets: Step<CopyPlan> = {
 };
 
 /**
- * All at once, and dismissed right behind: QEMU 6.0 to 9.2 die when somebody lists their nodes while an ended stream is there,
- * which is why none ends before the last is done.
+ * All at once, and dismissed right behind: QEMU 6.0 to 9.2 die when a client lists their nodes while an ended stream is
+ * there, which is why none ends before the last is done.
  */
 async function finalizeAll({ jobs }: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
   const table = await jobs.list(disks.map(idOf));

@@ -1,7 +1,7 @@
 /**
  * Shortens the chains below active images that stay in front: data is pulled up into an image, or committed down into
  * one. Every job is held in PENDING, where all can still be cancelled and no chain has changed; then each is finalized.
- * What a finalized job has done cannot be taken back, and need not be: the guest reads the same either way.
+ * What a finalized job has done cannot be undone, and need not be: the guest reads the same either way.
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { chainFiles, withoutForeignImages } from '../../guest/graph.ts';
@@ -28,7 +28,7 @@ export const rewriteChains: Step<RewritePlan> = {
     );
   },
 
-  /** Nothing has been decided while all are held: a migration that has begun meanwhile still leads back. */
+  /** Nothing has been decided while all are held: a migration that has begun meanwhile still rolls the saga back. */
   async do(context) {
     // What a job writes to is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
     await expectNames(context, 'opened');
@@ -41,8 +41,8 @@ export const rewriteChains: Step<RewritePlan> = {
   verify: context => expectNames(context, 'opened'),
 
   /**
-   * Until a stream that was cancelled in PENDING is dismissed nobody must list the nodes: QEMU 7.2 dies of it. Where a third
-   * party has finalized one there is no way back, and the other jobs are left as they are.
+   * Until a stream that was cancelled in PENDING is dismissed the nodes must not be listed: QEMU 7.2 dies of it. Where
+   * a third party has finalized one there is no rollback, and the other jobs are left as they are.
    */
   async undo({ jobs, plan, qmp }) {
     await expectNoneShortened(qmp, plan);
@@ -131,7 +131,10 @@ export const finalizeRewrites: Step<RewritePlan> = {
   },
 };
 
-/** The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it goes on. */
+/**
+ * The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it
+ * continues.
+ */
 export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, onlyForward: true };
 
 /** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */

@@ -1,7 +1,7 @@
 /**
- * Shortens chains below their active images where QEMU cannot hold a job back (before 3.1): a job changes its chain by
- * itself when its work is done, and what became of it is read from the chain. So the first disk's job is the decision:
- * before it nothing has changed, and after it the others only go forward, as often as it takes.
+ * Shortens chains below their active images where QEMU cannot hold a job in PENDING (before 3.1): a job changes its
+ * chain by itself when its work is done, and what became of it is read from the chain. So the first disk's job is the
+ * decision: before it nothing has changed, and after it the others only roll forward, however many attempts that takes.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { chainFiles } from '../../guest/graph.ts';
@@ -35,7 +35,8 @@ export const rewriteFirst: Step<RewritePlan> = {
       await shorten(context, disks);
     } catch (error) {
       if (!(error instanceof BlocksagaError) || !GIVES_UP.has(error.code)) throw error;
-      // A job that goes on would change the chain behind the saga's back: what it has come to decides between forward and back.
+      // A job that kept running would change the chain behind the saga's back: how it ended decides between rolling
+      // forward and back.
       await cancel(context, disks);
       if (!(await isDone(context, disks))) throw error;
       await flushPulled(context, disks);
@@ -136,7 +137,7 @@ async function cancel({ jobs }: StepContext<RewritePlan>, disks: readonly DiskPl
   }
 }
 
-/** What the job came to must be known before anything is taken back: a look that QEMU refuses is no answer. */
+/** How the job ended must be known before anything is undone: a look that QEMU refuses is no answer. */
 async function isDone({ qmp }: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<boolean> {
   const [reply] = await qmp.pipeline([{ execute: 'query-block' }]);
   if (!reply.ok) throw askAgain(reply.error);

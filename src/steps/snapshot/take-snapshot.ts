@@ -6,7 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, readGraph } from '../../guest/graph.ts';
 import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
-import { canTakeBack } from '../../plan/can-take-back.ts';
+import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -14,7 +14,7 @@ import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { askAgain, expectStood, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { takeBackSnapshots } from './take-back-snapshots.ts';
+import { undoSnapshots } from './undo-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
 export const takeSnapshot: Step<SnapshotPlan> = {
@@ -35,7 +35,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
 
   verify: verifyOverlays,
   observeUndo: observeRunning,
-  undo: takeBackMarked,
+  undo: undoMarked,
 };
 
 /** Where overlays cannot be opened beforehand: QEMU makes the files inside the transaction. */
@@ -57,18 +57,18 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
   verify: verifyOverlays,
   observeUndo: observeRunning,
-  undo: takeBackMarked,
+  undo: undoMarked,
 };
 
 /**
- * Without `transaction`: one `blockdev-snapshot-sync` after the other while the guest stands still, so that the cut is
- * one instant all the same. The first refusal ends it, and the undo takes back those before.
+ * Without `transaction`: one `blockdev-snapshot-sync` after the other while the guest is paused, so that the cut is one
+ * instant all the same. The first refusal ends it, and the undo undoes those before.
  */
 export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   name: 'takeSnapshotsOneByOne',
   decision: 'afterwards',
 
-  /** When the guest has run, nobody can say any more whether it did so before the last of them. */
+  /** When the guest has run, it cannot be told any more whether it did so before the last of them. */
   async probe(context) {
     const { absent, present, foreign } = await probeOverlays(context);
     const isOne = context.plan.disks.length === 1;
@@ -93,7 +93,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   },
 
   observeUndo: observeRunning,
-  undo: takeBackSnapshots,
+  undo: undoSnapshots,
 };
 
 /** In front of the decision, and not again in a next process, where it may have been taken. */
@@ -102,12 +102,12 @@ async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'c
   return { areNamed: true };
 }
 
-async function takeBackMarked(context: StepContext<SnapshotPlan>): Promise<void> {
-  await takeBackSnapshots(context);
+async function undoMarked(context: StepContext<SnapshotPlan>): Promise<void> {
+  await undoSnapshots(context);
   await unmarkTaking(context.qmp, context.plan);
 }
 
-/** Looked for a migration right in front, and again in the same write where what was taken can then be taken back. */
+/** Looked for a migration right in front, and again in the same write where the snapshots can then be undone. */
 async function transact(
   qmp: QmpClient,
   plan: SnapshotPlan,
@@ -120,10 +120,10 @@ async function transact(
     ? qmp.pipeline([transaction, ...SIGHT])
     : qmp.pipeline([mark, transaction, ...SIGHT]).then(([, ...replies]) => replies));
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
-  if (canTakeBack(plan)) expectNotMigrating(sightOf(...sight));
+  if (canUndoSnapshots(plan)) expectNotMigrating(sightOf(...sight));
 }
 
-/** Empty bitmaps of the same names in the overlays: backups that count on them go on without a gap. */
+/** Empty bitmaps of the same names in the overlays: backups that count on them continue without a gap. */
 function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
   return bitmaps.map(({ index, name, granularity }) => ({
     type: 'block-dirty-bitmap-add' as const,
@@ -138,15 +138,15 @@ function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
 
 async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
   const graph = await readGraph(qmp).catch((error: unknown) => {
-    throw error instanceof BlocksagaError && !canTakeBack(plan) ? askAgain(error) : error;
+    throw error instanceof BlocksagaError && !canUndoSnapshots(plan) ? askAgain(error) : error;
   });
   return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
 }
 
 async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
   const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
-  // Where a snapshot cannot be taken back, a look that failed is no reason to try: QEMU is asked again.
-  if (!blocks.ok) throw canTakeBack(plan) ? blocks.error : askAgain(blocks.error);
+  // Where a snapshot cannot be undone, a look that failed is no reason to try: QEMU is asked again.
+  if (!blocks.ok) throw canUndoSnapshots(plan) ? blocks.error : askAgain(blocks.error);
   expectFronts(blocks.value, plan.disks, disk => disk.goal);
 }
 

@@ -69,7 +69,7 @@ type OlderBlockInfo = BlockInfo & {
   readonly 'dirty-bitmaps'?: readonly { readonly name?: string; readonly count: number }[];
 };
 
-/** The commands of a look that costs QEMU half as much, for a guest that stands still; only where `isOnSources`. */
+/** The commands of a look that costs QEMU half as much, for a paused guest; only where `isOnSources`. */
 export const FRONT_LOOK = [{ execute: 'query-jobs' }, { execute: 'query-block' }] as const;
 
 /** Whether the replies to `FRONT_LOOK` show every mirror ready with nothing left to copy; false where they do not say. */

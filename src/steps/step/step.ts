@@ -25,12 +25,12 @@ export interface StepContext<P extends Plan = Plan> {
   readonly unplugged: readonly UnpluggedDisk[];
   readonly qmp: QmpClient;
   readonly jobs: Jobs;
-  /** Files on QEMU's host; null when nobody can reach them. */
+  /** Files on QEMU's host; null when this process cannot reach them. */
   readonly files: Files | null;
   readonly clock: Clock;
   /** Aborts when the saga is asked to leave; only long steps look at it, at a safe point. */
   readonly abort: AbortSignal;
-  /** Aborts when a saga that waits is asked to go on. */
+  /** Aborts when a saga that waits gets a signal. */
   readonly pivot: AbortSignal;
   /** Aborts when a copy that waits is asked to keep its copies as they are, and the guest where it is. */
   readonly keepCopies: AbortSignal;
@@ -54,20 +54,20 @@ export interface StepContext<P extends Plan = Plan> {
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
   readonly round: number;
-  /** True when nothing of this can be there yet: the first attempt to do, or to undo, in a life that no other went before. */
+  /** True when nothing of this can be there yet: the first attempt to do, or to undo, in the saga's first process. */
   readonly nothingSentYet: boolean;
-  /** How this step's `do` failed, for its undo; undefined when it ended well or nobody knows how. */
+  /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
   readonly failure: ErrorRecord | undefined;
-  /** The outcomes of the steps that ended well, by name; the latest where one ran more than once. */
+  /** The outcomes of the steps that succeeded, by name; the latest where one ran more than once. */
   readonly outcomes: ReadonlyMap<string, Json>;
   /**
-   * Writes down, durably, on which side each disk is now. For an undo, before it lets the guest run where the decision
-   * does not say that it would: when QEMU dies, the journal is all that is left to tell which images are the right ones.
+   * Records, durably, on which side each disk is now. For an undo that resumes the guest where the decision does not
+   * say so, before it does: when QEMU dies, only the journal can tell which images are the right ones.
    */
   recordSides(): Promise<void>;
   /**
-   * Makes durable, before an undo stops a guest that somebody has let run, that it has run and is this saga's to let run
-   * again: nobody could see that afterwards.
+   * Makes durable, before an undo stops a guest that a third party has resumed, that it has run and that this saga has
+   * to resume it: that could not be seen afterwards.
    */
   recordRun(): Promise<void>;
   /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
@@ -79,7 +79,7 @@ export interface StepContext<P extends Plan = Plan> {
   expectHeld(): void;
   /** Connects to the guest agent. Throws QMP_CONNECT. */
   openAgent(address: string): Promise<GuestAgent>;
-  /** Tells whoever keeps the VM's records which disks it has now. Throws PUBLISH. */
+  /** Tells the saga's `onCommit` which disks the VM has now. Throws PUBLISH. */
   publish(disks: readonly DefinedDisk[]): Promise<void>;
   report(progress: JobProgress): void;
 }
@@ -104,20 +104,23 @@ interface StepBase<P extends Plan> {
   readonly name: string;
   /**
    * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
-   * succeeded. After it the saga only goes forward; an undo of the step revokes it, before the guest may run.
+   * succeeded. After it the saga only rolls forward; an undo of the step revokes it, before the guest may run.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
   /** Whether the decision goes with this step in this saga; in every one when left out. Not with 'before', 'alongside'. */
   decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
-  /** Between the two the guest stands still: nothing but the decision is waited for on the journal's disk. */
+  /** Between the two the guest is paused: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
   /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */
   readonly outlastsPause?: boolean;
   /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
   readonly insists?: boolean;
-  /** There is no way back from where it begins: whatever is asked, it goes on, and is not given up for one refusal. */
+  /** From its beginning there is no rollback: whatever is asked, it continues, and is not given up for one refusal. */
   readonly onlyForward?: boolean;
-  /** What it began may have come about, for good, while no process watched: in a new life that is asked before the saga leaves. */
+  /**
+   * What it began may have taken effect, for good, while no process watched: a new process asks for that before the
+   * saga rolls back.
+   */
   readonly endsByItself?: boolean;
   /** It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other. */
   readonly withoutDevices?: boolean;
@@ -129,23 +132,23 @@ interface StepBase<P extends Plan> {
   probe(context: StepContext<P>): Promise<Probe>;
   /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
   do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
-  /** The outcome to record when a probe found the effect of an attempt that nobody knows the end of; else null. */
+  /** The outcome to record when a probe found the effect of an attempt with an unknown outcome; else null. */
   adopt?(context: StepContext<P>): Promise<Json>;
   /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
   verify?(context: StepContext<P>): Promise<void>;
 }
 
 interface Reversible<P extends Plan> extends StepBase<P> {
-  /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to go back. */
+  /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to undo. */
   observeUndo?(context: StepContext<P>): Promise<Json>;
-  /** Takes the effect back, wholly or partly done, once or again. `outcome` is undefined when `do` did not end well. */
+  /** Undoes the effect, wholly or partly done, once or again. `outcome` is undefined when `do` did not succeed. */
   undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
   /** What to record when `undo` has ended, from what `observeUndo` saw; null unless said. */
   undone?(observed: Json, outcome: Json | undefined): Json;
 }
 
 interface Irreversible<P extends Plan> extends StepBase<P> {
-  /** Why there is nothing to take back. */
+  /** Why there is nothing to undo. */
   readonly irreversible: string;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Goes forward with a commit of active images of which some are merged and some are not, where the guest may have written
- * since: to the lower images of the merged disks. The guest runs while the rest is copied, whoever has merged the first.
+ * Rolls a commit of active images forward of which some are merged and some are not, where the guest may have written
+ * since to the lower images of the merged disks. The guest runs while the rest is copied, also where a third party has
+ * merged the first.
  */
 
 import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
@@ -72,10 +73,13 @@ async function completeRest(
   readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
 }
 
-/** Jobs that can go on to where mirrors follow the guest. */
+/** Jobs that can still come to where mirrors follow the guest. */
 const FOLLOWS: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'ready', 'standby']);
 
-/** Until the mirrors of these disks follow the guest; those that are gone, or have come further than that, are begun anew. */
+/**
+ * Until the mirrors of these disks follow the guest; those that are gone, or have come further than that, are started
+ * again.
+ */
 async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonly DiskPlan[]): Promise<void> {
   const { jobs, plan } = context;
   const table = await jobs.list(todo.map(disk => disk.names.job));
@@ -89,7 +93,7 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
   }
   const limit = () => limitedTo(context.speed());
   const endsByItself = { ...plan, strategy: 'complete' } as const;
-  // Whatever is asked meanwhile, it goes on.
+  // Whatever is asked meanwhile, it continues.
   await runJobs({ ...context, decided: true }, gone, {
     what: 'the rest of the mirrors to be ready',
     parallel: plan.parallel,

@@ -1,6 +1,6 @@
 /**
- * Stays on the images of a revert when somebody has let the guest run on them before all was decided: what it has written
- * there is nowhere else. Changes nothing.
+ * Keeps the disks on the images of a revert when a third party has resumed the guest on them before the decision: what
+ * it has written there is nowhere else. Changes nothing.
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { RevertPlan } from '../../plan/plan.ts';

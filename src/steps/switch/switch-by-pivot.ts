@@ -1,7 +1,7 @@
 /**
  * The switches that QEMU's mirrors do themselves, disk by disk, with the guest stopped: in two phases where jobs can be
  * finalized by hand (`parkMirrors`, `finalizeMirrors`, QEMU >= 3.1), else one after the other (`completeMirrors`).
- * What has been switched is taken back by a mirror without copying: both sides are identical until the guest runs.
+ * What has been switched is undone by a mirror without copying: both sides are identical until the guest runs.
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { expectFronts, isOnGoal, readGraph } from '../../guest/graph.ts';
@@ -13,11 +13,14 @@ import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { awaitJobs, isConcluded } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
 import { awaitClean, readVerdicts } from '../mirror/end-mirrors-in-place.ts';
-import { takeBackPivots } from '../mirror/take-back-pivots.ts';
+import { undoPivots } from '../mirror/undo-pivots.ts';
 import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
 
-/** The part of the permitted blackout that each phase of the switch may take; a job that someone paused never ends. */
+/**
+ * The part of the permitted blackout that each phase of the switch may take; a job that a third party paused never
+ * ends.
+ */
 export const SWITCH_SHARE = 0.25;
 
 /** Brings every mirror to PENDING: source drained, target identical, guest still on the source. */
@@ -41,7 +44,7 @@ export const parkMirrors: Step<SwitchPlan> = {
   },
 
   async undo(context) {
-    await takeBackPivots(context);
+    await undoPivots(context);
     await unmarkSettling(context);
   },
 };
@@ -69,9 +72,9 @@ export const finalizeMirrors: Step<SwitchPlan> = {
   probe: probeFronts,
 
   /**
-   * A mirror that ends without an error has not always changed the graph: one that somebody has cancelled softly when it
-   * was READY is PENDING as well, and leaves its source in front (`mirror_exit_common`, block/mirror.c). The fronts are
-   * asked for right behind the verbs, in a write that is not waited for by itself.
+   * A mirror that ends without an error has not always changed the graph: one that a third party has cancelled without
+   * force when it was READY is PENDING as well, and leaves its source in front (`mirror_exit_common`, block/mirror.c).
+   * The fronts are asked for right behind the verbs, in a write that is not waited for by itself.
    */
   async do({ jobs, qmp, clock, plan }, todo) {
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
@@ -92,7 +95,7 @@ export const finalizeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  undo: context => takeBackPivots(context),
+  undo: context => undoPivots(context),
 };
 
 /** The weakest switch: each mirror completes by itself, one after the other, while the guest is stopped. */
@@ -121,7 +124,7 @@ export const completeMirrors: Step<SwitchPlan> = {
   },
 
   async undo(context) {
-    await takeBackPivots(context);
+    await undoPivots(context);
     await unmarkSettling(context);
   },
 };
@@ -149,7 +152,7 @@ async function completeEach(context: StepContext<SwitchPlan>, todo: readonly Dis
   await marked;
 }
 
-/** Where some disks have switched the guest is not let run to try again later: it would write to both sides. */
+/** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
 function notOnAMixture(error: unknown): unknown {
   if (!(error instanceof BlocksagaError) || error.code !== 'NOT_CONVERGING') return error;
   const { message, disk } = error;

@@ -15,7 +15,7 @@ import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
-import { takeBackPivots } from '../mirror/take-back-pivots.ts';
+import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import {
@@ -47,7 +47,7 @@ export const insertFilters: Step<SwitchPlan> = {
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, migration, stopped, ...replies] = await qmp.pipeline([
       ...SIGHT,
-      STOP, // whoever lets the guest run now must not meet a filter
+      STOP, // a guest that is resumed now must not meet a filter
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
@@ -60,7 +60,7 @@ export const insertFilters: Step<SwitchPlan> = {
     const graph = await readGraph(qmp);
     const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
     const commands: Command<'qom-set'>[] = [];
-    // A `-drive`'s node is gone after a reopen, also after one that was taken back.
+    // A `-drive`'s node is gone after a reopen, also after one that was undone.
     const edges = behind.length === 0 ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
     for (const disk of behind) {
       // A third party may have put an overlay between the filter and the image; what it left there stays in front.
@@ -83,14 +83,14 @@ export const reopenFilters: Step<SwitchPlan> = {
     expectStill(context);
     const [status, migration, stopped, reopened, after] = await context.qmp.pipeline([
       ...SIGHT,
-      STOP, // right in front: whoever let the guest run, it stands still for the switch
+      STOP, // right in front: even if a third party has resumed it, the guest is paused for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       STATUS,
     ]);
     await attributeToDisk(todo, valueIn(reopened));
     expectHeld(status, migration, stopped);
-    // A guest that was let run after the switch writes to the new side only. One that stands still now ran before it;
-    // asked once more, since word of its running may have come with an answer that was given before.
+    // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
+    // asked once more, since the news that it runs may have come with an earlier answer.
     const runs = (await valueIn(after)).running || context.pausedThroughout();
     if (!runs && !(await context.qmp.execute('query-status')).running) expectStill(context);
     return null;
@@ -113,8 +113,8 @@ export const reopenFilters: Step<SwitchPlan> = {
     const back = reopenCommand({ ...plan, disks: behind }, sourceOf);
     const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
     await attributeToDisk(behind, valueIn(reopened));
-    if (isLetRunBefore(context) || !ranUpTo(context, status)) return;
-    // Somebody has let it run since it was looked at: what it has written is on the images that it has just left.
+    if (isResumedBefore(context) || !ranUpTo(context, status)) return;
+    // A third party has resumed it since the last look: what it has written is on the images that it has just left.
     await returnToWritten(context, behind);
     await leaveWritten(context, switched, await readGraph(qmp), true);
   },
@@ -163,17 +163,17 @@ export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan
 
 /** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
 async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boolean): Promise<boolean> {
-  if (isLetRunBefore(context)) return false;
+  if (isResumedBefore(context)) return false;
   if (running || !context.pausedThroughout()) return true;
   return isCopied(context.plan) && !(await holdTheSame(context));
 }
 
-/** A guest that was let run in front of the switch, which has failed for that, has written to the old side alone. */
-function isLetRunBefore({ failure }: StepContext<SwitchPlan>): boolean {
+/** A guest that was resumed in front of the switch, which has failed for that, has written to the old side alone. */
+function isResumedBefore({ failure }: StepContext<SwitchPlan>): boolean {
   return failure?.code === 'FOREIGN';
 }
 
-/** Whether the guest has run up to this look, or somebody has said so: a look may be refused. */
+/** Whether the guest has run up to this look, or is known to have run: a look may be refused. */
 function ranUpTo({ pausedThroughout }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
   return (status.ok && status.value.running) || !pausedThroughout();
 }
@@ -191,7 +191,7 @@ async function returnToWritten(
   }
 }
 
-/** Goes back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
+/** Rolls back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
 async function leaveWritten(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
@@ -214,7 +214,7 @@ async function leaveWritten(
     }
     await takeOutFilters(qmp, switched, graph);
   }
-  await takeBackPivots(context);
+  await undoPivots(context);
 }
 
 /** Whether both sides are the same up to the switch: what a revert leads to is not what it comes from. */
@@ -261,7 +261,7 @@ async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: 
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }
 
-/** The mirrors have ended: what the guest wrote if it was let run before the `stop` missed the new images. */
+/** The mirrors have ended: if the guest was resumed before the `stop`, the new images lack what it wrote. */
 function expectHeld(
   status: Reply<StatusInfo>,
   migration: Parameters<typeof sightOf>[1],

@@ -1,14 +1,14 @@
 /**
  * The undo of snapshots that were taken: commits every overlay back into its base and switches all disks to their
- * bases. What the guest wrote since is kept. The guest stands still from the moment all commits are ready until all
- * have switched.
+ * bases. What the guest wrote since is kept. The guest is paused from the moment all commits are ready until all have
+ * switched.
  */
 
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
-import { canTakeBack } from '../../plan/can-take-back.ts';
+import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
@@ -17,13 +17,13 @@ import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
 
-/** The part of the permitted blackout that a guest which stands still may wait for its commits. */
+/** The part of the permitted blackout that a paused guest may wait for its commits. */
 const READY_SHARE = 0.25;
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
-export async function takeBackSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
+export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
   const { qmp, jobs, plan, observed, nothingSentYet } = context;
-  if (!canTakeBack(plan)) {
+  if (!canUndoSnapshots(plan)) {
     await expectNoneTaken(context);
     return;
   }
@@ -67,8 +67,8 @@ function overlayOf(graph: Graph, disk: DiskPlan): string | undefined {
 }
 
 /**
- * Throws DISK_BUSY, before any disk is taken back, where an overlay of a third party stands on one of the saga's: only that
- * one knows what it is for.
+ * Throws DISK_BUSY, before any disk is rolled back, where a third party has put an overlay above one of the saga's:
+ * only that client knows what it is for.
  */
 function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
   const covered = disks.find(disk => overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk));
@@ -119,7 +119,7 @@ function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit
   };
 }
 
-/** Fresh overlays are committed at once; what takes longer is not waited for while the guest stands still because of us. */
+/** Fresh overlays are committed at once; what takes longer is not waited for while we keep the guest paused. */
 async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
   const { qmp, jobs, plan, outcomes } = context;
   if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null)) {

@@ -1,6 +1,6 @@
 /**
- * The undo of pivots where QEMU opens the images itself (before 3.1): every switched disk goes back to the file that it
- * was on, by a mirror onto that file, or by the overlays that were committed being put above their bases again.
+ * The undo of pivots where QEMU opens the images itself (before 3.1): every switched disk is put back on the file that
+ * it was on: by a mirror onto that file, or by putting the overlays that were committed above their bases again.
  */
 
 import { BlocksagaError, invariant } from '../../errors.ts';
@@ -14,7 +14,7 @@ import { type StepContext, throwFirst } from '../step/step.ts';
 import { type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 
 /** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */
-export async function takeBackByFile(
+export async function undoPivotsByFile(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,

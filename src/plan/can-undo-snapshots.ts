@@ -2,7 +2,7 @@
 import type { SnapshotPlan } from './plan.ts';
 
 /** Whether this QEMU can put disks back on what is below their overlays while the guest runs. */
-export function canTakeBack({ jobsVanishOnEnd, capabilities, disks }: SnapshotPlan): boolean {
+export function canUndoSnapshots({ jobsVanishOnEnd, capabilities, disks }: SnapshotPlan): boolean {
   if (jobsVanishOnEnd === undefined) return true;
   const callable = jobsVanishOnEnd === 'byId' || disks.every(({ drive }) => drive !== '');
   return callable && capabilities.includes('active-commit');

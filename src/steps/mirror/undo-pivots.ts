@@ -1,5 +1,5 @@
 /**
- * The undo of pivots, whoever brought them about: puts every disk that QEMU shows on its other side back on the image that it
+ * The undo of pivots, a third party's too: puts every disk that QEMU shows on its other side back on the image that it
  * was on. Where both sides are known to hold the same nothing is copied; else what the guest wrote since is, while it runs.
  */
 
@@ -17,13 +17,13 @@ import { STANDING } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
-import { takeBackByFile } from './take-back-by-file.ts';
+import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
 /**
  * Ends what is left of the mirrors, then puts back what has switched. Throws OVERTAKEN, with the other disks' jobs as they
  * are, where the guest may have written to an image that a merge has put in front.
  */
-export async function takeBackPivots(
+export async function undoPivots(
   context: StepContext<SwitchPlan>,
   wait: JobWaitOptions = STANDING,
 ): Promise<void> {
@@ -35,7 +35,7 @@ export async function takeBackPivots(
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   const byFile = plan.disks.some(disk => disk.identifiedBy);
-  if (switched.length === 0) return byFile ? takeBackByFile(context, switched, graph, ALIKE) : undefined;
+  if (switched.length === 0) return byFile ? undoPivotsByFile(context, switched, graph, ALIKE) : undefined;
   if (isAlike) return putBack(context, switched, graph, ALIKE);
   // The journal must know where each disk is before, between and after: QEMU may die at any time.
   await context.recordSides();
@@ -93,9 +93,9 @@ async function putBack(
 ): Promise<void> {
   const { qmp, plan } = context;
   if (plan.disks.some(({ identifiedBy }) => identifiedBy))
-    return takeBackByFile(context, switched, graph, back);
-  const takeBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
-  const sources = await takeBack(context, switched, graph, back);
+    return undoPivotsByFile(context, switched, graph, back);
+  const putBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
+  const sources = await putBack(context, switched, graph, back);
   const after = await readGraph(qmp);
   for (const disk of switched) {
     if (after.front(disk) === sources.get(disk.index)) continue;
@@ -172,7 +172,7 @@ async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: So
   throwFirst(disks, await qmp.pipeline(commands));
 }
 
-/** Whether a disk is on what it was switched to, or on the way back from there, as a dead undo has left it. */
+/** Whether a disk is on what it was switched to, or halfway back from there, as an undo has left it that died. */
 function isAway(graph: Graph, disk: DiskPlan): boolean {
   const front = graph.front(disk);
   if (front === disk.goal) return true;
