@@ -28,7 +28,7 @@ const COMMANDS = words(`
   block-dirty-bitmap-enable block-dirty-bitmap-disable block-export-add block-export-del query-block-exports
   nbd-server-start nbd-server-stop block_resize qmp_capabilities query-version query-commands query-qmp-schema stop cont
   query-status quit human-monitor-command x-debug-query-block-graph query-uuid query-name qom-set qom-get qom-list
-  object-add object-del query-migrate migrate migrate_cancel system_reset system_wakeup
+  object-add object-del query-migrate migrate migrate_cancel system_reset system_wakeup device_del eject
 `);
 
 const ACTIONS = words(`

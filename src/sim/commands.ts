@@ -54,6 +54,7 @@ import {
 import { blockStream } from './jobs/stream.ts';
 import { migrate, migrateCancel, queryMigrate } from './machine/migration.ts';
 import { cont, stop, systemReset, systemWakeup } from './machine/run-state.ts';
+import { deviceDel, eject } from './machine/unplug.ts';
 import { humanMonitorCommand } from './monitor/human-monitor.ts';
 import { type Refusal, refuse } from './state/refusal.ts';
 import type { Job } from './state/state.ts';
@@ -135,6 +136,8 @@ const changing: Readonly<Record<string, Handler>> = {
   cont,
   system_reset: systemReset,
   system_wakeup: systemWakeup,
+  device_del: deviceDel,
+  eject,
   migrate,
   migrate_cancel: migrateCancel,
   'qom-set': qomSet,

@@ -21,7 +21,7 @@ import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor
 import { createProcess, type Process } from './process.ts';
 import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
-import type { JobTask, MigrationTask, Timing } from './state/context.ts';
+import type { Task, Timing } from './state/context.ts';
 import { profileOf } from './state/profiles.ts';
 import { Death } from './state/refusal.ts';
 import { createWorld } from './world.ts';
@@ -130,7 +130,7 @@ export function createSim(options: SimOptions = {}): Sim {
     flushEvents();
   }
 
-  function step(process: Process, task: JobTask | MigrationTask): void {
+  function step(process: Process, task: Task): void {
     act(process, () => process.step(task));
   }
 

@@ -10,9 +10,10 @@ import type { Host } from './host/host.ts';
 import type { Chance } from './host/random.ts';
 import { runTask } from './jobs/jobs.ts';
 import { runMigration } from './machine/migration.ts';
+import { runUnplug } from './machine/unplug.ts';
 import type { Fault } from './monitor/faults.ts';
 import type { Arguments } from './state/arguments.ts';
-import type { Context, JobFault, JobTask, MigrationTask, Timing, Track } from './state/context.ts';
+import type { Context, JobFault, Task, Timing, Track } from './state/context.ts';
 import { Draft } from './state/draft.ts';
 import type { Profile } from './state/profiles.ts';
 import { Refusal } from './state/refusal.ts';
@@ -20,8 +21,6 @@ import type { Job, Qemu } from './state/state.ts';
 
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });
-
-type Task = JobTask | MigrationTask;
 
 /** What a command wants to happen after it has succeeded. */
 interface Later {
@@ -91,7 +90,11 @@ class SimulatedProcess implements Process {
   }
 
   step(task: Task): void {
-    this.#change(ctx => ('migration' in task ? runMigration(ctx, task) : runTask(ctx, task)));
+    this.#change(ctx => {
+      if ('migration' in task) runMigration(ctx, task);
+      else if ('unplugged' in task) runUnplug(ctx, task);
+      else runTask(ctx, task);
+    });
   }
 
   change(recipe: (ctx: Context) => void): void {

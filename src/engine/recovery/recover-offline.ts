@@ -4,6 +4,7 @@
  * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
+import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
@@ -22,6 +23,7 @@ import { type Publisher, publisherOf, toldTo } from '../connection/publish.ts';
 import { ANY, PATIENT, retry } from '../connection/retry.ts';
 import { checkedJournal } from '../durable/checked-journal.ts';
 import { intent, outcome } from '../durable/history.ts';
+import { unpluggedOf } from '../durable/unplugged.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import { DROPPED } from '../removal/claims.ts';
 import { dropImages, givenUpIn } from '../removal/drop-images.ts';
@@ -36,6 +38,7 @@ import {
   type OfflineVerdict,
   offlineProgress,
 } from './decide-offline.ts';
+import { imagesOfLeft, madeForLeft, ofThoseLeft, withoutLeft } from './left-before.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
 import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
@@ -94,7 +97,9 @@ export async function recoverOffline(
   const records = journal.records(id);
   await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
   const progress = offlineProgress(records);
-  const begunToShorten = progress.begun ? progress.begunToShorten : await hasBegunToShorten(plan, images);
+  const begunToShorten = progress.begun
+    ? progress.begunToShorten
+    : await hasBegunToShorten(withoutLeft(plan, records), images);
   const { begun, settled } = progress;
   const back = begun ? progress.back : (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
@@ -123,7 +128,8 @@ export async function recoverOffline(
   const { boot, chains } = await bootImages(end.plan, end.verdict, images);
   const isKept = (file: string) => found.kept.some(image => image.file === file);
   const kept: string[] = found.kept.map(({ file, why }) => `${file} (${why})`);
-  const needed = [...chains.flat(), ...found.kept.map(({ file }) => file)];
+  const theirs = parts.flatMap(part => imagesOfLeft(part.plan, records));
+  const needed = [...chains.flat(), ...found.kept.map(({ file }) => file), ...theirs];
   for (const part of parts) {
     const gone = part.plan.disks.filter(
       ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
@@ -139,12 +145,13 @@ export async function recoverOffline(
     const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
     const givenUp = [...(await givenUpIn(dropped)), ...doubted];
     await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
+    kept.push(...(await madeForLeft(part.plan, records, files)));
   }
   const isCommitted = end.verdict.outcome === 'committed';
   const leaving = { chains: needed, journal, files: fence.files(files), images };
   const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
   kept.push(...stay.filter(words => !isKept(fileIn(words))));
-  const told = toldOf(end);
+  const told = toldOf({ ...end, plan: withoutLeft(end.plan, records) });
   if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
@@ -154,7 +161,7 @@ export async function recoverOffline(
   const stays = end.verdict.disks.every(({ action }) => action === 'leave');
   const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
   const left = { boot, chains, leftovers: [...aside, ...kept], notRemoved: stay.map(fileIn) };
-  const result = resultOf(row, disks, how, end.verdict, left);
+  const result = resultOf(row, disks, how, end.verdict, { ...left, unplugged: unpluggedOf(records) });
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
 }
@@ -172,7 +179,7 @@ function decideAll(
   records: readonly JournalRecord[],
   facts: OfflineFacts,
 ): OfflineEnd {
-  const end = offlineEnd(plan, records, facts);
+  const end = ofThoseLeft(offlineEnd(plan, records, facts), records);
   if (facts.back && end.parts.at(-1)?.plan.operation !== 'snapshot') {
     throw new BlocksagaError(
       'REQUEST_INVALID',
@@ -202,20 +209,23 @@ function resultOf(
   found: Pick<SagaResult, 'leftovers' | 'notRemoved'> & {
     readonly boot: readonly BootImage[];
     readonly chains: readonly (readonly string[])[];
+    readonly unplugged: readonly UnpluggedDisk[];
   },
 ): SagaResult {
-  const { boot, chains, leftovers, notRemoved = [] } = found;
+  const { boot, chains, leftovers, notRemoved = [], unplugged } = found;
   return {
     saga: row.id,
     operation: row.operation,
     outcome: verdict.outcome,
     strategy,
-    disks: disks.map((disk, at) => ({
-      disk: disk.disk,
-      before: { node: disk.node, file: disk.file },
-      after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] },
-      image: disk.image.file,
-    })),
+    disks: disks.map(({ disk, node, file, index, image }) => {
+      const common = { disk, before: { node, file }, image: image.file };
+      const left = unplugged.find(each => each.index === index);
+      if (left !== undefined)
+        return { ...common, after: null, unplugged: { file: left.file, format: left.format } };
+      const at = boot.findIndex(each => each.disk === disk);
+      return { ...common, after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] } };
+    }),
     blackoutMs: null,
     error: null,
     leftovers,

@@ -37,6 +37,14 @@ export interface MigrationTask {
   readonly phase: 'active' | 'switchover' | 'completed' | 'cancelled';
 }
 
+/** The guest gives a device away at a later moment. */
+export interface UnplugTask {
+  readonly unplugged: string;
+}
+
+/** Something that is done at a later moment. */
+export type Task = JobTask | MigrationTask | UnplugTask;
+
 export interface Context {
   readonly q: Draft;
   readonly host: Host;
@@ -46,7 +54,7 @@ export interface Context {
   readonly tracks: Map<string, Track>;
   emit(event: string, data: Json): void;
   /** Runs the task after `delayMs`, if this command succeeds. */
-  later(delayMs: number, task: JobTask | MigrationTask): void;
+  later(delayMs: number, task: Task): void;
   /** Runs if this command succeeds. */
   onSuccess(effect: () => void): void;
   /** What faults want of a job; undefined for a healthy one. */

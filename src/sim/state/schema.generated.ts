@@ -74,6 +74,8 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'migrate_cancel': '',
       'system_reset': '',
       'system_wakeup': '',
+      'device_del': 'id:str',
+      'eject': 'device?:str id?:str force?:bool',
     },
     'actions': {
       'abort': '',
@@ -163,6 +165,8 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'migrate_cancel': '',
       'system_reset': '',
       'system_wakeup': '',
+      'device_del': 'id:str',
+      'eject': 'device?:str id?:str force?:bool',
     },
     'actions': {
       'abort': '',
@@ -253,6 +257,8 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'migrate_cancel': '',
       'system_reset': '',
       'system_wakeup': '',
+      'device_del': 'id:str',
+      'eject': 'device?:str id?:str force?:bool',
     },
     'actions': {
       'abort': '',
@@ -344,6 +350,8 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'migrate_cancel': '',
       'system_reset': '',
       'system_wakeup': '',
+      'device_del': 'id:str',
+      'eject': 'device?:str id?:str force?:bool',
     },
     'actions': {
       'abort': '',
