@@ -625,7 +625,7 @@ describe('the laws notice', () => {
     expect.assert(first !== undefined);
     const asked = { ...first, kind: 'signal', step: 'abort', seq: 0 } as const;
     const laws = judge({ ...account, records: [asked, ...account.records] }).map(({ law }) => law);
-    expect(laws).toContain('asked back, goes back');
+    expect(laws).toContain('asked to roll back, rolls back');
   });
 
   test('an image that was left behind at another instant', async () => {
@@ -662,7 +662,7 @@ describe('the laws notice', () => {
     const planted = [...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS, ...DEFECTS_OF_ONE_LAW];
     const alone = new Set([
       ...planted.flatMap(({ laws }) => (laws.length === 1 ? laws : [])),
-      ...['asked back, goes back', 'one instant', 'leftovers tell all'], // above, with an account
+      ...['asked to roll back, rolls back', 'one instant', 'leftovers tell all'], // above, with an account
     ]);
     expect(LAWS.map(({ name }) => name).filter(name => !alone.has(name))).toEqual([]);
   });

@@ -56,13 +56,13 @@ export function createCoverage(operations: readonly Wish['operation'][]): Covera
   };
   return {
     add(account) {
-      const { states: lives, struck } = account;
+      const { states: processes, struck } = account;
       const { wish } = account.scenario;
       const machine = machineOf(wish);
-      for (const life of lives) {
-        for (const [index, state] of life.entries()) {
+      for (const entered of processes) {
+        for (const [index, state] of entered.entries()) {
           states.add(`${machine} ${placeOf(state)}`);
-          const next = life[index + 1];
+          const next = entered[index + 1];
           if (next !== undefined) transitions.add(`${machine} ${wayBetween(placeOf(state), placeOf(next))}`);
         }
       }
@@ -181,7 +181,7 @@ function chartBelow(name: ChartName, root: AnyStateNode): Chart {
   };
 }
 
-/** Going back is one way from wherever it begins, and each undo has only two ends. */
+/** A rollback takes one route from wherever it begins, and each undo has only two ends. */
 function wayBetween(from: string, to: string): string {
   if (from.startsWith('undo ')) return `${from} -> ${to === 'stranded' ? to : 'onward'}`;
   return `${from} -> ${to.startsWith('undo ') || to === 'rolledBack' ? 'compensating' : to}`;

@@ -91,7 +91,7 @@ async function runAll(options: FuzzOptions, team: Team): Promise<FuzzReport> {
     const from = block * BLOCK_RUNS;
     return { seed: seed + from, runs: Math.min(BLOCK_RUNS, runs - from), limits };
   };
-  /** In the order of the seeds; what lies beyond enough findings does not count, whoever was faster. */
+  /** In the order of the seeds; what lies beyond enough findings does not count, whichever thread was faster. */
   const addInOrder = async () => {
     for (let next = early.get(added); next !== undefined; next = early.get(added)) {
       early.delete(added);

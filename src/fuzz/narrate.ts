@@ -29,11 +29,11 @@ function linesOf(happening: Happening): readonly string[] {
       return [`! ${faultInWords(happening.fault)}`];
     case 'signal':
       return [`! signal ${signalInWords(happening)}, while the saga is at ${happening.came}`];
-    case 'life':
+    case 'process':
       return [`! ${happening.what}`];
     case 'state':
       return [
-        `= ${happening.state}; the guest ${happening.running ? 'runs' : 'stands still'}; its disks are on ${happening.fronts.join(', ') || 'nothing: QEMU is gone'}`,
+        `= ${happening.state}; the guest ${happening.running ? 'runs' : 'is paused'}; its disks are on ${happening.fronts.join(', ') || 'nothing: QEMU is gone'}`,
       ];
   }
 }

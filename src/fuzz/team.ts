@@ -11,7 +11,7 @@ export interface Team {
 }
 
 /**
- * A saga leaves megabytes behind that die with it: with room for many sagas nearly nothing lives until the next
+ * A saga leaves megabytes behind that die with it: with room for many sagas nearly nothing survives until the next
  * collection, which then costs little.
  */
 const YOUNG_MB = 128;

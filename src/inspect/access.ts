@@ -1,5 +1,5 @@
 /**
- * Who may ask the page's server for what: whoever knows its address with the secret in it, from this machine, and no page of
+ * Who may ask the page's server for what: a client that knows its address with the secret in it, from this machine, and no page of
  * another site. Pure; it answers nothing itself.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What the page's buttons ask of a saga whose process lives: through the journal, as any other process would. */
+/** What the page's buttons ask of a saga whose process is alive: through the journal, as any other process would. */
 import { checkedJournal, planOf } from '../engine/durable/checked-journal.ts';
 import { expectAskable } from '../engine/durable/expect-askable.ts';
 import { SET_SPEED } from '../engine/durable/history.ts';

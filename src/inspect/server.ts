@@ -28,7 +28,7 @@ export interface InspectOptions {
 }
 
 export interface InspectServer {
-  /** With the secret: whoever has it may look at all sagas, and ask them. */
+  /** With the secret: a client that has it may look at all sagas, and ask them. */
   readonly address: string;
   close(): Promise<void>;
 }

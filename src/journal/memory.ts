@@ -31,7 +31,7 @@ import {
 /** What was durable at one moment, as plain copies; several journals may begin from it. */
 export interface MemoryJournalState {
   /** Counts the crashes: a holder from before the last one is dead. */
-  readonly life: number;
+  readonly incarnation: number;
   readonly sagas: readonly { readonly row: SagaRow; readonly records: readonly JournalRecord[] }[];
   readonly claims: readonly (readonly [vm: string, claim: Claim])[];
 }
@@ -76,8 +76,8 @@ const QUEUE_MAX_ENTRIES = 5_000;
  * ```
  */
 export function memoryJournal(state?: MemoryJournalState, options: JournalOptions = {}): MemoryJournal {
-  const life = (state?.life ?? 0) + 1;
-  const { clock = systemClock, processes = livesOf(life) } = options;
+  const incarnation = (state?.incarnation ?? 0) + 1;
+  const { clock = systemClock, processes = processesOf(incarnation) } = options;
   const store = new MemoryStore(state, processes);
   let queue: Entry[] = [];
   let isClosed = false;
@@ -165,7 +165,7 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       if (!isClosed) flush();
       isClosed = true;
     },
-    snapshot: () => store.snapshot(life),
+    snapshot: () => store.snapshot(incarnation),
   };
 }
 
@@ -236,9 +236,9 @@ class MemoryStore {
     return row.state === 'open' ? undefined : sagaHasEnded(lease.saga, row.state);
   }
 
-  snapshot(life: number): MemoryJournalState {
+  snapshot(incarnation: number): MemoryJournalState {
     const sagas = [...this.sagas.values()].map(({ row, records }) => ({ row, records: [...records] }));
-    return { life, sagas, claims: [...this.#claims] };
+    return { incarnation, sagas, claims: [...this.#claims] };
   }
 
   #claim(saga: string, vm: string): Lease {
@@ -255,8 +255,8 @@ class MemoryStore {
 }
 
 /** In memory a process is the time between two crashes of the journal. */
-function livesOf(life: number): Processes {
-  const self = { pid: process.pid, bootId: 'memory', startedAt: String(life) };
+function processesOf(incarnation: number): Processes {
+  const self = { pid: process.pid, bootId: 'memory', startedAt: String(incarnation) };
   return { self, isAlive: holder => holder.startedAt === self.startedAt };
 }
 

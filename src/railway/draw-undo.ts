@@ -1,4 +1,4 @@
-/** Draws the line back: one stop per undo, below the step that it takes back, numbered in the order in which they ran. */
+/** Draws the line back: one stop per undo, below the step that it undoes, numbered in the order in which they ran. */
 import { Y } from './lanes.ts';
 import { wrap } from './measure.ts';
 import type { Scene, SceneUndo } from './scene-types.ts';

@@ -1,7 +1,7 @@
 /** One moment of a saga, as it is drawn. Types only. */
 import type { Attempt, Disk, Failure, Story } from '../story/story.ts';
 
-/** `left`: it ended well, and the saga rolled back from there because it was asked to. */
+/** `left`: it succeeded, and the saga rolled back from there because it was asked to. */
 export type Reached = 'ahead' | 'current' | 'stopped' | 'done' | 'left' | 'failed';
 
 export interface SceneStation {
@@ -44,7 +44,7 @@ export interface FailureAt extends Failure {
   readonly isUndo: boolean;
 }
 
-/** What it comes to. `tone` is how it is coloured: going on, done, taken back, or in need of a person. */
+/** What it comes to. `tone` is how it is coloured: under way, done, rolled back, or in need of a person. */
 export interface Headline {
   readonly title: string;
   readonly tone: 'live' | 'done' | 'back' | 'stuck';

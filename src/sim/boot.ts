@@ -11,7 +11,7 @@ import { Backend, Device } from './state/devices.ts';
 import type { RunState } from './state/run-states.ts';
 import { type Qemu, WRITE } from './state/state.ts';
 
-/** `scsi-block` stands on a device of the host's, whose part a file plays here. */
+/** `scsi-block` passes a device of the host's through, whose part a file plays here. */
 export type Bus = 'virtio-blk' | 'scsi-hd' | 'ide-hd' | 'nvme' | 'usb-storage' | 'sd-card' | 'scsi-block';
 
 /** One disk of the guest. */
@@ -100,7 +100,7 @@ function openBlockdev(ctx: Context, disk: DiskDefinition, index: number, bus: Bu
   return name;
 }
 
-/** A -drive's nodes have no names and go when nobody uses them. */
+/** A -drive's nodes have no names and go when nothing uses them. */
 function openDrive(ctx: Context, disk: DiskDefinition): string {
   const file = { driver: 'file', filename: disk.path };
   const node = openNode(ctx, { driver: disk.format, file, discard: 'unmap' }, { monitorOwned: false });

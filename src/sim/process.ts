@@ -136,7 +136,7 @@ class SimulatedProcess implements Process {
     return merge(this.#options.faultsOfJob(nth));
   }
 
-  /** QEMU quiesces everything for a moment: jobs that run are paused and go on. */
+  /** QEMU quiesces everything for a moment: jobs that run are paused and resumed. */
   #flap(times: number): void {
     if (times === 0) return;
     const { emit } = this.#options;

@@ -21,7 +21,7 @@ export interface Front {
 }
 
 export interface World {
-  /** The process lives. */
+  /** The process is alive. */
   readonly alive: boolean;
   /** The state of the process; undefined when it is gone. Never changes under the reader. */
   readonly qemu: Qemu | undefined;

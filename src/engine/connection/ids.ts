@@ -14,5 +14,5 @@ export const randomSeed = (): number => randomInt(2 ** 31);
 
 const SECRET_BYTES = 24;
 
-/** A secret that nobody guesses, fit for an address: lower-case letters and digits. */
+/** A secret that cannot be guessed, fit for an address: lower-case letters and digits. */
 export const randomSecret = (): string => randomBytes(SECRET_BYTES).toString('hex');

@@ -27,7 +27,7 @@ export function seeToGuestOf(saga: HoldsGuest): () => void {
   return () => running.delete(saga);
 }
 
-/** The sagas so far have died with their process, which was only a simulated one: nobody sees to them any more. */
+/** The sagas so far have died with their process, which was only a simulated one: no process sees to them any more. */
 export function forgetSagas(): void {
   running.clear();
 }

@@ -10,7 +10,7 @@ import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
 import type { ContSeen, MigrationSeen } from './migration-watch.ts';
 import type { FlushedWrite, Sight } from './sight.ts';
 
-/** A time for which the guest stood still, in milliseconds of virtual time. */
+/** A time for which the guest was paused, in milliseconds of virtual time. */
 export interface Pause {
   readonly fromMs: number;
   readonly toMs: number;
@@ -41,7 +41,10 @@ export interface Account {
   readonly before: Sight;
   /** When the saga had ended, with whatever faults struck. */
   readonly after: Sight;
-  /** When faults had stopped and the saga had been resumed until it ended well; the same as `after` when it had already. */
+  /**
+   * When faults had stopped and the saga had been resumed until it ended other than as needsRecovery; the same as
+   * `after` when it had already.
+   */
   readonly atLast: Sight;
   /** Why the request was refused; undefined when it was begun. */
   readonly refusal: ErrorRecord | undefined;
@@ -49,7 +52,7 @@ export interface Account {
   readonly resultAtLast: SagaResult | undefined;
   /** How long the saga has taken, from the moment when faults had stopped until it ended; milliseconds of virtual time. */
   readonly calmMs: number;
-  /** States entered, one list per life of the orchestrator. */
+  /** States entered, one list per process of the orchestrator. */
   readonly states: readonly (readonly string[])[];
   readonly struck: readonly Struck[];
   readonly pauses: readonly Pause[];
@@ -75,9 +78,9 @@ export interface Account {
   readonly records: readonly JournalRecord[];
   /** The first thing that was sent without a durable word of what it is for, or against its order. */
   readonly disorder: string | undefined;
-  /** What was told to whoever keeps the VM's records, whether he took it or not. */
+  /** What `onCommit` was told, whether it took it or not. */
   readonly told: readonly Definition[];
-  /** Undefined while QEMU lives, or when the saga had ended before. */
+  /** Undefined while QEMU is alive, or when the saga had ended before. */
   readonly offline: OfflineEnd | undefined;
   readonly flushed: readonly FlushedWrite[];
 }
@@ -95,7 +98,7 @@ export type Happening = { readonly atMs: number } & (
       readonly running: boolean;
     }
   | ({ readonly kind: 'signal'; readonly came: string } & Signal)
-  | { readonly kind: 'life'; readonly what: string }
+  | { readonly kind: 'process'; readonly what: string }
 );
 
 /** `switching.pauseGuest` is the state `pauseGuest`, and `preparing.mirror.claimFiles` is `mirror.claimFiles`. */

@@ -1,4 +1,7 @@
-/** The `Files` port as one life of an orchestrator has it: nothing passes once that is over. It tells what is touched. */
+/**
+ * The `Files` port as one process of the orchestrator has it: nothing passes once that is dead. It tells what is
+ * touched.
+ */
 import type { Files } from '../../images/files.ts';
 
 export function mortalFiles(

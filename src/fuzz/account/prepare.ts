@@ -38,7 +38,7 @@ export function prepare(sim: Sim, scenario: Scenario): void {
   }
 }
 
-/** Copies the chains that the mirrors of a snapshot are to stand on, once nobody writes to them any more. */
+/** Copies the chains that the mirrors of a snapshot are to be based on, once they are not written to any more. */
 export function copyChains(sim: Sim, { guest, wish }: Scenario): void {
   if (wish.operation !== 'snapshotMirror' || !wish.ownChains) return;
   for (const index of wish.named) {
@@ -69,7 +69,7 @@ function targetThere(sim: Sim, { guest, wish }: Scenario, index: number) {
   return { file: newFile(wish, index), image: copyTarget(sim, guest, wish, index) };
 }
 
-/** A shallow copy's target holds, or stands on, what lies below the active image; any other one is written over. */
+/** A shallow copy's target holds, or is based on, what lies below the active image; any other one is written over. */
 function copyTarget(sim: Sim, guest: GuestChoice, wish: WishOf<'copy'>, index: number): NewImage {
   if (!wish.shallow || placesOf(guest).length === 1) return { format: wish.to, contents: STALE };
   const below = fileInChain(guest, index, 1);

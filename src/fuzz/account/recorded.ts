@@ -1,4 +1,4 @@
-/** What the journal of a run holds, for whoever waits for it. Changes nothing. */
+/** What the journal of a run holds. Changes nothing. */
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { MemoryJournal, MemoryJournalState } from '../../journal/memory.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
@@ -18,7 +18,7 @@ export async function recordedResult(journal: MemoryJournal, clock: Clock): Prom
   throw new Error('a saga has ended, and its result is not recorded');
 }
 
-/** Whether it is written that the saga was asked this, so that it is heard in the next life as well. */
+/** Whether the journal has it that the saga was asked this, so that the next process hears it as well. */
 export function wasHeard(journal: MemoryJournalState | undefined, { signal }: Signal): boolean {
   const records = journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [];
   return records.some(({ kind, step }) => kind === 'signal' && step === signal);

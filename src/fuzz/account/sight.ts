@@ -29,7 +29,7 @@ export interface DiskSight {
   readonly chain: readonly OpenImage[];
   /** What the guest would read. */
   readonly contents: Extents;
-  /** What somebody would read who opens the front file anew, by the headers. */
+  /** What a reader gets who opens the front file anew, by the headers. */
   readonly rebooted: Extents;
   /** The files of its chain as the headers say it, front first, below what third parties have put above. */
   readonly headers: readonly string[];
@@ -41,7 +41,7 @@ export interface Sight {
   readonly disks: readonly DiskSight[];
   /** Nodes by name, with the names of those below; nothing in here that QEMU named by itself. */
   readonly nodes: readonly string[];
-  /** Nodes that can be reached from a guest's disk, or from an export, which is always somebody else's. */
+  /** Nodes that can be reached from a guest's disk, or from an export, which is always a third party's. */
   readonly inUse: ReadonlySet<string>;
   /** Those that can be reached from a guest's disk. */
   readonly ofGuest: ReadonlySet<string>;
@@ -50,7 +50,7 @@ export interface Sight {
   readonly exports: readonly string[];
   /** Named bitmaps, as node/name. */
   readonly bitmaps: readonly string[];
-  /** Nodes that somebody keeps quiesced. */
+  /** Nodes that are kept quiesced. */
   readonly drained: readonly string[];
   readonly files: ReadonlyMap<string, Extents>;
   /** Its agent has frozen the guest. */

@@ -1,6 +1,7 @@
 /**
- * Draws what goes wrong in a scenario: most of it where the saga will be, on the way there, on the way back, and after the
- * decision. What may go wrong, and how often, is in `fault-kinds.ts`; what third parties send in `foreign-commands.ts`.
+ * Draws what goes wrong in a scenario: most of it where the saga will be: before the decision, in the rollback, and
+ * after the decision. What may go wrong, and how often, is in `fault-kinds.ts`; what third parties send in
+ * `foreign-commands.ts`.
  */
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Draw } from '../scenario/draw.ts';
@@ -43,7 +44,7 @@ export function drawTrouble(draw: Draw, drawn: Drawn, path: LikelyPath, faultsMa
   };
 }
 
-/** Makes the saga go back from a state. */
+/** Makes the saga roll back from a state. */
 function drawTurn(draw: Draw, from: string): PlannedFault {
   return { kind: 'refuse', nth: 1 + draw.few(4), from };
 }
@@ -57,7 +58,7 @@ function drawSignals(draw: Draw, wish: Wish, faults: readonly PlannedFault[]): r
   if ('parallel' in wish && draw.option('signals', 8)) {
     signals.push({ signal: 'setSpeed', bytesPerSecond: draw.one([0, 20_000_000, 400_000_000]), atMs: at() });
   }
-  // A job that copies for ever, or that somebody holds, is what an administrator ends.
+  // A job that copies for ever, or that a third party holds, is for an administrator to end.
   if (faults.some(holdsJob)) {
     signals.push({ signal: 'abort', atMs: 2_000 + draw.below(2_000) });
   }

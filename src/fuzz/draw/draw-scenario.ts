@@ -71,8 +71,8 @@ export function composeScenario(source: Draw, seed: number, limits: Limits): Sce
 
 function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, { faultsMax, held }: Limits) {
   const { faults, ...trouble } = drawTrouble(draw, { wish, guest, held }, likelyPath(guest, wish), faultsMax);
-  // After the decision of a merge an abort does not end one that hangs: behind the first where jobs cannot be held back, or
-  // begun again where somebody has cancelled it.
+  // After the decision of a merge an abort does not end one that hangs: behind the first where jobs cannot be held in
+  // PENDING, or begun again where a third party has cancelled it.
   const endable = !isMerge(wish) ? Number.POSITIVE_INFINITY : forgetsJobs(guest) ? 0 : wish.named.length;
   return {
     ...trouble,

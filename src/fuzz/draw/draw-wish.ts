@@ -29,7 +29,7 @@ export const GUEST_FOR: Readonly<
   commitOffline: withChains,
 };
 
-/** The guest with chains of two to four images, which is what there is to merge or to go back to. */
+/** The guest with chains of two to four images, which is what there is to merge or to revert to. */
 function withChains(draw: Draw, guest: GuestChoice): GuestChoice {
   return { ...guest, format: 'qcow2', backingLayers: 1 + draw.few(2) };
 }
@@ -55,7 +55,7 @@ export function drawWish(draw: Draw, guest: GuestChoice, operation: Operation): 
   const some = all.filter(() => !draw.chance(4));
   const drawnMs = draw.one(BLACKOUTS_MS);
   const blackoutMs = draw.isOn('shortBlackout') ? drawnMs : AMPLE_MS;
-  // Mirrors that are completed one by one are taken back by others, which takes more than a few milliseconds.
+  // Mirrors that are completed one by one are undone by others, which takes more than a few milliseconds.
   const maxBlackoutMs = forgetsJobs(guest) && operation !== 'snapshot' ? 1_000 : blackoutMs;
   const common = { named: some.length === 0 ? all : some, maxBlackoutMs };
   return DRAWN[operation](draw, guest, common);

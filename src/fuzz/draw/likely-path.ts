@@ -151,7 +151,7 @@ function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
   return { there: [...pause, ...there], onward };
 }
 
-/** From the moment when the guest stands still. */
+/** From the moment when the guest is paused. */
 function switchPath(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): LikelyPath {
   const end = ['resumeGuest', 'dismissMirrors', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'];
   switch (strategyOf(guest, wish)) {

@@ -5,7 +5,7 @@ import { isTold, meetsMoved } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
-/** Whoever opens the front image of a disk anew, by what the headers say, reads what the guest reads. */
+/** Opened anew, by what the headers say, the front image of a disk reads as the guest reads it. */
 export function bootReadsIt({ account, outcome, result, before, now }: End): string | undefined {
   if (!now.alive || outcome === 'needsRecovery') return undefined;
   for (const [index, disk] of now.disks.entries()) {

@@ -54,7 +54,7 @@ export function newestIsKept(account: Account): string | undefined {
   return lostWrites(account, images, atLast, areOnNew(account, booted.disks));
 }
 
-/** Whoever keeps the records did not take the new disks: the recovery says so and is run again. */
+/** `onCommit` did not take the new disks: the recovery says so and is run again. */
 function isUntold({ offline, scenario: { publisher } }: Account): boolean {
   return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
 }

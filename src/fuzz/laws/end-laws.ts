@@ -50,7 +50,7 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
     const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
     if (!hasBitmap(before, before.disks[index]) || hasBitmap(now, disk)) continue;
-    return `the bitmap of ${disk.device} does not go on`;
+    return `the bitmap of ${disk.device} does not keep recording`;
   }
   if (outcome === 'committed' && isClone(wish)) {
     const missing = wish.named
@@ -72,7 +72,7 @@ export function wrongChain(expected: readonly string[], disk: DiskSight): string
   return `the chain of ${disk.device} is ${found.join(' <- ')}, not ${expected.join(' <- ')}`;
 }
 
-/** The files that a saga was asked to remove and may have, once it is decided that it goes forward. */
+/** The files that a saga was asked to remove and may have, once it is decided that it rolls forward. */
 export function removedBy(
   { scenario, records }: Pick<Account, 'scenario' | 'records'>,
   outcome: string,
@@ -84,7 +84,7 @@ export function removedBy(
 
 export function oneInstant({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
   const { wish, guest } = account.scenario;
-  // What a merge leaves behind stands on images that the guest goes on to write to.
+  // What a merge leaves behind is based on images that the guest keeps writing to.
   if (outcome !== 'committed' || isMerge(wish)) return undefined;
   const removed = removedBy(account, outcome);
   const left = wish.named
@@ -125,7 +125,7 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   return undefined;
 }
 
-/** An older copy of the journal does not say that the saga had gone forward, and had removed what it was asked to. */
+/** An older copy of the journal does not say that the saga had rolled forward, and had removed what it was asked to. */
 function wasRemovedBefore({ isRestored, scenario }: Account, file: string): boolean {
   return isRestored && filesToRemove(scenario).includes(file);
 }
@@ -242,7 +242,7 @@ export function newFilesOf(wish: Wish, set: NewSet, index: number): readonly str
   return wish.operation === 'snapshotMirror' ? [front, newFile(wish, index)] : [front];
 }
 
-/** Files that somebody else makes while the saga runs, as it wants them. */
+/** Files that a third party makes while the saga runs, as it wants them. */
 export function copiedMeanwhile(wish: Wish): readonly string[] {
   return wish.operation === 'snapshotMirror' && wish.ownChains ? wish.named.map(chainCopyOf) : [];
 }

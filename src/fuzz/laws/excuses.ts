@@ -77,12 +77,12 @@ const BY_FAULT: readonly ByFault[] = [
   },
   {
     ...{ law: 'the pause is bounded', fault: 'refuse lasting', allowsMs: 200 },
-    reason: 'what fails in a shorter pause than 200 ms still has so long to be taken back in it',
+    reason: 'what fails in a shorter pause than 200 ms still has that long to be undone in it',
     only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
   },
   {
     ...{ law: 'the pause is bounded', fault: 'pivotRefused', allowsMs: 30 },
-    reason: 'a job that takes a disk back is run again',
+    reason: 'a job that puts a disk back is run again',
   },
 
   {
@@ -181,7 +181,7 @@ const BY_FAULT: readonly ByFault[] = [
   {
     ...{ law: 'the guest runs', fault: 'otherClient migrate' },
     reason:
-      'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be taken back',
+      'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be cancelled',
     only: (_struck, _account, { now, outcome, result }) =>
       LEAVING.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
   },
@@ -197,7 +197,7 @@ const BY_FAULT: readonly ByFault[] = [
   })),
 
   ...PUT_ON_OTHER_SIDE.map(verb => ({
-    ...{ law: 'asked back, goes back', fault: `otherClient ${verb}` },
+    ...{ law: 'asked to roll back, rolls back', fault: `otherClient ${verb}` },
     reason:
       'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
     only: (_struck: Struck, { records }: Account) =>
@@ -241,14 +241,17 @@ const BY_WORLD: readonly ByWorld[] = [
   })),
   {
     ...{ law: 'recovery is the exception', world: 'the disk is full' },
-    reason: 'it stays full: what has to be written on the way back waits for room',
+    reason: 'it stays full: what the rollback has to write waits for room',
     only: ({ scenario }) => scenario.faults.some(({ kind }) => kind === 'diskFull'),
   },
 ];
 
 export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
 
-/** Whether a saga cannot tell if its guest was resumed on its new images, or has no way back from them (QEMU before 2.0). */
+/**
+ * Whether a saga cannot tell if its guest was resumed on its new images, or cannot roll back from them (QEMU before
+ * 2.0).
+ */
 function isInDoubt({ deaths, struck, scenario }: Account): boolean {
   const isHitResuming = struck.some(
     ({ fault, state }) => fault.kind !== 'otherClient' && placeOf(state) === 'resumeGuest',
@@ -257,7 +260,7 @@ function isInDoubt({ deaths, struck, scenario }: Account): boolean {
 }
 
 /**
- * Somebody else's `cont` between our `stop` and the switch, which go in one batch.
+ * A third party's `cont` between our `stop` and the switch, which go in one batch.
  */
 function ranInTheSwitch({ at, sent }: Struck): boolean {
   if (!sent.includes('blockdev-reopen')) return false;

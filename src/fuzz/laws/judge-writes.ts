@@ -1,6 +1,6 @@
 /**
- * Judges images by the guest that writes in order across all its disks: is what these images hold one moment of its life?
- * Works for some of the disks too. Pure.
+ * Judges images by the guest that writes in order across all its disks: is what these images hold one moment of its
+ * writes? Works for some of the disks too. Pure.
  */
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
 import { RING, sectorOffset } from '../../sim/machine/guest.ts';

@@ -62,12 +62,12 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'nothing lost',
-    says: 'every acknowledged write is readable, through QEMU and by whoever opens the files anew; no image that is in use was removed',
+    says: 'every acknowledged write is readable, through QEMU and in the files opened anew; no image that is in use was removed',
     check: (account, pardon) => unlinked(account) ?? eachEnd(nothingLost)(account, pardon),
   },
   {
     name: 'a boot reads it too',
-    says: 'at committed and rolledBack whoever opens the disks’ images anew, by their names and headers alone, reads what the guest reads',
+    says: 'at committed and rolledBack the disks’ images, opened anew by their names and headers alone, read as the guest reads them',
     check: eachEnd(bootReadsIt),
   },
   {
@@ -139,7 +139,7 @@ export const LAWS: readonly Law[] = [
         : undefined,
   },
   {
-    name: 'asked back, goes back',
+    name: 'asked to roll back, rolls back',
     says: 'an abort that is in the journal before the step that decides has begun is heeded, and is the error of a saga that failed by nothing else',
     check: askedBackGoesBack,
   },
@@ -150,7 +150,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'the records are told',
-    says: 'whoever keeps the VM’s records hears of the new disks of every saga that commits, and of none that does not',
+    says: 'onCommit is told of the new disks of every saga that commits, and of none that does not',
     check: recordsAreTold,
   },
 ];

@@ -34,7 +34,7 @@ export const commitsBesideNoMigration: Check = (account, pardon) => {
     ({ fromMs, toMs }) => fromMs < decidedMs - UNSEEN_MS && (toMs ?? Number.POSITIVE_INFINITY) > decidedMs,
   );
   if (beside === undefined) return undefined;
-  return `it decided to go forward ${decidedMs - beside.fromMs} ms after a live migration had begun`;
+  return `it decided to roll forward ${decidedMs - beside.fromMs} ms after a live migration had begun`;
 };
 
 /** When it was decided for good, and not revoked any more. */

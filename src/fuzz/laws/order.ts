@@ -29,12 +29,12 @@ const REVERSIBLE: ReadonlySet<string> = new Set(
 );
 
 /**
- * Steps whose turn on the way back is a later one: a chain is closed when nothing stands on it any more, and whoever keeps
- * the records is told of the old disks once they are back.
+ * Steps whose turn in a rollback is a later one: a chain is closed when nothing is based on it any more, and `onCommit`
+ * is told of the old disks once they are back.
  */
 const WAITS_FOR_OLDER: ReadonlySet<string> = new Set(['openChains', 'publishOverlays']);
 
-/** Follows one life on the wire, from what the journal held at its beginning. */
+/** Follows one process on the wire, from what the journal held at its beginning. */
 export class WireOrder {
   #open: string | undefined;
   /** The first act out of order. */
@@ -123,7 +123,7 @@ class RecordOrder {
   }
 }
 
-/** Each stage is taken back by itself. */
+/** Each stage is rolled back by itself. */
 function isToBeUndoneBefore(later: string, older: string): boolean {
   const { stage, step } = splitKey(later);
   return stage === splitKey(older).stage && REVERSIBLE.has(step) && !WAITS_FOR_OLDER.has(step);

@@ -24,15 +24,13 @@ export const pauseBounded: Check = (account, pardon) => {
   const longest = Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs));
   const permittedMs = maxBlackoutMs + PAUSE_SLACK_MS + pardon.allowsMs('the pause is bounded', end);
   if (longest <= permittedMs) return undefined;
-  return `the guest stood still for ${longest} ms, and ${maxBlackoutMs} ms are permitted`;
+  return `the guest was paused for ${longest} ms, and ${maxBlackoutMs} ms are permitted`;
 };
 
 export const qemuSurvives: Check = (account, pardon) => {
   const { crash, atLast, scenario } = account;
   if (crash !== undefined || atLast.alive || scenario.wish.operation === 'commitOffline') return undefined;
-  return pardon.excuses('QEMU survives', endAtLast(account))
-    ? undefined
-    : 'QEMU is gone, and nobody killed it';
+  return pardon.excuses('QEMU survives', endAtLast(account)) ? undefined : 'QEMU is gone, and was not killed';
 };
 
 export const itEnds: Check = (account, pardon) => {
@@ -77,13 +75,13 @@ export const askedBackGoesBack: Check = (account, pardon) => {
   );
   if (asked === undefined) return undefined;
   const isDecidedLater = deciding !== undefined && asked.seq < deciding.seq;
-  if (isDecidedLater && !pardon.excuses('asked back, goes back', endUnderFaults(account))) {
-    return `it was asked back before ${deciding.step} was begun, and decided to go forward`;
+  if (isDecidedLater && !pardon.excuses('asked to roll back, rolls back', endUnderFaults(account))) {
+    return `it was asked to roll back before ${deciding.step} was begun, and decided to roll forward`;
   }
   if (result.outcome !== 'rolledBack' || struck.length > 0 || deaths > 0) return undefined;
   if ('finish' in scenario.wish && scenario.wish.finish === 'abort') return undefined;
   if (result.error === null) return 'it was asked back, and gives no reason';
-  // What has its own reason to go back meanwhile may name that.
+  // What has its own reason to roll back meanwhile may name that.
   const { code } = result.error;
   const isOwn = records.some(
     ({ kind, step, body }) =>
@@ -95,7 +93,7 @@ export const askedBackGoesBack: Check = (account, pardon) => {
   return code === 'ABORTED' || isOwn || !isAmple ? undefined : `it was asked back, and says ${code}`;
 };
 
-/** Whether the request itself is to take everything back in the end. */
+/** Whether the request itself is to roll everything back in the end. */
 function takesBack(wish: Wish): boolean {
   const { operation } = wish;
   return (operation === 'copy' || (operation === 'commit' && wish.top === 0)) && wish.finish === 'abort';
@@ -112,17 +110,17 @@ export const crashIsResume: Check = (account, pardon) => {
   )
     return undefined;
   const { wish, pace } = scenario;
-  // The agent of a guest that stands still answers nobody.
+  // The agent of a paused guest does not answer.
   const isMute = 'quiesce' in wish && wish.quiesce === true && scenario.guest.paused;
   if (isMute || pardon.excuses('crash is resume', endUnderFaults(account))) return undefined;
   // A pause too short for the last bytes may be given up for good.
   if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
-  // A clone whose end nobody saw is taken back where QEMU forgets it.
+  // A clone whose end was not seen is rolled back where QEMU forgets it.
   if (wish.operation === 'copy' && wish.finish === 'clone' && forgetsJobs(scenario.guest)) return undefined;
-  // What 1.3 does not say of a mirror after its event is found out by trying, and taken back when it was not so.
+  // What 1.3 does not say of a mirror after its event is found out by trying, and rolled back when it was not so.
   if (scenario.guest.profile === '1.3' && 'finish' in wish) return undefined;
   const expected = takesBack(wish) ? 'rolledBack' : 'committed';
-  // In a QEMU that cannot be marked nobody can say who has ended a mirror, and when: the next life goes back.
+  // In a QEMU that cannot be marked it cannot be told who has ended a mirror, and when: the next process rolls back.
   const mayGoBack = wish.without.includes('throttle-group') && account.deaths > 0;
   return result?.outcome === expected || (mayGoBack && result?.outcome === 'rolledBack')
     ? undefined

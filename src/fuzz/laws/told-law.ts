@@ -15,12 +15,12 @@ export function recordsAreTold(account: Account): string | undefined {
   const toldOf = told.map(({ disks }) => disks.map(disk => disk.file).join());
   const last = toldOf.at(-1);
   if (outcome === 'rolledBack' || isClone(wish)) {
-    // A snapshot that waits for its mirrors is told of, and so is that it was taken back.
+    // A snapshot that waits for its mirrors is told of, and so is that it was rolled back.
     const isRolledBack = wish.operation === 'snapshotMirror' && last === old;
     return told.length === 0 || isRolledBack ? undefined : 'it was told of disks that never came';
   }
   if (outcome !== 'committed') return undefined;
-  if (last === undefined) return 'nobody was told';
+  if (last === undefined) return 'onCommit was not told';
   const seen = offline?.booted ?? (atLast.alive ? atLast : undefined);
   if (seen !== undefined) {
     const set = setSeen(account, seen.disks);

@@ -1,4 +1,6 @@
-/** Images whose changes take time, and fail or lose power as planned. Counts changes over all lives; judges nothing. */
+/**
+ * Images whose changes take time, and fail or lose power as planned. Counts changes over all processes; judges nothing.
+ */
 import { BlocksagaError } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import { sleep } from '../../qmp/clock.ts';
@@ -12,7 +14,7 @@ export interface ImageTrouble {
   readonly faults: PlannedFault[];
   changes: number;
   readonly strike: (fault: PlannedFault) => void;
-  /** Ends whoever is at work. */
+  /** Kills the orchestrator that is at work. */
   powerCut?: () => void;
 }
 

@@ -1,11 +1,14 @@
-/** Notices when a simulated guest stopped and went on. It looks only when it is asked to; a stop counts from when it was sent. */
+/**
+ * Notices when a simulated guest was stopped and resumed. It looks only when it is asked to; a stop counts from when it
+ * was sent.
+ */
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Pause } from '../account/account.ts';
 
 export class PauseWatch {
   readonly pauses: Pause[] = [];
   readonly #sim: Sim;
-  /** Whether it stood still before anything was asked for. */
+  /** Whether it was paused before anything was asked for. */
   #wasPaused: boolean | undefined;
   #stopSentMs: number | undefined;
   #stillSinceMs: number | undefined;
@@ -14,7 +17,7 @@ export class PauseWatch {
     this.#sim = sim;
   }
 
-  /** Somebody begins to work on the guest. */
+  /** Work on the guest begins. */
   begin(): void {
     this.#wasPaused ??= !this.#sim.world.running;
   }
@@ -29,7 +32,7 @@ export class PauseWatch {
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {
-      // A guest that died while it stood still has no end of its pause that anybody could be asked for.
+      // A guest that died while it was paused has no end of its pause to be told.
       if (world.alive) this.pauses.push({ fromMs: this.#stillSinceMs, toMs: nowMs });
       this.#stillSinceMs = undefined;
       this.#stopSentMs = undefined;

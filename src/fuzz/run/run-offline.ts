@@ -1,7 +1,7 @@
 /**
- * Runs a commit of a stopped guest's images, without any QEMU: lives and deaths of the orchestrator, changes to images that
- * fail, power cuts, and after that a world without faults in which it is gone on with. Then a QEMU is started on what the
- * saga names. It reports what happened and judges nothing.
+ * Runs a commit of a stopped guest's images, without any QEMU: processes of the orchestrator and their deaths, changes
+ * to images that fail, power cuts, and after that a world without faults in which it is resumed. Then a QEMU is started
+ * on what the saga names. It reports what happened and judges nothing.
  */
 import { startOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
@@ -31,7 +31,7 @@ const WARM_UP_MS = 3;
 
 type OfflineScenario = Scenario & { readonly wish: WishOf<'commitOffline'> };
 
-/** What a life came to. */
+/** What a process came to. */
 interface End {
   readonly refusal?: ErrorRecord;
   readonly result?: SagaResult;
@@ -96,27 +96,27 @@ class OfflineRun {
 
   async #underFaults(): Promise<End> {
     const { deaths, faults } = this.#scenario;
-    // Any of the faults may end a life, too.
-    for (let life = 0; life <= deaths.length + faults.length; life += 1) {
-      const end = await this.#live(deaths[life]);
+    // Any of the faults may end a process, too.
+    for (let attempt = 0; attempt <= deaths.length + faults.length; attempt += 1) {
+      const end = await this.#runProcess(deaths[attempt]);
       if (end !== undefined) return end;
       await sleep(this.#sim.clock, REVIVAL_MS);
     }
-    throw new Error('the last life of the orchestrator has no end');
+    throw new Error('the last process of the orchestrator has no end');
   }
 
-  /** With no more faults: gone on with until it ended well, a few times at most. */
+  /** With no more faults: resumed until it needs no more, a few times at most. */
   async #calm(ended: End): Promise<End> {
     let end = ended;
     for (let run = 0; run < CALM_RUNS_MAX && !hasEndedWell(end); run += 1) {
       await sleep(this.#sim.clock, REVIVAL_MS);
-      end = (await this.#live(undefined)) ?? end;
+      end = (await this.#runProcess(undefined)) ?? end;
     }
     return end;
   }
 
-  /** One life; undefined when the orchestrator died in it. */
-  async #live(dies: OrchestratorDeath | undefined): Promise<End | undefined> {
+  /** One process of the orchestrator; undefined when it died. */
+  async #runProcess(dies: OrchestratorDeath | undefined): Promise<End | undefined> {
     const { clock, connect, files, agent } = this.#sim;
     const journal = memoryJournal(this.#journal, { clock });
     const images = troubledImages(this.#sim, virtualImages(this.#sim), this.#trouble);

@@ -22,9 +22,9 @@ import {
   refusalOf,
 } from '../account/account.ts';
 import { HostView } from '../account/host-view.ts';
-import type { End, Reached } from '../account/life.ts';
 import { createMortal } from '../account/mortal.ts';
 import { copyChains, prepare } from '../account/prepare.ts';
+import type { End, Reached } from '../account/process.ts';
 import { recordedResult } from '../account/recorded.ts';
 import { takeSight } from '../account/sight.ts';
 import { virtualImages } from '../account/virtual-images.ts';
@@ -161,23 +161,23 @@ class Run {
     };
   }
 
-  /** One life after the other, until one goes to the end. */
+  /** One process after the other, until one gets to the end. */
   async #underFaults(): Promise<End> {
     for (const death of [...this.#scenario.deaths, undefined]) {
-      const end = await this.#live(death, (engine, guest) => this.#submitOrResume(engine, guest));
+      const end = await this.#runProcess(death, (engine, guest) => this.#submitOrResume(engine, guest));
       if (end !== undefined) return end;
       await sleep(this.#sim.clock, this.#kept.putBack(this.#deaths) ? RESTORING_MS : REVIVAL_MS);
     }
-    throw new Error('the last life of the orchestrator has no end');
+    throw new Error('the last process of the orchestrator has no end');
   }
 
-  /** With no more faults: resumed until it ended well, a few times at most. */
+  /** With no more faults: resumed until it needs no more, a few times at most. */
   async #calm(ended: End, isPutBack: boolean): Promise<End> {
     let end = ended;
     for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
       if (end.result?.outcome !== 'needsRecovery' && !(isPutBack && round === 0)) break;
       await sleep(this.#sim.clock, REVIVAL_MS);
-      end = (await this.#live(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
+      end = (await this.#runProcess(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
     }
     // What the journal cannot know is settled by an administrator, once the guest is shut down.
     const isLost = this.#kept.isRestored && GIVES_UP.has(end.result?.error?.code ?? '');
@@ -197,7 +197,7 @@ class Run {
     return offline;
   }
 
-  /** Whoever keeps the VM's records, as the scenario has him. */
+  /** The `onCommit` of the scenario. */
   #publisher(): Publisher | undefined {
     const { publisher } = this.#scenario;
     if (publisher === undefined) return undefined;
@@ -208,8 +208,8 @@ class Run {
     };
   }
 
-  /** One life; undefined when the orchestrator died in it. */
-  async #live(
+  /** One process of the orchestrator; undefined when it died. */
+  async #runProcess(
     dies: OrchestratorDeath | undefined,
     begin: (engine: Engine, guest: Reached) => Promise<Saga>,
   ): Promise<End | undefined> {

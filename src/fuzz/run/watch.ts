@@ -39,13 +39,13 @@ export class Watch implements Passage {
     this.migration = new MigrationWatch(sim);
   }
 
-  /** A life of the orchestrator begins, with these records in the journal. */
+  /** A process of the orchestrator begins, with these records in the journal. */
   begin(records: readonly JournalRecord[]): void {
     this.#keepDisorder();
     this.pauses.begin();
     this.#order = new WireOrder(records);
     this.states.push([]);
-    this.note(`life ${this.states.length} of the orchestrator`);
+    this.note(`process ${this.states.length} of the orchestrator`);
   }
 
   /** Nothing more will happen. */
@@ -80,7 +80,7 @@ export class Watch implements Passage {
   }
 
   note(what: string): void {
-    this.#say({ kind: 'life', what });
+    this.#say({ kind: 'process', what });
   }
 
   sent(messages: readonly Json[]): void {

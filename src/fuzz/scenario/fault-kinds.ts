@@ -80,7 +80,7 @@ export const FAULT_KINDS = {
     'recoverable',
     2,
     ({ draw, wish }) => ({ kind: 'jobNeverReady', nth: jobOf(draw, wish) }),
-    // Among the jobs of a snapshot are those that take it back, and for them it waits an hour.
+    // Among the jobs of a snapshot are those of its undo, and for them it waits an hour.
     wish => wish.operation !== 'snapshot' && wish.operation !== 'snapshotMirror',
   ),
   pivotRefused: kind('recoverable', 4, ({ draw, wish }) => ({

@@ -134,7 +134,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot-sync': {
     weight: 2,
-    held: 'an overlay that comes while a snapshot or a revert is taken back has to be committed by its owner first',
+    held: 'an overlay that comes while a snapshot or a revert is rolled back has to be committed by its owner first',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {

@@ -40,9 +40,9 @@ export type SignalAt = Signal & { readonly atMs: number };
 export type PlannedFault = Fault & { readonly from?: string };
 
 /**
- * The death of the orchestrator: at its n-th write to the journal (from 1, in each life anew; `written` says whether the
- * write still became durable), right after its n-th write to QEMU's monitor, or at its n-th change to an image that no
- * QEMU has open (`done` says whether that was still made); counted like a fault's place.
+ * The death of the orchestrator: at its n-th write to the journal (from 1, in each process anew; `written` says whether
+ * the write still became durable), right after its n-th write to QEMU's monitor, or at its n-th change to an image that
+ * no QEMU has open (`done` says whether that was still made); counted like a fault's place.
  */
 export type OrchestratorDeath =
   | { readonly at: 'record'; readonly nth: number; readonly written: boolean; readonly from?: string }
@@ -51,18 +51,18 @@ export type OrchestratorDeath =
 
 export interface Scenario {
   readonly seed: number;
-  /** What was not drawn in this run, for whoever reads it; see `swarm.ts`. */
+  /** What was not drawn in this run, for the reader; see `swarm.ts`. */
   readonly off?: readonly string[];
   readonly guest: GuestChoice;
   readonly pace: Pace;
   readonly wish: Wish;
   readonly faults: readonly PlannedFault[];
   readonly signals: readonly SignalAt[];
-  /** One per life, in order; the life after the last goes to the end. */
+  /** One per process, in order; the process after the last gets to the end. */
   readonly deaths: readonly OrchestratorDeath[];
   /** How long the dead orchestrator's connection stays open for what was already sent; milliseconds. */
   readonly lingerMs: number;
-  /** Somebody is to be told of the new disks, and does not take it so many times. */
+  /** There is an `onCommit`, and it fails this many times. */
   readonly publisher?: { readonly refusals: number };
   /** A third party takes each name whose file the saga has removed. */
   readonly squatter?: true;

@@ -30,7 +30,7 @@ export function isTheirs(path: string): boolean {
   return path.startsWith(`${DIRECTORY}/theirs`);
 }
 
-/** The copy of a disk's chain that a mirror with a chain of its own stands on. */
+/** The copy of a disk's chain that a mirror with a chain of its own is based on. */
 export function chainCopyOf(index: number): string {
   return `${DIRECTORY}/copy${index}.qcow2`;
 }

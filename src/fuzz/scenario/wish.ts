@@ -14,7 +14,7 @@ interface SnapshotWish extends Common {
   readonly quiesce?: boolean;
   /** The overlays are there before. */
   readonly reuse?: boolean;
-  /** The images keep dirty bitmaps, which are to go on in the overlays. */
+  /** The images keep dirty bitmaps, which are to keep recording in the overlays. */
   readonly bitmaps?: boolean;
 }
 
@@ -54,7 +54,7 @@ interface CommitWish extends Common {
 
 interface RevertWish extends Common {
   readonly operation: 'revert';
-  /** The place in the chain of the image that is gone back to, from 1. */
+  /** The place in the chain of the image that is reverted to, from 1. */
   readonly to: number;
   readonly delete: boolean;
   /** The guest's administrator stops it before. */

@@ -92,7 +92,7 @@ function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json)
   if (version.major < 6) device['encryption_key_missing'] = false;
   if (version.major >= 10) device['active'] = true;
   if (version.major >= 11) device['children'] = childrenOf(node);
-  // Until 2.5 a node that nobody named had no name either.
+  // Until 2.5 a node without a given name had none.
   if (!since(ctx.profile, 2, 5) && node.name.startsWith('#')) delete device['node-name'];
   return withoutLaterMembers(ctx.profile, CAME, device);
 }

@@ -1,4 +1,4 @@
-/** What QEMU tells of dirty bitmaps: those that somebody made, and those of jobs, with nodes and with devices. */
+/** What QEMU tells of dirty bitmaps: those that clients made, and those of jobs, with nodes and with devices. */
 
 import type { Json } from '../../qmp/transport.ts';
 import { skipImplicitFilters } from '../graph/graph.ts';

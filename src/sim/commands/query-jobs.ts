@@ -1,4 +1,4 @@
-/** What is asked about what goes on: jobs, exports and the run state. Changes nothing. */
+/** Queries about what is under way: jobs, exports and the run state. Changes nothing. */
 
 import type { Json } from '../../qmp/transport.ts';
 import { progress } from '../jobs/jobs.ts';

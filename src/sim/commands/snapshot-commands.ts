@@ -1,6 +1,6 @@
 /**
- * Snapshots, alone and as actions of a transaction; files that were created stay when they are taken back (blockdev.c of
- * 7.2: external_snapshot_prepare(), external_snapshot_abort()).
+ * Snapshots, alone and as actions of a transaction; files that were created stay when the snapshots are undone
+ * (blockdev.c of 7.2: external_snapshot_prepare(), external_snapshot_abort()).
  */
 
 import type { Json } from '../../qmp/transport.ts';
@@ -23,7 +23,7 @@ import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import { CONSISTENT_READ } from '../state/state.ts';
 
-/** A snapshot that stands, and can be made final or be taken back. */
+/** A snapshot that has been taken, and can be made final or be undone. */
 export interface Taken {
   commit(): void;
   abort(): void;

@@ -1,5 +1,5 @@
 /**
- * `transaction`: the actions run in order, the first refusal ends it, and those before it are taken back one by one, with
+ * `transaction`: the actions run in order, the first refusal ends it, and those before it are undone one by one, with
  * what QEMU forgets in doing so (blockdev.c of 7.2: qmp_transaction()).
  */
 
@@ -21,7 +21,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   ...bitmapActions,
 };
 
-/** A refusal is given back, not thrown, where something of the actions before it stays. */
+/** A refusal is returned, not thrown, where something of the actions before it stays. */
 export function transaction(ctx: Context, args: Arguments): Json | Refusal {
   const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
   const properties = args['properties'] as Arguments | undefined;

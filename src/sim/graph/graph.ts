@@ -1,6 +1,6 @@
 /**
- * Changes of the block graph: who uses whom, and when a node goes because nobody does. Checks no permissions: the caller
- * does, once, when its change is complete, as QEMU does (bdrv_replace_node(), bdrv_attach_child(), block.c).
+ * Changes of the block graph: what uses which node, and when a node goes because nothing does. Checks no permissions:
+ * the caller does, once, when its change is complete, as QEMU does (bdrv_replace_node(), bdrv_attach_child(), block.c).
  */
 
 import { type Context, nodeOf } from '../state/context.ts';
@@ -41,7 +41,7 @@ export function asOpened(
   return { readOnly: isToBe, opened: host.files.get(path)?.birth ?? opened };
 }
 
-/** A name that nobody chose: `#block` + counter + two random digits. */
+/** A name that QEMU chose: `#block` + counter + two random digits. */
 export function automaticName(ctx: Context): string {
   const name = `#block${ctx.q.serial}${String(ctx.chance.below(100)).padStart(2, '0')}`;
   ctx.q.serial += 1;
@@ -89,7 +89,7 @@ export function removeUser(
   reap(ctx, child);
 }
 
-/** Closes a node that nobody refers to any more, and what it alone referred to. */
+/** Closes a node that nothing refers to any more, and what it alone referred to. */
 export function reap(ctx: Context, name: string): void {
   const node = ctx.q.nodes.get(name);
   if (node === undefined || node.monitorOwned || node.parents.length > 0) return;

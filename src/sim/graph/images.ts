@@ -36,11 +36,11 @@ export function createImage(ctx: Context, image: NewImage): void {
     backingFormat: image.backingFormat === undefined ? undefined : asFormat(image.backingFormat),
     contents: EMPTY,
   });
-  // Whoever made it closes it again, and closing flushes (bdrv_close, block.c).
+  // Its maker closes it again, and closing flushes (bdrv_close, block.c).
   ctx.host.flush(image.path);
 }
 
-/** A blank file; the lock of whoever uses one of that name is respected. */
+/** A blank file; the lock of a user of one of that name is respected. */
 export function createFile(ctx: Context, path: string, sizeBytes: number): void {
   if (!ctx.host.directories.has(directoryOf(path))) {
     refuse(`Could not create '${path}': No such file or directory`);

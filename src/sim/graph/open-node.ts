@@ -137,7 +137,7 @@ function nodeName(ctx: Context, value: Json | undefined): string {
   return name;
 }
 
-/** The rules for a name that someone chose (bdrv_assign_node_name()). */
+/** The rules for a name that a client chose (bdrv_assign_node_name()). */
 export function refuseBadName(ctx: Context, name: string): void {
   const { texts } = ctx.profile;
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(name)) refuse(texts.invalidNodeName(name));

@@ -127,7 +127,7 @@ function refuseDenied(ctx: Context, node: BlockNode, needs: readonly Needs[], a:
   ctx.profile.texts.refusePermission(node.name, permissionNames(denied), needer, denier, newer);
 }
 
-/** Makes a node read-only unless somebody still writes to it; QEMU ignores that, and so do we. */
+/** Makes a node read-only unless something still writes to it; QEMU ignores that, and so do we. */
 export function tryReadOnly(ctx: Context, name: string): void {
   if (ctx.q.nodes.get(name) === undefined) return;
   setReadOnly(ctx, name, true);

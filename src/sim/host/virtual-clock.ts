@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers/promises';
 import { invariant } from '../../errors.ts';
 import type { Clock } from '../../qmp/clock.ts';
 
-/** A `Clock` that stands still until it is run. */
+/** A `Clock` whose time stops until it is run. */
 export interface VirtualClock extends Clock {
   /**
    * Lets time pass until the promise settles, and gives its value or throws its error. Throws when nothing is left that
@@ -145,7 +145,7 @@ class QueueClock implements VirtualClock {
   }
 }
 
-/** Node runs the next tick when every promise that can go on by itself has. */
+/** Node runs the next tick when every promise that can settle by itself has. */
 function promisesToRest(): Promise<void> {
   return new Promise(resolve => nextTick(resolve));
 }

@@ -56,7 +56,7 @@ function createNow(ctx: Context, options: CreateOptions): void {
   flushNode(ctx, node.name);
 }
 
-/** The image is written with nobody else writing it: a user that comes and goes within this step. */
+/** The image is written with nothing else writing it: a user that comes and goes within this step. */
 function takeExclusively(ctx: Context, name: string): void {
   const perm = WRITE | RESIZE;
   const edge = { kind: 'blk', parent: 'create', role: 'root', perm, shared: ALL_PERMISSIONS } as const;

@@ -14,7 +14,7 @@ import { type BlockNode, Job, type JobStatus } from '../state/state.ts';
 
 /** What a kind of job adds to the common life. */
 export interface JobDriver {
-  /** Goes on with the work; calls `workDone` or `workFailed` when it ends. */
+  /** Continues the work; calls `workDone` or `workFailed` when it ends. */
   work(ctx: Context, job: Job): void;
   /** The point of no return: changes the graph. Gives an error text when that is refused. */
   prepare(ctx: Context, job: Job): string | undefined;
@@ -90,7 +90,7 @@ export function enter(ctx: Context, id: string, status: JobStatus): Job {
   return patchJob(ctx, id, { status });
 }
 
-/** The work ended well: wait for the others of the transaction (none), then for finalize unless automatic. */
+/** The work succeeded: wait for the others of the transaction (none), then for finalize unless automatic. */
 export function workDone(ctx: Context, id: string): void {
   enter(ctx, id, 'waiting');
   const job = enter(ctx, id, 'pending');

@@ -48,7 +48,7 @@ export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | und
     removeUser(ctx, kept, 'node', filter);
   }
   if (ctx.profile.jobsHaveBackend && kept !== undefined) {
-    // The job's backend goes back to its filter, which is thus there until the job is dismissed.
+    // The job's backend returns to its filter, which is thus there until the job is dismissed.
     addUser(ctx, kept, nodeEdge(filter, 'backing'));
     addUser(ctx, filter, { kind: 'blk', parent: job.id, role: 'root', perm: 0, shared: ALL_PERMISSIONS });
     patchNode(ctx, filter, { monitorOwned: false });

@@ -1,6 +1,6 @@
 /**
- * Judges images by the guest that writes in order: is a set of disks one moment of the guest's life, and does it hold all
- * that was acknowledged? Pure: reads contents, asks nobody.
+ * Judges images by the guest that writes in order: is a set of disks one moment of the guest's writes, and does it hold
+ * all that was acknowledged? Pure: reads contents only.
  */
 
 import { type Extents, valueAt } from '../host/contents.ts';

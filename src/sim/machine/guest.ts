@@ -1,7 +1,7 @@
 /**
- * A guest that writes in order across its disks: write s goes to disk s mod N and completes before write s + 1 starts. Its
- * writes are worked out only when somebody looks (all of the time since then at once), so an idle hour costs nothing.
- * Stands still while the guest is stopped or the disk that is next is quiesced.
+ * A guest that writes in order across its disks: write s goes to disk s mod N and completes before write s + 1 starts.
+ * Its writes are worked out only when its disks are read (all of the time since then at once), so an idle hour costs
+ * nothing. It writes nothing while the guest is stopped or the disk that is next is quiesced.
  */
 
 import { copyRanges, type DataPlane, writeNode } from '../graph/image-io.ts';
@@ -59,7 +59,7 @@ export function createGuest(options: Options): Guest {
     settle(nowMs) {
       if (nowMs <= settledMs) return;
       const plane = options.plane();
-      // However often somebody looks: what is older than the lag gets copied.
+      // However often it is read: what is older than the lag gets copied.
       if (nowMs - copiedMs >= options.mirrorLagMs) {
         writeUntil(Math.max(settledMs, nowMs - options.mirrorLagMs), plane);
         copyToReady(plane, options.tracks);

@@ -8,7 +8,7 @@ import type { Context } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
 import type { RunState } from '../state/run-states.ts';
 
-/** From here on `stop` also takes a guest in S3, and `cont` gives it back to its sleep. */
+/** From here on `stop` also takes a guest in S3, and `cont` returns it to S3. */
 const HOLDS_SUSPENDED_SINCE = 9;
 
 export function stop(ctx: Context): Json {

@@ -1,7 +1,7 @@
 /**
- * The agent in a simulated guest, as a client of qemu-ga sees it: freeze, thaw, status. While it is frozen the guest writes
- * nothing; while it stands still the agent answers nobody. The faults of commands strike at its calls too, by the names of
- * the agent's commands and `guest-agent-connect`. A freeze that is refused has frozen something all the same.
+ * The agent in a simulated guest, as a client of qemu-ga sees it: freeze, thaw, status. While it is frozen the guest
+ * writes nothing; while it is paused the agent does not answer. The faults of commands strike at its calls too, by the
+ * names of the agent's commands and `guest-agent-connect`. A freeze that is refused has frozen something all the same.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';

@@ -12,7 +12,7 @@ import type { Profile } from './profiles.ts';
 import { refuse } from './refusal.ts';
 import type { BlockNode, Job, Qemu } from './state.ts';
 
-/** How far a job is; beside the tree, because copied data is not taken back either. */
+/** How far a job is; beside the tree, because copied data is not undone either. */
 export interface Track {
   dirty: Extents;
   /** Bytes done and bytes in all, as `offset` and `len` report. */

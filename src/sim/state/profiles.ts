@@ -69,7 +69,7 @@ export interface Profile {
   readonly asksNewest: boolean;
   /** A stream whose intermediate nodes others write to kills the process. */
   readonly diesOnStreamConflict: boolean;
-  /** A throttle that is put over another node goes on to say the size of the first. */
+  /** A throttle that is put over another node keeps reporting the size of the first. */
   readonly throttleKeepsSize: boolean;
   /** A stream puts a copy-on-read filter above its node. */
   readonly streamHasFilter: boolean;

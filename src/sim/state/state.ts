@@ -55,7 +55,7 @@ interface NodeFields {
   /** Newest first, as in QEMU: it decides which of two users an error names. */
   readonly parents: readonly Edge[];
   readonly readOnly: boolean;
-  /** Added by blockdev-add or -blockdev: lives until blockdev-del. */
+  /** Added by blockdev-add or -blockdev: stays until blockdev-del. */
   readonly monitorOwned: boolean;
   /** Opened inline by its parent, whose reopen reaches it too. */
   readonly inherits: boolean;
@@ -174,7 +174,7 @@ export interface Qemu {
   readonly exports: ReadonlyMap<string, BlockExport>;
   readonly nbdServer: boolean;
   readonly runState: RunState;
-  /** The guest was in S3 when it was stopped, and is to be there again when it is let run. */
+  /** The guest was in S3 when it was stopped, and is to be there again when it is resumed. */
   readonly wasSuspended: boolean;
   readonly migration: Migration;
   readonly serial: number;

@@ -1,7 +1,7 @@
 /**
  * What a query last told of a node, told again while it was made from the very same things: most nodes are asked about
- * again and again while nothing about them changes. Kept with the node, so that it goes with it. Decides nothing of what
- * an answer depends on; whoever asks names it.
+ * again and again while nothing about them changes. Kept with the node, so that it goes with it. It does not decide
+ * what an answer depends on; the caller names it.
  */
 
 import type { Json } from '../../qmp/transport.ts';

@@ -94,8 +94,8 @@ async function putBack(
   const { qmp, plan } = context;
   if (plan.disks.some(({ identifiedBy }) => identifiedBy))
     return undoPivotsByFile(context, switched, graph, back);
-  const putBack = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
-  const sources = await putBack(context, switched, graph, back);
+  const restore = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
+  const sources = await restore(context, switched, graph, back);
   const after = await readGraph(qmp);
   for (const disk of switched) {
     if (after.front(disk) === sources.get(disk.index)) continue;
