@@ -1,9 +1,12 @@
 /** The whole page: the list of sagas, and the one that is shown. */
 import { useEffect, useState } from 'preact/hooks';
+import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
+import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { isRefused, listen } from './live.ts';
 import { useShown } from './place.ts';
+import { remembered } from './progress.ts';
 import { SagaList } from './saga-list.tsx';
 import { StoryView } from './story-view.tsx';
 
@@ -30,6 +33,7 @@ function Live() {
   const [sagas, setSagas] = useState<readonly Listed[] | null>(null);
   const [story, setStory] = useState<Story | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
+  const [looks, setLooks] = useState<readonly JobsSeen[]>([]);
   const [isUp, setUp] = useState(true);
   useEffect(() => {
     setTrouble(null);
@@ -39,9 +43,11 @@ function Live() {
         if (isRefused(told)) setTrouble(told.refused.message);
         else setStory(told);
       },
+      jobs: seen => setLooks(before => remembered(before, seen)),
       line: setUp,
     });
   }, [shown.saga]);
+  const unasked = looks.at(-1)?.trouble ?? null;
   const current = story?.saga === shown.saga ? story : null;
   return (
     <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
@@ -57,10 +63,14 @@ function Live() {
             {trouble}
           </p>
         )}
+        {unasked === null ? null : (
+          <p class="notice">QEMU cannot be asked how far it is: {visible(unasked)}</p>
+        )}
         {current !== null ? (
           <StoryView
             key={current.saga}
             story={current}
+            looks={looks}
             atMs={shown.atMs}
             go={atMs => go({ saga: current.saga, atMs }, true)}
             isLive={true}

@@ -1,11 +1,16 @@
 /** Each disk as its chain of images. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { drawDisks } from '../src/railway/draw-disks.ts';
-import type { Scene } from '../src/railway/scene-types.ts';
+import type { DiskProgress, Scene } from '../src/railway/scene-types.ts';
 import { visible } from '../src/railway/words.ts';
 import { Drawn } from './drawn.tsx';
 
-export function Disks({ scene }: { readonly scene: Scene }) {
+interface Props {
+  readonly scene: Scene;
+  readonly progress: ReadonlyMap<string, DiskProgress>;
+}
+
+export function Disks({ scene, progress }: Props) {
   const frame = useRef<HTMLElement>(null);
   const [room, setRoom] = useState(800);
   useEffect(() => {
@@ -14,7 +19,7 @@ export function Disks({ scene }: { readonly scene: Scene }) {
     return () => observer.disconnect();
   }, []);
   const width = Math.max(room, 560);
-  const { shapes, height } = drawDisks(scene, 2, 16, width - 4);
+  const { shapes, height } = drawDisks(scene, 2, 16, width - 4, progress);
   return (
     <section
       class="disks"
@@ -34,11 +39,15 @@ export function Disks({ scene }: { readonly scene: Scene }) {
         {scene.disks.map(({ disk, on, imageIs }) => (
           <li key={disk.disk}>
             {visible(
-              `${disk.disk}: the guest is on ${on ?? 'an image that the journal cannot tell'}; ${disk.image}: ${imageIs}`,
+              `${disk.disk}: the guest is on ${on ?? 'an image that the journal cannot tell'}; ${disk.image}: ${imageIs}${progressInWords(progress.get(disk.disk))}`,
             )}
           </li>
         ))}
       </ul>
     </section>
   );
+}
+
+function progressInWords(progress: DiskProgress | undefined): string {
+  return progress === undefined ? '' : `, ${progress.amount}, ${progress.pace}`;
 }

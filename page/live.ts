@@ -1,4 +1,5 @@
 /** What the server tells, as it changes. The line is taken up again by the browser where it breaks. */
+import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import type { Story } from '../src/story/story.ts';
 
@@ -9,6 +10,7 @@ export interface Refused {
 export interface Heard {
   list(sagas: readonly Listed[] | Refused): void;
   story(story: Story | Refused): void;
+  jobs(seen: JobsSeen): void;
   line(isUp: boolean): void;
 }
 
@@ -17,6 +19,7 @@ export function listen(saga: string | null, heard: Heard): () => void {
   const source = new EventSource(saga === null ? 'news' : `news?saga=${encodeURIComponent(saga)}`);
   source.addEventListener('list', event => heard.list(JSON.parse(event.data)));
   source.addEventListener('story', event => heard.story(JSON.parse(event.data)));
+  source.addEventListener('jobs', event => heard.jobs(JSON.parse(event.data)));
   source.addEventListener('open', () => heard.line(true));
   source.addEventListener('error', () => heard.line(false));
   return () => source.close();

@@ -1,11 +1,13 @@
 /** One saga at one moment: what it came to, its line, time, the disks, what is told, and what it can be asked. */
 import { useMemo } from 'preact/hooks';
+import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import { sceneAt } from '../src/railway/scene.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { Buttons } from './buttons.tsx';
 import { Disks } from './disks.tsx';
 import { Line } from './line.tsx';
+import { progressOf } from './progress.ts';
 import { Steps } from './steps.tsx';
 import { Telling } from './telling.tsx';
 import { Time } from './time.tsx';
@@ -15,10 +17,14 @@ interface Props {
   readonly atMs: number | null;
   readonly go: (atMs: number | null) => void;
   readonly isLive: boolean;
+  /** What QEMU has said of its jobs lately. */
+  readonly looks?: readonly JobsSeen[];
 }
 
-export function StoryView({ story, atMs, go, isLive }: Props) {
+export function StoryView({ story, atMs, go, isLive, looks = [] }: Props) {
   const scene = useMemo(() => sceneAt(story, atMs ?? undefined), [story, atMs]);
+  const isNow = atMs === null && !scene.isEnded;
+  const progress = useMemo(() => (isNow ? progressOf(story, looks) : new Map()), [story, looks, isNow]);
   const { headline } = scene;
   return (
     <article class="story" aria-labelledby="title">
@@ -35,7 +41,7 @@ export function StoryView({ story, atMs, go, isLive }: Props) {
       <Time story={story} atMs={atMs} go={go} />
       {isLive ? <Buttons story={story} /> : null}
       <div class="two">
-        <Disks scene={scene} />
+        <Disks scene={scene} progress={progress} />
         <Telling scene={scene} />
       </div>
       <Steps scene={scene} />

@@ -8,11 +8,13 @@ import { randomSecret } from '../engine/connection/ids.ts';
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Journal, Processes } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
+import type { Connect } from '../qmp/transport.ts';
 import { svgOf } from '../railway/draw.ts';
 import { sceneAt } from '../railway/scene.ts';
 import { accessOf, HEADERS } from './access.ts';
 import { askSaga } from './ask.ts';
 import { type PageFile, pageFiles } from './files.ts';
+import { JobSight } from './job-sight.ts';
 import { journalView } from './journal-view.ts';
 import { savedPage } from './saved.ts';
 import { answerOf, Streams } from './stream.ts';
@@ -21,6 +23,8 @@ export interface InspectOptions {
   readonly journal: Journal;
   readonly processes: Pick<Processes, 'isAlive'>;
   readonly clock: Clock;
+  /** A monitor of the page's own, to see how far block jobs are. */
+  readonly connect?: Connect;
   /** 0, or left out, for one that is free. */
   readonly port?: number;
   /** The files of the page; those of this package unless given. */
@@ -42,6 +46,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const files = options.files ?? pageFiles();
   const view = journalView(options.journal, options.processes);
   const streams = new Streams(clock);
+  const sight = options.connect === undefined ? undefined : new JobSight(options.connect, clock);
   const secret = randomSecret();
   let port = options.port ?? 0;
 
@@ -70,6 +75,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     address: `http://127.0.0.1:${port}/${secret}/`,
     async close() {
       streams.close();
+      sight?.close();
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
@@ -101,6 +107,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   function news(response: ServerResponse, saga: string | null): void {
     const told = new Map<string, () => unknown>([['list', () => view.list()]]);
     if (saga !== null) told.set('story', () => view.story(saga));
+    if (sight !== undefined) told.set('jobs', () => sight.now());
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });
     if (!streams.add(response, told)) response.end();
   }

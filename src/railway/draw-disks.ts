@@ -3,12 +3,15 @@
  * Disks of which the same is true are drawn once from a number on.
  */
 import { elide, monoWidth } from './measure.ts';
-import type { Scene, SceneDisk } from './scene-types.ts';
+import type { DiskProgress, Scene, SceneDisk } from './scene-types.ts';
 import { group, line, rect, round, type Shape, shape, text } from './shapes.ts';
 import { countOf, namesInWords, sizeInWords } from './words.ts';
 
 const ROW = 66;
 const BOX = 32;
+const GAP = 30;
+/** Room for a bar that fills, with its figures. */
+const GAP_FILLING = 168;
 /** What is left for the names of the disks; less in a narrow drawing. */
 const NAMES = 142;
 const NAMES_NARROW = 84;
@@ -23,9 +26,17 @@ export interface Drawn {
   readonly height: number;
 }
 
-export function drawDisks(scene: Scene, left: number, top: number, width: number): Drawn {
+export function drawDisks(
+  scene: Scene,
+  left: number,
+  top: number,
+  width: number,
+  progress: ReadonlyMap<string, DiskProgress> = new Map(),
+): Drawn {
   const rows = rowsOf(scene.disks);
-  const shapes = rows.flatMap((row, at) => drawRow(row, scene, left, top + 40 + at * ROW, width));
+  const shapes = rows.flatMap((row, at) =>
+    drawRow(row, scene, left, top + 40 + at * ROW, width, progress.get(row.disk.disk.disk)),
+  );
   return {
     shapes: [
       text(left, top, 'h', scene.isEnded ? 'Where every disk is now' : 'Where every disk is'),
@@ -70,21 +81,21 @@ function drawRow(
   left: number,
   y: number,
   width: number,
+  progress: DiskProgress | undefined,
 ): readonly Shape[] {
   const boxes = boxesOf(disk, scene);
   const names = width < WIDE ? NAMES_NARROW : NAMES;
-  const room = width - names;
-  const gaps = 30 * (boxes.length - 1);
-  const most = Math.max(7, Math.floor((room - gaps - boxes.length * 22) / boxes.length / 7.3));
+  const gapOf = (link: Box['link']) => (link === 'copied to' && progress !== undefined ? GAP_FILLING : GAP);
+  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link), 0);
+  const room = width - names - gaps - boxes.length * 22;
+  const most = Math.max(7, Math.floor(room / boxes.length / 7.3));
   let x = left + names;
   const shapes = boxes.flatMap((box, at) => {
     const label = shortName(box.label, Math.min(most, 30));
     const wide = monoWidth(label, 12) + 22;
-    const drawn = [
-      ...linkOf(box.link, x - 30, y, boxes[at - 1] !== undefined),
-      drawBox(box, label, x, y, wide),
-    ];
-    x += wide + 30;
+    const gap = at === 0 ? 0 : gapOf(box.link);
+    const drawn = [...linkOf(box.link, x, gap, y, progress), drawBox(box, label, x + gap, y, wide)];
+    x += wide + gap;
     return drawn;
   });
   const more =
@@ -221,12 +232,27 @@ function drawBox({ file, className, tag }: Box, label: string, x: number, y: num
   );
 }
 
-function linkOf(link: Box['link'], x: number, y: number, hasBefore: boolean): readonly Shape[] {
-  if (link === 'none' || !hasBefore) return [];
+/** How the image at `x + gap` hangs on the one that ends at `x`. */
+function linkOf(
+  link: Box['link'],
+  x: number,
+  gap: number,
+  y: number,
+  progress: DiskProgress | undefined,
+): readonly Shape[] {
+  if (gap === 0 || link === 'none') return [];
   const at = y - 2;
-  if (link === 'stands on') return [line(x + 2, at, x + 28, at, 'link')];
+  const end = x + gap;
+  if (link === 'stands on') return [line(x + 2, at, end - 2, at, 'link')];
+  const head = shape('path', { d: `M${round(end - 3)} ${at}l-8 -4.5v9z`, class: 'head' });
+  if (progress === undefined) return [line(x + 3, at, end - 9, at, 'arrow'), head];
+  const wide = gap - 18;
+  const middle = x + 4 + wide / 2;
   return [
-    line(x + 3, at, x + 21, at, 'arrow'),
-    shape('path', { d: `M${round(x + 27)} ${at}l-8 -4.5v9z`, class: 'head' }),
+    text(middle, at - 9, 'small t-done', progress.amount, 'middle'),
+    rect(x + 4, at - 3, wide, 6, 3, 'bar'),
+    ...(progress.share > 0 ? [rect(x + 4, at - 3, Math.max(6, wide * progress.share), 6, 3, 'filled')] : []),
+    head,
+    text(middle, at + 17, 'small muted', progress.pace, 'middle'),
   ];
 }

@@ -53,6 +53,14 @@ export interface Headline {
   readonly facts: string;
 }
 
+/** How far the copy of a disk is, where QEMU was asked. */
+export interface DiskProgress {
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly amount: string;
+  readonly pace: string;
+}
+
 export interface Scene {
   readonly story: Story;
   readonly atMs: number;

@@ -106,5 +106,7 @@ export const DRAWING = `
 .railway .link{stroke:var(--muted);stroke-width:1.4;fill:none}
 .railway .arrow{stroke:var(--muted);stroke-width:1.4;fill:none;stroke-dasharray:3 3}
 .railway .head{fill:var(--muted)}
+.railway .bar{fill:var(--line)}
+.railway .filled{fill:var(--done)}
 .railway .callout{fill:var(--failed-tint);stroke:none}
 `;

@@ -104,6 +104,8 @@ export interface Disk {
   readonly isMade: boolean;
   /** Whether the new image is to become the active one: not for copies that stay beside the disks. */
   readonly isSwitched: boolean;
+  /** What its block jobs are called in QEMU. */
+  readonly jobs: readonly string[];
   /** Its chain as QEMU told it at the end; null before that, or where QEMU could not be asked. */
   readonly after: readonly string[] | null;
 }

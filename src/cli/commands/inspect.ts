@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { serveInspect } from '../../inspect/server.ts';
 import { systemProcesses } from '../../journal/holder.ts';
-import { readBetween } from '../options/option-values.ts';
+import { connectSocket } from '../../qmp/socket.ts';
+import { readBetween, socketAddress } from '../options/option-values.ts';
 import { addJournalOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
@@ -12,16 +13,21 @@ import { withJournal } from '../saga/with-journal.ts';
 const HELP = `
 Examples:
   $ blocksaga inspect
+  $ blocksaga inspect --qmp /run/vm.page.qmp
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
 
 Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: whoever knows it can see all
 sagas of the journal, and ask those that run to switch or to go back. Nothing is fetched from elsewhere.
+
+A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further -qmp. Without
+one it shows what the journal knows, which has no progress in bytes.
 
 On another machine: ssh -L 8070:127.0.0.1:8070 HOST, with --port 8070.`;
 
 interface InspectOptions {
   readonly journal?: string;
   readonly port?: number;
+  readonly qmp?: string;
 }
 
 export function defineInspect(program: Command, context: CliContext, finished: Finished): void {
@@ -29,6 +35,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     .command('inspect')
     .summary('show live and past sagas on a page')
     .description('Serves a page on this machine that shows the sagas of the journal, live and past.')
+    .option('--qmp <address>', 'a monitor of its own, to see how far block jobs are')
     .option(
       '--port <port>',
       'on which port of 127.0.0.1 (default: one that is free)',
@@ -39,6 +46,9 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     await withJournal(openExistingJournal(journalOf(options, context)), context, async journal => {
       const server = await serveInspect({
         ...{ journal, processes: systemProcesses(), clock: context.clock },
+        ...(options.qmp === undefined
+          ? {}
+          : { connect: connectSocket(socketAddress(options.qmp, context), { clock: context.clock }) }),
         ...(options.port === undefined ? {} : { port: options.port }),
       });
       const interrupted = Promise.withResolvers<void>();
