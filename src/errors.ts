@@ -13,6 +13,19 @@ export interface QmpCause {
   readonly desc: string;
 }
 
+/** The saga that has the VM. */
+export interface BlockedBy {
+  readonly saga: string;
+  readonly operation: string;
+}
+
+/** One field of a request that is not as it must be. */
+export interface RequestIssue {
+  /** Where it is, from the request down: `['disks', 0, 'to']`. */
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
 /** The codes, each with at least one caller that reacts to exactly it; [retryable, what the failed effect came to]. */
 const CODES = {
   // Refused before anything was touched.
@@ -32,6 +45,8 @@ const CODES = {
   VM_BUSY: [false, 'notApplied'],
   SAGA_UNKNOWN: [false, 'notApplied'],
   SAGA_STATE: [false, 'notApplied'],
+  ID_CONFLICT: [false, 'notApplied'],
+  CLOSED: [true, 'notApplied'],
   JOURNAL_BEHIND: [false, 'notApplied'],
   // The monitor or the guest agent.
   QMP_CONNECT: [true, 'notApplied'],
@@ -76,6 +91,10 @@ export interface ErrorDetails {
   readonly step?: string;
   readonly disk?: string;
   readonly qmp?: QmpCause;
+  /** Of VM_BUSY: whom to wait for. */
+  readonly blockedBy?: BlockedBy;
+  /** Of REQUEST_INVALID: every field that is wrong. */
+  readonly issues?: readonly RequestIssue[];
   readonly cause?: unknown;
 }
 
@@ -89,6 +108,8 @@ export interface ErrorRecord {
   readonly step?: string;
   readonly disk?: string;
   readonly cause?: QmpCause;
+  readonly blockedBy?: BlockedBy;
+  readonly issues?: readonly RequestIssue[];
 }
 
 /**
@@ -110,6 +131,10 @@ export class BlocksagaError extends Error {
   readonly disk: string | undefined;
   /** QEMU's own class, description and the command that it refused. */
   readonly qmp: QmpCause | undefined;
+  /** With VM_BUSY where a saga of the journal has the VM: which. */
+  readonly blockedBy: BlockedBy | undefined;
+  /** With REQUEST_INVALID where fields of the request are wrong: all of them. */
+  readonly issues: readonly RequestIssue[] | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -121,6 +146,8 @@ export class BlocksagaError extends Error {
     this.step = details.step;
     this.disk = details.disk;
     this.qmp = details.qmp;
+    this.blockedBy = details.blockedBy;
+    this.issues = details.issues;
   }
 
   /** The same error with the places filled in that the thrower could not know. */
@@ -133,7 +160,7 @@ export class BlocksagaError extends Error {
         step: this.step ?? place.step,
         disk: this.disk ?? place.disk,
       }),
-      ...definedOnly({ qmp: this.qmp }),
+      ...definedOnly({ qmp: this.qmp, blockedBy: this.blockedBy, issues: this.issues }),
       cause: this.cause ?? this,
     });
   }
@@ -145,6 +172,7 @@ export class BlocksagaError extends Error {
       retryable: this.retryable,
       outcome: this.outcome,
       ...definedOnly({ saga: this.saga, step: this.step, disk: this.disk, cause: this.qmp }),
+      ...definedOnly({ blockedBy: this.blockedBy, issues: this.issues }),
     };
   }
 

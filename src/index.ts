@@ -1,11 +1,13 @@
 /** The library: `blocksaga`. */
 
 export type { Engine, EngineOptions } from './engine/api.ts';
-export type { Guest } from './engine/connection/guest.ts';
+export type { CloseOptions } from './engine/closing.ts';
+export type { Guest, Submit } from './engine/connection/guest.ts';
 export type { IdSource } from './engine/connection/ids.ts';
 export type { ListenerPlace, OnListenerError } from './engine/connection/isolate.ts';
 export type { Publisher } from './engine/connection/publish.ts';
 export { createEngine } from './engine/engine.ts';
+export type { SagaPage, SagaQuery, SagaStanding, SagaSummary } from './engine/look-up.ts';
 export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';
 export type { ResumeOptions } from './engine/resume.ts';
@@ -18,14 +20,25 @@ export type {
   Outcome,
   SagaResult,
 } from './engine/running/result.ts';
-export type { Inspect, Saga, SagaNotice } from './engine/running/saga.ts';
+export type {
+  EnteredNotice,
+  Inspect,
+  Metadata,
+  NoticeBase,
+  ProgressNotice,
+  Saga,
+  SagaNotice,
+  SagaPhase,
+} from './engine/running/saga-types.ts';
 export {
+  type BlockedBy,
   BlocksagaError,
   type EffectOutcome,
   type ErrorCode,
   type ErrorDetails,
   type ErrorRecord,
   type QmpCause,
+  type RequestIssue,
 } from './errors.ts';
 export type { FileFacts, Files, ImageFacts } from './images/files.ts';
 export type { ImageName, ImageSight, Images } from './images/images.ts';
@@ -40,6 +53,8 @@ export type {
   NewRecord,
   NewSaga,
   RecordKind,
+  Renewal,
+  SagaFilter,
   SagaRow,
   SagaState,
 } from './journal/journal.ts';

@@ -16,10 +16,12 @@ import type {
   SnapshotPlan,
 } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
-import type { Guest } from './connection/guest.ts';
+import type { CloseOptions } from './closing.ts';
+import type { Submit } from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
 import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
+import type { SagaPage, SagaQuery } from './look-up.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
 
@@ -45,29 +47,29 @@ export interface EngineOptions {
   readonly ids?: IdSource;
 }
 
-/** Runs sagas. */
-export interface Engine {
+/** Runs sagas. `await using engine = createEngine(...)` closes it. */
+export interface Engine extends AsyncDisposable {
   /**
    * Puts overlays on N disks, all or none. With mirrors the saga then waits at READY: `pivot` switches all disks onto them,
    * `keepSnapshot` drops them, `abort` undoes the overlays too. Throws refusals; what happens later is in the
    * saga's result.
    */
-  snapshot(request: SnapshotRequest & Guest): Promise<Saga>;
+  snapshot(request: SnapshotRequest & Submit): Promise<Saga>;
   /**
    * Copies N disks and switches all of them, or none. With `finish: 'leave'` the saga waits at READY: `pivot` switches all
    * disks, `keepCopies` leaves the copies as one consistent cut beside them, `abort` takes them away. Throws refusals; what
    * happens later is in the saga's result.
    */
-  copy(request: CopyRequest & Guest): Promise<Saga>;
+  copy(request: CopyRequest & Submit): Promise<Saga>;
   /** Merges images of N disks into ones below them, on all disks or on none. Throws refusals. */
-  commit(request: CommitRequest & Guest): Promise<Saga>;
+  commit(request: CommitRequest & Submit): Promise<Saga>;
   /** Pulls what is below N active images into them, on all disks or on none. Throws refusals. */
-  pull(request: PullRequest & Guest): Promise<Saga>;
+  pull(request: PullRequest & Submit): Promise<Saga>;
   /**
    * Reverts N disks of a paused guest to images below their active ones, all or none; the guest stays paused.
    * Throws refusals, GUEST_RUNS among them.
    */
-  revert(request: RevertRequest & Guest): Promise<Saga>;
+  revert(request: RevertRequest & Submit): Promise<Saga>;
   /**
    * Resumes a saga whose process died, or that needs recovery: it rolls forward after its decision or where its jobs
    * are still there, else back. `signal` asks a waiting one to switch, or any to roll back. For a saga that has ended
@@ -77,14 +79,27 @@ export interface Engine {
    * another version.
    */
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
+  /**
+   * The handle of a saga of any process; undefined when the journal has none of this id. One that no process runs is only
+   * looked at: `resume` goes on with it. Throws JOURNAL, also for a saga of another version.
+   */
+  saga(id: string): Saga | undefined;
+  /** The sagas of all processes, newest first, a page at a time. Throws REQUEST_INVALID, JOURNAL. */
+  sagas(query?: SagaQuery): SagaPage;
+  /**
+   * Ends the engine well: it takes no new sagas (CLOSED), waits until those that hold their guest are out of their pause, and
+   * lets go of all others where they stand: mirrors go on in QEMU, and any process may `resume` them at once. The results of
+   * those reject with CLOSED. Resolves when all is quiet; the journal stays open, to be closed after this. Never rejects.
+   */
+  close(options?: CloseOptions): Promise<void>;
   /** What `snapshot` would do; QEMU sees only queries. */
-  planSnapshot(request: SnapshotRequest & Guest): Promise<SnapshotPlan | SnapshotMirrorPlan>;
+  planSnapshot(request: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan>;
   /** What `copy` would do; QEMU sees only queries. */
-  planCopy(request: CopyRequest & Guest): Promise<CopyPlan>;
+  planCopy(request: CopyRequest & Submit): Promise<CopyPlan>;
   /** What `commit` would do; QEMU sees only queries. */
-  planCommit(request: CommitRequest & Guest): Promise<ActiveCommitPlan | RewritePlan>;
+  planCommit(request: CommitRequest & Submit): Promise<ActiveCommitPlan | RewritePlan>;
   /** What `pull` would do; QEMU sees only queries. */
-  planPull(request: PullRequest & Guest): Promise<RewritePlan>;
+  planPull(request: PullRequest & Submit): Promise<RewritePlan>;
   /** What `revert` would do; QEMU sees only queries. */
-  planRevert(request: RevertRequest & Guest): Promise<RevertPlan>;
+  planRevert(request: RevertRequest & Submit): Promise<RevertPlan>;
 }

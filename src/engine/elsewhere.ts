@@ -9,13 +9,16 @@ import type { Plan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { Engine } from './api.ts';
 import { seize } from './connection/fence.ts';
+import type { OnListenerError } from './connection/isolate.ts';
 import { HEARD, SET_SPEED } from './durable/history.ts';
 import type { SignalName } from './durable/signals.ts';
 import { expectSpeed } from './durable/speed.ts';
+import { followedSaga } from './followed.ts';
 import type { ResumeOptions } from './resume.ts';
 import { endedSaga } from './running/ended-saga.ts';
-import type { SagaResult } from './running/result.ts';
-import type { Saga } from './running/saga.ts';
+import { type SagaResult, untouchedResult } from './running/result.ts';
+import type { Saga } from './running/saga-types.ts';
+import { isWaiting } from './running/waiting.ts';
 
 const LOOK_MS = 250;
 /** A process looks twice a second; one that has not by then is stopped, or hangs. */
@@ -27,6 +30,7 @@ interface Elsewhere {
   readonly clock: Clock;
   readonly row: SagaRow;
   readonly plan: Plan;
+  readonly onListenerError: OnListenerError | undefined;
   /** As `resume` was called; the signal is what is asked. */
   readonly options: ResumeOptions;
 }
@@ -40,20 +44,76 @@ export function askElsewhere(parts: Elsewhere): Saga {
   const result = whenFree(clock, within => journal.ask(row.id, signal, null, within)).then(seq =>
     awaitEnd(watched, signal, seq),
   );
-  const ask = async (other: SignalName) =>
-    askElsewhere({ ...parts, options: { ...again, signal: other } }).result;
-  return {
-    id: row.id,
-    plan,
+  return followedSaga({
+    ...{ journal, clock, row, plan, onListenerError: parts.onListenerError },
     result,
     ended: result,
-    subscribe: () => () => undefined,
-    pivot: () => ask('pivot'),
-    abort: () => ask('abort'),
-    keepCopies: () => ask('keepCopies'),
-    keepSnapshot: () => ask('keepSnapshot'),
+    signal: other => askElsewhere({ ...parts, options: { ...again, signal: other } }).result,
     setSpeed: bytesPerSecond => setSpeedElsewhere(journal, row, plan, bytesPerSecond, clock),
+  });
+}
+
+/**
+ * A saga that another process runs, with nothing asked of it. With `resume` it is gone on with here when that process is gone;
+ * without, it is only looked at. Nothing is looked at before somebody waits for it.
+ */
+export function watchElsewhere(parts: WatchedElsewhere): Saga {
+  const { journal, clock, row, plan } = parts;
+  let result: Promise<SagaResult> | undefined;
+  let ended: Promise<SagaResult> | undefined;
+  const resume = parts.resume ?? (() => Promise.reject(stillHeld(row)));
+  const watched = { journal, clock, row, resume };
+  const endOnce = () => {
+    ended ??= awaitEnd(watched, undefined, undefined);
+    return ended;
   };
+  return followedSaga({
+    ...parts,
+    get result() {
+      result ??= Promise.race([whenWaiting(parts, endOnce()), endOnce()]);
+      return result;
+    },
+    get ended() {
+      return endOnce();
+    },
+    setSpeed: bytesPerSecond => setSpeedElsewhere(journal, row, plan, bytesPerSecond, clock),
+  });
+}
+
+export interface WatchedElsewhere
+  extends Pick<Elsewhere, 'journal' | 'clock' | 'row' | 'plan' | 'onListenerError'> {
+  signal(name: SignalName): Promise<SagaResult>;
+  resume?(): Promise<Saga>;
+}
+
+/** Resolves when it waits for a signal; never where it ends first. */
+async function whenWaiting(parts: WatchedElsewhere, end: Promise<SagaResult>): Promise<SagaResult> {
+  const { journal, clock, row, plan } = parts;
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  end.then(over, over);
+  while (!isOver) {
+    if (isWaiting(journal.saga(row.id) ?? row, journal.records(row.id))) return waitingResult(row, plan);
+    await sleep(clock, LOOK_MS);
+  }
+  return end;
+}
+
+/** As far as the journal can say it: the guest is on its old images, or on the overlays of a snapshot with mirrors. */
+function waitingResult(row: SagaRow, plan: Plan): SagaResult {
+  const result = untouchedResult(row.id, plan, null);
+  const disks = result.disks.map(disk => ({
+    ...disk,
+    after: plan.operation === 'snapshotMirror' ? null : disk.after,
+  }));
+  return { ...result, outcome: 'ready', disks };
+}
+
+function stillHeld({ id, operation }: SagaRow): BlocksagaError {
+  const why = `saga ${id} runs in another process`;
+  return new BlocksagaError('VM_BUSY', why, { saga: id, blockedBy: { saga: id, operation } });
 }
 
 /** Has the process that runs a saga set the speed of its jobs. Throws what it throws there, and VM_BUSY when it is deaf. */
@@ -81,7 +141,11 @@ interface Watched extends Pick<Elsewhere, 'journal' | 'clock' | 'row'> {
 }
 
 /** Ends when the saga does: by its process, which bounds all that it does, or here, when that is gone. */
-async function awaitEnd(parts: Watched, signal: SignalName, seq: number): Promise<SagaResult> {
+async function awaitEnd(
+  parts: Watched,
+  signal: SignalName | undefined,
+  seq: number | undefined,
+): Promise<SagaResult> {
   const { journal, row, clock, resume } = parts;
   let isHeard = false;
   for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
@@ -89,13 +153,13 @@ async function awaitEnd(parts: Watched, signal: SignalName, seq: number): Promis
     if (now !== undefined && now.state !== 'open') return endOf(now, signal);
     const here = await unlessBusy(resume, () => journal.saga(row.id)?.state !== 'open');
     if (here !== undefined) return here.ended;
-    isHeard ||= answerTo(journal, row.id, seq) !== undefined;
-    if (!isHeard && waitedMs > HEARING_DEADLINE_MS) throw deaf(row, signal);
+    isHeard ||= seq === undefined || signal === undefined || answerTo(journal, row.id, seq) !== undefined;
+    if (!isHeard && waitedMs > HEARING_DEADLINE_MS) throw deaf(row, signal ?? 'end');
     await sleep(clock, LOOK_MS);
   }
 }
 
-async function endOf(row: SagaRow, signal: SignalName): Promise<SagaResult> {
+async function endOf(row: SagaRow, signal: SignalName | undefined): Promise<SagaResult> {
   if (signal === 'abort' && row.state === 'committed') {
     const why = `saga ${row.id} was asked too late: its decision had been taken, and it has ended as committed`;
     throw new BlocksagaError('SAGA_STATE', why, { saga: row.id });

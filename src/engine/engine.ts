@@ -2,9 +2,9 @@
  * The engine: checks a request, plans it against the guest, claims the VM in the journal and runs the saga. The same
  * engine serves the library, the command line and the simulator.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Files } from '../images/files.ts';
-import type { Journal, Lease } from '../journal/journal.ts';
+import type { Journal, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
 import { planCopy } from '../operations/plan-copy.ts';
@@ -37,26 +37,40 @@ import type {
 } from '../plan/plan.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
+import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
-import { agentOf, type Guest, guestOf, monitorOf, provedFilesOf, splitGuest } from './connection/guest.ts';
+import { type CloseOptions, Closing } from './closing.ts';
+import {
+  agentOf,
+  type Guest,
+  guestOf,
+  monitorOf,
+  provedFilesOf,
+  type Submit,
+  splitGuest,
+} from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
-import type { OnListenerError } from './connection/isolate.ts';
 import type { Monitor } from './connection/monitor.ts';
-import { onCommitOf, type Publisher, publisherOf, toldTo } from './connection/publish.ts';
+import { onCommitOf, publisherOf, toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
-import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
-import { heldBySaga } from './held-by-saga.ts';
+import type { SignalName } from './durable/signals.ts';
+import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
+import { heldBy, heldBySaga, refuseHeld } from './held-by-saga.ts';
 import { KnownQemus } from './known-qemus.ts';
+import { LeaseRenewal } from './lease-renewal.ts';
+import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
 import { freeOfSagas } from './removal/named-images.ts';
 import { imagesIn, imagesOf, withProofs } from './removal/proved-leaving.ts';
 import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
 import { endedSaga } from './running/ended-saga.ts';
+import { metadataOf } from './running/notices.ts';
 import { refuseChanged } from './running/refuse-changed.ts';
 import { resultAsJson } from './running/result.ts';
-import { type Inspect, runSaga, type Saga } from './running/saga.ts';
-import { Submissions } from './submissions.ts';
+import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
+import type { Saga } from './running/saga-types.ts';
+import { afterBegin, type Submission, Submissions } from './submissions.ts';
 import { vmOf } from './vm-name.ts';
 
 /**
@@ -81,75 +95,98 @@ type Planner<R extends Request, P extends Plan> = (request: R, facts: PlanFacts)
 
 class SagaEngine implements Engine {
   readonly #journal: Journal;
-  readonly #inspect: Inspect | undefined;
-  readonly #onCommit: Publisher | undefined;
-  readonly #onListenerError: OnListenerError | undefined;
+  readonly #options: EngineOptions;
   readonly #clock: Clock;
   readonly #ids: IdSource;
   readonly #qemus = new KnownQemus();
   readonly #submissions = new Submissions();
+  readonly #closing: Closing;
+  readonly #renewal: LeaseRenewal;
 
   constructor(options: EngineOptions) {
     this.#journal = options.journal;
-    this.#inspect = options.inspect;
-    this.#onCommit = options.onCommit;
-    this.#onListenerError = options.onListenerError;
+    this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
+    this.#closing = new Closing(this.#clock);
+    this.#renewal = new LeaseRenewal(this.#journal, this.#clock, () => this.#submissions.all);
   }
 
-  async snapshot(asked: SnapshotRequest & Guest): Promise<Saga> {
+  async snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     const checked = checkSnapshotRequest(request);
     return this.#start(operationOfSnapshot(checked), checked, guest, planAnySnapshot);
   }
 
-  async copy(asked: CopyRequest & Guest): Promise<Saga> {
+  async copy(asked: CopyRequest & Submit): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     return this.#start('copy', checkCopyRequest(request), guest, planCopy);
   }
 
-  async commit(asked: CommitRequest & Guest): Promise<Saga> {
+  async commit(asked: CommitRequest & Submit): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     return this.#start('commit', checkCommitRequest(request), guest, planCommit);
   }
 
-  async pull(asked: PullRequest & Guest): Promise<Saga> {
+  async pull(asked: PullRequest & Submit): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     return this.#start('pull', checkPullRequest(request), guest, planPull);
   }
 
-  async revert(asked: RevertRequest & Guest): Promise<Saga> {
+  async revert(asked: RevertRequest & Submit): Promise<Saga> {
     const { guest, request } = splitGuest(asked);
     return this.#start('revert', checkRevertRequest(request), guest, planRevert);
   }
 
-  async planRevert(asked: RevertRequest & Guest): Promise<RevertPlan> {
+  async planRevert(asked: RevertRequest & Submit): Promise<RevertPlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkRevertRequest(request), guest, planRevert);
   }
 
-  async planSnapshot(asked: SnapshotRequest & Guest): Promise<SnapshotPlan | SnapshotMirrorPlan> {
+  async planSnapshot(asked: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkSnapshotRequest(request), guest, planAnySnapshot);
   }
 
-  async planCopy(asked: CopyRequest & Guest): Promise<CopyPlan> {
+  async planCopy(asked: CopyRequest & Submit): Promise<CopyPlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkCopyRequest(request), guest, planCopy);
   }
 
-  async planCommit(asked: CommitRequest & Guest) {
+  async planCommit(asked: CommitRequest & Submit) {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkCommitRequest(request), guest, planCommit);
   }
 
-  async planPull(asked: PullRequest & Guest): Promise<RewritePlan> {
+  async planPull(asked: PullRequest & Submit): Promise<RewritePlan> {
     const { guest, request } = splitGuest(asked);
     return this.#planOnly(checkPullRequest(request), guest, planPull);
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
+    return this.#closing.during(id, () => this.#resume(id, options));
+  }
+
+  saga(id: string): Saga | undefined {
+    const running = this.#submissions.running(id);
+    if (running !== undefined) return running;
+    const row = checkedJournal(this.#journal).saga(id);
+    return row?.state === 'open' ? this.#watch(row, {}) : row && endedSaga(row);
+  }
+
+  sagas(query: SagaQuery = {}): SagaPage {
+    return listSagas(this.#journal, query);
+  }
+
+  async close(options: CloseOptions = {}): Promise<void> {
+    await this.#closing.close(this.#journal, () => this.#submissions.all, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #resume(id: string, options: ResumeOptions): Promise<Saga> {
     const { signal } = options;
     const running = this.#submissions.running(id);
     if (running !== undefined) return asked(running, signal);
@@ -167,9 +204,7 @@ class SagaEngine implements Engine {
     const guest = guestOf(qmp, options);
     await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
     const lease = await seizeUnlessHeld(this.#journal, id, options, this.#clock);
-    if (lease === undefined) {
-      return askElsewhere({ engine: this, journal: this.#journal, clock: this.#clock, row, plan, options });
-    }
+    if (lease === undefined) return askElsewhere({ ...this.#elsewhere(row, plan), options });
     const monitor = monitorOf(guest, this.#clock);
     try {
       await expectSameQemu(monitor, this.#clock, id, plan, this.#journal.records(id));
@@ -182,14 +217,39 @@ class SagaEngine implements Engine {
     if (signal !== undefined) {
       await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
     }
-    return this.#run(lease, plan, guest, await provedFilesOf(guest, imagesIn(plan)), monitor);
+    const files = await provedFilesOf(guest, imagesIn(plan));
+    return this.#run({ lease, plan, guest, files, monitor, metadata: metadataOf(row) });
+  }
+
+  #elsewhere(row: SagaRow, plan: Plan) {
+    const { onListenerError } = this.#options;
+    return { engine: this, journal: this.#journal, clock: this.#clock, row, plan, onListenerError };
+  }
+
+  /** The saga of a row, whatever has become of it; one that no process runs is gone on with. */
+  async #known(row: SagaRow, guest: Guest): Promise<Saga> {
+    if (row.state !== 'open') return endedSaga(row);
+    const resume = () => this.resume(row.id, guest);
+    try {
+      return await resume();
+    } catch (error) {
+      if (!(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
+    }
+    return this.#watch(row, guest, resume);
+  }
+
+  #watch(row: SagaRow, guest: Partial<Guest>, resume?: () => Promise<Saga>): Saga {
+    const signal = async (name: SignalName) => (await this.resume(row.id, { ...guest, signal: name })).ended;
+    const parts = { ...this.#elsewhere(row, planToResume(row)), signal };
+    return watchElsewhere(resume === undefined ? parts : { ...parts, resume });
   }
 
   async #planOnly<R extends Request, P extends Plan>(
     request: R,
-    guest: Guest,
+    guest: Submit,
     planner: Planner<R, P>,
   ): Promise<P> {
+    this.#refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#clock);
     try {
       return (await this.#plan(request.id ?? this.#ids(), request, guest, monitor, planner)).plan;
@@ -199,27 +259,41 @@ class SagaEngine implements Engine {
   }
 
   /** The same id twice has one effect: what the first submission comes to is given to the second. */
-  #start<R extends Request, P extends Plan>(
+  async #start<R extends Request, P extends Plan>(
     operation: string,
     request: R,
-    guest: Guest,
+    { signal, ...guest }: Submit,
     planner: Planner<R, P>,
   ): Promise<Saga> {
     const id = request.id ?? this.#ids();
-    const row = checkedJournal(this.#journal).saga(id);
-    return this.#submissions.submit({ id, operation, request }, row, () =>
-      this.#begin(id, operation, request, guest, planner),
+    const submission = { id, operation, request };
+    refuseAborted(signal);
+    const saga = await this.#closing.during(id, () =>
+      this.#submissions.submit(submission, {
+        row: () => checkedJournal(this.#journal).saga(id),
+        begin: () => this.#begin(submission, request, { ...guest, ...definedOnly({ signal }) }, planner),
+        known: row => this.#known(row, guest),
+      }),
     );
+    abortWith(saga, signal);
+    return saga;
+  }
+
+  #refuseHeld(request: Request, guest: Guest): void {
+    const through = this.#submissions.through(guest.qmp);
+    if (through !== undefined) throw heldBy({ ...through, state: 'open' });
+    refuseHeld(this.#journal, request.vm, guest);
   }
 
   async #begin<R extends Request, P extends Plan>(
-    id: string,
-    operation: string,
+    { id, operation }: Submission,
     request: R,
-    guest: Guest,
+    { signal, ...guest }: Submit,
     planner: Planner<R, P>,
   ): Promise<Saga> {
+    this.#refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#clock);
+    let isBegun = false;
     try {
       const { plan, seen, files } = await this.#plan(id, request, guest, monitor, planner);
       const row = {
@@ -231,36 +305,41 @@ class SagaEngine implements Engine {
         request: request as object as Json,
         plan: plan as object as Json,
       };
-      const lease = await whenFree(this.#clock, within => this.#journal.begin(row, within));
+      refuseAborted(signal);
+      const lease = await whenFree(this.#clock, within => {
+        this.#closing.expectOpen(id);
+        return this.#journal.begin(row, within);
+      });
+      isBegun = true;
       await refuseChanged(this.#journal, lease, plan, monitor, seen);
-      return this.#run(lease, plan, guest, files, monitor);
+      return this.#run({ lease, plan, guest, files, monitor, metadata: request.metadata });
     } catch (error) {
       monitor.close();
-      throw error;
+      throw isBegun ? afterBegin(error) : error;
     }
   }
 
-  #run(lease: Lease, plan: Plan, guest: Guest, files: Files | null, monitor: Monitor): Saga {
+  #run(parts: Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metadata'> & { guest: Guest }): Saga {
+    const { lease, plan, guest, monitor, metadata, files } = parts;
+    const { inspect, onCommit, onListenerError } = this.#options;
+    const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
+    const runs = (saga: RunningSaga) => {
+      this.#submissions.runs(saga, guest.qmp);
+      this.#renewal.changed();
+    };
     const saga = runSaga({
-      plan,
-      monitor,
+      ...{ lease, plan, files, monitor, metadata, inspect, onListenerError },
       journal: this.#journal,
-      lease,
-      files,
       clock: this.#clock,
       openAgent: monitor.held.watchAgent(agentOf(guest, this.#clock)),
-      publish: publisherOf(
-        { ...lease, id: lease.saga, operation: plan.operation },
-        plan.onCommit,
-        this.#onCommit,
-        this.#clock,
-        this.#onListenerError,
-      ),
-      inspect: this.#inspect,
-      onListenerError: this.#onListenerError,
-      onEnd: () => this.#submissions.ended(lease.saga),
+      publish: publisherOf(named, plan.onCommit, onCommit, this.#clock, onListenerError),
+      onEnd: ended => {
+        this.#submissions.ended(ended);
+        this.#renewal.changed();
+      },
+      onAgain: runs,
     });
-    this.#submissions.runs(saga);
+    runs(saga);
     return saga;
   }
 
@@ -271,18 +350,20 @@ class SagaEngine implements Engine {
     monitor: Monitor,
     planner: Planner<R, P>,
   ): Promise<{ plan: P; seen: Survey; files: Files | null }> {
-    const qmp = await monitor.client();
-    const capabilities = await this.#qemus.capabilities(qmp, request.without);
-    const seen = await surveyStaying(qmp);
-    const onCommit = onCommitOf(request.onCommit, this.#onCommit);
-    const files = await provedFilesOf(guest, imagesOf(seen.disks));
-    const known = await readChains(seen, files);
-    const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
+    let vm = request.vm;
     try {
+      const qmp = await monitor.client();
+      const capabilities = await this.#qemus.capabilities(qmp, request.without);
+      const seen = await surveyStaying(qmp);
+      vm = vmOf(request, seen, guest);
+      const onCommit = onCommitOf(request.onCommit, this.#options.onCommit);
+      const files = await provedFilesOf(guest, imagesOf(seen.disks));
+      const known = await readChains(seen, files);
+      const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
       const made = await freeOfSagas(this.#journal, id, files, planner(request, facts));
       return { plan: await withProofs(made, files), seen, files };
     } catch (error) {
-      throw heldBySaga(this.#journal, error, vmOf(request, seen, guest)) ?? error;
+      throw heldBySaga(this.#journal, error, vm, guest) ?? error;
     }
   }
 }

@@ -19,7 +19,8 @@ import { refuseFurther } from './recovery/further-in-qemu.ts';
 import { refuseOlderJournal } from './recovery/living-qemu.ts';
 import { isMarkedBy } from './recovery/plan-to-resume.ts';
 import { type SagaResult, untouchedResult } from './running/result.ts';
-import type { Saga } from './running/saga.ts';
+import { sagaOf } from './running/saga-face.ts';
+import type { Saga } from './running/saga-types.ts';
 import { reasonOf } from './running/waiting.ts';
 
 /** How to resume a saga; the journal remembers the monitor's address, which `qmp` replaces. */
@@ -130,16 +131,12 @@ export function unansweredResult(saga: string, plan: Plan, reason: unknown): Sag
 /** A saga of this process that is asked for something: its result is then that of its end. */
 export function asked(running: Saga, signal: SignalName | undefined): Saga {
   if (signal === undefined) return running;
-  return {
-    id: running.id,
-    plan: running.plan,
+  const { id, vm, operation, metadata, plan, ended } = running;
+  return sagaOf({
+    ...{ id, vm, operation, metadata, plan, ended },
     result: running[signal](),
-    ended: running.ended,
     subscribe: listener => running.subscribe(listener),
-    pivot: () => running.pivot(),
-    keepCopies: () => running.keepCopies(),
-    keepSnapshot: () => running.keepSnapshot(),
-    abort: () => running.abort(),
+    signal: name => running[name](),
     setSpeed: bytesPerSecond => running.setSpeed(bytesPerSecond),
-  };
+  });
 }

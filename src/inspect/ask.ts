@@ -7,6 +7,7 @@ import { expectSpeed } from '../engine/durable/speed.ts';
 import { refuseSignal } from '../engine/resume.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Processes } from '../journal/journal.ts';
+import { mayRun } from '../journal/lease.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -22,7 +23,7 @@ export async function askSaga(id: string, signal: string, value: unknown, way: W
   const journal = checkedJournal(way.journal);
   const row = journal.saga(id);
   if (row === undefined) throw sagaIsUnknown(id);
-  if (row.state !== 'open' || !way.processes.isAlive(row.holder)) {
+  if (row.state !== 'open' || !mayRun(row, way.processes, way.clock.epochMs())) {
     throw new BlocksagaError('SAGA_STATE', `no process runs saga ${id} that could hear it`, { saga: id });
   }
   const plan = planOf(row);

@@ -4,7 +4,9 @@
 import { checkedJournal, planOf } from '../engine/durable/checked-journal.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Processes, SagaRow } from '../journal/journal.ts';
+import { mayRun } from '../journal/lease.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
+import { systemClock } from '../qmp/clock.ts';
 import type { Story } from '../story/story.ts';
 import { tellStory } from '../story/tell.ts';
 import { inOrder, listed } from './listed.ts';
@@ -18,7 +20,7 @@ export interface JournalView {
 
 export function journalView(given: Journal, processes: Pick<Processes, 'isAlive'>): JournalView {
   const journal = checkedJournal(given);
-  const isRunning = (row: SagaRow) => row.state === 'open' && processes.isAlive(row.holder);
+  const isRunning = (row: SagaRow) => row.state === 'open' && mayRun(row, processes, systemClock.epochMs());
   /** Of sagas that have ended, which do not change any more. */
   const ended = new Map<string, Listed>();
   return {

@@ -40,6 +40,8 @@ export interface Holder {
   readonly bootId: string;
   /** When it started, in the system's own unit; only ever compared. */
   readonly startedAt: string;
+  /** The namespace in which `pid` is its id, where the system has such: processes of another one cannot be seen. */
+  readonly namespace?: string;
 }
 
 /** What a saga is begun with. */
@@ -63,6 +65,10 @@ export interface SagaRow extends NewSaga {
   readonly endedAtMs: number | null;
   /** The process that began the saga, or took it over last. */
   readonly holder: Holder;
+  /** When its holder last said that it is at work, in milliseconds since the epoch; null where it never does. */
+  readonly renewedAtMs?: number | null;
+  /** What its holder said then of how far it is. */
+  readonly progress?: Json;
   /** What of it cannot be read, in words; that is null then. */
   readonly damage?: string;
 }
@@ -73,12 +79,35 @@ export interface Lease {
   readonly vm: string;
   /** The fencing token: grows with every claim of this VM and is never given twice. */
   readonly token: number;
+  /** Taken from a holder that was not seen to be dead: it may not have noticed yet. */
+  readonly isFromUnseen?: boolean;
+}
+
+/** One saga of those whose lease is renewed, and how far it is. */
+export interface Renewal {
+  readonly lease: Lease;
+  readonly progress: Json;
+}
+
+/** Which sagas are asked for; all that are given must hold. */
+export interface SagaFilter {
+  readonly vm?: string;
+  readonly state?: SagaState;
+  readonly operation?: string;
+  readonly address?: string;
+  /** Begun at or after it, in milliseconds since the epoch. */
+  readonly sinceMs?: number;
+  /** At most so many. */
+  readonly limit?: number;
+  /** Only those that were begun before the saga of this id. */
+  readonly before?: string;
 }
 
 /** Which process this is, and whether another one still runs; `holder.ts` has the real one, tests bring their own. */
 export interface Processes {
   readonly self: Holder;
-  isAlive(holder: Holder): boolean;
+  /** Undefined where it cannot be seen from here: its lease tells then. */
+  isAlive(holder: Holder): boolean | undefined;
 }
 
 /** What every adapter takes. */
@@ -115,14 +144,16 @@ interface AppendOptions extends Within {
  */
 export interface Journal {
   /**
-   * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (the message names
-   * it, says whether its process is alive, and what to do), `SAGA_STATE` when the id exists.
+   * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (`blockedBy` names
+   * it, the message says whether its process lives, and what to do), `ID_CONFLICT` when the id exists.
    */
   begin(saga: NewSaga, options?: Within): Lease;
   /**
-   * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. With
-   * `force` also from a holder that is alive: the caller waits until the old one must have noticed. Throws `VM_BUSY`
-   * when the holder lives, `SAGA_STATE` when the saga has ended, `SAGA_UNKNOWN` when there is none.
+   * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. A holder
+   * that cannot be seen from here (another host, another container) counts as living until its lease has run out. With
+   * `force` also from a holder that lives: whoever asks for that waits until the old one must have noticed. Throws
+   * `VM_BUSY` when the holder lives (`retryable` where its lease may run out), `SAGA_STATE` when the saga has ended,
+   * `SAGA_UNKNOWN` when there is none.
    */
   takeOver(id: string, options?: { readonly force?: boolean } & Within): Lease;
   /**
@@ -161,10 +192,23 @@ export interface Journal {
   listen(id: string, afterSeq: number, heard: (asked: Asked) => void): () => void;
   /** The saga of this id, or undefined. */
   saga(id: string): SagaRow | undefined;
-  /** The sagas that match, newest first. */
-  sagas(filter?: { readonly vm?: string; readonly state?: SagaState }): readonly SagaRow[];
+  /** The sagas that match, newest first. It reads those, and no others. */
+  sagas(filter?: SagaFilter): readonly SagaRow[];
+  /**
+   * Renews the leases of sagas that this process runs, and keeps how far they are, in one commit. A lease that is lost is left
+   * alone: its saga finds out by its next record. Rejects with `JOURNAL`. A journal that only one process uses has no need
+   * of it; in one that is shared by processes that cannot see one another, a lease that is not renewed runs out.
+   */
+  renew?(renewals: readonly Renewal[]): Promise<void>;
   /** What a saga has written, in order; empty for an unknown id. Throws JOURNAL for a record that is no JSON. */
   records(id: string): readonly JournalRecord[];
-  /** Writes what is queued and closes; a closed journal refuses everything with `JOURNAL`, but may be closed again. */
+  /**
+   * Gives a saga up that has not ended, for any process to resume at once; what was queued is written with it. Without it a
+   * saga that a process has let go of can be resumed when that process has ended. Rejects as `append` does.
+   */
+  release?(lease: Lease): Promise<void>;
+  /**
+   * Writes what is queued and closes. Throws `JOURNAL`, and stays open, while sagas of this process run with it: close their
+   * engine first. A closed journal refuses everything with `JOURNAL`, but may be closed again. */
   close(): Promise<void> | void;
 }

@@ -7,6 +7,8 @@ import { invariant } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { checkBody } from './body.ts';
+import { RELEASED } from './holder.ts';
+import { GivenLeases } from './in-use.ts';
 import type {
   Asked,
   Journal,
@@ -16,6 +18,7 @@ import type {
   NewRecord,
   NewSaga,
   Processes,
+  SagaFilter,
   SagaRow,
   SagaState,
 } from './journal.ts';
@@ -58,6 +61,7 @@ interface Entry {
   readonly records: readonly NewRecord[];
   readonly atMs: number;
   readonly end?: Pick<SagaRow, 'state' | 'result'>;
+  readonly isReleased?: boolean;
 }
 
 /** From here on, what was queued counts as written without waiting for a durable append. */
@@ -81,6 +85,7 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
   const store = new MemoryStore(state, processes);
   let queue: Entry[] = [];
   let isClosed = false;
+  const leases = new GivenLeases();
   const listeners = new Set<{ readonly id: string; readonly heard: (asked: Asked) => void }>();
 
   const refuseClosed = (): void => {
@@ -108,11 +113,11 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       refuseClosed();
       checkBody(saga.request);
       checkBody(saga.plan);
-      return store.begin(saga, clock.epochMs());
+      return leases.given(store.begin(saga, clock.epochMs()));
     },
     takeOver(id, { force = false } = {}) {
       refuseClosed();
-      return store.takeOver(id, force);
+      return leases.given(store.takeOver(id, force, clock.epochMs()));
     },
     confirm(lease) {
       refuseClosed();
@@ -129,6 +134,7 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
     async end(lease, endState, result) {
       checkBody(result);
       writeNow({ ...entryOf(lease, []), end: { state: endState, result } });
+      leases.ended(lease);
     },
     ask(id, signal, value) {
       refuseClosed();
@@ -154,14 +160,18 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
     },
     sagas(filter = {}) {
       refuseClosed();
-      const rows = [...store.sagas.values()].map(({ row }) => row);
-      return rows.filter(row => matches(filter.vm, row.vm) && matches(filter.state, row.state)).reverse();
+      return store.list(filter);
     },
     records(id) {
       refuseClosed();
       return [...(store.sagas.get(id)?.records ?? [])];
     },
+    async release(lease) {
+      writeNow({ ...entryOf(lease, []), isReleased: true });
+      leases.ended(lease);
+    },
     close() {
+      leases.expectUnused();
       if (!isClosed) flush();
       isClosed = true;
     },
@@ -185,7 +195,7 @@ class MemoryStore {
   begin(saga: NewSaga, atMs: number): Lease {
     if (this.sagas.has(saga.id)) throw sagaExists(saga.id);
     const holder = this.#claims.get(saga.vm)?.saga;
-    if (holder !== undefined) throw this.#isHeld(holder);
+    if (holder !== undefined) throw this.#isHeld(holder, atMs);
     const { id, vm, operation, planVersion, address, request, plan } = saga;
     const row: SagaRow = {
       ...{ id, vm, operation, planVersion, address, request, plan },
@@ -195,23 +205,24 @@ class MemoryStore {
     return this.#claim(id, vm);
   }
 
-  takeOver(id: string, force: boolean): Lease {
+  takeOver(id: string, force: boolean, atMs: number): Lease {
     const saga = this.sagas.get(id);
     if (saga === undefined) throw sagaIsUnknown(id);
     const { state, holder, vm } = saga.row;
     if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
-    if (state === 'open' && !force && this.#processes.isAlive(holder)) throw this.#isHeld(id);
+    if (state === 'open' && !force && this.#processes.isAlive(holder) !== false) throw this.#isHeld(id, atMs);
     saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
     return this.#claim(id, vm);
   }
 
-  write({ lease, records, atMs, end }: Entry): Error | undefined {
+  write({ lease, records, atMs, end, isReleased }: Entry): Error | undefined {
     const refusal = this.refusal(lease);
     const saga = this.sagas.get(lease.saga);
     if (refusal !== undefined || saga === undefined) return refusal;
     for (const { kind, step, body } of records) {
       saga.records.push({ seq: saga.records.length + 1, kind, step, body, atMs });
     }
+    if (isReleased) saga.row = { ...saga.row, holder: RELEASED };
     if (end !== undefined) {
       saga.row = { ...saga.row, ...end, endedAtMs: atMs };
       if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token: lease.token, saga: undefined });
@@ -247,10 +258,33 @@ class MemoryStore {
     return { saga, vm, token };
   }
 
-  #isHeld(id: string): Error {
+  /** Newest first. Of one VM at most one has not ended: the claim names it. */
+  list(filter: SagaFilter): readonly SagaRow[] {
+    const { vm, state, operation, address, sinceMs = 0, before, limit } = filter;
+    const claimed = vm === undefined ? undefined : this.#claims.get(vm)?.saga;
+    const isUnended = state === 'open' || state === 'needsRecovery';
+    const only = claimed === undefined ? undefined : this.sagas.get(claimed);
+    const all = vm !== undefined && isUnended ? (only === undefined ? [] : [only]) : [...this.sagas.values()];
+    const rows = all.map(({ row }) => row).reverse();
+    const newest = before === undefined ? 0 : rows.findIndex(({ id }) => id === before) + 1;
+    if (before !== undefined && newest === 0) return [];
+    return rows
+      .slice(newest)
+      .filter(
+        row =>
+          matches(vm, row.vm) &&
+          matches(state, row.state) &&
+          matches(operation, row.operation) &&
+          matches(address, row.address) &&
+          row.createdAtMs >= sinceMs,
+      )
+      .slice(0, limit);
+  }
+
+  #isHeld(id: string, nowMs: number): Error {
     const saga = this.sagas.get(id);
     invariant(saga !== undefined, `the claim of a VM names saga ${id}, which is not there`);
-    return vmIsHeld(saga.row, holder => this.#processes.isAlive(holder));
+    return vmIsHeld(saga.row, this.#processes, nowMs);
   }
 }
 

@@ -4,25 +4,34 @@
  */
 
 import { BlocksagaError } from '../errors.ts';
-import type { Holder, Lease, SagaRow, SagaState } from './journal.ts';
+import type { Lease, Processes, SagaRow, SagaState } from './journal.ts';
+import { isUnseen, leftMs, mayRun } from './lease.ts';
 
 /** What must be known of the saga that is in the way. */
-export type HeldBy = Pick<SagaRow, 'id' | 'vm' | 'operation' | 'state' | 'holder'>;
+export type HeldBy = Pick<SagaRow, 'id' | 'vm' | 'operation' | 'state' | 'holder' | 'renewedAtMs'>;
 
 /** `VM_BUSY`: another saga has the VM. */
-export function vmIsHeld(by: HeldBy, isAlive: (holder: Holder) => boolean): BlocksagaError {
+export function vmIsHeld(by: HeldBy, processes: Pick<Processes, 'isAlive'>, nowMs: number): BlocksagaError {
   return new BlocksagaError(
     'VM_BUSY',
-    `VM "${by.vm}" is held by saga ${by.id} (${by.operation}), ${advice(by, isAlive)}`,
+    `VM "${by.vm}" is held by saga ${by.id} (${by.operation}), ${advice(by, processes, nowMs)}`,
     {
       saga: by.id,
+      blockedBy: { saga: by.id, operation: by.operation },
+      // A lease runs out by itself, unless it is renewed.
+      retryable: by.state === 'open' && isUnseen(by, processes),
     },
   );
 }
 
-function advice(by: HeldBy, isAlive: (holder: Holder) => boolean): string {
+function advice(by: HeldBy, processes: Pick<Processes, 'isAlive'>, nowMs: number): string {
   if (by.state === 'needsRecovery') return `which needs recovery: run \`blocksaga resume ${by.id}\``;
-  if (isAlive(by.holder))
+  const isRunning = mayRun(by, processes, nowMs);
+  if (isRunning && isUnseen(by, processes)) {
+    const leftSeconds = Math.ceil(leftMs(by, nowMs) / 1_000);
+    return `whose process ${by.holder.pid} runs on another host or in another container: its lease runs out in ${leftSeconds} s unless it is renewed; then, or at once with --force, run \`blocksaga resume ${by.id}\``;
+  }
+  if (isRunning)
     return `whose process ${by.holder.pid} is running: wait until it has ended, or if it is stopped or hangs, run \`blocksaga resume --force ${by.id}\``;
   return `whose process ${by.holder.pid} is dead: run \`blocksaga resume ${by.id}\``;
 }
@@ -36,10 +45,10 @@ export function leaseIsLost(lease: Lease, currentToken: number | undefined): Blo
   );
 }
 
-/** `SAGA_STATE`: the id is taken. */
+/** `ID_CONFLICT`: the id is taken. */
 export function sagaExists(id: string): BlocksagaError {
   return new BlocksagaError(
-    'SAGA_STATE',
+    'ID_CONFLICT',
     `saga ${id} exists already: see \`blocksaga show ${id}\`, or choose another id`,
     {
       saga: id,

@@ -61,4 +61,20 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    program: '0.1.0',
+    sql: `
+      ALTER TABLE saga ADD COLUMN holder_namespace TEXT;
+      ALTER TABLE saga ADD COLUMN renewed_at_ms INTEGER;
+      ALTER TABLE saga ADD COLUMN progress TEXT;
+      -- What is asked for reads nothing else, however much has ended.
+      DROP INDEX saga_by_vm;
+      CREATE INDEX saga_by_vm ON saga (vm, state);
+      CREATE INDEX saga_by_state ON saga (state);
+      CREATE INDEX saga_by_operation ON saga (operation);
+      CREATE INDEX saga_by_begin ON saga (created_at_ms);
+      CREATE INDEX saga_by_end ON saga (ended_at_ms);
+      CREATE INDEX saga_by_address ON saga (address) WHERE state = 'open';
+    `,
+  },
 ];

@@ -8,6 +8,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { invariant } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { decodeBody, encodeBody } from './body.ts';
+import { RELEASED } from './holder.ts';
 import type {
   JournalRecord,
   Lease,
@@ -15,9 +16,11 @@ import type {
   NewSaga,
   Processes,
   RecordKind,
+  SagaFilter,
   SagaRow,
   SagaState,
 } from './journal.ts';
+import { isUnseen, mayRun } from './lease.ts';
 import {
   leaseIsLost,
   recordIsDamaged,
@@ -39,6 +42,10 @@ export interface Entry {
     readonly atMs: number;
   }[];
   readonly end?: { readonly state: SagaState; readonly result: string; readonly atMs: number };
+  /** Its lease is renewed: how far it is. */
+  /** It is given up, for others to take over. */
+  readonly isReleased?: boolean;
+  readonly renewal?: { readonly progress: string; readonly atMs: number };
 }
 
 type Row = Record<string, SQLOutputValue>;
@@ -52,17 +59,30 @@ const SQL = {
     FROM claim JOIN saga ON saga.id = ? WHERE claim.vm = ?`,
   addRecord: 'INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)',
   addSaga: `INSERT INTO saga (id, vm, operation, plan_version, address, request, plan, state, created_at_ms,
-    holder_pid, holder_boot_id, holder_started_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)`,
-  reopenSaga: `UPDATE saga SET state = 'open', result = NULL, ended_at_ms = NULL,
-    holder_pid = ?, holder_boot_id = ?, holder_started_at = ? WHERE id = ?`,
+    renewed_at_ms, holder_pid, holder_boot_id, holder_started_at, holder_namespace)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)`,
+  reopenSaga: `UPDATE saga SET state = 'open', result = NULL, ended_at_ms = NULL, progress = NULL, renewed_at_ms = ?,
+    holder_pid = ?, holder_boot_id = ?, holder_started_at = ?, holder_namespace = ? WHERE id = ?`,
+  releaseSaga: `UPDATE saga SET renewed_at_ms = NULL, progress = NULL, holder_pid = ?, holder_boot_id = ?,
+    holder_started_at = ?, holder_namespace = NULL WHERE id = ?`,
+  renewSaga: 'UPDATE saga SET renewed_at_ms = ?, progress = ? WHERE id = ?',
   endSaga: 'UPDATE saga SET state = ?, result = ?, ended_at_ms = ? WHERE id = ?',
   saga: 'SELECT * FROM saga WHERE id = ?',
-  sagas: 'SELECT * FROM saga WHERE vm = ifnull(?, vm) AND state = ifnull(?, state) ORDER BY number DESC',
   signalsAfter: `SELECT saga, seq, kind, step, body, at_ms FROM record
     WHERE saga = ? AND seq > ? AND kind = 'signal' ORDER BY seq`,
   lastSeq: 'SELECT max(seq) AS seq FROM record WHERE saga = ?',
   records: 'SELECT saga, seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
 } as const;
+
+/** What may be asked of a list, and how; the newest come first by `number`, which only grows. */
+const CONDITIONS = [
+  ['vm', 'vm = ?'],
+  ['state', 'state = ?'],
+  ['operation', 'operation = ?'],
+  ['address', 'address = ?'],
+  ['sinceMs', 'created_at_ms >= ?'],
+  ['before', 'number < (SELECT number FROM saga WHERE id = ?)'],
+] as const satisfies readonly (readonly [keyof SagaFilter, string])[];
 
 /** The journal's file, open. What SQLite refuses is thrown as `JOURNAL`. */
 export class SqliteStore {
@@ -70,6 +90,8 @@ export class SqliteStore {
   readonly #file: string;
   readonly #processes: Processes;
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+  /** By what they ask for. */
+  readonly #lists = new Map<string, StatementSync>();
 
   constructor(db: DatabaseSync, file: string, processes: Processes) {
     this.#db = db;
@@ -84,27 +106,27 @@ export class SqliteStore {
     return this.#transaction('write', () => {
       if (this.#statements.saga.get(saga.id) !== undefined) throw sagaExists(saga.id);
       const claim = this.#statements.claim.get(saga.vm);
-      if (typeof claim?.['saga'] === 'string') throw this.#isHeld(claim['saga']);
-      const { pid, bootId, startedAt } = this.#processes.self;
+      if (typeof claim?.['saga'] === 'string') throw this.#isHeld(claim['saga'], atMs);
       const { id, vm, operation, planVersion, address } = saga;
       this.#statements.addSaga.run(
-        ...[id, vm, operation, planVersion, address, request, plan, atMs, pid, bootId, startedAt],
+        ...[id, vm, operation, planVersion, address, request, plan, atMs, atMs, ...this.#self],
       );
       return this.#claim(id, vm, claim);
     });
   }
 
-  takeOver(id: string, force = false): Lease {
+  takeOver(id: string, force: boolean, atMs: number): Lease {
     return this.#transaction('write', () => {
       const saga = this.saga(id);
       if (saga === undefined) throw sagaIsUnknown(id);
       if (saga.state === 'committed' || saga.state === 'rolledBack') throw sagaHasEnded(id, saga.state);
-      if (saga.state === 'open' && !force && this.#processes.isAlive(saga.holder)) throw this.#isHeld(id);
+      if (saga.state === 'open' && !force && mayRun(saga, this.#processes, atMs))
+        throw this.#isHeld(id, atMs);
       const claim = this.#statements.claim.get(saga.vm);
       invariant(claim?.['saga'] === id, `saga ${id} is ${saga.state} and does not hold its VM`);
-      const { pid, bootId, startedAt } = this.#processes.self;
-      this.#statements.reopenSaga.run(pid, bootId, startedAt, id);
-      return this.#claim(id, saga.vm, claim);
+      this.#statements.reopenSaga.run(atMs, ...this.#self, id);
+      const isFromUnseen = saga.state === 'open' && isUnseen(saga, this.#processes);
+      return { ...this.#claim(id, saga.vm, claim), ...(isFromUnseen ? { isFromUnseen } : {}) };
     });
   }
 
@@ -125,8 +147,21 @@ export class SqliteStore {
     return row === undefined ? undefined : sagaOf(row);
   }
 
-  sagas(vm: string | undefined, state: SagaState | undefined): readonly SagaRow[] {
-    return this.#read(() => this.#statements.sagas.all(vm ?? null, state ?? null).map(sagaOf));
+  /** Newest first. */
+  sagas(filter: SagaFilter): readonly SagaRow[] {
+    const conditions = CONDITIONS.filter(([member]) => filter[member] !== undefined);
+    const sql = conditions.map(([, condition]) => condition).join(' AND ');
+    const values = conditions.flatMap(([member]) => filter[member] ?? []);
+    return this.#read(() => {
+      let list = this.#lists.get(sql);
+      if (list === undefined) {
+        list = this.#db.prepare(
+          `SELECT * FROM saga ${sql === '' ? '' : `WHERE ${sql}`} ORDER BY number DESC LIMIT ?`,
+        );
+        this.#lists.set(sql, list);
+      }
+      return list.all(...values, filter.limit ?? -1).map(sagaOf);
+    });
   }
 
   records(id: string): readonly JournalRecord[] {
@@ -160,7 +195,7 @@ export class SqliteStore {
     guarded(this.#file, 'close', () => this.#db.close());
   }
 
-  #writeOne({ lease, records, end }: Entry): Error | undefined {
+  #writeOne({ lease, records, end, renewal, isReleased }: Entry): Error | undefined {
     const standing = this.#statements.standing.get(lease.saga, lease.vm);
     const refusal = refusalOf(lease, standing);
     if (refusal !== undefined) return refusal;
@@ -169,6 +204,11 @@ export class SqliteStore {
       seq += 1;
       this.#statements.addRecord.run(lease.saga, seq, kind, step, body, atMs);
     }
+    if (isReleased) {
+      const { pid, bootId, startedAt } = RELEASED;
+      this.#statements.releaseSaga.run(pid, bootId, startedAt, lease.saga);
+    }
+    if (renewal !== undefined) this.#statements.renewSaga.run(renewal.atMs, renewal.progress, lease.saga);
     if (end !== undefined) {
       this.#statements.endSaga.run(end.state, end.result, end.atMs, lease.saga);
       if (end.state !== 'needsRecovery') this.#statements.freeClaim.run(lease.vm);
@@ -182,10 +222,15 @@ export class SqliteStore {
     return { saga, vm, token };
   }
 
-  #isHeld(id: string): Error {
+  get #self(): readonly (string | number | null)[] {
+    const { pid, bootId, startedAt, namespace } = this.#processes.self;
+    return [pid, bootId, startedAt, namespace ?? null];
+  }
+
+  #isHeld(id: string, nowMs: number): Error {
     const saga = this.saga(id);
     invariant(saga !== undefined, `the claim of a VM names saga ${id}, which is not there`);
-    return vmIsHeld(saga, holder => this.#processes.isAlive(holder));
+    return vmIsHeld(saga, this.#processes, nowMs);
   }
 
   #transaction<T>(what: string, work: () => T): T {
@@ -209,7 +254,7 @@ function refusalOf(lease: Lease, standing: Row | undefined): Error | undefined {
 /** A row that can be read only in part is given all the same, so that one cannot hide the others. */
 function sagaOf(row: Row): SagaRow {
   const broken: string[] = [];
-  const read = (column: 'request' | 'plan' | 'result'): Json => {
+  const read = (column: 'request' | 'plan' | 'result' | 'progress'): Json => {
     try {
       return decodeBody(String(row[column]));
     } catch {
@@ -233,7 +278,10 @@ function sagaOf(row: Row): SagaRow {
       pid: Number(row['holder_pid']),
       bootId: String(row['holder_boot_id']),
       startedAt: String(row['holder_started_at']),
+      ...(row['holder_namespace'] === null ? {} : { namespace: String(row['holder_namespace']) }),
     },
+    renewedAtMs: row['renewed_at_ms'] === null ? null : Number(row['renewed_at_ms']),
+    ...(row['progress'] === null ? {} : { progress: read('progress') }),
     ...(broken.length === 0 ? {} : { damage: `its ${broken.join(' and its ')} cannot be read as JSON` }),
   };
 }

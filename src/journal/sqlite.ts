@@ -9,6 +9,7 @@ import { askedIn, askedRecord } from './asked.ts';
 import { encodeBody } from './body.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { systemProcesses } from './holder.ts';
+import { GivenLeases } from './in-use.ts';
 import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord, Within } from './journal.ts';
 import { journalIsClosed } from './refusals.ts';
 import { openFile } from './sqlite-file.ts';
@@ -34,6 +35,7 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
   const { clock = systemClock, processes = systemProcesses() } = options;
   const store = new SqliteStore(openFile(file, clock), file, processes);
   const queue = new CommitQueue(store, clock);
+  const leases = new GivenLeases();
 
   const entryOf = (lease: Lease, records: readonly NewRecord[], end?: Entry['end']): Entry => {
     const atMs = clock.epochMs();
@@ -68,8 +70,9 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
   };
 
   return {
-    begin: (saga, within) => write(within, () => open().begin(saga, clock.epochMs())),
-    takeOver: (id, { force = false, ...within } = {}) => write(within, () => open().takeOver(id, force)),
+    begin: (saga, within) => leases.given(write(within, () => open().begin(saga, clock.epochMs()))),
+    takeOver: (id, { force = false, ...within } = {}) =>
+      leases.given(write(within, () => open().takeOver(id, force, clock.epochMs()))),
     confirm: lease => read(() => open().confirm(lease)),
     async append(lease, records, { durable, withinMs }) {
       open();
@@ -84,15 +87,39 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     async end(lease, state, result) {
       open();
       await queue.written(entryOf(lease, [], { state, result: encodeBody(result), atMs: clock.epochMs() }));
+      leases.ended(lease);
     },
     ask: (id, signal, value, within) =>
       write(within, () => open().ask(id, askedRecord(signal, value), clock.epochMs())),
     listen: (id, afterSeq, heard) => poll(id, afterSeq, heard),
     saga: id => read(() => open().saga(id)),
-    sagas: filter => read(() => open().sagas(filter?.vm, filter?.state)),
+    sagas: (filter = {}) => read(() => open().sagas(filter)),
+    async renew(renewals) {
+      open();
+      const atMs = clock.epochMs();
+      const entries = renewals.map(({ lease, progress }) => ({
+        lease,
+        records: [],
+        renewal: { progress: encodeBody(progress), atMs },
+      }));
+      await Promise.all(entries.map(entry => queue.written(entry).catch(ignoreLost)));
+    },
     records: id => read(() => open().records(id)),
-    close: () => queue.close(),
+    async release(lease) {
+      open();
+      await queue.written({ lease, records: [], isReleased: true });
+      leases.ended(lease);
+    },
+    close: () => {
+      leases.expectUnused();
+      queue.close();
+    },
   };
+}
+
+/** A lease that is lost is the saga's own to find. */
+function ignoreLost(error: unknown): void {
+  if (!(error instanceof BlocksagaError) || error.code === 'JOURNAL') throw error;
 }
 
 function signalsBehind(store: SqliteStore, id: string, seq: number): readonly JournalRecord[] {

@@ -40,6 +40,11 @@ export const sagaId = z
 const common = {
   /** Submitting the same id twice has one effect. Made up when absent. */
   id: sagaId.optional(),
+  /** What a caller wants to find again: kept in the journal, and given back with each notice and definition. */
+  metadata: z
+    .record(name, z.string().max(4096))
+    .refine(entries => Object.keys(entries).length <= 64, 'may have 64 entries at most')
+    .optional(),
   /** The VM's name in the journal; QEMU's UUID or name, or the monitor's address, when absent. */
   vm: name.optional(),
   /** Capabilities to act without, as an older QEMU would. */

@@ -12,6 +12,7 @@ import { openJournal } from '../../src/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { fakeContext } from './fake-context.ts';
+import { entered } from './notices.ts';
 
 /** An escape sequence in both forms, the end of a line, a bell, DEL, the turn of direction, and what is not seen. */
 const EVIL = 'disk\u001b[2J\u009b31m\n\rforged: committed\u0007\u007f\u202e\u2028\u200b0';
@@ -211,7 +212,7 @@ describe('hostile names', () => {
         currentBytes: 1,
         totalBytes: 2,
       } as never);
-      reporter.notice({ type: 'event', saga: 's', event: 'entered', state: EVIL });
+      reporter.notice(entered('s', EVIL));
       const disks = [{ disk: EVIL, before: { node: EVIL, file: EVIL }, after: null, image: EVIL }];
       await reporter.ended({
         saga: { id: EVIL, plan } as never,

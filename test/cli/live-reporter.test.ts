@@ -4,6 +4,7 @@ import { resultInWords } from '../../src/cli/print/summary.ts';
 import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import { fakeContext } from './fake-context.ts';
+import { entered, progressed } from './notices.ts';
 
 const disk = { disk: 'disk0', file: '/a' };
 const saga = { id: 's1', plan: { operation: 'copy', disks: [disk] } } as unknown as Saga;
@@ -38,10 +39,10 @@ test.each(['committed', 'rolledBack', 'needsRecovery', 'ready'] as const)(
     const reporter = new LiveReporter(context);
     reporter.begun({ saga, vm: 'web' });
     await expect.poll(() => drawn.join('')).toContain('disk0');
-    reporter.notice({ type: 'event', saga: 's1', event: 'entered', state: 'mirroring.mirrorDisks' });
+    reporter.notice(entered('s1', 'mirroring.mirrorDisks'));
     const job = { disk: 'disk0', job: 'j', status: 'running', currentBytes: 512, totalBytes: 1024 };
-    reporter.notice({ type: 'progress', saga: 's1', ...job });
-    reporter.notice({ type: 'progress', saga: 's1', ...job, disk: 'of another plan' });
+    reporter.notice(progressed('s1', job));
+    reporter.notice(progressed('s1', { ...job, disk: 'of another plan' }));
     reporter.say('interrupted');
     expect(process.listenerCount('SIGINT')).toBe(listeners);
     await reporter.ended({ saga, result: result(outcome) });

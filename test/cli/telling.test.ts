@@ -16,6 +16,7 @@ import type { ErrorRecord } from '../../src/errors.ts';
 import type { JournalRecord, RecordKind } from '../../src/journal/journal.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import { fakeContext } from './fake-context.ts';
+import { entered, progressed } from './notices.ts';
 
 const full: ErrorRecord = {
   code: 'JOB_FAILED',
@@ -155,17 +156,9 @@ describe('plain lines', () => {
   test('tell each phase once and the progress of each disk in tenths', () => {
     const context = fakeContext();
     const reporter = new PlainReporter(context);
-    const enter = (state: string) => reporter.notice({ type: 'event', saga: 's', event: 'entered', state });
+    const enter = (state: string) => reporter.notice(entered('s', state));
     const progress = (status: string, currentBytes: number) =>
-      reporter.notice({
-        type: 'progress',
-        saga: 's',
-        disk: 'd',
-        job: 'j',
-        status,
-        currentBytes,
-        totalBytes: 1000,
-      });
+      reporter.notice(progressed('s', { disk: 'd', job: 'j', status, currentBytes, totalBytes: 1000 }));
     enter('preparing.claimFiles');
     enter('preparing.createImages');
     enter('mirroring.mirrorDisks');

@@ -200,7 +200,7 @@ test('the same id twice has one effect, and another request under it is refused'
   expect(await commitOffline(journal, TWO, optionsOf(sim, images))).toEqual(result);
   expect(images.changes).toEqual(changes);
   const error = await rejection(commitOffline(journal, { ...TWO, delete: false }, optionsOf(sim, images)));
-  expect(error.code).toBe('SAGA_STATE');
+  expect(error.code).toBe('ID_CONFLICT');
 });
 
 /** A journal that dies at its n-th write: before it, or right behind it. */

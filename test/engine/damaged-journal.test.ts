@@ -102,7 +102,10 @@ describe('a damaged saga', () => {
     expect(await run('abort', 'bad')).toMatchObject({ status: 2 });
     expect(await run('set-speed', 'bad', '5M')).toMatchObject({ status: 2 });
     expect(await run('doctor')).toMatchObject({ status: 3, out: expect.stringMatching(named), err: '' });
-    damage(file, `UPDATE saga SET state = 'open', holder_pid = 1, holder_boot_id = 'x' WHERE id = 'bad'`);
+    damage(
+      file,
+      `UPDATE saga SET state = 'open', holder_pid = 1, holder_boot_id = 'x', renewed_at_ms = 0 WHERE id = 'bad'`,
+    );
     expect(await run('resume', '--all')).toMatchObject({
       status: 2,
       err: expect.stringContaining('saga bad'),
@@ -113,7 +116,7 @@ describe('a damaged saga', () => {
     const { file, state } = await twoSagas();
     damage(
       file,
-      `${sql}; UPDATE saga SET state = 'open', result = NULL, holder_pid = 1, holder_boot_id = 'x' WHERE id = 'bad'; UPDATE claim SET saga = 'bad' WHERE vm = 'bad'`,
+      `${sql}; UPDATE saga SET state = 'open', result = NULL, holder_pid = 1, holder_boot_id = 'x', renewed_at_ms = 0 WHERE id = 'bad'; UPDATE claim SET saga = 'bad' WHERE vm = 'bad'`,
     );
     const named = /saga bad, record [12]/;
     const run = async (...args: readonly string[]) => {

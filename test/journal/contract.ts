@@ -84,7 +84,7 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       const { journal } = start({ ...systemClock, epochMs: () => 1_700_000_000_123 });
       const lease = journal.begin(newSaga('s1'));
       expect(lease).toEqual({ saga: 's1', vm: 'web', token: 1 });
-      expect(journal.saga('s1')).toEqual({
+      expect(journal.saga('s1')).toMatchObject({
         ...newSaga('s1'),
         state: 'open',
         result: null,
@@ -119,8 +119,8 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
         const { journal } = start();
         const lease = journal.begin(newSaga('s1'));
         if (state !== 'open') await journal.end(lease, state, null);
-        expect(thrownBy(() => journal.begin(newSaga('s1')))).toEqual(refused('SAGA_STATE', /s1 exists/));
-        expect(thrownBy(() => journal.begin(newSaga('s1', { vm: 'db' })))).toEqual(refused('SAGA_STATE'));
+        expect(thrownBy(() => journal.begin(newSaga('s1')))).toEqual(refused('ID_CONFLICT', /s1 exists/));
+        expect(thrownBy(() => journal.begin(newSaga('s1', { vm: 'db' })))).toEqual(refused('ID_CONFLICT'));
       },
     );
 

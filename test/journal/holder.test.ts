@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isAlive, thisProcess } from '../../src/journal/holder.ts';
+import { isAlive, RELEASED, thisProcess } from '../../src/journal/holder.ts';
 
 let proc = '';
 beforeEach(() => {
@@ -32,8 +32,13 @@ describe('a process', () => {
     expect(isAlive({ ...thisProcess(), startedAt: 'before' })).toBe(false);
   });
 
-  it('is dead when the machine was booted since', () => {
-    expect(isAlive({ ...thisProcess(), bootId: 'another boot' })).toBe(false);
+  it('of another boot, host or container cannot be seen from here', () => {
+    expect(isAlive({ ...thisProcess(), bootId: 'another boot' })).toBeUndefined();
+    expect(isAlive({ ...thisProcess(), namespace: 'pid:[1]' })).toBeUndefined();
+  });
+
+  it('is dead when its saga was given up', () => {
+    expect(isAlive(RELEASED)).toBe(false);
   });
 
   it('is alive while it runs and dead after it was killed', async () => {

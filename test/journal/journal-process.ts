@@ -67,6 +67,18 @@ const verbs: Record<string, () => Promise<void>> = {
       }
     });
   },
+  /** Begins a copy that goes on for hours, on a simulated QEMU at the socket `name`, and keeps it. */
+  async hold() {
+    const { sim } = await serveSim({ listen: name, disks: 2 });
+    const engine = createEngine({ journal: openJournal(file) });
+    const disks = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
+    const saga = await engine.copy({
+      ...{ qmp: name, files: sim.files, id: 'held', vm: 'web', disks, bandwidth: 1024, finish: 'leave' },
+      metadata: { task: '4711' },
+    });
+    saga.result.catch(() => undefined);
+    say({ pid: process.pid });
+  },
   /** Takes over the saga `name`, which the others want too. */
   async takeOver() {
     const journal = openJournal(file);

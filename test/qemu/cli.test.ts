@@ -250,7 +250,7 @@ describeOnQemu('the command blocksaga', () => {
     expect(tap.commands).toEqual([]);
     const other = await runCommand(state, ...request, '--qmp', vm.monitor, '--atomic');
     expect(other.status).toBe(2);
-    expect(resultOf(other.out).error?.code).toBe('SAGA_STATE');
+    expect(resultOf(other.out).error?.code).toBe('ID_CONFLICT');
   });
 
   test('a monitor that serves another client is refused in one line that says what to do', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { createEngine, type ErrorCode } from '../../src/index.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import {
   expectSwitched,
@@ -230,8 +231,13 @@ describeOnQemu('a request', () => {
     await using on = await stage({ disks: 1 });
     const first = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
     await first.result;
-    await expect(createEngine({ journal: on.journal }).planCopy(on.copyAll())).rejects.toMatchObject({
+    // Of another journal: one of this journal would be told as the saga that it is.
+    await expect(createEngine({ journal: memoryJournal() }).planCopy(on.copyAll())).rejects.toMatchObject({
       code: 'QMP_CONNECT',
+    });
+    await expect(createEngine({ journal: on.journal }).planCopy(on.copyAll())).rejects.toMatchObject({
+      code: 'VM_BUSY',
+      blockedBy: { saga: first.id, operation: 'copy' },
     });
     await expectTakenBack(on, await first.abort());
   });
@@ -245,7 +251,7 @@ describeOnQemu('a request', () => {
     const result = await first.result;
     const later = await createEngine({ journal: on.journal }).copy(request);
     expect(await later.result).toEqual(result);
-    await expect(on.engine.copy({ ...request, parallel: 7 })).rejects.toMatchObject({ code: 'SAGA_STATE' });
+    await expect(on.engine.copy({ ...request, parallel: 7 })).rejects.toMatchObject({ code: 'ID_CONFLICT' });
     expect(on.journal.sagas()).toHaveLength(1);
     await expectSwitched(on, result);
   });

@@ -10,6 +10,7 @@ import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
+import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import { socketAddress } from '../options/option-values.ts';
 import {
@@ -177,7 +178,9 @@ async function recoverAsSaga(
     ...(options.front === undefined ? {} : { front: options.front }),
     ...onCommitOption(options, context),
   });
-  return endedSaga({ id, plan: journal.saga(id)?.plan ?? null, result: resultAsJson(result) });
+  const row = journal.saga(id);
+  if (row === undefined) throw sagaIsUnknown(id);
+  return endedSaga({ ...row, result: resultAsJson(result) });
 }
 
 async function resumeAll(journal: Journal, options: Options, context: CliContext): Promise<number> {
@@ -187,6 +190,8 @@ async function resumeAll(journal: Journal, options: Options, context: CliContext
       statuses.push(await resumeOne(id, journal, options, context));
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
+      // Its lease was renewed while it was waited for: another process runs it.
+      if (error.code === 'VM_BUSY' && error.retryable) continue;
       const refusal = error.at({ saga: id }).toJSON();
       if (options.json) context.write(refusedLine('resume', refusal));
       else for (const line of refusalInWords('resume', refusal)) context.complain(line);
@@ -197,11 +202,14 @@ async function resumeAll(journal: Journal, options: Options, context: CliContext
   return worstStatus(statuses);
 }
 
-/** Oldest first. Those that a living process runs are left to it. */
+/**
+ * Oldest first. Those that a living process of this machine runs are left to it; of one that cannot be seen from here the
+ * lease tells, which is waited for.
+ */
 function deadSagas(journal: Journal): readonly SagaRow[] {
   const { isAlive } = systemProcesses();
-  return journal
-    .sagas()
-    .filter(row => row.state === 'needsRecovery' || (row.state === 'open' && !isAlive(row.holder)))
-    .reverse();
+  const open = journal.sagas({ state: 'open' }).filter(({ holder }) => isAlive(holder) !== true);
+  return [...open, ...journal.sagas({ state: 'needsRecovery' })].sort(
+    (one, other) => one.createdAtMs - other.createdAtMs,
+  );
 }

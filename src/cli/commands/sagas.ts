@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { checkedJournal, expectReadable, planOf } from '../../engine/durable/checked-journal.ts';
 import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
+import { isHeldNow } from '../../journal/lease.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
@@ -67,11 +67,10 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
         throw new BlocksagaError('REQUEST_INVALID', '--older-than goes with --prune');
       }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
-      const { isAlive } = systemProcesses();
       const file = journalOf(options, context);
       const sagas = await readJournal(file, context, journal =>
         journal.sagas(filter).map(row => {
-          const running = row.state === 'open' && isAlive(row.holder);
+          const running = row.state === 'open' && isHeldNow(row, context.clock);
           try {
             expectReadable(row);
             const records = row.state === 'open' ? checkedJournal(journal).records(row.id) : [];

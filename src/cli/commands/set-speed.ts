@@ -6,8 +6,8 @@ import { expectSpeed, setJobSpeeds } from '../../engine/durable/speed.ts';
 import { setSpeedElsewhere } from '../../engine/elsewhere.ts';
 import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
+import { isHeldNow } from '../../journal/lease.ts';
 import { sagaHasEnded, sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import { createJobs, isVerbAllowed } from '../../qmp/jobs.ts';
@@ -113,7 +113,7 @@ async function setSagaSpeed(
   if (row.state !== 'open') throw sagaHasEnded(id, row.state);
   const plan = planToResume(row);
   expectSpeed(plan, bytesPerSecond);
-  if (systemProcesses().isAlive(row.holder)) {
+  if (isHeldNow(row, context.clock)) {
     await setSpeedElsewhere(journal, row, plan, bytesPerSecond, context.clock);
     return;
   }

@@ -4,8 +4,8 @@ import { checkedJournal, planOf } from '../../engine/durable/checked-journal.ts'
 import type { SagaResult } from '../../engine/running/result.ts';
 import { mirrorsInWords } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { systemProcesses } from '../../journal/holder.ts';
 import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
+import { isHeldNow } from '../../journal/lease.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { svgOf } from '../../railway/draw.ts';
 import { sceneAt } from '../../railway/scene.ts';
@@ -59,7 +59,7 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
         records: checkedJournal(journal).records(id),
       }));
       if (row === undefined) throw sagaIsUnknown(id);
-      const running = row.state === 'open' && systemProcesses().isAlive(row.holder);
+      const running = row.state === 'open' && isHeldNow(row, context.clock);
       if (options.format === 'svg') {
         const story = tellStory({ row, plan: planOf(row), records, isRunning: running });
         const atMs = row.endedAtMs ?? context.clock.epochMs();

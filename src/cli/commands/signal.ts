@@ -4,8 +4,8 @@ import { checkedJournal } from '../../engine/durable/checked-journal.ts';
 import type { SignalName } from '../../engine/durable/signals.ts';
 import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { refuseSignal } from '../../engine/resume.ts';
-import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
+import { isHeldNow } from '../../journal/lease.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../options/shared-options.ts';
@@ -125,7 +125,7 @@ function addSignal(
 /** Whether a living process runs the saga, which has been asked then. Throws SAGA_STATE for what comes too late. */
 async function askLiving(journal: Journal, id: string, signal: SignalName, clock: Clock): Promise<boolean> {
   const row = journal.saga(id);
-  if (row?.state !== 'open' || !systemProcesses().isAlive(row.holder)) return false;
+  if (row?.state !== 'open' || !isHeldNow(row, clock)) return false;
   refuseSignal(row, planToResume(row), journal.records(id), signal);
   await whenFree(clock, within => journal.ask(id, signal, null, within));
   return true;

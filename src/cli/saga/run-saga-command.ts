@@ -53,6 +53,7 @@ export async function followSaga(
   context: CliContext,
 ): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
   const reporter = neverThrowing(chooseReporter(options, context), context);
+  const engine = createEngine({ journal });
   let interrupts = 0;
   let running: Saga | undefined;
   const stopListening = context.onInterrupt(() => {
@@ -62,7 +63,7 @@ export async function followSaga(
     if (running !== undefined) rollBack(running, reporter);
   });
   try {
-    const saga = await start(createEngine({ journal }));
+    const saga = await start(engine);
     running = saga;
     reporter.begun({ saga, vm: journal.saga(saga.id)?.vm ?? '' });
     saga.subscribe(notice => reporter.notice(notice));
@@ -76,6 +77,7 @@ export async function followSaga(
     return { saga, result };
   } finally {
     stopListening();
+    await engine.close();
   }
 }
 

@@ -104,11 +104,27 @@ async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Takes a saga over; one that is taken by force is the caller's alone only when no old answer is trusted any more. */
+/**
+ * Takes a saga over; one that is taken by force, or from a holder that was not seen to be dead, is the caller's alone only when
+ * no old answer is trusted any more. The lease of a holder that cannot be seen is waited for, unless it is renewed meanwhile.
+ */
 export async function seize(journal: Journal, saga: string, force: boolean, clock: Clock): Promise<Lease> {
-  const lease = await whenFree(clock, within => journal.takeOver(saga, { force, ...within }));
-  if (force) await sleep(clock, LEASE_TRUSTED_MS);
+  const lease = await takeWhenFree(journal, saga, force, clock);
+  if (force || lease.isFromUnseen) await sleep(clock, LEASE_TRUSTED_MS);
   return lease;
+}
+
+async function takeWhenFree(journal: Journal, saga: string, force: boolean, clock: Clock): Promise<Lease> {
+  const renewedAtMs = journal.saga(saga)?.renewedAtMs;
+  for (;;) {
+    try {
+      return await whenFree(clock, within => journal.takeOver(saga, { force, ...within }));
+    } catch (error) {
+      const mayRunOut = error instanceof BlocksagaError && error.code === 'VM_BUSY' && error.retryable;
+      if (!mayRunOut || journal.saga(saga)?.renewedAtMs !== renewedAtMs) throw error;
+    }
+    await sleep(clock, LEASE_TRUSTED_MS);
+  }
 }
 
 /** A class: its getters are shared, and make no object of a kind of its own for each connection. */

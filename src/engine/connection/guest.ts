@@ -20,9 +20,15 @@ export interface Guest {
   readonly agent?: (address: string) => Promise<GuestAgent>;
 }
 
+/** How a saga is submitted, besides what is asked for. */
+export interface Submit extends Guest {
+  /** Takes the saga back when it is aborted, as `saga.abort()` does, and ends its planning (`ABORTED`). Not kept in the journal. */
+  readonly signal?: AbortSignal;
+}
+
 /** A request as it was given, with where its guest is reached. */
-export function splitGuest<R extends object>({ qmp, files, agent, ...request }: R & Guest) {
-  return { guest: guestOf(qmp, { files, agent }), request };
+export function splitGuest<R extends object>({ qmp, files, agent, signal, ...request }: R & Submit) {
+  return { guest: { ...guestOf(qmp, { files, agent }), ...definedOnly({ signal }) }, request };
 }
 
 export function guestOf(qmp: Guest['qmp'], { files, agent }: MaybeGuest): Guest {
@@ -30,6 +36,11 @@ export function guestOf(qmp: Guest['qmp'], { files, agent }: MaybeGuest): Guest 
 }
 
 type MaybeGuest = { readonly [member in 'files' | 'agent']?: Guest[member] | undefined };
+
+/** An address as the journal may have it too. */
+export function withoutScheme(address: string): string {
+  return address.replace(/^(?:unix|tcp):/, '');
+}
 
 export function agentOf({ agent }: Guest, clock: Clock): (address: string) => Promise<GuestAgent> {
   return agent ?? (address => openGuestAgent(address, { clock }));

@@ -2,15 +2,26 @@
  * Whether a guest is paused or frozen because of what a saga sent on its own connections. It reads the commands and
  * their answers, so it knows even where a step has got lost. It changes nothing of either.
  */
+import { BlocksagaError } from '../../errors.ts';
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import { isObject } from '../../qmp/messages.ts';
-import type { Connect, Json } from '../../qmp/transport.ts';
+import type { Connect, Json, Transport } from '../../qmp/transport.ts';
 
 export class HeldGuest {
   #isPaused = false;
   #isFrozen = false;
   /** The id of the last `cont`; its answer counts unless a `stop` went out behind it. */
   #resuming: Json | undefined;
+
+  readonly #transports = new Set<Transport>();
+  #isCut = false;
+
+  /** From now on nothing goes out any more: all connections end, in one turn. */
+  cut(): void {
+    this.#isCut = true;
+    for (const transport of this.#transports) transport.close();
+    this.#transports.clear();
+  }
 
   get isHeld(): boolean {
     return this.#isPaused || this.#isFrozen;
@@ -24,20 +35,28 @@ export class HeldGuest {
   /** The same connection, looked at. */
   watch(connect: Connect): Connect {
     return async handlers => {
-      const transport = await connect({
+      let transport: Transport | undefined;
+      transport = await connect({
         onSign: () => handlers.onSign?.(),
         onMessage: message => {
           if (this.#resuming !== undefined) this.#answered(message);
           handlers.onMessage(message);
         },
-        onClose: reason => handlers.onClose(reason),
+        onClose: reason => {
+          if (transport !== undefined) this.#transports.delete(transport);
+          handlers.onClose(reason);
+        },
       });
+      const opened = transport;
+      this.#transports.add(opened);
+      if (this.#isCut) this.cut();
       return {
         send: messages => {
+          if (this.#isCut) return;
           for (const message of messages) this.#sent(message);
-          transport.send(messages);
+          opened.send(messages);
         },
-        close: () => transport.close(),
+        close: () => opened.close(),
       };
     };
   }
@@ -47,7 +66,8 @@ export class HeldGuest {
     return async address => {
       const agent = await open(address);
       return {
-        freeze: deadlineMs => {
+        freeze: async deadlineMs => {
+          if (this.#isCut) throw new BlocksagaError('QMP_CONNECT', 'this saga has left its guest');
           this.#isFrozen = true;
           return agent.freeze(deadlineMs);
         },

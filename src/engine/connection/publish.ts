@@ -2,7 +2,7 @@
  * Hands a definition to the saga's `onCommit`: a function of this engine, or a program, which is run without a shell.
  * Says whether it was taken; how often that is tried is the step host's business.
  */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
 import type { OnCommit, Plan, Program } from '../../plan/plan.ts';
@@ -30,9 +30,14 @@ export function toldTo<P extends Plan>(program: Program | undefined, plan: P): P
   );
 }
 
+/** The saga that tells, as its definitions name it. */
+interface Named extends Pick<SagaRow, 'id' | 'vm' | 'operation'> {
+  readonly metadata?: Definition['metadata'] | undefined;
+}
+
 /** Publishes the disks of one saga. It throws PUBLISH, or REQUEST_INVALID when there is no `onCommit`. */
 export function publisherOf(
-  { id, vm, operation }: Pick<SagaRow, 'id' | 'vm' | 'operation'>,
+  { id, vm, operation, metadata }: Named,
   onCommit: OnCommit | null,
   publisher: Publisher | undefined,
   clock: Clock,
@@ -40,7 +45,7 @@ export function publisherOf(
 ): (disks: readonly DefinedDisk[]) => Promise<void> {
   const tell = tellerOf(onListenerError, { listener: 'onCommit', saga: id });
   return async disks => {
-    const definition = { saga: id, vm, operation, disks };
+    const definition = { saga: id, vm, operation, ...definedOnly({ metadata }), disks };
     if (onCommit?.by === 'program') return runProgram(onCommit, JSON.stringify(definition), clock);
     if (publisher === undefined) {
       throw new BlocksagaError(

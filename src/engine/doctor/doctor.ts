@@ -16,6 +16,7 @@ import type { Journal, Processes, SagaRow } from '../../journal/journal.ts';
 import { survey } from '../../operations/survey.ts';
 import { isSagaName } from '../../plan/names.ts';
 import type { QmpClient } from '../../qmp/client.ts';
+import { type Clock, systemClock } from '../../qmp/clock.ts';
 import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
 import { type Stage, stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
@@ -35,15 +36,16 @@ export interface DoctorOptions {
   /** A connection to the guest's QEMU; without it only the journal and the files are looked at. */
   readonly qmp?: QmpClient;
   readonly processes?: Processes;
+  readonly clock?: Clock;
   readonly files?: Files;
   readonly images?: Images;
 }
 
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
-  const { journal, qmp, processes = systemProcesses() } = options;
+  const { journal, qmp, processes = systemProcesses(), clock = systemClock } = options;
   const { rows, damaged } = sortedRows(journal.sagas());
-  const makers = new Makers(rows, processes);
+  const makers = new Makers(rows, processes, clock.epochMs());
   const dead = rows.filter(row => makers.isDead(row));
   const stream = qmp === undefined ? undefined : await endedStream(qmp);
   if (stream !== undefined && qmp !== undefined)

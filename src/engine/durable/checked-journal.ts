@@ -22,6 +22,8 @@ export function checkedJournal(journal: Journal): Journal {
       return row === undefined ? undefined : readable(row);
     },
     sagas: filter => journal.sagas(filter),
+    ...(journal.release && { release: lease => journal.release?.(lease) ?? Promise.resolve() }),
+    ...(journal.renew && { renew: renewals => journal.renew?.(renewals) ?? Promise.resolve() }),
     records: id => journal.records(id).map(record => readableRecord(id, record)),
     close: () => journal.close(),
   };

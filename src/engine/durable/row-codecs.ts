@@ -129,6 +129,10 @@ const errorRecord = z.looseObject({
   step: z.string().optional(),
   disk: z.string().optional(),
   cause: z.looseObject({ command: z.string(), class: z.string(), desc: z.string() }).optional(),
+  blockedBy: z.looseObject({ saga: z.string(), operation: z.string() }).optional(),
+  issues: z
+    .array(z.looseObject({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }))
+    .optional(),
 });
 
 const front = z.looseObject({ node: z.string(), file: z.string() });

@@ -80,6 +80,11 @@ export class Stages {
     }
   }
 
+  /** Whether the step that was asked for last is given back from the journal. */
+  get isReplaying(): boolean {
+    return this.#last?.isReplaying ?? false;
+  }
+
   /** Whether the saga is in its pause. */
   get isStill(): boolean {
     return [...this.#hosts.values()].some(host => host.speed.isStill);

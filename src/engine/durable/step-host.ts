@@ -53,6 +53,8 @@ export class StepHost {
   readonly overtaken: Overtaken;
   readonly blackoutMs = (): number | null => this.#window.blackoutMs;
   readonly speed: Speed;
+  /** Whether the step that was begun last is given back from the journal. */
+  isReplaying = false;
   /** The connection on which QEMU was last known to be the saga's. */
   #known: QmpClient | undefined;
 
@@ -85,6 +87,7 @@ export class StepHost {
     const step: Step = ALL_STEPS[name];
     this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
+    this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined && this.#decides(step))
       await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
     const leaves = this.attempts.whyLeave(name, step, past, this.#isAskedBack(step));
@@ -110,6 +113,7 @@ export class StepHost {
     invariant('undo' in step, `${name} has an undo, or the machine would not ask for it`);
     const key = `undo.${name}`;
     const past = this.#parts.history.take(key);
+    this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined) {
       const observed = isSeen(past, step.observeUndo)
         ? past.observed

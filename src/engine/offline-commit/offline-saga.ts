@@ -3,7 +3,8 @@ import { BlocksagaError } from '../../errors.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { hasEnded } from '../running/has-ended.ts';
 import type { SagaResult } from '../running/result.ts';
-import type { Saga } from '../running/saga.ts';
+import { sagaOf } from '../running/saga-face.ts';
+import type { Saga } from '../running/saga-types.ts';
 import { type OfflineParts, runOfflineCommit } from './merge-offline.ts';
 
 /** Runs it; `signal` asks it to roll back, as `abort` does. */
@@ -23,24 +24,22 @@ export function offlineSaga(parts: Omit<OfflineParts, 'signal'>, signal: AbortSi
       saga: id,
     });
   };
-  return {
-    id,
+  return sagaOf({
+    ...{ id, vm: parts.lease.vm, operation: parts.plan.operation, metadata: undefined },
     plan: parts.plan as object as Plan,
     result,
     ended: result,
     subscribe: () => () => undefined,
-    pivot: hasNothing,
-    keepCopies: hasNothing,
-    keepSnapshot: hasNothing,
     async setSpeed() {
       throw new BlocksagaError('SAGA_STATE', `saga ${id} runs qemu-img, which has no speed to set`, {
         saga: id,
       });
     },
-    async abort() {
+    async signal(name) {
+      if (name !== 'abort') return hasNothing();
       if (end !== undefined) throw hasEnded(id, end.outcome, end.error?.message ?? null);
       asked.abort();
       return result;
     },
-  };
+  });
 }

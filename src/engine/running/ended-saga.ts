@@ -3,25 +3,26 @@
 import type { SagaRow } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { hasEnded } from './has-ended.ts';
+import { metadataOf } from './notices.ts';
 import type { SagaResult } from './result.ts';
-import type { Saga } from './saga.ts';
+import { sagaOf } from './saga-face.ts';
+import type { Saga } from './saga-types.ts';
 import { reasonOf } from './waiting.ts';
 
-export function endedSaga({ id, plan, result }: Pick<SagaRow, 'id' | 'plan' | 'result'>): Saga {
+export function endedSaga(
+  row: Pick<SagaRow, 'id' | 'vm' | 'operation' | 'request' | 'plan' | 'result'>,
+): Saga {
+  const { id, vm, operation, plan, result } = row;
   const outcome = (result as object as SagaResult).outcome;
   const hearsNothing = (): Promise<SagaResult> => Promise.reject(hasEnded(id, outcome, reasonOf({ result })));
-  return {
-    id,
-    plan: plan as object as Plan,
+  return sagaOf({
+    ...{ id, vm, operation, plan: plan as object as Plan, metadata: metadataOf(row) },
     result: Promise.resolve(result as object as SagaResult),
-    subscribe: () => () => undefined,
     ended: Promise.resolve(result as object as SagaResult),
-    pivot: hearsNothing,
-    keepCopies: hearsNothing,
-    keepSnapshot: hearsNothing,
-    abort: hearsNothing,
+    subscribe: () => () => undefined,
+    signal: hearsNothing,
     async setSpeed() {
       await hearsNothing();
     },
-  };
+  });
 }

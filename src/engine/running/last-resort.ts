@@ -11,6 +11,8 @@ export interface HoldsGuest {
   readonly holdsGuest: boolean;
   /** Begins it again from the journal, on a connection of its own, and rolls it back; the run before can do no more. */
   beginAgain(): Promise<HoldsGuest>;
+  /** Lets go of it where it stands, unless it holds its guest, or is about to end: whether it has. */
+  detach(): boolean;
 }
 
 /** How long a saga may take by itself; each thing that it does in the pause has a deadline of its own. */

@@ -3,48 +3,37 @@
  * machine events, and the machine's end into a result.
  */
 import { createActor } from 'xstate';
-import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
-import type { Files } from '../../images/files.ts';
-import type { Asked, Journal, Lease } from '../../journal/journal.ts';
+import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
+import { useLease } from '../../journal/in-use.ts';
+import type { Lease } from '../../journal/journal.ts';
 import { Crash } from '../../machines/error-of.ts';
 import { jobActorId, type SagaOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
-import type { Clock } from '../../qmp/clock.ts';
-import type { JobProgress, StepContext } from '../../steps/step/step.ts';
+import type { JobProgress } from '../../steps/step/step.ts';
 import { seize } from '../connection/fence.ts';
-import { isolated, isolatedInspector, type OnListenerError, tellerOf } from '../connection/isolate.ts';
+import { isolatedInspector, tellerOf } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
-import { heard, SET_SPEED, setSpeed } from '../durable/history.ts';
-import { SIGNALS, type SignalName } from '../durable/signals.ts';
+import { detached, Leash } from '../durable/leash.ts';
 import { Stages } from '../durable/stages.ts';
 import { Watch } from '../durable/watch.ts';
-import { expectCurrent } from './current-snapshot.ts';
-import { hasEnded } from './has-ended.ts';
+import { Asking, expectKnown } from './asking.ts';
 import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
+import { Announcements } from './notices.ts';
 import { hostIn, providedMachine } from './provided-machines.ts';
 import { readAtEnd } from './read-at-end.ts';
 import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
-import type { Inspect, Saga, SagaNotice } from './saga-types.ts';
+import { noticesOf, untilOf } from './saga-face.ts';
+import type { SagaParts as Parts } from './saga-parts.ts';
+import type { Metadata, Saga, SagaNotice } from './saga-types.ts';
 
 export type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
-/** What a saga is run with. */
-export interface SagaParts {
-  readonly plan: Plan;
-  readonly monitor: Monitor;
-  readonly journal: Journal;
-  readonly lease: Lease;
-  readonly files: Files | null;
-  readonly clock: Clock;
-  readonly openAgent: StepContext['openAgent'];
-  readonly publish: StepContext['publish'];
-  readonly inspect: Inspect | undefined;
-  readonly onListenerError: OnListenerError | undefined;
-  readonly onEnd: () => void;
-}
+export type SagaParts = Parts<RunningSaga>;
 
-export function runSaga(parts: SagaParts): Saga {
+export type { RunningSaga };
+
+export function runSaga(parts: SagaParts): RunningSaga {
   return new RunningSaga(parts);
 }
 
@@ -58,31 +47,41 @@ export function monitorOfSaga(saga: Saga): Monitor | undefined {
 
 class RunningSaga implements Saga, HoldsGuest {
   readonly id: string;
+  readonly vm: string;
+  readonly operation: string;
+  readonly metadata: Metadata | undefined;
   readonly plan: Plan;
-  readonly #parts: SagaParts;
+  readonly #parts: Omit<SagaParts, 'journal'> & { readonly journal: Leash };
   readonly #stages: Stages;
   readonly #watch: Watch;
-  readonly #listeners = new Set<(notice: SagaNotice) => void>();
-  readonly #entered: SagaNotice[] = [];
+  readonly #announcements: Announcements;
+  readonly #leash: Leash;
+  readonly #endUse: () => void;
   readonly #actor;
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
   readonly #progress = new Map<string, JobProgress>();
   #endListening = () => {};
   readonly #forgetGuest: () => void;
-  #state = '';
   #hasLeft = false;
   #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
-  /** Whether it was asked to switch or to roll back: it does not wait then. */
-  #asked: boolean;
+  readonly #asking: Asking;
 
-  constructor(parts: SagaParts) {
+  constructor(given: SagaParts) {
+    const leash = new Leash(given.journal);
+    const parts = { ...given, journal: leash };
     this.id = parts.lease.saga;
+    this.vm = parts.lease.vm;
+    this.operation = parts.plan.operation;
+    this.metadata = parts.metadata;
     this.plan = parts.plan;
     this.#parts = parts;
+    this.#leash = leash;
+    const { id: saga, vm, metadata } = this;
+    this.#announcements = new Announcements({ saga, vm, ...definedOnly({ metadata }) }, parts);
+    this.#endUse = useLease(parts.lease);
     const records = parts.journal.records(this.id);
     this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
-    this.#asked = this.#stages.wasAsked;
     this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
     parts.monitor.onLost(() => this.#watch.lost());
@@ -93,11 +92,28 @@ class RunningSaga implements Saga, HoldsGuest {
       input: { plan: parts.plan },
       ...(parts.inspect === undefined
         ? {}
-        : { inspect: isolatedInspector(parts.inspect, this.#tellerOf('inspect')) }),
+        : {
+            inspect: isolatedInspector(
+              parts.inspect,
+              tellerOf(parts.onListenerError, { listener: 'inspect', saga }),
+            ),
+          }),
+    });
+    this.#asking = new Asking({
+      ...parts,
+      stages: this.#stages,
+      end: () => this.#end,
+      send: type => this.#actor.send({ type }),
     });
     hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
-      next: ({ value, output, context }) => this.#moved(value, output, context.failure),
+      next: snapshot =>
+        this.#moved(
+          snapshot.value,
+          snapshot.output,
+          snapshot.context.failure,
+          snapshot.hasTag('guestPaused'),
+        ),
       error: error =>
         this.#crash(error instanceof Crash ? error.cause : error).then(
           this.#finished.reject,
@@ -107,7 +123,7 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#forgetGuest = seeToGuestOf(this);
     this.#actor.start();
     this.#endListening = parts.journal.listen(this.id, records.at(-1)?.seq ?? 0, asked =>
-      this.#hearAsked(asked),
+      this.#asking.hear(asked),
     );
   }
 
@@ -120,7 +136,8 @@ class RunningSaga implements Saga, HoldsGuest {
   }
 
   async beginAgain(): Promise<HoldsGuest> {
-    const { journal, clock, monitor, inspect: _, ...parts } = this.#parts;
+    const { journal: leash, clock, monitor, inspect: _, ...parts } = this.#parts;
+    const journal = leash.inner;
     this.#forgetGuest();
     monitor.close();
     const lease = await seize(journal, this.id, true, clock);
@@ -128,9 +145,45 @@ class RunningSaga implements Saga, HoldsGuest {
       ...parts,
       ...{ journal, clock, lease, monitor: monitor.again(), inspect: undefined },
     });
+    parts.onAgain(again);
     // Its journal says whether it may still roll back; the guest is resumed either way.
     again.abort().catch(expectKnown);
     return again;
+  }
+
+  detach(): boolean {
+    if (this.#hasLeft) return true;
+    if (this.holdsGuest || this.#end !== undefined) return false;
+    this.#leash.cut();
+    this.#parts.monitor.held.cut();
+    this.#actor.stop();
+    this.#leave();
+    // Those who wait are told; where nobody does, it is no rejection that nobody has handled.
+    for (const promise of [this.#ready.promise, this.#finished.promise]) promise.catch(() => undefined);
+    this.#finished.reject(detached(this.id));
+    return true;
+  }
+
+  get lease(): Lease {
+    return this.#parts.lease;
+  }
+
+  /** How far each disk's job is. */
+  get progress(): readonly JobProgress[] {
+    return [...this.#progress.values()];
+  }
+
+  /** Whether it waits for a signal. */
+  get isWaiting(): boolean {
+    return this.#announcements.place.state.split('.').at(-1) === 'awaitSignal';
+  }
+
+  until(what: 'ready' | 'ended'): Promise<SagaResult> {
+    return untilOf(this, what);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<SagaNotice> {
+    return noticesOf(this);
   }
 
   get result(): Promise<SagaResult> {
@@ -142,77 +195,45 @@ class RunningSaga implements Saga, HoldsGuest {
   }
 
   subscribe(listener: (notice: SagaNotice) => void): () => void {
-    const entry = isolated(listener, this.#tellerOf('subscribe'));
-    for (const notice of this.#entered) entry(notice);
-    this.#listeners.add(entry);
-    return () => this.#listeners.delete(entry);
+    return this.#announcements.subscribe(listener);
   }
 
-  pivot(): Promise<SagaResult> {
-    return this.#signal('pivot');
-  }
-
-  abort(): Promise<SagaResult> {
-    return this.#signal('abort');
-  }
-
-  keepCopies(): Promise<SagaResult> {
-    return this.#signal('keepCopies');
-  }
-
-  keepSnapshot(): Promise<SagaResult> {
-    return this.#signal('keepSnapshot');
-  }
-
-  async setSpeed(bytesPerSecond: number): Promise<void> {
-    if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
-    await this.#stages.setSpeed(bytesPerSecond);
-    await this.#stages.note(setSpeed(bytesPerSecond));
-  }
-
-  /** A request of another process; what cannot be written here fails at the saga's next record, which reports it. */
-  #hearAsked(asked: Asked): void {
-    if (this.#end !== undefined) return;
-    this.#heed(asked)
-      .then(() => null, expectKnown)
-      .then(error => this.#stages.note(heard(asked.seq, error)))
-      .catch(expectKnown);
-  }
-
-  async #heed({ signal, value }: Asked): Promise<void> {
-    if (signal === SET_SPEED) return this.#stages.setSpeed(Number(value));
-    const known = SIGNALS.find(name => name === signal);
-    if (known !== undefined) await this.#ask(known, () => Promise.resolve());
-  }
-
-  async #signal(signal: SignalName): Promise<SagaResult> {
-    if (this.#end !== undefined) throw hasEnded(this.id, this.#end.outcome, this.#end.error?.message ?? null);
-    const { journal, lease } = this.#parts;
-    const record = { kind: 'signal', step: signal, body: null } as const;
-    await this.#ask(signal, () => journal.append(lease, [record], { durable: true }));
+  async pivot(): Promise<SagaResult> {
+    await this.#asking.signal('pivot');
     return this.#finished.promise;
   }
 
-  /** `write` makes it durable, where it is not already. */
-  async #ask(signal: SignalName, write: () => Promise<void>): Promise<void> {
-    const records = this.#parts.journal.records(this.id);
-    await expectCurrent({ id: this.id, plan: this.plan, records, signal }, () =>
-      this.#parts.monitor.client(),
-    );
-    await this.#stages.ask(signal, write());
-    this.#asked = true;
-    this.#actor.send({ type: signal });
+  async abort(): Promise<SagaResult> {
+    await this.#asking.signal('abort');
+    return this.#finished.promise;
   }
 
-  #moved(value: unknown, end: SagaOutput | undefined, failure: ErrorRecord | null): void {
+  async keepCopies(): Promise<SagaResult> {
+    await this.#asking.signal('keepCopies');
+    return this.#finished.promise;
+  }
+
+  async keepSnapshot(): Promise<SagaResult> {
+    await this.#asking.signal('keepSnapshot');
+    return this.#finished.promise;
+  }
+
+  setSpeed(bytesPerSecond: number): Promise<void> {
+    return this.#asking.setSpeed(bytesPerSecond);
+  }
+
+  #moved(
+    value: unknown,
+    end: SagaOutput | undefined,
+    failure: ErrorRecord | null,
+    guestPaused: boolean,
+  ): void {
     const state = pathOf(value);
-    if (state === this.#state) return;
-    this.#state = state;
-    const entered = Object.freeze({ type: 'event', saga: this.id, event: 'entered', state } as const);
-    this.#entered.push(entered);
-    this.#tell(entered);
+    if (state === this.#announcements.place.state) return;
+    const replayed = end === undefined && this.#stages.isReplaying;
+    this.#announcements.entered({ state, guestPaused, replayed });
     if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
-    else if (state === 'ready.awaitSignal' && !this.#asked)
+    else if (state === 'ready.awaitSignal' && !this.#asking.wasAsked)
       this.#read('ready', failure, false).then(this.#ready.resolve, this.#ready.reject);
   }
 
@@ -247,12 +268,13 @@ class RunningSaga implements Saga, HoldsGuest {
 
   #leave(): void {
     this.#hasLeft = true;
+    this.#endUse();
     this.#watch.end();
     hostIn(this.#actor.system, undefined);
     this.#endListening();
     this.#forgetGuest();
     this.#parts.monitor.close();
-    this.#parts.onEnd();
+    this.#parts.onEnd(this);
   }
 
   #read(outcome: Outcome, error: ErrorRecord | null, kept: boolean): Promise<SagaResult> {
@@ -264,7 +286,7 @@ class RunningSaga implements Saga, HoldsGuest {
     const { disk, status, currentBytes, totalBytes } = progress;
     const follower = this.#actor.getSnapshot().children[jobActorId(disk)];
     follower?.send({ type: `job.${status}`, currentBytes, totalBytes });
-    this.#tell(Object.freeze({ type: 'progress', saga: this.id, ...progress }));
+    this.#announcements.progress(progress);
   }
 
   /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
@@ -283,20 +305,6 @@ class RunningSaga implements Saga, HoldsGuest {
       }
     }
   }
-
-  #tellerOf(listener: 'subscribe' | 'inspect') {
-    return tellerOf(this.#parts.onListenerError, { listener, saga: this.id });
-  }
-
-  #tell(notice: SagaNotice): void {
-    for (const listener of this.#listeners) listener(notice);
-  }
-}
-
-/** A misbehaving world as a record; a broken assumption crashes. */
-function expectKnown(error: unknown): ErrorRecord {
-  if (error instanceof BlocksagaError) return error.toJSON();
-  throw error;
 }
 
 /** `{ switching: 'pauseGuest' }` as `switching.pauseGuest`. */

@@ -14,6 +14,7 @@ export interface Definition {
   readonly saga: string;
   readonly vm: string;
   readonly operation: string;
+  readonly metadata?: Readonly<Record<string, string>>;
   readonly disks: readonly DefinedDisk[];
 }
 

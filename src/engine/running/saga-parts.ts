@@ -1,0 +1,27 @@
+/** What a saga is run with. Types only. */
+import type { Files } from '../../images/files.ts';
+import type { Journal, Lease } from '../../journal/journal.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { StepContext } from '../../steps/step/step.ts';
+import type { OnListenerError } from '../connection/isolate.ts';
+import type { Monitor } from '../connection/monitor.ts';
+import type { Inspect, Metadata } from './saga-types.ts';
+
+/** `S` is the saga that runs with them. */
+export interface SagaParts<S> {
+  readonly plan: Plan;
+  readonly monitor: Monitor;
+  readonly journal: Journal;
+  readonly lease: Lease;
+  readonly files: Files | null;
+  readonly clock: Clock;
+  readonly openAgent: StepContext['openAgent'];
+  readonly publish: StepContext['publish'];
+  readonly inspect: Inspect | undefined;
+  readonly onListenerError: OnListenerError | undefined;
+  readonly metadata: Metadata | undefined;
+  readonly onEnd: (saga: S) => void;
+  /** It was begun again from its journal, since it was stuck. */
+  readonly onAgain: (saga: S) => void;
+}

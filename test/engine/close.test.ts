@@ -1,0 +1,176 @@
+/** An engine that is closed: no guest stays paused, no saga is lost, and the next process goes on with all of them at once. */
+import { describe, expect, test } from 'vitest';
+import { createEngine } from '../../src/engine/engine.ts';
+import { areGuestsHeld } from '../../src/engine/running/last-resort.ts';
+import { memoryJournal } from '../../src/journal/memory.ts';
+import type { CopyRequest } from '../../src/operations/requests.ts';
+import { createSim, type Sim } from '../../src/sim/create-sim.ts';
+import { live, rejection, smallSim } from './lives.ts';
+
+const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
+const REQUEST: CopyRequest = { id: 's', vm: 'web', disks: DISKS };
+const OLD = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
+const NEW = DISKS.map(({ to }) => to);
+const fronts = (sim: Sim) => sim.world.fronts().map(({ path }) => path);
+
+/** How many notices an undisturbed saga has, and the states. */
+async function statesOf(more: Partial<CopyRequest>): Promise<readonly string[]> {
+  const sim = smallSim();
+  const { engine, guest } = live(sim);
+  const states: string[] = [];
+  const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, ...more }));
+  saga.subscribe(notice => notice.type === 'event' && states.push(notice.state));
+  await sim.run(saga.result);
+  return states;
+}
+
+describe.each<readonly [string, Partial<CopyRequest>]>([
+  ['by reopening', {}],
+  ['by finalizing', { strategy: 'finalize' }],
+  ['one by one', { strategy: 'complete' }],
+])('a copy that switches %s, whose engine is closed', (_, more) => {
+  test('in each state in turn: its guest runs at once, and the next process ends it', async () => {
+    const states = await statesOf(more);
+    expect(states.length).toBeGreaterThan(5);
+    for (const state of states) {
+      for (const delayMs of [0, 0.06, 0.6]) {
+        const at = `${state} + ${delayMs}`;
+        const sim = smallSim();
+        const { engine, guest, journal } = live(sim);
+        const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, ...more }));
+        const ended = saga.ended.then(
+          ({ outcome }) => outcome,
+          error => error.code,
+        );
+        let closed: Promise<void> | undefined;
+        saga.subscribe(notice => {
+          if (notice.type === 'event' && notice.state === state)
+            closed ??= sim.clock.now() < 0 ? undefined : later(sim, delayMs).then(() => engine.close());
+        });
+        await sim.run(ended.then(() => closed));
+        expect([sim.world.running, areGuestsHeld()], at).toEqual([true, false]);
+        const told = await ended;
+        expect(['CLOSED', 'committed'], at).toContain(told);
+        if (told === 'committed') continue;
+        const next = createEngine({ journal, clock: sim.clock });
+        const again = await sim.run(next.resume('s', guest));
+        expect((await sim.run(again.result)).outcome, at).toBe('committed');
+        expect(fronts(sim), at).toEqual(NEW);
+        expect(sim.world.running, at).toBe(true);
+      }
+    }
+  });
+});
+
+function later(sim: Sim, delayMs: number): Promise<void> {
+  return new Promise(resolve => void sim.clock.after(delayMs, resolve));
+}
+
+describe('closing an engine', () => {
+  test('takes no new sagas, and gives what has ended', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    await sim.run(engine.close());
+    expect((await rejection(engine.copy({ ...guest, ...REQUEST }))).code).toBe('CLOSED');
+    expect((await rejection(engine.resume('s'))).code).toBe('CLOSED');
+    await sim.run(engine.close());
+  });
+
+  test('leaves mirrors that wait at READY to the next process, which switches to them', async () => {
+    const sim = smallSim();
+    const { engine, guest, journal } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, finish: 'leave' }));
+    await sim.run(saga.until('ready'));
+    await sim.run(engine.close({ drain: 60_000 }));
+    expect((await rejection(saga.ended)).code).toBe('CLOSED');
+    const again = await sim.run(
+      createEngine({ journal, clock: sim.clock }).resume('s', { ...guest, signal: 'pivot' }),
+    );
+    expect((await sim.run(again.ended)).outcome).toBe('committed');
+  });
+
+  test('waits for those that come to their end in the time that it is given', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, ...REQUEST }));
+    await sim.run(engine.close({ drain: 600_000 }));
+    expect((await saga.result).outcome).toBe('committed');
+  });
+
+  test('stops waiting when its signal is aborted', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, bandwidth: 1024 }));
+    const asked = new AbortController();
+    const closed = engine.close({ drain: 86_400_000, signal: asked.signal });
+    await sim.advance(1_000);
+    asked.abort();
+    await sim.run(closed);
+    expect((await rejection(saga.result)).code).toBe('CLOSED');
+    expect(fronts(sim)).toEqual(OLD);
+  });
+
+  test('while one is still being planned ends that, or lets go of it', async () => {
+    for (let delayMs = 0; delayMs < 3; delayMs += 0.1) {
+      const sim = smallSim();
+      const { engine, guest, journal } = live(sim);
+      const asked = engine.copy({ ...guest, ...REQUEST }).then(
+        saga =>
+          saga.result.then(
+            ({ outcome }) => outcome,
+            error => error.code,
+          ),
+        error => error.code,
+      );
+      await sim.advance(delayMs);
+      await sim.run(engine.close());
+      expect(['CLOSED']).toContain(await sim.run(asked));
+      expect(journal.sagas().length).toBeLessThan(2);
+      expect(sim.world.running).toBe(true);
+    }
+  });
+
+  test('is done by leaving its block', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    const outer = await (async () => {
+      await using closing = engine;
+      const saga = await sim.run(closing.copy({ ...guest, ...REQUEST, finish: 'leave' }));
+      await sim.run(saga.until('ready'));
+      return saga;
+    })();
+    expect((await rejection(outer.ended)).code).toBe('CLOSED');
+  });
+
+  test('of thousands of sagas lets go of all of them', async () => {
+    const clock = createSim({ disks: 1 }).clock;
+    const journal = memoryJournal(undefined, { clock });
+    const engine = createEngine({ journal, clock });
+    const sims = Array.from({ length: 50 }, () => createSim({ disks: 1, clock }));
+    const [first] = sims;
+    if (first === undefined) throw new Error('there is one');
+    const sagas = sims.map((sim, at) =>
+      engine.copy({
+        ...{ qmp: sim.connect, files: sim.files, vm: `vm${at}`, finish: 'leave' },
+        disks: sim.world.fronts().map(({ node }) => ({ disk: node, to: `/images/new-${node}.qcow2` })),
+      }),
+    );
+    const all = await first.run(Promise.all(sagas));
+    await first.run(Promise.all(all.map(saga => saga.until('ready'))));
+    await first.run(engine.close());
+    expect(journal.sagas({ state: 'open' }).every(({ holder }) => holder.pid === 0)).toBe(true);
+  });
+});
+
+describe('a journal', () => {
+  test('is not closed under a saga that runs with it', async () => {
+    const sim = smallSim();
+    const { engine, guest, journal } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, finish: 'leave' }));
+    await sim.run(saga.until('ready'));
+    expect(() => journal.close()).toThrow(/sagas of this process run with it \(s\).*engine.close/);
+    expect(journal.saga('s')?.state).toBe('open');
+    await sim.run(engine.close());
+    expect(() => journal.close()).not.toThrow();
+  });
+});
