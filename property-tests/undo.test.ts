@@ -125,6 +125,8 @@ class Bench {
       pausedThroughout: () => true,
       sides: () => 'alike',
       sawAlike: () => undefined,
+      sawReady: () => undefined,
+      wasReady: () => true,
       decided: false,
       speed: () => 0,
       nothingSentYet: true,

@@ -61,10 +61,11 @@ export class Edges {
     return found;
   }
 
-  /** How many parents may write to a node. */
-  writers(node: string): number {
-    return this.#edges.filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
-      .length;
+  /** The parents that may write to a node; undefined for what is no node itself, such as a device. */
+  writers(node: string): readonly (string | undefined)[] {
+    return this.#edges
+      .filter(({ child, perm }) => this.#names.get(child) === node && perm.includes('write'))
+      .map(({ parent }) => this.#names.get(parent));
   }
 
   /** The numbers of the parents of these nodes. */

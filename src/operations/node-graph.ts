@@ -123,6 +123,6 @@ export class NodeGraph {
 
   /** How many parents may write to a node. */
   writers(node: string): number {
-    return this.#edges?.writers(node) ?? 0;
+    return this.#edges?.writers(node).length ?? 0;
   }
 }

@@ -17,6 +17,12 @@ const SAMPLE: readonly (readonly [play: string, meddling: string, moment: Moment
   ['copy, complete, leave, keepCopies', 'job-complete, job-dismiss', WAITING, /^rolledBack/],
   ['copy, reopen, pivot', 'job-complete', { when: 'before', command: 'stop', nth: 1 }, /^rolledBack/],
   ['copy, reopen, pivot', "blockdev-snapshot of the saga's image", BEFORE_MIRRORS, /^rolledBack/],
+  [
+    'copy, reopen, leave, pivot',
+    'qom-set of the drive to the source, below the mirror',
+    WAITING,
+    /^(rolledBack \(FOREIGN\)|committed)$/,
+  ],
   ['copy, clone', 'job-complete', IN_PAUSE, /^rolledBack/],
   ['active commit, complete, leave, abort', 'job-complete', WAITING, /^committed/],
   ['active commit, reopen, leave, pivot', 'job-complete, job-dismiss', WAITING, /^committed/],

@@ -108,6 +108,12 @@ export const MEDDLINGS: readonly Meddling[] = [
     ],
   },
   {
+    what: 'qom-set of the drive to the source, below the mirror',
+    commands: () => [
+      { execute: 'qom-set', arguments: { path: PATH, property: 'drive', value: `disk${INDEX}` } },
+    ],
+  },
+  {
     what: 'device_del',
     ends: 'disk',
     commands: () => [{ execute: 'device_del', arguments: { id: `dev${INDEX}` } }],

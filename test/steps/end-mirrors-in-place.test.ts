@@ -17,26 +17,31 @@ async function waitForMirror({
   stuck = false,
   onFilter = false,
   front = 'disk0',
+  past = false,
 }) {
   const clock = new ManualClock();
   let dirty = left;
   const image = { drv: 'qcow2', ro: false, file: '/a' };
-  const fake = new FakeQemu(({ execute }): Json => {
-    if (execute === 'query-jobs') {
-      const progress = { 'current-progress': 1, 'total-progress': 1 };
-      return [{ id: names.job, type: 'mirror', status, ...progress }];
-    }
-    if (execute === 'query-named-block-nodes') {
-      const bitmaps = { 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] };
-      const filter = { 'node-name': '#block7', drv: 'mirror_top', ro: false, file: '/a' };
-      const source = { 'node-name': 'disk0', drv: 'qcow2', ro: false, file: '/a' };
-      return onFilter ? [{ ...filter, ...bitmaps }, source] : [filter, { ...source, ...bitmaps }];
-    }
-    if (execute === 'query-block')
-      return [{ device: '', qdev: 'dev0', inserted: { ...image, 'node-name': front } }];
-    if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
-    return {};
-  });
+  const fake = new FakeQemu(
+    ({ execute }): Json => {
+      if (execute === 'query-jobs') {
+        const progress = { 'current-progress': 1, 'total-progress': 1 };
+        return [{ id: names.job, type: 'mirror', status, ...progress }];
+      }
+      if (execute === 'query-named-block-nodes') {
+        const bitmaps = { 'dirty-bitmaps': [{ count: dirty, granularity: 65_536 }] };
+        const filter = { 'node-name': '#block7', drv: 'mirror_top', ro: false, file: '/a' };
+        const source = { 'node-name': 'disk0', drv: 'qcow2', ro: false, file: '/a' };
+        return onFilter ? [{ ...filter, ...bitmaps }, source] : [filter, { ...source, ...bitmaps }];
+      }
+      if (execute === 'query-block')
+        return [{ device: '', qdev: 'dev0', inserted: { ...image, 'node-name': front } }];
+      if (execute === 'block-job-set-speed' && !stuck) dirty = 0;
+      if (execute === 'x-debug-query-block-graph') return graphOf(past);
+      return {};
+    },
+    greetingOf(onFilter ? 10 : 7),
+  );
   const qmp = await openQmpClient(fake.connect, { clock });
   const disk = { disk: 'disk0', index: 0, node: 'disk0', qdev: '/machine/peripheral/dev0', names };
   const plan = { disks: [disk], maxBlackoutMs: 1_000 };
@@ -54,6 +59,39 @@ async function waitForMirror({
     .map(({ arguments: args }) => args?.['speed']);
   return { ended: await ended, speeds };
 }
+
+/** Of the first version known to have a mirror's bitmap where it is. */
+function greetingOf(major: number): Json {
+  return {
+    QMP: { version: { qemu: { major, minor: 0, micro: 0 }, package: 'test' }, capabilities: ['oob'] },
+  };
+}
+
+/** A device on the mirror's filter, or right on the source, past it. */
+function graphOf(past: boolean): Json {
+  const edge = (parent: number, child: number, name: string) => ({
+    ...{ parent, child, name, perm: ['write'], 'shared-perm': [] },
+  });
+  return {
+    nodes: [
+      { id: 1, type: 'block-backend', name: '' },
+      { id: 2, type: 'block-driver', name: '#block7' },
+      { id: 3, type: 'block-driver', name: 'disk0' },
+    ],
+    edges: past ? [edge(1, 3, 'root')] : [edge(1, 2, 'root'), edge(2, 3, 'backing')],
+  };
+}
+
+test.each([
+  { onFilter: true, ended: 'FOREIGN' },
+  { onFilter: false, ended: 'clean' },
+])(
+  'a device that was moved past the filter is noticed where only that sees writes: $onFilter',
+  async each => {
+    const { onFilter, ended } = each;
+    expect(await waitForMirror({ left: 0, onFilter, past: true })).toMatchObject({ ended });
+  },
+);
 
 test('a mirror that is clean already is not told anything', async () => {
   expect(await waitForMirror({ left: 0 })).toEqual({ ended: 'clean', speeds: [] });

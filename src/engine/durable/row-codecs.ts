@@ -164,7 +164,7 @@ const indexed = z.looseObject({ index });
 const SEEN: Readonly<Record<string, z.ZodType>> = {
   claimFiles: z.array(z.union([index, indexed])),
   'undo.claimFiles': z.union([z.null(), z.array(z.json())]),
-  removeLeaving: z.array(z.looseObject({ file: z.string(), identity: z.string() })),
+  removeLeaving: z.array(z.looseObject({ file: z.string(), identity: z.string().nullable() })),
   recoverOffline: z.looseObject({
     choices: z.array(z.json()).optional(),
     kept: z.array(z.json()).optional(),

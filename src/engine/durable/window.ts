@@ -2,6 +2,7 @@
  * The time for which a saga keeps the guest paused: since when, and whether the guest was paused throughout. It stops a
  * guest that a third party resumed while the saga had no process; resuming it is a step's work.
  */
+import type { DiskPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Step } from '../../steps/step/step.ts';
@@ -23,6 +24,8 @@ export class Window {
    * more.
    */
   #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
+  /** The jobs that were seen ready, in this process. */
+  readonly #ready = new Set<string>();
   /** The longest time that the guest was paused for a switch, or that a snapshot's transaction took; milliseconds. */
   blackoutMs: number | null = null;
 
@@ -33,6 +36,8 @@ export class Window {
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
     },
+    sawReady: ({ names }: DiskPlan) => void this.#ready.add(names.job),
+    wasReady: ({ names }: DiskPlan) => this.#ready.has(names.job),
   } as const;
 
   constructor(clock: Clock, maxBlackoutMs: number) {

@@ -105,18 +105,14 @@ interface Seen {
 }
 
 /**
- * Whether a third party has put an image of this stage in front (`blockdev-snapshot`). A saga that has come so far has left the
- * mark of its snapshot, until its own mark is gone too; and no copy stands on the image that it was copied from.
+ * Whether a third party has put an image of this stage in front (`blockdev-snapshot`, `qom-set`). A saga that has come so far
+ * has left the mark of its snapshot, or of its mirrors' end, until its own mark is gone too; and no copy stands on the image
+ * that it was copied from.
  */
-function isTheirs(
-  { operation, token }: Plan,
-  stage: StagePlan,
-  disk: DiskPlan,
-  { blocks, marks }: Seen,
-): boolean {
+function isTheirs({ token }: Plan, stage: StagePlan, disk: DiskPlan, { blocks, marks }: Seen): boolean {
   if (stage.operation === 'copy' && isBelow(blocks, disk, disk.file)) return true;
-  const isSnapshot = operation === 'snapshot' || operation === 'snapshotMirror';
-  return isSnapshot && marks.has(groupName(token)) && !marks.has(takingName(token));
+  const left = stage.operation === 'snapshot' ? takingName(token) : settlingName(token);
+  return marks.has(groupName(token)) && !marks.has(left);
 }
 
 /** A disk of the guest's is on the image that the saga makes for it. */

@@ -16,7 +16,7 @@ import {
   newSetsOf,
 } from '../scenario/wish-files.ts';
 import type { EndCheck } from './each-end.ts';
-import type { EndJudged } from './excuses.ts';
+import type { EndJudged } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';

@@ -4,19 +4,16 @@
  * nothing by itself.
  */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
-import type { SagaResult } from '../../engine/running/result.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Account, Struck } from '../account/account.ts';
-import { placeOf } from '../account/account.ts';
-import type { Sight } from '../account/sight.ts';
-import { isSince } from '../scenario/since.ts';
-
-/** The end that a law is asked about. */
-export interface EndJudged {
-  readonly outcome: string;
-  readonly result: SagaResult | undefined;
-  readonly now: Sight;
-}
+import {
+  codeOf,
+  type EndJudged,
+  isInDoubt,
+  isSetAndHeld,
+  isWhereItWasSet,
+  ranInTheSwitch,
+} from './excuse-conditions.ts';
 
 interface Row {
   /** The law's name in `laws.ts`. */
@@ -78,6 +75,12 @@ const BY_FAULT: readonly ByFault[] = [
   {
     ...{ law: 'the pause is bounded', fault: 'refuse lasting', allowsMs: 200 },
     reason: 'what fails in a shorter pause than 200 ms still has that long to be undone in it',
+    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'otherClient qom-set', allowsMs: 200 },
+    reason:
+      'a disk that is elsewhere behind the decision is looked for as long as that is permitted at the least',
     only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
   },
   {
@@ -144,6 +147,18 @@ const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'nothing left', fault: 'refuse lasting' },
     reason: 'what QEMU does not close is left and named',
     only: (_struck, _account, { result }) => (result?.leftovers.length ?? 0) > 0,
+  },
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'otherClient qom-set' },
+    reason:
+      'a disk that a third party has moved to another image is where that one wants it, and stays there',
+    only: isWhereItWasSet,
+  })),
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient qom-set' },
+    reason:
+      'a guest that was moved to an image which lacks what it had written finds that in the image which it has left',
+    only: isSetAndHeld,
   },
   {
     ...{ law: 'nothing lost', fault: 'otherClient cont' },
@@ -247,31 +262,6 @@ const BY_WORLD: readonly ByWorld[] = [
 ];
 
 export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
-
-/**
- * Whether a saga cannot tell if its guest was resumed on its new images, or cannot roll back from them (QEMU before
- * 2.0).
- */
-function isInDoubt({ deaths, struck, scenario }: Account): boolean {
-  const isHitResuming = struck.some(
-    ({ fault, state }) => fault.kind !== 'otherClient' && placeOf(state) === 'resumeGuest',
-  );
-  return deaths > 0 || isHitResuming || !isSince(scenario.guest.profile, '2.4');
-}
-
-/**
- * A third party's `cont` between our `stop` and the switch, which go in one batch.
- */
-function ranInTheSwitch({ at, sent }: Struck): boolean {
-  if (!sent.includes('blockdev-reopen')) return false;
-  return at === undefined || IN_THE_SWITCH.has(`${at.when} ${at.command}`);
-}
-
-const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
-
-function codeOf(body: unknown): string | undefined {
-  return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
-}
 
 /** What is excused in one account. */
 export interface Pardon {

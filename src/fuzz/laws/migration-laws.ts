@@ -3,7 +3,8 @@
  * and beside what it commits. What they excuse is in `excuses.ts`.
  */
 import type { Account } from '../account/account.ts';
-import type { EndJudged, Pardon } from './excuses.ts';
+import type { EndJudged } from './excuse-conditions.ts';
+import type { Pardon } from './excuses.ts';
 
 /** For so long a look of the saga's is good: it cannot have seen what began since. Milliseconds. */
 const UNSEEN_MS = 10;

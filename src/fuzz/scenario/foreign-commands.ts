@@ -118,7 +118,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'qom-set': {
     weight: 2,
-    held: 'a disk that was moved by a third party leaves a saga without an end',
     send: ({ draw, names, qdev, disk }) => ({
       execute: 'qom-set',
       arguments: { path: qdev, property: 'drive', value: draw.one([names.image, names.filter, disk]) },

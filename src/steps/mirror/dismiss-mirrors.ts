@@ -7,7 +7,6 @@ import { BlocksagaError } from '../../errors.ts';
 import type { SwitchPlan } from '../../plan/plan.ts';
 import { withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
-import { isSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 /** What the step comes to where QEMU still refused in the pause: it is asked again once the guest runs. */
@@ -23,9 +22,8 @@ export const dismissMirrors: Step<SwitchPlan> = {
 
   async probe(context) {
     const { jobs, plan } = context;
-    const isMarked = await isSettling(context);
     const table = await jobs.list(idsOf(plan));
-    return probeDisks(plan.disks, disk => (isMarked || table.has(disk.names.job) ? 'absent' : 'present'));
+    return probeDisks(plan.disks, disk => (table.has(disk.names.job) ? 'absent' : 'present'));
   },
 
   async do(context, todo) {
@@ -36,7 +34,6 @@ export const dismissMirrors: Step<SwitchPlan> = {
     if (!context.plan.iothreads || context.qmp.version.major >= SAFE_SINCE_MAJOR) {
       await dismissJobs(context, ids);
     }
-    await unmarkSettling(context);
     return null;
   },
 };
@@ -52,7 +49,6 @@ async function dismissInPause(
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
     return LEFT;
   }
-  await unmarkSettling(context);
   return null;
 }
 

@@ -191,6 +191,17 @@ export async function awaitClean(
   }
 }
 
+/** Throws FOREIGN where a mirror does not see what is written to its source: it would hold less than that, and say that it is ready. */
+function expectSeen({ unseen: [passed] }: Lag): void {
+  if (passed === undefined) return;
+  const { disk, node } = passed;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk}: a third party has put a writer of its own on node ${node}, below the filter of its mirror, which does not see what is written there (QMP: x-debug-query-block-graph)`,
+    { disk },
+  );
+}
+
 async function awaitDirty(
   context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
@@ -207,6 +218,7 @@ async function awaitDirty(
         // Not in standby, where a job that a third party has paused stays, and which QEMU 5.2 does not complete.
         const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
         expectSources(lag.blocks, disks);
+        expectSeen(lag);
         left = lag.bytes;
         if (ready && left <= limitBytes) return lag;
         await hurry?.();

@@ -3,14 +3,15 @@
  * active commit to an image of the disk's own chain. This is the step that takes hours.
  */
 import { definedOnly } from '../../errors.ts';
-import { readPause, resumeVcpus } from '../../guest/hold-guest.ts';
+import { pausedIn, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import { lookAtGuest } from '../../guest/migration.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
-import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { expectCopied, observeCopied } from './expect-copied.ts';
 import { undoPivots } from './undo-pivots.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
@@ -34,18 +35,22 @@ export const mirrorDisks: Step<SwitchPlan> = {
       disks: plan.disks,
       start: disk =>
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
-      ...MIRRORS,
+      ...mirrorsOf(context),
     });
     return null;
   },
 
-  observeUndo: observeRunning,
+  /** In a rollback a job is gone, whose end says what is in the image that a third party may have moved a disk to. */
+  async observeUndo(context) {
+    return { ...pausedIn(await lookAtGuest(context.qmp)), copied: await observeCopied(context) };
+  },
 
   /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */
   async undo(context) {
     const paused = readPause(context.observed);
     const mayHold = !context.nothingSentYet && paused.byUs;
     try {
+      await expectCopied(context, context.observed);
       await undoPivots(context, { deadlineMs: REMOVE_DEADLINE_MS });
     } finally {
       // An earlier attempt may have paused the guest and not have come to resuming it.
@@ -67,9 +72,21 @@ export const MIRRORS: Pick<LongJobs, 'look' | 'hasArrived'> = {
   hasArrived: ({ status }) => status === 'ready' || status === 'standby',
 };
 
+/** The same, and remembers which mirrors were ready. */
+function mirrorsOf({ sawReady }: Pick<StepContext, 'sawReady'>): typeof MIRRORS {
+  return {
+    ...MIRRORS,
+    look(table, disk) {
+      const job = MIRRORS.look(table, disk);
+      if (MIRRORS.hasArrived(job)) sawReady(disk);
+      return job;
+    },
+  };
+}
+
 /** Reports every mirror and throws for one that ended. */
 export async function inspectMirrors(context: StepContext<SwitchPlan>): Promise<void> {
-  await inspectJobs(context, context.plan.disks, MIRRORS);
+  await inspectJobs(context, context.plan.disks, mirrorsOf(context));
 }
 
 type Limit = () => ReturnType<typeof limitedTo>;

@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
-import { groupName, isOurs, takingName } from '../../plan/names.ts';
+import { groupName, isOurs, settlingName, takingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { probeDisks, type Step } from '../step/step.ts';
@@ -35,19 +35,22 @@ export const unmarkQemu: Step = {
   irreversible: 'only cleans up after the decision',
 
   async probe({ qmp, plan }) {
-    const marked = await hasMark(qmp, plan);
-    return probeDisks(plan.disks, () => (marked ? 'absent' : 'present'));
+    const isMarked = (await marksLeft(qmp, plan)).length > 0;
+    return probeDisks(plan.disks, () => (isMarked ? 'absent' : 'present'));
   },
 
-  /** The other marks go first: without this one they would be those of a saga that is still at work. */
-  async do({ qmp, plan: { token } }) {
-    const objects = await qmp.execute('qom-list', { path: '/objects' });
-    for (const id of [takingName(token), groupName(token)]) {
-      if (objects.some(({ name }) => name === id)) await qmp.execute('object-del', { id });
-    }
+  async do({ qmp, plan }) {
+    for (const id of await marksLeft(qmp, plan)) await qmp.execute('object-del', { id });
     return null;
   },
 };
+
+/** The saga's own mark last: without it the others would be those of a saga that has ended. */
+async function marksLeft(qmp: QmpClient, { token }: Plan): Promise<readonly string[]> {
+  const objects = await qmp.execute('qom-list', { path: '/objects' });
+  const ids = [settlingName(token), takingName(token), groupName(token)];
+  return ids.filter(id => objects.some(({ name }) => name === id));
+}
 
 /**
  * Throws QEMU_REPLACED unless this is the process that the saga has marked. Where a third party has taken the mark away, the

@@ -36,7 +36,7 @@ export function markSettling({ qmp, plan }: Settling): Promise<readonly Reply[]>
   ]);
 }
 
-export async function isSettling({ qmp, plan }: Settling): Promise<boolean> {
+async function isSettling({ qmp, plan }: Settling): Promise<boolean> {
   if (!plan.marksQemu) return false;
   const objects = await qmp.execute('qom-list', { path: '/objects' });
   return objects.some(object => object.name === settlingName(plan.token));

@@ -54,10 +54,22 @@ async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
   const edges = new Edges(known);
   return disks.flatMap(disk => {
     const { image } = disk.names;
-    const isOnOurs = disk.image.openBacking && disk.image.backing !== null;
-    const base = isOnOurs ? undefined : edges.child(image, 'backing');
-    return base === undefined ? [] : [{ disk, command: commit(disk, edges.top(image), base) }];
+    const base = edges.child(image, 'backing');
+    if (base === undefined || isPlanned(edges, disk, base)) return [];
+    return [{ disk, command: commit(disk, edges.top(image), base) }];
   });
+}
+
+/**
+ * Whether the saga itself has opened an image on what it stands on. The target of a snapshot's mirror is opened again on the
+ * image below the overlay; where the disk's overlay is in front of that, or was never taken, it was not the saga.
+ */
+function isPlanned(edges: Edges, { names, node, image }: DiskPlan, base: string): boolean {
+  if (image.backing === null) return false;
+  if (image.openBacking) return true;
+  if (base !== image.backing.node && base !== names.chain) return false;
+  const isTaken = edges.child(node, 'backing') !== undefined;
+  return isTaken && !edges.below([edges.top(names.image)]).has(node);
 }
 
 /** An active commit of the uppermost image; below another one a commit that leaves that other on the base. */

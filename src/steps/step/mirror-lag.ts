@@ -3,6 +3,7 @@
  * what is so and decides nothing.
  */
 
+import { Edges } from '../../guest/edges.ts';
 import { blockOf, frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { QmpClient, Reply } from '../../qmp/client.ts';
@@ -18,6 +19,8 @@ export interface Lag {
   readonly isOnSources: boolean;
   /** The guest's devices at the same time. */
   readonly blocks: readonly BlockInfo[];
+  /** The disks of which a third party writes to the source below the mirror, where that is not noticed by the mirror. */
+  readonly unseen: readonly DiskPlan[];
 }
 
 /** The commands whose replies tell the lag. */
@@ -35,16 +38,42 @@ export async function readLag(
     const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
     if (!blocks.ok) throw blocks.error;
     const bytes = olderBytes(disks, blocks.value, valueIfKnown(nodes) ?? []);
-    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value };
+    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value, unseen: [] };
   }
-  const [table, nodes, blocks] = await qmp.pipeline(lagLook(qmp));
+  const tells = qmp.version.major >= NODES_TELL_SINCE;
+  const isBlocking = plan.operation === 'copy' && plan.mirror.copyMode === 'write-blocking';
+  const [table, nodes, blocks, graph] =
+    isBlocking || qmp.version.major >= FILTERS_SEE_SINCE
+      ? await qmp.pipeline([...lagLook(qmp), { execute: 'x-debug-query-block-graph' }])
+      : await qmp.pipeline(lagLook(qmp));
   if (!table.ok) throw table.error;
   if (!nodes.ok) throw nodes.error;
   if (!blocks.ok) throw blocks.error;
-  const lag = { ...lagOf(disks, table.value, nodes.value), blocks: blocks.value };
-  if (qmp.version.major >= NODES_TELL_SINCE) return lag;
+  const read = lagOf(disks, table.value, nodes.value);
+  const isOnSources = read.isOnSources && !isBlocking;
+  const drawn = graph === undefined || isOnSources ? undefined : valueIfKnown(graph);
+  const unseen = drawn === undefined ? [] : passedBy(disks, new Edges(drawn), nodes.value);
+  const lag = { ...read, isOnSources, blocks: blocks.value, unseen };
+  if (tells) return lag;
   return { ...lag, bytes: olderBytes(disks, blocks.value, nodes.value) };
 }
+
+/**
+ * A mirror sees what goes through its filter, which stands above the source. Where the source has its bitmap, and no write waits
+ * for the target, what passes by the filter is noticed too.
+ */
+function passedBy(
+  disks: readonly DiskPlan[],
+  edges: Edges,
+  nodes: readonly BlockDeviceInfo[],
+): readonly DiskPlan[] {
+  const filters = new Set<string | undefined>();
+  for (const { drv, 'node-name': name } of nodes) if (drv === 'mirror_top') filters.add(name);
+  return disks.filter(({ node }) => edges.writers(node).some(writer => !filters.has(writer)));
+}
+
+/** Up to 7.2 a mirror has its bitmap on its source; from 10.0 on on its filter, and of those between it is not known. */
+const FILTERS_SEE_SINCE = 8;
 
 /** QEMU before 4.2 tells of bitmaps with devices only. */
 const NODES_TELL_SINCE = 5;
@@ -90,7 +119,7 @@ function lagOf(
   disks: readonly DiskPlan[],
   jobs: readonly JobInfo[],
   nodes: readonly BlockDeviceInfo[],
-): Omit<Lag, 'blocks'> {
+): Omit<Lag, 'blocks' | 'unseen'> {
   const bytes = dirtyBytesOf(
     disks.map(disk => disk.node),
     nodes,

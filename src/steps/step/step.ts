@@ -46,6 +46,10 @@ export interface StepContext<P extends Plan = Plan> {
   sides(): 'alike' | 'apart' | 'unknown';
   /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
   sawAlike(): void;
+  /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */
+  sawReady(disk: DiskPlan): void;
+  /** Whether this process has seen that. */
+  wasReady(disk: DiskPlan): boolean;
   /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
   readonly decided: boolean;
   /** How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. */

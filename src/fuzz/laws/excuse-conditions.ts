@@ -1,0 +1,53 @@
+/** When the rows of `excuses.ts` hold, where that takes more than a line to say. Pure. */
+import type { SagaResult } from '../../engine/running/result.ts';
+import { type Account, placeOf, type Struck } from '../account/account.ts';
+import type { Sight } from '../account/sight.ts';
+import { isSince } from '../scenario/since.ts';
+import { isHeldSomewhere } from './held-somewhere.ts';
+
+/** The end that a law is asked about. */
+export interface EndJudged {
+  readonly outcome: string;
+  readonly result: SagaResult | undefined;
+  readonly now: Sight;
+}
+
+/**
+ * Whether a saga cannot tell if its guest was resumed on its new images, or cannot roll back from them (QEMU before
+ * 2.0).
+ */
+export function isInDoubt({ deaths, struck, scenario }: Account): boolean {
+  const isHitResuming = struck.some(
+    ({ fault, state }) => fault.kind !== 'otherClient' && placeOf(state) === 'resumeGuest',
+  );
+  return deaths > 0 || isHitResuming || !isSince(scenario.guest.profile, '2.4');
+}
+
+/**
+ * A third party's `cont` between our `stop` and the switch, which go in one batch.
+ */
+export function ranInTheSwitch({ at, sent }: Struck): boolean {
+  if (!sent.includes('blockdev-reopen')) return false;
+  return at === undefined || IN_THE_SWITCH.has(`${at.when} ${at.command}`);
+}
+
+const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
+
+/** The drive is still the node that it was set to, and the saga says that it is not the end that was asked for. */
+export function isWhereItWasSet({ fault }: Struck, _account: Account, { outcome, now }: EndJudged): boolean {
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const { path, value } = fault.arguments ?? {};
+  return now.disks.some(({ device, node }) => device === path && node === value);
+}
+
+/** It is there, and each write is in some image still; but for a revert, which was asked to give writes up. */
+export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): boolean {
+  const { wish, guest } = account.scenario;
+  if (!isWhereItWasSet(struck, account, end)) return false;
+  if (wish.operation === 'revert') return true;
+  return isHeldSomewhere(end.now.files.values(), guest.disks, end.now.acknowledged);
+}
+
+export function codeOf(body: unknown): string | undefined {
+  return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
+}
