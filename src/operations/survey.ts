@@ -10,6 +10,7 @@ import { formatOf, isBare } from '../plan/image-ref.ts';
 import type { CacheFlags, ChainImage } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
+import { markOutsideIothreads } from './iothread-use.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
 /** A dirty bitmap of a client; its granularity is in bytes. */
@@ -56,7 +57,7 @@ export interface GuestDisk {
   /** Whether anything besides the guest's device may write to it, such as an export. */
   readonly otherWriter: boolean;
   /**
-   * Whether its device may stay in an iothread while the guest is stopped. virtio-blk comes back to the main loop then;
+   * Whether its device stays in an iothread while the guest is stopped, for all that is known (`iothread-use.ts`). virtio-blk comes back to the main loop then;
    * virtio-scsi does not (QEMU's hw/block/dataplane, hw/scsi), and a filter above such a disk kills QEMU.
    */
   readonly keepsIothread: boolean;
@@ -117,10 +118,13 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     runState,
     migration: migrationOf(migration),
     iothreads,
-    disks: await markPassedThrough(
+    disks: await markOutsideIothreads(
       qmp,
-      found.flatMap(block => guestDisk(block, graph, iothreads)),
-      graph,
+      await markPassedThrough(
+        qmp,
+        found.flatMap(block => guestDisk(block, graph, iothreads)),
+        graph,
+      ),
     ),
     secrets: made.filter(({ type }) => SECRETS.has(type)).map(({ name }) => name),
     bareNodes: known.flatMap(({ drv, 'node-name': name = '' }) => (isBare(drv) ? [name] : [])),
