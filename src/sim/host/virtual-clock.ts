@@ -29,6 +29,8 @@ interface Timer {
 
 /** Virtual epoch: 2026-01-01T00:00:00Z, so that records carry dates that people can read. */
 const EPOCH_MS = 1_767_225_600_000;
+/** So many cancelled timers may wait for their time. */
+const CANCELLED_MIN = 8;
 /** A jump longer than this asks the event loop first whether anything else is runnable. */
 const SHORT_JUMP_MS = 1;
 /** Turns of the event loop without any virtual event before a wait counts as endless. */
@@ -49,7 +51,7 @@ export function createVirtualClock(options: VirtualClockOptions = {}): VirtualCl
 
 class QueueClock implements VirtualClock {
   readonly #promisesOnly: boolean;
-  readonly #heap: Timer[] = [];
+  #heap: Timer[] = [];
   #nowMs = 0;
   #order = 0;
   #cancelled = 0;
@@ -77,6 +79,7 @@ class QueueClock implements VirtualClock {
       if (timer.callback === undefined) return;
       timer.callback = undefined;
       this.#cancelled += 1;
+      if (this.#cancelled > CANCELLED_MIN && this.#cancelled * 2 > this.#heap.length) this.#forgetCancelled();
     };
   }
 
@@ -135,6 +138,12 @@ class QueueClock implements VirtualClock {
     callback();
   }
 
+  /** Most timers are deadlines, and are cancelled long before their time. What is sorted is a heap. */
+  #forgetCancelled(): void {
+    this.#heap = this.#heap.filter(timer => timer.callback !== undefined).sort(byTime);
+    this.#cancelled = 0;
+  }
+
   #dropCancelled(): Timer | undefined {
     const heap = this.#heap;
     while (heap[0] !== undefined && heap[0].callback === undefined) {
@@ -151,7 +160,11 @@ function promisesToRest(): Promise<void> {
 }
 
 function before(a: Timer, b: Timer): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
+  return byTime(a, b) < 0;
+}
+
+function byTime(a: Timer, b: Timer): number {
+  return a.at - b.at || a.order - b.order;
 }
 
 function push(heap: Timer[], timer: Timer): void {
