@@ -5,6 +5,7 @@
  */
 import { BlocksagaError, type ErrorRecord, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
+import type { Files } from '../../images/files.ts';
 import type { NewRecord } from '../../journal/journal.ts';
 import type { StepOutput } from '../../machines/saga-setup.ts';
 import type { QmpClient } from '../../qmp/client.ts';
@@ -42,6 +43,7 @@ export class StepHost {
   readonly #parts: HostParts;
   readonly #insistence: Insistence;
   readonly #fence: Fence;
+  readonly #files: Files | null;
   readonly #signals = new Signals();
   readonly #outcomes = new Map<string, Json>();
   readonly #observed = new Map<StepName, Json>();
@@ -62,6 +64,7 @@ export class StepHost {
     this.#parts = parts;
     const bound = new PauseBound(parts.clock, parts.plan.maxBlackoutMs);
     this.#fence = new Fence(parts, bound);
+    this.#files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
     this.#insistence = new Insistence(parts.clock, this.#window, bound);
     this.#verdict = new Verdict(parts, this.#window);
@@ -276,7 +279,7 @@ export class StepHost {
   }
 
   readonly #context = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
-    const { plan, monitor, files, clock, openAgent, publish, report } = this.#parts;
+    const { plan, monitor, clock, openAgent, publish, report } = this.#parts;
     const bare = await monitor.client();
     const qmp = this.#fence.client(bare);
     const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
@@ -286,7 +289,7 @@ export class StepHost {
       ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
       qmp,
       jobs: this.#fence.jobs(bare, plan),
-      files: files === null ? null : this.#fence.files(files),
+      files: this.#files,
       clock,
       ...this.#signals.ofSteps,
       ...this.#window.ofSteps,
