@@ -4,13 +4,13 @@ import type { Publisher } from '../src/engine/connection/publish.ts';
 import { createEngine } from '../src/engine/engine.ts';
 import { recoverOffline } from '../src/engine/recovery/recover-offline.ts';
 import { createMortal } from '../src/fuzz/account/mortal.ts';
-import { virtualImages } from '../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../src/fuzz/laws/judge-writes.ts';
 import type { OrchestratorDeath } from '../src/fuzz/scenario/scenario.ts';
 import { type MemoryJournalState, memoryJournal } from '../src/journal/memory.ts';
 import type { SnapshotRequest } from '../src/operations/requests.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
+import { virtualImages } from '../src/sim/virtual-images.ts';
 import { live, smallSim } from '../test/engine/lives.ts';
 import { often } from '../test/tiers/tier.ts';
 

@@ -82,7 +82,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'sim/jobs': ['qmp', 'sim/host', 'sim/state', 'sim/graph'],
   'sim/commands': ['qmp', 'sim/host', 'sim/state', 'sim/graph', 'sim/jobs'],
   'sim/monitor': ['qmp', 'sim/host', 'sim/state', 'sim/graph', 'sim/commands'],
-  sim: ['qmp', 'sim'],
+  sim: ['qmp', 'images', 'sim'],
 
   'fuzz/scenario': [...BELOW_ENGINE, 'engine', 'sim'],
   'fuzz/draw': ['qmp', 'sim', 'fuzz/scenario'],

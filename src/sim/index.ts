@@ -9,4 +9,5 @@ export type { VirtualFiles } from './host/virtual-files.ts';
 export type { Cut } from './machine/cut.ts';
 export type { CommandPlace, Fault, OnFault, Place, StruckPlace } from './monitor/faults.ts';
 export { PROFILE_NAMES, type ProfileName } from './state/profiles.ts';
+export { type VirtualImages, virtualImages } from './virtual-images.ts';
 export type { Front, World } from './world.ts';

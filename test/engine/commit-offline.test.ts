@@ -6,13 +6,13 @@ import { expect, test } from 'vitest';
 import { type CommitOfflineOptions, commitOffline } from '../../src/engine/offline-commit/commit-offline.ts';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { BlocksagaError } from '../../src/errors.ts';
-import { Died, virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import type { Images } from '../../src/images/images.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import type { OfflineCommitRequest } from '../../src/operations/commit-offline-request.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Extents } from '../../src/sim/host/contents.ts';
+import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
 import { rejection, smallSim } from './lives.ts';
 
 const LAYERS = ['base', 'snap1', 'snap2', 'active'];

@@ -4,13 +4,13 @@
  */
 import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const DISKS = 3;

@@ -1,9 +1,9 @@
 /** Deaths at moments that once went wrong, each as small as it could be made. */
 import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { entered, live, smallSim } from './lives.ts';
 
 const DISKS = [

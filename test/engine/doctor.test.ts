@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { examine, removeFindings } from '../../src/engine/doctor/doctor.ts';
 import type { Removable } from '../../src/engine/doctor/finding.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { entered, type Life, live, smallSim } from './lives.ts';
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];

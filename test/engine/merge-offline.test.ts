@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import { ageChains } from '../../src/fuzz/account/age-chains.ts';
-import { Died, virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const DISKS = 2;

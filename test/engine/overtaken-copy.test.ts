@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const DISKS = [0, 1, 2].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
-import { Died, virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Images } from '../../src/images/images.ts';
 import type { NewRecord } from '../../src/journal/journal.ts';
@@ -12,6 +11,7 @@ import type { Plan } from '../../src/plan/plan.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const DISKS = 2;

@@ -5,10 +5,10 @@
 import { describe, expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { BlocksagaError } from '../../src/errors.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { live, smallSim } from './lives.ts';
 
 const DISKS = 2;

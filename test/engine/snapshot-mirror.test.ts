@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Publisher } from '../../src/engine/connection/publish.ts';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { SnapshotRequest } from '../../src/operations/requests.ts';
 import type { SnapshotMirrorPlan } from '../../src/plan/plan.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Image } from '../../src/sim/host/host.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, rejection, smallSim } from './lives.ts';
 
 const BASES = ['/images/disk0.qcow2', '/images/disk1.qcow2'];

@@ -4,10 +4,10 @@
  */
 import { expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Bus } from '../../src/sim/boot.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const NEW = (index: number) => `/images/new${index}.qcow2`;

@@ -2,11 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { WATCHED, watched, watchedUntil } from '../../src/engine/durable/watched.ts';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import type { ImageSight } from '../../src/images/images.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { live, smallSim } from './lives.ts';
 
 const DISKS = [0, 1].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));

@@ -1,6 +1,5 @@
 /** A stage on the simulator, in a profile of its own. */
 import { createEngine } from '../../src/engine/engine.ts';
-import { virtualImages } from '../../src/fuzz/account/virtual-images.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { openDomain } from '../../src/libvirt/index.ts';
 import { sleep } from '../../src/qmp/clock.ts';
@@ -8,6 +7,7 @@ import type { Connect } from '../../src/qmp/transport.ts';
 import { createSim } from '../../src/sim/create-sim.ts';
 import { EMPTY, over, patternValue, put, valueAt } from '../../src/sim/host/contents.ts';
 import type { ProfileName } from '../../src/sim/state/profiles.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import {
   DISK,
   Listened,

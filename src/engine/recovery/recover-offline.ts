@@ -49,6 +49,12 @@ import { hasBegunToShorten } from './shorten-offline.ts';
 export interface OfflineOptions {
   /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
   readonly qmp?: string | Connect;
+  /**
+   * Promises that the saga's QEMU is dead and stays so: no process of it runs, on any host, that has these images open or may
+   * open them again. Nothing is asked at its address then, where another QEMU may answer by now, or nothing ever does. A
+   * promise that is not true costs the guest's data: two write to one image. Images that are seen to be in use are refused.
+   */
+  readonly qemu?: 'dead';
   /** Rolls a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
   /**
@@ -95,7 +101,8 @@ export async function recoverOffline(
   if (row.operation === COMMIT_OFFLINE) return (await resumeOfflineCommit(journal, row, options)).result;
   const plan = toldTo(options.onCommit, planToResume(row));
   const records = journal.records(id);
-  await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
+  if (options.qemu !== 'dead')
+    await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
   const progress = offlineProgress(records);
   const begunToShorten = progress.begun
     ? progress.begunToShorten

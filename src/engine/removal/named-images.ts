@@ -6,7 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { meet, type Place } from '../../images/places.ts';
-import type { Journal } from '../../journal/journal.ts';
+import type { Journal, SagaRow } from '../../journal/journal.ts';
 import type { OfflineCommitPlan, OfflineMerge } from '../../operations/plan-commit-offline.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
@@ -18,8 +18,7 @@ export type NamedImages = ReadonlyMap<string, string>;
 /** What all sagas but this one name that have not ended. */
 export async function namedBySagas(journal: Journal, id: string, files: Files): Promise<NamedImages> {
   const named = new Map<string, string>();
-  for (const row of journal.sagas()) {
-    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+  for (const row of unendedBut(journal, id)) {
     for (const disk of planOf(row).disks) {
       for (const file of filesOf(disk)) named.set(file, row.id);
     }
@@ -54,8 +53,7 @@ export async function freeOfSagas<P extends Plan>(
     ? []
     : stagesOf(plan).flatMap(stage => stage.plan.disks.filter(({ image }) => !image.create));
   if (targets.length === 0) return plan;
-  for (const row of journal.sagas()) {
-    if (row.id === id || row.state === 'committed' || row.state === 'rolledBack') continue;
+  for (const row of unendedBut(journal, id)) {
     const theirs = new Set(stagesOf(planOf(row)).flatMap(stage => stage.plan.disks.flatMap(filesOf)));
     for (const { disk, image } of targets) {
       for (const file of theirs) {
@@ -127,4 +125,10 @@ export async function leavingKept(
 function filesOf({ file, chain, image }: DiskPlan): readonly string[] {
   const below = [...chain, ...(image.backing === null ? [] : [image.backing]), ...image.below];
   return [file, image.file, ...below.map(each => each.file)];
+}
+
+/** The others that have not ended; a journal may have many thousands that have, which are not read. */
+function unendedBut(journal: Journal, id: string): readonly SagaRow[] {
+  const rows = [...journal.sagas({ state: 'open' }), ...journal.sagas({ state: 'needsRecovery' })];
+  return rows.filter(row => row.id !== id);
 }

@@ -11,11 +11,11 @@ import { type MemoryJournalState, memoryJournal } from '../../journal/memory.ts'
 import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
 import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
+import { virtualImages } from '../../sim/virtual-images.ts';
 import { type Account, crashText, type Happening, refusalOf } from '../account/account.ts';
 import { createMortal, type Mortal } from '../account/mortal.ts';
 import { prepare } from '../account/prepare.ts';
 import { takeSight } from '../account/sight.ts';
-import { virtualImages } from '../account/virtual-images.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import type { WishOf } from '../scenario/wish.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';

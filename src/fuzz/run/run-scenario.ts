@@ -12,6 +12,7 @@ import { type MemoryJournal, memoryJournal } from '../../journal/memory.ts';
 import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
 import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
+import { virtualImages } from '../../sim/virtual-images.ts';
 import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import {
   type Account,
@@ -27,7 +28,6 @@ import { copyChains, prepare } from '../account/prepare.ts';
 import type { End, Reached } from '../account/process.ts';
 import { recordedResult } from '../account/recorded.ts';
 import { takeSight } from '../account/sight.ts';
-import { virtualImages } from '../account/virtual-images.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';

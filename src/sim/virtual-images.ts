@@ -3,10 +3,10 @@
  * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
  */
 
-import type { ImageName, Images } from '../../images/images.ts';
-import type { Sim } from '../../sim/create-sim.ts';
-import { EMPTY, type Extents, over, withData } from '../../sim/host/contents.ts';
-import type { Image } from '../../sim/host/host.ts';
+import type { ImageName, Images } from '../images/images.ts';
+import type { Sim } from './create-sim.ts';
+import { EMPTY, type Extents, over, withData } from './host/contents.ts';
+import type { Image } from './host/host.ts';
 
 export interface VirtualImages extends Images {
   /** What was changed, in order. */
@@ -35,6 +35,17 @@ function isSame(one: Extents, another: Extents): boolean {
 /** Thrown in place of the change that a death came before. */
 export class Died extends Error {}
 
+/**
+ * The images of a simulator's host, for `recoverOffline` and `commitOffline` in tests. With `stopAt` it throws in place of the
+ * n-th change, as a death would.
+ *
+ * @example
+ * ```ts
+ * const sim = createSim({ disks: 1 });
+ * sim.kill();
+ * console.log((await virtualImages(sim).look({ file: '/images/disk0.qcow2', driver: 'qcow2' })).state); // readable
+ * ```
+ */
 export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): VirtualImages {
   const { host } = sim.world;
   const changes: string[] = [];
