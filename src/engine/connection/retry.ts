@@ -1,4 +1,8 @@
-/** Runs attempts by a policy that is data, and waits by the clock that it is given, since a simulator runs on virtual time. */
+/**
+ * Runs attempts by a policy that is data. p-retry counts and decides; the waiting is ours, because p-retry's own timers
+ * are global and a simulator runs on virtual time.
+ */
+import pRetry from 'p-retry';
 import { BlocksagaError } from '../../errors.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
 
@@ -41,21 +45,20 @@ const HOPELESS: ReadonlySet<string> = new Set([
 ]);
 
 /** Calls `attempt` with 1, 2, ... until it succeeds, throws what is not worth it, or the policy is used up. */
-export async function retry<T>(
+export function retry<T>(
   policy: RetryPolicy,
   clock: Clock,
   attempt: (number: number) => Promise<T>,
   isWorthIt: Judge = TRANSIENT,
 ): Promise<T> {
-  const mayGoOn = (error: unknown) => error instanceof BlocksagaError && isWorthIt(error);
-  for (let number = 1; ; number += 1) {
-    try {
-      return await attempt(number);
-    } catch (error) {
-      if (number > policy.retriesMax || !mayGoOn(error)) throw error;
-      await sleep(clock, policy.firstDelayMs * policy.factor ** (number - 1));
-      // Meanwhile it may have become too late.
-      if (!mayGoOn(error)) throw error;
-    }
-  }
+  return pRetry(attempt, {
+    retries: policy.retriesMax,
+    minTimeout: 0,
+    maxTimeout: 0,
+    shouldRetry: ({ error }) => error instanceof BlocksagaError && isWorthIt(error),
+    onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
+      if (retriesLeft === 0 || !(error instanceof BlocksagaError) || !isWorthIt(error)) return;
+      return sleep(clock, policy.firstDelayMs * policy.factor ** (attemptNumber - 1));
+    },
+  });
 }
