@@ -3,6 +3,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { busyJournal } from '../scripts/picture-stories.ts';
 import { serveInspect } from '../src/inspect/server.ts';
+import { memoryJournal } from '../src/journal/memory.ts';
+import { PROFILES, readChoice, scenarioOf } from '../src/lab/choice.ts';
+import { runLab } from '../src/lab/run-lab.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { startBrowser } from './browser.ts';
 
@@ -15,9 +18,18 @@ const VIEWS = {
   'phone-rolled-back': { saga: '7hw0c3zq8n2dk', width: 390, height: 844 },
 } as const;
 
+const CHOICE = {
+  ...{ seed: 1, profile: '7.2', disks: 3, layers: 1, operation: 'copy' },
+  faults: [{ kind: 'jobError', step: '', disk: 1, percent: 37 }],
+};
+
 mkdirSync(FOLDER, { recursive: true });
 const { journal } = await busyJournal();
 const server = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock });
+const laboratory = await serveInspect({
+  ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock },
+  lab: { offers: { profiles: PROFILES, first: null }, run: choice => runLab(scenarioOf(readChoice(choice))) },
+});
 const browser = await startBrowser();
 try {
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -33,8 +45,16 @@ try {
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
       await page.close();
     }
+    const page = await browser.newPage({
+      ...{ colorScheme, viewport: { width: 1440, height: 1100 }, reducedMotion: 'reduce' },
+    });
+    await page.goto(`${laboratory.address}#lab=${encodeURIComponent(JSON.stringify(CHOICE))}`);
+    await page.getByText('failed, removed').waitFor({ state: 'attached' });
+    await page.screenshot({ path: join(FOLDER, `laboratory-${colorScheme}.png`) });
+    await page.close();
   }
 } finally {
   await browser.close();
   await server.close();
+  await laboratory.close();
 }

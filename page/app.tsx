@@ -4,14 +4,23 @@ import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
-import { isRefused, listen } from './live.ts';
+import { Lab } from './lab.tsx';
+import { isRefused, type LabOffers, labOffers, listen } from './live.ts';
 import { useShown } from './place.ts';
 import { remembered } from './progress.ts';
 import { SagaList } from './saga-list.tsx';
 import { StoryView } from './story-view.tsx';
 
 export function App({ saved }: { readonly saved: Story | null }) {
-  return saved === null ? <Live /> : <Saved story={saved} />;
+  return saved === null ? <Served /> : <Saved story={saved} />;
+}
+
+/** The server shows a journal, or has a laboratory. */
+function Served() {
+  const [offers, setOffers] = useState<LabOffers | null | undefined>(undefined);
+  useEffect(() => void labOffers().then(setOffers), []);
+  if (offers === undefined) return null;
+  return offers === null ? <Live /> : <Lab {...offers} />;
 }
 
 function Saved({ story }: { readonly story: Story }) {

@@ -1,10 +1,16 @@
 /** What the server tells, as it changes. The line is taken up again by the browser where it breaks. */
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
+import type { LabChoice, LabRun } from '../src/lab/lab-types.ts';
 import type { Story } from '../src/story/story.ts';
 
 export interface Refused {
   readonly refused: { readonly message: string };
+}
+
+export interface LabOffers {
+  readonly profiles: readonly string[];
+  readonly first: LabRun | null;
 }
 
 export interface Heard {
@@ -34,6 +40,18 @@ export async function ask(saga: string, signal: string, value: number | null): P
   if (answer.ok) return null;
   const told: Refused = await answer.json();
   return told.refused.message;
+}
+
+/** What the laboratory offers; null where the page has none. */
+export async function labOffers(): Promise<LabOffers | null> {
+  const answer = await fetch('lab');
+  return answer.ok ? answer.json() : null;
+}
+
+/** Runs what was chosen, to its end. */
+export async function runLab(choice: LabChoice): Promise<LabRun | Refused> {
+  const answer = await fetch('lab', { method: 'POST', body: JSON.stringify(choice) });
+  return answer.json();
 }
 
 export function isRefused(told: object): told is Refused {

@@ -1,7 +1,10 @@
 /** The slider: any moment of the saga, forwards and backwards. Its steps are what the journal has written, not seconds. */
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { durationInWords } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
+
+/** One record after the other, slowly enough to be followed. */
+const PLAY_MS = 450;
 
 interface Props {
   readonly story: Story;
@@ -17,8 +20,25 @@ export function Time({ story, atMs, go }: Props) {
   const since = durationInWords(Math.max(0, (moments[at] ?? 0) - story.createdAtMs));
   const step = (by: number) => move(Math.min(last, Math.max(0, at + by)));
   const move = (to: number) => go(to >= last ? null : (moments[to] ?? null));
+  const [isPlaying, setPlaying] = useState(false);
+  useEffect(() => {
+    if (!isPlaying) return;
+    if (at >= last) {
+      setPlaying(false);
+      return;
+    }
+    const timer = setTimeout(() => step(1), PLAY_MS);
+    return () => clearTimeout(timer);
+  });
+  const play = () => {
+    if (!isPlaying && at >= last) move(0);
+    setPlaying(!isPlaying);
+  };
   return (
     <div class="time">
+      <button type="button" onClick={play} aria-pressed={isPlaying}>
+        {isPlaying ? 'Pause' : 'Play'}
+      </button>
       <button type="button" onClick={() => step(-1)} disabled={at === 0} aria-label="One record back">
         ‹
       </button>

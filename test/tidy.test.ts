@@ -90,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'fuzz/laws': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz/scenario', 'fuzz/account'],
   'fuzz/run': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz/scenario', 'fuzz/account', 'fuzz/laws'],
   fuzz: ['qmp', 'machines', 'sim', 'fuzz'],
+  lab: [...BELOW_ENGINE, 'engine', 'story', 'sim', 'fuzz'],
   demo: ['qmp', 'journal', 'engine'],
 
   'cli/print': [...BELOW_ENGINE, 'engine'],
@@ -101,6 +102,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'story',
     'railway',
     'inspect',
+    'lab',
     'sim',
     'fuzz',
     'demo',

@@ -17,7 +17,7 @@ import { type PageFile, pageFiles } from './files.ts';
 import { JobSight } from './job-sight.ts';
 import { journalView } from './journal-view.ts';
 import { savedPage } from './saved.ts';
-import { answerOf, Streams } from './stream.ts';
+import { Streams } from './stream.ts';
 
 export interface InspectOptions {
   readonly journal: Journal;
@@ -27,8 +27,16 @@ export interface InspectOptions {
   readonly connect?: Connect;
   /** 0, or left out, for one that is free. */
   readonly port?: number;
+  /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
+  readonly lab?: Lab;
   /** The files of the page; those of this package unless given. */
   readonly files?: ReadonlyMap<string, PageFile>;
+}
+
+export interface Lab {
+  /** What can be chosen, and, where a run was given, what is chosen at first. */
+  readonly offers: unknown;
+  run(choice: unknown): Promise<unknown>;
 }
 
 export interface InspectServer {
@@ -38,7 +46,7 @@ export interface InspectServer {
 }
 
 /** The most that a button says. */
-const BODY_BYTES_MAX = 1024;
+const BODY_BYTES_MAX = 4096;
 
 /** Throws REQUEST_INVALID where the page has not been made, or nothing can listen there. */
 export async function serveInspect(options: InspectOptions): Promise<InspectServer> {
@@ -88,6 +96,10 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if ('status' in access) return send(response, access.status, 'text/plain', access.why);
     const [what = '', id = ''] = access.path.split('/').map(decodeURIComponent);
     if (request.method === 'POST') {
+      if (what === 'lab' && options.lab !== undefined) {
+        const run = await options.lab.run(parsed(await textOf(request)));
+        return send(response, 200, 'application/json', JSON.stringify(run));
+      }
       if (what !== 'ask') return send(response, 404, 'text/plain', 'nothing here');
       const { signal, value } = await bodyOf(request);
       await askSaga(id, signal, value, options);
@@ -95,6 +107,8 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     }
     const file = files.get(what === '' ? 'page.html' : what);
     if (file !== undefined) return send(response, 200, file.type, file.text);
+    if (what === 'lab')
+      return send(response, 200, 'application/json', JSON.stringify(options.lab?.offers ?? null));
     if (what === 'news') return news(response, access.query.get('saga'));
     if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
     if (what === 'picture')
@@ -132,16 +146,20 @@ function save(response: ServerResponse, name: string, type: string, text: string
 async function bodyOf(
   request: IncomingMessage,
 ): Promise<{ readonly signal: string; readonly value: unknown }> {
+  const body = parsed(await textOf(request));
+  if (typeof body !== 'object' || body === null || !('signal' in body) || typeof body.signal !== 'string') {
+    throw new BlocksagaError('REQUEST_INVALID', 'no signal in what was asked');
+  }
+  return { signal: body.signal, value: 'value' in body ? body.value : null };
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
   let text = '';
   for await (const chunk of request) {
     text += String(chunk);
     if (text.length > BODY_BYTES_MAX) throw new BlocksagaError('REQUEST_INVALID', 'too much was asked');
   }
-  const body = answerOf(() => parsed(text));
-  if (typeof body !== 'object' || body === null || !('signal' in body) || typeof body.signal !== 'string') {
-    throw new BlocksagaError('REQUEST_INVALID', 'no signal in what was asked');
-  }
-  return { signal: body.signal, value: 'value' in body ? body.value : null };
+  return text;
 }
 
 function parsed(text: string): unknown {

@@ -54,7 +54,7 @@ export class Streams {
 }
 
 /** The value, or the refusal in its place. */
-export function answerOf(ask: () => unknown): unknown {
+function answerOf(ask: () => unknown): unknown {
   try {
     return ask();
   } catch (error) {

@@ -1,7 +1,7 @@
 /** What one run of a scenario came to: facts for the laws to judge, and nothing judged yet. */
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
-import type { JournalRecord } from '../../journal/journal.ts';
+import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
@@ -37,6 +37,8 @@ export interface OfflineEnd {
 
 export interface Account {
   readonly scenario: Scenario;
+  /** The saga as its journal has it at the end; absent for one that was refused, and where no machine ran it. */
+  readonly row?: SagaRow;
   /** Before the request. */
   readonly before: Sight;
   /** When the saga had ended, with whatever faults struck. */

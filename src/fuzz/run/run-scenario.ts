@@ -7,7 +7,7 @@ import type { Publisher } from '../../engine/connection/publish.ts';
 import { createEngine } from '../../engine/engine.ts';
 import { forgetSagas } from '../../engine/running/last-resort.ts';
 import type { Saga } from '../../engine/running/saga.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { type MemoryJournal, memoryJournal } from '../../journal/memory.ts';
 import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
@@ -130,8 +130,10 @@ class Run {
       crash = crashText(error);
     }
     this.#watch.end();
+    const kept = this.#kept.state?.sagas.find(({ row }) => row.id === SAGA);
     return {
       scenario: this.#scenario,
+      ...definedOnly({ row: kept?.row }),
       before,
       after,
       atLast: last,
@@ -153,7 +155,7 @@ class Run {
       deaths: this.#deaths,
       signalled: this.#watch.signalled,
       virtualMs: clock.now(),
-      records: this.#kept.state?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
+      records: kept?.records ?? [],
       disorder: this.#watch.disorder,
       told: this.#told,
       offline,

@@ -1,0 +1,30 @@
+/** Runs what was chosen in the laboratory on the simulator, to its end, and judges it by the laws of the fuzzer. */
+import { planOf } from '../engine/durable/checked-journal.ts';
+import { judge, LAWS } from '../fuzz/laws/laws.ts';
+import { narrate } from '../fuzz/narrate.ts';
+import { runScenario } from '../fuzz/run/run-scenario.ts';
+import type { Scenario } from '../fuzz/scenario/scenario.ts';
+import { tellStory } from '../story/tell.ts';
+import type { LabRun } from './lab-types.ts';
+
+/** More than a reader reads. */
+const TOLD_MAX = 400;
+
+export async function runLab(scenario: Scenario): Promise<LabRun> {
+  const happened: string[] = [];
+  const account = await runScenario(scenario, happening => {
+    if (happened.length < TOLD_MAX) happened.push(narrate(happening));
+  });
+  const breaches = judge(account);
+  const { row, records, refusal } = account;
+  return {
+    story: row === undefined ? null : tellStory({ row, plan: planOf(row), records, isRunning: false }),
+    refusal: refusal?.message ?? null,
+    lights: LAWS.map(({ name, says }) => ({
+      law: name,
+      says,
+      breach: breaches.find(({ law }) => law === name)?.what ?? null,
+    })),
+    happened,
+  };
+}
