@@ -45,10 +45,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'steps/prepare': ['qmp', 'images', 'plan', 'guest', 'steps/step', 'steps/jobs'],
   'steps/pause': ['qmp', 'plan', 'guest', 'steps/step', 'steps/prepare'],
   'steps/mirror': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
-  'steps/switch': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/pause', 'steps/mirror'],
+  'steps/switch': [
+    ...['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause', 'steps/mirror'],
+  ],
   'steps/snapshot': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
   'steps/rewrite': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare'],
-  'steps/finish': ['qmp', 'images', 'plan', 'guest', 'steps/step'],
+  'steps/finish': ['qmp', 'images', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare'],
   steps: ['plan', 'steps'],
   machines: ['qmp', 'plan', 'steps'],
 

@@ -125,7 +125,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    held: 'an image of the saga that is put on its own filter, or on its source right in front of the switch, leaves it without an end or on a chain that no header names',
+    held: 'a finished copy of a clone that is put in front before it is closed is no copy any more, and neither ends nor is told well',
     send: ({ names, disk }) => ({
       execute: 'blockdev-snapshot',
       arguments: { node: disk, overlay: names.image },

@@ -6,6 +6,7 @@
 import { readGraph } from '../../guest/graph.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { standAlone } from '../prepare/reopen-image.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 export const closeOldNodes: Step = {
@@ -21,6 +22,8 @@ export const closeOldNodes: Step = {
   },
 
   async do(context, todo) {
+    const { plan } = context;
+    if (plan.operation === 'copy') await standAlone({ ...context, plan });
     return closeUnused(context, todo.flatMap(leaving));
   },
 };

@@ -17,6 +17,7 @@ import type { Replies } from '../../qmp/commands.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
+import { standOn } from '../prepare/reopen-image.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import {
   expectStill,
@@ -69,9 +70,20 @@ export const insertFilters: Step<SwitchPlan> = {
       commands.push(setDrive(disk, isSource ? await reviveSource(qmp, graph, disk) : below));
     }
     throwFirst(behind, await qmp.pipeline(commands));
+    await takeOffFilters(qmp, plan.disks, graph);
     await deleteFilters(qmp, plan.disks, graph);
   },
 };
+
+/** A third party may have put an image on the filter that is above its source: without the filter it stands on that. */
+async function takeOffFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
+  const above = disks.filter(disk => graph.front(disk) === disk.goal);
+  if (above.length === 0) return;
+  const edges = new Edges(await qmp.execute('x-debug-query-block-graph'));
+  const covering = above.filter(({ names }) => edges.child(names.image, 'backing') === names.filter);
+  const commands = covering.map(disk => standOn(disk, edges.child(disk.names.filter, 'file') ?? disk.node));
+  throwFirst(covering, await qmp.pipeline(commands));
+}
 
 export const reopenFilters: Step<SwitchPlan> = {
   name: 'reopenFilters',
