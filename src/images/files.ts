@@ -27,6 +27,9 @@ export interface ImageFacts {
   readonly backing: { readonly file: string; readonly driver: string | null } | null;
 }
 
+/** How a request ended within its time: with an answer, whichever; not yet; or there is none who could answer. */
+export type Answer = 'inTime' | 'late' | 'gone';
+
 export interface Files {
   /** Undefined when nothing is there. */
   stat(path: string): Promise<FileFacts | undefined>;
@@ -51,6 +54,8 @@ export interface Files {
    * paths are QEMU's own, which are then taken for the same.
    */
   openInQemu?(): Promise<ReadonlySet<string> | undefined>;
+  /** Asks what is behind an absolute path or an NBD address for a flush. Left out by an adapter that cannot. */
+  answers?(path: string, withinMs: number): Promise<Answer>;
   /** Whether a path leads QEMU to what it leads to here; undefined where that cannot be told. Left out as above. */
   isShared?(path: string): Promise<boolean | undefined>;
 }

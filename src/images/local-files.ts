@@ -8,6 +8,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
+import { answersInTime } from './answering.ts';
 import { CLAIM_BYTES, claimBytes, claimIn, claimSizeBytes } from './claim-text.ts';
 import { numbersOf, whyInUse } from './device-use.ts';
 import { identityOf } from './file-identity.ts';
@@ -58,6 +59,8 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
       ...(claim === undefined ? {} : { claim }),
     };
   },
+
+  answers: (path, withinMs) => answersInTime(path, withinMs),
 
   async unlink(path, identity) {
     try {

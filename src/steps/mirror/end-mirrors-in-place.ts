@@ -12,6 +12,7 @@ import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settlin
 import { wasClean } from '../pause/pause-guest.ts';
 import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
+import { unanswering } from '../step/targets-answer.ts';
 import { keepsCopies } from './await-signal.ts';
 import { inspectMirrors } from './mirror-disks.ts';
 import { undoPivots } from './undo-pivots.ts';
@@ -26,6 +27,10 @@ const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
 const REST_POLL_MS = 1_000;
 const SETTLE_POLL_MS = 2;
+/** A target that answers a flush in no more than this is not waited for, however short the permitted blackout is. */
+const ANSWER_LEAST_MS = 200;
+const ANSWER_TRUSTED_MS = 1_000;
+const ANSWER_DEADLINE_MS = 10 * 60_000;
 /** How long a guest that was paused in vain is let alone before the next pause: twice as long each time, up to a bound. */
 const REST_FIRST_MS = 250;
 const REST_MAX_MS = 30_000;
@@ -46,14 +51,51 @@ export const awaitConvergence: Step<SwitchPlan> = {
     // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
     const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
     const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
-    const { isOnSources } = await awaitDirty(
-      ...([context, disks, limitBytes] as const),
-      { deadlineMs: APPROACH_DEADLINE_MS, pollMs: APPROACH_POLL_MS },
-      { signal: context.abort },
-    );
-    return { isOnSources };
+    const approach = () =>
+      awaitDirty(
+        ...([context, disks, limitBytes] as const),
+        { deadlineMs: APPROACH_DEADLINE_MS, pollMs: APPROACH_POLL_MS },
+        { signal: context.abort },
+      );
+    for (;;) {
+      await awaitAnswers(context);
+      const askedMs = context.clock.now();
+      const { isOnSources } = await approach();
+      // What was answered longer ago may hang by now.
+      const isTrusted =
+        context.files?.answers === undefined || context.clock.now() - askedMs <= ANSWER_TRUSTED_MS;
+      if (isTrusted) return { isOnSources };
+    }
   },
 };
+
+/** Waits until the storage behind each target answers a flush in so little time that it fits into the pause. */
+async function awaitAnswers(context: StepContext<SwitchPlan>): Promise<void> {
+  const { plan, qmp, abort } = context;
+  const withinMs = Math.max(ANSWER_LEAST_MS, plan.maxBlackoutMs * SETTLE_SHARE);
+  let silent: readonly DiskPlan[] = [];
+  try {
+    await qmp.until(
+      'the targets to answer',
+      async () => {
+        silent = await unanswering(context, plan.disks, withinMs);
+        if (silent.length === 0) return true;
+        await inspectMirrors(context);
+        return undefined;
+      },
+      { wakeOn: [], deadlineMs: ANSWER_DEADLINE_MS, pollMs: REST_POLL_MS, signal: abort },
+    );
+  } catch (error) {
+    const [first] = silent;
+    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE' || first === undefined) throw error;
+    throw new BlocksagaError(
+      'NOT_CONVERGING',
+      `disk ${first.disk}: ${first.image.file} did not answer a flush within ${withinMs} ms for ${ANSWER_DEADLINE_MS / 60_000} ` +
+        'minutes, and the guest would be paused for as long: see to its server or file system, then try again',
+      { disk: first.disk },
+    );
+  }
+}
 
 /** Waits a while with the guest running; ends early when a mirror ends or the saga is asked to roll back. */
 async function rest(context: StepContext<SwitchPlan>): Promise<void> {

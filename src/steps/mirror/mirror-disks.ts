@@ -11,6 +11,7 @@ import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { learnAnswering } from '../step/targets-answer.ts';
 import { expectCopied, observeCopied } from './expect-copied.ts';
 import { undoPivots } from './undo-pivots.ts';
 
@@ -37,7 +38,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...mirrorsOf(context),
     });
-    return null;
+    return learnAnswering(context, plan.disks);
   },
 
   /** In a rollback a job is gone, whose end says what is in the image that a third party may have moved a disk to. */

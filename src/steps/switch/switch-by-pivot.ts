@@ -16,6 +16,7 @@ import { awaitClean, readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
+import { expectAnswering } from '../step/targets-answer.ts';
 
 /**
  * The part of the permitted blackout that each phase of the switch may take; a job that a third party paused never
@@ -76,7 +77,9 @@ export const finalizeMirrors: Step<SwitchPlan> = {
    * force when it was READY is PENDING as well, and leaves its source in front (`mirror_exit_common`, block/mirror.c).
    * The fronts are asked for right behind the verbs, in a write that is not waited for by itself.
    */
-  async do({ jobs, qmp, clock, plan }, todo) {
+  async do(context, todo) {
+    const { jobs, qmp, clock, plan } = context;
+    await expectAnswering(context, todo);
     const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
     const sentMs = clock.now();
     const [ended, early] = await Promise.allSettled([
@@ -143,6 +146,7 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
 async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
   const { clock, jobs, plan } = context;
   await awaitClean(context, todo);
+  await expectAnswering(context, todo);
   const marked = markSettling(context);
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
   for (const disk of todo) {

@@ -27,6 +27,7 @@ import {
   type StepContext,
   throwFirst,
 } from '../step/step.ts';
+import { expectAnswering } from '../step/targets-answer.ts';
 
 const STATUS = { execute: 'query-status' } as const;
 /** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
@@ -93,6 +94,7 @@ export const reopenFilters: Step<SwitchPlan> = {
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
     expectStill(context);
+    await expectAnswering(context, todo);
     const [status, migration, stopped, reopened, after] = await context.qmp.pipeline([
       ...SIGHT,
       STOP, // right in front: even if a third party has resumed it, the guest is paused for the switch
