@@ -20,7 +20,7 @@ export type GuestCache = 'writeback' | 'none' | 'unsafe';
 /** All that decides the command line. */
 export interface CommandLineOptions {
   readonly bus: GuestBus;
-  readonly style: 'blockdev' | 'drive';
+  readonly style: 'blockdev' | 'drive' | 'protocol';
   readonly iothreads: boolean;
   readonly cache: GuestCache;
   readonly writeCache: boolean;
@@ -75,6 +75,11 @@ function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: 
   if (style === 'drive') {
     const settings = `format=${image.format},cache=${cache},discard=unmap`;
     return ['-drive', `if=none,id=drive${disk},file=${optionValue(image.file)},${settings}`];
+  }
+  if (style === 'protocol') {
+    const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };
+    const node = { driver: 'file', 'node-name': `disk${disk}`, filename: image.file };
+    return ['-blockdev', JSON.stringify({ ...node, discard: 'unmap', cache: flags })];
   }
   // Every node has a name: `blockdev-reopen` has to restate what is below a node, and can do so only by name.
   const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };

@@ -31,8 +31,11 @@ export interface GuestVmOptions {
   readonly disks: number;
   /** `virtio-blk` unless said otherwise. */
   readonly bus?: GuestBus;
-  /** Whether the disks come from `-blockdev` (the default, every node named) or `-drive`. */
-  readonly style?: 'blockdev' | 'drive';
+  /**
+   * Whether the disks come from `-blockdev` (the default, every node named) or `-drive`; `protocol`: from `-blockdev` without
+   * a format node, as newer libvirt starts raw disks.
+   */
+  readonly style?: 'blockdev' | 'drive' | 'protocol';
   /** One iothread for each disk; `virtio-blk` and `scsi-hd` only. */
   readonly iothreads?: boolean;
   /** Size of each disk in bytes; 64 MiB. */
@@ -171,7 +174,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     witness,
     disks: images.map((image, disk) => ({
       ...image,
-      ...(style === 'blockdev' ? { node: `disk${disk}` } : {}),
+      ...(style === 'drive' ? {} : { node: `disk${disk}` }),
       device: `dev${disk}`,
       sizeBytes,
     })),
