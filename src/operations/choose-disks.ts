@@ -18,8 +18,10 @@ const FILTERS = new Set([
   'preallocate',
   'compress',
   'snapshot-access',
-  'copy-before-write',
 ]);
+
+/** A backup's: it goes when that ends. */
+const COPY_BEFORE_WRITE = 'copy-before-write';
 
 const STATES_REFUSED = new Set([
   'inmigrate',
@@ -58,23 +60,27 @@ export function chooseDisks(survey: Survey, names: readonly string[]): readonly 
 
 /** The one disk of this name, whatever its state. Throws UNKNOWN_DISK. */
 export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
-  const found = disks.filter(disk =>
-    [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name),
-  );
+  const own = disks.filter(disk => [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name));
+  const found = own.length > 0 ? own : disks.filter(disk => isBelow(disk, name));
   if (found.length === 1 && found[0] !== undefined) return found[0];
   const known = disks.map(disk => disk.device ?? (disk.drive || disk.node)).join(', ') || 'none';
   throw new BlocksagaError(
     'UNKNOWN_DISK',
     found.length === 0
-      ? `this guest has no disk "${name}"; it has ${known}. A disk is named by node, device id, or the file of its active image`
+      ? `this guest has no disk "${name}"; it has ${known}. A disk is named by a node of its chain, its device id, or the file of its active image`
       : `"${name}" is the name of ${found.length} disks; name each by its node or device id`,
     { disk: name },
   );
 }
 
+/** Whether a node is one of its chain's, or below one: a disk can be called by each of them that no other disk has too. */
+function isBelow({ chain, nodes }: GuestDisk, name: string): boolean {
+  return name !== '' && (chain.some(({ node }) => node === name) || nodes.some(each => each.includes(name)));
+}
+
 function refuseUnchangeable(name: string, disk: GuestDisk): void {
-  const refuse = (code: 'DISK_BUSY' | 'DISK_UNSUPPORTED', why: string): never => {
-    throw new BlocksagaError(code, `disk ${name} ${why}`, { disk: name });
+  const refuse = (code: 'DISK_BUSY' | 'DISK_UNSUPPORTED', why: string, retryable = false): never => {
+    throw new BlocksagaError(code, `disk ${name} ${why}`, { disk: name, retryable });
   };
   if (disk.readOnly) refuse('DISK_UNSUPPORTED', 'is read-only');
   if (disk.passesThrough) {
@@ -83,17 +89,22 @@ function refuseUnchangeable(name: string, disk: GuestDisk): void {
       'hands what the guest does through to a device of the host (scsi-block, scsi-generic): what it writes passes by every mirror and overlay',
     );
   }
+  if (disk.job !== null) {
+    const next = isSagaName(disk.job)
+      ? 'which a saga has made: "blocksaga doctor" with --qmp says which one and what to do'
+      : 'wait for it or end it first';
+    // The job of a third party ends by itself; one of a saga's may wait for a word.
+    refuse('DISK_BUSY', `is in use by the block job "${disk.job}"; ${next}`, !isSagaName(disk.job));
+  }
+  if (disk.driver === COPY_BEFORE_WRITE) {
+    const why = `has a ${COPY_BEFORE_WRITE} filter (${disk.node}) between the device and its image, as a backup has for as long as it runs`;
+    refuse('DISK_BUSY', `${why}; wait for its owner to take it out`, true);
+  }
   if (FILTERS.has(disk.driver)) {
     refuse(
       'DISK_UNSUPPORTED',
       `has a ${disk.driver} filter between the device and its image, which is not handled`,
     );
-  }
-  if (disk.job !== null) {
-    const next = isSagaName(disk.job)
-      ? 'which a saga has made: "blocksaga doctor" with --qmp says which one and what to do'
-      : 'wait for it or end it first';
-    refuse('DISK_BUSY', `is in use by the block job "${disk.job}"; ${next}`);
   }
   if (disk.otherWriter) {
     refuse('DISK_BUSY', 'is also written to by someone besides the guest, such as an export; end that first');

@@ -1,6 +1,6 @@
 /** `blocksaga chain`: each disk of a guest and the images below it. Only asks. */
 import type { Command } from 'commander';
-import { BlocksagaError } from '../../errors.ts';
+import { findDisk } from '../../operations/choose-disks.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { collect } from '../options/option-values.ts';
 import { addJsonOption, addQmpOption } from '../options/shared-options.ts';
@@ -38,16 +38,6 @@ export function defineChain(program: Command, context: CliContext, finished: Fin
     else if (shown.length === 0) context.write('this guest has no disks');
     else for (const line of shown.flatMap(diskInWords)) context.write(line);
     finished(EXIT.done);
-  });
-}
-
-/** Like the disks of a request, but read-only and busy ones may be looked at too. */
-function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
-  const found = disks.find(disk => [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name));
-  if (found !== undefined) return found;
-  const known = disks.map(nameOf).join(', ') || 'none';
-  throw new BlocksagaError('UNKNOWN_DISK', `this guest has no disk "${name}"; it has ${known}`, {
-    disk: name,
   });
 }
 
