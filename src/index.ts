@@ -62,6 +62,7 @@ export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
 export type { OfflineCommitRequest } from './operations/commit-offline-request.ts';
+export { type RequestSchema, requestSchemas } from './operations/request-schemas.ts';
 export type {
   CommitRequest,
   CopyRequest,

@@ -1,7 +1,8 @@
 /** What may be asked of a commit without QEMU, checked before any image is looked at. Shapes only. */
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { checkRequest, DISKS_MAX, sagaId } from './requests.ts';
+import { checkRequest } from './check-request.ts';
+import { DISKS_MAX, sagaId } from './requests.ts';
 
 const name = z.string().min(1).max(4096);
 const path = name

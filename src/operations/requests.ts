@@ -6,6 +6,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BlocksagaError } from '../errors.ts';
 import { isNbdAddress, readNbdAddress } from '../images/nbd-address.ts';
+import { checkRequest } from './check-request.ts';
 
 /** Disks that one saga may have. */
 export const DISKS_MAX = 64;
@@ -210,6 +211,15 @@ const revertRequest = z.strictObject({
   delete: z.boolean().optional(),
 });
 
+/** The shapes of all requests; rules between their fields are in the checks below. */
+export const requestShapes = {
+  snapshot: snapshotRequest,
+  copy: copyRequest,
+  commit: commitRequest,
+  pull: pullRequest,
+  revert: revertRequest,
+} as const;
+
 /** A snapshot of N disks; see README for the fields. */
 export type SnapshotRequest = z.infer<typeof snapshotRequest>;
 /** A copy of N disks; see README for the fields. */
@@ -289,12 +299,4 @@ export function checkCopyRequest(request: unknown): CopyRequest {
     if (shallow) refuse('shallow and base contradict each other: the one is right below, the other is said');
   }
   return checked;
-}
-
-/** Throws REQUEST_INVALID naming the field and the rule. */
-export function checkRequest<T>(schema: z.ZodType<T>, request: unknown): T {
-  const result = schema.safeParse(request);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(issue => `${issue.path.join('.') || 'request'}: ${issue.message}`);
-  throw new BlocksagaError('REQUEST_INVALID', `the request makes no sense: ${problems.join('; ')}`);
 }
