@@ -1,5 +1,5 @@
 /** The slider: any moment of the saga, forwards and backwards. Its steps are what the journal has written, not seconds. */
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { durationInWords } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 
@@ -20,6 +20,7 @@ export function Time({ story, atMs, go }: Props) {
   const since = durationInWords(Math.max(0, (moments[at] ?? 0) - story.createdAtMs));
   const step = (by: number) => move(Math.min(last, Math.max(0, at + by)));
   const move = (to: number) => go(to >= last ? null : (moments[to] ?? null));
+  const slider = useRef<HTMLInputElement>(null);
   const [isPlaying, setPlaying] = useState(false);
   useEffect(() => {
     if (!isPlaying) return;
@@ -29,6 +30,10 @@ export function Time({ story, atMs, go }: Props) {
     }
     const timer = setTimeout(() => step(1), PLAY_MS);
     return () => clearTimeout(timer);
+  });
+  // A value that was set before its maximum grew has been cut to the old one.
+  useLayoutEffect(() => {
+    if (slider.current !== null) slider.current.value = String(at);
   });
   const play = () => {
     if (!isPlaying && at >= last) move(0);
@@ -43,6 +48,7 @@ export function Time({ story, atMs, go }: Props) {
         ‹
       </button>
       <input
+        ref={slider}
         type="range"
         aria-label="Moment of the saga"
         aria-valuetext={`${since} after its beginning, record ${at} of ${last}`}

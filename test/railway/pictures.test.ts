@@ -13,7 +13,7 @@ describe('the pictures in docs', () => {
   test.each(Object.keys(STORIES))('show %s as it is drawn now', async name => {
     const drawn = await pictureOf(name);
     const kept = readFileSync(join(FOLDER, `${name}.svg`), 'utf8');
-    expect(kept === drawn, 'write them anew: npm run pictures').toBe(true);
+    expect(timeless(kept) === timeless(drawn), 'write them anew: npm run pictures').toBe(true);
   });
 
   test.each(Object.keys(STORIES))('are well formed and need nothing else: %s', async name => {
@@ -51,6 +51,11 @@ test('of 32 disks those are drawn that differ, and the others are counted', asyn
   expect(texts.filter(text => text === 'the guest is here').length).toBeLessThan(6);
   expect(texts.join('\n')).toContain('and 29 more disks like it');
 });
+
+/** How long steps take on the simulator changes with whatever they send, which is no reason to draw all anew. */
+function timeless(svg: string): string {
+  return svg.replaceAll(/(?:&#60; )?\d+(?:\.\d+)? (?:ms|s)\b/g, 'so long');
+}
 
 async function pictureOf(name: string): Promise<string> {
   const story = STORIES[name];
