@@ -3,8 +3,8 @@
  * `BlocksagaError`; a broken assumption of ours is an `invariant` and crashes. Nothing here decides on texts.
  */
 
-/** Whether the effect that failed is known to be in the world. `unknown` means: ask before doing anything else. */
-export type EffectOutcome = 'notApplied' | 'applied' | 'unknown';
+/** Whether the one effect that failed is in the world. `unknown` means: ask before doing anything else. */
+export type Effect = 'notApplied' | 'applied' | 'unknown';
 
 /** What QEMU itself said, untouched. `class` is nearly always `GenericError`: never decide on `desc`. */
 export interface QmpCause {
@@ -26,7 +26,7 @@ export interface RequestIssue {
   readonly message: string;
 }
 
-/** The codes, each with at least one caller that reacts to exactly it; [retryable, what the failed effect came to]. */
+/** The codes, each with at least one caller that reacts to exactly it; [retryable, whether the failed effect is in the world]. */
 const CODES = {
   // Refused before anything was touched.
   REQUEST_INVALID: [false, 'notApplied'],
@@ -70,7 +70,7 @@ const CODES = {
   JOURNAL: [false, 'unknown'],
   // A broken assumption, as the journal remembers it of a saga that it has ended.
   INTERNAL: [false, 'unknown'],
-} as const satisfies Record<string, readonly [boolean, EffectOutcome]>;
+} as const satisfies Record<string, readonly [boolean, Effect]>;
 
 /** Every code that a {@link BlocksagaError} may carry. */
 export type ErrorCode = keyof typeof CODES;
@@ -86,7 +86,7 @@ export const ERROR_CODES: readonly string[] = Object.keys(CODES);
 /** Where and how it failed; all that is not given is taken from the code's row. */
 export interface ErrorDetails {
   readonly retryable?: boolean;
-  readonly outcome?: EffectOutcome;
+  readonly effect?: Effect;
   readonly saga?: string;
   readonly step?: string;
   readonly disk?: string;
@@ -103,7 +103,7 @@ export interface ErrorRecord {
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryable: boolean;
-  readonly outcome: EffectOutcome;
+  readonly effect: Effect;
   readonly saga?: string;
   readonly step?: string;
   readonly disk?: string;
@@ -118,14 +118,14 @@ export interface ErrorRecord {
  * @example
  * ```ts
  * const error = new BlocksagaError('UNKNOWN_DISK', 'no disk "vdz" in this guest', { disk: 'vdz' });
- * console.log(error.code, error.retryable, error.outcome); // UNKNOWN_DISK false notApplied
+ * console.log(error.code, error.retryable, error.effect); // UNKNOWN_DISK false notApplied
  * ```
  */
 export class BlocksagaError extends Error {
   override readonly name = 'BlocksagaError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
-  readonly outcome: EffectOutcome;
+  readonly effect: Effect;
   readonly saga: string | undefined;
   readonly step: string | undefined;
   readonly disk: string | undefined;
@@ -138,10 +138,10 @@ export class BlocksagaError extends Error {
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    const [retryable, outcome] = CODES[code];
+    const [retryable, effect] = CODES[code];
     this.code = code;
     this.retryable = details.retryable ?? retryable;
-    this.outcome = details.outcome ?? outcome;
+    this.effect = details.effect ?? effect;
     this.saga = details.saga;
     this.step = details.step;
     this.disk = details.disk;
@@ -154,7 +154,7 @@ export class BlocksagaError extends Error {
   at(place: Pick<ErrorDetails, 'saga' | 'step' | 'disk'>): BlocksagaError {
     return new BlocksagaError(this.code, this.message, {
       retryable: this.retryable,
-      outcome: this.outcome,
+      effect: this.effect,
       ...definedOnly({
         saga: this.saga ?? place.saga,
         step: this.step ?? place.step,
@@ -170,7 +170,7 @@ export class BlocksagaError extends Error {
       code: this.code,
       message: this.message,
       retryable: this.retryable,
-      outcome: this.outcome,
+      effect: this.effect,
       ...definedOnly({ saga: this.saga, step: this.step, disk: this.disk, cause: this.qmp }),
       ...definedOnly({ blockedBy: this.blockedBy, issues: this.issues }),
     };
@@ -178,9 +178,17 @@ export class BlocksagaError extends Error {
 
   /** The error that a record was made from, as far as plain data can carry it. */
   static fromRecord(record: ErrorRecord): BlocksagaError {
-    const { code, message, cause, ...place } = record;
+    const { code, message, cause, ...place } = withEffect(record);
     return new BlocksagaError(code, message, { ...place, ...definedOnly({ qmp: cause }) });
   }
+}
+
+/** An error's record as it is written now: it called its `effect` an outcome before, as rows of older journals do. */
+export function withEffect(record: ErrorRecord): ErrorRecord;
+export function withEffect(record: ErrorRecord & { readonly outcome?: Effect }): ErrorRecord {
+  if (record.outcome === undefined) return record;
+  const { outcome, ...rest } = record;
+  return { ...rest, effect: outcome };
 }
 
 /** Crashes when an assumption of ours does not hold; a misbehaving world is never reported this way. */

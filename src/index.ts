@@ -33,7 +33,7 @@ export type {
 export {
   type BlockedBy,
   BlocksagaError,
-  type EffectOutcome,
+  type Effect,
   type ErrorCode,
   type ErrorDetails,
   type ErrorRecord,

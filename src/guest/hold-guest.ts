@@ -199,7 +199,7 @@ async function awaitSwitchover({ qmp, clock }: Monitored): Promise<Seen> {
       'MIGRATING',
       'a live migration began in the pause of the guest and holds it at its end (run state "finish-migrate"): when it is ' +
         'over or cancelled, run "blocksaga resume", which lets the guest run only if it has stayed here',
-      { outcome: 'unknown', cause: error },
+      { effect: 'unknown', cause: error },
     );
   }
 }
@@ -211,13 +211,13 @@ async function stopTwin(qmp: QmpClient): Promise<never> {
     'MIGRATING',
     'a live migration came to its end while the guest was resumed here: it was stopped again at once, but may have written ' +
       'for a moment. Do not resume it here; check the disks on the side that it was migrated to',
-    { outcome: 'unknown' },
+    { effect: 'unknown' },
   );
 }
 
 function stillStands({ status }: Sight): BlocksagaError {
   return new BlocksagaError('VERIFY_FAILED', `the guest does not run after cont: its state is "${status}"`, {
-    outcome: 'notApplied',
+    effect: 'notApplied',
     retryable: true,
   });
 }

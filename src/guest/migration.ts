@@ -25,7 +25,7 @@ export function sightOf(status: Reply<StatusInfo>, migration: Reply<MigrationInf
     return { running: status.value.running, status: status.value.status, migration: migrationOf(migration) };
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
-    throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: true, outcome: 'unknown' });
+    throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: true, effect: 'unknown' });
   }
 }
 

@@ -70,7 +70,7 @@ function refuseAbove(sizeBytes: number): void {
   throw new BlocksagaError(
     'JOURNAL',
     `a body of ${sizeBytes} bytes is too big for the journal, which takes ${BODY_SIZE_MAX_BYTES}: name fewer disks in one saga`,
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }
 

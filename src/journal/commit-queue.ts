@@ -102,7 +102,7 @@ export class CommitQueue {
         'JOURNAL',
         'too much waits to be written to the journal: is its disk full or stuck?',
         {
-          outcome: 'notApplied',
+          effect: 'notApplied',
           saga: entry.lease.saga,
         },
       );

@@ -32,7 +32,7 @@ export class GivenLeases {
     throw new BlocksagaError(
       'JOURNAL',
       `this journal is not closed: sagas of this process run with it (${ids.join(', ')}${more}). Close their engine first: await engine.close()`,
-      { outcome: 'notApplied' },
+      { effect: 'notApplied' },
     );
   }
 }

@@ -31,7 +31,7 @@ function look<T>(path: string, stat: () => T): T {
     throw new BlocksagaError(
       'JOURNAL',
       `cannot look at the journal ${path}: ${(cause as Error).message}; whether it holds sagas is not known: run as the user who owns it, or name another with --journal`,
-      { outcome: 'notApplied', cause },
+      { effect: 'notApplied', cause },
     );
   }
 }
@@ -40,6 +40,6 @@ function noFile(path: string, what: string): BlocksagaError {
   return new BlocksagaError(
     'JOURNAL',
     `the journal ${path} ${what}: put it where it was, or name a file with --journal`,
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }

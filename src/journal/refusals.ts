@@ -78,11 +78,11 @@ export function recordIsDamaged(id: string, seq: number, cause: unknown): Blocks
   return new BlocksagaError(
     'JOURNAL',
     `the journal is damaged at saga ${id}, record ${seq}, which cannot be read as JSON. It is kept as it is, and other sagas are not touched by that: restore the journal, or look at the disks of this saga by hand`,
-    { saga: id, outcome: 'notApplied', cause },
+    { saga: id, effect: 'notApplied', cause },
   );
 }
 
 /** `JOURNAL`: used after `close`. */
 export function journalIsClosed(): BlocksagaError {
-  return new BlocksagaError('JOURNAL', 'the journal is closed: open it again', { outcome: 'notApplied' });
+  return new BlocksagaError('JOURNAL', 'the journal is closed: open it again', { effect: 'notApplied' });
 }

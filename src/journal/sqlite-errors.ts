@@ -3,10 +3,10 @@
  * only (sqlite.org/rescode.html), never on texts.
  */
 
-import { BlocksagaError, type EffectOutcome } from '../errors.ts';
+import { BlocksagaError, type Effect } from '../errors.ts';
 
 /** Primary result code: what to do, and what became of a transaction that ended with it. */
-const ADVICE: Readonly<Record<number, readonly [advice: string, outcome: EffectOutcome]>> = {
+const ADVICE: Readonly<Record<number, readonly [advice: string, effect: Effect]>> = {
   5: ['another process keeps it locked: try again, or see who has it open', 'notApplied'],
   8: [
     'it is read-only: make the file and its directory writable, or name another with --journal',
@@ -43,12 +43,12 @@ export function guarded<T>(file: string, what: string, work: () => T): T {
 function journalError(file: string, what: string, error: unknown): unknown {
   const code = primaryCode(error);
   if (code === undefined) return error;
-  const [advice, outcome] = ADVICE[code] ?? ['see the cause', 'unknown'];
+  const [advice, effect] = ADVICE[code] ?? ['see the cause', 'unknown'];
   return new BlocksagaError(
     'JOURNAL',
     `cannot ${what} the journal ${file}: ${advice} (${(error as Error).message})`,
     {
-      outcome,
+      effect,
       retryable: LOCKED.has(code),
       cause: error,
     },

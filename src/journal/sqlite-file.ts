@@ -48,7 +48,7 @@ function makeIfMissing(path: string): void {
     throw new BlocksagaError(
       'JOURNAL',
       `cannot make the journal ${path}: ${(error as Error).message}; make its directory writable, or name another with --journal`,
-      { outcome: 'notApplied', cause: error },
+      { effect: 'notApplied', cause: error },
     );
   }
 }
@@ -75,7 +75,7 @@ function refuseForeign(db: DatabaseSync, path: string): void {
   throw new BlocksagaError(
     'JOURNAL',
     `${path} is a database of another program and is kept as it is: name another journal with --journal`,
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }
 
@@ -86,7 +86,7 @@ function refuseNewer(db: DatabaseSync, path: string, migrations: readonly Migrat
   throw new BlocksagaError(
     'JOURNAL',
     `the journal ${path} has schema version ${version}, this program knows ${migrations.length}: use blocksaga ${row?.['program'] ?? ''} or newer. Nothing was touched`,
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }
 
@@ -102,7 +102,7 @@ function refuseDamaged(db: DatabaseSync, path: string): void {
     throw new BlocksagaError(
       'JOURNAL',
       `the journal ${path} is damaged and is kept as it is: restore it, or set it aside and run \`blocksaga doctor\` (${verdict})`,
-      { outcome: 'notApplied' },
+      { effect: 'notApplied' },
     );
   }
 }
@@ -122,7 +122,7 @@ function openChecked(path: string, clock: Clock, migrations: readonly Migration[
         throw new BlocksagaError(
           'JOURNAL',
           `the journal ${path} cannot keep a write-ahead log there (a network file system?): name one on a local disk with --journal`,
-          { outcome: 'notApplied' },
+          { effect: 'notApplied' },
         );
       }
       db.exec('PRAGMA synchronous = FULL');

@@ -36,5 +36,5 @@ function textOf(error: unknown): string {
 
 /** Whether a migration was found before the guest was resumed: what was switched can still be rolled back. */
 export function migratesFirst(error: ErrorRecord | null): boolean {
-  return error?.code === 'MIGRATING' && error.outcome === 'notApplied';
+  return error?.code === 'MIGRATING' && error.effect === 'notApplied';
 }

@@ -10,7 +10,7 @@ import type { ChartName } from './shape.ts';
  * rolls forward after it:
  * - `decides`: the decision goes with it. If it fails, the saga rolls back; what follows only rolls forward.
  * - `decidesFirst`: the decision is written in front of it, and then it only rolls forward itself; a failure before that,
- *   which is told by its outcome `notApplied`, rolls back.
+ *   which is told by its effect `notApplied`, rolls back.
  * - `decidesStage`: it decides for its stage alone; the saga can still roll back.
  * - `insists`: it must come about, though the saga can still roll back behind it.
  * - `overtaken`: it is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it.

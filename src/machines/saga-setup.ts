@@ -115,7 +115,7 @@ export function sagaSetup(names: readonly StepActorName[]) {
         !context.attempted.includes(params.step),
       wasOvertaken: ({ event }) => hasCode(event, 'OVERTAKEN'),
       migratesFirst: ({ event }) => migratesFirst(errorOf(event)),
-      isNotBegun: ({ event }) => errorOf(event)?.outcome === 'notApplied',
+      isNotBegun: ({ event }) => errorOf(event)?.effect === 'notApplied',
       mayBackOff: ({ context, event }) =>
         hasCode(event, 'NOT_CONVERGING') && context.switchAttempts < SWITCH_ATTEMPTS_MAX,
       keepsCopies: ({ event }) => 'output' in event && (event.output as StepOutput).value === KEEP_COPIES,

@@ -4,7 +4,7 @@ import { BlocksagaError } from '../errors.ts';
 export function refusal(command: string, errorClass: string, desc: string): BlocksagaError {
   return new BlocksagaError('QMP_COMMAND', `QEMU refused ${command}: ${desc}`, {
     qmp: { command, class: errorClass, desc },
-    outcome: 'notApplied',
+    effect: 'notApplied',
     retryable: false,
   });
 }

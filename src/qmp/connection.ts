@@ -69,7 +69,7 @@ export class Connection implements TransportHandlers {
         'QMP_PROTOCOL',
         `no QMP monitor (-monitor is not -qmp): ${this.#failure.message}`,
         {
-          outcome: 'notApplied',
+          effect: 'notApplied',
           cause: this.#failure,
         },
       );
@@ -122,7 +122,7 @@ export class Connection implements TransportHandlers {
     if (!this.#open || !this.#transport) {
       const names = commands.map(command => command.execute).join(', ');
       return new BlocksagaError('QMP_DISCONNECTED', `${names} not sent: the connection to QEMU has ended`, {
-        outcome: 'notApplied',
+        effect: 'notApplied',
         cause: this.#failure,
       });
     }

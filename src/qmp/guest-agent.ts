@@ -146,7 +146,7 @@ class AgentLine {
     bytes: Uint8Array,
     deadlineMs: number,
     late: string,
-    outcomeWhenLate: 'unknown' | 'notApplied',
+    effectWhenLate: 'unknown' | 'notApplied',
     accept: (message: Json) => Json | undefined,
   ): Promise<Json> {
     if (this.#failure) return Promise.reject(notSent(this.#failure));
@@ -157,7 +157,7 @@ class AgentLine {
         act();
       };
       const patience = startPatience({ clock: this.#clock, deadlineMs, heardMs: () => this.#heardMs }, () =>
-        end(() => reject(new BlocksagaError('QMP_TIMEOUT', late, { outcome: outcomeWhenLate }))),
+        end(() => reject(new BlocksagaError('QMP_TIMEOUT', late, { effect: effectWhenLate }))),
       );
       this.#waiting = {
         onMessage: message => {
@@ -228,7 +228,7 @@ function strange(command: string): BlocksagaError {
 
 function notSent(failure: BlocksagaError): BlocksagaError {
   return new BlocksagaError('QMP_DISCONNECTED', 'the connection to the guest agent has ended', {
-    outcome: 'notApplied',
+    effect: 'notApplied',
     cause: failure,
   });
 }

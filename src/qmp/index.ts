@@ -13,7 +13,7 @@
  * ```
  */
 
-export { BlocksagaError, type EffectOutcome, type ErrorCode, type QmpCause } from '../errors.ts';
+export { BlocksagaError, type Effect, type ErrorCode, type QmpCause } from '../errors.ts';
 export {
   CAPABILITIES,
   type Capabilities,

@@ -72,7 +72,7 @@ export function parseGreeting(json: Json): QmpVersion | BlocksagaError {
     'QMP_PROTOCOL',
     `no QMP monitor: instead of a greeting it sent ${excerpt(json)}`,
     {
-      outcome: 'notApplied',
+      effect: 'notApplied',
     },
   );
 }

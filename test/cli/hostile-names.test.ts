@@ -139,7 +139,7 @@ describe('hostile names', () => {
       request: EVIL,
       plan: { disks: [{ disk: EVIL, file: EVIL, image: { file: EVIL } }] },
     });
-    const error = { code: 'FILES', message: EVIL, retryable: false, outcome: 'unknown', disk: EVIL } as const;
+    const error = { code: 'FILES', message: EVIL, retryable: false, effect: 'unknown', disk: EVIL } as const;
     await journal.append(
       lease,
       [

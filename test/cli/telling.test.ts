@@ -22,7 +22,7 @@ const full: ErrorRecord = {
   code: 'JOB_FAILED',
   message: 'the mirror of disk disk1 failed',
   retryable: false,
-  outcome: 'notApplied',
+  effect: 'notApplied',
   disk: 'disk1',
   cause: { command: 'blockdev-mirror', class: 'JobError', desc: 'No space left on device' },
 };

@@ -14,9 +14,9 @@ describe('the guide to embedding', () => {
     const codes = [...source.matchAll(/^ {2}([A-Z_]+): \[/gm)].map(([, code]) => code);
     expect(codes.length).toBeGreaterThan(20);
     expect(rows.map(([, code]) => code)).toEqual(codes);
-    for (const [, code, retryable, outcome] of rows) {
+    for (const [, code, retryable, effect] of rows) {
       const error = new BlocksagaError(code as ErrorCode, 'as documented');
-      expect([code, error.retryable ? 'yes' : 'no', error.outcome]).toEqual([code, retryable, outcome]);
+      expect([code, error.retryable ? 'yes' : 'no', error.effect]).toEqual([code, retryable, effect]);
     }
   });
 

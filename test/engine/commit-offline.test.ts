@@ -322,7 +322,7 @@ test('a merge that fails leaves every chain reading as it did, and says which ba
   expect(readAll(sim, OLD)).toEqual(before);
 });
 
-const FULL = { code: 'FILES', message: 'no space left', retryable: false, outcome: 'notApplied' } as const;
+const FULL = { code: 'FILES', message: 'no space left', retryable: false, effect: 'notApplied' } as const;
 
 test('a header that cannot be written after the decision needs recovery, which then goes forward', async () => {
   const sim = chains('a', 'b');

@@ -24,7 +24,7 @@ function filling(journal: MemoryJournal, writes: number): { readonly journal: Jo
     left -= 1;
     if (left >= 0) return;
     full = true;
-    throw new BlocksagaError('JOURNAL', 'the disk is full: free some space', { outcome: 'notApplied' });
+    throw new BlocksagaError('JOURNAL', 'the disk is full: free some space', { effect: 'notApplied' });
   };
   return {
     isFull: () => full,
@@ -124,7 +124,7 @@ test('a decision that cannot be written of a switch that came too late loses not
     ...kept,
     appendSync(lease, records) {
       decisions += 1;
-      if (decisions === 1) throw new BlocksagaError('JOURNAL', 'the disk is full', { outcome: 'notApplied' });
+      if (decisions === 1) throw new BlocksagaError('JOURNAL', 'the disk is full', { effect: 'notApplied' });
       kept.appendSync(lease, records);
     },
   };

@@ -13,7 +13,7 @@ describe('a copy that waits at READY while a migration is under way', () => {
     expect((await sim.run(saga.result)).outcome).toBe('ready');
     sim.world.inject('migrate', LONG);
     for (const ask of [() => saga.pivot(), () => saga.keepCopies()])
-      await expect(sim.run(ask())).rejects.toMatchObject({ code: 'MIGRATING', outcome: 'notApplied' });
+      await expect(sim.run(ask())).rejects.toMatchObject({ code: 'MIGRATING', effect: 'notApplied' });
     expect(sim.world.running).toBe(true);
     sim.world.inject('migrate_cancel');
     await sim.advance(10);

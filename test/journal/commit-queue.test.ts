@@ -83,7 +83,7 @@ describe('the queue before the store', () => {
       { status: 'rejected', reason: full },
       { status: 'rejected', reason: full },
     ]);
-    expect(thrownBy(() => queue.writeNow(entry('decision', big)))).toMatchObject({ outcome: 'notApplied' });
+    expect(thrownBy(() => queue.writeNow(entry('decision', big)))).toMatchObject({ effect: 'notApplied' });
     expect(steps()).toEqual(['before']);
     db.exec('PRAGMA max_page_count = 100000');
     await queue.written(entry('after'));
@@ -139,7 +139,7 @@ describe('the queue before the store', () => {
     const { queue, entry, steps } = start();
     const other = openFile(join(directory, 'journal.db'), systemClock);
     other.exec('BEGIN IMMEDIATE');
-    const locked = { code: 'JOURNAL', retryable: true, outcome: 'notApplied' };
+    const locked = { code: 'JOURNAL', retryable: true, effect: 'notApplied' };
     const patient = queue.written(entry('patient'));
     await expect(queue.written(entry('in the pause'), 30)).rejects.toMatchObject(locked);
     expect(thrownBy(() => queue.writeNow(entry('the decision'), 30))).toMatchObject(locked);

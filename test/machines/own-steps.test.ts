@@ -61,7 +61,7 @@ describe.each(['copy-reopen', 'snapshot-transaction', 'commit-reopen'] as const)
           const { called, output } = await run(plan, step, fail);
           expect(called, `${step} throws ${what}`).toEqual(expected.called);
           expect(output.outcome).toBe(expected.output.outcome);
-          const failure = { code: 'INTERNAL', outcome: 'unknown' };
+          const failure = { code: 'INTERNAL', effect: 'unknown' };
           // A step that only follows a failure of another one is not called here.
           if (expected.called.includes(step))
             expect(output.failure ?? output.undoFailure).toMatchObject(failure);

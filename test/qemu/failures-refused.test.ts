@@ -219,7 +219,7 @@ describeOnQemu('a request', () => {
     await expect(submitted).rejects.toMatchObject({
       code: refusal.code,
       disk: refusal.disk,
-      outcome: 'notApplied',
+      effect: 'notApplied',
     });
     expect(on.tap.commands.filter(name => !name.startsWith('query-') && !LOOKS.includes(name))).toEqual([]);
     expect(on.journal.sagas()).toEqual([]);

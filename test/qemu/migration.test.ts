@@ -97,7 +97,7 @@ describe.each(binaries)('a live migration on %s', qemu => {
           () => on.engine.pull({ ...tapped, disks: on.vm.disks.map(({ device }) => ({ disk: device })) }),
         ];
         for (const request of requests)
-          await expect(request()).rejects.toMatchObject({ code: 'MIGRATING', outcome: 'notApplied' });
+          await expect(request()).rejects.toMatchObject({ code: 'MIGRATING', effect: 'notApplied' });
         expect(on.tap.commands.filter(name => !/^(query-|qom-list|qmp_cap|x-debug)/.test(name))).toEqual([]);
         expect(readdirSync(on.directory).sort()).toEqual(files);
       },

@@ -203,7 +203,7 @@ describe.skipIf(!hasQemu)('against a real QEMU', () => {
     });
     process.kill(pid, 'SIGKILL');
     await expect(waiting).rejects.toMatchObject({ code: 'QMP_DISCONNECTED' });
-    await expect(client.execute('stop')).rejects.toMatchObject({ outcome: 'notApplied' });
+    await expect(client.execute('stop')).rejects.toMatchObject({ effect: 'notApplied' });
   });
 
   test('an error without id, which QEMU sends for what it cannot read, ends the connection', async () => {
@@ -219,7 +219,7 @@ describe.skipIf(!hasQemu)('against a real QEMU', () => {
     await client.closed;
     await expect(client.execute('stop')).rejects.toMatchObject({
       code: 'QMP_DISCONNECTED',
-      outcome: 'notApplied',
+      effect: 'notApplied',
     });
   });
 

@@ -50,7 +50,7 @@ describe('opening', () => {
     'refuses %j as a greeting',
     async greeting => {
       const opening = openQmpClient(new FakeQemu(undefined, greeting).connect, { clock: new ManualClock() });
-      await expect(opening).rejects.toMatchObject({ code: 'QMP_PROTOCOL', outcome: 'notApplied' });
+      await expect(opening).rejects.toMatchObject({ code: 'QMP_PROTOCOL', effect: 'notApplied' });
     },
   );
 });
@@ -72,7 +72,7 @@ describe('commands', () => {
     await expect(client.execute('blockdev-del', { 'node-name': 'n' })).rejects.toMatchObject({
       code: 'QMP_COMMAND',
       message: 'QEMU refused blockdev-del: Node is busy',
-      outcome: 'notApplied',
+      effect: 'notApplied',
       retryable: false,
       qmp: { command: 'blockdev-del', class: 'GenericError', desc: 'Node is busy' },
     });
@@ -122,7 +122,7 @@ describe('commands', () => {
       hangs || execute === 'stop' ? undefined : { status: 'running', running: true, singlestep: false },
     );
     const stop = client.execute('stop', {}, { deadlineMs: 60_000, soundAfterMs: 100 });
-    const failure = expect(stop).rejects.toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown' });
+    const failure = expect(stop).rejects.toMatchObject({ code: 'QMP_TIMEOUT', effect: 'unknown' });
     await clock.advance(250);
     expect(fake.sent.map(({ execute }) => execute)).toEqual(['stop', ...Array(3).fill('query-status')]);
     hangs = false;
@@ -152,7 +152,7 @@ describe('commands', () => {
     await clock.advance(50); // a reply is progress: what is behind it is waited for anew
     const [name, stop] = await slow;
     expect(name).toEqual({ ok: true, value: { name: 'first' } });
-    expect(errorOf(stop)).toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown', retryable: true });
+    expect(errorOf(stop)).toMatchObject({ code: 'QMP_TIMEOUT', effect: 'unknown', retryable: true });
     expect(errorOf(stop).message).toContain('stop within 50 ms');
     fake.say({ return: {}, id: fake.sent[1]?.id ?? 0 });
     answer = true;
@@ -179,7 +179,7 @@ describe('the end of a connection', () => {
     const replies = client.pipeline([{ execute: 'stop' }, { execute: 'cont' }]);
     fake.end();
     for (const reply of await replies)
-      expect(errorOf(reply)).toMatchObject({ code: 'QMP_DISCONNECTED', outcome: 'unknown' });
+      expect(errorOf(reply)).toMatchObject({ code: 'QMP_DISCONNECTED', effect: 'unknown' });
     await client.closed;
     expect(client.isOpen).toBe(false);
     expect(clock.pending).toBe(0);
@@ -190,7 +190,7 @@ describe('the end of a connection', () => {
     client.close();
     await expect(client.execute('stop')).rejects.toMatchObject({
       code: 'QMP_DISCONNECTED',
-      outcome: 'notApplied',
+      effect: 'notApplied',
     });
     expect(fake.sent).toEqual([]);
   });
@@ -209,7 +209,7 @@ describe('the end of a connection', () => {
       const stop = client.pipeline([{ execute: 'stop' }]);
       fake.say(message);
       const [reply] = await stop;
-      expect(errorOf(reply)).toMatchObject({ code: 'QMP_PROTOCOL', outcome: 'unknown' });
+      expect(errorOf(reply)).toMatchObject({ code: 'QMP_PROTOCOL', effect: 'unknown' });
       expect(client.isOpen).toBe(false);
     },
   );
@@ -323,7 +323,7 @@ describe('until', () => {
       looks.push(clock.now());
       return undefined;
     });
-    const failure = expect(waiting).rejects.toMatchObject({ code: 'DEADLINE', outcome: 'unknown' });
+    const failure = expect(waiting).rejects.toMatchObject({ code: 'DEADLINE', effect: 'unknown' });
     await clock.advance(100);
     await failure;
     expect(looks).toEqual([0, 40, 80, 100]);
@@ -381,7 +381,7 @@ test('ten thousand clients are open at once without a timer each', async () => {
 test('more commands under way than anyone needs are refused before they are sent', async () => {
   const { client, fake } = await open();
   const [reply] = await client.pipeline(Array.from({ length: 70_000 }, () => ({ execute: 'stop' }) as const));
-  expect(errorOf(reply)).toMatchObject({ code: 'REQUEST_INVALID', outcome: 'notApplied' });
+  expect(errorOf(reply)).toMatchObject({ code: 'REQUEST_INVALID', effect: 'notApplied' });
   expect(fake.sent).toEqual([]);
 });
 

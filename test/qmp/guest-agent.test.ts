@@ -132,7 +132,7 @@ test('a freeze past its deadline has an unknown outcome, and its late reply is n
   const { path } = await start({ freezeMs: 400 });
   const client = await openGuestAgent(path);
   expect(await client.status()).toBe('thawed');
-  await expect(client.freeze(200)).rejects.toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'unknown' });
+  await expect(client.freeze(200)).rejects.toMatchObject({ code: 'QMP_TIMEOUT', effect: 'unknown' });
   expect(await client.thaw(5_000)).toBe(2);
   expect(await client.status()).toBe('thawed');
   client.close();
@@ -150,7 +150,7 @@ test('a freeze that never answers leaves a thaw that ends by its own deadline', 
   const { path } = await start({ freezeMs: Number.POSITIVE_INFINITY });
   const client = await openGuestAgent(path);
   await expect(client.freeze(20)).rejects.toMatchObject({ code: 'QMP_TIMEOUT' });
-  await expect(client.thaw(20)).rejects.toMatchObject({ code: 'QMP_TIMEOUT', outcome: 'notApplied' });
+  await expect(client.thaw(20)).rejects.toMatchObject({ code: 'QMP_TIMEOUT', effect: 'notApplied' });
   client.close();
 });
 
@@ -158,7 +158,7 @@ test('a guest without an agent is told from an agent that is slow', async () => 
   const client = await openGuestAgent(await listen(() => undefined));
   await expect(client.freeze(20)).rejects.toMatchObject({
     code: 'QMP_TIMEOUT',
-    outcome: 'notApplied',
+    effect: 'notApplied',
     message: expect.stringContaining('is qemu-guest-agent running'),
   });
   client.close();
@@ -183,8 +183,8 @@ test('calls wait for their turn', async () => {
 test('a connection that ends during a freeze leaves its outcome unknown, and later calls unsent', async () => {
   const { path } = await start({ hangUpOn: 'guest-fsfreeze-freeze' });
   const client = await openGuestAgent(path);
-  await expect(client.freeze(1_000)).rejects.toMatchObject({ code: 'QMP_DISCONNECTED', outcome: 'unknown' });
-  await expect(client.thaw(1_000)).rejects.toMatchObject({ code: 'QMP_DISCONNECTED', outcome: 'notApplied' });
+  await expect(client.freeze(1_000)).rejects.toMatchObject({ code: 'QMP_DISCONNECTED', effect: 'unknown' });
+  await expect(client.thaw(1_000)).rejects.toMatchObject({ code: 'QMP_DISCONNECTED', effect: 'notApplied' });
 });
 
 test('no socket is QMP_CONNECT', async () => {

@@ -61,7 +61,7 @@ describe('a QEMU that is hostile', () => {
     await expect(client.execute('query-status')).rejects.toMatchObject({
       name: 'BlocksagaError',
       code: 'QMP_PROTOCOL',
-      outcome: 'unknown',
+      effect: 'unknown',
     });
     await client.closed;
     expect(client.isOpen).toBe(false);

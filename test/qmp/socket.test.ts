@@ -65,7 +65,7 @@ describe('over a real socket', () => {
     const client = await openQmpClient(connectSocket(path));
     await expect(client.execute('stop')).rejects.toMatchObject({
       code: 'QMP_DISCONNECTED',
-      outcome: 'unknown',
+      effect: 'unknown',
     });
     await client.closed;
   });
@@ -81,7 +81,7 @@ describe('over a real socket', () => {
     expect(await arrived.promise).toBe(value.length);
     expect((await reply)[0]).toMatchObject({
       ok: false,
-      error: { code: 'QMP_DISCONNECTED', outcome: 'unknown' },
+      error: { code: 'QMP_DISCONNECTED', effect: 'unknown' },
     });
   });
 
@@ -90,7 +90,7 @@ describe('over a real socket', () => {
     const client = await openQmpClient(connectSocket(path));
     await expect(client.execute('query-name')).rejects.toMatchObject({
       code: 'QMP_PROTOCOL',
-      outcome: 'unknown',
+      effect: 'unknown',
       message: expect.stringContaining('67108864 bytes'),
     });
   });

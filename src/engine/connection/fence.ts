@@ -99,7 +99,7 @@ async function asOurs<T>(path: string, act: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof BlocksagaError) throw error;
     throw new BlocksagaError('FILES', `${path} could not be looked at, made or removed: ${String(error)}`, {
-      outcome: 'unknown',
+      effect: 'unknown',
       cause: error,
     });
   }

@@ -70,8 +70,7 @@ export class PauseBound {
 
   #heardOne(execute: string, reply: Reply, sentMs: number): void {
     // What was not answered may have been done.
-    if (execute === 'stop' && this.#ran && (reply.ok || reply.error.outcome === 'unknown'))
-      this.began(sentMs);
+    if (execute === 'stop' && this.#ran && (reply.ok || reply.error.effect === 'unknown')) this.began(sentMs);
     if (!reply.ok) return;
     const { value } = reply;
     if (execute === 'query-status') this.#ran = isRunning(value);

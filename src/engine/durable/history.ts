@@ -2,7 +2,7 @@
  * The records of a saga as the sequence of its steps, to be replayed: the outcome of a step in an earlier process of
  * the saga, or that it had begun. It only reads.
  */
-import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
+import { BlocksagaError, type ErrorRecord, withEffect } from '../../errors.ts';
 import { signalValue } from '../../journal/asked.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -167,7 +167,7 @@ export function isSeen(past: PastStep | undefined, look: Step['observe']): past 
 
 function readSettled(body: Json): Settled {
   const error = member(body, 'error');
-  if (error !== null) return { ok: false, error: error as unknown as ErrorRecord };
+  if (error !== null) return { ok: false, error: withEffect(error as unknown as ErrorRecord) };
   return { ok: true, value: member(body, 'value'), abort: member(body, 'abort') === true };
 }
 

@@ -93,6 +93,6 @@ export function detached(saga: string): BlocksagaError {
   return new BlocksagaError(
     'CLOSED',
     `the engine was closed, and has let go of saga ${saga} where it stood: resume it, here or in another process`,
-    { saga, outcome: 'unknown' },
+    { saga, effect: 'unknown' },
   );
 }

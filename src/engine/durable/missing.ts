@@ -1,5 +1,5 @@
 /** What is left to do of a step, asked of QEMU and of the files; never taken from what the saga believes. */
-import { BlocksagaError, type EffectOutcome } from '../../errors.ts';
+import { BlocksagaError, type Effect } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 
@@ -17,14 +17,14 @@ export async function missing(step: Step, context: StepContext): Promise<readonl
 
 /** A failure of what may have taken effect in part, or in an earlier attempt: it must not count as not applied. */
 export function inDoubt(error: unknown): never {
-  throw withOutcome(error, 'unknown');
+  throw having(error, 'unknown');
 }
 
 /** A look changes nothing: whatever it failed with, what it went before has not been begun. */
 export function notBegun(error: unknown): never {
-  throw withOutcome(error, 'notApplied');
+  throw having(error, 'notApplied');
 }
 
-function withOutcome(error: unknown, outcome: EffectOutcome): unknown {
-  return error instanceof BlocksagaError ? BlocksagaError.fromRecord({ ...error.toJSON(), outcome }) : error;
+function having(error: unknown, effect: Effect): unknown {
+  return error instanceof BlocksagaError ? BlocksagaError.fromRecord({ ...error.toJSON(), effect }) : error;
 }

@@ -63,7 +63,7 @@ async function expectNotLeaving({ plan, qmp }: StepContext): Promise<void> {
     'a live migration is under way while disks of the guest are on their new images, and the other side has opened the old ' +
       'ones: the guest stays paused, for it to write nothing that is not there. Cancel the migration (migrate_cancel), then ' +
       'run "blocksaga resume"',
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }
 
@@ -103,11 +103,11 @@ function mustStand(why: string): BlocksagaError {
   return new BlocksagaError(
     'JOURNAL',
     `the guest stays paused, because the journal cannot be written and ${why}: repair the journal, then resume`,
-    { outcome: 'notApplied' },
+    { effect: 'notApplied' },
   );
 }
 
 /** Whether the journal is as it was because it cannot be written (a full disk), not because the saga is another's now. */
 export function isUnwritten(error: unknown): boolean {
-  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.outcome === 'notApplied';
+  return error instanceof BlocksagaError && error.code === 'JOURNAL' && error.effect === 'notApplied';
 }

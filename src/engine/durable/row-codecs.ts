@@ -120,11 +120,12 @@ const PLANS: Readonly<Record<string, z.ZodType>> = {
   }),
 };
 
-const errorRecord = z.looseObject({
+const effect = z.enum(['notApplied', 'applied', 'unknown']);
+
+const anyError = z.looseObject({
   code: z.string().refine(isErrorCode),
   message: z.string(),
   retryable: z.boolean(),
-  outcome: z.enum(['notApplied', 'applied', 'unknown']),
   saga: z.string().optional(),
   step: z.string().optional(),
   disk: z.string().optional(),
@@ -134,6 +135,9 @@ const errorRecord = z.looseObject({
     .array(z.looseObject({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }))
     .optional(),
 });
+
+/** Journals from before the word was changed call it `outcome`: see `withEffect`. */
+const errorRecord = z.union([anyError.extend({ effect }), anyError.extend({ outcome: effect })]);
 
 const front = z.looseObject({ node: z.string(), file: z.string() });
 
@@ -256,6 +260,6 @@ export function damagedSaga(id: string, where: string, what: string): BlocksagaE
   return new BlocksagaError(
     'JOURNAL',
     `the journal is damaged at saga ${id}, ${where}: ${what}. It is kept as it is, and other sagas are not touched by that: restore the journal, or look at the disks of this saga by hand`,
-    { saga: id, outcome: 'notApplied' },
+    { saga: id, effect: 'notApplied' },
   );
 }

@@ -93,7 +93,7 @@ export class Verdict {
       if (withinMs === undefined) await whenFree(clock, write);
       else write({ withinMs });
     } catch (error) {
-      this.#isUnsure = !(error instanceof BlocksagaError && error.outcome === 'notApplied');
+      this.#isUnsure = !(error instanceof BlocksagaError && error.effect === 'notApplied');
       throw error;
     }
     this.#isUnsure = false;

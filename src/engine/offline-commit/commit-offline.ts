@@ -154,7 +154,7 @@ function planOf({ id, planVersion, plan }: SagaRow): OfflineCommitPlan {
   throw new BlocksagaError(
     'JOURNAL',
     `saga ${id} was planned by another version of blocksaga (plan version ${planVersion}): continue with that one`,
-    { saga: id, outcome: 'notApplied' },
+    { saga: id, effect: 'notApplied' },
   );
 }
 

@@ -40,6 +40,6 @@ export function planToResume({ id, operation, planVersion, plan }: SagaRow): Pla
   throw new BlocksagaError(
     'JOURNAL',
     `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: resume it with the version of blocksaga that began it`,
-    { saga: id, outcome: 'notApplied' },
+    { saga: id, effect: 'notApplied' },
   );
 }

@@ -53,10 +53,10 @@ export function createAgent({ clock, faults, running, settle }: Parts): Simulate
   async function late(
     command: string,
     deadlineMs: number,
-    outcome: 'unknown' | 'notApplied',
+    effect: 'unknown' | 'notApplied',
   ): Promise<BlocksagaError> {
     await sleep(clock, deadlineMs);
-    return new BlocksagaError('QMP_TIMEOUT', `the simulated agent did not answer ${command}`, { outcome });
+    return new BlocksagaError('QMP_TIMEOUT', `the simulated agent did not answer ${command}`, { effect });
   }
 
   function setFrozen(value: boolean): number {
@@ -96,8 +96,8 @@ function asFrozen(count: number | undefined): number {
   return count;
 }
 
-function disconnected(outcome: 'unknown' | 'notApplied'): BlocksagaError {
-  return new BlocksagaError('QMP_DISCONNECTED', 'the connection to the simulated agent broke', { outcome });
+function disconnected(effect: 'unknown' | 'notApplied'): BlocksagaError {
+  return new BlocksagaError('QMP_DISCONNECTED', 'the connection to the simulated agent broke', { effect });
 }
 
 function refusal(command: string): BlocksagaError {

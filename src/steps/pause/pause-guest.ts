@@ -90,8 +90,8 @@ export const resumeGuest: Step = {
     const migrating = migratedIn(seen.sight, paused);
     if (migrating !== undefined) {
       const leadsBack = plan.operation !== 'snapshot' || canUndoSnapshots(plan);
-      const outcome = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
-      throw BlocksagaError.fromRecord({ ...migrating.toJSON(), outcome });
+      const effect = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
+      throw BlocksagaError.fromRecord({ ...migrating.toJSON(), effect });
     }
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);
     return null;

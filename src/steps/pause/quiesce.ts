@@ -64,7 +64,7 @@ export const thawGuest: Step<SnapshotPlan> = {
 
 /** Whether the freeze failed before the agent was told of it; one that the agent refused may have frozen a part. */
 function wasNeverSent(failure: ErrorRecord | undefined): boolean {
-  if (failure?.outcome !== 'notApplied') return false;
+  if (failure?.effect !== 'notApplied') return false;
   return failure.code === 'QMP_CONNECT' || failure.code === 'QMP_TIMEOUT';
 }
 

@@ -228,6 +228,6 @@ function differs({ disk, image }: DiskPlan, depth: number, found: string, meant:
     'VERIFY_FAILED',
     `disk ${disk}: a boot from ${image.file} would not read what the guest reads: ${depth + 1} below it the headers lead to ${found}, and QEMU has open ${meant} there; ` +
       'make the headers of the chain true (qemu-img rebase -u), then try again',
-    { disk, outcome: 'notApplied' },
+    { disk, effect: 'notApplied' },
   );
 }

@@ -197,7 +197,7 @@ async function flushPulled(
     throw new BlocksagaError(
       'VERIFY_FAILED',
       `disk ${disk}: what was pulled could not be flushed: ${reply.value.trim()}`,
-      { disk, outcome: 'notApplied' },
+      { disk, effect: 'notApplied' },
     );
   }
 }

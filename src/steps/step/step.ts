@@ -204,7 +204,7 @@ export function firstError(
 /** A look that was refused, for where it must not be taken for an answer: the step asks again. */
 export function askAgain(error: BlocksagaError): BlocksagaError {
   const { code, message, qmp } = error;
-  const details = { retryable: true, outcome: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
+  const details = { retryable: true, effect: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
   return new BlocksagaError(code, message, details);
 }
 
