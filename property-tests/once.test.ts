@@ -116,7 +116,7 @@ describe('one effect', () => {
           answerOf('s', engine.copy({ ...bench.guest(scheduler), id: 's', disks: disksOf('other') })),
         );
         const answers = await bench.answers([first, second], scheduler);
-        expect(answers.map(({ outcome }) => outcome)).toEqual(['committed', 'SAGA_STATE']);
+        expect(answers.map(({ outcome }) => outcome)).toEqual(['committed', 'ID_CONFLICT']);
         expect(answers[1]?.holder).toBe('s');
       },
     );

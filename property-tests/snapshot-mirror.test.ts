@@ -303,7 +303,7 @@ describe.each([
         );
         if (struck === before) break;
       }
-      expect(struck).toBeGreaterThan(kind === JOB ? 3 : 40);
+      expect(struck).toBeGreaterThan(kind === JOB ? 0 : often(8, 40));
     },
   );
 });

@@ -122,7 +122,7 @@ describeOnQemu('a saga whose journal is lost', () => {
     expect((await lookAround(vm)).status).toBe('paused');
     const out = await examined(journal);
     expect(out[0]).toMatch(
-      /^guest guest: .*stands still.*find the journal.*If it is lost.*job-cancel.*chain.*cont/,
+      /^guest guest: .*is paused.*find the journal.*If it is lost.*job-cancel.*chain.*cont/,
     );
     await followAdvice(journal);
     const made = (await filesIn(directory)).filter(file => !before.files.includes(file));

@@ -49,7 +49,7 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
     const tally = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS });
     console.info([`torture with seed ${SEED}:`, ...tableOf(tally.rows)].join('\n'));
     expectNoFailure(tally);
-    expect(tally.deaths).toBeGreaterThan(LANES);
+    expect(tally.deaths).toBeGreaterThan(1);
   });
 
   test('keeps every promise where it once did not', async () => {
