@@ -38,8 +38,8 @@ interface Played {
   readonly chain?: readonly string[];
   /** The exit status; 0 unless said. */
   readonly status?: number;
-  /** It runs until it is interrupted. */
-  readonly endless?: boolean;
+  /** It runs until it is interrupted, which is done when it has printed this. */
+  readonly until?: string;
 }
 
 const OLD = ['front', 'middle', 'base'];
@@ -81,10 +81,11 @@ const PLAYED: Readonly<Record<string, Played>> = {
     chain: [],
   },
   'set-speed': { before: wait },
-  'jobs, chain': { before: wait, endless: true },
+  'jobs, chain': { before: wait, until: 'mirror' },
   'sagas, show': { before: wait },
   doctor: {},
   machines: {},
+  inspect: { until: 'http://127.0.0.1' },
 };
 
 /** The words of a command line as a shell would take them apart. */
@@ -138,11 +139,7 @@ interface Shown {
   readonly inserted?: { readonly image: Image };
 }
 
-async function run(
-  example: string,
-  at: Place,
-  { endless = false, status: wanted = 0 }: Played,
-): Promise<void> {
+async function run(example: string, at: Place, { until, status: wanted = 0 }: Played): Promise<void> {
   const [program, ...words] = wordsOf(example);
   expect(program).toBe('blocksaga');
   const args = words.map(word =>
@@ -152,14 +149,14 @@ async function run(
       .replaceAll('/i/', `${at.images}/`)
       .replaceAll('/n/', `${at.news}/`),
   );
-  if (!endless) {
+  if (until === undefined) {
     const { status, out, err } = await runCommand(at.state, ...args);
     expect(status, [...out, err].join('\n')).toBe(wanted);
     expect(out.length).toBeGreaterThan(0);
     return;
   }
   const running = startCommand(at.state, ...args);
-  await running.line(line => line.includes('mirror'));
+  await running.line(line => line.includes(until));
   running.child.kill('SIGINT');
   expect(await running.status).toBe(0);
 }
@@ -175,7 +172,8 @@ describeOnQemu("README's table of operations", async () => {
 
   describe('has an example that runs', () => {
     test.each(table)('of $operation', async ({ operation, examples }) => {
-      const played = PLAYED[operation] ?? {};
+      const played = PLAYED[operation];
+      expect.assert(played !== undefined, 'it is not known how to run this');
       const { before, chain = OLD } = played;
       await withPlace(async at => {
         await before?.(at);
