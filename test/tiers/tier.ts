@@ -1,6 +1,7 @@
 /**
  * Two tiers of tests: `npm test` plays of every table what shows each of its values, `npm run test:full` every row. What
- * is left out of the first are combinations, never a value, a law or an operation.
+ * is left out of the first are combinations, never a value, a law or an operation, and some tests of encrypted disks, whose
+ * keys QEMU takes seconds to derive.
  */
 
 /** True in the full tier, which `npm run test:full` asks for. */
