@@ -15,6 +15,8 @@ const POLL_MS = 20;
 /** After how long without a reply QEMU is asked whether that is lost: where the guest runs; and at least, in any pause. */
 const SOUNDING_MS = 2_000;
 const SOUNDING_LEAST_MS = 50;
+/** Run states that no `cont` leads out of, only a reset: such a guest is not held by a saga. */
+const NEEDS_RESET: ReadonlySet<unknown> = new Set(['shutdown', 'guest-panicked', 'internal-error']);
 const TELLS_OF_GUEST: ReadonlySet<string> = new Set(['query-status', 'stop', 'cont']);
 
 export class PauseBound {
@@ -75,7 +77,7 @@ export class PauseBound {
     const { value } = reply;
     if (execute === 'query-status') this.#ran = isRunning(value);
     if (execute === 'cont') this.#ran = true;
-    if (this.#ran) this.#sinceMs = undefined;
+    if (this.#ran || (execute === 'query-status' && needsReset(value))) this.#sinceMs = undefined;
   }
 
   /** The same wait, for no longer than what is left of the pause. */
@@ -94,4 +96,10 @@ export class PauseBound {
 
 function isRunning(status: unknown): boolean {
   return typeof status === 'object' && status !== null && 'running' in status && status.running === true;
+}
+
+function needsReset(status: unknown): boolean {
+  return (
+    typeof status === 'object' && status !== null && 'status' in status && NEEDS_RESET.has(status.status)
+  );
 }
