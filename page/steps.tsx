@@ -1,4 +1,4 @@
-/** The line as a list: for screen readers, for phones, and for whoever wants to know what a step does. */
+/** The line as a list: for screen readers, for phones, and to read what a step does. */
 import type { Reached, Scene } from '../src/railway/scene-types.ts';
 import { durationInWords, visible } from '../src/railway/words.ts';
 

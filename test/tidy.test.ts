@@ -95,7 +95,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lab: [...BELOW_ENGINE, 'engine', 'story', 'sim', 'fuzz'],
   demo: ['qmp', 'journal', 'engine'],
 
-  'cli/print': [...BELOW_ENGINE, 'engine'],
+  'cli/print': [...BELOW_ENGINE, 'engine', 'story', 'railway'],
   'cli/options': [...BELOW_ENGINE, 'engine', 'cli/print'],
   'cli/saga': [...BELOW_ENGINE, 'engine', 'cli/print', 'cli/options'],
   'cli/commands': [

@@ -1,6 +1,6 @@
 /**
  * A small orchestration backend: `node server.ts JOURNAL SOCKET`. It takes requests over HTTP on a UNIX socket, tells of sagas
- * as server-sent events, goes on with what a dead predecessor has left, and ends well on SIGTERM. Without any framework, so that
+ * as server-sent events, resumes what a dead predecessor has left, and ends well on SIGTERM. Without any framework, so that
  * what is blocksaga's stands out.
  *
  *     curl --unix-socket SOCKET http://x/sagas/copy -d '{"id":"t1","qmp":"/run/vm.qmp","disks":[{"disk":"disk0","to":"/new/0.qcow2"}]}'

@@ -81,7 +81,7 @@ export interface Engine extends AsyncDisposable {
   resume(id: string, options?: ResumeOptions): Promise<Saga>;
   /**
    * The handle of a saga of any process; undefined when the journal has none of this id. One that no process runs is only
-   * looked at: `resume` goes on with it. Throws JOURNAL, also for a saga of another version.
+   * looked at: `resume` continues it. Throws JOURNAL, also for a saga of another version.
    */
   saga(id: string): Saga | undefined;
   /** The sagas of all processes, newest first, a page at a time. Throws REQUEST_INVALID, JOURNAL. */

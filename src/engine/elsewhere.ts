@@ -54,8 +54,8 @@ export function askElsewhere(parts: Elsewhere): Saga {
 }
 
 /**
- * A saga that another process runs, with nothing asked of it. With `resume` it is gone on with here when that process is gone;
- * without, it is only looked at. Nothing is looked at before somebody waits for it.
+ * A saga that another process runs, with nothing asked of it. With `resume` it is resumed here when that process is gone;
+ * without, it is only looked at. Nothing is read before a caller waits for it.
  */
 export function watchElsewhere(parts: WatchedElsewhere): Saga {
   const { journal, clock, row, plan } = parts;

@@ -226,7 +226,7 @@ class SagaEngine implements Engine {
     return { engine: this, journal: this.#journal, clock: this.#clock, row, plan, onListenerError };
   }
 
-  /** The saga of a row, whatever has become of it; one that no process runs is gone on with. */
+  /** The saga of a row, whatever has become of it; one that no process runs is resumed. */
   async #known(row: SagaRow, guest: Guest): Promise<Saga> {
     if (row.state !== 'open') return endedSaga(row);
     const resume = () => this.resume(row.id, guest);

@@ -1,6 +1,6 @@
 /**
  * What is heard of a saga that another process runs: its states from its records, and each disk's progress from what that
- * process says of it when it renews its lease. It looks a few times a second while somebody listens, and speaks to no QEMU.
+ * process says of it when it renews its lease. It looks a few times a second while there are listeners, and speaks to no QEMU.
  */
 import { definedOnly } from '../errors.ts';
 import type { Journal, JournalRecord, SagaRow } from '../journal/journal.ts';

@@ -84,7 +84,7 @@ function filterOf({ vm, state, operation, since }: SagaQuery, limit: number, bef
   } as const satisfies SagaFilter;
 }
 
-/** A journal of somebody's own may know fewer of the members. */
+/** A journal of the caller's own may know fewer of the members. */
 function matches(row: SagaRow, { vm, state, operation, sinceMs }: SagaFilter): boolean {
   return (
     (vm ?? row.vm) === row.vm &&

@@ -36,7 +36,7 @@ function flushFile(path: string): Asked {
   const child = spawn('sync', ['-d', path], { stdio: 'ignore' });
   child.unref();
   const answered = new Promise<Answer>(resolve => {
-    child.once('error', () => resolve('inTime')); // without such a program nobody can tell
+    child.once('error', () => resolve('inTime')); // without such a program it cannot be told
     child.once('exit', () => resolve('inTime'));
   });
   return { answered, end: () => void child.kill('SIGKILL') };

@@ -10,7 +10,7 @@ export function useLease(lease: Lease): () => void {
   return () => void inUse.delete(lease);
 }
 
-/** The leases that one journal has given. A lease that nobody holds any more is not kept for this. */
+/** The leases that one journal has given. A lease whose holder has let go of it is not kept alive by this. */
 export class GivenLeases {
   readonly #given = new Map<string, WeakRef<Lease>>();
 

@@ -151,7 +151,7 @@ export interface Journal {
   /**
    * Takes over an open saga whose holder is dead, or one that needs recovery, under a new token; it is open then. A holder
    * that cannot be seen from here (another host, another container) counts as living until its lease has run out. With
-   * `force` also from a holder that lives: whoever asks for that waits until the old one must have noticed. Throws
+   * `force` also from a holder that is alive: the caller waits until the old one must have noticed. Throws
    * `VM_BUSY` when the holder lives (`retryable` where its lease may run out), `SAGA_STATE` when the saga has ended,
    * `SAGA_UNKNOWN` when there is none.
    */

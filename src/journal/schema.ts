@@ -43,7 +43,7 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT;
       CREATE INDEX saga_by_vm ON saga (vm);
 
-      -- One row per VM for good, so that its token only grows; saga is null while nobody holds the VM.
+      -- One row per VM for good, so that its token only grows; saga is null while no saga holds the VM.
       CREATE TABLE claim (
         vm TEXT PRIMARY KEY,
         token INTEGER NOT NULL,

@@ -23,13 +23,19 @@ const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** `21474836480` as `20 GiB`. */
 export function sizeInWords(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${UNITS[unit]}`;
+  const { value, unit } = scaled(bytes);
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${unit}`;
+}
+
+/** `67108864` as `64.0 MiB`: of a size that grows while it is looked at, so that its width does not jump. */
+export function growingSizeInWords(bytes: number): string {
+  const { value, unit } = scaled(bytes);
+  return `${unit === UNITS[0] ? value : value.toFixed(1)} ${unit}`;
+}
+
+function scaled(bytes: number): { readonly value: number; readonly unit: string } {
+  const place = bytes < 1024 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  return { value: bytes / 1024 ** place, unit: UNITS[place] ?? UNITS[0] };
 }
 
 /** `disk0`, `disk0 and disk2`, `disk0, disk2 and 29 more`. */

@@ -1,4 +1,7 @@
-/** What an administrator does next about a saga, in sentences, with the commands to type. Pure. */
+/**
+ * What an administrator does next about a saga, in sentences, with the commands to type: on the command line, in pictures and
+ * on the page. Pure.
+ */
 import type { SagaResult } from '../engine/running/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
@@ -25,7 +28,7 @@ export function whatNext({ row, result, isWaiting, isRunning }: Asked): readonly
       if (isRunning) {
         return [
           say('Nothing: it is under way.'),
-          say('To take it back before its decision:', `blocksaga abort ${id}`),
+          say('To roll it back before its decision:', `blocksaga abort ${id}`),
         ];
       }
       return [
@@ -66,7 +69,8 @@ function guestOf(result: SagaResult | null): readonly Advice[] {
     : [say(`The guest does not run, its state is “${guest.status}”: ${guest.todo}`)];
 }
 
-function waiting(id: string, operation: string, isRunning: boolean): readonly Advice[] {
+/** Of a saga that waits for a signal. */
+export function waiting(id: string, operation: string, isRunning: boolean): readonly Advice[] {
   const keeps: Readonly<Record<string, Advice>> = {
     copy: say('Keep the copies beside the disks:', `blocksaga abort --keep-copies ${id}`),
     snapshotMirror: say('Keep the snapshot without its mirrors:', `blocksaga abort --keep-snapshot ${id}`),
@@ -76,12 +80,12 @@ function waiting(id: string, operation: string, isRunning: boolean): readonly Ad
     ...(isRunning ? [] : [say('Its process has ended: nothing watches its mirrors.')]),
     say('Switch all disks:', `blocksaga pivot ${id}`),
     ...(keep === undefined ? [] : [keep]),
-    say('Take it back:', `blocksaga abort ${id}`),
+    say('Roll it back:', `blocksaga abort ${id}`),
   ];
 }
 
 /** By the code of the error that it needs recovery for. */
-function toRecover(id: string, error: ErrorRecord | null): readonly Advice[] {
+export function toRecover(id: string, error: ErrorRecord | null): readonly Advice[] {
   const steps = (error === null ? undefined : RECOVERY[error.code]?.(id)) ?? [
     say('Remove the cause of the failure, then:', `blocksaga resume ${id}`),
     say('If QEMU has ended:', `blocksaga resume --offline ${id}`),
@@ -107,5 +111,6 @@ const RECOVERY: { readonly [code in ErrorRecord['code']]?: (id: string) => reado
       'Another QEMU answers. Stop it; then this tells which images to boot from:',
       `blocksaga resume --offline ${id}`,
     ),
+    say('If it runs on the right ones already, the same command ends the saga at once.'),
   ],
 };

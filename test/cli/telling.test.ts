@@ -4,17 +4,12 @@ import { jsonLine } from '../../src/cli/print/json-lines.ts';
 import { PlainReporter } from '../../src/cli/print/plain-reporter.ts';
 import { recordsInWords } from '../../src/cli/print/records-in-words.ts';
 import { refusalInWords, resultInWords } from '../../src/cli/print/summary.ts';
-import {
-  percentOf,
-  progressInWords,
-  sizeInWords,
-  stepInWords,
-  timeInWords,
-} from '../../src/cli/print/words.ts';
+import { percentOf, progressInWords, stepInWords, timeInWords } from '../../src/cli/print/words.ts';
 import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { ErrorRecord } from '../../src/errors.ts';
 import type { JournalRecord, RecordKind } from '../../src/journal/journal.ts';
 import type { Json } from '../../src/qmp/transport.ts';
+import { growingSizeInWords } from '../../src/railway/words.ts';
 import { fakeContext } from './fake-context.ts';
 import { entered, progressed } from './notices.ts';
 
@@ -214,7 +209,7 @@ describe('the records of a saga in words', () => {
 
 describe('words', () => {
   test('for sizes, progress, steps and times', () => {
-    expect([0, 1023, 1024, 67_108_864, 2 ** 40 * 1.5, 2 ** 62].map(sizeInWords)).toEqual([
+    expect([0, 1023, 1024, 67_108_864, 2 ** 40 * 1.5, 2 ** 62].map(growingSizeInWords)).toEqual([
       '0 bytes',
       '1023 bytes',
       '1.0 KiB',

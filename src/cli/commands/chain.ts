@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import { findDisk } from '../../operations/choose-disks.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
+import { growingSizeInWords } from '../../railway/words.ts';
 import { collect } from '../options/option-values.ts';
 import { addJsonOption, addQmpOption } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
-import { sizeInWords } from '../print/words.ts';
 import { withClient } from '../saga/with-client.ts';
 
 const HELP = `
@@ -61,7 +61,7 @@ function describeDisk(disk: GuestDisk) {
 
 function diskInWords(disk: GuestDisk): readonly string[] {
   const facts = [
-    sizeInWords(disk.sizeBytes),
+    growingSizeInWords(disk.sizeBytes),
     ...(disk.readOnly ? ['read-only'] : []),
     ...(disk.job === null ? [] : [`in use by job ${disk.job}`]),
   ];

@@ -22,7 +22,7 @@ Examples:
   $ blocksaga inspect --qmp /run/vm.page.qmp
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
 
-Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: whoever knows it can see all
+Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: anyone who knows it can see all
 sagas of the journal, and ask those that run to switch or to go back. Nothing is fetched from elsewhere.
 
 A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further -qmp. Without

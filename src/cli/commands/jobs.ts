@@ -8,13 +8,14 @@ import type { QmpClient } from '../../qmp/client.ts';
 import { sleep } from '../../qmp/clock.ts';
 import type { JobInfo, JobStatus } from '../../qmp/jobs.ts';
 import type { BlockDeviceInfo, BlockJobInfo } from '../../qmp/schema.generated.ts';
+import { growingSizeInWords } from '../../railway/words.ts';
 import { dirtyBytesOf } from '../../steps/step/mirror-lag.ts';
 import { readCount } from '../options/option-values.ts';
 import { addJournalOption, addJsonOption, addQmpOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
-import { progressInWords, sizeInWords, statusInWords } from '../print/words.ts';
+import { progressInWords, statusInWords } from '../print/words.ts';
 import { makerOf, readJournal } from '../saga/read-journal.ts';
 import { withClient } from '../saga/with-client.ts';
 
@@ -166,8 +167,10 @@ export function jobInWords(job: ShownJob): string {
 /** Figures that are equal before the job is ready, or has ended, are shown as one byte short of it (see --help). */
 function farInWords({ status, ready, currentBytes, totalBytes, dirtyBytes }: ShownJob): string {
   if (ready) {
-    if (dirtyBytes === null) return `${sizeInWords(totalBytes)} copied`;
-    return dirtyBytes === 0 ? 'nothing is left to copy' : `${sizeInWords(dirtyBytes)} behind the guest`;
+    if (dirtyBytes === null) return `${growingSizeInWords(totalBytes)} copied`;
+    return dirtyBytes === 0
+      ? 'nothing is left to copy'
+      : `${growingSizeInWords(dirtyBytes)} behind the guest`;
   }
   const isOver = status === 'pending' || status === 'concluded' || status === 'null';
   const shown = isOver ? currentBytes : Math.min(currentBytes, Math.max(0, totalBytes - 1));
@@ -177,5 +180,5 @@ function farInWords({ status, ready, currentBytes, totalBytes, dirtyBytes }: Sho
 function speedInWords({ speedBytesPerSecond }: ShownJob): string {
   return speedBytesPerSecond === null || speedBytesPerSecond === 0
     ? ''
-    : `, at ${sizeInWords(speedBytesPerSecond)}/s at most`;
+    : `, at ${growingSizeInWords(speedBytesPerSecond)}/s at most`;
 }

@@ -11,13 +11,13 @@ import { isHeldNow } from '../../journal/lease.ts';
 import { sagaHasEnded, sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import { createJobs, isVerbAllowed } from '../../qmp/jobs.ts';
+import { growingSizeInWords } from '../../railway/words.ts';
 import { expectMark } from '../../steps/pause/mark-qemu.ts';
 import { readBytes } from '../options/option-values.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
-import { sizeInWords } from '../print/words.ts';
 import { openExistingJournal } from '../saga/read-journal.ts';
 import { withClient } from '../saga/with-client.ts';
 import { withJournal } from '../saga/with-journal.ts';
@@ -86,7 +86,7 @@ function inWords({ saga, job }: What): string {
 }
 
 function speedInWords(bytesPerSecond: number): string {
-  return bytesPerSecond === 0 ? 'no limit' : `${sizeInWords(bytesPerSecond)}/s at most, for each disk`;
+  return bytesPerSecond === 0 ? 'no limit' : `${growingSizeInWords(bytesPerSecond)}/s at most, for each disk`;
 }
 
 async function ofSaga(

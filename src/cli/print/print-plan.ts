@@ -13,11 +13,12 @@ import {
   wayOf,
   weakerIn,
 } from '../../plan/plan.ts';
+import { growingSizeInWords } from '../../railway/words.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import type { CliContext } from './context.ts';
 import { jsonLine } from './json-lines.ts';
 import { predictChain, predictSteps } from './predict.ts';
-import { countOf, sizeInWords, stepInWords } from './words.ts';
+import { countOf, stepInWords } from './words.ts';
 
 const STRATEGY_WORDS: Readonly<Record<Strategy, string>> = {
   reopen: 'one blockdev-reopen switches all disks, and QEMU does all of it or nothing',
@@ -176,7 +177,7 @@ const REWRITE_WORDS = {
 } as const;
 
 function pace({ parallel, speed }: SwitchPlan | RewritePlan): string {
-  return `${parallel} at a time${speed > 0 ? `, each at ${sizeInWords(speed)}/s` : ''}`;
+  return `${parallel} at a time${speed > 0 ? `, each at ${growingSizeInWords(speed)}/s` : ''}`;
 }
 
 function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
@@ -184,7 +185,7 @@ function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
     images.map(image => `${image.file} (${image.driver})`).join(' <- ');
   const stays = finishOf(plan) !== null && finishOf(plan) !== 'pivot';
   return [
-    `  ${disk.disk} (node ${disk.node}, ${sizeInWords(disk.sizeBytes)})`,
+    `  ${disk.disk} (node ${disk.node}, ${growingSizeInWords(disk.sizeBytes)})`,
     `    before: ${chain(disk.chain)}`,
     `    after:  ${chain(predictChain(plan, disk))}`,
     ...(stays ? [`    copy:   ${chain(chainOfImage(disk))}`] : []),

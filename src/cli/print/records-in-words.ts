@@ -5,7 +5,8 @@ import type { ErrorRecord } from '../../errors.ts';
 import { askedIn, signalValue } from '../../journal/asked.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
-import { sizeInWords, stepInWords, timeInWords } from './words.ts';
+import { growingSizeInWords } from '../../railway/words.ts';
+import { stepInWords, timeInWords } from './words.ts';
 
 /** One line per step that ended, decision and signal, in their order; last the steps of which no end is written. */
 export function recordsInWords(records: readonly JournalRecord[]): readonly string[] {
@@ -49,7 +50,7 @@ function signalInWords({ step, body }: JournalRecord): string {
     askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
   if (step !== SET_SPEED) return `asked to ${step}${where}`;
   const speed = Number(signalValue(body));
-  return `asked to ${speed === 0 ? 'copy as fast as it can' : `copy ${sizeInWords(speed)}/s at most`}${where}`;
+  return `asked to ${speed === 0 ? 'copy as fast as it can' : `copy ${growingSizeInWords(speed)}/s at most`}${where}`;
 }
 
 const DECISIONS: Readonly<Record<string, string>> = {

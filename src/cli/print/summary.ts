@@ -1,6 +1,8 @@
 /** A saga's result and a refusal in a few plain lines: what happened, why, what is left, what to do next. Pure. */
 import type { DiskResult, SagaResult } from '../../engine/running/result.ts';
 import type { ErrorRecord } from '../../errors.ts';
+import type { Advice } from '../../story/story.ts';
+import { toRecover, waiting } from '../../story/what-next.ts';
 
 /** One line (two with QEMU's words) for a request that was refused. */
 export function refusalInWords(command: string | null, error: ErrorRecord): readonly string[] {
@@ -113,37 +115,11 @@ function guestLines({ guest }: SagaResult): readonly string[] {
 }
 
 function nextLines({ saga, operation, outcome, error }: SagaResult): readonly string[] {
-  if (outcome === 'ready') {
-    if (operation === 'snapshotMirror') {
-      return [
-        `  it waits: switch to the mirrors with "blocksaga pivot ${saga}", or do without them with "blocksaga abort ${saga} --keep-snapshot"`,
-        `  "blocksaga abort ${saga}" rolls the snapshot back too`,
-      ];
-    }
-    return [
-      `  it waits: switch with "blocksaga pivot ${saga}", or roll it back with "blocksaga abort ${saga}"`,
-    ];
-  }
+  if (outcome === 'ready') return ['  it waits', ...linesOf(waiting(saga, operation, true))];
   if (outcome !== 'needsRecovery') return [];
-  return [
-    `  do not touch its images before it is settled; what is known: blocksaga show ${saga}`,
-    ...(error === null ? [] : [RECOVERY_WORDS[error.code]?.(saga) ?? resumeLater(saga)]),
-  ];
+  return [...linesOf(toRecover(saga, error)), `  What is known: blocksaga show ${saga}`];
 }
 
-function resumeLater(saga: string): string {
-  return `  next: repair the reason, then "blocksaga resume ${saga}"; if QEMU has ended, "blocksaga resume --offline ${saga}"`;
+function linesOf(advice: readonly Advice[]): readonly string[] {
+  return advice.map(({ words, command }) => (command === null ? `  ${words}` : `  ${words} ${command}`));
 }
-
-/** What to do next, where the error says more about it than that something went wrong. */
-const RECOVERY_WORDS: { readonly [code in ErrorRecord['code']]?: (saga: string) => string } = {
-  QMP_CONNECT: saga =>
-    `  next: if QEMU has ended, "blocksaga resume --offline ${saga}" says which images to boot from; if it runs, free its monitor, then "blocksaga resume ${saga}"`,
-  PUBLISH: saga =>
-    `  next: the disks are switched, only the VM's records do not say so yet; see to that, then "blocksaga resume ${saga}"`,
-  VM_BUSY: saga =>
-    `  next: nothing here; the process that has taken it over ends it, as "blocksaga show ${saga}" tells`,
-  JOURNAL_BEHIND: () => '  next: put the newer copy of the journal back; nothing has been done by this one',
-  QEMU_REPLACED: saga =>
-    `  next: stop this QEMU, then "blocksaga resume --offline ${saga}" says which images to boot from; if it runs on the right ones already, it ends the saga at once`,
-};

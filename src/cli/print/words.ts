@@ -1,23 +1,11 @@
 /** Plain words for sizes, block jobs and the states of a saga. Pure; only people read these, nothing decides on them. */
+import { growingSizeInWords } from '../../railway/words.ts';
 import { splitKey } from '../../steps/stages.ts';
-
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
-
-/** `67108864` as `64.0 MiB`. */
-export function sizeInWords(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
-}
 
 /** How far a job is: `45 % (28.8 MiB of 64.0 MiB)`. */
 export function progressInWords(currentBytes: number, totalBytes: number): string {
   if (totalBytes === 0) return 'nothing to copy yet';
-  return `${percentOf(currentBytes, totalBytes)} % (${sizeInWords(currentBytes)} of ${sizeInWords(totalBytes)})`;
+  return `${percentOf(currentBytes, totalBytes)} % (${growingSizeInWords(currentBytes)} of ${growingSizeInWords(totalBytes)})`;
 }
 
 /** Whole percents, 100 only when all is done. */

@@ -39,7 +39,7 @@ export class Asking {
     await this.#parts.stages.note(setSpeed(bytesPerSecond));
   }
 
-  /** Somebody in another process asks; what cannot be written here fails at the saga's next record, where it is told. */
+  /** Another process asks; what cannot be written here fails at the saga's next record, where it is told. */
   hear(asked: Asked): void {
     if (this.#parts.end() !== undefined) return;
     this.#heed(asked)

@@ -13,7 +13,7 @@ export interface SagaCore
   signal(name: SignalName): Promise<SagaResult>;
 }
 
-/** `result` and `ended` may be getters: a saga that is only looked at is not watched before somebody waits for them. */
+/** `result` and `ended` may be getters: a saga that is only looked at is not watched before a caller waits for them. */
 export function sagaOf(core: SagaCore): Saga {
   const saga: Saga = {
     id: core.id,

@@ -158,7 +158,7 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#parts.monitor.held.cut();
     this.#actor.stop();
     this.#leave();
-    // Those who wait are told; where nobody does, it is no rejection that nobody has handled.
+    // Those who wait are told; where none does, it is no unhandled rejection.
     for (const promise of [this.#ready.promise, this.#finished.promise]) promise.catch(() => undefined);
     this.#finished.reject(detached(this.id));
     return true;
