@@ -2,31 +2,18 @@
  * The engine: checks a request, plans it against the guest, claims the VM in the journal and runs the saga. The same
  * engine serves the library, the command line and the simulator.
  */
-import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { Files } from '../images/files.ts';
+import { BlocksagaError } from '../errors.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
-import { planCopy } from '../operations/plan-copy.ts';
-import type { PlanFacts } from '../operations/plan-facts.ts';
-import { planCommit, planPull } from '../operations/plan-merge.ts';
-import { planRevert } from '../operations/plan-revert.ts';
-import { operationOfSnapshot, planAnySnapshot } from '../operations/plan-snapshot-mirror.ts';
-import { readChains } from '../operations/read-chains.ts';
-import {
-  type CommitRequest,
-  type CopyRequest,
-  checkCommitRequest,
-  checkCopyRequest,
-  checkPullRequest,
-  checkRevertRequest,
-  checkSnapshotRequest,
-  type PullRequest,
-  type RevertRequest,
-  type SnapshotRequest,
+import { OPERATIONS, type Operation, type Request } from '../operations/operations.ts';
+import type {
+  CommitRequest,
+  CopyRequest,
+  PullRequest,
+  RevertRequest,
+  SnapshotRequest,
 } from '../operations/requests.ts';
-import { type Survey, surveyStaying } from '../operations/survey.ts';
-import { sagaToken } from '../plan/names.ts';
 import type {
   CopyPlan,
   Plan,
@@ -50,18 +37,15 @@ import {
   splitGuest,
 } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
-import type { Monitor } from './connection/monitor.ts';
-import { onCommitOf, publisherOf, toldTo } from './connection/publish.ts';
+import { publisherOf, toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
 import type { SignalName } from './durable/signals.ts';
 import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
-import { heldBy, heldBySaga, refuseHeld } from './held-by-saga.ts';
-import { KnownQemus } from './known-qemus.ts';
 import { LeaseRenewal } from './lease-renewal.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
+import { Planning } from './planning.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
-import { freeOfSagas } from './removal/named-images.ts';
-import { imagesIn, imagesOf, withProofs } from './removal/proved-leaving.ts';
+import { imagesIn } from './removal/proved-leaving.ts';
 import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
 import { endedSaga } from './running/ended-saga.ts';
@@ -90,16 +74,13 @@ export function createEngine(options: EngineOptions): Engine {
   return new SagaEngine(options);
 }
 
-type Request = SnapshotRequest | CopyRequest | CommitRequest | PullRequest | RevertRequest;
-type Planner<R extends Request, P extends Plan> = (request: R, facts: PlanFacts) => Promise<P>;
-
 class SagaEngine implements Engine {
   readonly #journal: Journal;
   readonly #options: EngineOptions;
   readonly #clock: Clock;
   readonly #ids: IdSource;
-  readonly #qemus = new KnownQemus();
   readonly #submissions = new Submissions();
+  readonly #planning: Planning;
   readonly #closing: Closing;
   readonly #renewal: LeaseRenewal;
 
@@ -108,59 +89,50 @@ class SagaEngine implements Engine {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
+    const parts = { ...options, clock: this.#clock, ids: this.#ids };
+    this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
     this.#renewal = new LeaseRenewal(this.#journal, this.#clock, () => this.#submissions.all);
   }
 
-  async snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
-    const { guest, request } = splitGuest(asked);
-    const checked = checkSnapshotRequest(request);
-    return this.#start(operationOfSnapshot(checked), checked, guest, planAnySnapshot);
+  snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
+    return this.#start(OPERATIONS.snapshot, asked);
   }
 
-  async copy(asked: CopyRequest & Submit): Promise<Saga> {
-    const { guest, request } = splitGuest(asked);
-    return this.#start('copy', checkCopyRequest(request), guest, planCopy);
+  copy(asked: CopyRequest & Submit): Promise<Saga> {
+    return this.#start(OPERATIONS.copy, asked);
   }
 
-  async commit(asked: CommitRequest & Submit): Promise<Saga> {
-    const { guest, request } = splitGuest(asked);
-    return this.#start('commit', checkCommitRequest(request), guest, planCommit);
+  commit(asked: CommitRequest & Submit): Promise<Saga> {
+    return this.#start(OPERATIONS.commit, asked);
   }
 
-  async pull(asked: PullRequest & Submit): Promise<Saga> {
-    const { guest, request } = splitGuest(asked);
-    return this.#start('pull', checkPullRequest(request), guest, planPull);
+  pull(asked: PullRequest & Submit): Promise<Saga> {
+    return this.#start(OPERATIONS.pull, asked);
   }
 
-  async revert(asked: RevertRequest & Submit): Promise<Saga> {
-    const { guest, request } = splitGuest(asked);
-    return this.#start('revert', checkRevertRequest(request), guest, planRevert);
+  revert(asked: RevertRequest & Submit): Promise<Saga> {
+    return this.#start(OPERATIONS.revert, asked);
   }
 
-  async planRevert(asked: RevertRequest & Submit): Promise<RevertPlan> {
-    const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkRevertRequest(request), guest, planRevert);
+  planSnapshot(asked: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan> {
+    return this.#planning.planOnly(OPERATIONS.snapshot, asked);
   }
 
-  async planSnapshot(asked: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan> {
-    const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkSnapshotRequest(request), guest, planAnySnapshot);
+  planCopy(asked: CopyRequest & Submit): Promise<CopyPlan> {
+    return this.#planning.planOnly(OPERATIONS.copy, asked);
   }
 
-  async planCopy(asked: CopyRequest & Submit): Promise<CopyPlan> {
-    const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkCopyRequest(request), guest, planCopy);
+  planCommit(asked: CommitRequest & Submit) {
+    return this.#planning.planOnly(OPERATIONS.commit, asked);
   }
 
-  async planCommit(asked: CommitRequest & Submit) {
-    const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkCommitRequest(request), guest, planCommit);
+  planPull(asked: PullRequest & Submit): Promise<RewritePlan> {
+    return this.#planning.planOnly(OPERATIONS.pull, asked);
   }
 
-  async planPull(asked: PullRequest & Submit): Promise<RewritePlan> {
-    const { guest, request } = splitGuest(asked);
-    return this.#planOnly(checkPullRequest(request), guest, planPull);
+  planRevert(asked: RevertRequest & Submit): Promise<RevertPlan> {
+    return this.#planning.planOnly(OPERATIONS.revert, asked);
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
@@ -244,34 +216,21 @@ class SagaEngine implements Engine {
     return watchElsewhere(resume === undefined ? parts : { ...parts, resume });
   }
 
-  async #planOnly<R extends Request, P extends Plan>(
-    request: R,
-    guest: Submit,
-    planner: Planner<R, P>,
-  ): Promise<P> {
-    this.#refuseHeld(request, guest);
-    const monitor = monitorOf(guest, this.#clock);
-    try {
-      return (await this.#plan(request.id ?? this.#ids(), request, guest, monitor, planner)).plan;
-    } finally {
-      monitor.close();
-    }
-  }
-
   /** The same id twice has one effect: what the first submission comes to is given to the second. */
   async #start<R extends Request, P extends Plan>(
-    operation: string,
-    request: R,
-    { signal, ...guest }: Submit,
-    planner: Planner<R, P>,
+    operation: Operation<R, P>,
+    asked: R & Submit,
   ): Promise<Saga> {
+    const { guest: submit, request: unchecked } = splitGuest(asked);
+    const { signal, ...guest } = submit;
+    const request = operation.check(unchecked);
     const id = request.id ?? this.#ids();
-    const submission = { id, operation, request };
+    const submission = { id, operation: operation.nameOf(request), request };
     refuseAborted(signal);
     const saga = await this.#closing.during(id, () =>
       this.#submissions.submit(submission, {
         row: () => checkedJournal(this.#journal).saga(id),
-        begin: () => this.#begin(submission, request, { ...guest, ...definedOnly({ signal }) }, planner),
+        begin: () => this.#begin(submission, request, submit, operation),
         known: row => this.#known(row, guest),
       }),
     );
@@ -279,27 +238,21 @@ class SagaEngine implements Engine {
     return saga;
   }
 
-  #refuseHeld(request: Request, guest: Guest): void {
-    const through = this.#submissions.through(guest.qmp);
-    if (through !== undefined) throw heldBy({ ...through, state: 'open' });
-    refuseHeld(this.#journal, request.vm, guest);
-  }
-
   async #begin<R extends Request, P extends Plan>(
-    { id, operation }: Submission,
+    { id, operation: name }: Submission,
     request: R,
     { signal, ...guest }: Submit,
-    planner: Planner<R, P>,
+    operation: Operation<R, P>,
   ): Promise<Saga> {
-    this.#refuseHeld(request, guest);
+    this.#planning.refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#clock);
     let isBegun = false;
     try {
-      const { plan, seen, files } = await this.#plan(id, request, guest, monitor, planner);
+      const { plan, seen, files } = await this.#planning.plan(id, request, guest, monitor, operation);
       const row = {
         id,
         vm: vmOf(request, seen, guest),
-        operation,
+        operation: name,
         planVersion: plan.planVersion,
         address: typeof guest.qmp === 'string' ? guest.qmp : '',
         request: request as object as Json,
@@ -341,29 +294,5 @@ class SagaEngine implements Engine {
     });
     runs(saga);
     return saga;
-  }
-
-  async #plan<R extends Request, P extends Plan>(
-    id: string,
-    request: R,
-    guest: Guest,
-    monitor: Monitor,
-    planner: Planner<R, P>,
-  ): Promise<{ plan: P; seen: Survey; files: Files | null }> {
-    let vm = request.vm;
-    try {
-      const qmp = await monitor.client();
-      const capabilities = await this.#qemus.capabilities(qmp, request.without);
-      const seen = await surveyStaying(qmp);
-      vm = vmOf(request, seen, guest);
-      const onCommit = onCommitOf(request.onCommit, this.#options.onCommit);
-      const files = await provedFilesOf(guest, imagesOf(seen.disks));
-      const known = await readChains(seen, files);
-      const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
-      const made = await freeOfSagas(this.#journal, id, files, planner(request, facts));
-      return { plan: await withProofs(made, files), seen, files };
-    } catch (error) {
-      throw heldBySaga(this.#journal, error, vm, guest) ?? error;
-    }
   }
 }

@@ -5,14 +5,10 @@
  */
 import { z } from 'zod';
 import { BlocksagaError, type RequestIssue } from '../errors.ts';
+import { OPERATIONS } from './operations.ts';
 import {
   type CommitRequest,
   type CopyRequest,
-  checkCommitRequest,
-  checkCopyRequest,
-  checkPullRequest,
-  checkRevertRequest,
-  checkSnapshotRequest,
   type PullRequest,
   type RevertRequest,
   requestShapes,
@@ -49,11 +45,11 @@ export const requestSchemas: {
   readonly pull: RequestSchema<PullRequest>;
   readonly revert: RequestSchema<RevertRequest>;
 } = {
-  snapshot: schemaOf(requestShapes.snapshot, checkSnapshotRequest),
-  copy: schemaOf(requestShapes.copy, checkCopyRequest),
-  commit: schemaOf(requestShapes.commit, checkCommitRequest),
-  pull: schemaOf(requestShapes.pull, checkPullRequest),
-  revert: schemaOf(requestShapes.revert, checkRevertRequest),
+  snapshot: schemaOf(requestShapes.snapshot, OPERATIONS.snapshot.check),
+  copy: schemaOf(requestShapes.copy, OPERATIONS.copy.check),
+  commit: schemaOf(requestShapes.commit, OPERATIONS.commit.check),
+  pull: schemaOf(requestShapes.pull, OPERATIONS.pull.check),
+  revert: schemaOf(requestShapes.revert, OPERATIONS.revert.check),
 };
 
 function schemaOf<R>(shape: z.ZodType, check: (request: unknown) => R): RequestSchema<R> {
