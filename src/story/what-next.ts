@@ -72,8 +72,8 @@ function guestOf(result: SagaResult | null): readonly Advice[] {
 /** Of a saga that waits for a signal. */
 export function waiting(id: string, operation: string, isRunning: boolean): readonly Advice[] {
   const keeps: Readonly<Record<string, Advice>> = {
-    copy: say('Keep the copies beside the disks:', `blocksaga abort --keep-copies ${id}`),
-    snapshotMirror: say('Keep the snapshot without its mirrors:', `blocksaga abort --keep-snapshot ${id}`),
+    copy: say('Keep the copies beside the disks:', `blocksaga abort ${id} --keep-copies`),
+    snapshotMirror: say('Keep the snapshot without its mirrors:', `blocksaga abort ${id} --keep-snapshot`),
   };
   const keep = keeps[operation];
   return [
