@@ -122,6 +122,8 @@ class Bench {
       pivot: never,
       keepCopies: never,
       keepSnapshot: never,
+      barrier: null,
+      pauseLeftMs: () => plan.maxBlackoutMs,
       pausedThroughout: () => true,
       sides: () => 'alike',
       sawAlike: () => undefined,

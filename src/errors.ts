@@ -67,6 +67,7 @@ const CODES = {
   FILES: [false, 'notApplied'],
   PUBLISH: [true, 'unknown'],
   ABORTED: [false, 'notApplied'],
+  GROUP: [false, 'notApplied'],
   JOURNAL: [false, 'unknown'],
   // A broken assumption, as the journal remembers it of a saga that it has ended.
   INTERNAL: [false, 'unknown'],

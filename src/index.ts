@@ -7,6 +7,7 @@ export type { IdSource } from './engine/connection/ids.ts';
 export type { ListenerPlace, OnListenerError } from './engine/connection/isolate.ts';
 export type { Publisher } from './engine/connection/publish.ts';
 export { createEngine } from './engine/engine.ts';
+export type { Group, GroupResult } from './engine/group.ts';
 export type { SagaPage, SagaQuery, SagaStanding, SagaSummary } from './engine/look-up.ts';
 export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';

@@ -21,6 +21,7 @@ import type { Submit } from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
 import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
+import type { Group } from './group.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
@@ -55,6 +56,13 @@ export interface Engine extends AsyncDisposable {
    * saga's result.
    */
   snapshot(request: SnapshotRequest & Submit): Promise<Saga>;
+  /**
+   * Puts overlays on the disks of several guests at one instant: on all disks of all guests, or on none. Every guest is paused
+   * until the last has its overlays, for as long as its `maxBlackoutMs` at most; where one cannot, none has run on its overlays.
+   * The images below are what a power cut of all guests at once would leave. Throws refusals, after members that were begun
+   * have been rolled back; what happens later is in the group's result.
+   */
+  group(requests: readonly (SnapshotRequest & Submit)[], options?: { readonly id?: string }): Promise<Group>;
   /**
    * Copies N disks and switches all of them, or none. With `finish: 'leave'` the saga waits at READY: `pivot` switches all
    * disks, `keepCopies` leaves the copies as one consistent cut beside them, `abort` takes them away. Throws refusals; what

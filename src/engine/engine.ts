@@ -2,7 +2,7 @@
  * The engine: checks a request, plans it against the guest, claims the VM in the journal and runs the saga. The same
  * engine serves the library, the command line and the simulator.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
@@ -24,6 +24,7 @@ import type {
 } from '../plan/plan.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { Barrier } from '../steps/step/barrier.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { type CloseOptions, Closing } from './closing.ts';
@@ -41,6 +42,8 @@ import { publisherOf, toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
 import type { SignalName } from './durable/signals.ts';
 import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
+import { type Group, memberOf, runGroup } from './group.ts';
+import { lateBarrier } from './group-register.ts';
 import { LeaseRenewal } from './lease-renewal.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
@@ -97,6 +100,14 @@ class SagaEngine implements Engine {
 
   snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
     return this.#start(OPERATIONS.snapshot, asked);
+  }
+
+  async group(
+    requests: readonly (SnapshotRequest & Submit)[],
+    { id = this.#ids() }: { readonly id?: string } = {},
+  ): Promise<Group> {
+    const parts = { journal: this.#journal, clock: this.#clock };
+    return runGroup(parts, id, requests, (asked, barrier) => this.#start(memberOf(id), asked, barrier));
   }
 
   copy(asked: CopyRequest & Submit): Promise<Saga> {
@@ -220,6 +231,7 @@ class SagaEngine implements Engine {
   async #start<R extends Request, P extends Plan>(
     operation: Operation<R, P>,
     asked: R & Submit,
+    barrier?: Barrier,
   ): Promise<Saga> {
     const { guest: submit, request: unchecked } = splitGuest(asked);
     const { signal, ...guest } = submit;
@@ -230,7 +242,7 @@ class SagaEngine implements Engine {
     const saga = await this.#closing.during(id, () =>
       this.#submissions.submit(submission, {
         row: () => checkedJournal(this.#journal).saga(id),
-        begin: () => this.#begin(submission, request, submit, operation),
+        begin: () => this.#begin(submission, request, submit, operation, barrier),
         known: row => this.#known(row, guest),
       }),
     );
@@ -243,6 +255,7 @@ class SagaEngine implements Engine {
     request: R,
     { signal, ...guest }: Submit,
     operation: Operation<R, P>,
+    barrier: Barrier | undefined,
   ): Promise<Saga> {
     this.#planning.refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#clock);
@@ -265,16 +278,24 @@ class SagaEngine implements Engine {
       });
       isBegun = true;
       await refuseChanged(this.#journal, lease, plan, monitor, seen);
-      return this.#run({ lease, plan, guest, files, monitor, metadata: request.metadata });
+      const { metadata } = request;
+      return this.#run({ lease, plan, guest, files, monitor, metadata, ...definedOnly({ barrier }) });
     } catch (error) {
       monitor.close();
       throw isBegun ? afterBegin(error) : error;
     }
   }
 
-  #run(parts: Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metadata'> & { guest: Guest }): Saga {
+  #run(
+    parts: Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metadata'> & {
+      guest: Guest;
+      barrier?: Barrier;
+    },
+  ): Saga {
     const { lease, plan, guest, monitor, metadata, files } = parts;
     const { inspect, onCommit, onListenerError } = this.#options;
+    const group = plan.operation === 'snapshot' ? plan.group : undefined;
+    const late = group === undefined ? null : lateBarrier(this.#journal, this.#clock, group.id);
     const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
     const runs = (saga: RunningSaga) => {
       this.#submissions.runs(saga, guest.qmp);
@@ -282,6 +303,7 @@ class SagaEngine implements Engine {
     };
     const saga = runSaga({
       ...{ lease, plan, files, monitor, metadata, inspect, onListenerError },
+      ...{ barrier: parts.barrier ?? late, lateBarrier: late },
       journal: this.#journal,
       clock: this.#clock,
       openAgent: monitor.held.watchAgent(agentOf(guest, this.#clock)),

@@ -110,6 +110,15 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'The overlays come in front of the disks, one after the other.',
     undo: 'Active commits put the disks back on the images below their overlays.',
   },
+  takeSnapshotInPause: {
+    does: 'In the pause of the group one transaction puts the overlays in front of all disks.',
+    undo: 'The disks are put back on the images below their overlays.',
+  },
+  awaitMembers: { does: 'The saga waits until all members of its group are prepared.' },
+  awaitGo: {
+    does: 'The snapshot is voted for; when all members have voted, it is asked whether the guest was paused till then.',
+  },
+  decideWithGroup: { does: 'The saga commits if the guests of all members were paused till then.' },
   thawGuest: { does: 'The file systems of the guest are thawed.' },
   publishOverlays: {
     does: 'The onCommit program is told of the overlays.',

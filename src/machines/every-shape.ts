@@ -15,7 +15,9 @@ const NO_SWITCH = (['clone', 'abort'] as const).map(finish => ({ finish, strateg
 const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
   snapshot: () =>
     (['transaction', 'transactionSync', 'sequential'] as const).flatMap(method =>
-      over(MARKED, EITHER, (common, quiesces) => ({ chart: 'snapshot', ...common, method, quiesces })),
+      over(MARKED, EITHER, (common, quiesces) => ({ ...common, quiesces })).flatMap(shape =>
+        EITHER.map(inGroup => ({ chart: 'snapshot' as const, ...shape, method, inGroup })),
+      ),
     ),
   copy: () =>
     [...ENDS, ...NO_SWITCH].flatMap(end =>
@@ -59,6 +61,7 @@ export function everyShape(chart: ChartName): readonly Shape[] {
 }
 
 function isMade(shape: Shape): boolean {
+  if (shape.chart === 'snapshot' && shape.inGroup) return shape.method !== 'sequential' && !shape.quiesces;
   const opens = 'qemuOpensTargets' in shape && shape.qemuOpensTargets;
   const reopens = shape.chart === 'revert' || ('strategy' in shape && shape.strategy === 'reopen');
   if (reopens && (!shape.marksQemu || opens)) return false;

@@ -58,10 +58,12 @@ function stopsOf(phases: readonly Phase[], above: readonly Phase[] = []): readon
   });
 }
 
+const DECIDING: ReadonlySet<string> = new Set(['decides', 'decidesFirst', 'decidesTogether']);
+
 function placed(stops: readonly Inside[]): readonly Place[] {
   const ordinary = stops.filter(stop => !isOvertaken(stop));
   const decision = ordinary.findIndex(
-    ({ role, rollsBack }) => role === 'decides' || role === 'decidesFirst' || rollsBack,
+    ({ role, rollsBack }) => (role !== undefined && DECIDING.has(role)) || rollsBack,
   );
   const opens = ordinary.findIndex(({ step }) => stepOf(step).window === 'opens');
   const closes = ordinary.findIndex(({ step }) => stepOf(step).window === 'closes');

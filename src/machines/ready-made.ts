@@ -106,6 +106,7 @@ export const READY_MADE = {
   'snapshot-transaction': snapshot('transaction'),
   'snapshot-transaction-sync': snapshot('transactionSync'),
   'snapshot-sequential': snapshot('sequential'),
+  'snapshot-group': { ...snapshot('transaction'), group: { id: 'group-1' } },
   'copy-reopen': copy('pivot', 'reopen'),
   'copy-finalize': copy('pivot', 'finalize'),
   'copy-complete': copy('pivot', 'complete'),

@@ -11,11 +11,13 @@ import type { ChartName } from './shape.ts';
  * - `decides`: the decision goes with it. If it fails, the saga rolls back; what follows only rolls forward.
  * - `decidesFirst`: the decision is written in front of it, and then it only rolls forward itself; a failure before that,
  *   which is told by its effect `notApplied`, rolls back.
+ * - `decidesTogether`: it asks for the decision of a group. It rolls back where that says so, by the code GROUP, and in no
+ *   other case: the group may have committed.
  * - `decidesStage`: it decides for its stage alone; the saga can still roll back.
  * - `insists`: it must come about, though the saga can still roll back behind it.
  * - `overtaken`: it is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it.
  */
-type Role = 'decides' | 'decidesFirst' | 'decidesStage' | 'insists' | 'overtaken';
+type Role = 'decides' | 'decidesFirst' | 'decidesTogether' | 'decidesStage' | 'insists' | 'overtaken';
 
 /** A place in the order: the state in which one step runs. */
 export interface Stop {

@@ -115,6 +115,7 @@ export function sagaSetup(names: readonly StepActorName[]) {
         !context.attempted.includes(params.step),
       wasOvertaken: ({ event }) => hasCode(event, 'OVERTAKEN'),
       migratesFirst: ({ event }) => migratesFirst(errorOf(event)),
+      isGroupBack: ({ event }) => hasCode(event, 'GROUP'),
       isNotBegun: ({ event }) => errorOf(event)?.effect === 'notApplied',
       mayBackOff: ({ context, event }) =>
         hasCode(event, 'NOT_CONVERGING') && context.switchAttempts < SWITCH_ATTEMPTS_MAX,

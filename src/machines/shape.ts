@@ -57,6 +57,8 @@ interface Shortens extends ShapeBase {
 
 export interface SnapshotShape extends ShapeBase, TakesSnapshot {
   readonly chart: 'snapshot';
+  /** Whether it is taken at one instant with those of other guests. */
+  readonly inGroup: boolean;
 }
 
 export interface CopyShape extends SwitchShape, MakesCopies {
@@ -89,7 +91,10 @@ export interface SnapshotMirrorShape extends SwitchShape, TakesSnapshot, MakesCo
 export function shapeOf(plan: Plan): Shape {
   switch (plan.operation) {
     case 'snapshot':
-      return { chart: 'snapshot', ...baseOf(plan), ...takingOf(plan) };
+      return {
+        ...{ chart: 'snapshot', ...baseOf(plan), ...takingOf(plan) },
+        inGroup: plan.group !== undefined,
+      };
     case 'copy':
       return {
         ...{ chart: 'copy', ...baseOf(plan), ...switchOf(plan), ...makingOf(plan) },

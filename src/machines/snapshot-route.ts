@@ -3,7 +3,7 @@ import { only, type Phase, type Route, type Stop } from './route.ts';
 import type { SnapshotShape } from './shape.ts';
 import { cleaningUp } from './switch-route.ts';
 
-export function snapshotRoute({ method, quiesces, marksQemu, publishes }: SnapshotShape): Route {
+export function snapshotRoute({ method, quiesces, marksQemu, publishes, inGroup }: SnapshotShape): Route {
   return {
     chart: 'snapshot',
     phases: [
@@ -14,12 +14,16 @@ export function snapshotRoute({ method, quiesces, marksQemu, publishes }: Snapsh
           ...only(marksQemu, { step: 'markQemu' } as const),
           { step: 'claimFiles' },
           ...only(method === 'transaction', { step: 'createImages' } as const),
+          ...only(inGroup, { step: 'awaitMembers' } as const),
         ],
       },
       {
         name: 'snapshotting',
         description: 'The overlays come in front of all disks in one instant.',
-        inside: [...only(quiesces, { step: 'freezeGuest' } as const), taking(method)],
+        inside: [
+          ...only(quiesces, { step: 'freezeGuest' } as const),
+          ...(inGroup ? TOGETHER : [taking(method)]),
+        ],
       },
       cleaningUp([
         ...only(quiesces, 'thawGuest' as const),
@@ -29,6 +33,22 @@ export function snapshotRoute({ method, quiesces, marksQemu, publishes }: Snapsh
     ],
   };
 }
+
+/** All guests are paused; none is resumed before the last snapshot is taken, and none commits before all have been paused till then. */
+const TOGETHER: readonly (Stop | Phase)[] = [
+  {
+    name: 'together',
+    description: 'The guest is paused until all of the group have their snapshots.',
+    window: ['takeSnapshotInPause'],
+    inside: [
+      { step: 'pauseGuest' },
+      { step: 'takeSnapshotInPause' },
+      { step: 'awaitGo' },
+      { step: 'resumeGuest' },
+    ],
+  },
+  { step: 'decideWithGroup', role: 'decidesTogether' },
+];
 
 function taking(method: SnapshotShape['method']): Stop | Phase {
   if (method === 'transaction') return { step: 'takeSnapshot', role: 'decides' };

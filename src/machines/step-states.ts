@@ -61,11 +61,15 @@ function isReversible({ isDecided, role }: Place): boolean {
 
 /** Whether a failure of it leads neither back nor forward. */
 function isStranded({ isDecided, role }: Place): boolean {
-  return isDecided || role === 'insists' || role === 'decidesFirst';
+  return isDecided || role === 'insists' || role === 'decidesFirst' || role === 'decidesTogether';
 }
 
 /** With which failures a saga that would be stranded rolls back after all: nothing has been done then. */
-function guardsOfRollback({ step, role }: Place): readonly ('isNotBegun' | 'migratesFirst')[] {
+function guardsOfRollback({
+  step,
+  role,
+}: Place): readonly ('isNotBegun' | 'isGroupBack' | 'migratesFirst')[] {
+  if (role === 'decidesTogether') return ['isGroupBack'];
   if (role === 'decidesFirst') return ['isNotBegun'];
   return stepOf(step).window === 'closes' ? ['migratesFirst'] : [];
 }

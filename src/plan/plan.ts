@@ -158,6 +158,8 @@ export interface SnapshotPlan extends PlanBase {
   readonly bitmaps: readonly BitmapPlan[];
   /** The guest agent's socket when the guest is to be frozen meanwhile. */
   readonly quiesce: string | null;
+  /** The group of snapshots of several guests that it belongs to, by the id under which the journal has its decision. */
+  readonly group?: { readonly id: string };
 }
 
 /**

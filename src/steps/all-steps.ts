@@ -19,7 +19,13 @@ import { attachChains, openChains, standOnBases } from './prepare/stand-on-chain
 import { streamIntoTargets } from './prepare/stream-into-targets.ts';
 import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite/rewrite-chains.ts';
 import { rewriteFirst, rewriteRest } from './rewrite/rewrite-in-turn.ts';
-import { takeSnapshot, takeSnapshotSync, takeSnapshotsOneByOne } from './snapshot/take-snapshot.ts';
+import {
+  takeSnapshot,
+  takeSnapshotInPause,
+  takeSnapshotSync,
+  takeSnapshotsOneByOne,
+} from './snapshot/take-snapshot.ts';
+import { awaitGo, awaitMembers, decideWithGroup } from './snapshot/with-group.ts';
 import { commitRemainingDisks } from './switch/commit-remaining-disks.ts';
 import { commitRevert } from './switch/commit-revert.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch/switch-by-pivot.ts';
@@ -62,6 +68,10 @@ export const ALL_STEPS = {
   takeSnapshot,
   takeSnapshotSync,
   takeSnapshotsOneByOne,
+  takeSnapshotInPause,
+  awaitMembers,
+  awaitGo,
+  decideWithGroup,
   thawGuest,
   publishOverlays,
   askWhetherToKeep,

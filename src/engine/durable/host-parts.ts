@@ -4,6 +4,7 @@ import type { Files } from '../../images/files.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
 import type { StagePlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import type { Barrier } from '../../steps/step/barrier.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import type { History } from './history.ts';
@@ -24,6 +25,8 @@ export interface HostParts {
   readonly isMarked: () => boolean;
   /** The disks that have left the guest, which all stages share. */
   readonly unplugged: Unplugged;
+  /** Where it meets the other members of its group. */
+  readonly barrier: Barrier | null;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly report: (progress: JobProgress) => void;

@@ -85,7 +85,8 @@ async function standWhereRecorded(stranded: Stranded, context: StepContext): Pro
 
 /** The steps that move disks to their new images while the guest is paused. */
 function switchesOf(plan: Plan): readonly StepName[] {
-  if (plan.operation === 'snapshot') return ['takeSnapshotsOneByOne'];
+  if (plan.operation === 'snapshot')
+    return [plan.group === undefined ? 'takeSnapshotsOneByOne' : 'takeSnapshotInPause'];
   if (!('strategy' in plan) || plan.strategy === null) return [];
   const byStrategy = {
     reopen: 'reopenFilters',

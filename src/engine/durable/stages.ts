@@ -50,6 +50,7 @@ export class Stages {
 
   /** What the machine asks for under this name: a step, the undo of one, or that the guest is seen to. */
   async act(name: StepActorName): Promise<StepOutput> {
+    if (name === 'rescueGuest' || name.startsWith(UNDO)) this.leaveGroup();
     if (name === 'rescueGuest') return this.rescueGuest();
     const { stage, step, isUndo } = actOf(name);
     const host = this.#hosts.get(stage);
@@ -58,6 +59,11 @@ export class Stages {
     const output = await (isUndo ? host.undo(step) : host.run(step));
     if (step === 'markQemu') this.#isMarked = !isUndo;
     return output;
+  }
+
+  /** The others need not wait for it: it rolls back, or has ended. Says nothing where the group has decided. */
+  leaveGroup(): void {
+    this.#parts.barrier?.leave(`saga ${this.#parts.lease.saga} has left it`);
   }
 
   rescueGuest(): Promise<StepOutput> {

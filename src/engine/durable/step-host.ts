@@ -28,6 +28,7 @@ import {
   REENTRY,
   RESCUE,
   type Settled,
+  sides,
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { Insistence } from './insistence.ts';
@@ -127,6 +128,9 @@ export class StepHost {
         const seen = step.observeUndo === undefined ? context : { ...context, observed };
         await step.undo(seen, this.#outcomes.get(name));
       });
+      // Its undo is what lets the guest run: by then the journal says on which side.
+      if (step.foretells?.(this.#parts.plan) && this.#verdict.isRevocable)
+        await this.#verdict.decide(name, 'back');
       await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#context(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
@@ -177,7 +181,20 @@ export class StepHost {
       ? this.attempts.whyLeave(name, step, undefined, this.#isAskedBack(step))
       : undefined;
     if (why !== undefined) await this.#leave(name, undefined, why);
-    await this.#write([intent(name, observed), ...(isDecision ? [decision(name, 'forward')] : [])]);
+    const isForetold = step.foretells?.(this.#parts.plan) === true;
+    await this.#write([
+      intent(name, observed),
+      ...(isDecision ? [decision(name, 'forward')] : []),
+      ...(isForetold
+        ? [
+            sides(
+              name,
+              this.#parts.plan.disks.map(({ index }) => index),
+            ),
+          ]
+        : []),
+    ]);
+    if (isForetold) this.#verdict.wasForetold();
     if (isDecision) this.#verdict.wasWritten('forward');
     return observed;
   }
@@ -279,7 +296,7 @@ export class StepHost {
   }
 
   readonly #context = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
-    const { plan, monitor, clock, openAgent, publish, report } = this.#parts;
+    const { plan, monitor, clock, openAgent, publish, report, barrier } = this.#parts;
     const bare = await monitor.client();
     const qmp = this.#fence.client(bare);
     const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
@@ -291,6 +308,7 @@ export class StepHost {
       jobs: this.#fence.jobs(bare, plan),
       files: this.#files,
       clock,
+      barrier,
       ...this.#signals.ofSteps,
       ...this.#window.ofSteps,
       observed: this.#observed.get(name) ?? null,

@@ -171,7 +171,12 @@ async function othersOnOverlays(
   return others.some(disk => graph.front(disk) !== disk.node);
 }
 
-const SNAPSHOTS: readonly StepName[] = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];
+const SNAPSHOTS: readonly StepName[] = [
+  'takeSnapshot',
+  'takeSnapshotSync',
+  'takeSnapshotsOneByOne',
+  'takeSnapshotInPause',
+];
 
 const record = (found: UnpluggedDisk): NewRecord => ({
   kind: 'outcome',

@@ -60,6 +60,11 @@ export class Verdict {
     this.#sidesTold = false;
   }
 
+  /** It was written with other records that the guest may run on its new images before there is a decision. */
+  wasForetold(): void {
+    this.#sidesTold = true;
+  }
+
   /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
   async recordSides(step: string, qmp: QmpClient, isStillTrue = always): Promise<void> {
     const parts = { ...this.#parts, ...this.#window.within };

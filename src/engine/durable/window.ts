@@ -32,6 +32,7 @@ export class Window {
   /** What steps ask of it and tell it. */
   readonly ofSteps = {
     pausedThroughout: () => this.pausedThroughout(),
+    pauseLeftMs: () => this.#leftMs,
     sides: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -48,7 +49,12 @@ export class Window {
   /** For how long a write may wait for the journal: what is left of the pause, but long enough to be tried at all, also when it is over. */
   get within(): { readonly withinMs?: number } {
     if (!this.#isOpen) return {};
-    return { withinMs: Math.max(LEAST_MS, this.#openedMs + this.#maxBlackoutMs - this.#clock.now()) };
+    return { withinMs: Math.max(LEAST_MS, this.#leftMs) };
+  }
+
+  get #leftMs(): number {
+    if (!this.#isOpen) return this.#maxBlackoutMs;
+    return Math.max(0, this.#openedMs + this.#maxBlackoutMs - this.#clock.now());
   }
 
   get isOpen(): boolean {

@@ -204,6 +204,7 @@ const TAKES: ReadonlySet<string> = new Set([
   'takeSnapshot',
   'takeSnapshotSync',
   'takeSnapshotsOneByOne',
+  'takeSnapshotInPause',
   'reopenFilters',
   'finalizeMirrors',
   'completeMirrors',

@@ -41,7 +41,7 @@ interface Sign {
 
 /** In the pause of the guest the journal may lack what was begun there, since its records ride with the decision. */
 const PAUSE = 'pauseGuest';
-const SNAPSHOTS = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'];
+const SNAPSHOTS = ['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne', 'takeSnapshotInPause'];
 const SIGNS: readonly Sign[] = [
   {
     names: ({ names }) => [names.job],

@@ -3,6 +3,7 @@ import type { Files } from '../../images/files.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import type { Barrier } from '../../steps/step/barrier.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { OnListenerError } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
@@ -16,6 +17,10 @@ export interface SagaParts<S> {
   readonly lease: Lease;
   readonly files: Files | null;
   readonly clock: Clock;
+  /** Where it meets the other members of its group; null for a saga of its own. */
+  readonly barrier: Barrier | null;
+  /** The same where it is begun again from its journal, when the others cannot be met any more. */
+  readonly lateBarrier: Barrier | null;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;

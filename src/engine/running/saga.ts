@@ -139,11 +139,13 @@ class RunningSaga implements Saga, HoldsGuest {
     const { journal: leash, clock, monitor, inspect: _, ...parts } = this.#parts;
     const journal = leash.inner;
     this.#forgetGuest();
+    this.#stages.leaveGroup();
     monitor.close();
     const lease = await seize(journal, this.id, true, clock);
     const again = new RunningSaga({
       ...parts,
       ...{ journal, clock, lease, monitor: monitor.again(), inspect: undefined },
+      barrier: parts.lateBarrier,
     });
     parts.onAgain(again);
     // Its journal says whether it may still roll back; the guest is resumed either way.
@@ -268,6 +270,7 @@ class RunningSaga implements Saga, HoldsGuest {
 
   #leave(): void {
     this.#hasLeft = true;
+    this.#stages.leaveGroup();
     this.#endUse();
     this.#watch.end();
     hostIn(this.#actor.system, undefined);

@@ -30,11 +30,13 @@ type PausedForSwitch = Paused & { readonly clean: boolean };
 export const pauseGuest: Step = {
   name: 'pauseGuest',
   window: 'opens',
+  foretells: plan => plan.operation === 'snapshot' && plan.group !== undefined,
 
   /** Right in front of the pause: a migration that has begun since this was planned ends the saga before the guest notices. */
   async observe(context) {
     const { qmp, plan } = context;
-    await expectNames(context, plan.operation === 'snapshot' ? 'claimed' : 'opened');
+    const isMadeInPause = plan.operation === 'snapshot' && plan.method !== 'transaction';
+    await expectNames(context, isMadeInPause ? 'claimed' : 'opened');
     await expectPlugged(context);
     const sight = await lookAtGuest(qmp);
     expectNotMigrating(sight);

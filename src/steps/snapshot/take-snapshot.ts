@@ -5,7 +5,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, readGraph } from '../../guest/graph.ts';
 import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
-import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
+import { expectNotMigrating, lookAtGuest, SIGHT, type Sight, sightOf } from '../../guest/migration.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
@@ -13,7 +13,15 @@ import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
-import { askAgain, expectStood, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import {
+  askAgain,
+  expectStill,
+  expectStood,
+  probeDisks,
+  ranMeanwhile,
+  type Step,
+  type StepContext,
+} from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
@@ -25,11 +33,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
-    const actions = plan.disks.map(disk => ({
-      type: 'blockdev-snapshot' as const,
-      data: { node: disk.node, overlay: disk.names.image },
-    }));
-    await transact(qmp, plan, [...bitmapActions(plan), ...actions]);
+    await transact(qmp, plan, actionsOf(plan));
     return null;
   },
 
@@ -47,15 +51,32 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
-    const actions = plan.disks.map(disk => ({
-      type: 'blockdev-snapshot-sync' as const,
-      data: snapshotSync(disk),
-    }));
-    await transact(qmp, plan, [...actions, ...bitmapActions(plan)]);
+    await transact(qmp, plan, actionsOf(plan));
     return null;
   },
 
   verify: verifyOverlays,
+  observeUndo: observeRunning,
+  undo: undoMarked,
+};
+
+/**
+ * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
+ * disk in front of its snapshot and reports when that fails, which `stop` does not.
+ */
+export const takeSnapshotInPause: Step<SnapshotPlan> = {
+  name: 'takeSnapshotInPause',
+  probe: probeOverlays,
+
+  async do(context) {
+    const { qmp, plan } = context;
+    expectStill(context);
+    const sight = (await takeAll(qmp, plan, actionsOf(plan)))();
+    expectNotMigrating(sight);
+    if (sight.running) throw ranMeanwhile();
+    return null;
+  },
+
   observeUndo: observeRunning,
   undo: undoMarked,
 };
@@ -107,20 +128,39 @@ async function undoMarked(context: StepContext<SnapshotPlan>): Promise<void> {
   await unmarkTaking(context.qmp, context.plan);
 }
 
+type Actions = Command<'transaction'>['arguments']['actions'];
+
+/** In an opened overlay a bitmap is made before it is in front; one that the transaction makes must be there first. */
+function actionsOf(plan: SnapshotPlan): Actions {
+  if (plan.method === 'transaction') {
+    const actions = plan.disks.map(disk => ({
+      type: 'blockdev-snapshot' as const,
+      data: { node: disk.node, overlay: disk.names.image },
+    }));
+    return [...bitmapActions(plan), ...actions];
+  }
+  const actions = plan.disks.map(disk => ({
+    type: 'blockdev-snapshot-sync' as const,
+    data: snapshotSync(disk),
+  }));
+  return [...actions, ...bitmapActions(plan)];
+}
+
 /** Looked for a migration right in front, and again in the same write where the snapshots can then be undone. */
-async function transact(
-  qmp: QmpClient,
-  plan: SnapshotPlan,
-  actions: Command<'transaction'>['arguments']['actions'],
-): Promise<void> {
+async function transact(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Promise<void> {
   expectNotMigrating(await lookAtGuest(qmp));
+  const sight = await takeAll(qmp, plan, actions);
+  if (canUndoSnapshots(plan)) expectNotMigrating(sight());
+}
+
+async function takeAll(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Promise<() => Sight> {
   const mark = takingMark(plan);
   const transaction = { execute: 'transaction', arguments: { actions } } as const;
   const [taken, ...sight] = await (mark === null
     ? qmp.pipeline([transaction, ...SIGHT])
     : qmp.pipeline([mark, transaction, ...SIGHT]).then(([, ...replies]) => replies));
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
-  if (canUndoSnapshots(plan)) expectNotMigrating(sightOf(...sight));
+  return () => sightOf(...sight);
 }
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them continue without a gap. */

@@ -122,7 +122,8 @@ function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit
 /** Fresh overlays are committed at once; what takes longer is not waited for while we keep the guest paused. */
 async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
   const { qmp, jobs, plan, outcomes } = context;
-  if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null)) {
+  // A member of a group may roll back behind its pause.
+  if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null) || outcomes.has('resumeGuest')) {
     await awaitStatus(jobs, disks, 'ready', UNHURRIED);
     return;
   }

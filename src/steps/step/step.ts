@@ -16,6 +16,7 @@ import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
+import type { Barrier } from './barrier.ts';
 
 /** What a step may use. A fresh one is made for every attempt, on a live connection. */
 export interface StepContext<P extends Plan = Plan> {
@@ -36,6 +37,10 @@ export interface StepContext<P extends Plan = Plan> {
   readonly keepCopies: AbortSignal;
   /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
   readonly keepSnapshot: AbortSignal;
+  /** Where a member of a group meets the others; null for a saga of its own, and where they cannot be met any more. */
+  readonly barrier: Barrier | null;
+  /** What is left of the permitted pause, in milliseconds; all of it where the guest is not paused. */
+  pauseLeftMs(): number;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   pausedThroughout(): boolean;
   /**
@@ -113,6 +118,11 @@ interface StepBase<P extends Plan> {
   readonly decision?: 'before' | 'alongside' | 'afterwards';
   /** Whether the decision goes with this step in this saga; in every one when left out. Not with 'before', 'alongside'. */
   decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
+  /**
+   * Whether the guest may run on its new images before there is a decision: written with this step's intent, so that a
+   * recovery without QEMU takes those for the newest. A rollback revokes it.
+   */
+  foretells?(plan: P): boolean;
   /** Between the two the guest is paused: nothing but the decision is waited for on the journal's disk. */
   readonly window?: 'opens' | 'closes';
   /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */
@@ -229,7 +239,7 @@ export async function expectStood(
   return blocks.value;
 }
 
-function ranMeanwhile(): BlocksagaError {
+export function ranMeanwhile(): BlocksagaError {
   return new BlocksagaError('FOREIGN', 'a third party resumed the guest while its disks were being switched');
 }
 

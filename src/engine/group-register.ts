@@ -1,0 +1,86 @@
+/**
+ * The decision of a group as the journal has it: a row of its own, which is ended once. `committed` is the decision, and what
+ * is not committed when a member asks for it in a later process is ended as `rolledBack` first. Knows nothing of guests.
+ */
+import { BlocksagaError } from '../errors.ts';
+import type { Journal, Lease, SagaState } from '../journal/journal.ts';
+import { sagaIsUnknown } from '../journal/refusals.ts';
+import { whenFree } from '../journal/waiting.ts';
+import { PLAN_VERSION } from '../plan/plan.ts';
+import type { Clock } from '../qmp/clock.ts';
+import type { Json } from '../qmp/transport.ts';
+import { type Barrier, groupIsBack } from '../steps/step/barrier.ts';
+import { seize } from './connection/fence.ts';
+
+const GROUP = 'group';
+
+/** Writes the row, durable, before any member is begun. Throws ID_CONFLICT, JOURNAL. */
+export function beginGroup(
+  journal: Journal,
+  clock: Clock,
+  id: string,
+  members: readonly string[],
+): Promise<Lease> {
+  const row = {
+    ...{ id, vm: `${GROUP}:${id}`, operation: GROUP, planVersion: PLAN_VERSION, address: '' },
+    request: { members: [...members] },
+    plan: { operation: GROUP, disks: [], members: [...members] },
+  };
+  return whenFree(clock, within => journal.begin(row, within));
+}
+
+/**
+ * Decides to commit; durable when it resolves. `back` where another process has taken the group over. Throws where it cannot
+ * be told which it is.
+ */
+export async function commitGroup(journal: Journal, lease: Lease): Promise<'forward' | 'back'> {
+  try {
+    await journal.end(lease, 'committed', resultOf(lease.saga, 'committed'));
+    return 'forward';
+  } catch (error) {
+    const state = journal.saga(lease.saga)?.state;
+    if (state === 'committed') return 'forward';
+    if (error instanceof BlocksagaError && LOST.has(error.code)) return 'back';
+    throw error;
+  }
+}
+
+/** Ends a group that has not committed; a group that has ended stays as it is. Gives what it came to. */
+export async function endGroup(journal: Journal, lease: Lease): Promise<SagaState> {
+  if (stateOf(journal, lease.saga) === 'open') {
+    await journal.end(lease, 'rolledBack', resultOf(lease.saga, 'rolledBack'));
+  }
+  return stateOf(journal, lease.saga);
+}
+
+/** The barrier of a member whose process has died: it cannot meet the others, but the decision may have been taken. */
+export function lateBarrier(journal: Journal, clock: Clock, group: string): Barrier {
+  const gone = async () => {
+    throw groupIsBack('the process in which its members met has ended');
+  };
+  return {
+    ...{ prepared: gone, taken: gone },
+    async confirmed() {
+      if (stateOf(journal, group) === 'open')
+        await endGroup(journal, await seize(journal, group, false, clock));
+      if (stateOf(journal, group) !== 'committed') throw groupIsBack('it had not decided to commit');
+    },
+    leave() {
+      // Without this member's answer the group cannot commit, and no process waits for it.
+    },
+  };
+}
+
+const LOST: ReadonlySet<string> = new Set(['VM_BUSY', 'SAGA_STATE']);
+
+function stateOf(journal: Journal, id: string): SagaState {
+  const row = journal.saga(id);
+  if (row === undefined) throw sagaIsUnknown(id);
+  return row.state;
+}
+
+/** In the shape of a saga's result, so that lists of sagas read it. */
+function resultOf(saga: string, outcome: 'committed' | 'rolledBack'): Json {
+  const none = { strategy: null, disks: [], blackoutMs: null, error: null, leftovers: [] };
+  return { saga, operation: GROUP, outcome, ...none };
+}

@@ -1,0 +1,81 @@
+/**
+ * The steps in which a snapshot meets the other members of its group. None changes anything of the guest: what they come to
+ * is whether all have come so far, and whether the group commits.
+ */
+import { expectFronts } from '../../guest/graph.ts';
+import { seenAt } from '../../guest/hold-guest.ts';
+import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { SnapshotPlan } from '../../plan/plan.ts';
+import { type Barrier, groupIsBack } from '../step/barrier.ts';
+import { expectStill, probeDisks, ranMeanwhile, type Step, type StepContext } from '../step/step.ts';
+
+/** The part of what is left of the permitted pause for which `go` is waited for; the rest is for an undo in the pause. */
+const GO_SHARE = 0.5;
+
+/** In front of the pause: a guest is paused only when no other member can be waited for long. */
+export const awaitMembers: Step<SnapshotPlan> = {
+  name: 'awaitMembers',
+  irreversible: 'it only waits',
+  probe: absent,
+
+  async do(context) {
+    const aborted = new Promise<void>(resolve => {
+      if (context.abort.aborted) resolve();
+      else context.abort.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([barrierOf(context).prepared(), aborted]);
+    return null;
+  },
+};
+
+/**
+ * Votes, in the pause, and waits for `go`; where that does not come, the guest has still time to go back to its old images
+ * before it is resumed. Then one look says whether the guest was paused up
+ * to here, with the overlays in front; it is also the look that the resume needs.
+ */
+export const awaitGo: Step<SnapshotPlan> = {
+  name: 'awaitGo',
+  irreversible: 'it only waits',
+  probe: absent,
+
+  async do(context) {
+    const { qmp, clock, plan } = context;
+    expectStill(context);
+    await barrierOf(context).taken(context.pauseLeftMs() * GO_SHARE);
+    const sentMs = clock.now();
+    const [blocks, ...looks] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
+    const sight = sightOf(...looks);
+    expectNotMigrating(sight);
+    if (sight.running) throw ranMeanwhile();
+    expectStill(context);
+    if (!blocks.ok) throw blocks.error;
+    expectFronts(blocks.value, plan.disks, disk => disk.goal);
+    return seenAt(sight, sentMs);
+  },
+};
+
+/**
+ * Answers that the guest was still paused when `go` came, and waits for the group's decision. Its intent is durable before
+ * the answer: a member without that intent is in no group that was committed.
+ */
+export const decideWithGroup: Step<SnapshotPlan> = {
+  name: 'decideWithGroup',
+  decision: 'afterwards',
+  onlyForward: true,
+  irreversible: 'the decision is the group’s',
+  probe: absent,
+
+  async do(context) {
+    await barrierOf(context).confirmed();
+    return null;
+  },
+};
+
+async function absent({ plan }: StepContext<SnapshotPlan>) {
+  return probeDisks(plan.disks, () => 'absent');
+}
+
+function barrierOf({ barrier }: Pick<StepContext, 'barrier'>): Barrier {
+  if (barrier === null) throw groupIsBack('its other members cannot be met from this process');
+  return barrier;
+}

@@ -1,0 +1,25 @@
+/**
+ * The port by which the members of a group meet: sagas on different guests that take their snapshots at one instant, all or
+ * none. It says who waits for what and nothing of how they are reached: in one process, or over a wire.
+ */
+import { BlocksagaError } from '../../errors.ts';
+
+/** One member's end. Each method but `leave` rejects with GROUP when the group is rolled back. */
+export interface Barrier {
+  /** All members are prepared when it resolves, and none has paused its guest before. */
+  prepared(): Promise<void>;
+  /**
+   * Votes that the snapshot is taken, with the guest paused since. Resolves with the word `go` when all have voted; rejects
+   * with GROUP too where nothing was heard for so long.
+   */
+  taken(withinMs: number): Promise<void>;
+  /** Answers that the guest was still paused when `go` came. Resolves when the group's decision to commit is durable. */
+  confirmed(): Promise<void>;
+  /** This member rolls back or has ended: where the group has not decided to commit, it never will. */
+  leave(why: string): void;
+}
+
+/** GROUP: the group is rolled back, or cannot be met any more, and this member with it. */
+export function groupIsBack(why: string): BlocksagaError {
+  return new BlocksagaError('GROUP', `the group of this saga is rolled back on all of its guests: ${why}`);
+}
