@@ -94,7 +94,9 @@ async function findSign(
       if (found !== undefined) return found;
     }
   }
-  if (seen.marks.has(takingName(plan.token)) && !hasBegunAnywhere(records, SNAPSHOTS))
+  const isInGroup = plan.operation === 'snapshot' && plan.group !== undefined;
+  const taking = isInGroup ? [...SNAPSHOTS, PAUSE] : SNAPSHOTS;
+  if (seen.marks.has(takingName(plan.token)) && !hasBegunAnywhere(records, taking))
     return takingName(plan.token);
   return seen.marks.has(settling) && !hasBegunAnywhere(records, [PAUSE]) ? settling : undefined;
 }
