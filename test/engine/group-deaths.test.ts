@@ -16,8 +16,10 @@ const VMS = ['a', 'b'] as const;
 /** Two guests, and the processes that work on them one after the other. */
 class Stage {
   readonly clock: VirtualClock = createVirtualClock();
-  readonly sims: readonly Sim[] = VMS.map(vm =>
+  /** The second guest answers late that it was resumed, so that the members do not go in step. */
+  readonly sims: readonly Sim[] = VMS.map((vm, at) =>
     createSim({
+      faults: at === 0 ? [] : [{ kind: 'replyLate', command: 'cont', nth: 1, delayMs: 5 }],
       profile: '10.0',
       sizeBytes: 4 * 1024 * 1024,
       disks: 2,
