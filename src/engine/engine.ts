@@ -40,10 +40,10 @@ import {
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { publisherOf, toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
+import { lateBarrier } from './durable/group-register.ts';
 import type { SignalName } from './durable/signals.ts';
 import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
 import { type Group, memberOf, runGroup } from './group.ts';
-import { lateBarrier } from './group-register.ts';
 import { LeaseRenewal } from './lease-renewal.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';

@@ -14,7 +14,7 @@ import type { SnapshotPlan } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { Submit } from './connection/guest.ts';
-import { beginGroup, commitGroup, endGroup } from './group-register.ts';
+import { beginGroup, commitGroup, endGroup } from './durable/group-register.ts';
 import { Rendezvous } from './rendezvous.ts';
 import type { SagaResult } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';

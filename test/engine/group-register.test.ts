@@ -1,6 +1,6 @@
 /** The decision of a group in the journal: it is taken once, and a member that asks late is told the same as all others. */
 import { describe, expect, it } from 'vitest';
-import { beginGroup, commitGroup, endGroup, lateBarrier } from '../../src/engine/group-register.ts';
+import { beginGroup, commitGroup, endGroup, lateBarrier } from '../../src/engine/durable/group-register.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { rejection } from './lives.ts';

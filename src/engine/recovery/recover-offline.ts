@@ -22,7 +22,8 @@ import { Fence, seize } from '../connection/fence.ts';
 import { type Publisher, publisherOf, toldTo } from '../connection/publish.ts';
 import { ANY, PATIENT, retry } from '../connection/retry.ts';
 import { checkedJournal } from '../durable/checked-journal.ts';
-import { intent, outcome } from '../durable/history.ts';
+import { hasCommitted } from '../durable/group-register.ts';
+import { History, intent, outcome } from '../durable/history.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import { DROPPED } from '../removal/claims.ts';
@@ -108,7 +109,8 @@ export async function recoverOffline(
     ? progress.begunToShorten
     : await hasBegunToShorten(withoutLeft(plan, records), images);
   const { begun, settled } = progress;
-  const back = begun ? progress.back : (options.back ?? false);
+  const isLeft = begun ? false : await isLeftByGroup(given, clock, plan, records, options.force ?? false);
+  const back = begun ? progress.back : (options.back ?? isLeft);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
   const found = begun ? progress : await askAndChoose(row, decide, options.front, images);
@@ -178,6 +180,19 @@ function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly De
   if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan);
   const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
   return hasHeard ? formerDisks(plan) : undefined;
+}
+
+/** Whether the saga belongs to a group that has not committed: what its overlays hold goes back then. */
+async function isLeftByGroup(
+  journal: Journal,
+  clock: Clock,
+  plan: Plan,
+  records: readonly JournalRecord[],
+  force: boolean,
+): Promise<boolean> {
+  if (plan.operation !== 'snapshot' || plan.group === undefined) return false;
+  const hasDecided = new History(records).decision === 'forward';
+  return !hasDecided && !(await hasCommitted(journal, clock, plan.group.id, force));
 }
 
 function decideAll(

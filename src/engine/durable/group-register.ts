@@ -2,15 +2,15 @@
  * The decision of a group as the journal has it: a row of its own, which is ended once. `committed` is the decision, and what
  * is not committed when a member asks for it in a later process is ended as `rolledBack` first. Knows nothing of guests.
  */
-import { BlocksagaError } from '../errors.ts';
-import type { Journal, Lease, SagaState } from '../journal/journal.ts';
-import { sagaIsUnknown } from '../journal/refusals.ts';
-import { whenFree } from '../journal/waiting.ts';
-import { PLAN_VERSION } from '../plan/plan.ts';
-import type { Clock } from '../qmp/clock.ts';
-import type { Json } from '../qmp/transport.ts';
-import { type Barrier, groupIsBack } from '../steps/step/barrier.ts';
-import { seize } from './connection/fence.ts';
+import { BlocksagaError } from '../../errors.ts';
+import type { Journal, Lease, SagaState } from '../../journal/journal.ts';
+import { sagaIsUnknown } from '../../journal/refusals.ts';
+import { whenFree } from '../../journal/waiting.ts';
+import { PLAN_VERSION } from '../../plan/plan.ts';
+import type { Clock } from '../../qmp/clock.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { type Barrier, groupIsBack } from '../../steps/step/barrier.ts';
+import { seize } from '../connection/fence.ts';
 
 const GROUP = 'group';
 
@@ -51,6 +51,20 @@ export async function endGroup(journal: Journal, lease: Lease): Promise<SagaStat
     await journal.end(lease, 'rolledBack', resultOf(lease.saga, 'rolledBack'));
   }
   return stateOf(journal, lease.saga);
+}
+
+/**
+ * Whether the group committed, for a member that asks late: one that has not decided is rolled back first, so that it never will.
+ * Throws VM_BUSY while the process lives in which it may decide, unless it is taken from that by force.
+ */
+export async function hasCommitted(
+  journal: Journal,
+  clock: Clock,
+  group: string,
+  force: boolean,
+): Promise<boolean> {
+  if (stateOf(journal, group) === 'open') await endGroup(journal, await seize(journal, group, force, clock));
+  return stateOf(journal, group) === 'committed';
 }
 
 /** The barrier of a member whose process has died: it cannot meet the others, but the decision may have been taken. */
