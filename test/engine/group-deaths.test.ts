@@ -12,6 +12,7 @@ import type { Clock } from '../../src/qmp/clock.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { createSim, type Sim } from '../../src/sim/create-sim.ts';
 import { createVirtualClock, type VirtualClock } from '../../src/sim/host/virtual-clock.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
 
 const VMS = ['a', 'b'] as const;
@@ -19,19 +20,17 @@ const VMS = ['a', 'b'] as const;
 /** Two guests, and the processes that work on them one after the other. */
 class Stage {
   readonly clock: VirtualClock = createVirtualClock();
-  /** The second guest answers late that it was resumed, so that the members do not go in step. */
-  readonly sims: readonly Sim[] = VMS.map((vm, at) =>
-    createSim({
-      faults: at === 0 ? [] : [{ kind: 'replyLate', command: 'cont', nth: 1, delayMs: 5 }],
-      profile: '10.0',
-      sizeBytes: 4 * 1024 * 1024,
-      disks: 2,
-      clock: this.clock,
-      directory: `/${vm}`,
-    }),
-  );
+  readonly sims: readonly Sim[];
   /** Commands that were sent, and durable writes that have come about. */
   moments = 0;
+
+  /** The faults are the second guest's. */
+  constructor(faults: readonly Fault[]) {
+    const shared = { profile: '10.0', sizeBytes: 4 * 1024 * 1024, disks: 2, clock: this.clock } as const;
+    this.sims = VMS.map((vm, at) =>
+      createSim({ ...shared, directory: `/${vm}`, faults: at === 0 ? [] : faults }),
+    );
+  }
 
   /** A process whose commands and durable writes are counted; it dies when it is told, or at the n-th. */
   process(before: MemoryJournalState | undefined, diesAt = Number.POSITIVE_INFINITY) {
@@ -119,8 +118,8 @@ function passing<T>(value: T, passes: () => void): T {
 }
 
 /** Runs a group whose process dies at its n-th moment. */
-async function dieAt(diesAt: number) {
-  const stage = new Stage();
+async function dieAt(diesAt: number, faults: readonly Fault[]) {
+  const stage = new Stage(faults);
   const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
   const first = stage.process(undefined, diesAt);
   const ended = first.engine.group(stage.requests(first.guests), { id: 'g' }).then(({ result }) => result);
@@ -175,22 +174,38 @@ async function recoverAll({ stage, bases, left }: Dead, order: readonly number[]
   return [...sides][0] ?? 'old';
 }
 
-describe.each([
-  ['in their order', [0, 1]],
-  ['in the other one', [1, 0]],
-] as const)('a group whose members are recovered %s', (_, order) => {
+/** The second guest answers late that it was resumed, so that the members do not go in step. */
+const LATE: Fault = { kind: 'replyLate', command: 'cont', nth: 1, delayMs: 5 };
+const REFUSED: Fault = { kind: 'refuse', command: 'transaction', nth: 1 };
+/** The news of the first cont is that of a third party, right behind the vote. */
+const RESUMED: Fault = {
+  kind: 'otherClient',
+  at: { when: 'after', command: 'transaction', nth: 1 },
+  execute: 'cont',
+};
+
+const SCENES = [
+  // Early deaths lead back, late ones forward, and there is no second change.
+  ['that commits', [LATE], /^(old )+new( new)*$/],
+  ['of which one cannot take its snapshot', [REFUSED], /^(old ?)+$/],
+  ['of which a third party resumes one in the pause', [RESUMED], /^(old ?)+$/],
+] as const;
+
+describe.each(SCENES)('a group %s', (_, faults, expected) => {
   it.each([
-    ['whose process has died', resumeAll],
-    ['whose process and both QEMUs have died', recoverAll],
-  ] as const)('is on all guests or on none, at whatever moment: one %s', async (_what, recover) => {
+    ['whose process has died', 'in their order', resumeAll, [0, 1]],
+    ['whose process has died', 'in the other one', resumeAll, [1, 0]],
+    ['whose process and both QEMUs have died', 'in their order', recoverAll, [0, 1]],
+    ['whose process and both QEMUs have died', 'in the other one', recoverAll, [1, 0]],
+  ] as const)('is on all guests or on none, at whatever moment: one %s, its members %s', async (...row) => {
+    const [, , recover, order] = row;
     const sides: string[] = [];
     for (let diesAt = 1; ; diesAt += 1) {
-      const dead = await dieAt(diesAt);
+      const dead = await dieAt(diesAt, faults);
       if (!dead.hasDied) break;
       sides.push((await recover(dead, order, diesAt)) ?? '');
     }
-    // Early deaths lead back, late ones forward, and there is no second change.
-    expect(sides.join(' ')).toMatch(/^(old )+new( new)*$/);
+    expect(sides.join(' ')).toMatch(expected);
     expect(sides.length).toBeGreaterThan(50);
   });
 });
