@@ -75,9 +75,8 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string): Barr
   return {
     ...{ prepared: gone, taken: gone },
     async confirmed() {
-      if (stateOf(journal, group) === 'open')
-        await endGroup(journal, await seize(journal, group, false, clock));
-      if (stateOf(journal, group) !== 'committed') throw groupIsBack('it had not decided to commit');
+      if (!(await hasCommitted(journal, clock, group, false)))
+        throw groupIsBack('it had not decided to commit');
     },
     leave() {
       // Without this member's answer the group cannot commit, and no process waits for it.
