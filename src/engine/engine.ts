@@ -29,7 +29,6 @@ import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { type CloseOptions, Closing } from './closing.ts';
 import {
-  agentOf,
   type Guest,
   guestOf,
   monitorOf,
@@ -38,13 +37,11 @@ import {
   splitGuest,
 } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
-import { publisherOf, toldTo } from './connection/publish.ts';
+import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
-import { lateBarrier } from './durable/group-register.ts';
 import type { SignalName } from './durable/signals.ts';
 import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
 import { type Group, memberOf, runGroup } from './group.ts';
-import { LeaseRenewal } from './lease-renewal.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
@@ -55,8 +52,8 @@ import { endedSaga } from './running/ended-saga.ts';
 import { metadataOf } from './running/notices.ts';
 import { refuseChanged } from './running/refuse-changed.ts';
 import { resultAsJson } from './running/result.ts';
-import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
+import { Runs } from './runs.ts';
 import { afterBegin, type Submission, Submissions } from './submissions.ts';
 import { vmOf } from './vm-name.ts';
 
@@ -85,7 +82,7 @@ class SagaEngine implements Engine {
   readonly #submissions = new Submissions();
   readonly #planning: Planning;
   readonly #closing: Closing;
-  readonly #renewal: LeaseRenewal;
+  readonly #runs: Runs;
 
   constructor(options: EngineOptions) {
     this.#journal = options.journal;
@@ -95,7 +92,7 @@ class SagaEngine implements Engine {
     const parts = { ...options, clock: this.#clock, ids: this.#ids };
     this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
-    this.#renewal = new LeaseRenewal(this.#journal, this.#clock, () => this.#submissions.all);
+    this.#runs = new Runs(parts, this.#submissions);
   }
 
   snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
@@ -201,7 +198,7 @@ class SagaEngine implements Engine {
       await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
     }
     const files = await provedFilesOf(guest, imagesIn(plan));
-    return this.#run({ lease, plan, guest, files, monitor, metadata: metadataOf(row) });
+    return this.#runs.run({ lease, plan, guest, files, monitor, metadata: metadataOf(row) });
   }
 
   #elsewhere(row: SagaRow, plan: Plan) {
@@ -279,42 +276,10 @@ class SagaEngine implements Engine {
       isBegun = true;
       await refuseChanged(this.#journal, lease, plan, monitor, seen);
       const { metadata } = request;
-      return this.#run({ lease, plan, guest, files, monitor, metadata, ...definedOnly({ barrier }) });
+      return this.#runs.run({ lease, plan, guest, files, monitor, metadata, ...definedOnly({ barrier }) });
     } catch (error) {
       monitor.close();
       throw isBegun ? afterBegin(error) : error;
     }
-  }
-
-  #run(
-    parts: Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metadata'> & {
-      guest: Guest;
-      barrier?: Barrier;
-    },
-  ): Saga {
-    const { lease, plan, guest, monitor, metadata, files } = parts;
-    const { inspect, onCommit, onListenerError } = this.#options;
-    const group = plan.operation === 'snapshot' ? plan.group : undefined;
-    const late = group === undefined ? null : lateBarrier(this.#journal, this.#clock, group.id);
-    const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
-    const runs = (saga: RunningSaga) => {
-      this.#submissions.runs(saga, guest.qmp);
-      this.#renewal.changed();
-    };
-    const saga = runSaga({
-      ...{ lease, plan, files, monitor, metadata, inspect, onListenerError },
-      ...{ barrier: parts.barrier ?? late, lateBarrier: late },
-      journal: this.#journal,
-      clock: this.#clock,
-      openAgent: monitor.held.watchAgent(agentOf(guest, this.#clock)),
-      publish: publisherOf(named, plan.onCommit, onCommit, this.#clock, onListenerError),
-      onEnd: ended => {
-        this.#submissions.ended(ended);
-        this.#renewal.changed();
-      },
-      onAgain: runs,
-    });
-    runs(saga);
-    return saga;
   }
 }

@@ -1,0 +1,57 @@
+/**
+ * Runs the sagas of one engine: gives each what it works with besides its plan, lists it while it runs, and renews the leases of
+ * all. Neither plans nor claims.
+ */
+import type { Barrier } from '../steps/step/barrier.ts';
+import type { EngineOptions } from './api.ts';
+import { agentOf, type Guest } from './connection/guest.ts';
+import { publisherOf } from './connection/publish.ts';
+import { lateBarrier } from './durable/group-register.ts';
+import { LeaseRenewal } from './lease-renewal.ts';
+import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
+import type { Saga } from './running/saga-types.ts';
+import type { Submissions } from './submissions.ts';
+
+type RunsParts = Omit<EngineOptions, 'clock' | 'ids'> & Pick<SagaParts, 'clock'>;
+
+type RunParts = Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metadata'> & {
+  readonly guest: Guest;
+  /** Where this process is the one in which the members of its group meet. */
+  readonly barrier?: Barrier;
+};
+
+export class Runs {
+  readonly #parts: RunsParts;
+  readonly #submissions: Submissions;
+  readonly #renewal: LeaseRenewal;
+
+  constructor(parts: RunsParts, submissions: Submissions) {
+    this.#parts = parts;
+    this.#submissions = submissions;
+    this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => submissions.all);
+  }
+
+  run({ lease, plan, guest, monitor, metadata, files, barrier }: RunParts): Saga {
+    const { journal, clock, inspect, onCommit, onListenerError } = this.#parts;
+    const group = plan.operation === 'snapshot' ? plan.group : undefined;
+    const late = group === undefined ? null : lateBarrier(journal, clock, group.id);
+    const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
+    const runs = (saga: RunningSaga) => {
+      this.#submissions.runs(saga, guest.qmp);
+      this.#renewal.changed();
+    };
+    const saga = runSaga({
+      ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, onListenerError },
+      ...{ barrier: barrier ?? late, lateBarrier: late },
+      openAgent: monitor.held.watchAgent(agentOf(guest, clock)),
+      publish: publisherOf(named, plan.onCommit, onCommit, clock, onListenerError),
+      onEnd: ended => {
+        this.#submissions.ended(ended);
+        this.#renewal.changed();
+      },
+      onAgain: runs,
+    });
+    runs(saga);
+    return saga;
+  }
+}
