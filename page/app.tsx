@@ -40,13 +40,16 @@ function Saved({ story }: { readonly story: Story }) {
 function Live() {
   const [shown, go] = useShown();
   const [sagas, setSagas] = useState<readonly Listed[] | null>(null);
+  const [older, setOlder] = useState(0);
+  const [isMore, setMore] = useState(false);
   const [story, setStory] = useState<Story | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [looks, setLooks] = useState<readonly JobsSeen[]>([]);
   const [isUp, setUp] = useState(true);
   useEffect(() => {
     setTrouble(null);
-    return listen(shown.saga, {
+    return listen(shown.saga, older, {
+      more: setMore,
       list: told => (isRefused(told) ? setTrouble(told.refused.message) : setSagas(told)),
       story: told => {
         if (isRefused(told)) setTrouble(told.refused.message);
@@ -55,12 +58,17 @@ function Live() {
       jobs: seen => setLooks(before => remembered(before, seen)),
       line: setUp,
     });
-  }, [shown.saga]);
+  }, [shown.saga, older]);
   const unasked = looks.at(-1)?.trouble ?? null;
   const current = story?.saga === shown.saga ? story : null;
   return (
     <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
-      <SagaList sagas={sagas} shown={shown.saga} choose={saga => go({ saga, atMs: null })} />
+      <SagaList
+        sagas={sagas}
+        shown={shown.saga}
+        choose={saga => go({ saga, atMs: null })}
+        showOlder={isMore ? () => setOlder(older + 1) : null}
+      />
       <div class="shown">
         {isUp ? null : (
           <p class="notice" role="alert">

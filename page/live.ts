@@ -15,14 +15,18 @@ export interface LabOffers {
 
 export interface Heard {
   list(sagas: readonly Listed[] | Refused): void;
+  /** Whether there are older ones than are listed. */
+  more(isMore: boolean): void;
   story(story: Story | Refused): void;
   jobs(seen: JobsSeen): void;
   line(isUp: boolean): void;
 }
 
-/** Listens for the list, and for one saga; returns what ends that. */
-export function listen(saga: string | null, heard: Heard): () => void {
-  const source = new EventSource(saga === null ? 'news' : `news?saga=${encodeURIComponent(saga)}`);
+/** Listens for the list, with so many hundreds of older ones, and for one saga; returns what ends that. */
+export function listen(saga: string | null, older: number, heard: Heard): () => void {
+  const query = new URLSearchParams({ ...(saga === null ? {} : { saga }), older: String(older) });
+  const source = new EventSource(`news?${query}`);
+  source.addEventListener('more', event => heard.more(JSON.parse(event.data) === true));
   source.addEventListener('list', event => heard.list(JSON.parse(event.data)));
   source.addEventListener('story', event => heard.story(JSON.parse(event.data)));
   source.addEventListener('jobs', event => heard.jobs(JSON.parse(event.data)));

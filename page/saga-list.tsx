@@ -10,9 +10,11 @@ interface Props {
   readonly sagas: readonly Listed[] | null;
   readonly shown: string | null;
   readonly choose: (saga: string | null) => void;
+  /** Lists older ones too; null where there are none. */
+  readonly showOlder: (() => void) | null;
 }
 
-export function SagaList({ sagas, shown, choose }: Props) {
+export function SagaList({ sagas, shown, choose, showOlder }: Props) {
   const [search, setSearch] = useState('');
   const found = (sagas ?? []).filter(saga => matches(saga, search));
   return (
@@ -64,6 +66,11 @@ export function SagaList({ sagas, shown, choose }: Props) {
       {found.length > DRAWN_MAX ? (
         <p class="quiet">and {found.length - DRAWN_MAX} more: search for them</p>
       ) : null}
+      {showOlder === null ? null : (
+        <button type="button" class="older" onClick={showOlder}>
+          Older sagas
+        </button>
+      )}
       {sagas !== null && found.length === 0 && sagas.length > 0 ? <p class="quiet">None matches.</p> : null}
     </nav>
   );

@@ -50,6 +50,7 @@ export type {
   Journal,
   JournalOptions,
   JournalRecord,
+  Keep,
   Lease,
   NewRecord,
   NewSaga,

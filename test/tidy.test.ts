@@ -34,7 +34,7 @@ const BELOW_ENGINE = ['qmp', 'journal', 'images', 'plan', 'guest', 'operations',
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   qmp: [],
-  journal: ['qmp'],
+  journal: ['qmp', 'plan'],
   images: ['qmp'],
   plan: ['qmp'],
   guest: ['qmp', 'plan'],

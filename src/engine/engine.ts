@@ -159,6 +159,7 @@ class SagaEngine implements Engine {
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
+    this.#runs.stop();
     await this.#closing.close(this.#journal, () => this.#submissions.all, options);
   }
 

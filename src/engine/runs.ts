@@ -1,12 +1,13 @@
 /**
- * Runs the sagas of one engine: gives each what it works with besides its plan, lists it while it runs, and renews the leases of
- * all. Neither plans nor claims.
+ * Runs the sagas of one engine: gives each what it works with besides its plan, lists it while it runs, renews the leases of
+ * all, and has old ones forgotten. Neither plans nor claims.
  */
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { EngineOptions } from './api.ts';
 import { agentOf, type Guest } from './connection/guest.ts';
 import { publisherOf } from './connection/publish.ts';
 import { lateBarrier } from './durable/group-register.ts';
+import { Forgetting } from './forgetting.ts';
 import { LeaseRenewal } from './lease-renewal.ts';
 import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
@@ -24,11 +25,18 @@ export class Runs {
   readonly #parts: RunsParts;
   readonly #submissions: Submissions;
   readonly #renewal: LeaseRenewal;
+  readonly #forgetting: Forgetting;
 
   constructor(parts: RunsParts, submissions: Submissions) {
     this.#parts = parts;
     this.#submissions = submissions;
     this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => submissions.all);
+    this.#forgetting = new Forgetting(parts.journal, parts.clock, () => submissions.all);
+  }
+
+  /** The engine is closed: what may be forgotten is left to the next. */
+  stop(): void {
+    this.#forgetting.stop();
   }
 
   run({ lease, plan, guest, monitor, metadata, files, barrier }: RunParts): Saga {
@@ -39,6 +47,7 @@ export class Runs {
     const runs = (saga: RunningSaga) => {
       this.#submissions.runs(saga, guest.qmp);
       this.#renewal.changed();
+      this.#forgetting.changed();
     };
     const saga = runSaga({
       ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, onListenerError },
@@ -48,6 +57,7 @@ export class Runs {
       onEnd: ended => {
         this.#submissions.ended(ended);
         this.#renewal.changed();
+        this.#forgetting.changed();
       },
       onAgain: runs,
     });

@@ -5,6 +5,7 @@ import { checkedJournal, planOf } from '../engine/durable/checked-journal.ts';
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Processes, SagaRow } from '../journal/journal.ts';
 import { mayRun } from '../journal/lease.ts';
+import { inPages } from '../journal/pages.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { systemClock } from '../qmp/clock.ts';
 import type { Story } from '../story/story.ts';
@@ -12,8 +13,15 @@ import { tellStory } from '../story/tell.ts';
 import { inOrder, listed } from './listed.ts';
 import type { Listed } from './listed-saga.ts';
 
+/** Sagas that are listed at first, and that one more step back adds. */
+const LISTED = 100;
+const OLDER_MAX = 100;
+
 export interface JournalView {
-  list(): readonly Listed[];
+  /** All that have not ended, and of the others the newest, a hundred and `older` hundreds more. */
+  list(older?: number): readonly Listed[];
+  /** Whether there are others than `list` gives. */
+  hasMore(older?: number): boolean;
   /** Throws SAGA_UNKNOWN, JOURNAL for a damaged one, REQUEST_INVALID for one without a chart. */
   story(id: string): Story;
 }
@@ -24,9 +32,14 @@ export function journalView(given: Journal, processes: Pick<Processes, 'isAlive'
   /** Of sagas that have ended, which do not change any more. */
   const ended = new Map<string, Listed>();
   return {
-    list() {
-      const rows = journal.sagas();
-      return inOrder(rows.map(row => ended.get(keyOf(row)) ?? remember(row)));
+    list(older = 0) {
+      const unended = (['open', 'needsRecovery'] as const).flatMap(state => [...inPages(journal, { state })]);
+      const newest = journal.sagas({ limit: listedMax(older) });
+      const rows = new Map([...unended, ...newest].map(row => [row.id, row]));
+      return inOrder([...rows.values()].map(row => ended.get(keyOf(row)) ?? remember(row)));
+    },
+    hasMore(older = 0) {
+      return journal.sagas({ limit: listedMax(older) + 1 }).length > listedMax(older);
     },
     story(id) {
       const row = journal.saga(id);
@@ -50,6 +63,10 @@ export function journalView(given: Journal, processes: Pick<Processes, 'isAlive'
       return [];
     }
   }
+}
+
+function listedMax(older: number): number {
+  return LISTED * (1 + Math.min(Math.max(0, Math.trunc(older) || 0), OLDER_MAX));
 }
 
 function keyOf({ id, endedAtMs }: SagaRow): string {

@@ -109,7 +109,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if (file !== undefined) return send(response, 200, file.type, file.text);
     if (what === 'lab')
       return send(response, 200, 'application/json', JSON.stringify(options.lab?.offers ?? null));
-    if (what === 'news') return news(response, access.query.get('saga'));
+    if (what === 'news') return news(response, access.query);
     if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
     if (what === 'picture')
       return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(view.story(id))));
@@ -118,8 +118,13 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     return send(response, 404, 'text/plain', 'nothing here');
   }
 
-  function news(response: ServerResponse, saga: string | null): void {
-    const told = new Map<string, () => unknown>([['list', () => view.list()]]);
+  function news(response: ServerResponse, query: URLSearchParams): void {
+    const saga = query.get('saga');
+    const older = Number(query.get('older') ?? 0);
+    const told = new Map<string, () => unknown>([
+      ['list', () => view.list(older)],
+      ['more', () => view.hasMore(older)],
+    ]);
     if (saga !== null) told.set('story', () => view.story(saga));
     if (sight !== undefined) told.set('jobs', () => sight.now());
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });

@@ -95,6 +95,10 @@ export interface SagaFilter {
   readonly state?: SagaState;
   readonly operation?: string;
   readonly address?: string;
+  /** What stands for the saga in its names in QEMU (`bs-TOKEN-...`). */
+  readonly token?: string;
+  /** Rolled back, and its result names something that was left behind, or cannot be read. */
+  readonly hasLeftovers?: true;
   /** Begun at or after it, in milliseconds since the epoch. */
   readonly sinceMs?: number;
   /** At most so many. */
@@ -110,8 +114,22 @@ export interface Processes {
   isAlive(holder: Holder): boolean | undefined;
 }
 
+/**
+ * Which sagas that committed or were rolled back are kept; the others are forgotten with their records, a few at a time, by the
+ * engines that use the journal. One that has not ended, or needs recovery, always stays. A forgotten id may be used again: keep
+ * sagas for longer than a request may be repeated.
+ */
+export interface Keep {
+  /** Those that ended within so many days. */
+  readonly days?: number;
+  /** The newest so many. With `days` too, a saga must be both to be kept. */
+  readonly count?: number;
+}
+
 /** What every adapter takes. */
 export interface JournalOptions {
+  /** All are kept unless told. */
+  readonly keep?: Keep;
   readonly clock?: Clock;
   readonly processes?: Processes;
 }
@@ -207,6 +225,11 @@ export interface Journal {
    * saga that a process has let go of can be resumed when that process has ended. Rejects as `append` does.
    */
   release?(lease: Lease): Promise<void>;
+  /**
+   * Forgets some sagas that its policy does not keep, in one short commit, and resolves with how many; 0 when none is left.
+   * Absent where all are kept. An engine calls it while no guest is paused. Rejects with `JOURNAL`.
+   */
+  forget?(): Promise<number>;
   /**
    * Writes what is queued and closes. Throws `JOURNAL`, and stays open, while sagas of this process run with it: close their
    * engine first. A closed journal refuses everything with `JOURNAL`, but may be closed again. */

@@ -3,65 +3,21 @@
  * throw the journal away and to begin anew from a `snapshot`. Makes no text, sets no timer, keeps bodies as given.
  */
 
-import { invariant } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { checkBody } from './body.ts';
-import { RELEASED } from './holder.ts';
 import { GivenLeases } from './in-use.ts';
-import type {
-  Asked,
-  Journal,
-  JournalOptions,
-  JournalRecord,
-  Lease,
-  NewRecord,
-  NewSaga,
-  Processes,
-  SagaFilter,
-  SagaRow,
-  SagaState,
-} from './journal.ts';
-import {
-  journalIsClosed,
-  leaseIsLost,
-  sagaExists,
-  sagaHasEnded,
-  sagaIsUnknown,
-  vmIsHeld,
-} from './refusals.ts';
+import type { Asked, Journal, JournalOptions, Lease, NewRecord, Processes } from './journal.ts';
+import { expectKeep } from './keep.ts';
+import { type Entry, type MemoryJournalState, MemoryStore } from './memory-store.ts';
+import { journalIsClosed } from './refusals.ts';
 
-/** What was durable at one moment, as plain copies; several journals may begin from it. */
-export interface MemoryJournalState {
-  /** Counts the crashes: a holder from before the last one is dead. */
-  readonly incarnation: number;
-  readonly sagas: readonly { readonly row: SagaRow; readonly records: readonly JournalRecord[] }[];
-  readonly claims: readonly (readonly [vm: string, claim: Claim])[];
-}
+export type { MemoryJournalState } from './memory-store.ts';
 
 /** A journal in memory, which can also say what would be left after a crash. */
 export interface MemoryJournal extends Journal {
   /** What is durable now; what is only queued is not in it. */
   snapshot(): MemoryJournalState;
-}
-
-interface Claim {
-  readonly token: number;
-  /** Undefined while no saga holds the VM. */
-  readonly saga: string | undefined;
-}
-
-interface StoredSaga {
-  row: SagaRow;
-  readonly records: JournalRecord[];
-}
-
-interface Entry {
-  readonly lease: Lease;
-  readonly records: readonly NewRecord[];
-  readonly atMs: number;
-  readonly end?: Pick<SagaRow, 'state' | 'result'>;
-  readonly isReleased?: boolean;
 }
 
 /** From here on, what was queued counts as written without waiting for a durable append. */
@@ -81,7 +37,8 @@ const QUEUE_MAX_ENTRIES = 5_000;
  */
 export function memoryJournal(state?: MemoryJournalState, options: JournalOptions = {}): MemoryJournal {
   const incarnation = (state?.incarnation ?? 0) + 1;
-  const { clock = systemClock, processes = processesOf(incarnation) } = options;
+  const { clock = systemClock, processes = processesOf(incarnation), keep } = options;
+  if (keep !== undefined) expectKeep(keep);
   const store = new MemoryStore(state, processes);
   let queue: Entry[] = [];
   let isClosed = false;
@@ -170,6 +127,14 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       writeNow({ ...entryOf(lease, []), isReleased: true });
       leases.ended(lease);
     },
+    ...(keep === undefined
+      ? {}
+      : {
+          async forget() {
+            refuseClosed();
+            return store.forget(keep, clock.epochMs());
+          },
+        }),
     close() {
       leases.expectUnused();
       if (!isClosed) flush();
@@ -179,121 +144,8 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
   };
 }
 
-/** The sagas and claims; each method does all that it says or throws before it has done anything. */
-class MemoryStore {
-  readonly sagas: Map<string, StoredSaga>;
-  readonly #claims: Map<string, Claim>;
-  readonly #processes: Processes;
-
-  constructor(state: MemoryJournalState | undefined, processes: Processes) {
-    const sagas = state?.sagas ?? [];
-    this.sagas = new Map(sagas.map(({ row, records }) => [row.id, { row, records: [...records] }]));
-    this.#claims = new Map(state?.claims ?? []);
-    this.#processes = processes;
-  }
-
-  begin(saga: NewSaga, atMs: number): Lease {
-    if (this.sagas.has(saga.id)) throw sagaExists(saga.id);
-    const holder = this.#claims.get(saga.vm)?.saga;
-    if (holder !== undefined) throw this.#isHeld(holder, atMs);
-    const { id, vm, operation, planVersion, address, request, plan } = saga;
-    const row: SagaRow = {
-      ...{ id, vm, operation, planVersion, address, request, plan },
-      ...{ state: 'open', result: null, createdAtMs: atMs, endedAtMs: null, holder: this.#processes.self },
-    };
-    this.sagas.set(id, { row, records: [] });
-    return this.#claim(id, vm);
-  }
-
-  takeOver(id: string, force: boolean, atMs: number): Lease {
-    const saga = this.sagas.get(id);
-    if (saga === undefined) throw sagaIsUnknown(id);
-    const { state, holder, vm } = saga.row;
-    if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
-    if (state === 'open' && !force && this.#processes.isAlive(holder) !== false) throw this.#isHeld(id, atMs);
-    saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
-    return this.#claim(id, vm);
-  }
-
-  write({ lease, records, atMs, end, isReleased }: Entry): Error | undefined {
-    const refusal = this.refusal(lease);
-    const saga = this.sagas.get(lease.saga);
-    if (refusal !== undefined || saga === undefined) return refusal;
-    for (const { kind, step, body } of records) {
-      saga.records.push({ seq: saga.records.length + 1, kind, step, body, atMs });
-    }
-    if (isReleased) saga.row = { ...saga.row, holder: RELEASED };
-    if (end !== undefined) {
-      saga.row = { ...saga.row, ...end, endedAtMs: atMs };
-      if (end.state !== 'needsRecovery') this.#claims.set(lease.vm, { token: lease.token, saga: undefined });
-    }
-    return undefined;
-  }
-
-  ask(id: string, { kind, step, body }: NewRecord, atMs: number): number {
-    const saga = this.sagas.get(id);
-    if (saga === undefined) throw sagaIsUnknown(id);
-    if (saga.row.state !== 'open') throw sagaHasEnded(id, saga.row.state);
-    const seq = saga.records.length + 1;
-    saga.records.push({ seq, kind, step, body, atMs });
-    return seq;
-  }
-
-  /** Why the lease is no longer the one to write with, if so. */
-  refusal(lease: Lease): Error | undefined {
-    const token = this.#claims.get(lease.vm)?.token;
-    const row = this.sagas.get(lease.saga)?.row;
-    if (token !== lease.token || row === undefined) return leaseIsLost(lease, token);
-    return row.state === 'open' ? undefined : sagaHasEnded(lease.saga, row.state);
-  }
-
-  snapshot(incarnation: number): MemoryJournalState {
-    const sagas = [...this.sagas.values()].map(({ row, records }) => ({ row, records: [...records] }));
-    return { incarnation, sagas, claims: [...this.#claims] };
-  }
-
-  #claim(saga: string, vm: string): Lease {
-    const token = (this.#claims.get(vm)?.token ?? 0) + 1;
-    this.#claims.set(vm, { token, saga });
-    return { saga, vm, token };
-  }
-
-  /** Newest first. Of one VM at most one has not ended: the claim names it. */
-  list(filter: SagaFilter): readonly SagaRow[] {
-    const { vm, state, operation, address, sinceMs = 0, before, limit } = filter;
-    const claimed = vm === undefined ? undefined : this.#claims.get(vm)?.saga;
-    const isUnended = state === 'open' || state === 'needsRecovery';
-    const only = claimed === undefined ? undefined : this.sagas.get(claimed);
-    const all = vm !== undefined && isUnended ? (only === undefined ? [] : [only]) : [...this.sagas.values()];
-    const rows = all.map(({ row }) => row).reverse();
-    const newest = before === undefined ? 0 : rows.findIndex(({ id }) => id === before) + 1;
-    if (before !== undefined && newest === 0) return [];
-    return rows
-      .slice(newest)
-      .filter(
-        row =>
-          matches(vm, row.vm) &&
-          matches(state, row.state) &&
-          matches(operation, row.operation) &&
-          matches(address, row.address) &&
-          row.createdAtMs >= sinceMs,
-      )
-      .slice(0, limit);
-  }
-
-  #isHeld(id: string, nowMs: number): Error {
-    const saga = this.sagas.get(id);
-    invariant(saga !== undefined, `the claim of a VM names saga ${id}, which is not there`);
-    return vmIsHeld(saga.row, this.#processes, nowMs);
-  }
-}
-
 /** In memory a process is the time between two crashes of the journal. */
 function processesOf(incarnation: number): Processes {
   const self = { pid: process.pid, bootId: 'memory', startedAt: String(incarnation) };
   return { self, isAlive: holder => holder.startedAt === self.startedAt };
-}
-
-function matches<T extends string | SagaState>(wanted: T | undefined, value: T): boolean {
-  return wanted === undefined || wanted === value;
 }

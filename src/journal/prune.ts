@@ -4,6 +4,7 @@
  */
 
 import { type Clock, systemClock } from '../qmp/clock.ts';
+import { IS_NEEDED } from './keep.ts';
 import { guarded } from './sqlite-errors.ts';
 import { openFile } from './sqlite-file.ts';
 import { closeAfter, inTransaction } from './transaction.ts';
@@ -12,7 +13,7 @@ import { blocking } from './waiting.ts';
 /** Others write their sagas meanwhile, and go first. */
 const PRUNE_PATIENCE_MS = 60_000;
 
-const ENDED = "state IN ('committed', 'rolledBack') AND ended_at_ms < ?";
+const ENDED = `state IN ('committed', 'rolledBack') AND ended_at_ms < ? AND NOT (${IS_NEEDED})`;
 
 /**
  * Removes all sagas from the journal's file that ended before then (milliseconds since the epoch), and returns their ids,
@@ -34,9 +35,12 @@ export function pruneJournal(
   const forget = () =>
     inTransaction(db, () => {
       const rows = db.prepare(`SELECT id FROM saga WHERE ${ENDED} ORDER BY number`).all(endedBeforeMs);
-      db.prepare(`DELETE FROM record WHERE saga IN (SELECT id FROM saga WHERE ${ENDED})`).run(endedBeforeMs);
-      db.prepare(`DELETE FROM saga WHERE ${ENDED}`).run(endedBeforeMs);
-      return rows.map(row => String(row['id']));
+      const ids = rows.map(row => String(row['id']));
+      for (const id of ids) {
+        db.prepare('DELETE FROM record WHERE saga = ?').run(id);
+        db.prepare('DELETE FROM saga WHERE id = ?').run(id);
+      }
+      return ids;
     });
   try {
     return blocking(PRUNE_PATIENCE_MS, () => guarded(file, 'prune', forget));

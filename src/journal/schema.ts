@@ -77,4 +77,18 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX saga_by_address ON saga (address) WHERE state = 'open';
     `,
   },
+  {
+    program: '0.1.0',
+    sql: `
+      -- What stands in the saga's names in QEMU, so that its maker is found without reading the others.
+      ALTER TABLE saga ADD COLUMN token TEXT;
+      UPDATE saga SET token = saga_token(id);
+      CREATE INDEX saga_by_token ON saga (token);
+      -- What may be forgotten, oldest first.
+      CREATE INDEX saga_forgettable ON saga (ended_at_ms) WHERE state IN ('committed', 'rolledBack');
+      -- Rolled back, with something left behind.
+      CREATE INDEX saga_with_leftovers ON saga (number) WHERE state = 'rolledBack'
+        AND CASE WHEN json_valid(result) THEN json_array_length(result, '$.leftovers') ELSE 1 END > 0;
+    `,
+  },
 ];

@@ -7,6 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BlocksagaError } from '../errors.ts';
+import { sagaToken } from '../plan/names.ts';
 import type { Clock } from '../qmp/clock.ts';
 import { isJournalThere } from './look-for-file.ts';
 import { APPLICATION_ID, MIGRATIONS, type Migration } from './schema.ts';
@@ -16,7 +17,10 @@ import { blocking } from './waiting.ts';
 
 /** How long SQLite itself waits for another process while the file is opened; what is open waits by waiting.ts. */
 const BUSY_TIMEOUT_MS = 500;
-/** A file up to this size is checked whole when it is opened, a bigger one only where the claims are. */
+/**
+ * A file up to this size is checked whole when it is opened, a bigger one only where the claims are: what else is damaged shows
+ * when it is read, or is looked for by `expectWhole`.
+ */
 const WHOLE_CHECK_MAX_BYTES = 64 * 1024 * 1024;
 /** Opening is tried again when others open at the same moment: SQLite may answer "busy" at once then. */
 const OPEN_PATIENCE_MS = 60_000;
@@ -92,19 +96,33 @@ function refuseNewer(db: DatabaseSync, path: string, migrations: readonly Migrat
 
 function refuseDamaged(db: DatabaseSync, path: string): void {
   if (readNumber(db, 'PRAGMA user_version') === 0) return;
-  const checks =
-    statSync(path).size <= WHOLE_CHECK_MAX_BYTES
-      ? ['PRAGMA integrity_check(1)']
-      : ['PRAGMA integrity_check(saga)', 'PRAGMA integrity_check(claim)'];
-  for (const check of checks) {
-    const verdict = Object.values(db.prepare(check).get() ?? {})[0];
-    if (verdict === 'ok') continue;
+  const isSmall = statSync(path).size <= WHOLE_CHECK_MAX_BYTES;
+  refuseUnless(db, path, isSmall ? 'PRAGMA integrity_check(1)' : 'PRAGMA integrity_check(claim)');
+}
+
+function refuseUnless(db: DatabaseSync, path: string, check: string): void {
+  const verdict = Object.values(db.prepare(check).get() ?? {})[0];
+  if (verdict !== 'ok') {
     throw new BlocksagaError(
       'JOURNAL',
       `the journal ${path} is damaged and is kept as it is: restore it, or set it aside and run \`blocksaga doctor\` (${verdict})`,
       { effect: 'notApplied' },
     );
   }
+}
+
+/** Checks every page of an existing journal, which takes as long as reading the file. Throws `JOURNAL` when it is damaged. */
+export function expectWhole(file: string): void {
+  const path = resolve(file);
+  guarded(path, 'check', () => {
+    const db = new DatabaseSync(path, { readOnly: true });
+    try {
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      refuseUnless(db, path, 'PRAGMA integrity_check(1)');
+    } finally {
+      db.close();
+    }
+  });
 }
 
 function openChecked(path: string, clock: Clock, migrations: readonly Migration[]): DatabaseSync {
@@ -139,6 +157,7 @@ function openChecked(path: string, clock: Clock, migrations: readonly Migration[
 /** In one transaction, so that of several processes one migrates and the others find it done. */
 function migrate(db: DatabaseSync, path: string, clock: Clock, migrations: readonly Migration[]): void {
   if (readNumber(db, 'PRAGMA user_version') === migrations.length) return;
+  db.function('saga_token', { deterministic: true }, id => sagaToken(String(id)));
   inTransaction(db, () => {
     refuseNewer(db, path, migrations);
     const from = readNumber(db, 'PRAGMA user_version');

@@ -4,13 +4,14 @@
  * queues or of when to commit.
  */
 
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { invariant } from '../errors.ts';
-import type { Json } from '../qmp/transport.ts';
-import { decodeBody, encodeBody } from './body.ts';
+import { sagaToken } from '../plan/names.ts';
+import { encodeBody } from './body.ts';
 import { RELEASED } from './holder.ts';
 import type {
   JournalRecord,
+  Keep,
   Lease,
   NewRecord,
   NewSaga,
@@ -20,16 +21,11 @@ import type {
   SagaRow,
   SagaState,
 } from './journal.ts';
+import { forgettable } from './keep.ts';
 import { isUnseen, mayRun } from './lease.ts';
-import {
-  leaseIsLost,
-  recordIsDamaged,
-  sagaExists,
-  sagaHasEnded,
-  sagaIsUnknown,
-  vmIsHeld,
-} from './refusals.ts';
+import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
 import { guarded } from './sqlite-errors.ts';
+import { type Row, recordOf, sagaOf } from './sqlite-rows.ts';
 import { inTransaction } from './transaction.ts';
 
 /** What one call of the port wants written, bodies already text. */
@@ -48,8 +44,6 @@ export interface Entry {
   readonly renewal?: { readonly progress: string; readonly atMs: number };
 }
 
-type Row = Record<string, SQLOutputValue>;
-
 const SQL = {
   claim: 'SELECT token, saga FROM claim WHERE vm = ?',
   setClaim:
@@ -59,8 +53,8 @@ const SQL = {
     FROM claim JOIN saga ON saga.id = ? WHERE claim.vm = ?`,
   addRecord: 'INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)',
   addSaga: `INSERT INTO saga (id, vm, operation, plan_version, address, request, plan, state, created_at_ms,
-    renewed_at_ms, holder_pid, holder_boot_id, holder_started_at, holder_namespace)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)`,
+    renewed_at_ms, holder_pid, holder_boot_id, holder_started_at, holder_namespace, token)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?)`,
   reopenSaga: `UPDATE saga SET state = 'open', result = NULL, ended_at_ms = NULL, progress = NULL, renewed_at_ms = ?,
     holder_pid = ?, holder_boot_id = ?, holder_started_at = ?, holder_namespace = ? WHERE id = ?`,
   releaseSaga: `UPDATE saga SET renewed_at_ms = NULL, progress = NULL, holder_pid = ?, holder_boot_id = ?,
@@ -70,6 +64,8 @@ const SQL = {
   saga: 'SELECT * FROM saga WHERE id = ?',
   signalsAfter: `SELECT saga, seq, kind, step, body, at_ms FROM record
     WHERE saga = ? AND seq > ? AND kind = 'signal' ORDER BY seq`,
+  forgetRecords: 'DELETE FROM record WHERE saga = (SELECT id FROM saga WHERE number = ?)',
+  forgetSaga: 'DELETE FROM saga WHERE number = ?',
   lastSeq: 'SELECT max(seq) AS seq FROM record WHERE saga = ?',
   records: 'SELECT saga, seq, kind, step, body, at_ms FROM record WHERE saga = ? ORDER BY seq',
 } as const;
@@ -80,9 +76,14 @@ const CONDITIONS = [
   ['state', 'state = ?'],
   ['operation', 'operation = ?'],
   ['address', 'address = ?'],
+  ['token', 'token = ?'],
   ['sinceMs', 'created_at_ms >= ?'],
   ['before', 'number < (SELECT number FROM saga WHERE id = ?)'],
 ] as const satisfies readonly (readonly [keyof SagaFilter, string])[];
+
+/** As its index says it (schema.ts). */
+const HAS_LEFTOVERS = `state = 'rolledBack'
+  AND CASE WHEN json_valid(result) THEN json_array_length(result, '$.leftovers') ELSE 1 END > 0`;
 
 /** The journal's file, open. What SQLite refuses is thrown as `JOURNAL`. */
 export class SqliteStore {
@@ -109,7 +110,7 @@ export class SqliteStore {
       if (typeof claim?.['saga'] === 'string') throw this.#isHeld(claim['saga'], atMs);
       const { id, vm, operation, planVersion, address } = saga;
       this.#statements.addSaga.run(
-        ...[id, vm, operation, planVersion, address, request, plan, atMs, atMs, ...this.#self],
+        ...[id, vm, operation, planVersion, address, request, plan, atMs, atMs, ...this.#self, sagaToken(id)],
       );
       return this.#claim(id, vm, claim);
     });
@@ -150,13 +151,17 @@ export class SqliteStore {
   /** Newest first. */
   sagas(filter: SagaFilter): readonly SagaRow[] {
     const conditions = CONDITIONS.filter(([member]) => filter[member] !== undefined);
-    const sql = conditions.map(([, condition]) => condition).join(' AND ');
+    const sql = [
+      ...conditions.map(([, condition]) => condition),
+      ...(filter.hasLeftovers === undefined ? [] : [HAS_LEFTOVERS]),
+    ].join(' AND ');
     const values = conditions.flatMap(([member]) => filter[member] ?? []);
     return this.#read(() => {
       let list = this.#lists.get(sql);
       if (list === undefined) {
         list = this.#db.prepare(
-          `SELECT * FROM saga ${sql === '' ? '' : `WHERE ${sql}`} ORDER BY number DESC LIMIT ?`,
+          `SELECT * FROM saga ${filter.hasLeftovers === undefined ? '' : 'INDEXED BY saga_with_leftovers'}
+            ${sql === '' ? '' : `WHERE ${sql}`} ORDER BY number DESC LIMIT ?`,
         );
         this.#lists.set(sql, list);
       }
@@ -183,6 +188,18 @@ export class SqliteStore {
       const seq = Number(this.#statements.lastSeq.get(id)?.['seq'] ?? 0) + 1;
       this.#statements.addRecord.run(id, seq, kind, step, text, atMs);
       return seq;
+    });
+  }
+
+  /** Forgets some of what the policy lets go of, in one commit; returns how many. */
+  forget(policy: Keep, nowMs: number): number {
+    return this.#transaction('prune', () => {
+      const numbers = forgettable(this.#db, policy, nowMs);
+      for (const number of numbers) {
+        this.#statements.forgetRecords.run(number);
+        this.#statements.forgetSaga.run(number);
+      }
+      return numbers.length;
     });
   }
 
@@ -249,57 +266,4 @@ function refusalOf(lease: Lease, standing: Row | undefined): Error | undefined {
   }
   if (standing['state'] !== 'open') return sagaHasEnded(lease.saga, standing['state'] as SagaState);
   return undefined;
-}
-
-/** A row that can be read only in part is given all the same, so that one cannot hide the others. */
-function sagaOf(row: Row): SagaRow {
-  const broken: string[] = [];
-  const read = (column: 'request' | 'plan' | 'result' | 'progress'): Json => {
-    try {
-      return decodeBody(String(row[column]));
-    } catch {
-      broken.push(column);
-      return null;
-    }
-  };
-  return {
-    id: String(row['id']),
-    vm: String(row['vm']),
-    operation: String(row['operation']),
-    planVersion: Number(row['plan_version']),
-    address: String(row['address']),
-    request: read('request'),
-    plan: read('plan'),
-    state: row['state'] as SagaState,
-    result: row['result'] === null ? null : read('result'),
-    createdAtMs: Number(row['created_at_ms']),
-    endedAtMs: row['ended_at_ms'] === null ? null : Number(row['ended_at_ms']),
-    holder: {
-      pid: Number(row['holder_pid']),
-      bootId: String(row['holder_boot_id']),
-      startedAt: String(row['holder_started_at']),
-      ...(row['holder_namespace'] === null ? {} : { namespace: String(row['holder_namespace']) }),
-    },
-    renewedAtMs: row['renewed_at_ms'] === null ? null : Number(row['renewed_at_ms']),
-    ...(row['progress'] === null ? {} : { progress: read('progress') }),
-    ...(broken.length === 0 ? {} : { damage: `its ${broken.join(' and its ')} cannot be read as JSON` }),
-  };
-}
-
-function recordOf(row: Row): JournalRecord {
-  return {
-    seq: Number(row['seq']),
-    kind: row['kind'] as RecordKind,
-    step: String(row['step']),
-    body: bodyOf(row),
-    atMs: Number(row['at_ms']),
-  };
-}
-
-function bodyOf({ saga, seq, body }: Row): Json {
-  try {
-    return decodeBody(String(body));
-  } catch (cause) {
-    throw recordIsDamaged(String(saga), Number(seq), cause);
-  }
 }

@@ -11,10 +11,11 @@ import { CommitQueue } from './commit-queue.ts';
 import { systemProcesses } from './holder.ts';
 import { GivenLeases } from './in-use.ts';
 import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord, Within } from './journal.ts';
+import { expectKeep } from './keep.ts';
 import { journalIsClosed } from './refusals.ts';
 import { openFile } from './sqlite-file.ts';
 import { type Entry, SqliteStore } from './sqlite-store.ts';
-import { BLOCKING_MS, blocking } from './waiting.ts';
+import { BLOCKING_MS, blocking, whenFree } from './waiting.ts';
 
 /** How often a running saga looks for what others ask of it, in milliseconds. */
 const ASKED_POLL_MS = 500;
@@ -32,7 +33,8 @@ const ASKED_POLL_MS = 500;
  * ```
  */
 export function openJournal(file: string, options: JournalOptions = {}): Journal {
-  const { clock = systemClock, processes = systemProcesses() } = options;
+  const { clock = systemClock, processes = systemProcesses(), keep } = options;
+  if (keep !== undefined) expectKeep(keep);
   const store = new SqliteStore(openFile(file, clock), file, processes);
   const queue = new CommitQueue(store, clock);
   const leases = new GivenLeases();
@@ -110,6 +112,11 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
       await queue.written({ lease, records: [], isReleased: true });
       leases.ended(lease);
     },
+    ...(keep === undefined
+      ? {}
+      : {
+          forget: () => whenFree(clock, within => write(within, () => open().forget(keep, clock.epochMs()))),
+        }),
     close: () => {
       leases.expectUnused();
       queue.close();

@@ -47,6 +47,22 @@ describe('pruning a journal', () => {
     await journal.close();
   });
 
+  test("keeps a group's decision until all of its members have ended", async () => {
+    const file = join(temporaryFolder(), 'journal.db');
+    const journal = openJournal(file);
+    const member = journal.begin(newSaga('g.0', { vm: 'a', plan: PLAN }));
+    const plan = { disks: [], members: ['g.0'] };
+    await journal.end(
+      journal.begin(newSaga('g', { vm: 'group:g', operation: 'group', plan })),
+      'committed',
+      null,
+    );
+    expect(pruneJournal(file, systemClock.epochMs() + 1_000)).toEqual([]);
+    await journal.end(member, 'committed', null);
+    expect(pruneJournal(file, systemClock.epochMs() + 1_000)).toEqual(['g.0', 'g']);
+    await journal.close();
+  });
+
   test('by the command counts in days, tells what it forgot, and makes no journal', async () => {
     const file = await journalOfDays();
     const clock = { ...systemClock, epochMs: () => 40 * DAY_MS };

@@ -98,14 +98,14 @@ describe('opening the journal', () => {
   it('refuses a journal of a newer program, names the version that it needs, and touches nothing', async () => {
     await fill(3);
     const db = new DatabaseSync(file);
-    db.exec("INSERT INTO migration VALUES (3, '0.9.1', 0); PRAGMA user_version = 3");
+    db.exec("INSERT INTO migration VALUES (9, '0.9.1', 0); PRAGMA user_version = 9");
     // Opening it for writing would already turn this back to the write-ahead log.
     db.exec('PRAGMA journal_mode = DELETE');
     db.close();
     const before = readFileSync(file);
     const refusal = refused(
       'JOURNAL',
-      /schema version 3, this program knows 2: use blocksaga 0\.9\.1 or newer/,
+      /schema version 9, this program knows 3: use blocksaga 0\.9\.1 or newer/,
     );
     expect(thrownBy(() => openJournal(file))).toEqual(refusal);
     expect(readFileSync(file).equals(before)).toBe(true);

@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { examine, removeFindings } from '../../engine/doctor/doctor.ts';
 import type { Finding } from '../../engine/doctor/finding.ts';
 import { BlocksagaError } from '../../errors.ts';
+import { isJournalThere } from '../../journal/look-for-file.ts';
+import { expectWhole } from '../../journal/sqlite-file.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
@@ -15,7 +17,8 @@ import { withJournal } from '../saga/with-journal.ts';
 const HELP = `
 Looks at the journal, at the files of sagas that were rolled back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
 groups, and whether the guest is paused. --fix removes what a saga made that has ended and that nothing uses. It touches
-nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. A journal that is
+nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. Of a journal's sagas it
+reads those that have not ended or left something behind, and the newest hundred; --all reads every one, and checks the whole file. A journal that is
 lost or damaged can be set aside: then every trace belongs to an unknown saga, is shown, and left alone.
 
 Examples:
@@ -30,6 +33,7 @@ Exit status: 0 nothing is left, 2 refused, 3 something is left that needs a pers
 interface DoctorCommandOptions {
   readonly qmp?: string;
   readonly fix?: boolean;
+  readonly all?: boolean;
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -46,6 +50,7 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
     .summary('find what dead sagas left behind, and say what to do')
     .description('Finds what sagas left behind whose process or QEMU died, and explains each find.')
     .option('--qmp <address>', "a guest's monitor, to look into its QEMU too")
+    .option('--all', 'check the whole journal, and read every saga of it')
     .option('--fix', 'remove what is provably left over from ended sagas and unused')
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object per find').action(
@@ -77,8 +82,14 @@ async function visitAll(
   context: CliContext,
   qmp: QmpClient | undefined,
 ): Promise<readonly Told[]> {
-  return withJournal(openExistingJournal(journalOf(options, context)), context, async journal => {
-    const findings = await examine({ journal, ...(qmp === undefined ? {} : { qmp }) });
+  const file = journalOf(options, context);
+  if (options.all && isJournalThere(file)) expectWhole(file);
+  return withJournal(openExistingJournal(file), context, async journal => {
+    const findings = await examine({
+      journal,
+      readAll: options.all === true,
+      ...(qmp === undefined ? {} : { qmp }),
+    });
     if (options.fix) return removeFindings(findings);
     return findings.map(finding => ({ finding, removed: false, why: finding.why }));
   });

@@ -1,9 +1,9 @@
 /** `blocksaga jobs`: the block jobs of a guest, how far they are, and which are a saga's. Only asks. */
 import type { Command } from 'commander';
-import { planOf, sortedRows } from '../../engine/durable/checked-journal.ts';
+import { planOf } from '../../engine/durable/checked-journal.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { listNodes } from '../../guest/graph.ts';
-import type { SagaRow } from '../../journal/journal.ts';
+import type { Journal } from '../../journal/journal.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { sleep } from '../../qmp/clock.ts';
 import type { JobInfo, JobStatus } from '../../qmp/jobs.ts';
@@ -16,8 +16,9 @@ import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 import { progressInWords, statusInWords } from '../print/words.ts';
-import { makerOf, readJournal } from '../saga/read-journal.ts';
+import { makerOf, openExistingJournal } from '../saga/read-journal.ts';
 import { withClient } from '../saga/with-client.ts';
+import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
 A job is ready by its status alone. Equal figures do not mean that it is done: a mirror that has copied all goes on following
@@ -59,16 +60,13 @@ export function defineJobs(program: Command, context: CliContext, finished: Fini
         const why = `--watch ${everyMs}: at least ${WATCH_MS_MIN} ms, for the guest's sake`;
         throw new BlocksagaError('REQUEST_INVALID', why);
       }
-      const sagas = await readJournal(
-        journalOf(options, context),
-        context,
-        journal => sortedRows(journal.sagas()).rows,
+      await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
+        withClient(options.qmp, context, async client => {
+          const look = async () => tell(await askJobs(client, journal), options, context);
+          if (everyMs === undefined) await look();
+          else await watch(everyMs, look, context);
+        }),
       );
-      await withClient(options.qmp, context, async client => {
-        const look = async () => tell(await askJobs(client, sagas), options, context);
-        if (everyMs === undefined) await look();
-        else await watch(everyMs, look, context);
-      });
       finished(EXIT.done);
     },
   );
@@ -96,7 +94,7 @@ function tell(jobs: readonly ShownJob[], { json }: JobsOptions, context: CliCont
   return jobs.length;
 }
 
-async function askJobs(client: QmpClient, sagas: readonly SagaRow[]): Promise<readonly ShownJob[]> {
+async function askJobs(client: QmpClient, journal: Journal): Promise<readonly ShownJob[]> {
   const [infos, blockJobs, nodes] = await client.pipeline([
     { execute: 'query-jobs' },
     { execute: 'query-block-jobs' },
@@ -111,7 +109,7 @@ async function askJobs(client: QmpClient, sagas: readonly SagaRow[]): Promise<re
         info,
         blockJobs.value.find(job => job.device === info.id),
         nodes.value,
-        sagas,
+        journal,
       ),
     )
     .sort(byId);
@@ -129,11 +127,10 @@ function describeJob(
   info: JobInfo,
   blockJob: BlockJobInfo | undefined,
   nodes: readonly BlockDeviceInfo[],
-  sagas: readonly SagaRow[],
+  journal: Journal,
 ) {
-  const maker = makerOf(info.id, sagas);
-  const row = sagas.find(({ id }) => id === maker?.saga);
-  const source = row && planOf(row).disks.find(({ disk }) => disk === maker?.disk)?.node;
+  const maker = makerOf(info.id, journal);
+  const source = maker && planOf(maker.row).disks.find(({ disk }) => disk === maker.disk.disk)?.node;
   const dirtyBytes = isReady(info.status) && source !== undefined ? dirtyBytesOf([source], nodes) : null;
   return {
     type: 'job',
@@ -148,8 +145,8 @@ function describeJob(
     /** 0 is no limit; null for a job that has none. */
     speedBytesPerSecond: blockJob?.speed ?? null,
     error: info.error ?? null,
-    saga: maker?.saga ?? null,
-    disk: maker?.disk ?? null,
+    saga: maker?.row.id ?? null,
+    disk: maker?.disk.disk ?? null,
   } as const;
 }
 

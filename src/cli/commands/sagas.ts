@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { checkedJournal, expectReadable, planOf } from '../../engine/durable/checked-journal.ts';
 import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
-import type { JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
+import type { Journal, JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
+import { inPages } from '../../journal/pages.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import { readChoice, readCount } from '../options/option-values.ts';
@@ -68,25 +69,30 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
       const file = journalOf(options, context);
-      const sagas = await readJournal(file, context, journal =>
-        journal.sagas(filter).map(row => {
-          const running = row.state === 'open' && isHeldNow(row, context.clock);
-          try {
-            expectReadable(row);
-            const records = row.state === 'open' ? checkedJournal(journal).records(row.id) : [];
-            return describeSaga(row, records, running);
-          } catch (error) {
-            if (!(error instanceof BlocksagaError) || error.saga !== row.id) throw error;
-            return describeDamaged(row, running, error.message);
-          }
-        }),
-      );
-      if (options.json) for (const saga of sagas) context.write(jsonLine(saga));
-      else if (sagas.length === 0) context.write(noneInWords(file, filter));
-      else for (const saga of sagas) context.write(sagaInWords(saga));
+      let listed = 0;
+      await readJournal(file, context, journal => {
+        for (const row of inPages(journal, filter)) {
+          listed += 1;
+          const saga = describeRow(row, journal, context);
+          context.write(options.json ? jsonLine(saga) : sagaInWords(saga));
+        }
+      });
+      if (listed === 0 && !options.json) context.write(noneInWords(file, filter));
       finished(EXIT.done);
     },
   );
+}
+
+function describeRow(row: SagaRow, journal: Journal, { clock }: Pick<CliContext, 'clock'>): ShownSaga {
+  const running = row.state === 'open' && isHeldNow(row, clock);
+  try {
+    expectReadable(row);
+    const records = row.state === 'open' ? checkedJournal(journal).records(row.id) : [];
+    return describeSaga(row, records, running);
+  } catch (error) {
+    if (!(error instanceof BlocksagaError) || error.saga !== row.id) throw error;
+    return describeDamaged(row, running, error.message);
+  }
 }
 
 /** Whose journal was looked for elsewhere must see where. */

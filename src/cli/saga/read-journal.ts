@@ -1,10 +1,11 @@
 /** Opens the journal for commands that begin nothing. One that is not there is an empty one, and is not made. */
 import { planOf } from '../../engine/durable/checked-journal.ts';
+import { makerIn } from '../../engine/removal/makers.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { openJournal } from '../../journal/sqlite.ts';
-import { isOurs, sagaToken } from '../../plan/names.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import type { CliContext } from '../print/context.ts';
 import { withJournal } from './with-journal.ts';
@@ -23,13 +24,13 @@ export function readJournal<T>(
   return withJournal(openExistingJournal(file), context, async journal => read(journal));
 }
 
-/** Which saga, and which of its disks, a name in QEMU was made for; undefined when no saga known here made it. */
+/** Which saga, and which of its disks, a name in QEMU was made for; undefined when no saga of this journal made it. */
 export function makerOf(
   name: string,
-  sagas: readonly SagaRow[],
-): { readonly saga: string; readonly disk: string } | undefined {
-  const row = sagas.find(each => isOurs(name, sagaToken(each.id)));
+  journal: Journal,
+): { readonly row: SagaRow; readonly disk: DiskPlan } | undefined {
+  const row = makerIn(journal, name);
   const disks = row === undefined ? [] : stagesOf(planOf(row)).flatMap(({ plan }) => plan.disks);
   const disk = disks.find(each => Object.values(each.names).includes(name));
-  return row === undefined || disk === undefined ? undefined : { saga: row.id, disk: disk.disk };
+  return row === undefined || disk === undefined ? undefined : { row, disk };
 }

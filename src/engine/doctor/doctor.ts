@@ -12,7 +12,8 @@ import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
 import { localImages } from '../../images/local-images.ts';
 import { systemProcesses } from '../../journal/holder.ts';
-import type { Journal, Processes, SagaRow } from '../../journal/journal.ts';
+import type { Journal, Processes, SagaRow, SagaState } from '../../journal/journal.ts';
+import { inPages } from '../../journal/pages.ts';
 import { survey } from '../../operations/survey.ts';
 import { isSagaName } from '../../plan/names.ts';
 import type { QmpClient } from '../../qmp/client.ts';
@@ -37,16 +38,21 @@ export interface DoctorOptions {
   readonly qmp?: QmpClient;
   readonly processes?: Processes;
   readonly clock?: Clock;
+  /** Reads every saga of the journal, page by page, to see whether it can be read; else the newest and those that matter. */
+  readonly readAll?: boolean;
   readonly files?: Files;
   readonly images?: Images;
 }
 
+/** How many of the newest sagas are read for damage alone. */
+const NEWEST_READ = 100;
+
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
   const { journal, qmp, processes = systemProcesses(), clock = systemClock } = options;
-  const { rows, damaged } = sortedRows(journal.sagas());
-  const makers = new Makers(rows, processes, clock.epochMs());
-  const dead = rows.filter(row => makers.isDead(row));
+  const { unended, withLeftovers, damaged } = sagasToExamine(options);
+  const makers = new Makers(journal, processes, clock.epochMs());
+  const dead = unended.filter(row => makers.isDead(row));
   const stream = qmp === undefined ? undefined : await endedStream(qmp);
   if (stream !== undefined && qmp !== undefined)
     return [
@@ -60,8 +66,32 @@ export async function examine(options: DoctorOptions): Promise<readonly Removabl
     ...damaged.map(damagedRow),
     ...(await openSagas(dead, options)),
     ...inQemu,
-    ...(await examineFiles(options, rows, needed)),
+    ...(await examineFiles(options, withLeftovers, needed)),
   ];
+}
+
+/**
+ * Those that have not ended, those that left something, and of all others as many as are asked for, to see whether they can
+ * be read: a journal may have many thousands, which have nothing to tell.
+ */
+function sagasToExamine({ journal, readAll = false }: DoctorOptions) {
+  const isOf = (state: SagaState) => (row: SagaRow) => row.state === state;
+  const unended = (['open', 'needsRecovery'] as const).flatMap(state =>
+    [...inPages(journal, { state })].filter(isOf(state)),
+  );
+  const withLeftovers = [...inPages(journal, { state: 'rolledBack', hasLeftovers: true })];
+  const known = [...unended, ...withLeftovers];
+  const others = readAll ? inPages(journal) : journal.sagas({ limit: NEWEST_READ });
+  const damaged = new Map<string, { readonly row: SagaRow; readonly why: string }>();
+  for (const rows of [known, others]) {
+    for (const row of rows) for (const one of sortedRows([row]).damaged) damaged.set(row.id, one);
+  }
+  const readable = (row: SagaRow) => !damaged.has(row.id);
+  return {
+    unended: unended.filter(readable),
+    withLeftovers: withLeftovers.filter(isOf('rolledBack')).filter(readable),
+    damaged: [...damaged.values()],
+  };
 }
 
 async function openSagas(
@@ -221,8 +251,7 @@ async function examineFiles(
   needed: readonly string[],
 ): Promise<readonly Removable[]> {
   const found: Removable[] = [];
-  const back = rows.filter(each => each.state === 'rolledBack');
-  for (const { row, stage } of back.flatMap(row => stagesOfRow(row).map(stage => ({ row, stage })))) {
+  for (const { row, stage } of rows.flatMap(row => stagesOfRow(row).map(stage => ({ row, stage })))) {
     const { id } = row;
     const { disks } = stage.plan;
     const { leftovers } = row.result as object as SagaResult;

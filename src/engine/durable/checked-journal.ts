@@ -23,6 +23,7 @@ export function checkedJournal(journal: Journal): Journal {
     },
     sagas: filter => journal.sagas(filter),
     ...(journal.release && { release: lease => journal.release?.(lease) ?? Promise.resolve() }),
+    ...(journal.forget && { forget: () => journal.forget?.() ?? Promise.resolve(0) }),
     ...(journal.renew && { renew: renewals => journal.renew?.(renewals) ?? Promise.resolve() }),
     records: id => journal.records(id).map(record => readableRecord(id, record)),
     close: () => journal.close(),

@@ -6,6 +6,7 @@
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
+import { inPages } from '../../journal/pages.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
@@ -100,7 +101,7 @@ export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]
 async function guardedFiles(facts: DropFacts): Promise<Guarded> {
   const { id, plan, needed, journal, files } = facts;
   const guarded = new Set<string>([...needed, ...plan.disks.flatMap(belowDisk)]);
-  for (const row of journal.sagas()) {
+  for (const row of inPages(journal)) {
     if (row.id === id || row.state === 'rolledBack') continue;
     // Which images a damaged saga needs cannot be told: none is removed then.
     if (sortedRows([row]).damaged.length > 0) return EVERYTHING;
