@@ -17,10 +17,15 @@ export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-stora
 /** How QEMU's page cache use is set: `writeback` is QEMU's default, `none` bypasses it, `unsafe` ignores flushes. */
 export type GuestCache = 'writeback' | 'none' | 'unsafe';
 
+/** A filter that an administrator may have above an image; a throttle gets a group of its own, whose limit is never reached. */
+export type GuestFilter = 'throttle' | 'copy-on-read';
+
 /** All that decides the command line. */
 export interface CommandLineOptions {
   readonly bus: GuestBus;
   readonly style: 'blockdev' | 'drive' | 'protocol';
+  /** Filters between each device and its image, uppermost first; only for nodes of `-blockdev`. */
+  readonly filters: readonly GuestFilter[];
   readonly iothreads: boolean;
   readonly cache: GuestCache;
   readonly writeCache: boolean;
@@ -65,6 +70,7 @@ export function guestCommandLine(options: CommandLineOptions): readonly string[]
     ...['-option-rom', `romfile=${optionValue(options.rom)},bootindex=0`],
     ...(iothreads ? images.flatMap((_, disk) => ['-object', `iothread,id=iothread${disk}`]) : []),
     ...images.flatMap((image, disk) => backend(options, image, disk)),
+    ...images.flatMap((_, disk) => filtersAbove(options, disk)),
     ...devices(options),
     ...(options.paused ? ['-S'] : []),
     ...options.extraArguments,
@@ -102,9 +108,28 @@ function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: 
   return layers.flatMap(layer => ['-blockdev', JSON.stringify(layer)]);
 }
 
-function devices({ bus, style, iothreads, images, writeCache }: CommandLineOptions): string[] {
+/** `disk0-filter0` is the uppermost one of `disk0`. */
+function filtersAbove({ filters }: CommandLineOptions, disk: number): string[] {
+  return filters
+    .map((driver, at) => {
+      const file = at + 1 < filters.length ? `disk${disk}-filter${at + 1}` : `disk${disk}`;
+      const node = { driver, 'node-name': `disk${disk}-filter${at}`, file };
+      if (driver !== 'throttle') return ['-blockdev', JSON.stringify(node)];
+      const group = `disk${disk}-limits${at}`;
+      return [
+        ...['-object', `throttle-group,id=${group},x-iops-total=1000000`],
+        ...['-blockdev', JSON.stringify({ ...node, 'throttle-group': group })],
+      ];
+    })
+    .reverse()
+    .flat();
+}
+
+function devices(options: CommandLineOptions): string[] {
+  const { bus, style, iothreads, images, writeCache, filters } = options;
+  const above = filters.length > 0 ? '-filter0' : '';
   const drive = (disk: number) =>
-    `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk},write-cache=${writeCache ? 'on' : 'off'}`;
+    `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk}${above},write-cache=${writeCache ? 'on' : 'off'}`;
   const thread = (disk: number) => (iothreads ? `,iothread=iothread${disk}` : '');
   const each = (make: (disk: number) => string[]) => images.flatMap((_, disk) => make(disk));
   switch (bus) {

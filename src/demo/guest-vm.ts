@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlocksagaError, invariant } from '../errors.ts';
 import { sleep, systemClock } from '../qmp/clock.ts';
-import { type GuestBus, type GuestCache, guestCommandLine } from './guest-command-line.ts';
+import { type GuestBus, type GuestCache, type GuestFilter, guestCommandLine } from './guest-command-line.ts';
 import { createImages, type GuestImage, type ImageFormat } from './guest-images.ts';
 import { guestRom } from './ordered-writer.ts';
 import { qemuBinary } from './qemu-tools.ts';
@@ -36,6 +36,8 @@ export interface GuestVmOptions {
    * a format node, as newer libvirt starts raw disks.
    */
   readonly style?: 'blockdev' | 'drive' | 'protocol';
+  /** Filters of the administrator's between each device and its image, uppermost first; `-blockdev` only. */
+  readonly filters?: readonly GuestFilter[];
   /** One iothread for each disk; `virtio-blk` and `scsi-hd` only. */
   readonly iothreads?: boolean;
   /** Size of each disk in bytes; 64 MiB. */
@@ -149,6 +151,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
   const args = guestCommandLine({
     bus: options.bus ?? 'virtio-blk',
     style,
+    filters: options.filters ?? [],
     iothreads: options.iothreads ?? false,
     cache: options.cache ?? 'writeback',
     writeCache: options.writeCache ?? false,

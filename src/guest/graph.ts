@@ -74,7 +74,8 @@ export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readon
   const inserted: OlderDeviceInfo | undefined = blockOf(blocks, disk)?.inserted;
   if (inserted === undefined) return [];
   if (inserted.image === undefined) return olderChain(inserted, disk);
-  return filesOf(inserted.image);
+  // QEMU lists a filter where an image has its backing image (`bdrv_block_device_info`, block/qapi.c).
+  return filesOf(inserted.image).slice(isOnFilters(inserted, disk) ? disk.filters?.length : 0);
 }
 
 /** A chain from its first image on that the plan knows: what a third party has put above is left out. As it is where none is. */
@@ -154,10 +155,23 @@ export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
   const inserted = blockOf(blocks, disk)?.inserted;
   const node = inserted?.['node-name'];
+  if (inserted !== undefined && isOnFilters(inserted, disk)) return belowFilters(blocks, disk);
   if (inserted === undefined || (node !== undefined && disk.identifiedBy !== 'file')) return node;
   const file = plainName(inserted.file);
   if (file === disk.image.file) return disk.goal;
   return file === disk.file ? disk.node : file;
+}
+
+/** Whether a disk's device is on the filters of the user's that were found there. */
+function isOnFilters({ 'node-name': node }: Pick<BlockDeviceInfo, 'node-name'>, { filters }: DiskPlan) {
+  return node !== undefined && filters?.[0]?.node === node;
+}
+
+/** What the filters are above: `query-block` names no node below a filter, but the file of each image. */
+function belowFilters(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
+  const [first] = chainFiles(blocks, disk).map(plainName);
+  if (first === plainName(disk.image.file)) return disk.goal;
+  return first === plainName(disk.file) ? disk.node : first;
 }
 
 /** The entry of a disk's device in a `query-block` reply. */

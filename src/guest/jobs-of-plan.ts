@@ -34,3 +34,8 @@ export function named({ jobsVanishOnEnd }: Plan, job: string): { readonly 'job-i
 export function deviceOf({ drive }: DiskPlan, front: string): string {
   return drive === '' ? front : drive;
 }
+
+/** The root node above an image that a disk is on, which `block-commit` and `blockdev-mirror` want for their device. */
+export function rootAbove({ filters }: Pick<DiskPlan, 'filters'>, image: string): string {
+  return filters?.[0]?.node ?? image;
+}

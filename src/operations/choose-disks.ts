@@ -34,7 +34,11 @@ const STATES_REFUSED = new Set([
 ]);
 
 /** The guest's disks in the order in which the request names them. */
-export function chooseDisks(survey: Survey, names: readonly string[]): readonly GuestDisk[] {
+export function chooseDisks(
+  survey: Survey,
+  names: readonly string[],
+  filters: 'refused' | 'workedThrough' = 'refused',
+): readonly GuestDisk[] {
   if (STATES_REFUSED.has(survey.runState)) {
     throw new BlocksagaError(
       'DISK_BUSY',
@@ -54,13 +58,23 @@ export function chooseDisks(survey: Survey, names: readonly string[]): readonly 
       );
     }
     refuseUnchangeable(names[index] ?? '', disk);
+    if (filters === 'refused') refuseFiltered(names[index] ?? '', disk);
   });
   return chosen;
 }
 
 /** The one disk of this name, whatever its state. Throws UNKNOWN_DISK. */
 export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
-  const own = disks.filter(disk => [disk.node, disk.device, disk.drive, disk.qdev, disk.file].includes(name));
+  const own = disks.filter(disk =>
+    [
+      disk.node,
+      disk.device,
+      disk.drive,
+      disk.qdev,
+      disk.file,
+      ...disk.filters.map(({ node }) => node),
+    ].includes(name),
+  );
   const found = own.length > 0 ? own : disks.filter(disk => isBelow(disk, name));
   if (found.length === 1 && found[0] !== undefined) return found[0];
   const known = disks.map(disk => disk.device ?? (disk.drive || disk.node)).join(', ') || 'none';
@@ -109,4 +123,14 @@ function refuseUnchangeable(name: string, disk: GuestDisk): void {
   if (disk.otherWriter) {
     refuse('DISK_BUSY', 'is also written to by someone besides the guest, such as an export; end that first');
   }
+}
+
+/** Throws DISK_UNSUPPORTED for a disk whose filters this operation does not work through. */
+function refuseFiltered(name: string, { filters: [first] }: GuestDisk): void {
+  if (first === undefined) return;
+  throw new BlocksagaError(
+    'DISK_UNSUPPORTED',
+    `disk ${name} has a ${first.driver} filter between the device and its image, which only a snapshot works through`,
+    { disk: name },
+  );
 }

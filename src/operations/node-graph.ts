@@ -3,7 +3,7 @@
 import { Edges } from '../guest/edges.ts';
 import { plainName } from '../guest/graph.ts';
 import { formatOf, isFilter, readImageName } from '../plan/image-ref.ts';
-import type { ChainImage } from '../plan/plan.ts';
+import type { ChainImage, FilterNode } from '../plan/plan.ts';
 import type {
   BlockDeviceInfo,
   BlockDirtyInfo,
@@ -16,6 +16,9 @@ export type OlderDeviceInfo = Omit<BlockDeviceInfo, 'image' | 'cache' | 'detect_
   Partial<Pick<BlockDeviceInfo, 'image' | 'cache' | 'detect_zeroes'>>;
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['file', 'host_device', 'nbd']);
+
+/** The filters that every operation may find above an image. */
+const WORKED_THROUGH: ReadonlySet<string> = new Set(['throttle', 'copy-on-read']);
 
 /** QEMU's nodes and edges. Without `x-debug-query-block-graph` (QEMU < 4.0) chains are known by their files only. */
 export class NodeGraph {
@@ -55,6 +58,25 @@ export class NodeGraph {
       node = node === null ? null : (this.#below(node) ?? null);
     }
     return images;
+  }
+
+  /** The filters of the user's right below a device, and the image below them as QEMU tells it of a device without any. */
+  belowFilters(front: BlockDeviceInfo): {
+    readonly filters: readonly FilterNode[];
+    readonly inserted: OlderDeviceInfo;
+  } {
+    const filters: FilterNode[] = [];
+    let { image } = front;
+    for (let node: BlockDeviceInfo | undefined = front; node !== undefined; ) {
+      const { 'node-name': name = '', drv: driver } = node;
+      if (!WORKED_THROUGH.has(driver)) return { filters, inserted: { ...node, image } };
+      filters.push({ node: name, driver });
+      const below: ImageInfo | undefined = image['backing-image'];
+      if (below === undefined) break;
+      image = below;
+      node = this.#nodes.get(this.#edges?.child(name, 'file') ?? '');
+    }
+    return { filters: [], inserted: front };
   }
 
   #below(node: string): string | undefined {
@@ -114,7 +136,7 @@ export class NodeGraph {
   }
 
   /** The id of a job that has one of these images as a child, or that is called by the disk's drive. */
-  jobOn(chain: readonly ChainImage[], drive: string): string | null {
+  jobOn(chain: readonly Pick<ChainImage, 'node'>[], drive: string): string | null {
     if (this.#edges === undefined) return this.#jobs.find(job => job !== '' && job === drive) ?? null;
     const parents = this.#edges.parents(new Set(chain.map(image => image.node)));
     const job = parents.find(parent => this.#jobNodes.has(parent));

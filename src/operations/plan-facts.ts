@@ -34,6 +34,7 @@ export function diskPlans(
       index,
       names: made,
       node: source.node,
+      ...(source.filters.length === 0 ? {} : { filters: source.filters }),
       drive: source.drive,
       qdev: source.qdev,
       file: source.file,

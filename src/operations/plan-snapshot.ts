@@ -21,6 +21,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
   const sources = chooseDisks(
     survey,
     request.disks.map(disk => disk.disk),
+    'workedThrough',
   );
   for (const [index, source] of sources.entries())
     await refuseGone(request.disks[index]?.disk ?? '', source, files);

@@ -7,7 +7,7 @@ import { expectNoEndedStream } from '../guest/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
 import { expectNotMigrating, migrationOf, SIGHT } from '../guest/migration.ts';
 import { formatOf, isBare } from '../plan/image-ref.ts';
-import type { CacheFlags, ChainImage } from '../plan/plan.ts';
+import type { CacheFlags, ChainImage, FilterNode } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { markOutsideIothreads } from './iothread-use.ts';
@@ -21,8 +21,10 @@ interface Bitmap {
 
 /** One disk of the guest as it stands. */
 export interface GuestDisk {
-  /** Its name; '' before QEMU 2.5 for one without a given name. */
+  /** The name of its image's uppermost node; '' before QEMU 2.5 for one without a given name. */
   readonly node: string;
+  /** The filters of the user's between that and the device, uppermost first. */
+  readonly filters: readonly FilterNode[];
   /** Name of the block backend, '' for `-blockdev` guests. */
   readonly drive: string;
   readonly qdev: string | null;
@@ -146,8 +148,8 @@ export function isSameGraph(a: Survey, b: Survey): boolean {
   return JSON.stringify(a.disks.map(graphOf)) === JSON.stringify(b.disks.map(graphOf));
 }
 
-function graphOf({ node, file, chain, job }: GuestDisk) {
-  return { node, file, chain, job };
+function graphOf({ node, filters, file, chain, job }: GuestDisk) {
+  return { node, filters, file, chain, job };
 }
 
 /** Before QEMU 4.0 no graph says which nodes a job uses; where jobs have no names (before 2.7) their devices are known. */
@@ -190,14 +192,15 @@ function filesOf(blocks: readonly BlockInfo[]): readonly string[] {
 }
 
 function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): readonly GuestDisk[] {
-  const inserted: OlderDeviceInfo | undefined = block.inserted;
-  if (inserted === undefined) return [];
+  if (block.inserted === undefined) return [];
+  const { filters, inserted } = graph.belowFilters(block.inserted);
   const node = inserted['node-name'] ?? '';
   const chain = graph.chain(node, inserted);
   const qdev = qomPath(block.qdev);
   return [
     {
       node,
+      filters,
       drive: block.device,
       qdev,
       device: qdev === null ? null : deviceId(qdev),
@@ -213,9 +216,9 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       nodes: chain.map(image => graph.nodesOf(image)),
       cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
       detectZeroes: inserted.detect_zeroes ?? 'off',
-      job: graph.jobOn(chain, block.device),
+      job: graph.jobOn([...filters, ...chain], block.device),
       passesThrough: false,
-      otherWriter: graph.writers(node) > 1,
+      otherWriter: [{ node }, ...filters].some(each => graph.writers(each.node) > 1),
       keepsIothread: hasIothreads && !(qdev?.endsWith(VIRTIO_BLK_BACKEND) ?? false),
     },
   ];

@@ -59,14 +59,22 @@ export interface ImagePlan {
   readonly openBacking: boolean;
 }
 
+/** A filter of the user's between a device and its image; it is worked through and left as it is. */
+export interface FilterNode {
+  readonly node: string;
+  readonly driver: string;
+}
+
 /** One disk of the guest as it was found, and what becomes of it. */
 export interface DiskPlan {
   /** The name by which the request calls it. */
   readonly disk: string;
   readonly index: number;
   readonly names: DiskNames;
-  /** The root node under the guest's device. */
+  /** The root node under the guest's device, or, where filters of the user's are there, the node below these. */
   readonly node: string;
+  /** The filters of the user's above that, uppermost first; left out where there are none. */
+  readonly filters?: readonly FilterNode[];
   /** Name of the block backend (`-drive id=`), or '' for a `-blockdev` guest. */
   readonly drive: string;
   /** QOM path of the device whose `drive` property names the node, or null when no device has it. */

@@ -7,6 +7,7 @@ function commandLine(options: Partial<CommandLineOptions>): readonly string[] {
   return guestCommandLine({
     bus: 'virtio-blk',
     style: 'blockdev',
+    filters: [],
     iothreads: false,
     cache: 'writeback',
     writeCache: false,

@@ -1,6 +1,13 @@
 /** What a saga came to, told by QEMU and by the files at the end, not by what the saga believes to have done. */
 import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
-import { blockOf, chainFiles, hasCutNames, plainName, withoutForeignImages } from '../../guest/graph.ts';
+import {
+  blockOf,
+  chainFiles,
+  frontOf,
+  hasCutNames,
+  plainName,
+  withoutForeignImages,
+} from '../../guest/graph.ts';
 import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
@@ -197,10 +204,12 @@ const ATTEMPTS = 2;
 function frontOfDisk(blocks: readonly BlockInfo[], disk: DiskPlan): FrontAfter | null {
   const inserted = blockOf(blocks, disk)?.inserted;
   if (inserted === undefined) return null;
+  const chain = chainFiles(blocks, disk).map(plainName);
+  const front = disk.filters === undefined ? undefined : frontOf(blocks, disk);
   return {
-    node: inserted['node-name'] ?? '',
-    file: plainName(inserted.file),
-    chain: chainFiles(blocks, disk).map(plainName),
+    node: front ?? inserted['node-name'] ?? '',
+    file: front === undefined ? plainName(inserted.file) : (chain[0] ?? plainName(inserted.file)),
+    chain,
   };
 }
 

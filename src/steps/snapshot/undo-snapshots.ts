@@ -7,7 +7,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
-import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import { deviceOf, named, rootAbove } from '../../guest/jobs-of-plan.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -102,11 +102,20 @@ async function startCommits(
   throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
 }
 
-function commitByNode(_plan: SnapshotPlan, { names, node }: DiskPlan): Command<'block-commit'> {
+function commitByNode(_plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit'> {
+  const { names, node, filters } = disk;
   const ending = { 'auto-finalize': false, 'auto-dismiss': false };
+  // Without a top QEMU takes the device for it, and its filters of the user's away with the overlay.
+  const top = filters === undefined ? {} : { 'top-node': names.image };
   return {
     execute: 'block-commit',
-    arguments: { 'job-id': names.undoJob, device: names.image, 'base-node': node, ...ending },
+    arguments: {
+      'job-id': names.undoJob,
+      device: rootAbove(disk, names.image),
+      ...top,
+      'base-node': node,
+      ...ending,
+    },
   };
 }
 

@@ -1,0 +1,72 @@
+/** Disks with filters of the administrator's between device and image: they are worked through and left as they are. */
+import { expect, test } from 'vitest';
+import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { expectSwitched, expectTakenBack, type Stage, stage } from './witnessed.ts';
+
+const LAYOUTS: readonly { readonly what: string; readonly filters: readonly GuestFilter[] }[] = [
+  { what: 'a throttle', filters: ['throttle'] },
+  { what: 'copy-on-read', filters: ['copy-on-read'] },
+  { what: 'copy-on-read above a throttle', filters: ['copy-on-read', 'throttle'] },
+];
+
+/** The filters right below each device, as QEMU draws its graph. */
+async function filtersOf({ vm }: Stage): Promise<unknown> {
+  const blocks = (await vm.witness.execute('query-block')) as readonly {
+    readonly inserted?: { readonly 'node-name': string; readonly drv: string };
+  }[];
+  const nodes = (await vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly {
+    readonly 'node-name': string;
+    readonly drv: string;
+    readonly ro: boolean;
+    readonly cache: unknown;
+    readonly detect_zeroes: unknown;
+  }[];
+  return {
+    fronts: blocks.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted['node-name']])),
+    filters: nodes
+      .filter(({ drv }) => drv === 'throttle' || drv === 'copy-on-read')
+      .map(({ 'node-name': node, drv, ro, cache, detect_zeroes }) => ({
+        node,
+        drv,
+        ro,
+        cache,
+        detect_zeroes,
+      })),
+  };
+}
+
+describeOnQemu('a disk below filters of its administrator', () => {
+  test.each(LAYOUTS)('takes an overlay below $what, in one instant with the others', async ({ filters }) => {
+    await using on = await stage({ disks: 3, filters });
+    const before = await filtersOf(on);
+    const result = await (await on.engine.snapshot(on.snapshotAll())).result;
+    expect(await filtersOf(on)).toEqual(before);
+    expect(result.disks[0]).toMatchObject({ before: { node: 'disk0' }, after: { file: on.newFile(0) } });
+    await expectSwitched(on, result);
+  });
+
+  test('is named by its filter too', async () => {
+    await using on = await stage({ disks: 1, filters: ['throttle'] });
+    const request = on.snapshotAll(() => ({ disk: 'disk0-filter0' }));
+    await expectSwitched(on, await (await on.engine.snapshot(request)).result);
+  });
+
+  test.each(LAYOUTS)(
+    'comes back from its overlay below $what with all that it has written',
+    async ({ filters }) => {
+      await using on = await stage({ disks: 2, filters });
+      const before = await filtersOf(on);
+      const letRun = async () => {
+        await on.vm.witness.execute('cont'); // what is taken then is no instant
+        await on.vm.awaitWrites(4);
+      };
+      on.tap.before('blockdev-snapshot-sync', letRun, 1);
+      const request = { ...on.snapshotAll(), ...on.tapped, without: ['transaction'] };
+      const result = await (await on.engine.snapshot(request)).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(await filtersOf(on)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+});
