@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { expectSwitched, expectTakenBack, type Stage, stage } from './witnessed.ts';
+import { expectCloned, expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
 const LAYOUTS: readonly { readonly what: string; readonly filters: readonly GuestFilter[] }[] = [
   { what: 'a throttle', filters: ['throttle'] },
@@ -66,6 +66,44 @@ describeOnQemu('a disk below filters of its administrator', () => {
       const result = await (await on.engine.snapshot(request)).result;
       expect(on.tap.pending).toEqual([]);
       expect(await filtersOf(on)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+
+  test.each(
+    LAYOUTS.flatMap(each => (['finalize', 'complete'] as const).map(strategy => ({ ...each, strategy }))),
+  )('is copied and switched below $what by $strategy', async ({ filters, strategy }) => {
+    await using on = await stage({ disks: 3, filters });
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectSwitched(on, result);
+  });
+
+  test.each(LAYOUTS)('is cloned below $what', async ({ filters }) => {
+    await using on = await stage({ disks: 2, filters, backing: true });
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), finish: 'clone' })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectCloned(on, result);
+  });
+
+  test.each(LAYOUTS)(
+    'comes back from its copy below $what where another disk refuses to switch',
+    async ({ filters }) => {
+      await using on = await stage({ disks: 3, filters });
+      const before = await filtersOf(on);
+      const pass = async () => {
+        const id = ((await on.vm.witness.execute('query-jobs')) as readonly { readonly id: string }[]).find(
+          ({ id }) => id.endsWith('-2-job'),
+        );
+        if (id !== undefined) await on.vm.witness.execute('job-cancel', { id: id.id });
+      };
+      on.tap.before('job-finalize', pass);
+      const request = { ...on.copyAll(), ...on.tapped, strategy: 'finalize' } as const;
+      const result = await (await on.engine.copy(request)).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(await filtersOf(on), explain(result)).toEqual(before);
       await expectTakenBack(on, result);
     },
   );

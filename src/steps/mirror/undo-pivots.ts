@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, type Paused, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
+import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
@@ -16,6 +17,7 @@ import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { STANDING } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
+import { replacing } from './mirror-disks.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
@@ -128,11 +130,15 @@ async function mirrorBack(
   }
   const commands = switched.map((disk): BackCommand => {
     const source = sources.get(disk.index) ?? disk.node;
-    const job = { 'job-id': disk.names.undoJob, device: disk.goal, 'auto-dismiss': false };
-    if (graph.coversSource(disk))
-      return { execute: 'block-commit', arguments: { ...job, 'base-node': source } };
+    const device = rootAbove(disk, disk.goal);
+    const job = { 'job-id': disk.names.undoJob, device, 'auto-dismiss': false };
+    if (graph.coversSource(disk)) {
+      const top = device === disk.goal ? {} : { 'top-node': disk.goal };
+      return { execute: 'block-commit', arguments: { ...job, ...top, 'base-node': source } };
+    }
     const sync = back.isAlike ? 'none' : 'full';
-    return { execute: 'blockdev-mirror', arguments: { ...job, target: source, sync } };
+    const place = replacing(disk, disk.goal);
+    return { execute: 'blockdev-mirror', arguments: { ...job, target: source, sync, ...place } };
   });
   await runMirrorsBack(context, switched, commands, back);
   return sources;
@@ -162,9 +168,12 @@ async function putOverlaysBack(
   return sources;
 }
 
-/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest). */
+/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest); filters would be lost. */
 function canSetDrives({ capabilities }: SwitchPlan, disks: readonly DiskPlan[]): boolean {
-  return capabilities.includes('blockdev-reopen') && disks.every(disk => disk.qdev !== null);
+  return (
+    capabilities.includes('blockdev-reopen') &&
+    disks.every(disk => disk.qdev !== null && disk.filters === undefined)
+  );
 }
 
 async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: Sources): Promise<void> {

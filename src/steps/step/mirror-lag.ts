@@ -5,6 +5,7 @@
 
 import { Edges } from '../../guest/edges.ts';
 import { blockOf, frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
@@ -69,7 +70,12 @@ function passedBy(
 ): readonly DiskPlan[] {
   const filters = new Set<string | undefined>();
   for (const { drv, 'node-name': name } of nodes) if (drv === 'mirror_top') filters.add(name);
-  return disks.filter(({ node }) => edges.writers(node).some(writer => !filters.has(writer)));
+  return disks.filter(({ node, filters: own = [] }) => {
+    const known = new Set<string | undefined>([...filters, ...own.map(filter => filter.node)]);
+    return [node, ...own.map(filter => filter.node)].some(each =>
+      edges.writers(each).some(writer => !known.has(writer)),
+    );
+  });
 }
 
 /** Up to 7.2 a mirror has its bitmap on its source; from 10.0 on on its filter, and of those between it is not known. */
@@ -88,7 +94,7 @@ function olderBytes(
     const block: OlderBlockInfo | undefined = blockOf(blocks, disk);
     const bitmaps = block?.['dirty-bitmaps']?.filter(({ name }) => name === undefined);
     const told = bitmaps?.reduce((count, bitmap) => count + bitmap.count, 0) ?? block?.dirty?.count;
-    return sum + (told ?? (disk.node === '' ? 0 : dirtyBytesOf([disk.node], nodes)));
+    return sum + (told ?? (disk.node === '' ? 0 : dirtyBytesOf([rootAbove(disk, disk.node)], nodes)));
   }, 0);
 }
 
@@ -121,12 +127,12 @@ function lagOf(
   nodes: readonly BlockDeviceInfo[],
 ): Omit<Lag, 'blocks' | 'unseen'> {
   const bytes = dirtyBytesOf(
-    disks.map(disk => disk.node),
+    disks.map(disk => rootAbove(disk, disk.node)),
     nodes,
   );
   const isOnSources = disks.every(disk =>
     nodes
-      .find(node => node['node-name'] === disk.node)
+      .find(node => node['node-name'] === rootAbove(disk, disk.node))
       ?.['dirty-bitmaps']?.some(bitmap => bitmap.name === undefined),
   );
   return { jobs: new Map(jobs.map(job => [job.id, job])), bytes, isOnSources };
