@@ -130,7 +130,7 @@ function refuseFiltered(name: string, { filters: [first] }: GuestDisk): void {
   if (first === undefined) return;
   throw new BlocksagaError(
     'DISK_UNSUPPORTED',
-    `disk ${name} has a ${first.driver} filter between the device and its image, which only a snapshot and a copy work through, the copy where QEMU has blockdev-mirror`,
+    `disk ${name} has a ${first.driver} filter between the device and its image, which this operation does not work through on this QEMU`,
     { disk: name },
   );
 }

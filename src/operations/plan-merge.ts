@@ -73,9 +73,14 @@ export async function planCommit(
   return activePlan(request, spans, facts);
 }
 
-function foundDisks(request: CommitRequest | PullRequest, { survey }: PlanFacts): readonly FoundDisk[] {
+function foundDisks(
+  request: CommitRequest | PullRequest,
+  { survey, capabilities }: PlanFacts,
+): readonly FoundDisk[] {
   const names = request.disks.map(({ disk }) => disk);
-  return chooseDisks(survey, names).map((source, at) => ({ disk: names[at] ?? '', source }));
+  return chooseDisks(survey, names, keepsJobs(capabilities) ? 'workedThrough' : 'refused').map(
+    (source, at) => ({ disk: names[at] ?? '', source }),
+  );
 }
 
 function commitSpan(found: FoundDisk, request: CommitRequest, at: number): Span {

@@ -2,7 +2,18 @@
 import { expect, test } from 'vitest';
 import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { expectCloned, expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
+import {
+  endGuest,
+  expectCloned,
+  expectSets,
+  expectSwitched,
+  expectTakenBack,
+  expectUntouched,
+  explain,
+  imagesOf,
+  type Stage,
+  stage,
+} from './witnessed.ts';
 
 const LAYOUTS: readonly { readonly what: string; readonly filters: readonly GuestFilter[] }[] = [
   { what: 'a throttle', filters: ['throttle'] },
@@ -107,4 +118,52 @@ describeOnQemu('a disk below filters of its administrator', () => {
       await expectTakenBack(on, result);
     },
   );
+
+  test.each(LAYOUTS)('has its chain pulled together below $what', async ({ filters }) => {
+    await using on = await stage({ disks: 2, filters, backing: true });
+    const before = await filtersOf(on);
+    const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
+    const result = await (await on.engine.pull({ qmp: on.vm.monitor, disks })).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(on.vm.disks.map(({ file }) => [file]));
+    expect(await filtersOf(on)).toEqual(before);
+    await expectUntouched(on);
+  });
+
+  test.each(LAYOUTS)('has an image of its chain committed below $what', async ({ filters }) => {
+    await using on = await stage({ disks: 2, filters });
+    const before = await filtersOf(on);
+    const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+    const first = on.snapshotAll(index => ({ overlay: middle(index) }));
+    expect((await (await on.engine.snapshot(first)).result).outcome).toBe('committed');
+    const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
+    expect(taken.outcome, explain(taken)).toBe('committed');
+    const disks = on.vm.disks.map(({ device, file }, index) => ({
+      disk: device,
+      top: middle(index),
+      base: file,
+    }));
+    const result = await (await on.engine.commit({ qmp: on.vm.monitor, disks })).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+    expect(await filtersOf(on)).toEqual(before);
+    await endGuest(on);
+    await expectSets(on, { front: imagesOf(on.vm.disks.map((_, index) => on.newFile(index))) });
+  });
+
+  test.each(
+    LAYOUTS.flatMap(each => (['finalize', 'complete'] as const).map(strategy => ({ ...each, strategy }))),
+  )('has its active image committed below $what by $strategy', async ({ filters, strategy }) => {
+    await using on = await stage({ disks: 2, filters });
+    const before = await filtersOf(on);
+    const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
+    expect(taken.outcome, explain(taken)).toBe('committed');
+    const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
+    const request = { qmp: on.vm.monitor, disks, active: true, strategy, maxBlackoutMs: 30_000 };
+    const result = await (await on.engine.commit(request)).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect(await filtersOf(on)).toEqual(before);
+    await expectUntouched(on, { files: on.vm.disks.map((_, index) => on.newFile(index)) });
+  });
 });

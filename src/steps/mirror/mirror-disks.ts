@@ -154,7 +154,8 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
     execute: 'block-commit',
     arguments: {
       'job-id': disk.names.job,
-      device: disk.node,
+      device: rootAbove(disk, disk.node),
+      ...(disk.filters === undefined ? {} : { 'top-node': disk.node }),
       ...(disk.identifiedBy ? { base: disk.image.file } : { 'base-node': disk.goal }),
       ...limit(),
       ...ending(plan),

@@ -5,6 +5,7 @@
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { chainFiles, withoutForeignImages } from '../../guest/graph.ts';
+import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
@@ -169,7 +170,10 @@ function startJob(
   if (plan.operation === 'pull')
     return { execute: 'block-stream', arguments: { device: disk.identifiedBy ? disk.node : top, ...common } };
   const topmost = disk.identifiedBy ? { top } : { 'top-node': top };
-  return { execute: 'block-commit', arguments: { device: disk.node, ...topmost, ...common } };
+  return {
+    execute: 'block-commit',
+    arguments: { device: rootAbove(disk, disk.node), ...topmost, ...common },
+  };
 }
 
 /**

@@ -6,7 +6,7 @@
 import { Edges } from '../../guest/edges.ts';
 import { blockOf, frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
 import { rootAbove } from '../../guest/jobs-of-plan.ts';
-import type { DiskPlan } from '../../plan/plan.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../../qmp/schema.generated.ts';
@@ -53,7 +53,7 @@ export async function readLag(
   const read = lagOf(disks, table.value, nodes.value);
   const isOnSources = read.isOnSources && !isBlocking;
   const drawn = graph === undefined || isOnSources ? undefined : valueIfKnown(graph);
-  const unseen = drawn === undefined ? [] : passedBy(disks, new Edges(drawn), nodes.value);
+  const unseen = drawn === undefined ? [] : passedBy(plan, disks, new Edges(drawn), nodes.value);
   const lag = { ...read, isOnSources, blocks: blocks.value, unseen };
   if (tells) return lag;
   return { ...lag, bytes: olderBytes(disks, blocks.value, nodes.value) };
@@ -64,6 +64,7 @@ export async function readLag(
  * for the target, what passes by the filter is noticed too.
  */
 function passedBy(
+  { operation }: Pick<Plan, 'operation'>,
   disks: readonly DiskPlan[],
   edges: Edges,
   nodes: readonly BlockDeviceInfo[],
@@ -72,9 +73,9 @@ function passedBy(
   for (const { drv, 'node-name': name } of nodes) if (drv === 'mirror_top') filters.add(name);
   return disks.filter(({ node, filters: own = [] }) => {
     const known = new Set<string | undefined>([...filters, ...own.map(filter => filter.node)]);
-    return [node, ...own.map(filter => filter.node)].some(each =>
-      edges.writers(each).some(writer => !known.has(writer)),
-    );
+    // A commit's mirror is below the filters of the user's: what is written through these it sees.
+    const passable = operation === 'copy' ? [node, ...own.map(filter => filter.node)] : [node];
+    return passable.some(each => edges.writers(each).some(writer => !known.has(writer)));
   });
 }
 
@@ -94,7 +95,7 @@ function olderBytes(
     const block: OlderBlockInfo | undefined = blockOf(blocks, disk);
     const bitmaps = block?.['dirty-bitmaps']?.filter(({ name }) => name === undefined);
     const told = bitmaps?.reduce((count, bitmap) => count + bitmap.count, 0) ?? block?.dirty?.count;
-    return sum + (told ?? (disk.node === '' ? 0 : dirtyBytesOf([rootAbove(disk, disk.node)], nodes)));
+    return sum + (told ?? (disk.node === '' ? 0 : dirtyBytesOf(sourcesOf(disk), nodes)));
   }, 0);
 }
 
@@ -126,16 +127,18 @@ function lagOf(
   jobs: readonly JobInfo[],
   nodes: readonly BlockDeviceInfo[],
 ): Omit<Lag, 'blocks' | 'unseen'> {
-  const bytes = dirtyBytesOf(
-    disks.map(disk => rootAbove(disk, disk.node)),
-    nodes,
-  );
+  const bytes = dirtyBytesOf(disks.flatMap(sourcesOf), nodes);
   const isOnSources = disks.every(disk =>
     nodes
       .find(node => node['node-name'] === rootAbove(disk, disk.node))
       ?.['dirty-bitmaps']?.some(bitmap => bitmap.name === undefined),
   );
   return { jobs: new Map(jobs.map(job => [job.id, job])), bytes, isOnSources };
+}
+
+/** Where a mirror may have its bitmap: a copy's on the uppermost filter of the user's, a commit's on the image below. */
+function sourcesOf(disk: DiskPlan): readonly string[] {
+  return disk.filters === undefined ? [disk.node] : [rootAbove(disk, disk.node), disk.node];
 }
 
 /** What the mirrors of these source nodes have left to copy, all together. */
