@@ -71,8 +71,9 @@ export function need(what: string, names: readonly Capability[], capabilities: C
 /** Why no filter can be put above a disk for the time of the switch, or null. */
 function whyNoFilter(disk: GuestDisk | undefined): string | null {
   if (disk === undefined || disk.qdev === null) return 'has no guest device whose drive could be set';
-  const [filter] = disk.filters;
-  if (filter !== undefined) return `has a ${filter.driver} filter of its own (${filter.node})`;
+  const lowest = disk.filters.at(-1);
+  if (lowest !== undefined && lowest.options === undefined)
+    return `has a ${lowest.driver} filter of its own (${lowest.node}) right above its image, which cannot be reopened`;
   if (disk.keepsIothread) return 'may stay in its iothread while the guest is stopped';
   return null;
 }

@@ -2,7 +2,7 @@
 
 import { Edges } from '../guest/edges.ts';
 import { plainName } from '../guest/graph.ts';
-import { formatOf, isFilter, readImageName } from '../plan/image-ref.ts';
+import { formatOf, isFilter, readImageName, throttleGroupIn } from '../plan/image-ref.ts';
 import type { ChainImage, FilterNode } from '../plan/plan.ts';
 import type {
   BlockDeviceInfo,
@@ -70,7 +70,7 @@ export class NodeGraph {
     for (let node: BlockDeviceInfo | undefined = front; node !== undefined; ) {
       const { 'node-name': name = '', drv: driver } = node;
       if (!WORKED_THROUGH.has(driver)) return { filters, inserted: { ...node, image } };
-      filters.push({ node: name, driver });
+      filters.push({ node: name, driver, ...optionsOf(node) });
       const below: ImageInfo | undefined = image['backing-image'];
       if (below === undefined) break;
       image = below;
@@ -147,4 +147,26 @@ export class NodeGraph {
   writers(node: string): number {
     return this.#edges?.writers(node).length ?? 0;
   }
+}
+
+/**
+ * What a reopen would set back where it is not restated (`bdrv_reopen_prepare`, block.c): all but `discard`, which stays as
+ * it is, and which zeroes are only detected for where it is `unmap`.
+ */
+function optionsOf({
+  drv,
+  file,
+  cache,
+  detect_zeroes: zeroes,
+}: BlockDeviceInfo): Pick<FilterNode, 'options'> {
+  const group = drv === 'throttle' ? throttleGroupIn(file) : undefined;
+  if (group === undefined) return {};
+  return {
+    options: {
+      'throttle-group': group,
+      cache: { direct: cache.direct, 'no-flush': cache['no-flush'] },
+      'detect-zeroes': zeroes,
+      ...(zeroes === 'unmap' ? { discard: 'unmap' } : {}),
+    },
+  };
 }

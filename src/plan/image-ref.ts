@@ -94,6 +94,13 @@ function whyNoPath(file: string): string | null {
   return `${file} is no absolute path, so that a header would lead elsewhere`;
 }
 
+/** The group of a throttle node, in the name that QEMU makes up for it; undefined where that is cut short. */
+export function throttleGroupIn(name: string): string | undefined {
+  if (!name.startsWith(MADE_UP)) return undefined;
+  const group = parsed(name.slice(MADE_UP.length))?.['throttle-group'];
+  return typeof group === 'string' ? group : undefined;
+}
+
 type Options = { readonly [member: string]: unknown };
 
 function whyNotPlain(options: Options, file: string): string | null {

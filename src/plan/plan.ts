@@ -2,6 +2,7 @@
  * What the steps of a saga need to know, fixed before the first effect and journaled with the saga: which disks, what
  * stands there now, what will stand there, and under which names. Plain JSON; nothing here talks to QEMU.
  */
+import type { BlockdevDetectZeroesOptions } from '../qmp/schema.generated.ts';
 import type { DiskNames } from './names.ts';
 
 /** How N disks are switched at once; see ARCHITECTURE.md. */
@@ -63,6 +64,13 @@ export interface ImagePlan {
 export interface FilterNode {
   readonly node: string;
   readonly driver: string;
+  /** What a `blockdev-reopen` of it has to restate; left out where that is not known, or its driver cannot be reopened. */
+  readonly options?: {
+    readonly 'throttle-group': string;
+    readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean };
+    readonly 'detect-zeroes': BlockdevDetectZeroesOptions;
+    readonly discard?: 'unmap';
+  };
 }
 
 /** One disk of the guest as it was found, and what becomes of it. */

@@ -166,4 +166,83 @@ describeOnQemu('a disk below filters of its administrator', () => {
     expect(await filtersOf(on)).toEqual(before);
     await expectUntouched(on, { files: on.vm.disks.map((_, index) => on.newFile(index)) });
   });
+
+  test.each(LAYOUTS.filter(({ filters }) => filters.at(-1) === 'throttle'))(
+    'is switched by reopen of its own throttle: $what',
+    async ({ filters }) => {
+      await using on = await stage({ disks: 3, filters });
+      const before = await filtersOf(on);
+      const sent: string[] = [];
+      for (const command of ['qom-set', 'blockdev-del'])
+        on.tap.before(command, async () => void sent.push(command));
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' }))
+        .result;
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      expect(result.strategy).toBe('reopen');
+      expect(sent).not.toContain('qom-set');
+      await expectSwitched(on, result);
+    },
+  );
+
+  test('keeps its copy-on-read, which cannot be reopened: reopen is refused, and auto finalizes', async () => {
+    await using on = await stage({ disks: 2, filters: ['copy-on-read'] });
+    await expect(on.engine.copy({ ...on.copyAll(), strategy: 'reopen' })).rejects.toMatchObject({
+      code: 'CAPABILITY_MISSING',
+    });
+    const result = await (await on.engine.copy(on.copyAll())).result;
+    expect(result.strategy).toBe('finalize');
+    await expectSwitched(on, result);
+  });
+
+  test.each(LAYOUTS.filter(({ filters }) => filters.at(-1) === 'throttle'))(
+    'stays on its image where the reopen of another disk is refused: $what',
+    async ({ filters }) => {
+      await using on = await stage({ disks: 2, filters });
+      const before = await filtersOf(on);
+      on.tap.before('blockdev-reopen', () => on.spoil(on.newFile(1)));
+      on.tap.after('blockdev-reopen', () => on.unspoil());
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' }))
+        .result;
+      expect(on.tap.pending).toEqual([]);
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+
+  test('keeps the options of its throttle through a reopen', async () => {
+    await using on = await stage({ disks: 1, filters: ['throttle'] });
+    const cache = { direct: false, 'no-flush': true };
+    const options = {
+      ...{
+        driver: 'throttle',
+        'node-name': 'disk0-filter0',
+        'throttle-group': 'disk0-limits0',
+        file: 'disk0',
+      },
+      ...{ cache, discard: 'unmap', 'detect-zeroes': 'unmap' },
+    };
+    await on.vm.witness.execute('blockdev-reopen', { options: [options] });
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), strategy: 'reopen' })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    expect(before).toMatchObject({ filters: [{ detect_zeroes: 'unmap', cache: { 'no-flush': true } }] });
+    await expectSwitched(on, result);
+  });
+
+  test('is reverted by its own throttle', async () => {
+    await using on = await stage({ disks: 2, filters: ['throttle'] });
+    const before = await filtersOf(on);
+    const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+    const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
+      .result;
+    expect(taken.outcome, explain(taken)).toBe('committed');
+    await on.vm.awaitWrites(4);
+    await on.vm.witness.execute('stop');
+    const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
+    const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect(await filtersOf(on)).toEqual(before);
+    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+  });
 });

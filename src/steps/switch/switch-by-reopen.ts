@@ -40,11 +40,14 @@ export const insertFilters: Step<SwitchPlan> = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      graph.front(disk) === disk.names.filter || graph.showsImage(disk) ? 'present' : 'absent',
+      hasOwnFilter(disk) || graph.front(disk) === disk.names.filter || graph.showsImage(disk)
+        ? 'present'
+        : 'absent',
     );
   },
 
-  async do({ qmp, plan, nothingSentYet }, todo) {
+  async do({ qmp, plan, nothingSentYet }, all) {
+    const todo = all.filter(disk => !hasOwnFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, migration, stopped, ...replies] = await qmp.pipeline([
@@ -120,7 +123,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const bare = switched.filter(disk => graph.front(disk) === disk.goal);
+    const bare = switched.filter(disk => !hasOwnFilter(disk) && graph.front(disk) === disk.goal);
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
     const behind = switched.filter(disk => !bare.includes(disk));
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
@@ -145,7 +148,8 @@ export const removeFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, clock, nothingSentYet }, todo) {
+  async do({ qmp, plan, clock, nothingSentYet }, all) {
+    const todo = all.filter(disk => !hasOwnFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     // A third party may have put an overlay between the filter and the image.
     const edges = nothingSentYet ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
@@ -243,14 +247,22 @@ async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph:
   await deleteFilters(qmp, disks, graph);
 }
 
+/** A throttle of the user's right above the image is the filter that the switch needs, and stays. */
+function hasOwnFilter({ filters }: DiskPlan): boolean {
+  return filters !== undefined;
+}
+
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
 function reopenCommand(plan: SwitchPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
-  const options = plan.disks.map(disk => ({
-    driver: 'throttle' as const,
-    'node-name': disk.names.filter,
-    'throttle-group': groupName(plan.token),
-    file: child(disk),
-  }));
+  const options = plan.disks.map(disk => {
+    const own = disk.filters?.at(-1);
+    return {
+      driver: 'throttle' as const,
+      'node-name': own?.node ?? disk.names.filter,
+      ...(own?.options ?? { 'throttle-group': groupName(plan.token) }),
+      file: child(disk),
+    };
+  });
   return { execute: 'blockdev-reopen', arguments: { options } };
 }
 
