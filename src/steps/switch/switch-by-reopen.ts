@@ -10,7 +10,6 @@ import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
-import { groupName } from '../../plan/names.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
@@ -28,6 +27,7 @@ import {
   throwFirst,
 } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
+import { addFilter, deleteNode, hasOwnFilter, reopenCommand } from './filter-commands.ts';
 
 const STATUS = { execute: 'query-status' } as const;
 /** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
@@ -245,41 +245,6 @@ async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph:
   const behind = disks.filter(disk => graph.front(disk) === disk.names.filter);
   throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.goal))));
   await deleteFilters(qmp, disks, graph);
-}
-
-/** A throttle of the user's right above the image is the filter that the switch needs, and stays. */
-function hasOwnFilter({ filters }: DiskPlan): boolean {
-  return filters !== undefined;
-}
-
-/** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
-function reopenCommand(plan: SwitchPlan, child: (disk: DiskPlan) => string): Command<'blockdev-reopen'> {
-  const options = plan.disks.map(disk => {
-    const own = disk.filters?.at(-1);
-    return {
-      driver: 'throttle' as const,
-      'node-name': own?.node ?? disk.names.filter,
-      ...(own?.options ?? { 'throttle-group': groupName(plan.token) }),
-      file: child(disk),
-    };
-  });
-  return { execute: 'blockdev-reopen', arguments: { options } };
-}
-
-function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
-  return {
-    execute: 'blockdev-add',
-    arguments: {
-      driver: 'throttle',
-      'node-name': disk.names.filter,
-      'throttle-group': groupName(plan.token),
-      file: disk.node,
-    },
-  };
-}
-
-function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
-  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
 }
 
 async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {

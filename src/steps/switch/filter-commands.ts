@@ -1,0 +1,45 @@
+/**
+ * The commands on the filter above a disk by which it is switched: the saga's own, or the throttle that the user has right
+ * above the image. Asks nothing.
+ */
+import { groupName } from '../../plan/names.ts';
+import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
+
+/** A throttle of the user's right above the image is the filter that the switch needs, and stays. */
+export function hasOwnFilter({ filters }: DiskPlan): boolean {
+  return filters !== undefined;
+}
+
+/** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
+export function reopenCommand(
+  plan: SwitchPlan,
+  child: (disk: DiskPlan) => string,
+): Command<'blockdev-reopen'> {
+  const options = plan.disks.map(disk => {
+    const own = disk.filters?.at(-1);
+    return {
+      driver: 'throttle' as const,
+      'node-name': own?.node ?? disk.names.filter,
+      ...(own?.options ?? { 'throttle-group': groupName(plan.token) }),
+      file: child(disk),
+    };
+  });
+  return { execute: 'blockdev-reopen', arguments: { options } };
+}
+
+export function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-add'> {
+  return {
+    execute: 'blockdev-add',
+    arguments: {
+      driver: 'throttle',
+      'node-name': disk.names.filter,
+      'throttle-group': groupName(plan.token),
+      file: disk.node,
+    },
+  };
+}
+
+export function deleteNode(disk: DiskPlan): Command<'blockdev-del'> {
+  return { execute: 'blockdev-del', arguments: { 'node-name': disk.names.filter } };
+}
