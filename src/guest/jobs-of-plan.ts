@@ -39,3 +39,8 @@ export function deviceOf({ drive }: DiskPlan, front: string): string {
 export function rootAbove({ filters }: Pick<DiskPlan, 'filters'>, image: string): string {
   return filters?.[0]?.node ?? image;
 }
+
+/** What a mirror puts its target in the place of: without it, of its device, which may be a filter of the user's. */
+export function replacing({ filters }: DiskPlan, image: string): { readonly replaces?: string } {
+  return filters === undefined ? {} : { replaces: image };
+}

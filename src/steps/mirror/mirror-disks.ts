@@ -4,7 +4,7 @@
  */
 import { definedOnly } from '../../errors.ts';
 import { pausedIn, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
-import { deviceOf, named, rootAbove } from '../../guest/jobs-of-plan.ts';
+import { deviceOf, named, replacing, rootAbove } from '../../guest/jobs-of-plan.ts';
 import { lookAtGuest } from '../../guest/migration.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -129,11 +129,6 @@ function startMirror(
       ...ending(plan),
     },
   };
-}
-
-/** What a mirror puts its target in the place of: without it, of its device, which may be a filter of the user's. */
-export function replacing({ filters }: DiskPlan, image: string): { readonly replaces?: string } {
-  return filters === undefined ? {} : { replaces: image };
 }
 
 /** A commit of the active image is a mirror onto the image below (`commit_active_start`, block/mirror.c). */

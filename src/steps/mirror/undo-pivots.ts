@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, type Paused, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
-import { rootAbove } from '../../guest/jobs-of-plan.ts';
+import { replacing, rootAbove } from '../../guest/jobs-of-plan.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
@@ -17,7 +17,6 @@ import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { STANDING } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
-import { replacing } from './mirror-disks.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
