@@ -23,7 +23,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   if (!opens) need('a copy', ['drive-mirror'], capabilities);
   if (request.syncWrites) need('synchronous writes', ['copy-mode'], capabilities);
   const names = request.disks.map(disk => disk.disk);
-  const sources = chooseDisks(survey, names, opens ? 'workedThrough' : 'refused');
+  const sources = chooseDisks(survey, names, opens ? 'outsideIothreads' : 'refused');
   const finish = request.finish ?? 'pivot';
   const switches = finish === 'pivot' || finish === 'leave';
   const wished = request.strategy ?? 'auto';

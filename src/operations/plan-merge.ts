@@ -78,7 +78,7 @@ function foundDisks(
   { survey, capabilities }: PlanFacts,
 ): readonly FoundDisk[] {
   const names = request.disks.map(({ disk }) => disk);
-  return chooseDisks(survey, names, keepsJobs(capabilities) ? 'workedThrough' : 'refused').map(
+  return chooseDisks(survey, names, keepsJobs(capabilities) ? 'outsideIothreads' : 'refused').map(
     (source, at) => ({ disk: names[at] ?? '', source }),
   );
 }

@@ -18,7 +18,7 @@ const MAX_BLACKOUT_MS = 1_000;
 export async function planRevert(request: RevertRequest, facts: PlanFacts): Promise<RevertPlan> {
   const { survey, files, capabilities, token } = facts;
   const names = request.disks.map(({ disk }) => disk);
-  const sources = chooseDisks(survey, names, 'workedThrough');
+  const sources = chooseDisks(survey, names, 'outsideIothreads');
   if (survey.running) {
     throw new BlocksagaError(
       'GUEST_RUNS',

@@ -245,4 +245,13 @@ describeOnQemu('a disk below filters of its administrator', () => {
     const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
     expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
   });
+
+  test('is refused for a copy where it stays in an iothread: finalizing its mirror would hang QEMU 7.2', async () => {
+    await using on = await stage({ disks: 2, filters: ['throttle'], bus: 'scsi-hd', iothreads: true });
+    await expect(on.engine.copy(on.copyAll())).rejects.toMatchObject({
+      code: 'DISK_UNSUPPORTED',
+      disk: 'dev0',
+    });
+    await expectUntouched(on);
+  });
 });
