@@ -26,6 +26,10 @@ export interface CommandLineOptions {
   readonly style: 'blockdev' | 'drive' | 'protocol';
   /** Filters between each device and its image, uppermost first; only for nodes of `-blockdev`. */
   readonly filters: readonly GuestFilter[];
+  /** Which disks have them. */
+  readonly filtered: readonly number[];
+  /** Whether each disk's nodes are one tree of options, whose root alone QEMU's monitor owns, as Proxmox VE 9 starts them. */
+  readonly inline: boolean;
   readonly iothreads: boolean;
   readonly cache: GuestCache;
   readonly writeCache: boolean;
@@ -70,14 +74,16 @@ export function guestCommandLine(options: CommandLineOptions): readonly string[]
     ...['-option-rom', `romfile=${optionValue(options.rom)},bootindex=0`],
     ...(iothreads ? images.flatMap((_, disk) => ['-object', `iothread,id=iothread${disk}`]) : []),
     ...images.flatMap((image, disk) => backend(options, image, disk)),
-    ...images.flatMap((_, disk) => filtersAbove(options, disk)),
     ...devices(options),
     ...(options.paused ? ['-S'] : []),
     ...options.extraArguments,
   ];
 }
 
-function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: number): string[] {
+type Node = { readonly 'node-name': string; readonly [option: string]: unknown };
+
+function backend(options: CommandLineOptions, image: GuestImage, disk: number): string[] {
+  const { style, cache, inline } = options;
   if (style === 'drive') {
     const settings = `format=${image.format},cache=${cache},discard=unmap`;
     return ['-drive', `if=none,id=drive${disk},file=${optionValue(image.file)},${settings}`];
@@ -89,7 +95,7 @@ function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: 
   }
   // Every node has a name: `blockdev-reopen` has to restate what is below a node, and can do so only by name.
   const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };
-  const layers: object[] = [];
+  const layers: Node[] = [];
   if (image.base !== undefined) {
     const common = { 'read-only': true, cache: flags };
     layers.push({ driver: 'file', 'node-name': `base${disk}-file`, filename: image.base, ...common });
@@ -105,31 +111,54 @@ function backend({ style, cache }: CommandLineOptions, image: GuestImage, disk: 
     ...backing,
     ...common,
   });
-  return layers.flatMap(layer => ['-blockdev', JSON.stringify(layer)]);
+  const [groups, filters] = filtersAbove(options, disk);
+  const nodes = [...layers, ...filters];
+  return [
+    ...groups,
+    ...(inline ? nested(nodes) : nodes).flatMap(node => ['-blockdev', JSON.stringify(node)]),
+  ];
 }
 
 /** `disk0-filter0` is the uppermost one of `disk0`. */
-function filtersAbove({ filters }: CommandLineOptions, disk: number): string[] {
-  return filters
-    .map((driver, at) => {
-      const file = at + 1 < filters.length ? `disk${disk}-filter${at + 1}` : `disk${disk}`;
-      const node = { driver, 'node-name': `disk${disk}-filter${at}`, file };
-      if (driver !== 'throttle') return ['-blockdev', JSON.stringify(node)];
-      const group = `disk${disk}-limits${at}`;
-      return [
-        ...['-object', `throttle-group,id=${group},x-iops-total=1000000`],
-        ...['-blockdev', JSON.stringify({ ...node, 'throttle-group': group })],
-      ];
-    })
-    .reverse()
-    .flat();
+function filtersAbove(
+  options: CommandLineOptions,
+  disk: number,
+): readonly [groups: readonly string[], nodes: readonly Node[]] {
+  const groups: string[] = [];
+  const nodes = filtersOf(options, disk).map((driver, at, { length }): Node => {
+    const file = at + 1 < length ? `disk${disk}-filter${at + 1}` : `disk${disk}`;
+    const node = { driver, 'node-name': `disk${disk}-filter${at}`, file };
+    if (driver !== 'throttle') return node;
+    const group = `disk${disk}-limits${at}`;
+    groups.push('-object', `throttle-group,id=${group},x-iops-total=1000000`);
+    return { ...node, 'throttle-group': group };
+  });
+  return [groups, nodes.toReversed()];
+}
+
+function filtersOf({ filters, filtered }: CommandLineOptions, disk: number): readonly GuestFilter[] {
+  return filtered.includes(disk) ? filters : [];
+}
+
+/** The same nodes as one tree: each in the place of its name in the one above it. */
+function nested(nodes: readonly Node[]): readonly Node[] {
+  const built = new Map<unknown, Node>();
+  for (const node of nodes) {
+    const members = Object.entries(node).map(([member, value]) => {
+      const child = member === 'file' || member === 'backing' ? built.get(value) : undefined;
+      if (child !== undefined) built.delete(value);
+      return [member, child ?? value];
+    });
+    built.set(node['node-name'], { ...node, ...Object.fromEntries(members) });
+  }
+  return [...built.values()];
 }
 
 function devices(options: CommandLineOptions): string[] {
-  const { bus, style, iothreads, images, writeCache, filters } = options;
-  const above = filters.length > 0 ? '-filter0' : '';
+  const { bus, style, iothreads, images, writeCache } = options;
+  const above = (disk: number) => (filtersOf(options, disk).length > 0 ? '-filter0' : '');
   const drive = (disk: number) =>
-    `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk}${above},write-cache=${writeCache ? 'on' : 'off'}`;
+    `id=dev${disk},drive=${style === 'drive' ? 'drive' : 'disk'}${disk}${above(disk)},write-cache=${writeCache ? 'on' : 'off'}`;
   const thread = (disk: number) => (iothreads ? `,iothread=iothread${disk}` : '');
   const each = (make: (disk: number) => string[]) => images.flatMap((_, disk) => make(disk));
   switch (bus) {

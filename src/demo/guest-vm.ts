@@ -36,8 +36,11 @@ export interface GuestVmOptions {
    * a format node, as newer libvirt starts raw disks.
    */
   readonly style?: 'blockdev' | 'drive' | 'protocol';
-  /** Filters of the administrator's between each device and its image, uppermost first; `-blockdev` only. */
+  /** Filters of the administrator's above each image, or above `filtered` ones, uppermost first; `-blockdev` only. */
   readonly filters?: readonly GuestFilter[];
+  readonly filtered?: readonly number[];
+  /** Each disk's nodes as one tree, whose root alone QEMU's monitor owns; `-blockdev` only. */
+  readonly inline?: boolean;
   /** One iothread for each disk; `virtio-blk` and `scsi-hd` only. */
   readonly iothreads?: boolean;
   /** Size of each disk in bytes; 64 MiB. */
@@ -152,6 +155,8 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     bus: options.bus ?? 'virtio-blk',
     style,
     filters: options.filters ?? [],
+    filtered: options.filtered ?? images.map((_, disk) => disk),
+    inline: options.inline ?? false,
     iothreads: options.iothreads ?? false,
     cache: options.cache ?? 'writeback',
     writeCache: options.writeCache ?? false,

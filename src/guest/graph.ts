@@ -75,7 +75,7 @@ export function chainFiles(blocks: readonly BlockInfo[], disk: DiskPlan): readon
   if (inserted === undefined) return [];
   if (inserted.image === undefined) return olderChain(inserted, disk);
   // QEMU lists a filter where an image has its backing image (`bdrv_block_device_info`, block/qapi.c).
-  return filesOf(inserted.image).slice(isOnFilters(inserted, disk) ? disk.filters?.length : 0);
+  return filesOf(inserted.image).slice(filtersAbove(inserted, disk));
 }
 
 /** A chain from its first image on that the plan knows: what a third party has put above is left out. As it is where none is. */
@@ -155,16 +155,20 @@ export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
 export function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
   const inserted = blockOf(blocks, disk)?.inserted;
   const node = inserted?.['node-name'];
-  if (inserted !== undefined && isOnFilters(inserted, disk)) return belowFilters(blocks, disk);
+  if (inserted !== undefined && filtersAbove(inserted, disk) > 0) return belowFilters(blocks, disk);
   if (inserted === undefined || (node !== undefined && disk.identifiedBy !== 'file')) return node;
   const file = plainName(inserted.file);
   if (file === disk.image.file) return disk.goal;
   return file === disk.file ? disk.node : file;
 }
 
-/** Whether a disk's device is on the filters of the user's that were found there. */
-function isOnFilters({ 'node-name': node }: Pick<BlockDeviceInfo, 'node-name'>, { filters }: DiskPlan) {
-  return node !== undefined && filters?.[0]?.node === node;
+/** How many of the user's filters that were found are still between a disk's device and its image: a third party may take some out. */
+function filtersAbove(
+  { 'node-name': node }: Pick<BlockDeviceInfo, 'node-name'>,
+  { filters = [] }: DiskPlan,
+): number {
+  const at = node === undefined ? -1 : filters.findIndex(filter => filter.node === node);
+  return at === -1 ? 0 : filters.length - at;
 }
 
 /** What the filters are above: `query-block` names no node below a filter, but the file of each image. */

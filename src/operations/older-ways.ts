@@ -81,7 +81,19 @@ const WEAKER = {
     'QEMU makes the keys of encrypted images by itself: the guest may be paused for some seconds for each, before anything is copied',
   noRollback:
     'once taken it cannot be rolled back while the guest runs: a failure after that ends in needsRecovery, for "blocksaga resume --offline"',
+  throttled:
+    'the copy is read through a throttle filter of yours: its limits hold for the guest and the copy together, also for the last bytes, in the pause',
+  fillsSource:
+    'the copy is read through a copy-on-read filter of yours: what it reads from the images below is written into the active one, which grows',
 } as const;
+
+/** What is weaker for mirrors that read disks through filters of the user's. */
+export function readThrough(disks: readonly GuestDisk[]): {
+  readonly [promise in 'throttled' | 'fillsSource']: boolean;
+} {
+  const passed = new Set(disks.flatMap(({ filters }) => filters.map(({ driver }) => driver)));
+  return { throttled: passed.has('throttle'), fillsSource: passed.has('copy-on-read') };
+}
 
 /** The promises that are weaker, in words; nothing where none is. */
 export function weakerWhere(

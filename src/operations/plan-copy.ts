@@ -7,7 +7,14 @@ import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
 import { planImages } from './new-images.ts';
-import { jobsVanishOnEndOf, OPENS_IMAGES, opensImages, refuseUncallable, weakerWhere } from './older-ways.ts';
+import {
+  jobsVanishOnEndOf,
+  OPENS_IMAGES,
+  opensImages,
+  readThrough,
+  refuseUncallable,
+  weakerWhere,
+} from './older-ways.ts';
 import { diskPlans, type PlanFacts } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import type { GuestDisk, Survey } from './survey.ts';
@@ -55,6 +62,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
       passing: !opens,
       byDisk: passing.jobsVanishOnEnd === 'byDisk',
       makesKeys: images.some(({ secret, create, formats }) => secret !== undefined && (create || formats)),
+      ...readThrough(sources),
       oldImage: !opens && wanted.some(({ reuse, shallow }) => reuse && !shallow),
     }),
     iothreads: survey.iothreads,

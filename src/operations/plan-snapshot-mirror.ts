@@ -17,7 +17,7 @@ import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear } from './encryption.ts';
 import { planImages } from './new-images.ts';
-import { jobsVanishOnEndOf, opensImages, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { jobsVanishOnEndOf, opensImages, readThrough, refuseUncallable, weakerWhere } from './older-ways.ts';
 import type { PlanFacts } from './plan-facts.ts';
 import { planSnapshot } from './plan-snapshot.ts';
 import { hasMirrorWishes, type SnapshotRequest } from './requests.ts';
@@ -48,7 +48,7 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
   const opens = opensImages(capabilities);
   need('a snapshot with mirrors', opens ? ['transaction'] : MIRRORS_NEED, capabilities);
   const names = request.disks.map(disk => disk.disk);
-  const sources = chooseDisks(survey, names);
+  const sources = chooseDisks(survey, names, opens ? 'outsideIothreads' : 'refused');
   const planned = await planSnapshot(request, facts);
   const snapshot = opens ? planned : { ...planned, disks: planned.disks.map(knownByFile) };
   const images = await planTargets(request, snapshot, sources, facts);
@@ -67,7 +67,12 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     marksQemu,
     onCommit,
     ...passing,
-    ...weakerWhere({ unmarked: !marksQemu, passing: !opens, byDisk: passing.jobsVanishOnEnd === 'byDisk' }),
+    ...weakerWhere({
+      unmarked: !marksQemu,
+      passing: !opens,
+      byDisk: passing.jobsVanishOnEnd === 'byDisk',
+      ...readThrough(sources),
+    }),
   };
   const disks = snapshot.disks.map((disk, index) =>
     mirrorDisk(disk, sources[index], images[index], facts.token),

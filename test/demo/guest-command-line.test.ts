@@ -8,6 +8,8 @@ function commandLine(options: Partial<CommandLineOptions>): readonly string[] {
     bus: 'virtio-blk',
     style: 'blockdev',
     filters: [],
+    filtered: [0],
+    inline: false,
     iothreads: false,
     cache: 'writeback',
     writeCache: false,
@@ -60,5 +62,32 @@ test('iothreads are refused on a bus that has none, and are one for each disk on
   expect(line.filter(text => text.startsWith('virtio-scsi-pci'))).toEqual([
     'virtio-scsi-pci,id=scsi0,iothread=iothread0',
     'virtio-scsi-pci,id=scsi1,iothread=iothread1',
+  ]);
+});
+
+test('filters stand above the disks that have them, each node by its name or all as one tree', () => {
+  const images = [image('a'), image('b')];
+  const nodesOf = (inline: boolean) =>
+    commandLine({ images, filters: ['copy-on-read', 'throttle'], filtered: [1], inline }).flatMap(
+      (text, at, line) => (line[at - 1] === '-blockdev' ? [JSON.parse(text)] : []),
+    );
+  const below = (node: { readonly file?: unknown }): readonly unknown[] =>
+    typeof node.file === 'object' && node.file !== null ? [node, ...below(node.file)] : [node];
+  const byName = nodesOf(false).map(node => [node['node-name'], node.file ?? node.filename]);
+  expect(byName.slice(2)).toEqual([
+    ['disk1-file', '/vm/b.qcow2'],
+    ['disk1', 'disk1-file'],
+    ['disk1-filter1', 'disk1'],
+    ['disk1-filter0', 'disk1-filter1'],
+  ]);
+  const trees = nodesOf(true).map(tree => below(tree));
+  expect(trees).toMatchObject([
+    [{ 'node-name': 'disk0' }, { 'node-name': 'disk0-file' }],
+    [
+      { 'node-name': 'disk1-filter0', driver: 'copy-on-read' },
+      { 'node-name': 'disk1-filter1', driver: 'throttle', 'throttle-group': 'disk1-limits1' },
+      { 'node-name': 'disk1' },
+      { 'node-name': 'disk1-file', filename: '/vm/b.qcow2' },
+    ],
   ]);
 });

@@ -4,8 +4,8 @@ import { copyFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
-import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { describeOnQemu } from './real-qemu.ts';
+import { unaware } from './unaware.ts';
 import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
 const run = promisify(execFile);
@@ -88,24 +88,6 @@ describeOnQemu('a revert whose switch failed, and whose guest somebody lets run 
     expect(on.tap.commands.filter(name => name === 'blockdev-reopen')).toHaveLength(looked ? 3 : 1);
   });
 });
-
-/** QEMU refuses the look at the guest in front of the switch, which takes place: its saga has to go back. */
-function unaware(connect: Connect): Connect {
-  let isRefused = false;
-  return async handlers => {
-    const transport = await connect(handlers);
-    const bent = (message: Json): Json => {
-      if (isRefused || (message as { execute?: string }).execute !== 'query-status') return message;
-      isRefused = true;
-      return { ...(message as object), arguments: { nonsense: true } };
-    };
-    const isSwitch = (message: Json) => (message as { execute?: string }).execute === 'blockdev-reopen';
-    return {
-      send: messages => transport.send(messages.some(isSwitch) ? messages.map(bent) : messages),
-      close: () => transport.close(),
-    };
-  };
-}
 
 /** The overlay over the base reads as the base did when the snapshot was taken. */
 async function expectSame(overlay: string, base = ''): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
+import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
 
@@ -89,6 +90,51 @@ describeOnQemu('a snapshot with mirrors', () => {
     );
     await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
   });
+});
+
+describeOnQemu('a snapshot with mirrors below filters of the administrator', () => {
+  test.each(LAYOUTS)('is switched onto them below $what', async ({ what: _, ...guest }) => {
+    await using on = await stage({ disks: 2, ...guest });
+    const before = await filtersOf(on);
+    const saga = await on.engine.snapshot(mirrorAll(on));
+    const ready = await saga.result;
+    expect(ready, explain(ready)).toMatchObject({ outcome: 'ready' });
+    expect((await on.look()).fronts.map(front => front.chain[0])).toEqual(overlays(on));
+    await on.vm.awaitWrites(10);
+    const result = await saga.pivot();
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on)]);
+    await expectSets(on, { front: imagesOf(mirrors(on)), behind: oldImages(on) });
+  });
+
+  test.each(LAYOUTS)('is taken back with them below $what', async ({ what: _, ...guest }) => {
+    await using on = await stage({ disks: 2, ...guest });
+    const before = await filtersOf(on);
+    const saga = await on.engine.snapshot(mirrorAll(on));
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.vm.awaitWrites(10);
+    const result = await saga.abort();
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectTakenBack(on, result);
+  });
+
+  test.each(LAYOUTS)(
+    'is switched onto chains that were copied meanwhile, below $what',
+    async ({ what: _, ...guest }) => {
+      await using on = await stage({ disks: 2, ...guest });
+      const before = await filtersOf(on);
+      makeTargets(on);
+      const saga = await on.engine.snapshot(mirrorAll(on, true));
+      const ready = await saga.result;
+      expect(ready, explain(ready)).toMatchObject({ outcome: 'ready' });
+      for (const [index, { file }] of on.vm.disks.entries()) cpSync(file, copyFile(on, index));
+      await on.vm.awaitWrites(10);
+      const made = on.vm.disks.map((_, index) => copyFile(on, index));
+      const result = await saga.pivot();
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      await expectOn(on, result, mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
+    },
+  );
 });
 
 for (const version of QEMU_VERSIONS) {

@@ -15,7 +15,8 @@ Examples:
   $ blocksaga chain --qmp /run/vm.qmp
   $ blocksaga chain --qmp /run/vm.qmp --disk disk0 --json
 
-The first image of a disk is the active one, the last one its base. Any of the names shown is a DISK for "--disk".
+The first image of a disk is the active one, the last one its base. Filters of yours between the device and that image
+(throttle, copy-on-read) are named above it; operations work through them and leave them. Any of the names shown is a DISK for "--disk".
 With --json there is one line for each disk, with "type": "disk".`;
 
 interface ChainOptions {
@@ -55,6 +56,7 @@ function describeDisk(disk: GuestDisk) {
     sizeBytes: disk.sizeBytes,
     readOnly: disk.readOnly,
     job: disk.job,
+    filters: disk.filters.map(({ node, driver }) => ({ node, driver })),
     chain: disk.chain.map(({ file, driver, node }) => ({ file, format: driver, node })),
   } as const;
 }
@@ -67,6 +69,7 @@ function diskInWords(disk: GuestDisk): readonly string[] {
   ];
   return [
     `${nameOf(disk)}: ${facts.join(', ')}`,
+    ...disk.filters.map(({ node, driver }) => `  below filter ${node} (${driver})`),
     ...disk.chain.map(
       ({ file, driver, node }) => `  ${file} (${driver}${node === null ? '' : `, node ${node}`})`,
     ),

@@ -59,6 +59,9 @@ async function describePlan(plan: Plan, asked: string) {
     disks: plan.disks.map(disk => ({
       disk: disk.disk,
       node: disk.node,
+      ...(disk.filters === undefined
+        ? {}
+        : { filters: disk.filters.map(({ node, driver }) => ({ node, driver })) }),
       sizeBytes: disk.sizeBytes,
       before: disk.chain.map(imageInJson),
       after: predictChain(plan, disk).map(imageInJson),
@@ -184,8 +187,9 @@ function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
   const chain = (images: readonly { file: string; driver: string }[]) =>
     images.map(image => `${image.file} (${image.driver})`).join(' <- ');
   const stays = finishOf(plan) !== null && finishOf(plan) !== 'pivot';
+  const above = (disk.filters ?? []).map(({ node, driver }) => ` below ${driver} filter ${node}`).join('');
   return [
-    `  ${disk.disk} (node ${disk.node}, ${growingSizeInWords(disk.sizeBytes)})`,
+    `  ${disk.disk} (node ${disk.node}${above}, ${growingSizeInWords(disk.sizeBytes)})`,
     `    before: ${chain(disk.chain)}`,
     `    after:  ${chain(predictChain(plan, disk))}`,
     ...(stays ? [`    copy:   ${chain(chainOfImage(disk))}`] : []),

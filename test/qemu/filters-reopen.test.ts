@@ -1,0 +1,145 @@
+/** Disks with a throttle of their administrator's right above the image: it is the filter that a switch by `reopen` needs. */
+import { expect, type TestContext, test } from 'vitest';
+import { filtersOf, LAYOUTS, REOPENABLE } from './filtered.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { unaware } from './unaware.ts';
+import { withoutReopen } from './version-at-hand.ts';
+import {
+  expectSwitched,
+  expectTakenBack,
+  explain,
+  type Stage,
+  type StageOptions,
+  stage,
+} from './witnessed.ts';
+
+/** A guest on a QEMU that can reopen. */
+async function begin({ skip }: Pick<TestContext, 'skip'>, options: StageOptions): Promise<Stage> {
+  await using stack = new AsyncDisposableStack();
+  const on = stack.use(await stage(options));
+  const missing = await withoutReopen(on);
+  skip(missing !== '', missing);
+  stack.move();
+  return on;
+}
+
+/** Takes overlays called `middle`, writes to them, and stops the guest. */
+async function writeToOverlays(on: Stage): Promise<void> {
+  const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+  const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
+    .result;
+  expect(taken.outcome, explain(taken)).toBe('committed');
+  await on.vm.awaitWrites(4);
+  await on.vm.witness.execute('stop');
+}
+
+describeOnQemu('a disk below a throttle of its administrator', () => {
+  test.for(REOPENABLE)('is switched by reopen of that: $what', async ({ what: _, ...guest }, test) => {
+    await using on = await begin(test, { disks: 3, ...guest });
+    const before = await filtersOf(on);
+    const sent = on.tap.commands;
+    const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    expect(result.strategy).toBe('reopen');
+    const bare = 3 - (guest.filtered ?? [0, 1, 2]).length;
+    expect(sent.filter(command => command === 'qom-set')).toHaveLength(2 * bare);
+    await expectSwitched(on, result);
+  });
+
+  test.for(REOPENABLE)(
+    'stays on its image where the reopen of another disk is refused: $what',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 2, ...guest });
+      const before = await filtersOf(on);
+      on.tap.before('blockdev-reopen', () => on.spoil(on.newFile(1)));
+      on.tap.after('blockdev-reopen', () => on.unspoil());
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' }))
+        .result;
+      expect(on.tap.pending).toEqual([]);
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+
+  test.for(REOPENABLE)(
+    'comes back from its new image where the switch has failed behind it: $what',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 2, ...guest });
+      const before = await filtersOf(on);
+      const line = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...line, strategy: 'reopen' })).result;
+      expect(on.tap.commands.filter(command => command === 'blockdev-reopen')).toHaveLength(2);
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+
+  test('keeps its copy-on-read, which cannot be reopened: reopen is refused, and auto finalizes', async test => {
+    await using on = await begin(test, { disks: 2, filters: ['copy-on-read'] });
+    await expect(on.engine.copy({ ...on.copyAll(), strategy: 'reopen' })).rejects.toMatchObject({
+      code: 'CAPABILITY_MISSING',
+    });
+    const result = await (await on.engine.copy(on.copyAll())).result;
+    expect(result.strategy).toBe('finalize');
+    await expectSwitched(on, result);
+  });
+
+  test('keeps the options of its throttle through a reopen', async test => {
+    await using on = await begin(test, { disks: 1, filters: ['throttle'] });
+    const cache = { direct: true, 'no-flush': false };
+    const options = {
+      ...{
+        driver: 'throttle',
+        'node-name': 'disk0-filter0',
+        'throttle-group': 'disk0-limits0',
+        file: 'disk0',
+      },
+      ...{ cache, discard: 'unmap', 'detect-zeroes': 'unmap' },
+    };
+    await on.vm.witness.execute('blockdev-reopen', { options: [options] });
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), strategy: 'reopen' })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    expect(before).toMatchObject({ filters: [{ detect_zeroes: 'unmap', cache: { direct: true } }] });
+    await expectSwitched(on, result);
+  });
+
+  test.for(REOPENABLE)('is reverted by it: $what', async ({ what: _, ...guest }, test) => {
+    await using on = await begin(test, { disks: 2, ...guest });
+    const before = await filtersOf(on);
+    await writeToOverlays(on);
+    const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
+    const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect(await filtersOf(on)).toEqual(before);
+    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+  });
+
+  test.for(REOPENABLE)(
+    'comes back from a revert that has failed behind the switch: $what',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 2, ...guest });
+      const before = await filtersOf(on);
+      await writeToOverlays(on);
+      const chains = (await on.look()).fronts.map(({ chain }) => chain);
+      const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
+      const line = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+      const result = await (await on.engine.revert({ ...line, disks })).result;
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(await filtersOf(on)).toEqual(before);
+      expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+    },
+  );
+
+  test.for(LAYOUTS.filter(each => !REOPENABLE.includes(each)))(
+    'is not reverted where that is $what, and says why',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 1, paused: true, ...guest });
+      const disks = [{ disk: 'dev0', overlay: on.newFile(0) }];
+      await expect(on.engine.revert({ qmp: on.vm.monitor, disks })).rejects.toThrow(
+        /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
+      );
+    },
+  );
+});
