@@ -37,6 +37,13 @@ const KEPT = JSON.parse(readFileSync(new URL('excused.json', import.meta.url), '
   readonly 'nothing left: refuse lasting': Scenario;
 };
 
+function readScenario(file: string): Scenario {
+  const replay = JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as {
+    readonly scenario: Scenario;
+  };
+  return replay.scenario;
+}
+
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
 const sound: Readonly<Record<StepName, Step>> = { ...ALL_STEPS };
 
@@ -559,6 +566,12 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     scenarios: COPIES,
     spoil: () => spoil('markQemu', () => ({ undo: refused })),
     laws: ['recovery is the exception'],
+  },
+  {
+    what: 'a copy that is committed into a disk which holds newer writes',
+    scenarios: () => [readScenario('replays/older-copy-is-not-committed-into-its-disk.json')],
+    spoil: () => spoil('mirrorDisks', () => ({ undone: () => null })),
+    laws: ['nothing lost'],
   },
   {
     what: 'a saga that nothing ends',

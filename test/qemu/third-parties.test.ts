@@ -13,6 +13,9 @@ const IN_PAUSE: Moment = { when: 'after', command: 'stop', nth: 1 };
 
 const BEFORE_MIRRORS: Moment = { when: 'before', command: 'blockdev-mirror', nth: 1 };
 
+/** The copies of a clone are closed before the guest runs on. */
+const AT_CLOSING: Moment = { when: 'before', command: 'blockdev-del', nth: 1 };
+
 const IN_SWITCH: Moment = { when: 'before', command: 'blockdev-reopen', nth: 1 };
 
 const SAMPLE: readonly (readonly [play: string, meddling: string, moment: Moment, outcome: RegExp])[] = [
@@ -29,6 +32,7 @@ const SAMPLE: readonly (readonly [play: string, meddling: string, moment: Moment
     /^(rolledBack \(FOREIGN\)|committed)$/,
   ],
   ['copy, clone', 'job-complete', IN_PAUSE, /^rolledBack/],
+  ['copy, clone', "blockdev-snapshot of the saga's image", AT_CLOSING, /^rolledBack \(FOREIGN\)/],
   ['active commit, complete, leave, abort', 'job-complete', WAITING, /^committed/],
   ['active commit, reopen, leave, pivot', 'job-complete, job-dismiss', WAITING, /^committed/],
   ['snapshot with mirrors, pivot', 'job-complete', WAITING, /^rolledBack/],

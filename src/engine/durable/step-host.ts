@@ -119,14 +119,12 @@ export class StepHost {
     const past = this.#parts.history.take(key);
     this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined) {
-      const observed = isSeen(past, step.observeUndo)
-        ? past.observed
-        : await this.#beginUndo(name, step, key);
+      const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
       const attempt = this.attempts.of(name, always, async number => {
         await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
         const context = await this.#context(name, past === undefined && number === 1);
-        const seen = step.observeUndo === undefined ? context : { ...context, observed };
-        await step.undo(seen, this.#outcomes.get(name));
+        const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
+        await step.undo(given, this.#outcomes.get(name));
       });
       // Its undo is what lets the guest run: by then the journal says on which side.
       if (step.foretells?.(this.#parts.plan) && this.#verdict.isRevocable)
@@ -134,9 +132,11 @@ export class StepHost {
       await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#context(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
-      await this.#write([outcome(key, step.undone?.(observed, this.#outcomes.get(name)) ?? null, false)]);
+      this.#outcomes.set(key, step.undone?.(seen, this.#outcomes.get(name)) ?? null);
+      await this.#write([outcome(key, this.#outcomes.get(key) ?? null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
+      this.#outcomes.set(key, past.settled.value);
       if (step.window === 'opens') this.#window.close();
     }
     this.#outcomes.delete(name);

@@ -2,7 +2,7 @@
 import type { Outcome, SagaResult } from '../../engine/running/result.ts';
 import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
-import type { Pardon } from './excuses.ts';
+import type { Pardon } from './pardon.ts';
 
 /** What a law of the end looks at, and what it says is wrong. */
 export type EndCheck = (end: {

@@ -3,6 +3,8 @@ import type { SagaResult } from '../../engine/running/result.ts';
 import { type Account, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
+import type { Wish } from '../scenario/wish.ts';
+import { mirrorFile, newFile } from '../scenario/wish-files.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 
 /** The end that a law is asked about. */
@@ -46,6 +48,31 @@ export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): 
   if (!isWhereItWasSet(struck, account, end)) return false;
   if (wish.operation === 'revert') return true;
   return isHeldSomewhere(end.now.files.values(), guest.disks, end.now.acknowledged);
+}
+
+/**
+ * A third party has put a new image that held something already, a mirror's copy or what was in it beforehand, on a disk: which of both is newer nothing tells, and the saga says that it is not the end that was asked for.
+ */
+export function isPutOver(
+  { fault }: Struck,
+  { scenario, before, records }: Account,
+  { outcome, now }: EndJudged,
+): boolean {
+  const { wish } = scenario;
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const copies = copiesOf(wish);
+  const isFilled =
+    ('reuse' in wish && wish.reuse === true) || (wish.operation === 'snapshotMirror' && wish.ownChains);
+  if (!isFilled && !records.some(({ step }) => step.endsWith('mirrorDisks'))) return false;
+  return now.disks.some(({ chain: [front, ...below] }, index) => {
+    const isOver = below.some(({ path }) => path === before.disks[index]?.path);
+    return copies.includes(front?.path ?? '') && isOver;
+  });
+}
+
+function copiesOf(wish: Wish): readonly string[] {
+  if (wish.operation === 'copy') return wish.named.map(index => newFile(wish, index));
+  return wish.operation === 'snapshotMirror' ? wish.named.map(mirrorFile) : [];
 }
 
 export function codeOf(body: unknown): string | undefined {

@@ -4,12 +4,12 @@
  * nothing by itself.
  */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
-import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Account, Struck } from '../account/account.ts';
 import {
   codeOf,
   type EndJudged,
   isInDoubt,
+  isPutOver,
   isSetAndHeld,
   isWhereItWasSet,
   ranInTheSwitch,
@@ -129,9 +129,13 @@ const BY_FAULT: readonly ByFault[] = [
     {
       ...{ law, fault: 'otherClient blockdev-snapshot' },
       reason:
-        "in a QEMU that cannot be marked nothing tells a third party's overlay from a snapshot that an older journal lacks",
-      only: (_struck: Struck, { scenario: { wish } }: Account) =>
-        wish.operation.startsWith('snapshot') && wish.without.includes('throttle-group'),
+        "in a QEMU that cannot be marked nothing tells a third party's overlay from a snapshot that an older journal lacks; and a copy " +
+        'that was put on its disk is committed into it by no saga that does not know it to be newer',
+      only: (struck: Struck, account: Account, end: EndJudged) => {
+        const { wish } = account.scenario;
+        const isUnmarked = wish.operation.startsWith('snapshot') && wish.without.includes('throttle-group');
+        return isUnmarked || isPutOver(struck, account, end);
+      },
     },
     {
       ...{ law, fault: 'otherClient block-export-add' },
@@ -262,35 +266,3 @@ const BY_WORLD: readonly ByWorld[] = [
 ];
 
 export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
-
-/** What is excused in one account. */
-export interface Pardon {
-  /** Whether the law is not to be held against this end, whatever was seen. */
-  excuses(law: string, end: EndJudged): boolean;
-  /** How much longer than the law says; milliseconds. */
-  allowsMs(law: string, end: EndJudged): number;
-}
-
-export function pardonOf(account: Account, excuses: readonly Excuse[] = EXCUSES): Pardon {
-  const isMet = (excuse: Excuse, end: EndJudged): number =>
-    'world' in excuse
-      ? Number(excuse.only(account, end))
-      : account.struck.filter(
-          struck =>
-            nameOfFault(struck.fault) === excuse.fault && (excuse.only?.(struck, account, end) ?? true),
-        ).length;
-  return {
-    excuses: (law, end) =>
-      excuses.some(each => each.law === law && each.allowsMs === undefined && isMet(each, end) > 0),
-    allowsMs: (law, end) =>
-      excuses
-        .filter(each => each.law === law && each.allowsMs !== undefined)
-        .reduce((sum, each) => sum + (each.allowsMs ?? 0) * isMet(each, end), 0),
-  };
-}
-
-/** What a row calls a fault. */
-function nameOfFault(fault: Fault): string {
-  if (fault.kind === 'otherClient') return `otherClient ${fault.execute}`;
-  return fault.kind === 'refuse' && fault.lasting ? 'refuse lasting' : fault.kind;
-}

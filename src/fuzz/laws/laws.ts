@@ -18,7 +18,7 @@ import {
   oneInstant,
   unlinked,
 } from './end-laws.ts';
-import { EXCUSES, type Excuse, type Pardon, pardonOf } from './excuses.ts';
+import { EXCUSES, type Excuse } from './excuses.ts';
 import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
 import { judgeOrder } from './order.ts';
 import {
@@ -29,6 +29,7 @@ import {
   qemuSurvives,
   recoveryIsTheException,
 } from './outcome-laws.ts';
+import { type Pardon, pardonOf } from './pardon.ts';
 import { recordsAreTold } from './told-law.ts';
 
 export interface Law {

@@ -4,7 +4,7 @@
  */
 import type { Account } from '../account/account.ts';
 import type { EndJudged } from './excuse-conditions.ts';
-import type { Pardon } from './excuses.ts';
+import type { Pardon } from './pardon.ts';
 
 /** For so long a look of the saga's is good: it cannot have seen what began since. Milliseconds. */
 const UNSEEN_MS = 10;

@@ -6,7 +6,7 @@ import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
 import type { EndJudged } from './excuse-conditions.ts';
-import type { Pardon } from './excuses.ts';
+import type { Pardon } from './pardon.ts';
 
 /** How long the guest may be paused when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
 const PAUSE_SLACK_MS = 50;

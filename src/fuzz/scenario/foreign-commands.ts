@@ -125,7 +125,6 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    held: 'a finished copy of a clone that is put in front before it is closed is no copy any more, and neither ends nor is told well',
     send: ({ names, disk }) => ({
       execute: 'blockdev-snapshot',
       arguments: { node: disk, overlay: names.image },

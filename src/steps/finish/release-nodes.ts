@@ -6,6 +6,7 @@
 import { readGraph } from '../../guest/graph.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { openedAs } from '../prepare/create-images.ts';
 import { standAlone } from '../prepare/reopen-image.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
@@ -48,10 +49,7 @@ export const closeCopies: Step = {
   },
 
   async do(context, todo) {
-    return closeUnused(
-      context,
-      todo.flatMap(disk => [disk.names.image, disk.names.imageFile]),
-    );
+    return closeUnused(context, todo.flatMap(openedAs));
   },
 };
 

@@ -10,6 +10,7 @@ import { awaitJobs, isConcluded, isPendingOrConcluded, withinPause } from '../jo
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
 import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { wasClean } from '../pause/pause-guest.ts';
+import { openedAs } from '../prepare/create-images.ts';
 import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
 import { unanswering } from '../step/targets-answer.ts';
@@ -127,10 +128,11 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
 
   async do(context, todo) {
     await unlessThere(context, probeEnded, () => endOnSources(context, todo));
-    // The copies are the cut now; a switch is still to come, and looks by itself.
-    if (keepsCopies(context.plan, context.outcomes))
-      expectSources(await expectStood(context), context.plan.disks);
-    return null;
+    return closeCut(context);
+  },
+
+  async adopt(context) {
+    return context.decided ? null : closeCut(context);
   },
 
   /**
@@ -142,6 +144,19 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
     await unmarkSettling(context);
   },
 };
+
+/**
+ * The copies are the cut now, and are closed before the guest writes on: a third party that puts an open one in front of its disk
+ * then (`blockdev-snapshot`) would have the guest read what it had written over since. A switch is still to come, and looks by itself.
+ */
+async function closeCut(context: StepContext<SwitchPlan>): Promise<null> {
+  const { plan, outcomes } = context;
+  if (!keepsCopies(plan, outcomes)) return null;
+  const isOpenedByUs = plan.operation === 'copy' && plan.mirror.by !== 'drive-mirror';
+  const copies = isOpenedByUs ? plan.disks.flatMap(openedAs) : [];
+  expectSources(await expectStood(context, copies), plan.disks);
+  return null;
+}
 
 /**
  * Ends the mirrors with the guest on their sources. Those that are finalized by hand come to PENDING first, all of them; a

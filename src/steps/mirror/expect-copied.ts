@@ -9,6 +9,7 @@ import { type Graph, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { hidesWrites, isEmptyBelow, readWritten } from '../prepare/expect-empty.ts';
 import type { StepContext } from '../step/step.ts';
 
 /** The disks, by index, that are on what they are to end on when the rollback begins, and may leave it by being copied back. */
@@ -22,6 +23,17 @@ export async function observeCopied(context: StepContext<SwitchPlan>): Promise<r
     .map(({ index }) => index);
 }
 
+/** The disks, by index, whose new image their mirror may have written to. */
+export async function observeWritten({
+  jobs,
+  plan,
+  wasReady,
+}: StepContext<SwitchPlan>): Promise<readonly number[]> {
+  if (plan.jobsVanishOnEnd !== undefined) return [];
+  const table = await jobs.list(plan.disks.map(({ names }) => names.job));
+  return plan.disks.filter(disk => table.has(disk.names.job) || wasReady(disk)).map(({ index }) => index);
+}
+
 /** Throws FOREIGN, before anything is changed, where a disk is on an image that lacks what its source holds. */
 export async function expectCopied(
   { jobs, qmp, plan }: StepContext<SwitchPlan>,
@@ -32,6 +44,9 @@ export async function expectCopied(
   if (known === undefined) return;
   const table = await jobs.list(plan.disks.map(({ names }) => names.job));
   const graph = await readGraph(qmp);
+  const written = readWritten(observed);
+  const hiding = plan.disks.find(disk => graph.coversSource(disk) && !isEmptyBelow(disk, written));
+  if (hiding !== undefined && plan.operation === 'copy') throw hidesWrites(hiding);
   const half = plan.disks.find(
     disk => isAlone(graph, disk) && !known.includes(disk.index) && !hasPivoted(table, disk),
   );

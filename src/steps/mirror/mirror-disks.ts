@@ -9,10 +9,11 @@ import { lookAtGuest } from '../../guest/migration.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
+import { readWritten } from '../prepare/expect-empty.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
-import { expectCopied, observeCopied } from './expect-copied.ts';
+import { expectCopied, observeCopied, observeWritten } from './expect-copied.ts';
 import { undoPivots } from './undo-pivots.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
@@ -43,7 +44,17 @@ export const mirrorDisks: Step<SwitchPlan> = {
 
   /** In a rollback a job is gone, whose end says what is in the image that a third party may have moved a disk to. */
   async observeUndo(context) {
-    return { ...pausedIn(await lookAtGuest(context.qmp)), copied: await observeCopied(context) };
+    return {
+      ...pausedIn(await lookAtGuest(context.qmp)),
+      copied: await observeCopied(context),
+      written: await observeWritten(context),
+    };
+  },
+
+  /** For what is undone later. */
+  undone(observed) {
+    const written = readWritten(observed);
+    return written === undefined ? null : { written };
   },
 
   /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */

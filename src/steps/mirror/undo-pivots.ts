@@ -37,11 +37,16 @@ export async function undoPivots(
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   const byFile = plan.disks.some(disk => disk.identifiedBy);
   if (switched.length === 0) return byFile ? undoPivotsByFile(context, switched, graph, ALIKE) : undefined;
-  if (isAlike) return putBack(context, switched, graph, ALIKE);
+  // What a third party has put on its source is committed back, which takes as long as that is large: the guest runs meanwhile.
+  const isLong = (disk: DiskPlan) => plan.operation === 'copy' && !byFile && graph.coversSource(disk);
+  const apart = isAlike ? switched.filter(isLong) : switched;
+  const alike = switched.filter(disk => !apart.includes(disk));
+  if (alike.length > 0) await putBack(context, alike, graph, ALIKE);
+  if (apart.length === 0) return;
   // The journal must know where each disk is before, between and after: QEMU may die at any time.
   await context.recordSides();
   await whilePaused(context, async resume => {
-    await putBack(context, switched, graph, { isAlike, resume });
+    await putBack(context, apart, graph, { isAlike, resume });
     await context.recordSides();
   });
 }

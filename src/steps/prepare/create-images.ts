@@ -163,6 +163,11 @@ function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
   return { execute: 'blockdev-add', arguments: { driver: 'nbd', ...address, ...common } };
 }
 
+/** The nodes that a new image is open as, from the top. */
+export function openedAs({ names }: DiskPlan): readonly string[] {
+  return [names.image, names.imageFile];
+}
+
 /** Opens the image over its protocol node, on its backing image where the plan says so. */
 export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
   const options = {

@@ -4,25 +4,33 @@
  * guest runs meanwhile. It closes and removes nothing.
  */
 import { Edges } from '../../guest/edges.ts';
-import { valueIfKnown } from '../../guest/graph.ts';
+import { chainFiles, frontOf, plainName, valueIfKnown } from '../../guest/graph.ts';
 import { isTaking } from '../../guest/mark-taking.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { isConcluded, readyWhileNearing } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
+import { hidesWrites, isEmptyBelow, readWritten } from './expect-empty.ts';
 
 const DEADLINE_MS = 24 * 60 * 60_000;
 /** A commit that comes no nearer for so long is given up. */
 const NEARER_WITHIN_MS = 60 * 60_000;
 
-/** Gives whether any was in a chain; it is not any more then. Throws as a job fails, and as `execute`. */
+/**
+ * Gives whether any was in a chain; it is not any more then. Throws FOREIGN where one hides what the guest wrote, as a job fails,
+ * and as `execute`.
+ */
 export async function takeOutImages(context: StepContext): Promise<boolean> {
   const { qmp, jobs, plan, clock } = context;
   if (plan.jobsVanishOnEnd !== undefined || !(await areTheirs(context))) return false;
   const commits = await commitsOf(qmp, plan.disks);
   if (commits.length === 0) return false;
+  const written = readWritten(context.outcomes.get('undo.mirrorDisks'));
+  const hiding = commits.find(({ disk }) => !isEmptyBelow(disk, written));
+  if (hiding !== undefined) throw hidesWrites(hiding.disk);
   const disks = commits.map(({ disk }) => disk);
   const ids = disks.map(disk => disk.names.undoJob);
   await jobs.remove(ids, { deadlineMs: DEADLINE_MS });
@@ -46,17 +54,43 @@ async function areTheirs({ qmp, plan }: StepContext): Promise<boolean> {
   return plan.operation === 'snapshot' && plan.marksQemu && !(await isTaking(qmp, plan));
 }
 
-/** Those for images that the saga has opened on nothing, and that stand on something now; none where QEMU does not tell (before 4.0). */
+/** Those for images that the saga has opened on nothing, and that stand on something now. */
 async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
-  const [reply] = await qmp.pipeline([{ execute: 'x-debug-query-block-graph' }]);
+  const [reply, blocks] = await qmp.pipeline([
+    { execute: 'x-debug-query-block-graph' },
+    { execute: 'query-block' },
+  ]);
   const known = valueIfKnown(reply);
-  if (known === undefined) return [];
+  if (known === undefined) {
+    if (!blocks.ok) throw blocks.error;
+    return commitsByFile(blocks.value, disks);
+  }
   const edges = new Edges(known);
   return disks.flatMap(disk => {
     const { image } = disk.names;
     const base = edges.child(image, 'backing');
     if (base === undefined || isPlanned(edges, disk, base)) return [];
     return [{ disk, command: commit(disk, edges.top(image), base) }];
+  });
+}
+
+/** Whether the saga opens the image on the one that the disk was on. */
+function isPlannedOn({ image, file }: DiskPlan): boolean {
+  return image.backing !== null && plainName(image.backing.file) === plainName(file);
+}
+
+/**
+ * The same where QEMU does not tell which node stands on which (before 4.0), but tells the files of each disk's chain: for whole
+ * images on the one that the disk was on.
+ */
+function commitsByFile(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]) {
+  return disks.flatMap(disk => {
+    const files = chainFiles(blocks, disk).map(plainName);
+    const at = files.indexOf(plainName(disk.image.file));
+    const front = frontOf(blocks, disk);
+    if (at === -1 || front === undefined || isPlannedOn(disk)) return [];
+    if (files[at + 1] !== plainName(disk.file)) return [];
+    return [{ disk, command: commit(disk, front, disk.node) }];
   });
 }
 

@@ -67,7 +67,7 @@ export interface StepContext<P extends Plan = Plan> {
   readonly nothingSentYet: boolean;
   /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
   readonly failure: ErrorRecord | undefined;
-  /** The outcomes of the steps that succeeded, by name; the latest where one ran more than once. */
+  /** The outcomes of the steps that succeeded, by name, and of undos as `undo.` and the name; the latest where one ran more than once. */
   readonly outcomes: ReadonlyMap<string, Json>;
   /**
    * Records, durably, on which side each disk is now. For an undo that resumes the guest where the decision does not
@@ -225,12 +225,19 @@ export function expectStill({ pausedThroughout }: Pick<StepContext, 'pausedThrou
 
 /**
  * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
- * Gives its devices.
+ * Gives its devices. `closing` nodes are closed in the same write; one that QEMU does not close stays.
  */
 export async function expectStood(
   context: Pick<StepContext, 'qmp' | 'pausedThroughout'>,
+  closing: readonly string[] = [],
 ): Promise<readonly BlockInfo[]> {
-  const [blocks, ...looks] = await context.qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
+  const { qmp } = context;
+  const [, [blocks, ...looks]] = await Promise.all([
+    qmp.pipeline(
+      closing.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+    ),
+    qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
+  ]);
   const sight = sightOf(...looks);
   expectNotMigrating(sight);
   if (sight.running) throw ranMeanwhile();

@@ -81,10 +81,10 @@ export const insertFilters: Step<SwitchPlan> = {
 
 /** A third party may have put an image on the filter that is above its source: without the filter it stands on that. */
 async function takeOffFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
-  const above = disks.filter(disk => graph.front(disk) === disk.goal);
-  if (above.length === 0) return;
+  const filtered = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
+  if (filtered.length === 0) return;
   const edges = new Edges(await qmp.execute('x-debug-query-block-graph'));
-  const covering = above.filter(({ names }) => edges.child(names.image, 'backing') === names.filter);
+  const covering = filtered.filter(({ names }) => edges.child(names.image, 'backing') === names.filter);
   const commands = covering.map(disk => standOn(disk, edges.child(disk.names.filter, 'file') ?? disk.node));
   throwFirst(covering, await qmp.pipeline(commands));
 }
