@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { BlocksagaError } from '../errors.ts';
 import { defineChain } from './commands/chain.ts';
+import { defineCompletion } from './commands/completion.ts';
 import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
 import { defineDoctor } from './commands/doctor.ts';
@@ -13,6 +14,7 @@ import { defineFuzz } from './commands/fuzz.ts';
 import { defineInspect } from './commands/inspect.ts';
 import { defineJobs } from './commands/jobs.ts';
 import { defineMachines } from './commands/machines.ts';
+import { defineMan } from './commands/man.ts';
 import { defineCommit, definePull } from './commands/merge.ts';
 import { defineResume } from './commands/resume.ts';
 import { defineRevert } from './commands/revert.ts';
@@ -22,6 +24,7 @@ import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
 import { defineSim } from './commands/sim.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
+import { applyDefaults, DEFAULTS_HELP, readDefaults } from './options/defaults.ts';
 import type { CliContext } from './print/context.ts';
 import { EXIT, type Finished } from './print/exit-status.ts';
 import { refusedLine } from './print/json-lines.ts';
@@ -49,6 +52,8 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineDemo,
   defineSim,
   defineFuzz,
+  defineCompletion,
+  defineMan,
 ];
 
 const HELP = `
@@ -70,12 +75,43 @@ export async function runProgram(args: readonly string[], given: CliContext): Pr
   const program = buildProgram(context, value => {
     status = value;
   });
+  withDefaults(program, args, context);
   try {
     await program.parseAsync(args, { from: 'user' });
     return status;
   } catch (error) {
-    return report(error, nameOf(program, args), args, context);
+    const typo = isMissing(error) ? await typoIn(args, context) : undefined;
+    return report(typo ?? error, nameOf(program, args), args, context);
   }
+}
+
+/** What is set for all commands reaches the one that is asked for, before its own options are read. */
+function withDefaults(program: Command, args: readonly string[], context: CliContext): void {
+  program.hook('preSubcommand', (_program, command) => {
+    const given = beforeEnd(args);
+    if (given.includes('--help') || given.includes('-h')) return; // there, settings that cannot be read are no matter
+    const { config } = program.opts<{ config?: string }>();
+    applyDefaults(command, readDefaults(config, context), given.includes('--offline'));
+  });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof CommanderError && error.code === 'commander.missingMandatoryOptionValue';
+}
+
+/** An option that does not exist, where one that must be there is missing: it may well be that one, with a typo. */
+async function typoIn(args: readonly string[], context: CliContext): Promise<CommanderError | undefined> {
+  const program = buildProgram(context, () => undefined);
+  for (const command of program.commands) {
+    for (const option of command.options) option.mandatory = false;
+    command.action(() => undefined); // it is only looked at
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.code === 'commander.unknownOption') return error;
+  }
+  return undefined;
 }
 
 function buildProgram(context: CliContext, finished: Finished): Command {
@@ -87,8 +123,9 @@ function buildProgram(context: CliContext, finished: Finished): Command {
       writeErr: text => writeAll(linesOf(text), context.complain),
       outputError: () => undefined, // reported below, with all other refusals
     })
+    .option('--config <file>', 'a file of settings, see below')
     .exitOverride()
-    .addHelpText('after', HELP);
+    .addHelpText('after', `${HELP}\n${DEFAULTS_HELP}`);
   for (const define of COMMANDS) define(program, context, finished);
   return program;
 }
@@ -121,14 +158,19 @@ function writeAll(lines: readonly string[], write: (line: string) => void): void
   for (const line of lines) write(line);
 }
 
+/** Behind the options that all commands have. */
 function nameOf(program: Command, args: readonly string[]): string | null {
-  const first = args[0];
+  const first = args[0] === '--config' ? args[2] : args[0]?.startsWith('--config=') ? args[1] : args[0];
   return program.commands.some(command => command.name() === first) ? (first ?? null) : null;
 }
 
 function wantsJson(args: readonly string[]): boolean {
+  return beforeEnd(args).includes('--json');
+}
+
+function beforeEnd(args: readonly string[]): readonly string[] {
   const end = args.indexOf('--');
-  return (end === -1 ? args : args.slice(0, end)).includes('--json');
+  return end === -1 ? args : args.slice(0, end);
 }
 
 function seeHelp(command: string | null): string {

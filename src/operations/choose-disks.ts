@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import { isSagaName } from '../plan/names.ts';
 import type { GuestDisk, Survey } from './survey.ts';
+import { deviceOfTarget } from './target-name.ts';
 
 /** Drivers that only stand above an image; blocksaga takes disks whose device is on the image itself. */
 const FILTERS = new Set([
@@ -77,17 +78,22 @@ export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
       ...disk.filters.map(({ node }) => node),
     ].includes(name),
   );
-  const found = own.length > 0 ? own : disks.filter(disk => isBelow(disk, name));
+  const below = own.length > 0 ? own : disks.filter(disk => isBelow(disk, name));
+  const target = deviceOfTarget(name);
+  const found = below.length > 0 || target === null ? below : disks.filter(({ device }) => device === target);
   if (found.length === 1 && found[0] !== undefined) return found[0];
   const known = disks.map(disk => disk.device ?? (disk.drive || disk.node)).join(', ') || 'none';
   throw new BlocksagaError(
     'UNKNOWN_DISK',
     found.length === 0
-      ? `this guest has no disk "${name}"; it has ${known}. A disk is named by a node of its chain, its device id, or the file of its active image`
+      ? `this guest has no disk "${name}"; it has ${known}. A disk is named by a node of its chain, its device id, or the file of its active image${HINT_OF_TARGET.test(name) ? '; a target of libvirt on this bus is known to libvirt alone' : ''}`
       : `"${name}" is the name of ${found.length} disks; name each by its node or device id`,
     { disk: name },
   );
 }
+
+/** libvirt's names of disks on buses where the device's id does not tell them. */
+const HINT_OF_TARGET = /^(sd|hd|xvd|ubd|fd)[a-z]{1,3}$/;
 
 /** Whether a node is one of its chain's, or below one: a disk can be called by each of them that no other disk has too. */
 function isBelow({ chain, nodes }: GuestDisk, name: string): boolean {

@@ -11,7 +11,7 @@ import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import { machineFor } from '../machines/machine-for.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
-import type { Plan } from '../plan/plan.ts';
+import { PLAN_VERSION, type Plan } from '../plan/plan.ts';
 import type { Json } from '../qmp/transport.ts';
 import { splitKey, stagesOf } from '../steps/stages.ts';
 import { actorIn, kindOf, stationsOf, undoneBy, undosOf, wordsOf } from './chart-line.ts';
@@ -31,15 +31,23 @@ export interface Known {
   readonly isRunning: boolean;
 }
 
-/** Throws REQUEST_INVALID for a saga that no machine has run: a commit of the images of a stopped guest. */
+/** Why a saga cannot be told by a chart, in a sentence that says what tells it; null where it can. */
+export function whyUntold({ id, operation, planVersion }: SagaRow): string | null {
+  const instead = `"blocksaga show ${id}" tells its steps`;
+  if (operation === COMMIT_OFFLINE) {
+    return `saga ${id} was run by qemu-img, not by a chart that could be drawn: ${instead}`;
+  }
+  if (planVersion !== PLAN_VERSION) {
+    return `saga ${id} was planned by a version of blocksaga whose charts are not known here: ${instead}`;
+  }
+  return null;
+}
+
+/** Throws REQUEST_INVALID where {@link whyUntold} has a reason. */
 export function tellStory(known: Known): Story {
   const { row, plan, records, isRunning } = known;
-  if (row.operation === COMMIT_OFFLINE) {
-    throw new BlocksagaError(
-      'REQUEST_INVALID',
-      `saga ${row.id} was run by qemu-img, not by a chart that could be drawn: "blocksaga show ${row.id}" tells its steps`,
-    );
-  }
+  const why = whyUntold(row);
+  if (why !== null) throw new BlocksagaError('REQUEST_INVALID', why);
   const machine = machineFor(plan);
   const entered = walk(machine, plan, records);
   const line = stationsOf(

@@ -20,6 +20,7 @@ export function fakeContext(overrides: Partial<CliContext> = {}): FakeContext {
     write: line => void out.push(line),
     complain: line => void err.push(line),
     interactive: false,
+    columns: () => 100,
     env: {},
     directory: '/desk',
     clock: systemClock,

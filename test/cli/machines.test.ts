@@ -101,3 +101,11 @@ describe('a drawn machine', () => {
     ]);
   });
 });
+
+test('all machines as JSON are one document, by their names', async () => {
+  const context = fakeContext();
+  expect(await runProgram(['machines', '--format', 'json'], context)).toBe(0);
+  const all = JSON.parse(context.out.join('\n'));
+  expect(Object.keys(all)).toEqual(NAMES);
+  expect(createMachine(all['copy-reopen']).id).toBe('copy');
+});

@@ -28,6 +28,8 @@ const COMMANDS = [
   'demo',
   'sim',
   'fuzz',
+  'completion',
+  'man',
 ];
 
 /** Runs one command line with a state directory of its own. */

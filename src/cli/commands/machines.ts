@@ -19,7 +19,9 @@ Examples:
   $ blocksaga machines copy-reopen > copy-reopen.mmd
   $ blocksaga machines copy-reopen --format svg > copy-reopen.svg
   $ blocksaga machines snapshot-transaction --format json
-  $ blocksaga machines`;
+  $ blocksaga machines
+
+With --format json one machine is its config; all of them are one object, by their names.`;
 
 /** Made when they are asked for: every command defines itself, and few print them. */
 const MACHINES: Readonly<Record<string, () => AnyStateMachine>> = {
@@ -51,18 +53,23 @@ export function defineMachines(program: Command, context: CliContext, finished: 
         return;
       }
       const chosen = Object.entries(MACHINES).filter(([each]) => name === undefined || each === name);
-      for (const [each, made] of chosen) {
-        const machine = made();
-        const text = format === 'json' ? jsonOf(machine) : mermaidOf(each, machine);
-        for (const line of linesOf(text)) context.write(line);
-      }
+      const texts =
+        format === 'json' ? [jsonOf(chosen, name)] : chosen.map(([each, made]) => mermaidOf(each, made()));
+      for (const line of texts.flatMap(linesOf)) context.write(line);
       finished(EXIT.done);
     });
 }
 
-/** The config as XState's tools read it; the function that makes the first context is no part of the chart. */
-function jsonOf(machine: AnyStateMachine): string {
-  return JSON.stringify(machine.config, null, 2);
+/**
+ * The config as XState's tools read it, or those of all machines by their names: one document in any case. The function that makes
+ * the first context is no part of the chart.
+ */
+function jsonOf(
+  chosen: readonly (readonly [string, () => AnyStateMachine])[],
+  name: string | undefined,
+): string {
+  const configs = chosen.map(([each, made]) => [each, made().config] as const);
+  return JSON.stringify(name === undefined ? Object.fromEntries(configs) : configs[0]?.[1], null, 2);
 }
 
 /** One picture is one file. */

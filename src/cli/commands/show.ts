@@ -10,7 +10,7 @@ import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { svgOf } from '../../railway/draw.ts';
 import { sceneAt } from '../../railway/scene.ts';
 import { stagesOf } from '../../steps/stages.ts';
-import { tellStory } from '../../story/tell.ts';
+import { tellStory, whyUntold } from '../../story/tell.ts';
 import { readChoice } from '../options/option-values.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
@@ -18,7 +18,8 @@ import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 import { linesOf } from '../print/printable.ts';
 import { recordsInWords } from '../print/records-in-words.ts';
-import { resultInWords } from '../print/summary.ts';
+import { storyInWords } from '../print/story-in-words.ts';
+import { besidesInWords, resultInWords } from '../print/summary.ts';
 import { timeInWords } from '../print/words.ts';
 import { readJournal } from '../saga/read-journal.ts';
 import { withClient } from '../saga/with-client.ts';
@@ -29,6 +30,9 @@ Examples:
   $ blocksaga show 4kq2p9v1x0c7m
   $ blocksaga show 4kq2p9v1x0c7m --format svg > saga.svg
   $ blocksaga show 4kq2p9v1x0c7m --json
+
+It tells the saga as a story: what it did, what failed, with QEMU's words, what was undone, where each disk is and what to do
+next; then every record of it.
 
 Of a copy that waits at READY and whose process has ended, QEMU is asked whether its mirrors still follow the guest.
 
@@ -103,17 +107,27 @@ function asJson({ row, records, shown, mirrors }: Seen): readonly string[] {
 }
 
 function asText({ row, records, shown, mirrors }: Seen): readonly string[] {
-  const result = row.result as object | null as SagaResult | null;
   return [
     `saga ${sagaInWords(shown)}`,
     `  monitor: ${row.address === '' ? 'given by a program' : row.address}`,
-    ...stagesOf(planOf(row)).flatMap(({ plan }) =>
-      plan.disks.map(disk => `  ${disk.disk}: ${disk.file}, new image ${disk.image.file}`),
-    ),
-    '  steps:',
+    ...told({ row, records, shown, mirrors }).map(line => `  ${line}`),
+    '  Every record',
     ...recordsInWords(records).map(line => `    ${line}`),
-    ...(mirrors === null ? [] : [`  ${mirrors}`]),
-    ...(row.endedAtMs === null ? [] : [`  ended ${timeInWords(row.endedAtMs)}`]),
-    ...(result === null ? [] : resultInWords(result)),
+    ...(row.endedAtMs === null ? [] : [`    ended ${timeInWords(row.endedAtMs)}`]),
   ];
+}
+
+/** Its story by its chart; of one without a chart that is known here, its images and its result. */
+function told({ row, records, shown, mirrors }: Seen): readonly string[] {
+  const result = row.result as object | null as SagaResult | null;
+  const ofMirrors = mirrors === null ? [] : [mirrors];
+  if (whyUntold(row) === null) {
+    const story = tellStory({ row, plan: planOf(row), records, isRunning: shown.running });
+    const besides = result === null ? [] : besidesInWords(result);
+    return [...storyInWords(sceneAt(story)), ...besides, ...ofMirrors];
+  }
+  const images = stagesOf(planOf(row)).flatMap(({ plan }) =>
+    plan.disks.map(disk => `${disk.disk}: ${disk.file}, new image ${disk.image.file}`),
+  );
+  return [...images, ...ofMirrors, ...(result === null ? [] : resultInWords(result))];
 }

@@ -43,12 +43,19 @@ export function readNames(text: string): readonly string[] {
     .filter(name => name !== '');
 }
 
-/** One of a few words. */
-export function readChoice<const W extends string>(option: string, words: readonly W[]): (text: string) => W {
-  return text => {
+/** One of a few words, which a shell can complete. */
+export function readChoice<const W extends string>(option: string, words: readonly W[]): ChoiceReader<W> {
+  const read = (text: string): W => {
     const word = words.find(each => each === text);
     return word ?? refuse(option, text, `one of ${words.join(', ')}`);
   };
+  return Object.assign(read, { words });
+}
+
+/** Reads a word, and knows which there are. */
+export interface ChoiceReader<W extends string> {
+  (text: string): W;
+  readonly words: readonly W[];
 }
 
 /** Gathers an option that may be given more than once. */

@@ -1,5 +1,5 @@
 /** The options that commands share, declared and read in one place so that they mean the same everywhere. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { BlocksagaError } from '../../errors.ts';
 import type { Program } from '../../plan/plan.ts';
 import type { CliContext } from '../print/context.ts';
@@ -22,12 +22,17 @@ export interface SagaOptions {
   readonly onCommitTimeout?: number;
 }
 
-const JOURNAL_HELP = 'the journal (default: $XDG_STATE_HOME/blocksaga/journal.db)';
+const JOURNAL_HELP = 'the journal (default: $BLOCKSAGA_JOURNAL, else $XDG_STATE_HOME/blocksaga/journal.db)';
 
 const QMP_OPTION = [
   '--qmp <address>',
   "QEMU's monitor: the path of its UNIX socket, or HOST:PORT on this machine",
 ] as const;
+
+/** Whether an option is the monitor of the guest that a command is about, and no other one. */
+export function isMonitorOfGuest({ long, description }: Option): boolean {
+  return long === '--qmp' && description === QMP_OPTION[1];
+}
 
 export function addQmpOption(command: Command): Command {
   return command.requiredOption(...QMP_OPTION);

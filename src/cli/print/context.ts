@@ -16,6 +16,8 @@ export interface CliContext {
   complain(line: string): void;
   /** Whether standard output is a terminal, so that lines may be drawn over. */
   readonly interactive: boolean;
+  /** How wide that terminal is, in characters. */
+  columns(): number;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly directory: string;
   readonly clock: Clock;
@@ -27,6 +29,9 @@ export interface CliContext {
 
 /** What ends a process from outside, as far as a process may hear of it. */
 const INTERRUPTS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+
+/** Of a terminal that does not say. */
+const COLUMNS = 80;
 
 /** This process. The reader of our output may go away (`| head`): then nothing more is written, and the work continues. */
 export function processContext(): CliContext {
@@ -44,6 +49,7 @@ export function processContext(): CliContext {
       process.stdout.columns > 0 &&
       !process.env['CI'] &&
       process.env['TERM'] !== 'dumb',
+    columns: () => process.stdout.columns || COLUMNS,
     env: process.env,
     directory: process.cwd(),
     clock: systemClock,

@@ -13,21 +13,35 @@ export function refusalInWords(command: string | null, error: ErrorRecord): read
 /** The lines at the end of a saga. */
 export function resultInWords(result: SagaResult): readonly string[] {
   return [
-    headline(result),
-    ...(result.error === null ? [] : errorLines(result.error)),
+    headlineInWords(result),
+    ...whyLines(result),
     ...result.disks.map(disk => diskLine(disk, result)),
     ...bootLines(result),
     ...switchLine(result),
-    ...(result.outcome === 'rolledBack'
-      ? []
-      : (result.weaker ?? []).map(promise => `  weaker here: ${promise}`)),
-    ...leftoverLines(result),
-    ...guestLines(result),
-    ...nextLines(result),
+    ...restLines(result),
   ];
 }
 
-function headline({ saga, operation, outcome, disks: named, error }: SagaResult): string {
+/** All of that but its headline and its disks, for those who show them in their own way. */
+export function withoutDisksInWords(result: SagaResult): readonly string[] {
+  return [...whyLines(result), ...bootLines(result), ...restLines(result)];
+}
+
+function whyLines({ error }: SagaResult): readonly string[] {
+  return error === null ? [] : errorLines(error);
+}
+
+function restLines(result: SagaResult): readonly string[] {
+  return [...weakerLines(result), ...leftoverLines(result), ...guestLines(result), ...nextLines(result)];
+}
+
+/** What a story of the steps does not have: what to boot from, how the disks were switched, which promises were weaker. */
+export function besidesInWords(result: SagaResult): readonly string[] {
+  return [...bootLines(result), ...switchLine(result), ...weakerLines(result)].map(line => line.trimStart());
+}
+
+/** How it ended, in one line. */
+export function headlineInWords({ saga, operation, outcome, disks: named, error }: SagaResult): string {
   const disks = named.filter(({ unplugged }) => unplugged === undefined);
   const all =
     disks.length === 1 ? 'the disk has' : `${disks.length === 2 ? 'both' : `all ${disks.length}`} disks have`;
@@ -89,6 +103,10 @@ function switchLine({ outcome, strategy, blackoutMs }: SagaResult): readonly str
   const pause = blackoutMs === null ? '' : `the guest was paused for ${blackoutMs.toFixed(1)} ms at most`;
   if (outcome === 'ready' || (how === '' && pause === '')) return [];
   return [`  ${[how, pause].filter(words => words !== '').join(', ')}`];
+}
+
+function weakerLines({ outcome, weaker = [] }: SagaResult): readonly string[] {
+  return outcome === 'rolledBack' ? [] : weaker.map(promise => `  weaker here: ${promise}`);
 }
 
 function errorLines(error: ErrorRecord): readonly string[] {
