@@ -63,15 +63,21 @@ export type {
 export { memoryJournal } from './journal/memory.ts';
 export { pruneJournal } from './journal/prune.ts';
 export { openJournal } from './journal/sqlite.ts';
-export type { OfflineCommitRequest } from './operations/commit-offline-request.ts';
 export { type RequestSchema, requestSchemas } from './operations/request-schemas.ts';
 export type {
+  CommitDisk,
   CommitRequest,
+  CopyDisk,
   CopyRequest,
+  OfflineCommitDisk,
+  OfflineCommitRequest,
+  PullDisk,
   PullRequest,
+  RevertDisk,
   RevertRequest,
+  SnapshotDisk,
   SnapshotRequest,
-} from './operations/requests.ts';
+} from './operations/request-types.generated.ts';
 export type { DefinedDisk } from './plan/definition.ts';
 export type {
   ActiveCommitPlan,

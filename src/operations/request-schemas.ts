@@ -6,14 +6,8 @@
 import { z } from 'zod';
 import { BlocksagaError, type RequestIssue } from '../errors.ts';
 import { OPERATIONS } from './operations.ts';
-import {
-  type CommitRequest,
-  type CopyRequest,
-  type PullRequest,
-  type RevertRequest,
-  requestShapes,
-  type SnapshotRequest,
-} from './requests.ts';
+import { requestShapes } from './request-shapes.ts';
+import type { CommitRequest, CopyRequest, PullRequest, RevertRequest, SnapshotRequest } from './requests.ts';
 
 /** A Standard Schema (standardschema.dev, version 1) that can also be told as JSON Schema. */
 export interface RequestSchema<R> {
