@@ -24,7 +24,7 @@ import { defineShow } from './commands/show.ts';
 import { defineAbort, definePivot } from './commands/signal.ts';
 import { defineSim } from './commands/sim.ts';
 import { defineSnapshot } from './commands/snapshot.ts';
-import { applyDefaults, DEFAULTS_HELP, readDefaults } from './options/defaults.ts';
+import { aboutOf, applyDefaults, DEFAULTS_HELP, readDefaults } from './options/defaults.ts';
 import type { CliContext } from './print/context.ts';
 import { EXIT, type Finished } from './print/exit-status.ts';
 import { refusedLine } from './print/json-lines.ts';
@@ -91,7 +91,7 @@ function withDefaults(program: Command, args: readonly string[], context: CliCon
     const given = beforeEnd(args);
     if (given.includes('--help') || given.includes('-h')) return; // there, settings that cannot be read are no matter
     const { config } = program.opts<{ config?: string }>();
-    applyDefaults(command, readDefaults(config, context), given.includes('--offline'));
+    applyDefaults(command, readDefaults(config, context), aboutOf(given));
   });
 }
 

@@ -21,7 +21,8 @@ import type { Submit } from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
 import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
-import type { Group } from './group.ts';
+import type { Group, ResumeGroupOptions } from './group.ts';
+import type { MemberRequest } from './group-request.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
@@ -59,10 +60,15 @@ export interface Engine extends AsyncDisposable {
   /**
    * Puts overlays on the disks of several guests at one instant: on all disks of all guests, or on none. Every guest is paused
    * until the last has its overlays, for as long as its `maxBlackoutMs` at most; where one cannot, none has run on its overlays.
-   * The images below are what a power cut of all guests at once would leave. Throws refusals, after members that were begun
-   * have been rolled back; what happens later is in the group's result.
+   * The images below are what a power cut of all guests at once would leave. All are planned before any is begun. The same
+   * `id` twice has one effect, in later processes too. Throws refusals; what happens later is in the group's result.
    */
-  group(requests: readonly (SnapshotRequest & Submit)[], options?: { readonly id?: string }): Promise<Group>;
+  group(requests: readonly MemberRequest[], options?: { readonly id?: string }): Promise<Group>;
+  /**
+   * Brings all members of a group to their ends whose process died: where it had not decided to commit, all are rolled back.
+   * Throws SAGA_UNKNOWN, SAGA_STATE for what is no group, and what `resume` of a member throws.
+   */
+  resumeGroup(id: string, options?: ResumeGroupOptions): Promise<Group>;
   /**
    * Copies N disks and switches all of them, or none. With `finish: 'leave'` the saga waits at READY: `pivot` switches all
    * disks, `keepCopies` leaves the copies as one consistent cut beside them, `abort` takes them away. Throws refusals; what
@@ -102,6 +108,8 @@ export interface Engine extends AsyncDisposable {
   close(options?: CloseOptions): Promise<void>;
   /** What `snapshot` would do; QEMU sees only queries. */
   planSnapshot(request: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan>;
+  /** What `group` would do, guest by guest; QEMU sees only queries. */
+  planGroup(requests: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]>;
   /** What `copy` would do; QEMU sees only queries. */
   planCopy(request: CopyRequest & Submit): Promise<CopyPlan>;
   /** What `commit` would do; QEMU sees only queries. */

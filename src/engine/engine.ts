@@ -3,7 +3,7 @@
  * engine serves the library, the command line and the simulator.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { Journal, SagaRow } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
 import { OPERATIONS, type Operation, type Request } from '../operations/operations.ts';
@@ -24,24 +24,18 @@ import type {
 } from '../plan/plan.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
-import type { Barrier } from '../steps/step/barrier.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { type CloseOptions, Closing } from './closing.ts';
-import {
-  type Guest,
-  guestOf,
-  monitorOf,
-  provedFilesOf,
-  type Submit,
-  splitGuest,
-} from './connection/guest.ts';
+import { filesOf, guestOf, monitorOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
-import type { SignalName } from './durable/signals.ts';
-import { askElsewhere, seizeUnlessHeld, watchElsewhere } from './elsewhere.ts';
-import { type Group, memberOf, runGroup } from './group.ts';
+import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
+import { type Group, memberOf, type ResumeGroupOptions } from './group.ts';
+import type { MemberRequest } from './group-request.ts';
+import { Groups, type Joining } from './groups.ts';
+import { KnownSagas } from './known-sagas.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
@@ -76,23 +70,32 @@ export function createEngine(options: EngineOptions): Engine {
 
 class SagaEngine implements Engine {
   readonly #journal: Journal;
-  readonly #options: EngineOptions;
   readonly #clock: Clock;
   readonly #ids: IdSource;
   readonly #submissions = new Submissions();
   readonly #planning: Planning;
   readonly #closing: Closing;
+  readonly #known: KnownSagas;
   readonly #runs: Runs;
+  readonly #groups: Groups;
 
   constructor(options: EngineOptions) {
     this.#journal = options.journal;
-    this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
     const parts = { ...options, clock: this.#clock, ids: this.#ids };
     this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
-    this.#runs = new Runs(parts, this.#submissions);
+    this.#known = new KnownSagas({ ...parts, engine: this });
+    this.#runs = new Runs(parts, this.#submissions, () => this.#groups.renewed);
+    this.#groups = new Groups({
+      ...parts,
+      plan: (group, asked, planned) => this.#planning.planOnly(memberOf(group), asked, planned),
+      start: (group, asked, joining) => this.#start(memberOf(group), asked, joining),
+      known: (row, guest) => this.#known.saga(row, guest),
+      resume: (member, how) => this.#resume(member, how),
+      changed: () => this.#runs.changed(),
+    });
   }
 
   snapshot(asked: SnapshotRequest & Submit): Promise<Saga> {
@@ -100,11 +103,10 @@ class SagaEngine implements Engine {
   }
 
   async group(
-    requests: readonly (SnapshotRequest & Submit)[],
+    requests: readonly MemberRequest[],
     { id = this.#ids() }: { readonly id?: string } = {},
   ): Promise<Group> {
-    const parts = { journal: this.#journal, clock: this.#clock };
-    return runGroup(parts, id, requests, (asked, barrier) => this.#start(memberOf(id), asked, barrier));
+    return this.#closing.during(id, () => this.#groups.begin(id, requests));
   }
 
   copy(asked: CopyRequest & Submit): Promise<Saga> {
@@ -127,6 +129,10 @@ class SagaEngine implements Engine {
     return this.#planning.planOnly(OPERATIONS.snapshot, asked);
   }
 
+  planGroup(requests: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]> {
+    return this.#groups.plan(requests);
+  }
+
   planCopy(asked: CopyRequest & Submit): Promise<CopyPlan> {
     return this.#planning.planOnly(OPERATIONS.copy, asked);
   }
@@ -147,11 +153,15 @@ class SagaEngine implements Engine {
     return this.#closing.during(id, () => this.#resume(id, options));
   }
 
+  resumeGroup(id: string, options: ResumeGroupOptions = {}): Promise<Group> {
+    return this.#closing.during(id, () => this.#groups.resume(id, options));
+  }
+
   saga(id: string): Saga | undefined {
     const running = this.#submissions.running(id);
     if (running !== undefined) return running;
     const row = checkedJournal(this.#journal).saga(id);
-    return row?.state === 'open' ? this.#watch(row, {}) : row && endedSaga(row);
+    return row && this.#known.looked(row);
   }
 
   sagas(query: SagaQuery = {}): SagaPage {
@@ -185,7 +195,7 @@ class SagaEngine implements Engine {
     const guest = guestOf(qmp, options);
     await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
     const lease = await seizeUnlessHeld(this.#journal, id, options, this.#clock);
-    if (lease === undefined) return askElsewhere({ ...this.#elsewhere(row, plan), options });
+    if (lease === undefined) return askElsewhere({ ...this.#known.elsewhere(row, plan), options });
     const monitor = monitorOf(guest, this.#clock);
     try {
       await expectSameQemu(monitor, this.#clock, id, plan, this.#journal.records(id));
@@ -202,34 +212,11 @@ class SagaEngine implements Engine {
     return this.#runs.run({ lease, plan, guest, files, monitor, metadata: metadataOf(row) });
   }
 
-  #elsewhere(row: SagaRow, plan: Plan) {
-    const { onListenerError } = this.#options;
-    return { engine: this, journal: this.#journal, clock: this.#clock, row, plan, onListenerError };
-  }
-
-  /** The saga of a row, whatever has become of it; one that no process runs is resumed. */
-  async #known(row: SagaRow, guest: Guest): Promise<Saga> {
-    if (row.state !== 'open') return endedSaga(row);
-    const resume = () => this.resume(row.id, guest);
-    try {
-      return await resume();
-    } catch (error) {
-      if (!(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
-    }
-    return this.#watch(row, guest, resume);
-  }
-
-  #watch(row: SagaRow, guest: Partial<Guest>, resume?: () => Promise<Saga>): Saga {
-    const signal = async (name: SignalName) => (await this.resume(row.id, { ...guest, signal: name })).ended;
-    const parts = { ...this.#elsewhere(row, planToResume(row)), signal };
-    return watchElsewhere(resume === undefined ? parts : { ...parts, resume });
-  }
-
   /** The same id twice has one effect: what the first submission comes to is given to the second. */
   async #start<R extends Request, P extends Plan>(
     operation: Operation<R, P>,
     asked: R & Submit,
-    barrier?: Barrier,
+    joining?: Joining,
   ): Promise<Saga> {
     const { guest: submit, request: unchecked } = splitGuest(asked);
     const { signal, ...guest } = submit;
@@ -240,8 +227,8 @@ class SagaEngine implements Engine {
     const saga = await this.#closing.during(id, () =>
       this.#submissions.submit(submission, {
         row: () => checkedJournal(this.#journal).saga(id),
-        begin: () => this.#begin(submission, request, submit, operation, barrier),
-        known: row => this.#known(row, guest),
+        begin: () => this.#begin(submission, request, submit, operation, joining),
+        known: row => this.#known.saga(row, guest),
       }),
     );
     abortWith(saga, signal);
@@ -253,7 +240,7 @@ class SagaEngine implements Engine {
     request: R,
     { signal, ...guest }: Submit,
     operation: Operation<R, P>,
-    barrier: Barrier | undefined,
+    joining: Joining | undefined,
   ): Promise<Saga> {
     this.#planning.refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#clock);
@@ -269,6 +256,7 @@ class SagaEngine implements Engine {
         request: request as object as Json,
         plan: plan as object as Json,
       };
+      await joining?.planned({ vm: row.vm, plan, files: files && filesOf(guest) });
       refuseAborted(signal);
       const lease = await whenFree(this.#clock, within => {
         this.#closing.expectOpen(id);
@@ -277,7 +265,15 @@ class SagaEngine implements Engine {
       isBegun = true;
       await refuseChanged(this.#journal, lease, plan, monitor, seen);
       const { metadata } = request;
-      return this.#runs.run({ lease, plan, guest, files, monitor, metadata, ...definedOnly({ barrier }) });
+      return this.#runs.run({
+        lease,
+        plan,
+        guest,
+        files,
+        monitor,
+        metadata,
+        ...definedOnly({ barrier: joining?.barrier }),
+      });
     } catch (error) {
       monitor.close();
       throw isBegun ? afterBegin(error) : error;

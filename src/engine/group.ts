@@ -1,94 +1,96 @@
 /**
- * Snapshots of several guests at one instant, all or none: begins one saga per guest, lets them meet, and says what became of
- * all. How a member pauses, votes and rolls back is its saga's; what the group decided is in the journal.
+ * A group: snapshots of several guests at one instant, all or none, and what it came to. How a member pauses, votes and rolls
+ * back is its saga's; what the group decided is in the journal.
  */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
-import { useLease } from '../journal/in-use.ts';
-import type { Journal, Lease, SagaState } from '../journal/journal.ts';
 import type { Operation } from '../operations/operations.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
 import { checkSnapshotRequest, hasMirrorWishes, type SnapshotRequest } from '../operations/requests.ts';
 import { canUndoSnapshots } from '../plan/can-undo-snapshots.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
-import type { Clock } from '../qmp/clock.ts';
-import type { Barrier } from '../steps/step/barrier.ts';
-import type { Submit } from './connection/guest.ts';
-import { beginGroup, commitGroup, endGroup } from './durable/group-register.ts';
-import { Rendezvous } from './rendezvous.ts';
+import type { Guest } from './connection/guest.ts';
+import type { ResumeOptions } from './resume.ts';
 import type { SagaResult } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';
 
-/** A group under way. */
+/** A group of this process or of another one. */
 export interface Group {
   readonly id: string;
-  /** One for each request, in their order. */
+  /** Those that were begun: one for each request, in their order. */
   readonly members: readonly Saga[];
   /** Resolves when all members have ended. Rejects as a member's `ended` does. */
   readonly result: Promise<GroupResult>;
+  /** Rolls all members back if the group has not decided to commit; resolves at the end. Throws SAGA_STATE when it has. */
+  abort(): Promise<GroupResult>;
 }
 
+/** How a group is resumed. */
+export interface ResumeGroupOptions extends Pick<ResumeOptions, 'force'> {
+  /** Where the guests are reached, in the order of the requests; the journal remembers addresses. */
+  readonly guests?: readonly Partial<Guest>[];
+}
+
+/** What a group came to. */
 export interface GroupResult {
   readonly group: string;
   /** `needsRecovery`: what the group decided has not come about on a member yet; `resume` that one. */
   readonly outcome: SagaResult['outcome'];
   /** Why it was rolled back: the failure of the member that was first to fail. */
   readonly error: ErrorRecord | null;
+  /** The longest time that one of the guests was paused; milliseconds. */
+  readonly blackoutMs: number | null;
+  /** How much of that the first guest with its overlays waited for the last; null where not all had them, and of an earlier process. */
+  readonly waitedMs: number | null;
   readonly members: readonly SagaResult[];
 }
 
-/** How one member is begun. */
-type BeginMember = (asked: SnapshotRequest & Submit, barrier: Barrier) => Promise<Saga>;
-
-export async function runGroup(
-  { journal, clock }: { readonly journal: Journal; readonly clock: Clock },
+/** The group's handle over its members'. `waitedMs` is asked when all have ended. */
+export function groupOf(
   id: string,
-  requests: readonly (SnapshotRequest & Submit)[],
-  begin: BeginMember,
-): Promise<Group> {
-  const asked = requests.map((request, index) => ({ ...request, id: request.id ?? `${id}.${index}` }));
-  const ids = asked.map(member => member.id);
-  const lease = await beginGroup(journal, clock, id, ids);
-  const endUse = useLease(lease);
-  const meeting = new Rendezvous(ids.length, clock, () => commitGroup(journal, lease));
-  const begun = await Promise.allSettled(
-    asked.map(async (member, index) => {
-      try {
-        return await begin(member, meeting.member(index));
-      } catch (error) {
-        meeting.leave(`a member was refused: ${error instanceof Error ? error.message : String(error)}`);
-        throw error;
-      }
-    }),
-  );
-  const members = begun.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
-  const ending = endOf(journal, lease, members).finally(endUse);
-  const refused = begun.find(each => each.status === 'rejected');
-  if (refused !== undefined) {
-    await ending;
-    throw refused.reason;
-  }
-  ending.catch(() => undefined); // for those who wait for it; until then it is not an unhandled one
-  return { id, members, result: ending };
-}
-
-async function endOf(journal: Journal, lease: Lease, members: readonly Saga[]): Promise<GroupResult> {
-  const settled = await Promise.allSettled(members.map(({ ended }) => ended));
-  const lost = settled.find(each => each.status === 'rejected');
-  if (lost !== undefined) throw lost.reason;
-  const results = settled.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
-  const state = await endGroup(journal, lease);
+  members: readonly Saga[],
+  ending: Promise<unknown>,
+  waitedMs: () => number | null = () => null,
+): Group {
+  const result = resultOf(id, members, ending, waitedMs);
+  result.catch(() => undefined); // for those who wait for it; until then it is not an unhandled one
   return {
-    ...{ group: lease.saga, members: results },
-    outcome: outcomeOf(state, results),
-    error: firstFailure(results),
+    ...{ id, members, result },
+    async abort() {
+      const told = await Promise.allSettled(members.map(member => member.abort()));
+      const came = await result;
+      const late = told.find(each => each.status === 'rejected');
+      if (came.outcome !== 'rolledBack' && late !== undefined) throw late.reason;
+      return came;
+    },
   };
 }
 
-function outcomeOf(state: SagaState, results: readonly SagaResult[]): SagaResult['outcome'] {
-  const isReached = results.every(({ outcome }) => outcome === state);
-  if (!isReached) return 'needsRecovery';
-  return state === 'committed' ? 'committed' : 'rolledBack';
+async function resultOf(
+  group: string,
+  members: readonly Saga[],
+  ending: Promise<unknown>,
+  waitedMs: () => number | null,
+): Promise<GroupResult> {
+  const settled = await Promise.allSettled(members.map(({ ended }) => ended));
+  await ending;
+  const lost = settled.find(each => each.status === 'rejected');
+  if (lost !== undefined) throw lost.reason;
+  const results = settled.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
+  const pauses = results.flatMap(({ blackoutMs }) => (blackoutMs === null ? [] : [blackoutMs]));
+  return {
+    group,
+    outcome: outcomeOf(results),
+    error: firstFailure(results),
+    blackoutMs: pauses.length === 0 ? null : Math.max(...pauses),
+    waitedMs: waitedMs(),
+    members: results,
+  };
+}
+
+function outcomeOf(results: readonly SagaResult[]): SagaResult['outcome'] {
+  if (results.every(({ outcome }) => outcome === 'rolledBack')) return 'rolledBack';
+  return results.every(({ outcome }) => outcome === 'committed') ? 'committed' : 'needsRecovery';
 }
 
 /** Not that of a member which only followed the others. */
@@ -97,10 +99,7 @@ function firstFailure(results: readonly SagaResult[]): ErrorRecord | null {
   return errors.find(({ code }) => code !== 'GROUP') ?? errors[0] ?? null;
 }
 
-/**
- * The operation of a member. Throws REQUEST_INVALID where it wishes for what a group has not, and CAPABILITY_MISSING where its
- * QEMU cannot take part.
- */
+/** The operation of a member. Throws REQUEST_INVALID, and CAPABILITY_MISSING where its QEMU cannot take part. */
 export function memberOf(group: string): Operation<SnapshotRequest, SnapshotPlan> {
   return {
     nameOf: () => 'snapshot',
@@ -112,7 +111,10 @@ export function memberOf(group: string): Operation<SnapshotRequest, SnapshotPlan
 function checkMember(unchecked: unknown): SnapshotRequest {
   const request = checkSnapshotRequest(unchecked);
   if (hasMirrorWishes(request) || request.quiesce !== undefined) {
-    throw new BlocksagaError('REQUEST_INVALID', 'a snapshot in a group has no mirrors and no quiesce');
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      'a snapshot in a group has no mirrors and no quiesce: leave them out, or take the snapshot of this guest by itself',
+    );
   }
   return request;
 }

@@ -1,13 +1,19 @@
 /**
- * Renews the leases of the sagas that one engine runs, all in one commit, and says with them how far each is. A guest's pause
+ * Renews the leases of the sagas and groups that one engine runs, all in one commit, and says with them how far each is. A guest's pause
  * puts it off, since a commit holds up the event loop, but not for so long that a lease would run out.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
+import type { Journal, Lease } from '../journal/journal.ts';
 import { RENEW_MS } from '../journal/lease.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
-import type { RunningSaga } from './running/saga.ts';
+
+/** What runs with a lease. */
+export interface Renewed {
+  readonly lease: Lease;
+  readonly holdsGuest: boolean;
+  readonly progress: object;
+}
 
 const PUT_OFF_MS = 250;
 const PUT_OFF_MAX_MS = 2 * RENEW_MS;
@@ -15,11 +21,11 @@ const PUT_OFF_MAX_MS = 2 * RENEW_MS;
 export class LeaseRenewal {
   readonly #journal: Journal;
   readonly #clock: Clock;
-  readonly #sagas: () => readonly RunningSaga[];
+  readonly #sagas: () => readonly Renewed[];
   #cancel: (() => void) | undefined;
   #putOffMs = 0;
 
-  constructor(journal: Journal, clock: Clock, sagas: () => readonly RunningSaga[]) {
+  constructor(journal: Journal, clock: Clock, sagas: () => readonly Renewed[]) {
     this.#journal = journal;
     this.#clock = clock;
     this.#sagas = sagas;
@@ -47,7 +53,7 @@ export class LeaseRenewal {
     }
     this.#putOffMs = 0;
     this.#cancel = undefined;
-    const renewals = sagas.map(({ lease, progress }) => ({ lease, progress: progress as object as Json }));
+    const renewals = sagas.map(({ lease, progress }) => ({ lease, progress: progress as Json }));
     this.#journal
       .renew?.(renewals)
       // A journal that cannot be written is told by the sagas' own records.

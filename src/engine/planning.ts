@@ -10,10 +10,18 @@ import { sagaToken } from '../plan/names.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { EngineOptions } from './api.ts';
-import { type Guest, monitorOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
+import {
+  filesOf,
+  type Guest,
+  monitorOf,
+  provedFilesOf,
+  type Submit,
+  splitGuest,
+} from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { onCommitOf } from './connection/publish.ts';
+import type { PlannedMember } from './group-planned.ts';
 import { heldBy, heldBySaga, refuseHeld } from './held-by-saga.ts';
 import { KnownQemus } from './known-qemus.ts';
 import { freeOfSagas } from './removal/named-images.ts';
@@ -40,13 +48,17 @@ export class Planning {
   async planOnly<R extends Request, P extends Plan>(
     operation: Operation<R, P>,
     asked: R & Submit,
+    planned?: (member: PlannedMember) => Promise<void>,
   ): Promise<P> {
     const { guest, request: unchecked } = splitGuest(asked);
     const request = operation.check(unchecked);
     this.refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#parts.clock);
     try {
-      return (await this.plan(request.id ?? this.#parts.ids(), request, guest, monitor, operation)).plan;
+      const id = request.id ?? this.#parts.ids();
+      const { plan, seen, files } = await this.plan(id, request, guest, monitor, operation);
+      await planned?.({ vm: vmOf(request, seen, guest), plan, files: files && filesOf(guest) });
+      return plan;
     } finally {
       monitor.close();
     }

@@ -14,11 +14,20 @@ export class Rendezvous {
   readonly #confirmed = new Meeting();
   /** Whether it may still come to a decision, is at it, where no member can leave any more, or never will. */
   #state: 'open' | 'deciding' | 'left' = 'open';
+  #firstVoteMs: number | undefined;
+  #goMs: number | undefined;
 
   constructor(size: number, clock: Clock, decide: () => Promise<'forward' | 'back'>) {
     this.#size = size;
     this.#clock = clock;
     this.#decide = decide;
+  }
+
+  /** For how long the first that voted waited for the last; null where not all did. */
+  get waitedMs(): number | null {
+    return this.#firstVoteMs === undefined || this.#goMs === undefined
+      ? null
+      : this.#goMs - this.#firstVoteMs;
   }
 
   member(index: number): Barrier {
@@ -44,6 +53,7 @@ export class Rendezvous {
   }
 
   async #vote(index: number, withinMs: number): Promise<void> {
+    this.#firstVoteMs ??= this.#clock.now();
     const cancel = this.#clock.after(withinMs, () =>
       this.leave(
         `the others were not all paused on their overlays within ${withinMs.toFixed(0)} ms, and a guest may not wait longer for them`,
@@ -51,6 +61,7 @@ export class Rendezvous {
     );
     try {
       await this.#meet(this.#taken, index);
+      this.#goMs ??= this.#clock.now();
     } finally {
       cancel();
     }

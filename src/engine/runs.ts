@@ -8,7 +8,7 @@ import { agentOf, type Guest } from './connection/guest.ts';
 import { publisherOf } from './connection/publish.ts';
 import { lateBarrier } from './durable/group-register.ts';
 import { Forgetting } from './forgetting.ts';
-import { LeaseRenewal } from './lease-renewal.ts';
+import { LeaseRenewal, type Renewed } from './lease-renewal.ts';
 import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
 import type { Submissions } from './submissions.ts';
@@ -27,11 +27,17 @@ export class Runs {
   readonly #renewal: LeaseRenewal;
   readonly #forgetting: Forgetting;
 
-  constructor(parts: RunsParts, submissions: Submissions) {
+  /** `others`: what else runs with a lease of this engine. */
+  constructor(parts: RunsParts, submissions: Submissions, others: () => readonly Renewed[]) {
     this.#parts = parts;
     this.#submissions = submissions;
-    this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => submissions.all);
+    this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => [...submissions.all, ...others()]);
     this.#forgetting = new Forgetting(parts.journal, parts.clock, () => submissions.all);
+  }
+
+  /** What runs besides sagas is another than before. */
+  changed(): void {
+    this.#renewal.changed();
   }
 
   /** The engine is closed: what may be forgotten is left to the next. */

@@ -1,6 +1,7 @@
 /** What the page's buttons ask of a saga whose process is alive: through the journal, as any other process would. */
 import { checkedJournal, planOf } from '../engine/durable/checked-journal.ts';
 import { expectAskable } from '../engine/durable/expect-askable.ts';
+import { refuseGroup } from '../engine/durable/group-register.ts';
 import { SET_SPEED } from '../engine/durable/history.ts';
 import { SIGNALS } from '../engine/durable/signals.ts';
 import { expectSpeed } from '../engine/durable/speed.ts';
@@ -26,6 +27,7 @@ export async function askSaga(id: string, signal: string, value: unknown, way: W
   if (row.state !== 'open' || !mayRun(row, way.processes, way.clock.epochMs())) {
     throw new BlocksagaError('SAGA_STATE', `no process runs saga ${id} that could hear it`, { saga: id });
   }
+  refuseGroup(row);
   const plan = planOf(row);
   const records = journal.records(id);
   if (signal === SET_SPEED) {

@@ -3,6 +3,7 @@
  * asks no QEMU and changes nothing.
  */
 import type { AnyStateNode } from 'xstate';
+import { GROUP, membersIn } from '../engine/durable/group-register.ts';
 import { RESCUE, SET_SPEED } from '../engine/durable/history.ts';
 import { SIGNALS } from '../engine/durable/signals.ts';
 import type { SagaResult } from '../engine/running/result.ts';
@@ -32,10 +33,14 @@ export interface Known {
 }
 
 /** Why a saga cannot be told by a chart, in a sentence that says what tells it; null where it can. */
-export function whyUntold({ id, operation, planVersion }: SagaRow): string | null {
+export function whyUntold(row: SagaRow): string | null {
+  const { id, operation, planVersion } = row;
   const instead = `"blocksaga show ${id}" tells its steps`;
   if (operation === COMMIT_OFFLINE) {
     return `saga ${id} was run by qemu-img, not by a chart that could be drawn: ${instead}`;
+  }
+  if (operation === GROUP) {
+    return `${id} is a group of guests: each of its members has a chart of its own (${membersIn(row).join(', ')}); "blocksaga show ${id}" lists them`;
   }
   if (planVersion !== PLAN_VERSION) {
     return `saga ${id} was planned by a version of blocksaga whose charts are not known here: ${instead}`;

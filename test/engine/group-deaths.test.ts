@@ -4,118 +4,12 @@
  */
 import { describe, expect, it } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import type { ResumeOptions } from '../../src/engine/resume.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
-import { createEngine, memoryJournal } from '../../src/index.ts';
-import type { Journal } from '../../src/journal/journal.ts';
-import type { MemoryJournalState } from '../../src/journal/memory.ts';
-import type { Clock } from '../../src/qmp/clock.ts';
-import type { Connect, Transport } from '../../src/qmp/transport.ts';
-import { createSim, type Sim } from '../../src/sim/create-sim.ts';
-import { createVirtualClock, type VirtualClock } from '../../src/sim/host/virtual-clock.ts';
+import { type Group, memoryJournal } from '../../src/index.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
-
-const VMS = ['a', 'b'] as const;
-
-/** Two guests, and the processes that work on them one after the other. */
-class Stage {
-  readonly clock: VirtualClock = createVirtualClock();
-  readonly sims: readonly Sim[];
-  /** Commands that were sent, and durable writes that have come about. */
-  moments = 0;
-
-  /** The faults are the second guest's. */
-  constructor(faults: readonly Fault[]) {
-    const shared = { profile: '10.0', sizeBytes: 4 * 1024 * 1024, disks: 2, clock: this.clock } as const;
-    this.sims = VMS.map((vm, at) =>
-      createSim({ ...shared, directory: `/${vm}`, faults: at === 0 ? [] : faults }),
-    );
-  }
-
-  /** A process whose commands and durable writes are counted; it dies when it is told, or at the n-th. */
-  process(before: MemoryJournalState | undefined, diesAt = Number.POSITIVE_INFINITY) {
-    let isAlive = true;
-    const open = new Set<Transport>();
-    const died = Promise.withResolvers<void>();
-    const clock: Clock = {
-      now: () => this.clock.now(),
-      epochMs: () => this.clock.epochMs(),
-      after: (delayMs, callback) => this.clock.after(delayMs, () => isAlive && callback()),
-    };
-    const journal = memoryJournal(before, { clock });
-    let left: MemoryJournalState | undefined;
-    const die = () => {
-      if (!isAlive) return;
-      isAlive = false;
-      left = journal.snapshot();
-      for (const transport of open) transport.close();
-      died.resolve();
-    };
-    const passes = () => {
-      this.moments += 1;
-      if (this.moments >= diesAt) die();
-    };
-    const watched: Journal = {
-      begin: (...args) => passing(journal.begin(...args), passes),
-      takeOver: (...args) => journal.takeOver(...args),
-      confirm: lease => journal.confirm(lease),
-      append: async (lease, records, options) => {
-        await journal.append(lease, records, options);
-        if (options.durable) passes();
-      },
-      appendSync: (...args) => passing(journal.appendSync(...args), passes),
-      end: async (...args) => passing(await journal.end(...args), passes),
-      ask: (...args) => journal.ask(...args),
-      listen: (...args) => journal.listen(...args),
-      saga: id => journal.saga(id),
-      sagas: filter => journal.sagas(filter),
-      records: id => journal.records(id),
-      close: () => journal.close(),
-    };
-    const connectTo =
-      (sim: Sim): Connect =>
-      async handlers => {
-        if (!isAlive) return new Promise<never>(() => undefined);
-        const transport = await sim.connect({
-          onMessage: message => isAlive && handlers.onMessage(message),
-          onClose: reason => isAlive && handlers.onClose(reason),
-        });
-        open.add(transport);
-        return {
-          send: messages => {
-            for (const message of messages) {
-              passes();
-              if (isAlive) transport.send([message]);
-            }
-          },
-          close: () => transport.close(),
-        };
-      };
-    const guests = this.sims.map(sim => ({ qmp: connectTo(sim), files: sim.files }));
-    return {
-      engine: createEngine({ journal: watched, clock }),
-      journal,
-      guests,
-      die,
-      died: died.promise,
-      left: () => left,
-    };
-  }
-
-  requests(guests: ReturnType<Stage['process']>['guests']) {
-    return this.sims.map((sim, at) => ({
-      ...{ vm: VMS[at] ?? '', qmp: sim.connect, files: sim.files, ...guests[at] },
-      disks: sim.world
-        .fronts()
-        .map(({ node }, disk) => ({ disk: node, overlay: `/${VMS[at]}/new${disk}.qcow2` })),
-    }));
-  }
-}
-
-function passing<T>(value: T, passes: () => void): T {
-  passes();
-  return value;
-}
+import { Stage, VMS } from './group-stage.ts';
 
 /** Runs a group whose process dies at its n-th moment. */
 async function dieAt(diesAt: number, faults: readonly Fault[]) {
@@ -133,16 +27,40 @@ async function dieAt(diesAt: number, faults: readonly Fault[]) {
 type Dead = Awaited<ReturnType<typeof dieAt>>;
 
 /** Resumes the members; gives on which side both guests are then. */
-async function resumeAll({ stage, bases, left }: Dead, order: readonly number[], diesAt: number) {
+function resumeAll(dead: Dead, order: readonly number[], diesAt: number) {
+  return resumeEach(dead, order, diesAt, {});
+}
+
+/** The same, where each is asked to roll back. */
+function abortAll(dead: Dead, order: readonly number[], diesAt: number) {
+  return resumeEach(dead, order, diesAt, { signal: 'abort' });
+}
+
+async function resumeEach(
+  { stage, bases, left }: Dead,
+  order: readonly number[],
+  diesAt: number,
+  how: ResumeOptions,
+) {
   const second = stage.process(left);
   for (const at of order) {
     const guest = second.guests[at];
     const id = `g.${at}`;
     if (guest === undefined || second.journal.saga(id) === undefined) continue;
-    const saga = await stage.clock.run(second.engine.resume(id, guest));
+    const resume = (options: ResumeOptions) =>
+      stage.clock.run(second.engine.resume(id, { ...guest, ...options }));
+    const saga = await resume(how).catch(error => {
+      expect(error).toMatchObject({ code: 'SAGA_STATE' }); // it was asked too late
+      return resume({});
+    });
     const result = await stage.clock.run(saga.ended);
     expect(result.outcome, `${diesAt}: ${JSON.stringify(result.error)}`).not.toBe('needsRecovery');
   }
+  return sideOf(stage, bases, diesAt);
+}
+
+/** The one side on which all guests are, each running. */
+function sideOf(stage: Stage, bases: Dead['bases'], diesAt: number): string | undefined {
   const sides = stage.sims.map((sim, at) => {
     expect(sim.world.running, `${diesAt}: guest ${VMS[at]} runs`).toBe(true);
     expect(sim.world.cutOfFronts(), `${diesAt}`).toMatchObject({ consistent: true });
@@ -195,6 +113,8 @@ describe.each(SCENES)('a group %s', (_, faults, expected) => {
   it.each([
     ['whose process has died', 'in their order', resumeAll, [0, 1]],
     ['whose process has died', 'in the other one', resumeAll, [1, 0]],
+    ['whose process has died, with each member asked to roll back', 'in their order', abortAll, [0, 1]],
+    ['whose process has died, with each member asked to roll back', 'in the other one', abortAll, [1, 0]],
     ['whose process and both QEMUs have died', 'in their order', recoverAll, [0, 1]],
     ['whose process and both QEMUs have died', 'in the other one', recoverAll, [1, 0]],
   ] as const)('is on all guests or on none, at whatever moment: one %s, its members %s', async (...row) => {
@@ -207,5 +127,33 @@ describe.each(SCENES)('a group %s', (_, faults, expected) => {
     }
     expect(sides.join(' ')).toMatch(expected);
     expect(sides.length).toBeGreaterThan(50);
+  });
+});
+
+describe.each(SCENES)('a group %s, of which one member is asked to roll back,', (_, faults) => {
+  it.each([0, 1])('is on all guests or on none, at whatever moment: member %i is asked', async asked => {
+    const sides = new Set<string | undefined>();
+    let last = 0;
+    for (let askedAt = 1; askedAt === 1 || askedAt <= last; askedAt += 1) {
+      const stage = new Stage(faults);
+      const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
+      const process = stage.process(undefined);
+      let group: Group | undefined;
+      stage.onMoment = moment => {
+        if (moment >= askedAt && group !== undefined) {
+          stage.onMoment = () => undefined;
+          group.members[asked]?.abort().catch(error => expect(error).toMatchObject({ code: 'SAGA_STATE' }));
+        }
+      };
+      group = await stage.clock.run(process.engine.group(stage.requests(process.guests), { id: 'g' }));
+      const { outcome } = await stage.clock.run(group.result);
+      const side = sideOf(stage, bases, askedAt);
+      expect(outcome, `${askedAt}`).toBe(side === 'old' ? 'rolledBack' : 'committed');
+      expect(process.journal.saga('g')?.state, `${askedAt}`).toBe(outcome);
+      sides.add(side);
+      last = Math.max(last, stage.moments);
+    }
+    expect(sides).toContain('old');
+    expect(last).toBeGreaterThan(50);
   });
 });

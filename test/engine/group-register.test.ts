@@ -10,7 +10,7 @@ const MEMBERS = ['g.0', 'g.1'];
 describe('a member that asks in a later process', () => {
   it('commits with a group that had committed', async () => {
     const journal = memoryJournal();
-    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS);
+    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS, []);
     expect(await commitGroup(journal, lease)).toBe('forward');
     const later = memoryJournal(journal.snapshot());
     await expect(lateBarrier(later, systemClock, 'g').confirmed()).resolves.toBeUndefined();
@@ -18,7 +18,7 @@ describe('a member that asks in a later process', () => {
 
   it('rolls back with a group that had not decided, which cannot commit from then on', async () => {
     const journal = memoryJournal();
-    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS);
+    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS, []);
     const later = memoryJournal(journal.snapshot());
     for (const _ of MEMBERS) {
       expect((await rejection(lateBarrier(later, systemClock, 'g').confirmed())).code).toBe('GROUP');
@@ -29,14 +29,14 @@ describe('a member that asks in a later process', () => {
 
   it('rolls back with a group that had been rolled back', async () => {
     const journal = memoryJournal();
-    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS);
+    const lease = await beginGroup(journal, systemClock, 'g', MEMBERS, []);
     expect(await endGroup(journal, lease)).toBe('rolledBack');
     expect((await rejection(lateBarrier(journal, systemClock, 'g').confirmed())).code).toBe('GROUP');
   });
 
   it('is told to wait for a process that lives and may still commit', async () => {
     const journal = memoryJournal();
-    await beginGroup(journal, systemClock, 'g', MEMBERS);
+    await beginGroup(journal, systemClock, 'g', MEMBERS, []);
     expect((await rejection(lateBarrier(journal, systemClock, 'g').confirmed())).code).toBe('VM_BUSY');
     expect(journal.saga('g')?.state).toBe('open');
   });

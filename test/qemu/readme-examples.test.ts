@@ -2,7 +2,7 @@
  * Runs the example of every line in README's table of operations on a real QEMU, as it stands there but for the places of
  * the socket and of the images. A line without an example, or whose example nobody knows how to run, fails.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
@@ -59,8 +59,14 @@ const makeOffline = async ({ images }: Place) => {
   }
 };
 
+const writeGroup = async ({ vm, images }: Place) => {
+  const disks = [{ disk: 'disk0', overlay: join(images, 'a.qcow2') }];
+  await writeFile(join(images, 'shop.json'), JSON.stringify([{ qmp: vm.monitor, disks }]));
+};
+
 const PLAYED: Readonly<Record<string, Played>> = {
   snapshot: { chain: ['a', ...OLD] },
+  'snapshot --group': { before: writeGroup, chain: ['a', ...OLD] },
   copy: { chain: ['a'] },
   'copy with base=': { chain: ['a', 'base'] },
   'copy --finish clone': {},

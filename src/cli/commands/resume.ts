@@ -1,6 +1,7 @@
 /** `blocksaga resume`: continues sagas whose process died, one or all of them. The engine decides which way. */
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
+import { GROUP, hasCommitted, membersIn } from '../../engine/durable/group-register.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';
@@ -27,6 +28,7 @@ import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../print/exit
 import { refusedLine } from '../print/json-lines.ts';
 import { refusalInWords } from '../print/summary.ts';
 import { openExistingJournal } from '../saga/read-journal.ts';
+import { followGroup, statusOfGroup } from '../saga/run-group.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
@@ -46,6 +48,8 @@ what the one to boot from does not, then the journal is an older copy, or a thir
 refused, with both stories. Find out on which images the guest ran last, and say so: --front old or --front new. Images
 that are not taken are kept.
 
+The id of a group resumes all of its members: forward when the group had committed, else back.
+
 A saga whose process is alive is left to it. When that process is stopped or hangs, --force takes the saga from it: the
 process cannot act on the saga any more, and gives up when it wakes up. While it holds the monitor, name another one with
 --qmp.
@@ -54,6 +58,7 @@ Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
   $ blocksaga resume --all --json
   $ blocksaga resume --offline 4kq2p9v1x0c7m
+  $ blocksaga resume nightly-2026-11-29
 ${SAGA_JSON_HELP}
 
 With --all every open saga whose process has ended is resumed, one after the other, each with its own lines, and
@@ -139,8 +144,34 @@ async function resumeOne(
   options: Options,
   context: CliContext,
 ): Promise<number> {
+  const row = journal.saga(id);
+  if (row?.operation === GROUP) return resumeGroup(row, journal, options, context);
   const { result } = await followSaga(startOf(id, journal, options, context), journal, options, context);
   return exitStatusOfEnd(result, undefined);
+}
+
+/** Its members: by the group's decision, which is taken first where no process can take it any more. */
+async function resumeGroup(
+  row: SagaRow,
+  journal: Journal,
+  options: Options,
+  context: CliContext,
+): Promise<number> {
+  if (options.qmp !== undefined) {
+    const why = `${row.id} is a group, whose guests have a monitor each: resume its members one by one with --qmp: ${membersIn(row).join(', ')}`;
+    throw new BlocksagaError('REQUEST_INVALID', why, { saga: row.id });
+  }
+  if (!options.offline) {
+    const force = options.force ? { force: true } : {};
+    return statusOfGroup(
+      await followGroup(engine => engine.resumeGroup(row.id, force), journal, options, context),
+    );
+  }
+  const begun = membersIn(row).filter(id => journal.saga(id) !== undefined);
+  const statuses: number[] = [];
+  for (const id of begun) statuses.push(await resumeOne(id, journal, options, context));
+  await hasCommitted(journal, context.clock, row.id, options.force ?? false);
+  return worstStatus(statuses);
 }
 
 function startOf(id: string, journal: Journal, options: Options, context: CliContext) {
@@ -187,6 +218,9 @@ async function resumeAll(journal: Journal, options: Options, context: CliContext
   const statuses: number[] = [];
   for (const { id } of deadSagas(journal)) {
     try {
+      // It may have been brought to its end as a member of a group that came before.
+      const state = journal.saga(id)?.state;
+      if (state === 'committed' || state === 'rolledBack') continue;
       statuses.push(await resumeOne(id, journal, options, context));
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;

@@ -1,8 +1,9 @@
 /** `blocksaga sagas`: what the journal knows. Only reads. */
 import type { Command } from 'commander';
 import { checkedJournal, expectReadable, planOf } from '../../engine/durable/checked-journal.ts';
+import { GROUP, groupIn, membersIn } from '../../engine/durable/group-register.ts';
 import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { Journal, JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
@@ -131,6 +132,8 @@ export function describeSaga(row: SagaRow, records: readonly JournalRecord[], ru
     waiting: isWaiting(row, records),
     reason: reasonOf(row),
     disks: planOf(row).disks.map(disk => disk.disk),
+    ...(row.operation === GROUP ? { members: membersIn(row) } : {}),
+    ...definedOnly({ group: groupIn(row) }),
     address: row.address,
     createdAtMs: row.createdAtMs,
     endedAtMs: row.endedAtMs,
@@ -158,6 +161,8 @@ function describeDamaged(row: SagaRow, running: boolean, damage: string) {
 /** The same in one line. */
 export function sagaInWords(saga: ShownSaga): string {
   const { id, state, operation, vm, disks, createdAtMs } = saga;
+  if ('members' in saga && saga.members !== undefined)
+    return `${id}: ${state}${lifeInWords(saga)}, group of ${countOf(saga.members.length, 'guest')}, begun ${timeInWords(createdAtMs)}`;
   return `${id}: ${state}${lifeInWords(saga)}, ${operation} of ${countOf(disks.length, 'disk')} of VM ${vm}, begun ${timeInWords(createdAtMs)}`;
 }
 

@@ -1,10 +1,11 @@
 /** `blocksaga show SAGA`: one saga, with everything that it did, from its records in the journal. Only reads, and asks. */
 import type { Command } from 'commander';
 import { checkedJournal, planOf } from '../../engine/durable/checked-journal.ts';
+import { GROUP, membersIn } from '../../engine/durable/group-register.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { mirrorsInWords } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
-import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
+import type { Journal, JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { svgOf } from '../../railway/draw.ts';
@@ -30,6 +31,7 @@ Examples:
   $ blocksaga show 4kq2p9v1x0c7m
   $ blocksaga show 4kq2p9v1x0c7m --format svg > saga.svg
   $ blocksaga show 4kq2p9v1x0c7m --json
+  $ blocksaga show nightly-2026-11-29
 
 It tells the saga as a story: what it did, what failed, with QEMU's words, what was undone, where each disk is and what to do
 next; then every record of it.
@@ -58,11 +60,13 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object for the saga, then one per record').action(
     async (id: string, options: ShowOptions) => {
-      const { row, records } = await readJournal(journalOf(options, context), context, journal => ({
+      const { row, records, members } = await readJournal(journalOf(options, context), context, journal => ({
         row: checkedJournal(journal).saga(id),
         records: checkedJournal(journal).records(id),
+        members: membersOf(id, journal),
       }));
       if (row === undefined) throw sagaIsUnknown(id);
+      if (options.format === 'svg') refusePictureOfGroup(row);
       const running = row.state === 'open' && isHeldNow(row, context.clock);
       if (options.format === 'svg') {
         const story = tellStory({ row, plan: planOf(row), records, isRunning: running });
@@ -73,7 +77,7 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
       }
       const shown = describeSaga(row, records, running);
       const mirrors = shown.waiting && !running ? await askMirrors(row, context) : null;
-      const seen = { row, records, shown, mirrors };
+      const seen = { row, records, members, shown, mirrors };
       const lines = options.json ? asJson(seen) : asText(seen);
       for (const line of lines) context.write(line);
       finished(EXIT.done);
@@ -81,8 +85,22 @@ export function defineShow(program: Command, context: CliContext, finished: Fini
   );
 }
 
+/** Of a group, as many as have been begun, and not been forgotten. */
+function membersOf(id: string, journal: Journal): readonly SagaRow[] {
+  const row = checkedJournal(journal).saga(id);
+  const ids = row?.operation === GROUP ? membersIn(row) : [];
+  return ids.flatMap(member => checkedJournal(journal).saga(member) ?? []);
+}
+
+function refusePictureOfGroup(row: SagaRow): void {
+  if (row.operation !== GROUP) return;
+  const why = `${row.id} is a group: each of its members has a picture of its own (${membersIn(row).join(', ')})`;
+  throw new BlocksagaError('REQUEST_INVALID', why, { saga: row.id });
+}
+
 interface Seen {
   readonly row: SagaRow;
+  readonly members: readonly SagaRow[];
   readonly records: readonly JournalRecord[];
   readonly shown: ReturnType<typeof describeSaga>;
   /** What has become of the mirrors of a saga that waits and that no process watches. */
@@ -106,7 +124,15 @@ function asJson({ row, records, shown, mirrors }: Seen): readonly string[] {
   ];
 }
 
-function asText({ row, records, shown, mirrors }: Seen): readonly string[] {
+function asText({ row, records, members, shown, mirrors }: Seen): readonly string[] {
+  if (row.operation === GROUP) {
+    return [
+      sagaInWords(shown),
+      ...members.map(({ id, state, vm }) => `  saga ${id}: ${state}, VM ${vm}`),
+      ...(members.length < membersIn(row).length ? ['  others were not begun, or have been forgotten'] : []),
+      ...(row.endedAtMs === null ? [] : [`  ended ${timeInWords(row.endedAtMs)}`]),
+    ];
+  }
   return [
     `saga ${sagaInWords(shown)}`,
     `  monitor: ${row.address === '' ? 'given by a program' : row.address}`,
@@ -118,7 +144,7 @@ function asText({ row, records, shown, mirrors }: Seen): readonly string[] {
 }
 
 /** Its story by its chart; of one without a chart that is known here, its images and its result. */
-function told({ row, records, shown, mirrors }: Seen): readonly string[] {
+function told({ row, records, shown, mirrors }: Omit<Seen, 'members'>): readonly string[] {
   const result = row.result as object | null as SagaResult | null;
   const ofMirrors = mirrors === null ? [] : [mirrors];
   if (whyUntold(row) === null) {

@@ -1,10 +1,13 @@
 /** `blocksaga pivot` and `blocksaga abort`: what a saga that waits, or whose process died, is asked from outside. */
 import { type Command, Option } from 'commander';
+import type { Engine } from '../../engine/api.ts';
 import { checkedJournal } from '../../engine/durable/checked-journal.ts';
+import { GROUP } from '../../engine/durable/group-register.ts';
 import type { SignalName } from '../../engine/durable/signals.ts';
 import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { refuseSignal } from '../../engine/resume.ts';
-import type { Journal } from '../../journal/journal.ts';
+import { BlocksagaError } from '../../errors.ts';
+import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Clock } from '../../qmp/clock.ts';
@@ -13,6 +16,7 @@ import type { CliContext } from '../print/context.ts';
 import { EXIT, exitStatusOfEnd, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 import { openExistingJournal } from '../saga/read-journal.ts';
+import { followGroup, statusOfGroup } from '../saga/run-group.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
 import { withJournal } from '../saga/with-journal.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
@@ -31,7 +35,8 @@ Exit status: 0 all disks are switched, 1 rolled back (no disk has changed), 2 re
 3 needs recovery.`;
 
 const ABORT_HELP = `
-A saga that has taken its decision only rolls forward: "blocksaga resume" ends it.
+A saga that has taken its decision only rolls forward: "blocksaga resume" ends it. The id of a group rolls all of its members
+back.
 Of a snapshot with mirrors, --keep-snapshot takes only the mirrors away: the disks stay on their overlays.
 Of a copy that waits at READY, --keep-copies ends the mirrors and keeps the copies as one instant of all disks, as
 "copy --finish clone" does: the guest stays on its images, and is paused for a moment.
@@ -46,6 +51,7 @@ Examples:
   $ blocksaga abort 4kq2p9v1x0c7m --json
   $ blocksaga abort move --keep-snapshot
   $ blocksaga abort night --keep-copies
+  $ blocksaga abort nightly-2026-11-29
 ${SAGA_JSON_HELP}
 
 Exit status: 0 rolled back (or the snapshot or the copies kept, as asked), 1 rolled back instead of kept, 2 refused before
@@ -102,6 +108,9 @@ function addSignal(
         checkedJournal(openExistingJournal(journalOf(options, context))),
         context,
         async journal => {
+          const group = journal.saga(id);
+          if (group?.operation === GROUP && asked === 'abort')
+            return abortGroup(group, journal, options, context);
           if (!options.wait && (await askLiving(journal, id, asked, context.clock))) {
             if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
             else
@@ -120,6 +129,24 @@ function addSignal(
       finished(status);
     },
   );
+}
+
+/** Rolls all members back; the group's own process is asked where it is alive. */
+async function abortGroup(
+  { id }: SagaRow,
+  journal: Journal,
+  options: SignalOptions,
+  context: CliContext,
+): Promise<number> {
+  if (!options.wait || options.qmp !== undefined) {
+    const why = `${id} is a group: --no-wait and --qmp go with one of its members`;
+    throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
+  }
+  const start = async (engine: Engine) => {
+    const group = await engine.resumeGroup(id);
+    return { ...group, result: group.abort() };
+  };
+  return statusOfGroup(await followGroup(start, journal, options, context), true);
 }
 
 /** Whether a living process runs the saga, which has been asked then. Throws SAGA_STATE for what comes too late. */

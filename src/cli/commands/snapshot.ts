@@ -1,9 +1,11 @@
 /** `blocksaga snapshot`: puts overlays on N disks in one instant, all or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
+import { BlocksagaError } from '../../errors.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
 import type { Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { GROUP_HELP } from '../options/group-file.ts';
 import {
   absoluteFile,
   collect,
@@ -22,6 +24,7 @@ import {
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
+import { snapshotGroup } from './snapshot-group.ts';
 
 const KEYS: DiskKeys = {
   overlay: 'FILE',
@@ -51,13 +54,16 @@ Examples:
   $ blocksaga snapshot --qmp /run/vm.qmp --disk dev0,overlay=a.s1.qcow2 --quiesce /run/vm.qga --atomic
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2 --plan
   $ blocksaga snapshot --qmp /run/vm.qmp --disk disk0,overlay=/images/a.s1.qcow2,mirror=/new/a.s1.qcow2,mirror-reuse --id move
+  $ blocksaga snapshot --group /etc/blocksaga/shop.json --id nightly-2026-11-29
 
 With mirrors the saga waits at READY when the snapshot is taken: "blocksaga pivot move" switches all disks onto the mirrors,
 "blocksaga abort move --keep-snapshot" takes the mirrors away, "blocksaga abort move" the overlays too, with all that they
 hold moved into the images below them.
+${GROUP_HELP}
 ${SAGA_HELP}`;
 
 interface SnapshotOptions extends SagaOptions {
+  readonly group?: string;
   readonly name?: string;
   readonly relative?: boolean;
   readonly atomic?: boolean;
@@ -74,11 +80,12 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .description(
       'Puts a new overlay on each of N disks of a running guest, in one instant; on all of them, or none.',
     )
-    .requiredOption(
+    .option(
       '--disk <disk>',
       'DISK[,overlay=FILE][,format=qcow2][,encrypt=ID][,reuse][,mirror=FILE[,mirror-reuse]]; repeatable',
       collect,
     )
+    .option('--group <file>', 'snapshots of several guests at one instant, of all or of none; see below')
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
     .option('--relative', 'name the images below by paths relative to the overlays')
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
@@ -92,7 +99,12 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .option('--parallel <n>', 'with mirrors: how many disks copy at once', readCount('--parallel'))
     .option('--bandwidth <bytes/s>', 'with mirrors: limit for each, e.g. 100M', readBytes('--bandwidth'))
     .addHelpText('after', HELP);
-  addSagaOptions(command).action(async (options: SnapshotOptions) => {
+  addSagaOptions(command, { needsMonitor: false }).action(async (given: Partial<SnapshotOptions>) => {
+    if (given.group !== undefined) {
+      finished(await snapshotGroup({ ...given, group: given.group }, context));
+      return;
+    }
+    const options = withGuest(given);
     const request = snapshotRequest(options, context);
     finished(
       await runSagaCommand(
@@ -102,6 +114,14 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
       ),
     );
   });
+}
+
+/** Throws REQUEST_INVALID for what one guest cannot be without. */
+function withGuest({ qmp, disk, ...options }: Partial<SnapshotOptions>): SnapshotOptions {
+  const missing = qmp === undefined ? '--qmp <address>' : disk === undefined ? '--disk <disk>' : undefined;
+  if (qmp !== undefined && disk !== undefined) return { ...options, qmp, disk };
+  const why = `required option '${missing}' not specified; several guests at once are named in a file: --group FILE`;
+  throw new BlocksagaError('REQUEST_INVALID', `${why} (see blocksaga help snapshot)`);
 }
 
 /** The request that these options make. Throws REQUEST_INVALID. */

@@ -111,18 +111,29 @@ function refused(file: string, why: string, cause?: unknown): BlocksagaError {
   return new BlocksagaError('REQUEST_INVALID', named, cause === undefined ? {} : { cause });
 }
 
-/** Gives a command those of its options that are set; `--offline` work has no guest that they could be about. */
-export function applyDefaults(command: Command, defaults: Defaults, isOffline: boolean): void {
+/** What a command line is about: offline work has no guest, and guests of a group have their monitors in its file. */
+export type About = 'guest' | 'offline' | 'group';
+
+export function aboutOf(args: readonly string[]): About {
+  if (args.includes('--offline')) return 'offline';
+  return args.some(arg => arg === '--group' || arg.startsWith('--group=')) ? 'group' : 'guest';
+}
+
+/** Gives a command those of its options that are set. */
+export function applyDefaults(command: Command, defaults: Defaults, about: About): void {
   for (const option of command.options) {
     const name = (option.long ?? '').replace(/^--/, '');
     const given = defaults.get(name);
-    if (given === undefined || !takes(option, name, isOffline)) continue;
+    if (given === undefined || !takes(option, name, about)) continue;
     const read = option.parseArg === undefined ? given : option.parseArg(given, undefined);
     command.setOptionValueWithSource(option.attributeName(), read, 'config');
   }
 }
 
-function takes(option: Option, name: string, isOffline: boolean): boolean {
+const OF_ONE_GUEST: ReadonlySet<string> = new Set(['qmp', 'parallel', 'bandwidth']);
+
+function takes(option: Option, name: string, about: About): boolean {
   if (name === 'journal') return true;
-  return !isOffline && (name !== 'qmp' || isMonitorOfGuest(option));
+  if (about === 'group') return !OF_ONE_GUEST.has(name);
+  return about === 'guest' && (name !== 'qmp' || isMonitorOfGuest(option));
 }

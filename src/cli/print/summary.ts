@@ -1,4 +1,5 @@
 /** A saga's result and a refusal in a few plain lines: what happened, why, what is left, what to do next. Pure. */
+import type { GroupResult } from '../../engine/group.ts';
 import type { DiskResult, SagaResult } from '../../engine/running/result.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import type { Advice } from '../../story/story.ts';
@@ -8,6 +9,38 @@ import { toRecover, waiting } from '../../story/what-next.ts';
 export function refusalInWords(command: string | null, error: ErrorRecord): readonly string[] {
   const name = command === null ? 'blocksaga' : `blocksaga ${command}`;
   return [`${name}: refused, nothing was touched: ${error.message}`, ...qemuSaid(error)];
+}
+
+/** The lines at the end of a group, behind those of its members. */
+export function groupInWords({
+  group,
+  outcome,
+  error,
+  blackoutMs,
+  waitedMs,
+  members,
+}: GroupResult): readonly string[] {
+  const guests = members.length === 2 ? 'both guests' : `all ${members.length} guests`;
+  const pause = blackoutMs === null ? '' : `no guest was paused for longer than ${blackoutMs.toFixed(1)} ms`;
+  const waited = waitedMs === null ? '' : `, ${waitedMs.toFixed(1)} ms of it for one another`;
+  const figures = pause === '' ? [] : [`  ${pause}${waited}`];
+  switch (outcome) {
+    case 'committed':
+      return [`group ${group}: committed, ${guests} have their overlays, of one instant`, ...figures];
+    case 'rolledBack':
+      return [
+        `group ${group}: rolled back${isAsked(error) ? ', as asked' : ''}, no disk of any guest has changed`,
+        ...(error === null || isAsked(error)
+          ? []
+          : [`  because of saga ${error.saga ?? group}: ${error.message} (${error.code})`]),
+      ];
+    default:
+      return [
+        `group ${group}: needs recovery, what it decided has not come about on every guest yet`,
+        `  Remove the cause of the failure, then: blocksaga resume ${group}`,
+        `  Of a guest whose QEMU has ended: blocksaga resume --offline ${group}`,
+      ];
+  }
 }
 
 /** The lines at the end of a saga. */

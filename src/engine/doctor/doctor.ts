@@ -21,6 +21,7 @@ import { type Clock, systemClock } from '../../qmp/clock.ts';
 import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
 import { type Stage, stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
+import { GROUP, membersIn } from '../durable/group-register.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { findTrace } from '../recovery/living-qemu.ts';
 import { leftImages, removeImage } from '../removal/drop-images.ts';
@@ -123,13 +124,15 @@ async function waitsInWords(row: SagaRow, qmp: QmpClient): Promise<string> {
   return `nothing of it is in this QEMU. If this is the QEMU of VM ${row.vm}, the one with its mirrors has ended: "blocksaga resume --offline ${row.id}"`;
 }
 
-function openSaga({ id, vm, operation, state }: SagaRow): Removable {
+function openSaga(row: SagaRow): Removable {
+  const { id, vm, operation, state } = row;
   const how = state === 'needsRecovery' ? 'needs recovery' : 'was left by a process that has ended';
+  const what = operation === GROUP ? `group of ${membersIn(row).length} guests` : `${operation} on VM ${vm}`;
   return {
     kind: 'saga',
     name: id,
     saga: id,
-    why: `this ${operation} on VM ${vm} ${how}: continue with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
+    why: `this ${what} ${how}: continue with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
     removable: false,
     remove: undefined,
   };

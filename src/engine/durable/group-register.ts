@@ -3,16 +3,18 @@
  * is not committed when a member asks for it in a later process is ended as `rolledBack` first. Knows nothing of guests.
  */
 import { BlocksagaError } from '../../errors.ts';
-import type { Journal, Lease, SagaState } from '../../journal/journal.ts';
+import type { Journal, Lease, SagaRow, SagaState } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
+import type { SnapshotRequest } from '../../operations/requests.ts';
 import { PLAN_VERSION } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { type Barrier, groupIsBack } from '../../steps/step/barrier.ts';
 import { seize } from '../connection/fence.ts';
 
-const GROUP = 'group';
+/** The operation's name in the journal: a row that is no saga, and has no guest. */
+export const GROUP = 'group';
 
 /** Writes the row, durable, before any member is begun. Throws ID_CONFLICT, JOURNAL. */
 export function beginGroup(
@@ -20,13 +22,62 @@ export function beginGroup(
   clock: Clock,
   id: string,
   members: readonly string[],
+  requests: readonly SnapshotRequest[],
 ): Promise<Lease> {
   const row = {
     ...{ id, vm: `${GROUP}:${id}`, operation: GROUP, planVersion: PLAN_VERSION, address: '' },
-    request: { members: [...members] },
+    request: { requests: requests as object as Json },
     plan: { operation: GROUP, disks: [], members: [...members] },
   };
   return whenFree(clock, within => journal.begin(row, within));
+}
+
+/** The ids of a group's members, of which not all may have been begun. */
+export function membersIn({ plan }: Pick<SagaRow, 'plan'>): readonly string[] {
+  const { members } = plan as { readonly members?: Json };
+  return Array.isArray(members) ? members.filter(member => typeof member === 'string') : [];
+}
+
+/** The group that a saga is a member of, where it is one. */
+export function groupIn({ plan }: Pick<SagaRow, 'plan'>): string | undefined {
+  const { group } = plan as { readonly group?: { readonly id: string } };
+  return group?.id;
+}
+
+/** Throws SAGA_STATE for what is asked of a group as if it were a saga. */
+export function refuseGroup({ id, operation }: Pick<SagaRow, 'id' | 'operation'>): void {
+  if (operation !== GROUP) return;
+  throw new BlocksagaError(
+    'SAGA_STATE',
+    `${id} is a group, and no saga of one guest: "blocksaga resume ${id}" brings all of its members to their ends, "blocksaga abort ${id}" rolls all of them back`,
+    { saga: id },
+  );
+}
+
+/** Throws SAGA_STATE for a row of anything else. */
+export function expectGroup({ id, operation }: SagaRow): void {
+  if (operation === GROUP) return;
+  throw new BlocksagaError('SAGA_STATE', `${id} is a saga, a ${operation}, and no group: resume it as one`, {
+    saga: id,
+  });
+}
+
+/** What is said of a request besides what is asked for does not count. */
+export function isSameGroup(
+  known: SagaRow | readonly SnapshotRequest[],
+  requests: readonly SnapshotRequest[],
+): boolean {
+  const before = 'operation' in known ? requestsIn(known) : known;
+  return before !== undefined && askedFor(before) === askedFor(requests);
+}
+
+function requestsIn({ operation, request }: SagaRow): readonly object[] | undefined {
+  const { requests } = request as { readonly requests?: Json };
+  return operation === GROUP && Array.isArray(requests) ? (requests as readonly object[]) : undefined;
+}
+
+function askedFor(requests: readonly object[]): string {
+  return JSON.stringify(requests.map(request => ({ ...request, metadata: undefined })));
 }
 
 /**
@@ -47,8 +98,13 @@ export async function commitGroup(journal: Journal, lease: Lease): Promise<'forw
 
 /** Ends a group that has not committed; a group that has ended stays as it is. Gives what it came to. */
 export async function endGroup(journal: Journal, lease: Lease): Promise<SagaState> {
-  if (stateOf(journal, lease.saga) === 'open') {
-    await journal.end(lease, 'rolledBack', resultOf(lease.saga, 'rolledBack'));
+  try {
+    if (stateOf(journal, lease.saga) === 'open')
+      await journal.end(lease, 'rolledBack', resultOf(lease.saga, 'rolledBack'));
+  } catch (error) {
+    // It was being ended meanwhile, here or by another process.
+    const isEnded = stateOf(journal, lease.saga) !== 'open';
+    if (!isEnded || !(error instanceof BlocksagaError && LOST.has(error.code))) throw error;
   }
   return stateOf(journal, lease.saga);
 }

@@ -4,6 +4,7 @@ import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import { PLAN_VERSION, type Plan } from '../../plan/plan.ts';
 import { splitKey } from '../../steps/stages.ts';
+import { refuseGroup } from '../durable/group-register.ts';
 
 /** The operations and plan versions that this program can resume. */
 const KNOWN_PLANS: Readonly<Record<string, readonly number[]>> = {
@@ -37,6 +38,7 @@ export function planToResume({ id, operation, planVersion, plan }: SagaRow): Pla
       { saga: id },
     );
   }
+  refuseGroup({ id, operation });
   throw new BlocksagaError(
     'JOURNAL',
     `saga ${id} is a ${operation} by plan version ${planVersion}, which this program does not know: resume it with the version of blocksaga that began it`,

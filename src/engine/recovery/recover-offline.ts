@@ -110,7 +110,8 @@ export async function recoverOffline(
     : await hasBegunToShorten(withoutLeft(plan, records), images);
   const { begun, settled } = progress;
   const isLeft = begun ? false : await isLeftByGroup(given, clock, plan, records, options.force ?? false);
-  const back = begun ? progress.back : (options.back ?? isLeft);
+  if (!begun && options.back) refuseBackOfGroup(plan, isLeft, id);
+  const back = begun ? progress.back : isLeft || (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
   const found = begun ? progress : await askAndChoose(row, decide, options.front, images);
@@ -193,6 +194,17 @@ async function isLeftByGroup(
   if (plan.operation !== 'snapshot' || plan.group === undefined) return false;
   const hasDecided = new History(records).decision === 'forward';
   return !hasDecided && !(await hasCommitted(journal, clock, plan.group.id, force));
+}
+
+/** Throws SAGA_STATE: the other guests of the group stay on their overlays. */
+function refuseBackOfGroup(plan: Plan, isLeft: boolean, id: string): void {
+  const group = plan.operation === 'snapshot' ? plan.group : undefined;
+  if (group === undefined || isLeft) return;
+  throw new BlocksagaError(
+    'SAGA_STATE',
+    `saga ${id} belongs to group ${group.id}, which has committed on all of its guests: recover it forward; "blocksaga commit --offline" merges its overlays afterwards`,
+    { saga: id },
+  );
 }
 
 function decideAll(

@@ -1,0 +1,265 @@
+/**
+ * The groups of one engine: checks a list of requests, plans all before any is begun, lets the members meet, and gives a group
+ * whose id is known again, whatever has become of it. Which way a member goes is decided in its saga.
+ */
+import { BlocksagaError, definedOnly } from '../errors.ts';
+import { useLease } from '../journal/in-use.ts';
+import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
+import { sagaIsUnknown } from '../journal/refusals.ts';
+import type { SnapshotRequest } from '../operations/requests.ts';
+import type { SnapshotPlan } from '../plan/plan.ts';
+import { type Clock, sleep } from '../qmp/clock.ts';
+import type { Barrier } from '../steps/step/barrier.ts';
+import { type Guest, splitGuest } from './connection/guest.ts';
+import {
+  beginGroup,
+  commitGroup,
+  endGroup,
+  expectGroup,
+  hasCommitted,
+  isSameGroup,
+  membersIn,
+} from './durable/group-register.ts';
+import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
+import { AllPlanned, type PlannedMember } from './group-planned.ts';
+import {
+  idIsTaken,
+  inMember,
+  type MemberRequest,
+  ofMember,
+  otherGroup,
+  refuseKnown,
+  refuseTwice,
+  type WithId,
+  withIds,
+} from './group-request.ts';
+import type { Renewed } from './lease-renewal.ts';
+import { Rendezvous } from './rendezvous.ts';
+import type { ResumeOptions } from './resume.ts';
+import type { Saga } from './running/saga-types.ts';
+
+/** Under which id a group is planned that is not begun. */
+const PLANNED = 'plan';
+const LOOK_MS = 50;
+/** Members are begun right behind their group; a process that has not by then is stopped, or hangs. */
+const BEGINNING_MS = 30_000;
+
+/** Where a member meets the others of its group, in front of its first effect and from then on. */
+export interface Joining {
+  readonly barrier: Barrier;
+  planned(member: PlannedMember): Promise<void>;
+}
+
+interface GroupsParts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  /** What one member would do. */
+  plan(
+    group: string,
+    asked: WithId,
+    planned: (member: PlannedMember) => Promise<void>,
+  ): Promise<SnapshotPlan>;
+  /** How one member is begun. */
+  start(group: string, asked: MemberRequest, joining: Joining): Promise<Saga>;
+  /** The saga of a row, resumed where no process runs it. */
+  known(row: SagaRow, guest: Guest): Promise<Saga>;
+  resume(id: string, options: ResumeOptions): Promise<Saga>;
+  /** Called when the leases of groups that run here have changed. */
+  changed(): void;
+}
+
+export class Groups {
+  readonly #parts: GroupsParts;
+  readonly #running = new Map<
+    string,
+    { readonly requests: readonly SnapshotRequest[]; readonly group: Promise<Group> }
+  >();
+  readonly #leases = new Set<Lease>();
+
+  constructor(parts: GroupsParts) {
+    this.#parts = parts;
+  }
+
+  /** The groups that are under way here, as far as their leases go: the pauses are their members'. */
+  get renewed(): readonly Renewed[] {
+    return [...this.#leases].map(lease => ({ lease, holdsGuest: false, progress: {} }));
+  }
+
+  /** The same id twice has one effect. Throws refusals, with nothing touched on any guest. */
+  async begin(id: string, asked: readonly MemberRequest[]): Promise<Group> {
+    const all = checked(id, asked);
+    const members = all.map(({ member }) => member);
+    const requests = all.map(({ request }) => request);
+    const running = this.#running.get(id);
+    if (running !== undefined) {
+      if (!isSameGroup(running.requests, requests)) throw otherGroup(id);
+      return running.group;
+    }
+    const row = this.#parts.journal.saga(id);
+    if (row !== undefined) return this.#again(row, members, requests);
+    const group = this.#start(id, members, requests);
+    this.#running.set(id, { requests, group });
+    group.then(
+      ({ result }) => result.catch(() => undefined).finally(() => this.#running.delete(id)),
+      () => this.#running.delete(id),
+    );
+    try {
+      return await group;
+    } catch (error) {
+      // Another process has begun the same meanwhile, and is in the way of this one.
+      const now =
+        error instanceof BlocksagaError && error.code === 'ID_CONFLICT'
+          ? this.#parts.journal.saga(id)
+          : undefined;
+      if (now === undefined) throw error;
+      return this.#again(now, members, requests);
+    }
+  }
+
+  /** What `begin` would do; QEMU sees only queries. Throws what it would throw. */
+  async plan(asked: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]> {
+    const members = checked(PLANNED, asked);
+    const planned = new AllPlanned(members.length, async () => undefined);
+    const plans = members.map(async ({ member }, at) => {
+      try {
+        return await this.#parts.plan(PLANNED, member, each => planned.planned(at, each));
+      } catch (error) {
+        const why = inMember(at, error);
+        planned.refuse(why);
+        throw why;
+      }
+    });
+    await Promise.allSettled(plans);
+    return Promise.all(plans);
+  }
+
+  /** Brings every member to its end; a decision that no process can take any more is taken first: to roll back. */
+  async resume(id: string, { force = false, guests = [] }: ResumeGroupOptions): Promise<Group> {
+    const running = this.#running.get(id);
+    if (running !== undefined) return running.group;
+    const row = this.#parts.journal.saga(id);
+    if (row === undefined) throw sagaIsUnknown(id);
+    expectGroup(row);
+    return this.#known(row, at => guestIn(guests[at] ?? {}), force);
+  }
+
+  #again(row: SagaRow, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
+    if (!isSameGroup(row, requests)) throw otherGroup(row.id);
+    return this.#known(row, at => guestIn(members[at] ?? {}), false);
+  }
+
+  async #known(row: SagaRow, guest: (at: number) => Partial<Guest>, force: boolean): Promise<Group> {
+    const { journal, clock } = this.#parts;
+    const ids = membersIn(row);
+    const isOver = await hasCommitted(journal, clock, row.id, force).then(() => true, unlessBusy);
+    if (!isOver) await this.#whenBegun(row.id, ids);
+    const members = await Promise.all(
+      ids.flatMap((id, at) => {
+        const member = journal.saga(id);
+        return member === undefined ? [] : [this.#member(member, guest(at), force)];
+      }),
+    );
+    return groupOf(row.id, members, Promise.resolve());
+  }
+
+  /** Also one that needs recovery is brought to its end. */
+  #member(row: SagaRow, guest: Partial<Guest>, force: boolean): Promise<Saga> {
+    const { known, resume } = this.#parts;
+    if (row.state === 'needsRecovery' || (row.state === 'open' && force))
+      return resume(row.id, { ...guest, force });
+    return known(row, { qmp: row.address, ...guest });
+  }
+
+  /** In the process that has just begun the group. */
+  async #whenBegun(group: string, ids: readonly string[]): Promise<void> {
+    const { journal, clock } = this.#parts;
+    const areBegun = () => ids.every(id => journal.saga(id) !== undefined);
+    for (let waitedMs = 0; waitedMs < BEGINNING_MS; waitedMs += LOOK_MS) {
+      if (areBegun() || journal.saga(group)?.state !== 'open') return;
+      await sleep(clock, LOOK_MS);
+    }
+  }
+
+  async #start(id: string, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
+    const { journal, clock, start } = this.#parts;
+    const ids = members.map(member => member.id);
+    refuseKnown(journal, ids);
+    let lease: Lease | undefined;
+    const planned = new AllPlanned(members.length, async () => {
+      refuseKnown(journal, ids);
+      lease = await this.#claim(id, ids, requests);
+    });
+    const decide = () =>
+      lease === undefined ? Promise.resolve('back' as const) : commitGroup(journal, lease);
+    const meeting = new Rendezvous(members.length, clock, decide);
+    const begun = await Promise.allSettled(
+      members.map(async (member, at) => {
+        let wasPlanned = false;
+        try {
+          const joining: Joining = {
+            barrier: meeting.member(at),
+            planned: each => {
+              wasPlanned = true;
+              return planned.planned(at, each);
+            },
+          };
+          const saga = await start(id, member, joining);
+          if (!wasPlanned) throw idIsTaken(saga.id);
+          return saga;
+        } catch (error) {
+          const why = inMember(at, error);
+          planned.refuse(why);
+          meeting.leave(`a member was refused: ${why instanceof Error ? why.message : String(why)}`);
+          throw why;
+        }
+      }),
+    );
+    const sagas = begun.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
+    const group = groupOf(id, sagas, this.#whenEnded(sagas, lease), () => meeting.waitedMs);
+    const refused = begun.find(each => each.status === 'rejected');
+    if (refused === undefined) return group;
+    await group.result.catch(() => undefined); // what it is refused for tells more
+    throw refused.reason;
+  }
+
+  async #claim(id: string, ids: readonly string[], requests: readonly SnapshotRequest[]): Promise<Lease> {
+    const lease = await beginGroup(this.#parts.journal, this.#parts.clock, id, ids, requests);
+    this.#leases.add(lease);
+    this.#parts.changed();
+    return lease;
+  }
+
+  /** A group that has not decided by then never will; also where a member is lost to this process. */
+  async #whenEnded(members: readonly Saga[], lease: Lease | undefined): Promise<void> {
+    if (lease === undefined) return;
+    const endUse = useLease(lease);
+    try {
+      await Promise.allSettled(members.map(({ ended }) => ended));
+      await endGroup(this.#parts.journal, lease);
+    } finally {
+      endUse();
+      this.#leases.delete(lease);
+      this.#parts.changed();
+    }
+  }
+}
+
+function unlessBusy(error: unknown): false {
+  if (error instanceof BlocksagaError && error.code === 'VM_BUSY') return false;
+  throw error;
+}
+
+/** Of what may be a whole request. */
+function guestIn({ qmp, files, agent }: Partial<Guest>): Partial<Guest> {
+  return definedOnly({ qmp, files, agent });
+}
+
+/** Throws REQUEST_INVALID for what is plain before any guest is spoken to. */
+function checked(group: string, asked: readonly MemberRequest[]) {
+  const members = withIds(group, asked).map((member, at) => ({
+    member,
+    request: ofMember(at, () => memberOf(group).check(splitGuest(member).request)),
+  }));
+  refuseTwice(members.map(({ member }) => member));
+  return members;
+}

@@ -1,0 +1,119 @@
+/** Two simulated guests of a group, and the processes that work on them one after the other, each dying when it is told. */
+import { createEngine, memoryJournal } from '../../src/index.ts';
+import type { Journal } from '../../src/journal/journal.ts';
+import type { MemoryJournalState } from '../../src/journal/memory.ts';
+import type { Clock } from '../../src/qmp/clock.ts';
+import type { Connect, Transport } from '../../src/qmp/transport.ts';
+import { createSim, type Sim } from '../../src/sim/create-sim.ts';
+import { createVirtualClock, type VirtualClock } from '../../src/sim/host/virtual-clock.ts';
+import type { Fault } from '../../src/sim/monitor/faults.ts';
+
+export const VMS = ['a', 'b'] as const;
+
+/** Two guests, and the processes that work on them one after the other. */
+export class Stage {
+  readonly clock: VirtualClock = createVirtualClock();
+  readonly sims: readonly Sim[];
+  /** Commands that were sent, and durable writes that have come about. */
+  moments = 0;
+  /** The commands, by name. */
+  readonly sent: string[] = [];
+
+  /** The faults are the second guest's. */
+  constructor(faults: readonly Fault[]) {
+    const shared = { profile: '10.0', sizeBytes: 4 * 1024 * 1024, disks: 2, clock: this.clock } as const;
+    this.sims = VMS.map((vm, at) =>
+      createSim({ ...shared, directory: `/${vm}`, faults: at === 0 ? [] : faults }),
+    );
+  }
+
+  /** Called at each moment, behind the death that may be there. */
+  onMoment: (moment: number) => void = () => undefined;
+
+  /** A process whose commands and durable writes are counted; it dies when it is told, or at the n-th. */
+  process(before: MemoryJournalState | undefined, diesAt = Number.POSITIVE_INFINITY) {
+    let isAlive = true;
+    const open = new Set<Transport>();
+    const died = Promise.withResolvers<void>();
+    const clock: Clock = {
+      now: () => this.clock.now(),
+      epochMs: () => this.clock.epochMs(),
+      after: (delayMs, callback) => this.clock.after(delayMs, () => isAlive && callback()),
+    };
+    const journal = memoryJournal(before, { clock });
+    let left: MemoryJournalState | undefined;
+    const die = () => {
+      if (!isAlive) return;
+      isAlive = false;
+      left = journal.snapshot();
+      for (const transport of open) transport.close();
+      died.resolve();
+    };
+    const passes = () => {
+      this.moments += 1;
+      if (this.moments >= diesAt) die();
+      if (isAlive) this.onMoment(this.moments);
+    };
+    const watched: Journal = {
+      begin: (...args) => passing(journal.begin(...args), passes),
+      takeOver: (...args) => journal.takeOver(...args),
+      confirm: lease => journal.confirm(lease),
+      append: async (lease, records, options) => {
+        await journal.append(lease, records, options);
+        if (options.durable) passes();
+      },
+      appendSync: (...args) => passing(journal.appendSync(...args), passes),
+      end: async (...args) => passing(await journal.end(...args), passes),
+      ask: (...args) => journal.ask(...args),
+      listen: (...args) => journal.listen(...args),
+      saga: id => journal.saga(id),
+      sagas: filter => journal.sagas(filter),
+      records: id => journal.records(id),
+      close: () => journal.close(),
+    };
+    const connectTo =
+      (sim: Sim): Connect =>
+      async handlers => {
+        if (!isAlive) return new Promise<never>(() => undefined);
+        const transport = await sim.connect({
+          onMessage: message => isAlive && handlers.onMessage(message),
+          onClose: reason => isAlive && handlers.onClose(reason),
+        });
+        open.add(transport);
+        return {
+          send: messages => {
+            for (const message of messages) {
+              passes();
+              if (!isAlive) continue;
+              this.sent.push((message as { readonly execute: string }).execute);
+              transport.send([message]);
+            }
+          },
+          close: () => transport.close(),
+        };
+      };
+    const guests = this.sims.map(sim => ({ qmp: connectTo(sim), files: sim.files }));
+    return {
+      engine: createEngine({ journal: watched, clock }),
+      journal,
+      guests,
+      die,
+      died: died.promise,
+      left: () => left,
+    };
+  }
+
+  requests(guests: ReturnType<Stage['process']>['guests']) {
+    return this.sims.map((sim, at) => ({
+      ...{ vm: VMS[at] ?? '', qmp: sim.connect, files: sim.files, ...guests[at] },
+      disks: sim.world
+        .fronts()
+        .map(({ node }, disk) => ({ disk: node, overlay: `/${VMS[at]}/new${disk}.qcow2` })),
+    }));
+  }
+}
+
+function passing<T>(value: T, passes: () => void): T {
+  passes();
+  return value;
+}
