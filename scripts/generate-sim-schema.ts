@@ -25,7 +25,7 @@ const COMMANDS = words(`
   block-job-dismiss block-job-change job-cancel job-pause job-resume job-complete job-finalize job-dismiss query-jobs
   query-block-jobs query-block query-named-block-nodes blockdev-add blockdev-reopen blockdev-del blockdev-create
   change-backing-file block-dirty-bitmap-add block-dirty-bitmap-remove block-dirty-bitmap-clear
-  block-dirty-bitmap-enable block-dirty-bitmap-disable block-export-add block-export-del query-block-exports
+  block-dirty-bitmap-enable block-dirty-bitmap-disable block-dirty-bitmap-merge block-export-add block-export-del query-block-exports
   nbd-server-start nbd-server-stop block_resize qmp_capabilities query-version query-commands query-qmp-schema stop cont
   query-status quit human-monitor-command x-debug-query-block-graph query-uuid query-name qom-set qom-get qom-list
   object-add object-del query-migrate migrate migrate_cancel system_reset system_wakeup device_del eject
@@ -33,7 +33,7 @@ const COMMANDS = words(`
 
 const ACTIONS = words(`
   abort blockdev-snapshot blockdev-snapshot-sync block-dirty-bitmap-add block-dirty-bitmap-remove
-  block-dirty-bitmap-clear block-dirty-bitmap-enable block-dirty-bitmap-disable
+  block-dirty-bitmap-clear block-dirty-bitmap-enable block-dirty-bitmap-disable block-dirty-bitmap-merge
 `);
 
 /** QEMU's own names (qapi/*.json), by member, or by command and member where one member has several types. */
@@ -88,7 +88,7 @@ const BUILTIN: Readonly<Record<string, string>> = {
 };
 
 /** Members that are a name or something else; the simulator takes them as they come. */
-const ALTERNATES = new Set(['block-export-add.iothread']);
+const ALTERNATES = new Set(['block-export-add.iothread', 'block-dirty-bitmap-merge.bitmaps']);
 
 interface Entity {
   readonly name: string;

@@ -4,6 +4,7 @@
  */
 import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { BlocksagaError } from '../errors.ts';
 
 /** The user that QEMU opens files as. */
 export interface FileUser {
@@ -30,6 +31,31 @@ export async function shareLike(
   const isInGroup = mine.gid === gid || (await mayGive(file, mine.uid, gid));
   // Of another group than the image below, it may not show more than that shows to everyone.
   await file.chmod(isInGroup ? mode : (mode & 0o606) | ((mode & 0o006) << 3));
+}
+
+/** What a request says of a new file, over what its model says; what is left out stays. */
+export interface StatedAccess {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
+/** Throws FILES where this process may not give the file away so. */
+export async function shareAsStated(file: FileHandle, { uid, gid, mode }: StatedAccess): Promise<void> {
+  try {
+    if (uid !== undefined || gid !== undefined) {
+      const { uid: uidNow, gid: gidNow } = await file.stat();
+      await file.chown(uid ?? uidNow, gid ?? gidNow);
+    }
+    if (mode !== undefined) await file.chmod(mode);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new BlocksagaError(
+      'FILES',
+      `the new file cannot get the owner or mode that was asked for (${why}): run as root, or leave owner and mode out`,
+      { cause },
+    );
+  }
 }
 
 function accessFor(

@@ -30,15 +30,22 @@ export interface ImageFacts {
 /** How a request ended within its time: with an answer, whichever; not yet; or there is none who could answer. */
 export type Answer = 'inTime' | 'late' | 'gone';
 
+/** Whose a new file is to be, and who may read and write it; what is left out is as without it. */
+interface Access {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
 export interface Files {
   /** Undefined when nothing is there. */
   stat(path: string): Promise<FileFacts | undefined>;
   /**
    * Makes a file where nothing is, and returns its identity; undefined when we may not or the directory is missing (QEMU
    * may see it differently, and says so in its own words). It is owned like `like`, open to no one who may not read that,
-   * and holds `claim`, which QEMU truncates when it formats the file. Throws `TARGET_EXISTS`.
+   * unless `access` says otherwise, and holds `claim`, which QEMU truncates when it formats the file. Throws `TARGET_EXISTS`.
    */
-  createExclusive(path: string, like: string, claim: string): Promise<string | undefined>;
+  createExclusive(path: string, like: string, claim: string, access?: Access): Promise<string | undefined>;
   /** Removes the file with this identity; when another one or none is there, nothing happens. Never follows a link. */
   unlink(path: string, identity: string): Promise<void>;
   /** Makes a new name durable. */

@@ -12,7 +12,7 @@ import { answersInTime } from './answering.ts';
 import { CLAIM_BYTES, claimBytes, claimIn, claimSizeBytes } from './claim-text.ts';
 import { numbersOf, whyInUse } from './device-use.ts';
 import { identityOf } from './file-identity.ts';
-import { type FileUser, shareLike } from './file-owner.ts';
+import { type FileUser, type StatedAccess, shareAsStated, shareLike } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
 import { type PlaceParts, placeOfExport, placeOfPath } from './places.ts';
@@ -126,7 +126,10 @@ export const localFiles: Files = createLocalFiles(undefined);
 
 /** The same, whose new files are readable for the user that QEMU opens files as. */
 export function createLocalFiles(qemu: FileUser | undefined): Files {
-  return { ...withoutMaking, createExclusive: (path, like, claim) => create(path, like, claim, qemu) };
+  return {
+    ...withoutMaking,
+    createExclusive: (path, like, claim, access = {}) => create(path, { like, claim, access, qemu }),
+  };
 }
 
 function readInfo(info: unknown) {
@@ -142,12 +145,21 @@ function readInfo(info: unknown) {
   };
 }
 
-async function make(path: string, like: string, claim: string, qemu: FileUser | undefined): Promise<string> {
+/** What a new file is made like. */
+interface Making {
+  readonly like: string;
+  readonly claim: string;
+  readonly access: StatedAccess;
+  readonly qemu: FileUser | undefined;
+}
+
+async function make(path: string, { like, claim, access, qemu }: Making): Promise<string> {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
   const file = await open(path, flags, 0o600);
   try {
     const below = await orUndefined(stat(like), [...NOTHING_THERE, 'EACCES', 'ENAMETOOLONG']);
     await shareLike(file, below?.isFile() ? below : undefined, qemu);
+    await shareAsStated(file, access);
     await file.write(claimBytes(claim));
     await file.truncate(claimSizeBytes(claim));
     await file.sync();
@@ -160,15 +172,10 @@ async function make(path: string, like: string, claim: string, qemu: FileUser | 
   }
 }
 
-async function create(
-  path: string,
-  like: string,
-  claim: string,
-  qemu: FileUser | undefined,
-): Promise<string | undefined> {
+async function create(path: string, making: Making): Promise<string | undefined> {
   try {
-    const making = inDirectoryOf(path, directory => make(directory.path, like, claim, qemu));
-    return await orUndefined(making, [...NOTHING_THERE, ...MAY_NOT]);
+    const made = inDirectoryOf(path, directory => make(directory.path, making));
+    return await orUndefined(made, [...NOTHING_THERE, ...MAY_NOT]);
   } catch (cause) {
     if (codeOf(cause) !== 'EEXIST') throw filesError(`cannot create ${path}`, cause);
     const why = `${path} exists; name another file, or say that it may be reused`;

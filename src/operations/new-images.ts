@@ -9,6 +9,8 @@ import { nbdAddress, readNbdAddress } from '../images/nbd-address.ts';
 import { meet, type Place, placeOfExport, placeOfFile } from '../images/places.ts';
 import { relativeInHeader } from '../plan/image-ref.ts';
 import type { ChainImage, ImagePlan } from '../plan/plan.ts';
+import { layoutFor } from './image-traits.ts';
+import { type NewImageWishes, wishesInPlan } from './new-image-fields.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 const CHAIN_DEPTH_MAX = 200;
@@ -29,6 +31,8 @@ export interface NewImage {
   readonly secret: string | null;
   /** Whether its header names the image below by a path relative to its own. */
   readonly relative?: boolean;
+  /** What the request says of its file and node. */
+  readonly wishes?: NewImageWishes;
   /** What is below an image that is there may still be on its way: what cannot be read yet is left open. */
   readonly chainMayCome?: boolean;
 }
@@ -98,6 +102,8 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     create: !reuse,
     openBacking: image.openBacking,
     ...(image.secret === null ? {} : { secret: image.secret }),
+    ...layoutOf(image),
+    ...wishesOf(image),
     ...(image.relative && (!reuse || image.initialize) ? { backingName: relativeName(image) } : {}),
   };
   const address = readNbdAddress(file);
@@ -142,6 +148,32 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     return { ...common, protocol, backing: null, below: [] };
   }
   return { ...common, protocol, ...(await reusedChain(image, files)) };
+}
+
+function layoutOf({ source, driver, reuse, initialize }: NewImage): Pick<ImagePlan, 'layout'> {
+  const layout = reuse && !initialize ? undefined : layoutFor(source.traits, driver);
+  return layout === undefined ? {} : { layout };
+}
+
+/** Throws REQUEST_INVALID for what is said of a file that the saga does not make. */
+function wishesOf(image: NewImage) {
+  const wishes = wishesInPlan(image.wishes ?? {});
+  const isExport = readNbdAddress(image.file) !== undefined;
+  if (image.reuse && (wishes.access !== undefined || wishes.preallocation !== undefined))
+    refuse(
+      'REQUEST_INVALID',
+      image,
+      `owner, mode and preallocation are for files that are made, and ${image.file} is there`,
+    );
+  if (isExport && wishes.opens?.aio !== undefined)
+    refuse('REQUEST_INVALID', image, `aio is for files and block devices, and ${image.file} is neither`);
+  if (wishes.preallocation === 'metadata' && image.driver !== 'qcow2')
+    refuse(
+      'REQUEST_INVALID',
+      image,
+      `a ${image.driver} image has no metadata to preallocate: say falloc or full`,
+    );
+  return wishes;
 }
 
 /** The image below, with all that is below it where QEMU does not say which node it is: it is opened anew then. */

@@ -6,6 +6,7 @@ import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
+import { lossesOfMoves, lossesWhereQemuMakes } from './losses.ts';
 import { planImages } from './new-images.ts';
 import {
   jobsVanishOnEndOf,
@@ -15,7 +16,7 @@ import {
   refuseUncallable,
   weakerWhere,
 } from './older-ways.ts';
-import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
@@ -48,6 +49,12 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   const planned = await planImages(wanted, survey, files);
   const images = planned.map((image, index) => onBase(image, wanted[index]));
   const marksQemu = capabilities.has('throttle-group');
+  const disks = diskPlans(names, sources, images, token).map((disk, index) => ({
+    ...disk,
+    retiring: retiring(sources[index], opens ? disk.image.backing : null),
+    ...(opens ? {} : { identifiedBy: 'file' as const }),
+  }));
+  const carriesBitmaps = opens && capabilities.has('block-dirty-bitmap-merge');
   return {
     operation: 'copy',
     planVersion: PLAN_VERSION,
@@ -77,11 +84,11 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
       ...(opens ? {} : { by: 'drive-mirror' as const }),
     },
     sync: wanted.map(image => (image.shallow ? 'top' : 'full')),
-    disks: diskPlans(names, sources, images, token).map((disk, index) => ({
-      ...disk,
-      retiring: retiring(sources[index], opens ? disk.image.backing : null),
-      ...(opens ? {} : { identifiedBy: 'file' as const }),
-    })),
+    ...withLosses([
+      ...lossesOfMoves(disks, sources, { carriesBitmaps }),
+      ...(opens ? [] : lossesWhereQemuMakes(disks)),
+    ]),
+    disks,
   };
 }
 
@@ -134,6 +141,7 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     openBacking: true,
     secret,
     relative: disk.relative ?? false,
+    wishes: disk,
     shallow,
     // What a mirror of the active image leaves out is drawn into the new one first.
     ...(base === null || base === below || below === null ? {} : { openedOn: below }),

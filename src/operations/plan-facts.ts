@@ -2,7 +2,7 @@
 import { invariant } from '../errors.ts';
 import type { Files } from '../images/files.ts';
 import { diskNames } from '../plan/names.ts';
-import type { DiskPlan, ImagePlan, OnCommit } from '../plan/plan.ts';
+import type { DiskPlan, ImagePlan, OnCommit, PlanBase } from '../plan/plan.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
@@ -14,6 +14,11 @@ export interface PlanFacts {
   readonly token: string;
   /** Who is told of the new disks. */
   readonly onCommit: OnCommit | null;
+}
+
+/** What does not come along, for a plan; nothing where all does. */
+export function withLosses(losses: readonly string[]): Pick<PlanBase, 'losses'> {
+  return losses.length === 0 ? {} : { losses };
 }
 
 /** The disks of a plan; `goals` names the nodes that will be in front where they are not the new images' own. */

@@ -14,10 +14,11 @@ import { withoutCapabilities } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { type FoundDisk, nodeOfImage, placeOfImage, refuseImage } from './find-image.ts';
+import { lossesOfMoves } from './losses.ts';
 import { hintOf } from './merge-hint.ts';
 import { imageAt, refuseClearMerge, rewriteOf, type Span } from './merge-span.ts';
 import { jobsVanishOnEndOf, keepsJobs, knowsNodes, refuseUncallable, weakerWhere } from './older-ways.ts';
-import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
 
@@ -122,6 +123,12 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     ? spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)))
     : undefined;
   const images = spans.map(({ source, base }) => stayingImage(source.chain.slice(base ?? 0), source));
+  const disks = diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
+    ...disk,
+    retiring: retiring(spans[at]),
+    ...(byNode ? {} : { identifiedBy: 'file' as const }),
+  }));
+  const carriesBitmaps = byNode && capabilities.has('block-dirty-bitmap-merge');
   return {
     ...planBase(request, spans, facts),
     operation: 'commit',
@@ -131,11 +138,8 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     finish,
     strategy: finish === 'abort' ? null : chooseStrategy(wished, names, sources, strategies),
     deletes: request.delete ?? false,
-    disks: diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
-      ...disk,
-      retiring: retiring(spans[at]),
-      ...(byNode ? {} : { identifiedBy: 'file' as const }),
-    })),
+    ...withLosses(lossesOfMoves(disks, sources, { carriesBitmaps })),
+    disks,
   };
 }
 

@@ -8,8 +8,9 @@ import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy } from './choose-strategy.ts';
 import { secretFor } from './encryption.ts';
 import { placeOfImage, refuseImage } from './find-image.ts';
+import { lossesOfOverlay } from './losses.ts';
 import { planImages } from './new-images.ts';
-import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
 import type { RevertRequest } from './requests.ts';
 
 const MAX_BLACKOUT_MS = 1_000;
@@ -35,6 +36,7 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
     return {
       ...{ disk, source, file: overlay, driver: format, reuse: false, openBacking: true },
       ...{ backing: backing ?? null, place },
+      wishes: request.disks[at] ?? {},
       secret: secretFor({ disk, source, encrypt: request.disks[at]?.encrypt }, survey),
     };
   });
@@ -48,6 +50,11 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
     marksQemu: capabilities.has('throttle-group'),
     onCommit: facts.onCommit,
     strategy: 'reopen',
+    ...withLosses(
+      sources.flatMap((source, at) =>
+        lossesOfOverlay(names[at] ?? '', source, 'they say nothing of what the disk is reverted to'),
+      ),
+    ),
     deletes: request.delete ?? false,
     disks: diskPlans(names, sources, images, token).map((disk, at) => ({
       ...disk,

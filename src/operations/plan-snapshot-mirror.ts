@@ -125,6 +125,7 @@ async function planTargets(
         backing: source.chain[0] ?? { file: source.file, driver: source.driver, node: source.node },
         openBacking: true,
         secret: snapshot.disks[index]?.image.secret ?? null,
+        wishes: request.disks[index] ?? {},
         chainMayCome: true,
       };
     }),

@@ -7,13 +7,16 @@ import type { Capabilities } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { refuseClear, secretFor } from './encryption.ts';
 import { refuseImage } from './find-image.ts';
+import { lossesOfOverlay, lossesWhereQemuMakes } from './losses.ts';
 import { planImages } from './new-images.ts';
 import { jobsVanishOnEndOf, keepsJobs, weakerWhere } from './older-ways.ts';
-import { diskPlans, type PlanFacts } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
 
 const MAX_BLACKOUT_MS = 1_000;
+
+const NO_BITMAPS = 'this QEMU cannot begin them in the same instant';
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): Promise<SnapshotPlan> {
@@ -55,11 +58,18 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
         backing: front,
         openBacking: false,
         secret,
+        wishes: wanted,
         relative: request.relative ?? false,
       };
     }),
     survey,
     files,
+  );
+  const disks = diskPlans(
+    request.disks.map(({ disk }) => disk),
+    sources,
+    images,
+    token,
   );
   return {
     operation: 'snapshot',
@@ -75,17 +85,24 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
       noRollback: !canUndoSnapshots(sources, capabilities),
       makesKeys: images.some(({ secret, create }) => secret !== undefined && create),
     }),
+    ...withLosses([
+      ...(carriesBitmaps
+        ? []
+        : sources.flatMap((source, at) =>
+            lossesOfOverlay(request.disks[at]?.disk ?? '', source, NO_BITMAPS),
+          )),
+      ...(method === 'transaction' ? [] : lossesWhereQemuMakes(disks)),
+    ]),
     method,
     bitmaps: carriesBitmaps
-      ? sources.flatMap((source, index) => source.bitmaps.map(bitmap => ({ index, ...bitmap })))
+      ? sources.flatMap(({ bitmaps }, index) =>
+          bitmaps
+            .filter(({ recording }) => recording)
+            .map(({ name, granularity, persistent }) => ({ index, name, granularity, persistent })),
+        )
       : [],
     quiesce: request.quiesce ?? null,
-    disks: diskPlans(
-      request.disks.map(disk => disk.disk),
-      sources,
-      images,
-      token,
-    ),
+    disks,
   };
 }
 

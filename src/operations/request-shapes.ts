@@ -3,6 +3,7 @@
  * elsewhere. `npm run requests` makes the types and docs/requests.md from them.
  */
 import { z } from 'zod';
+import { copiedImageFields, newImageFields } from './new-image-fields.ts';
 import {
   bandwidth,
   bytes,
@@ -37,6 +38,7 @@ const snapshotRequest = z.strictObject({
         default: false,
       }),
       encrypt,
+      ...newImageFields,
       mirror: told(path.optional(), 'Where the overlay is mirrored to: all disks of a request, or none.', {
         ...{ example: '/second/disk0.snap1.qcow2', without: 'it is not mirrored' },
       }),
@@ -88,6 +90,7 @@ const copyRequest = z.strictObject({
         ...{ example: 'raw', without: "the disk's own; raw for an NBD export" },
       }),
       encrypt,
+      ...copiedImageFields,
       base: told(
         name.optional(),
         "The image of the disk's chain that the new one is based on, as in a pull: what lies above it is copied.",
@@ -220,6 +223,7 @@ const revertRequest = z.strictObject({
       ),
       format: overlayFormat,
       encrypt,
+      ...newImageFields,
     }),
     { disk: 'disk0', overlay: '/images/disk0.new.qcow2' },
   ),

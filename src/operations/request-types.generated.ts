@@ -35,6 +35,30 @@ export interface SnapshotDisk {
    */
   readonly encrypt?: string | undefined;
   /**
+   * How QEMU does the new image's I/O. QEMU does not tell it of the old image.
+   * @default "threads"
+   * @example "native"
+   */
+  readonly aio?: 'threads' | 'native' | 'io_uring' | undefined;
+  /**
+   * Whether the guest's TRIM reaches the new image's file. QEMU does not tell it of the old image.
+   * @default it does, unless its space is preallocated
+   * @example "ignore"
+   */
+  readonly discard?: 'unmap' | 'ignore' | undefined;
+  /**
+   * Who owns a new file, in numbers: `UID` or `UID:GID`.
+   * @default the owner of the old image
+   * @example "107:107"
+   */
+  readonly owner?: string | undefined;
+  /**
+   * The mode of a new file, in octal.
+   * @default the old image's, never more
+   * @example "0640"
+   */
+  readonly mode?: string | undefined;
+  /**
    * Where the overlay is mirrored to: all disks of a request, or none.
    * @default it is not mirrored
    * @example "/second/disk0.snap1.qcow2"
@@ -182,6 +206,36 @@ export interface CopyDisk {
    * @example "sec0"
    */
   readonly encrypt?: string | undefined;
+  /**
+   * How QEMU does the new image's I/O. QEMU does not tell it of the old image.
+   * @default "threads"
+   * @example "native"
+   */
+  readonly aio?: 'threads' | 'native' | 'io_uring' | undefined;
+  /**
+   * Whether the guest's TRIM reaches the new image's file. QEMU does not tell it of the old image.
+   * @default it does, unless its space is preallocated
+   * @example "ignore"
+   */
+  readonly discard?: 'unmap' | 'ignore' | undefined;
+  /**
+   * Who owns a new file, in numbers: `UID` or `UID:GID`.
+   * @default the owner of the old image
+   * @example "107:107"
+   */
+  readonly owner?: string | undefined;
+  /**
+   * The mode of a new file, in octal.
+   * @default the old image's, never more
+   * @example "0640"
+   */
+  readonly mode?: string | undefined;
+  /**
+   * Whether the space of a new file is allocated at once, and stays so.
+   * @default "off"
+   * @example "falloc"
+   */
+  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full' | undefined;
   /**
    * The image of the disk's chain that the new one is based on, as in a pull: what lies above it is copied.
    * @default the new image has no backing image
@@ -598,6 +652,30 @@ export interface RevertDisk {
    * @example "sec0"
    */
   readonly encrypt?: string | undefined;
+  /**
+   * How QEMU does the new image's I/O. QEMU does not tell it of the old image.
+   * @default "threads"
+   * @example "native"
+   */
+  readonly aio?: 'threads' | 'native' | 'io_uring' | undefined;
+  /**
+   * Whether the guest's TRIM reaches the new image's file. QEMU does not tell it of the old image.
+   * @default it does, unless its space is preallocated
+   * @example "ignore"
+   */
+  readonly discard?: 'unmap' | 'ignore' | undefined;
+  /**
+   * Who owns a new file, in numbers: `UID` or `UID:GID`.
+   * @default the owner of the old image
+   * @example "107:107"
+   */
+  readonly owner?: string | undefined;
+  /**
+   * The mode of a new file, in octal.
+   * @default the old image's, never more
+   * @example "0640"
+   */
+  readonly mode?: string | undefined;
 }
 
 /** N disks of a paused guest go back to images below their active ones. The request of `engine.revert`; docs/requests.md has all fields on one page. */

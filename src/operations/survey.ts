@@ -10,6 +10,7 @@ import { formatOf, isBare } from '../plan/image-ref.ts';
 import type { CacheFlags, ChainImage, FilterNode } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
+import { type ImageTraits, traitsOfChain } from './image-traits.ts';
 import { markOutsideIothreads } from './iothread-use.ts';
 import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 
@@ -17,6 +18,9 @@ import { NodeGraph, type OlderDeviceInfo } from './node-graph.ts';
 interface Bitmap {
   readonly name: string;
   readonly granularity: number;
+  readonly persistent: boolean;
+  readonly recording: boolean;
+  readonly inconsistent: boolean;
 }
 
 /** One disk of the guest as it stands. */
@@ -41,8 +45,10 @@ export interface GuestDisk {
   readonly allocatedBytes: number | null;
   readonly readOnly: boolean;
   readonly chain: readonly ChainImage[];
-  /** The persistent bitmaps of its active image that record what the guest writes. */
+  /** The named bitmaps of its active image. */
   readonly bitmaps: readonly Bitmap[];
+  /** What each image of the chain is made like, front first. */
+  readonly traits: readonly ImageTraits[];
   /** What each image's header says of the one below it, word for word; null where it says nothing. */
   readonly stored: readonly (string | null)[];
   /** Every node of each image of the chain (format, then protocol), front first, as far as QEMU tells. */
@@ -211,7 +217,8 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       allocatedBytes: inserted.image?.['actual-size'] ?? null,
       readOnly: inserted.ro,
       chain,
-      bitmaps: recordingBitmaps(graph.bitmaps(node) ?? (block as OlderBlockInfo)['dirty-bitmaps'] ?? []),
+      traits: traitsOfChain(inserted.image),
+      bitmaps: namedBitmaps(graph.bitmaps(node) ?? (block as OlderBlockInfo)['dirty-bitmaps'] ?? []),
       stored: storedNames(inserted),
       nodes: chain.map(image => graph.nodesOf(image)),
       cache: { direct: inserted.cache?.direct ?? false, noFlush: inserted.cache?.['no-flush'] ?? false },
@@ -224,12 +231,14 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
   ];
 }
 
-/** Those that a snapshot has to carry on: others are the image's own affair, or end with QEMU. */
-function recordingBitmaps(bitmaps: readonly OlderDirtyInfo[]): readonly Bitmap[] {
-  return bitmaps.flatMap(({ name, granularity, persistent, recording, status, inconsistent }) => {
-    const records = persistent !== false && (recording ?? status === 'active') && inconsistent !== true;
-    return name !== undefined && records ? [{ name, granularity }] : [];
-  });
+function namedBitmaps(bitmaps: readonly OlderDirtyInfo[]): readonly Bitmap[] {
+  return bitmaps.flatMap(
+    ({ name, granularity, persistent = true, recording, status, inconsistent = false }) => {
+      if (name === undefined) return [];
+      const records = (recording ?? status === 'active') && !inconsistent;
+      return [{ name, granularity, persistent, recording: records, inconsistent }];
+    },
+  );
 }
 
 function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {

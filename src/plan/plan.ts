@@ -4,6 +4,7 @@
  */
 import type { BlockdevDetectZeroesOptions } from '../qmp/schema.generated.ts';
 import type { DiskNames } from './names.ts';
+import type { FileAccess, NodeWishes, Qcow2Layout } from './new-image.ts';
 
 /** How N disks are switched at once; see ARCHITECTURE.md. */
 export type Strategy = 'reopen' | 'finalize' | 'complete';
@@ -45,6 +46,12 @@ export interface ImagePlan {
   readonly formats?: boolean;
   /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
   readonly secret?: string;
+  /** Of a new qcow2 image: as the one that it replaces, or stands on. */
+  readonly layout?: Qcow2Layout;
+  /** Of a new file: whether its space is allocated at once. */
+  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
+  readonly opens?: NodeWishes;
+  readonly access?: FileAccess;
   /** The image that the new one's header names, for overlays and shallow copies. */
   readonly backing: ChainImage | null;
   /** How the header of a new image names that one when not by its file: a path relative to the new image. */
@@ -137,6 +144,8 @@ export interface PlanBase {
   readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
+  /** What the old images have and the new ones will not have, in words for people. */
+  readonly losses?: readonly string[];
   readonly disks: readonly DiskPlan[];
 }
 
@@ -147,6 +156,8 @@ export interface BitmapPlan {
   readonly name: string;
   /** Bytes. */
   readonly granularity: number;
+  /** False for one that ends with QEMU; true where it is left out. */
+  readonly persistent?: boolean;
 }
 
 /** A file that is to be removed in the end. */
@@ -279,10 +290,4 @@ export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null 
   if (plan.operation === 'snapshot') return plan.method;
   if (plan.operation === 'snapshotMirror') return plan.mirror.strategy;
   return 'strategy' in plan ? plan.strategy : 'rewrite';
-}
-
-/** Which promises are weaker where the plan is carried out, each once. */
-export function weakerIn(plan: Plan): readonly string[] {
-  const stages = plan.operation === 'snapshotMirror' ? [plan.snapshot, plan.mirror] : [];
-  return [...new Set([plan, ...stages].flatMap(({ weaker = [] }) => weaker))];
 }

@@ -20,6 +20,9 @@ const ABILITIES = {
   'block-dirty-bitmap-add': schema =>
     schema.cases('transaction', 'actions').includes('block-dirty-bitmap-add') &&
     schema.member('block-dirty-bitmap-add', 'persistent'),
+  /** As an action of `transaction`: what one bitmap has recorded is put into another (QEMU 4.0). */
+  'block-dirty-bitmap-merge': schema =>
+    schema.cases('transaction', 'actions').includes('block-dirty-bitmap-merge'),
   /** A mirror's target may be put on its backing image while it is mirrored to (QEMU 5.0). */
   'allow-write-only-overlay': schema => schema.feature('blockdev-snapshot', 'allow-write-only-overlay'),
   'blockdev-add': schema => schema.command('blockdev-add'),
@@ -123,6 +126,7 @@ async function readAbilities(client: QmpClient): Promise<readonly Capability[]> 
 const BY_COMMANDS: { readonly [name in Capability]?: readonly string[] } = {
   'blockdev-snapshot': ['query-qmp-schema'],
   'block-dirty-bitmap-add': ['query-qmp-schema'],
+  'block-dirty-bitmap-merge': ['query-qmp-schema'],
   'blockdev-snapshot-sync': ['transaction', 'blockdev-snapshot-sync'],
   // Both came with QEMU 2.1.
   'backing-file': ['change-backing-file'],

@@ -9,6 +9,7 @@ import {
   bitmapClear,
   bitmapDisable,
   bitmapEnable,
+  bitmapMerge,
   bitmapRemove,
 } from './commands/bitmap-commands.ts';
 import { blockCommit } from './jobs/commit.ts';
@@ -127,6 +128,7 @@ const changing: Readonly<Record<string, Handler>> = {
   'block-dirty-bitmap-clear': bitmapClear,
   'block-dirty-bitmap-enable': bitmapEnable,
   'block-dirty-bitmap-disable': bitmapDisable,
+  'block-dirty-bitmap-merge': bitmapMerge,
   'block-export-add': blockExportAdd,
   'block-export-del': blockExportDel,
   'nbd-server-start': nbdServerStart,

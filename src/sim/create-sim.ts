@@ -105,7 +105,7 @@ export function createSim(options: SimOptions = {}): Sim {
     const { state } = process;
     const paths = [...state.devices.values()].map(device => device.path);
     return createGuest({
-      plane: () => ({ q: process.state, host, tracks: process.tracks }),
+      plane: () => ({ q: process.state, host, tracks: process.tracks, recorded: process.recorded }),
       tracks: process.tracks,
       disks: () => paths,
       writeMs: guestWriteMs,

@@ -6,6 +6,7 @@
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
 import { COMMANDS } from './commands.ts';
+import type { Extents } from './host/contents.ts';
 import type { Host } from './host/host.ts';
 import type { Chance } from './host/random.ts';
 import { runTask } from './jobs/jobs.ts';
@@ -47,6 +48,7 @@ export interface ProcessOptions {
 export interface Process {
   readonly state: Qemu;
   readonly tracks: ReadonlyMap<string, Track>;
+  readonly recorded: Map<number, Extents>;
   execute(command: string, args: Arguments): Outcome;
   /** A later step of a job or of a migration. */
   step(task: Task): void;
@@ -60,6 +62,7 @@ export function createProcess(options: ProcessOptions): Process {
 
 class SimulatedProcess implements Process {
   readonly tracks = new Map<string, Track>();
+  readonly recorded = new Map<number, Extents>();
   state: Qemu;
   readonly #options: ProcessOptions;
   readonly #jobNumbers = new Map<number, number>();
@@ -104,11 +107,24 @@ class SimulatedProcess implements Process {
   #change<T>(recipe: (ctx: Context) => T): T {
     const later: Later = { tasks: [], effects: [] };
     const draft = new Draft(this.state);
-    const result = recipe(this.#contextOf(draft, later));
+    const result = this.#orAsBefore(() => recipe(this.#contextOf(draft, later)));
     this.state = draft.keep(immer);
     for (const effect of later.effects) effect();
     for (const [delayMs, task] of later.tasks) this.#options.later(delayMs, task);
     return result;
+  }
+
+  /** What bitmaps have recorded is no part of the tree: where a command fails it is put back. */
+  #orAsBefore<T>(act: () => T): T {
+    if (this.recorded.size === 0) return act();
+    const before = [...this.recorded];
+    try {
+      return act();
+    } catch (error) {
+      this.recorded.clear();
+      for (const [serial, extents] of before) this.recorded.set(serial, extents);
+      throw error;
+    }
   }
 
   #contextOf(q: Draft, { tasks, effects }: Later): Context {
@@ -120,6 +136,7 @@ class SimulatedProcess implements Process {
       chance,
       timing,
       tracks: this.tracks,
+      recorded: this.recorded,
       emit,
       later: (delayMs, task) => tasks.push([delayMs, task]),
       onSuccess: effect => effects.push(effect),

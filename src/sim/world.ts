@@ -115,7 +115,10 @@ class SimulatedWorld implements World {
     const running = this.#sources.process();
     const found = this.fronts().find(front => front.device === device);
     if (running === undefined || found === undefined) return EMPTY;
-    return readNode({ q: running.state, host: this.host, tracks: running.tracks }, found.node);
+    return readNode(
+      { q: running.state, host: this.host, tracks: running.tracks, recorded: running.recorded },
+      found.node,
+    );
   }
 
   readFile(path: string): Extents {

@@ -34,7 +34,7 @@ describe("a snapshot's name", () => {
 test.each([
   ['transaction', []],
   ['transactionSync', ['blockdev-add']],
-])('persistent bitmaps that record go on in the overlays: %s', async (method, without) => {
+])('bitmaps that record go on in the overlays, persistent or not: %s', async (method, without) => {
   const sim = smallSim();
   const { engine, guest } = live(sim);
   const admin = await sim.run(openQmpClient(sim.monitor('admin'), { clock: sim.clock }));
@@ -49,5 +49,6 @@ test.each([
   const [front] = nodes.filter(({ file, drv }) => file === '/images/disk1.s1' && drv === 'qcow2');
   expect(front?.['dirty-bitmaps']).toMatchObject([
     { name: 'backup', granularity: 131_072, persistent: true, recording: true },
+    { name: 'passing', persistent: false, recording: true },
   ]);
 });

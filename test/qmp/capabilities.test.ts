@@ -29,7 +29,13 @@ function schemaLike(version: '5.2' | '7.2'): Json {
     object(
       '2',
       [member('type', 'str')],
-      ['abort', 'block-dirty-bitmap-add', 'blockdev-snapshot', 'blockdev-snapshot-sync'],
+      [
+        'abort',
+        'block-dirty-bitmap-add',
+        'block-dirty-bitmap-merge',
+        'blockdev-snapshot',
+        'blockdev-snapshot-sync',
+      ],
     ),
     command('block-dirty-bitmap-add', '8'),
     object('8', [member('node', 'str'), member('persistent', 'bool')]),

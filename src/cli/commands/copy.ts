@@ -5,6 +5,7 @@ import { isNbdAddress } from '../../images/nbd-address.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import { absoluteFile, collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
 import {
   addSagaOptions,
@@ -27,7 +28,10 @@ const KEYS: DiskKeys = {
   initialize: null,
   raw: null,
   relative: null,
+  preallocation: 'HOW',
+  ...NEW_IMAGE_KEYS,
 };
+const PREALLOCATIONS = ['off', 'metadata', 'falloc', 'full'] as const;
 const FINISHES: readonly Finish[] = ['pivot', 'clone', 'abort', 'leave'];
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
@@ -45,6 +49,10 @@ ${DISK_HELP}
   initialize    the target is a block device, onto which a new image is written; what it held is lost in any case
   raw           the same as format=raw
   relative      with shallow or base: names the image below by a path relative to the new one
+  preallocation=HOW
+                off, metadata, falloc or full: whether the space of a new file is allocated at once, and stays so (TRIM is
+                then ignored unless you say discard=unmap); off unless said
+${NEW_IMAGE_HELP}
 A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
 
 Examples:
@@ -52,6 +60,7 @@ Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.raw,raw --finish clone --bandwidth 100M --json
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=nbd://backup.example:10809/disk0 --finish clone
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2,base=/images/base.qcow2
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.raw,raw,preallocation=falloc,aio=native,owner=107:107,mode=0600
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,initialize,format=qcow2
 ${SAGA_HELP}`;
@@ -75,7 +84,7 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     )
     .requiredOption(
       '--disk <disk>',
-      'DISK,to=FILE[,format=F][,encrypt=ID][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative]; repeatable',
+      'DISK,to=FILE[,format=F][,encrypt=ID][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative][,...]; repeatable',
       collect,
     )
     .option(
@@ -123,7 +132,9 @@ export function copyRequest(options: CopyOptions, context: CliContext): CopyRequ
 }
 
 function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][number] {
-  const { disk, values, flags } = readDiskOption(text, KEYS);
+  const option = readDiskOption(text, KEYS);
+  const { disk, values, flags } = option;
+  const preallocation = values.get('preallocation');
   const to = values.get('to') ?? refuseDisk(text, 'to=FILE is missing: where the copy goes');
   const format = values.get('format');
   const base = values.get('base');
@@ -136,6 +147,10 @@ function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][n
       : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw', 'luks'])(format) }),
     ...(encrypt === undefined ? {} : { encrypt }),
     ...(base === undefined ? {} : { base }),
+    ...(preallocation === undefined
+      ? {}
+      : { preallocation: readChoice(`--disk ${disk},preallocation`, PREALLOCATIONS)(preallocation) }),
+    ...readNewImage(option),
     ...(flags.has('shallow') ? { shallow: true } : {}),
     ...(flags.has('reuse') ? { reuse: true } : {}),
     ...(flags.has('initialize') ? { initialize: true } : {}),

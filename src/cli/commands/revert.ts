@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
 import type { RevertRequest } from '../../operations/requests.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import { absoluteFile, collect } from '../options/option-values.ts';
 import {
   addSagaOptions,
@@ -15,7 +16,7 @@ import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
 
-const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID' };
+const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID', ...NEW_IMAGE_KEYS };
 
 const HELP = `
 ${DISK_HELP}
@@ -24,6 +25,7 @@ ${DISK_HELP}
                 image unless said. It stays as it is, and can be reverted to again.
   encrypt=ID    the secret object in QEMU that the overlay is encrypted with; an encrypted disk keeps its own unless said,
                 and encrypt=none writes in the clear
+${NEW_IMAGE_HELP}
 
 The guest must be paused, and stays so: what it holds in memory does not fit the older disks. Reset it before it
 runs again (system_reset, then cont), or restore its memory. When a third party resumes it on the older disks before the
@@ -43,7 +45,7 @@ export function defineRevert(program: Command, context: CliContext, finished: Fi
     .command('revert')
     .summary('revert N disks of a paused guest to older images')
     .description('Reverts N disks of a paused guest to images below their active ones, all of them or none.')
-    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE][,encrypt=ID]; repeatable', collect)
+    .requiredOption('--disk <disk>', 'DISK,overlay=FILE[,to=IMAGE][,encrypt=ID][,...]; repeatable', collect)
     .option('--delete', 'remove the files that have left the chains, after the decision')
     .addHelpText('after', HELP);
   addSagaOptions(command).action(async (options: RevertOptions) => {
@@ -62,13 +64,15 @@ function revertRequest(options: RevertOptions, context: CliContext): RevertReque
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => {
-      const { disk, values } = readDiskOption(text, KEYS);
+      const option = readDiskOption(text, KEYS);
+      const { disk, values } = option;
       const to = values.get('to');
       const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new overlay');
       const encrypt = values.get('encrypt');
       return {
         disk,
         overlay: absoluteFile(overlay, context),
+        ...readNewImage(option),
         ...(to === undefined ? {} : { to }),
         ...(encrypt === undefined ? {} : { encrypt }),
       };

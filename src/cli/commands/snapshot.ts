@@ -6,6 +6,7 @@ import type { SnapshotRequest } from '../../operations/requests.ts';
 import type { Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { GROUP_HELP } from '../options/group-file.ts';
+import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import {
   absoluteFile,
   collect,
@@ -33,6 +34,7 @@ const KEYS: DiskKeys = {
   reuse: null,
   mirror: 'FILE',
   'mirror-reuse': null,
+  ...NEW_IMAGE_KEYS,
 };
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
 
@@ -46,6 +48,7 @@ ${DISK_HELP}
   reuse         the overlay exists and is used as it is
   mirror=FILE   the overlay is mirrored there, to an image that stands on the same image as the overlay does
   mirror-reuse  that image exists, and its header names a chain of its own, which may be copied until the switch
+${NEW_IMAGE_HELP}
 A comma inside a name is written twice: --disk "disk0,overlay=/images/a,,b.qcow2"
 
 Examples:
@@ -82,7 +85,7 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     )
     .option(
       '--disk <disk>',
-      'DISK[,overlay=FILE][,format=qcow2][,encrypt=ID][,reuse][,mirror=FILE[,mirror-reuse]]; repeatable',
+      'DISK[,overlay=FILE][,format=qcow2][,encrypt=ID][,reuse][,mirror=FILE[,mirror-reuse]][,...]; repeatable',
       collect,
     )
     .option('--group <file>', 'snapshots of several guests at one instant, of all or of none; see below')
@@ -145,7 +148,8 @@ function readSnapshotDisk(
   hasName: boolean,
   context: CliContext,
 ): SnapshotRequest['disks'][number] {
-  const { disk, values, flags } = readDiskOption(text, KEYS);
+  const option = readDiskOption(text, KEYS);
+  const { disk, values, flags } = option;
   const overlay = values.get('overlay');
   if (overlay === undefined && !hasName) {
     refuseDisk(text, 'overlay=FILE is missing: the new active image; or give the snapshot a --name');
@@ -158,6 +162,7 @@ function readSnapshotDisk(
     ...(overlay === undefined ? {} : { overlay: absoluteFile(overlay, context) }),
     ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
     ...(encrypt === undefined ? {} : { encrypt }),
+    ...readNewImage(option),
     ...(flags.has('reuse') ? { reuse: true } : {}),
     ...(mirror === undefined ? {} : { mirror: absoluteFile(mirror, context) }),
     ...(flags.has('mirror-reuse') ? { mirrorReuse: true } : {}),

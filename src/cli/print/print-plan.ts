@@ -11,8 +11,8 @@ import {
   type Strategy,
   type SwitchPlan,
   wayOf,
-  weakerIn,
 } from '../../plan/plan.ts';
+import { lossesIn, weakerIn } from '../../plan/told.ts';
 import { growingSizeInWords } from '../../railway/words.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import type { CliContext } from './context.ts';
@@ -52,6 +52,7 @@ async function describePlan(plan: Plan, asked: string) {
     strategy: how,
     why: whyThisWay(plan, asked),
     weaker: weakerIn(plan),
+    losses: lossesIn(plan),
     ...('hint' in plan ? { hint: plan.hint } : {}),
     capabilities: plan.capabilities,
     maxBlackoutMs: plan.maxBlackoutMs,
@@ -135,6 +136,7 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     `  how: ${howInWords(plan)}`,
     `  why: ${described.why}`,
     ...described.weaker.map(promise => `  weaker here: ${promise}`),
+    ...described.losses.map(loss => `  does not come along: ${loss}`),
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
     `  the guest is paused for ${plan.maxBlackoutMs} ms at most`,
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),

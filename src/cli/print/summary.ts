@@ -65,12 +65,20 @@ function whyLines({ error }: SagaResult): readonly string[] {
 }
 
 function restLines(result: SagaResult): readonly string[] {
-  return [...weakerLines(result), ...leftoverLines(result), ...guestLines(result), ...nextLines(result)];
+  return [
+    ...weakerLines(result),
+    ...lossLines(result),
+    ...leftoverLines(result),
+    ...guestLines(result),
+    ...nextLines(result),
+  ];
 }
 
 /** What a story of the steps does not have: what to boot from, how the disks were switched, which promises were weaker. */
 export function besidesInWords(result: SagaResult): readonly string[] {
-  return [...bootLines(result), ...switchLine(result), ...weakerLines(result)].map(line => line.trimStart());
+  return [...bootLines(result), ...switchLine(result), ...weakerLines(result), ...lossLines(result)].map(
+    line => line.trimStart(),
+  );
 }
 
 /** How it ended, in one line. */
@@ -150,6 +158,10 @@ function errorLines(error: ErrorRecord): readonly string[] {
 function qemuSaid({ message, cause }: ErrorRecord): readonly string[] {
   if (cause === undefined || message.includes(cause.desc)) return [];
   return [`  QEMU said to ${cause.command}: ${cause.desc}`];
+}
+
+function lossLines({ losses = [] }: SagaResult): readonly string[] {
+  return losses.map(loss => `  does not come along: ${loss}`);
 }
 
 function leftoverLines({ leftovers, outcome }: SagaResult): readonly string[] {

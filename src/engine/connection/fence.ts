@@ -80,9 +80,9 @@ export class Fence {
       stat: path => asOurs(path, () => bare.stat(path)),
       imageInfo: (path, driver) => asOurs(path, () => bare.imageInfo(path, driver)),
       syncDirectory: path => asOurs(path, () => bare.syncDirectory(path)),
-      createExclusive: async (path, like, claim) => {
+      createExclusive: async (path, like, claim, access) => {
         this.expectHeld();
-        return asOurs(path, () => bare.createExclusive(path, like, claim));
+        return asOurs(path, () => bare.createExclusive(path, like, claim, access));
       },
       unlink: async (path, identity) => {
         this.expectHeld();

@@ -52,6 +52,7 @@ const base = {
   onCommit: onCommit.nullable(),
   jobsVanishOnEnd: z.enum(['byId', 'byDisk']).optional(),
   weaker: z.array(z.string()).optional(),
+  losses: z.array(z.string()).optional(),
   disks: z.array(disk).min(1),
 };
 
@@ -158,6 +159,7 @@ const result = z.looseObject({
   error: errorRecord.nullable(),
   leftovers: z.array(z.string()),
   weaker: z.array(z.string()).optional(),
+  losses: z.array(z.string()).optional(),
   boot: z.array(z.looseObject({ disk: z.string(), file: z.string(), format: z.string() })).optional(),
   why: z.string().optional(),
 });

@@ -6,7 +6,7 @@
 import type { Files } from '../../images/files.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
-import { stagesOf } from '../../steps/stages.ts';
+import { splitKey, stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { heldClaim, isMadeElsewhere, isMaybeOurs, strayed, strayedFiles } from '../removal/claims.ts';
@@ -26,6 +26,15 @@ export function keptFiles(records: readonly JournalRecord[]): readonly string[] 
   const last = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'removeLeaving');
   const body = last?.body as { readonly value?: { readonly kept?: readonly string[] } } | undefined;
   return body?.value?.kept ?? [];
+}
+
+/** The bitmaps that did not come along, in words, as was seen when the old images were closed. */
+export function bitmapsLeftBehind(records: readonly JournalRecord[]): readonly string[] {
+  const last = records.findLast(
+    ({ kind, step }) => kind === 'outcome' && splitKey(step).step === 'closeOldNodes',
+  );
+  const body = last?.body as { readonly value?: { readonly lost?: readonly string[] } | null } | undefined;
+  return body?.value?.lost ?? [];
 }
 
 /** New images of a committed saga that their disks never came onto, since these had left the guest before. */

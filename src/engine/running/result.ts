@@ -11,14 +11,15 @@ import {
 import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
-import { type DiskPlan, hasMirrors, type Plan, wayOf, weakerIn } from '../../plan/plan.ts';
+import { type DiskPlan, hasMirrors, type Plan, wayOf } from '../../plan/plan.ts';
+import { lossesIn, weakerIn } from '../../plan/told.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import { type GuestLeft, guestLeft } from '../durable/guest-left.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { seenInQemu, unasked } from './left-in-qemu.ts';
-import { type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
+import { bitmapsLeftBehind, type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
 
 /** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
 export type Outcome = 'committed' | 'rolledBack' | 'needsRecovery' | 'ready';
@@ -62,6 +63,8 @@ export interface SagaResult {
   readonly strategy: string | null;
   /** Which promises are weaker on this QEMU than on one that has all that was asked of it, in words for people. */
   readonly weaker?: readonly string[];
+  /** What the old images have and the new ones have not, in words for people. */
+  readonly losses?: readonly string[];
   readonly disks: readonly DiskResult[];
   /** The longest time that the guest was paused; milliseconds. */
   readonly blackoutMs: number | null;
@@ -105,12 +108,14 @@ export async function readResult(
   const mismatch = fronts === null ? undefined : findMismatch(plan, disks, outcome);
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   const kept = keptFiles(saga.journal.records(saga.id));
+  const losses = [...lossesIn(saga.plan), ...bitmapsLeftBehind(saga.journal.records(saga.id))];
   return {
     saga: saga.id,
     operation: saga.plan.operation,
     outcome: wrong === undefined ? outcome : 'needsRecovery',
     strategy: wayOf(plan),
     weaker: weakerIn(saga.plan),
+    ...(losses.length === 0 || outcome === 'rolledBack' ? {} : { losses }),
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,

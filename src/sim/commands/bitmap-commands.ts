@@ -1,10 +1,12 @@
 /**
- * Named dirty bitmaps, as far as operations on disks touch them: added, removed, cleared, switched on and off. What they
- * count is not simulated.
+ * Named dirty bitmaps, as far as operations on disks touch them: added, removed, cleared, merged, switched on and off. What
+ * they record is noted where data pass (`image-io.ts`).
  */
 
 import type { Json } from '../../qmp/transport.ts';
 import { patchNode } from '../graph/graph.ts';
+import { sizeOf } from '../graph/image-io.ts';
+import { EMPTY, granules, over } from '../host/contents.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
 import { refuse } from '../state/refusal.ts';
@@ -40,7 +42,26 @@ export function bitmapRemove(ctx: Context, args: Arguments): Json {
 }
 
 export function bitmapClear(ctx: Context, args: Arguments): Json {
-  bitmapArgument(nodeArgument(ctx, args), args);
+  ctx.recorded.delete(bitmapArgument(nodeArgument(ctx, args), args).serial);
+  return {};
+}
+
+/** A source is named alone, in the same node, or with its node. */
+export function bitmapMerge(ctx: Context, args: Arguments): Json {
+  const node = nodeArgument(ctx, args);
+  const target = namedIn(node, String(args['target']));
+  const size = sizeOf(ctx, node);
+  for (const each of args['bitmaps'] as readonly (string | Arguments)[]) {
+    const from = typeof each === 'string' ? node : nodeArgument(ctx, each);
+    const source = namedIn(from, String(typeof each === 'string' ? each : each['name']));
+    if (sizeOf(ctx, from) !== size)
+      refuse(
+        'Bitmaps are of different sizes (destination size is ' +
+          `${size}, source size is ${sizeOf(ctx, from)}) and can't be merged`,
+      );
+    const recorded = granules(ctx.recorded.get(source.serial) ?? EMPTY, target.granularity, size);
+    ctx.recorded.set(target.serial, over(ctx.recorded.get(target.serial) ?? EMPTY, recorded));
+  }
   return {};
 }
 
@@ -65,7 +86,10 @@ function nodeArgument(ctx: Context, args: Arguments): BlockNode {
 }
 
 function bitmapArgument(node: BlockNode, args: Arguments): NamedBitmap {
-  const name = String(args['name']);
+  return namedIn(node, String(args['name']));
+}
+
+function namedIn(node: BlockNode, name: string): NamedBitmap {
   return node.bitmaps.find(bitmap => bitmap.name === name) ?? refuse(`Dirty bitmap '${name}' not found`);
 }
 
@@ -81,4 +105,5 @@ export const bitmapActions = {
   'block-dirty-bitmap-clear': action(bitmapClear),
   'block-dirty-bitmap-enable': action(bitmapEnable),
   'block-dirty-bitmap-disable': action(bitmapDisable),
+  'block-dirty-bitmap-merge': action(bitmapMerge),
 };

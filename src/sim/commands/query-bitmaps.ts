@@ -34,7 +34,15 @@ export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
   const named = node.bitmaps.map(
     ({ serial, ...bitmap }) =>
-      [serial, { ...bitmap, busy: false, ...status(bitmap.recording), count: 0 }] as const,
+      [
+        serial,
+        {
+          ...bitmap,
+          busy: false,
+          ...status(bitmap.recording),
+          count: covered(ctx.recorded.get(serial) ?? []),
+        },
+      ] as const,
   );
   const unnamed = node.trackedBy.map(id => {
     const job = ctx.q.jobs.get(id);

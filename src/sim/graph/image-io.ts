@@ -8,11 +8,13 @@ import { type Context, nodeOf, type Track } from '../state/context.ts';
 import type { BlockNode, Qemu } from '../state/state.ts';
 import { below, childOf } from './graph.ts';
 
-/** What data passes through: the graph, the files and the dirty bitmaps of mirrors. */
+/** What data passes through: the graph, the files and the dirty bitmaps, of mirrors and of clients. */
 export interface DataPlane {
   readonly q: Qemu;
   readonly host: Host;
   readonly tracks: ReadonlyMap<string, Track>;
+  /** What clients' bitmaps have recorded, by their serial numbers. */
+  readonly recorded: Map<number, Extents>;
 }
 
 /** The name by which the file below a node was opened. */
@@ -105,6 +107,7 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
     const node: BlockNode | undefined = plane.q.nodes.get(next);
     if (node === undefined) return;
     if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
+    record(plane, node, written);
     for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
     if (node.isFilter) {
       next = below(node);
@@ -113,6 +116,15 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
     const image = imageIn(plane, next);
     if (image !== undefined) putImage(plane, next, { ...image, contents: over(image.contents, written) });
     return;
+  }
+}
+
+/** The bitmaps of a node note what is written to it, by whomever. */
+function record(plane: DataPlane, node: BlockNode, written: Extents): void {
+  for (const { serial, granularity, recording } of node.bitmaps) {
+    if (!recording) continue;
+    const before = plane.recorded.get(serial) ?? EMPTY;
+    plane.recorded.set(serial, over(before, granules(written, granularity, sizeOf(plane, node))));
   }
 }
 
@@ -137,6 +149,9 @@ function markDirty(plane: DataPlane, jobId: string, written: Extents, size: numb
 export function copyRanges(plane: DataPlane, from: string, to: string, ranges: Extents): void {
   const image = imageIn(plane, to);
   if (image === undefined || ranges.length === 0) return;
+  const node = plane.q.nodes.get(to);
+  // What is drawn up into an image changes nothing of what it shows.
+  if (node !== undefined && from !== to) record(plane, node, ranges);
   const source = readNode(plane, from);
   let contents = image.contents;
   for (let i = 0; i < ranges.length; i += 3) {

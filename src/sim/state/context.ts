@@ -52,6 +52,8 @@ export interface Context {
   readonly chance: Chance;
   readonly timing: Timing;
   readonly tracks: Map<string, Track>;
+  /** What clients' bitmaps have recorded, by their serial numbers. */
+  readonly recorded: Map<number, Extents>;
   emit(event: string, data: Json): void;
   /** Runs the task after `delayMs`, if this command succeeds. */
   later(delayMs: number, task: Task): void;

@@ -10,6 +10,7 @@ const ADDED_AFTER_3_1 = [
   'block-export-del',
   'query-block-exports',
   'x-debug-query-block-graph',
+  'block-dirty-bitmap-merge',
 ];
 
 const ADDED_AFTER_2_12 = [

@@ -46,6 +46,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
       'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:str node-name:str writable?:bool writethrough?:bool',
       'block-export-del': 'id:str mode?:BlockExportRemoveMode',
       'query-block-exports': '',
@@ -86,6 +87,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
     },
     'enums': {
       'MirrorSyncMode': 'top full none incremental bitmap',
@@ -137,6 +139,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
       'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:str node-name:str writable?:bool writethrough?:bool',
       'block-export-del': 'id:str mode?:BlockExportRemoveMode',
       'query-block-exports': '',
@@ -177,6 +180,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
     },
     'enums': {
       'MirrorSyncMode': 'top full none incremental bitmap',
@@ -229,6 +233,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
       'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:str node-name:str writable?:bool writethrough?:bool allow-inactive?:bool',
       'block-export-del': 'id:str mode?:BlockExportRemoveMode',
       'query-block-exports': '',
@@ -269,6 +274,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
     },
     'enums': {
       'MirrorSyncMode': 'top full none incremental bitmap',
@@ -322,6 +328,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
       'block-export-add': 'type:BlockExportType id:str fixed-iothread?:bool iothread?:any node-name:str writable?:bool writethrough?:bool allow-inactive?:bool',
       'block-export-del': 'id:str mode?:BlockExportRemoveMode',
       'query-block-exports': '',
@@ -362,6 +369,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
       'block-dirty-bitmap-clear': 'node:str name:str',
       'block-dirty-bitmap-enable': 'node:str name:str',
       'block-dirty-bitmap-disable': 'node:str name:str',
+      'block-dirty-bitmap-merge': 'node:str target:str bitmaps:[any]',
     },
     'enums': {
       'MirrorSyncMode': 'top full none incremental bitmap',

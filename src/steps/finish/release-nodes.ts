@@ -3,9 +3,9 @@
  * are closed; an image that was the guest's is never removed. What a third party still uses stays, and is reported.
  */
 
+import { leftBehind } from '../../guest/bitmaps.ts';
 import { readGraph } from '../../guest/graph.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
-import type { Json } from '../../qmp/transport.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { standAlone } from '../prepare/reopen-image.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -25,7 +25,10 @@ export const closeOldNodes: Step = {
   async do(context, todo) {
     const { plan } = context;
     if (plan.operation === 'copy') await standAlone({ ...context, plan });
-    return closeUnused(context, todo.flatMap(leaving));
+    const graph = await readGraph(context.qmp);
+    const lost = leftBehind(plan, name => graph.node(name));
+    const { kept } = await closeUnused(context, todo.flatMap(leaving));
+    return { kept, ...(lost.length === 0 ? {} : { lost }) };
   },
 };
 
@@ -49,15 +52,21 @@ export const closeCopies: Step = {
   },
 
   async do(context, todo) {
-    return closeUnused(context, todo.flatMap(openedAs));
+    const { kept } = await closeUnused(context, todo.flatMap(openedAs));
+    return { kept };
   },
 };
+
+/** The nodes that QEMU has not closed. */
+interface Closed {
+  readonly kept: readonly string[];
+}
 
 /** What is refused is asked again: a node is in use for as long as the one above it is open. */
 const ROUNDS = 4;
 
 /** Asks QEMU to close each node, front first; QEMU refuses those in use. Returns the names that are still there. */
-async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Promise<Json> {
+async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Promise<Closed> {
   let open = nodes;
   for (let round = 0; round <= ROUNDS; round += 1) {
     const graph = await readGraph(qmp);

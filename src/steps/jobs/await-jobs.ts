@@ -42,6 +42,14 @@ export async function awaitJobs(
   return jobs.awaitAll(ids, done, withinPause(deadlineMs));
 }
 
+/** Waits for all to settle, with what was sent beside; throws the error of `act` before any other. */
+export async function withBeside<T>(beside: readonly Promise<unknown>[], act: Promise<T>): Promise<T> {
+  const [acted, ...others] = await Promise.allSettled([act, ...beside]);
+  if (acted.status === 'rejected') throw acted.reason;
+  for (const other of others) if (other.status === 'rejected') throw other.reason;
+  return acted.value;
+}
+
 export function isConcluded(job: JobInfo | undefined): boolean {
   return job === undefined || job.status === 'concluded';
 }

@@ -3,10 +3,11 @@
  * source. Before that, with the guest running, `awaitConvergence` waits until little is left to copy.
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { bitmapsToCarry } from '../../guest/bitmaps.ts';
 import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable, JobWaitOptions } from '../../qmp/jobs.ts';
-import { awaitJobs, isConcluded, isPendingOrConcluded, withinPause } from '../jobs/await-jobs.ts';
+import { awaitJobs, isConcluded, isPendingOrConcluded, withBeside, withinPause } from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
 import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { wasClean } from '../pause/pause-guest.ts';
@@ -15,6 +16,7 @@ import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
 import { unanswering } from '../step/targets-answer.ts';
 import { keepsCopies } from './await-signal.ts';
+import { carryBitmaps, uncarryBitmaps } from './carry-bitmaps.ts';
 import { inspectMirrors } from './mirror-disks.ts';
 import { undoPivots } from './undo-pivots.ts';
 
@@ -61,14 +63,20 @@ export const awaitConvergence: Step<SwitchPlan> = {
     for (;;) {
       await awaitAnswers(context);
       const askedMs = context.clock.now();
-      const { isOnSources } = await approach();
+      const { isOnSources, nodes } = await approach();
       // What was answered longer ago may hang by now.
       const isTrusted =
         context.files?.answers === undefined || context.clock.now() - askedMs <= ANSWER_TRUSTED_MS;
-      if (isTrusted) return { isOnSources };
+      if (isTrusted) return { isOnSources, ...carried(context, nodes) };
     }
   },
 };
+
+/** The bitmaps that are to go along: looked at here, so that nothing is asked for them in the pause. */
+function carried({ plan }: StepContext<SwitchPlan>, nodes: Lag['nodes']) {
+  const bitmaps = bitmapsToCarry(plan, nodes);
+  return bitmaps.length === 0 ? {} : { bitmaps };
+}
 
 /** Waits until the storage behind each target answers a flush in so little time that it fits into the pause. */
 async function awaitAnswers(context: StepContext<SwitchPlan>): Promise<void> {
@@ -132,6 +140,7 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
   },
 
   async adopt(context) {
+    await carryBitmaps(context);
     return context.decided ? null : closeCut(context);
   },
 
@@ -141,6 +150,7 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
    */
   async undo(context) {
     await undoPivots(context);
+    await uncarryBitmaps(context);
     await unmarkSettling(context);
   },
 };
@@ -170,9 +180,11 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   let table: JobTable = new Map();
   if (following.length > 0) {
     await awaitClean(context, following);
-    const marked = markSettling(context);
-    table = await awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs);
-    await marked;
+    const beside = [markSettling(context), carryBitmaps(context)];
+    table = await withBeside(
+      beside,
+      awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs),
+    );
   }
   if (following.length < todo.length) {
     table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, withinPause(deadlineMs, SETTLE_POLL_MS));

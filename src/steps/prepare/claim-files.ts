@@ -151,7 +151,12 @@ async function expectUnused(files: Files, disks: readonly DiskPlan[]): Promise<v
 
 async function claim(files: Files, disk: DiskPlan): Promise<string | undefined> {
   try {
-    return await files.createExclusive(disk.image.file, plainName(disk.file), claimText(disk));
+    return await files.createExclusive(
+      disk.image.file,
+      plainName(disk.file),
+      claimText(disk),
+      disk.image.access,
+    );
   } catch (error) {
     throw error instanceof BlocksagaError ? error.at({ disk: disk.disk }) : error;
   }

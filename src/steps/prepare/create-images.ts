@@ -2,7 +2,7 @@
  * Formats the new images and opens them as nodes of the saga's own names: overlays without a backing image, copy
  * targets on theirs. Nothing of the guest touches them yet, so the undo just closes them; the files are `claimFiles`'s.
  */
-import { BlocksagaError, invariant } from '../../errors.ts';
+import { BlocksagaError, definedOnly, invariant } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { luksSecret, openChain, qcow2Secret } from '../../guest/revive-source.ts';
 import { readNbdAddress } from '../../images/nbd-address.ts';
@@ -40,6 +40,7 @@ export const createImages: Step = {
       driver: 'file',
       filename: disk.image.file,
       size: disk.image.driver === 'raw' ? disk.image.sizeBytes : 0,
+      ...(disk.image.driver === 'raw' ? preallocationOf(disk) : {}),
     }));
     throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
     const formatted = todo.filter(
@@ -137,15 +138,41 @@ async function create(
 function formatOptions(disk: DiskPlan): CreateOptions {
   const { backing, backingName, driver, sizeBytes } = disk.image;
   const common = { file: disk.names.imageFile, size: sizeBytes };
-  if (driver === 'luks') return { driver, ...common, ...luksSecret(disk.image) };
+  if (driver === 'luks') return { driver, ...common, ...luksSecret(disk.image), ...preallocationOf(disk) };
   return {
     driver: 'qcow2',
     ...common,
     ...qcow2Secret(disk.image),
+    ...layoutOptions(disk),
+    ...preallocationOf(disk),
     ...(backing === null
       ? {}
       : { 'backing-file': backingName ?? backing.file, 'backing-fmt': backing.driver as 'qcow2' | 'raw' }),
   };
+}
+
+function layoutOptions({ image: { layout = {} } }: DiskPlan) {
+  const { clusterBytes, extendedL2, lazyRefcounts, refcountBits, compression } = layout;
+  return definedOnly({
+    'cluster-size': clusterBytes,
+    'extended-l2': extendedL2,
+    'lazy-refcounts': lazyRefcounts,
+    'refcount-bits': refcountBits,
+    'compression-type': compression,
+  });
+}
+
+function preallocationOf({ image: { preallocation } }: DiskPlan) {
+  return preallocation === undefined ? {} : { preallocation };
+}
+
+function aioOf({ image: { opens } }: DiskPlan) {
+  return opens?.aio === undefined ? {} : { aio: opens.aio };
+}
+
+/** Zeroes that a mirror unmaps would take back space that was allocated beforehand. */
+function discardOf({ image: { opens, preallocation = 'off' } }: DiskPlan): 'unmap' | 'ignore' {
+  return opens?.discard ?? (preallocation === 'off' ? 'unmap' : 'ignore');
 }
 
 function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
@@ -153,10 +180,13 @@ function openProtocol(disk: DiskPlan): Command<'blockdev-add'> {
   const common = {
     'node-name': disk.names.imageFile,
     cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
-    discard: 'unmap',
+    discard: discardOf(disk),
   } as const;
   if (protocol !== 'nbd') {
-    return { execute: 'blockdev-add', arguments: { driver: protocol, filename: file, ...common } };
+    return {
+      execute: 'blockdev-add',
+      arguments: { driver: protocol, filename: file, ...common, ...aioOf(disk) },
+    };
   }
   const address = readNbdAddress(file);
   invariant(address !== undefined, `${file} was read as an NBD address when it was planned`);
@@ -174,7 +204,7 @@ export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
     'node-name': disk.names.image,
     file: disk.names.imageFile,
     cache: { direct: disk.cache.direct, 'no-flush': disk.cache.noFlush },
-    discard: 'unmap',
+    discard: discardOf(disk),
     'detect-zeroes': disk.detectZeroes as 'off' | 'on' | 'unmap',
   } as const;
   if (disk.image.driver === 'raw')

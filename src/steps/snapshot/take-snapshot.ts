@@ -165,13 +165,13 @@ async function takeAll(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Pr
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them continue without a gap. */
 function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
-  return bitmaps.map(({ index, name, granularity }) => ({
+  return bitmaps.map(({ index, name, granularity, persistent = true }) => ({
     type: 'block-dirty-bitmap-add' as const,
     data: {
       node: disks.find(disk => disk.index === index)?.names.image ?? '',
       name,
       granularity,
-      persistent: true,
+      persistent,
     },
   }));
 }

@@ -20,6 +20,8 @@ export interface Lag {
   readonly isOnSources: boolean;
   /** The guest's devices at the same time. */
   readonly blocks: readonly BlockInfo[];
+  /** All nodes at the same time, with their bitmaps. */
+  readonly nodes: readonly BlockDeviceInfo[];
   /** The disks of which a third party writes to the source below the mirror, where that is not noticed by the mirror. */
   readonly unseen: readonly DiskPlan[];
 }
@@ -38,8 +40,9 @@ export async function readLag(
     const table = await jobs.list(disks.map(disk => disk.names.job));
     const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
     if (!blocks.ok) throw blocks.error;
-    const bytes = olderBytes(disks, blocks.value, valueIfKnown(nodes) ?? []);
-    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value, unseen: [] };
+    const known = valueIfKnown(nodes) ?? [];
+    const bytes = olderBytes(disks, blocks.value, known);
+    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value, nodes: known, unseen: [] };
   }
   const tells = qmp.version.major >= NODES_TELL_SINCE;
   const isBlocking = plan.operation === 'copy' && plan.mirror.copyMode === 'write-blocking';
@@ -54,7 +57,7 @@ export async function readLag(
   const isOnSources = read.isOnSources && !isBlocking;
   const drawn = graph === undefined || isOnSources ? undefined : valueIfKnown(graph);
   const unseen = drawn === undefined ? [] : passedBy(plan, disks, new Edges(drawn), nodes.value);
-  const lag = { ...read, isOnSources, blocks: blocks.value, unseen };
+  const lag = { ...read, isOnSources, blocks: blocks.value, nodes: nodes.value, unseen };
   if (tells) return lag;
   return { ...lag, bytes: olderBytes(disks, blocks.value, nodes.value) };
 }
@@ -126,7 +129,7 @@ function lagOf(
   disks: readonly DiskPlan[],
   jobs: readonly JobInfo[],
   nodes: readonly BlockDeviceInfo[],
-): Omit<Lag, 'blocks' | 'unseen'> {
+): Omit<Lag, 'blocks' | 'nodes' | 'unseen'> {
   const bytes = dirtyBytesOf(disks.flatMap(sourcesOf), nodes);
   const isOnSources = disks.every(disk =>
     nodes

@@ -10,8 +10,9 @@ import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
-import { awaitJobs, isConcluded } from '../jobs/await-jobs.ts';
+import { awaitJobs, isConcluded, withBeside } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
+import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
 import { awaitClean, readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
@@ -36,16 +37,21 @@ export const parkMirrors: Step<SwitchPlan> = {
       await awaitClean(context, todo);
       const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
       const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-      const marked = markSettling(context);
-      const table = await awaitJobs(jobs, todo, 'pivot', parked, deadlineMs);
-      await marked;
+      const beside = [markSettling(context), carryBitmaps(context)];
+      const table = await withBeside(beside, awaitJobs(jobs, todo, 'pivot', parked, deadlineMs));
       for (const disk of todo) jobAlive(table, disk);
     });
     return null;
   },
 
+  async adopt(context) {
+    await carryBitmaps(context);
+    return null;
+  },
+
   async undo(context) {
     await undoPivots(context);
+    await uncarryBitmaps(context);
     await unmarkSettling(context);
   },
 };
@@ -126,8 +132,14 @@ export const completeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
+  async adopt(context) {
+    await carryBitmaps(context);
+    return null;
+  },
+
   async undo(context) {
     await undoPivots(context);
+    await uncarryBitmaps(context);
     await unmarkSettling(context);
   },
 };
@@ -144,16 +156,21 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
 }
 
 async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
-  const { clock, jobs, plan } = context;
   await awaitClean(context, todo);
   await expectAnswering(context, todo);
-  const marked = markSettling(context);
+  const beside = [markSettling(context), carryBitmaps(context)];
+  await withBeside(beside, completeInTurn(context, todo));
+}
+
+async function completeInTurn(
+  { clock, jobs, plan }: StepContext<SwitchPlan>,
+  todo: readonly DiskPlan[],
+): Promise<void> {
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
   for (const disk of todo) {
     const leftMs = Math.max(0, untilMs - clock.now());
     readVerdicts([disk], await awaitJobs(jobs, [disk], 'pivot', isConcluded, leftMs));
   }
-  await marked;
 }
 
 /** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
