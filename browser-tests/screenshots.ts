@@ -1,12 +1,16 @@
 /** Takes the screenshots of docs/screenshots with Chromium, in light and in dark: to be looked at before they are shown. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { InspectionEvent } from 'xstate';
 import { busyJournal } from '../scripts/picture-stories.ts';
+import { createEngine } from '../src/engine/engine.ts';
 import { serveInspect } from '../src/inspect/server.ts';
+import { chartEventOf } from '../src/inspect/tell-chart-event.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../src/lab/choice.ts';
 import { runLab } from '../src/lab/run-lab.ts';
 import { systemClock } from '../src/qmp/clock.ts';
+import { createSim } from '../src/sim/index.ts';
 import { startBrowser } from './browser.ts';
 
 const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/screenshots');
@@ -31,6 +35,7 @@ const laboratory = await serveInspect({
   lab: { offers: { profiles: PROFILES, first: null }, run: choice => runLab(scenarioOf(readChoice(choice))) },
 });
 const browser = await startBrowser();
+await chartOfRolledBack();
 try {
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const [name, { saga, width, height }] of Object.entries(VIEWS)) {
@@ -45,6 +50,13 @@ try {
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
       await page.close();
     }
+    const charts = await browser.newPage({
+      ...{ colorScheme, viewport: { width: 1440, height: 1080 }, reducedMotion: 'reduce' },
+    });
+    await charts.goto(`${server.address}#/charts`);
+    await charts.locator('.c-here').first().waitFor();
+    await charts.screenshot({ path: join(FOLDER, `chart-${colorScheme}.png`) });
+    await charts.close();
     const page = await browser.newPage({
       ...{ colorScheme, viewport: { width: 1440, height: 1100 }, reducedMotion: 'reduce' },
     });
@@ -57,4 +69,20 @@ try {
   await browser.close();
   await server.close();
   await laboratory.close();
+}
+
+/** Sends the chart of a copy that is rolled back, as its process would. */
+async function chartOfRolledBack(): Promise<void> {
+  const full = { kind: 'jobFails', nth: 8, percent: 37, error: 'No space left on device' } as const;
+  const sim = createSim({ disks: 3, faults: [full] });
+  const inspect = (event: InspectionEvent) => {
+    const told = chartEventOf(event, sim.clock.epochMs());
+    if (told !== undefined) server.charts.add(told);
+  };
+  const engine = createEngine({ journal: memoryJournal(), clock: sim.clock, inspect });
+  const disks = ['disk0', 'disk1', 'disk2'].map(disk => ({ disk, to: `/images/${disk}.copy` }));
+  const saga = await sim.run(
+    engine.copy({ qmp: sim.connect, files: sim.files, id: '7hw0c3zq8n2dk', vm: 'db-1', disks }),
+  );
+  await sim.run(saga.result);
 }

@@ -4,6 +4,7 @@ import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
+import { Charts } from './charts.tsx';
 import { Lab } from './lab.tsx';
 import { isRefused, type LabOffers, labOffers, listen } from './live.ts';
 import { useShown } from './place.ts';
@@ -15,8 +16,21 @@ export function App({ saved }: { readonly saved: Story | null }) {
   return saved === null ? <Served /> : <Saved story={saved} />;
 }
 
-/** The server shows a journal, or has a laboratory. */
+/** Where the address says so, the page is an inspector; no saga's id is written like that. */
+const CHARTS = '#/charts';
+
 function Served() {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const changed = () => setHash(location.hash);
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  return hash === CHARTS ? <Charts /> : <Journal />;
+}
+
+/** The server shows a journal, or has a laboratory. */
+function Journal() {
   const [offers, setOffers] = useState<LabOffers | null | undefined>(undefined);
   useEffect(() => void labOffers().then(setOffers), []);
   if (offers === undefined) return null;

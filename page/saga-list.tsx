@@ -71,6 +71,9 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
           Older sagas
         </button>
       )}
+      <p class="quiet to-charts">
+        <a href="#/charts">Charts of inspectors</a>
+      </p>
       {sagas !== null && found.length === 0 && sagas.length > 0 ? <p class="quiet">None matches.</p> : null}
     </nav>
   );

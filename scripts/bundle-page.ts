@@ -7,8 +7,11 @@ import { coloursOf, DRAWING } from '../src/railway/style.ts';
 const ROOT = join(import.meta.dirname, '..');
 const OUT = join(ROOT, 'dist/page');
 
-/** The view library is in the page's script: what its licence asks for goes with it. */
-const NOTICE = `/* With preact:\n${readFileSync(join(ROOT, 'node_modules/preact/LICENSE'), 'utf8').trim()}\n*/`;
+/** Libraries that are in the page's script: what their licences ask for goes with it. */
+const INSIDE = ['preact', 'xstate', '@dagrejs/dagre', '@dagrejs/graphlib'];
+const NOTICE = INSIDE.map(
+  name => `/* With ${name}:\n${readFileSync(join(ROOT, `node_modules/${name}/LICENSE`), 'utf8').trim()}\n*/`,
+).join('\n');
 
 mkdirSync(OUT, { recursive: true });
 await build({

@@ -97,7 +97,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   'cli/print': [...BELOW_ENGINE, 'engine', 'story', 'railway'],
   'cli/options': [...BELOW_ENGINE, 'engine', 'cli/print'],
-  'cli/saga': [...BELOW_ENGINE, 'engine', 'cli/print', 'cli/options'],
+  'cli/saga': [...BELOW_ENGINE, 'engine', 'inspect', 'cli/print', 'cli/options'],
   'cli/commands': [
     ...BELOW_ENGINE,
     'engine',

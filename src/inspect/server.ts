@@ -13,6 +13,8 @@ import { svgOf } from '../railway/draw.ts';
 import { sceneAt } from '../railway/scene.ts';
 import { accessOf, HEADERS } from './access.ts';
 import { askSaga } from './ask.ts';
+import type { ChartLog } from './chart-log.ts';
+import { ChartRoutes, STATELY_HEADERS, STATELY_PAGE, STATELY_SCRIPT, STATELY_STYLE } from './chart-routes.ts';
 import { type PageFile, pageFiles } from './files.ts';
 import { JobSight } from './job-sight.ts';
 import { journalView } from './journal-view.ts';
@@ -29,6 +31,8 @@ export interface InspectOptions {
   readonly port?: number;
   /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
   readonly lab?: Lab;
+  /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
+  readonly stately?: boolean;
   /** The files of the page; those of this package unless given. */
   readonly files?: ReadonlyMap<string, PageFile>;
 }
@@ -42,6 +46,10 @@ export interface Lab {
 export interface InspectServer {
   /** With the secret: a client that has it may look at all sagas, and ask them. */
   readonly address: string;
+  /** Where XState inspectors may send to (`createWebSocketInspector({ url })`): the page draws their charts. */
+  readonly inspectorUrl: string;
+  /** What they have sent, and what a program of ours adds by itself. */
+  readonly charts: ChartLog;
   close(): Promise<void>;
 }
 
@@ -54,6 +62,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const files = options.files ?? pageFiles();
   const view = journalView(options.journal, options.processes);
   const streams = new Streams(clock);
+  const charts = new ChartRoutes();
   const sight = options.connect === undefined ? undefined : new JobSight(options.connect, clock);
   const secret = randomSecret();
   let port = options.port ?? 0;
@@ -70,6 +79,11 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
       );
     });
   });
+  server.on('upgrade', (request, socket, head) => {
+    const access = accessOf(request, { port, secret });
+    if ('status' in access || access.path !== 'xstate') socket.end(REFUSED);
+    else charts.receive(request, socket, head);
+  });
   server.maxConnections = 64;
   server.listen(port, '127.0.0.1');
   await Promise.race([
@@ -81,8 +95,11 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   port = bound.port;
   return {
     address: `http://127.0.0.1:${port}/${secret}/`,
+    inspectorUrl: `ws://127.0.0.1:${port}/${secret}/xstate`,
+    charts: charts.log,
     async close() {
       streams.close();
+      charts.close();
       sight?.close();
       const closed = once(server, 'close');
       server.close();
@@ -110,12 +127,20 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if (what === 'lab')
       return send(response, 200, 'application/json', JSON.stringify(options.lab?.offers ?? null));
     if (what === 'news') return news(response, access.query);
+    if (what === 'charts') return charts.tell(response);
+    if (options.stately && what in STATELY) return stately(response, what);
     if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
     if (what === 'picture')
       return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(view.story(id))));
     if (what === 'saved')
       return save(response, `${id}.html`, 'text/html; charset=utf-8', savedPage(files, view.story(id)));
     return send(response, 404, 'text/plain', 'nothing here');
+  }
+
+  function stately(response: ServerResponse, what: string): void {
+    const [type = '', text = ''] = STATELY[what] ?? [];
+    response.writeHead(200, { ...STATELY_HEADERS, 'content-type': type });
+    response.end(text);
   }
 
   function news(response: ServerResponse, query: URLSearchParams): void {
@@ -131,6 +156,14 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if (!streams.add(response, told)) response.end();
   }
 }
+
+const REFUSED = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n';
+
+const STATELY: Readonly<Record<string, readonly [type: string, text: string]>> = {
+  stately: ['text/html; charset=utf-8', STATELY_PAGE],
+  'stately.js': ['text/javascript; charset=utf-8', STATELY_SCRIPT],
+  'stately.css': ['text/css; charset=utf-8', STATELY_STYLE],
+};
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {
   if (response.headersSent) {

@@ -1,12 +1,16 @@
 /** `blocksaga inspect`: a page on this machine that shows live and past sagas. It starts none. */
 import type { Command } from 'commander';
+import type { InspectionEvent } from 'xstate';
 import { BlocksagaError } from '../../errors.ts';
 import { readReplay } from '../../fuzz/replay-file.ts';
-import { type Lab, serveInspect } from '../../inspect/server.ts';
+import { type InspectServer, type Lab, serveInspect } from '../../inspect/server.ts';
+import { chartEventOf } from '../../inspect/tell-chart-event.ts';
 import { systemProcesses } from '../../journal/holder.ts';
+import type { Journal } from '../../journal/journal.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../../lab/choice.ts';
 import { runLab } from '../../lab/run-lab.ts';
+import { showCopy } from '../../lab/shown-copy.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import { readBetween, socketAddress } from '../options/option-values.ts';
 import { addJournalOption, journalOf } from '../options/shared-options.ts';
@@ -19,6 +23,7 @@ const HELP = `
 Examples:
   $ blocksaga inspect
   $ blocksaga inspect --sim
+  $ blocksaga inspect --xstate
   $ blocksaga inspect --qmp /run/vm.page.qmp
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
 
@@ -28,6 +33,11 @@ sagas of the journal, and ask those that run to switch or to go back. Nothing is
 A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further -qmp. Without
 one it shows what the journal knows, which has no progress in bytes.
 
+Charts: the page draws any XState chart that an inspector sends it, lit by its inspection events alone: from "blocksaga copy ...
+--inspect ADDRESS" with the address that is printed for inspectors, from a program of yours by createWebSocketInspector({ url }) of
+@statelyai/inspect. --xstate also copies a simulated guest, so that there is one to see, and prints the address of a page with
+Stately's own inspector in it: that one is loaded from stately.ai, by a browser that must be online.
+
 On another machine: ssh -L 8070:127.0.0.1:8070 HOST, with --port 8070.`;
 
 interface InspectOptions {
@@ -35,6 +45,7 @@ interface InspectOptions {
   readonly port?: number;
   readonly qmp?: string;
   readonly sim?: boolean;
+  readonly xstate?: boolean;
   readonly replay?: string;
 }
 
@@ -44,6 +55,10 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     .summary('show live and past sagas on a page')
     .description('Serves a page on this machine that shows the sagas of the journal, live and past.')
     .option('--sim', 'a laboratory: sagas on simulated guests, and faults to drop on them')
+    .option(
+      '--xstate',
+      "XState's inspector: the charts of a copy on a simulated guest, here and on Stately's page",
+    )
     .option('--replay <file>', 'with --sim: a finding of "blocksaga fuzz", to look at')
     .option('--qmp <address>', 'a monitor of its own, to see how far block jobs are')
     .option(
@@ -56,8 +71,11 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     if (options.replay !== undefined && !options.sim) {
       throw new BlocksagaError('REQUEST_INVALID', '--replay goes with --sim');
     }
+    if (options.xstate && options.sim) {
+      throw new BlocksagaError('REQUEST_INVALID', '--xstate and --sim are two pages: one of them');
+    }
     await withJournal(
-      options.sim ? memoryJournal() : openExistingJournal(journalOf(options, context)),
+      options.sim || options.xstate ? memoryJournal() : openExistingJournal(journalOf(options, context)),
       context,
       async journal => {
         const server = await serveInspect({
@@ -65,23 +83,52 @@ export function defineInspect(program: Command, context: CliContext, finished: F
           ...(options.qmp === undefined
             ? {}
             : { connect: connectSocket(socketAddress(options.qmp, context), { clock: context.clock }) }),
+          ...(options.xstate ? { stately: true } : {}),
           ...(options.sim ? { lab: await laboratory(options.replay) } : {}),
           ...(options.port === undefined ? {} : { port: options.port }),
         });
         const interrupted = Promise.withResolvers<void>();
         const stopListening = context.onInterrupt(interrupted.resolve);
+        const ending = new AbortController();
+        let shown = Promise.resolve();
         try {
-          context.write(`Open ${server.address}`);
+          context.write(`Open ${server.address}${options.xstate ? '#/charts' : ''}`);
+          if (options.xstate) {
+            context.write(`Stately's inspector, in a browser that is online: ${server.address}stately`);
+          }
+          if (!options.sim) context.write(`For inspectors: ${server.inspectorUrl}`);
           context.write('Ctrl-C ends it.');
+          if (options.xstate) shown = tellCopy(journal, server, context, ending.signal);
           await interrupted.promise;
         } finally {
           stopListening();
+          ending.abort();
+          await shown;
           await server.close();
         }
       },
     );
     finished(EXIT.done);
   });
+}
+
+/** A copy that can be watched; the page stays when it has ended. Never rejects. */
+async function tellCopy(
+  journal: Journal,
+  { charts }: InspectServer,
+  { clock, write, complain }: CliContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const inspect = (event: InspectionEvent) => {
+    const told = chartEventOf(event, clock.epochMs());
+    if (told !== undefined) charts.add(told);
+  };
+  try {
+    const { saga, outcome } = await showCopy(journal, inspect, signal);
+    write(`saga ${saga} on the simulated guest: ${outcome}`);
+  } catch (error) {
+    complain(`the copy of the simulated guest could not be shown: ${String(error)}`);
+  }
 }
 
 async function laboratory(replay: string | undefined): Promise<Lab> {

@@ -12,6 +12,7 @@ export interface SagaOptions {
   readonly journal?: string;
   readonly json?: boolean;
   readonly plan?: boolean;
+  readonly inspect?: string;
   readonly vm?: string;
   readonly id?: string;
   readonly without?: readonly string[];
@@ -56,6 +57,10 @@ export function addSagaOptions(command: Command, { needsMonitor = true } = {}): 
       '--max-blackout <ms>',
       'how long the guest may be paused, milliseconds (default: 1000)',
       readCount('--max-blackout'),
+    )
+    .option(
+      '--inspect <address>',
+      "where a page or XState's inspector takes inspection events (ws://127.0.0.1:...)",
     )
     .option('--plan', 'print what would be done; QEMU sees only queries')
     .option('--without <names>', 'act as if QEMU lacked these capabilities (a,b,...)', readNames)

@@ -8,6 +8,7 @@ import { areGuestsHeld } from '../../engine/running/last-resort.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
+import { sendCharts } from '../../inspect/send-charts.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { openJournal } from '../../journal/sqlite.ts';
@@ -49,11 +50,18 @@ export async function runSagaCommand(
 export async function followSaga(
   start: SagaCommand['start'],
   journal: Journal,
-  options: { readonly json?: boolean },
+  options: { readonly json?: boolean; readonly inspect?: string },
   context: CliContext,
 ): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
   const reporter = neverThrowing(chooseReporter(options, context), context);
-  const engine = createEngine({ journal });
+  const charts =
+    options.inspect === undefined
+      ? undefined
+      : sendCharts(options.inspect, context.clock, why => reporter.say(`it is not inspected: ${why}`));
+  const engine = createEngine({
+    journal,
+    ...(charts === undefined ? {} : { inspect: charts.inspect }),
+  });
   let interrupts = 0;
   let running: Saga | undefined;
   const stopListening = context.onInterrupt(() => {
@@ -78,6 +86,7 @@ export async function followSaga(
   } finally {
     stopListening();
     await engine.close();
+    await charts?.close();
   }
 }
 
