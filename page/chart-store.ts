@@ -24,7 +24,7 @@ export interface Actor {
   readonly moves: ReadonlySet<string>;
 }
 
-export interface Heard {
+interface Heard {
   readonly at: number;
   readonly type: string;
   readonly event: unknown;

@@ -8,7 +8,7 @@ interface Told {
   readonly rootId?: string | undefined;
 }
 
-export interface ActorTold extends Told {
+interface ActorTold extends Told {
   readonly type: '@xstate.actor';
   readonly name: string;
   readonly parentId?: string | undefined;
@@ -17,13 +17,13 @@ export interface ActorTold extends Told {
   readonly snapshot?: unknown;
 }
 
-export interface EventTold extends Told {
+interface EventTold extends Told {
   readonly type: '@xstate.event';
   readonly sourceId?: string | undefined;
   readonly event: { readonly type: string };
 }
 
-export interface SnapshotTold extends Told {
+interface SnapshotTold extends Told {
   readonly type: '@xstate.snapshot';
   readonly snapshot: unknown;
   readonly event?: unknown;

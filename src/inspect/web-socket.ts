@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const OPCODE = { continued: 0x0, text: 0x1, close: 0x8, ping: 0x9, pong: 0xa } as const;
 
-export const MESSAGE_BYTES_MAX = 1024 * 1024;
+const MESSAGE_BYTES_MAX = 1024 * 1024;
 
 /** Takes the connection over. False where the request is no such one; the socket is left alone then. */
 export function acceptWebSocket(
