@@ -68,6 +68,13 @@ export class Edges {
       .map(({ parent }) => this.#names.get(parent));
   }
 
+  /** Whether a node has a user that is none of these nodes: an export, a job, a device, or another node. */
+  isHeldBesides(node: string, nodes: ReadonlySet<string>): boolean {
+    return this.#edges.some(
+      ({ child, parent }) => this.#names.get(child) === node && !nodes.has(this.#names.get(parent) ?? ''),
+    );
+  }
+
   /** The numbers of the parents of these nodes. */
   parents(nodes: ReadonlySet<string | null>): readonly number[] {
     return this.#edges

@@ -98,6 +98,21 @@ export class NodeGraph {
       node,
       ...(unnameable === null ? {} : { unnameable }),
       ...(isEncrypted ? { secret: own.secret } : {}),
+      ...this.#besides(node, image),
+    };
+  }
+
+  /** What belongs to an image beside its file, and goes with that. */
+  #besides(node: string | null, image: ImageInfo): Pick<ChainImage, 'dataFile' | 'snapshots'> {
+    const specific = image['format-specific'];
+    const stored = specific?.type === 'qcow2' ? specific.data['data-file'] : undefined;
+    const child = node === null ? undefined : this.#edges?.child(node, 'data-file');
+    const open = child === undefined ? undefined : this.#nodes.get(child)?.file;
+    const dataFile = open ?? stored;
+    const snapshots = (image.snapshots ?? []).map(({ name }) => name);
+    return {
+      ...(dataFile === undefined ? {} : { dataFile: plainName(dataFile) }),
+      ...(snapshots.length === 0 ? {} : { snapshots }),
     };
   }
 

@@ -14,6 +14,11 @@ export function chainOfImage({ image, chain, goal }: DiskPlan): readonly ChainIm
   return [front, ...below, ...(shared === -1 ? [] : chain.slice(shared + 1))];
 }
 
+/** The files of an image: its own, and that of its data where these are apart. */
+export function filesOfImage({ file, dataFile }: ChainImage): readonly string[] {
+  return dataFile === undefined ? [file] : [file, dataFile];
+}
+
 /** The images that the disk is on now and will not need any more, front first. */
 export function leavingImages(disk: DiskPlan): readonly ChainImage[] {
   const stay = new Set(chainOfImage(disk).map(image => image.file));

@@ -25,6 +25,10 @@ export interface ChainImage {
   readonly unnameable?: string;
   /** Of an encrypted image: the id of the secret object that opens it; null where QEMU does not tell. */
   readonly secret?: string | null;
+  /** The file of its own that a qcow2 image keeps its data in. */
+  readonly dataFile?: string;
+  /** The names of its internal snapshots. */
+  readonly snapshots?: readonly string[];
 }
 
 /** QEMU's cache flags of an open image (`BlockdevCacheInfo`, qapi/block-core.json). */

@@ -24,6 +24,7 @@ export interface OddGuest {
   readonly vm: GuestVm;
   readonly folder: string;
   readonly engine: ReturnType<typeof createEngine>;
+  readonly journal: ReturnType<typeof memoryJournal>;
   /** Runs a command of QEMU, which is to take it. */
   ask<T>(command: string, args?: object): Promise<T>;
   /** The node under a device. */
@@ -62,6 +63,7 @@ export async function oddGuest(
     const blocks = await ask<readonly Block[]>('query-block');
     return blocks.find(({ qdev }) => qdev?.split('/').includes(device))?.inserted?.['node-name'] ?? '';
   };
+  const journal = memoryJournal();
   const io = (device: string, command: string) =>
     ask<string>('human-monitor-command', {
       'command-line': `qemu-io -d /machine/peripheral/${device}/virtio-backend "${command}"`,
@@ -69,7 +71,8 @@ export async function oddGuest(
   return {
     vm,
     folder,
-    engine: createEngine({ journal: memoryJournal() }),
+    journal,
+    engine: createEngine({ journal }),
     ask,
     front,
     async write(device, offsetBytes = 0) {

@@ -30,6 +30,7 @@ import type { SagaResult } from '../running/result.ts';
 import { isWaiting, mirrorsInWords } from '../running/waiting.ts';
 import { damagedRow, recordsIn } from './damaged-sagas.ts';
 import type { Finding, Removable } from './finding.ts';
+import { oldNodes } from './old-nodes.ts';
 import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 
 /** What is examined; only the journal must be given. */
@@ -51,7 +52,7 @@ const NEWEST_READ = 100;
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
   const { journal, qmp, processes = systemProcesses(), clock = systemClock } = options;
-  const { unended, withLeftovers, damaged } = sagasToExamine(options);
+  const { unended, withLeftovers, committed, damaged } = sagasToExamine(options);
   const makers = new Makers(journal, processes, clock.epochMs());
   const dead = unended.filter(row => makers.isDead(row));
   const stream = qmp === undefined ? undefined : await endedStream(qmp);
@@ -61,7 +62,10 @@ export async function examine(options: DoctorOptions): Promise<readonly Removabl
       ...(await openSagas(dead, { journal })),
       ...streamInTheWay(stream, qmp, makers),
     ];
-  const inQemu = qmp === undefined ? [] : await examineQemu(qmp, makers);
+  const inQemu =
+    qmp === undefined
+      ? []
+      : [...(await examineQemu(qmp, makers)), ...(await oldNodes(qmp, committed, await nodesInUse(qmp)))];
   const needed = qmp === undefined ? [] : (await survey(qmp)).filesInUse;
   return [
     ...damaged.map(damagedRow),
@@ -91,6 +95,7 @@ function sagasToExamine({ journal, readAll = false }: DoctorOptions) {
   return {
     unended: unended.filter(readable),
     withLeftovers: withLeftovers.filter(isOf('rolledBack')).filter(readable),
+    committed: [...journal.sagas({ state: 'committed', limit: NEWEST_READ })].filter(readable),
     damaged: [...damaged.values()],
   };
 }

@@ -8,7 +8,7 @@ import { plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import type { Journal } from '../../journal/journal.ts';
-import { leavingImages } from '../../plan/chain-of-image.ts';
+import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { keptInWords } from '../../steps/finish/remove-leaving.ts';
 import { removeImage } from './drop-images.ts';
@@ -23,7 +23,12 @@ export async function dropLeaving(
   if (!('deletes' in plan && plan.deletes)) return [];
   const named = await namedBySagas(journal, id, files);
   const left: string[] = [];
-  for (const image of plan.disks.flatMap(leavingImages)) {
+  const leaving = plan.disks
+    .flatMap(leavingImages)
+    .flatMap(image =>
+      filesOfImage(image).map((file, at) => ({ file, driver: at === 0 ? image.driver : 'raw' })),
+    );
+  for (const image of leaving) {
     const { file } = image;
     const stands = await files.stat(file);
     if (stands?.kind !== 'file') continue;

@@ -5,7 +5,7 @@
 
 import { plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
-import { leavingImages } from '../../plan/chain-of-image.ts';
+import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, LeavingFile, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 
@@ -16,10 +16,21 @@ export async function withProofs<P extends Plan>(asked: P, files: Files | null):
   if (!('deletes' in plan && plan.deletes)) return plan;
   const open = await files?.openInQemu?.();
   const leaving: LeavingFile[] = [];
-  for (const file of new Set(plan.disks.flatMap(disk => leavingImages(disk).map(image => image.file)))) {
-    leaving.push(await prove(plainName(file), files, open));
+  const images = plan.disks.flatMap(leavingImages);
+  const whole = new Set(images.filter(({ snapshots }) => snapshots !== undefined).flatMap(filesOfImage));
+  for (const file of new Set(images.flatMap(filesOfImage))) {
+    leaving.push(
+      whole.has(file) ? stays(plainName(file), HOLDS_SNAPSHOTS) : await prove(plainName(file), files, open),
+    );
   }
   return { ...plan, leaving };
+}
+
+const HOLDS_SNAPSHOTS =
+  'internal snapshots are in it, which are nowhere else (qemu-img snapshot -l lists them)';
+
+function stays(file: string, why: string): LeavingFile {
+  return { file, identity: null, why };
 }
 
 const ELSEWHERE =
@@ -44,15 +55,15 @@ async function prove(
   files: Files | null,
   open: ReadonlySet<string> | undefined,
 ): Promise<LeavingFile> {
-  const stays = (why: string): LeavingFile => ({ file, identity: null, why });
-  if (files === null) return stays('it is on the host of a QEMU whose files this process does not see');
+  if (files === null) return stays(file, 'it is on the host of a QEMU whose files this process does not see');
   const facts = await files.stat(file);
-  if (facts?.kind !== 'file') return stays('no regular file stands there');
+  if (facts?.kind !== 'file') return stays(file, 'no regular file stands there');
   if (files.openInQemu === undefined) return { file, identity: facts.identity, why: null };
   if (open === undefined)
     return stays(
+      file,
       'it cannot be proved that it is the file that QEMU has open: /proc does not show its process',
     );
-  if (!open.has(facts.identity)) return stays('it is another file than the one that QEMU has open');
+  if (!open.has(facts.identity)) return stays(file, 'it is another file than the one that QEMU has open');
   return { file, identity: facts.identity, why: null };
 }

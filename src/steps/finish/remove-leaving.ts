@@ -6,7 +6,7 @@
 
 import { openFiles, plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
-import { leavingImages } from '../../plan/chain-of-image.ts';
+import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { probeDisks, type Step } from '../step/step.ts';
@@ -27,7 +27,7 @@ export const removeLeaving: Step = {
   async observe({ files, qmp, plan, unplugged }) {
     const open = await openFiles(qmp);
     const left = new Set(
-      unplugged.flatMap(({ index }) => plan.disks[index]?.chain.map(image => plainName(image.file)) ?? []),
+      unplugged.flatMap(({ index }) => plan.disks[index]?.chain.flatMap(filesOfImage).map(plainName) ?? []),
     );
     const found: Leaving[] = [];
     for (const { file, identity, why } of leavingIn(plan)) {
@@ -51,7 +51,11 @@ export const removeLeaving: Step = {
       if (identity !== null && (await files?.stat(file))?.identity === identity) left.add(file);
     }
     return probeDisks(plan.disks, disk =>
-      leavingImages(disk).some(image => left.has(plainName(image.file))) ? 'absent' : 'present',
+      leavingImages(disk)
+        .flatMap(filesOfImage)
+        .some(file => left.has(plainName(file)))
+        ? 'absent'
+        : 'present',
     );
   },
 
@@ -89,7 +93,7 @@ export function keptInWords(file: string, why: string): string {
 /** Plans of an older version prove nothing. */
 function leavingIn(plan: Plan): readonly LeavingFile[] {
   if ('leaving' in plan && plan.leaving !== undefined) return plan.leaving;
-  const names = new Set(plan.disks.flatMap(disk => leavingImages(disk).map(({ file }) => plainName(file))));
+  const names = new Set(plan.disks.flatMap(disk => leavingImages(disk).flatMap(filesOfImage).map(plainName)));
   const why = 'an older version has planned this, and has not proved that it is the file that QEMU had open';
   return [...names].map(file => ({ file, identity: null, why }));
 }
