@@ -51,4 +51,5 @@ export {
 export type { QmpVersion } from './messages.ts';
 export type { BlockdevOptions, QmpCommands, QmpEvents, TransactionAction } from './schema.generated.ts';
 export { connectSocket, type SocketOptions } from './socket.ts';
+export { connectStream, type StreamOptions } from './stream.ts';
 export type { Connect, Json, Transport, TransportHandlers } from './transport.ts';

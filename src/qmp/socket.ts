@@ -6,9 +6,10 @@
 import { createConnection, type Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { encodeMessages, MESSAGE_BYTES_MAX, MessageDecoder } from './codec.ts';
+import { MESSAGE_BYTES_MAX } from './codec.ts';
 import { startPatience } from './patience.ts';
-import type { Connect, Transport, TransportHandlers } from './transport.ts';
+import { StreamTransport } from './stream-transport.ts';
+import type { Connect } from './transport.ts';
 
 /** What {@link connectSocket} may be told. */
 export interface SocketOptions {
@@ -20,9 +21,6 @@ export interface SocketOptions {
 }
 
 const CONNECT_DEADLINE_MS = 10_000;
-
-/** What was sent just before closing still gets this long to leave. */
-const CLOSE_GRACE_MS = 5_000;
 
 /** `sun_path` has 108 bytes on Linux, one of which ends it (unix(7)). */
 const UNIX_PATH_BYTES_MAX = 107;
@@ -42,64 +40,11 @@ export function connectSocket(address: string, options: SocketOptions = {}): Con
   const deadlineMs = options.connectDeadlineMs ?? CONNECT_DEADLINE_MS;
   return async handlers => {
     const socket = await openSocket(place, address, clock, deadlineMs);
-    return new SocketTransport(socket, handlers, clock, options.maxMessageBytes ?? MESSAGE_BYTES_MAX);
+    return new StreamTransport(socket, handlers, clock, options.maxMessageBytes ?? MESSAGE_BYTES_MAX);
   };
 }
 
 type Place = { readonly path: string } | { readonly host: string; readonly port: number };
-
-class SocketTransport implements Transport {
-  readonly #socket: Socket;
-  readonly #clock: Clock;
-  #closing = false;
-  #cancelGrace = () => {};
-
-  constructor(socket: Socket, handlers: TransportHandlers, clock: Clock, maxMessageBytes: number) {
-    this.#socket = socket;
-    this.#clock = clock;
-    const decoder = new MessageDecoder(maxMessageBytes);
-    let reason: Error | undefined;
-    socket.on('error', error => {
-      reason ??= new BlocksagaError('QMP_DISCONNECTED', `the connection to QEMU broke: ${error.message}`, {
-        cause: error,
-      });
-    });
-    socket.on('close', () => {
-      this.#closing = true;
-      this.#cancelGrace();
-      handlers.onClose(reason);
-    });
-    socket.on('data', chunk => {
-      handlers.onSign?.();
-      try {
-        for (const message of decoder.push(chunk)) handlers.onMessage(message);
-      } catch (error) {
-        // Nothing is thrown out of a socket's handler: it would end a process that has other sagas.
-        reason ??=
-          error instanceof BlocksagaError
-            ? error
-            : new BlocksagaError('QMP_PROTOCOL', `a message from QEMU cannot be read: ${error}`, {
-                cause: error,
-              });
-        socket.destroy();
-      }
-    });
-  }
-
-  send(messages: Parameters<Transport['send']>[0]): void {
-    if (!this.#closing) this.#socket.write(encodeMessages(messages));
-  }
-
-  close(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    const grace = startPatience({ clock: this.#clock, deadlineMs: CLOSE_GRACE_MS }, () =>
-      this.#socket.destroy(),
-    );
-    this.#cancelGrace = grace.cancel;
-    this.#socket.destroySoon();
-  }
-}
 
 /** Takes an address apart. Throws REQUEST_INVALID. */
 export function parseAddress(address: string): Place {
