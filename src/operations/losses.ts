@@ -39,9 +39,12 @@ function lossesOfMove(
         `${file} keeps its data in a file of its own, ${traits.dataFile}; ${disk.image.file} holds them itself`,
       );
   });
-  return [...losses, ...spaceLoss(disk, source), ...bitmapLosses(disk, source, carriesBitmaps)].map(
-    loss => `disk ${disk.disk}: ${loss}`,
-  );
+  return [
+    ...losses,
+    ...spaceLoss(disk, source),
+    ...sizeLosses(disk),
+    ...bitmapLosses(disk, source, carriesBitmaps),
+  ].map(loss => `disk ${disk.disk}: ${loss}`);
 }
 
 /** Where QEMU makes the new images by itself it makes them as it likes, and opens them so. Throws CAPABILITY_MISSING for wishes. */
@@ -63,6 +66,21 @@ export function lossesWhereQemuMakes(
       `disk ${disk}: this QEMU makes ${image.file} by itself, without what the image before it is made with: ${made.join(', ')}`,
     ];
   });
+}
+
+/** What the next boot has to be told, or may meet, since a new image and what it is in are not of one size. */
+function sizeLosses({ image, sizeBytes }: DiskPlan): readonly string[] {
+  const { file, driver, holderBytes, tightBytes } = image;
+  const losses: string[] = [];
+  if (holderBytes !== undefined)
+    losses.push(
+      `its size: ${file} has ${holderBytes} bytes, the disk has ${sizeBytes}, and no header says so: the next boot has to open it with driver=raw and size=${sizeBytes}`,
+    );
+  if (tightBytes !== undefined)
+    losses.push(
+      `its room: ${file} has ${tightBytes} bytes, and a ${driver} image of ${sizeBytes} bytes may come to need more: the guest then meets "no space left" there, so give it a larger device, or watch it`,
+    );
+  return losses;
 }
 
 function spaceLoss({ image, file }: DiskPlan, { allocatedBytes, sizeBytes }: GuestDisk): readonly string[] {

@@ -127,16 +127,11 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
   const protocol = facts.kind === 'blockDevice' ? 'host_device' : 'file';
   if (image.initialize && protocol === 'file')
     refuse('TARGET_EXISTS', image, `${file} is no block device, and only such a target is written onto`);
+  const tight = protocol === 'file' ? {} : await tightness(image, files);
   if (image.initialize && driver !== 'raw')
-    return { ...common, protocol, formats: true, ...backingOf(image) };
+    return { ...common, ...tight, protocol, formats: true, ...backingOf(image) };
   const info = await files.imageInfo(file, driver);
-  if (info !== undefined && info.virtualSizeBytes !== source.sizeBytes) {
-    refuse(
-      'TARGET_SIZE',
-      image,
-      `${file} has ${info.virtualSizeBytes} bytes, but the disk has ${source.sizeBytes}; they must be equal`,
-    );
-  }
+  const holder = expectSize(image, info?.virtualSizeBytes);
   if (image.secret !== null && info?.encrypted === false) {
     refuse(
       'REQUEST_INVALID',
@@ -145,9 +140,40 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     );
   }
   if (image.backing === null || !image.openBacking || driver === 'raw') {
-    return { ...common, protocol, backing: null, below: [] };
+    return { ...common, ...tight, ...holder, protocol, backing: null, below: [] };
   }
-  return { ...common, protocol, ...(await reusedChain(image, files)) };
+  return { ...common, ...tight, protocol, ...(await reusedChain(image, files)) };
+}
+
+/** Throws TARGET_SIZE; a raw image may be the beginning of what is larger. */
+function expectSize(image: NewImage, foundBytes: number | undefined): Pick<ImagePlan, 'holderBytes'> {
+  const { file, driver, source } = image;
+  if (foundBytes === undefined || foundBytes === source.sizeBytes) return {};
+  if (driver === 'raw' && foundBytes > source.sizeBytes) return { holderBytes: foundBytes };
+  const next =
+    foundBytes > source.sizeBytes
+      ? 'a larger one can only be used as raw; shrink it (qemu-img resize --shrink)'
+      : 'make it larger (qemu-img resize)';
+  return refuse(
+    'TARGET_SIZE',
+    image,
+    `${file} has ${foundBytes} bytes, but the disk has ${source.sizeBytes}; they must be equal: ${next}`,
+  );
+}
+
+/** What the metadata of a qcow2 image with the smallest clusters may take of each byte of its disk, and in any case. */
+const METADATA_SHARE = 1 / 4096;
+const METADATA_BYTES = 1024 * 1024;
+
+/** Whether an image of a format may come to need more than its block device has. */
+async function tightness(
+  { file, driver, source: { sizeBytes } }: NewImage,
+  files: Files,
+): Promise<Pick<ImagePlan, 'tightBytes'>> {
+  if (driver === 'raw') return {};
+  const room = (await files.imageInfo(file, 'raw'))?.virtualSizeBytes;
+  const most = sizeBytes * (1 + METADATA_SHARE) + METADATA_BYTES;
+  return room === undefined || room >= most ? {} : { tightBytes: room };
 }
 
 function layoutOf({ source, driver, reuse, initialize }: NewImage): Pick<ImagePlan, 'layout'> {

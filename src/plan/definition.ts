@@ -8,6 +8,8 @@ export interface DefinedDisk {
   readonly qdev: string | null;
   readonly file: string;
   readonly format: string;
+  /** What a raw image has to be opened with as its `size`, in bytes: its file or device is larger. Left out where it is not. */
+  readonly sizeBytes?: number;
   /** The active image and those below it. */
   readonly chain: readonly { readonly file: string; readonly format: string }[];
   /** The active image that it had before, as its saga found it or last told of it. */

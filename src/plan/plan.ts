@@ -46,6 +46,10 @@ export interface ImagePlan {
   readonly sizeBytes: number;
   /** True: the saga makes the file and removes it in a rollback. False: it was there and stays. */
   readonly create: boolean;
+  /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
+  readonly holderBytes?: number;
+  /** How large the block device is that an image of a format is in, where that may not have room for all of it. */
+  readonly tightBytes?: number;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
   /** The id of the secret object that the image is encrypted with; absent for one in the clear. */

@@ -135,7 +135,10 @@ function diskLine({ disk, before, after, image, unplugged }: DiskResult, { outco
 function bootLines({ why, boot = [] }: SagaResult): readonly string[] {
   return [
     ...(why === undefined ? [] : [`  ${why}`]),
-    ...boot.map(({ disk, file, format }) => `  boot ${disk} from ${file} (${format})`),
+    ...boot.map(
+      ({ disk, file, format, sizeBytes }) =>
+        `  boot ${disk} from ${file} (${format}${sizeBytes === undefined ? '' : `, size=${sizeBytes}`})`,
+    ),
   ];
 }
 

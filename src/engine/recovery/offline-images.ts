@@ -94,7 +94,9 @@ export async function bootImages(
   const chains: (readonly string[])[] = [];
   for (const { disk, front } of together(plan, verdict)) {
     const { file, driver } = bootOf(disk, front);
-    boot.push({ disk: disk.disk, file, format: driver });
+    const { holderBytes, file: made } = disk.image;
+    const isPart = holderBytes !== undefined && file === made;
+    boot.push({ disk: disk.disk, file, format: driver, ...(isPart ? { sizeBytes: disk.sizeBytes } : {}) });
     chains.push(await walkChain(disk, { file, driver }, images));
   }
   return { boot, chains };

@@ -52,6 +52,8 @@ export interface BootImage {
   readonly disk: string;
   readonly file: string;
   readonly format: string;
+  /** What a raw image has to be opened with as its `size`, in bytes: its file or device is larger. */
+  readonly sizeBytes?: number;
 }
 
 /** What a saga came to. */

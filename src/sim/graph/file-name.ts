@@ -35,6 +35,10 @@ function naming(ctx: Context, node: BlockNode): Naming {
     const json = () => `{"throttle-group": ${group}, "driver": "throttle", "file": ${options()}}`;
     return { exact: undefined, json };
   }
+  if (driver === 'raw' && node.sizeAtOpen !== undefined) {
+    const json = () => `{"driver": "raw", "size": ${node.sizeAtOpen}, "file": ${options()}}`;
+    return { exact: undefined, json };
+  }
   if (node.isFilter) return { exact: undefined, json: whole };
   if (driver !== 'qcow2') return { exact: pathOf(ctx.q, name), json: whole };
   const backing = child('backing');

@@ -67,12 +67,28 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const children: ChildLink[] = [{ role: 'file', child: file }];
   if (backing !== undefined) children.push({ role: 'backing', child: backing });
   for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
+  const keepsSize = ctx.profile.throttleKeepsSize && throttleGroup !== undefined && under !== undefined;
   const sizeAtOpen =
-    !ctx.profile.throttleKeepsSize || throttleGroup === undefined || under === undefined
-      ? undefined
-      : sizeOf(ctx, under);
+    driver === 'raw' ? rawSize(ctx, options, under) : keepsSize ? sizeOf(ctx, under) : undefined;
   return patchNode(ctx, node.name, { children, sizeAtOpen });
 }
+
+/** raw_apply_options() (block/raw-format.c): a raw node may show no more than the beginning of its file. */
+function rawSize(ctx: Context, options: Arguments, under: BlockNode | undefined): number | undefined {
+  const { size } = options;
+  if (size === undefined || under === undefined) return undefined;
+  const bytes = Number(size);
+  const real = sizeOf(ctx, under);
+  if (bytes > real) {
+    refuse(
+      `The sum of offset (0) and size (${bytes}) has to be smaller or equal to the  actual size of the containing file (${real})`,
+    );
+  }
+  if (bytes % SECTOR_BYTES !== 0) refuse('Specified size is not multiple of 512');
+  return bytes;
+}
+
+const SECTOR_BYTES = 512;
 
 type NewFields = Omit<NewNode, 'serial'>;
 

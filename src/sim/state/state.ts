@@ -63,7 +63,7 @@ interface NodeFields {
   readonly sharesAll: boolean;
   readonly unmap: boolean;
   readonly throttleGroup: string | undefined;
-  /** What a throttle saw below when it was opened; a reopen to another child does not change it. */
+  /** What a throttle saw below when it was opened, which a reopen to another child does not change; a raw node's `size`. */
   readonly sizeAtOpen: number | undefined;
   readonly implicit: boolean;
   /** Jobs that block operations on this node, with their kind. */

@@ -75,6 +75,7 @@ function defined(disk: DiskPlan): DefinedDisk {
     qdev: disk.qdev,
     file: disk.image.file,
     format: disk.image.driver,
+    ...(disk.image.holderBytes === undefined ? {} : { sizeBytes: disk.sizeBytes }),
     chain: chainOfImage(disk).map(({ file, driver }) => ({ file, format: driver })),
     before: { file: disk.file, format: disk.driver },
   };

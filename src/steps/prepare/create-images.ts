@@ -208,7 +208,7 @@ export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
     'detect-zeroes': disk.detectZeroes as 'off' | 'on' | 'unmap',
   } as const;
   if (disk.image.driver === 'raw')
-    return { execute: 'blockdev-add', arguments: { driver: 'raw', ...options } };
+    return { execute: 'blockdev-add', arguments: { driver: 'raw', ...options, ...sliceOf(disk) } };
   if (disk.image.driver === 'luks') {
     return {
       execute: 'blockdev-add',
@@ -219,6 +219,11 @@ export function openFormat(disk: DiskPlan): Command<'blockdev-add'> {
     execute: 'blockdev-add',
     arguments: { driver: 'qcow2', ...options, ...qcow2Secret(disk.image), backing: backingOption(disk) },
   };
+}
+
+/** A raw image at the beginning of what is larger shows the guest no more than its disk had. */
+function sliceOf({ image: { holderBytes, sizeBytes } }: DiskPlan) {
+  return holderBytes === undefined ? {} : { size: sizeBytes };
 }
 
 /** What to open the image on: the node that the source has there, or the chain by its stated formats. */
