@@ -17,6 +17,12 @@ import { type Played, setUp, stateIn } from './play-round.ts';
 import { ANY_INSTANT, type Round } from './rounds.ts';
 
 const RESUMES_MAX = 2;
+/** A migration is under way, also a cancelled one, until its destination lets go of it: here soon. */
+const DESTINATION_STAYS = 'exec:sleep 15';
+const MIGRATION_POLLS_MAX = 300;
+const MIGRATION_POLL_MS = 100;
+/** What `query-migrate` says of one that is over, or was never begun (qapi/migration.json, MigrationStatus). */
+const MIGRATION_OVER = new Set([undefined, 'none', 'cancelled', 'completed', 'failed']);
 /** QEMU is killed afterwards in one round of so many. */
 const KILLED_ONE_IN = 3;
 /** Long enough for QEMU to end by itself. */
@@ -34,11 +40,13 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   const of: ThirdPartyCase = { operation, before, place, round, answers: first.answers };
   let last = first.ended;
   const hasQemu = () => isAlive(arena);
-  for (let tries = 0; tries < RESUMES_MAX && isOpen(last) && (await hasQemu()); tries += 1) {
-    last = await takeOver(arena, { ...round, seed: 0 }, place, said, 'resume');
-  }
-  if (isOpen(last) && (await hasQemu()))
-    last = await takeOver(arena, { ...round, seed: 0 }, place, said, 'abort');
+  const goOn = async (order: 'resume' | 'abort') => {
+    await awaitMigration(arena);
+    last = await takeOver(arena, { ...round, seed: 0 }, place, said, order);
+  };
+  for (let tries = 0; tries < RESUMES_MAX && (await isOpen(arena, id, last)) && (await hasQemu()); tries += 1)
+    await goOn('resume');
+  if ((await isOpen(arena, id, last)) && (await hasQemu())) await goOn('abort');
   const wrong: string[] = [];
   let outcome: Played['outcome'] = outcomeOf(last);
   if (await hasQemu()) wrong.push(...(await judgeAmongThirdParties(arena.vm, of, last)));
@@ -64,8 +72,21 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   };
 }
 
-function isOpen(heard: Heard): boolean {
-  return (heard.says === 'result' && heard.result.outcome === 'needsRecovery') || heard.says === 'died';
+/** By what was heard, or by the journal: also a pivot is refused beside a migration, of a saga that goes on waiting. */
+async function isOpen(arena: Arena, id: string, heard: Heard): Promise<boolean> {
+  if (heard.says === 'result') return heard.result.outcome === 'needsRecovery';
+  if (heard.says === 'died') return true;
+  const state = await stateIn(arena, id);
+  return state === 'open' || state === 'needsRecovery';
+}
+
+/** As an administrator does who reads that a migration is under way: waits. */
+async function awaitMigration({ vm }: Arena): Promise<void> {
+  for (let polls = 0; polls < MIGRATION_POLLS_MAX; polls += 1) {
+    const { status } = (await vm.witness.execute('query-migrate')) as { readonly status?: string };
+    if (MIGRATION_OVER.has(status)) return;
+    await sleep(systemClock, MIGRATION_POLL_MS);
+  }
 }
 
 function mayEndQemu({ round, operation }: ThirdPartyCase): boolean {
@@ -104,7 +125,7 @@ async function messagesOf(arena: Arena, { foreign, seed }: Round, id: string): P
   const block = (await blocksOf(arena))[disk];
   const draw = drawFrom(seed);
   const token = sagaToken(id);
-  return sentBy(row.send, {
+  const sent = sentBy(row.send, {
     draw,
     names: diskNames(token, disk, draw.chance(8) ? 'm' : ''),
     group: groupName(token),
@@ -113,6 +134,9 @@ async function messagesOf(arena: Arena, { foreign, seed }: Round, id: string): P
     disk: block?.inserted?.['node-name'] ?? '',
     file: `${arena.vm.directory}/${id}-theirs${disk}.qcow2`,
   });
+  return sent.map(each =>
+    each.execute === 'migrate' ? { ...each, arguments: { uri: DESTINATION_STAYS } } : each,
+  );
 }
 
 interface FirstLife {
