@@ -7,7 +7,6 @@ import { patchNode, setReadOnly } from '../graph/graph.ts';
 import { copyRanges, flushNode, imageOf, putImage, readNode, sizeOf } from '../graph/image-io.ts';
 import {
   covered,
-  EMPTY,
   type Extents,
   firstBytes,
   granules,
@@ -97,9 +96,10 @@ function leave(ctx: Context, job: Job, track: Track): void {
 /** Zeroes the whole target first, before any guest write can reach it; not one of another size, which will fail. */
 export function zero(ctx: Context, source: string, target: string): void {
   const image = imageOf(ctx, target);
-  if (sizeOf(ctx, nodeOf(ctx.q, source)) !== sizeOf(ctx, nodeOf(ctx.q, target))) return;
-  const zeroes = put(EMPTY, 0, image.sizeBytes, 0);
-  putImage(ctx, target, { ...image, contents: zeroes });
+  const size = sizeOf(ctx, nodeOf(ctx.q, target));
+  if (sizeOf(ctx, nodeOf(ctx.q, source)) !== size) return;
+  // What is in the file behind a raw node of a size of its own is none of its.
+  putImage(ctx, target, { ...image, contents: put(image.contents, 0, size, 0) });
 }
 
 function copySlice(ctx: Context, job: Job, track: Track, ranges: Extents): number {
