@@ -16,7 +16,7 @@ export interface Graph {
   /** What QEMU itself calls that node; undefined also for one without a name. */
   frontName(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
-  /** Whether the guest's disk is on the image that it is to end on, directly or through the saga's filter. */
+  /** Whether the guest's disk is on the image that it is to end on, also through the saga's filter or below a third party's overlays. */
   showsImage(disk: DiskPlan): boolean;
   /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
   coversSource(disk: DiskPlan): boolean;
@@ -53,7 +53,9 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
       if (edges !== undefined) return edges.child(disk.names.filter, 'file') === disk.goal;
       // QEMU describes the child of a filter where an image has its backing image, but in no flat list of nodes
       // (`bdrv_block_device_info`, block/qapi.c); the filter's own file name is a json: one, made of its options.
-      const [, child] = chainFiles(fronts.value, disk);
+      const [, child, ...below] = chainFiles(fronts.value, disk);
+      const [first] = child === undefined ? [] : withoutForeignImages([child, ...below], disk);
+      if (first !== undefined && first !== child) return plainName(first) === plainName(disk.image.file);
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };

@@ -125,9 +125,11 @@ async function messagesOf(arena: Arena, { foreign, seed }: Round, id: string): P
   const block = (await blocksOf(arena))[disk];
   const draw = drawFrom(seed);
   const token = sagaToken(id);
+  const names = diskNames(token, disk, draw.chance(8) ? 'm' : '');
   const sent = sentBy(row.send, {
     draw,
-    names: diskNames(token, disk, draw.chance(8) ? 'm' : ''),
+    names,
+    own: names,
     group: groupName(token),
     device: `dev${disk}`,
     qdev: block?.qdev ?? `dev${disk}`,

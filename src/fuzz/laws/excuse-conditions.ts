@@ -75,6 +75,14 @@ function copiesOf(wish: Wish): readonly string[] {
   return wish.operation === 'snapshotMirror' ? wish.named.map(mirrorFile) : [];
 }
 
+/** It is there, and each write is in some image still. */
+export function isPutOverAndHeld(struck: Struck, account: Account, end: EndJudged): boolean {
+  const { disks } = account.scenario.guest;
+  return (
+    isPutOver(struck, account, end) && isHeldSomewhere(end.now.files.values(), disks, end.now.acknowledged)
+  );
+}
+
 export function codeOf(body: unknown): string | undefined {
   return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
 }

@@ -10,6 +10,7 @@ import {
   type EndJudged,
   isInDoubt,
   isPutOver,
+  isPutOverAndHeld,
   isSetAndHeld,
   isWhereItWasSet,
   ranInTheSwitch,
@@ -165,6 +166,12 @@ const BY_FAULT: readonly ByFault[] = [
     only: isSetAndHeld,
   },
   {
+    ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },
+    reason:
+      'a copy that was put on its disk hides what the guest had written there since, which is in the image below it still',
+    only: isPutOverAndHeld,
+  },
+  {
     ...{ law: 'nothing lost', fault: 'otherClient cont' },
     reason:
       'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
@@ -203,6 +210,11 @@ const BY_FAULT: readonly ByFault[] = [
       'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be cancelled',
     only: (_struck, _account, { now, outcome, result }) =>
       LEAVING.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
+  },
+  {
+    ...{ law: 'the guest runs', fault: 'otherClient quit' },
+    reason: 'a third party has asked QEMU to end: its guest is shut down before the process is gone',
+    only: (_struck, _account, { now }) => now.runState === 'shutdown',
   },
   {
     ...{ law: 'the guest runs', fault: 'guestShutdown' },

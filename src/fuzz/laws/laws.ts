@@ -118,7 +118,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'it ends',
-    says: 'once faults stop, every saga that is resumed reaches committed or rolledBack within a minute of virtual time, unless its QEMU is gone',
+    says: 'once faults stop, every saga that is resumed reaches committed or rolledBack within a minute of virtual time, and the rests between its pauses, unless its QEMU is gone',
     check: itEnds,
   },
   {

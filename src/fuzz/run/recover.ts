@@ -14,7 +14,7 @@ import type { OfflineEnd } from '../account/account.ts';
 import { takeSight } from '../account/sight.ts';
 import { judgeWrites } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
-import { fileInChain } from '../scenario/wish-files.ts';
+import { fileInChain, newSetsOf } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 
 /** Recovers and boots; also gives what the journal holds then. */
@@ -63,8 +63,12 @@ export async function recoverAndBoot(
   }
 }
 
-/** The old side, unless a third party has completed a job: then the new one where the old ones lack what was acknowledged. */
-function lastFront(sim: Sim, { guest, faults, restored }: Scenario): 'old' | 'new' {
+/**
+ * The old side, unless a third party has completed a job: then the new one where the old ones lack what was acknowledged, and the new
+ * ones hold more (a power cut takes from both).
+ */
+function lastFront(sim: Sim, scenario: Scenario): 'old' | 'new' {
+  const { guest, wish, faults, restored } = scenario;
   const mayBeSwitched =
     restored !== undefined ||
     faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
@@ -74,7 +78,10 @@ function lastFront(sim: Sim, { guest, faults, restored }: Scenario): 'old' | 'ne
   );
   const { why, upTo } = judgeWrites(images, guest.disks);
   const holdsAll = why === undefined && upTo === sim.world.guest.acknowledged;
-  return mayBeSwitched && !holdsAll ? 'new' : 'old';
+  if (!mayBeSwitched || holdsAll) return 'old';
+  const [set] = newSetsOf(scenario);
+  const fronts = wish.named.map(index => [index, sim.world.readFile(set(index)[0] ?? '')] as const);
+  return judgeWrites(new Map([...images, ...fronts]), guest.disks).upTo > upTo ? 'new' : 'old';
 }
 
 const COMPLETES: ReadonlySet<string> = new Set([

@@ -16,6 +16,8 @@ import { SAGA } from './wish-request.ts';
 export interface Target {
   readonly draw: Draw;
   readonly names: DiskNames;
+  /** The names that the saga has for this very disk; `names` may be those of another one of the request. */
+  readonly own: DiskNames;
   readonly group: string;
   /** The guest's device by its id, and by its place among QEMU's objects. */
   readonly device: string;
@@ -125,14 +127,14 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
   },
   'blockdev-snapshot': {
     weight: 1,
-    send: ({ names, disk }) => ({
+    // The image of another disk is not tried: it would mix what both hold, whatever a saga does.
+    send: ({ own, disk }) => ({
       execute: 'blockdev-snapshot',
-      arguments: { node: disk, overlay: names.image },
+      arguments: { node: disk, overlay: own.image },
     }),
   },
   'blockdev-snapshot-sync': {
     weight: 2,
-    held: 'an overlay that comes while a snapshot or a revert is rolled back has to be committed by its owner first',
     send: ({ draw, names, disk, file }) => ({
       execute: 'blockdev-snapshot-sync',
       arguments: {
@@ -200,6 +202,7 @@ export function drawForeign(
   return sentBy(send, {
     draw,
     names: diskNames(token, index, mark),
+    own: diskNames(token, wish.named.indexOf(index), mark),
     group: groupName(token),
     device: `dev${index}`,
     qdev: `dev${index}`,

@@ -106,10 +106,15 @@ async function awaitAnswers(context: StepContext<SwitchPlan>): Promise<void> {
   }
 }
 
+/** How long the guest is let alone before a round, from the second on. */
+export function restBefore(round: number): number {
+  return Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
+}
+
 /** Waits a while with the guest running; ends early when a mirror ends or the saga is asked to roll back. */
 async function rest(context: StepContext<SwitchPlan>): Promise<void> {
   const { clock, qmp, round, abort } = context;
-  const restMs = Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
+  const restMs = restBefore(round);
   const untilMs = clock.now() + restMs;
   await qmp.until(
     'the guest to have had its time',

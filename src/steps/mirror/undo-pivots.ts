@@ -10,6 +10,7 @@ import { replacing, rootAbove } from '../../guest/jobs-of-plan.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
+import { writableSource } from '../../guest/writable-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
@@ -126,7 +127,7 @@ async function mirrorBack(
 ): Promise<Sources> {
   const { qmp } = context;
   const sources = new Map<number, string>();
-  for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+  for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
   // A QEMU that the guest has left mirrors nothing any more, but still sets what its devices are on.
   if (canSetDrives(context.plan, switched) && (await lookAtGuest(qmp)).status === 'postmigrate') {
     await setDrives(qmp, switched, sources);

@@ -74,24 +74,26 @@ async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
   });
 }
 
-/** Whether the saga opens the image on the one that the disk was on. */
-function isPlannedOn({ image, file }: DiskPlan): boolean {
-  return image.backing !== null && plainName(image.backing.file) === plainName(file);
-}
-
 /**
- * The same where QEMU does not tell which node stands on which (before 4.0), but tells the files of each disk's chain: for whole
- * images on the one that the disk was on.
+ * The same where QEMU does not tell which node stands on which (before 4.0), but tells the files of each disk's chain. No new
+ * image is in one any more when this is asked, but by a third party.
  */
 function commitsByFile(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]) {
   return disks.flatMap(disk => {
     const files = chainFiles(blocks, disk).map(plainName);
     const at = files.indexOf(plainName(disk.image.file));
     const front = frontOf(blocks, disk);
-    if (at === -1 || front === undefined || isPlannedOn(disk)) return [];
-    if (files[at + 1] !== plainName(disk.file)) return [];
-    return [{ disk, command: commit(disk, front, disk.node) }];
+    const base = nodeOf(disk, files[at + 1]);
+    if (at === -1 || front === undefined || base === undefined) return [];
+    return [{ disk, command: commit(disk, front, base) }];
   });
+}
+
+/** The node of an image that a third party may have put the new one on: the disk's own, or the one that the header names. */
+function nodeOf({ image, file, node }: DiskPlan, path: string | undefined): string | undefined {
+  if (path === plainName(file)) return node;
+  const { backing } = image;
+  return backing !== null && path === plainName(backing.file) ? (backing.node ?? undefined) : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@
  * decision: before it nothing has changed, and after it the others only roll forward, however many attempts that takes.
  */
 import { BlocksagaError } from '../../errors.ts';
-import { chainFiles } from '../../guest/graph.ts';
+import { blockOf, chainFiles } from '../../guest/graph.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
@@ -97,7 +97,13 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
   const missing = disks.filter(({ names }) => isOver(table.get(names.job)));
   if (missing.length > 0 && context.abort.aborted && !context.decided)
     throw new BlocksagaError('ABORTED', 'the saga was asked to roll back before its job was begun');
-  const commands = missing.map(disk => startJob(plan, disk, context.speed()));
+  const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
+  if (!blocks.ok) throw askAgain(blocks.error);
+  // A commit wants the root: an overlay of a third party, where that has put one there.
+  const rootOf = (disk: DiskPlan) => blockOf(blocks.value, disk)?.inserted?.['node-name'] ?? disk.node;
+  const commands = missing.map(disk =>
+    startJob(plan, disk, plan.operation === 'pull' ? disk.node : rootOf(disk), context.speed()),
+  );
   const refused = firstError(missing, await qmp.pipeline(commands));
   if (refused !== undefined) throw refused;
   await awaitEnd(context, disks);
@@ -170,6 +176,7 @@ function isOver(job: JobInfo | undefined): boolean {
 function startJob(
   plan: RewritePlan,
   disk: DiskPlan,
+  node: string,
   speed: number,
 ): Command<'block-stream'> | Command<'block-commit'> {
   const leaving = leavingImages(disk);
@@ -179,7 +186,7 @@ function startJob(
   const { backingFile } = rewriteOf(plan, disk);
   const common = {
     ...named(plan, disk.names.job),
-    device: deviceOf(disk, disk.node),
+    device: deviceOf(disk, node),
     ...(base === undefined ? {} : { base }),
     ...(backingFile === null ? {} : { 'backing-file': backingFile }),
     ...limitedTo(speed),

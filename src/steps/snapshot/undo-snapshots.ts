@@ -12,6 +12,7 @@ import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
+import type { JobInfo } from '../../qmp/schema.generated.ts';
 import { STANDING, withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
@@ -35,12 +36,13 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
     STANDING,
   );
   const graph = await readGraph(qmp);
-  const taken = plan.disks.flatMap(disk => {
-    const node = overlayOf(graph, disk);
-    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node } }];
+  const taken = plan.disks.flatMap((disk): readonly TakenDisk[] => {
+    const above = coverOf(graph, plan, disk);
+    const node = above === undefined ? overlayOf(graph, disk) : disk.names.image;
+    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node }, above }];
   });
   try {
-    expectUncovered(graph, plan.disks);
+    expectUncovered(graph, plan, plan.disks);
     if (taken.length > 0) {
       await startCommits(context, taken);
       await awaitReady(context, taken);
@@ -66,12 +68,24 @@ function overlayOf(graph: Graph, disk: DiskPlan): string | undefined {
   return graph.node(front)?.file === disk.image.file ? front : undefined;
 }
 
-/**
- * Throws DISK_BUSY, before any disk is rolled back, where a third party has put an overlay above one of the saga's:
- * only that client knows what it is for.
- */
-function expectUncovered(graph: Graph, disks: readonly DiskPlan[]): void {
-  const covered = disks.find(disk => overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk));
+/** A disk whose overlay was taken, and the node in front where that is an overlay that a third party has put above it. */
+interface TakenDisk extends DiskPlan {
+  readonly above: string | undefined;
+}
+
+/** Which overlay of a third party is in front, where this QEMU can commit what is below it: it stays there, and reads the same. */
+function coverOf(graph: Graph, plan: SnapshotPlan, disk: DiskPlan): string | undefined {
+  if (!isCovered(graph, disk) || plan.jobsVanishOnEnd !== undefined) return undefined;
+  return graph.node(disk.names.image) === undefined ? undefined : graph.frontName(disk);
+}
+
+function isCovered(graph: Graph, disk: DiskPlan): boolean {
+  return overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk);
+}
+
+/** Throws DISK_BUSY, before any disk is rolled back, where that is left to its owner. */
+function expectUncovered(graph: Graph, plan: SnapshotPlan, disks: readonly DiskPlan[]): void {
+  const covered = disks.find(disk => isCovered(graph, disk) && coverOf(graph, plan, disk) === undefined);
   if (covered === undefined) return;
   const { disk, image } = covered;
   throw new BlocksagaError(
@@ -96,22 +110,23 @@ async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promis
 
 async function startCommits(
   { qmp, plan }: StepContext<SnapshotPlan>,
-  disks: readonly DiskPlan[],
+  disks: readonly TakenDisk[],
 ): Promise<void> {
   const commit = plan.jobsVanishOnEnd === undefined ? commitByNode : commitByFile;
   throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
 }
 
-function commitByNode(_plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit'> {
-  const { names, node, filters } = disk;
+/** Below another overlay the job comes to PENDING by itself, and leaves that one on the base. */
+function commitByNode(_plan: SnapshotPlan, disk: TakenDisk): Command<'block-commit'> {
+  const { names, node, filters, above } = disk;
   const ending = { 'auto-finalize': false, 'auto-dismiss': false };
   // Without a top QEMU takes the device for it, and its filters of the user's away with the overlay.
-  const top = filters === undefined ? {} : { 'top-node': names.image };
+  const top = filters === undefined && above === undefined ? {} : { 'top-node': names.image };
   return {
     execute: 'block-commit',
     arguments: {
       'job-id': names.undoJob,
-      device: rootAbove(disk, names.image),
+      device: above ?? rootAbove(disk, names.image),
       ...top,
       'base-node': node,
       ...ending,
@@ -129,7 +144,7 @@ function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit
 }
 
 /** Fresh overlays are committed at once; what takes longer is not waited for while we keep the guest paused. */
-async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly DiskPlan[]): Promise<void> {
+async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly TakenDisk[]): Promise<void> {
   const { qmp, jobs, plan, outcomes } = context;
   // A member of a group may roll back behind its pause.
   if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null) || outcomes.has('resumeGuest')) {
@@ -152,10 +167,11 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Di
 /** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay; jobs that pass cannot. */
 async function switchToBases(
   { qmp, jobs, plan }: StepContext<SnapshotPlan>,
-  disks: readonly DiskPlan[],
+  disks: readonly TakenDisk[],
 ): Promise<void> {
   const ids = disks.map(disk => disk.names.undoJob);
-  throwFirst(disks, await jobs.pivot(ids));
+  const active = disks.filter(({ above }) => above === undefined);
+  throwFirst(active, await jobs.pivot(active.map(disk => disk.names.undoJob)));
   if (plan.jobsVanishOnEnd === undefined) {
     await awaitStatus(jobs, disks, 'pending', STANDING);
     throwFirst(disks, await jobs.finalize(ids));
@@ -164,7 +180,8 @@ async function switchToBases(
   await dismissJobs({ jobs }, ids);
   const graph = await readGraph(qmp);
   for (const disk of disks) {
-    if (graph.front(disk) === disk.node) continue;
+    const isBack = disk.above === undefined ? graph.front(disk) === disk.node : !graph.hasImageBelow(disk);
+    if (isBack) continue;
     throw new BlocksagaError('VERIFY_FAILED', `disk ${disk.disk} could not be rolled back to ${disk.file}`, {
       disk: disk.disk,
     });
@@ -173,18 +190,20 @@ async function switchToBases(
 
 async function awaitStatus(
   jobs: StepContext['jobs'],
-  disks: readonly DiskPlan[],
+  disks: readonly TakenDisk[],
   status: 'ready' | 'pending',
   options: JobWaitOptions,
 ): Promise<void> {
-  const reached = (now: string) => now === status || (status === 'ready' && now === 'standby');
+  const covered = new Set(disks.flatMap(({ above, names }) => (above === undefined ? [] : names.undoJob)));
+  const reached = ({ id, status: now }: JobInfo) =>
+    now === status || (status === 'ready' && now === (covered.has(id) ? 'pending' : 'standby'));
   const table = await jobs.awaitAll(
     disks.map(disk => disk.names.undoJob),
-    job => job === undefined || reached(job.status) || job.status === 'concluded',
+    job => job === undefined || reached(job) || job.status === 'concluded',
     options,
   );
   for (const disk of disks) {
     const job = table.get(disk.names.undoJob);
-    if (job === undefined || !reached(job.status)) throw jobFailed(disk, job ?? { type: 'commit' });
+    if (job === undefined || !reached(job)) throw jobFailed(disk, job ?? { type: 'commit' });
   }
 }

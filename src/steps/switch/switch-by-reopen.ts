@@ -10,13 +10,13 @@ import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
+import { writableSource } from '../../guest/writable-source.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
-import { standOn } from '../prepare/reopen-image.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import {
   expectStill,
@@ -28,6 +28,7 @@ import {
 } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
 import { addFilter, deleteNode, hasOwnFilter, reopenCommand } from './filter-commands.ts';
+import { endOf, takeOffFilters } from './where-filters-lead.ts';
 
 const STATUS = { execute: 'query-status' } as const;
 /** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
@@ -79,16 +80,6 @@ export const insertFilters: Step<SwitchPlan> = {
   },
 };
 
-/** A third party may have put an image on the filter that is above its source: without the filter it stands on that. */
-async function takeOffFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
-  const filtered = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
-  if (filtered.length === 0) return;
-  const edges = new Edges(await qmp.execute('x-debug-query-block-graph'));
-  const covering = filtered.filter(({ names }) => edges.child(names.image, 'backing') === names.filter);
-  const commands = covering.map(disk => standOn(disk, edges.child(disk.names.filter, 'file') ?? disk.node));
-  throwFirst(covering, await qmp.pipeline(commands));
-}
-
 export const reopenFilters: Step<SwitchPlan> = {
   name: 'reopenFilters',
   decision: 'alongside',
@@ -121,9 +112,9 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
     const sources = new Map<number, string>();
-    for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const bare = switched.filter(disk => !hasOwnFilter(disk) && graph.front(disk) === disk.goal);
+    const bare = switched.filter(disk => !hasOwnFilter(disk) && graph.front(disk) !== disk.names.filter);
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
     const behind = switched.filter(disk => !bare.includes(disk));
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
@@ -148,12 +139,12 @@ export const removeFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, clock, nothingSentYet }, all) {
+  async do(context, all) {
+    const { qmp, plan, clock, nothingSentYet } = context;
     const todo = all.filter(disk => !hasOwnFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
-    // A third party may have put an overlay between the filter and the image.
     const edges = nothingSentYet ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
-    const below = (disk: DiskPlan) => edges?.child(disk.names.filter, 'file') ?? disk.goal;
+    const below = (disk: DiskPlan) => (edges === undefined ? disk.goal : endOf(context, edges, disk));
     const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const sentMs = clock.now();
