@@ -8,6 +8,7 @@ export type { ListenerPlace, OnListenerError } from './engine/connection/isolate
 export type { Publisher } from './engine/connection/publish.ts';
 export { createEngine } from './engine/engine.ts';
 export type { Group, GroupResult } from './engine/group.ts';
+export type { Limit, LimitOptions } from './engine/limits.ts';
 export type { SagaPage, SagaQuery, SagaStanding, SagaSummary } from './engine/look-up.ts';
 export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';

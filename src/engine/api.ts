@@ -23,6 +23,7 @@ import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
 import type { Group, ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
+import type { LimitOptions } from './limits.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
@@ -45,6 +46,8 @@ export interface EngineOptions {
    * their sagas. Without it the first error of each listener is a warning of the process (`process.emitWarning`).
    */
   readonly onListenerError?: OnListenerError;
+  /** Limits over all sagas of this engine; none unless told. Sagas of other processes are not counted. */
+  readonly limits?: LimitOptions;
   readonly clock?: Clock;
   readonly ids?: IdSource;
 }

@@ -9,6 +9,7 @@ import { publisherOf } from './connection/publish.ts';
 import { lateBarrier } from './durable/group-register.ts';
 import { Forgetting } from './forgetting.ts';
 import { LeaseRenewal, type Renewed } from './lease-renewal.ts';
+import { Limits } from './limits.ts';
 import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
 import type { Submissions } from './submissions.ts';
@@ -21,17 +22,22 @@ type RunParts = Pick<SagaParts, 'lease' | 'plan' | 'files' | 'monitor' | 'metada
   readonly barrier?: Barrier;
 };
 
+/** The host of guests whose requests name none. */
+const HERE = 'this machine';
+
 export class Runs {
   readonly #parts: RunsParts;
   readonly #submissions: Submissions;
   readonly #renewal: LeaseRenewal;
   readonly #forgetting: Forgetting;
+  readonly #limits: Limits | undefined;
 
   /** `others`: what else runs with a lease of this engine. */
   constructor(parts: RunsParts, submissions: Submissions, others: () => readonly Renewed[]) {
     this.#parts = parts;
     this.#submissions = submissions;
     this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => [...submissions.all, ...others()]);
+    this.#limits = parts.limits === undefined ? undefined : new Limits(parts.limits);
     this.#forgetting = new Forgetting(parts.journal, parts.clock, () => submissions.all);
   }
 
@@ -57,11 +63,13 @@ export class Runs {
     };
     const saga = runSaga({
       ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, onListenerError },
+      quota: this.#limits?.of({ saga: lease.saga, host: guest.host ?? HERE, isHere: files !== null }),
       ...{ barrier: barrier ?? late, lateBarrier: late },
       openAgent: monitor.held.watchAgent(agentOf(guest, clock)),
       publish: publisherOf(named, plan.onCommit, onCommit, clock, onListenerError),
       onEnd: ended => {
         this.#submissions.ended(ended);
+        this.#limits?.forget(ended.id);
         this.#renewal.changed();
         this.#forgetting.changed();
       },

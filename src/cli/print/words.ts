@@ -19,6 +19,7 @@ const JOB_STATUS: Readonly<Record<string, string>> = {
   running: 'copying',
   paused: 'paused',
   ready: 'ready, follows the guest',
+  queued: 'waits for its turn',
   standby: 'ready, paused for a moment',
   waiting: 'waits for other jobs',
   pending: 'done, waits to be finalized',

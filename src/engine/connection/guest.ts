@@ -16,6 +16,8 @@ export interface Guest {
   readonly qmp: string | Connect;
   /** Files on QEMU's host; this machine's for a UNIX socket, none otherwise. */
   readonly files?: Files | null;
+  /** Which machine the guest runs on, for limits per host; this one unless told. */
+  readonly host?: string;
   /** How to connect to the guest agent at the address of `quiesce`; over its socket unless said. */
   readonly agent?: (address: string) => Promise<GuestAgent>;
 }
@@ -27,15 +29,15 @@ export interface Submit extends Guest {
 }
 
 /** A request as it was given, with where its guest is reached. */
-export function splitGuest<R extends object>({ qmp, files, agent, signal, ...request }: R & Submit) {
-  return { guest: { ...guestOf(qmp, { files, agent }), ...definedOnly({ signal }) }, request };
+export function splitGuest<R extends object>({ qmp, files, agent, host, signal, ...request }: R & Submit) {
+  return { guest: { ...guestOf(qmp, { files, agent, host }), ...definedOnly({ signal }) }, request };
 }
 
-export function guestOf(qmp: Guest['qmp'], { files, agent }: MaybeGuest): Guest {
-  return { qmp, ...definedOnly({ files, agent }) };
+export function guestOf(qmp: Guest['qmp'], { files, agent, host }: MaybeGuest): Guest {
+  return { qmp, ...definedOnly({ files, agent, host }) };
 }
 
-type MaybeGuest = { readonly [member in 'files' | 'agent']?: Guest[member] | undefined };
+type MaybeGuest = { readonly [member in 'files' | 'agent' | 'host']?: Guest[member] | undefined };
 
 /** An address as the journal may have it too. */
 export function withoutScheme(address: string): string {

@@ -5,6 +5,7 @@ import type { Journal, Lease } from '../../journal/journal.ts';
 import type { StagePlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Barrier } from '../../steps/step/barrier.ts';
+import type { Quota } from '../../steps/step/quota.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import type { History } from './history.ts';
@@ -27,6 +28,8 @@ export interface HostParts {
   readonly unplugged: Unplugged;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
+  /** The limits over all sagas of the engine. */
+  readonly quota: Quota | undefined;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly report: (progress: JobProgress) => void;

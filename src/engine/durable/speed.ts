@@ -1,7 +1,7 @@
 /** How fast a saga's jobs may copy: as the plan says, or as a later request says. It starts no job and ends none. */
 import { BlocksagaError } from '../../errors.ts';
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
-import type { Plan } from '../../plan/plan.ts';
+import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { isVerbAllowed } from '../../qmp/jobs.ts';
 import { stagesOf } from '../../steps/stages.ts';
@@ -10,7 +10,7 @@ import type { HostParts } from './host-parts.ts';
 import type { Window } from './window.ts';
 
 export class Speed {
-  readonly #parts: Pick<HostParts, 'plan' | 'monitor' | 'journal' | 'lease' | 'clock'>;
+  readonly #parts: Pick<HostParts, 'plan' | 'monitor' | 'journal' | 'lease' | 'clock' | 'quota'>;
   readonly #window: Pick<Window, 'isOpen'>;
   readonly #isEnding: () => boolean;
   #asked: number | null;
@@ -32,6 +32,13 @@ export class Speed {
   get bytesPerSecond(): number {
     const { plan } = this.#parts;
     return this.#asked ?? ('speed' in plan ? plan.speed : 0);
+  }
+
+  /** Of a disk at most its share of what the engine allows. */
+  of(disk: DiskPlan | undefined): number {
+    const share = disk === undefined ? 0 : (this.#parts.quota?.share(disk) ?? 0);
+    const asked = this.bytesPerSecond;
+    return share === 0 || asked === 0 ? share + asked : Math.min(share, asked);
   }
 
   /**

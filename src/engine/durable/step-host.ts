@@ -3,7 +3,7 @@
  * moves, the decision before the guest may write to the new side. An attempt that follows one with an unknown end
  * begins with a probe. It knows nothing of the order of steps; that is the machine's.
  */
-import { BlocksagaError, type ErrorRecord, invariant } from '../../errors.ts';
+import { BlocksagaError, definedOnly, type ErrorRecord, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
 import type { Files } from '../../images/files.ts';
 import type { NewRecord } from '../../journal/journal.ts';
@@ -182,17 +182,11 @@ export class StepHost {
       : undefined;
     if (why !== undefined) await this.#leave(name, undefined, why);
     const isForetold = step.foretells?.(this.#parts.plan) === true;
+    const indexes = this.#parts.plan.disks.map(({ index }) => index);
     await this.#write([
       intent(name, observed),
       ...(isDecision ? [decision(name, 'forward')] : []),
-      ...(isForetold
-        ? [
-            sides(
-              name,
-              this.#parts.plan.disks.map(({ index }) => index),
-            ),
-          ]
-        : []),
+      ...(isForetold ? [sides(name, indexes)] : []),
     ]);
     if (isForetold) this.#verdict.wasForetold();
     if (isDecision) this.#verdict.wasWritten('forward');
@@ -316,7 +310,8 @@ export class StepHost {
       failure: this.#failures.get(name),
       nothingSentYet,
       decided: this.#verdict.isForward,
-      speed: () => this.speed.bytesPerSecond,
+      speed: disk => this.speed.of(disk),
+      ...definedOnly({ quota: this.#parts.quota }),
       outcomes: this.#outcomes,
       recordSides: () => this.#verdict.recordSides(name, qmp),
       recordRun: this.#recordRun,

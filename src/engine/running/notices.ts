@@ -1,6 +1,7 @@
 /** Makes what listeners hear of a saga: what it is about in one word, and how fast its disks are copied. It decides nothing. */
 import type { SagaRow } from '../../journal/journal.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import { QUEUED } from '../../steps/jobs/run-jobs.ts';
 import type { JobProgress } from '../../steps/step/step.ts';
 import { isolated, type OnListenerError, tellerOf } from '../connection/isolate.ts';
 import type {
@@ -89,7 +90,8 @@ export function progressNotice(
   const leftBytes = Math.max(0, totalBytes - currentBytes);
   const remainingMs =
     bytesPerSecond === null || bytesPerSecond <= 0 ? null : Math.round((leftBytes / bytesPerSecond) * 1_000);
-  return Object.freeze({ type: 'progress', ...progress, remainingMs, ...base(of, place, atMs) });
+  const phase = progress.status === QUEUED ? ({ phase: 'queued' } as const) : {};
+  return Object.freeze({ type: 'progress', ...progress, remainingMs, ...base(of, place, atMs), ...phase });
 }
 
 function base(of: NoticeOf, { state, guestPaused, replayed }: Place, atMs: number): NoticeBase {

@@ -4,6 +4,7 @@ import type { Journal, Lease } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Barrier } from '../../steps/step/barrier.ts';
+import type { Quota } from '../../steps/step/quota.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { OnListenerError } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
@@ -21,6 +22,8 @@ export interface SagaParts<S> {
   readonly barrier: Barrier | null;
   /** The same where it is begun again from its journal, when the others cannot be met any more. */
   readonly lateBarrier: Barrier | null;
+  /** The limits over all sagas of the engine. */
+  readonly quota: Quota | undefined;
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;

@@ -5,11 +5,12 @@ import type { JobProgress } from '../../steps/step/step.ts';
 import type { SagaResult } from './result.ts';
 
 /**
- * What a saga is about, in one word: `waiting` is for a signal, at READY; `paused` has the guest paused or about to be;
+ * What a saga is about, in one word: `queued` waits until the engine's limits let a disk begin, `waiting` is for a signal, at READY; `paused` has the guest paused or about to be;
  * `switching` and `rewriting` change disks of a guest that runs; `stranded` can do no more but see to its guest.
  */
 export type SagaPhase =
   | 'preparing'
+  | 'queued'
   | 'mirroring'
   | 'rewriting'
   | 'waiting'

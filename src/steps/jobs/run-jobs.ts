@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
+import type { Quota } from '../step/quota.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 
 const DEADLINE_MS = 14 * 24 * 60 * 60_000;
@@ -24,6 +25,9 @@ export interface LongJobs {
   hasArrived(job: JobInfo): boolean;
 }
 
+/** The status of a disk whose job may not begin yet. */
+export const QUEUED = 'queued';
+
 /** Throws the first refusal, what `look` throws, DEADLINE, and ABORTED when the saga is asked to leave. */
 export async function runJobs<P extends Plan>(
   context: StepContext<P>,
@@ -32,24 +36,88 @@ export async function runJobs<P extends Plan>(
 ): Promise<void> {
   const waiting = [...todo];
   const started = jobs.disks.filter(disk => !todo.includes(disk));
-  await context.qmp.until(
-    jobs.what,
-    async () => {
-      const underWay = await inspectJobs(context, started, jobs);
-      if (waiting.length === 0) return underWay === 0 ? true : undefined;
-      const batch = waiting.splice(0, Math.max(0, jobs.parallel - underWay));
-      started.push(...batch);
-      throwFirst(batch, await context.qmp.pipeline(batch.map(jobs.start)));
-      return undefined;
-    },
-    {
-      wakeOn: ['JOB_STATUS_CHANGE', 'BLOCK_JOB_READY', 'BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
-      deadlineMs: DEADLINE_MS,
-      pollMs: POLL_MS,
-      // What was decided is brought to its end, whatever is asked meanwhile.
-      ...(context.decided ? {} : { signal: context.abort }),
-    },
-  );
+  // What was decided waits for no others.
+  const quota = context.decided ? undefined : context.quota;
+  for (const disk of started) quota?.joins(disk);
+  const pace = new Pace(context, jobs);
+  const seen = { ...jobs, look: releasing(jobs, quota) };
+  const check = async () => {
+    const underWay = await inspectJobs(context, started, seen);
+    await pace.keep(started, quota);
+    if (waiting.length === 0) return underWay === 0 ? true : undefined;
+    const batch: DiskPlan[] = [];
+    for (const disk of [...waiting]) {
+      if (batch.length >= jobs.parallel - underWay) break;
+      if (quota !== undefined && !quota.admit(disk)) reportQueued(context, disk, jobs);
+      else batch.push(...waiting.splice(waiting.indexOf(disk), 1));
+    }
+    started.push(...batch);
+    throwFirst(batch, await context.qmp.pipeline(batch.map(jobs.start)));
+    return undefined;
+  };
+  try {
+    await until(context, jobs, check);
+  } finally {
+    for (const disk of jobs.disks) quota?.release(disk);
+  }
+}
+
+/** The same look, which lets others begin once a job has arrived. */
+function releasing(jobs: LongJobs, quota: Quota | undefined): LongJobs['look'] {
+  return (table, disk) => {
+    const job = jobs.look(table, disk);
+    if (jobs.hasArrived(job)) quota?.release(disk);
+    return job;
+  };
+}
+
+/** Tells that a disk waits until the engine's limits let it begin. */
+function reportQueued(
+  context: Pick<StepContext, 'report'>,
+  disk: DiskPlan,
+  { idOf = jobId }: LongJobs,
+): void {
+  const none = { currentBytes: 0, totalBytes: 0 };
+  context.report({ disk: disk.disk, job: idOf(disk), status: QUEUED, ...none });
+}
+
+/** Keeps jobs at their share of the bandwidth, as others come and go. */
+class Pace {
+  readonly #context: Pick<StepContext, 'speed' | 'jobs'>;
+  readonly #idOf: (disk: DiskPlan) => string;
+  readonly #told = new Map<DiskPlan, string>();
+
+  constructor(context: Pick<StepContext, 'speed' | 'jobs'>, { idOf = jobId }: LongJobs) {
+    this.#context = context;
+    this.#idOf = idOf;
+  }
+
+  /** A job that is at its end refuses; that is no failure of it. */
+  async keep(started: readonly DiskPlan[], quota: Quota | undefined): Promise<void> {
+    for (const disk of started) {
+      const share = quota?.share(disk) ?? 0;
+      const known = this.#told.get(disk);
+      // With what was asked for the job too: another speed that was asked for has set it anew.
+      const due = `${share} of ${this.#context.speed()}`;
+      if (known === due || (known === undefined && share === 0)) continue;
+      this.#told.set(disk, due);
+      await this.#context.jobs.setSpeed([this.#idOf(disk)], this.#context.speed(disk));
+    }
+  }
+}
+
+async function until<P extends Plan>(
+  context: StepContext<P>,
+  { what }: LongJobs,
+  check: () => Promise<true | undefined>,
+): Promise<void> {
+  await context.qmp.until(what, check, {
+    wakeOn: ['JOB_STATUS_CHANGE', 'BLOCK_JOB_READY', 'BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
+    deadlineMs: DEADLINE_MS,
+    pollMs: POLL_MS,
+    // What was decided is brought to its end, whatever is asked meanwhile.
+    ...(context.decided ? {} : { signal: context.abort }),
+  });
 }
 
 /** Reports the job of every disk, throws for one that can come no further, and returns how many have not arrived. */

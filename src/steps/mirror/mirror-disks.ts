@@ -30,7 +30,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
     const { plan } = context;
     // An image that becomes writable is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
     if (plan.operation === 'commit') await expectNames(context, 'opened');
-    const limit = () => limitedTo(context.speed());
+    const limit = (disk: DiskPlan) => limitedTo(context.speed(disk));
     await runJobs(context, todo, {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
@@ -101,7 +101,7 @@ export async function inspectMirrors(context: StepContext<SwitchPlan>): Promise<
   await inspectJobs(context, context.plan.disks, mirrorsOf(context));
 }
 
-type Limit = () => ReturnType<typeof limitedTo>;
+type Limit = (disk: DiskPlan) => ReturnType<typeof limitedTo>;
 
 function startMirror(
   plan: CopyPlan,
@@ -111,7 +111,7 @@ function startMirror(
   const { granularity, bufSize, copyMode, by } = plan.mirror;
   const options = {
     sync: plan.sync[disk.index] ?? 'full',
-    ...limit(),
+    ...limit(disk),
     ...definedOnly({ granularity: granularity ?? undefined, 'buf-size': bufSize ?? undefined }),
     ...(copyMode === 'background' ? {} : { 'copy-mode': copyMode }),
   };
@@ -152,7 +152,7 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
         device: deviceOf(disk, disk.node),
         top: disk.file,
         base: disk.image.file,
-        ...limit(),
+        ...limit(disk),
       },
     };
   }
@@ -163,7 +163,7 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
       device: rootAbove(disk, disk.node),
       ...(disk.filters === undefined ? {} : { 'top-node': disk.node }),
       ...(disk.identifiedBy ? { base: disk.image.file } : { 'base-node': disk.goal }),
-      ...limit(),
+      ...limit(disk),
       ...ending(plan),
     },
   };

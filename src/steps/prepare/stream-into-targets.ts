@@ -33,7 +33,7 @@ export const streamIntoTargets: Step<CopyPlan> = {
       parallel: plan.parallel,
       disks,
       idOf,
-      start: disk => startStream(plan, disk, context.speed()),
+      start: disk => startStream(plan, disk, context.speed(disk)),
       look: aliveOrDone,
       hasArrived: job => job.status === 'pending' || hasEndedWell(job),
     });

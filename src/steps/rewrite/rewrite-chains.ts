@@ -147,7 +147,7 @@ async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPl
     what: 'all jobs to be pending',
     parallel: plan.parallel,
     disks,
-    start: disk => startJob(plan, disk, context.speed()),
+    start: disk => startJob(plan, disk, context.speed(disk)),
     look: jobAlive,
     hasArrived: ({ status }) => status === 'pending',
   });

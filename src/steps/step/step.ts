@@ -17,6 +17,7 @@ import type { Jobs } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Barrier } from './barrier.ts';
+import type { Quota } from './quota.ts';
 
 /** What a step may use. A fresh one is made for every attempt, on a live connection. */
 export interface StepContext<P extends Plan = Plan> {
@@ -57,8 +58,13 @@ export interface StepContext<P extends Plan = Plan> {
   wasReady(disk: DiskPlan): boolean;
   /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
   readonly decided: boolean;
-  /** How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. */
-  speed(): number;
+  /**
+   * How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. Of a disk, at most its share of what all
+   * sagas of the engine may take.
+   */
+  speed(disk?: DiskPlan): number;
+  /** The limits over all sagas of the engine; undefined where there are none. */
+  readonly quota?: Quota;
   /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
