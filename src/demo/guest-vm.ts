@@ -9,11 +9,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BlocksagaError, invariant } from '../errors.ts';
+import { BlocksagaError, definedOnly, invariant } from '../errors.ts';
 import { sleep, systemClock } from '../qmp/clock.ts';
 import { type GuestBus, type GuestCache, type GuestFilter, guestCommandLine } from './guest-command-line.ts';
 import { createImages, type GuestImage, type ImageFormat } from './guest-images.ts';
-import { guestRom } from './ordered-writer.ts';
+import { guestRom, type Turn } from './ordered-writer.ts';
 import { qemuBinary } from './qemu-tools.ts';
 import { type Reports, readReports } from './reports.ts';
 import { connectWitness, type Witness } from './witness.ts';
@@ -66,6 +66,8 @@ export interface GuestVmOptions {
   readonly guest?: 'ordered-writer' | 'idle';
   /** Microseconds that the guest waits after each write, in steps of about 1 ms; none if not said. */
   readonly pacingUs?: number;
+  /** Writes in turn with another guest, which is at the other end of the serial line that `extraArguments` give it. */
+  readonly turn?: Turn;
   readonly cache?: GuestCache;
   /**
    * Whether the devices have a write cache. Off unless said otherwise: QEMU then flushes after each write, so that an
@@ -144,7 +146,12 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
   const idle = options.guest === 'idle';
   await writeFile(
     rom,
-    guestRom({ disks: idle ? 0 : options.disks, firstSequence, pacingUs: options.pacingUs ?? 0 }),
+    guestRom({
+      disks: idle ? 0 : options.disks,
+      firstSequence,
+      pacingUs: options.pacingUs ?? 0,
+      ...definedOnly({ turn: options.turn }),
+    }),
   );
   const monitors = [join(runtime, 'qmp'), join(runtime, 'witness')] as const;
   for (const path of monitors) {

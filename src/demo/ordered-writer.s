@@ -15,6 +15,9 @@
 #   10ssssss.. s                write s failed; it is tried again after a moment, for ever
 #   11000000.. i                no disk carries index i; the guest halts
 #
+# With `turns` two guests write in turn, over a serial line between them: write s of the one begins only after write s - 1 of
+# the other has completed, so that images of both, taken at one instant, cannot be further apart than one write.
+#
 # Assembled by scripts/assemble-guest.ts into ordered-writer.generated.ts, which a test compares with this file.
 
         .code16
@@ -47,6 +50,7 @@ _start: .byte   0x55, 0xaa              # option ROM
 disks:  .long   0                       # N; 0: halt, an idle guest
 first:  .long   1                       # first sequence number
 pause:  .long   0                       # microseconds between writes, in steps of about 1 ms; 0: none
+turns:  .long   0                       # 1: after each write it gives its word on COM1 and waits for one; 2: it waits first
 
         .org    0x30
 pnp:    .ascii  "$PnP"
@@ -110,6 +114,9 @@ look:   xorl    %eax, %eax              # sector 0
 
         movl    %cs:first, %eax
         movl    %eax, SEQUENCE
+        cmpl    $2, %cs:turns
+        jne     write
+        call    hear
 
 write:  movl    SEQUENCE, %eax
         xorl    %edx, %edx
@@ -145,6 +152,11 @@ write:  movl    SEQUENCE, %eax
         movl    SEQUENCE, %eax          # completed: now it may be known
         call    report
         incl    SEQUENCE
+        cmpl    $0, %cs:turns
+        je      4f
+        call    say
+        call    hear
+4:
         movl    %cs:pause, %eax
         testl   %eax, %eax
         jz      write
@@ -179,6 +191,24 @@ report: movl    %eax, REPORT
         movw    $4, %cx
         movw    $0xe9, %dx
         rep outsb                       # one exit to the hypervisor instead of four
+        ret
+
+# Gives the word to whom COM1 leads to; what was written before has completed.
+say:    movw    $0x3fd, %dx             # line status
+5:      inb     %dx, %al
+        testb   $0x20, %al              # may send
+        jz      5b
+        movw    $0x3f8, %dx
+        outb    %al, %dx
+        ret
+
+# Waits for the word.
+hear:   movw    $0x3fd, %dx
+6:      inb     %dx, %al
+        testb   $1, %al                 # has come
+        jz      6b
+        movw    $0x3f8, %dx
+        inb     %dx, %al
         ret
 
 # Waits eax microseconds with the processor halted (INT 15h AH=86h; the BIOS counts in 1/1024 s).

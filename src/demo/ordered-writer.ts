@@ -26,7 +26,12 @@ export interface GuestRomOptions {
   readonly firstSequence?: number;
   /** Microseconds that the guest waits after each write, in steps of about 1 ms; 0 (the default) means none. */
   readonly pacingUs?: number;
+  /** Whether it writes in turn with another guest over COM1, and which of the two it is; see the head of `ordered-writer.s`. */
+  readonly turn?: Turn;
 }
+
+/** Of two guests that write in turn. */
+export type Turn = 'first' | 'second';
 
 /**
  * The option ROM of a guest, ready for `-option-rom`.
@@ -36,13 +41,14 @@ export interface GuestRomOptions {
  * console.log(guestRom({ disks: 2 }).reduce((sum, byte) => (sum + byte) & 0xff, 0)); // 0
  * ```
  */
-export function guestRom({ disks, firstSequence = 1, pacingUs = 0 }: GuestRomOptions): Buffer {
+export function guestRom({ disks, firstSequence = 1, pacingUs = 0, turn }: GuestRomOptions): Buffer {
   invariant(Number.isInteger(disks) && disks >= 0 && disks <= DISKS_MAX, `${disks} disks`);
   invariant(firstSequence >= 1 && firstSequence <= SEQUENCE_MAX, `first sequence ${firstSequence}`);
   const rom = Buffer.from(ORDERED_WRITER_BASE64, 'base64');
   rom.writeUInt32LE(disks, 0x20);
   rom.writeUInt32LE(firstSequence, 0x24);
   rom.writeUInt32LE(pacingUs, 0x28);
+  rom.writeUInt32LE(turn === undefined ? 0 : turn === 'first' ? 1 : 2, 0x2c);
   const sum = rom.subarray(0, -1).reduce((total, byte) => total + byte, 0);
   rom.writeUInt8(-sum & 0xff, rom.length - 1);
   return rom;
