@@ -10,10 +10,11 @@ import { type Group, memoryJournal } from '../../src/index.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { Stage, VMS } from './group-stage.ts';
+import { rejection } from './lives.ts';
 
 /** Runs a group whose process dies at its n-th moment. */
 async function dieAt(diesAt: number, faults: readonly Fault[]) {
-  const stage = new Stage(faults);
+  const stage = Stage.two(faults);
   const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
   const first = stage.process(undefined, diesAt);
   const ended = first.engine.group(stage.requests(first.guests), { id: 'g' }).then(({ result }) => result);
@@ -135,7 +136,7 @@ describe.each(SCENES)('a group %s, of which one member is asked to roll back,', 
     const sides = new Set<string | undefined>();
     let last = 0;
     for (let askedAt = 1; askedAt === 1 || askedAt <= last; askedAt += 1) {
-      const stage = new Stage(faults);
+      const stage = Stage.two(faults);
       const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
       const process = stage.process(undefined);
       let group: Group | undefined;
@@ -155,5 +156,34 @@ describe.each(SCENES)('a group %s, of which one member is asked to roll back,', 
     }
     expect(sides).toContain('old');
     expect(last).toBeGreaterThan(50);
+  });
+});
+
+describe('a member of a group that has committed', () => {
+  it('is not moved back offline alone, as the others stay on their overlays', async () => {
+    let refused = 0;
+    for (let diesAt = 1; ; diesAt += 1) {
+      const { stage, hasDied, left } = await dieAt(diesAt, [LATE]);
+      if (!hasDied) break;
+      const journal = memoryJournal(left);
+      const [sim] = stage.sims;
+      if (
+        sim === undefined ||
+        journal.saga('g')?.state !== 'committed' ||
+        journal.saga('g.0')?.state !== 'open'
+      )
+        continue;
+      sim.kill();
+      const options = {
+        files: sim.files,
+        images: virtualImages(sim),
+        clock: stage.clock,
+        qemu: 'dead',
+      } as const;
+      const back = recoverOffline(journal, 'g.0', { ...options, back: true });
+      expect(await stage.clock.run(rejection(back))).toMatchObject({ code: 'SAGA_STATE' });
+      refused += 1;
+    }
+    expect(refused).toBeGreaterThan(3);
   });
 });

@@ -11,7 +11,7 @@ type Requests = ReturnType<Stage['requests']>;
 
 /** Two guests that work, one process, and what it is asked for by `change`. */
 async function refused(change: (requests: Requests) => readonly Requests[number][]) {
-  const stage = new Stage([]);
+  const stage = Stage.two();
   const process = stage.process(undefined);
   const requests = change(stage.requests(process.guests));
   const error = await stage.clock.run(rejection(process.engine.group(requests, { id: 'g' })));
@@ -75,12 +75,12 @@ describe('a group whose guests are planned', () => {
     const stat = async (path: string) => ({
       ...({ kind: 'file', sizeBytes: 1, identity: one.includes(path) ? 'one' : path } as const),
     });
-    return { ...new Stage([]).sims[0]?.files, stat } as Files;
+    return { ...Stage.two().sims[0]?.files, stat } as Files;
   };
   const HOST = hostWith();
 
   const begun = async (change: (plan: SnapshotPlan) => SnapshotPlan, hosts: readonly (Files | null)[]) => {
-    const stage = new Stage([]);
+    const stage = Stage.two();
     const { engine, guests } = stage.process(undefined);
     const [a, b] = await stage.clock.run(engine.planGroup(stage.requests(guests)));
     expect.assert(a !== undefined && b !== undefined);
@@ -131,7 +131,7 @@ describe('a group whose guests are planned', () => {
 });
 
 describe('a group whose id is known', () => {
-  const begun = async (stage = new Stage([])) => {
+  const begun = async (stage = Stage.two()) => {
     const process = stage.process(undefined);
     const requests = stage.requests(process.guests);
     const group = await stage.clock.run(process.engine.group(requests, { id: 'g' }));
@@ -181,7 +181,7 @@ describe('a group whose id is known', () => {
     async by => {
       const outcomes = new Set<string>();
       for (let diesAt = 4; ; diesAt += 3) {
-        const stage = new Stage([]);
+        const stage = Stage.two();
         const first = stage.process(undefined, diesAt);
         const asked = stage.requests(first.guests);
         const ended = first.engine.group(asked, { id: 'g' }).then(({ result }) => result);

@@ -1,4 +1,4 @@
-/** Two simulated guests of a group, and the processes that work on them one after the other, each dying when it is told. */
+/** Simulated guests of a group, and the processes that work on them one after the other, each dying when it is told. */
 import { createEngine, memoryJournal } from '../../src/index.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import type { MemoryJournalState } from '../../src/journal/memory.ts';
@@ -7,10 +7,31 @@ import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { createSim, type Sim } from '../../src/sim/create-sim.ts';
 import { createVirtualClock, type VirtualClock } from '../../src/sim/host/virtual-clock.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import type { ProfileName } from '../../src/sim/state/profiles.ts';
 
-export const VMS = ['a', 'b'] as const;
+export const VMS = ['a', 'b', 'c', 'd'] as const;
 
-/** Two guests, and the processes that work on them one after the other. */
+/** How one guest of the group is. */
+export interface StagedGuest {
+  readonly profile?: ProfileName;
+  readonly disks?: number;
+  readonly faults?: readonly Fault[];
+}
+
+/** A command that was sent: to which guest, when, and what the world was like right before. */
+export interface SentCommand {
+  readonly guest: number;
+  readonly verb: string;
+  readonly atMs: number;
+  /** Of each guest: the files in front, whether it runs, and the newest write that it knows to be on its disks. */
+  readonly world: readonly {
+    readonly fronts: readonly string[];
+    readonly running: boolean;
+    readonly acknowledged: number;
+  }[];
+}
+
+/** Some guests, and the processes that work on them one after the other. */
 export class Stage {
   readonly clock: VirtualClock = createVirtualClock();
   readonly sims: readonly Sim[];
@@ -19,12 +40,28 @@ export class Stage {
   /** The commands, by name. */
   readonly sent: string[] = [];
 
-  /** The faults are the second guest's. */
-  constructor(faults: readonly Fault[]) {
+  /** The `stop` and `cont` among them. */
+  readonly pauses: SentCommand[] = [];
+
+  constructor(guests: readonly StagedGuest[]) {
     const shared = { profile: '10.0', sizeBytes: 4 * 1024 * 1024, disks: 2, clock: this.clock } as const;
-    this.sims = VMS.map((vm, at) =>
-      createSim({ ...shared, directory: `/${vm}`, faults: at === 0 ? [] : faults }),
-    );
+    this.sims = guests.map((guest, at) => createSim({ ...shared, ...guest, directory: `/${VMS[at]}` }));
+  }
+
+  /** Two guests; the faults are the second one's. */
+  static two(faults: readonly Fault[] = []): Stage {
+    return new Stage([{}, { faults }]);
+  }
+
+  #sent(guest: number, verb: string): void {
+    this.sent.push(verb);
+    if (verb !== 'stop' && verb !== 'cont') return;
+    const world = this.sims.map(sim => ({
+      fronts: sim.world.alive ? sim.world.fronts().map(({ path }) => path) : [],
+      running: sim.world.alive && sim.world.running,
+      acknowledged: sim.world.guest.acknowledged,
+    }));
+    this.pauses.push({ guest, verb, atMs: this.clock.now(), world });
   }
 
   /** Called at each moment, behind the death that may be there. */
@@ -72,7 +109,7 @@ export class Stage {
       close: () => journal.close(),
     };
     const connectTo =
-      (sim: Sim): Connect =>
+      (sim: Sim, guest: number): Connect =>
       async handlers => {
         if (!isAlive) return new Promise<never>(() => undefined);
         const transport = await sim.connect({
@@ -85,14 +122,14 @@ export class Stage {
             for (const message of messages) {
               passes();
               if (!isAlive) continue;
-              this.sent.push((message as { readonly execute: string }).execute);
+              this.#sent(guest, (message as { readonly execute: string }).execute);
               transport.send([message]);
             }
           },
           close: () => transport.close(),
         };
       };
-    const guests = this.sims.map(sim => ({ qmp: connectTo(sim), files: sim.files }));
+    const guests = this.sims.map((sim, at) => ({ qmp: connectTo(sim, at), files: sim.files }));
     return {
       engine: createEngine({ journal: watched, clock }),
       journal,

@@ -1,0 +1,156 @@
+/**
+ * Groups as they are drawn: two to four guests of several versions, what goes wrong with each, the moment at which the process
+ * dies, and in which order the members are brought to their ends. Plays one, and says what the world was like, never what
+ * the engine says of it.
+ */
+import fc from 'fast-check';
+import { recoverOffline } from '../src/engine/recovery/recover-offline.ts';
+
+import type { Fault } from '../src/sim/monitor/faults.ts';
+import { virtualImages } from '../src/sim/virtual-images.ts';
+import { type SentCommand, Stage, type StagedGuest } from '../test/engine/group-stage.ts';
+
+export interface GroupScene {
+  readonly guests: readonly StagedGuest[];
+  /** Command or durable write, counted from 1, at which the process dies; null where it lives. */
+  readonly diesAt: number | null;
+  /** At which of them the first member is asked to roll back. */
+  readonly abortAt: number | null;
+  readonly order: readonly number[];
+  /** Whose QEMUs are killed when the process has ended. */
+  readonly killed: readonly number[];
+}
+
+/** What the world was like while it was played, and in the end. */
+export interface Played {
+  readonly scene: GroupScene;
+  readonly stage: Stage;
+  /** The files of each guest before. */
+  readonly bases: readonly (readonly string[])[];
+  /** What the group's result said, where its process lived to say it. */
+  readonly told: string | null;
+  /** What the journal says of the group: committed or rolled back, or that it was not begun. */
+  readonly decided: string | undefined;
+  /** On which side each guest is, or is to be booted; `mixed` where its own disks differ. */
+  readonly sides: readonly ('old' | 'new' | 'mixed')[];
+  readonly open: readonly string[];
+  /** All that the members' results say is left. */
+  readonly named: readonly string[];
+  /** The pauses of the first process. */
+  readonly pauses: readonly SentCommand[];
+}
+
+export const MAX_BLACKOUT_MS = 1_000;
+
+const COMMANDS = [
+  ...['object-add', 'blockdev-create', 'blockdev-add', 'stop', 'transaction', 'query-block', 'query-status'],
+  ...['cont', 'query-named-block-nodes', 'qom-list', 'job-dismiss', 'object-del', 'blockdev-del'],
+];
+const command = fc.constantFrom(...COMMANDS);
+const place = { command, nth: fc.integer({ min: 1, max: 2 }) };
+const when = fc.constantFrom('before' as const, 'after' as const);
+
+/** The budget of one guest: each strikes once. */
+const fault: fc.Arbitrary<Fault> = fc.oneof(
+  fc.record({ kind: fc.constant('refuse' as const), ...place }),
+  fc.record({ kind: fc.constant('replyLost' as const), ...place }),
+  fc.record({ kind: fc.constant('replyLate' as const), delayMs: fc.integer({ min: 1, max: 900 }), ...place }),
+  fc.record({ kind: fc.constant('cut' as const), effect: when, ...place }),
+  fc.record({
+    kind: fc.constant('otherClient' as const),
+    at: fc.record({ when, ...place }),
+    execute: fc.constantFrom('cont', 'stop'),
+  }),
+  fc.record({
+    kind: fc.constant('kill' as const),
+    at: fc.record({ when, ...place }),
+    what: fc.constant('qemu' as const),
+  }),
+);
+
+const guest: fc.Arbitrary<StagedGuest> = fc.record({
+  profile: fc.constantFrom('5.2', '7.2', '10.0', '11.1'),
+  disks: fc.integer({ min: 1, max: 3 }),
+  faults: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 2, arbitrary: fc.array(fault, { minLength: 1, maxLength: 2 }) },
+  ),
+});
+
+/** Where the first moments are those of planning, in which nothing is begun. */
+const moment = fc.option(fc.integer({ min: 12, max: 240 }), { freq: 2 });
+
+export const scenes: fc.Arbitrary<GroupScene> = fc
+  .array(guest, { minLength: 2, maxLength: 4 })
+  .chain(guests =>
+    fc.record({
+      guests: fc.constant(guests),
+      diesAt: moment,
+      abortAt: fc.option(fc.integer({ min: 1, max: 160 }), { freq: 1 }),
+      killed: fc.oneof(
+        { weight: 3, arbitrary: fc.constant([]) },
+        { weight: 1, arbitrary: fc.subarray([...guests.keys()]) },
+      ),
+      order: fc.shuffledSubarray([...guests.keys()], { minLength: guests.length }),
+    }),
+  );
+
+export async function playGroup(scene: GroupScene): Promise<Played> {
+  const stage = new Stage(scene.guests);
+  const { clock, sims } = stage;
+  const bases = sims.map(sim => sim.world.fronts().map(({ path }) => path));
+  const first = stage.process(undefined, scene.diesAt ?? undefined);
+  const requests = stage.requests(first.guests).map(each => ({ ...each, maxBlackoutMs: MAX_BLACKOUT_MS }));
+  const run = async () => {
+    const group = await first.engine.group(requests, { id: 'g' });
+    stage.onMoment = now => {
+      if (scene.abortAt === null || now < scene.abortAt) return;
+      stage.onMoment = () => undefined;
+      group.members[0]?.abort().catch(() => undefined); // it may come too late
+    };
+    return (await group.result).outcome;
+  };
+  const ended = run().catch(() => null);
+  const told = await clock.run(Promise.race([ended, first.died.then(() => null)]));
+  const pauses = [...stage.pauses];
+  if (first.left() === undefined) first.die();
+  for (const sim of sims) sim.endFaults();
+  for (const at of scene.killed) sims[at]?.kill();
+  const second = stage.process(first.left());
+  const { journal } = second;
+  const boots = new Map<number, readonly string[]>();
+  // Twice: a member may wait for what another one's QEMU, which is only now known to be dead, held up.
+  for (const at of [...scene.order, ...scene.order]) {
+    const sim = sims[at];
+    const row = journal.saga(`g.${at}`);
+    if (sim === undefined || row === undefined) continue;
+    if (!sim.world.alive) {
+      const options = { files: sim.files, images: virtualImages(sim), clock, qemu: 'dead' } as const;
+      const { boot, disks } = await clock.run(recoverOffline(journal, row.id, options));
+      boots.set(at, boot?.map(({ file }) => file) ?? disks.map(({ after }) => after?.file ?? ''));
+      continue;
+    }
+    const saga = await clock.run(second.engine.resume(row.id, second.guests[at]));
+    await clock.run(saga.ended);
+  }
+  if (journal.saga('g') !== undefined)
+    await clock.run((await clock.run(second.engine.resumeGroup('g'))).result);
+  return {
+    ...{ scene, stage, bases, told, pauses },
+    decided: journal.saga('g')?.state,
+    sides: sims.map((sim, at) => {
+      const files = sim.world.alive ? sim.world.fronts().map(({ path }) => path) : boots.get(at);
+      if (files === undefined) return 'old'; // it was never begun
+      const olds = files.filter((file, disk) => file === bases[at]?.[disk]).length;
+      return olds === files.length ? 'old' : olds === 0 ? 'new' : 'mixed';
+    }),
+    named: journal
+      .sagas()
+      .flatMap(
+        ({ result }) => (result as { readonly leftovers?: readonly string[] } | null)?.leftovers ?? [],
+      ),
+    open: [...journal.sagas({ state: 'open' }), ...journal.sagas({ state: 'needsRecovery' })].map(
+      ({ id }) => id,
+    ),
+  };
+}

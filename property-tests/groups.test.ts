@@ -1,0 +1,16 @@
+/** The laws of groups, over drawn guests, faults and deaths; and each law notices what it is for. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { judgeGroup } from './group-laws.ts';
+import { playGroup, scenes } from './group-scene.ts';
+
+const RUNS = Number(process.env['GROUP_RUNS'] ?? 120);
+
+test('every group is one of all guests or of none, whatever fails, and whoever dies', async () => {
+  await fc.assert(
+    fc.asyncProperty(scenes, async scene => {
+      expect(judgeGroup(await playGroup(scene))).toEqual([]);
+    }),
+    { numRuns: RUNS },
+  );
+});
