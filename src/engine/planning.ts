@@ -21,6 +21,7 @@ import {
 import type { IdSource } from './connection/ids.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { onCommitOf } from './connection/publish.ts';
+import { isStuck } from './durable/guest-left.ts';
 import type { PlannedMember } from './group-planned.ts';
 import { heldBy, heldBySaga, refuseHeld } from './held-by-saga.ts';
 import { KnownQemus } from './known-qemus.ts';
@@ -90,7 +91,8 @@ export class Planning {
       const known = await readChains(seen, files);
       const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
       const made = await freeOfSagas(journal, id, files, operation.plan(request, facts));
-      return { plan: await withProofs(made, files), seen, files };
+      const plan = isStuck(seen.runState) ? { ...made, foundIn: seen.runState } : made;
+      return { plan: await withProofs(plan, files), seen, files };
     } catch (error) {
       throw heldBySaga(journal, error, vm, guest) ?? error;
     }

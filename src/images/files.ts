@@ -61,6 +61,8 @@ export interface Files {
    * paths are QEMU's own, which are then taken for the same.
    */
   openInQemu?(): Promise<ReadonlySet<string> | undefined>;
+  /** Whether QEMU has a file open that was removed under this path; undefined where that cannot be told. Left out as above. */
+  isRemoved?(path: string): Promise<boolean | undefined>;
   /** Asks what is behind an absolute path or an NBD address for a flush. Left out by an adapter that cannot. */
   answers?(path: string, withinMs: number): Promise<Answer>;
   /** Whether a path leads QEMU to what it leads to here; undefined where that cannot be told. Left out as above. */

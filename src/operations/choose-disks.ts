@@ -46,7 +46,7 @@ export function chooseDisks(
       `the guest's disks cannot be changed now: QEMU is in state "${survey.runState}"`,
     );
   }
-  const chosen = names.map(name => findDisk(survey.disks, name));
+  const chosen = names.map(name => findDisk(survey.disks, name, survey.empty));
   chosen.forEach((disk, index) => {
     const first = chosen.indexOf(disk);
     if (first !== index) {
@@ -67,7 +67,7 @@ export function chooseDisks(
 }
 
 /** The one disk of this name, whatever its state. Throws UNKNOWN_DISK. */
-export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
+export function findDisk(disks: readonly GuestDisk[], name: string, empty: Survey['empty'] = []): GuestDisk {
   const own = disks.filter(disk =>
     [
       disk.node,
@@ -82,6 +82,13 @@ export function findDisk(disks: readonly GuestDisk[], name: string): GuestDisk {
   const target = deviceOfTarget(name);
   const found = below.length > 0 || target === null ? below : disks.filter(({ device }) => device === target);
   if (found.length === 1 && found[0] !== undefined) return found[0];
+  if (found.length === 0 && empty.some(names => names.includes(name))) {
+    throw new BlocksagaError(
+      'DISK_UNSUPPORTED',
+      `"${name}" is an empty drive: it has no medium, so that there is nothing to work on; insert one first (QMP: blockdev-change-medium)`,
+      { disk: name },
+    );
+  }
   const known = disks.map(disk => disk.device ?? (disk.drive || disk.node)).join(', ') || 'none';
   throw new BlocksagaError(
     'UNKNOWN_DISK',

@@ -168,12 +168,15 @@ function chooseMethod(
   return 'sequential';
 }
 
-/** QEMU removes the file of a disk with snapshot=on as soon as it is open: an overlay on it would stand on nothing later. */
+/**
+ * QEMU removes the file of a disk with snapshot=on as soon as it is open: an overlay on it would stand on nothing later. Where
+ * QEMU is seen to find a file there, this process is the one that does not see it.
+ */
 async function refuseGone(disk: string, { file }: GuestDisk, files: Files | null): Promise<void> {
   if (files === null || !isAbsolute(file) || (await files.stat(file)) !== undefined) return;
-  throw new BlocksagaError(
-    'DISK_UNSUPPORTED',
-    `disk ${disk}: ${file} is gone, and what it holds ends with QEMU, as with snapshot=on: an overlay on it would be lost too`,
-    { disk },
-  );
+  if ((await files.isShared?.(file)) === false) return;
+  const why = (await files.isRemoved?.(file))
+    ? `${file} is gone, and what it holds ends with QEMU, as with snapshot=on: an overlay on it would be lost too`
+    : `no file stands at ${file}, so that the header of an overlay would lead nowhere: it was renamed or removed, or is where this process does not see it; give it its name again, or run blocksaga where QEMU's files are`;
+  throw new BlocksagaError('DISK_UNSUPPORTED', `disk ${disk}: ${why}`, { disk });
 }

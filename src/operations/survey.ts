@@ -3,6 +3,7 @@
  * what follows from them is the planners' business.
  */
 
+import { BlocksagaError } from '../errors.ts';
 import { expectNoEndedStream } from '../guest/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
 import { expectNotMigrating, migrationOf, SIGHT } from '../guest/migration.ts';
@@ -81,6 +82,8 @@ export interface Survey {
   readonly migration: string;
   readonly iothreads: boolean;
   readonly disks: readonly GuestDisk[];
+  /** Drives without a medium, each by the names that it can be called by. */
+  readonly empty: readonly (readonly string[])[];
   /** The ids of the secret objects that images can be opened with. */
   readonly secrets: readonly string[];
   /** The nodes that are no format: QEMU by itself would call the format of an image that one is by its protocol. */
@@ -112,6 +115,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'x-debug-query-block-graph' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
+  if (isUnknown(status)) throw await noGuest(qmp);
   const { running, status: runState } = valueFrom(status);
   const found = valueFrom(blocks);
   const known = valueIfKnown(nodes) ?? [];
@@ -126,6 +130,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     runState,
     migration: migrationOf(migration),
     iothreads,
+    empty: found.flatMap(emptyDrive),
     disks: await markOutsideIothreads(
       qmp,
       await markPassedThrough(
@@ -138,6 +143,31 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     bareNodes: known.flatMap(({ drv, 'node-name': name = '' }) => (isBare(drv) ? [name] : [])),
     filesInUse: [...known.map(node => node.file), ...filesOf(found)].map(plainName),
   };
+}
+
+function isUnknown(reply: Reply): boolean {
+  return !reply.ok && reply.error.qmp?.class === 'CommandNotFound';
+}
+
+/** What has no guest to ask for is a storage daemon, which serves its nodes to others. */
+async function noGuest(qmp: QmpClient): Promise<BlocksagaError> {
+  const [exports] = await qmp.pipeline([{ execute: 'query-block-exports' }]);
+  const served = (valueIfKnown(exports) ?? []).map(
+    ({ id, type, 'node-name': node }) => `${id} (${type}, of node ${node})`,
+  );
+  return new BlocksagaError(
+    'CAPABILITY_MISSING',
+    `this monitor belongs to a qemu-storage-daemon, which has no guest that could be paused, and no devices: ${served.length === 0 ? 'it exports nothing' : `it exports ${served.join(', ')}`}. ` +
+      'Name the monitor of the QEMU whose guest uses these disks, or work on the images with qemu-img while nothing serves them',
+  );
+}
+
+/** The names of a drive that has no medium. */
+function emptyDrive({ device, qdev, inserted }: BlockInfo): readonly (readonly string[])[] {
+  if (inserted !== undefined) return [];
+  const path = qomPath(qdev);
+  const id = path === null ? null : deviceId(path);
+  return [[id, device, path].filter((name): name is string => name !== null && name !== '')];
 }
 
 const SECRETS: ReadonlySet<string> = new Set(['child<secret>', 'child<secret_keyring>']);

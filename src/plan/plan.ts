@@ -152,6 +152,8 @@ export interface PlanBase {
   readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
+  /** The state in which the guest was found where it did not run and no administrator had paused it, as after an I/O error. */
+  readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
   readonly disks: readonly DiskPlan[];

@@ -33,8 +33,8 @@ export function defineChain(program: Command, context: CliContext, finished: Fin
     .option('--disk <disk>', 'only this disk: its node, device id, or active image; repeatable', collect)
     .addHelpText('after', HELP);
   addJsonOption(addQmpOption(command), 'one JSON object per disk').action(async (options: ChainOptions) => {
-    const { disks } = await withClient(options.qmp, context, survey);
-    const shown = options.disk?.map(name => findDisk(disks, name)) ?? disks;
+    const { disks, empty } = await withClient(options.qmp, context, survey);
+    const shown = options.disk?.map(name => findDisk(disks, name, empty)) ?? disks;
     if (options.json) for (const disk of shown) context.write(jsonLine(describeDisk(disk)));
     else if (shown.length === 0) context.write('this guest has no disks');
     else for (const line of shown.flatMap(diskInWords)) context.write(line);

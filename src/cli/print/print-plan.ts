@@ -1,4 +1,5 @@
 /** `--plan`: what would be done, in words or as one JSON object. Reads a plan and changes nothing. */
+import { todoIn } from '../../engine/durable/guest-left.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import {
   type ChainImage,
@@ -139,6 +140,9 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     ...described.losses.map(loss => `  does not come along: ${loss}`),
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
     `  the guest is paused for ${plan.maxBlackoutMs} ms at most`,
+    ...(plan.foundIn === undefined
+      ? []
+      : [`  the guest does not run, and will not: its state is "${plan.foundIn}": ${todoIn(plan.foundIn)}`]),
     ...plan.disks.flatMap(disk => diskInWords(plan, disk)),
     ...described.notRemoved.map(words => `  will not be removed: ${words}`),
     `  new files: ${created.length === 0 ? 'none' : created.join(', ')}`,

@@ -71,8 +71,8 @@ export async function provedFilesOf(guest: Guest, images: readonly string[]): Pr
   if (qemu === undefined) return { ...localFiles, openInQemu: cannotTell, isShared: cannotTell };
   const seen = await Promise.all(named.map(image => qemu.seesSame(image)));
   if (!seen.includes(true)) return null;
-  const { openFiles: openInQemu, seesSame: isShared } = qemu;
-  return { ...createLocalFiles(qemu.user), openInQemu, isShared };
+  const { openFiles: openInQemu, seesSame: isShared, hasRemoved: isRemoved } = qemu;
+  return { ...createLocalFiles(qemu.user), openInQemu, isShared, isRemoved };
 }
 
 const cannotTell = async (): Promise<undefined> => undefined;

@@ -15,6 +15,8 @@ export interface QemuProcess {
   readonly user: FileUser;
   /** The identities of all files that it has open now; undefined when it may not be asked any more. */
   openFiles(): Promise<ReadonlySet<string> | undefined>;
+  /** Whether it has a file open that was removed under this path, and not renamed; undefined when it may not be asked any more. */
+  hasRemoved(path: string): Promise<boolean | undefined>;
   /** Whether the path leads it to the very thing that it leads this process to; undefined where that cannot be told. */
   seesSame(path: string): Promise<boolean | undefined>;
 }
@@ -50,6 +52,12 @@ function processOf(pid: string, user: FileUser): QemuProcess {
   return {
     user,
     openFiles: () => openFilesOf(pid),
+    async hasRemoved(path) {
+      const descriptors = await orUndefined(readdir(`/proc/${pid}/fd`));
+      if (descriptors === undefined) return undefined;
+      const links = await Promise.all(descriptors.map(fd => orUndefined(readlink(`/proc/${pid}/fd/${fd}`))));
+      return links.includes(`${path} (deleted)`); // proc_pid_fd(5)
+    },
     async seesSame(path) {
       const root = await lookAt(rootOf(pid));
       if (root === undefined) return undefined;

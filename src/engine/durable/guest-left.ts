@@ -15,15 +15,28 @@ export interface GuestLeft {
 }
 
 /** Undefined where there is nothing to tell, and where QEMU cannot be asked. */
-export async function guestLeft(monitor: Monitor): Promise<GuestLeft | undefined> {
+export async function guestLeft(monitor: Monitor, foundIn?: string): Promise<GuestLeft | undefined> {
   try {
     const sight = await lookAtGuest(await monitor.client());
     const todo = todoOf(sight);
-    return todo === undefined ? undefined : { status: sight.status, todo };
+    if (todo === undefined) return undefined;
+    const since =
+      foundIn === sight.status ? 'it was in this state before the saga began, and throughout; ' : '';
+    return { status: sight.status, todo: `${since}${todo}` };
   } catch (error) {
     if (error instanceof BlocksagaError) return undefined;
     throw error;
   }
+}
+
+/** Whether a state is one in which a guest stands for a reason of its own. */
+export function isStuck(status: string): boolean {
+  return LEFT_TO_DO.has(status);
+}
+
+/** What is to do about a guest that stands in such a state. */
+export function todoIn(status: string): string {
+  return LEFT_TO_DO.get(status) ?? '';
 }
 
 function todoOf({ status, migration }: Sight): string | undefined {

@@ -97,7 +97,7 @@ export async function readResult(
 ): Promise<SagaResult> {
   const plan = planAtEnd(saga);
   const { fronts, left } = await askQemu(saga.monitor, saga.plan, plan.disks);
-  const guest = await guestLeft(saga.monitor);
+  const guest = await guestLeft(saga.monitor, saga.plan.foundIn);
   const noted = unpluggedOf(saga.journal.records(saga.id));
   const disks = plan.disks.map((disk, at) => {
     // QEMU may show for a while what a device that has left was on.
