@@ -562,6 +562,22 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['beside no migration'],
   },
   {
+    what: 'a switch that takes devices off the filters of their administrator',
+    scenarios: () => [PLAIN["a copy that reopens its disks' own throttles"]],
+    spoil: () =>
+      spoil('reopenFilters', step => ({
+        do: async (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) => {
+          const done = await step.do(context, todo);
+          for (const { qdev, goal } of todo) {
+            const drive = { path: qdev ?? '', property: 'drive', value: goal };
+            await context.qmp.execute('qom-set', drive);
+          }
+          return done;
+        },
+      })),
+    laws: ['filters stay'],
+  },
+  {
     what: 'a saga that gives up where there is a way',
     scenarios: COPIES,
     spoil: () => spoil('markQemu', () => ({ undo: refused })),

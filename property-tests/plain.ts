@@ -77,6 +77,19 @@ export const PLAIN = {
   }),
   'a snapshot disk by disk': plain({ operation: 'snapshot', ...BOTH, without: ['transaction'] }),
   'a copy that reopens filters': plain({ ...COPY, strategy: 'reopen' }, { style: 'drive' }),
+  "a copy that reopens its disks' own throttles": plain(
+    { ...COPY, strategy: 'reopen' },
+    { filters: ['throttle'], filtered: [0, 1], inline: true },
+  ),
+  'a copy that finalizes mirrors below filters': plain(
+    { ...COPY, strategy: 'finalize' },
+    { filters: ['copy-on-read', 'throttle'], filtered: [1] },
+  ),
+  'a commit of active images below filters': plain(
+    { ...COMMIT, base: 1 },
+    { filters: ['throttle', 'copy-on-read'], filtered: [0, 1] },
+  ),
+  "a revert by its disks' own throttles": plain(REVERT, { filters: ['throttle'], filtered: [0] }),
   'a copy that finalizes mirrors': plain({ ...COPY, strategy: 'finalize' }, { profile: '5.2' }),
   'a copy that completes mirrors': plain({ ...COPY, strategy: 'complete' }),
   'a copy onto a base': plain({ ...COPY, base: 2 }, CHAINS),

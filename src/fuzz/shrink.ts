@@ -74,6 +74,14 @@ function* plainer(scenario: Scenario): Generator<Scenario> {
       yield { ...scenario, guest: { ...guest, [key]: value } };
     }
   }
+  if (guest.filters !== undefined) {
+    const { filters: _, filtered: __, inline: ___, ...bare } = guest;
+    yield { ...scenario, guest: bare };
+  }
+  if (guest.inline) {
+    const { inline: _, ...apart } = guest;
+    yield { ...scenario, guest: apart };
+  }
   if (wish.without.length > 0) yield { ...scenario, wish: { ...wish, without: [] } };
   if (scenario.pace !== STEADY) yield { ...scenario, pace: STEADY };
   if (wish.maxBlackoutMs !== 1_000) yield { ...scenario, wish: { ...wish, maxBlackoutMs: 1_000 } };

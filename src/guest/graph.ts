@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import { readImageName } from '../plan/image-ref.ts';
+import { isRevivedName } from '../plan/names.ts';
 import type { DiskPlan } from '../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
@@ -29,7 +30,7 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   const [fronts, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
   if (!fronts.ok) throw fronts.error;
   const byName = new Map((valueIfKnown(nodes) ?? []).map(node => [node['node-name'] ?? '', node]));
-  const front = (disk: DiskPlan) => frontOf(fronts.value, disk);
+  const front = (disk: DiskPlan) => openAs(frontOf(fronts.value, disk), disk, byName);
   // Where names are cut short, those of two images may be equal.
   const edges = hasCutNames(fronts.value) ? await readEdges(qmp) : undefined;
   return {
@@ -59,6 +60,20 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
     },
   };
+}
+
+/** Below filters an image is known by its file: an undo may have opened it again, under another name than the plan's. */
+function openAs(
+  front: string | undefined,
+  { filters, node, goal, file, image }: DiskPlan,
+  nodes: ReadonlyMap<string, BlockDeviceInfo>,
+): string | undefined {
+  if (front === undefined || filters === undefined || nodes.has(front)) return front;
+  const shown = front === goal ? image.file : front === node ? file : front;
+  const again = [...nodes].find(
+    ([name, told]) => isRevivedName(name) && plainName(told.image.filename) === plainName(shown),
+  );
+  return again?.[0] ?? front;
 }
 
 /** Whether an image is below the one in front of a disk. */
@@ -209,6 +224,7 @@ export function expectFronts(
 export function expectSources(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]): void {
   for (const disk of disks) {
     const front = frontOf(blocks, disk);
+    expectFilters(blocks, disk);
     if (front === disk.node) continue;
     throw new BlocksagaError(
       'FOREIGN',
@@ -216,6 +232,18 @@ export function expectSources(blocks: readonly BlockInfo[], disks: readonly Disk
       { disk: disk.disk },
     );
   }
+}
+
+/** A copy is mirrored from the uppermost filter of the user's, and `reopen` moves the lowest: the guest has to be on both. */
+function expectFilters(blocks: readonly BlockInfo[], disk: DiskPlan): void {
+  const [uppermost] = disk.filters ?? [];
+  const node = blockOf(blocks, disk)?.inserted?.['node-name'];
+  if (uppermost === undefined || node === uppermost.node) return;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk.disk}: a third party has taken its device off the filter ${uppermost.node}, to ${node ?? 'nothing'}: set its drive back to that (QMP: qom-set), or ask again without it`,
+    { disk: disk.disk },
+  );
 }
 
 /**

@@ -4,6 +4,7 @@ import type { DiskPlan, Plan } from '../plan/plan.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { createJobs, type Jobs } from '../qmp/jobs.ts';
 import { createPassingJobs } from '../qmp/passing-jobs.ts';
+import type { Graph } from './graph.ts';
 
 /** Over one client; what was heard of jobs that pass is remembered with the connection. */
 export function jobsOfPlan(plan: Plan, client: QmpClient): Jobs {
@@ -38,6 +39,12 @@ export function deviceOf({ drive }: DiskPlan, front: string): string {
 /** The root node above an image that a disk is on, which `block-commit` and `blockdev-mirror` want for their device. */
 export function rootAbove({ filters }: Pick<DiskPlan, 'filters'>, image: string): string {
   return filters?.[0]?.node ?? image;
+}
+
+/** The same for an undo: the guest may be on some of the filters only by now, or on none. */
+export function rootNow(graph: Pick<Graph, 'frontName'>, disk: DiskPlan, image: string): string {
+  const front = graph.frontName(disk);
+  return disk.filters?.find(({ node }) => node === front)?.node ?? image;
 }
 
 /** What a mirror puts its target in the place of: without it, of its device, which may be a filter of the user's. */

@@ -6,6 +6,7 @@ import { openNode } from './graph/open-node.ts';
 import { EMPTY } from './host/contents.ts';
 import type { Host } from './host/host.ts';
 import { NO_MIGRATION } from './machine/migration.ts';
+import type { Arguments } from './state/arguments.ts';
 import type { Context } from './state/context.ts';
 import { Backend, Device } from './state/devices.ts';
 import type { RunState } from './state/run-states.ts';
@@ -29,7 +30,15 @@ export interface MachineDefinition {
   readonly settableDrive: boolean;
   readonly shareRw: boolean;
   readonly runState: RunState;
+  /** Filters between the device of each of the `filtered` disks and its image, uppermost first. */
+  readonly filters: readonly FilterDriver[];
+  readonly filtered: readonly number[];
+  /** Each disk's nodes are one tree of options, as Proxmox VE 9 starts them. */
+  readonly inline: boolean;
 }
+
+/** What an administrator may have above an image. */
+export type FilterDriver = 'throttle' | 'copy-on-read';
 
 const TYPES: Readonly<Record<Bus, readonly [type: string, backendType: string]>> = {
   'virtio-blk': ['virtio-blk-pci', 'virtio-blk-device'],
@@ -60,7 +69,7 @@ export function emptyQemu(runState: RunState): Qemu {
 export function bootMachine(ctx: Context, machine: MachineDefinition): void {
   machine.disks.forEach((disk, index) => {
     const node =
-      machine.style === 'blockdev' ? openBlockdev(ctx, disk, index, machine.bus) : openDrive(ctx, disk);
+      machine.style === 'blockdev' ? openBlockdev(ctx, machine, disk, index) : openDrive(ctx, disk);
     const [type, backendType] = TYPES[machine.bus];
     const id = `dev${index}`;
     const path = `/machine/peripheral/${id}${machine.bus === 'virtio-blk' ? '/virtio-backend' : ''}`;
@@ -83,21 +92,41 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
   });
 }
 
-function openBlockdev(ctx: Context, disk: DiskDefinition, index: number, bus: Bus): string {
-  const name = `disk${index}`;
-  const file = `${name}-file`;
-  openNode(
-    ctx,
-    {
-      driver: bus === 'scsi-block' ? 'host_device' : 'file',
-      'node-name': file,
-      filename: disk.path,
-      discard: 'unmap',
-    },
-    { monitorOwned: true },
-  );
-  openNode(ctx, { driver: disk.format, 'node-name': name, file, discard: 'unmap' }, { monitorOwned: true });
-  return name;
+/** The node that the device is on: the uppermost filter, or the image. */
+function openBlockdev(ctx: Context, machine: MachineDefinition, disk: DiskDefinition, index: number): string {
+  const protocol: Node = {
+    driver: machine.bus === 'scsi-block' ? 'host_device' : 'file',
+    'node-name': `disk${index}-file`,
+    filename: disk.path,
+    discard: 'unmap',
+  };
+  const image: Node = { driver: disk.format, 'node-name': `disk${index}`, discard: 'unmap' };
+  const nodes = [protocol, image, ...filtersOf(ctx, machine, index)];
+  let below: Node | undefined;
+  for (const node of nodes) {
+    const child = below === undefined ? {} : { file: machine.inline ? below : below['node-name'] };
+    below = { ...node, ...child };
+    if (!machine.inline || node === nodes.at(-1)) openNode(ctx, below, { monitorOwned: true });
+  }
+  return String(below?.['node-name']);
+}
+
+interface Node extends Arguments {
+  readonly 'node-name': string;
+}
+
+/** Those of a disk, lowest first, each throttle with a group of its own. */
+function filtersOf(ctx: Context, { filters, filtered }: MachineDefinition, index: number): readonly Node[] {
+  if (!filtered.includes(index)) return [];
+  return filters
+    .map((driver, at): Node => {
+      const node = { driver, 'node-name': `disk${index}-filter${at}` };
+      if (driver !== 'throttle') return node;
+      const group = `disk${index}-limits${at}`;
+      ctx.q.edit('throttleGroups').add(group);
+      return { ...node, 'throttle-group': group };
+    })
+    .toReversed();
 }
 
 /** A -drive's nodes have no names and go when nothing uses them. */

@@ -70,6 +70,9 @@ export function createSim(options: SimOptions = {}): Sim {
     iothreads: options.iothreads ?? false,
     settableDrive: options.settableDrive ?? true,
     shareRw: options.shareRw ?? false,
+    filters: options.filters ?? [],
+    filtered: options.filtered ?? Array.from({ length: count }, (_, index) => index),
+    inline: options.inline ?? false,
     runState: options.runState ?? (options.paused ? 'prelaunch' : 'running'),
   };
   const sizeBytes = options.sizeBytes ?? SIZE_BYTES;

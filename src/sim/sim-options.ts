@@ -2,7 +2,7 @@
 
 import type { GuestAgent } from '../qmp/guest-agent.ts';
 import type { Connect } from '../qmp/transport.ts';
-import type { Bus, DiskDefinition } from './boot.ts';
+import type { Bus, DiskDefinition, FilterDriver } from './boot.ts';
 import type { VirtualClock } from './host/virtual-clock.ts';
 import type { VirtualFiles } from './host/virtual-files.ts';
 import type { Fault, OnFault } from './monitor/faults.ts';
@@ -35,6 +35,12 @@ export interface SimOptions {
   /** Images below each disk; none unless told. */
   readonly backingLayers?: number;
   readonly format?: 'qcow2' | 'raw';
+  /** Filters of the administrator's between each device and its image, uppermost first; `-blockdev` guests only. */
+  readonly filters?: readonly FilterDriver[];
+  /** Which disks have these; all unless told. */
+  readonly filtered?: readonly number[];
+  /** Whether each disk's nodes are one tree, whose root alone the monitor owns; `-blockdev` guests only. */
+  readonly inline?: boolean;
   readonly paused?: boolean;
   /** The state in which the guest is found; as `paused` says unless told. */
   readonly runState?: RunState;

@@ -1,13 +1,17 @@
 /** Disks with a throttle of their administrator's right above the image: it is the filter that a switch by `reopen` needs. */
 import { expect, type TestContext, test } from 'vitest';
+import { recoverOffline } from '../../src/index.ts';
 import { filtersOf, LAYOUTS, REOPENABLE } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { unaware } from './unaware.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import {
+  expectSets,
   expectSwitched,
   expectTakenBack,
+  expectUntouched,
   explain,
+  imagesOf,
   type Stage,
   type StageOptions,
   stage,
@@ -129,6 +133,39 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
       expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
       expect(await filtersOf(on)).toEqual(before);
       expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+    },
+  );
+
+  test.for([
+    { when: 'before the mirrors are asked for', command: 'blockdev-mirror' },
+    { when: 'before the mirrors end', command: 'block-job-cancel' },
+    { when: 'before the switch', command: 'blockdev-reopen' },
+  ])('comes back where a third party takes it off its throttle $when', async ({ command }, test) => {
+    await using on = await begin(test, { disks: 2, filters: ['throttle'] });
+    const path = '/machine/peripheral/dev1/virtio-backend';
+    const drive = (value: string) => on.vm.witness.execute('qom-set', { path, property: 'drive', value });
+    on.tap.before(command, () => drive('disk1'));
+    const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' })).result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect((await on.look()).fronts.map(({ node }) => node)).toEqual(['disk0-filter0', 'disk1']);
+    await expectUntouched(on);
+  });
+
+  test.for(REOPENABLE)(
+    'is recovered offline where QEMU dies right behind the switch: $what',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 2, journal: 'sqlite', ...guest });
+      on.tap.after('blockdev-reopen', () => on.vm.kill());
+      const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' });
+      expect((await saga.result).outcome).toBe('needsRecovery');
+      const recovered = await recoverOffline(on.journal, saga.id);
+      const files = (recovered.boot ?? []).map(({ file }) => file);
+      expect([
+        on.vm.disks.map(({ file }) => file),
+        on.vm.disks.map((_disk, at) => on.newFile(at)),
+      ]).toContainEqual(files);
+      await expectSets(on, { front: imagesOf(files) });
     },
   );
 

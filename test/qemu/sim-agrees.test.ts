@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { giveAccount } from '../sim/agreement.ts';
 import { drawScript } from '../sim/draw-script.ts';
+import { FILTER_SCRIPTS } from '../sim/filter-sequences.ts';
 import { FOUND } from '../sim/found-by-chance.ts';
 import { realSession, type Session, simSession } from '../sim/raw-session.ts';
 import { SCRIPTS, type Script } from '../sim/sequences.ts';
@@ -15,7 +16,7 @@ import { SCRIPTS, type Script } from '../sim/sequences.ts';
 const version = installedVersion();
 
 describe.skipIf(version !== '7.2')('the simulator answers as QEMU 7.2 does', () => {
-  for (const script of [...SCRIPTS, ...FOUND]) {
+  for (const script of [...SCRIPTS, ...FILTER_SCRIPTS, ...FOUND]) {
     test(script.title, async () => {
       const real = await accountOf(realSession, script);
       const sim = await accountOf(simSession, script);

@@ -15,6 +15,7 @@ import {
   placesOf,
 } from '../scenario/wish-files.ts';
 import { ageChains } from './age-chains.ts';
+import { takeSight } from './sight.ts';
 
 /** The bitmap that a backup program keeps on each image. */
 export const BITMAP = 'backup';
@@ -29,7 +30,7 @@ export function prepare(sim: Sim, scenario: Scenario): void {
   if (needsAgedChains(wish)) ageChains(sim, guest);
   if (wish.operation === 'revert' && wish.stopped) world.inject('stop');
   if (wish.operation === 'snapshot' && wish.bitmaps) {
-    for (const { node } of world.fronts())
+    for (const { own: node } of takeSight(sim).disks)
       world.inject('block-dirty-bitmap-add', { node, name: BITMAP, persistent: true });
   }
   for (const index of wish.named) {

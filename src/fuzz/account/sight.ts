@@ -20,7 +20,7 @@ interface OpenImage {
 export interface DiskSight {
   readonly device: string;
   readonly node: string;
-  /** The node that is the disk's own, below what third parties have put above. */
+  /** The node of the disk's own image, below filters and what third parties have put above. */
   readonly own: string;
   /** The file that the guest's next write goes to, or the one below a third party's overlay. */
   readonly path: string;
@@ -112,7 +112,12 @@ function withoutTheirs(front: string, path: string, { filters, chain: all, names
   const isCovered = isTheirs(all[0]?.path ?? '');
   const chain = below.map((image, at) => (isCovered && at === 0 ? { ...image, readOnly: false } : image));
   const own = isCovered ? names[all.findIndex(image => !isTheirs(image.path))] : undefined;
-  return { filters, own: own ?? front, path: isTheirs(path) ? (chain[0]?.path ?? path) : path, chain };
+  return {
+    filters,
+    own: own ?? names[0] ?? front,
+    path: isTheirs(path) ? (chain[0]?.path ?? path) : path,
+    chain,
+  };
 }
 
 /** What is open from a front on, and the names of the chain's nodes. */

@@ -2,6 +2,7 @@
  * Draws scenarios: the same seed gives the same scenario. What is drawn often is what a saga can be begun with; refusals
  * come now and then. Knows nothing of what should happen then.
  */
+import type { FilterDriver } from '../../sim/boot.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/state/profiles.ts';
 import { type Draw, drawFrom } from '../scenario/draw.ts';
 import type { GuestChoice, Pace, Scenario } from '../scenario/scenario.ts';
@@ -46,7 +47,8 @@ export function composeScenario(source: Draw, seed: number, limits: Limits): Sce
   const draw = source.without(off);
   const operation = draw.one(limits.operations.filter(draw.isOn));
   const drawn = drawGuest(draw, limits, operation);
-  const guest = GUEST_FOR[operation]?.(draw, drawn) ?? drawn;
+  const chained = GUEST_FOR[operation]?.(draw, drawn) ?? drawn;
+  const guest = { ...chained, ...drawFilters(draw, chained) };
   const wish = drawWish(draw, guest, operation);
   return {
     seed,
@@ -109,6 +111,25 @@ function drawGuest(draw: Draw, limits: Limits, operation: Wish['operation']): Gu
     paused: draw.option('paused', 8),
   };
 }
+
+/** Filters above some disks, on the versions that work through them. */
+function drawFilters(draw: Draw, { profile, style, disks }: GuestChoice): Partial<GuestChoice> {
+  if (!draw.option('filters', 4) || style !== 'blockdev' || !isSince(profile, '3.1')) return {};
+  const filtered = Array.from({ length: disks }, (_, index) => index).filter(() => !draw.chance(4));
+  return {
+    filters: draw.one(FILTERS),
+    filtered: filtered.length === 0 ? [0] : filtered,
+    ...(draw.chance(3) ? { inline: true } : {}),
+  };
+}
+
+const FILTERS: readonly (readonly FilterDriver[])[] = [
+  ['throttle'],
+  ['throttle'],
+  ['copy-on-read'],
+  ['copy-on-read', 'throttle'],
+  ['throttle', 'copy-on-read'],
+];
 
 /** As the simulator goes by itself. */
 export const STEADY: Pace = {

@@ -42,6 +42,16 @@ export function isWhereItWasSet({ fault }: Struck, _account: Account, { outcome,
   return now.disks.some(({ device, node }) => device === path && node === value);
 }
 
+/** It is on an image below its administrator's filter, which is still above that: no job begins below a filter. */
+export function isOffItsFilter({ fault }: Struck, account: Account, { outcome, now }: EndJudged): boolean {
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const { before } = account;
+  return now.disks.some(
+    ({ device, filters }, at) =>
+      device === fault.arguments?.['path'] && filters.length < (before.disks[at]?.filters.length ?? 0),
+  );
+}
+
 /** It is there, and each write is in some image still; but for a revert, which was asked to give writes up. */
 export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): boolean {
   const { wish, guest } = account.scenario;

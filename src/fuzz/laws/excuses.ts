@@ -9,6 +9,7 @@ import {
   codeOf,
   type EndJudged,
   isInDoubt,
+  isOffItsFilter,
   isPutOver,
   isPutOverAndHeld,
   isSetAndHeld,
@@ -156,8 +157,9 @@ const BY_FAULT: readonly ByFault[] = [
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({
     ...{ law, fault: 'otherClient qom-set' },
     reason:
-      'a disk that a third party has moved to another image is where that one wants it, and stays there',
-    only: isWhereItWasSet,
+      'a disk that a third party has moved to another image, or off its filter, is where that one wants it, and stays there',
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isWhereItWasSet(struck, account, end) || isOffItsFilter(struck, account, end),
   })),
   {
     ...{ law: 'nothing lost', fault: 'otherClient qom-set' },
@@ -176,6 +178,11 @@ const BY_FAULT: readonly ByFault[] = [
     reason:
       'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
     only: ranInTheSwitch,
+  },
+
+  {
+    ...{ law: 'filters stay', fault: 'otherClient qom-set' },
+    reason: 'a third party that sets the drive of a disk takes it off its filters',
   },
 
   ...(['stop', 'cont', 'system_reset'] as const).map(verb => ({

@@ -19,6 +19,7 @@ import {
   unlinked,
 } from './end-laws.ts';
 import { EXCUSES, type Excuse } from './excuses.ts';
+import { filtersStay } from './filter-law.ts';
 import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
 import { judgeOrder } from './order.ts';
 import {
@@ -70,6 +71,11 @@ export const LAWS: readonly Law[] = [
     name: 'a boot reads it too',
     says: 'at committed and rolledBack the disks’ images, opened anew by their names and headers alone, read as the guest reads them',
     check: eachEnd(bootReadsIt),
+  },
+  {
+    name: 'filters stay',
+    says: 'at committed and rolledBack each disk is below the filters of its administrator that it was below before, in their order',
+    check: eachEnd(filtersStay),
   },
   {
     name: 'nothing left',

@@ -2,7 +2,7 @@
  * A scenario: one guest, one request, and all that will go wrong, as plain JSON that can be drawn, shrunk, kept and
  * replayed. It says nothing of what should come of it; that is what the laws are for.
  */
-import type { Bus } from '../../sim/boot.ts';
+import type { Bus, FilterDriver } from '../../sim/boot.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Timing } from '../../sim/state/context.ts';
 import type { ProfileName } from '../../sim/state/profiles.ts';
@@ -20,6 +20,11 @@ export interface GuestChoice {
   readonly format: 'qcow2' | 'raw';
   /** Whether its administrator has paused it. */
   readonly paused: boolean;
+  /** Filters of its administrator's above the images of the disks that are `filtered`, uppermost first. */
+  readonly filters?: readonly FilterDriver[];
+  readonly filtered?: readonly number[];
+  /** Each disk's nodes are one tree, as Proxmox VE 9 starts them. */
+  readonly inline?: true;
 }
 
 /** How fast things go, in the simulator's own terms: virtual milliseconds, and bytes per one of them. */

@@ -89,7 +89,12 @@ export function blockdevReopen(ctx: Context, args: Arguments): Json {
   return {};
 }
 
+/** Drivers without bdrv_reopen_prepare(), which is asked for before anything else is looked at. */
+const CANNOT_REOPEN: ReadonlySet<string> = new Set(['copy-on-read', 'mirror_top', 'commit_top']);
+
 function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
+  if (CANNOT_REOPEN.has(node.driver))
+    refuse(`Block format '${node.driver}' used by node '${node.name}' does not support reopening files`);
   if (node.throttleGroup !== undefined && options['throttle-group'] === undefined) {
     refuse("Option 'throttle-group' cannot be reset to its default value");
   }

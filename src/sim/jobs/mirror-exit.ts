@@ -9,6 +9,7 @@ import {
   childOf,
   nodeEdge,
   patchNode,
+  reap,
   removeUser,
   replaceNode,
   setChild,
@@ -42,6 +43,8 @@ export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | und
     }
   }
   release(ctx, job.id);
+  // The job had a reference to what it replaced: without one of the monitor's that goes with it.
+  if (replaces !== undefined) reap(ctx, replaces);
   const kept = childOf(nodeOf(ctx.q, filter), 'backing');
   if (kept !== undefined) {
     replaceNode(ctx, filter, kept);

@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, type Paused, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
-import { replacing, rootAbove } from '../../guest/jobs-of-plan.ts';
+import { replacing, rootNow } from '../../guest/jobs-of-plan.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
@@ -135,7 +135,7 @@ async function mirrorBack(
   }
   const commands = switched.map((disk): BackCommand => {
     const source = sources.get(disk.index) ?? disk.node;
-    const device = rootAbove(disk, disk.goal);
+    const device = rootNow(graph, disk, disk.goal);
     const job = { 'job-id': disk.names.undoJob, device, 'auto-dismiss': false };
     if (graph.coversSource(disk)) {
       const top = device === disk.goal ? {} : { 'top-node': disk.goal };

@@ -7,7 +7,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
-import { deviceOf, named, rootAbove } from '../../guest/jobs-of-plan.ts';
+import { deviceOf, named, rootNow } from '../../guest/jobs-of-plan.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -44,7 +44,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
   try {
     expectUncovered(graph, plan, plan.disks);
     if (taken.length > 0) {
-      await startCommits(context, taken);
+      await startCommits(context, taken, graph);
       await awaitReady(context, taken);
       if (paused.byUs) {
         const earlier = mayHold ? paused : undefined;
@@ -111,13 +111,14 @@ async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promis
 async function startCommits(
   { qmp, plan }: StepContext<SnapshotPlan>,
   disks: readonly TakenDisk[],
+  graph: Graph,
 ): Promise<void> {
   const commit = plan.jobsVanishOnEnd === undefined ? commitByNode : commitByFile;
-  throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk))));
+  throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk, graph))));
 }
 
 /** Below another overlay the job comes to PENDING by itself, and leaves that one on the base. */
-function commitByNode(_plan: SnapshotPlan, disk: TakenDisk): Command<'block-commit'> {
+function commitByNode(_plan: SnapshotPlan, disk: TakenDisk, graph: Graph): Command<'block-commit'> {
   const { names, node, filters, above } = disk;
   const ending = { 'auto-finalize': false, 'auto-dismiss': false };
   // Without a top QEMU takes the device for it, and its filters of the user's away with the overlay.
@@ -126,7 +127,7 @@ function commitByNode(_plan: SnapshotPlan, disk: TakenDisk): Command<'block-comm
     execute: 'block-commit',
     arguments: {
       'job-id': names.undoJob,
-      device: above ?? rootAbove(disk, names.image),
+      device: rootNow(graph, disk, above ?? names.image),
       ...top,
       'base-node': node,
       ...ending,

@@ -28,9 +28,11 @@ import {
 } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
 import { addFilter, deleteNode, hasOwnFilter, reopenCommand } from './filter-commands.ts';
+import { expectOnFilters, movedFilters } from './own-filters.ts';
 import { endOf, takeOffFilters } from './where-filters-lead.ts';
 
 const STATUS = { execute: 'query-status' } as const;
+const BLOCKS = { execute: 'query-block' } as const;
 /** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
 const STOP = { execute: 'stop' } as const;
 const RETURN_TRIES = 3;
@@ -89,13 +91,15 @@ export const reopenFilters: Step<SwitchPlan> = {
   async do(context, todo) {
     expectStill(context);
     await expectAnswering(context, todo);
-    const [status, migration, stopped, reopened, after] = await context.qmp.pipeline([
+    const [status, migration, stopped, reopened, after, blocks] = await context.qmp.pipeline([
       ...SIGHT,
       STOP, // right in front: even if a third party has resumed it, the guest is paused for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       STATUS,
+      ...(todo.some(hasOwnFilter) ? [BLOCKS] : []), // a filter that is not the saga's own may have lost the guest
     ]);
     await attributeToDisk(todo, valueIn(reopened));
+    if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
     expectHeld(status, migration, stopped);
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
@@ -108,13 +112,20 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     // An image that a third party has put on the old one cannot be left for that: the undo of the mirrors commits it.
-    const switched = plan.disks.filter(disk => graph.showsImage(disk) && !graph.coversSource(disk));
+    const isMoved = await movedFilters(context);
+    const switched = plan.disks.filter(
+      disk => (graph.showsImage(disk) || isMoved(disk)) && !graph.coversSource(disk),
+    );
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const bare = switched.filter(disk => !hasOwnFilter(disk) && graph.front(disk) !== disk.names.filter);
+    const isBare = (disk: DiskPlan) =>
+      hasOwnFilter(disk)
+        ? graph.frontName(disk) === disk.goal && !isMoved(disk)
+        : graph.front(disk) !== disk.names.filter;
+    const bare = switched.filter(isBare);
     throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
     const behind = switched.filter(disk => !bare.includes(disk));
     if (behind.length === 0) return; // an empty list kills QEMU 7.2
