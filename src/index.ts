@@ -11,6 +11,7 @@ export type { Group, GroupResult } from './engine/group.ts';
 export type { Limit, LimitOptions } from './engine/limits.ts';
 export type { SagaPage, SagaQuery, SagaStanding, SagaSummary } from './engine/look-up.ts';
 export { type CommitOfflineOptions, commitOffline } from './engine/offline-commit/commit-offline.ts';
+export type { Logger, OpenTelemetryApi } from './engine/open-telemetry.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';
 export type { ResumeOptions } from './engine/resume.ts';
 export { releaseGuests } from './engine/running/last-resort.ts';

@@ -25,6 +25,7 @@ import type { Group, ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
 import type { LimitOptions } from './limits.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
+import type { Logger, OpenTelemetryApi } from './open-telemetry.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Inspect, Saga } from './running/saga.ts';
 
@@ -46,6 +47,10 @@ export interface EngineOptions {
    * their sagas. Without it the first error of each listener is a warning of the process (`process.emitWarning`).
    */
   readonly onListenerError?: OnListenerError;
+  /** OpenTelemetry's API (`import * as openTelemetry from '@opentelemetry/api'`), for spans and metrics; none unless given. */
+  readonly openTelemetry?: OpenTelemetryApi;
+  /** Hears of sagas in lines, in pino's shape; none unless given. */
+  readonly logger?: Logger;
   /** Limits over all sagas of this engine; none unless told. Sagas of other processes are not counted. */
   readonly limits?: LimitOptions;
   readonly clock?: Clock;

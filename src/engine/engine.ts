@@ -27,7 +27,7 @@ import type { Json } from '../qmp/transport.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { type CloseOptions, Closing } from './closing.ts';
-import { filesOf, guestOf, monitorOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
+import { filesOf, guestOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
@@ -196,7 +196,7 @@ class SagaEngine implements Engine {
     await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
     const lease = await seizeUnlessHeld(this.#journal, id, options, this.#clock);
     if (lease === undefined) return askElsewhere({ ...this.#known.elsewhere(row, plan), options });
-    const monitor = monitorOf(guest, this.#clock);
+    const monitor = this.#runs.monitorOf(id, guest);
     try {
       await expectSameQemu(monitor, this.#clock, id, plan, this.#journal.records(id));
     } catch (error) {
@@ -243,7 +243,7 @@ class SagaEngine implements Engine {
     joining: Joining | undefined,
   ): Promise<Saga> {
     this.#planning.refuseHeld(request, guest);
-    const monitor = monitorOf(guest, this.#clock);
+    const monitor = this.#runs.monitorOf(id, guest);
     let isBegun = false;
     try {
       const { plan, seen, files } = await this.#planning.plan(id, request, guest, monitor, operation);

@@ -4,7 +4,8 @@
  */
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { EngineOptions } from './api.ts';
-import { agentOf, type Guest } from './connection/guest.ts';
+import { agentOf, type Guest, monitorOf } from './connection/guest.ts';
+import type { Monitor } from './connection/monitor.ts';
 import { publisherOf } from './connection/publish.ts';
 import { lateBarrier } from './durable/group-register.ts';
 import { Forgetting } from './forgetting.ts';
@@ -13,6 +14,7 @@ import { Limits } from './limits.ts';
 import { type RunningSaga, runSaga, type SagaParts } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
 import type { Submissions } from './submissions.ts';
+import { type Telemetry, telemetryOf } from './telemetry.ts';
 
 type RunsParts = Omit<EngineOptions, 'clock' | 'ids'> & Pick<SagaParts, 'clock'>;
 
@@ -31,6 +33,7 @@ export class Runs {
   readonly #renewal: LeaseRenewal;
   readonly #forgetting: Forgetting;
   readonly #limits: Limits | undefined;
+  readonly #telemetry: Telemetry | undefined;
 
   /** `others`: what else runs with a lease of this engine. */
   constructor(parts: RunsParts, submissions: Submissions, others: () => readonly Renewed[]) {
@@ -38,6 +41,7 @@ export class Runs {
     this.#submissions = submissions;
     this.#renewal = new LeaseRenewal(parts.journal, parts.clock, () => [...submissions.all, ...others()]);
     this.#limits = parts.limits === undefined ? undefined : new Limits(parts.limits);
+    this.#telemetry = telemetryOf(parts, parts.clock);
     this.#forgetting = new Forgetting(parts.journal, parts.clock, () => submissions.all);
   }
 
@@ -49,6 +53,12 @@ export class Runs {
   /** The engine is closed: what may be forgotten is left to the next. */
   stop(): void {
     this.#forgetting.stop();
+  }
+
+  /** A monitor of the guest, for the saga of this id. */
+  monitorOf(saga: string, guest: Guest): Monitor {
+    const { clock } = this.#parts;
+    return monitorOf(guest, clock, connect => this.#telemetry?.connect(saga, connect) ?? connect);
   }
 
   run({ lease, plan, guest, monitor, metadata, files, barrier }: RunParts): Saga {
@@ -63,6 +73,7 @@ export class Runs {
     };
     const saga = runSaga({
       ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, onListenerError },
+      retried: this.#telemetry && (step => this.#telemetry?.retried(lease.saga, step)),
       quota: this.#limits?.of({ saga: lease.saga, host: guest.host ?? HERE, isHere: files !== null }),
       ...{ barrier: barrier ?? late, lateBarrier: late },
       openAgent: monitor.held.watchAgent(agentOf(guest, clock)),
@@ -76,6 +87,7 @@ export class Runs {
       onAgain: runs,
     });
     runs(saga);
+    this.#telemetry?.follow(saga);
     return saga;
   }
 }

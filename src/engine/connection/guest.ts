@@ -48,8 +48,12 @@ export function agentOf({ agent }: Guest, clock: Clock): (address: string) => Pr
   return agent ?? (address => openGuestAgent(address, { clock }));
 }
 
-export function monitorOf({ qmp }: Guest, clock: Clock): Monitor {
-  return new Monitor(typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp, clock);
+export function monitorOf(
+  { qmp }: Guest,
+  clock: Clock,
+  watched: (connect: Connect) => Connect = connect => connect,
+): Monitor {
+  return new Monitor(watched(typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp), clock);
 }
 
 /** Files where QEMU is: a UNIX socket means this machine, as far as nothing is trusted or removed. */

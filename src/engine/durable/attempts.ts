@@ -11,14 +11,14 @@ import type { Verdict } from './verdict.ts';
 import type { Window } from './window.ts';
 
 export class Attempts {
-  readonly #parts: Pick<HostParts, 'plan' | 'unplugged'>;
+  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried'>;
   readonly #window: Window;
   readonly #verdict: Verdict;
   readonly #begun: ReadonlyMap<StepName, unknown>;
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
-    parts: Pick<HostParts, 'plan' | 'unplugged'>,
+    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried'>,
     window: Window,
     verdict: Verdict,
     begun: ReadonlyMap<StepName, unknown>,
@@ -40,10 +40,13 @@ export class Attempts {
     continues: () => boolean,
     act: (number: number) => Promise<T>,
   ): (number: number) => Promise<T> {
-    const { unplugged } = this.#parts;
+    const { unplugged, retried } = this.#parts;
     const stand = () => this.#stand();
     const look = () => this.#context(name);
-    return number => unplugged.during(() => act(number), { continues, stand, look });
+    return number => {
+      if (number > 1) retried?.(name);
+      return unplugged.during(() => act(number), { continues, stand, look });
+    };
   }
 
   /**

@@ -28,6 +28,8 @@ export interface HostParts {
   readonly unplugged: Unplugged;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
+  /** Told of each step that is tried again. */
+  readonly retried: ((step: string) => void) | undefined;
   /** The limits over all sagas of the engine. */
   readonly quota: Quota | undefined;
   readonly openAgent: StepContext['openAgent'];

@@ -22,6 +22,8 @@ export interface SagaParts<S> {
   readonly barrier: Barrier | null;
   /** The same where it is begun again from its journal, when the others cannot be met any more. */
   readonly lateBarrier: Barrier | null;
+  /** Told of each step that is tried again. */
+  readonly retried: ((step: string) => void) | undefined;
   /** The limits over all sagas of the engine. */
   readonly quota: Quota | undefined;
   readonly openAgent: StepContext['openAgent'];
