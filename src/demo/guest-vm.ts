@@ -64,7 +64,7 @@ export interface GuestVmOptions {
   readonly extraArguments?: readonly string[];
   /** `idle` halts at once and never writes. */
   readonly guest?: 'ordered-writer' | 'idle';
-  /** Microseconds that the guest waits after each write, in steps of about 1 ms; none if not said. */
+  /** Microseconds that the guest waits after each write, in steps of 5 ms; 10,000 unless said, 0: none, a processor's worth of writing. */
   readonly pacingUs?: number;
   /** Writes in turn with another guest, which is at the other end of the serial line that `extraArguments` give it. */
   readonly turn?: Turn;
@@ -149,7 +149,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     guestRom({
       disks: idle ? 0 : options.disks,
       firstSequence,
-      pacingUs: options.pacingUs ?? 0,
+      pacingUs: options.pacingUs ?? 10_000,
       ...definedOnly({ turn: options.turn }),
     }),
   );

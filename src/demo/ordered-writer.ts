@@ -14,6 +14,8 @@ export const RING_SECTORS = 8192;
 /** SeaBIOS gives INT 13h numbers to at most 16 disks (BUILD_MAX_EXTDRIVE in its src/config.h). */
 export const DISKS_MAX = 16;
 
+/** From one interrupt of the guest's timer to the next; TICK_COUNT in the assembly source. */
+const TICK_US = 5_000;
 const MAGIC = 0x574f5342;
 const RECORD_BYTES = 16;
 const SEQUENCE_MAX = 2 ** 30 - 1;
@@ -24,7 +26,7 @@ export interface GuestRomOptions {
   readonly disks: number;
   /** The first sequence number; 1 unless the images already hold writes. */
   readonly firstSequence?: number;
-  /** Microseconds that the guest waits after each write, in steps of about 1 ms; 0 (the default) means none. */
+  /** Microseconds that the guest waits after each write, in steps of 5 ms; 0 (the default) means none. */
   readonly pacingUs?: number;
   /** Whether it writes in turn with another guest over COM1, and which of the two it is; see the head of `ordered-writer.s`. */
   readonly turn?: Turn;
@@ -47,7 +49,7 @@ export function guestRom({ disks, firstSequence = 1, pacingUs = 0, turn }: Guest
   const rom = Buffer.from(ORDERED_WRITER_BASE64, 'base64');
   rom.writeUInt32LE(disks, 0x20);
   rom.writeUInt32LE(firstSequence, 0x24);
-  rom.writeUInt32LE(pacingUs, 0x28);
+  rom.writeUInt32LE(Math.ceil(pacingUs / TICK_US), 0x28);
   rom.writeUInt32LE(turn === undefined ? 0 : turn === 'first' ? 1 : 2, 0x2c);
   const sum = rom.subarray(0, -1).reduce((total, byte) => total + byte, 0);
   rom.writeUInt8(-sum & 0xff, rom.length - 1);

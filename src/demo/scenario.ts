@@ -22,7 +22,7 @@ const SETTLE_DEADLINE_MS = 60_000;
 /** Exit status when a signal ended it: 128 and the signal's number, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** The guest rests so long after each write, in microseconds: it is to be watched, not to wear out a disk. */
-const PACING_US = 1_000;
+const PACING_US = 5_000;
 
 /** How the demo runs. */
 export interface DemoOptions {

@@ -77,7 +77,13 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
   );
 
   test('goes round its ring and overwrites the oldest', async () => {
-    await using vm = await startGuestVm({ disks: 1, bus: 'ide-hd', format: 'raw', cache: 'unsafe' });
+    await using vm = await startGuestVm({
+      disks: 1,
+      bus: 'ide-hd',
+      format: 'raw',
+      cache: 'unsafe',
+      pacingUs: 0,
+    });
     await vm.awaitWrites(8192 + 100, 100_000);
     await expectConsistentAfterKill(vm);
   });

@@ -44,7 +44,10 @@ export class Arena {
   static async open({ guest }: Operation): Promise<Arena> {
     const home = await mkdtemp(join(await roomyDirectory(), 'blocksaga-torture-'));
     const directory = await mkdtemp(join(home, 'images-'));
-    const vm = await startGuestVm({ disks: DISKS, sizeBytes: SIZE_BYTES, directory, ...guest });
+    const vm = await startGuestVm({
+      ...{ disks: DISKS, sizeBytes: SIZE_BYTES, directory, pacingUs: 0 },
+      ...guest,
+    });
     await vm.awaitWrites(WARM_UP_WRITES);
     await setScene(vm, guest);
     return new Arena(vm, home, await fakeAgent(join(home, 'agent'), []), guest);
