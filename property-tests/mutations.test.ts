@@ -584,6 +584,15 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['recovery is the exception'],
   },
   {
+    what: 'a rollback behind the decision for a migration that there is not',
+    scenarios: COPIES,
+    spoil: () =>
+      spoil('resumeGuest', () => ({
+        do: () => Promise.reject(new BlocksagaError('MIGRATING', 'a live migration is under way')),
+      })),
+    laws: ['decided stays decided'],
+  },
+  {
     what: 'a copy that is committed into a disk which holds newer writes',
     scenarios: () => [readScenario('replays/older-copy-is-not-committed-into-its-disk.json')],
     spoil: () => spoil('mirrorDisks', () => ({ undone: () => null })),

@@ -3,7 +3,7 @@ import { valueAt } from '../../sim/host/contents.ts';
 import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
-import { isTheirs } from '../scenario/wish-files.ts';
+import { isTheirs, theirFile } from '../scenario/wish-files.ts';
 import {
   areOnNew,
   copiedMeanwhile,
@@ -26,7 +26,9 @@ export function deadLeaveOneSet(account: Account): string | undefined {
   if (account.isRestored) return undefined;
   const { error, booted, result } = offline;
   if (error !== undefined)
-    return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
+    return isUntold(account) || isTheirLoss(account)
+      ? undefined
+      : `the recovery gave up: ${error.code} ${error.message}`;
   const end = result?.outcome;
   if (end !== undefined && end !== 'committed' && end !== 'rolledBack')
     return `it ended as ${end}: ${result?.error?.message}`;
@@ -57,6 +59,16 @@ export function newestIsKept(account: Account): string | undefined {
 /** `onCommit` did not take the new disks: the recovery says so and is run again. */
 function isUntold({ offline, scenario: { publisher } }: Account): boolean {
   return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
+}
+
+/** The power failed before a third party's overlay was on the host's disk for good: the recovery names it, and nobody else has it. */
+function isTheirLoss(account: Account): boolean {
+  const { offline, scenario, atLast } = account;
+  if (offline?.error?.code !== 'FILES' || !mayLoseWrites(account)) return false;
+  const { message } = offline.error;
+  return scenario.wish.named
+    .map(theirFile)
+    .some(file => message.includes(`${file} is needed`) && !atLast.files.has(file));
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {

@@ -121,8 +121,9 @@ const BY_FAULT: readonly ByFault[] = [
       ...{ law, fault: 'otherClient object-del' },
       reason:
         'without its mark, its jobs and its nodes nothing tells the QEMU in which a saga worked from another one',
-      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
-        result?.error?.code === 'QEMU_REPLACED',
+      only: (_struck: Struck, { records }: Account, { result }: EndJudged) =>
+        result?.error?.code === 'QEMU_REPLACED' ||
+        records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'QEMU_REPLACED'),
     },
     {
       ...{ law, fault: 'otherClient block_resize' },

@@ -7,6 +7,7 @@
 import type { Account } from '../account/account.ts';
 import { bootReadsIt } from './boot-law.ts';
 import { deadLeaveOneSet, newestIsKept } from './dead-laws.ts';
+import { decidedStays } from './decided-law.ts';
 import { eachEnd } from './each-end.ts';
 import {
   allOrNone,
@@ -144,6 +145,11 @@ export const LAWS: readonly Law[] = [
       crash === undefined && scenario.wish.operation !== 'commitOffline'
         ? (judgeOrder(records) ?? disorder)
         : undefined,
+  },
+  {
+    name: 'decided stays decided',
+    says: 'no undo begins once a decision has taken effect, but where a live migration had begun in the same pause',
+    check: decidedStays,
   },
   {
     name: 'asked to roll back, rolls back',
