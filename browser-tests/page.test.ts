@@ -14,6 +14,7 @@ import type { Journal } from '../src/journal/journal.ts';
 import type { MemoryJournal } from '../src/journal/memory.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { startBrowser } from './browser.ts';
+import { bestRoundOf } from './hand.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const COMMITTED = '4kq2p9v1x0c7m';
@@ -22,7 +23,6 @@ const WAITS = '8c4e1y6t0s9mb';
 const OF_32 = '5m1z7p3d9r4vj';
 /** What a person takes for at once. */
 const AT_ONCE_MS = 100;
-const ROUNDS = 8;
 
 let browser: Browser;
 let journal: MemoryJournal;
@@ -250,30 +250,4 @@ function addSaga(to: MemoryJournal, id: string, vm: string): void {
   const { operation, planVersion, address, request, plan, result } = row;
   const lease = to.begin({ id, vm, operation, planVersion, address, request, plan });
   void to.end(lease, 'committed', result);
-}
-
-async function bestRoundOf(on: Page, selector: string, values: readonly string[]): Promise<number> {
-  const rounds: number[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await worstOf(on, selector, values));
-  return Math.min(...rounds);
-}
-
-/** From the hand's input to the next frame that shows it; milliseconds. */
-function worstOf(on: Page, selector: string, values: readonly string[]): Promise<number> {
-  return on.evaluate(
-    async ([field, inputs]) => {
-      const input = document.querySelector<HTMLInputElement>(field);
-      if (input === null) throw new Error(`no ${field}`);
-      let worst = 0;
-      for (const value of inputs) {
-        const began = performance.now();
-        input.value = value;
-        input.dispatchEvent(new Event('input', { bubbles: true }));
-        await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve, 0)));
-        worst = Math.max(worst, performance.now() - began);
-      }
-      return worst;
-    },
-    [selector, values] as const,
-  );
 }

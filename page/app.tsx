@@ -12,8 +12,14 @@ import { remembered } from './progress.ts';
 import { SagaList } from './saga-list.tsx';
 import { StoryView } from './story-view.tsx';
 
-export function App({ saved }: { readonly saved: Story | null }) {
-  return saved === null ? <Served /> : <Saved story={saved} />;
+interface AppProps {
+  readonly saved: Story | null;
+  /** What went over the monitor, where it was saved too. */
+  readonly wire: readonly string[] | null;
+}
+
+export function App({ saved, wire }: AppProps) {
+  return saved === null ? <Served /> : <Saved story={saved} wire={wire} />;
 }
 
 /** Where the address says so, the page is an inspector; no saga's id is written like that. */
@@ -37,7 +43,7 @@ function Journal() {
   return offers === null ? <Live /> : <Lab {...offers} />;
 }
 
-function Saved({ story }: { readonly story: Story }) {
+function Saved({ story, wire }: { readonly story: Story; readonly wire: readonly string[] | null }) {
   const [shown, go] = useShown();
   return (
     <div class="alone">
@@ -46,6 +52,7 @@ function Saved({ story }: { readonly story: Story }) {
         atMs={shown.atMs}
         go={atMs => go({ saga: story.saga, atMs }, true)}
         isLive={false}
+        wire={wire}
       />
     </div>
   );

@@ -5,7 +5,11 @@ import { App } from './app.tsx';
 
 const root = document.getElementById('page');
 const saved = document.getElementById('story')?.textContent;
+const wire = document.getElementById('wire')?.textContent;
 if (root !== null) {
   root.replaceChildren();
-  render(<App saved={saved == null ? null : (JSON.parse(saved) as Story)} />, root);
+  render(
+    <App saved={saved == null ? null : (JSON.parse(saved) as Story)} wire={JSON.parse(wire ?? 'null')} />,
+    root,
+  );
 }

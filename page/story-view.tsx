@@ -11,6 +11,7 @@ import { progressOf } from './progress.ts';
 import { Steps } from './steps.tsx';
 import { Telling } from './telling.tsx';
 import { Time } from './time.tsx';
+import { Wire } from './wire.tsx';
 
 interface Props {
   readonly story: Story;
@@ -19,9 +20,11 @@ interface Props {
   readonly isLive: boolean;
   /** What QEMU has said of its jobs lately. */
   readonly looks?: readonly JobsSeen[];
+  /** What went over its monitor, where the page has no server to ask for it. */
+  readonly wire?: readonly string[] | null;
 }
 
-export function StoryView({ story, atMs, go, isLive, looks = [] }: Props) {
+export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) {
   const scene = useMemo(() => sceneAt(story, atMs ?? undefined), [story, atMs]);
   const isNow = atMs === null && !scene.isEnded;
   const progress = useMemo(() => (isNow ? progressOf(story, looks) : new Map()), [story, looks, isNow]);
@@ -45,6 +48,15 @@ export function StoryView({ story, atMs, go, isLive, looks = [] }: Props) {
         <Telling scene={scene} />
       </div>
       <Steps scene={scene} />
+      {isLive || wire != null ? (
+        <Wire
+          saga={story.saga}
+          beganAtMs={story.createdAtMs}
+          atMs={atMs}
+          isEnded={story.endedAtMs !== null}
+          saved={wire}
+        />
+      ) : null}
       {isLive ? (
         <p class="save">
           Save it:{' '}

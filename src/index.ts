@@ -6,6 +6,8 @@ export type { Guest, Submit } from './engine/connection/guest.ts';
 export type { IdSource } from './engine/connection/ids.ts';
 export type { ListenerPlace, OnListenerError } from './engine/connection/isolate.ts';
 export type { Publisher } from './engine/connection/publish.ts';
+export { openTraceFile, type TraceFile, type TraceFileOptions } from './engine/connection/trace-file.ts';
+export type { Trace, WireLine } from './engine/connection/wire.ts';
 export { createEngine } from './engine/engine.ts';
 export type { Group, GroupResult } from './engine/group.ts';
 export type { Limit, LimitOptions } from './engine/limits.ts';

@@ -21,6 +21,7 @@ import type { Submit } from './connection/guest.ts';
 import type { IdSource } from './connection/ids.ts';
 import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
+import type { Trace } from './connection/wire.ts';
 import type { Group, ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
 import type { LimitOptions } from './limits.ts';
@@ -35,6 +36,8 @@ export interface EngineOptions {
   readonly journal: Journal;
   /** Hears XState's inspection events of every saga and of each disk's block job. */
   readonly inspect?: Inspect;
+  /** Hears what goes over each saga's monitor, message by message; `openTraceFile(file).trace` keeps it, within a bound. */
+  readonly trace?: Trace;
   /**
    * Told after each saga's decision which disks the VM has now, before the saga ends: at least once, again for minutes
    * when it rejects, and again by `resume`. It never rolls the saga back. Clones do not change disks and are not told
@@ -43,7 +46,7 @@ export interface EngineOptions {
    */
   readonly onCommit?: Publisher;
   /**
-   * Told what listeners throw, or reject with, of every kind: of `subscribe`, `inspect` and `onCommit`. It changes nothing for
+   * Told what listeners throw, or reject with, of every kind: of `subscribe`, `inspect`, `trace` and `onCommit`. It changes nothing for
    * their sagas. Without it the first error of each listener is a warning of the process (`process.emitWarning`).
    */
   readonly onListenerError?: OnListenerError;

@@ -62,7 +62,7 @@ export class Runs {
   }
 
   run({ lease, plan, guest, monitor, metadata, files, barrier }: RunParts): Saga {
-    const { journal, clock, inspect, onCommit, onListenerError } = this.#parts;
+    const { journal, clock, inspect, trace, onCommit, onListenerError } = this.#parts;
     const group = plan.operation === 'snapshot' ? plan.group : undefined;
     const late = group === undefined ? null : lateBarrier(journal, clock, group.id);
     const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
@@ -72,7 +72,7 @@ export class Runs {
       this.#forgetting.changed();
     };
     const saga = runSaga({
-      ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, onListenerError },
+      ...{ journal, clock, lease, plan, files, monitor, metadata, inspect, trace, onListenerError },
       retried: this.#telemetry && (step => this.#telemetry?.retried(lease.saga, step)),
       quota: this.#limits?.of({ saga: lease.saga, host: guest.host ?? HERE, isHere: files !== null }),
       ...{ barrier: barrier ?? late, lateBarrier: late },

@@ -4,7 +4,11 @@ import type { Story } from '../story/story.ts';
 import type { PageFile } from './files.ts';
 
 /** The page with its script, its style and the story in it; its own policy lets nothing else run, and nothing be fetched. */
-export function savedPage(files: ReadonlyMap<string, PageFile>, story: Story): string {
+export function savedPage(
+  files: ReadonlyMap<string, PageFile>,
+  story: Story,
+  wire: readonly string[] | null,
+): string {
   const script = withoutEnds(files.get('page.js')?.text ?? '');
   const style = files.get('page.css')?.text ?? '';
   const policy = `default-src 'none'; script-src ${hashOf(script)}; style-src ${hashOf(style)}; base-uri 'none'; form-action 'none'`;
@@ -15,6 +19,7 @@ export function savedPage(files: ReadonlyMap<string, PageFile>, story: Story): s
     `<title>blocksaga</title><style>${style}</style>`,
     '<main id="page"></main>',
     `<script type="application/json" id="story">${jsonInScript(story)}</script>`,
+    `<script type="application/json" id="wire">${jsonInScript(wire)}</script>`,
     `<script>${script}</script></html>`,
   ].join('\n');
 }
@@ -25,7 +30,7 @@ function withoutEnds(script: string): string {
 }
 
 /** JSON has no bracket outside of its strings. */
-function jsonInScript(value: Story): string {
+function jsonInScript(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c');
 }
 

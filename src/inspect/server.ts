@@ -20,6 +20,8 @@ import { JobSight } from './job-sight.ts';
 import { journalView } from './journal-view.ts';
 import { savedPage } from './saved.ts';
 import { Streams } from './stream.ts';
+import { WireFile } from './wire-file.ts';
+import type { WireTold } from './wire-told.ts';
 
 export interface InspectOptions {
   readonly journal: Journal;
@@ -33,6 +35,8 @@ export interface InspectOptions {
   readonly lab?: Lab;
   /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
   readonly stately?: boolean;
+  /** The file of a trace (docs/trace.md): what went over the monitors of sagas is shown beside their steps. */
+  readonly trace?: string;
   /** The files of the page; those of this package unless given. */
   readonly files?: ReadonlyMap<string, PageFile>;
 }
@@ -63,6 +67,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const view = journalView(options.journal, options.processes);
   const streams = new Streams(clock);
   const charts = new ChartRoutes();
+  const wire = options.trace === undefined ? undefined : new WireFile(options.trace);
   const sight = options.connect === undefined ? undefined : new JobSight(options.connect, clock);
   const secret = randomSecret();
   let port = options.port ?? 0;
@@ -127,13 +132,22 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if (what === 'lab')
       return send(response, 200, 'application/json', JSON.stringify(options.lab?.offers ?? null));
     if (what === 'news') return news(response, access.query);
+    if (what === 'wire') {
+      const from = Math.max(0, Math.trunc(Number(access.query.get('from') ?? 0)) || 0);
+      return send(response, 200, 'application/json', JSON.stringify(wire?.lines(id, from) ?? NO_WIRE));
+    }
     if (what === 'charts') return charts.tell(response);
     if (options.stately && what in STATELY) return stately(response, what);
     if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
     if (what === 'picture')
       return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(view.story(id))));
     if (what === 'saved')
-      return save(response, `${id}.html`, 'text/html; charset=utf-8', savedPage(files, view.story(id)));
+      return save(
+        response,
+        `${id}.html`,
+        'text/html; charset=utf-8',
+        savedPage(files, view.story(id), wire?.lines(id, 0).lines ?? null),
+      );
     return send(response, 404, 'text/plain', 'nothing here');
   }
 
@@ -158,6 +172,8 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
 }
 
 const REFUSED = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n';
+
+const NO_WIRE: WireTold = { lines: null, total: 0 };
 
 const STATELY: Readonly<Record<string, readonly [type: string, text: string]>> = {
   stately: ['text/html; charset=utf-8', STATELY_PAGE],

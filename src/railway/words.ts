@@ -45,6 +45,12 @@ export function namesInWords(names: readonly string[], most = 3): string {
   return shown.length === 0 ? last : `${shown.join(', ')} and ${last}`;
 }
 
+/** The state `switching.pauseGuest` as `pause guest`, and an undo by its step. */
+export function wordsOfStep(state: string): string {
+  const words = (state.split('.').at(-1) ?? state).replaceAll(/[A-Z]/g, letter => ` ${letter.toLowerCase()}`);
+  return words.replace(/\bqemu\b/, 'QEMU');
+}
+
 /** `1 disk`, `3 disks`. */
 export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

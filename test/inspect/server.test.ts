@@ -77,7 +77,7 @@ test('a saga is saved as one file that runs by itself and fetches nothing', asyn
   expect(answer.headers.get('content-disposition')).toContain(`blocksaga-${ROLLED_BACK}.html`);
   expect(html).not.toMatch(/<(?:link|img|iframe)|<script[^>]*src=/);
   expect(html).toMatch(/default-src 'none'; script-src 'sha256-/);
-  expect(html.match(/<script/g)).toHaveLength(2);
+  expect(html.match(/<script/g)).toHaveLength(3);
 });
 
 describe('what a button asks', () => {

@@ -12,7 +12,7 @@ import { PROFILES, readChoice, scenarioOf } from '../../lab/choice.ts';
 import { runLab } from '../../lab/run-lab.ts';
 import { showCopy } from '../../lab/shown-copy.ts';
 import { connectSocket } from '../../qmp/socket.ts';
-import { readBetween, socketAddress } from '../options/option-values.ts';
+import { absoluteFile, readBetween, socketAddress } from '../options/option-values.ts';
 import { addJournalOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
@@ -24,6 +24,7 @@ Examples:
   $ blocksaga inspect
   $ blocksaga inspect --sim
   $ blocksaga inspect --xstate
+  $ blocksaga inspect --trace /var/lib/blocksaga/wire.ndjson
   $ blocksaga inspect --qmp /run/vm.page.qmp
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
 
@@ -46,6 +47,7 @@ interface InspectOptions {
   readonly qmp?: string;
   readonly sim?: boolean;
   readonly xstate?: boolean;
+  readonly trace?: string;
   readonly replay?: string;
 }
 
@@ -59,6 +61,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
       '--xstate',
       "XState's inspector: the charts of a copy on a simulated guest, here and on Stately's page",
     )
+    .option('--trace <file>', 'what went over the monitors of sagas, as their --trace keeps it')
     .option('--replay <file>', 'with --sim: a finding of "blocksaga fuzz", to look at')
     .option('--qmp <address>', 'a monitor of its own, to see how far block jobs are')
     .option(
@@ -83,6 +86,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
           ...(options.qmp === undefined
             ? {}
             : { connect: connectSocket(socketAddress(options.qmp, context), { clock: context.clock }) }),
+          ...(options.trace === undefined ? {} : { trace: absoluteFile(options.trace, context) }),
           ...(options.xstate ? { stately: true } : {}),
           ...(options.sim ? { lab: await laboratory(options.replay) } : {}),
           ...(options.port === undefined ? {} : { port: options.port }),

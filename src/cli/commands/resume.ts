@@ -22,6 +22,7 @@ import {
   type OnCommitOptions,
   onCommitOption,
   SAGA_JSON_HELP,
+  TRACE_OPTION,
 } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, exitStatusOfEnd, type Finished, worstStatus } from '../print/exit-status.ts';
@@ -69,6 +70,7 @@ Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has change
 
 interface Options extends OnCommitOptions {
   readonly qmp?: string;
+  readonly trace?: string;
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
@@ -99,7 +101,7 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     )
     .addHelpText('after', HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
-  addGuestOption(command);
+  addGuestOption(command).option(...TRACE_OPTION);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string | undefined, options: Options) => {
       if ((id === undefined) !== (options.all === true)) {

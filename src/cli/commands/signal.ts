@@ -11,7 +11,13 @@ import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import { addJournalOption, addJsonOption, journalOf, SAGA_JSON_HELP } from '../options/shared-options.ts';
+import {
+  addJournalOption,
+  addJsonOption,
+  journalOf,
+  SAGA_JSON_HELP,
+  TRACE_OPTION,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, exitStatusOfEnd, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
@@ -61,6 +67,7 @@ interface SignalOptions {
   readonly keepSnapshot?: boolean;
   readonly keepCopies?: boolean;
   readonly qmp?: string;
+  readonly trace?: string;
   readonly journal?: string;
   readonly json?: boolean;
   readonly wait: boolean;
@@ -100,7 +107,7 @@ function addSignal(
 ): void {
   command.argument('<saga>', 'the saga\'s id, as "blocksaga sagas" lists them');
   command.option('--no-wait', 'only ask the process that runs it');
-  addGuestOption(command);
+  addGuestOption(command).option(...TRACE_OPTION);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
     async (id: string, options: SignalOptions) => {
       const asked = options.keepSnapshot ? 'keepSnapshot' : options.keepCopies ? 'keepCopies' : signal;

@@ -30,6 +30,7 @@ const SETTINGS = z.strictObject({
   'on-commit': value.optional(),
   'on-commit-timeout': value.optional(),
   port: value.optional(),
+  trace: value.optional(),
 });
 
 const BY_ENVIRONMENT = { journal: 'BLOCKSAGA_JOURNAL', qmp: 'BLOCKSAGA_QMP' } as const;
@@ -72,7 +73,7 @@ function readSettings(
   const place = { ...context, directory: dirname(file) };
   return Object.entries(read.data).flatMap(([option, text]) => {
     if (text === undefined) return [];
-    if (option === 'journal') return [[option, absoluteFile(text, place)] as const];
+    if (option === 'journal' || option === 'trace') return [[option, absoluteFile(text, place)] as const];
     return [[option, option === 'qmp' ? socketAddress(text, place) : text] as const];
   });
 }
@@ -133,7 +134,7 @@ export function applyDefaults(command: Command, defaults: Defaults, about: About
 const OF_ONE_GUEST: ReadonlySet<string> = new Set(['qmp', 'parallel', 'bandwidth']);
 
 function takes(option: Option, name: string, about: About): boolean {
-  if (name === 'journal') return true;
+  if (name === 'journal' || name === 'port') return true;
   if (about === 'group') return !OF_ONE_GUEST.has(name);
   return about === 'guest' && (name !== 'qmp' || isMonitorOfGuest(option));
 }

@@ -13,6 +13,7 @@ export interface SagaOptions {
   readonly json?: boolean;
   readonly plan?: boolean;
   readonly inspect?: string;
+  readonly trace?: string;
   readonly vm?: string;
   readonly id?: string;
   readonly without?: readonly string[];
@@ -28,6 +29,12 @@ const JOURNAL_HELP = 'the journal (default: $BLOCKSAGA_JOURNAL, else $XDG_STATE_
 const QMP_OPTION = [
   '--qmp <address>',
   "QEMU's monitor: the path of its UNIX socket, or HOST:PORT on this machine",
+] as const;
+
+/** Where what goes over the monitor is kept. */
+export const TRACE_OPTION = [
+  '--trace <file>',
+  'keep what goes over the monitor in this file, without its secrets; "blocksaga inspect --trace" shows it',
 ] as const;
 
 /** Whether an option is the monitor of the guest that a command is about, and no other one. */
@@ -58,6 +65,7 @@ export function addSagaOptions(command: Command, { needsMonitor = true } = {}): 
       'how long the guest may be paused, milliseconds (default: 1000)',
       readCount('--max-blackout'),
     )
+    .option(...TRACE_OPTION)
     .option(
       '--inspect <address>',
       "where a page or XState's inspector takes inspection events (ws://127.0.0.1:...)",

@@ -38,13 +38,21 @@ function isSaga({ description }: Argument): boolean {
   return description.startsWith("the saga's id");
 }
 
-function optionOf({ long, description, required, optional, flags, parseArg }: Option): OptionFacts {
+function optionOf({
+  long,
+  description,
+  required,
+  optional,
+  flags,
+  parseArg,
+  argChoices,
+}: Option): OptionFacts {
   const words = parseArg !== undefined && 'words' in parseArg ? parseArg.words : [];
   return {
     name: long ?? '',
     description,
     takesValue: required || optional,
-    words: Array.isArray(words) ? words.map(String) : [],
+    words: argChoices ?? (Array.isArray(words) ? words.map(String) : []),
     isFile: /<(file|address|program|path|folder|directory)>/.test(flags),
   };
 }

@@ -14,15 +14,17 @@ import { jsonLine } from '../print/json-lines.ts';
 import { JsonReporter } from '../print/json-reporter.ts';
 import { groupInWords, resultInWords } from '../print/summary.ts';
 import { countOf } from '../print/words.ts';
+import { type ListenerOptions, listenersOf } from './listeners.ts';
 
 /** Runs one group to its end, and tells of it meanwhile. Throws refusals. */
 export async function followGroup(
   start: (engine: Engine) => Promise<Group>,
   journal: Journal,
-  options: { readonly json?: boolean },
+  options: ListenerOptions & { readonly json?: boolean },
   context: CliContext,
 ): Promise<GroupResult> {
-  const engine = createEngine({ journal });
+  const listeners = listenersOf(options, context, context.complain);
+  const engine = createEngine({ journal, ...listeners.engine });
   let interrupts = 0;
   let running: Group | undefined;
   const stopListening = context.onInterrupt(() => {
@@ -42,6 +44,7 @@ export async function followGroup(
   } finally {
     stopListening();
     await engine.close();
+    await listeners.close();
   }
 }
 

@@ -8,7 +8,6 @@ import { areGuestsHeld } from '../../engine/running/last-resort.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { sendCharts } from '../../inspect/send-charts.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { openJournal } from '../../journal/sqlite.ts';
@@ -21,6 +20,7 @@ import { lostResult } from '../print/json-lines.ts';
 import { printPlan } from '../print/print-plan.ts';
 import { reportBug } from '../print/report-bug.ts';
 import { neverThrowing, type Reporter } from '../print/reporter.ts';
+import { type ListenerOptions, listenersOf } from './listeners.ts';
 import { withJournal } from './with-journal.ts';
 
 /** One command's way into the engine. */
@@ -50,18 +50,12 @@ export async function runSagaCommand(
 export async function followSaga(
   start: SagaCommand['start'],
   journal: Journal,
-  options: { readonly json?: boolean; readonly inspect?: string },
+  options: ListenerOptions & { readonly json?: boolean },
   context: CliContext,
 ): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
   const reporter = neverThrowing(chooseReporter(options, context), context);
-  const charts =
-    options.inspect === undefined
-      ? undefined
-      : sendCharts(options.inspect, context.clock, why => reporter.say(`it is not inspected: ${why}`));
-  const engine = createEngine({
-    journal,
-    ...(charts === undefined ? {} : { inspect: charts.inspect }),
-  });
+  const listeners = listenersOf(options, context, line => reporter.say(line));
+  const engine = createEngine({ journal, ...listeners.engine });
   let interrupts = 0;
   let running: Saga | undefined;
   const stopListening = context.onInterrupt(() => {
@@ -86,7 +80,7 @@ export async function followSaga(
   } finally {
     stopListening();
     await engine.close();
-    await charts?.close();
+    await listeners.close();
   }
 }
 

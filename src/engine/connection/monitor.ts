@@ -7,6 +7,7 @@ import { openQmpClient, type QmpClient, type QmpEvent } from '../../qmp/client.t
 import type { Clock } from '../../qmp/clock.ts';
 import type { Connect } from '../../qmp/transport.ts';
 import { HeldGuest } from './held-guest.ts';
+import { type HearWire, overheard } from './wire.ts';
 
 export class Monitor {
   readonly #connect: Connect;
@@ -14,6 +15,7 @@ export class Monitor {
   /** What has become of the guest by what was sent here. */
   readonly held = new HeldGuest();
   #client: Promise<QmpClient> | undefined;
+  #hear: HearWire | undefined;
   #listener: ((event: QmpEvent) => void) | undefined;
   #lost: (() => void) | undefined;
   #closed = false;
@@ -29,7 +31,7 @@ export class Monitor {
       throw new BlocksagaError('QMP_CONNECT', 'this saga has left its QEMU', { retryable: false });
     const client = this.#client === undefined ? undefined : await this.#client.catch(() => undefined);
     if (client?.isOpen) return client;
-    this.#client = openQmpClient(this.held.watch(this.#connect), { clock: this.#clock });
+    this.#client = openQmpClient(this.#watched(), { clock: this.#clock });
     const fresh = await this.#client;
     fresh.subscribe(event => this.#listener?.(event));
     void fresh.closed.then(() => this.#closed || this.#lost?.());
@@ -42,6 +44,11 @@ export class Monitor {
     this.#listener = listener;
   }
 
+  /** Hears every message of this and every later connection. */
+  overhear(hear: HearWire): void {
+    this.#hear = hear;
+  }
+
   /** Calls back when a connection has ended that this side did not end. */
   onLost(lost: () => void): void {
     this.#lost = lost;
@@ -52,6 +59,10 @@ export class Monitor {
     const again = new Monitor(this.#connect, this.#clock);
     again.held.wasPaused();
     return again;
+  }
+
+  #watched(): Connect {
+    return overheard(this.held.watch(this.#connect), (to, message) => this.#hear?.(to, message));
   }
 
   close(): void {

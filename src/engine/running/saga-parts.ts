@@ -8,6 +8,7 @@ import type { Quota } from '../../steps/step/quota.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { OnListenerError } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
+import type { Trace } from '../connection/wire.ts';
 import type { Inspect, Metadata } from './saga-types.ts';
 
 /** `S` is the saga that runs with them. */
@@ -29,6 +30,7 @@ export interface SagaParts<S> {
   readonly openAgent: StepContext['openAgent'];
   readonly publish: StepContext['publish'];
   readonly inspect: Inspect | undefined;
+  readonly trace: Trace | undefined;
   readonly onListenerError: OnListenerError | undefined;
   readonly metadata: Metadata | undefined;
   readonly onEnd: (saga: S) => void;

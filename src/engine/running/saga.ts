@@ -26,6 +26,7 @@ import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult 
 import { noticesOf, untilOf } from './saga-face.ts';
 import type { SagaParts as Parts } from './saga-parts.ts';
 import type { Metadata, Saga, SagaNotice } from './saga-types.ts';
+import { traceWire } from './trace-wire.ts';
 
 export type { Inspect, Saga, SagaNotice } from './saga-types.ts';
 
@@ -84,6 +85,7 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
     this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
+    traceWire(this.id, parts, () => this.#announcements.place.state);
     parts.monitor.onLost(() => this.#watch.lost());
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
     this.#actor = createActor(providedMachine(parts.plan, parts.inspect !== undefined), {

@@ -1,0 +1,147 @@
+/** The wire on the page: beside the steps, up to the slider's moment, searched, live; and 20,000 lines of it under a hand. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openTraceFile, type TraceFile } from '../src/engine/connection/trace-file.ts';
+import { createEngine } from '../src/engine/engine.ts';
+import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
+import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';
+import { systemClock } from '../src/qmp/clock.ts';
+import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-clock.ts';
+import { createSim, type Fault } from '../src/sim/index.ts';
+import { startBrowser } from './browser.ts';
+import { bestRoundOf } from './hand.ts';
+
+let browser: Browser;
+let server: InspectServer;
+let page: Page;
+let folder: string;
+let wire: TraceFile;
+let journal: MemoryJournal;
+let time: VirtualClock;
+const strange: string[] = [];
+
+beforeAll(async () => {
+  execFileSync(process.execPath, ['scripts/bundle-page.ts'], {
+    cwd: join(import.meta.dirname, '..'),
+    stdio: 'pipe',
+  });
+  browser = await startBrowser();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'blocksaga-wire-'));
+  const trace = join(folder, 'wire.ndjson');
+  wire = openTraceFile(trace);
+  time = createVirtualClock();
+  journal = memoryJournal(undefined, { clock: time });
+  server = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock, trace });
+  page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
+  strange.length = 0;
+  page.on('console', message => strange.push(message.text()));
+  page.on('pageerror', error => strange.push(error.message));
+});
+afterEach(async () => {
+  expect(strange).toEqual([]);
+  await page.close();
+  await server.close();
+  rmSync(folder, { recursive: true });
+});
+
+const FULL: Fault = { kind: 'jobFails', nth: 6, percent: 37, error: 'No space left on <b>device</b>' };
+
+async function copyTraced(faults: readonly Fault[], id: string): Promise<void> {
+  const sim = createSim({ disks: 2, faults, clock: time });
+  const engine = createEngine({ journal, clock: sim.clock, trace: wire.trace });
+  const disks = ['disk0', 'disk1'].map(disk => ({ disk, to: `/images/${disk}.copy` }));
+  const saga = await sim.run(engine.copy({ qmp: sim.connect, files: sim.files, id, vm: 'web', disks }));
+  await sim.run(saga.result);
+  await wire.close();
+}
+
+test('commands, replies and events stand folded by their steps, with their times, and are found', async () => {
+  await copyTraced([FULL], 'night');
+  await page.goto(`${server.address}#night`);
+  await page.locator('.wire details').first().waitFor();
+  const steps = await page.locator('.wire summary strong').allTextContents();
+  expect(steps).toEqual(expect.arrayContaining(['mirror disks', 'create images']));
+  await page.getByLabel(/Search the wire/).fill('blockdev-mirror');
+  await expect.poll(() => page.locator('.wire li').count()).toBeGreaterThan(2);
+  const first = page.locator('.wire li.w-command').first();
+  expect(await first.innerText()).toMatch(/\+.*blockdev-mirror.*disk0/s);
+  await first.locator('button').click();
+  expect(await page.locator('.wire pre').innerText()).toContain('"execute": "blockdev-mirror"');
+  const shot = process.env['BLOCKSAGA_SCREENSHOT'];
+  if (shot !== undefined) await page.locator('.wire').screenshot({ path: shot });
+  await page.getByLabel(/Search the wire/).fill('no space left');
+  await page.locator('.wire li.w-event button').first().waitFor();
+  await page.locator('.wire li.w-event button').first().click();
+  await page.locator('.wire pre').getByText('<b>device</b>').waitFor();
+  expect(await page.locator('.wire b').count()).toBe(0);
+});
+
+test('it goes no further than the slider, and shows what is said while it is looked at', async () => {
+  await copyTraced([], 'night');
+  await page.goto(`${server.address}#night`);
+  const count = () => page.locator('.wire .find [role=status]').innerText();
+  await expect.poll(count).toMatch(/^\d+ messages$/);
+  await page.getByLabel('Moment of the saga').focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('ArrowRight');
+  await expect.poll(count).toMatch(/^\d+ of \d+ messages$/);
+  await page.keyboard.press('End');
+  await page.keyboard.press('ArrowLeft');
+
+  const row = journal.saga('night');
+  if (row === undefined) throw new Error('it is there');
+  const { vm, operation, planVersion, address, request, plan } = row;
+  journal.begin({ id: 'open', vm: `${vm}2`, operation, planVersion, address, request, plan });
+  await page.goto(`${server.address}#open`);
+  await expect.poll(count).toBe('0 messages');
+  wire.trace({ atMs: row.createdAtMs, saga: 'open', step: 'a.b', to: 'qemu', message: { execute: 'stop' } });
+  await expect.poll(count).toBe('1 message');
+});
+
+test('without a trace it says how there would be one', async () => {
+  await copyTraced([], 'night');
+  const other = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock });
+  await page.goto(`${other.address}#night`);
+  await expect.poll(() => page.locator('.wire').innerText()).toContain('--trace FILE');
+  await other.close();
+});
+
+test('a saved page has the wire with it', async () => {
+  await copyTraced([FULL], 'night');
+  const html = await (await fetch(`${server.address}saved/night`)).text();
+  expect(html).toContain('blockdev-mirror');
+  expect(html).not.toContain('<b>device</b>');
+});
+
+test('20,000 lines answer a hand at once', async () => {
+  await copyTraced([], 'night');
+  const row = journal.saga('night');
+  for (let at = 0; at < 20_000; at += 1) {
+    const message =
+      at % 2 === 0 ? { execute: 'query-jobs', id: `x${at}` } : { return: [{ at }], id: `x${at - 1}` };
+    wire.trace({
+      atMs: (row?.createdAtMs ?? 0) + at,
+      saga: 'night',
+      step: 'mirroring.mirrorDisks',
+      to: 'qemu',
+      message,
+    });
+    if (at % 1_000 === 0) await wire.close();
+  }
+  await wire.close();
+  await page.goto(`${server.address}#night`);
+  const count = () => page.locator('.wire .find [role=status]').innerText();
+  await expect.poll(count).toBe('20000 messages');
+  const search = await bestRoundOf(page, '.wire input', ['q', 'query', 'query-jobs', 'x19998', '']);
+  const slider = await bestRoundOf(page, 'input[type=range]', ['3', '9', '5', '1', '20']);
+  console.log(
+    `search in 20,000 lines: ${search.toFixed(0)} ms at worst; the slider beside them: ${slider.toFixed(0)} ms`,
+  );
+});
