@@ -26,9 +26,18 @@ import {
 const [file = 'journal.db', socket = 'backend.sock'] = process.argv.slice(2);
 const BODY_BYTES_MAX = 1024 * 1024;
 
-const journal = openJournal(file);
+const logger = {
+  debug: () => undefined,
+  info: (told: object, words: string) => log({ level: 'info', words, ...told }),
+  warn: (told: object, words: string) => log({ level: 'warn', words, ...told }),
+  error: (told: object, words: string) => log({ level: 'error', words, ...told }),
+};
+// Longer than any client of this backend tries again.
+const journal = openJournal(file, { keep: { days: 90, count: 100_000 } });
 const engine = createEngine({
   journal,
+  logger,
+  limits: { all: { copies: 32 }, perTarget: { copies: 4 } },
   // The VM's disks, as this backend's own records have them; being told twice does no harm.
   onCommit: async ({ vm, disks }) => log({ vm, disks: disks.map(disk => disk.file) }),
   onListenerError: (error, where) => log({ error: String(error), ...where }),
@@ -66,7 +75,6 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     const saga = await (name === 'copy'
       ? engine.copy(body as CopyRequest & Submit)
       : engine.snapshot(body as SnapshotRequest & Submit));
-    watch(saga);
     return send(response, 202, { id: saga.id, vm: saga.vm });
   }
   if (route === 'POST pivot' || route === 'POST abort') {
@@ -97,13 +105,6 @@ async function tell(saga: Saga, response: ServerResponse): Promise<void> {
   response.end();
 }
 
-function watch(saga: Saga): void {
-  saga.ended.then(
-    ({ outcome, error }) => log({ saga: saga.id, outcome, error: error?.message ?? null }),
-    error => log({ saga: saga.id, error: String(error) }),
-  );
-}
-
 /** What a process before this one has begun, and another one does not run. */
 async function resumeAll(): Promise<void> {
   for (const state of ['open', 'needsRecovery'] as const) {
@@ -118,7 +119,8 @@ async function resumeAll(): Promise<void> {
 
 async function resumeOne(id: string): Promise<void> {
   try {
-    watch(await engine.resume(id));
+    // How it ends is told by the logger, and to those who ask; one that is let go of belongs to the next process.
+    (await engine.resume(id)).ended.catch(() => undefined);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     log({ saga: id, error: error.message });

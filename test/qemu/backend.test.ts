@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import type { SagaNotice, SagaResult } from '../../src/index.ts';
+import { serveSim } from '../../src/sim/serve.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { isFull } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../examples/backend/server.ts', import.meta.url));
@@ -94,21 +96,49 @@ const copyOf = (vm: GuestVm, id: string) => ({
   metadata: { task: id },
 });
 
+/** Every state of a copy's way to its end, as docs/machines/copy-reopen.mmd has them. */
 const STATES = [
+  'preparing.markQemu',
+  'preparing.claimFiles',
   'preparing.createImages',
   'mirroring.mirrorDisks',
-  'switching.insertFilters',
+  'ready.awaitConvergence',
   'switching.pauseGuest',
+  'switching.endMirrorsInPlace',
+  'switching.insertFilters',
   'switching.reopenFilters',
+  'switching.removeFilters',
   'switching.resumeGuest',
-  'cleaningUp.removeFilters',
+  'cleaningUp.dismissMirrors',
+  'cleaningUp.closeOldNodes',
+  'cleaningUp.unmarkQemu',
 ];
+
+/** And of its rollback, once it waits and is told to abort. */
+const BACK = ['undo mirrorDisks', 'undo createImages', 'undo claimFiles', 'undo markQemu'];
+
+/** In the quick tier each state with one of the two signals. */
+function statesOf(states: readonly string[], signal: string): readonly string[] {
+  return states.filter((_, at) => isFull || at % 2 === (signal === 'SIGTERM' ? 1 : 0));
+}
+
+/** A simulated guest on a socket of its own, which the backend reaches like all others. */
+async function simulated(name: string) {
+  const directory = temporaryFolder();
+  const server = await serveSim({ listen: join(directory, name), disks: 2, directory });
+  onTestFinished(() => server.close());
+  const wanted = (id: string) => ({
+    ...{ id, vm: name, qmp: join(directory, name), finish: 'leave' },
+    disks: [0, 1].map(at => ({ disk: `disk${at}`, to: join(directory, `${id}-${at}.qcow2`) })),
+  });
+  return { server, wanted };
+}
 
 describeOnQemu('a backend whose process ends', () => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('by %s in each state in turn', async signal => {
     const vm = await guest();
     const folder = temporaryFolder();
-    for (const [at, state] of STATES.entries()) {
+    for (const [at, state] of statesOf(STATES, signal).entries()) {
       const id = `${signal.toLowerCase()}-${at}`;
       await using first = await Backend.start(folder);
       const wanted = copyOf(vm, id);
@@ -131,6 +161,68 @@ describeOnQemu('a backend whose process ends', () => {
       await next.end('SIGTERM');
     }
   });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)('by %s while it waits, or is taken back', async signal => {
+    const vm = await guest();
+    const folder = temporaryFolder();
+    const back = statesOf(BACK, signal).map(undo => `compensating.${undo}`);
+    for (const [at, state] of ['ready.awaitSignal', ...back].entries()) {
+      const id = `back-${at}`;
+      const wanted = { ...copyOf(vm, id), finish: 'leave' };
+      await using first = await Backend.start(folder);
+      await first.ask('POST', '/sagas/copy', wanted);
+      await first.reaches(id, 'ready.awaitSignal');
+      const aborting = at === 0 ? undefined : first.ask('POST', `/sagas/${id}/abort`).catch(() => undefined);
+      await first.reaches(id, state);
+      const status = await first.end(signal);
+      await aborting;
+      if (signal === 'SIGTERM') expect([status, await isRunning(vm)], state).toEqual([0, true]);
+      await using next = await Backend.start(folder);
+      await next.ask('POST', '/sagas/copy', wanted);
+      if (at === 0) {
+        // What waits is found waiting, and switches when it is told to.
+        expect((await next.ask('GET', '/sagas?state=waiting')).body).toMatchObject({ sagas: [{ id }] });
+        expect((await next.ask('POST', `/sagas/${id}/pivot`)).body).toMatchObject({ outcome: 'committed' });
+      }
+      const { body } = await next.ask('GET', `/sagas/${id}/result`);
+      const expected = at === 0 ? 'committed' : 'rolledBack';
+      expect(body, state).toMatchObject({ outcome: expected, leftovers: [] });
+      expect(await isRunning(vm), state).toBe(true);
+      await next.end('SIGTERM');
+    }
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'by %s with a real guest and two simulated ones at work at once',
+    async signal => {
+      const vm = await guest();
+      const sims = [await simulated('sim0'), await simulated('sim1')];
+      const folder = temporaryFolder();
+      const wanted = [copyOf(vm, 'real'), ...sims.map((sim, at) => sim.wanted(`sim-${at}`))];
+      await using first = await Backend.start(folder);
+      for (const each of wanted) expect((await first.ask('POST', '/sagas/copy', each)).status).toBe(202);
+      await first.reaches('sim-0', 'ready.awaitSignal');
+      await first.reaches('real', 'switching.insertFilters');
+      await first.end(signal);
+      await using next = await Backend.start(folder);
+      for (const each of wanted) expect((await next.ask('POST', '/sagas/copy', each)).status).toBe(202);
+      for (const at of [0, 1]) {
+        await next.reaches(`sim-${at}`, 'ready.awaitSignal');
+        const { body } = await next.ask('POST', `/sagas/sim-${at}/pivot`);
+        expect(body).toMatchObject({ outcome: 'committed' });
+      }
+      expect((await next.ask('GET', '/sagas/real/result')).body).toMatchObject({ outcome: 'committed' });
+      const { sagas } = (await next.ask('GET', '/sagas')).body as { sagas: { id: string; state: string }[] };
+      expect(sagas.map(({ id, state }) => `${id} ${state}`).toSorted()).toEqual(
+        ['real', 'sim-0', 'sim-1'].map(id => `${id} committed`),
+      );
+      expect([await isRunning(vm), ...sims.map(({ server }) => server.sim.world.running)]).toEqual([
+        true,
+        true,
+        true,
+      ]);
+    },
+  );
 
   test('tells of a saga, switches one that waits, and refuses what it should', async () => {
     const vm = await guest();
