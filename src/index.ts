@@ -83,9 +83,9 @@ export type {
   SnapshotRequest,
 } from './operations/request-types.generated.ts';
 export type { DefinedDisk } from './plan/definition.ts';
+export type { BitmapPlan } from './plan/new-image.ts';
 export type {
   ActiveCommitPlan,
-  BitmapPlan,
   CacheFlags,
   ChainImage,
   CopyPlan,

@@ -26,7 +26,7 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
           { qemuOpensTargets: false, streamsIntoTargets: false },
           { qemuOpensTargets: false, streamsIntoTargets: true },
           { qemuOpensTargets: true, streamsIntoTargets: false },
-        ].map(made => ({ chart: 'copy' as const, ...shape, ...made })),
+        ].flatMap(made => EITHER.map(quiesces => ({ chart: 'copy' as const, ...shape, ...made, quiesces }))),
       ),
     ),
   commit: () =>
@@ -62,6 +62,7 @@ export function everyShape(chart: ChartName): readonly Shape[] {
 
 function isMade(shape: Shape): boolean {
   if (shape.chart === 'snapshot' && shape.inGroup) return shape.method !== 'sequential' && !shape.quiesces;
+  if (shape.chart === 'copy' && shape.quiesces && shape.finish !== 'clone') return false;
   const opens = 'qemuOpensTargets' in shape && shape.qemuOpensTargets;
   const reopens = shape.chart === 'revert' || ('strategy' in shape && shape.strategy === 'reopen');
   if (reopens && (!shape.marksQemu || opens)) return false;

@@ -64,6 +64,8 @@ export interface SnapshotShape extends ShapeBase, TakesSnapshot {
 export interface CopyShape extends SwitchShape, MakesCopies {
   readonly chart: 'copy';
   readonly finish: Finish;
+  /** Whether the guest agent freezes the guest's file systems for the instant of a clone. */
+  readonly quiesces: boolean;
   /** Whether images are streamed into the targets first. */
   readonly streamsIntoTargets: boolean;
 }
@@ -99,6 +101,7 @@ export function shapeOf(plan: Plan): Shape {
       return {
         ...{ chart: 'copy', ...baseOf(plan), ...switchOf(plan), ...makingOf(plan) },
         ...{ finish: plan.finish, streamsIntoTargets: filledDisks(plan).length > 0 },
+        quiesces: plan.quiesce !== undefined,
       };
     case 'revert':
       return { chart: 'revert', ...baseOf(plan), deletes: plan.deletes };

@@ -66,9 +66,9 @@ export function commitRoute(shape: CommitShape): Route {
 }
 
 /** The copies end as they are, in one pause; the guest stays on its disks. */
-function cloning({ iothreads, marksQemu }: CopyShape): readonly Phase[] {
+function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[] {
   return [
-    ready([]),
+    ready(only(quiesces, { step: 'freezeGuest' })),
     {
       ...switching({ iothreads, strategy: null }, null),
       inside: [
@@ -78,6 +78,7 @@ function cloning({ iothreads, marksQemu }: CopyShape): readonly Phase[] {
       ],
     },
     cleaningUp([
+      ...only(quiesces, 'thawGuest' as const),
       dismissing(iothreads, 'dismissMirrors'),
       'closeCopies',
       ...only(marksQemu, 'unmarkQemu' as const),

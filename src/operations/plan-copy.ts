@@ -74,6 +74,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     }),
     iothreads: survey.iothreads,
     finish,
+    ...(request.quiesce === undefined ? {} : { quiesce: request.quiesce }),
     strategy,
     parallel: request.parallel ?? PARALLEL,
     speed: request.bandwidth ?? 0,

@@ -142,6 +142,11 @@ const copyRequest = z.strictObject({
   bufSize: told(bytes.optional(), 'What a mirror may have in flight.', {
     ...{ example: 16_777_216, unit: 'bytes', without: "or with 0, QEMU's default" },
   }),
+  quiesce: told(
+    name.optional(),
+    "With `finish: 'clone'`: the guest agent's socket; the guest's file systems are frozen for the instant of the cut.",
+    { example: '/run/vm.qga', without: 'they are not frozen' },
+  ),
   syncWrites: told(
     z.boolean().optional(),
     'Write to both sides at once: the copy then converges under any load, and the guest writes more slowly.',

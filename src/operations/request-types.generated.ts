@@ -377,6 +377,12 @@ export interface CopyRequest {
    */
   readonly bufSize?: number | undefined;
   /**
+   * With `finish: 'clone'`: the guest agent's socket; the guest's file systems are frozen for the instant of the cut.
+   * @default they are not frozen
+   * @example "/run/vm.qga"
+   */
+  readonly quiesce?: string | undefined;
+  /**
    * Write to both sides at once: the copy then converges under any load, and the guest writes more slowly.
    * @default false
    * @example true

@@ -70,6 +70,12 @@ export function hasMirrorWishes({ disks }: SnapshotRequest): boolean {
 /** Throws REQUEST_INVALID naming the field and the rule. */
 export function checkCopyRequest(request: unknown): CopyRequest {
   const checked = checkRequest(requestShapes.copy, request);
+  if (checked.quiesce !== undefined && checked.finish !== 'clone') {
+    throw new BlocksagaError(
+      'REQUEST_INVALID',
+      'quiesce is for the instant of a clone: say finish=clone, or leave it out where the guest goes on on its copies',
+    );
+  }
   for (const { disk, raw, format, base, shallow, to } of checked.disks) {
     const refuse = (why: string): never => {
       throw new BlocksagaError('REQUEST_INVALID', `disk ${disk}: ${why}`, { disk });

@@ -21,3 +21,14 @@ export interface FileAccess {
   readonly gid?: number;
   readonly mode?: number;
 }
+
+/** A dirty bitmap that keeps recording in a disk's overlay what it recorded in the image below. */
+export interface BitmapPlan {
+  /** The disk's index. */
+  readonly index: number;
+  readonly name: string;
+  /** Bytes. */
+  readonly granularity: number;
+  /** False for one that ends with QEMU; true where it is left out. */
+  readonly persistent?: boolean;
+}

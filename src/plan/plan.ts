@@ -4,7 +4,7 @@
  */
 import type { BlockdevDetectZeroesOptions } from '../qmp/schema.generated.ts';
 import type { DiskNames } from './names.ts';
-import type { FileAccess, NodeWishes, Qcow2Layout } from './new-image.ts';
+import type { BitmapPlan, FileAccess, NodeWishes, Qcow2Layout } from './new-image.ts';
 
 /** How N disks are switched at once; see ARCHITECTURE.md. */
 export type Strategy = 'reopen' | 'finalize' | 'complete';
@@ -48,7 +48,7 @@ export interface ImagePlan {
   readonly create: boolean;
   /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
   readonly holderBytes?: number;
-  /** How large the block device is that an image of a format is in, where that may not have room for all of it. */
+  /** How large the block device of an image of a format is, where it may lack room. */
   readonly tightBytes?: number;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
@@ -152,22 +152,11 @@ export interface PlanBase {
   readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
-  /** The state in which the guest was found where it did not run and no administrator had paused it, as after an I/O error. */
+  /** The state in which the guest stood for a reason of its own, as after an I/O error. */
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
   readonly disks: readonly DiskPlan[];
-}
-
-/** A dirty bitmap that keeps recording in a disk's overlay what it recorded in the image below. */
-export interface BitmapPlan {
-  /** The disk's index. */
-  readonly index: number;
-  readonly name: string;
-  /** Bytes. */
-  readonly granularity: number;
-  /** False for one that ends with QEMU; true where it is left out. */
-  readonly persistent?: boolean;
 }
 
 /** A file that is to be removed in the end. */
@@ -217,6 +206,8 @@ interface SwitchPlanBase extends PlanBase {
 /** A copy of N disks. */
 export interface CopyPlan extends SwitchPlanBase {
   readonly operation: 'copy';
+  /** Of a clone: the guest agent's socket when the guest is to be frozen for the instant of the cut. */
+  readonly quiesce?: string;
   readonly mirror: {
     readonly granularity: number | null;
     readonly bufSize: number | null;

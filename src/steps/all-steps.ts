@@ -6,9 +6,10 @@ import { publishDefinitions, publishOverlays } from './finish/publish-definition
 import { closeCopies, closeOldNodes } from './finish/release-nodes.ts';
 import { removeLeaving } from './finish/remove-leaving.ts';
 import { askWhetherToKeep } from './mirror/ask-whether-to-keep.ts';
+import { awaitConvergence } from './mirror/await-convergence.ts';
 import { awaitSignal } from './mirror/await-signal.ts';
 import { dismissMirrors } from './mirror/dismiss-mirrors.ts';
-import { awaitConvergence, endMirrorsInPlace } from './mirror/end-mirrors-in-place.ts';
+import { endMirrorsInPlace } from './mirror/end-mirrors-in-place.ts';
 import { mirrorDisks } from './mirror/mirror-disks.ts';
 import { markQemu, unmarkQemu } from './pause/mark-qemu.ts';
 import { pauseGuest, resumeGuest } from './pause/pause-guest.ts';

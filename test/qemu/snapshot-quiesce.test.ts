@@ -1,11 +1,11 @@
 /** Snapshots of a guest whose file systems are frozen meanwhile, through a guest agent that works, fails or hangs. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createEngine } from '../../src/index.ts';
+import { createEngine, memoryJournal } from '../../src/index.ts';
 import { type Clock, systemClock } from '../../src/qmp/clock.ts';
 import { type AgentFaults, fakeAgent } from './fake-agent.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
+import { expectCloned, expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
 /** Deadlines count silence by the second (patience.ts): here five in one, and the agent's 20 s are over in 4. */
 const impatient: Clock = {
@@ -114,5 +114,52 @@ describeOnQemu('a quiesced snapshot', () => {
     expect(agent.frozen()).toBe(false);
     await agent[Symbol.asyncDispose]();
     await expectTakenBack(on, result);
+  });
+});
+
+/** Clones all disks with the guest frozen for the instant of the cut. */
+async function cloneQuiesced(on: Stage, log: string[], faults: AgentFaults) {
+  const agent = await fakeAgent(join(on.directory, 'qga'), log, faults);
+  const clock = faults.freezeMs === undefined ? systemClock : impatient;
+  const engine = createEngine({ journal: on.journal, clock });
+  for (const command of ['stop', 'cont']) on.tap.before(command, async () => log.push(command));
+  const request = { ...on.copyAll(), ...on.tapped, finish: 'clone' as const, quiesce: agent.path };
+  const result = await (await engine.copy(request)).result;
+  return { agent, result };
+}
+
+describeOnQemu('a quiesced clone', () => {
+  test('is cut between freeze and thaw, in one pause', async () => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await cloneQuiesced(on, log, {});
+    expect(log).toEqual(['guest-fsfreeze-freeze', 'stop', 'cont', 'guest-fsfreeze-thaw']);
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectCloned(on, result);
+  });
+
+  test.each<{ what: string; faults: AgentFaults; code: string }>([
+    { what: 'fails after it froze something', faults: { refuseFreeze: true }, code: 'QMP_COMMAND' },
+    { what: 'answers too late', faults: { freezeMs: 9_000 }, code: 'QMP_TIMEOUT' },
+  ])('whose freeze $what is rolled back and thawed', async ({ faults, code }) => {
+    await using on = await stage({ disks: 2 });
+    const log: string[] = [];
+    const { agent, result } = await cloneQuiesced(on, log, faults);
+    expect(result.error, explain(result)).toMatchObject({ code, step: 'freezeGuest' });
+    expect(log).not.toContain('stop');
+    expect(log.at(-1)).toBe('guest-fsfreeze-thaw');
+    expect(agent.frozen()).toBe(false);
+    await agent[Symbol.asyncDispose]();
+    await expectTakenBack(on, result);
+  });
+});
+
+test('a copy that is switched to has no instant to freeze the guest for', async () => {
+  const engine = createEngine({ journal: memoryJournal() });
+  const disks = [{ disk: 'disk0', to: '/new/a.qcow2' }];
+  await expect(engine.copy({ qmp: '/run/none', disks, quiesce: '/run/vm.qga' })).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+    message: expect.stringContaining('finish=clone'),
   });
 });

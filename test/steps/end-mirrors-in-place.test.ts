@@ -3,7 +3,7 @@ import { diskNames } from '../../src/plan/names.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { createJobs } from '../../src/qmp/jobs.ts';
 import type { Json } from '../../src/qmp/transport.ts';
-import { awaitClean } from '../../src/steps/mirror/end-mirrors-in-place.ts';
+import { awaitClean } from '../../src/steps/mirror/await-clean.ts';
 import { FakeQemu } from '../qmp/fake-qemu.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 

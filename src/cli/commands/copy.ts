@@ -6,7 +6,14 @@ import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
-import { absoluteFile, collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
+import {
+  absoluteFile,
+  collect,
+  readBytes,
+  readChoice,
+  readCount,
+  socketAddress,
+} from '../options/option-values.ts';
 import {
   addSagaOptions,
   DISK_HELP,
@@ -58,6 +65,7 @@ A comma inside a name is written twice: --disk "disk0,to=/images/a,,b.qcow2"
 Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2 --disk disk1,to=/new/b.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.raw,raw --finish clone --bandwidth 100M --json
+  $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/backup/a.qcow2 --finish clone --quiesce /run/vm.qga
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=nbd://backup.example:10809/disk0 --finish clone
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.qcow2,base=/images/base.qcow2
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.raw,raw,preallocation=falloc,aio=native,owner=107:107,mode=0600
@@ -73,6 +81,7 @@ interface CopyOptions extends SagaOptions {
   readonly granularity?: number;
   readonly bufSize?: number;
   readonly syncWrites?: boolean;
+  readonly quiesce?: string;
 }
 
 export function defineCopy(program: Command, context: CliContext, finished: Finished): void {
@@ -102,6 +111,10 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     .option('--granularity <bytes>', 'of the dirty bitmap, a power of two', readBytes('--granularity'))
     .option('--buf-size <bytes>', 'how much a mirror may have in flight', readBytes('--buf-size'))
     .option('--sync-writes', 'the guest writes to both sides at once: converges under any load')
+    .option(
+      '--quiesce <address>',
+      "with clone: the guest agent's socket: freeze the guest's file systems meanwhile",
+    )
     .addHelpText('after', HELP);
   addSagaOptions(command).action(async (options: CopyOptions) => {
     const request = copyRequest(options, context);
@@ -117,7 +130,7 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
 
 /** The request that these options make. Throws REQUEST_INVALID. */
 export function copyRequest(options: CopyOptions, context: CliContext): CopyRequest & Guest {
-  const { finish, strategy, parallel, bandwidth, granularity, bufSize, syncWrites } = options;
+  const { finish, strategy, parallel, bandwidth, granularity, bufSize, syncWrites, quiesce } = options;
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => readCopyDisk(text, context)),
@@ -128,6 +141,7 @@ export function copyRequest(options: CopyOptions, context: CliContext): CopyRequ
     ...(granularity === undefined ? {} : { granularity }),
     ...(bufSize === undefined ? {} : { bufSize }),
     ...(syncWrites === undefined ? {} : { syncWrites }),
+    ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
   };
 }
 

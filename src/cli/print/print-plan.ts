@@ -170,7 +170,9 @@ function howInWords(plan: Plan): string {
   if (!hasMirrors(plan)) return `${rewriteInWords(plan)}, ${pace(plan)}`;
   const mirrors =
     'mirror' in plan && plan.mirror.by === 'drive-mirror' ? 'mirrors to images that QEMU opens' : 'mirrors';
-  if (plan.strategy === null) return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"`;
+  const frozen =
+    'quiesce' in plan && plan.quiesce !== undefined ? `, with the guest frozen through ${plan.quiesce}` : '';
+  if (plan.strategy === null) return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"${frozen}`;
   return `${mirrors}, ${pace(plan)}; finish "${plan.finish}"; ${plan.strategy}: ${STRATEGY_WORDS[plan.strategy]}`;
 }
 

@@ -2,7 +2,7 @@
  * The laws about which outcome a saga comes to and how long it takes: whether it ends, when it may give up, whether a
  * death changes its outcome, and how long the guest is paused. What they excuse is in `excuses.ts`.
  */
-import { restBefore } from '../../steps/mirror/end-mirrors-in-place.ts';
+import { restBefore } from '../../steps/mirror/await-convergence.ts';
 import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';

@@ -1,135 +1,21 @@
 /**
  * Ends the mirrors with the guest stopped: each target is then identical with its source, and the guest is still on the
- * source. Before that, with the guest running, `awaitConvergence` waits until little is left to copy.
+ * source.
  */
-import { BlocksagaError, definedOnly } from '../../errors.ts';
-import { bitmapsToCarry } from '../../guest/bitmaps.ts';
 import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
-import type { JobTable, JobWaitOptions } from '../../qmp/jobs.ts';
+import type { JobTable } from '../../qmp/jobs.ts';
 import { awaitJobs, isConcluded, isPendingOrConcluded, withBeside, withinPause } from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
 import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
-import { wasClean } from '../pause/pause-guest.ts';
 import { openedAs } from '../prepare/create-images.ts';
-import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
-import { unanswering } from '../step/targets-answer.ts';
+import { awaitClean, SETTLE_SHARE } from './await-clean.ts';
 import { keepsCopies } from './await-signal.ts';
 import { carryBitmaps, uncarryBitmaps } from './carry-bitmaps.ts';
-import { inspectMirrors } from './mirror-disks.ts';
 import { undoPivots } from './undo-pivots.ts';
 
-/** What a slow disk copies in a millisecond; decides what counts as little. */
-const BYTES_PER_MS = 16 * 1024;
-/** The part of the permitted blackout that may go into the last bytes; the rest is for the switch. */
-const SETTLE_SHARE = 0.5;
-/** QEMU's granularity where none is asked for, and the largest that it takes of itself (`bdrv_get_default_bitmap_granularity`). */
-const GRANULE_BYTES = 64 * 1024;
-const APPROACH_DEADLINE_MS = 60 * 60_000;
-const APPROACH_POLL_MS = 100;
-const REST_POLL_MS = 1_000;
 const SETTLE_POLL_MS = 2;
-/** A target that answers a flush in no more than this is not waited for, however short the permitted blackout is. */
-const ANSWER_LEAST_MS = 200;
-const ANSWER_TRUSTED_MS = 1_000;
-const ANSWER_DEADLINE_MS = 10 * 60_000;
-/** How long a guest that was paused in vain is let alone before the next pause: twice as long each time, up to a bound. */
-const REST_FIRST_MS = 250;
-const REST_MAX_MS = 30_000;
-
-export const awaitConvergence: Step<SwitchPlan> = {
-  name: 'awaitConvergence',
-  irreversible: 'only waits',
-
-  async probe({ plan }) {
-    return probeDisks(plan.disks, () => 'absent');
-  },
-
-  async do(context) {
-    if (context.round > 1) await rest(context);
-    const { plan } = context;
-    const { disks, maxBlackoutMs } = plan;
-    const granuleBytes = plan.operation === 'copy' ? plan.mirror.granularity : null;
-    // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
-    const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
-    const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
-    const approach = () =>
-      awaitDirty(
-        ...([context, disks, limitBytes] as const),
-        { deadlineMs: APPROACH_DEADLINE_MS, pollMs: APPROACH_POLL_MS },
-        { signal: context.abort },
-      );
-    for (;;) {
-      await awaitAnswers(context);
-      const askedMs = context.clock.now();
-      const { isOnSources, nodes } = await approach();
-      // What was answered longer ago may hang by now.
-      const isTrusted =
-        context.files?.answers === undefined || context.clock.now() - askedMs <= ANSWER_TRUSTED_MS;
-      if (isTrusted) return { isOnSources, ...carried(context, nodes) };
-    }
-  },
-};
-
-/** The bitmaps that are to go along: looked at here, so that nothing is asked for them in the pause. */
-function carried({ plan }: StepContext<SwitchPlan>, nodes: Lag['nodes']) {
-  const bitmaps = bitmapsToCarry(plan, nodes);
-  return bitmaps.length === 0 ? {} : { bitmaps };
-}
-
-/** Waits until the storage behind each target answers a flush in so little time that it fits into the pause. */
-async function awaitAnswers(context: StepContext<SwitchPlan>): Promise<void> {
-  const { plan, qmp, abort } = context;
-  const withinMs = Math.max(ANSWER_LEAST_MS, plan.maxBlackoutMs * SETTLE_SHARE);
-  let silent: readonly DiskPlan[] = [];
-  try {
-    await qmp.until(
-      'the targets to answer',
-      async () => {
-        silent = await unanswering(context, plan.disks, withinMs);
-        if (silent.length === 0) return true;
-        await inspectMirrors(context);
-        return undefined;
-      },
-      { wakeOn: [], deadlineMs: ANSWER_DEADLINE_MS, pollMs: REST_POLL_MS, signal: abort },
-    );
-  } catch (error) {
-    const [first] = silent;
-    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE' || first === undefined) throw error;
-    throw new BlocksagaError(
-      'NOT_CONVERGING',
-      `disk ${first.disk}: ${first.image.file} did not answer a flush within ${withinMs} ms for ${ANSWER_DEADLINE_MS / 60_000} ` +
-        'minutes, and the guest would be paused for as long: see to its server or file system, then try again',
-      { disk: first.disk },
-    );
-  }
-}
-
-/** How long the guest is let alone before a round, from the second on. */
-export function restBefore(round: number): number {
-  return Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (round - 2));
-}
-
-/** Waits a while with the guest running; ends early when a mirror ends or the saga is asked to roll back. */
-async function rest(context: StepContext<SwitchPlan>): Promise<void> {
-  const { clock, qmp, round, abort } = context;
-  const restMs = restBefore(round);
-  const untilMs = clock.now() + restMs;
-  await qmp.until(
-    'the guest to have had its time',
-    async () => {
-      await inspectMirrors(context);
-      return clock.now() >= untilMs ? true : undefined;
-    },
-    {
-      wakeOn: ['BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
-      deadlineMs: restMs + APPROACH_DEADLINE_MS,
-      pollMs: Math.min(restMs, REST_POLL_MS),
-      signal: abort,
-    },
-  );
-}
 
 export const endMirrorsInPlace: Step<SwitchPlan> = {
   name: 'endMirrorsInPlace',
@@ -230,82 +116,5 @@ export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void 
     const job = ended.get(disk.names.job);
     if (job === undefined) jobAlive(ended, disk);
     if (job?.error !== undefined) throw jobFailed(disk, job);
-  }
-}
-
-/**
- * With the guest stopped: waits until nothing is left to copy, or throws NOT_CONVERGING with nothing lost. The speed
- * limit does not hold meanwhile. Lifting it also wakes the mirrors: one that had nothing to copy rests for 100 ms in
- * QEMU 5.2, also when there is something again (block/mirror.c).
- */
-export async function awaitClean(
-  context: StepContext<SwitchPlan>,
-  disks: readonly DiskPlan[],
-): Promise<void> {
-  const { jobs, plan, nothingSentYet, outcomes } = context;
-  const isEach = disks.length === plan.disks.length;
-  if (nothingSentYet && context.pausedThroughout() && wasClean(outcomes.get('pauseGuest') ?? null)) {
-    context.sawAlike();
-    return;
-  }
-  const ids = disks.map(disk => disk.names.job);
-  let hurried = false;
-  const hurry = async () => {
-    if (!hurried) await jobs.setSpeed(ids, 0); // a job that refuses has ended, which the next look tells
-    hurried = true;
-  };
-  try {
-    await awaitDirty(context, disks, 0, withinPause(plan.maxBlackoutMs * SETTLE_SHARE, SETTLE_POLL_MS), {
-      hurry,
-    });
-    if (isEach) context.sawAlike();
-  } catch (error) {
-    if (hurried && context.speed() > 0) await jobs.setSpeed(ids, context.speed());
-    throw error;
-  }
-}
-
-/** Throws FOREIGN where a mirror does not see what is written to its source: it would hold less than that, and say that it is ready. */
-function expectSeen({ unseen: [passed] }: Lag): void {
-  if (passed === undefined) return;
-  const { disk, node } = passed;
-  throw new BlocksagaError(
-    'FOREIGN',
-    `disk ${disk}: a third party has put a writer of its own on node ${node}, below the filter of its mirror, which does not see what is written there (QMP: x-debug-query-block-graph)`,
-    { disk },
-  );
-}
-
-async function awaitDirty(
-  context: StepContext<SwitchPlan>,
-  disks: readonly DiskPlan[],
-  limitBytes: number,
-  within: JobWaitOptions,
-  { signal, hurry }: { readonly signal?: AbortSignal; readonly hurry?: () => Promise<void> },
-): Promise<Lag> {
-  let left = 0;
-  try {
-    return await context.qmp.until(
-      'the mirrors to come close to the guest',
-      async () => {
-        const lag = await readLag(context, disks);
-        // Not in standby, where a job that a third party has paused stays, and which QEMU 5.2 does not complete.
-        const ready = disks.every(disk => jobAlive(lag.jobs, disk).status === 'ready');
-        expectSources(lag.blocks, disks);
-        expectSeen(lag);
-        left = lag.bytes;
-        if (ready && left <= limitBytes) return lag;
-        await hurry?.();
-        return undefined;
-      },
-      { wakeOn: [], ...within, ...definedOnly({ signal }) },
-    );
-  } catch (error) {
-    if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
-    throw new BlocksagaError(
-      'NOT_CONVERGING',
-      `the guest writes faster than the mirrors follow: ${left} bytes are left to copy. ` +
-        'Try synchronous writes, a longer permitted blackout, or a quieter hour.',
-    );
   }
 }

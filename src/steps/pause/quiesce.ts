@@ -3,14 +3,17 @@
  * failure: an agent may have frozen some of them.
  */
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
-import type { SnapshotPlan } from '../../plan/plan.ts';
+import type { CopyPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 const FREEZE_DEADLINE_MS = 20_000;
 const THAW_DEADLINE_MS = 20_000;
 
-export const freezeGuest: Step<SnapshotPlan> = {
+/** What is done of a guest at one instant, of which its file systems may be told before. */
+type QuiescedPlan = SnapshotPlan | CopyPlan;
+
+export const freezeGuest: Step<QuiescedPlan> = {
   name: 'freezeGuest',
 
   /** Whether a third party has frozen the guest before; that this was asked also says that an agent answers. */
@@ -48,7 +51,7 @@ export const freezeGuest: Step<SnapshotPlan> = {
   },
 };
 
-export const thawGuest: Step<SnapshotPlan> = {
+export const thawGuest: Step<QuiescedPlan> = {
   name: 'thawGuest',
   irreversible: 'the guest may have written by now',
 
@@ -69,7 +72,7 @@ function wasNeverSent(failure: ErrorRecord | undefined): boolean {
 }
 
 /** A guest that has ended has nothing frozen, and no agent that could say so. */
-async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {
+async function thaw(context: StepContext<QuiescedPlan>): Promise<void> {
   try {
     await withAgent(context, agent => agent.thaw(THAW_DEADLINE_MS));
   } catch (error) {
@@ -83,7 +86,7 @@ async function thaw(context: StepContext<SnapshotPlan>): Promise<void> {
 const ENDED: ReadonlySet<string> = new Set(['shutdown', 'guest-panicked']);
 
 async function withAgent<T>(
-  { plan, openAgent, expectHeld }: StepContext<SnapshotPlan>,
+  { plan, openAgent, expectHeld }: StepContext<QuiescedPlan>,
   use: (agent: GuestAgent) => Promise<T>,
 ): Promise<T> {
   const agent = await openAgent(plan.quiesce ?? '');
