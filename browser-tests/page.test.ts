@@ -19,6 +19,7 @@ import { bestRoundOf } from './hand.ts';
 const ROOT = join(import.meta.dirname, '..');
 const COMMITTED = '4kq2p9v1x0c7m';
 const ROLLED_BACK = '7hw0c3zq8n2dk';
+const NEEDS_RECOVERY = '0vd5r8m2j6x1a';
 const WAITS = '8c4e1y6t0s9mb';
 const OF_32 = '5m1z7p3d9r4vj';
 /** What a person takes for at once. */
@@ -94,6 +95,16 @@ test('news of a saga reach an open page by themselves, and a button reaches the 
   const first = await page.locator('nav li').count();
   addSaga(journal, 'brand-new', 'just begun');
   await expect.poll(() => page.locator('nav li').count()).toBe(first + 1);
+});
+
+test('what dead sagas left behind is found on request, with what --fix would do, and nothing is removed', async () => {
+  await page.goto(server.address);
+  await page.getByRole('button', { name: 'Look for what dead sagas left behind' }).click();
+  await page.locator('.doctor li').first().waitFor();
+  const told = await page.locator('.doctor').innerText();
+  expect(told).toContain(NEEDS_RECOVERY);
+  expect(told).toMatch(/--fix leaves it/);
+  expect(told).toContain('blocksaga resume');
 });
 
 test('the whole page can be used with the keyboard, and says to ears what the drawing shows', async () => {

@@ -5,6 +5,7 @@ import type { Listed } from '../src/inspect/listed-saga.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { Charts } from './charts.tsx';
+import { Doctor } from './doctor.tsx';
 import { Lab } from './lab.tsx';
 import { isRefused, type LabOffers, labOffers, listen } from './live.ts';
 import { useShown } from './place.ts';
@@ -126,10 +127,13 @@ function Welcome({ sagas }: { readonly sagas: readonly Listed[] | null }) {
   if (sagas.length === 0) return <p class="quiet">No sagas yet. The next one appears here by itself.</p>;
   const needs = sagas.filter(saga => saga.needs).length;
   return (
-    <p class="quiet">
-      {needs === 0
-        ? 'No saga needs you.'
-        : `${needs} ${needs === 1 ? 'saga needs' : 'sagas need'} you: on top of the list, with the command to type.`}
-    </p>
+    <>
+      <p class="quiet">
+        {needs === 0
+          ? 'No saga needs you.'
+          : `${needs} ${needs === 1 ? 'saga needs' : 'sagas need'} you: on top of the list, with the command to type.`}
+      </p>
+      <Doctor />
+    </>
   );
 }

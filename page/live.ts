@@ -1,4 +1,5 @@
 /** What the server tells, as it changes. The line is taken up again by the browser where it breaks. */
+import type { FindingTold } from '../src/inspect/found-told.ts';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import type { LabChoice, LabRun } from '../src/lab/lab-types.ts';
@@ -44,6 +45,12 @@ export async function ask(saga: string, signal: string, value: number | null): P
   if (answer.ok) return null;
   const told: Refused = await answer.json();
   return told.refused.message;
+}
+
+/** What doctor finds now in the journal and among the files of its sagas. */
+export async function findings(): Promise<readonly FindingTold[] | Refused> {
+  const answer = await fetch('doctor');
+  return answer.json();
 }
 
 /** What the laboratory offers; null where the page has none. */

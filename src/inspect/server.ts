@@ -16,6 +16,7 @@ import { askSaga } from './ask.ts';
 import type { ChartLog } from './chart-log.ts';
 import { ChartRoutes, STATELY_HEADERS, STATELY_PAGE, STATELY_SCRIPT, STATELY_STYLE } from './chart-routes.ts';
 import { type PageFile, pageFiles } from './files.ts';
+import { DoctorView } from './found.ts';
 import { JobSight } from './job-sight.ts';
 import { journalView } from './journal-view.ts';
 import { savedPage } from './saved.ts';
@@ -67,6 +68,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const view = journalView(options.journal, options.processes);
   const streams = new Streams(clock);
   const charts = new ChartRoutes();
+  const doctor = new DoctorView(options.journal, clock);
   const wire = options.trace === undefined ? undefined : new WireFile(options.trace);
   const sight = options.connect === undefined ? undefined : new JobSight(options.connect, clock);
   const secret = randomSecret();
@@ -136,6 +138,8 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
       const from = Math.max(0, Math.trunc(Number(access.query.get('from') ?? 0)) || 0);
       return send(response, 200, 'application/json', JSON.stringify(wire?.lines(id, from) ?? NO_WIRE));
     }
+    if (what === 'doctor')
+      return send(response, 200, 'application/json', JSON.stringify(await doctor.findings()));
     if (what === 'charts') return charts.tell(response);
     if (options.stately && what in STATELY) return stately(response, what);
     if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));

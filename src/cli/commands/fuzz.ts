@@ -103,6 +103,7 @@ async function attack(options: FuzzCommandOptions, context: CliContext): Promise
           `BROKEN by seed ${finding.seed}: ${broken}`,
           ...offLines(finding.scenario),
           `  blocksaga fuzz --replay ${file}`,
+          `  blocksaga inspect --sim --replay ${file}`,
         ].join('\n'),
       );
     },
@@ -125,6 +126,7 @@ async function replayFile(file: string, context: CliContext): Promise<boolean> {
   const account = await runScenario(scenario, happening => write(narrate(happening), context));
   const violations = judge(account);
   for (const { law, what } of violations) context.write(`BROKEN ${law}: ${what}`);
+  context.write(`As a story, with its faults on the steps: blocksaga inspect --sim --replay ${file}`);
   context.write(violations.length === 0 ? 'Every law held.' : `${violations.length} laws were broken.`);
   return violations.length === 0;
 }
