@@ -111,16 +111,17 @@ async function resumeAll(): Promise<void> {
     let cursor: string | undefined;
     do {
       const page = engine.sagas({ state, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { id } of page.sagas) await resumeOne(id);
+      for (const { id, operation } of page.sagas) await resumeOne(id, operation);
       cursor = page.next;
     } while (cursor !== undefined);
   }
 }
 
-async function resumeOne(id: string): Promise<void> {
+async function resumeOne(id: string, operation: string): Promise<void> {
   try {
     // How it ends is told by the logger, and to those who ask; one that is let go of belongs to the next process.
-    (await engine.resume(id)).ended.catch(() => undefined);
+    if (operation === 'group') (await engine.resumeGroup(id)).result.catch(() => undefined);
+    else (await engine.resume(id)).ended.catch(() => undefined);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     log({ saga: id, error: error.message });

@@ -1,0 +1,193 @@
+/** A fleet on one machine, for tests and the demo: Restate's server, the endpoint, an agent, real guests; each may be killed. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+
+const FLEET = join(import.meta.dirname, '..');
+const UP_MS = 60_000;
+
+/** A process that can be killed and begun again at the same place. */
+export class Part {
+  readonly name: string;
+  readonly #command: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #isUp: () => Promise<boolean>;
+  readonly lines: string[] = [];
+  #child: ChildProcess | undefined;
+
+  constructor(
+    name: string,
+    command: readonly string[],
+    isUp: () => Promise<boolean>,
+    env: Readonly<Record<string, string>> = {},
+  ) {
+    this.name = name;
+    this.#command = command;
+    this.#isUp = isUp;
+    this.#env = env;
+  }
+
+  async start(): Promise<void> {
+    const [program = '', ...args] = this.#command;
+    const child = spawn(program, args, {
+      env: { ...process.env, ...this.#env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on('line', line => this.lines.push(line));
+    const untilMs = Date.now() + UP_MS;
+    while (!(await this.#isUp().catch(() => false))) {
+      if (Date.now() > untilMs || child.exitCode !== null)
+        throw new Error(`${this.name} did not come up: ${this.lines.slice(-20).join('\n')}`);
+      await sleep(50);
+    }
+  }
+
+  /** Resolves when it is gone. */
+  async end(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>(resolve => child.once('exit', () => resolve()));
+    child.kill(signal);
+    await gone;
+  }
+}
+
+export interface Fleet extends AsyncDisposable {
+  readonly vms: ReadonlyMap<string, GuestVm>;
+  readonly agent: Part;
+  readonly endpoint: Part;
+  readonly restate: Part;
+  readonly agentUrl: string;
+  readonly ingress: string;
+  readonly journal: string;
+  /** Calls a handler of a guest and waits for what it comes to. */
+  call(guest: string, handler: string, body?: object | string): Promise<Answer>;
+  /** Submits it, and gives the id by which its result is waited for. */
+  send(guest: string, handler: string, body: object): Promise<string>;
+  attach(invocation: string): Promise<Answer>;
+  /** As an operator does: "restate invocations cancel". */
+  cancel(invocation: string): Promise<Answer>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: { readonly [field: string]: unknown };
+}
+
+export async function startFleet(names: readonly string[]): Promise<Fleet> {
+  await using undo = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), 'blocksaga-fleet-'));
+  undo.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const vms = new Map<string, GuestVm>();
+  for (const name of names) {
+    const vm = await startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: 2_000 });
+    vms.set(name, vm);
+    undo.defer(() => vm[Symbol.asyncDispose]());
+  }
+  const [ingressPort, adminPort, nodePort, agentPort, endpointPort] = await freePorts(5);
+  const [ingress, admin] = [`http://127.0.0.1:${ingressPort}`, `http://127.0.0.1:${adminPort}`];
+  const agentUrl = `http://127.0.0.1:${agentPort}`;
+  const journal = join(folder, 'journal.db');
+  const restate = new Part(
+    'restate',
+    [
+      restateServer(),
+      ...['--node-name', 'n1', '--base-dir', join(folder, 'restate'), '--listen-mode', 'tcp', '--no-logo'],
+    ],
+    async () => (await fetch(`${admin}/health`)).ok && (await fetch(`${ingress}/restate/health`)).ok,
+    {
+      RESTATE_INGRESS__BIND_ADDRESS: `127.0.0.1:${ingressPort}`,
+      RESTATE_ADMIN__BIND_ADDRESS: `127.0.0.1:${adminPort}`,
+      RESTATE_BIND_ADDRESS: `127.0.0.1:${nodePort}`,
+      RESTATE_DISABLE_TELEMETRY: 'true',
+    },
+  );
+  const main = join(FLEET, 'src/main.ts');
+  const guests = [...vms].flatMap(([name, vm]) => ['--vm', `${name}=${vm.monitor}`]);
+  const agentArgs = ['agent', '--host', 'h1', '--journal', journal, '--port', String(agentPort), ...guests];
+  const agent = new Part(
+    'agent',
+    [process.execPath, main, ...agentArgs],
+    async () => (await fetch(`${agentUrl}/status`)).ok,
+  );
+  const endpoint = new Part(
+    'endpoint',
+    [process.execPath, main, 'endpoint', '--port', String(endpointPort)],
+    async () => endpoint.lines.some(line => line.includes('listening')),
+  );
+  for (const part of [restate, agent, endpoint]) {
+    undo.defer(() => part.end());
+    await part.start();
+  }
+  const registered = await post(`${admin}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` });
+  if (registered.status >= 300)
+    throw new Error(`the endpoint is not registered: ${JSON.stringify(registered)}`);
+  for (const name of names) await post(`${ingress}/guest/${name}/bind`, agentUrl);
+  const stack = undo.move();
+  return {
+    ...{ vms, agent, endpoint, restate, agentUrl, ingress, journal },
+    call: (guest, handler, body) => post(`${ingress}/guest/${guest}/${handler}`, body),
+    async send(guest, handler, body) {
+      const { body: told } = await post(`${ingress}/guest/${guest}/${handler}/send`, body);
+      return String(told['invocationId']);
+    },
+    attach: invocation => ask(`${ingress}/restate/invocation/${invocation}/attach`),
+    cancel: invocation => ask(`${admin}/invocations/${invocation}/cancel`, { method: 'PATCH' }),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+function post(url: string, body?: object | string): Promise<Answer> {
+  const headers = { 'content-type': 'application/json' };
+  return ask(
+    url,
+    body === undefined ? { method: 'POST' } : { method: 'POST', headers, body: JSON.stringify(body) },
+  );
+}
+
+/** Asked again while nothing listens there: a server that was killed is begun again. */
+async function ask(url: string, options: RequestInit = {}): Promise<Answer> {
+  for (const untilMs = Date.now() + UP_MS; ; await sleep(100)) {
+    try {
+      const response = await fetch(url, options);
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Answer['body']) };
+    } catch (error) {
+      if (Date.now() > untilMs) throw error;
+    }
+  }
+}
+
+/** The server itself: its package's own command is another process, whose death would not be the server's. */
+function restateServer(): string {
+  return createRequire(import.meta.url).resolve(
+    `@restatedev/restate-server-${process.platform}-${process.arch}/bin/restate-server`,
+  );
+}
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      server =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen(0, '127.0.0.1', () => {
+            const address = server.address();
+            resolve(typeof address === 'object' && address !== null ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))));
+  return ports;
+}
