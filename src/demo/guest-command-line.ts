@@ -83,15 +83,10 @@ export function guestCommandLine(options: CommandLineOptions): readonly string[]
 type Node = { readonly 'node-name': string; readonly [option: string]: unknown };
 
 function backend(options: CommandLineOptions, image: GuestImage, disk: number): string[] {
-  const { style, cache, inline } = options;
+  const { style, cache } = options;
   if (style === 'drive') {
     const settings = `format=${image.format},cache=${cache},discard=unmap`;
     return ['-drive', `if=none,id=drive${disk},file=${optionValue(image.file)},${settings}`];
-  }
-  if (style === 'protocol') {
-    const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };
-    const node = { driver: 'file', 'node-name': `disk${disk}`, filename: image.file };
-    return ['-blockdev', JSON.stringify({ ...node, discard: 'unmap', cache: flags })];
   }
   // Every node has a name: `blockdev-reopen` has to restate what is below a node, and can do so only by name.
   const flags = { direct: cache === 'none', 'no-flush': cache === 'unsafe' };
@@ -102,6 +97,10 @@ function backend(options: CommandLineOptions, image: GuestImage, disk: number): 
     layers.push({ driver: 'qcow2', 'node-name': `base${disk}`, file: `base${disk}-file`, ...common });
   }
   const common = { discard: 'unmap', cache: flags };
+  if (style === 'protocol') {
+    layers.push({ driver: 'file', 'node-name': `disk${disk}`, filename: image.file, ...common });
+    return withFilters(options, layers, disk);
+  }
   const backing = image.base === undefined ? {} : { backing: `base${disk}` };
   layers.push({ driver: 'file', 'node-name': `disk${disk}-file`, filename: image.file, ...common });
   layers.push({
@@ -111,12 +110,14 @@ function backend(options: CommandLineOptions, image: GuestImage, disk: number): 
     ...backing,
     ...common,
   });
+  return withFilters(options, layers, disk);
+}
+
+function withFilters(options: CommandLineOptions, layers: readonly Node[], disk: number): string[] {
   const [groups, filters] = filtersAbove(options, disk);
   const nodes = [...layers, ...filters];
-  return [
-    ...groups,
-    ...(inline ? nested(nodes) : nodes).flatMap(node => ['-blockdev', JSON.stringify(node)]),
-  ];
+  const written = options.inline ? nested(nodes) : nodes;
+  return [...groups, ...written.flatMap(node => ['-blockdev', JSON.stringify(node)])];
 }
 
 /** `disk0-filter0` is the uppermost one of `disk0`. */

@@ -15,6 +15,8 @@ const SETUPS: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'virtio-blk', ...GUEST },
   { what: 'virtio-blk in iothreads', ...GUEST, iothreads: true },
   { what: 'scsi-hd', ...GUEST, bus: 'scsi-hd' },
+  { what: 'below throttles', ...GUEST, filters: ['throttle'] },
+  { what: 'one below a throttle, in one tree', ...GUEST, filters: ['throttle'], filtered: [1], inline: true },
 ];
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 
