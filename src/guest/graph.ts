@@ -3,8 +3,7 @@
  * this, never on what a reply's text said or on what they believe to have done.
  */
 import { BlocksagaError } from '../errors.ts';
-import { readImageName } from '../plan/image-ref.ts';
-import { isRevivedName } from '../plan/names.ts';
+import { isBare, isFilter, readImageName } from '../plan/image-ref.ts';
 import type { DiskPlan } from '../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
@@ -62,18 +61,19 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   };
 }
 
-/** Below filters an image is known by its file: an undo may have opened it again, under another name than the plan's. */
+/** Below filters an image is known by its file, which may be open under another name than the plan's, or not be in it at all. */
 function openAs(
   front: string | undefined,
   { filters, node, goal, file, image }: DiskPlan,
   nodes: ReadonlyMap<string, BlockDeviceInfo>,
 ): string | undefined {
   if (front === undefined || filters === undefined || nodes.has(front)) return front;
-  const shown = front === goal ? image.file : front === node ? file : front;
-  const again = [...nodes].find(
-    ([name, told]) => isRevivedName(name) && plainName(told.image.filename) === plainName(shown),
+  const shown = plainName(front === goal ? image.file : front === node ? file : front);
+  const showing = [...nodes].filter(
+    ([, told]) => !isFilter(told.drv) && plainName(told.image.filename) === shown,
   );
-  return again?.[0] ?? front;
+  const [name] = showing.find(([, { drv }]) => !isBare(drv)) ?? showing[0] ?? [];
+  return name ?? front;
 }
 
 /** Whether an image is below the one in front of a disk. */

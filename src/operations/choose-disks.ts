@@ -59,8 +59,7 @@ export function chooseDisks(
       );
     }
     refuseUnchangeable(names[index] ?? '', disk);
-    // Finalizing a mirror below a filter of such a disk hangs QEMU 7.2 for good (seen with scsi-hd; not on 11.1).
-    const isRisky = filters === 'outsideIothreads' && disk.keepsIothread;
+    const isRisky = filters === 'outsideIothreads' && survey.hangsBelowFilters && disk.keepsIothread;
     if (filters === 'refused' || isRisky) refuseFiltered(names[index] ?? '', disk);
   });
   return chosen;

@@ -74,6 +74,7 @@ function whyNoFilter(disk: GuestDisk | undefined): string | null {
   const lowest = disk.filters.at(-1);
   if (lowest !== undefined && lowest.options === undefined)
     return `has a ${lowest.driver} filter of its own (${lowest.node}) right above its image, which cannot be reopened`;
-  if (disk.keepsIothread) return 'may stay in its iothread while the guest is stopped';
+  if (disk.keepsIothread && lowest === undefined)
+    return 'may stay in its iothread while the guest is stopped';
   return null;
 }

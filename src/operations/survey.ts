@@ -81,6 +81,8 @@ export interface Survey {
   /** The status of the last live migration, `none` where there was none. */
   readonly migration: string;
   readonly iothreads: boolean;
+  /** Whether finalizing a mirror below a filter of a disk that keeps its iothread hangs QEMU: 7.2 (scsi-hd), not 10.0 or 11.1. */
+  readonly hangsBelowFilters: boolean;
   readonly disks: readonly GuestDisk[];
   /** Drives without a medium, each by the names that it can be called by. */
   readonly empty: readonly (readonly string[])[];
@@ -101,6 +103,7 @@ type OlderBlockInfo = BlockInfo & { readonly 'dirty-bitmaps'?: readonly OlderDir
 
 /** `query-block` names only the device inside a virtio-blk proxy so; scsi-hd and the others have it not. */
 const VIRTIO_BLK_BACKEND = '/virtio-backend';
+const FILTERS_SAFE_SINCE = 10;
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
 /** Two round trips of queries. Throws DISK_BUSY while an ended stream makes it dangerous to ask. */
@@ -130,6 +133,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     runState,
     migration: migrationOf(migration),
     iothreads,
+    hangsBelowFilters: qmp.version.major < FILTERS_SAFE_SINCE,
     empty: found.flatMap(emptyDrive),
     disks: await markOutsideIothreads(
       qmp,

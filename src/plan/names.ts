@@ -85,11 +85,6 @@ export function isSagaName(name: string): boolean {
   return tokenOf(name) !== undefined;
 }
 
-/** Whether it is a node under whose name an undo has opened an image again (`revived`). */
-export function isRevivedName(name: string): boolean {
-  return isSagaName(name) && /-old\d*$/.test(name);
-}
-
 /** The token in a name of that form; a saga whose id is known has made it when its own token is this one. */
 export function tokenOf(name: string): string | undefined {
   return /^bs-([0-9a-z]{8})-/.exec(name)?.[1];

@@ -159,14 +159,4 @@ describeOnQemu('a disk below filters of its administrator', () => {
     expect(await filtersOf(on)).toEqual(before);
     await expectUntouched(on, { files: on.vm.disks.map((_, index) => on.newFile(index)) });
   });
-
-  test('is refused for a copy where it stays in an iothread: finalizing its mirror would hang QEMU 7.2', async () => {
-    // QEMU 5.2 does not come up with a throttle there.
-    await using on = await stage({ disks: 2, filters: ['copy-on-read'], bus: 'scsi-hd', iothreads: true });
-    await expect(on.engine.copy(on.copyAll())).rejects.toMatchObject({
-      code: 'DISK_UNSUPPORTED',
-      disk: 'dev0',
-    });
-    await expectUntouched(on);
-  });
 });

@@ -70,7 +70,7 @@ async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
     const { image } = disk.names;
     const base = edges.child(image, 'backing');
     if (base === undefined || isPlanned(edges, disk, base)) return [];
-    return [{ disk, command: commit(disk, edges.top(image), base) }];
+    return [{ disk, command: commit(disk, rootOf(edges, disk), base) }];
   });
 }
 
@@ -106,6 +106,12 @@ function isPlanned(edges: Edges, { names, node, image }: DiskPlan, base: string)
   if (base !== image.backing.node && base !== names.chain) return false;
   const isTaken = edges.child(node, 'backing') !== undefined;
   return isTaken && !edges.below([edges.top(names.image)]).has(node);
+}
+
+/** The root of what the image is in: a filter of the user's, where it is below that, or the uppermost overlay. */
+function rootOf(edges: Edges, { names, filters = [] }: DiskPlan): string {
+  const top = edges.top(names.image);
+  return filters.find(({ node }) => edges.below([node]).has(top))?.node ?? top;
 }
 
 /** An active commit of the uppermost image; below another one a commit that leaves that other on the base. */

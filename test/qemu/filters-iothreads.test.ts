@@ -1,0 +1,119 @@
+/**
+ * Disks below filters of their administrator that stay in iothreads, as Proxmox VE 9 starts every one (virtio-scsi-single): worked
+ * through where QEMU can, and refused where it would hang. A version that is not in `.qemu/` is named as not run.
+ */
+import { describe, expect, test } from 'vitest';
+import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
+import { filtersOf } from './filtered.ts';
+import {
+  expectCloned,
+  expectSwitched,
+  expectTakenBack,
+  expectUntouched,
+  explain,
+  type Stage,
+  stage,
+} from './witnessed.ts';
+
+const FILTERS: readonly { readonly filter: GuestFilter }[] = [
+  { filter: 'throttle' },
+  { filter: 'copy-on-read' },
+];
+const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
+/** The first version that does not hang. */
+const SAFE = 10;
+
+for (const version of QEMU_VERSIONS) {
+  const qemu = fetchedQemus().find(each => each.version === version)?.binary;
+  if (qemu === undefined)
+    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
+  else if (Number(version) < SAFE)
+    describe(`a disk in an iothread below a filter on QEMU ${version}`, () => refused(qemu));
+  else describe(`a disk in an iothread below a filter on QEMU ${version}`, () => workedThrough(qemu));
+}
+
+function begin(qemu: string, filter: GuestFilter, inline = true): Promise<Stage> {
+  return stage({ disks: 2, bus: 'scsi-hd', iothreads: true, filters: [filter], inline, qemu });
+}
+
+function refused(qemu: string): void {
+  test('is refused for a copy: to finalize its mirror would hang QEMU', async () => {
+    await using on = await begin(qemu, 'copy-on-read'); // QEMU 5.2 does not come up with a throttle there
+    await expect(on.engine.copy(on.copyAll())).rejects.toMatchObject({
+      code: 'DISK_UNSUPPORTED',
+      disk: 'dev0',
+    });
+    await expectUntouched(on);
+  });
+}
+
+function workedThrough(qemu: string): void {
+  const cells = STRATEGIES.flatMap(strategy => FILTERS.map(({ filter }) => ({ strategy, filter }))).filter(
+    ({ strategy, filter }) => strategy !== 'reopen' || filter === 'throttle',
+  );
+
+  test.each(cells)('is switched below a $filter by $strategy', async ({ strategy, filter }) => {
+    await using on = await begin(qemu, filter);
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectSwitched(on, result);
+  });
+
+  test.each(FILTERS)('takes an overlay below a $filter, which is committed', async ({ filter }) => {
+    await using on = await begin(qemu, filter);
+    const before = await filtersOf(on);
+    const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
+    expect(taken.outcome, explain(taken)).toBe('committed');
+    const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
+    const request = { qmp: on.vm.monitor, disks, active: true, maxBlackoutMs: 30_000 };
+    const result = await (await on.engine.commit(request)).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect(await filtersOf(on)).toEqual(before);
+    await expectUntouched(on, { files: on.vm.disks.map((_, index) => on.newFile(index)) });
+  });
+
+  test.each(FILTERS)('is cloned below a $filter', async ({ filter }) => {
+    await using on = await begin(qemu, filter);
+    const before = await filtersOf(on);
+    const result = await (await on.engine.copy({ ...on.copyAll(), finish: 'clone' })).result;
+    expect(await filtersOf(on), explain(result)).toEqual(before);
+    await expectCloned(on, result);
+  });
+
+  test.each(FILTERS)(
+    'comes back below a $filter where another disk refuses to switch',
+    async ({ filter }) => {
+      await using on = await begin(qemu, filter);
+      const before = await filtersOf(on);
+      on.tap.before('job-finalize', async () => {
+        const jobs = (await on.vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
+        const id = jobs.find(job => job.id.endsWith('-1-job'))?.id;
+        await on.vm.witness.execute('job-cancel', { id });
+      });
+      const request = { ...on.copyAll(), ...on.tapped, strategy: 'finalize' } as const;
+      const result = await (await on.engine.copy(request)).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      await expectTakenBack(on, result);
+    },
+  );
+
+  test('is reverted by its throttle', async () => {
+    await using on = await begin(qemu, 'throttle', false);
+    const before = await filtersOf(on);
+    const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+    const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
+      .result;
+    expect(taken.outcome, explain(taken)).toBe('committed');
+    await on.vm.awaitWrites(4);
+    await on.vm.witness.execute('stop');
+    const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
+    const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+    expect(await filtersOf(on)).toEqual(before);
+    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+  });
+}
