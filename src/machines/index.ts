@@ -1,6 +1,7 @@
 /** The charts of sagas, for inspectors, drawings and hosts of one's own: `blocksaga/machines`. */
 export { type BlockJobContext, blockJobMachine } from './block-job-machine.ts';
 export type { Chart } from './chart.ts';
+export { pathsThrough, type SagaPath } from './explore.ts';
 export { chartFor, machineFor } from './machine-for.ts';
 export { READY_MADE } from './ready-made.ts';
 export {

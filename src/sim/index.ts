@@ -4,6 +4,7 @@
 
 export type { DiskDefinition } from './boot.ts';
 export { createSim, type Sim, type SimOptions } from './create-sim.ts';
+export { realTimeClock } from './host/real-time-clock.ts';
 export { createVirtualClock, type VirtualClock } from './host/virtual-clock.ts';
 export type { VirtualFiles } from './host/virtual-files.ts';
 export type { Cut } from './machine/cut.ts';

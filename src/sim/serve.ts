@@ -11,7 +11,7 @@ import { systemClock } from '../qmp/clock.ts';
 import { encodeMessages } from '../qmp/codec.ts';
 import type { Transport } from '../qmp/transport.ts';
 import { createSim, type Sim, type SimOptions } from './create-sim.ts';
-import type { VirtualClock } from './host/virtual-clock.ts';
+import { realTimeClock } from './host/real-time-clock.ts';
 import { JsonStream } from './monitor/json-stream.ts';
 
 export interface ServeOptions extends Omit<SimOptions, 'clock'> {
@@ -46,7 +46,7 @@ export async function serveSim({ listen, ...options }: ServeOptions): Promise<Se
       `the socket path ${listen} is longer than ${PATH_BYTES_MAX} bytes`,
     );
   }
-  const sim = createSim({ ...options, clock: realTime });
+  const sim = createSim({ ...options, clock: realTimeClock });
   const sockets = new Set<Socket>();
   const server = createServer(socket => {
     sockets.add(socket);
@@ -85,14 +85,6 @@ function removeSocket(path: string): void {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
-
-/** Time that passes by itself. */
-const realTime: VirtualClock = {
-  ...systemClock,
-  run: promise => promise,
-  advance: ms => new Promise(resolve => systemClock.after(ms, () => resolve())),
-  pending: 0,
-};
 
 function attach(sim: Sim, socket: Socket): void {
   const decoder = new StringDecoder('utf8');
