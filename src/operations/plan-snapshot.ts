@@ -172,7 +172,9 @@ function chooseMethod(
  * QEMU removes the file of a disk with snapshot=on as soon as it is open: an overlay on it would stand on nothing later. Where
  * QEMU is seen to find a file there, this process is the one that does not see it.
  */
-async function refuseGone(disk: string, { file }: GuestDisk, files: Files | null): Promise<void> {
+async function refuseGone(disk: string, { file, chain }: GuestDisk, files: Files | null): Promise<void> {
+  // Why no header can name it is said where the overlay is planned.
+  if (chain[0]?.unnameable !== undefined) return;
   if (files === null || !isAbsolute(file) || (await files.stat(file)) !== undefined) return;
   if ((await files.isShared?.(file)) === false) return;
   const why = (await files.isRemoved?.(file))

@@ -1,0 +1,116 @@
+/**
+ * Every operation on a disk as managers lay it out. What came of each is the table in docs/layouts.md: this test starts QEMU so,
+ * and fails where the page says something else. UPDATE_LAYOUTS=1 writes it. After each operation that works, the image that is named
+ * is opened by its header alone, and reads what was written.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { qemuBinary } from '../../src/demo/qemu-tools.ts';
+import { BlocksagaError, type SagaResult } from '../../src/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { LAYOUTS, type Layout } from './layouts.ts';
+import { bootShows, type OddGuest, oddGuest } from './odd-disks.ts';
+import { describeOnQemu } from './real-qemu.ts';
+
+const PAGE = fileURLToPath(new URL('../../docs/layouts.md', import.meta.url));
+const OPERATIONS = ['snapshot', 'copy', 'clone', 'pull', 'commit', 'revert'] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+/** The image that a boot is to read afterwards. */
+interface Boot {
+  readonly file: string;
+  readonly format: string;
+}
+
+interface Tried {
+  readonly result: SagaResult;
+  readonly boot: Boot;
+}
+
+async function carryOut(operation: Operation, { vm, engine, ask }: OddGuest, folder: string): Promise<Tried> {
+  const guest = { qmp: vm.monitor, maxBlackoutMs: 30_000 };
+  const made = (name: string): Boot => ({ file: join(folder, name), format: 'qcow2' });
+  const [over, copy, again] = [made('over.qcow2'), made('copy.qcow2'), made('again.qcow2')];
+  const disk = { disk: 'd0' };
+  if (operation === 'copy' || operation === 'clone') {
+    const finish = operation === 'copy' ? 'pivot' : 'clone';
+    const disks = [{ ...disk, to: copy.file, format: 'qcow2' as const }];
+    return { result: await (await engine.copy({ ...guest, finish, disks })).result, boot: copy };
+  }
+  const taken = await (await engine.snapshot({ ...guest, disks: [{ ...disk, overlay: over.file }] })).result;
+  if (operation === 'snapshot' || taken.outcome !== 'committed') return { result: taken, boot: over };
+  const before = taken.disks[0]?.before.file ?? '';
+  if (operation === 'pull')
+    return { result: await (await engine.pull({ ...guest, disks: [disk] })).result, boot: over };
+  if (operation === 'commit') {
+    const result = await (await engine.commit({ ...guest, active: true, disks: [disk] })).result;
+    return { result, boot: { file: before, format: before.endsWith('.raw') ? 'raw' : 'qcow2' } };
+  }
+  await ask('stop');
+  const result = await (await engine.revert({ ...guest, disks: [{ ...disk, overlay: again.file }] })).result;
+  return { result, boot: again };
+}
+
+/** What came of it: `works`, or the code and the reason. */
+async function tryOn(layout: Layout, operation: Operation): Promise<string> {
+  const folder = temporaryFolder();
+  const { more, qemu, path } = await layout.lay(folder);
+  const guest = await oddGuest(async () => [], { more, qemu });
+  const { vm, ask } = guest;
+  const io = (command: string) =>
+    ask<string>('human-monitor-command', {
+      'command-line': `qemu-io -d /machine/peripheral/${path} "${command}"`,
+    });
+  expect(await io('write -P 0xa7 0 64k')).toBe('');
+  await io('flush');
+  try {
+    const { result, boot } = await carryOut(operation, guest, folder);
+    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'committed', leftovers: [] });
+    await vm.kill();
+    const file = { driver: 'file', filename: boot.file };
+    expect(await bootShows({ driver: boot.format, file }, folder)).toBe(true);
+    return 'works';
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    return `${error.code}: ${error.message.replaceAll(folder, '')}`;
+  }
+}
+
+/** The table, with the reasons below it. */
+function pageOf(cells: readonly (readonly string[])[]): string {
+  const reasons = [...new Set(cells.flat().filter(cell => cell !== 'works'))];
+  const shown = (cell: string) => (cell === 'works' ? 'works' : `refused (${reasons.indexOf(cell) + 1})`);
+  const rows = LAYOUTS.map(({ name }, at) => `| ${name} | ${(cells[at] ?? []).map(shown).join(' | ')} |`);
+  return [
+    `| layout | ${OPERATIONS.join(' | ')} |`,
+    `| --- | ${OPERATIONS.map(() => '---').join(' | ')} |`,
+    ...rows,
+    '',
+    ...reasons.map((reason, at) => `${at + 1}. ${reason}`),
+    '',
+  ].join('\n');
+}
+
+const BEGIN = '<!-- made by test/qemu/layouts.test.ts -->\n';
+
+describeOnQemu('the layouts of managers', () => {
+  test('take each operation, or refuse it with the reason that the page gives', {
+    timeout: 300_000,
+  }, async ({ skip }) => {
+    const { stdout } = spawnSync(qemuBinary(), ['--version'], { encoding: 'utf8' });
+    skip(!/version 7\.2/.test(stdout), 'the page is of QEMU 7.2');
+    const cells: string[][] = [];
+    for (const layout of LAYOUTS) {
+      const row: string[] = [];
+      for (const operation of OPERATIONS) row.push(await tryOn(layout, operation));
+      cells.push(row);
+    }
+    const page = await readFile(PAGE, 'utf8');
+    const head = page.slice(0, page.indexOf(BEGIN) + BEGIN.length);
+    if (process.env['UPDATE_LAYOUTS'] === '1') await writeFile(PAGE, `${head}\n${pageOf(cells)}`);
+    expect(await readFile(PAGE, 'utf8')).toBe(`${head}\n${pageOf(cells)}`);
+  });
+});
