@@ -29,10 +29,17 @@ export class Monitor {
   async client(): Promise<QmpClient> {
     if (this.#closed)
       throw new BlocksagaError('QMP_CONNECT', 'this saga has left its QEMU', { retryable: false });
-    const client = this.#client === undefined ? undefined : await this.#client.catch(() => undefined);
+    const known = this.#client;
+    const client = await known?.catch(() => undefined);
     if (client?.isOpen) return client;
-    this.#client = openQmpClient(this.#watched(), { clock: this.#clock });
-    const fresh = await this.#client;
+    // Two callers may have found it closed: a second connection would wait for the first one's end, at a monitor that serves one.
+    const opened = this.#client === known || this.#client === undefined ? this.#open() : this.#client;
+    this.#client = opened;
+    return opened;
+  }
+
+  async #open(): Promise<QmpClient> {
+    const fresh = await openQmpClient(this.#watched(), { clock: this.#clock });
     fresh.subscribe(event => this.#listener?.(event));
     void fresh.closed.then(() => this.#closed || this.#lost?.());
     if (this.#closed) fresh.close();

@@ -270,9 +270,10 @@ class Run {
       return { result: await saga.pivot() };
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
-      if (error.code === 'MIGRATING') return { result: await saga.abort() }; // which may be never over
-      if (error.code !== 'SAGA_STATE') throw error;
-      return { result: await recordedResult(journal, this.#sim.clock) };
+      if (error.code !== 'MIGRATING' && error.code !== 'SAGA_STATE') throw error;
+      // A migration may be never over; and the saga may have rolled back for it by itself.
+      const aborted = error.code === 'MIGRATING' ? await saga.abort().catch(ifEnded) : undefined;
+      return { result: aborted ?? (await recordedResult(journal, this.#sim.clock)) };
     }
   }
 
@@ -292,4 +293,8 @@ class Run {
     if (this.#administrator.isDone) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
+}
+
+function ifEnded(error: unknown): undefined {
+  if (!(error instanceof BlocksagaError && error.code === 'SAGA_STATE')) throw error;
 }
