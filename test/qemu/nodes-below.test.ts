@@ -85,11 +85,17 @@ describeOnQemu('nodes below an image', () => {
     expect(await bootShows(image, folder, 1024 * 1024)).toBe(true);
   });
 
-  test('that another user keeps open are told by the result and by the doctor, who closes them later', async () => {
+  test('that another user keeps open are told by the result and by the doctor, who closes them later', async ({
+    skip,
+  }) => {
     const guest = await oddGuest(folder => slice(folder, true));
     const { vm, folder, ask, nodes } = guest;
     const theirs = { driver: 'raw', 'node-name': 'theirs', file: 'sto', size: OFFSET_BYTES };
-    await ask('blockdev-add', { ...theirs, 'read-only': true });
+    const isRefused = await ask('blockdev-add', { ...theirs, 'read-only': true }).then(
+      () => false,
+      () => true,
+    );
+    skip(isRefused, 'this QEMU lets nothing else use a node below a slice');
     const result = await copyTo(guest, join(folder, 'new.qcow2'), { format: 'qcow2' });
     expect(result).toMatchObject({ outcome: 'committed', error: null });
     expect(result.leftovers).toEqual([expect.stringMatching(/^node sto /)]);

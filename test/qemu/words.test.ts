@@ -73,12 +73,10 @@ describeOnQemu('what is said', () => {
   });
 });
 
-/** The daemon that came with a QEMU. */
+/** The daemon beside a QEMU; a fetched one does not run by itself, and then the machine's own serves as well. */
 function daemonBeside(binary: string): string | undefined {
   const folder = dirname(binary);
-  const places = [join(folder, 'root/usr/bin'), folder, '/usr/bin'].map(place =>
-    join(place, 'qemu-storage-daemon'),
-  );
+  const places = [folder, '/usr/bin'].map(place => join(place, 'qemu-storage-daemon'));
   return places.find(existsSync);
 }
 
