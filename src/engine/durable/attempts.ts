@@ -53,7 +53,7 @@ export class Attempts {
    * Why the saga rolls back before this step does anything: it was asked to, and the step would decide against that, or
    * it lacks a disk. Undefined where it continues, as behind its decision.
    */
-  whyLeave(
+  whyNotStart(
     name: StepName,
     step: Step,
     past: PastStep | undefined,

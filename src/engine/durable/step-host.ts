@@ -1,7 +1,11 @@
 /**
  * Runs steps durably for one saga: the intent is written before the first byte is sent, the outcome before the machine
- * moves, the decision before the guest may write to the new side. An attempt that follows one with an unknown end
- * begins with a probe. It knows nothing of the order of steps; that is the machine's.
+ * moves, the decision before the guest may write to the new side. In the pause only the decision and the beginning of an undo
+ * wait for the disk. An attempt that follows one with an unknown end begins with a probe. It knows nothing of the order of
+ * steps; that is the machine's.
+ *
+ * `Verdict` knows and writes the decision, `Window` the pause, `Attempts` what is tried again and when not to start,
+ * `Insistence` for how long, `Overtaken` what a third party's resume makes of a step, `history` what earlier processes recorded.
  */
 import { BlocksagaError, definedOnly, type ErrorRecord, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
@@ -80,7 +84,7 @@ export class StepHost {
     return this.#signals.ask(signal, written);
   }
 
-  /** QEMU says that the guest runs: in the saga's pause by a third party, who wants it to run, which is the saga's now. */
+  /** QEMU says that the guest runs. In the saga's pause a third party has resumed it: at its end the guest has to run. */
   guestRuns(): void {
     if (this.#window.guestRuns())
       this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
@@ -94,8 +98,8 @@ export class StepHost {
     this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined && this.#decides(step))
       await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
-    const leaves = this.attempts.whyLeave(name, step, past, this.#isAskedBack(step));
-    if (leaves !== undefined) await this.#leave(name, past, leaves);
+    const leaves = this.attempts.whyNotStart(name, step, past, this.#isAskedBack(step));
+    if (leaves !== undefined) await this.#failUnstarted(name, past, leaves);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#observed.set(name, observed);
     if (step.window === 'opens')
@@ -159,7 +163,7 @@ export class StepHost {
   }
 
   /** Ends a step before it does anything in this process, for a replay to take the same way. */
-  async #leave(name: StepName, past: PastStep | undefined, why: BlocksagaError): Promise<never> {
+  async #failUnstarted(name: StepName, past: PastStep | undefined, why: BlocksagaError): Promise<never> {
     const error = why.at({ saga: this.#parts.lease.saga, step: name });
     await this.#write([...(past ? [] : [intent(name, null)]), failedOutcome(name, error.toJSON())]);
     throw error;
@@ -178,9 +182,9 @@ export class StepHost {
     const observed = await this.#observe(name, name, step.observe);
     const isDecision = step.decision === 'before';
     const why = isDecision
-      ? this.attempts.whyLeave(name, step, undefined, this.#isAskedBack(step))
+      ? this.attempts.whyNotStart(name, step, undefined, this.#isAskedBack(step))
       : undefined;
-    if (why !== undefined) await this.#leave(name, undefined, why);
+    if (why !== undefined) await this.#failUnstarted(name, undefined, why);
     const isForetold = step.foretells?.(this.#parts.plan) === true;
     const indexes = this.#parts.plan.disks.map(({ index }) => index);
     await this.#write([
@@ -200,7 +204,7 @@ export class StepHost {
   async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
     const observed = await this.#observe(name, key, step.observeUndo);
     await this.#write([intent(key, observed)], true).catch(error => {
-      // A journal that cannot be written still says that nothing was decided: back is then true without a word of it.
+      // With no decision on disk a rollback is what a later process does anyway: the record is not needed then.
       const isBack = (this.#verdict.known ?? 'back') === 'back';
       if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
     });
@@ -219,13 +223,13 @@ export class StepHost {
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
-    const unknown = past !== undefined || this.#window.isResumed;
+    const mayHaveBeenSent = past !== undefined || this.#window.isResumed;
     const continues = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#insistence.retry(
           this.attempts.of(name, continues, async number => {
-            const nothingSentYet = !unknown && number === 1;
+            const nothingSentYet = !mayHaveBeenSent && number === 1;
             const look = async () => {
               const context = await this.#context(name, nothingSentYet);
               await this.#window.reenter(step, context.qmp, this.#recordRun);

@@ -30,7 +30,7 @@ export interface StepContext<P extends Plan = Plan> {
   /** Files on QEMU's host; null when this process cannot reach them. */
   readonly files: Files | null;
   readonly clock: Clock;
-  /** Aborts when the saga is asked to leave; only long steps look at it, at a safe point. */
+  /** Aborts when the saga is asked to roll back; only long steps look at it, at a safe point. */
   readonly abort: AbortSignal;
   /** Aborts when a saga that waits gets a signal. */
   readonly pivot: AbortSignal;
@@ -69,7 +69,7 @@ export interface StepContext<P extends Plan = Plan> {
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
   readonly round: number;
-  /** True when nothing of this can be there yet: the first attempt to do, or to undo, in the saga's first process. */
+  /** True when nothing of this can be there yet: a first attempt, where neither a record nor a pause of an earlier process makes it possible. */
   readonly nothingSentYet: boolean;
   /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
   readonly failure: ErrorRecord | undefined;
@@ -119,10 +119,10 @@ interface StepBase<P extends Plan> {
   readonly name: string;
   /**
    * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
-   * succeeded. After it the saga only rolls forward; an undo of the step revokes it, before the guest may run.
+   * succeeded. After it the saga only rolls forward, unless an undo of this step revokes it before the guest may run.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
-  /** Whether the decision goes with this step in this saga; in every one when left out. Not with 'before', 'alongside'. */
+  /** Only with 'afterwards': whether this saga decides at this step; every one does when left out. */
   decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
   /**
    * Whether the guest may run on its new images before there is a decision: written with this step's intent, so that a

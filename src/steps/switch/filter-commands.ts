@@ -7,7 +7,7 @@ import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 
 /** A throttle of the user's right above the image is the filter that the switch needs, and stays. */
-export function hasOwnFilter({ filters }: DiskPlan): boolean {
+export function hasUserFilter({ filters }: DiskPlan): boolean {
   return filters !== undefined;
 }
 

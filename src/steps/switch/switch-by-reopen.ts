@@ -1,7 +1,8 @@
 /**
  * The strongest switch: a filter node above each disk, then one `blockdev-reopen` that moves all filters to the new
  * images or none (QEMU >= 6.1), then the filters out again. The guest is stopped throughout: with an iothread a filter
- * above a running disk kills QEMU, and setting `drive` to what it is already kills 7.2, so this always looks first.
+ * above a running disk kills QEMU. Setting `drive` to what it is already kills 7.2, so this looks first wherever an earlier attempt
+ * may have set it.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { Edges } from '../../guest/edges.ts';
@@ -27,13 +28,13 @@ import {
   throwFirst,
 } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
-import { addFilter, deleteNode, hasOwnFilter, reopenCommand } from './filter-commands.ts';
-import { expectOnFilters, movedFilters } from './own-filters.ts';
+import { addFilter, deleteNode, hasUserFilter, reopenCommand } from './filter-commands.ts';
+import { expectOnFilters, movedFilters } from './user-filters.ts';
 import { endOf, takeOffFilters } from './where-filters-lead.ts';
 
 const STATUS = { execute: 'query-status' } as const;
 const BLOCKS = { execute: 'query-block' } as const;
-/** It changes nothing of a guest that is held already; in front of a switch it also holds one that a third party has resumed. */
+/** It changes nothing of a guest that is held already; right before a switch it also holds one that a third party has resumed. */
 const STOP = { execute: 'stop' } as const;
 const RETURN_TRIES = 3;
 
@@ -43,14 +44,14 @@ export const insertFilters: Step<SwitchPlan> = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      hasOwnFilter(disk) || graph.front(disk) === disk.names.filter || graph.showsImage(disk)
+      hasUserFilter(disk) || graph.front(disk) === disk.names.filter || graph.showsImage(disk)
         ? 'present'
         : 'absent',
     );
   },
 
   async do({ qmp, plan, nothingSentYet }, all) {
-    const todo = all.filter(disk => !hasOwnFilter(disk));
+    const todo = all.filter(disk => !hasUserFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, migration, stopped, ...replies] = await qmp.pipeline([
@@ -66,17 +67,18 @@ export const insertFilters: Step<SwitchPlan> = {
 
   async undo({ qmp, plan }) {
     const graph = await readGraph(qmp);
-    const behind = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
+    const onFilter = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
     const commands: Command<'qom-set'>[] = [];
     // A `-drive`'s node is gone after a reopen, also after one that was undone.
-    const edges = behind.length === 0 ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
-    for (const disk of behind) {
-      // A third party may have put an overlay between the filter and the image; what it left there stays in front.
+    const edges =
+      onFilter.length === 0 ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    for (const disk of onFilter) {
+      // A third party may have put an overlay between the filter and the image; what it left there stays the active image.
       const below = edges?.child(disk.names.filter, 'file');
       const isSource = below === undefined || below === disk.node;
       commands.push(setDrive(disk, isSource ? await reviveSource(qmp, graph, disk) : below));
     }
-    throwFirst(behind, await qmp.pipeline(commands));
+    throwFirst(onFilter, await qmp.pipeline(commands));
     await takeOffFilters(qmp, plan.disks, graph);
     await deleteFilters(qmp, plan.disks, graph);
   },
@@ -93,18 +95,19 @@ export const reopenFilters: Step<SwitchPlan> = {
     await expectAnswering(context, todo);
     const [status, migration, stopped, reopened, after, blocks] = await context.qmp.pipeline([
       ...SIGHT,
-      STOP, // right in front: even if a third party has resumed it, the guest is paused for the switch
+      STOP, // right before it: even if a third party has resumed it, the guest is paused for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       STATUS,
-      ...(todo.some(hasOwnFilter) ? [BLOCKS] : []), // a filter that is not the saga's own may have lost the guest
+      ...(todo.some(hasUserFilter) ? [BLOCKS] : []), // a filter that is not the saga's own may have lost the guest
     ]);
     await attributeToDisk(todo, valueIn(reopened));
     if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
     expectHeld(status, migration, stopped);
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
-    const runs = (await valueIn(after)).running || context.pausedThroughout();
-    if (!runs && !(await context.qmp.execute('query-status')).running) expectStill(context);
+    const ranAfterwards = (await valueIn(after)).running;
+    if (ranAfterwards || context.pausedThroughout()) return null;
+    if (!(await context.qmp.execute('query-status')).running) expectStill(context);
     return null;
   },
 
@@ -117,25 +120,25 @@ export const reopenFilters: Step<SwitchPlan> = {
       disk => (graph.showsImage(disk) || isMoved(disk)) && !graph.coversSource(disk),
     );
     const { running } = await qmp.execute('query-status');
-    if (await mayHaveRunOnImages(context, running)) return leaveWritten(context, switched, graph, running);
+    if (await mayHaveRunOnImages(context, running)) return rollBackWritten(context, switched, graph, running);
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const isBare = (disk: DiskPlan) =>
-      hasOwnFilter(disk)
+    const isOffFilter = (disk: DiskPlan) =>
+      hasUserFilter(disk)
         ? graph.frontName(disk) === disk.goal && !isMoved(disk)
         : graph.front(disk) !== disk.names.filter;
-    const bare = switched.filter(isBare);
-    throwFirst(bare, await qmp.pipeline(bare.map(disk => setDrive(disk, sourceOf(disk)))));
-    const behind = switched.filter(disk => !bare.includes(disk));
-    if (behind.length === 0) return; // an empty list kills QEMU 7.2
-    const back = reopenCommand({ ...plan, disks: behind }, sourceOf);
+    const offFilter = switched.filter(isOffFilter);
+    throwFirst(offFilter, await qmp.pipeline(offFilter.map(disk => setDrive(disk, sourceOf(disk)))));
+    const onFilter = switched.filter(disk => !offFilter.includes(disk));
+    if (onFilter.length === 0) return; // an empty list kills QEMU 7.2
+    const back = reopenCommand({ ...plan, disks: onFilter }, sourceOf);
     const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
-    await attributeToDisk(behind, valueIn(reopened));
-    if (isResumedBefore(context) || !ranUpTo(context, status)) return;
+    await attributeToDisk(onFilter, valueIn(reopened));
+    if (ranBeforeSwitch(context) || !ranUpTo(context, status)) return;
     // A third party has resumed it since the last look: what it has written is on the images that it has just left.
-    await returnToWritten(context, behind);
-    await leaveWritten(context, switched, await readGraph(qmp), true);
+    await returnToWritten(context, onFilter);
+    await rollBackWritten(context, switched, await readGraph(qmp), true);
   },
 };
 
@@ -152,20 +155,20 @@ export const removeFilters: Step<SwitchPlan> = {
 
   async do(context, all) {
     const { qmp, plan, clock, nothingSentYet } = context;
-    const todo = all.filter(disk => !hasOwnFilter(disk));
+    const todo = all.filter(disk => !hasUserFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const edges = nothingSentYet ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
     const below = (disk: DiskPlan) => (edges === undefined ? disk.goal : endOf(context, edges, disk));
-    const behind = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
+    const onFilter = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
     const sentMs = clock.now();
     const replies = await qmp.pipeline([
-      ...behind.map(disk => setDrive(disk, below(disk))),
+      ...onFilter.map(disk => setDrive(disk, below(disk))),
       ...filters.map(deleteNode),
       { execute: 'query-block' },
       ...SIGHT,
     ]);
-    throwFirst([...behind, ...filters], replies);
+    throwFirst([...onFilter, ...filters], replies);
     const [fronts, ...sight] = replies.slice(-3) as unknown as Replies<
       readonly [{ readonly execute: 'query-block' }, ...typeof SIGHT]
     >;
@@ -183,13 +186,13 @@ export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan
 
 /** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
 async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boolean): Promise<boolean> {
-  if (isResumedBefore(context)) return false;
+  if (ranBeforeSwitch(context)) return false;
   if (running || !context.pausedThroughout()) return true;
-  return isCopied(context.plan) && !(await holdTheSame(context));
+  return areCopies(context.plan) && !(await holdTheSame(context));
 }
 
-/** A guest that was resumed in front of the switch, which has failed for that, has written to the old side alone. */
-function isResumedBefore({ failure }: StepContext<SwitchPlan>): boolean {
+/** A guest that was resumed before the switch, which has failed for that, has written to the old side alone. */
+function ranBeforeSwitch({ failure }: StepContext<SwitchPlan>): boolean {
   return failure?.code === 'FOREIGN';
 }
 
@@ -211,15 +214,15 @@ async function returnToWritten(
   }
 }
 
-/** Rolls back from images that the guest has written to: by copying that, or, where both sides differ, not at all. */
-async function leaveWritten(
+/** Rolls back from images that the guest has written to: copies that back first; where it cannot, of a revert, throws OVERTAKEN. */
+async function rollBackWritten(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
   ran: boolean,
 ): Promise<void> {
   const { qmp, plan } = context;
-  if (!isCopied(plan)) {
+  if (!areCopies(plan)) {
     if (switched.length === 0) return;
     await context.recordSides();
     throw new BlocksagaError(
@@ -237,15 +240,15 @@ async function leaveWritten(
   await undoPivots(context);
 }
 
-/** Whether both sides are the same up to the switch: what a revert leads to is not what it comes from. */
-function isCopied({ operation }: StagePlan): boolean {
+/** Whether the two images of a disk are equal at the switch, as a copy's are; a revert's never are. */
+function areCopies({ operation }: StagePlan): boolean {
   return operation !== 'revert';
 }
 
 /** Puts disks right onto their new images. */
 async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
-  const behind = disks.filter(disk => graph.front(disk) === disk.names.filter);
-  throwFirst(behind, await qmp.pipeline(behind.map(disk => setDrive(disk, disk.goal))));
+  const onFilter = disks.filter(disk => graph.front(disk) === disk.names.filter);
+  throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, disk.goal))));
   await deleteFilters(qmp, disks, graph);
 }
 
@@ -260,7 +263,7 @@ function expectHeld(
   migration: Parameters<typeof sightOf>[1],
   stopped: Reply<unknown>,
 ): void {
-  // Not asked again: a look from behind the switch does not say whether the guest ran in front of it.
+  // Not asked again: a look after the switch does not say whether the guest ran before it.
   if (!status.ok) throw status.error;
   if (!stopped.ok) throw stopped.error;
   const sight = sightOf(status, migration);
