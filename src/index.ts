@@ -1,5 +1,7 @@
 /** The library: `blocksaga`. */
 
+import './supported-node.ts';
+
 export type { Engine, EngineOptions } from './engine/api.ts';
 export type { CloseOptions } from './engine/closing.ts';
 export type { Guest, Submit } from './engine/connection/guest.ts';

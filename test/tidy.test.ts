@@ -33,6 +33,7 @@ const BELOW_ENGINE = ['qmp', 'journal', 'images', 'plan', 'guest', 'operations',
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
+  'supported-node.ts': [],
   qmp: [],
   journal: ['qmp', 'plan'],
   images: ['qmp'],
@@ -315,7 +316,7 @@ function roomOf(path: string): string {
 
 function mayImport(path: string, target: string): boolean {
   const [from, to] = [roomOf(path), roomOf(target)];
-  if (from === to || to === 'errors.ts') return true;
+  if (from === to || to === 'errors.ts' || to === 'supported-node.ts') return true;
   return (MAY_IMPORT[from] ?? []).some(room => to === room || to.startsWith(`${room}/`));
 }
 

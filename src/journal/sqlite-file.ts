@@ -5,7 +5,7 @@
 
 import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, DatabaseSyncOptions } from 'node:sqlite';
 import { BlocksagaError } from '../errors.ts';
 import { sagaToken } from '../plan/names.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -39,6 +39,12 @@ export function openFile(
   });
 }
 
+/** Loaded when a file is opened: an older Node has no SQLite, and is to hear what it needs (supported-node.ts), not that. */
+function openDatabase(path: string, options: DatabaseSyncOptions = {}): DatabaseSync {
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite');
+  return new DatabaseSync(path, options);
+}
+
 /** The directories with mode 0700 and an empty file with 0600; SQLite gives its side files the mode of the file. */
 function makeIfMissing(path: string): void {
   try {
@@ -60,7 +66,7 @@ function makeIfMissing(path: string): void {
 /** Reads without the right to write, so that a file that is not ours, or newer, or damaged, stays as it is. */
 function inspect(path: string, migrations: readonly Migration[]): void {
   guarded(path, 'open', () => {
-    const db = new DatabaseSync(path, { readOnly: true });
+    const db = openDatabase(path, { readOnly: true });
     try {
       // One transaction, so that all looks see one moment: another process may be making the file just now.
       db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; BEGIN`);
@@ -115,7 +121,7 @@ function refuseUnless(db: DatabaseSync, path: string, check: string): void {
 export function expectWhole(file: string): void {
   const path = resolve(file);
   guarded(path, 'check', () => {
-    const db = new DatabaseSync(path, { readOnly: true });
+    const db = openDatabase(path, { readOnly: true });
     try {
       db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       refuseUnless(db, path, 'PRAGMA integrity_check(1)');
@@ -127,7 +133,7 @@ export function expectWhole(file: string): void {
 
 function openChecked(path: string, clock: Clock, migrations: readonly Migration[]): DatabaseSync {
   return guarded(path, 'open', () => {
-    const db = new DatabaseSync(path);
+    const db = openDatabase(path);
     try {
       // The journal checkpoints between commits (sqlite.ts), so that no decision waits for one; the automatic one is a
       // backstop.

@@ -3,6 +3,8 @@
  * users of libvirt know, run as sagas.
  */
 
+import '../supported-node.ts';
+
 export type { Bandwidth } from './bandwidth.ts';
 export type { BlockJobEvent } from './block-job.ts';
 export type { CopyDestination, TypedParameter } from './copy-destination.ts';

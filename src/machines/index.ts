@@ -1,4 +1,6 @@
 /** The charts of sagas, for inspectors, drawings and hosts of one's own: `blocksaga/machines`. */
+import '../supported-node.ts';
+
 export { type BlockJobContext, blockJobMachine } from './block-job-machine.ts';
 export type { Chart } from './chart.ts';
 export { pathsThrough, type SagaPath } from './explore.ts';

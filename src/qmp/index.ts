@@ -13,6 +13,8 @@
  * ```
  */
 
+import '../supported-node.ts';
+
 export { BlocksagaError, type Effect, type ErrorCode, type QmpCause } from '../errors.ts';
 export {
   CAPABILITIES,

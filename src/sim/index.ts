@@ -2,6 +2,8 @@
  * The simulator's public face: `blocksaga/sim`. A QMP server and QEMU's block layer in this process, on virtual time.
  */
 
+import '../supported-node.ts';
+
 export type { DiskDefinition } from './boot.ts';
 export { createSim, type Sim, type SimOptions } from './create-sim.ts';
 export { realTimeClock } from './host/real-time-clock.ts';

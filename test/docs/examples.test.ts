@@ -19,44 +19,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import packageJson from '../../package.json' with { type: 'json' };
 import { type Block, blocksIn, isDeclaredIn, printedBy } from './blocks.ts';
+import { ENTRIES, programOf, ROOT, runsAlone } from './programs.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 /** For programs that never end; the suite's own patience is longer. */
 const TIMEOUT_MS = 500_000;
 const run = promisify(execFile);
-
-/** The public entries, by the name under which a user imports them: what package.json exports, as sources. */
-const ENTRIES: ReadonlyMap<string, string> = new Map(
-  Object.entries(packageJson.exports).flatMap(([name, target]) =>
-    typeof target === 'string'
-      ? []
-      : [
-          [
-            join(packageJson.name, name),
-            join(ROOT, target.default.replace('./dist/', 'src/').replace('.js', '.ts')),
-          ],
-        ],
-  ),
-);
-
-/** Modules of others whose names an example may use without saying where they come from. */
-const OTHERS = ['xstate', 'node:path', 'node:os', 'node:fs/promises'] as const;
-
-/** What an example may take as given, with its type. An example that does is not run. */
-const GIVEN: Readonly<Record<string, string>> = {
-  client: `import('${ENTRIES.get('blocksaga/qmp')}').QmpClient`,
-  engine: `import('${ENTRIES.get('blocksaga')}').Engine`,
-  saga: `import('${ENTRIES.get('blocksaga')}').Saga`,
-  journal: `import('${ENTRIES.get('blocksaga')}').Journal`,
-  inspect: `import('${ENTRIES.get('blocksaga')}').Inspect`,
-  plan: `import('${ENTRIES.get('blocksaga')}').Plan`,
-  actors: `Record<string, import('${ENTRIES.get('blocksaga/machines')}').StepLogic>`,
-};
-
-/** An absolute path, unless only noted down, is a socket or an image that is not there; the demo starts its own QEMU. */
-const NEEDS_QEMU = /(?<!address: )['"`](?:unix:)?\/\w|\b(?:startGuestVm|runDemo)\b/;
 
 interface Example extends Block {
   readonly file: string;
@@ -103,11 +71,13 @@ describe('examples', () => {
   });
 
   test('type-check as a user would write them', async () => {
-    const tsc = join(ROOT, 'node_modules/.bin/tsc');
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
     const settings = { cwd: directory, timeout: TIMEOUT_MS };
-    const { stdout } = await run(tsc, ['-p', directory, '--pretty', 'false'], settings).catch(
-      (error: { readonly stdout?: string }) => ({ stdout: error.stdout || String(error) }),
-    );
+    const { stdout } = await run(
+      process.execPath,
+      [tsc, '-p', directory, '--pretty', 'false'],
+      settings,
+    ).catch((error: { readonly stdout?: string }) => ({ stdout: error.stdout || String(error) }));
     expect(complaintsAboutExamples(stdout), 'correct the example, or what it shows').toEqual([]);
   });
 
@@ -149,35 +119,14 @@ async function readExamples(): Promise<readonly Example[]> {
       const { source, line, code } = block;
       // A public file's examples use public names only; others are for us and use what is beside them.
       const own = exported.has(source) || source.endsWith('.md') ? [] : [join(ROOT, source)];
-      const given = Object.keys(GIVEN).filter(name => isUsedIn(code, name) && !isDeclaredIn(code, name));
       return {
         ...block,
         file: `${source.replaceAll(/[/.]/g, '-')}-${line}.ts`,
-        program: await programOf(code, own, given),
-        runs: given.length === 0 && !NEEDS_QEMU.test(code),
+        program: await programOf(code, ENTRIES, own),
+        runs: runsAlone(code),
       };
     }),
   );
-}
-
-/** The block as a module: its own imports, imports for the other names, and the rest in a scope of its own. */
-async function programOf(code: string, own: readonly string[], given: readonly string[]): Promise<string> {
-  const pattern = /^import [^;]*? from '([^']*)';$/gm;
-  const imports = [...code.matchAll(pattern)].map(([text, from = '']) =>
-    text.replace(`'${from}'`, `'${ENTRIES.get(from) ?? from}'`),
-  );
-  const body = code.replaceAll(pattern, '');
-  const known = new Set(given);
-  for (const module of [...own, ...ENTRIES.values(), ...OTHERS]) {
-    const names = Object.keys((await import(module)) as object).filter(
-      name =>
-        name !== 'default' && isUsedIn(body, name) && !known.has(name) && !isUsedIn(imports.join(), name),
-    );
-    if (names.length > 0) imports.push(`import { ${names.join(', ')} } from '${module}';`);
-    for (const name of names) known.add(name);
-  }
-  const declared = given.map(name => `declare const ${name}: ${GIVEN[name]};`);
-  return [...imports, ...declared, '{', body, '}', 'export {};', ''].join('\n');
 }
 
 /** The files whose names a public entry hands on, and the entries. */
@@ -193,10 +142,6 @@ function filesBelow(folder: string, ending: string): readonly string[] {
   if (!existsSync(join(ROOT, folder))) return [];
   const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
   return files.filter(file => file.endsWith(ending)).map(file => join(folder, file));
-}
-
-function isUsedIn(code: string, name: string): boolean {
-  return new RegExp(`(?<![.\\w$'])${name}\\b(?!['\\w]|\\s*:)`).test(code);
 }
 
 /** tsc's complaints with the place of the example; those about the project's own files are for `npm run typecheck`. */

@@ -1,0 +1,111 @@
+/**
+ * What `npm pack` ships, in a project of somebody who has installed it: its examples compile with the compilers of today and run, its
+ * pages link to what is there, nothing is run by installing it, and an older Node is told what is needed.
+ */
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, normalize, posix } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import packageLock from '../../package-lock.json' with { type: 'json' };
+import { blocksIn, printedBy } from '../docs/blocks.ts';
+import { ENTRIES, programOf, ROOT, runsAlone } from '../docs/programs.ts';
+import { COMPILERS, FreshProject } from './fresh-project.ts';
+
+const run = promisify(execFile);
+const project = new FreshProject();
+afterAll(() => project[Symbol.dispose]());
+
+const pages = project.files.filter(file => file.endsWith('.md'));
+const text = (file: string) => readFileSync(join(project.installed, file), 'utf8');
+const snippets = await Promise.all(
+  pages
+    .flatMap(page => blocksIn(page, text(page)))
+    .map(async block => ({
+      ...block,
+      file: `${block.source.replaceAll(/[/.]/g, '-')}-${block.line}.ts`,
+      program: await programOf(block.code, new Map()),
+    })),
+);
+for (const { file, program } of snippets) writeFileSync(join(project.directory, file), program);
+
+describe('the package, installed', () => {
+  test('has every entry, with its types, and its command', () => {
+    const named = Object.values(packageJson.exports).flatMap(target =>
+      typeof target === 'string' ? [target] : [target.types, target.default],
+    );
+    const missing = [...named, packageJson.bin.blocksaga]
+      .map(file => normalize(file))
+      .filter(file => !project.files.includes(file));
+    expect(missing).toEqual([]);
+    expect(ENTRIES.size).toBe(5);
+  });
+
+  test('runs nothing when it is installed, and neither do its dependencies', () => {
+    const { scripts } = JSON.parse(text('package.json')) as { scripts: Readonly<Record<string, string>> };
+    const run = ['preinstall', 'install', 'postinstall'].filter(name => name in scripts);
+    expect([...run, ...project.files.filter(file => file.endsWith('binding.gyp'))]).toEqual([]);
+    const locked = Object.entries(packageLock.packages).filter(([, entry]) => !('dev' in entry && entry.dev));
+    expect(locked.length).toBeGreaterThan(6);
+    expect(locked.filter(([, entry]) => 'hasInstallScript' in entry).map(([name]) => name)).toEqual([]);
+  });
+
+  test.each(pages)('%s links only to what is shipped', page => {
+    const shown = text(page).replaceAll(/^```.*?^```$/gms, '');
+    const links = [...shown.matchAll(/\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"]+)"/g)]
+      .map(([, link, attribute]) => link ?? attribute ?? '')
+      .filter(link => !/^(?:https?:|#)/.test(link));
+    const broken = links.filter(link => {
+      const to = posix.join(posix.dirname(page), link.split('#')[0] ?? '');
+      return !project.files.some(file => file === to || file.startsWith(`${to.replace(/\/$/, '')}/`));
+    });
+    expect(broken, 'ship what is linked to ("files" of package.json), or name it without a link').toEqual([]);
+  });
+
+  test.each(COMPILERS)('lets every snippet of its pages compile with %s', async compiler => {
+    expect(snippets.length).toBeGreaterThan(20);
+    const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
+    const { stdout } = await run(process.execPath, [tsc, '-p', project.directory, '--pretty', 'false'], {
+      cwd: project.directory,
+    }).catch((error: { readonly stdout?: string }) => ({ stdout: error.stdout || String(error) }));
+    // That inspector's own declarations are for browsers.
+    const theirs = /node_modules\/@statelyai\/inspect\//;
+    expect(stdout.split('\n').filter(line => line !== '' && !theirs.test(line))).toEqual([]);
+  });
+
+  test('is tried with TypeScript 7 and 5.9', () => {
+    const versions = COMPILERS.map(compiler => {
+      const folder = join(ROOT, 'node_modules', compiler);
+      return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+    });
+    expect(versions).toEqual([expect.stringMatching(/^7\./), expect.stringMatching(/^5\.9\./)]);
+  });
+
+  test.for(snippets.filter(({ code }) => runsAlone(code)))(
+    'runs what it shows: $source:$line',
+    async ({ file, code }) => {
+      const env = { ...process.env, TMPDIR: project.directory };
+      const { stdout } = await run(process.execPath, [join(project.directory, file)], { env });
+      expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
+    },
+  );
+
+  test.each([...ENTRIES.keys()])('says of %s on an older Node which one it needs', async entry => {
+    const old = "Object.defineProperty(process.versions, 'node', { value: '20.20.2' });";
+    const program = `${old} await import('${entry}').then(() => console.log('loaded'), error => console.log(error.message));`;
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], {
+      cwd: project.directory,
+    });
+    expect(stdout.trim()).toBe(
+      'blocksaga needs Node >= 22.13, this is 20.20.2: run this program with a newer Node',
+    );
+  });
+
+  test('imports nothing that an older Node has not before it can say so', () => {
+    const eager = project.files.filter(
+      file => file.endsWith('.js') && /^import .*'node:sqlite'/m.test(text(file)),
+    );
+    expect(eager).toEqual([]);
+  });
+});
