@@ -60,6 +60,8 @@ export interface Account {
   readonly pauses: readonly Pause[];
   readonly migrations: readonly MigrationSeen[];
   readonly conts: readonly ContSeen[];
+  /** Whether the guest ran with a merged or reverted disk before the saga began to roll forward for that. */
+  readonly ranOnNew: boolean;
   /** Images that were unlinked while a node or a chain had them. */
   readonly unlinkedInUse: readonly string[];
   /** Names that a third party has taken from the saga when it had given them up. */

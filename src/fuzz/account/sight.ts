@@ -96,6 +96,14 @@ export function takeSight(sim: Sim): Sight {
   };
 }
 
+/** The file that each disk is on, or the one below a third party's overlay, in the order of the disks. */
+export function ownFronts({ world }: Sim): readonly string[] {
+  const nodes = world.qemu?.nodes ?? NO_NODES;
+  return world
+    .fronts()
+    .map(({ node, path }) => (isTheirs(path) ? withoutTheirs(node, path, chainOf(nodes, node)).path : path));
+}
+
 function headersFrom({ files }: Sim['world']['host'], front: string): readonly string[] {
   const found: string[] = [];
   for (let next: string | undefined = front; next !== undefined && found.length < DEPTH_MAX; ) {

@@ -1,4 +1,5 @@
 /** When the rows of `excuses.ts` hold, where that takes more than a line to say. Pure. */
+import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { type Account, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
@@ -34,6 +35,24 @@ export function ranInTheSwitch({ at, sent }: Struck): boolean {
 }
 
 const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
+
+/** The saga says that a rollback would lose writes, and the guest has run on a merged or reverted disk before that. */
+export function isOvertaken({ records, ranOnNew }: Account): boolean {
+  return ranOnNew && records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN');
+}
+
+/** The switch had begun before the abort, and a pause has lasted longer than it may. */
+export function hasSwitchedTooLong({ records, pauses, scenario }: Account): boolean {
+  const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
+  const hadBegun = records.some(
+    ({ kind, step, seq }) => kind === 'intent' && SWITCHES.has(step) && seq < (asked?.seq ?? 0),
+  );
+  const permittedMs = Math.max(scenario.wish.maxBlackoutMs, LEAST_MS);
+  return hadBegun && pauses.some(({ fromMs, toMs }) => toMs - fromMs >= permittedMs);
+}
+
+/** The steps that put disks of a commit on their new images one after the other. */
+const SWITCHES: ReadonlySet<string> = new Set(['completeMirrors', 'finalizeMirrors']);
 
 /** The drive is still the node that it was set to, and the saga says that it is not the end that was asked for. */
 export function isWhereItWasSet({ fault }: Struck, _account: Account, { outcome, now }: EndJudged): boolean {

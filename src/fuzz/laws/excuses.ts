@@ -8,8 +8,10 @@ import type { Account, Struck } from '../account/account.ts';
 import {
   codeOf,
   type EndJudged,
+  hasSwitchedTooLong,
   isInDoubt,
   isOffItsFilter,
+  isOvertaken,
   isPutOver,
   isPutOverAndHeld,
   isSetAndHeld,
@@ -44,7 +46,7 @@ export type Excuse = ByFault | ByWorld;
 const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
 
 /** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
-const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'job-finalize'] as const;
+const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'block-job-complete', 'job-finalize'] as const;
 
 /** Run states of a guest that is at the end of a migration, or has been migrated away. */
 const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
@@ -239,8 +241,7 @@ const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'asked to roll back, rolls back', fault: `otherClient ${verb}` },
     reason:
       'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
-    only: (_struck: Struck, { records }: Account) =>
-      records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN'),
+    only: (_struck: Struck, account: Account) => isOvertaken(account),
   })),
 ];
 
@@ -278,6 +279,13 @@ const BY_WORLD: readonly ByWorld[] = [
       'such a journal is refused where it is known to be one, and the guest is shut down to settle it offline',
     only: ({ isRestored }: Account) => isRestored,
   })),
+  {
+    ...{ law: 'asked to roll back, rolls back', world: 'the pause was over with some disks merged' },
+    reason:
+      'a guest is not kept paused for an undo longer than that is permitted, and what it then writes to disks that were merged ' +
+      'before the abort is nowhere else',
+    only: account => isOvertaken(account) && hasSwitchedTooLong(account),
+  },
   {
     ...{ law: 'recovery is the exception', world: 'the disk is full' },
     reason: 'it stays full: what the rollback has to write waits for room',

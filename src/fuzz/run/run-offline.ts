@@ -52,7 +52,7 @@ export async function runOffline(
   });
   await sim.advance(WARM_UP_MS);
   prepare(sim, scenario);
-  const run = new OfflineRun(sim, scenario, new Watch(sim, tell));
+  const run = new OfflineRun(sim, scenario, new Watch(sim, scenario, tell));
   return run.toEnd();
 }
 
@@ -193,6 +193,7 @@ class OfflineRun {
       pauses: [],
       migrations: [],
       conts: [],
+      ranOnNew: false,
       unlinkedInUse,
       squatted: [],
       harmed: [],

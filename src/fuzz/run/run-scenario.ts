@@ -87,7 +87,7 @@ class Run {
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
-    this.#watch = new Watch(this.#sim, tell);
+    this.#watch = new Watch(this.#sim, scenario, tell);
     this.#kept = new KeptJournal(scenario, this.#watch);
     this.#administrator = new Administrator({
       clock: this.#sim.clock,
@@ -146,6 +146,7 @@ class Run {
       pauses: this.#watch.pauses.pauses,
       migrations: this.#watch.migration.migrations,
       conts: this.#watch.migration.conts,
+      ranOnNew: this.#watch.overtaken.ranOnNew,
       unlinkedInUse: this.#watch.unlinkedInUse,
       squatted: this.#view.squatted,
       harmed: this.#view.harmed,

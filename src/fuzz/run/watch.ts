@@ -7,12 +7,13 @@ import type { Json } from '../../qmp/transport.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { identityOf } from '../../sim/host/virtual-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
-import type { Happening, Struck } from '../account/account.ts';
+import { type Happening, placeOf, type Struck } from '../account/account.ts';
 import { MigrationWatch } from '../account/migration-watch.ts';
 import type { Passage } from '../account/mortal.ts';
+import { OvertakenWatch } from '../account/overtaken-watch.ts';
 import { type FlushedWrite, flushedWrites, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
-import type { PlannedFault, Signal } from '../scenario/scenario.ts';
+import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
 import { PauseWatch } from './pause-watch.ts';
 
 type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> : never) : never;
@@ -24,6 +25,7 @@ export class Watch implements Passage {
   readonly signalled: Signal['signal'][] = [];
   readonly pauses: PauseWatch;
   readonly migration: MigrationWatch;
+  readonly overtaken: OvertakenWatch;
   flushed: readonly FlushedWrite[] = [];
   disorder: string | undefined;
   #state = '';
@@ -32,11 +34,12 @@ export class Watch implements Passage {
   readonly #sim: Sim;
   readonly #tell: ((happening: Happening) => void) | undefined;
 
-  constructor(sim: Sim, tell: ((happening: Happening) => void) | undefined) {
+  constructor(sim: Sim, scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
     this.#sim = sim;
     this.#tell = tell;
     this.pauses = new PauseWatch(sim);
     this.migration = new MigrationWatch(sim);
+    this.overtaken = new OvertakenWatch(sim, scenario);
   }
 
   /** A process of the orchestrator begins, with these records in the journal. */
@@ -57,6 +60,7 @@ export class Watch implements Passage {
   enter(state: string): void {
     this.#state = state;
     this.#look();
+    this.overtaken.enter(placeOf(state));
     this.states.at(-1)?.push(state);
     if (this.#tell === undefined) return;
     const { world } = this.#sim;
@@ -112,6 +116,7 @@ export class Watch implements Passage {
   #look(): void {
     this.pauses.look();
     this.migration.look();
+    this.overtaken.look();
   }
 
   #keepDisorder(): void {

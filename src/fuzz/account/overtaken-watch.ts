@@ -1,0 +1,49 @@
+/**
+ * Notices whether a simulated guest has run on a merged or reverted disk before its saga decides to roll forward for that: what
+ * it wrote there is nowhere else. It looks only when it is asked to, at the simulator's own state, and judges nothing.
+ */
+import type { Sim } from '../../sim/create-sim.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import { type NewSet, newSetsOf } from '../scenario/wish-files.ts';
+import { ownFronts } from './sight.ts';
+
+/** The operations whose new side a guest that runs makes the only one. */
+const OVERTAKEN: ReadonlySet<string> = new Set(['commit', 'revert']);
+/** The steps that roll forward for it. */
+const ROLL_FORWARD: ReadonlySet<string> = new Set(['commitRemainingDisks', 'commitRevert']);
+
+export class OvertakenWatch {
+  /** Whether the guest ran with one of the named disks on its new image. */
+  ranOnNew = false;
+  readonly #sim: Sim;
+  readonly #named: readonly number[];
+  readonly #set: NewSet;
+  #isOver: boolean;
+  /** How many writes had completed when a disk was first seen there. */
+  #acknowledged: number | undefined;
+
+  constructor(sim: Sim, { guest, wish }: Pick<Scenario, 'guest' | 'wish'>) {
+    this.#sim = sim;
+    this.#named = wish.named;
+    [this.#set] = newSetsOf({ guest, wish });
+    this.#isOver = !OVERTAKEN.has(wish.operation);
+  }
+
+  /** The saga enters a state; what the guest does from the first one on that rolls forward is of the saga's doing. */
+  enter(place: string): void {
+    this.look();
+    if (ROLL_FORWARD.has(place)) this.#isOver = true;
+  }
+
+  look(): void {
+    if (this.#isOver) return;
+    const fronts = ownFronts(this.#sim);
+    if (!this.#named.some(index => fronts[index] !== undefined && fronts[index] === this.#set(index)[0]))
+      return;
+    const { running, guest } = this.#sim.world;
+    this.#acknowledged ??= guest.acknowledged;
+    if (!running && guest.acknowledged === this.#acknowledged) return;
+    this.ranOnNew = true;
+    this.#isOver = true;
+  }
+}
