@@ -46,7 +46,7 @@ export interface EngineOptions {
    */
   readonly onCommit?: Publisher;
   /**
-   * Told what listeners throw, or reject with, of every kind: of `subscribe`, `inspect`, `trace` and `onCommit`. It changes nothing for
+   * Told what listeners throw, or reject with, of every kind: of `subscribe`, `inspect`, `trace`, `onCommit`, the logger and OpenTelemetry. It changes nothing for
    * their sagas. Without it the first error of each listener is a warning of the process (`process.emitWarning`).
    */
   readonly onListenerError?: OnListenerError;

@@ -58,7 +58,7 @@ export class Telemetry {
   follow(saga: Saga): void {
     const tell = this.#teller(saga.id);
     isolated(() => {
-      const traced = new TracedSaga(saga, this.#options, this.#instruments, this.#clock);
+      const traced = new TracedSaga(saga, this.#options, this.#instruments, this.#clock, tell);
       this.#sagas.set(saga.id, traced);
       saga.subscribe(isolated((notice: SagaNotice) => traced.hear(notice), tell));
       const over = (result: SagaResult | null) => {
@@ -71,10 +71,9 @@ export class Telemetry {
 
   /** A step of the saga is tried again. */
   retried(saga: string, step: string): void {
-    isolated(() => {
-      this.#instruments?.retries.add(1, { step });
-      this.#options.logger?.warn({ saga, step }, 'trying a step again');
-    }, this.#teller(saga))(undefined);
+    const tell = this.#teller(saga);
+    isolated(() => this.#instruments?.retries.add(1, { step }), tell)(undefined);
+    isolated(() => this.#options.logger?.warn({ saga, step }, 'trying a step again'), tell)(undefined);
   }
 
   #teller(saga: string) {
@@ -104,6 +103,7 @@ function instrumentsOf(api: OpenTelemetryApi) {
 class TracedSaga {
   readonly #api: OpenTelemetryApi | undefined;
   readonly #logger: Logger | undefined;
+  readonly #tell: (error: unknown) => void;
   readonly #instruments: ReturnType<typeof instrumentsOf> | undefined;
   readonly #clock: Clock;
   readonly #about: Attributes;
@@ -116,10 +116,12 @@ class TracedSaga {
     { openTelemetry: api, logger }: TelemetryOptions,
     instruments: ReturnType<typeof instrumentsOf> | undefined,
     clock: Clock,
+    tell: (error: unknown) => void,
   ) {
     const { id, vm, operation, metadata } = saga;
     this.#api = api;
-    this.#logger = logger;
+    this.#tell = tell;
+    this.#logger = logger && isolatedLogger(logger, tell);
     this.#instruments = instruments;
     this.#clock = clock;
     this.#about = { 'blocksaga.saga': id, 'blocksaga.vm': vm, 'blocksaga.operation': operation };
@@ -134,7 +136,7 @@ class TracedSaga {
       { attributes, links: linksOf(api, metadata) },
       api?.ROOT_CONTEXT,
     );
-    logger?.info({ saga: id, vm, operation, ...definedOnly({ metadata }) }, 'saga begun');
+    this.#logger?.info({ saga: id, vm, operation, ...definedOnly({ metadata }) }, 'saga begun');
   }
 
   hear(notice: SagaNotice): void {
@@ -162,8 +164,8 @@ class TracedSaga {
     const span = this.#start(`qmp ${command}`, { attributes }, this.#inside(this.#step?.span ?? this.#span));
     return error => {
       if (error !== undefined)
-        span?.setStatus({ code: ERROR, message: error ?? 'the connection ended first' });
-      span?.end(this.#clock.epochMs());
+        this.#try(() => span?.setStatus({ code: ERROR, message: error ?? 'the connection ended first' }));
+      this.#try(() => span?.end(this.#clock.epochMs()));
     };
   }
 
@@ -172,15 +174,18 @@ class TracedSaga {
     const nowMs = this.#clock.epochMs();
     this.#leaveStep(nowMs);
     const { outcome = 'detached', error = null, blackoutMs = null } = result ?? {};
-    this.#span?.setAttribute('blocksaga.outcome', outcome);
-    if (blackoutMs !== null) this.#span?.setAttribute('blocksaga.pause_ms', blackoutMs);
-    if (error !== null) this.#span?.setStatus({ code: ERROR, message: `${error.code}: ${error.message}` });
-    this.#span?.end(nowMs);
+    this.#try(() => this.#span?.setAttribute('blocksaga.outcome', outcome));
+    if (blackoutMs !== null) this.#try(() => this.#span?.setAttribute('blocksaga.pause_ms', blackoutMs));
+    if (error !== null) {
+      const message = `${error.code}: ${error.message}`;
+      this.#try(() => this.#span?.setStatus({ code: ERROR, message }));
+    }
+    this.#try(() => this.#span?.end(nowMs));
     const { 'blocksaga.operation': operation = '' } = this.#about;
     const copied = [...this.#copied.values()].reduce((sum, bytes) => sum + bytes, 0);
-    this.#instruments?.sagas.add(1, { operation, outcome });
-    if (blackoutMs !== null) this.#instruments?.pause.record(blackoutMs, { operation });
-    if (copied > 0) this.#instruments?.bytes.add(copied, { operation });
+    this.#try(() => this.#instruments?.sagas.add(1, { operation, outcome }));
+    if (blackoutMs !== null) this.#try(() => this.#instruments?.pause.record(blackoutMs, { operation }));
+    if (copied > 0) this.#try(() => this.#instruments?.bytes.add(copied, { operation }));
     const { 'blocksaga.saga': saga, 'blocksaga.vm': vm } = this.#about;
     const line = { saga, vm, operation, outcome, blackoutMs, err: error };
     if (outcome === 'needsRecovery') this.#logger?.error(line, 'saga needs recovery');
@@ -192,9 +197,15 @@ class TracedSaga {
     if (this.#step === undefined) return;
     const { span, notice } = this.#step;
     this.#step = undefined;
-    span?.end(atMs);
+    this.#try(() => span?.end(atMs));
     if (notice.replayed) return;
-    this.#instruments?.steps.record(Math.max(0, atMs - notice.atMs), { step: stepOf(notice.state) });
+    const ms = Math.max(0, atMs - notice.atMs);
+    this.#try(() => this.#instruments?.steps.record(ms, { step: stepOf(notice.state) }));
+  }
+
+  /** One call by itself: the others are made all the same, and what gives a promise against its type is no unhandled rejection. */
+  #try(call: () => unknown): void {
+    isolated(call, this.#tell)(undefined);
   }
 
   #inside(span: Span | undefined): unknown {
@@ -205,6 +216,14 @@ class TracedSaga {
     const startTime = options.startTime ?? this.#clock.epochMs();
     return this.#instruments?.tracer.startSpan(name, { ...options, startTime }, context);
   }
+}
+
+function isolatedLogger(logger: Logger, tell: (error: unknown) => void): Logger {
+  const line =
+    (level: keyof Logger): Logger['info'] =>
+    (told, words) =>
+      isolated(() => logger[level](told, words), tell)(undefined);
+  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 
 /** The trace in which it was asked for: of this process, and that which its metadata names. */

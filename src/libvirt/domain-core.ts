@@ -5,6 +5,7 @@
 
 import type { Engine } from '../engine/api.ts';
 import { filesOf, type Guest, monitorOf } from '../engine/connection/guest.ts';
+import { isolated, type OnListenerError, tellerOf } from '../engine/connection/isolate.ts';
 import { monitorOfSaga, type Saga } from '../engine/running/saga.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import { qomPath, valueIfKnown } from '../guest/graph.ts';
@@ -40,6 +41,8 @@ export interface DomainOptions extends Guest {
   readonly maxBlackoutMs?: number;
   /** For commits and deletions of snapshots while no QEMU runs; they are refused without it. */
   readonly offline?: OfflineWork;
+  /** Told what a listener of `onBlockJob` throws or rejects with; without it the first error of a job's is a warning of the process. */
+  readonly onListenerError?: OnListenerError;
   readonly clock?: Clock;
 }
 
@@ -176,8 +179,9 @@ export class DomainCore {
 
   /** Makes a saga the domain's open one until it ends. */
   adopt(kind: WorkKind, saga: Saga): BlockJob {
+    const tell = tellerOf(this.options.onListenerError, { listener: 'onBlockJob', saga: saga.id });
     const job = new BlockJob(kind, saga, event => {
-      for (const listener of this.#listeners) listener(event);
+      for (const listener of this.#listeners) isolated(listener, tell)(event);
     });
     this.#open = job;
     const close = () => {

@@ -2,26 +2,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { EngineOptions } from '../../src/engine/api.ts';
 import { live, smallSim } from './lives.ts';
+import { thrown, WAYS } from './ways-to-fail.ts';
 
 const DISKS = [0, 1].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
 const KINDS = ['subscribe', 'inspect', 'observer', 'onCommit'] as const;
-const thrown = new Error('theirs');
-
-/** The ways in which a listener may fail; the last is a promise that is none of this realm's. */
-const WAYS: Readonly<Record<string, () => unknown>> = {
-  throws: () => {
-    throw thrown;
-  },
-  rejects: () => Promise.reject(thrown),
-  'gives a thenable that rejects': () => Reflect.construct(Thenable, []),
-};
-
-class Thenable {
-  // biome-ignore lint/suspicious/noThenProperty: that is the case
-  then(_: unknown, reject: (error: unknown) => void): void {
-    reject(thrown);
-  }
-}
 
 type Fail = (at: number) => unknown;
 

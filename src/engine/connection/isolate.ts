@@ -6,7 +6,7 @@ import type { InspectionEvent, Observer } from 'xstate';
 
 /** Whose listener it was that threw. */
 export interface ListenerPlace {
-  readonly listener: 'subscribe' | 'inspect' | 'trace' | 'onCommit' | 'telemetry';
+  readonly listener: 'subscribe' | 'inspect' | 'trace' | 'onCommit' | 'telemetry' | 'onBlockJob';
   readonly saga: string;
 }
 
