@@ -22,6 +22,13 @@ export const systemClock: Clock = {
   },
 };
 
+/** Calls back once after `delayMs` of real time if the process still runs then: it is not kept alive for it. */
+export function afterIfAlive(delayMs: number, callback: () => void): void {
+  const timer: unknown = setTimeout(callback, delayMs);
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function')
+    timer.unref();
+}
+
 /** Blocks this process, its event loop and all; for the few things that must be done on return. */
 export function blockFor(delayMs: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, delayMs);

@@ -6,9 +6,9 @@
 import { nextTick } from 'node:process';
 import { setImmediate } from 'node:timers/promises';
 import { invariant } from '../../errors.ts';
-import type { Clock } from '../../qmp/clock.ts';
+import { afterIfAlive, type Clock } from '../../qmp/clock.ts';
 
-/** A `Clock` whose time stops until it is run. */
+/** A `Clock` whose time stops until it is run; a warning of the process tells of what waits for one that nothing runs. */
 export interface VirtualClock extends Clock {
   /**
    * Lets time pass until the promise settles, and gives its value or throws its error. Throws when nothing is left that
@@ -33,13 +33,15 @@ const EPOCH_MS = 1_767_225_600_000;
 const CANCELLED_MIN = 8;
 /** A jump longer than this asks the event loop first whether anything else is runnable. */
 const SHORT_JUMP_MS = 1;
+/** What waits for so long in real time with nothing that drives this one is told of, in milliseconds. */
+const UNDRIVEN_MS = 1_000;
 /** Turns of the event loop without any virtual event before a wait counts as endless. */
 const IDLE_TURNS_MAX = 2_000;
 
 export interface VirtualClockOptions {
   /**
    * Everything that time waits for is promises: no files, no sockets, no other timers. Saves asking the event loop at
-   * each jump, which costs more than most of what a simulated QEMU does.
+   * each jump, which costs more than most of what a simulated QEMU does. Such a clock is driven to its end, and is not watched.
    */
   readonly promisesOnly?: boolean;
 }
@@ -55,6 +57,10 @@ class QueueClock implements VirtualClock {
   #nowMs = 0;
   #order = 0;
   #cancelled = 0;
+  #drivers = 0;
+  /** How many runs and advances there were. */
+  #drives = 0;
+  #isWatched = false;
 
   constructor(promisesOnly: boolean) {
     this.#promisesOnly = promisesOnly;
@@ -75,6 +81,7 @@ class QueueClock implements VirtualClock {
   after(delayMs: number, callback: () => void): () => void {
     const timer: Timer = { at: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
     push(this.#heap, timer);
+    this.#expectDriver();
     return () => {
       if (timer.callback === undefined) return;
       timer.callback = undefined;
@@ -83,7 +90,38 @@ class QueueClock implements VirtualClock {
     };
   }
 
-  async run<T>(promise: Promise<T>, eventsMax = 10_000_000): Promise<T> {
+  run<T>(promise: Promise<T>, eventsMax = 10_000_000): Promise<T> {
+    return this.#driving(() => this.#run(promise, eventsMax));
+  }
+
+  advance(ms: number): Promise<void> {
+    return this.#driving(() => this.#advance(ms));
+  }
+
+  async #driving<T>(drive: () => Promise<T>): Promise<T> {
+    this.#drivers += 1;
+    this.#drives += 1;
+    try {
+      return await drive();
+    } finally {
+      this.#drivers -= 1;
+      this.#expectDriver();
+    }
+  }
+
+  /** Warns, once, if a real second from now something still waits, and nothing has driven this clock since. */
+  #expectDriver(): void {
+    if (this.#drivers > 0 || this.#isWatched || this.#promisesOnly || this.pending === 0) return;
+    this.#isWatched = true;
+    const drives = this.#drives;
+    afterIfAlive(UNDRIVEN_MS, () => {
+      this.#isWatched = drives === this.#drives && this.pending > 0;
+      if (this.#isWatched) warnUndriven(this.#nowMs);
+      else this.#expectDriver();
+    });
+  }
+
+  async #run<T>(promise: Promise<T>, eventsMax: number): Promise<T> {
     let settled = false;
     const settle = () => {
       settled = true;
@@ -114,7 +152,7 @@ class QueueClock implements VirtualClock {
     throw new Error(`still not settled after ${eventsMax} events, at ${this.#nowMs} ms of virtual time`);
   }
 
-  async advance(ms: number): Promise<void> {
+  async #advance(ms: number): Promise<void> {
     const until = this.#nowMs + ms;
     for (;;) {
       await (this.#promisesOnly ? promisesToRest() : setImmediate());
@@ -152,6 +190,15 @@ class QueueClock implements VirtualClock {
     }
     return heap[0];
   }
+}
+
+function warnUndriven(nowMs: number): void {
+  if (typeof process === 'undefined') return; // a browser has no warnings
+  process.emitWarning(
+    `the simulator's virtual time stands at ${nowMs} ms, and something waits for it: wrap what you await in sim.run(promise), ` +
+      'let time pass with sim.advance(ms), or give the simulator the realTimeClock, which needs neither',
+    { type: 'BlocksagaWarning', code: 'BLOCKSAGA_VIRTUAL_TIME' },
+  );
 }
 
 /** Node runs the next tick when every promise that can settle by itself has. */
