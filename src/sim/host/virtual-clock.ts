@@ -195,7 +195,7 @@ class QueueClock implements VirtualClock {
 function warnUndriven(nowMs: number): void {
   if (typeof process === 'undefined') return; // a browser has no warnings
   process.emitWarning(
-    `the simulator's virtual time stands at ${nowMs} ms, and something waits for it: wrap what you await in sim.run(promise), ` +
+    `the simulator's virtual time stands at ${Math.round(nowMs)} ms, and something waits for it: wrap what you await in sim.run(promise), ` +
       'let time pass with sim.advance(ms), or give the simulator the realTimeClock, which needs neither',
     { type: 'BlocksagaWarning', code: 'BLOCKSAGA_VIRTUAL_TIME' },
   );
