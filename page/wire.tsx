@@ -79,10 +79,11 @@ function useLines(saga: string, isEnded: boolean, saved: Props['saved']): readon
       if (told !== null && told.lines === null) return setLines(null);
       const got = told?.lines ?? [];
       all = got.length === 0 ? all : [...all, ...got];
-      from += got.length;
-      if (got.length > 0 || from === 0) setLines(all);
-      const isMore = got.length > 0 && told !== null && from < told.total;
-      if (!isEnded || isMore) timer = setTimeout(() => void askOn(), isMore ? 0 : ASK_AGAIN_MS);
+      if (told !== null) from = told.first + got.length;
+      if (got.length > 0 || all.length === 0) setLines(all);
+      const isMore = told !== null && got.length > 0 && from < told.total;
+      if (!isEnded || isMore || told === null)
+        timer = setTimeout(() => void askOn(), isMore ? 0 : ASK_AGAIN_MS);
     };
     void askOn();
     return () => {

@@ -150,7 +150,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
         response,
         `${id}.html`,
         'text/html; charset=utf-8',
-        savedPage(files, view.story(id), wire?.lines(id, 0).lines ?? null),
+        savedPage(files, view.story(id), wire?.all(id) ?? null),
       );
     return send(response, 404, 'text/plain', 'nothing here');
   }
@@ -177,7 +177,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
 
 const REFUSED = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n';
 
-const NO_WIRE: WireTold = { lines: null, total: 0 };
+const NO_WIRE: WireTold = { lines: null, first: 0, total: 0 };
 
 const STATELY: Readonly<Record<string, readonly [type: string, text: string]>> = {
   stately: ['text/html; charset=utf-8', STATELY_PAGE],

@@ -28,12 +28,21 @@ export class WireFile {
     this.#file = file;
   }
 
-  /** The lines of a saga from the given one on, counted from the first that there ever was. */
+  /** The lines of a saga from the given one on, counted from the first that there ever was; no more than can be handed out at once. */
   lines(saga: string, from: number): WireTold {
-    this.#read();
-    const { lines = [], gone = 0 } = this.#sagas.get(saga) ?? {};
+    const { lines, gone } = this.#of(saga);
     const first = Math.max(0, from - gone);
-    return { lines: lines.slice(first, first + PAGE_LINES), total: lines.length + gone };
+    return { lines: lines.slice(first, first + PAGE_LINES), first: first + gone, total: lines.length + gone };
+  }
+
+  /** All lines of a saga that are kept. */
+  all(saga: string): readonly string[] {
+    return this.#of(saga).lines;
+  }
+
+  #of(saga: string): Of {
+    this.#read();
+    return this.#sagas.get(saga) ?? { lines: [], gone: 0 };
   }
 
   /** What has been written since; of a file that has become the older one its end, then the new one. */

@@ -3,6 +3,8 @@
 export interface WireTold {
   /** Each a line of the trace's file (docs/trace.md); null where no trace is kept. */
   readonly lines: readonly string[] | null;
-  /** How many there are of this saga, those before the first of these among them. */
+  /** The place of the first of these among all that there ever were of this saga: older ones may have been let go of. */
+  readonly first: number;
+  /** How many there ever were. */
   readonly total: number;
 }

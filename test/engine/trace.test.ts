@@ -87,7 +87,7 @@ test('the file is bounded by two, for its owner only, and read on as it grows an
       message: { execute: 'query-jobs', id: at, text: 'ü"\n' },
     };
   };
-  expect(reader.lines('s', 0)).toEqual({ lines: [], total: 0 });
+  expect(reader.lines('s', 0)).toEqual({ lines: [], first: 0, total: 0 });
   for (let at = 0; at < 100; at += 1) {
     wire.trace(line(at % 2 === 0 ? 's' : 'other "one"', at));
     await wire.close();
@@ -136,3 +136,24 @@ function executed(message: Json): unknown {
 function member(message: Json, name: string): unknown {
   return (message as Record<string, unknown>)[name];
 }
+
+test('of a long saga the newest lines are handed out in parts, each once, whoever began to read when', async () => {
+  const file = join(temporaryFolder(), 'wire.ndjson');
+  const wire = openTraceFile(file);
+  const LINES = 20_150;
+  for (let at = 0; at < LINES; at += 1) {
+    wire.trace({ atMs: at, saga: 's', step: 'a', to: 'qemu', message: { execute: 'query-jobs', id: at } });
+  }
+  await wire.close();
+  const reader = new WireFile(file);
+  const got: string[] = [];
+  for (let from = 0, total = 1; from < total; ) {
+    const told = reader.lines('s', from);
+    got.push(...(told.lines ?? []));
+    from = told.first + (told.lines?.length ?? 0);
+    total = told.total;
+  }
+  const places = got.map(line => (JSON.parse(line) as { atMs: number }).atMs);
+  expect(places).toEqual(Array.from({ length: 20_000 }, (_, at) => at + LINES - 20_000));
+  expect(reader.all('s')).toEqual(got);
+});
