@@ -58,10 +58,15 @@ function demo(options: object, environment?: NodeJS.ProcessEnv): Promise<Run> {
 async function expectNothingLeft(directory: string): Promise<void> {
   await expect.poll(() => readdir(directory)).toEqual([]);
   expect(await readFile('/proc/mounts', 'utf8')).not.toContain(directory);
+  // What cleans up ends right after it has done so.
+  await expect.poll(() => commandLinesWith(directory)).toEqual([]);
+}
+
+async function commandLinesWith(words: string): Promise<readonly string[]> {
   const commandLines = (await readdir('/proc'))
     .filter(name => /^\d+$/.test(name))
     .map(pid => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')); // a process may end meanwhile
-  for (const line of await Promise.all(commandLines)) expect(line).not.toContain(directory);
+  return (await Promise.all(commandLines)).filter(line => line.includes(words));
 }
 
 describeOnQemu('the demo', () => {

@@ -105,7 +105,10 @@ class RunningSaga implements Saga, HoldsGuest {
       ...parts,
       stages: this.#stages,
       end: () => this.#end,
-      send: type => this.#actor.send({ type }),
+      // A machine that has just ended takes no more; who asks is answered by its end.
+      send: type => {
+        if (this.#actor.getSnapshot().status === 'active') this.#actor.send({ type });
+      },
     });
     hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
