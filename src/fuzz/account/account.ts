@@ -7,6 +7,7 @@ import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
+import type { Asked } from '../scenario/wish-files.ts';
 import type { ContSeen, MigrationSeen } from './migration-watch.ts';
 import type { FlushedWrite, Sight } from './sight.ts';
 
@@ -57,6 +58,11 @@ export interface Account {
   /** States entered, one list per process of the orchestrator. */
   readonly states: readonly (readonly string[])[];
   readonly struck: readonly Struck[];
+  /**
+   * The disks that had a third party's overlay in front when the saga entered its first state, and whose plan counts from
+   * that.
+   */
+  readonly coveredFirst: readonly number[];
   readonly pauses: readonly Pause[];
   readonly migrations: readonly MigrationSeen[];
   readonly conts: readonly ContSeen[];
@@ -117,6 +123,11 @@ export function placeOf(state: string): string {
 
 /** There are as many as the machines have states. */
 const places = new Map<string, string>();
+
+/** What was asked of the guest as it was when the plan was made. */
+export function askedOf({ scenario, coveredFirst }: Pick<Account, 'scenario' | 'coveredFirst'>): Asked {
+  return { ...scenario, coveredFirst };
+}
 
 /** A refusal as data; anything else that was thrown is a bug and thrown on. */
 export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {

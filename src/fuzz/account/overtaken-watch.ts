@@ -4,7 +4,7 @@
  */
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Scenario } from '../scenario/scenario.ts';
-import { type NewSet, newSetsOf } from '../scenario/wish-files.ts';
+import { type Asked, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
 import { ownFronts } from './sight.ts';
 
 /** The operations whose new side a guest that runs makes the only one. */
@@ -17,7 +17,10 @@ export class OvertakenWatch {
   ranOnNew = false;
   readonly #sim: Sim;
   readonly #named: readonly number[];
-  readonly #set: NewSet;
+  readonly #asked: Asked;
+  #set: NewSet;
+  /** Of these the old image is the new one, or was in front, below the overlay that is to go. */
+  #covered: readonly number[] = [];
   #isOver: boolean;
   /** How many writes had completed when a disk was first seen there. */
   #acknowledged: number | undefined;
@@ -25,8 +28,15 @@ export class OvertakenWatch {
   constructor(sim: Sim, { guest, wish }: Pick<Scenario, 'guest' | 'wish'>) {
     this.#sim = sim;
     this.#named = wish.named;
-    [this.#set] = newSetsOf({ guest, wish });
+    this.#asked = { guest, wish };
+    [this.#set] = newSetsOf(this.#asked);
     this.#isOver = !OVERTAKEN.has(wish.operation);
+  }
+
+  /** The saga begins, with third parties' overlays in front of these disks. */
+  begin(covered: readonly number[]): void {
+    this.#covered = covered;
+    [this.#set] = newSetsOf({ ...this.#asked, coveredFirst: covered });
   }
 
   /** The saga enters a state; what the guest does from the first one on that rolls forward is of the saga's doing. */
@@ -37,9 +47,13 @@ export class OvertakenWatch {
 
   look(): void {
     if (this.#isOver) return;
-    const fronts = ownFronts(this.#sim);
-    if (!this.#named.some(index => fronts[index] !== undefined && fronts[index] === this.#set(index)[0]))
-      return;
+    const own = ownFronts(this.#sim);
+    const fronts = this.#sim.world.fronts();
+    const isOnNew = (index: number) => {
+      const front = this.#covered.includes(index) ? fronts[index]?.path : own[index];
+      return front !== undefined && front === this.#set(index)[0];
+    };
+    if (!this.#named.some(isOnNew)) return;
     const { running, guest } = this.#sim.world;
     this.#acknowledged ??= guest.acknowledged;
     if (!running && guest.acknowledged === this.#acknowledged) return;

@@ -39,11 +39,15 @@ export function prepare(sim: Sim, scenario: Scenario): void {
   }
 }
 
-/** Copies the chains that the mirrors of a snapshot are to be based on, once they are not written to any more. */
-export function copyChains(sim: Sim, { guest, wish }: Scenario): void {
+/** Copies the chains that the mirrors of a snapshot are to be based on, once they are not written to any more: from a third party's overlay where that covers one. */
+export function copyChains(
+  sim: Sim,
+  { guest, wish }: Scenario,
+  covered: ReadonlyMap<number, string> | undefined,
+): void {
   if (wish.operation !== 'snapshotMirror' || !wish.ownChains) return;
   for (const index of wish.named) {
-    const file = fileInChain(guest, index, 0);
+    const file = covered?.get(index) ?? fileInChain(guest, index, 0);
     make(sim, chainCopyOf(index), file, { format: 'qcow2', contents: sim.world.readFile(file) });
   }
 }

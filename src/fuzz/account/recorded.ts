@@ -1,5 +1,7 @@
 /** What the journal of a run holds. Changes nothing. */
+import { planOf } from '../../engine/durable/checked-journal.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
+import type { SagaRow } from '../../journal/journal.ts';
 import type { MemoryJournal, MemoryJournalState } from '../../journal/memory.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
 import type { Signal } from '../scenario/scenario.ts';
@@ -22,4 +24,14 @@ export async function recordedResult(journal: MemoryJournal, clock: Clock): Prom
 export function wasHeard(journal: MemoryJournalState | undefined, { signal }: Signal): boolean {
   const records = journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [];
   return records.some(({ kind, step }) => kind === 'signal' && step === signal);
+}
+
+/** Those of the covered disks whose plan begins with the overlay that covers them. */
+export function countedFrom(
+  covered: ReadonlyMap<number, string> | undefined,
+  row: SagaRow | undefined,
+): readonly number[] {
+  if (row === undefined || covered === undefined || covered.size === 0) return [];
+  const fronts = planOf(row).disks.map(({ file }) => file);
+  return [...covered].filter(([, path]) => fronts.includes(path)).map(([index]) => index);
 }

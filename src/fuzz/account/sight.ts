@@ -31,7 +31,7 @@ export interface DiskSight {
   readonly contents: Extents;
   /** What a reader gets who opens the front file anew, by the headers. */
   readonly rebooted: Extents;
-  /** The files of its chain as the headers say it, front first, below what third parties have put above. */
+  /** The files of its chain as the headers say it, front first, without those of third parties. */
   readonly headers: readonly string[];
 }
 
@@ -110,7 +110,7 @@ function headersFrom({ files }: Sim['world']['host'], front: string): readonly s
     found.push(next);
     next = files.get(next)?.written.backing;
   }
-  return found;
+  return found.filter(file => !isTheirs(file));
 }
 
 /** The disk as it is below what third parties have put above it. */

@@ -80,7 +80,8 @@ function oneSet(account: Account, booted: Sight): string | undefined {
     const { device, path } = disk;
     const isMoved = moves && wish.named.includes(index);
     const chain = isMoved ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
-    if (path !== chain[0]) return `${device} is to be booted from ${path}, not from ${chain[0]}`;
+    const front = chain[0] ?? theirFile(index);
+    if (path !== front) return `${device} is to be booted from ${path}, not from ${front}`;
     const wrong = wrongChain(chain, disk);
     if (wrong !== undefined) return wrong;
   }
@@ -109,7 +110,7 @@ function standsAlone(
 ): string | undefined {
   const { scenario, before } = account;
   const { wish } = scenario;
-  const removed = removedBy({ scenario, records: [] }, committed ? 'committed' : 'rolledBack');
+  const removed = removedBy({ ...account, records: [] }, committed ? 'committed' : 'rolledBack');
   const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
   const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
   const expected = new Set(theirs.filter(file => !removed.has(file)));

@@ -3,24 +3,26 @@
  * simulated world only, and take from the engine nothing but the outcome that it claims.
  */
 
-import type { Account } from '../account/account.ts';
+import { type Account, askedOf } from '../account/account.ts';
 import { BITMAP } from '../account/prepare.ts';
 import type { DiskSight, Sight } from '../account/sight.ts';
 import { isClone, isMerge, type Wish } from '../scenario/wish.ts';
 import {
   chainCopyOf,
   filesToRemove,
+  frontIn,
   isTheirs,
   type NewSet,
   newFile,
   newSetsOf,
+  theirFile,
 } from '../scenario/wish-files.ts';
 import type { EndCheck } from './each-end.ts';
 import type { EndJudged } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';
-import { isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
+import { isMadeForAnother, isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
 
 const PREFIX = 'bs-';
 
@@ -29,10 +31,11 @@ const PREFIX = 'bs-';
  * be on the same one.
  */
 export function setSeen(
-  { scenario, signalled, offline }: Pick<Account, 'scenario' | 'signalled' | 'offline'>,
+  account: Pick<Account, 'scenario' | 'coveredFirst' | 'signalled' | 'offline'>,
   disks: readonly DiskSight[],
 ): NewSet {
-  const [set, ...others] = newSetsOf(scenario);
+  const { scenario, signalled, offline } = account;
+  const [set, ...others] = newSetsOf(askedOf(account));
   const [first = 0] = scenario.wish.named;
   const mayBeOther = signalled.includes('keepSnapshot') || offline !== undefined;
   return (mayBeOther && others.find(other => other(first)[0] === disks[first]?.path)) || set;
@@ -45,10 +48,12 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
   const set = setSeen(account, now.disks);
   for (const [index, disk] of now.disks.entries()) {
     const isMoved = moves && wish.named.includes(index);
-    const expected = isMoved ? set(index)[0] : before.disks[index]?.path;
+    const expected = isMoved ? frontIn(set, index) : before.disks[index]?.path;
     if (disk.path !== expected) return `${disk.device} is on ${disk.path}, not on ${expected}`;
     const wrong = isMoved ? wrongChain(set(index), disk) : undefined;
     if (wrong !== undefined) return wrong;
+    // Below a third party's overlay it recorded no more.
+    if (isMoved && account.coveredFirst.includes(index)) continue;
     if (!hasBitmap(before, before.disks[index]) || hasBitmap(now, disk)) continue;
     return `the bitmap of ${disk.device} does not keep recording`;
   }
@@ -74,24 +79,29 @@ export function wrongChain(expected: readonly string[], disk: DiskSight): string
 
 /** The files that a saga was asked to remove and may have, once it is decided that it rolls forward. */
 export function removedBy(
-  { scenario, records }: Pick<Account, 'scenario' | 'records'>,
+  { scenario, coveredFirst, records }: Pick<Account, 'scenario' | 'coveredFirst' | 'records'>,
   outcome: string,
 ): ReadonlySet<string> {
   const last = records.findLast(({ kind }) => kind === 'decision');
   const isForward = outcome === 'committed' || (last?.body as { verdict?: string })?.verdict === 'forward';
-  return new Set(isForward ? filesToRemove(scenario) : []);
+  return new Set(isForward ? filesToRemove({ ...scenario, coveredFirst }) : []);
 }
 
-export function oneInstant({ account, outcome, before, now }: Parameters<EndCheck>[0]): string | undefined {
+export function oneInstant({ account, outcome, now }: Parameters<EndCheck>[0]): string | undefined {
   const { wish, guest } = account.scenario;
   // What a merge leaves behind is based on images that the guest keeps writing to.
   if (outcome !== 'committed' || isMerge(wish)) return undefined;
   const removed = removedBy(account, outcome);
   const left = wish.named
-    .map(index => [index, isClone(wish) ? newFile(wish, index) : (before.disks[index]?.path ?? '')] as const)
+    .map(index => [index, isClone(wish) ? newFile(wish, index) : leftBy(account, index)] as const)
     .filter(([, file]) => !removed.has(file) && !isMoved(account, file));
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
   return judgeWrites(contents, guest.disks).why;
+}
+
+/** The image that a disk was on when the plan was made. */
+export function leftBy({ before, coveredFirst }: Account, index: number): string {
+  return coveredFirst.includes(index) ? theirFile(index) : (before.disks[index]?.path ?? '');
 }
 
 /** What the saga has given up is another's: a power cut alone may take what that one has not flushed. */
@@ -118,6 +128,7 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   for (const view of ['contents', 'rebooted'] as const) {
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
+    if (view === 'rebooted' && now.disks.some((_, index) => isMadeForAnother(account, index))) continue;
     const images = new Map(now.disks.map((disk, index) => [index, disk[view]]));
     const wrong = lostWrites(account, images, now, isOnNew);
     if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;
@@ -126,19 +137,20 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
 }
 
 /** An older copy of the journal does not say that the saga had rolled forward, and had removed what it was asked to. */
-function wasRemovedBefore({ isRestored, scenario }: Account, file: string): boolean {
-  return isRestored && filesToRemove(scenario).includes(file);
+function wasRemovedBefore(account: Account, file: string): boolean {
+  return account.isRestored && filesToRemove(askedOf(account)).includes(file);
 }
 
 /** Whether all named disks are on new images of one set. */
-export function areOnNew({ scenario }: Account, disks: readonly DiskSight[]): boolean {
-  const { named } = scenario.wish;
-  return newSetsOf(scenario).some(set => named.every(index => disks[index]?.path === set(index)[0]));
+export function areOnNew(account: Account, disks: readonly DiskSight[]): boolean {
+  const { named } = account.scenario.wish;
+  const sets = newSetsOf(askedOf(account));
+  return sets.some(set => named.every(index => disks[index]?.path === set(index)[0]));
 }
 
 /** What images lack of that which was acknowledged, as disks that are on their old images or on new ones. */
 export function lostWrites(
-  account: Pick<Account, 'scenario' | 'before'>,
+  account: Pick<Account, 'scenario' | 'coveredFirst' | 'before'>,
   images: ContentsByDisk,
   { acknowledged }: Sight,
   isOnNew: boolean,
@@ -162,13 +174,13 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
   if (mayLoseWrites(account) || account.moved.length > 0) return undefined;
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
-      const old = before.disks[index]?.path;
-      return (wish.named.includes(index) ? (set?.(index)[0] ?? old) : old) ?? '';
+      const old = leftBy(account, index);
+      return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
     const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
     return lostWrites(account, new Map(files), now, set !== undefined) === undefined;
   };
-  if ([undefined, ...newSetsOf(account.scenario)].some(holdsAll)) return undefined;
+  if ([undefined, ...newSetsOf(askedOf(account))].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
 }
 

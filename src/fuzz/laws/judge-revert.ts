@@ -4,18 +4,19 @@
  */
 import { valueAt } from '../../sim/host/contents.ts';
 import { RING } from '../../sim/machine/guest.ts';
-import type { Account } from '../account/account.ts';
-import { fileInChain } from '../scenario/wish-files.ts';
+import { type Account, askedOf } from '../account/account.ts';
+import { fileInChain, newSetsOf } from '../scenario/wish-files.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 
-type Judged = Pick<Account, 'scenario' | 'before'>;
+type Judged = Pick<Account, 'scenario' | 'coveredFirst' | 'before'>;
 
 /** What is wrong, or undefined. `acknowledged` is the last write that completed; all of those since the switch are wanted. */
 export function judgeReverted(
-  { scenario, before }: Judged,
+  account: Judged,
   images: ContentsByDisk,
   acknowledged: number,
 ): string | undefined {
+  const { scenario, before } = account;
   const { guest, wish } = scenario;
   if (wish.operation !== 'revert') return undefined;
   const back = wish.named.filter(disk => images.has(disk));
@@ -23,7 +24,7 @@ export function judgeReverted(
   const switched = since.length === 0 ? acknowledged : Math.min(...since) - 1;
   for (const disk of images.keys()) {
     const isBack = wish.named.includes(disk);
-    const old = before.files.get(fileInChain(guest, disk, isBack ? wish.to : 0)) ?? [];
+    const old = before.files.get(isBack ? putBackOn(account, disk) : fileInChain(guest, disk, 0)) ?? [];
     const first = isBack ? switched : before.acknowledged;
     const held = valuesIn(images, disk);
     for (let slot = 0; slot < RING.sectors; slot += 1) {
@@ -38,18 +39,19 @@ export function judgeReverted(
 
 /** What was flushed to the new images, and what the older ones held, is still there. */
 export function judgeRevertedAfterPowerCut(
-  { scenario, before, flushed }: Pick<Account, 'scenario' | 'before' | 'flushed'>,
+  account: Judged & Pick<Account, 'flushed'>,
   images: ContentsByDisk,
   isOnNew: (disk: number, file: string) => boolean,
 ): string | undefined {
-  const { guest, wish } = scenario;
+  const { scenario, before, flushed } = account;
+  const { wish } = scenario;
   if (wish.operation !== 'revert') return undefined;
   for (const { disk, offset, value, file } of flushed) {
     const held = valueAt(images.get(disk) ?? [], offset) ?? 0;
     if (isOnNew(disk, file) && held < value) return `write ${value} to disk ${disk} was flushed, and is gone`;
   }
   for (const disk of wish.named) {
-    const old = before.files.get(fileInChain(guest, disk, wish.to)) ?? [];
+    const old = before.files.get(putBackOn(account, disk)) ?? [];
     for (const [slot, value] of valuesIn(images, disk).entries()) {
       const expected = valueAt(old, offsetOf(slot)) ?? 0;
       if (value === expected || value > before.acknowledged) continue;
@@ -57,6 +59,12 @@ export function judgeRevertedAfterPowerCut(
     }
   }
   return undefined;
+}
+
+/** The older image of a disk, which is below its new overlay. */
+function putBackOn(account: Judged, disk: number): string {
+  const [set] = newSetsOf(askedOf(account));
+  return set(disk)[1] ?? '';
 }
 
 function valuesIn(images: ContentsByDisk, disk: number): readonly number[] {

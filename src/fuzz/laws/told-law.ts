@@ -1,17 +1,22 @@
 /** The law about who keeps the VM's records: what it is told of new disks. */
-import type { Account } from '../account/account.ts';
-import { isClone } from '../scenario/wish.ts';
-import { newSetsOf } from '../scenario/wish-files.ts';
-import { setSeen } from './end-laws.ts';
+import { type Account, askedOf } from '../account/account.ts';
+import { isClone, isMerge } from '../scenario/wish.ts';
+import { frontIn, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
+import { leftBy, setSeen } from './end-laws.ts';
 
 export function recordsAreTold(account: Account): string | undefined {
-  const { scenario, told, offline, before, atLast, resultAtLast, crash, refusal } = account;
+  const { scenario, told, offline, atLast, resultAtLast, crash, refusal } = account;
   const { wish, publisher } = scenario;
   // An older copy of the journal does not know whom it has told.
   if (account.isRestored) return undefined;
   if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
   const outcome = (offline?.result ?? resultAtLast)?.outcome;
-  const old = wish.named.map(index => before.disks[index]?.path).join();
+  // A chain that is shortened below its front keeps that, a third party's overlay too.
+  const isShortened = isMerge(wish) && !(wish.operation === 'commit' && wish.top === 0);
+  const frontOf = (set: NewSet, index: number) =>
+    isShortened && account.coveredFirst.includes(index) ? leftBy(account, index) : frontIn(set, index);
+  const frontsOf = (set: NewSet) => wish.named.map(index => frontOf(set, index)).join();
+  const old = wish.named.map(index => leftBy(account, index)).join();
   const toldOf = told.map(({ disks }) => disks.map(disk => disk.file).join());
   const last = toldOf.at(-1);
   if (outcome === 'rolledBack' || isClone(wish)) {
@@ -24,10 +29,10 @@ export function recordsAreTold(account: Account): string | undefined {
   const seen = offline?.booted ?? (atLast.alive ? atLast : undefined);
   if (seen !== undefined) {
     const set = setSeen(account, seen.disks);
-    const expected = wish.named.map(index => set(index)[0]).join();
+    const expected = frontsOf(set);
     if (last !== expected) return `it was told of ${last}, not of ${expected}`;
   }
-  const overlays = newSetsOf(scenario).map(each => wish.named.map(index => each(index)[0]).join());
+  const overlays = newSetsOf(askedOf(account)).map(frontsOf);
   const wrong = toldOf.find(files => !overlays.includes(files));
   return wrong === undefined ? undefined : `it was told of ${wrong}, which never came`;
 }

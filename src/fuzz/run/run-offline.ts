@@ -190,6 +190,7 @@ class OfflineRun {
       calmMs: 0,
       states: [],
       struck,
+      coveredFirst: [],
       pauses: [],
       migrations: [],
       conts: [],

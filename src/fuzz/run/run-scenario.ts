@@ -26,7 +26,7 @@ import { HostView } from '../account/host-view.ts';
 import { createMortal } from '../account/mortal.ts';
 import { copyChains, prepare } from '../account/prepare.ts';
 import type { End, Reached } from '../account/process.ts';
-import { recordedResult } from '../account/recorded.ts';
+import { countedFrom, recordedResult } from '../account/recorded.ts';
 import { takeSight } from '../account/sight.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import { forgetsJobs } from '../scenario/since.ts';
@@ -36,7 +36,6 @@ import { Administrator } from './administrator.ts';
 import { recoverAndBoot } from './recover.ts';
 import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
-
 import { Watch } from './watch.ts';
 
 /** A run that needs more events than this will not end. */
@@ -134,8 +133,7 @@ class Run {
     return {
       scenario: this.#scenario,
       ...definedOnly({ row: kept?.row }),
-      before,
-      after,
+      ...{ before, after },
       atLast: last,
       refusal: ended.refusal,
       result: ended.result,
@@ -143,6 +141,7 @@ class Run {
       calmMs,
       states: this.#watch.states,
       struck: this.#watch.struck,
+      coveredFirst: countedFrom(this.#watch.covered, kept?.row),
       pauses: this.#watch.pauses.pauses,
       migrations: this.#watch.migration.migrations,
       conts: this.#watch.migration.conts,
@@ -290,7 +289,7 @@ class Run {
     if (this.#armed.has(place)) return;
     this.#armed.add(place);
     const copied = forgetsJobs(this.#scenario.guest) ? 'mirrorDisks' : 'standOnBases';
-    if (place === copied) copyChains(this.#sim, this.#scenario);
+    if (place === copied) copyChains(this.#sim, this.#scenario, this.#watch.covered);
     if (this.#administrator.isDone) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }

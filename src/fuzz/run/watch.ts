@@ -14,6 +14,7 @@ import { OvertakenWatch } from '../account/overtaken-watch.ts';
 import { type FlushedWrite, flushedWrites, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
+import { isTheirs } from '../scenario/wish-files.ts';
 import { PauseWatch } from './pause-watch.ts';
 
 type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> : never) : never;
@@ -21,6 +22,8 @@ type Told = Happening extends infer H ? (H extends Happening ? Omit<H, 'atMs'> :
 export class Watch implements Passage {
   readonly states: string[][] = [];
   readonly struck: Struck[] = [];
+  /** The disks with a third party's overlay in front when the saga entered its first state, and that overlay. */
+  covered: ReadonlyMap<number, string> | undefined;
   readonly unlinkedInUse: string[] = [];
   readonly signalled: Signal['signal'][] = [];
   readonly pauses: PauseWatch;
@@ -59,6 +62,10 @@ export class Watch implements Passage {
 
   enter(state: string): void {
     this.#state = state;
+    if (this.covered === undefined) {
+      this.covered = coveredIn(this.#sim);
+      this.overtaken.begin([...this.covered.keys()]);
+    }
     this.#look();
     this.overtaken.enter(placeOf(state));
     this.states.at(-1)?.push(state);
@@ -126,4 +133,8 @@ export class Watch implements Passage {
   #say(told: Told): void {
     if (this.#tell !== undefined) this.#tell({ ...told, atMs: this.#sim.clock.now() } as Happening);
   }
+}
+
+function coveredIn({ world }: Sim): ReadonlyMap<number, string> {
+  return new Map(world.fronts().flatMap(({ path }, index) => (isTheirs(path) ? [[index, path]] : [])));
 }

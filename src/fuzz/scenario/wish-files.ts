@@ -5,7 +5,12 @@ import { isMerge, type Wish } from './wish.ts';
 /** The virtual directory of all images. */
 export const DIRECTORY = '/images';
 
-type Asked = Pick<Scenario, 'guest' | 'wish'>;
+/** What was asked of which guest. */
+export interface Asked extends Pick<Scenario, 'guest' | 'wish'> {
+  /** The disks whose images were counted from a third party's overlay, which was in front by then: each has one place more. */
+  readonly coveredFirst?: readonly number[];
+}
+
 type Chains = Pick<GuestChoice, 'backingLayers' | 'format'>;
 
 /** The file at a place of a disk's chain as its guest is begun with; 0 is the active image (`makeImages` of the simulator). */
@@ -46,32 +51,36 @@ export function mirrorFile(index: number): string {
 }
 
 /** The places in the chain that are left below, or as, the new front; front first. */
-function placesAfter({ guest, wish }: Asked): readonly number[] {
+function placesAfter({ guest, wish, coveredFirst }: Asked, index: number): readonly number[] {
   const places = placesOf(guest);
+  const above = coveredFirst?.includes(index) ? 1 : 0;
   switch (wish.operation) {
     case 'copy':
-      if (wish.base !== undefined) return places.slice(wish.base);
-      return wish.shallow && wish.to === 'qcow2' ? places.slice(1) : [];
+      if (wish.base !== undefined) return places.slice(wish.base - above);
+      return wish.shallow && wish.to === 'qcow2' ? places.slice(1 - above) : [];
     case 'pull':
     case 'commit':
     case 'commitOffline': {
-      const from = wish.operation === 'pull' ? 1 : wish.top;
-      const base = wish.base ?? places.length;
+      const from = (wish.operation === 'pull' ? 1 : wish.top) - above;
+      const base = wish.base === null ? places.length : wish.base - above;
       return places.filter(place => place < from || place >= base);
     }
     case 'revert':
-      return places.slice(wish.to);
+      return places.slice(wish.to - above);
     default:
       return places;
   }
 }
 
 /** The files that a wish says are to be removed once it is done. */
-export function filesToRemove({ guest, wish }: Asked): readonly string[] {
+export function filesToRemove(asked: Asked): readonly string[] {
+  const { guest, wish } = asked;
   if (!('delete' in wish) || !wish.delete) return [];
-  const stay = placesAfter({ guest, wish });
-  const leaving = placesOf(guest).filter(place => !stay.includes(place));
-  return wish.named.flatMap(index => leaving.map(place => fileInChain(guest, index, place)));
+  return wish.named.flatMap(index => {
+    const stay = placesAfter(asked, index);
+    const leaving = placesOf(guest).filter(place => !stay.includes(place));
+    return leaving.map(place => fileInChain(guest, index, place));
+  });
 }
 
 /** A set of images, one for each named disk, that a saga may leave its disks on: their chains, front first. */
@@ -80,10 +89,15 @@ export type NewSet = (index: number) => readonly string[];
 /** The sets that a saga may end on; one for all but snapshots with mirrors, which end on mirrors or on overlays. */
 export function newSetsOf(asked: Asked): readonly [NewSet, ...NewSet[]] {
   const { guest, wish } = asked;
-  const stay = (index: number) => placesAfter(asked).map(place => fileInChain(guest, index, place));
+  const stay = (index: number) => placesAfter(asked, index).map(place => fileInChain(guest, index, place));
   if (isMerge(wish)) return [stay];
   const onNew: NewSet = index => [newFile(wish, index), ...stay(index)];
   if (wish.operation !== 'snapshotMirror') return [onNew];
   const below = (index: number) => (wish.ownChains ? [chainCopyOf(index)] : stay(index));
   return [index => [mirrorFile(index), ...below(index)], onNew];
+}
+
+/** The image that a disk is on in a set; below a third party's overlay that stays in front there may be none. */
+export function frontIn(set: NewSet, index: number): string {
+  return set(index)[0] ?? theirFile(index);
 }
