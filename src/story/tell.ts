@@ -62,6 +62,7 @@ export function tellStory(known: Known): Story {
   const undos = undosOf(machine);
   const result = row.result as object | null as SagaResult | null;
   const waits = isWaiting(row, records);
+  const disks = disksOf(plan, result);
   return {
     saga: row.id,
     vm: row.vm,
@@ -84,11 +85,11 @@ export function tellStory(known: Known): Story {
     strandings: records.flatMap(({ kind, step, atMs }) =>
       kind === 'intent' && splitKey(step).step === RESCUE ? [atMs] : [],
     ),
-    disks: disksOf(plan, result),
+    disks,
     pausedMs: result?.blackoutMs ?? null,
     error: errorOf(result, entered),
     leftovers: result?.leftovers ?? [],
-    next: whatNext({ row, result, isWaiting: waits, isRunning }),
+    next: whatNext({ row, result, isWaiting: waits, isRunning, disks }),
     asks: row.state === 'open' && isRunning ? asksOf(plan, entered.at(-1)?.node) : [],
   };
 }

@@ -5,22 +5,24 @@
 import type { SagaResult } from '../engine/running/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
-import type { Advice } from './story.ts';
+import type { Advice, Disk } from './story.ts';
 
 interface Asked {
   readonly row: SagaRow;
   readonly result: SagaResult | null;
   readonly isWaiting: boolean;
   readonly isRunning: boolean;
+  /** Where known: the new image of the disk that failed is named. */
+  readonly disks?: readonly Pick<Disk, 'disk' | 'image' | 'isMade'>[];
 }
 
-export function whatNext({ row, result, isWaiting, isRunning }: Asked): readonly Advice[] {
+export function whatNext({ row, result, isWaiting, isRunning, disks = [] }: Asked): readonly Advice[] {
   const { id, operation } = row;
   switch (row.state) {
     case 'committed':
       return atCommit(result);
     case 'rolledBack':
-      return afterRollback(operation, result);
+      return afterRollback(operation, result, disks);
     case 'needsRecovery':
       return toRecover(id, result?.error ?? null);
     case 'open':
@@ -47,14 +49,22 @@ function atCommit(result: SagaResult | null): readonly Advice[] {
   return [...(left.length === 0 ? [say('Nothing: all is as you asked.')] : left), ...guestOf(result)];
 }
 
-function afterRollback(operation: string, result: SagaResult | null): readonly Advice[] {
+function afterRollback(
+  operation: string,
+  result: SagaResult | null,
+  disks: NonNullable<Asked['disks']>,
+): readonly Advice[] {
+  const failed = disks.find(({ disk, isMade }) => isMade && disk === result?.error?.disk);
+  const where = failed === undefined ? '' : ` (${failed.disk} was to get ${failed.image})`;
   const wasAsked = result === null || result.error === null || result.error.code === 'ABORTED';
   return [
     ...(result?.guest === undefined
       ? [say('For the guest, nothing: it runs on as before.')]
       : guestOf(result)),
     ...leftBehind(result),
-    ...(wasAsked ? [] : [say(`Remove the cause of the failure, then ask for the same ${operation} again.`)]),
+    ...(wasAsked
+      ? []
+      : [say(`Remove the cause of the failure${where}, then ask for the same ${operation} again.`)]),
   ];
 }
 
