@@ -155,4 +155,26 @@ describeOnQemu('images that a commit is to remove', () => {
     expect(result.losses).toEqual([expect.stringContaining('before')]);
     expect(existsSync(over)).toBe(true);
   });
+
+  test('stay below one that stays: its internal snapshots are read through them', async () => {
+    const guest = await oddGuest(async folder => {
+      const [base, middle, over] = ['base.qcow2', 'middle.qcow2', 'over.qcow2'].map(file =>
+        join(folder, file),
+      );
+      await qemuImg('create', '-q', '-f', 'qcow2', base ?? '', SIZE);
+      await qemuImg('create', '-q', '-f', 'qcow2', '-b', base ?? '', '-F', 'qcow2', middle ?? '');
+      await qemuImg('create', '-q', '-f', 'qcow2', '-b', middle ?? '', '-F', 'qcow2', over ?? '');
+      await qemuImg('snapshot', '-c', 'before', over ?? '');
+      return [{ driver: 'qcow2', file: { driver: 'file', filename: over } }];
+    });
+    const [over = '', middle = ''] = ['over.qcow2', 'middle.qcow2'].map(file => join(guest.folder, file));
+    const result = await commit(guest);
+    expect(result).toMatchObject({ outcome: 'committed', error: null, notRemoved: [over, middle] });
+    expect(result.leftovers).toContainEqual(
+      expect.stringContaining(`${over} stays, and cannot be read without it`),
+    );
+    await guest.vm.kill();
+    expect(existsSync(middle)).toBe(true);
+    await qemuImg('check', '-q', over); // throws where what it stands on is not there
+  });
 });

@@ -10,6 +10,7 @@ import type { Images } from '../../images/images.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { Plan } from '../../plan/plan.ts';
+import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
 import { keptInWords } from '../../steps/finish/remove-leaving.ts';
 import { removeImage } from './drop-images.ts';
 import { namedBySagas } from './named-images.ts';
@@ -23,6 +24,7 @@ export async function dropLeaving(
   if (!('deletes' in plan && plan.deletes)) return [];
   const named = await namedBySagas(journal, id, files);
   const left: string[] = [];
+  const kept = new Set<string>();
   const leaving = plan.disks
     .flatMap(leavingImages)
     .flatMap(image =>
@@ -33,12 +35,17 @@ export async function dropLeaving(
     const stands = await files.stat(file);
     if (stands?.kind !== 'file') continue;
     const proof = plan.leaving?.find(each => each.file === plainName(file));
+    const above = keptBelow(plan.disks, kept).get(plainName(file));
     const isNeeded = chains.includes(file) || named.has(file) || named.has(stands.identity);
-    if (isNeeded) left.push(keptInWords(file, 'a chain or another saga needs it'));
+    const keep = (why: string) => {
+      kept.add(plainName(file));
+      left.push(keptInWords(file, why));
+    };
+    if (isNeeded) keep('a chain or another saga needs it');
     else if (proof?.identity !== stands.identity)
-      left.push(keptInWords(file, proof?.why ?? 'it is not proved to be the file that QEMU had open'));
-    else if ((await images.look(image)).state === 'inUse')
-      left.push(keptInWords(file, 'another process has it open'));
+      keep(proof?.why ?? 'it is not proved to be the file that QEMU had open');
+    else if ((await images.look(image)).state === 'inUse') keep('another process has it open');
+    else if (above !== undefined) keep(readBy(above));
     else await removeImage(file, stands.identity, files);
   }
   return left;

@@ -7,6 +7,7 @@ import { plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, LeavingFile, Plan } from '../../plan/plan.ts';
+import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
 import { stagesOf } from '../../steps/stages.ts';
 
 /** The plan with what is proved of the files that it would remove, and what is not promised where those are elsewhere. */
@@ -23,7 +24,16 @@ export async function withProofs<P extends Plan>(asked: P, files: Files | null):
       whole.has(file) ? stays(plainName(file), HOLDS_SNAPSHOTS) : await prove(plainName(file), files, open),
     );
   }
-  return { ...plan, leaving };
+  const kept = leaving.filter(({ identity }) => identity === null).map(({ file }) => file);
+  const below = keptBelow(plan.disks, new Set(kept));
+  const whyOf = (file: string) => (kept.includes(file) ? undefined : below.get(file));
+  return {
+    ...plan,
+    leaving: leaving.map(each => {
+      const above = whyOf(each.file);
+      return above === undefined ? each : stays(each.file, readBy(above));
+    }),
+  };
 }
 
 const HOLDS_SNAPSHOTS =

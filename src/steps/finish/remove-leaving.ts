@@ -10,6 +10,7 @@ import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { probeDisks, type Step } from '../step/step.ts';
+import { keptBelow, readBy } from './kept-below.ts';
 
 /** A file that may go, and the identity under which it was found; null for one that stays, and why. */
 interface Leaving {
@@ -42,7 +43,7 @@ export const removeLeaving: Step = {
         else found.push({ file, identity, why: null });
       }
     }
-    return found;
+    return keepBelowKept(plan, found);
   },
 
   async probe({ files, plan, observed }) {
@@ -73,6 +74,19 @@ export const removeLeaving: Step = {
 
 const GONE = 'nothing stands there any more, so that it was moved or removed before';
 const UNSEEN = 'it is on the host of a QEMU whose files this process does not see';
+
+function keepBelowKept(plan: Plan, found: readonly Leaving[]): Leaving[] {
+  const stays = found
+    .filter(({ identity, why }) => identity === null && why !== GONE)
+    .map(({ file }) => file);
+  const below = keptBelow(plan.disks, new Set(stays));
+  return found.map(each => {
+    const above = below.get(each.file);
+    return each.identity === null || above === undefined
+      ? each
+      : { ...each, identity: null, why: readBy(above) };
+  });
+}
 
 async function remove(files: Files | null, file: string, identity: string): Promise<void> {
   await files?.unlink(file, identity);
