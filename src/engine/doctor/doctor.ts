@@ -6,7 +6,6 @@
 
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
-import { listNodes, valueIfKnown } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
@@ -15,10 +14,8 @@ import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, Processes, SagaRow, SagaState } from '../../journal/journal.ts';
 import { inPages } from '../../journal/pages.ts';
 import { survey } from '../../operations/survey.ts';
-import { isSagaName } from '../../plan/names.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { type Clock, systemClock } from '../../qmp/clock.ts';
-import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
 import { type Stage, stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
 import { GROUP, membersIn } from '../durable/group-register.ts';
@@ -29,9 +26,9 @@ import { Makers } from '../removal/makers.ts';
 import type { SagaResult } from '../running/result.ts';
 import { isWaiting, mirrorsInWords } from '../running/waiting.ts';
 import { damagedRow, recordsIn } from './damaged-sagas.ts';
+import { examineQemu, nodesInUse, streamInTheWay } from './examine-qemu.ts';
 import type { Finding, Removable } from './finding.ts';
 import { oldNodes } from './old-nodes.ts';
-import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 
 /** What is examined; only the journal must be given. */
 export interface DoctorOptions {
@@ -141,115 +138,6 @@ function openSaga(row: SagaRow): Removable {
     removable: false,
     remove: undefined,
   };
-}
-
-async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Removable[]> {
-  const [status, jobs, nodes, objects] = await qmp.pipeline([
-    { execute: 'query-status' },
-    { execute: 'query-jobs' },
-    listNodes(qmp),
-    { execute: 'qom-list', arguments: { path: '/objects' } },
-  ]);
-  if (!status.ok) throw status.error;
-  const used = await nodesInUse(qmp);
-  const names = (valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? '').filter(isSagaName);
-  const groups = (valueIfKnown(objects) ?? []).map(object => object.name).filter(isSagaName);
-  const ours = (valueIfKnown(jobs) ?? []).filter(job => isSagaName(job.id));
-  const found = [
-    ...ours.map(job => {
-      const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;
-      return foundInQemu('job', job.id, makers, inUse, orphanJob(job), () => dismiss(qmp, job.id));
-    }),
-    // Images that a guest's disk is on are no leftovers: that is where a saga puts it.
-    ...names
-      .filter(name => !used.has(name) || name.endsWith('-filter'))
-      .map(name =>
-        foundInQemu(
-          'node',
-          name,
-          makers,
-          used.has(name) ? 'a disk of the guest is behind it' : undefined,
-          orphanNode(used.has(name)),
-          async () => {
-            await qmp.execute('blockdev-del', { 'node-name': name });
-          },
-        ),
-      ),
-    ...groups.map(name =>
-      foundInQemu('group', name, makers, undefined, orphanGroup(), async () => {
-        await qmp.execute('object-del', { id: name });
-      }),
-    ),
-  ].filter(finding => finding !== undefined);
-  return [...pausedGuest(status.value, found), ...found];
-}
-
-/** A stream that has to be dismissed before QEMU can be asked for its nodes; what else there is shows after that. */
-function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): readonly Removable[] {
-  const orphan = isSagaName(job.id) ? orphanJob(job) : 'no saga has made this stream';
-  const found = foundInQemu('job', job.id, makers, undefined, orphan, () => dismiss(qmp, job.id));
-  if (found === undefined) return [];
-  const next = 'only when it is dismissed (QMP: job-dismiss) QEMU and the images can be examined';
-  return [{ ...found, why: `${found.why}; ${next}` }];
-}
-
-/** The nodes of all guest disks' chains, by every name that QEMU tells. */
-async function nodesInUse(qmp: QmpClient): Promise<ReadonlySet<string>> {
-  const { disks } = await survey(qmp);
-  return new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
-}
-
-function foundInQemu(
-  kind: 'job' | 'node' | 'group',
-  name: string,
-  makers: Makers,
-  inUse: string | undefined,
-  orphan: string,
-  remove: () => Promise<void>,
-): Removable | undefined {
-  const maker = makers.of(name);
-  if (maker !== undefined && makers.isRunning(maker)) return undefined;
-  const finding = (why: string, removable = false): Removable => ({
-    kind,
-    name,
-    saga: maker?.id ?? null,
-    why,
-    removable,
-    remove: removable ? remove : undefined,
-  });
-  if (maker === undefined) return finding(orphan);
-  if (makers.isDead(maker))
-    return finding(`saga ${maker.id} is open and needs it: "blocksaga resume ${maker.id}"`);
-  if (inUse !== undefined) return finding(`saga ${maker.id} has ended, but ${inUse}: it is left alone`);
-  return finding(`saga ${maker.id} has ended (${maker.state}) and nothing uses it`, true);
-}
-
-/** A paused guest in a QEMU with traces of a dead saga. */
-function pausedGuest(
-  { running, status }: { readonly running: boolean; readonly status: string },
-  found: readonly Removable[],
-): readonly Removable[] {
-  const trace = found.find(({ removable }) => !removable);
-  if (running || status !== 'paused' || trace === undefined) return [];
-  const next =
-    trace.saga === null
-      ? orphanedGuest()
-      : `"blocksaga resume ${trace.saga}" settles that first and resumes the guest`;
-  return [
-    {
-      kind: 'guest',
-      name: 'guest',
-      saga: trace.saga,
-      why: `the guest is paused, perhaps by a saga for its switch: ${next}`,
-      removable: false,
-      remove: undefined,
-    },
-  ];
-}
-
-async function dismiss(qmp: QmpClient, id: string): Promise<void> {
-  const [reply] = await createJobs(qmp).dismiss([id]);
-  if (reply !== undefined && !reply.ok) throw reply.error;
 }
 
 /** New images of sagas that were rolled back. A file that has taken such a name since is not a finding. */
