@@ -11,9 +11,8 @@ import { relativeInHeader } from '../plan/image-ref.ts';
 import type { ChainImage, ImagePlan } from '../plan/plan.ts';
 import { layoutFor } from './image-traits.ts';
 import { type NewImageWishes, wishesInPlan } from './new-image-fields.ts';
+import { reusedChain } from './reused-chain.ts';
 import type { GuestDisk, Survey } from './survey.ts';
-
-const CHAIN_DEPTH_MAX = 200;
 
 /** One new image as it was asked for. */
 export interface NewImage {
@@ -233,76 +232,6 @@ function relativeName(image: NewImage): string {
       ? 'only an image that stands on another one can name that by a relative path'
       : `${below} is no path, so that it cannot be named by a relative one`,
   );
-}
-
-/** The chain that a reused shallow target names in its header: the source's own where it is the same file. */
-async function reusedChain(image: NewImage, files: Files): Promise<Pick<ImagePlan, 'backing' | 'below'>> {
-  const chain: ChainImage[] = [];
-  let { file, driver } = image;
-  for (let depth = 0; depth < CHAIN_DEPTH_MAX; depth += 1) {
-    const below = await readBelow(image, { file, driver }, files, chain.length > 0);
-    if (below === null) return { backing: chain[0] ?? null, below: chain.slice(1) };
-    const shared = await findShared(image.source.chain, below.file, files);
-    if (shared !== undefined) return joined(chain, shared, image.source);
-    if (below.driver === null) {
-      return refuse(
-        'REQUEST_INVALID',
-        image,
-        `${file} does not say which format its backing image ${below.file} has; state it with qemu-img rebase -u -F`,
-      );
-    }
-    chain.push({ file: below.file, driver: below.driver, node: null });
-    ({ file, driver } = { file: below.file, driver: below.driver });
-  }
-  return refuse(
-    'DISK_UNSUPPORTED',
-    image,
-    `the chain below ${image.file} is deeper than ${CHAIN_DEPTH_MAX} images`,
-  );
-}
-
-/**
- * The chain down to an image that it shares with the source, and on to the bottom. What QEMU has open is used as it is,
- * unless images of the target's own are above it: those are opened in one go with all that is below them.
- */
-function joined(
-  own: readonly ChainImage[],
-  shared: ChainImage,
-  source: GuestDisk,
-): Pick<ImagePlan, 'backing' | 'below'> {
-  const [backing, ...below] = own;
-  if (backing === undefined && shared.node !== null) return { backing: shared, below: [] };
-  const lower = source.chain.slice(source.chain.indexOf(shared) + 1).map(each => ({ ...each, node: null }));
-  if (backing === undefined) return { backing: shared, below: lower };
-  return { backing, below: [...below, { ...shared, node: null }, ...lower] };
-}
-
-async function readBelow(
-  { chainMayCome = false }: NewImage,
-  { file, driver }: Pick<ChainImage, 'file' | 'driver'>,
-  files: Files,
-  isBelow: boolean,
-) {
-  try {
-    return (await files.imageInfo(file, driver))?.backing ?? null;
-  } catch (error) {
-    if (isBelow && chainMayCome && error instanceof BlocksagaError && error.code === 'FILES') return null;
-    throw error;
-  }
-}
-
-async function findShared(
-  chain: readonly ChainImage[],
-  file: string,
-  files: Files,
-): Promise<ChainImage | undefined> {
-  const identity = (await files.stat(file))?.identity;
-  for (const image of chain) {
-    if (image.unnameable !== undefined) continue;
-    if (image.file === file) return image;
-    if (identity !== undefined && (await files.stat(image.file))?.identity === identity) return image;
-  }
-  return undefined;
 }
 
 function refuse(code: ErrorCode, image: NewImage, why: string): never {
