@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { Connect, Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
+import { defineMachine } from './define-machine.ts';
 import { createForeignFiles } from './host/foreign-files.ts';
 import { createHost, type Host } from './host/host.ts';
 import { type Chance, seededChance } from './host/random.ts';
@@ -28,7 +29,7 @@ import { createWorld } from './world.ts';
 
 export type { Sim, SimOptions };
 
-const [DISKS_MAX, SIZE_BYTES] = [64, 67_108_864];
+const SIZE_BYTES = 67_108_864;
 
 /**
  * A simulated QEMU with a guest that writes. Throws when an option makes no sense.
@@ -41,40 +42,17 @@ const [DISKS_MAX, SIZE_BYTES] = [64, 67_108_864];
  * ```
  */
 export function createSim(options: SimOptions = {}): Sim {
-  const count = options.disks ?? 3;
-  if (!Number.isInteger(count) || count < 1 || count > DISKS_MAX) {
-    throw new BlocksagaError(
-      'REQUEST_INVALID',
-      `a simulated guest has 1 to ${DISKS_MAX} disks, not ${count}`,
-    );
-  }
   const profile = profileOf(options.profile ?? '7.2');
+  const directory = options.directory ?? '/images';
+  const machine = defineMachine(options, profile, directory);
   const clock = options.clock ?? createVirtualClock();
   const chance: Chance = seededChance(options.seed ?? 1);
-  const directory = options.directory ?? '/images';
   const timing: Timing = { ...TIMING, ...options.timing };
   const faults = createFaults(options.faults ?? [], options.onFault);
   const isOpen = (birth: number) =>
     [...(qemu?.state.nodes.values() ?? [])].some(node => node.opened === birth);
   const host: Host = createHost(directory, () => clock.epochMs(), isOpen);
   const foreign = createForeignFiles(host);
-  const format = options.format ?? 'qcow2';
-  const machine: MachineDefinition = {
-    disks: Array.from({ length: count }, (_, index) => ({
-      path: `${directory}/disk${index}.${format}`,
-      format,
-    })),
-    style: profile.schema.commands['blockdev-add'] === undefined ? 'drive' : (options.style ?? 'blockdev'),
-    drivePrefix: options.drivePrefix ?? 'drive',
-    bus: options.bus ?? 'virtio-blk',
-    iothreads: options.iothreads ?? false,
-    settableDrive: options.settableDrive ?? true,
-    shareRw: options.shareRw ?? false,
-    filters: options.filters ?? [],
-    filtered: options.filtered ?? Array.from({ length: count }, (_, index) => index),
-    inline: options.inline ?? false,
-    runState: options.runState ?? (options.paused ? 'prelaunch' : 'running'),
-  };
   const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
   makeImages(host, { disks: machine.disks, sizeBytes, layers: options.backingLayers ?? 0 });
   if (faults.freeBytes !== undefined) host.freeBytes = faults.freeBytes;
