@@ -7,7 +7,7 @@ import { BlocksagaError, invariant } from '../errors.ts';
 import { whyNoAnswer, whyNoEvent } from './check-shape.ts';
 import type { Clock } from './clock.ts';
 import type { Arguments, CallOptions, Command, CommandName, QmpEvent, Replies, Reply } from './commands.ts';
-import { CLOSED_UNGREETED, noGreeting, refusal } from './connection-errors.ts';
+import { asError, lost, refusal, ungreeted } from './connection-errors.ts';
 import { deadlineMsFor } from './deadlines.ts';
 import { InFlight } from './in-flight.ts';
 import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
@@ -64,18 +64,7 @@ export class Connection implements TransportHandlers {
       this.#greetingSettled = undefined;
     }
     if (this.#version) return;
-    if (this.#failure?.code === 'QMP_PROTOCOL')
-      throw new BlocksagaError(
-        'QMP_PROTOCOL',
-        `no QMP monitor (-monitor is not -qmp): ${this.#failure.message}`,
-        {
-          effect: 'notApplied',
-          cause: this.#failure,
-        },
-      );
-    throw new BlocksagaError('QMP_CONNECT', this.#open ? noGreeting(deadlineMs) : CLOSED_UNGREETED, {
-      cause: this.#failure,
-    });
+    throw ungreeted(this.#open ? deadlineMs : undefined, this.#failure);
   }
 
   get version(): QmpVersion {
@@ -244,17 +233,8 @@ export class Connection implements TransportHandlers {
   }
 
   #settleAll(): void {
-    this.#inFlight.settleAll(command => ({ ok: false, error: this.#lost(`${command} was answered`) }));
-  }
-
-  #lost(before: string): BlocksagaError {
-    const [code, why] =
-      this.#failure?.code === 'QMP_PROTOCOL'
-        ? (['QMP_PROTOCOL', `: ${this.#failure.message}`] as const)
-        : (['QMP_DISCONNECTED', ''] as const);
-    return new BlocksagaError(code, `the connection to QEMU ended before ${before}${why}`, {
-      cause: this.#failure,
-    });
+    const failure = this.#failure;
+    this.#inFlight.settleAll(command => ({ ok: false, error: lost(`${command} was answered`, failure) }));
   }
 
   subscribe(listener: (event: QmpEvent) => void): () => void {
@@ -278,7 +258,7 @@ export class Connection implements TransportHandlers {
           };
         },
         assertOpen: () => {
-          if (!this.#open) throw this.#lost(`the end of the wait for ${what}`);
+          if (!this.#open) throw lost(`the end of the wait for ${what}`, this.#failure);
         },
       },
       what,
@@ -295,9 +275,4 @@ export class Connection implements TransportHandlers {
 
 function commandOf<C extends CommandName>(execute: C, args: Arguments<C> | undefined): Command {
   return (args === undefined ? { execute } : { execute, arguments: args }) as Command;
-}
-
-function asError(reason: Error): BlocksagaError {
-  if (reason instanceof BlocksagaError) return reason;
-  return new BlocksagaError('QMP_DISCONNECTED', reason.message, { cause: reason });
 }
