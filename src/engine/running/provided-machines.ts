@@ -1,6 +1,6 @@
 /** The machines with their steps: each actor runs one step through the hosts of the saga that its system belongs to. */
-import { fromPromise } from 'xstate';
-import { BlocksagaError, invariant } from '../../errors.ts';
+import { createActor, fromPromise, type InspectionEvent } from 'xstate';
+import { BlocksagaError, definedOnly, invariant } from '../../errors.ts';
 import type { Chart } from '../../machines/chart.ts';
 import { Crash } from '../../machines/error-of.ts';
 import { chartFor } from '../../machines/machine-for.ts';
@@ -9,6 +9,19 @@ import type { Plan } from '../../plan/plan.ts';
 import type { Stages } from '../durable/stages.ts';
 
 const STAGES = Symbol('stages');
+
+/** The actor of one saga, which is to be started; its steps run through `stages`. */
+export function createSagaActor(
+  id: string,
+  plan: Plan,
+  stages: Stages,
+  inspect: ((event: InspectionEvent) => void) | undefined,
+) {
+  const machine = providedMachine(plan, inspect !== undefined);
+  const actor = createActor(machine, { id, systemId: id, input: { plan }, ...definedOnly({ inspect }) });
+  hostIn(actor.system, stages);
+  return actor;
+}
 
 /**
  * Says whose steps the actors of a system run, since one provided machine serves all sagas. At the end of a saga it is
@@ -30,7 +43,7 @@ const seen = new WeakMap<Chart, SagaMachine>();
 const unseen = new WeakMap<Chart, SagaMachine>();
 
 /** The machine of a plan with its steps. What follows block jobs is only there for an inspector. */
-export function providedMachine(plan: Plan, isSeen: boolean): SagaMachine {
+function providedMachine(plan: Plan, isSeen: boolean): SagaMachine {
   const known = isSeen ? seen : unseen;
   const chart = chartFor(plan);
   let machine = known.get(chart);

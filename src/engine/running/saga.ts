@@ -2,12 +2,12 @@
  * One saga that runs: a machine, its step hosts, and what people hear of it. It turns signals into journal records and
  * machine events, and the machine's end into a result.
  */
-import { createActor } from 'xstate';
+import type { SnapshotFrom } from 'xstate';
 import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
 import { useLease } from '../../journal/in-use.ts';
 import type { Lease } from '../../journal/journal.ts';
 import { Crash } from '../../machines/error-of.ts';
-import { jobActorId, type SagaOutput } from '../../machines/saga-setup.ts';
+import type { SagaMachine, SagaOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
 import type { JobProgress } from '../../steps/step/step.ts';
@@ -18,9 +18,10 @@ import { detached, Leash } from '../durable/leash.ts';
 import { Stages } from '../durable/stages.ts';
 import { Watch } from '../durable/watch.ts';
 import { Asking, expectKnown } from './asking.ts';
+import { JobsProgress } from './jobs-progress.ts';
 import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
 import { Announcements } from './notices.ts';
-import { hostIn, providedMachine } from './provided-machines.ts';
+import { createSagaActor, hostIn } from './provided-machines.ts';
 import { readAtEnd } from './read-at-end.ts';
 import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
 import { noticesOf, untilOf } from './saga-face.ts';
@@ -61,7 +62,7 @@ class RunningSaga implements Saga, HoldsGuest {
   readonly #actor;
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
-  readonly #progress = new Map<string, JobProgress>();
+  readonly #progress: JobsProgress;
   #endListening = () => {};
   readonly #forgetGuest: () => void;
   #hasLeft = false;
@@ -81,26 +82,20 @@ class RunningSaga implements Saga, HoldsGuest {
     const { id: saga, vm, metadata } = this;
     this.#announcements = new Announcements({ saga, vm, ...definedOnly({ metadata }) }, parts);
     this.#endUse = useLease(parts.lease);
+    this.#progress = new JobsProgress(
+      () => this.#actor.getSnapshot().children,
+      progress => this.#announcements.progress(progress),
+    );
     const records = parts.journal.records(this.id);
-    this.#stages = new Stages({ ...parts, report: progress => this.#report(progress) });
+    this.#stages = new Stages({ ...parts, report: progress => this.#progress.report(progress) });
     this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
     traceWire(this.id, parts, () => this.#announcements.place.state);
     parts.monitor.onLost(() => this.#watch.lost());
     this.#finished.promise.then(this.#ready.resolve, this.#ready.reject);
-    this.#actor = createActor(providedMachine(parts.plan, parts.inspect !== undefined), {
-      id: this.id,
-      systemId: this.id,
-      input: { plan: parts.plan },
-      ...(parts.inspect === undefined
-        ? {}
-        : {
-            inspect: isolatedInspector(
-              parts.inspect,
-              tellerOf(parts.onListenerError, { listener: 'inspect', saga }),
-            ),
-          }),
-    });
+    const tell = tellerOf(parts.onListenerError, { listener: 'inspect', saga });
+    const inspect = parts.inspect && isolatedInspector(parts.inspect, tell);
+    this.#actor = createSagaActor(saga, parts.plan, this.#stages, inspect);
     this.#asking = new Asking({
       ...parts,
       stages: this.#stages,
@@ -110,15 +105,8 @@ class RunningSaga implements Saga, HoldsGuest {
         if (this.#actor.getSnapshot().status === 'active') this.#actor.send({ type });
       },
     });
-    hostIn(this.#actor.system, this.#stages);
     this.#actor.subscribe({
-      next: snapshot =>
-        this.#moved(
-          snapshot.value,
-          snapshot.output,
-          snapshot.context.failure,
-          snapshot.hasTag('guestPaused'),
-        ),
+      next: snapshot => this.#moved(snapshot),
       error: error =>
         this.#crash(error instanceof Crash ? error.cause : error).then(
           this.#finished.reject,
@@ -177,7 +165,7 @@ class RunningSaga implements Saga, HoldsGuest {
 
   /** How far each disk's job is. */
   get progress(): readonly JobProgress[] {
-    return [...this.#progress.values()];
+    return this.#progress.ofDisks;
   }
 
   /** Whether it waits for a signal. */
@@ -229,19 +217,15 @@ class RunningSaga implements Saga, HoldsGuest {
     return this.#asking.setSpeed(bytesPerSecond);
   }
 
-  #moved(
-    value: unknown,
-    end: SagaOutput | undefined,
-    failure: ErrorRecord | null,
-    guestPaused: boolean,
-  ): void {
-    const state = pathOf(value);
+  #moved(snapshot: SnapshotFrom<SagaMachine>): void {
+    const { output: end, context } = snapshot;
+    const state = pathOf(snapshot.value);
     if (state === this.#announcements.place.state) return;
     const replayed = end === undefined && this.#stages.isReplaying;
-    this.#announcements.entered({ state, guestPaused, replayed });
+    this.#announcements.entered({ state, guestPaused: snapshot.hasTag('guestPaused'), replayed });
     if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asking.wasAsked)
-      this.#read('ready', failure, false).then(this.#ready.resolve, this.#ready.reject);
+      this.#read('ready', context.failure, false).then(this.#ready.resolve, this.#ready.reject);
   }
 
   async #finish({ outcome, failure, undoFailure, kept }: SagaOutput): Promise<SagaResult> {
@@ -289,29 +273,11 @@ class RunningSaga implements Saga, HoldsGuest {
     return readResult({ id: this.id, kept, ...this.#parts }, outcome, error, this.#stages.blackoutMs);
   }
 
-  #report(progress: JobProgress): void {
-    this.#progress.set(progress.disk, progress);
-    const { disk, status, currentBytes, totalBytes } = progress;
-    const follower = this.#actor.getSnapshot().children[jobActorId(disk)];
-    follower?.send({ type: `job.${status}`, currentBytes, totalBytes });
-    this.#announcements.progress(progress);
-  }
-
-  /** Between queries, QEMU's events keep the picture of each job fresh; nothing is decided on it. */
   #hear(event: QmpEvent): void {
     this.#watch.hear(event);
     if (event.event === 'RESUME' || event.event === 'WAKEUP') this.#stages.guestRuns();
     if (event.event === 'BLOCK_JOB_COMPLETED') this.#stages.diskChanged();
-    if (event.event !== 'JOB_STATUS_CHANGE') return;
-    for (const progress of this.#progress.values()) {
-      if (
-        progress.job === event.data.id &&
-        progress.status !== event.data.status &&
-        this.#end === undefined
-      ) {
-        this.#report({ ...progress, status: event.data.status });
-      }
-    }
+    if (this.#end === undefined) this.#progress.hear(event);
   }
 }
 
