@@ -10,6 +10,7 @@ import { meet, type Place, placeOfExport, placeOfFile } from '../images/places.t
 import { relativeInHeader } from '../plan/image-ref.ts';
 import type { ChainImage, ImagePlan } from '../plan/plan.ts';
 import { layoutFor } from './image-traits.ts';
+import { refuseMissingDirectory } from './missing-directory.ts';
 import { type NewImageWishes, wishesInPlan } from './new-image-fields.ts';
 import { reusedChain } from './reused-chain.ts';
 import type { GuestDisk, Survey } from './survey.ts';
@@ -116,6 +117,7 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
     if (facts !== undefined) {
       refuse('TARGET_EXISTS', image, `${file} exists; name another file, or say that it may be reused`);
     }
+    await refuseMissingDirectory(image.disk, file, files);
     return { ...common, protocol: 'file', ...backingOf(image) };
   }
   if (facts === undefined) refuse('TARGET_MISSING', image, `${file} is to be reused, but it is not there`);

@@ -191,6 +191,23 @@ describeOnQemu('the command blocksaga', () => {
     ]);
   });
 
+  test.each(['copy', 'snapshot'])(
+    'a %s to a directory that is not there is refused with status 2',
+    async name => {
+      const vm = await guest();
+      const state = temporaryFolder();
+      const into = `${name === 'copy' ? 'to' : 'overlay'}=${join(vm.directory, 'none', 'new')}`;
+      const files = readdirSync(vm.directory);
+      const { status, err } = await runCommand(state, name, '--qmp', vm.monitor, '--disk', `dev0,${into}`);
+      expect([status, err]).toEqual([
+        2,
+        expect.stringContaining(`the directory ${join(vm.directory, 'none')} of`),
+      ]);
+      expect(readdirSync(vm.directory)).toEqual(files);
+      expect((await runCommand(state, 'sagas', '--json')).out).toEqual([]);
+    },
+  );
+
   test('a failure in the middle ends with status 1 and says on which disk and why', async () => {
     const vm = await guest();
     const before = await fronts(vm);
@@ -198,12 +215,12 @@ describeOnQemu('the command blocksaga', () => {
       '--disk',
       `dev0,to=${join(vm.directory, 'new0')}`,
       '--disk',
-      'dev1,to=/no/such/directory/new1',
+      'dev1,to=/proc/new1', // a directory in which nothing can be made
     ];
     const { status, out } = await runCommand(temporaryFolder(), 'copy', '--qmp', vm.monitor, ...request);
     expect(status).toBe(1);
     expect(out.join('\n')).toMatch(/rolled back, no disk has changed/);
-    expect(out.join('\n')).toMatch(/\/no\/such\/directory\/new1/);
+    expect(out.join('\n')).toMatch(/\/proc\/new1/);
     expect(await fronts(vm)).toEqual(before);
   });
 
