@@ -1,6 +1,4 @@
 /** The page as an inspector of XState: charts that it is sent, by sagas of ours and by any other machine, lit by events alone. */
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { createWebSocketInspector } from '@statelyai/inspect';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -11,7 +9,7 @@ import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { createSim, type Fault } from '../src/sim/index.ts';
-import { startBrowser } from './browser.ts';
+import { startBrowser, watchedPage } from './browser.ts';
 
 let browser: Browser;
 let server: InspectServer;
@@ -19,10 +17,6 @@ let page: Page;
 const strange: string[] = [];
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['scripts/bundle-page.ts'], {
-    cwd: join(import.meta.dirname, '..'),
-    stdio: 'pipe',
-  });
   browser = await startBrowser();
 });
 afterAll(() => browser.close());
@@ -30,10 +24,8 @@ beforeEach(async () => {
   server = await serveInspect({
     ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock, stately: true },
   });
-  page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
   strange.length = 0;
-  page.on('console', message => strange.push(message.text()));
-  page.on('pageerror', error => strange.push(error.message));
+  page = await watchedPage(browser, strange);
   await page.goto(`${server.address}#/charts`);
   await page.getByText('Nothing was sent yet').waitFor();
 });

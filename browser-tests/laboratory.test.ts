@@ -1,6 +1,4 @@
 /** The laboratory in a real Chromium: a fault is dropped on a step and a disk, the run is told, and the laws are lights. */
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
@@ -10,14 +8,11 @@ import { runLab } from '../src/lab/run-lab.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { startBrowser } from './browser.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-
 let browser: Browser;
 let server: InspectServer;
 let page: Page;
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['scripts/bundle-page.ts'], { cwd: ROOT, stdio: 'pipe' });
   browser = await startBrowser();
   server = await serveInspect({
     ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock },

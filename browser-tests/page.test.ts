@@ -2,7 +2,6 @@
  * The page in a real Chromium, over sagas of the simulator: what is drawn, live news, replay, buttons, hostile names, 32 disks,
  * and how long it takes to answer a hand. Every request that leaves the page's own address fails the test.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +12,9 @@ import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
 import type { Journal } from '../src/journal/journal.ts';
 import type { MemoryJournal } from '../src/journal/memory.ts';
 import { systemClock } from '../src/qmp/clock.ts';
-import { startBrowser } from './browser.ts';
+import { startBrowser, watchedPage } from './browser.ts';
 import { bestRoundOf } from './hand.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const COMMITTED = '4kq2p9v1x0c7m';
 const ROLLED_BACK = '7hw0c3zq8n2dk';
 const NEEDS_RECOVERY = '0vd5r8m2j6x1a';
@@ -32,7 +30,6 @@ let page: Page;
 const strange: string[] = [];
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['scripts/bundle-page.ts'], { cwd: ROOT, stdio: 'pipe' });
   browser = await startBrowser();
   ({ journal } = await busyJournal());
   server = await serve(journal);
@@ -229,9 +226,7 @@ test('it answers a hand at once: 32 disks, 500 sagas', async () => {
 });
 
 async function openPage(): Promise<Page> {
-  const opened = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  opened.on('console', message => strange.push(message.text()));
-  opened.on('pageerror', error => strange.push(error.message));
+  const opened = await watchedPage(browser, strange, { width: 1280, height: 900 });
   opened.on('request', asked => {
     if (!asked.url().startsWith('http://127.0.0.1:') && !asked.url().startsWith('data:'))
       strange.push(asked.url());

@@ -1,5 +1,4 @@
 /** The page over a real QEMU whose guest writes: live progress, and a button that switches its disks. */
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startGuestVm } from '../src/demo/guest-vm.ts';
@@ -12,11 +11,9 @@ import { connectSocket } from '../src/qmp/socket.ts';
 import { temporaryFolder } from '../test/qmp/socket-folder.ts';
 import { startBrowser } from './browser.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const SLOWLY = 64 * 2 ** 10;
 
 test('a copy of a writing guest is followed, and switched by a button', async () => {
-  execFileSync(process.execPath, ['scripts/bundle-page.ts'], { cwd: ROOT, stdio: 'pipe' });
   await using ends = new AsyncDisposableStack();
   const folder = temporaryFolder();
   const own = join(folder, 'page.qmp');

@@ -1,5 +1,4 @@
 /** The wire on the page: beside the steps, up to the slider's moment, searched, live; and 20,000 lines of it under a hand. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +11,7 @@ import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-clock.ts';
 import { createSim, type Fault } from '../src/sim/index.ts';
-import { startBrowser } from './browser.ts';
+import { startBrowser, watchedPage } from './browser.ts';
 import { bestRoundOf } from './hand.ts';
 
 let browser: Browser;
@@ -25,10 +24,6 @@ let time: VirtualClock;
 const strange: string[] = [];
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['scripts/bundle-page.ts'], {
-    cwd: join(import.meta.dirname, '..'),
-    stdio: 'pipe',
-  });
   browser = await startBrowser();
 });
 afterAll(() => browser.close());
@@ -39,10 +34,8 @@ beforeEach(async () => {
   time = createVirtualClock();
   journal = memoryJournal(undefined, { clock: time });
   server = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock, trace });
-  page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
   strange.length = 0;
-  page.on('console', message => strange.push(message.text()));
-  page.on('pageerror', error => strange.push(error.message));
+  page = await watchedPage(browser, strange);
 });
 afterEach(async () => {
   expect(strange).toEqual([]);

@@ -1,6 +1,7 @@
 /** What goes wrong at the switch, on one of three disks: every disk goes back, also those that had switched already. */
 import { expect, test } from 'vitest';
 import { eachValue } from '../tiers/tier.ts';
+import { cancelJobOf } from './cancel-job.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, type Stage, stage } from './witnessed.ts';
 
@@ -8,11 +9,9 @@ const POSITIONS = [0, 1, 2] as const;
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const STYLES = ['blockdev', 'drive'] as const;
 
-/** Somebody else ends the mirror of a disk, as an administrator may with any job; with `dismiss` without a trace. */
+/** A third party ends the mirror of a disk; with `dismiss` without a trace. */
 async function cancelMirror({ vm }: Stage, k: number, dismiss = false): Promise<void> {
-  const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-  const id = jobs.find(job => job.id.endsWith(`-${k}-job`))?.id;
-  await vm.witness.execute('job-cancel', { id });
+  const id = await cancelJobOf({ vm }, k);
   for (let tries = 0; ; tries += 1) {
     const now = (await vm.witness.execute('query-jobs')) as readonly { id: string; status: string }[];
     if (now.some(job => job.id === id && job.status === 'concluded')) break;

@@ -1,6 +1,7 @@
 /** Guests whose disks have filters of their administrator's, as Proxmox VE 9 and libvirt start them, and a look at these. */
+import { expect } from 'vitest';
 import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
-import type { Stage, StageOptions } from './witnessed.ts';
+import { explain, type Stage, type StageOptions } from './witnessed.ts';
 
 export interface Layout extends Pick<StageOptions, 'filtered' | 'inline'> {
   readonly what: string;
@@ -52,4 +53,14 @@ export async function filtersOf({ vm }: Stage): Promise<unknown> {
 
 function isFilter({ drv }: { readonly drv: string }): boolean {
   return drv === 'throttle' || drv === 'copy-on-read';
+}
+
+/** Takes overlays called `middle`, writes to them, and stops the guest. */
+export async function writeToOverlays(on: Stage): Promise<void> {
+  const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+  const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
+    .result;
+  expect(taken.outcome, explain(taken)).toBe('committed');
+  await on.vm.awaitWrites(4);
+  await on.vm.witness.execute('stop');
 }

@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
 import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
-import { filtersOf } from './filtered.ts';
+import { cancelJobOf } from './cancel-job.ts';
+import { filtersOf, writeToOverlays } from './filtered.ts';
 import {
   expectCloned,
   expectSwitched,
@@ -87,11 +88,7 @@ function workedThrough(qemu: string): void {
     async ({ filter }) => {
       await using on = await begin(qemu, filter);
       const before = await filtersOf(on);
-      on.tap.before('job-finalize', async () => {
-        const jobs = (await on.vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-        const id = jobs.find(job => job.id.endsWith('-1-job'))?.id;
-        await on.vm.witness.execute('job-cancel', { id });
-      });
+      on.tap.before('job-finalize', () => cancelJobOf(on, 1));
       const request = { ...on.copyAll(), ...on.tapped, strategy: 'finalize' } as const;
       const result = await (await on.engine.copy(request)).result;
       expect(on.tap.pending).toEqual([]);
@@ -103,12 +100,7 @@ function workedThrough(qemu: string): void {
   test('is reverted by its throttle', async () => {
     await using on = await begin(qemu, 'throttle', false);
     const before = await filtersOf(on);
-    const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
-    const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
-      .result;
-    expect(taken.outcome, explain(taken)).toBe('committed');
-    await on.vm.awaitWrites(4);
-    await on.vm.witness.execute('stop');
+    await writeToOverlays(on);
     const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
     const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
     expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });

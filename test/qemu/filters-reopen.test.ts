@@ -1,7 +1,7 @@
 /** Disks with a throttle of their administrator's right above the image: it is the filter that a switch by `reopen` needs. */
 import { expect, type TestContext, test } from 'vitest';
 import { recoverOffline } from '../../src/index.ts';
-import { filtersOf, LAYOUTS, REOPENABLE } from './filtered.ts';
+import { filtersOf, LAYOUTS, REOPENABLE, writeToOverlays } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { unaware } from './unaware.ts';
 import { withoutReopen } from './version-at-hand.ts';
@@ -25,16 +25,6 @@ async function begin({ skip }: Pick<TestContext, 'skip'>, options: StageOptions)
   skip(missing !== '', missing);
   stack.move();
   return on;
-}
-
-/** Takes overlays called `middle`, writes to them, and stops the guest. */
-async function writeToOverlays(on: Stage): Promise<void> {
-  const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
-  const taken = await (await on.engine.snapshot(on.snapshotAll(index => ({ overlay: middle(index) }))))
-    .result;
-  expect(taken.outcome, explain(taken)).toBe('committed');
-  await on.vm.awaitWrites(4);
-  await on.vm.witness.execute('stop');
 }
 
 describeOnQemu('a disk below a throttle of its administrator', () => {

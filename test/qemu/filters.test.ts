@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
 import { fakeContext } from '../cli/fake-context.ts';
+import { cancelJobOf } from './cancel-job.ts';
 import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import {
@@ -97,13 +98,7 @@ describeOnQemu('a disk below filters of its administrator', () => {
     async ({ what: _, ...guest }) => {
       await using on = await stage({ disks: 3, ...guest });
       const before = await filtersOf(on);
-      const pass = async () => {
-        const id = ((await on.vm.witness.execute('query-jobs')) as readonly { readonly id: string }[]).find(
-          ({ id }) => id.endsWith('-2-job'),
-        );
-        if (id !== undefined) await on.vm.witness.execute('job-cancel', { id: id.id });
-      };
-      on.tap.before('job-finalize', pass);
+      on.tap.before('job-finalize', () => cancelJobOf(on, 2));
       const request = { ...on.copyAll(), ...on.tapped, strategy: 'finalize' } as const;
       const result = await (await on.engine.copy(request)).result;
       expect(on.tap.pending).toEqual([]);

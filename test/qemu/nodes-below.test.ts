@@ -1,6 +1,6 @@
 /**
  * Disks of more nodes than a format on a protocol: a raw slice on a storage node, a node of its own for the data of a qcow2
- * image. What a disk has left is closed with all that is below it, a doctor names what is not, and the way back is free.
+ * image. What a disk has left is closed with all that is below it, a doctor names what is not, and a copy back is possible.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -69,7 +69,7 @@ describeOnQemu('nodes below an image', () => {
     expect(await bootShows({ driver: 'qcow2', file: { driver: 'file', filename: to } }, folder)).toBe(true);
   });
 
-  test.each(LAYOUTS.slice(2))('leave the way back free: $what', async ({ make }) => {
+  test.each(LAYOUTS.slice(2))('leave a copy back possible: $what', async ({ make }) => {
     const guest = await oddGuest(make);
     const { vm, folder, write } = guest;
     await write('odd0');

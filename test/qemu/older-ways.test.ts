@@ -7,6 +7,7 @@ import { recoverOffline, type SagaResult } from '../../src/index.ts';
 import type { Capability } from '../../src/qmp/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { eachValue } from '../tiers/tier.ts';
+import { cancelJobOf } from './cancel-job.ts';
 import { disksOf, expectChains, expectMerged, withChains } from './chained.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -18,7 +19,6 @@ import {
   explain,
   imagesOf,
   oldImages,
-  type Stage,
   stage,
 } from './witnessed.ts';
 
@@ -37,14 +37,6 @@ const OLDER: readonly Older[] = [
   },
 ];
 
-/** Somebody else ends the job of a disk, as an administrator may with any job. */
-async function cancelOne({ vm }: Pick<Stage, 'vm'>, index: number): Promise<void> {
-  const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-  const job = jobs.find(({ id }) => id.endsWith(`-${index}-job`) || id === `drive${index}`);
-  if (job === undefined) throw new Error(`no job of disk ${index} among ${JSON.stringify(jobs)}`);
-  await vm.witness.execute('job-cancel', { id: job.id });
-}
-
 for (const { what, style, without } of OLDER)
   describeOnQemu(`a QEMU that is taken for an older one: ${what}`, () => {
     test('has three disks switched by a copy, which says what is weaker', async () => {
@@ -59,7 +51,7 @@ for (const { what, style, without } of OLDER)
       'has all disks as they were when the job of disk %i is ended right before its switch',
       async k => {
         await using on = await stage({ disks: 3, style });
-        on.tap.before('block-job-complete', () => cancelOne(on, k), k);
+        on.tap.before('block-job-complete', () => cancelJobOf(on, k), k);
         const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, without })).result;
         expect(on.tap.pending).toEqual([]);
         expect(result.error, explain(result)).toMatchObject({ step: 'completeMirrors' });
@@ -142,7 +134,7 @@ for (const { what, style, without } of OLDER)
 
     test('has the overlays put back when the commit of the last is ended right before its switch', async () => {
       await using on = await withChains(await stage({ disks: 3, style }), 2);
-      on.tap.before('block-job-complete', () => cancelOne(on, 2), 2);
+      on.tap.before('block-job-complete', () => cancelJobOf(on, 2), 2);
       const result = await (await commitActive(on)).result;
       expect(on.tap.pending).toEqual([]);
       expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
@@ -151,7 +143,7 @@ for (const { what, style, without } of OLDER)
 
     test('has snapshots taken back that were taken one by one, when the last overlay is refused', async () => {
       await using on = await stage({ disks: 3, style });
-      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/no/such/directory/o.qcow2' } : {}));
+      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/proc/o.qcow2' } : {}));
       const lacking = [...without, 'transaction'];
       const result = await (await on.engine.snapshot({ ...request, without: lacking })).result;
       expect(result.error).toMatchObject({ disk: 'dev2' });
@@ -250,7 +242,7 @@ describeOnQemu('a QEMU that keeps its jobs and is told of images by their files'
 
   test.each(['blockdev', 'drive'] as const)('has its overlays put back: -%s', async style => {
     await using on = await withChains(await stage({ disks: 3, style }), 2);
-    on.tap.before('job-finalize', () => cancelOne(on, 2), 2);
+    on.tap.before('job-finalize', () => cancelJobOf(on, 2), 2);
     const disks = disksOf(on, () => ({}));
     const request = { ...on.tapped, disks, active: true, maxBlackoutMs: 30_000, without: BY_FILE };
     const result = await (await on.engine.commit(request)).result;

@@ -6,6 +6,7 @@ import { runProgram } from '../../src/cli/program.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { cancelJobOf } from './cancel-job.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -119,10 +120,7 @@ describeOnQemu('a saga in another process', () => {
     expect((await runCommand(state, ...copyBoth(vm, 'left'), '--finish', 'leave')).status).toBe(0);
     expect((await look(state, 'sagas')).out).toMatch(/left: open \(waits at READY.*blocksaga show left/);
     expect((await look(state, 'show', 'left')).out).toContain('its mirrors follow the guest');
-    const [job] = ((await vm.witness.execute('query-jobs')) as { id: string }[]).filter(({ id }) =>
-      id.endsWith('-1-job'),
-    );
-    await vm.witness.execute('job-cancel', { id: job?.id });
+    await cancelJobOf({ vm }, 1);
     const failed = /cannot be switched any more: .*dev1 failed/;
     await expect.poll(async () => (await look(state, 'show', 'left')).out).toMatch(failed);
     expect((await look(state, 'doctor', '--qmp', vm.monitor)).out).toMatch(failed);

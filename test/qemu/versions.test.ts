@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { CopyRequest, SnapshotRequest } from '../../src/index.ts';
+import { cancelJobOf } from './cancel-job.ts';
 import {
   expectCloned,
   expectSwitched,
@@ -109,7 +110,7 @@ function promises(version: QemuVersion, binary: string): void {
     'takes all snapshots back when the last overlay is refused: $method',
     async ({ without }) => {
       await using on = await begin();
-      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/no/such/directory/o.qcow2' } : {}));
+      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/proc/o.qcow2' } : {}));
       const result = await (await on.engine.snapshot({ ...request, without })).result;
       expect(result.error).toMatchObject({ disk: 'dev2' });
       await expectTakenBack(on, result);
@@ -121,15 +122,9 @@ function promises(version: QemuVersion, binary: string): void {
 function spoilSwitch(on: Stage, strategy: Strategy): void {
   const { command, skip } = SWITCH[strategy];
   if (strategy !== 'reopen') {
-    on.tap.before(command, () => cancelMirror(on), skip);
+    on.tap.before(command, () => cancelJobOf(on, 1), skip);
     return;
   }
   on.tap.before(command, () => on.spoil(on.newFile(1)), skip);
   on.tap.before('blockdev-del', () => on.unspoil());
-}
-
-/** Somebody else ends the mirror of the disk in the middle, as an administrator may with any job. */
-async function cancelMirror({ vm }: Stage): Promise<void> {
-  const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
-  await vm.witness.execute('job-cancel', { id: jobs.find(job => job.id.endsWith('-1-job'))?.id });
 }
