@@ -6,7 +6,7 @@ import { playGroup, scenes } from './group-scene.ts';
 
 const RUNS = Number(process.env['GROUP_RUNS'] ?? 120);
 
-test('every group is one of all guests or of none, whatever fails, and whoever dies', async () => {
+test('every group is one of all guests or of none, whatever fails, and whichever process dies', async () => {
   await fc.assert(
     fc.asyncProperty(scenes, async scene => {
       expect(judgeGroup(await playGroup(scene))).toEqual([]);

@@ -7,7 +7,7 @@ import { createVirtualClock } from '../../src/sim/host/virtual-clock.ts';
 
 const EVENTS_MAX = 10_000;
 
-test('a broken connection is opened again once, whoever asks at the same time: a monitor serves one client', async () => {
+test('a broken connection is opened again once, however many ask at the same time: a monitor serves one client', async () => {
   const clock = createVirtualClock({ promisesOnly: true });
   const sim = createSim({ disks: 1, clock });
   let opened = 0;

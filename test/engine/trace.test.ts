@@ -137,7 +137,7 @@ function member(message: Json, name: string): unknown {
   return (message as Record<string, unknown>)[name];
 }
 
-test('of a long saga the newest lines are handed out in parts, each once, whoever began to read when', async () => {
+test('of a long saga the newest lines are handed out in parts, each once, also when older ones were let go of', async () => {
   const file = join(temporaryFolder(), 'wire.ndjson');
   const wire = openTraceFile(file);
   const LINES = 20_150;

@@ -1,5 +1,5 @@
 /**
- * What `npm pack` ships, in a project of somebody who has installed it: its examples compile with the compilers of today and run, its
+ * What `npm pack` ships, in a project that has it installed: its examples compile with the compilers of today and run, its
  * pages link to what is there, nothing is run by installing it, and an older Node is told what is needed.
  */
 import { execFile } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** How much each entry carries into a bundle is what docs/embedding.md says: whoever adds a dependency to one sees it here. */
+/** How much each entry carries into a bundle is what docs/embedding.md says: a dependency that is added to one shows here. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';

@@ -1,4 +1,4 @@
-/** Virtual time that nothing drives: whoever awaits something of it is told why it does not come; where nothing waits, nothing is. */
+/** Virtual time that nothing drives: an await of something of it is told why it does not come; where nothing waits, nothing is. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createEngine } from '../../src/engine/engine.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';

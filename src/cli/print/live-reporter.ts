@@ -1,5 +1,5 @@
 /**
- * The live view on a terminal: one line per disk, drawn over by listr2; behind it what came of each disk as a table, and last one
+ * The live view on a terminal: one line per disk, drawn over by listr2; after it a table of where each disk was and is, and last one
  * line that sums it up. The tasks that listr2 is given do nothing; they end when the saga has ended, so the view can neither hold
  * the saga up nor fail it. Colours are listr2's, which has none where NO_COLOR is set.
  */

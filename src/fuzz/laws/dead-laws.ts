@@ -61,7 +61,7 @@ function isUntold({ offline, scenario: { publisher } }: Account): boolean {
   return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
 }
 
-/** The power failed before a third party's overlay was on the host's disk for good: the recovery names it, and nobody else has it. */
+/** The power failed before a third party's overlay was on the host's disk for good: the recovery names it, and it is in no other record. */
 function isTheirLoss(account: Account): boolean {
   const { offline, scenario, atLast } = account;
   if (offline?.error?.code !== 'FILES' || !mayLoseWrites(account)) return false;

@@ -1,6 +1,6 @@
 /**
  * Whether the guest is on the filters of the user's by which its disks are switched: another client may take it off them at any
- * moment, and a filter that nobody is on is moved all the same. Looks only.
+ * moment, and a filter without a device on it is moved all the same. Looks only.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { Edges } from '../../guest/edges.ts';
@@ -24,7 +24,7 @@ export function expectOnFilters(disks: readonly DiskPlan[], blocks: readonly Blo
   }
 }
 
-/** Of filters of the user's: which are above the new image, whoever is on them; a third party may have taken the guest off. */
+/** Of filters of the user's: which are above the new image, with a device on them or without; a third party may have taken the guest off. */
 export async function movedFilters({
   qmp,
   plan,
