@@ -25,6 +25,10 @@ export type ImageSight =
         readonly driver: string | null;
         readonly stored: string;
       } | null;
+      /** The names of its internal snapshots; left out where there are none, or that is not told. */
+      readonly snapshots?: readonly string[];
+      /** The file of its own that it keeps its data in. */
+      readonly dataFile?: string;
       /** Another one once the file has been written to. */
       readonly stamp: string;
       /** When it was written to last; null where that is not told (a block device). */

@@ -136,7 +136,7 @@ async function info({ file, driver }: ImageName, flags: readonly string[]): Prom
     const arguments_ = ['info', ...flags, '--output=json', '-f', driver, '--', file];
     const { stdout } = await execute('qemu-img', arguments_, options);
     const fields = JSON.parse(stdout) as Record<string, unknown>;
-    return { sizeBytes: Number(fields['virtual-size']), backing: backingIn(fields) };
+    return { sizeBytes: Number(fields['virtual-size']), backing: backingIn(fields), ...apartIn(fields) };
   } catch (cause) {
     if (!isRefusal(cause)) throw filesError(`qemu-img cannot look at ${file}`, cause);
     return { why: saidBy(cause) };
@@ -162,6 +162,22 @@ function backingIn(fields: Readonly<Record<string, unknown>>): Info['backing'] {
     driver: typeof driver === 'string' ? driver : null,
     stored: typeof stored === 'string' ? stored : file,
   };
+}
+
+/** What an image has that is in no chain: its internal snapshots, and data in a file of its own. */
+function apartIn(fields: Readonly<Record<string, unknown>>): Pick<Info, 'snapshots' | 'dataFile'> {
+  const names = Array.isArray(fields['snapshots'])
+    ? fields['snapshots'].map(each => memberOf(each, 'name'))
+    : [];
+  const data = memberOf(memberOf(fields['format-specific'], 'data'), 'data-file');
+  return {
+    ...(names.length === 0 ? {} : { snapshots: names.map(String) }),
+    ...(typeof data === 'string' ? { dataFile: data } : {}),
+  };
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 async function qemuImg(

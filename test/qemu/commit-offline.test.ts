@@ -88,6 +88,36 @@ describeOnQemu('a commit without QEMU', () => {
     expect(LAYERS.filter(layer => !existsSync(file(layer)))).toEqual(gone);
   });
 
+  test('removes no image with internal snapshots, nor what such a one is read through', async () => {
+    const folder = temporaryFolder();
+    const file = makeChain(folder, 'a');
+    qemuImg('snapshot', '-c', 'before', file('snap2'));
+    const request = { disks: [{ disk: file('active'), top: '[1]' }], delete: true };
+    const result = await commitOffline(memoryJournal(), request);
+    expect(result).toMatchObject({ outcome: 'committed' });
+    expect(result.leftovers).toEqual([
+      expect.stringContaining(`${file('snap2')} (internal snapshots are in it`),
+      expect.stringContaining(`${file('snap1')} (${file('snap2')} stays`),
+    ]);
+    expect(LAYERS.filter(layer => !existsSync(file(layer)))).toEqual([]);
+  });
+
+  test('tells of the file that has the data of an image which it removes', async () => {
+    const folder = temporaryFolder();
+    const file = (name: string) => join(folder, name);
+    qemuImg('create', '-q', '-f', 'qcow2', file('base'), '1M');
+    const data = ['-o', `data_file=${file('data')}`];
+    qemuImg('create', '-q', '-f', 'qcow2', ...data, '-b', file('base'), '-F', 'qcow2', file('middle'));
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', file('middle'), '-F', 'qcow2', file('top'));
+    const request = { disks: [{ disk: file('top'), top: '[1]' }], delete: true };
+    const result = await commitOffline(memoryJournal(), request);
+    expect(result).toMatchObject({ outcome: 'committed' });
+    expect(result.leftovers).toEqual([
+      expect.stringContaining(`${file('data')} (it has the data of ${file('middle')}`),
+    ]);
+    expect([existsSync(file('middle')), existsSync(file('data'))]).toEqual([false, true]);
+  });
+
   test('keeps relative names where it is asked to, and refuses where there are none', async () => {
     const folder = temporaryFolder();
     const file = makeChain(folder, 'a', { relative: true });

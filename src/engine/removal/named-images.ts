@@ -4,11 +4,12 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
-import type { Images } from '../../images/images.ts';
+import type { ImageSight, Images } from '../../images/images.ts';
 import { meet, type Place } from '../../images/places.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import type { OfflineCommitPlan, OfflineMerge } from '../../operations/plan-commit-offline.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { HOLDS_SNAPSHOTS, readBy } from '../../steps/finish/kept-below.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { planOf } from '../durable/checked-journal.ts';
 
@@ -101,25 +102,34 @@ export async function leavingKept(
   { files, images }: { readonly files: Files; readonly images: Images },
 ): Promise<readonly string[]> {
   const kept: string[] = [];
+  let above: string | undefined;
   for (const [at, image] of disk.chain.slice(merge.top, merge.base).entries()) {
     const { file } = image;
     const identity = merge.leaving[at] ?? '';
+    const sight = await images.look(image);
     const saga = named.get(file) ?? named.get(identity);
-    if (written) {
-      kept.push(
-        `${file} (another program wrote to it after it had been merged: what was written is in it only)`,
-      );
-    } else if (saga !== undefined) {
-      kept.push(`${file} (saga ${saga} has a part in it)`);
-    } else if ((await images.look(image)).state === 'inUse') {
-      kept.push(`${file} (another program has it open)`);
-    } else {
-      await files.unlink(file, identity);
-      await files.syncDirectory(file);
-      if ((await files.stat(file)) !== undefined) kept.push(file);
+    const why = written
+      ? 'another program wrote to it after it had been merged: what was written is in it only'
+      : saga !== undefined
+        ? `saga ${saga} has a part in it`
+        : (whyNeeded(sight) ?? (above === undefined ? undefined : readBy(above)));
+    if (why !== undefined) {
+      kept.push(`${file} (${why})`);
+      above ??= file;
+      continue;
     }
+    await files.unlink(file, identity);
+    await files.syncDirectory(file);
+    if ((await files.stat(file)) !== undefined) kept.push(file);
+    else if (sight.state === 'readable' && sight.dataFile !== undefined)
+      kept.push(`${sight.dataFile} (it has the data of ${file}, which is removed: remove it too)`);
   }
   return kept;
+}
+
+function whyNeeded(sight: ImageSight): string | undefined {
+  if (sight.state === 'inUse') return 'another program has it open';
+  return sight.state === 'readable' && sight.snapshots !== undefined ? HOLDS_SNAPSHOTS : undefined;
 }
 
 function filesOf({ file, chain, image }: DiskPlan): readonly string[] {

@@ -7,7 +7,7 @@ import { plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, LeavingFile, Plan } from '../../plan/plan.ts';
-import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
+import { HOLDS_SNAPSHOTS, keptBelow, readBy } from '../../steps/finish/kept-below.ts';
 import { stagesOf } from '../../steps/stages.ts';
 
 /** The plan with what is proved of the files that it would remove, and what is not promised where those are elsewhere. */
@@ -35,9 +35,6 @@ export async function withProofs<P extends Plan>(asked: P, files: Files | null):
     }),
   };
 }
-
-const HOLDS_SNAPSHOTS =
-  'internal snapshots are in it, which are nowhere else (qemu-img snapshot -l lists them)';
 
 function stays(file: string, why: string): LeavingFile {
   return { file, identity: null, why };

@@ -28,3 +28,7 @@ export function keptBelow(
 export function readBy(above: string): string {
   return `${above} stays, and cannot be read without it`;
 }
+
+/** Why an image with internal snapshots stays. */
+export const HOLDS_SNAPSHOTS =
+  'internal snapshots are in it, which are nowhere else (qemu-img snapshot -l lists them)';
