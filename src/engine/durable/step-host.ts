@@ -4,24 +4,22 @@
  * wait for the disk. An attempt that follows one with an unknown end begins with a probe. It knows nothing of the order of
  * steps; that is the machine's.
  *
- * `Verdict` knows and writes the decision, `Window` the pause, `Attempts` what is tried again and when not to start,
- * `Insistence` for how long, `Overtaken` what a third party's resume makes of a step, `history` what earlier processes recorded.
+ * `Given` hands a step what it works with, `Verdict` knows and writes the decision, `Window` the pause, `Attempts` what is tried
+ * again and when not to start, `Insistence` for how long, `Overtaken` what a third party's resume makes of a step, `history` what
+ * earlier processes recorded.
  */
-import { BlocksagaError, definedOnly, type ErrorRecord, invariant } from '../../errors.ts';
+import { BlocksagaError, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
-import type { Files } from '../../images/files.ts';
 import type { NewRecord } from '../../journal/journal.ts';
 import type { StepOutput } from '../../machines/saga-setup.ts';
-import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
-import { expectMark } from '../../steps/pause/mark-qemu.ts';
-import type { Step, StepContext } from '../../steps/step/step.ts';
-import { Fence } from '../connection/fence.ts';
+import type { Step } from '../../steps/step/step.ts';
 import { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, STUBBORN, TRANSIENT, WHILE_REACHABLE } from '../connection/retry.ts';
 import { alongside, type Decide } from './alongside.ts';
 import { Attempts, always } from './attempts.ts';
+import { Given } from './given.ts';
 import {
   decision,
   failedOutcome,
@@ -47,14 +45,9 @@ import { Window } from './window.ts';
 export class StepHost {
   readonly #parts: HostParts;
   readonly #insistence: Insistence;
-  readonly #fence: Fence;
-  readonly #files: Files | null;
   readonly #signals = new Signals();
-  readonly #outcomes = new Map<string, Json>();
-  readonly #observed = new Map<StepName, Json>();
-  readonly #rounds = new Map<StepName, number>();
-  readonly #failures = new Map<string, ErrorRecord>();
   readonly #verdict: Verdict;
+  readonly #given: Given;
   readonly #window: Window;
   readonly attempts: Attempts;
   readonly overtaken: Overtaken;
@@ -62,20 +55,23 @@ export class StepHost {
   readonly speed: Speed;
   /** Whether the step that was begun last is given back from the journal. */
   isReplaying = false;
-  /** The connection on which QEMU was last known to be the saga's. */
-  #known: QmpClient | undefined;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
     const bound = new PauseBound(parts.clock, parts.plan.maxBlackoutMs);
-    this.#fence = new Fence(parts, bound);
-    this.#files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#window = new Window(parts.clock, parts.plan.maxBlackoutMs);
     this.#insistence = new Insistence(parts.clock, this.#window, bound);
     this.#verdict = new Verdict(parts, this.#window);
-    this.overtaken = new Overtaken(this.#verdict, this.#window, this.#context);
-    this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#observed, this.#context);
     this.speed = new Speed(parts, this.#window, () => this.#verdict.isForward || this.#signals.abort.aborted);
+    this.#given = new Given(parts, bound, {
+      window: this.#window,
+      verdict: this.#verdict,
+      signals: this.#signals,
+      speed: this.speed,
+      recordRun: this.#recordRun,
+    });
+    this.overtaken = new Overtaken(this.#verdict, this.#window, this.#given.to);
+    this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#given.observed, this.#given.to);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
 
@@ -87,13 +83,13 @@ export class StepHost {
   /** QEMU says that the guest runs. In the saga's pause a third party has resumed it: at its end the guest has to run. */
   guestRuns(): void {
     if (this.#window.guestRuns())
-      this.#outcomes.set('pauseGuest', ranInside(this.#outcomes.get('pauseGuest')));
+      this.#given.outcomes.set('pauseGuest', ranInside(this.#given.outcomes.get('pauseGuest')));
   }
 
   /** Brings one step about, or gives back from the journal what it came to. */
   async run(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];
-    this.#rounds.set(name, (this.#rounds.get(name) ?? 0) + 1);
+    this.#given.rounds.set(name, (this.#given.rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
     this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined && this.#decides(step))
@@ -101,16 +97,16 @@ export class StepHost {
     const leaves = this.attempts.whyNotStart(name, step, past, this.#isAskedBack(step));
     if (leaves !== undefined) await this.#failUnstarted(name, past, leaves);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
-    this.#observed.set(name, observed);
+    this.#given.observed.set(name, observed);
     if (step.window === 'opens')
       this.#insistence.openWindow(past !== undefined, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (past?.reheld) this.guestRuns();
     if (!settled.ok) {
-      this.#failures.set(name, settled.error);
+      this.#given.failures.set(name, settled.error);
       throw BlocksagaError.fromRecord(settled.error);
     }
-    if (!past?.reheld) this.#outcomes.set(name, settled.value);
+    if (!past?.reheld) this.#given.outcomes.set(name, settled.value);
     if (step.window === 'closes') this.#window.close();
     return { abort: settled.abort, value: settled.value };
   }
@@ -125,26 +121,26 @@ export class StepHost {
     if (past?.settled === undefined) {
       const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
       const attempt = this.attempts.of(name, always, async number => {
-        await this.#window.reenter(step, (await this.#context(name)).qmp, this.#recordRun);
-        const context = await this.#context(name, past === undefined && number === 1);
+        await this.#window.reenter(step, (await this.#given.to(name)).qmp, this.#recordRun);
+        const context = await this.#given.to(name, past === undefined && number === 1);
         const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
-        await step.undo(given, this.#outcomes.get(name));
+        await step.undo(given, this.#given.outcomes.get(name));
       });
       // Its undo is what lets the guest run: by then the journal says on which side.
       if (step.foretells?.(this.#parts.plan) && this.#verdict.isRevocable)
         await this.#verdict.decide(name, 'back');
-      await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#context(name)));
+      await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.window === 'opens') this.#window.close();
-      this.#outcomes.set(key, step.undone?.(seen, this.#outcomes.get(name)) ?? null);
-      await this.#write([outcome(key, this.#outcomes.get(key) ?? null, false)]);
+      this.#given.outcomes.set(key, step.undone?.(seen, this.#given.outcomes.get(name)) ?? null);
+      await this.#write([outcome(key, this.#given.outcomes.get(key) ?? null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
-      this.#outcomes.set(key, past.settled.value);
+      this.#given.outcomes.set(key, past.settled.value);
       if (step.window === 'opens') this.#window.close();
     }
-    this.#outcomes.delete(name);
-    this.#observed.delete(name);
+    this.#given.outcomes.delete(name);
+    this.#given.observed.delete(name);
     return { abort: false };
   }
 
@@ -153,9 +149,9 @@ export class StepHost {
     this.#window.close();
     await rescueGuest({
       decision: this.#verdict.known,
-      outcomes: this.#outcomes,
-      hasBegun: name => this.#observed.has(name),
-      context: this.#context,
+      outcomes: this.#given.outcomes,
+      hasBegun: name => this.#given.observed.has(name),
+      context: this.#given.to,
       insist: act => this.#insistence.retry(act, ANY),
       record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
     });
@@ -175,7 +171,7 @@ export class StepHost {
   }
 
   #decides(step: Step): boolean {
-    return step.decision !== undefined && (step.decides?.(this.#parts.plan, this.#outcomes) ?? true);
+    return step.decision !== undefined && (step.decides?.(this.#parts.plan, this.#given.outcomes) ?? true);
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {
@@ -216,7 +212,7 @@ export class StepHost {
     if (look === undefined) return null;
     const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
     const continues = () => judge === ANY;
-    const attempt = this.attempts.of(name, continues, async () => look(await this.#context(name)));
+    const attempt = this.attempts.of(name, continues, async () => look(await this.#given.to(name)));
     const act = () => this.#insistence.retry(attempt, judge);
     const looked = () => (key === name ? act().catch(notBegun) : act());
     return this.#recordFailure(key, looked, [intent(key, null)]);
@@ -231,7 +227,7 @@ export class StepHost {
           this.attempts.of(name, continues, async number => {
             const nothingSentYet = !mayHaveBeenSent && number === 1;
             const look = async () => {
-              const context = await this.#context(name, nothingSentYet);
+              const context = await this.#given.to(name, nothingSentYet);
               await this.#window.reenter(step, context.qmp, this.#recordRun);
               return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
@@ -269,7 +265,7 @@ export class StepHost {
       return value;
     } catch (error) {
       if (step.decision !== undefined && !this.#window.pausedThroughout())
-        await this.#verdict.tellSides(name, async () => (await this.#context(name)).qmp);
+        await this.#verdict.tellSides(name, async () => (await this.#given.to(name)).qmp);
       if (step.decision === 'before' && 'irreversible' in step) inDoubt(error);
       throw error;
     }
@@ -282,7 +278,7 @@ export class StepHost {
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
       const placed = error.at({ saga: this.#parts.lease.saga, step: key });
-      this.#failures.set(key, placed.toJSON());
+      this.#given.failures.set(key, placed.toJSON());
       await this.#write([...before, failedOutcome(key, placed.toJSON())]);
       throw placed;
     }
@@ -292,40 +288,6 @@ export class StepHost {
   #write(records: readonly NewRecord[], durable = !this.#window.isOpen): Promise<void> {
     return this.#parts.journal.append(this.#parts.lease, records, { durable, ...this.#window.within });
   }
-
-  readonly #context = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
-    const { plan, monitor, clock, openAgent, publish, report, barrier } = this.#parts;
-    const bare = await monitor.client();
-    const qmp = this.#fence.client(bare);
-    const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
-    if (qmp !== this.#known && marked) await expectMark(qmp, plan);
-    this.#known = qmp;
-    return {
-      ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
-      qmp,
-      jobs: this.#fence.jobs(bare, plan),
-      files: this.#files,
-      clock,
-      barrier,
-      ...this.#signals.ofSteps,
-      ...this.#window.ofSteps,
-      observed: this.#observed.get(name) ?? null,
-      round: this.#rounds.get(name) ?? 1,
-      failure: this.#failures.get(name),
-      nothingSentYet,
-      decided: this.#verdict.isForward,
-      speed: disk => this.speed.of(disk),
-      ...definedOnly({ quota: this.#parts.quota }),
-      outcomes: this.#outcomes,
-      recordSides: () => this.#verdict.recordSides(name, qmp),
-      recordRun: this.#recordRun,
-      heldAgain: paused => this.#outcomes.set('pauseGuest', paused),
-      expectHeld: this.#fence.expectHeld,
-      openAgent,
-      publish,
-      report,
-    };
-  };
 
   /** The guest ran in the pause and was stopped again; this saga has to resume it, in this process or a later one. */
   readonly #recordRun = async (): Promise<void> => {

@@ -1,0 +1,85 @@
+/**
+ * What each step is given: ways to a QEMU that is seen to be the saga's, closed where another process has the saga; what was
+ * observed, and what the steps before it have come to; what the pause, the signals and the decision say. It runs no step and
+ * writes no record.
+ */
+import { definedOnly, type ErrorRecord } from '../../errors.ts';
+import type { Files } from '../../images/files.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
+import { expectMark } from '../../steps/pause/mark-qemu.ts';
+import type { StepContext } from '../../steps/step/step.ts';
+import { Fence } from '../connection/fence.ts';
+import type { PauseBound } from '../connection/pause-bound.ts';
+import type { HostParts } from './host-parts.ts';
+import type { Signals } from './signals.ts';
+import type { Speed } from './speed.ts';
+import type { Verdict } from './verdict.ts';
+import type { Window } from './window.ts';
+
+/** What else of a step host a step hears of. */
+interface Host {
+  readonly window: Window;
+  readonly verdict: Verdict;
+  readonly signals: Signals;
+  readonly speed: Speed;
+  readonly recordRun: () => Promise<void>;
+}
+
+export class Given {
+  /** Of steps, and of undos by the keys of their records. */
+  readonly outcomes = new Map<string, Json>();
+  readonly failures = new Map<string, ErrorRecord>();
+  readonly observed = new Map<StepName, Json>();
+  readonly rounds = new Map<StepName, number>();
+  readonly #parts: HostParts;
+  readonly #fence: Fence;
+  readonly #files: Files | null;
+  readonly #host: Host;
+  /** The connection on which QEMU was last known to be the saga's. */
+  #known: QmpClient | undefined;
+
+  constructor(parts: HostParts, bound: PauseBound, host: Host) {
+    this.#parts = parts;
+    this.#fence = new Fence(parts, bound);
+    this.#files = parts.files === null ? null : this.#fence.files(parts.files);
+    this.#host = host;
+  }
+
+  /** Throws as the connection does, and where QEMU is another one than the saga has marked. */
+  readonly to = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
+    const { plan, monitor, clock, openAgent, publish, report, barrier } = this.#parts;
+    const { window, verdict, signals, speed, recordRun } = this.#host;
+    const bare = await monitor.client();
+    const qmp = this.#fence.client(bare);
+    const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
+    if (qmp !== this.#known && marked) await expectMark(qmp, plan);
+    this.#known = qmp;
+    return {
+      ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
+      qmp,
+      jobs: this.#fence.jobs(bare, plan),
+      files: this.#files,
+      clock,
+      barrier,
+      ...signals.ofSteps,
+      ...window.ofSteps,
+      observed: this.observed.get(name) ?? null,
+      round: this.rounds.get(name) ?? 1,
+      failure: this.failures.get(name),
+      nothingSentYet,
+      decided: verdict.isForward,
+      speed: disk => speed.of(disk),
+      ...definedOnly({ quota: this.#parts.quota }),
+      outcomes: this.outcomes,
+      recordSides: () => verdict.recordSides(name, qmp),
+      recordRun,
+      heldAgain: paused => this.outcomes.set('pauseGuest', paused),
+      expectHeld: this.#fence.expectHeld,
+      openAgent,
+      publish,
+      report,
+    };
+  };
+}
