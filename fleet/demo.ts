@@ -45,7 +45,7 @@ async function isOn(guest: string, files: readonly string[]): Promise<boolean> {
 }
 
 async function standing(saga: string): Promise<{ readonly result: object | null }> {
-  const response = await fetch(`${fleet.agentUrl}/sagas/${saga}`);
+  const response = await fleet.askAgent(`/sagas/${saga}`);
   return (await response.json()) as { readonly result: object | null };
 }
 
@@ -79,9 +79,7 @@ const members = GUESTS.map(vm => ({
   vm,
   disks: imagesOf(vm, 'instant').map((overlay, disk) => ({ disk: `dev${disk}`, overlay })),
 }));
-const headers = { 'content-type': 'application/json' };
-const body = JSON.stringify({ members });
-await fetch(`${fleet.agentUrl}/groups/instant`, { method: 'POST', headers, body });
+await fleet.askAgent('/groups/instant', { members });
 while ((await standing('instant')).result === null) await sleep(50);
 check('the group has committed', (await states()).get('instant') === 'committed');
 for (const guest of GUESTS)

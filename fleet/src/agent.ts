@@ -1,12 +1,10 @@
 /**
- * The agent of one host: an engine with the host's journal, its guests by name, and what can be asked of them over HTTP on
- * loopback. It resumes at start what a dead predecessor has left, and lets go of all in order at its end. It knows nothing of
- * Restate, and nothing of other hosts. In a project of yours the import reads `from 'blocksaga'`.
+ * The agent of one host: an engine with the host's journal, its guests by name, and what who has the token can ask of them over
+ * HTTP on loopback. It resumes at start what a dead predecessor has left, and lets go of all in order at its end. It knows nothing
+ * of Restate, and nothing of other hosts.
  */
-import { execFile } from 'node:child_process';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { GROUP, membersIn } from '../../src/engine/durable/group-register.ts';
 import {
   BlocksagaError,
   createEngine,
@@ -16,7 +14,8 @@ import {
   openJournal,
   type SagaRow,
 } from '../../src/index.ts';
-import { bodyOf, expectLocal, send } from './http.ts';
+import { findingsOf } from './findings.ts';
+import { bodyOf, expectJson, refusalOf, refuse, send } from './http.ts';
 
 export interface AgentOptions {
   readonly host: string;
@@ -24,6 +23,8 @@ export interface AgentOptions {
   /** The address of each guest's monitor, by the name that the fleet knows it by. */
   readonly guests: ReadonlyMap<string, string>;
   readonly port: number;
+  /** What each request must have; at least 128 bits that cannot be guessed. */
+  readonly token: string;
   readonly log: (line: object) => void;
 }
 
@@ -103,7 +104,7 @@ class AgentWork {
   /** What a process before this one has begun, and no other one runs. Groups first: their members follow their decision. */
   async resumeAll(): Promise<void> {
     const open = (['open', 'needsRecovery'] as const).flatMap(state => this.#journal.sagas({ state }));
-    const isGroup = ({ operation }: { readonly operation: string }) => operation === 'group';
+    const isGroup = ({ operation }: SagaRow) => operation === GROUP;
     for (const row of [...open.filter(isGroup), ...open.filter(row => !isGroup(row))]) {
       try {
         if (isGroup(row)) await this.#engine.resumeGroup(row.id);
@@ -116,7 +117,9 @@ class AgentWork {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    expectLocal(request);
+    const refusal = refusalOf(request, this.#options.token);
+    if (refusal !== undefined) return refuse(response, refusal);
+    expectJson(request);
     const { pathname } = new URL(request.url ?? '/', 'http://agent');
     const [, root = '', name = '', action = ''] = pathname.split('/').map(decodeURIComponent);
     const route = `${request.method} ${root}${action === '' ? '' : `/${action}`}`;
@@ -124,7 +127,7 @@ class AgentWork {
       case 'GET status':
         return send(response, 200, this.#status());
       case 'GET doctor':
-        return send(response, 200, await this.#doctor(name));
+        return send(response, 200, { findings: await this.#findings(name) });
       case 'GET sagas':
         return send(response, 200, name === '' ? this.#engine.sagas() : this.#standing(name));
       case 'GET sagas/follow':
@@ -152,14 +155,8 @@ class AgentWork {
     };
   }
 
-  /** Findings, one for each line that the command prints. */
-  async #doctor(vm: string): Promise<object> {
-    const qmp = vm === '' ? [] : ['--qmp', this.#monitorOf(vm)];
-    const program = join(import.meta.dirname, '../../bin/blocksaga.js');
-    const args = [program, 'doctor', '--json', '--journal', this.#options.journal, ...qmp];
-    const { stdout } = await promisify(execFile)(process.execPath, args);
-    const lines = stdout.split('\n').filter(line => line !== '');
-    return { findings: lines.map(line => JSON.parse(line) as object) };
+  #findings(vm: string): Promise<readonly object[]> {
+    return findingsOf(this.#journal, vm === '' ? undefined : this.#monitorOf(vm));
   }
 
   /** The same id twice is the same saga: a client that had no answer just asks again. */
@@ -184,7 +181,7 @@ class AgentWork {
   }
 
   async #ask(id: string, signal: 'abort' | 'pivot'): Promise<object> {
-    if (this.#journal.saga(id)?.operation === 'group') {
+    if (this.#journal.saga(id)?.operation === GROUP) {
       const group = await this.#engine.resumeGroup(id);
       this.#watch(id, group.abort());
     } else this.#watch(id, (await this.#engine.resume(id, { signal })).ended);
@@ -201,16 +198,15 @@ class AgentWork {
     const isOver = [row, ...members].every(each => each.state !== 'open');
     return {
       ...{ id, vm, operation, state, result: isOver ? result : null },
-      ...(operation === 'group'
+      ...(operation === GROUP
         ? { members: members.map(member => ({ id: member.id, state: member.state })) }
         : {}),
     };
   }
 
   /** Of a group: a member may still clean up when the group has decided. */
-  #membersOf({ operation, plan }: SagaRow): readonly SagaRow[] {
-    const { members = [] } = plan as { readonly members?: readonly string[] };
-    return operation === 'group' ? members.flatMap(id => this.#journal.saga(id) ?? []) : [];
+  #membersOf(row: SagaRow): readonly SagaRow[] {
+    return row.operation === GROUP ? membersIn(row).flatMap(id => this.#journal.saga(id) ?? []) : [];
   }
 
   /** Notices as they come, one JSON object a line, and the result behind the last. */

@@ -4,6 +4,7 @@
  * ended; killed and retried anywhere, it meets the same saga. It copies nothing itself, and no run of it is long.
  */
 import * as restate from '@restatedev/restate-sdk';
+import { type AgentCall, agentAddress } from './agent-call.ts';
 
 /** What the agent of a host tells of a saga. */
 interface Standing {
@@ -25,34 +26,36 @@ interface Request {
 
 const AGENT = 'agent';
 const SAGA = 'saga';
-const CALL_MS = 10_000;
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 5_000;
 /** A run that fails is tried again so often that an agent which has come back is met soon. */
 const RETRY = { initialRetryInterval: 100, retryIntervalFactor: 2, maxRetryInterval: 2_000 } as const;
 
-export const guest = restate.object({
-  name: 'guest',
-  handlers: {
-    /** Where its agent listens; a guest that has moved to another host is bound anew. */
-    bind: async (ctx: restate.ObjectContext, agent: string) => ctx.set(AGENT, agent),
-    snapshot: operation('snapshot'),
-    copy: operation('copy'),
-    pull: operation('pull'),
-    commit: operation('commit'),
-    revert: operation('revert'),
-    abort: asking('abort'),
-    pivot: asking('pivot'),
-    status: restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
-      const [agent, saga] = [await ctx.get<string>(AGENT), await ctx.get<string>(SAGA)];
-      if (agent === null || saga === null) return { agent, saga: null };
-      return { agent, saga: await ctx.run('look', () => call(agent, 'GET', `/sagas/${saga}`), RETRY) };
-    }),
-  },
-});
+export function guestObject(call: AgentCall) {
+  return restate.object({
+    name: 'guest',
+    handlers: {
+      /** Where its agent listens; a guest that has moved to another host is bound anew. */
+      bind: async (ctx: restate.ObjectContext, agent: string) => ctx.set(AGENT, agentAddress(agent)),
+      snapshot: operation(call, 'snapshot'),
+      copy: operation(call, 'copy'),
+      pull: operation(call, 'pull'),
+      commit: operation(call, 'commit'),
+      revert: operation(call, 'revert'),
+      abort: asking(call, 'abort'),
+      pivot: asking(call, 'pivot'),
+      status: restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
+        const [agent, saga] = [await ctx.get<string>(AGENT), await ctx.get<string>(SAGA)];
+        if (agent === null || saga === null) return { agent, saga: null };
+        const look = () => call(agent, 'GET', `/sagas/${encodeURIComponent(saga)}`);
+        return { agent, saga: await ctx.run('look', look, RETRY) };
+      }),
+    },
+  });
+}
 
 /** Exclusive: one saga of a guest at a time, as its host's journal has it too. */
-function operation(name: string) {
+function operation(call: AgentCall, name: string) {
   return async (ctx: restate.ObjectContext, request: Request): Promise<SagaOutcome> => {
     const agent = await agentOf(ctx);
     const id = request.id ?? ctx.rand.uuidv4();
@@ -60,13 +63,13 @@ function operation(name: string) {
     try {
       const path = `/guests/${encodeURIComponent(ctx.key)}/${name}`;
       await ctx.run('submit', () => call(agent, 'POST', path, { ...request, id }), RETRY);
-      return await untilEnded(ctx, agent, id);
+      return await untilEnded(ctx, call, agent, id);
     } catch (error) {
       // The invocation was cancelled, and the saga is not: it is rolled back before the guest is free for another.
       if (error instanceof restate.CancelledError) {
         const path = `/sagas/${encodeURIComponent(id)}/abort`;
         await ctx.run('abort', () => call(agent, 'POST', path, {}), RETRY);
-        await untilEnded(ctx, agent, id);
+        await untilEnded(ctx, call, agent, id);
       }
       throw error;
     } finally {
@@ -76,7 +79,12 @@ function operation(name: string) {
 }
 
 /** Between two looks the invocation may be suspended: nothing of it waits in a process. */
-async function untilEnded(ctx: restate.ObjectContext, agent: string, id: string): Promise<SagaOutcome> {
+async function untilEnded(
+  ctx: restate.ObjectContext,
+  call: AgentCall,
+  agent: string,
+  id: string,
+): Promise<SagaOutcome> {
   for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
     const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(id)}`);
     const { result } = await ctx.run('look', look, RETRY);
@@ -86,7 +94,7 @@ async function untilEnded(ctx: restate.ObjectContext, agent: string, id: string)
 }
 
 /** Beside the saga under way. */
-function asking(signal: 'abort' | 'pivot') {
+function asking(call: AgentCall, signal: 'abort' | 'pivot') {
   return restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
     const [agent, saga] = [await agentOf(ctx), await ctx.get<string>(SAGA)];
     if (saga === null)
@@ -104,20 +112,4 @@ async function agentOf(ctx: restate.ObjectSharedContext): Promise<string> {
   if (agent !== null) return agent;
   const why = `it is not known on which host guest ${ctx.key} is: bind it to its agent first`;
   throw new restate.TerminalError(why, { errorCode: 404 });
-}
-
-/** A refusal is final; an agent that does not answer, or says that it may later, is asked again. */
-async function call<T = object>(agent: string, method: string, path: string, body?: object): Promise<T> {
-  const response = await fetch(new URL(path, agent), {
-    method,
-    signal: AbortSignal.timeout(CALL_MS),
-    ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-  });
-  const told = (await response.json()) as { readonly message?: string };
-  if (response.ok) return told as T;
-  const why = `${method} ${path}: ${told.message ?? response.statusText}`;
-  if (response.status >= 500) throw new Error(why);
-  throw new restate.TerminalError(why, { errorCode: response.status });
 }

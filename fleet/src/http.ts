@@ -1,19 +1,47 @@
 /** The few things that an HTTP service on loopback must see to. Without any framework. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlocksagaError } from '../../src/index.ts';
+import { isSame, ownHosts } from '../../src/inspect/local-only.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
-const LOCAL = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$/;
 
-/** A page in a browser on this machine must not speak here under a name of its own. Throws REQUEST_INVALID. */
-export function expectLocal({ headers, method }: IncomingMessage): void {
-  if (!LOCAL.test(headers.host ?? '')) {
-    throw new BlocksagaError('REQUEST_INVALID', `"${headers.host}" is no name of this machine's loopback`);
-  }
-  const type = headers['content-type'] ?? '';
-  if (method === 'POST' && !type.startsWith('application/json')) {
+/** Why a request is refused before anything of it is read or done. */
+export interface Refusal {
+  readonly status: 401 | 403;
+  readonly code: 'UNAUTHORIZED' | 'FORBIDDEN';
+  readonly message: string;
+}
+
+/** Who has the token asks, under a name of this machine, and not from a page in a browser. */
+export function refusalOf({ headers, socket }: IncomingMessage, token: string): Refusal | undefined {
+  const own = ownHosts(socket.localPort);
+  if (!own.includes(headers.host ?? ''))
+    return forbidden(`the header Host says neither ${own.join(' nor ')}: ask the agent under one of these`);
+  if (headers.origin !== undefined)
+    return forbidden(
+      'a request with the header Origin comes from a page in a browser, which asks nothing here',
+    );
+  const [, given] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? [];
+  if (given !== undefined && isSame(given, token)) return undefined;
+  const message = 'send the header "Authorization: Bearer TOKEN", with the token in the file of --token-file';
+  return { status: 401, code: 'UNAUTHORIZED', message };
+}
+
+function forbidden(message: string): Refusal {
+  return { status: 403, code: 'FORBIDDEN', message };
+}
+
+/** What is not read goes with its connection. */
+export function refuse(response: ServerResponse, { status, code, message }: Refusal): void {
+  response.setHeader('connection', 'close');
+  if (status === 401) response.setHeader('www-authenticate', 'Bearer realm="blocksaga-agent"');
+  send(response, status, { code, message });
+}
+
+/** Throws REQUEST_INVALID. */
+export function expectJson({ headers, method }: IncomingMessage): void {
+  if (method === 'POST' && !(headers['content-type'] ?? '').startsWith('application/json'))
     throw new BlocksagaError('REQUEST_INVALID', 'a POST has the content type application/json');
-  }
 }
 
 /** Throws REQUEST_INVALID. */

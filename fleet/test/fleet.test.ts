@@ -3,11 +3,12 @@
  * is killed. Judged by QEMU and by the journal of the host, not by what anybody says.
  */
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../../src/index.ts';
-import { type Fleet, startFleet } from './parts.ts';
+import { type Fleet, startEcho, startFleet } from './parts.ts';
 
 interface Block {
   readonly inserted?: { readonly file: string };
@@ -114,11 +115,38 @@ describe('a guest as a virtual object', () => {
   });
 });
 
+describe('the token of an agent', () => {
+  /** Of all files below a folder, those that have a text in them. */
+  const filesWith = (folder: string, text: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && readFileSync(join(entry.parentPath, entry.name)).includes(text))
+      .map(entry => entry.name);
+
+  test('is sent to no other machine, whatever a guest is bound to', async () => {
+    const { status, body } = await fleet.call('other', 'bind', 'http://evil.example:7171');
+    assert.deepEqual([status, /sent to no other machine/.test(String(body['message']))], [400, true]);
+    assert.equal((await fleet.call('other', 'abort')).status, 404);
+  });
+
+  test('is given back by no program that listens where a guest is bound, and is nowhere in what Restate keeps and what is logged', async () => {
+    await using echo = await startEcho();
+    await fleet.call('echoed', 'bind', echo.url);
+    const { body } = await fleet.call('echoed', 'snapshot', { id: 'echo-saga', disks: [] });
+    assert.deepEqual(body, { echo: 'Bearer TOKEN' });
+    assert.deepEqual(echo.heard, [`Bearer ${fleet.token}`, `Bearer ${fleet.token}`]);
+    // What Restate does keep is found there.
+    assert.notDeepEqual(filesWith(fleet.restateFolder, 'echo-saga'), []);
+    assert.deepEqual(filesWith(fleet.restateFolder, fleet.token), []);
+    const { agent, endpoint, restate, journal } = fleet;
+    assert.ok(!readFileSync(journal).includes(fleet.token));
+    const lines = [agent, endpoint, restate].flatMap(part => part.lines);
+    assert.deepEqual([lines.length > 0, lines.filter(line => line.includes(fleet.token))], [true, []]);
+  });
+});
+
 describe('the agent by itself', () => {
   const ask = async (path: string, body?: object, headers: Record<string, string> = {}) => {
-    const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
-    const type = body === undefined ? {} : { 'content-type': 'application/json' };
-    const response = await fetch(`${fleet.agentUrl}${path}`, { ...post, headers: { ...type, ...headers } });
+    const response = await fleet.askAgent(path, body, headers);
     const text = await response.text();
     const lines = text.split('\n').filter(line => line !== '');
     return { status: response.status, lines: lines.map(line => JSON.parse(line) as Record<string, unknown>) };

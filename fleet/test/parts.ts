@@ -1,6 +1,7 @@
 /** A fleet on one machine, for tests and the demo: Restate's server, the endpoint, an agent, real guests; each may be killed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { tokenIn } from '../src/token-file.ts';
 
 const FLEET = join(import.meta.dirname, '..');
 const UP_MS = 60_000;
@@ -68,6 +70,11 @@ export interface Fleet extends AsyncDisposable {
   readonly agentUrl: string;
   readonly ingress: string;
   readonly journal: string;
+  readonly token: string;
+  /** What Restate keeps. */
+  readonly restateFolder: string;
+  /** A request to the agent, with the token. */
+  askAgent(path: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** Calls a handler of a guest and waits for what it comes to. */
   call(guest: string, handler: string, body?: object | string): Promise<Answer>;
   /** Submits it, and gives the id by which its result is waited for. */
@@ -96,11 +103,23 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
   const [ingress, admin] = [`http://127.0.0.1:${ingressPort}`, `http://127.0.0.1:${adminPort}`];
   const agentUrl = `http://127.0.0.1:${agentPort}`;
   const journal = join(folder, 'journal.db');
+  const restateFolder = join(folder, 'restate');
+  const tokenFile = join(folder, 'token');
+  const token = tokenIn(tokenFile);
+  const askAgent: Fleet['askAgent'] = (path, body, headers = {}) =>
+    fetch(`${agentUrl}${path}`, {
+      ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+    });
   const restate = new Part(
     'restate',
     [
       restateServer(),
-      ...['--node-name', 'n1', '--base-dir', join(folder, 'restate'), '--listen-mode', 'tcp', '--no-logo'],
+      ...['--node-name', 'n1', '--base-dir', restateFolder, '--listen-mode', 'tcp', '--no-logo'],
     ],
     async () => (await fetch(`${admin}/health`)).ok && (await fetch(`${ingress}/restate/health`)).ok,
     {
@@ -108,19 +127,23 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
       RESTATE_ADMIN__BIND_ADDRESS: `127.0.0.1:${adminPort}`,
       RESTATE_BIND_ADDRESS: `127.0.0.1:${nodePort}`,
       RESTATE_DISABLE_TELEMETRY: 'true',
+      // What it keeps can be searched.
+      RESTATE_ROCKSDB_DISABLE_WAL_COMPRESSION: 'true',
+      RESTATE_ROCKSDB_DISABLE_L0_L1_COMPRESSION: 'true',
     },
   );
   const main = join(FLEET, 'src/main.ts');
   const guests = [...vms].flatMap(([name, vm]) => ['--vm', `${name}=${vm.monitor}`]);
-  const agentArgs = ['agent', '--host', 'h1', '--journal', journal, '--port', String(agentPort), ...guests];
+  const secret = ['--token-file', tokenFile];
+  const place = ['--host', 'h1', '--journal', journal, '--port', String(agentPort)];
   const agent = new Part(
     'agent',
-    [process.execPath, main, ...agentArgs],
-    async () => (await fetch(`${agentUrl}/status`)).ok,
+    [process.execPath, main, 'agent', ...secret, ...place, ...guests],
+    async () => (await askAgent('/status')).ok,
   );
   const endpoint = new Part(
     'endpoint',
-    [process.execPath, main, 'endpoint', '--port', String(endpointPort)],
+    [process.execPath, main, 'endpoint', ...secret, '--port', String(endpointPort)],
     async () => endpoint.lines.some(line => line.includes('listening')),
   );
   for (const part of [restate, agent, endpoint]) {
@@ -133,7 +156,7 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
   for (const name of names) await post(`${ingress}/guest/${name}/bind`, agentUrl);
   const stack = undo.move();
   return {
-    ...{ vms, agent, endpoint, restate, agentUrl, ingress, journal },
+    ...{ vms, agent, endpoint, restate, agentUrl, ingress, journal, token, restateFolder, askAgent },
     call: (guest, handler, body) => post(`${ingress}/guest/${guest}/${handler}`, body),
     async send(guest, handler, body) {
       const { body: told } = await post(`${ingress}/guest/${guest}/${handler}/send`, body);
@@ -171,6 +194,28 @@ function restateServer(): string {
   return createRequire(import.meta.url).resolve(
     `@restatedev/restate-server-${process.platform}-${process.arch}/bin/restate-server`,
   );
+}
+
+export interface Echo extends AsyncDisposable {
+  readonly url: string;
+  /** The header Authorization of each request. */
+  readonly heard: readonly (string | undefined)[];
+}
+
+/** A program on this machine that is no agent, and gives back what it is sent. */
+export async function startEcho(): Promise<Echo> {
+  const heard: (string | undefined)[] = [];
+  const server = createHttpServer(({ headers: { authorization } }, response) => {
+    heard.push(authorization);
+    response.end(JSON.stringify({ result: { echo: authorization } }));
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    ...{ url: `http://127.0.0.1:${port}`, heard },
+    [Symbol.asyncDispose]: () => new Promise<void>(resolve => server.close(() => resolve())),
+  };
 }
 
 /** Ports that were free a moment ago. */

@@ -2,8 +2,8 @@
  * Who may ask the page's server for what: a client that knows its address with the secret in it, from this machine, and no page of
  * another site. Pure; it answers nothing itself.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { isSame, ownHosts } from './local-only.ts';
 
 export interface Asking {
   readonly method?: string | undefined;
@@ -25,8 +25,7 @@ export type Access =
 const URL_MAX = 2048;
 
 export function accessOf({ method, url = '', headers }: Asking, { port, secret }: Place): Access {
-  const own = [`127.0.0.1:${port}`, `localhost:${port}`];
-  // A name of another site may be made to lead to this machine; its pages are told by the name that they ask for.
+  const own = ownHosts(port);
   if (headers.host === undefined || !own.includes(headers.host)) return { status: 403, why: 'not this host' };
   if (headers.origin !== undefined && !own.some(host => headers.origin === `http://${host}`)) {
     return { status: 403, why: 'another origin' };
@@ -42,12 +41,6 @@ export function accessOf({ method, url = '', headers }: Asking, { port, secret }
   const [, given = '', ...rest] = asked?.pathname.split('/') ?? [];
   if (asked === null || !isSame(given, secret)) return { status: 404, why: 'nothing here' };
   return { path: rest.join('/'), query: asked.searchParams };
-}
-
-/** In a time that tells nothing of where they differ. */
-function isSame(given: string, secret: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(secret));
 }
 
 /** What goes with every answer: nothing is loaded from elsewhere, nothing runs that is not a file of ours. */

@@ -1,7 +1,7 @@
 /** `blocksaga doctor`: what dead sagas left, what it is, and what to do. Only tells and, with `--fix`, has it removed. */
 import type { Command } from 'commander';
 import { examine, removeFindings } from '../../engine/doctor/doctor.ts';
-import type { Finding } from '../../engine/doctor/finding.ts';
+import { type Finding, silentQemu } from '../../engine/doctor/finding.ts';
 import { BlocksagaError } from '../../errors.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { expectWhole } from '../../journal/sqlite-file.ts';
@@ -61,7 +61,7 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
           ? await visit()
           : await withClient(options.qmp, context, visit).catch(async error => {
               if (!(error instanceof BlocksagaError) || error.code !== 'QMP_CONNECT') throw error;
-              return [silent(options.qmp ?? '', error), ...(await visit())];
+              return [onlyTold(silentQemu(options.qmp ?? '', error)), ...(await visit())];
             });
       for (const line of options.json ? told.map(inJson) : inWords(told, options.fix === true)) {
         context.write(line);
@@ -69,12 +69,6 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
       finished(told.every(({ removed }) => removed) ? EXIT.done : EXIT.needsRecovery);
     },
   );
-}
-
-/** No QEMU answers: what is in the journal and on the disk is told all the same. */
-function silent(name: string, { message }: BlocksagaError): Told {
-  const why = `its jobs and nodes could not be looked at: ${message}. A saga whose QEMU has ended is ended by "blocksaga resume --offline"`;
-  return { finding: { kind: 'qemu', name, saga: null, why, removable: false }, removed: false, why };
 }
 
 async function visitAll(
@@ -91,8 +85,12 @@ async function visitAll(
       ...(qmp === undefined ? {} : { qmp }),
     });
     if (options.fix) return removeFindings(findings);
-    return findings.map(finding => ({ finding, removed: false, why: finding.why }));
+    return findings.map(onlyTold);
   });
+}
+
+function onlyTold(finding: Finding): Told {
+  return { finding, removed: false, why: finding.why };
 }
 
 function inJson({ finding, removed, why }: Told): string {

@@ -13,6 +13,12 @@ export interface Finding {
   readonly removable: boolean;
 }
 
+/** No QEMU answers: what is in the journal and on the disk is told all the same. */
+export function silentQemu(name: string, { message }: Error): Finding {
+  const why = `its jobs and nodes could not be looked at: ${message}. A saga whose QEMU has ended is ended by "blocksaga resume --offline"`;
+  return { kind: 'qemu', name, saga: null, why, removable: false };
+}
+
 /** A finding with what removes it; that throws when it is in use after all. */
 export interface Removable extends Finding {
   readonly remove: (() => Promise<void>) | undefined;
