@@ -17,7 +17,6 @@ mkdirSync(OUT, { recursive: true });
 await build({
   input: join(ROOT, 'page/main.tsx'),
   platform: 'browser',
-  transform: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   output: { file: join(OUT, 'page.js'), format: 'iife', minify: true, postBanner: NOTICE },
   logLevel: 'warn',
 });
