@@ -3,11 +3,16 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createEngine } from '../../src/engine/engine.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { sleep } from '../../src/qmp/clock.ts';
-import { createSim, createVirtualClock } from '../../src/sim/index.ts';
 
 const warned = vi.fn<(...told: readonly unknown[]) => void>();
 
-beforeEach(() => {
+/** Of a process of its own, so to say: it has not warned yet. */
+let createSim: typeof import('../../src/sim/index.ts').createSim;
+let createVirtualClock: typeof import('../../src/sim/index.ts').createVirtualClock;
+
+beforeEach(async () => {
+  vi.resetModules();
+  ({ createSim, createVirtualClock } = await import('../../src/sim/index.ts'));
   warned.mockClear();
   vi.spyOn(process, 'emitWarning').mockImplementation((...told: readonly unknown[]) => warned(...told));
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -39,6 +44,16 @@ test('a request that is awaited without it is told of, once, with what to do', a
   ]);
 });
 
+test('of many that are given up it is told once', async () => {
+  for (let times = 0; times < 3; times += 1) {
+    vm()
+      .begin()
+      .catch(() => undefined);
+    await second();
+  }
+  expect(warned).toHaveBeenCalledOnce();
+});
+
 test('a result that is awaited without it is told of, though the request was driven', async () => {
   const { sim, begin } = vm();
   const saga = await sim.run(begin());
@@ -67,5 +82,16 @@ test('nothing is told of what begins before it is driven, or is given up', async
   const cancel = clock.after(5, () => undefined);
   cancel();
   await second();
+  expect(warned).not.toHaveBeenCalled();
+});
+
+test('nothing is told of a saga that has ended, whose monitor has yet to see that its client is gone', async () => {
+  const sim = createSim({ disks: 2 });
+  const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+  const disks = ['dev0', 'dev1'].map(disk => ({ disk, to: `/images/${disk}.copy` }));
+  const saga = await sim.run(engine.copy({ qmp: sim.connect, files: sim.files, disks }));
+  expect((await sim.run(saga.result)).outcome).toBe('committed');
+  expect(sim.clock.pending).toBeGreaterThan(0);
+  for (let seconds = 0; seconds < 3; seconds += 1) await second();
   expect(warned).not.toHaveBeenCalled();
 });

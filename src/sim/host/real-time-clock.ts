@@ -17,4 +17,5 @@ export const realTimeClock: VirtualClock = {
   run: promise => promise,
   advance: ms => new Promise(resolve => systemClock.after(ms, () => resolve())),
   pending: 0,
+  unawaited: callback => void systemClock.after(0, callback),
 };

@@ -19,6 +19,8 @@ export interface VirtualClock extends Clock {
   advance(ms: number): Promise<void>;
   /** Waiting callbacks. */
   readonly pending: number;
+  /** As `after` without a delay, for what is awaited by nothing: time that stands still before it is no mistake. */
+  unawaited(callback: () => void): void;
 }
 
 interface Timer {
@@ -61,6 +63,8 @@ class QueueClock implements VirtualClock {
   /** How many runs and advances there were. */
   #drives = 0;
   #isWatched = false;
+  /** How many of the waiting callbacks are awaited by nothing. */
+  #unawaited = 0;
 
   constructor(promisesOnly: boolean) {
     this.#promisesOnly = promisesOnly;
@@ -90,6 +94,14 @@ class QueueClock implements VirtualClock {
     };
   }
 
+  unawaited(callback: () => void): void {
+    this.#unawaited += 1;
+    this.after(0, () => {
+      this.#unawaited -= 1;
+      callback();
+    });
+  }
+
   run<T>(promise: Promise<T>, eventsMax = 10_000_000): Promise<T> {
     return this.#driving(() => this.#run(promise, eventsMax));
   }
@@ -109,13 +121,17 @@ class QueueClock implements VirtualClock {
     }
   }
 
-  /** Warns, once, if a real second from now something still waits, and nothing has driven this clock since. */
+  get #isAwaited(): boolean {
+    return this.pending > this.#unawaited;
+  }
+
+  /** Warns, once in a process, if a real second from now something still waits, and nothing has driven this clock since. */
   #expectDriver(): void {
-    if (this.#drivers > 0 || this.#isWatched || this.#promisesOnly || this.pending === 0) return;
+    if (this.#drivers > 0 || this.#isWatched || this.#promisesOnly || !this.#isAwaited) return;
     this.#isWatched = true;
     const drives = this.#drives;
     afterIfAlive(UNDRIVEN_MS, () => {
-      this.#isWatched = drives === this.#drives && this.pending > 0;
+      this.#isWatched = drives === this.#drives && this.#isAwaited;
       if (this.#isWatched) warnUndriven(this.#nowMs);
       else this.#expectDriver();
     });
@@ -192,8 +208,12 @@ class QueueClock implements VirtualClock {
   }
 }
 
+/** As Node's own warnings of this kind: a suite that gives up simulators on purpose is not to be filled with it. */
+let hasWarned = false;
+
 function warnUndriven(nowMs: number): void {
-  if (typeof process === 'undefined') return; // a browser has no warnings
+  if (hasWarned || typeof process === 'undefined') return; // a browser has no warnings
+  hasWarned = true;
   process.emitWarning(
     `the simulator's virtual time stands at ${Math.round(nowMs)} ms, and something waits for it: wrap what you await in sim.run(promise), ` +
       'let time pass with sim.advance(ms), or give the simulator the realTimeClock, which needs neither',

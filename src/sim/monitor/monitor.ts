@@ -5,6 +5,7 @@
 
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json, Transport, TransportHandlers } from '../../qmp/transport.ts';
+import type { VirtualClock } from '../host/virtual-clock.ts';
 import type { Arguments } from '../state/arguments.ts';
 
 /** What came of a command: the members of its reply, or what happens instead of one. */
@@ -14,7 +15,7 @@ export type Answer =
   | { readonly kind: 'cut' };
 
 export interface MonitorOptions {
-  readonly clock: Clock;
+  readonly clock: VirtualClock;
   readonly greeting: Json;
   /** How long QEMU takes for a command, before its reply. */
   readonly durationMs: (command: string) => number;
@@ -129,7 +130,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
         },
         close() {
           if (!connection.open) return;
-          clock.after(0, () => close(connection, undefined));
+          clock.unawaited(() => close(connection, undefined));
         },
       };
     },
