@@ -15,9 +15,9 @@ const POSITIONS = [0, 1, 2] as const;
 
 const copies = (['reopen', 'finalize', 'complete'] as const).map(strategy => ({ strategy }));
 const snapshots = [
-  { method: 'transaction', without: [] },
-  { method: 'transactionSync', without: ['blockdev-create'] },
-  { method: 'sequential', without: ['transaction'] },
+  { method: 'transaction', without: [], makes: 'blockdev-create' },
+  { method: 'transactionSync', without: ['blockdev-create'], makes: 'transaction' },
+  { method: 'sequential', without: ['transaction'], makes: 'blockdev-snapshot-sync' },
 ] as const;
 
 const DATA_BYTES = 1024 * 1024;
@@ -73,14 +73,24 @@ async function copyOntoFull(on: Stage, path: string | null) {
   return result;
 }
 
+/** A path in a directory that is there when the saga is planned, and gone when QEMU is first sent this command. */
+async function inDirectoryThatGoes(on: Stage, command: string): Promise<string> {
+  const directory = join(on.directory, 'goes');
+  await mkdir(directory);
+  on.tap.before(command, () => rm(directory, { recursive: true }));
+  return join(directory, 'new');
+}
+
 describeOnQemu('a new image that fails', () => {
   test.each(eachValue(copies.flatMap(copy => POSITIONS.map(k => ({ ...copy, k })))))(
-    'because its directory is missing takes the whole copy back: $strategy, disk $k',
+    'because its directory has gone takes the whole copy back: $strategy, disk $k',
     async ({ strategy, k }) => {
       await using on = await stage({ disks: 3 });
-      const missing = (index: number) => (index === k ? { to: join(on.directory, 'missing', 'new') } : {});
-      const result = await (await on.engine.copy({ ...on.copyAll(missing), strategy })).result;
-      expect(result.error).toMatchObject({
+      const to = await inDirectoryThatGoes(on, 'blockdev-create');
+      const request = on.copyAll(index => (index === k ? { to } : {}));
+      const result = await (await on.engine.copy({ ...request, ...on.tapped, strategy })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result.error, explain(result)).toMatchObject({
         code: 'JOB_FAILED',
         disk: `dev${k}`,
         cause: { command: 'blockdev-create', desc: expect.stringContaining('No such file or directory') },
@@ -90,12 +100,13 @@ describeOnQemu('a new image that fails', () => {
   );
 
   test.each(eachValue(snapshots.flatMap(snapshot => POSITIONS.map(k => ({ ...snapshot, k })))))(
-    'because its directory is missing takes the whole snapshot back: $method, disk $k',
-    async ({ method, without, k }) => {
+    'because its directory has gone takes the whole snapshot back: $method, disk $k',
+    async ({ method, without, makes, k }) => {
       await using on = await stage({ disks: 3 });
-      const missing = (index: number) =>
-        index === k ? { overlay: join(on.directory, 'missing', 'new') } : {};
-      const result = await (await on.engine.snapshot({ ...on.snapshotAll(missing), without })).result;
+      const overlay = await inDirectoryThatGoes(on, makes);
+      const request = on.snapshotAll(index => (index === k ? { overlay } : {}));
+      const result = await (await on.engine.snapshot({ ...request, ...on.tapped, without })).result;
+      expect(on.tap.pending).toEqual([]);
       expect(result.strategy).toBe(method);
       expect(result.error, explain(result)).toMatchObject({
         disk: `dev${k}`,
