@@ -1,7 +1,7 @@
 /**
  * What the engine itself costs, with the journal in memory, on simulators in this process: time per saga, and memory per
  * saga in flight. What is left out is measured beside it: a simulator that gets the very same commands at the very same
- * virtual times from nobody. `node bench/engine.ts [SAGAS]`: so many are in flight at once (default 2000).
+ * virtual times from no device. `node bench/engine.ts [SAGAS]`: so many are in flight at once (default 2000).
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -69,7 +69,7 @@ async function runSaga(
   return { outcome, script };
 }
 
-/** Sends the same to a simulator, with nobody behind it. */
+/** Sends the same to a simulator, with no device behind it. */
 async function playScript(sim: Sim, script: Script): Promise<void> {
   const transport = await sim.connect({ onMessage: () => undefined, onClose: () => undefined });
   const startMs = sim.clock.now();

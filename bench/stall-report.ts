@@ -24,7 +24,7 @@ export interface Comparison {
   readonly disks: number;
   readonly blocksaga: readonly Sample[];
   readonly bare: readonly Sample[];
-  /** The longest gap in a stretch in which nobody did anything; one per round. */
+  /** The longest gap in a stretch in which no command was sent; one per round. */
   readonly quietGapMs: readonly number[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * What blocksaga costs a guest: how long it stands still, and how long the caller waits, when N disks are snapshotted or
+ * What blocksaga costs a guest: how long it is paused, and how long the caller waits, when N disks are snapshotted or
  * switched to their copies at once. Each figure stands beside the limit, the same QMP commands from a bare client
  * (`bare.ts`), taken in turn with it on the same guest. It asserts that the disks have changed, and nothing about time:
  * `npm run bench -- [--rounds N] [--json]`.
@@ -215,7 +215,7 @@ function epochMs({ timestamp }: GuestVm['witness']['events'][number]): number {
   return timestamp.seconds * 1000 + timestamp.microseconds / 1000;
 }
 
-/** The longest gap between two writes while nobody does anything: nothing shorter can be seen. */
+/** The longest gap between two writes while no command is sent: nothing shorter can be seen. */
 async function quietGap(vm: GuestVm): Promise<number> {
   vm.resetGaps();
   await sleep(systemClock, QUIET_MS);

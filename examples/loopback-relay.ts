@@ -1,7 +1,7 @@
 /**
- * A relay for inspection events on 127.0.0.1: what one client sends, all others get, also those that come later. Whoever
+ * A relay for inspection events on 127.0.0.1: what one client sends, all others get, also those that come later. A client that
  * does not know its random path is turned away, so that no web page of another site can listen. The inspector's own
- * relay (`createInspectorServer`) listens on every interface and asks nobody who he is.
+ * relay (`createInspectorServer`) listens on every interface and asks no client who it is.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

@@ -31,7 +31,7 @@ interface Lived {
   readonly died: boolean;
 }
 
-/** One life that begins the copy and asks at READY; it may die before its end. */
+/** One process that begins the copy and asks at READY; it may die before its end. */
 async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined): Promise<Lived> {
   const sim = smallSim({ timing: { guestWriteMs: 0.01 } });
   const journal = memoryJournal(undefined, { clock: sim.clock });
@@ -41,7 +41,7 @@ async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined)
     sends += 1;
   };
   const passage = { sent, received: ignore, fileTouched: ignore, recorded: ignore };
-  const agent = () => Promise.reject(new Error('nobody asked for an agent'));
+  const agent = () => Promise.reject(new Error('no agent was asked for'));
   const { connect, clock, files } = sim;
   const images = virtualImages(sim);
   const parts = { connect, journal, clock, files, agent, images, dies, lingerMs: 0.2, passage };
@@ -61,7 +61,7 @@ async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined)
   return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive() };
 }
 
-/** The next life goes on with the saga, and asks again where it waits. */
+/** The next process resumes the saga, and asks again where it waits. */
 async function goOn({ sim, state }: Pick<Lived, 'sim' | 'state'>) {
   const next = live(sim, state);
   if (next.journal.saga('s') === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
  * Tests of the tests: one deliberate defect for each law, put into a step from outside, that the laws must notice. A
- * defect that nobody notices means that a law looks at nothing.
+ * defect that no law notices means that a law looks at nothing.
  */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -192,7 +192,7 @@ const DEFECTS: readonly {
     laws: ['nothing left', 'recovery is the exception', 'it ends', 'sound'],
   },
   {
-    what: 'a guest that is never let run again',
+    what: 'a guest that is never resumed',
     scenarios: COPIES,
     spoil: () => spoil('resumeGuest', () => ({ do: async () => null })),
     laws: ['the guest runs'],
@@ -294,7 +294,7 @@ const DEFECTS: readonly {
     laws: ['nothing left', 'recovery is the exception'],
   },
   {
-    what: 'a guest that stands still for two seconds more',
+    what: 'a guest that is paused for two seconds more',
     scenarios: COPIES,
     spoil: () =>
       spoil('resumeGuest', step => ({
@@ -471,7 +471,7 @@ const DEFECTS_OF_RECORDS: typeof DEFECTS = [
     laws: ['the dead leave one set'],
   },
   {
-    what: 'new disks that nobody is told of',
+    what: 'new disks of which onCommit is not told',
     scenarios: () => [{ ...PLAIN['a snapshot in one transaction'], publisher: { refusals: 0 } }],
     spoil: () => spoil('publishDefinitions', () => ({ do: async () => null })),
     laws: ['the records are told'],

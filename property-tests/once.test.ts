@@ -141,7 +141,7 @@ test('two sagas never work on one VM at once: the second is refused and told whi
     for (const { outcome, holder, id } of answers) {
       if (outcome === 'committed') continue;
       expect(outcome).toBe('VM_BUSY');
-      // Refused for what somebody changed while it was planned, there is nobody to wait for.
+      // Refused for what a third party changed while it was planned, there is no other process to wait for.
       if (holder !== undefined)
         expect(
           committed.map(each => each.id),

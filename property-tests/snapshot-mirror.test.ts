@@ -52,7 +52,7 @@ interface Lived {
   readonly state: MemoryJournalState;
   readonly sends: number;
   readonly died: boolean;
-  /** The active images that whoever keeps the VM's records was told of, one set for each time. */
+  /** The active images that the keeper of the VM's records was told of, one set for each time. */
   readonly told: string[][];
 }
 
@@ -62,7 +62,7 @@ function listener(told: string[][]): Publisher {
   };
 }
 
-/** One life that begins the saga and asks at READY; it may die before its end. */
+/** One process that begins the saga and asks at READY; it may die before its end. */
 async function liveOnce(
   wish: WishName,
   more: Partial<SnapshotRequest>,
@@ -80,7 +80,7 @@ async function liveOnce(
     fileTouched: () => undefined,
     recorded: () => undefined,
   };
-  const agent = () => Promise.reject(new Error('nobody asked for an agent'));
+  const agent = () => Promise.reject(new Error('no agent was asked for'));
   const { connect, clock, files } = sim;
   const images = virtualImages(sim);
   const parts = { connect, journal, clock, files, agent, images, dies, lingerMs: 0.2, passage };
@@ -103,7 +103,7 @@ async function liveOnce(
   return { sim, state: journal.snapshot(), sends, died: !mortal.isAlive(), told };
 }
 
-/** The next life goes on with the saga, and asks again where it waits. */
+/** The next process resumes the saga, and asks again where it waits. */
 async function goOn({ sim, state, told }: Lived, wish: WishName) {
   const next = live(sim, state, { onCommit: listener(told) });
   const row = next.journal.saga('s');

@@ -1,4 +1,4 @@
-/** Another client at every command of a saga: it lets the guest run, stops it, or takes what is the saga's. */
+/** Another client at every command of a saga: it resumes the guest, stops it, or takes what is the saga's. */
 import { describe, expect, test } from 'vitest';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
@@ -22,7 +22,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
   const scenario: Scenario = { ...plain, pace: { ...plain.pace, guestWriteMs: 0.02 } };
 
   test.each(MEDDLING)(
-    'keeps the promise when somebody sends $execute before one of its commands',
+    'keeps the promise when a third party sends $execute before one of its commands',
     async ({ every, ...meddling }) => {
       const commands = await commandsOf(scenario);
       for (let nth = 1; nth <= commands; nth += often(5, 1) * every) {
@@ -32,7 +32,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
     },
   );
 
-  test('keeps the promise when somebody lets the guest run and stops it again a moment later', async () => {
+  test('keeps the promise when a third party resumes the guest and stops it again a moment later', async () => {
     const commands = await commandsOf(scenario);
     for (let nth = 1; nth < commands; nth += often(9, 2)) {
       const at = (when: number) => ({ when: 'before', nth: when }) as const;

@@ -5,7 +5,7 @@
  */
 import { invariant } from '../src/errors.ts';
 
-/** The commands whose answers somebody in `src` reads; those that give nothing are left out, as are `qom-get` and texts. */
+/** The commands whose answers something in `src` reads; those that give nothing are left out, as are `qom-get` and texts. */
 const ANSWERS = [
   'human-monitor-command',
   'qom-list',

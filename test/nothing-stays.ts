@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Processes that die with the suite, and what watches over their files, get this long. */
 const PATIENCE_MS = 20_000;
 const LOOK_MS = 100;
-/** The kernel makes these for whoever asks for a loop device; what is attached to one is looked at instead. */
+/** The kernel makes these for each process that asks for a loop device; what is attached to one is looked at instead. */
 const LOOP = /^loop\d+$/;
 /** What this project calls its own, or QEMU its temporary images; directories of other runs are theirs. */
 const OURS = /^(?!bsr-).*(blocksaga|^bs-|^bsd-|^vl\.|qcow2|journal\.db|ordered-writer|reports-)/;

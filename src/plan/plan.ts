@@ -67,7 +67,7 @@ export interface ImagePlan {
   /** What is below that image, to be opened with it when it is not open already. */
   readonly below: readonly ChainImage[];
   /**
-   * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then drawn
+   * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then streamed
    * into the new one.
    */
   readonly openedOn?: ChainImage;

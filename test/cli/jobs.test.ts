@@ -41,7 +41,7 @@ test.each([
     'ready, follows the guest, 128.0 KiB behind the guest',
   ],
   ['ready and even', { status: 'ready', ready: true, dirtyBytes: 0 }, 'nothing is left to copy'],
-  ['ready, of nobody here', { status: 'ready', ready: true, totalBytes: MIB }, '1.0 MiB copied; no saga'],
+  ['ready, of no saga here', { status: 'ready', ready: true, totalBytes: MIB }, '1.0 MiB copied; no saga'],
   ['limited', { totalBytes: 2, speedBytesPerSecond: MIB }, 'at 1.0 MiB/s at most; no saga of this journal'],
   ['of a saga', { saga: 'night', disk: 'dev0' }, '; dev0 of saga night'],
 ] as const)('a job is told: %s', (_what, change, words) => {

@@ -21,12 +21,12 @@ const COMMANDS = [
   ['abort', 's'],
   ['set-speed', 's', '1M'],
 ];
-const NOBODY = 65_534;
+const UNPRIVILEGED = 65_534;
 
-/** Runs as somebody whom modes stop. */
-async function asNobody<T>(work: () => Promise<T>): Promise<T> {
+/** Runs as a user whom modes stop. */
+async function withoutRights<T>(work: () => Promise<T>): Promise<T> {
   if (process.geteuid?.() !== 0) return work();
-  process.seteuid?.(NOBODY);
+  process.seteuid?.(UNPRIVILEGED);
   try {
     return await work();
   } finally {
@@ -104,7 +104,7 @@ describe.each(UNREADABLE)('a journal $what', ({ make, says }) => {
     const file = make(folder);
     const context = fakeContext();
     const words = args.filter(word => word !== undefined);
-    expect(await asNobody(() => runProgram([...words, '--journal', file], context))).toBe(2);
+    expect(await withoutRights(() => runProgram([...words, '--journal', file], context))).toBe(2);
     const said = [...context.out, ...context.err].join('\n');
     expect(said).toContain(file);
     expect(said).toMatch(says);

@@ -62,7 +62,7 @@ describe('the exit status', () => {
 });
 
 describe('a result in words', () => {
-  test('says for each disk from where to where, how, and how long the guest stood still', () => {
+  test('says for each disk from where to where, how, and how long the guest was paused', () => {
     expect(resultInWords(result())).toEqual([
       'saga s1: committed, both disks have been copied',
       '  disk0: /a -> /n',

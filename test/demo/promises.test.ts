@@ -99,7 +99,7 @@ describe('the checks of the demo', () => {
     expect(check.what).toContain(what);
   });
 
-  test('find a guest that stands still, writes nothing, or was paused for too long', () => {
+  test('find a guest that is paused, writes nothing, or was paused for too long', () => {
     expect(checkRuns({ ...after, running: false }, 10, [], 1_000).holds).toBe(false);
     expect(checkRuns(after, 0, [], 1_000).holds).toBe(false);
     expect(checkRuns(after, 10, [1, 1_001], 1_000).holds).toBe(false);

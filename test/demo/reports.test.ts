@@ -112,7 +112,7 @@ function busy(durationMs: number): void {
   for (const untilMs = systemClock.now() + durationMs; systemClock.now() < untilMs; );
 }
 
-test('a write reported out of order is a broken guest and is thrown at whoever asks', async () => {
+test('a write reported out of order is a broken guest and is thrown at the caller that asks', async () => {
   const { reports, writeBytes } = await playedGuest();
   writeBytes(words(1, 3));
   await expect

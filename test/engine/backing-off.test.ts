@@ -1,11 +1,11 @@
-/** A guest whose last bytes take too long while it stands still, on virtual time: how often and how soon it is paused again. */
+/** A guest whose last bytes take too long while it is paused, on virtual time: how often and how soon it is paused again. */
 import { describe, expect, test } from 'vitest';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { entered, live, smallSim } from './lives.ts';
 
 const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
 
-/** While the guest stands still for one of its first `vain` pauses, QEMU says that a mebibyte is left to copy. */
+/** While the guest is paused for one of its first `vain` pauses, QEMU says that a mebibyte is left to copy. */
 function behind(open: Connect, now: () => number, vain: number) {
   const pausedAtMs: number[] = [];
   const resumedAtMs: number[] = [];
@@ -22,7 +22,7 @@ function behind(open: Connect, now: () => number, vain: number) {
       send(messages) {
         for (const message of messages) {
           const { execute } = message as { readonly execute: string };
-          // Within a pause the switch says `stop` again, in case somebody let the guest run.
+          // Within a pause the switch says `stop` again, in case a third party resumed the guest.
           const isPaused = pausedAtMs.length > resumedAtMs.length;
           if (execute === 'stop' && !isPaused) pausedAtMs.push(now());
           if (execute === 'cont') resumedAtMs.push(now());

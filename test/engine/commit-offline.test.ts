@@ -221,7 +221,7 @@ function mortal(journal: Journal, nth: number, when: 'before' | 'behind'): Journ
   };
 }
 
-/** One life that dies; undefined when it has ended before that. */
+/** One process that dies; undefined when it has ended before that. */
 type Life = (sim: Sim, nth: number) => Promise<MemoryJournalState | undefined>;
 
 async function stateOfDeath(journal: ReturnType<typeof memoryJournal>, life: Promise<unknown>) {

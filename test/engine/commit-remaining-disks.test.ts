@@ -1,5 +1,5 @@
 /**
- * Commits of active images whose guest somebody lets run when some disks are merged and others are not: what the guest then
+ * Commits of active images whose guest a third party resumes when some disks are merged and others are not: what the guest then
  * writes is in the lower images of the merged ones, so the only way that keeps it is forward.
  */
 import { describe, expect, test } from 'vitest';
@@ -56,7 +56,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
   });
 
   test('is gone on with by a resume where the rest could not be merged at once', async () => {
-    // Whatever the rest is tried with in the first life is refused.
+    // Whatever the rest is tried with in the first process is refused.
     const refusals = Array.from(
       { length: 24 },
       (_, at): Fault => ({ kind: 'refuse', command: 'block-commit', nth: DISKS + 1 + at }),
@@ -125,7 +125,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
         result.boot?.map(({ file }) => file),
         `killed after command ${nth}`,
       ).toEqual(chains.map(([front]) => front));
-      // Until the saga hears that somebody let the guest run, its journal cannot say so.
+      // Until the saga hears that a third party resumed the guest, its journal cannot say so.
       const isTold = journal.records('s').some(({ body }) => JSON.stringify(body).includes('"asIs"'));
       if (!isTold) continue;
       expectWrites(
@@ -139,7 +139,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
 
 type Death = ReturnType<Life['die']>;
 
-/** The life ends when it has sent so many commands. */
+/** The process ends when it has sent so many commands. */
 function dyingAt(nth: number, life: Life, dead: (state: Death) => void): Connect {
   let sent = 0;
   return async handlers => {

@@ -51,7 +51,7 @@ describe('an orchestrator that dies after it wrote that it would pause the guest
   );
 });
 
-describe('a QEMU that dies while somebody else is insisted on', () => {
+describe('a QEMU that dies while the keeper of the records is insisted on', () => {
   test('is not waited for as long as he is: the saga needs recovery within seconds', async () => {
     const sim = smallSim();
     const { engine, guest } = live(sim, undefined, {

@@ -75,13 +75,13 @@ describe('which images are the right ones, of a snapshot', () => {
     expect(decide(plan, [...revoked, outcome('undo.takeSnapshot', null, false)])[0]).toBe('rolledBack');
   });
 
-  test('are the old ones with what the overlays hold when somebody asks to go back', async () => {
+  test('are the old ones with what the overlays hold when the administrator asks to roll back', async () => {
     const plan = await snapshotPlan();
     expect(decide(plan, TAKEN, true)).toEqual(['rolledBack', 'old moveBack', 'old moveBack']);
     expect(decide(plan, PREPARED, true)).toEqual(['rolledBack', 'old drop', 'old drop']);
   });
 
-  test('are the old ones with what the others hold when the guest was let run with disks on each side', async () => {
+  test('are the old ones with what the others hold when the guest was resumed with disks on each side', async () => {
     const plan = await snapshotPlan();
     const mixed = [...TAKEN, intent('undo.takeSnapshot', null), asIs('takeSnapshot', [1])];
     expect(decide(plan, mixed)).toEqual(['rolledBack', 'old drop', 'old moveBack']);
@@ -112,7 +112,7 @@ describe('which images are the right ones, of a copy', () => {
     expect(decide(plan, [...DECIDED, decision('reopenFilters', 'back')])[0]).toBe('rolledBack');
   });
 
-  test('are the sources, with what the targets hold, when the guest was let run on both sides', async () => {
+  test('are the sources, with what the targets hold, when the guest was resumed on both sides', async () => {
     const plan = await copyPlan();
     const mixed = [...READY, asIs('completeMirrors', [0])];
     expect(decide(plan, mixed)).toEqual(['rolledBack', 'old moveBack', 'old drop']);

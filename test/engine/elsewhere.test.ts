@@ -25,7 +25,7 @@ function other(sim: Sim, { journal }: Life) {
   return createEngine({ journal, clock: sim.clock });
 }
 
-const options = { qmp: '/nobody' };
+const options = { qmp: '/no-monitor' };
 
 test('a copy that waits at READY in another process is switched there', async () => {
   const sim = smallSim();

@@ -68,7 +68,7 @@ describe('what listeners throw', () => {
     expect(told.length).toBeGreaterThan(5);
   });
 
-  test('is a warning of the process, once for each listener, where nobody takes it', async () => {
+  test('is a warning of the process, once for each listener, where no listener takes it', async () => {
     process.on('warning', hear);
     const { end } = await copyWith('subscribe', always);
     await new Promise(resolve => setImmediate(resolve));

@@ -1,5 +1,5 @@
 /**
- * Lives of an orchestrator over one simulator: each has its own engine, connections and copy of what was durable. When
+ * Processes of an orchestrator over one simulator: each has its own engine, connections and copy of what was durable. When
  * one dies, nothing of it reaches the world any more, and the next begins from what was durable then. Injects no other
  * fault.
  */
@@ -16,7 +16,7 @@ export interface Life {
   readonly engine: Engine;
   readonly journal: MemoryJournal;
   readonly guest: { readonly qmp: Connect; readonly files: Sim['files'] };
-  /** The names of the commands that this life has sent. */
+  /** The names of the commands that this process has sent. */
   readonly sent: readonly string[];
   /** Ends it; gives what was durable. */
   die(): MemoryJournalState;
@@ -27,7 +27,7 @@ export function smallSim(options: SimOptions = {}): Sim {
   return createSim({ disks: 2, sizeBytes: 8 * 1024 * 1024, ...options });
 }
 
-/** A life that begins with what an earlier one has left. */
+/** A process that begins with what an earlier one has left. */
 export function live(sim: Sim, before?: MemoryJournalState, options: Partial<EngineOptions> = {}): Life {
   let alive = true;
   const open = new Set<Transport>();

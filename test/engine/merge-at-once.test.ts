@@ -40,7 +40,7 @@ describe.each(['pull', 'commit'] as const)('a %s whose job cannot be held in PEN
     expect(life.sent.filter(command => command.startsWith('job-'))).toEqual([]);
   });
 
-  test('leaves the chain as it was when the job fails, and says that nobody keeps the reason', async () => {
+  test('leaves the chain as it was when the job fails, and says that the reason is kept nowhere', async () => {
     const sim = guestWithChains([{ kind: 'jobFails', nth: 1, percent: 0 }]);
     const life = live(sim);
     const result = await sim.run((await sim.run(begin(life, what))).result);

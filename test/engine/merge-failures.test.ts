@@ -88,7 +88,7 @@ describe.each(['pull', 'commit'] as const)('a %s of three disks', what => {
     expect(sim.world.inject('query-jobs')).toMatchObject({ return: [] });
   });
 
-  test('runs a job again that somebody cancels behind the decision', async () => {
+  test('runs a job again that a third party cancels behind the decision', async () => {
     const { sim, life } = merging([
       {
         kind: 'otherClient',

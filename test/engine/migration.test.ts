@@ -1,4 +1,4 @@
-/** A live migration beside a saga, on the simulator: what waits at READY goes on waiting, and nothing is let run that has left. */
+/** A live migration beside a saga, on the simulator: what waits at READY goes on waiting, and no guest is resumed that has left. */
 import { describe, expect, test } from 'vitest';
 import { live, smallSim } from './lives.ts';
 

@@ -104,7 +104,7 @@ describe('a snapshot on an old QEMU', () => {
     expect(guest.sim.world.qemu?.runState).toBe('running');
   });
 
-  it('of several disks is refused where neither a transaction nor a way back exists', async () => {
+  it('of several disks is refused where neither a transaction nor an undo exists', async () => {
     for (const [profile, without] of [
       ['1.0', []],
       ['1.3', ['transaction']],

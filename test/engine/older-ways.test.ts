@@ -91,14 +91,14 @@ describe('a copy', () => {
     expect([guest.fronts(), guest.made(), guest.isAtRest()]).toEqual([OLD_FILES, NEW_FILES, AT_REST]);
   });
 
-  test.each(MIRRORS)('is taken back as a clone whose end nobody saw: %s', async profile => {
+  test.each(MIRRORS)('is taken back as a clone whose end was not seen: %s', async profile => {
     const guest = guestOn(profile, [{ kind: 'cut', effect: 'after', command: 'block-job-cancel', nth: 1 }]);
     const { outcome } = await copied(guest, { finish: 'clone' });
     expect(outcome).toBe('rolledBack');
     expect([guest.fronts(), guest.made(), guest.isAtRest()]).toEqual([OLD_FILES, [], AT_REST]);
   });
 
-  test.each(MIRRORS)('that waits goes on in another life, by its jobs: %s', async profile => {
+  test.each(MIRRORS)('that waits continues in another process, by its jobs: %s', async profile => {
     const { sim, life, fronts, made, isAtRest } = guestOn(profile);
     expect(await sim.run((await sim.run(copyAll(life, { finish: 'leave' }))).result)).toMatchObject({
       outcome: 'ready',
@@ -110,7 +110,7 @@ describe('a copy', () => {
     expect(next.sent).not.toContain('drive-mirror');
   });
 
-  test.each(MIRRORS)('that dies between two switches is ended by the next life: %s', async profile => {
+  test.each(MIRRORS)('that dies between two switches is ended by the next process: %s', async profile => {
     const { sim, life, fronts, isAtRest } = guestOn(profile);
     const saga = await sim.run(copyAll(life));
     await sim.run(entered(saga, 'completeMirrors'));
@@ -142,7 +142,7 @@ describe('a copy', () => {
     }
   });
 
-  test("is refused of a disk that is in the hands of somebody's job", async () => {
+  test("is refused of a disk that is in the hands of a third party's job", async () => {
     const { sim, life } = guestOn('2.4', [{ kind: 'jobNeverReady', nth: 1 }]);
     sim.world.inject('block-stream', { device: 'drive1' });
     expect(await rejection(sim.run(copyAll(life)))).toMatchObject({ code: 'DISK_BUSY', disk: 'drive1' });

@@ -1,5 +1,5 @@
 /**
- * Copies whose guest somebody lets run between two switched disks, and whose QEMU then dies: what was written on either side
+ * Copies whose guest a third party resumes between two switched disks, and whose QEMU then dies: what was written on either side
  * is found, as soon as the journal can know of it.
  */
 import { describe, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { type Life, live, smallSim } from './lives.ts';
 const DISKS = [0, 1, 2].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
 
 describe.each(['complete', 'finalize'] as const)('a copy by %s whose QEMU dies', strategy => {
-  test('after its guest was let run with some disks switched has every write in one set of images', async () => {
+  test('after its guest was resumed with some disks switched has every write in one set of images', async () => {
     const outcomes = new Set<string>();
     let told = 0;
     for (let nth = 1; ; nth += 1) {

@@ -31,7 +31,7 @@ function listener(refusals = 0) {
 const copy = (sim: Sim, { engine, guest }: Life, finish: 'pivot' | 'clone' = 'pivot') =>
   sim.run(engine.copy({ ...guest, id: 's', vm: 'web', disks: COPY, finish }));
 
-describe('whoever keeps the VM’s records', () => {
+describe('the keeper of the VM’s records', () => {
   test('is told of the new disks of a copy once the guest runs on them, and before the saga ends', async () => {
     const sim = smallSim({ backingLayers: 1 });
     const states: string[] = [];
@@ -153,7 +153,7 @@ describe('whoever keeps the VM’s records', () => {
     expect([result.outcome, heard.length]).toEqual(['committed', 1]);
   });
 
-  test('cannot be named afterwards where nobody was to be told', async () => {
+  test('cannot be named afterwards where none was to be told', async () => {
     const sim = smallSim();
     const first = live(sim);
     await sim.run(entered(await copy(sim, first), 'mirrorDisks'));

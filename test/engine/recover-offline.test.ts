@@ -276,7 +276,7 @@ describe('what an offline recovery removes', () => {
 });
 
 describe('an offline recovery', () => {
-  test('copies back what the guest wrote on one side when it had been let run on both', async () => {
+  test('copies back what the guest wrote on one side when it had been resumed on both', async () => {
     const mixed = {
       kind: 'decision',
       step: 'completeMirrors',
@@ -327,7 +327,7 @@ describe('an offline recovery', () => {
   test.each([
     ['the image that is not the right one', NEW[0]],
     ['an image that has to be changed', OLD[0]],
-  ])('is refused while somebody writes to %s', async (_what, file) => {
+  ])('is refused while another process writes to %s', async (_what, file) => {
     const { sim, state } = await takenSnapshot(IN_DOUBT);
     const images = virtualImages(sim);
     const look: Images['look'] = async image =>
@@ -338,7 +338,7 @@ describe('an offline recovery', () => {
     expect([images.changes, journal.records('s').length]).toEqual([[], IN_DOUBT]);
   });
 
-  test('ends at once when somebody runs on the right images already', async () => {
+  test('ends at once when a QEMU runs on the right images already', async () => {
     const { sim, state } = await takenSnapshot();
     const images = virtualImages(sim);
     const look: Images['look'] = async image =>

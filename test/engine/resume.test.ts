@@ -62,7 +62,7 @@ describe('a copy that waits at READY, in another process', () => {
     expect(await rejection(late)).toMatchObject({ code: 'SAGA_STATE' });
   });
 
-  test('does what it was asked first, also in its next life: to switch, or to keep its copies', async () => {
+  test('does what it was asked first, also in its next process: to switch, or to keep its copies', async () => {
     for (const [first, second] of [
       ['pivot', 'keepCopies'],
       ['keepCopies', 'pivot'],
@@ -147,7 +147,7 @@ describe('a copy that waits at READY and ends by itself', () => {
     expect(await rejection(again.pivot())).toMatchObject(told);
   });
 
-  test('while nobody watches it is taken back by the next who asks for something, and says why', async () => {
+  test('while no process watches it is taken back by the next process that asks for something, and says why', async () => {
     const sim = smallSim();
     const next = live(sim, await left(sim));
     sim.world.inject('job-cancel', { id: `bs-${sagaToken('s')}-1-job` });

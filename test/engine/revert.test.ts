@@ -1,4 +1,4 @@
-/** Going back to older images: all disks or none, with a guest that stands still before, meanwhile and afterwards. */
+/** Going back to older images: all disks or none, with a guest that is paused before, meanwhile and afterwards. */
 import { describe, expect, test } from 'vitest';
 import type { BlocksagaError } from '../../src/errors.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';

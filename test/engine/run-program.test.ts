@@ -21,7 +21,7 @@ function pidsIn(folder: string): readonly number[] {
   return readFileSync(join(folder, 'pids'), 'utf8').trim().split(' ').map(Number);
 }
 
-/** Not so for a zombie, which nobody has waited for. */
+/** Not so for a zombie, which no parent has waited for. */
 function isAlive(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -139,7 +139,7 @@ describe('targets that were there before', () => {
   });
 });
 
-describe('a snapshot with mirrors that nobody watches', () => {
+describe('a snapshot with mirrors that no process watches', () => {
   async function left(sim: Sim) {
     const first = live(sim);
     await begin(sim, first);
@@ -271,7 +271,7 @@ describe('what is refused', () => {
   });
 });
 
-describe('whoever keeps the VM’s records', () => {
+describe('the keeper of the VM’s records', () => {
   test.each([
     ['pivot', [OVERLAYS, MIRRORS]],
     ['keepSnapshot', [OVERLAYS]],

@@ -19,7 +19,7 @@ const OLD = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
 const copied = NEW.map((to, index) => ({ disk: `dev${index}`, to }));
 const overlaid = NEW.map((overlay, index) => ({ disk: `dev${index}`, overlay }));
 
-/** One process that stands still from its n-th message on, until it is woken; nothing of it is lost. */
+/** One process that is stopped from its n-th message on, until it is woken; nothing of it is lost. */
 function stoppable(sim: Sim, stopsAt: number) {
   let heard = 0;
   let stopped = false;

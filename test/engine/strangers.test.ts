@@ -6,7 +6,7 @@ import { live, smallSim } from './lives.ts';
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];
 const OVERLAYS = NEW.map((overlay, index) => ({ disk: `dev${index}`, overlay }));
 
-describe('a file that somebody puts where a new image was to be, at the last moment', () => {
+describe('a file that a third party puts where a new image was to be, at the last moment', () => {
   test('stays, and is not told as a leftover', async () => {
     const sim = smallSim();
     const { engine, guest } = live(sim);
@@ -27,7 +27,7 @@ describe('a file that somebody puts where a new image was to be, at the last mom
 });
 
 describe('a guest that its administrator stops while a snapshot is refused', () => {
-  test('is not let run by the saga, which has taken nothing', async () => {
+  test('is not resumed by the saga, which has taken nothing', async () => {
     const sim = smallSim({
       faults: [
         { kind: 'refuse', command: 'transaction' },

@@ -1,6 +1,6 @@
 /**
  * A disk that is unplugged on the simulator while a saga waits: the saga's process dies before it notices, or its QEMU dies
- * when it has. Where nobody has noticed, a dead QEMU's disks are recovered as they were.
+ * when it has. Where no saga has noticed, a dead QEMU's disks are recovered as they were.
  */
 import { expect, test } from 'vitest';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
@@ -30,18 +30,21 @@ async function unplug(sim: Sim, device = 'dev1') {
 
 const BUSES: readonly Bus[] = ['scsi-hd', 'virtio-blk', 'usb-storage'];
 
-test.each(BUSES)('a device on %s that leaves takes its node along only where nobody named it', async bus => {
-  for (const style of ['blockdev', 'drive'] as const) {
-    const sim = smallSim({ disks: 3, bus, style });
-    const before = sim.world.qemu?.nodes.size ?? 0;
-    await unplug(sim);
-    expect(sim.world.fronts().map(({ device }) => device)).toEqual(['dev0', 'dev2']);
-    expect(sim.world.qemu?.nodes.size).toBe(style === 'drive' ? before - 2 : before);
-    expect(sim.world.inject('device_del', { id: 'dev1' })).toMatchObject({
-      error: { class: 'DeviceNotFound' },
-    });
-  }
-});
+test.each(BUSES)(
+  'a device on %s that leaves takes its node along only where no command named it',
+  async bus => {
+    for (const style of ['blockdev', 'drive'] as const) {
+      const sim = smallSim({ disks: 3, bus, style });
+      const before = sim.world.qemu?.nodes.size ?? 0;
+      await unplug(sim);
+      expect(sim.world.fronts().map(({ device }) => device)).toEqual(['dev0', 'dev2']);
+      expect(sim.world.qemu?.nodes.size).toBe(style === 'drive' ? before - 2 : before);
+      expect(sim.world.inject('device_del', { id: 'dev1' })).toMatchObject({
+        error: { class: 'DeviceNotFound' },
+      });
+    }
+  },
+);
 
 test('a disk on a bus without hot-plugging stays, and no disk is ejected', () => {
   const sim = smallSim({ bus: 'ide-hd' });

@@ -1,4 +1,4 @@
-/** How often blocksaga waits for QEMU while the guest stands still: each wait is time that the guest loses. */
+/** How often blocksaga waits for QEMU while the guest is paused: each wait is time that the guest loses. */
 import { describe, expect, it } from 'vitest';
 import { createEngine, memoryJournal } from '../../src/index.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
@@ -39,7 +39,7 @@ describe('the window of a copy of four disks', () => {
   });
 });
 
-/** What a write is for: its first command that changes something more than whether the guest stands still. */
+/** What a write is for: its first command that changes something more than whether the guest is paused. */
 function purposeOf(verbs: readonly string[]): string {
   const acts = verbs.filter(verb => !verb.startsWith('query-'));
   return acts.find(verb => verb !== 'stop') ?? acts[0] ?? verbs[0] ?? '';

@@ -1,4 +1,4 @@
-/** Who may ask the page's server: whoever has its address, from a page of its own. */
+/** Who may ask the page's server: each browser that has its address, from a page of its own. */
 import { expect, test } from 'vitest';
 import { type Asking, accessOf, HEADERS } from '../../src/inspect/access.ts';
 

@@ -30,7 +30,7 @@ test("the example's relay hands on what one client sends, also to those who come
   expect(sender.heard).toEqual([]);
 });
 
-test("the example's relay turns away whoever does not know its path, and is on the loopback interface", async () => {
+test("the example's relay turns away a client that does not know its path, and is on the loopback interface", async () => {
   const { socketUrl, pageUrl } = await relay();
   const { origin, hostname } = new URL(pageUrl);
   expect(hostname).toBe('127.0.0.1');

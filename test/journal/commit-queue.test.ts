@@ -58,7 +58,7 @@ describe('the queue before the store', () => {
     queue.close();
   });
 
-  it('writes what nobody waits for once it is a mebibyte', async () => {
+  it('writes what no caller waits for once it is a mebibyte', async () => {
     const { queue, entry, steps } = start();
     const body = JSON.stringify('x'.repeat(300_000));
     for (const step of ['a', 'b', 'c']) queue.add(entry(step, body));
@@ -91,7 +91,7 @@ describe('the queue before the store', () => {
     queue.close();
   });
 
-  it('says at closing when records that nobody waited for could not be written', () => {
+  it('says at closing when records that no caller waited for could not be written', () => {
     const { db, queue, entry } = start();
     db.exec('PRAGMA query_only = ON');
     queue.add(entry('queued'));

@@ -124,7 +124,7 @@ describe('the lease of a process that cannot be seen', () => {
     ]);
   });
 
-  test('is waited for by whoever resumes, and given up at once by an engine that is closed', async () => {
+  test('is waited for by the engine that resumes, and given up at once by an engine that is closed', async () => {
     const clock = new ManualClock();
     const journal = openJournal(file('wait'), { clock, processes: blind });
     const lease = journal.begin(newSaga('s1'));

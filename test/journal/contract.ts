@@ -199,7 +199,7 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       expect(thrownBy(() => journal.takeOver('s9'))).toEqual(refused('SAGA_UNKNOWN', /s9/));
     });
 
-    it('writes nothing for a lease whose VM was claimed by somebody else since', async () => {
+    it('writes nothing for a lease whose VM was claimed by another saga since', async () => {
       const { journal } = start();
       const old = journal.begin(newSaga('s1'));
       await journal.end(old, 'needsRecovery', null);
@@ -337,7 +337,7 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
   });
 
   describe(`${name}: what others ask`, () => {
-    it('is heard within a second by whoever listens, once, and not what the saga itself writes', async () => {
+    it('is heard within a second by each listener, once, and not what the saga itself writes', async () => {
       const clock = new ManualClock();
       const { journal } = start(clock);
       const lease = journal.begin(newSaga('s1'));
@@ -380,7 +380,7 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       expect(heard).toEqual(['abort']);
     });
 
-    it('is refused where nobody could hear it', async () => {
+    it('is refused where no process could hear it', async () => {
       const { journal } = start();
       expect(thrownBy(() => journal.ask('s1', 'abort', null))).toEqual(refused('SAGA_UNKNOWN'));
       await journal.end(journal.begin(newSaga('s1')), 'committed', null);
@@ -402,7 +402,7 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       expect(ids({ vm: 'web' })).toEqual(['s2', 's1']);
       expect(ids({ state: 'open' })).toEqual(['s3']);
       expect(ids({ vm: 'web', state: 'committed' })).toEqual(['s1']);
-      expect(ids({ vm: 'nobody' })).toEqual([]);
+      expect(ids({ vm: 'no-vm' })).toEqual([]);
     });
 
     it('refuses everything once it is closed, and may be closed again', async () => {

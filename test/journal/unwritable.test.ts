@@ -10,7 +10,7 @@ import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { intent, newSaga, refused, thrownBy } from './contract.ts';
 
-const NOBODY = 65_534;
+const UNPRIVILEGED = 65_534;
 
 /** A file system of 256 KiB; undefined where mounting is not permitted. */
 function smallFileSystem(): string | undefined {
@@ -77,7 +77,7 @@ describe('a journal that may only be read', () => {
     chmodSync(file, 0o444);
     chmodSync(directory, 0o555);
     const isRoot = process.geteuid?.() === 0; // whom no mode stops
-    if (isRoot) process.seteuid?.(NOBODY);
+    if (isRoot) process.seteuid?.(UNPRIVILEGED);
     try {
       expect(thrownBy(() => openJournal(file))).toEqual(
         refused(

@@ -106,7 +106,7 @@ describeOnQemu('a saga that another process runs', () => {
     const one = ['set-speed', '--qmp', vm.monitor, '--job', first?.id ?? '', '3M'];
     expect((await runCommand(state, ...one)).status).toBe(0);
     expect(await speeds(vm)).toEqual([2 ** 20, 3 * 2 ** 20]);
-    expect((await runCommand(state, ...one.with(4, 'nobody'))).err).toMatch(/no job "nobody"/);
+    expect((await runCommand(state, ...one.with(4, 'no-such-job'))).err).toMatch(/no job "no-such-job"/);
     expect((await runCommand(state, 'abort', 'night')).status).toBe(0);
   });
 });

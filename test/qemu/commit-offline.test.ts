@@ -251,7 +251,7 @@ describeOnQemu('a commit without QEMU', () => {
   });
 });
 
-/** Somebody who has an image open for writing, as a QEMU would; resolves when it has. */
+/** A process that has an image open for writing, as a QEMU would; resolves when it has. */
 async function holdOpen(file: string): Promise<ChildProcess> {
   const holder = spawn('qemu-io', ['-f', 'qcow2', file], { stdio: ['pipe', 'pipe', 'inherit'] });
   onTestFinished(() => void holder.kill('SIGKILL'));

@@ -58,7 +58,7 @@ describeOnQemu('a copy to NBD exports', () => {
     }
   });
 
-  test('of another size, or that nobody serves, leaves every disk where it was', async () => {
+  test('of another size, or that no server has, leaves every disk where it was', async () => {
     await using on = await stage({ disks: 2 });
     const good = await serve(on, 0, sizeOf(on));
     const small = await serve(on, 1, 1024 * 1024);

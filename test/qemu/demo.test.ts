@@ -42,7 +42,7 @@ async function run(args: readonly string[], environment: NodeJS.ProcessEnv = {})
     expect(await complaints).toBe('');
     return code as number | null;
   });
-  ended.catch(() => undefined); // whoever awaits it gets it
+  ended.catch(() => undefined); // what awaits it gets it
   return { child, temporary, lines, ended };
 }
 

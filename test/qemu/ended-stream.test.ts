@@ -8,7 +8,7 @@ import { describeOnQemu } from './real-qemu.ts';
 import { stage } from './witnessed.ts';
 
 describeOnQemu('a stream that was cancelled in PENDING and not dismissed', () => {
-  test('is named by whoever would have to list the nodes, and QEMU lives', async () => {
+  test('is named by each call that would have to list the nodes, and QEMU lives', async () => {
     await using on = await withChains(await stage({ disks: 1 }), 1);
     const { witness } = on.vm;
     const stream = { 'job-id': 'night', device: 'snap1-0', 'auto-finalize': false, 'auto-dismiss': false };

@@ -28,7 +28,7 @@ async function switched(on: Stage): Promise<readonly boolean[]> {
 
 describeOnQemu('a switch that fails', () => {
   test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
-    'because somebody holds a new image changes no disk: reopen, disk $k, -$style',
+    'because a third party holds a new image changes no disk: reopen, disk $k, -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });
       on.tap.before('blockdev-reopen', () => on.spoil(on.newFile(k)));
@@ -46,20 +46,23 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test.each(POSITIONS)('because somebody holds an overlay changes no disk: transaction, disk %i', async k => {
-    await using on = await stage({ disks: 3 });
-    on.tap.before('transaction', () => {
-      on.tap.before('blockdev-del', () => on.unspoil()); // what proves the headers closes nodes earlier
-      return on.spoil(on.newFile(k));
-    });
-    const result = await (await on.engine.snapshot({ ...on.snapshotAll(), ...on.tapped })).result;
-    expect(result.error, explain(result)).toMatchObject({
-      code: 'QMP_COMMAND',
-      disk: `dev${k}`,
-      step: 'takeSnapshot',
-    });
-    await expectTakenBack(on, result);
-  });
+  test.each(POSITIONS)(
+    'because a third party holds an overlay changes no disk: transaction, disk %i',
+    async k => {
+      await using on = await stage({ disks: 3 });
+      on.tap.before('transaction', () => {
+        on.tap.before('blockdev-del', () => on.unspoil()); // what proves the headers closes nodes earlier
+        return on.spoil(on.newFile(k));
+      });
+      const result = await (await on.engine.snapshot({ ...on.snapshotAll(), ...on.tapped })).result;
+      expect(result.error, explain(result)).toMatchObject({
+        code: 'QMP_COMMAND',
+        disk: `dev${k}`,
+        step: 'takeSnapshot',
+      });
+      await expectTakenBack(on, result);
+    },
+  );
 
   test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
     'at finalize $k takes back the disks that had switched: -$style',
@@ -100,7 +103,7 @@ describeOnQemu('a switch that fails', () => {
   });
 
   test.each(STRATEGIES)(
-    'because somebody ended a mirror while all were ready is taken back: %s',
+    'because a third party ended a mirror while all were ready is taken back: %s',
     async strategy => {
       await using on = await stage({ disks: 3 });
       const saga = await on.engine.copy({ ...on.copyAll(), strategy, finish: 'leave' });
@@ -122,7 +125,7 @@ describeOnQemu('a switch that fails', () => {
   });
 
   test.each(STRATEGIES)(
-    'because somebody ended a mirror while it was copying is taken back: %s',
+    'because a third party ended a mirror while it was copying is taken back: %s',
     async strategy => {
       await using on = await stage({ disks: 3, backing: true });
       const saga = await on.engine.copy({ ...on.copyAll(), strategy, bandwidth: 65_536 });
@@ -140,7 +143,7 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  // Whoever lets the guest run while the saga holds it: nothing that it writes may be lost, and no cut be torn.
+  // A third party that resumes the guest while the saga holds it: nothing that it writes may be lost, and no cut be torn.
   test.each([
     // The second `stop` goes out with the filters, the third right in front of blockdev-reopen.
     { command: 'block-job-cancel', nth: 1, next: 'runs on' },
@@ -150,7 +153,7 @@ describeOnQemu('a switch that fails', () => {
     { command: 'stop', nth: 3, next: 'runs on' },
     { command: 'stop', nth: 3, next: 'is stopped again' },
   ])(
-    'because somebody let the guest run just before $command $nth, and it $next, is taken back',
+    'because a third party resumed the guest just before $command $nth, and it $next, is taken back',
     async ({ command, nth, next }) => {
       await using on = await stage({ disks: 3 });
       const letRun = async () => {
@@ -166,7 +169,7 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test('because somebody let the guest run between two overlays is taken back', async () => {
+  test('because a third party resumed the guest between two overlays is taken back', async () => {
     await using on = await stage({ disks: 3 });
     const letRun = async () => {
       await on.vm.witness.execute('cont');
@@ -207,7 +210,7 @@ describeOnQemu('a switch that fails', () => {
   });
 
   test.each(['finalize', 'complete'] as const)(
-    'after somebody let the guest run takes back with what it has written: %s',
+    'after a third party resumed the guest takes back with what it has written: %s',
     async strategy => {
       await using on = await stage({ disks: 3 });
       const letRun = async () => {

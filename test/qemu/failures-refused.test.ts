@@ -37,7 +37,7 @@ const change = (on: Stage, k: number, difference: object) =>
 
 const REFUSALS: readonly Refusal[] = [
   { what: 'a relative path', code: 'REQUEST_INVALID', request: on => change(on, 1, { to: 'new.qcow2' }) },
-  { what: 'a field that nobody knows', code: 'REQUEST_INVALID', request: on => change(on, 1, { too: 1 }) },
+  { what: 'a field that no request has', code: 'REQUEST_INVALID', request: on => change(on, 1, { too: 1 }) },
   { what: 'no disks at all', code: 'REQUEST_INVALID', request: () => ({ disks: [] }) },
   {
     what: 'raw and qcow2 at once',
@@ -220,7 +220,7 @@ describeOnQemu('a request', () => {
     await expectUntouched(on, { files: refusal.files?.(on) ?? [] });
   });
 
-  test('to a monitor that serves somebody else is refused', async () => {
+  test('to a monitor that serves another client is refused', async () => {
     await using on = await stage({ disks: 1 });
     const first = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
     await first.result;

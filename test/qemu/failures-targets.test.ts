@@ -160,7 +160,7 @@ describeOnQemu('a new image that fails', () => {
     },
   );
 
-  test('is named when nobody can remove it, because the files are out of reach', async () => {
+  test('is named when it cannot be removed, because the files are out of reach', async () => {
     await using on = await stage({ disks: 2 });
     const missing = (index: number) => (index === 1 ? { to: join(on.directory, 'missing', 'new') } : {});
     const result = await (await on.engine.copy({ ...on.copyAll(missing), files: null })).result;
@@ -168,7 +168,7 @@ describeOnQemu('a new image that fails', () => {
     await expectTakenBack(on, result, { files: [on.newFile(0)] });
   });
 
-  test('leaves a file alone that somebody put at its path meanwhile', async () => {
+  test('leaves a file alone that a third party put at its path meanwhile', async () => {
     await using on = await stage({ disks: 2 });
     await mkdir(join(on.directory, 'later'));
     const to = (index: number) => ({ to: join(on.directory, 'later', `new${index}`) });

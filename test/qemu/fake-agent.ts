@@ -7,7 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 
 export interface AgentFaults {
-  /** Somebody has frozen the guest already. */
+  /** A third party has frozen the guest already. */
   readonly frozenBefore?: boolean;
   readonly refuseFreeze?: boolean;
   /** `Infinity`: never answers again. */

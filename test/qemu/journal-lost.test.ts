@@ -112,11 +112,11 @@ describeOnQemu('a saga whose journal is lost', () => {
     expect(lines(/^guest/)).toBe(0);
     await followAdvice(journal);
     const made = (await filesIn(directory)).filter(file => !before.files.includes(file));
-    expect(made).toHaveLength(2); // nobody can prove any more whose they are
+    expect(made).toHaveLength(2); // whose they are cannot be proved any more
     expect(await judgeLiving(vm, before, { ...untouched(before), made })).toEqual([]);
   });
 
-  test('with the guest standing still in the window is explained, and the guest goes on where it was', async () => {
+  test('with the guest paused in the switch is explained, and the guest goes on where it was', async () => {
     const before = await lookAround(vm);
     const journal = await die('finalize', 'switching.parkMirrors/answered/job-complete/2');
     expect((await lookAround(vm)).status).toBe('paused');

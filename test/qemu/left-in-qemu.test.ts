@@ -6,14 +6,14 @@ import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { explain, type Stage, stage } from './witnessed.ts';
 
-/** Serves a node to whoever connects, as a backup program does. */
+/** Serves a node to each client that connects, as a backup program does. */
 async function exportNode({ vm, directory }: Stage, node: string): Promise<void> {
   const path = `${directory}/nbd.sock`;
   await vm.witness.execute('nbd-server-start', { addr: { type: 'unix', data: { path } } });
   await vm.witness.execute('block-export-add', { type: 'nbd', id: 'theirs', 'node-name': node });
 }
 
-/** Puts a filter above a node, as whoever wants to limit it does; QEMU lets nobody read a copy before it is complete. */
+/** Puts a filter above a node, as one that wants to limit it does; QEMU lets no client read a copy before it is complete. */
 async function putFilterAbove({ vm }: Stage, node: string): Promise<void> {
   await vm.witness.execute('object-add', { 'qom-type': 'throttle-group', id: 'theirs' });
   await vm.witness.execute('blockdev-add', {

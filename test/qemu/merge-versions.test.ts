@@ -110,7 +110,7 @@ function merges(binary: string, reopens: boolean): void {
   }
 }
 
-/** Somebody else ends the job of the disk in the middle, as an administrator may with any job. */
+/** A third party ends the job of the disk in the middle, as an administrator may with any job. */
 async function cancelOne({ vm }: Chained): Promise<void> {
   const jobs = (await vm.witness.execute('query-jobs')) as readonly { readonly id: string }[];
   const job = jobs.find(({ id }) => id.endsWith(MIDDLE));

@@ -10,7 +10,7 @@ import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
-/** Nobody reads the pipe: it stays active for as long as `sleep` does. */
+/** Nothing reads the pipe: it stays active for as long as `sleep` does. */
 const ENDLESS = { uri: 'exec:sleep 60' };
 const TO_NOWHERE = { uri: 'exec:cat >/dev/null' };
 
@@ -38,7 +38,7 @@ async function pauseBeforeSwitchover({ vm }: Stage): Promise<void> {
   await vm.witness.execute('migrate-set-capabilities', { capabilities });
 }
 
-/** What a migration is doing when somebody asks for a change of the disks. */
+/** What a migration is doing when an administrator asks for a change of the disks. */
 const STATES: readonly {
   readonly what: string;
   readonly guest?: StageOptions;

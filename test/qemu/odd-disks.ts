@@ -94,7 +94,7 @@ interface Block {
 }
 
 const SECRETS = ['secret,id=sec0,data=swordfish', 'secret,id=sec1,data=another-word'] as const;
-/** Keys are made as fast as they can be: nobody attacks these. */
+/** Keys are made as fast as they can be: these are not attacked. */
 const FAST = 'iter-time=10';
 
 /** Makes an encrypted image, with the secret sec0. */

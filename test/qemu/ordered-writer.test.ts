@@ -223,7 +223,7 @@ describe.skipIf(!hasQemu)('a guest', () => {
     });
   });
 
-  test('that dies takes nobody along: what waits for it is told', async () => {
+  test('that dies takes no process along: what waits for it is told', async () => {
     await using vm = await startGuestVm({ disks: 1 });
     const waiting = vm.awaitWrites(10_000_000);
     process.kill(vm.pid, 'SIGKILL');

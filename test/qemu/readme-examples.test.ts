@@ -1,6 +1,6 @@
 /**
  * Runs the example of every line in README's table of operations on a real QEMU, as it stands there but for the places of
- * the socket and of the images. A line without an example, or whose example nobody knows how to run, fails.
+ * the socket and of the images. A line without an example, or whose example this test cannot run, fails.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -171,7 +171,7 @@ describeOnQemu("README's table of operations", async () => {
   const table = await readTable();
   beforeAll(buildCommand);
 
-  test('has one example for each operation, and none that nobody runs', () => {
+  test('has one example for each operation, and none that no test runs', () => {
     expect(table.map(({ operation }) => operation).sort()).toEqual(Object.keys(PLAYED).sort());
     for (const { operation, examples } of table) expect(examples, operation).toHaveLength(1);
   });

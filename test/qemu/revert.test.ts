@@ -61,33 +61,36 @@ describeOnQemu('a revert', () => {
   });
 });
 
-describeOnQemu('a revert whose switch failed, and whose guest somebody lets run on the older images', () => {
-  test.each([
-    { when: 'before it goes back', looked: false },
-    { when: 'right after it has looked whether the guest runs', looked: true },
-  ])('stays on them: $when', async ({ looked }) => {
-    await using on = await stage({ disks: 2 });
-    await snapshotAndGoOn(on);
-    const { disks, maxBlackoutMs } = on.snapshotAll();
-    const resume = () => on.vm.witness.execute('cont');
-    on.tap.after('blockdev-reopen', () => {
-      if (!looked) return resume();
-      on.tap.before('query-status', resume, LOOKS_BEFORE);
-      return Promise.resolve();
+describeOnQemu(
+  'a revert whose switch failed, and whose guest a third party resumes on the older images',
+  () => {
+    test.each([
+      { when: 'before it goes back', looked: false },
+      { when: 'right after it has looked whether the guest runs', looked: true },
+    ])('stays on them: $when', async ({ looked }) => {
+      await using on = await stage({ disks: 2 });
+      await snapshotAndGoOn(on);
+      const { disks, maxBlackoutMs } = on.snapshotAll();
+      const resume = () => on.vm.witness.execute('cont');
+      on.tap.after('blockdev-reopen', () => {
+        if (!looked) return resume();
+        on.tap.before('query-status', resume, LOOKS_BEFORE);
+        return Promise.resolve();
+      });
+      const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+      const saga = await on.engine.revert({ ...guest, maxBlackoutMs, disks });
+      const result = await saga.result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+      const blocks = (await on.vm.witness.execute('query-block')) as readonly BlockInfo[];
+      const fronts = blocks.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted.file]));
+      expect(fronts).toEqual(disks.map(({ overlay }) => overlay));
+      expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+      await on.vm.awaitWrites(12);
+      expect(on.tap.commands.filter(name => name === 'blockdev-reopen')).toHaveLength(looked ? 3 : 1);
     });
-    const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
-    const saga = await on.engine.revert({ ...guest, maxBlackoutMs, disks });
-    const result = await saga.result;
-    expect(on.tap.pending).toEqual([]);
-    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
-    const blocks = (await on.vm.witness.execute('query-block')) as readonly BlockInfo[];
-    const fronts = blocks.flatMap(({ inserted }) => (inserted === undefined ? [] : [inserted.file]));
-    expect(fronts).toEqual(disks.map(({ overlay }) => overlay));
-    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
-    await on.vm.awaitWrites(12);
-    expect(on.tap.commands.filter(name => name === 'blockdev-reopen')).toHaveLength(looked ? 3 : 1);
-  });
-});
+  },
+);
 
 /** The overlay over the base reads as the base did when the snapshot was taken. */
 async function expectSame(overlay: string, base = ''): Promise<void> {

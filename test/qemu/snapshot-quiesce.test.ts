@@ -80,13 +80,13 @@ describeOnQemu('a quiesced snapshot', () => {
 
   test.concurrent('without anybody at the agent socket is taken back', async () => {
     await using on = await stage({ disks: 2 });
-    const request = { ...on.snapshotAll(), quiesce: join(on.directory, 'nobody') };
+    const request = { ...on.snapshotAll(), quiesce: join(on.directory, 'no-agent') };
     const result = await (await on.engine.snapshot(request)).result;
     expect(result.error).toMatchObject({ code: 'QMP_CONNECT' });
     await expectTakenBack(on, result);
   });
 
-  test('of a guest that somebody has frozen before is taken back and leaves it frozen', async () => {
+  test('of a guest that a third party has frozen before is taken back and leaves it frozen', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     const { agent, result } = await snapshotQuiesced(on, log, { frozenBefore: true });

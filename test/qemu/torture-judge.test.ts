@@ -88,7 +88,7 @@ describeOnQemu('the judge of the torture', () => {
     expect(await judge({ gone: [file] })).toEqual([`I4: the file ${file} is left`]);
   });
 
-  test('sees a bitmap that nobody had, and one that does not record any more', async () => {
+  test('sees a bitmap that no disk had, and one that does not record any more', async () => {
     const bitmap = { node: 'disk0', name: BITMAP };
     await tell('block-dirty-bitmap-add', bitmap);
     expect(await judge()).toEqual(['I4: a dirty bitmap is left on disk0']);
@@ -101,7 +101,7 @@ describeOnQemu('the judge of the torture', () => {
     await tell('block-dirty-bitmap-remove', bitmap);
   });
 
-  test('sees a guest that stands still', async () => {
+  test('sees a guest that is paused', async () => {
     await tell('stop');
     expect(await judge()).toEqual(['I5: the guest was running and is paused']);
     const still = await lookAround(vm);
@@ -110,7 +110,7 @@ describeOnQemu('the judge of the torture', () => {
     await vm.awaitWrites(1);
     await tell('stop');
     expect(await judgeLiving(vm, still, expected)).toEqual([
-      expect.stringMatching(/^I5: the guest stood still, but went on from/),
+      expect.stringMatching(/^I5: the guest was paused, but went on from/),
     ]);
     await tell('cont');
   });
@@ -185,7 +185,7 @@ describeOnQemu('the judge of the torture', () => {
     expect(judgeTold(line(whole.chains) + line(before.chains), 'committed', whole)).toEqual([
       expect.stringMatching(/^I1: told was of/),
     ]);
-    expect(judgeTold('', 'committed', whole)).toEqual(['I1: nobody was told of the new disks']);
+    expect(judgeTold('', 'committed', whole)).toEqual(['I1: onCommit was not told of the new disks']);
     expect(judgeTold('', 'rolledBack', expected)).toEqual([]);
     expect(judgeTold(line(whole.chains), 'rolledBack', expected)).toHaveLength(1);
   });

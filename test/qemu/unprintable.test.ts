@@ -83,7 +83,7 @@ function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
   });
 }
 
-/** What happens in the process right behind `stop`, when the guest stands still: `act` is JavaScript. */
+/** What happens in the process right behind `stop`, when the guest is paused: `act` is JavaScript. */
 function inThePause(act: string): string {
   const file = join(temporaryFolder(), 'preload.mjs');
   writeFileSync(
@@ -149,7 +149,7 @@ describeOnQemu('a process that cannot print', () => {
   });
 });
 
-describeOnQemu('an error out of nowhere while the guest stands still', () => {
+describeOnQemu('an error out of nowhere while the guest is paused', () => {
   beforeAll(buildCommand);
 
   test.each([

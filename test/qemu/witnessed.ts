@@ -59,8 +59,8 @@ export interface Stage extends AsyncDisposable {
   copyAll(change?: (index: number) => Partial<CopyDisk>): Basics & { readonly disks: CopyDisk[] };
   snapshotAll(change?: (index: number) => Partial<SnapshotDisk>): Basics & { readonly disks: SnapshotDisk[] };
   /**
-   * Puts a node of somebody else above the image of this file that does not share reading (or writing): QEMU then
-   * refuses whoever needs that, such as a guest's device. `unspoil` takes it away.
+   * Puts a node of a third party above the image of this file that does not share reading (or writing): QEMU then
+   * refuses each user that needs that, such as a guest's device. `unspoil` takes it away.
    */
   spoil(file: string, unshared?: 'consistent-read' | 'write'): Promise<void>;
   unspoil(): Promise<void>;
@@ -165,7 +165,7 @@ export async function expectSwitched(on: Stage, result: SagaResult, expected: Ex
   });
 }
 
-/** All disks are on their old images, the new ones are a cut that nobody uses, and nothing else is left. */
+/** All disks are on their old images, the new ones are a cut that no device uses, and nothing else is left. */
 export async function expectCloned(on: Stage, result: SagaResult, expected: Expected = {}): Promise<void> {
   expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
   const news = result.disks.map(disk => disk.image);

@@ -143,7 +143,7 @@ describe('commands', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('silence ends as QMP_TIMEOUT with unknown outcome, and the late reply disturbs nobody', async () => {
+  test('silence ends as QMP_TIMEOUT with unknown outcome, and the late reply disturbs no command', async () => {
     let answer = false;
     const { client, fake, clock } = await open(() => (answer ? { name: 'vm' } : undefined));
     const slow = client.pipeline([{ execute: 'query-name' }, { execute: 'stop' }], { deadlineMs: 50 });

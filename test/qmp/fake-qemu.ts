@@ -10,7 +10,7 @@ export const GREETING: Json = {
   QMP: { version: { qemu: { major: 7, minor: 2, micro: 22 }, package: 'test' }, capabilities: ['oob'] },
 };
 
-/** A server that serves somebody else says nothing. */
+/** A server that serves another client says nothing. */
 export const NO_GREETING = Symbol('no greeting');
 
 /** One command as it arrived. */

@@ -44,7 +44,7 @@ const HOSTILE: readonly (readonly [string, (id: number) => string | Uint8Array])
     id => Buffer.from(`{"return": {"running": true, "status": "\xff\xfe"}, "id": ${id}}\n`, 'latin1'),
   ],
   ['no JSON', () => 'running\n'],
-  ['a reply to nobody', () => '{"return": {}, "id": 4711}\n'],
+  ['a reply to no command', () => '{"return": {}, "id": 4711}\n'],
   ['a reply of another shape', id => `{"return": {"running": "yes", "status": "running"}, "id": ${id}}\n`],
   ['a reply without a member', id => `{"return": {"running": true}, "id": ${id}}\n`],
   ['a list in its place', id => `{"return": [], "id": ${id}}\n`],
@@ -88,7 +88,7 @@ describe('a QEMU that is hostile', () => {
     await late.closed;
   });
 
-  test('a transport of somebody else may carry anything', async () => {
+  test('a transport of another make may carry anything', async () => {
     let value: unknown = 1;
     for (let depth = 0; depth < 50_000; depth += 1) value = [value];
     const fake = new FakeQemu(() => value as never);

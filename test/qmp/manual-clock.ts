@@ -1,5 +1,5 @@
 /**
- * A clock that stands still until a test moves it. Callbacks run in order of their time, inside `advance`.
+ * A clock that does not move until a test moves it. Callbacks run in order of their time, inside `advance`.
  */
 
 import type { Clock } from '../../src/qmp/clock.ts';

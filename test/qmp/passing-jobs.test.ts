@@ -71,7 +71,7 @@ describe('jobs that pass', () => {
     expect(await statusOf()).toBe('running');
   });
 
-  test('are remembered by whoever asks on the same connection', async () => {
+  test('are remembered for each question on the same connection', async () => {
     const { client, tell } = await open([]);
     await tell('BLOCK_JOB_COMPLETED', END);
     const again = await createPassingJobs(client, BY_DISK).list(['job']);

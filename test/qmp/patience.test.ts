@@ -42,7 +42,7 @@ describe('a deadline', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('counts a machine that stood still as one moment', async () => {
+  test('counts a machine that was suspended as one moment', async () => {
     const clock = new Machine();
     const { wait } = waiting(clock);
     for (let hour = 0; hour < 10; hour += 1) {
@@ -107,7 +107,7 @@ describe('a wait', () => {
   const connection = (clock: ManualClock) => ({ clock, watch: () => () => {}, assertOpen: () => {} });
   const never = async () => undefined;
 
-  test('does not count a machine that stood still', async () => {
+  test('does not count a machine that was suspended', async () => {
     const clock = new Machine();
     let settled = false;
     const end = repeatUntil(connection(clock), 'it', never, { wakeOn: [], deadlineMs: DEADLINE_MS });

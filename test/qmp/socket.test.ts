@@ -103,7 +103,7 @@ describe('over a real socket', () => {
     });
   });
 
-  test('a server that says nothing is one that serves somebody else', async () => {
+  test('a server that says nothing is one that serves another client', async () => {
     const path = await listen(() => undefined);
     await expect(openQmpClient(connectSocket(path), { greetingDeadlineMs: 30 })).rejects.toMatchObject({
       code: 'QMP_CONNECT',

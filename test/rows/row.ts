@@ -129,7 +129,7 @@ export const twoSnapshots = async (on: Stage) => {
 };
 export const NO_TRANSACTION = { without: ['transaction'] };
 export const NO_AGENT = async () => {
-  throw new BlocksagaError('QMP_CONNECT', 'nobody answers');
+  throw new BlocksagaError('QMP_CONNECT', 'no server answers');
 };
 export const MANY_IMAGES = 'it takes too long to make 200 images';
 /** A snapshot whose overlay is mirrored. */

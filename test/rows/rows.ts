@@ -95,7 +95,7 @@ const COMMON: readonly Row[] = [
   },
   {
     id: 'G6c',
-    says: 'the disk has a mirror of somebody else',
+    says: 'the disk has a mirror of a third party',
     before: foreignMirror,
     call: on => on.domain.blockPull(DISK),
     needsGraph: true,
@@ -111,7 +111,7 @@ const COMMON: readonly Row[] = [
   },
   {
     id: 'G7b',
-    says: "the disk has somebody else's stream",
+    says: "the disk has a third party's stream",
     before: foreignStream,
     call: on => copy(on),
     needsGraph: true,
@@ -801,7 +801,7 @@ const COMMIT: readonly Row[] = [
   },
   {
     id: 'M1c strict',
-    says: 'a disk that is named by its device, which nobody tells then',
+    says: 'a disk that is named by its device, which QEMU does not tell then',
     profile: 'strict',
     set: { offline: true },
     before: on => on.quit(),

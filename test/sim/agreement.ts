@@ -104,7 +104,7 @@ function place(value: Json, directory: string): Json {
 const PAUSING = new Set(['job-pause', 'block-job-pause']);
 const ENDING = new Set(['job-complete', 'block-job-cancel', 'job-cancel']);
 const LINGER_MS = 400;
-/** Not `paused`: nobody pauses jobs in a drawn script, but QEMU does for a moment. */
+/** Not `paused`: no command pauses jobs in a drawn script, but QEMU does for a moment. */
 const RESTING = new Set(['ready', 'standby', 'pending', 'concluded']);
 
 /**

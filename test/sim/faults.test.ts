@@ -42,7 +42,7 @@ describe('a fault strikes once, where it says', () => {
     expect(ids).toEqual([...ids].sort((a, b) => Number(a) - Number(b)));
   });
 
-  test('whoever listens hears at which command somebody else has struck', async () => {
+  test('a listener hears at which command a third party has struck', async () => {
     const heard: unknown[] = [];
     const at = { when: 'after', nth: 3 } as const;
     const fault: Fault = { kind: 'otherClient', at, execute: 'cont' };

@@ -16,7 +16,7 @@ test('the guest writes in order across its disks, and its disks are a consistent
   }
 });
 
-test('the guest stands still while it is stopped, and while one of its disks is PENDING', async () => {
+test('the guest writes nothing while it is stopped, and while one of its disks is PENDING', async () => {
   const sim = createSim({ disks: 2 });
   const to = await talk(sim);
   await addImage(sim, to, 't');

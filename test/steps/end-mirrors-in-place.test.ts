@@ -117,6 +117,6 @@ test('the speed limit is lifted for the last bytes, and comes back when they too
   });
 });
 
-test('a mirror that somebody has paused is not clean, whatever it has left', async () => {
+test('a mirror that a third party has paused is not clean, whatever it has left', async () => {
   expect(await waitForMirror({ left: 0, status: 'standby' })).toMatchObject({ ended: 'NOT_CONVERGING' });
 });

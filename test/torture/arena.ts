@@ -92,7 +92,7 @@ export class Arena {
   }
 }
 
-/** Memory where there is some to spare: nobody is to wait for a disk, and the guest writes the more often. */
+/** Memory where there is some to spare: no process is to wait for a disk, and the guest writes the more often. */
 async function roomyDirectory(): Promise<string> {
   try {
     const { bavail, bsize } = await statfs(SHARED_MEMORY);

@@ -103,12 +103,12 @@ function namesOf({ nodes }: Outside, file: string | undefined): readonly string[
   return bitmaps.flatMap(({ name, recording }) => (recording && name !== undefined ? name : []));
 }
 
-/** I5. A guest that stood still has stood still, and could go on. */
+/** I5. A guest that was paused has stayed paused, and could be resumed. */
 async function judgeRunning(vm: GuestVm, before: Outside, now: Outside): Promise<string[]> {
   if (now.status !== before.status) return [`I5: the guest was ${before.status} and is ${now.status}`];
   const stood = now.status !== 'running';
   if (stood && vm.acknowledged() !== before.acknowledged) {
-    return [`I5: the guest stood still, but went on from ${before.acknowledged} to ${vm.acknowledged()}`];
+    return [`I5: the guest was paused, but went on from ${before.acknowledged} to ${vm.acknowledged()}`];
   }
   if (stood) return [];
   try {
@@ -154,7 +154,7 @@ export async function judgeImages(
   ];
 }
 
-/** Steps that only wait, and one that finds its effect there where the guest was let run and is paused again. */
+/** Steps that only wait, and one that finds its effect there where the guest was resumed and is paused again. */
 const MAY_RECUR = new Set(['awaitConvergence', 'awaitSignal', 'attachChains']);
 
 /** I7 in the journal: nothing was brought about twice without having been taken back in between. */
@@ -179,12 +179,12 @@ function effectOf(step: string, body: JournalRecord['body']): string {
   return isOfDisk ? `${step} of disk ${String(value.disk)}` : step;
 }
 
-/** I1: whoever keeps the VM's records was told of the disks as they are, last of all, if he was told at all. */
+/** I1: the keeper of the VM's records was told of the disks as they are, last of all, if he was told at all. */
 export function judgeTold(told: string, outcome: Ended, { chains }: Ending): string[] {
   const lines = told.split('\n').filter(line => line !== '');
   const last = lines.at(-1);
   if (last === undefined) {
-    return outcome === 'committed' ? ['I1: nobody was told of the new disks'] : [];
+    return outcome === 'committed' ? ['I1: onCommit was not told of the new disks'] : [];
   }
   const { disks } = JSON.parse(last) as Definition;
   const said = disks.map(disk => disk.chain.map(image => image.file).join(' <- '));

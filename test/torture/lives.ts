@@ -1,5 +1,5 @@
 /**
- * The lives of orchestrators in a round: one that is killed, at its moment by itself or at any instant from outside, and
+ * The processes of orchestrators in a round: one that is killed, at its moment by itself or at any instant from outside, and
  * those that go on after it. Every wait has a deadline. It judges nothing.
  */
 import { definedOnly } from '../../src/errors.ts';
@@ -19,7 +19,7 @@ const SUCCESSOR_LIFE_MS = 400;
 /** What the harness hears of an orchestrator. */
 export type Heard = Saying | Death;
 
-/** The life of the orchestrator that is to die. */
+/** The process that is to die. */
 export interface FirstLife {
   readonly struck: boolean;
   /** What the saga came to where the first orchestrator lived to tell. */
@@ -27,7 +27,7 @@ export interface FirstLife {
   readonly wrong: readonly string[];
 }
 
-/** The life of the first orchestrator, until its death or the end of its saga. */
+/** The first process, until its death or the end of its saga. */
 export async function live(arena: Arena, round: Round, place: Place, said: object[]): Promise<FirstLife> {
   const { orchestrator, vm } = arena;
   const anyInstant = round.moment === ANY_INSTANT;
@@ -70,7 +70,7 @@ export async function live(arena: Arena, round: Round, place: Place, said: objec
   }
 }
 
-/** Fresh processes go on with the saga; by the round's chance the first ones die as well, the last one lives. */
+/** Fresh processes resume the saga; by the round's chance the first ones die as well, the last one lives. */
 export async function takeOver(
   arena: Arena,
   { seed }: Round,

@@ -18,7 +18,7 @@ export interface MomentsOptions {
   /** Done at the moment of this name, and there exactly. */
   readonly strike?: { readonly moment: string; readonly act: () => void } | undefined;
   readonly bend?: Bend | undefined;
-  /** Before the second disk is switched somebody else lets the guest run, and cancels its job. */
+  /** Before the second disk is switched a third party resumes the guest, and cancels its job. */
   readonly overtaken?: boolean;
   /** In the first pause every mirror has something left to copy, whatever QEMU says. */
   readonly lagsOnce?: boolean;
@@ -199,7 +199,7 @@ export class Moments {
     return this.#foreign.messages.map(message => ({ ...message, id: THIRD_PARTY }));
   }
 
-  /** What somebody else says right before this command. */
+  /** What a third party says right before this command. */
   #thirdParties(name: string, message: Json): readonly Json[] {
     if (!this.#overtaken || name !== 'job-complete') return [];
     this.#completed += 1;

@@ -68,11 +68,11 @@ export interface Operation {
   readonly quiesces?: boolean;
   /** A program is told of the new disks. */
   readonly tells?: boolean;
-  /** It goes back though nobody dies. */
+  /** It rolls back though nothing dies. */
   readonly goesBack?: boolean;
-  /** It can go neither forward nor back in the life that is bent: the next one goes on. */
+  /** In the process that is bent it can roll neither forward nor back: the next one continues. */
   readonly strands?: boolean;
-  /** Behind the first disk that is switched somebody lets the guest run, and cancels the job of the next. */
+  /** Behind the first disk that is switched a third party resumes the guest, and cancels the job of the next. */
   readonly overtaken?: boolean;
   /** The mirrors do not come clean in the first pause. */
   readonly lagsOnce?: boolean;

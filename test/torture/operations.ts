@@ -79,7 +79,7 @@ const atOnce = (operation: 'commit' | 'pull', name: string, more: More = {}): Op
   ...more,
 });
 
-/** A guest that stands still goes back to the images below its active ones. */
+/** A paused guest goes back to the images below its active ones. */
 const revert = (name: string, more: More = {}): Operation => ({
   name,
   guest: { overlays: 1, rests: 'stopped' },
@@ -113,7 +113,7 @@ const bend = (commands: string | readonly string[], nth: number, ...path: (strin
   nth,
   path,
 });
-/** So often that the life in which it is bent cannot go on. */
+/** So often that the process in which it is bent cannot continue. */
 const strandedBy = (command: string, nth: number, path: string): More => ({
   bend: { ...bend(command, nth, path), onward: true },
   strands: true,

@@ -49,7 +49,7 @@ export interface Order extends Place {
 /** What an orchestrator says. */
 export type Saying =
   | { readonly says: 'begun' }
-  /** It is about to kill somebody. */
+  /** It is about to kill a process. */
   | { readonly says: 'striking'; readonly moment: string }
   /** QEMU's answer to a third party. */
   | { readonly says: 'foreign'; readonly answer: Json }

@@ -1,5 +1,5 @@
 /**
- * Plays one round: a saga is begun, somebody dies, a fresh process goes on, and what is there then is judged from
+ * Plays one round: a saga is begun, one of its three processes dies, a fresh process resumes it, and what is there then is judged from
  * outside. Everything that it waits for has a deadline.
  */
 import { readFile } from 'node:fs/promises';
@@ -102,14 +102,14 @@ function isStranded(heard: Heard): boolean {
   return heard.says === 'result' && heard.result.outcome === 'needsRecovery';
 }
 
-/** A saga whose QEMU lives ends well, whoever else died. */
+/** A saga whose QEMU lives ends well, whatever else died. */
 async function judgeSaga(table: Table, last: Heard): Promise<readonly string[]> {
   const { arena, round, operation, before } = table;
   const outcome = outcomeOf(last);
   if (outcome === 'hung') return [`I6: the saga did not end: ${why(last)}`];
   if (outcome === 'needsRecovery' || outcome === 'ready') {
     return [
-      `I6: nobody harmed QEMU, but the saga ends ${outcome}: ${why(last)} ${arena.vm.stderr()}`.trimEnd(),
+      `I6: QEMU was not harmed, but the saga ends ${outcome}: ${why(last)} ${arena.vm.stderr()}`.trimEnd(),
     ];
   }
   const thrownAway = outcome === 'rolledBack' && !mayGoBack(operation, round);
@@ -117,7 +117,7 @@ async function judgeSaga(table: Table, last: Heard): Promise<readonly string[]> 
   const isOffline = operation.guest.rests === 'ended';
   return [
     ...(arena.agent.frozen() ? ['I5: the guest is frozen'] : []),
-    ...(thrownAway ? [`I6: nobody asked the saga to go back, but it did: ${why(last)}`] : []),
+    ...(thrownAway ? [`I6: the saga was not asked to roll back, but it did: ${why(last)}`] : []),
     ...(isOffline && last.says === 'result' ? judgeRecovery(last.result, expected) : []),
     ...(await judgeOnce(table, last)),
     ...(await judgeWords(table, outcome, expected)),
@@ -128,7 +128,7 @@ async function judgeSaga(table: Table, last: Heard): Promise<readonly string[]> 
 }
 
 /**
- * Whether the saga goes back when nobody dies, or dies where nobody can say whether the guest is frozen: a snapshot is
+ * Whether the saga rolls back when nothing dies, or when it dies where it cannot be told whether the guest is frozen: a snapshot is
  * soon taken again, and a guest that is frozen for who knows how long is thawed first.
  */
 function mayGoBack({ bend, quiesces, goesBack, strands }: Operation, { moment }: Round): boolean {

@@ -1,5 +1,5 @@
 /**
- * Plays one round with a third party: a saga is begun, somebody else sends one command to its QEMU, the saga is resumed or
+ * Plays one round with a third party: a saga is begun, a third party sends one command to its QEMU, the saga is resumed or
  * taken back until it has ended, and what is there then is judged from outside. In a third of the rounds QEMU is killed
  * afterwards, and the same is asked of the images alone. Every wait has a deadline.
  */
@@ -50,7 +50,7 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   const wrong: string[] = [];
   let outcome: Played['outcome'] = outcomeOf(last);
   if (await hasQemu()) wrong.push(...(await judgeAmongThirdParties(arena.vm, of, last)));
-  else if (!mayEndQemu(of)) wrong.push(`QEMU is gone, and nobody killed it: ${arena.vm.stderr()}`);
+  else if (!mayEndQemu(of)) wrong.push(`QEMU is gone, and was not killed: ${arena.vm.stderr()}`);
   const isKilled = round.seed % KILLED_ONE_IN === 0;
   if (isKilled || !(await hasQemu())) {
     const chains = (await hasQemu()) ? await frontsOf(arena) : undefined;

@@ -51,7 +51,7 @@ describe('the rounds of a torture', () => {
   test.each([
     'reopen',
     'reopen:a/b/c/1:thirdParty:0:0:no-such-command:1',
-    'reopen:a/b/c/1:nobody:0:0',
+    'reopen:a/b/c/1:none:0:0',
     'nothing:a/b/c/1:qemu:0:0',
     'reopen::qemu:0:0',
   ])('are refused when the name is none: %s', name => {

@@ -20,7 +20,7 @@ export interface Round {
   readonly delayMs: number;
   /** Chance within the round: whether and when those who take over die too. 0: they live. */
   readonly seed: number;
-  /** What a third party sends, a row of `foreign-commands.ts`, about which disk; where nobody dies. */
+  /** What a third party sends, a row of `foreign-commands.ts`, about which disk; where nothing dies. */
   readonly foreign?: { readonly command: string; readonly disk: number };
 }
 
@@ -112,7 +112,7 @@ export function boundaryRounds(
   );
 }
 
-/** How an operation went when nobody died. */
+/** How an operation went when nothing died. */
 export interface Undisturbed {
   readonly operation: string;
   readonly moments: readonly string[];

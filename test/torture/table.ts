@@ -83,7 +83,7 @@ function cellOf(row: Row | undefined): string {
   const told = Object.entries(row.outcomes).map(([outcome, count]) =>
     count === 1 ? outcome : `${count} ${outcome}`,
   );
-  const missed = row.missed === 0 ? [] : ['nobody died'];
+  const missed = row.missed === 0 ? [] : ['nothing died'];
   return [...told, ...missed, ...(row.failed === 0 ? [] : [`${row.failed} FAILED`])].join(', ');
 }
 

@@ -36,14 +36,14 @@ export interface Row {
 export interface Tally {
   readonly rows: readonly Row[];
   readonly rounds: number;
-  /** Rounds in which somebody really died. */
+  /** Rounds in which a process really died. */
   readonly deaths: number;
   readonly failures: readonly Failure[];
 }
 
-const UNDISTURBED = 'nobody/dies';
+const UNDISTURBED = 'nothing/dies';
 
-/** Runs an operation with nobody dying. Throws `VERIFY_FAILED` when that alone goes wrong. */
+/** Runs an operation in which nothing dies. Throws `VERIFY_FAILED` when that alone goes wrong. */
 export async function learn(operation: Operation): Promise<Undisturbed> {
   await using arena = await Arena.open(operation);
   const round: Round = {

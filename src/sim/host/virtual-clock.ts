@@ -19,7 +19,7 @@ export interface VirtualClock extends Clock {
   advance(ms: number): Promise<void>;
   /** Waiting callbacks. */
   readonly pending: number;
-  /** As `after` without a delay, for what is awaited by nothing: time that stands still before it is no mistake. */
+  /** As `after` without a delay, for what is awaited by nothing: time that does not move before it is no mistake. */
   unawaited(callback: () => void): void;
 }
 
