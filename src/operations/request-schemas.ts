@@ -5,6 +5,11 @@
  */
 import { z } from 'zod';
 import { BlocksagaError, type RequestIssue } from '../errors.ts';
+import {
+  checkOfflineCommitRequest,
+  type OfflineCommitRequest,
+  offlineCommitShape,
+} from './commit-offline-request.ts';
 import { OPERATIONS } from './operations.ts';
 import { requestShapes } from './request-shapes.ts';
 import type { CommitRequest, CopyRequest, PullRequest, RevertRequest, SnapshotRequest } from './requests.ts';
@@ -38,12 +43,14 @@ export const requestSchemas: {
   readonly commit: RequestSchema<CommitRequest>;
   readonly pull: RequestSchema<PullRequest>;
   readonly revert: RequestSchema<RevertRequest>;
+  readonly commitOffline: RequestSchema<OfflineCommitRequest>;
 } = {
   snapshot: schemaOf(requestShapes.snapshot, OPERATIONS.snapshot.check),
   copy: schemaOf(requestShapes.copy, OPERATIONS.copy.check),
   commit: schemaOf(requestShapes.commit, OPERATIONS.commit.check),
   pull: schemaOf(requestShapes.pull, OPERATIONS.pull.check),
   revert: schemaOf(requestShapes.revert, OPERATIONS.revert.check),
+  commitOffline: schemaOf(offlineCommitShape, checkOfflineCommitRequest),
 };
 
 function schemaOf<R>(shape: z.ZodType, check: (request: unknown) => R): RequestSchema<R> {

@@ -12,7 +12,7 @@ import type {
   SnapshotRequest,
 } from '../../src/index.ts';
 import { requestSchemas } from '../../src/index.ts';
-import type { offlineCommitShape } from '../../src/operations/commit-offline-request.ts';
+import { offlineCommitShape } from '../../src/operations/commit-offline-request.ts';
 import { requestShapes } from '../../src/operations/request-shapes.ts';
 import { LanguageServer } from './hover.ts';
 
@@ -60,6 +60,11 @@ function fieldsOf(
   ]);
 }
 
+const shapes: Readonly<Record<keyof typeof requestSchemas, z.ZodObject>> = {
+  ...requestShapes,
+  commitOffline: offlineCommitShape,
+};
+
 describe.each(Object.entries(requestSchemas))('the schema of %s', (operation, schema) => {
   const told = schema.jsonSchema() as Told;
 
@@ -76,7 +81,7 @@ describe.each(Object.entries(requestSchemas))('the schema of %s', (operation, sc
   });
 
   test('takes each of its own examples and defaults', () => {
-    const shape = requestShapes[operation as keyof typeof requestShapes];
+    const shape = shapes[operation as keyof typeof shapes];
     for (const [name, field] of Object.entries(shape.shape)) {
       const { examples = [], ...more } = (told.properties?.[name] ?? {}) as Told;
       const values = [...examples, ...('default' in more ? [more.default] : [])];
