@@ -14,7 +14,7 @@ type Edges = (target: Path) => string;
 export function compensatingState(route: Route, rollback: Rollback, places: readonly Place[]): SagaState {
   const { line, asked, unsure } = rollback;
   const paused = new Set(places.filter(({ isPaused }) => isPaused).map(({ step }) => step));
-  const onward = places.find(({ role }) => role === 'overtaken')?.path;
+  const onward = places.find(({ overtaken }) => overtaken)?.path;
   const states = line.map((step, at): readonly [string, SagaState] => {
     const path = undoPath(step, asked);
     const after = line[at + 1];

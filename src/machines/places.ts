@@ -1,17 +1,19 @@
-/** The stops of a route with where each lies in its chart, what comes next, and what has begun by then. Pure. */
-import { invariant } from '../errors.ts';
+/** The steps of a route with where each lies in its chart, what comes next, and what has begun by then. Pure. */
+import { definedOnly, invariant } from '../errors.ts';
 import { ALL_STEPS, isStep } from '../steps/all-steps.ts';
 import { type StepKey, splitKey } from '../steps/stages.ts';
 import type { Step } from '../steps/step/step.ts';
-import { isPhase, type Phase, type Route, type Stop } from './route.ts';
+import { isPhase, type Phase, type Route, type RouteStep } from './route.ts';
 
 /** A state by the names of the states around it and its own. */
 export type Path = readonly string[];
 
-export interface Place extends Stop {
+export interface Place extends RouteStep {
   readonly path: Path;
   /** Where its good end leads. */
   readonly next: Path;
+  /** Whether it takes the decision: of the saga, or of its stage alone, behind which the saga can still roll back. */
+  readonly decides?: 'saga' | 'stage';
   /** Whether the decision is behind it: it only rolls forward. */
   readonly isDecided: boolean;
   /** Whether the guest may be paused by the saga. */
@@ -31,10 +33,10 @@ export interface Place extends Stop {
 
 /** The places of all steps, in order; those of the other end of a wait behind the rest. */
 export function placesOf({ phases, keepsCopies }: Route): readonly Place[] {
-  const main = stopsOf(phases);
+  const main = stepsOf(phases);
   if (keepsCopies === undefined) return placed(main);
   const fork = main.findIndex(({ step }) => step === keepsCopies.from) + 1;
-  const other = [...main.slice(0, fork), ...stopsOf([keepsCopies.phase])];
+  const other = [...main.slice(0, fork), ...stepsOf([keepsCopies.phase])];
   return [...placed(main), ...placed(other).slice(fork)];
 }
 
@@ -45,58 +47,61 @@ export function stepOf(key: StepKey): Step {
   return ALL_STEPS[name];
 }
 
-interface Inside extends Stop {
+interface Inside extends RouteStep {
   readonly phases: readonly Phase[];
 }
 
-function stopsOf(phases: readonly Phase[], above: readonly Phase[] = []): readonly Inside[] {
+function stepsOf(phases: readonly Phase[], above: readonly Phase[] = []): readonly Inside[] {
   return phases.flatMap(phase => {
     const inside = [...above, phase];
     return phase.inside.flatMap(each =>
-      isPhase(each) ? stopsOf([each], inside) : [{ ...each, phases: inside }],
+      isPhase(each) ? stepsOf([each], inside) : [{ ...each, phases: inside }],
     );
   });
 }
 
-const DECIDING: ReadonlySet<string> = new Set(['decides', 'decidesFirst', 'decidesTogether']);
-
-function placed(stops: readonly Inside[]): readonly Place[] {
-  const ordinary = stops.filter(stop => !isOvertaken(stop));
-  const decision = ordinary.findIndex(
-    ({ role, rollsBack }) => (role !== undefined && DECIDING.has(role)) || rollsBack,
-  );
+function placed(steps: readonly Inside[]): readonly Place[] {
+  const ordinary = steps.filter(({ overtaken }) => !overtaken);
+  const deciders = decidersOf(ordinary);
+  const decision = ordinary.findIndex(each => deciders.get(each) === 'saga' || each.rollsBack);
   const opens = ordinary.findIndex(({ step }) => stepOf(step).window === 'opens');
   const closes = ordinary.findIndex(({ step }) => stepOf(step).window === 'closes');
   const waits = ordinary[opens - 1];
   const wait = ordinary.findIndex(({ step }) => splitKey(step).step === 'awaitSignal');
   const inVain = ordinary.slice(opens + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
-  return stops.map((stop, index) => {
-    const at = ordinary.indexOf(stop);
-    const next = stops.slice(index + 1).find(each => !isOvertaken(each));
+  return steps.map((each, index) => {
+    const at = ordinary.indexOf(each);
+    const next = steps.slice(index + 1).find(({ overtaken }) => !overtaken);
+    const decides = deciders.get(each);
     const repeated = at >= opens - 1 ? inVain : [];
     return {
-      ...stop,
-      path: pathOf(stop),
+      ...each,
+      ...definedOnly({ decides }),
+      path: pathOf(each),
       next: next === undefined ? ['committed'] : pathOf(next),
       isDecided: at < 0 || (decision >= 0 && at > decision),
       isPaused: opens >= 0 && at >= opens && at <= closes,
-      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...inPause([stop])]),
+      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...inPause([each])]),
       maybeBegun: new Set([...repeated.map(({ step }) => step), ...inPause(repeated)]),
       pause: ordinary[opens]?.step,
       waits: waits === undefined ? [] : pathOf(waits),
       mayWait: at >= 0 && at <= wait,
-      window: at === opens ? inPause([stop]) : [],
+      window: at === opens ? inPause([each]) : [],
     };
   });
 }
 
-function isOvertaken({ role }: Stop): boolean {
-  return role === 'overtaken';
+/** Of each stage the last step that can take a decision takes it; the last of those takes the saga's. */
+function decidersOf(steps: readonly Inside[]): ReadonlyMap<Inside, 'saga' | 'stage'> {
+  const able = steps.filter(({ step }) => stepOf(step).decision !== undefined);
+  const last = new Map(able.map(each => [splitKey(each.step).stage, each]));
+  const ofSaga = able.at(-1);
+  return new Map([...last.values()].map(each => [each, each === ofSaga ? 'saga' : 'stage']));
 }
 
-/** What counts as begun in the pauses that these stops lie in. */
-function inPause(stops: readonly Inside[]): readonly StepKey[] {
-  return stops.flatMap(({ phases }) => phases.flatMap(({ window = [] }) => window));
+/** What counts as begun in the pauses that these steps lie in. */
+function inPause(steps: readonly Inside[]): readonly StepKey[] {
+  return steps.flatMap(({ phases }) => phases.flatMap(({ window = [] }) => window));
 }
 
 function pathOf({ phases, step }: Inside): Path {

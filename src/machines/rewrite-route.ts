@@ -2,7 +2,7 @@
  * The order of steps of what shortens chains below their active images, a pull or such a commit, and of a revert, which
  * ends like those.
  */
-import { only, type Phase, type Route, type Stop } from './route.ts';
+import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { RevertShape, RewriteShape } from './shape.ts';
 import { cleaningUp } from './switch-route.ts';
 import { SWITCH_STEPS } from './window-steps.ts';
@@ -31,18 +31,18 @@ export function rewriteRoute(shape: RewriteShape): Route {
   };
 }
 
-function rewriting({ manualFinalize, severalDisks }: RewriteShape): readonly Stop[] {
+function rewriting({ manualFinalize, severalDisks }: RewriteShape): readonly RouteStep[] {
   if (manualFinalize) {
     return [
       { step: 'rewriteChains' },
-      { step: 'finalizeRewrites', role: 'decidesFirst' },
-      { step: 'finalizeRest', role: 'overtaken' },
+      { step: 'finalizeRewrites' },
+      { step: 'finalizeRest', overtaken: true },
     ];
   }
   return [
-    { step: 'rewriteFirst', role: 'decides' },
+    { step: 'rewriteFirst' },
     ...only(severalDisks, { step: 'rewriteRest' } as const),
-    { step: 'finalizeRest', role: 'overtaken' },
+    { step: 'finalizeRest', overtaken: true },
   ];
 }
 
@@ -67,8 +67,8 @@ export function revertRoute(shape: RevertShape): Route {
         inside: [
           { step: 'pauseGuest' },
           { step: 'insertFilters' },
-          { step: 'reopenFilters', role: 'decides' },
-          { step: 'commitRevert', role: 'overtaken' },
+          { step: 'reopenFilters' },
+          { step: 'commitRevert', overtaken: true },
           { step: 'removeFilters' },
           { step: 'resumeGuest' },
         ],

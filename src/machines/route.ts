@@ -6,23 +6,15 @@ import type { StepKey } from '../steps/stages.ts';
 import type { ChartName } from './shape.ts';
 
 /**
- * What a step means for the saga, where it is not an ordinary one, which can be undone until the decision and only
- * rolls forward after it:
- * - `decides`: the decision goes with it. If it fails, the saga rolls back; what follows only rolls forward.
- * - `decidesFirst`: the decision is written in front of it, and then it only rolls forward itself; a failure before that,
- *   which is told by its effect `notApplied`, rolls back.
- * - `decidesTogether`: it asks for the decision of a group. It rolls back where that says so, by the code GROUP, and in no
- *   other case: the group may have committed.
- * - `decidesStage`: it decides for its stage alone; the saga can still roll back.
- * - `insists`: it must come about, though the saga can still roll back behind it.
- * - `overtaken`: it is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it.
+ * A place in the order: the state in which one step runs. Which step takes the decision is no word of the route: it is the last one
+ * that can (`decision` of the step).
  */
-type Role = 'decides' | 'decidesFirst' | 'decidesTogether' | 'decidesStage' | 'insists' | 'overtaken';
-
-/** A place in the order: the state in which one step runs. */
-export interface Stop {
+export interface RouteStep {
   readonly step: StepKey;
-  readonly role?: Role;
+  /** It is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it. */
+  readonly overtaken?: true;
+  /** It must come about, though the saga can still roll back behind it: where it fails the saga is stranded. */
+  readonly strands?: true;
   /** Where the guest writes faster than its mirrors follow, it is resumed, and the pause is tried again later. */
   readonly backsOff?: true;
   /** The undo of this step comes right after the undo of that one, where it is not in the order of the steps. */
@@ -43,7 +35,7 @@ export interface Phase {
   readonly followsJobs?: true;
   /** The steps in the pause whose records may be lost with the process: all count as begun as soon as the pause has. */
   readonly window?: readonly StepKey[];
-  readonly inside: readonly (Stop | Phase)[];
+  readonly inside: readonly (RouteStep | Phase)[];
 }
 
 export interface Route {
@@ -58,7 +50,7 @@ export interface Route {
   readonly asks?: { readonly step: StepKey; readonly keep: StepKey | null };
 }
 
-export function isPhase(each: Stop | Phase): each is Phase {
+export function isPhase(each: RouteStep | Phase): each is Phase {
   return 'inside' in each;
 }
 

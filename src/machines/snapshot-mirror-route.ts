@@ -72,9 +72,9 @@ function snapshotting({ method, quiesces, publishes, qemuOpensTargets }: Snapsho
     description: 'The overlays come in front of all disks in one instant.',
     inside: [
       ...only(quiesces, { step: 'snapshot.freezeGuest' } as const),
-      { step, role: 'decidesStage' },
-      ...only(quiesces, { step: 'snapshot.thawGuest', role: 'insists' } as const),
-      ...only(publishes, { step: 'snapshot.publishOverlays', role: 'insists', undoneAfter } as const),
+      { step },
+      ...only(quiesces, { step: 'snapshot.thawGuest', strands: true } as const),
+      ...only(publishes, { step: 'snapshot.publishOverlays', strands: true, undoneAfter } as const),
       ...only(!qemuOpensTargets, { step: 'mirror.standOnBases' } as const),
     ],
   };

@@ -1,5 +1,5 @@
 /** The order of steps of a snapshot: one transaction, or one overlay after the other while the guest is paused. */
-import { only, type Phase, type Route, type Stop } from './route.ts';
+import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { SnapshotShape } from './shape.ts';
 import { cleaningUp } from './switch-route.ts';
 
@@ -35,7 +35,7 @@ export function snapshotRoute({ method, quiesces, marksQemu, publishes, inGroup 
 }
 
 /** All guests are paused; none is resumed before the last snapshot is taken, and none commits before all have been paused till then. */
-const TOGETHER: readonly (Stop | Phase)[] = [
+const TOGETHER: readonly (RouteStep | Phase)[] = [
   {
     name: 'together',
     description: 'The guest is paused until all of the group have their snapshots.',
@@ -47,20 +47,16 @@ const TOGETHER: readonly (Stop | Phase)[] = [
       { step: 'resumeGuest' },
     ],
   },
-  { step: 'decideWithGroup', role: 'decidesTogether' },
+  { step: 'decideWithGroup' },
 ];
 
-function taking(method: SnapshotShape['method']): Stop | Phase {
-  if (method === 'transaction') return { step: 'takeSnapshot', role: 'decides' };
-  if (method === 'transactionSync') return { step: 'takeSnapshotSync', role: 'decides' };
+function taking(method: SnapshotShape['method']): RouteStep | Phase {
+  if (method === 'transaction') return { step: 'takeSnapshot' };
+  if (method === 'transactionSync') return { step: 'takeSnapshotSync' };
   return {
-    name: 'standingStill',
+    name: 'paused',
     description: 'The guest is paused.',
     window: ['takeSnapshotsOneByOne'],
-    inside: [
-      { step: 'pauseGuest' },
-      { step: 'takeSnapshotsOneByOne', role: 'decides' },
-      { step: 'resumeGuest' },
-    ],
+    inside: [{ step: 'pauseGuest' }, { step: 'takeSnapshotsOneByOne' }, { step: 'resumeGuest' }],
   };
 }

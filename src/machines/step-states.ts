@@ -55,23 +55,29 @@ function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
 }
 
 /** It is left when that is asked, also where it has just succeeded. */
-function isReversible({ isDecided, role }: Place): boolean {
-  return !isDecided && role === undefined;
+function isReversible({ isDecided, decides, strands }: Place): boolean {
+  return !isDecided && decides === undefined && !strands;
 }
 
 /** Whether a failure of it leads neither back nor forward. */
-function isStranded({ isDecided, role }: Place): boolean {
-  return isDecided || role === 'insists' || role === 'decidesFirst' || role === 'decidesTogether';
+function isStranded(place: Place): boolean {
+  return place.isDecided || place.strands === true || decidesForGood(place);
 }
 
-/** With which failures a saga that would be stranded rolls back after all: nothing has been done then. */
-function guardsOfRollback({
-  step,
-  role,
-}: Place): readonly ('isNotBegun' | 'isGroupBack' | 'migratesFirst')[] {
-  if (role === 'decidesTogether') return ['isGroupBack'];
-  if (role === 'decidesFirst') return ['isNotBegun'];
-  return stepOf(step).window === 'closes' ? ['migratesFirst'] : [];
+/** It takes the decision, and has no undo that could revoke it. */
+function decidesForGood({ decides, step }: Place): boolean {
+  return decides !== undefined && 'irreversible' in stepOf(step);
+}
+
+/**
+ * With which failures a saga that would be stranded rolls back after all: nothing has been done then. What decides in front of its
+ * effect says so by the effect of its error; what waits for the decision of a group, by the group's code, since that may have
+ * committed in any other case.
+ */
+function guardsOfRollback(place: Place): readonly ('isNotBegun' | 'isGroupBack' | 'migratesFirst')[] {
+  const { decision, window } = stepOf(place.step);
+  if (decidesForGood(place)) return [decision === 'before' ? 'isNotBegun' : 'isGroupBack'];
+  return window === 'closes' ? ['migratesFirst'] : [];
 }
 
 function tagsOf({ isDecided, isPaused }: Place): SagaTag[] {

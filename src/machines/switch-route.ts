@@ -3,7 +3,7 @@
 import type { Strategy } from '../plan/plan.ts';
 import type { StepName } from '../steps/all-steps.ts';
 import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
-import { only, type Phase, type Route, type Stop } from './route.ts';
+import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { CommitShape, CopyShape, SnapshotMirrorShape } from './shape.ts';
 import { SWITCH_STEPS } from './window-steps.ts';
 
@@ -53,7 +53,7 @@ export function commitRoute(shape: CommitShape): Route {
       } as const),
       mirroring(rollsBack ? { step: 'mirrorDisks', rollsBack } : { step: 'mirrorDisks' }),
       ...only(!rollsBack, ready(only(finish === 'leave', { step: 'awaitSignal' }))),
-      switching({ iothreads, strategy }, null, { step: 'commitRemainingDisks', role: 'overtaken' }),
+      switching({ iothreads, strategy }, null, { step: 'commitRemainingDisks', overtaken: true }),
       cleaningUp([
         ...only(publishes, 'publishDefinitions' as const),
         dismissing(iothreads, 'dismissMirrors'),
@@ -73,7 +73,7 @@ function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[
       ...switching({ iothreads, strategy: null }, null),
       inside: [
         { step: 'pauseGuest' },
-        { step: 'endMirrorsInPlace', role: 'decides', backsOff: true },
+        { step: 'endMirrorsInPlace', backsOff: true },
         ...ending(iothreads, null),
       ],
     },
@@ -86,7 +86,7 @@ function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[
   ];
 }
 
-export function mirroring(stop: Stop): Phase {
+export function mirroring(stop: RouteStep): Phase {
   return {
     name: 'mirroring',
     description: 'The mirrors copy until every one follows its guest.',
@@ -96,7 +96,7 @@ export function mirroring(stop: Stop): Phase {
 }
 
 /** The mirrors follow the guest: what is waited for before the pause. */
-export function ready(before: readonly Stop[], stage: StageName | null = null): Phase {
+export function ready(before: readonly RouteStep[], stage: StageName | null = null): Phase {
   return {
     name: 'ready',
     description: 'Every mirror follows its disk.',
@@ -104,7 +104,7 @@ export function ready(before: readonly Stop[], stage: StageName | null = null): 
   };
 }
 
-export function cleaningUp(steps: readonly (StepKey | Stop)[]): Phase {
+export function cleaningUp(steps: readonly (StepKey | RouteStep)[]): Phase {
   return {
     name: 'cleaningUp',
     description: 'The decision stands; what is no longer needed goes.',
@@ -113,7 +113,7 @@ export function cleaningUp(steps: readonly (StepKey | Stop)[]): Phase {
 }
 
 /** Where mirrors are dismissed in the pause, only those are left that QEMU would not have dismissed there. */
-export function dismissing(iothreads: boolean, step: StepKey): Stop {
+export function dismissing(iothreads: boolean, step: StepKey): RouteStep {
   return iothreads ? { step, ifJobsAreLeft: true } : { step };
 }
 
@@ -123,7 +123,7 @@ type Switched = Pick<SnapshotMirrorShape, 'strategy' | 'iothreads'>;
 export function switching(
   { strategy, iothreads }: Switched,
   stage: StageName | null,
-  overtaken?: Stop,
+  overtaken?: RouteStep,
   attaches = false,
 ): Phase {
   const inside =
@@ -146,30 +146,27 @@ export function switching(
  * The end of a pause. An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies
  * otherwise.
  */
-function ending(iothreads: boolean, stage: StageName | null): readonly Stop[] {
+function ending(iothreads: boolean, stage: StageName | null): readonly RouteStep[] {
   return [
     ...only(iothreads, { step: keyed(stage, 'dismissMirrors'), mayLeaveJobs: true } as const),
     { step: keyed(stage, 'resumeGuest') },
   ];
 }
 
-interface SwitchStop extends Stop {
+interface SwitchStep extends RouteStep {
   readonly step: StepName;
 }
 
 /** How N disks change at once: their steps in the pause. */
-const SWITCHES: Readonly<Record<Strategy, readonly SwitchStop[]>> = {
+const SWITCHES: Readonly<Record<Strategy, readonly SwitchStep[]>> = {
   reopen: [
     { step: 'endMirrorsInPlace', backsOff: true },
     { step: 'insertFilters' },
-    { step: 'reopenFilters', role: 'decides' },
+    { step: 'reopenFilters' },
     { step: 'removeFilters' },
   ],
-  finalize: [
-    { step: 'parkMirrors', backsOff: true },
-    { step: 'finalizeMirrors', role: 'decides' },
-  ],
-  complete: [{ step: 'completeMirrors', role: 'decides', backsOff: true }],
+  finalize: [{ step: 'parkMirrors', backsOff: true }, { step: 'finalizeMirrors' }],
+  complete: [{ step: 'completeMirrors', backsOff: true }],
 };
 
 export function keyed(stage: StageName | null, step: StepName): StepKey {

@@ -27,7 +27,7 @@ const MOMENTS = [
   ['reopen', 'mirroring.mirrorDisks/answered/query-jobs/1'],
   ['reopen', 'switching.insertFilters/answered/qom-set/2'],
   ['finalize', 'switching.parkMirrors/answered/job-complete/2'],
-  ['sequential', 'snapshotting.standingStill.takeSnapshotsOneByOne/answered/blockdev-snapshot-sync/1'],
+  ['sequential', 'snapshotting.paused.takeSnapshotsOneByOne/answered/blockdev-snapshot-sync/1'],
 ] as const;
 
 describeOnQemu(

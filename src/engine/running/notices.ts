@@ -111,7 +111,6 @@ const PHASES: Readonly<Record<string, SagaPhase>> = {
   ready: 'mirroring',
   keepingCopies: 'switching',
   snapshotting: 'switching',
-  standingStill: 'switching',
   switching: 'switching',
   cleaningUp: 'cleaningUp',
   compensating: 'rollingBack',
