@@ -1,11 +1,7 @@
 /**
  * Starts a real QEMU with the ordered writer in it and N disks below it, and says what the guest has acknowledged. Used
  * by the demo and by every test on a real QEMU. It offers the monitor but never speaks on it: that one is blocksaga's.
- *
- * QEMU dies with this process as far as a process can see its own end coming (`process.on('exit')`), and otherwise
- * through a watching shell whose standard input ends when this process does.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,15 +10,15 @@ import { sleep, systemClock } from '../qmp/clock.ts';
 import { type GuestBus, type GuestCache, type GuestFilter, guestCommandLine } from './guest-command-line.ts';
 import { createImages, type GuestImage, type ImageFormat } from './guest-images.ts';
 import { guestRom, type Turn } from './ordered-writer.ts';
+import { connectWhenUp, startQemu } from './qemu-process.ts';
 import { qemuBinary } from './qemu-tools.ts';
 import { type Reports, readReports } from './reports.ts';
-import { connectWitness, type Witness } from './witness.ts';
+import type { Witness } from './witness.ts';
 
-const START_DEADLINE_MS = 120_000;
+const WRITES_DEADLINE_MS = 120_000;
 const BOOT_DEADLINE_MS = 300_000;
 const QUIT_DEADLINE_MS = 60_000;
 const POLL_MS = 5;
-const STDERR_BYTES_MAX = 65_536;
 const SOCKET_PATH_BYTES_MAX = 107;
 const SIZE_BYTES = 64 * 1024 * 1024;
 
@@ -227,86 +223,8 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
   const stack = undo.move();
   return {
     ...vm,
-    awaitWrites: (count, deadlineMs = START_DEADLINE_MS) =>
+    awaitWrites: (count, deadlineMs = WRITES_DEADLINE_MS) =>
       awaitSequence(reports.acknowledged() + count, deadlineMs),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
-}
-
-interface Qemu {
-  readonly pid: number;
-  readonly ended: Promise<void>;
-  running(): boolean;
-  stderr(): string;
-  kill(): Promise<void>;
-}
-
-function startQemu(binary: string, args: readonly string[], reports: Reports, runtime: string): Qemu {
-  const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  let running = true;
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-STDERR_BYTES_MAX);
-  });
-  const watcher = watch(child.pid, runtime);
-  const killNow = () => {
-    child.kill('SIGKILL');
-    reports.endNow();
-  };
-  process.on('exit', killNow);
-  const over = new Promise<void>(resolve => {
-    const end = () => {
-      running = false;
-      watcher?.kill('SIGKILL');
-      process.off('exit', killNow);
-      resolve();
-    };
-    child.once('error', error => {
-      said += String(error); // the binary cannot be run; there will be no exit
-      end();
-    });
-    child.once('exit', (code, signal) => {
-      said += `(QEMU ended: ${signal ?? `exit status ${code}`})`;
-      end();
-    });
-  });
-  const ended = over.then(() => reports.end());
-  ended.catch(() => undefined); // the caller that awaits `kill` or counts gets it; an end by itself must not crash the process
-  return {
-    pid: child.pid ?? 0,
-    ended,
-    running: () => running,
-    stderr: () => said,
-    async kill() {
-      if (running) child.kill('SIGKILL');
-      await ended;
-    },
-  };
-}
-
-/** A shell that kills QEMU and removes its directory when our end of its standard input closes: when we are gone. */
-function watch(pid: number | undefined, runtime: string): ChildProcess | undefined {
-  if (pid === undefined) return undefined;
-  const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"; rm -rf -- "$1"', String(pid), runtime], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true, // Ctrl-C reaches us, not it
-  });
-  watcher.unref();
-  return watcher;
-}
-
-async function connectWhenUp(path: string, qemu: Qemu): Promise<Witness> {
-  const untilMs = systemClock.now() + START_DEADLINE_MS;
-  for (;;) {
-    try {
-      return await connectWitness(path);
-    } catch (cause) {
-      if (qemu.running() && systemClock.now() < untilMs) {
-        await sleep(systemClock, POLL_MS);
-        continue;
-      }
-      await qemu.kill();
-      throw new BlocksagaError('QMP_CONNECT', `QEMU did not come up: ${qemu.stderr()}`, { cause });
-    }
-  }
 }
