@@ -28,7 +28,7 @@ export interface Place extends RouteStep {
   /** Whether it is, or comes before, a wait for what it is to come to. */
   readonly mayWait: boolean;
   /** What counts as begun with the pause that it opens. */
-  readonly window: readonly StepKey[];
+  readonly inPause: readonly StepKey[];
 }
 
 /** The places of all steps, in order; those of the other end of a wait behind the rest. */
@@ -64,29 +64,29 @@ function placed(steps: readonly Inside[]): readonly Place[] {
   const ordinary = steps.filter(({ overtaken }) => !overtaken);
   const deciders = decidersOf(ordinary);
   const decision = ordinary.findIndex(each => deciders.get(each) === 'saga' || each.rollsBack);
-  const opens = ordinary.findIndex(({ step }) => stepOf(step).window === 'opens');
-  const closes = ordinary.findIndex(({ step }) => stepOf(step).window === 'closes');
-  const waits = ordinary[opens - 1];
+  const begins = ordinary.findIndex(({ step }) => stepOf(step).pause === 'begins');
+  const ends = ordinary.findIndex(({ step }) => stepOf(step).pause === 'ends');
+  const waits = ordinary[begins - 1];
   const wait = ordinary.findIndex(({ step }) => splitKey(step).step === 'awaitSignal');
-  const inVain = ordinary.slice(opens + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
+  const inVain = ordinary.slice(begins + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
   return steps.map((each, index) => {
     const at = ordinary.indexOf(each);
     const next = steps.slice(index + 1).find(({ overtaken }) => !overtaken);
     const decides = deciders.get(each);
-    const repeated = at >= opens - 1 ? inVain : [];
+    const repeated = at >= begins - 1 ? inVain : [];
     return {
       ...each,
       ...definedOnly({ decides }),
       path: pathOf(each),
       next: next === undefined ? ['committed'] : pathOf(next),
       isDecided: at < 0 || (decision >= 0 && at > decision),
-      isPaused: opens >= 0 && at >= opens && at <= closes,
-      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...inPause([each])]),
-      maybeBegun: new Set([...repeated.map(({ step }) => step), ...inPause(repeated)]),
-      pause: ordinary[opens]?.step,
+      isPaused: begins >= 0 && at >= begins && at <= ends,
+      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...recordsMayLack([each])]),
+      maybeBegun: new Set([...repeated.map(({ step }) => step), ...recordsMayLack(repeated)]),
+      pause: ordinary[begins]?.step,
       waits: waits === undefined ? [] : pathOf(waits),
       mayWait: at >= 0 && at <= wait,
-      window: at === opens ? inPause([each]) : [],
+      inPause: at === begins ? recordsMayLack([each]) : [],
     };
   });
 }
@@ -100,8 +100,8 @@ function decidersOf(steps: readonly Inside[]): ReadonlyMap<Inside, 'saga' | 'sta
 }
 
 /** What counts as begun in the pauses that these steps lie in. */
-function inPause(steps: readonly Inside[]): readonly StepKey[] {
-  return steps.flatMap(({ phases }) => phases.flatMap(({ window = [] }) => window));
+function recordsMayLack(steps: readonly Inside[]): readonly StepKey[] {
+  return steps.flatMap(({ phases }) => phases.flatMap(({ inPause = [] }) => inPause));
 }
 
 function pathOf({ phases, step }: Inside): Path {

@@ -4,8 +4,8 @@
  */
 import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { RevertShape, RewriteShape } from './shape.ts';
+import { SWITCH_STEPS } from './steps-in-pause.ts';
 import { cleaningUp } from './switch-route.ts';
-import { SWITCH_STEPS } from './window-steps.ts';
 
 /**
  * One job per disk is held back just before it changes its chain, and then all of them do so. Where QEMU cannot hold jobs
@@ -63,7 +63,7 @@ export function revertRoute(shape: RevertShape): Route {
       {
         name: 'switching',
         description: 'The guest is paused, and stays so.',
-        window: SWITCH_STEPS.reopen,
+        inPause: SWITCH_STEPS.reopen,
         inside: [
           { step: 'pauseGuest' },
           { step: 'insertFilters' },

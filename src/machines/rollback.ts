@@ -33,7 +33,7 @@ export function rollbackOf(route: Route, places: readonly Place[]): Rollback {
 
 /** Whether a saga may roll back from there: also from the end of its pause, where a migration has begun in it. */
 function mayRollBack({ isDecided, step }: Place): boolean {
-  return !isDecided || stepOf(step).window === 'closes';
+  return !isDecided || stepOf(step).pause === 'ends';
 }
 
 /** Newest first. */

@@ -34,7 +34,7 @@ export interface Phase {
   /** Inspectors are shown the block jobs from here on. */
   readonly followsJobs?: true;
   /** The steps in the pause whose records may be lost with the process: all count as begun as soon as the pause has. */
-  readonly window?: readonly StepKey[];
+  readonly inPause?: readonly StepKey[];
   readonly inside: readonly (RouteStep | Phase)[];
 }
 

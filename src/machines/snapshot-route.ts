@@ -39,7 +39,7 @@ const TOGETHER: readonly (RouteStep | Phase)[] = [
   {
     name: 'together',
     description: 'The guest is paused until all of the group have their snapshots.',
-    window: ['takeSnapshotInPause'],
+    inPause: ['takeSnapshotInPause'],
     inside: [
       { step: 'pauseGuest' },
       { step: 'takeSnapshotInPause' },
@@ -56,7 +56,7 @@ function taking(method: SnapshotShape['method']): RouteStep | Phase {
   return {
     name: 'paused',
     description: 'The guest is paused.',
-    window: ['takeSnapshotsOneByOne'],
+    inPause: ['takeSnapshotsOneByOne'],
     inside: [{ step: 'pauseGuest' }, { step: 'takeSnapshotsOneByOne' }, { step: 'resumeGuest' }],
   };
 }

@@ -21,12 +21,12 @@ export function statesAt(place: Place, route: Route, rollback: Rollback): readon
 }
 
 function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
-  const { step, path, window, next } = place;
+  const { step, path, inPause, next } = place;
   const { chart, keepsCopies } = route;
   const to = (target: Path) => edge(chart, path, target);
   const undo = to(entryOf(rollback, place));
   const other = keepsCopies?.from === step ? [to([keepsCopies.phase.name])] : [];
-  const tracked = [step, ...window].filter(each => rollback.unsure.has(each));
+  const tracked = [step, ...inPause].filter(each => rollback.unsure.has(each));
   return {
     description: stepDescription(step),
     tags: tagsOf(place),
@@ -75,9 +75,9 @@ function decidesForGood({ decides, step }: Place): boolean {
  * committed in any other case.
  */
 function guardsOfRollback(place: Place): readonly ('isNotBegun' | 'isGroupBack' | 'migratesFirst')[] {
-  const { decision, window } = stepOf(place.step);
+  const { decision, pause } = stepOf(place.step);
   if (decidesForGood(place)) return [decision === 'before' ? 'isNotBegun' : 'isGroupBack'];
-  return window === 'closes' ? ['migratesFirst'] : [];
+  return pause === 'ends' ? ['migratesFirst'] : [];
 }
 
 function tagsOf({ isDecided, isPaused }: Place): SagaTag[] {

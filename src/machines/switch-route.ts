@@ -5,7 +5,7 @@ import type { StepName } from '../steps/all-steps.ts';
 import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
 import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { CommitShape, CopyShape, SnapshotMirrorShape } from './shape.ts';
-import { SWITCH_STEPS } from './window-steps.ts';
+import { SWITCH_STEPS } from './steps-in-pause.ts';
 
 export function copyRoute(shape: CopyShape): Route {
   const { finish, marksQemu, qemuOpensTargets, streamsIntoTargets, publishes, iothreads } = shape;
@@ -131,7 +131,7 @@ export function switching(
   return {
     name: 'switching',
     description: 'The guest is paused.',
-    window: strategy === null ? [] : SWITCH_STEPS[strategy].map(step => keyed(stage, step)),
+    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].map(step => keyed(stage, step)),
     inside: [
       ...only(strategy !== null, { step: keyed(stage, 'pauseGuest') }),
       ...only(attaches, { step: keyed(stage, 'attachChains') }),

@@ -59,8 +59,9 @@ export class Attempts {
     past: PastStep | undefined,
     isAskedBack: boolean,
   ): BlocksagaError | undefined {
-    if (past?.settled !== undefined || step.onlyForward || this.#verdict.isForward) return undefined;
-    if (step.endsByItself && past !== undefined) return undefined;
+    if (past?.settled !== undefined || this.#verdict.isForward) return undefined;
+    if (step.rollsBack === 'never' || (step.rollsBack === 'unlessBegun' && past !== undefined))
+      return undefined;
     if (isAskedBack) return new BlocksagaError('ABORTED', 'the saga was asked to roll back');
     return this.#parts.unplugged.whyNotBegin(name, step, this.#parts.plan);
   }

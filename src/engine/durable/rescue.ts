@@ -9,6 +9,7 @@ import type { Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
 import { inAnyCase, type Step, type StepContext } from '../../steps/step/step.ts';
+import { isEdge } from './window.ts';
 
 /** How a stranded saga is recorded: its guest may be paused, and is resumed before the journal is waited for. */
 export const SOON = { durable: true, withinMs: 1_000 } as const;
@@ -42,7 +43,7 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
       const context = await stranded.context(name);
       const undo = () => step.undo(context, stranded.outcomes.get(name));
       // A thaw changes nothing on any side.
-      if (step.window === undefined) return undo();
+      if (!isEdge(step)) return undo();
       await expectNotLeaving(context);
       if (isRecorded) return inAnyCase(context.recordSides(), undo);
       await standWhereRecorded(stranded, context);

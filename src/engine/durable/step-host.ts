@@ -16,7 +16,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
 import type { Step } from '../../steps/step/step.ts';
 import { PauseBound } from '../connection/pause-bound.ts';
-import { ANY, STUBBORN, TRANSIENT, WHILE_REACHABLE } from '../connection/retry.ts';
+import { ANY, TRANSIENT } from '../connection/retry.ts';
 import { alongside, type Decide } from './alongside.ts';
 import { Attempts, always } from './attempts.ts';
 import { Given } from './given.ts';
@@ -36,6 +36,7 @@ import type { HostParts } from './host-parts.ts';
 import { Insistence } from './insistence.ts';
 import { inDoubt, missing, notBegun } from './missing.ts';
 import { Overtaken } from './overtaken.ts';
+import { persistenceOf } from './persistence.ts';
 import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
 import { Speed } from './speed.ts';
@@ -98,7 +99,7 @@ export class StepHost {
     if (leaves !== undefined) await this.#failUnstarted(name, past, leaves);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#given.observed.set(name, observed);
-    if (step.window === 'opens')
+    if (step.pause === 'begins')
       this.#insistence.openWindow(past !== undefined, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (past?.reheld) this.guestRuns();
@@ -107,7 +108,7 @@ export class StepHost {
       throw BlocksagaError.fromRecord(settled.error);
     }
     if (!past?.reheld) this.#given.outcomes.set(name, settled.value);
-    if (step.window === 'closes') this.#window.close();
+    if (step.pause === 'ends') this.#window.close();
     return { abort: settled.abort, value: settled.value };
   }
 
@@ -131,13 +132,13 @@ export class StepHost {
         await this.#verdict.decide(name, 'back');
       await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
-      if (step.window === 'opens') this.#window.close();
+      if (step.pause === 'begins') this.#window.close();
       this.#given.outcomes.set(key, step.undone?.(seen, this.#given.outcomes.get(name)) ?? null);
       await this.#write([outcome(key, this.#given.outcomes.get(key) ?? null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
       this.#given.outcomes.set(key, past.settled.value);
-      if (step.window === 'opens') this.#window.close();
+      if (step.pause === 'begins') this.#window.close();
     }
     this.#given.outcomes.delete(name);
     this.#given.observed.delete(name);
@@ -221,6 +222,7 @@ export class StepHost {
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
     const mayHaveBeenSent = past !== undefined || this.#window.isResumed;
     const continues = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
+    const persistence = persistenceOf(step, this.#verdict.isPastReturn(step));
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#insistence.retry(
@@ -231,8 +233,8 @@ export class StepHost {
               await this.#window.reenter(step, context.qmp, this.#recordRun);
               return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
-            // An effect that may be there must not be undone for one refused look.
-            const looked = step.insists || !nothingSentYet ? this.#insistence.retry(look, ANY) : look();
+            const judge = nothingSentYet ? persistence.firstLook : persistence.lookInDoubt;
+            const looked = judge === null ? look() : this.#insistence.retry(look, judge);
             const { context, todo } = await (nothingSentYet ? looked : looked.catch(inDoubt));
             this.#window.found(step, todo.length === context.plan.disks.length);
             if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
@@ -240,17 +242,17 @@ export class StepHost {
             const work = step.do(context, todo);
             if (step.decision === 'alongside') await alongside(work, decide);
             const settled = await work;
-            if (step.stallsGuest) this.#window.measure(began);
+            if (step.pause === 'stalls') this.#window.measure(began);
             await step.verify?.(context);
             return settled;
           }),
-          step.insists ? WHILE_REACHABLE : this.#verdict.isPastReturn(step) ? ANY : TRANSIENT,
-          step.insists ? STUBBORN : undefined,
-          step.window === 'closes',
+          persistence.effect,
+          persistence.policy,
+          step.pause === 'ends',
         ),
       ),
     );
-    if (step.window === 'closes') this.#window.close();
+    if (step.pause === 'ends') this.#window.close();
     const abort = this.#signals.abort.aborted;
     await this.#write([outcome(name, value, abort)]);
     return { ok: true, value, abort };

@@ -34,7 +34,7 @@ export class Verdict {
 
   /** Whether a failure of this step strands the saga: it is not given up for one refusal then. */
   isPastReturn(step: Step): boolean {
-    if (step.window === 'closes' || step.onlyForward) return true;
+    if (step.pause === 'ends' || step.rollsBack === 'never') return true;
     return this.isForward && (step.decision === undefined || 'irreversible' in step);
   }
 

@@ -106,15 +106,20 @@ export class Window {
     const { running } = await qmp.execute('query-status');
     this.#reentered = true;
     if (!running) return;
-    this.#guest = step.window === 'opens' ? 'unsure' : 'ran';
-    if (step.window !== undefined) return;
+    this.#guest = step.pause === 'begins' ? 'unsure' : 'ran';
+    if (isEdge(step)) return;
     await record();
     await qmp.execute('stop');
   }
 
   /** What the first step after a pause of unknown end has found: `nothingSentYet` when nothing of it was there. */
   found(step: Step, nothingSentYet: boolean): void {
-    if (step.window !== undefined || step.outlastsPause) return;
+    if (isEdge(step) || step.pause === 'outlives') return;
     if (this.#guest === 'unsure') this.#guest = nothingSentYet ? 'still' : 'ran';
   }
+}
+
+/** Whether it begins the pause, or ends it. */
+export function isEdge({ pause }: Step): boolean {
+  return pause === 'begins' || pause === 'ends';
 }

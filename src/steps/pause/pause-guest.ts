@@ -29,7 +29,7 @@ type PausedForSwitch = Paused & { readonly clean: boolean };
 
 export const pauseGuest: Step = {
   name: 'pauseGuest',
-  window: 'opens',
+  pause: 'begins',
   foretells: plan => plan.operation === 'snapshot' && plan.group !== undefined,
 
   /** Right in front of the pause: a migration that has begun since this was planned ends the saga before the guest notices. */
@@ -72,7 +72,7 @@ export const pauseGuest: Step = {
 
 export const resumeGuest: Step = {
   name: 'resumeGuest',
-  window: 'closes',
+  pause: 'ends',
   irreversible: 'the guest may have written by now',
 
   async probe({ qmp, plan, outcomes }) {

@@ -63,7 +63,7 @@ export const openChains: Step<CopyPlan> = {
 export const attachChains: Step<CopyPlan> = {
   name: 'attachChains',
   irreversible: 'the undos of `createImages` and `openChains` close both ends',
-  outlastsPause: true,
+  pause: 'outlives',
   probe: probeChains(hasOwnChain),
 
   async do({ qmp }, all) {

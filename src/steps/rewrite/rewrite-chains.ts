@@ -136,7 +136,7 @@ export const finalizeRewrites: Step<RewritePlan> = {
  * The same where a third party has finalized one of the jobs before the saga had decided: whatever is asked, it
  * continues.
  */
-export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, onlyForward: true };
+export const finalizeRest: Step<RewritePlan> = { name: 'finalizeRest', ...FORWARD, rollsBack: 'never' };
 
 /** Runs the jobs of these disks until each is held in PENDING; those that are there already are joined. */
 async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {

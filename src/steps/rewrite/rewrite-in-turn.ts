@@ -23,7 +23,7 @@ const CANCEL_DEADLINE_MS = 60_000;
 export const rewriteFirst: Step<RewritePlan> = {
   name: 'rewriteFirst',
   decision: 'afterwards',
-  endsByItself: true,
+  rollsBack: 'unlessBegun',
 
   probe: context => probeShortened(context, firstOf(context.plan)),
 

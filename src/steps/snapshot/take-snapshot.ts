@@ -28,7 +28,7 @@ import { undoSnapshots } from './undo-snapshots.ts';
 export const takeSnapshot: Step<SnapshotPlan> = {
   name: 'takeSnapshot',
   decision: 'before',
-  stallsGuest: true,
+  pause: 'stalls',
   observe: context => findNames(context, 'opened'),
   probe: probeOverlays,
 
@@ -46,7 +46,7 @@ export const takeSnapshot: Step<SnapshotPlan> = {
 export const takeSnapshotSync: Step<SnapshotPlan> = {
   name: 'takeSnapshotSync',
   decision: 'before',
-  stallsGuest: true,
+  pause: 'stalls',
   observe: context => findNames(context, 'claimed'),
   probe: probeOverlays,
 

@@ -61,7 +61,7 @@ export const awaitGo: Step<SnapshotPlan> = {
 export const decideWithGroup: Step<SnapshotPlan> = {
   name: 'decideWithGroup',
   decision: 'afterwards',
-  onlyForward: true,
+  rollsBack: 'never',
   irreversible: 'the decision is the group’s',
   probe: absent,
 

@@ -129,23 +129,23 @@ interface StepBase<P extends Plan> {
    * recovery without QEMU takes those for the newest. A rollback revokes it.
    */
   foretells?(plan: P): boolean;
-  /** Between the two the guest is paused: nothing but the decision is waited for on the journal's disk. */
-  readonly window?: 'opens' | 'closes';
-  /** Its effect may be there from an earlier pause of the guest: finding it says nothing of the pause that it is found in. */
-  readonly outlastsPause?: boolean;
+  /**
+   * What it is for the pause of the guest:
+   * - `begins`, `ends`: between the two the guest is paused, and nothing but the decision is waited for on the journal's disk;
+   * - `outlives`: its effect may be there from an earlier pause: finding it says nothing of the pause that it is found in;
+   * - `stalls`: QEMU holds back the guest's I/O while its commands run, though the guest is not stopped.
+   */
+  readonly pause?: 'begins' | 'ends' | 'outlives' | 'stalls';
   /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
   readonly insists?: boolean;
-  /** From its beginning there is no rollback: whatever is asked, it continues, and is not given up for one refusal. */
-  readonly onlyForward?: boolean;
   /**
-   * What it began may have taken effect, for good, while no process watched: a new process asks for that before the
-   * saga rolls back.
+   * Whether the saga may still roll back in front of it, or lack a disk; it may, unless this says:
+   * - `unlessBegun`: what an earlier process began may have taken effect, for good, while none watched: that is asked for first;
+   * - `never`: from its beginning it only rolls forward, whatever is asked, and it is not given up for one refusal.
    */
-  readonly endsByItself?: boolean;
+  readonly rollsBack?: 'unlessBegun' | 'never';
   /** It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other. */
   readonly withoutDevices?: boolean;
-  /** QEMU holds back the guest's I/O while the step's commands run, though the guest is not stopped. */
-  readonly stallsGuest?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
   observe?(context: StepContext<P>): Promise<Json>;
   /** Asks QEMU and the files on which disks the effect is there. */

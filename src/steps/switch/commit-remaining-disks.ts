@@ -21,7 +21,7 @@ import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
 export const commitRemainingDisks: Step<ActiveCommitPlan> = {
   name: 'commitRemainingDisks',
   decision: 'afterwards',
-  onlyForward: true,
+  rollsBack: 'never',
   irreversible: 'the lower images of the merged disks hold what the guest has written since',
   probe: probeFronts,
 

@@ -10,7 +10,7 @@ import { probeImages } from './switch-by-reopen.ts';
 export const commitRevert: Step<RevertPlan> = {
   name: 'commitRevert',
   decision: 'afterwards',
-  onlyForward: true,
+  rollsBack: 'never',
   irreversible: 'nothing else holds what the guest has written since',
 
   probe: probeImages,
