@@ -125,7 +125,7 @@ class Bench {
       barrier: null,
       pauseLeftMs: () => plan.maxBlackoutMs,
       pausedThroughout: () => true,
-      sides: () => 'alike',
+      likeness: () => 'alike',
       sawAlike: () => undefined,
       sawReady: () => undefined,
       wasReady: () => true,

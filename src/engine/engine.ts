@@ -1,5 +1,5 @@
 /**
- * The engine: checks a request, plans it against the guest, claims the VM in the journal and runs the saga. The same
+ * The engine: checks a request, plans it against the guest, takes the VM's lease in the journal and runs the saga. The same
  * engine serves the library, the command line and the simulator.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';

@@ -187,7 +187,7 @@ export class Groups {
     let lease: Lease | undefined;
     const planned = new AllPlanned(members.length, async () => {
       refuseKnown(journal, ids);
-      lease = await this.#claim(id, ids, requests);
+      lease = await this.#begin(id, ids, requests);
     });
     const decide = () =>
       lease === undefined ? Promise.resolve('back' as const) : commitGroup(journal, lease);
@@ -222,7 +222,7 @@ export class Groups {
     throw refused.reason;
   }
 
-  async #claim(id: string, ids: readonly string[], requests: readonly SnapshotRequest[]): Promise<Lease> {
+  async #begin(id: string, ids: readonly string[], requests: readonly SnapshotRequest[]): Promise<Lease> {
     const lease = await beginGroup(this.#parts.journal, this.#parts.clock, id, ids, requests);
     this.#leases.add(lease);
     this.#parts.changed();

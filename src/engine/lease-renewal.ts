@@ -1,6 +1,6 @@
 /**
- * Renews the leases of the sagas and groups that one engine runs, all in one commit, and says with them how far each is. A guest's pause
- * puts it off, since a commit holds up the event loop, but not for so long that a lease would run out.
+ * Renews the leases of the sagas and groups that one engine runs, all in one transaction, and says with them how far each is. A guest's pause
+ * puts it off, since a transaction holds up the event loop, but not for so long that a lease would run out.
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';

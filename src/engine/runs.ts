@@ -1,6 +1,6 @@
 /**
  * Runs the sagas of one engine: gives each what it works with besides its plan, lists it while it runs, renews the leases of
- * all, and has old ones forgotten. Neither plans nor claims.
+ * all, and has old ones forgotten. Neither plans nor takes leases.
  */
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { EngineOptions } from './api.ts';

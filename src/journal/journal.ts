@@ -181,14 +181,14 @@ export interface Journal {
   confirm(lease: Lease): void;
   /**
    * Appends. With `durable` it resolves when the records will survive a power cut; without, as soon as they are queued:
-   * they ride with the next durable commit, or with `close`. All that waits at the same time is one transaction.
+   * they ride with the next durable write, or with `close`. All that waits at the same time is one transaction.
    * Rejects with `JOURNAL` when it cannot be written (a body above 1 MiB too), with `VM_BUSY` when the lease's token is
    * no longer the current one, with `SAGA_STATE` when the saga has ended; nothing of it is written then. Order within a
    * saga is kept.
    */
   append(lease: Lease, records: readonly NewRecord[], options: AppendOptions): Promise<void>;
   /**
-   * Like a durable `append`, but on return; whatever was queued before is in the same commit. For the decision. While
+   * Like a durable `append`, but on return; whatever was queued before is in the same transaction. For the decision. While
    * another process has the file locked it is tried for `withinMs` (2000 unless told), and blocks this process meanwhile, as
    * do all methods that write before they return.
    */
@@ -213,7 +213,7 @@ export interface Journal {
   /** The sagas that match, newest first. It reads those, and no others. */
   sagas(filter?: SagaFilter): readonly SagaRow[];
   /**
-   * Renews the leases of sagas that this process runs, and keeps how far they are, in one commit. A lease that is lost is left
+   * Renews the leases of sagas that this process runs, and keeps how far they are, in one transaction. A lease that is lost is left
    * alone: its saga finds out by its next record. Rejects with `JOURNAL`. A journal that only one process uses has no need
    * of it; in one that is shared by processes that cannot see one another, a lease that is not renewed runs out.
    */
@@ -226,7 +226,7 @@ export interface Journal {
    */
   release?(lease: Lease): Promise<void>;
   /**
-   * Forgets some sagas that its policy does not keep, in one short commit, and resolves with how many; 0 when none is left.
+   * Forgets some sagas that its policy does not keep, in one short transaction, and resolves with how many; 0 when none is left.
    * Absent where all are kept. An engine calls it while no guest is paused. Rejects with `JOURNAL`.
    */
   forget?(): Promise<number>;

@@ -5,7 +5,7 @@ import type { Keep } from './journal.ts';
 
 export const DAY_MS = 24 * 60 * 60_000;
 
-/** Sagas that are forgotten in one commit, so that it takes a few milliseconds. */
+/** Sagas that are forgotten in one transaction, so that it takes a few milliseconds. */
 export const FORGET_MAX = 25;
 
 /** Throws REQUEST_INVALID. */

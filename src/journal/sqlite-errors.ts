@@ -12,7 +12,7 @@ const ADVICE: Readonly<Record<number, readonly [advice: string, effect: Effect]>
     'it is read-only: make the file and its directory writable, or name another with --journal',
     'notApplied',
   ],
-  // A failed fsync may still have left the commit on the disk.
+  // A failed fsync may still have left what was written on the disk.
   10: ['the disk failed: look at the kernel log, do not delete the file', 'unknown'],
   11: [
     'the file is damaged and is kept as it is: restore it, or set it aside and run `blocksaga doctor`',

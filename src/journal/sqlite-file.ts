@@ -135,7 +135,7 @@ function openChecked(path: string, clock: Clock, migrations: readonly Migration[
   return guarded(path, 'open', () => {
     const db = openDatabase(path);
     try {
-      // The journal checkpoints between commits (sqlite.ts), so that no decision waits for one; the automatic one is a
+      // The journal checkpoints between writes (sqlite.ts), so that no decision waits for one; the automatic one is a
       // backstop.
       db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
         PRAGMA foreign_keys = ON;

@@ -1,7 +1,7 @@
 /**
  * The statements of the journal: claims, sagas and records in one SQLite file, every change inside a transaction that
  * takes the write lock first, so that claims of several processes are decided one after the other. Knows nothing of
- * queues or of when to commit.
+ * queues or of when to write.
  */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
@@ -131,7 +131,7 @@ export class SqliteStore {
     });
   }
 
-  /** Writes all entries in one durable commit; the answer has, entry by entry, why one was refused. */
+  /** Writes all entries in one durable transaction; the answer has, entry by entry, why one was refused. */
   write(entries: readonly Entry[]): readonly (Error | undefined)[] {
     return this.#transaction('write', () => entries.map(entry => this.#writeOne(entry)));
   }
@@ -191,7 +191,7 @@ export class SqliteStore {
     });
   }
 
-  /** Forgets some of what the policy lets go of, in one commit; returns how many. */
+  /** Forgets some of what the policy lets go of, in one transaction; returns how many. */
   forget(policy: Keep, nowMs: number): number {
     return this.#transaction('prune', () => {
       const numbers = forgettable(this.#db, policy, nowMs);
@@ -203,7 +203,7 @@ export class SqliteStore {
     });
   }
 
-  /** Moves what was committed from the write-ahead log into the file, as far as no reader is in the way. */
+  /** Moves what was written from the write-ahead log into the file, as far as no reader is in the way. */
   checkpoint(): void {
     guarded(this.#file, 'checkpoint', () => this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)'));
   }

@@ -7,7 +7,6 @@ import { BlocksagaError, definedOnly } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { encodeBody } from './body.ts';
-import { CommitQueue } from './commit-queue.ts';
 import { systemProcesses } from './holder.ts';
 import { GivenLeases } from './in-use.ts';
 import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord, Within } from './journal.ts';
@@ -16,6 +15,7 @@ import { journalIsClosed } from './refusals.ts';
 import { openFile } from './sqlite-file.ts';
 import { type Entry, SqliteStore } from './sqlite-store.ts';
 import { BLOCKING_MS, blocking, whenFree } from './waiting.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /** How often a running saga looks for what others ask of it, in milliseconds. */
 const ASKED_POLL_MS = 500;
@@ -36,7 +36,7 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
   const { clock = systemClock, processes = systemProcesses(), keep } = options;
   if (keep !== undefined) expectKeep(keep);
   const store = new SqliteStore(openFile(file, clock), file, processes);
-  const queue = new CommitQueue(store, clock);
+  const queue = new WriteQueue(store, clock);
   const leases = new GivenLeases();
 
   const entryOf = (lease: Lease, records: readonly NewRecord[], end?: Entry['end']): Entry => {

@@ -24,7 +24,7 @@ function rollBack(db: DatabaseSync): void {
   }
 }
 
-/** Closes what nothing more is wanted of; all that was committed stays. */
+/** Closes what nothing more is wanted of; all that was written stays. */
 export function closeAfter(db: DatabaseSync): void {
   try {
     db.close();

@@ -12,7 +12,7 @@ import type { Within } from './journal.ts';
 export const PATIENCE_MS = 5 * 60_000;
 /** For how long a write that blocks the process is tried unless its caller knows better. */
 export const BLOCKING_MS = 2_000;
-/** For how long it is tried before the event loop turns and it is tried again: about what a commit of another takes. */
+/** For how long it is tried before the event loop turns and it is tried again: about what a transaction of another process takes. */
 const BETWEEN_TURNS: Within = { withinMs: 20 };
 const FIRST_DELAY_MS = 2;
 const LAST_DELAY_MS = 150;

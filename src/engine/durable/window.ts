@@ -33,7 +33,7 @@ export class Window {
   readonly ofSteps = {
     pausedThroughout: () => this.pausedThroughout(),
     pauseLeftMs: () => this.#leftMs,
-    sides: () => (this.pausedThroughout() ? this.#seen : 'apart'),
+    likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
     },

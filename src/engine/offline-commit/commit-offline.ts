@@ -1,6 +1,6 @@
 /**
  * Commits images of N chains into ones below them while no QEMU runs: on all chains, or on none. Durable like every
- * saga: it claims its name in the journal, decides once, and `recoverOffline` resumes it when its process died. This
+ * saga: it takes its name in the journal, decides once, and `recoverOffline` resumes it when its process died. This
  * file only starts it; `merge-offline.ts` does the work.
  */
 import { BlocksagaError } from '../../errors.ts';

@@ -1,4 +1,4 @@
-/** A second look at the guest, once the VM is claimed: what was planned was planned for the disks as they were before. */
+/** A second look at the guest, once the VM is the saga's: what was planned was planned for the disks as they were before. */
 import { BlocksagaError } from '../../errors.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
 import { isSameGraph, type Survey, surveyStaying } from '../../operations/survey.ts';
@@ -6,7 +6,7 @@ import type { Plan } from '../../plan/plan.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import { resultAsJson, untouchedResult } from './result.ts';
 
-/** Another saga may have changed it since it was looked at, before the VM was claimed: ends the saga then. Throws VM_BUSY. */
+/** Another saga may have changed it since it was looked at, before the VM was the saga's: ends the saga then. Throws VM_BUSY. */
 export async function refuseChanged(
   journal: Journal,
   lease: Lease,

@@ -11,18 +11,20 @@ import type { StepContext } from '../step/step.ts';
 type Settling = Pick<StepContext, 'qmp' | 'plan'>;
 
 /** Whether both sides of every disk hold the same, as far as this process saw it or an earlier one has left word of it. */
-export async function holdTheSame(context: Settling & Pick<StepContext, 'sides'>): Promise<boolean> {
-  const sides = context.sides();
-  return sides === 'alike' || (sides === 'unknown' && (await isSettling(context)));
+export async function holdTheSame(context: Settling & Pick<StepContext, 'likeness'>): Promise<boolean> {
+  const likeness = context.likeness();
+  return likeness === 'alike' || (likeness === 'unknown' && (await isSettling(context)));
 }
 
 /**
  * Whether disks that are found on their other side were switched by this saga in its pause. A QEMU that cannot be marked
  * does not tell, after the death of a process; it is then taken to be so while the guest stays paused.
  */
-export async function areOurs(context: Settling & Pick<StepContext, 'sides' | 'decided'>): Promise<boolean> {
+export async function areOurs(
+  context: Settling & Pick<StepContext, 'likeness' | 'decided'>,
+): Promise<boolean> {
   if (context.decided) return true;
-  return context.plan.marksQemu ? holdTheSame(context) : context.sides() !== 'apart';
+  return context.plan.marksQemu ? holdTheSame(context) : context.likeness() !== 'apart';
 }
 
 /**

@@ -49,7 +49,7 @@ export interface StepContext<P extends Plan = Plan> {
    * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
    * is known.
    */
-  sides(): 'alike' | 'apart' | 'unknown';
+  likeness(): 'alike' | 'apart' | 'unknown';
   /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
   sawAlike(): void;
   /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */

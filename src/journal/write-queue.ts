@@ -1,6 +1,6 @@
 /**
- * Group commit: what all sagas want written, in the order in which it came, taken by one commit per turn of the event
- * loop. Decides when to commit and whom to tell, and waits while another process has the file locked; what is written, and
+ * What all sagas want written, in the order in which it came, taken by one transaction per turn of the event loop (databases call that
+ * group commit). Decides when to write and whom to tell, and waits while another process has the file locked; what is written, and
  * how, is the store's business.
  */
 
@@ -17,8 +17,8 @@ const UNHURRIED_MAX_BYTES = 1024 * 1024;
 const RECORD_OVERHEAD_BYTES = 200;
 /** How soon a locked file is tried again while the guest of one that waits is paused. */
 const HASTY_DELAY_MS = 3;
-/** Commits between two checkpoints: about 1,000 pages, which is SQLite's own habit. */
-const CHECKPOINT_EVERY_COMMITS = 256;
+/** Writes between two checkpoints: about 1,000 pages, which is SQLite's own habit. */
+const CHECKPOINT_EVERY_WRITES = 256;
 
 interface Waiting {
   readonly entry: Entry;
@@ -32,13 +32,13 @@ interface Waiting {
 }
 
 /** The queue before a store. */
-export class CommitQueue {
+export class WriteQueue {
   readonly #store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>;
   #waiting: Waiting[] = [];
   #sizeBytes = 0;
   #isScheduled = false;
   #isClosed = false;
-  #commitsSinceCheckpoint = 0;
+  #writesSinceCheckpoint = 0;
   readonly #clock: Clock;
 
   constructor(store: Pick<SqliteStore, 'write' | 'checkpoint' | 'close'>, clock: Clock) {
@@ -64,7 +64,7 @@ export class CommitQueue {
     return promise;
   }
 
-  /** Commits all that waits and the entry, before it returns. Throws what `written` would reject with. */
+  /** Writes all that waits and the entry, before it returns. Throws what `written` would reject with. */
   writeNow(entry: Entry, withinMs = BLOCKING_MS): void {
     const outcome: { error?: Error | undefined } = {};
     const settle = (error: Error | undefined) => {
@@ -72,17 +72,17 @@ export class CommitQueue {
     };
     this.#push(entry, settle);
     try {
-      this.#commitWithin(withinMs);
+      this.#writeWithin(withinMs);
     } finally {
       this.#forget(one => one.settle === settle);
     }
     if (outcome.error !== undefined) throw outcome.error;
   }
 
-  /** Commits all that waits and closes the store. Throws `JOURNAL` when records that were not waited for are lost. */
+  /** Writes all that waits and closes the store. Throws `JOURNAL` when records that were not waited for are lost. */
   close(): void {
     if (this.#isClosed) return;
-    const failure = this.#lastCommit();
+    const failure = this.#lastWrite();
     const isLost = this.#waiting.length > 0;
     for (const { settle } of this.#waiting) settle?.(failure);
     this.#waiting = [];
@@ -113,7 +113,7 @@ export class CommitQueue {
   }
 
   /**
-   * Commits once the event loop has handed out what has arrived meanwhile: replies to many sagas come in one turn, and
+   * Writes once the event loop has handed out what has arrived meanwhile: replies to many sagas come in one turn, and
    * their records then share one fsync. Not a timer: on an idle loop it is at once.
    */
   #schedule(): void {
@@ -122,9 +122,9 @@ export class CommitQueue {
     setImmediate(() => {
       this.#isScheduled = false;
       if (this.#isClosed) return;
-      const failure = this.#commit();
+      const failure = this.#write();
       if (isLocked(failure)) this.#waitForFile(failure, new Delays());
-      if (this.#commitsSinceCheckpoint >= CHECKPOINT_EVERY_COMMITS) setImmediate(() => this.#checkpoint());
+      if (this.#writesSinceCheckpoint >= CHECKPOINT_EVERY_WRITES) setImmediate(() => this.#checkpoint());
     });
   }
 
@@ -145,7 +145,7 @@ export class CommitQueue {
     this.#clock.after(delayMs, () => {
       this.#isScheduled = false;
       if (this.#isClosed) return;
-      const again = this.#commit();
+      const again = this.#write();
       if (isLocked(again)) this.#waitForFile(again, delays);
     });
   }
@@ -160,17 +160,17 @@ export class CommitQueue {
   }
 
   /** Throws JOURNAL when the file stays locked; all else is told to those who wait. */
-  #commitWithin(withinMs: number): void {
+  #writeWithin(withinMs: number): void {
     blocking(withinMs, () => {
-      const failure = this.#commit();
+      const failure = this.#write();
       if (isLocked(failure)) throw failure;
     });
   }
 
-  #lastCommit(): Error | undefined {
+  #lastWrite(): Error | undefined {
     try {
       return blocking(BLOCKING_MS, () => {
-        const failure = this.#commit();
+        const failure = this.#write();
         if (isLocked(failure)) throw failure;
         return failure;
       });
@@ -181,7 +181,7 @@ export class CommitQueue {
   }
 
   /** One try. A locked file leaves all as it was; any other failure is told to all that wait. */
-  #commit(): Error | undefined {
+  #write(): Error | undefined {
     const batch = this.#waiting;
     if (batch.length === 0) return undefined;
     let refusals: readonly (Error | undefined)[];
@@ -190,7 +190,7 @@ export class CommitQueue {
     } catch (cause) {
       const failure = cause instanceof Error ? cause : new Error('the journal failed', { cause });
       if (isLocked(failure)) return failure;
-      // Nothing was written. Who waits is told; the rest stays in its place and goes with the next commit.
+      // Nothing was written. Who waits is told; the rest stays in its place and goes with the next write.
       this.#waiting = batch.filter(({ settle }) => settle === undefined);
       this.#sizeBytes = this.#waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
       for (const { settle } of batch) settle?.(failure);
@@ -198,21 +198,21 @@ export class CommitQueue {
     }
     this.#waiting = [];
     this.#sizeBytes = 0;
-    this.#commitsSinceCheckpoint += 1;
+    this.#writesSinceCheckpoint += 1;
     for (const [index, { settle }] of batch.entries()) settle?.(refusals[index]);
     return undefined;
   }
 
   /** After those who waited have continued. What fails here is in the write-ahead log all the same, and tried again. */
   #checkpoint(): void {
-    if (this.#isClosed || this.#commitsSinceCheckpoint < CHECKPOINT_EVERY_COMMITS) return;
+    if (this.#isClosed || this.#writesSinceCheckpoint < CHECKPOINT_EVERY_WRITES) return;
     try {
       this.#store.checkpoint();
-      this.#commitsSinceCheckpoint = 0;
+      this.#writesSinceCheckpoint = 0;
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
-      // A disk that is full or broken shows at the next commit, whose answer is waited for.
-      this.#commitsSinceCheckpoint = CHECKPOINT_EVERY_COMMITS / 2;
+      // A disk that is full or broken shows at the next write, whose answer is waited for.
+      this.#writesSinceCheckpoint = CHECKPOINT_EVERY_WRITES / 2;
     }
   }
 }

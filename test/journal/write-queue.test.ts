@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CommitQueue } from '../../src/journal/commit-queue.ts';
 import { systemProcesses } from '../../src/journal/holder.ts';
 import { openFile } from '../../src/journal/sqlite-file.ts';
 import { type Entry, SqliteStore } from '../../src/journal/sqlite-store.ts';
+import { WriteQueue } from '../../src/journal/write-queue.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { newSaga, refused, thrownBy } from './contract.ts';
 
@@ -22,7 +22,7 @@ function start() {
   const store = new SqliteStore(db, file, systemProcesses());
   let commits = 0;
   let checkpoints = 0;
-  const queue = new CommitQueue(
+  const queue = new WriteQueue(
     {
       write: entries => {
         commits += 1;
