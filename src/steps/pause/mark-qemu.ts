@@ -54,10 +54,10 @@ async function marksLeft(qmp: QmpClient, { token }: Plan): Promise<readonly stri
 
 /**
  * Throws QEMU_REPLACED unless this is the process that the saga has marked. Where a third party has taken the mark away, the
- * saga's jobs and nodes are as good.
+ * saga's other marks, its jobs and its nodes are as good.
  */
 export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
-  if ((await hasMark(qmp, plan)) || (await hasOurs(qmp, plan))) return;
+  if ((await marksLeft(qmp, plan)).length > 0 || (await hasOurs(qmp, plan))) return;
   throw new BlocksagaError(
     'QEMU_REPLACED',
     'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
