@@ -41,6 +41,7 @@ const CODES = {
   TARGET_IN_USE: [false, 'notApplied'],
   TARGET_NAMED_TWICE: [false, 'notApplied'],
   TARGET_SIZE: [false, 'notApplied'],
+  TARGET_CHAIN: [false, 'notApplied'],
   CAPABILITY_MISSING: [false, 'notApplied'],
   VM_BUSY: [false, 'notApplied'],
   SAGA_UNKNOWN: [false, 'notApplied'],

@@ -13,6 +13,7 @@ import { layoutFor } from './image-traits.ts';
 import { refuseMissingDirectory } from './missing-directory.ts';
 import { type NewImageWishes, wishesInPlan } from './new-image-fields.ts';
 import { reusedChain } from './reused-chain.ts';
+import { expectOverlayOn } from './reused-header.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 /** One new image as it was asked for. */
@@ -140,10 +141,14 @@ async function planImage(image: NewImage, files: Files | null): Promise<ImagePla
       `${file} is not encrypted, and what it is to hold is; make an encrypted image, or say encrypt=none`,
     );
   }
-  if (image.backing === null || !image.openBacking || driver === 'raw') {
+  const { backing } = image;
+  if (backing === null || driver === 'raw')
     return { ...common, ...tight, ...holder, protocol, backing: null, below: [] };
+  if (!image.openBacking) {
+    await expectOverlayOn({ disk: image.disk, file, meant: backing }, info?.backing ?? null, files);
+    return { ...common, ...tight, protocol, ...backingOf(image) };
   }
-  return { ...common, ...tight, protocol, ...(await reusedChain(image, files)) };
+  return { ...common, ...tight, protocol, ...(await reusedChain({ ...image, meant: backing }, files)) };
 }
 
 /** Throws TARGET_SIZE; a raw image may be the beginning of what is larger. */

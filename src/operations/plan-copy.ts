@@ -1,5 +1,6 @@
 /** Plans a copy: which disks, which targets, and the strongest way in which QEMU at hand can switch them at once. */
 import { BlocksagaError } from '../errors.ts';
+import { namedInWords } from '../images/named-below.ts';
 import { isNbdAddress } from '../images/nbd-address.ts';
 import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
@@ -18,6 +19,7 @@ import {
 } from './older-ways.ts';
 import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
+import { refuseHeader } from './reused-header.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
 const MAX_BLACKOUT_MS = 1_000;
@@ -202,11 +204,10 @@ function refuseBareBase({ disk, openedOn, backing }: Target, { survey, capabilit
 /** An image that is there names the base in its header, or it would hold something else when it is opened again. */
 function onBase(image: ImagePlan, wanted: Target | undefined): ImagePlan {
   if (wanted?.openedOn === undefined) return image;
-  if (image.backing?.file !== wanted.backing?.file) {
-    return refuseImage(
-      wanted.disk,
-      `${image.file} does not name the base in its header as the image below it`,
-    );
+  const { backing } = image;
+  if (wanted.backing !== null && backing?.file !== wanted.backing.file) {
+    const reused = { disk: wanted.disk, file: image.file, meant: wanted.backing };
+    return refuseHeader(reused, namedInWords(backing), 'the base that was asked for is another one');
   }
   return { ...image, openedOn: wanted.openedOn };
 }

@@ -33,10 +33,14 @@ const snapshotRequest = z.strictObject({
         ...{ example: '/images/disk0.snap1.qcow2', without: 'it is made from the name of the snapshot' },
       }),
       format: overlayFormat,
-      reuse: told(z.boolean().optional(), 'The overlay exists and is used as it is.', {
-        example: true,
-        default: false,
-      }),
+      reuse: told(
+        z.boolean().optional(),
+        'The overlay exists and is used as it is; its header names the image that the disk is on.',
+        {
+          example: true,
+          default: false,
+        },
+      ),
       encrypt,
       ...newImageFields,
       mirror: told(path.optional(), 'Where the overlay is mirrored to: all disks of a request, or none.', {
@@ -103,10 +107,14 @@ const copyRequest = z.strictObject({
           ...{ example: true, default: false },
         },
       ),
-      reuse: told(z.boolean().optional(), 'The target exists and is written over.', {
-        example: true,
-        default: false,
-      }),
+      reuse: told(
+        z.boolean().optional(),
+        'The target exists and is written over; with `shallow` its header names what the copy is to stand on.',
+        {
+          example: true,
+          default: false,
+        },
+      ),
       initialize: told(
         z.boolean().optional(),
         'The target is a block device, onto which a new image is written; what it holds is lost, also when the copy is rolled back.',

@@ -23,7 +23,7 @@ export interface SnapshotDisk {
    */
   readonly format?: 'qcow2' | undefined;
   /**
-   * The overlay exists and is used as it is.
+   * The overlay exists and is used as it is; its header names the image that the disk is on.
    * @default false
    * @example true
    */
@@ -249,7 +249,7 @@ export interface CopyDisk {
    */
   readonly shallow?: boolean | undefined;
   /**
-   * The target exists and is written over.
+   * The target exists and is written over; with `shallow` its header names what the copy is to stand on.
    * @default false
    * @example true
    */

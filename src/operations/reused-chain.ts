@@ -6,6 +6,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { Files } from '../images/files.ts';
 import type { ChainImage, ImagePlan } from '../plan/plan.ts';
 import { refuseImage } from './find-image.ts';
+import { refuseHeader } from './reused-header.ts';
 import type { GuestDisk } from './survey.ts';
 
 const CHAIN_DEPTH_MAX = 200;
@@ -16,11 +17,16 @@ interface ReusedImage {
   readonly source: GuestDisk;
   readonly file: string;
   readonly driver: string;
+  /** The image of the disk's chain that it is to stand on, or on a copy of. */
+  readonly meant: ChainImage;
   /** What is below it may still be on its way: what cannot be read yet is left open. */
   readonly chainMayCome?: boolean;
 }
 
-/** The chain that a reused shallow target names in its header: the source's own where it is the same file. */
+/**
+ * The chain that a reused shallow target names in its header: the source's own where it is the same file. Throws TARGET_CHAIN
+ * where that leaves out an image of the disk's, or holds one that is to be left.
+ */
 export async function reusedChain(
   image: ReusedImage,
   files: Files,
@@ -31,7 +37,10 @@ export async function reusedChain(
     const below = await readBelow(image, { file, driver }, files, chain.length > 0);
     if (below === null) return { backing: chain[0] ?? null, below: chain.slice(1) };
     const shared = await findShared(image.source.chain, below.file, files);
-    if (shared !== undefined) return joined(chain, shared, image.source);
+    if (shared !== undefined) {
+      expectNoneLeftOut(image, chain, shared);
+      return joined(chain, shared, image.source);
+    }
     if (below.driver === null) {
       return refuseImage(
         image.disk,
@@ -44,6 +53,22 @@ export async function reusedChain(
   const { disk } = image;
   const why = `the chain below ${image.file} is deeper than ${CHAIN_DEPTH_MAX} images`;
   throw new BlocksagaError('DISK_UNSUPPORTED', `disk ${disk}: ${why}`, { disk });
+}
+
+/** Images of the target's own may be copies of those that are between it and where the chains meet. */
+function expectNoneLeftOut(image: ReusedImage, own: readonly ChainImage[], shared: ChainImage): void {
+  const { chain } = image.source;
+  const meantAt = chain.findIndex(({ file }) => file === image.meant.file);
+  const at = chain.indexOf(shared);
+  if (at === meantAt || (at > meantAt && own.length > 0)) return;
+  const between = chain.slice(meantAt, at).map(({ file }) => file);
+  refuseHeader(
+    image,
+    [...own, shared].map(({ file }) => file).join(', on '),
+    at > meantAt
+      ? `what is in ${between.join(' and ')} would be in no image of the copy`
+      : `${shared.file} is one that the disk is to leave`,
+  );
 }
 
 /**

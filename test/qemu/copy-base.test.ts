@@ -100,7 +100,7 @@ describeOnQemu('a copy onto a base', () => {
     const make = (below: string) =>
       qemuImg('create', '-q', '-u', '-f', 'qcow2', '-b', below, '-F', 'qcow2', on.newFile(0), '16M');
     await make(middle);
-    await expect(on.engine.copy(request)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(on.engine.copy(request)).rejects.toMatchObject({ code: 'TARGET_CHAIN' });
     await make(base);
     const result = await (await on.engine.copy(request)).result;
     await expectCopies(on, result, onto(on, 2), onto(on, 2));

@@ -52,7 +52,8 @@ ${DISK_HELP}
   base=IMAGE    the image of the disk's chain that the new one stands on: by file, node, or DISK[2], counted from the
                 active image, which is 0; what lies above it is copied
   shallow       copies only the active image; the new one stands on the same backing image
-  reuse         the target exists and is written over
+  reuse         the target exists and is written over; with "shallow" its header names what the copy stands on: the
+                image below the active one, or a copy of what is there
   initialize    the target is a block device, onto which a new image is written; what it held is lost in any case
   raw           the same as format=raw
   relative      with shallow or base: names the image below by a path relative to the new one

@@ -45,7 +45,7 @@ ${DISK_HELP}
   format=qcow2  the overlay's format
   encrypt=ID    the secret object in QEMU that the overlay and its mirror are encrypted with; an encrypted disk keeps its
                 own unless said, and encrypt=none writes in the clear
-  reuse         the overlay exists and is used as it is
+  reuse         the overlay exists and is used as it is; its header names the image that the disk is on
   mirror=FILE   the overlay is mirrored there, to an image that stands on the same image as the overlay does
   mirror-reuse  that image exists, and its header names a chain of its own, which may be copied until the switch
 ${NEW_IMAGE_HELP}

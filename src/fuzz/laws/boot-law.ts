@@ -1,7 +1,7 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
 import type { eachEnd } from './each-end.ts';
-import { isMadeForAnother, isTold, meetsMoved } from './moved-files.ts';
+import { isTold, meetsMoved } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
@@ -12,7 +12,6 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
     // Where the headers led elsewhere beforehand, no saga is to blame.
     const start = before.disks[index];
     if (start === undefined || !readsTheSame(start)) continue;
-    if (outcome === 'committed' && isMadeForAnother(account, index)) continue;
     if (outcome === 'rolledBack' && meetsMoved(account, disk)) continue;
     if (disk.headers.some(name => isTold(result, name))) continue;
     if (!readsTheSame(disk))

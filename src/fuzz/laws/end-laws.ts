@@ -22,7 +22,7 @@ import type { EndJudged } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';
-import { isMadeForAnother, isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
+import { isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
 
 const PREFIX = 'bs-';
 
@@ -128,7 +128,6 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   for (const view of ['contents', 'rebooted'] as const) {
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
-    if (view === 'rebooted' && now.disks.some((_, index) => isMadeForAnother(account, index))) continue;
     const images = new Map(now.disks.map((disk, index) => [index, disk[view]]));
     const wrong = lostWrites(account, images, now, isOnNew);
     if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;

@@ -28,9 +28,3 @@ export function madeByThirdParties({ moved }: Moved): readonly string[] {
 export function isTold(result: SagaResult | undefined, path: string): boolean {
   return (result?.leftovers ?? []).some(words => words.startsWith(`${path} (`));
 }
-
-/** An overlay to be reused was made above the disk's image, and a third party's came between before the plan was made. */
-export function isMadeForAnother({ scenario, coveredFirst }: Account, index: number): boolean {
-  const { wish } = scenario;
-  return wish.operation === 'snapshot' && wish.reuse === true && coveredFirst.includes(index);
-}

@@ -10,6 +10,7 @@ import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../pla
 import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { readWritten } from '../prepare/expect-empty.ts';
+import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
@@ -30,6 +31,9 @@ export const mirrorDisks: Step<SwitchPlan> = {
     const { plan } = context;
     // An image that becomes writable is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
     if (plan.operation === 'commit') await expectNames(context, 'opened');
+    // Where QEMU opens the images, it does so here.
+    const isOpenedHere = plan.operation === 'copy' && plan.mirror.by === 'drive-mirror';
+    if (isOpenedHere && context.nothingSentYet) await expectHeaders(context, todo);
     const limit = (disk: DiskPlan) => limitedTo(context.speed(disk));
     await runJobs(context, todo, {
       what: 'all mirrors to be ready',

@@ -12,6 +12,7 @@ import { createJobs } from '../../qmp/jobs.ts';
 import type { BlockdevRefOrNull } from '../../qmp/schema.generated.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { expectHeaders } from './expect-headers.ts';
 import { expectNames } from './expect-names.ts';
 import { proofNodes, proveHeaders } from './prove-headers.ts';
 import { takeOutImages } from './take-out-image.ts';
@@ -53,6 +54,7 @@ export const createImages: Step = {
     );
     await createEncrypted(context, formatted.filter(isEncrypted));
     await proveHeaders(context, todo);
+    await expectHeaders(context, todo);
     throwFirst(todo, await context.qmp.pipeline(todo.map(openFormat)));
     return null;
   },

@@ -24,15 +24,16 @@ export function proofNodes(disk: DiskPlan): readonly string[] {
   ];
 }
 
-/** Throws VERIFY_FAILED, with nothing changed, for a header that names other images than QEMU has open. */
+/**
+ * Throws VERIFY_FAILED, with nothing changed, for a header that names other images than QEMU has open, a reused image's too. An
+ * export is left out: its server may serve one client only.
+ */
 export async function proveHeaders(context: StepContext, disks: readonly DiskPlan[]): Promise<void> {
-  const written = disks.filter(
-    ({ image }) => (image.create || image.formats === true) && image.backing?.node != null,
-  );
-  const sealed = written.filter(disk => standsOn(disk).some(isSealed));
+  const proved = disks.filter(({ image }) => image.backing?.node != null && image.protocol !== 'nbd');
+  const sealed = proved.filter(disk => standsOn(disk).some(isSealed));
   await proveWhole(
     context,
-    written.filter(disk => !sealed.includes(disk)),
+    proved.filter(disk => !sealed.includes(disk)),
   );
   for (const disk of sealed) await proveOneByOne(context, disk);
 }

@@ -11,6 +11,7 @@ import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
+import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import {
@@ -47,7 +48,10 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   name: 'takeSnapshotSync',
   decision: 'before',
   pause: 'stalls',
-  observe: context => findNames(context, 'claimed'),
+  async observe(context) {
+    await expectHeaders(context, context.plan.disks);
+    return findNames(context, 'claimed');
+  },
   probe: probeOverlays,
 
   async do({ qmp, plan }) {
