@@ -2,6 +2,7 @@
  * Snapshots of a domain: all its disks in one saga, and the merge that deletes one again. Which snapshots there are is
  * remembered by the domain's handle alone; nothing of it is written anywhere.
  */
+import { holdGuest, type Paused, resumeVcpus } from '../guest/hold-guest.ts';
 import type { GuestDisk } from '../operations/survey.ts';
 import { type BlockJob, failureOf } from './block-job.ts';
 import { refuseKind } from './disk-kinds.ts';
@@ -62,11 +63,11 @@ export class Snapshots {
     if (kept && this.#all.some(snapshot => snapshot.name === name)) {
       refuse('OPERATION_FAILED', `there is a snapshot "${name}" already`);
     }
-    const { job, disks, stopped } = await core.inTurn(() => this.#begin(name, definition, flags));
+    const { job, disks, paused } = await core.inTurn(() => this.#begin(name, definition, flags));
     const result = await translated(() => job.saga.result);
     const mirrors = result.outcome === 'ready' ? job : undefined;
     if (result.outcome !== 'committed' && mirrors === undefined) {
-      if (stopped) await core.inTurn(() => core.ask(qmp => qmp.execute('cont')));
+      await core.inTurn(() => this.#resume(paused));
       throw failureOf(result);
     }
     const nodes = new Map(job.saga.plan.disks.map(disk => [disk.disk, disk.goal]));
@@ -129,8 +130,7 @@ export class Snapshots {
     const atomic = core.profile === 'strict' && (flags.has('ATOMIC') || reuse);
     // For a disk whose snapshot a third party takes by hand, the guest must stay paused from before ours until that
     // third party resumes it.
-    const stops = pauses && sight.guest.running;
-    if (stops) await core.ask(qmp => qmp.execute('stop'));
+    const paused = pauses ? await this.#pause() : undefined;
     const submit = () =>
       core.options.engine.snapshot({
         ...core.request,
@@ -150,11 +150,25 @@ export class Snapshots {
         base: overlay.source.file,
         overlay: overlay.file,
       }));
-      return { job, disks, stopped: stops };
+      return { job, disks, paused };
     } catch (error) {
-      if (stops) await core.ask(qmp => qmp.execute('cont'));
+      await this.#resume(paused);
       throw error;
     }
+  }
+
+  /** A guest in S3 too, which may wake up at any time. Throws MIGRATING, with the guest as it was found. */
+  async #pause(): Promise<Paused> {
+    const { paused, migrating } = await this.#core.ask(qmp => holdGuest(qmp, []));
+    if (migrating === undefined) return paused;
+    await this.#resume(paused);
+    throw migrating;
+  }
+
+  /** From this pause only: a guest that has shut down, crashed or been migrated meanwhile is left so. */
+  async #resume(paused: Paused | undefined): Promise<void> {
+    const { clock } = this.#core;
+    if (paused?.byUs) await this.#core.ask(qmp => resumeVcpus({ qmp, clock }, paused));
   }
 
   #agentFor({ guest }: Sight): string {

@@ -1,6 +1,6 @@
 /** A live migration beside a saga, on the simulator: what waits at READY goes on waiting, and no guest is resumed that has left. */
 import { describe, expect, test } from 'vitest';
-import { live, smallSim } from './lives.ts';
+import { entered, live, smallSim } from './lives.ts';
 
 const NEW = [0, 1].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
 const LONG = { uri: 'exec:sleep 60000' };
@@ -69,4 +69,36 @@ describe('a guest in S3', () => {
       expect(sim.world.running).toBe(true);
     },
   );
+
+  /** In its pause the process dies, and a third party's `cont` gives the guest back to its sleep. */
+  const places = (['finalize', 'complete', 'reopen'] as const).flatMap(strategy =>
+    (['10.0', '11.1'] as const).map(profile => ({ strategy, profile })),
+  );
+  test.each(places)(
+    'is held again by the next process before that changes anything: $strategy, $profile',
+    async ({ strategy, profile }) => {
+      const sim = smallSim({ profile, runState: 'suspended' });
+      const first = live(sim);
+      const saga = await sim.run(first.engine.copy({ ...first.guest, id: 's', disks: NEW, strategy }));
+      await sim.run(entered(saga, SWITCHES[strategy]));
+      const next = live(sim, first.die());
+      expect(sim.world.qemu?.runState).toBe('paused');
+      expect(sim.world.inject('cont')).toEqual({ return: {} });
+      const resumed = await sim.run(next.engine.resume('s', next.guest));
+      const { outcome, error } = await sim.run(resumed.result);
+      expect(['committed', 'rolledBack'], JSON.stringify(error)).toContain(outcome);
+      const acts = next.sent.filter(name => !/^(qmp_capabilities|query-.*|qom-list|x-debug-.*)$/.test(name));
+      expect(acts[0]).toBe('stop');
+      expect(sim.world.qemu?.runState).toBe('suspended');
+      expect(sim.world.inject('system_wakeup')).toEqual({ return: {} });
+      expect(sim.world.running).toBe(true);
+    },
+  );
 });
+
+/** The steps that change something in the pause, by strategy. */
+const SWITCHES = {
+  finalize: 'finalizeMirrors',
+  complete: 'completeMirrors',
+  reopen: 'reopenFilters',
+} as const;

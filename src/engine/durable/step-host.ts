@@ -122,7 +122,7 @@ export class StepHost {
     if (past?.settled === undefined) {
       const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
       const attempt = this.attempts.of(name, always, async number => {
-        await this.#window.reenter(step, (await this.#given.to(name)).qmp, this.#recordRun);
+        await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
         const context = await this.#given.to(name, past === undefined && number === 1);
         const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
         await step.undo(given, this.#given.outcomes.get(name));
@@ -230,7 +230,7 @@ export class StepHost {
             const nothingSentYet = !mayHaveBeenSent && number === 1;
             const look = async () => {
               const context = await this.#given.to(name, nothingSentYet);
-              await this.#window.reenter(step, context.qmp, this.#recordRun);
+              await this.#window.reenter(step, context, this.#recordRun);
               return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
             };
             const judge = nothingSentYet ? persistence.firstLook : persistence.lookInDoubt;

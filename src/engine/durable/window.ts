@@ -2,10 +2,11 @@
  * The time for which a saga keeps the guest paused: since when, and whether the guest was paused throughout. It stops a
  * guest that a third party resumed while the saga had no process; resuming it is a step's work.
  */
+import { wasPausedByUs } from '../../guest/hold-guest.ts';
+import { isLive } from '../../guest/migration.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
-import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import type { Step } from '../../steps/step/step.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
 
 export class Window {
@@ -97,15 +98,22 @@ export class Window {
 
   /**
    * A saga whose process died between stopping and resuming the guest continues with a paused guest. If a third party
-   * has resumed it, it is stopped again, and the steps are told: what it wrote may not be on the new side. If the
+   * has resumed it, or let it back into S3, it is stopped again, and the steps are told: what it wrote may not be on the new side. If the
    * outcome of the pause itself is unknown, the step after it tells: nothing of that is there, so the guest was not
    * held. `record` first makes durable that the guest ran, so that the next process resumes it.
    */
-  async reenter(step: Step, qmp: QmpClient, record: () => Promise<void>): Promise<void> {
+  async reenter(
+    step: Step,
+    { qmp, outcomes }: Pick<StepContext, 'qmp' | 'outcomes'>,
+    record: () => Promise<void>,
+  ): Promise<void> {
     if (!this.#isOpen || this.#reentered) return;
-    const { running } = await qmp.execute('query-status');
+    const status = await qmp.execute('query-status');
+    // Where the pause had held a guest in S3 it is not found in S3: it may wake up at any time now. QEMU before 9.0 holds none.
+    const pause = outcomes.get('pauseGuest');
+    const isFree = status.running || (isLive(status) && (pause === undefined || wasPausedByUs(pause)));
     this.#reentered = true;
-    if (!running) return;
+    if (!isFree) return;
     this.#guest = step.pause === 'begins' ? 'unsure' : 'ran';
     if (isEdge(step)) return;
     await record();
