@@ -58,7 +58,7 @@ test('a rolled-back saga is told and drawn', async () => {
     'disk1 failed at “mirror disks”. All 3 disks are where they were; nothing is left behind.',
   );
   expect(text).toContain('QEMU answered blockdev-mirror: “No space left on device”');
-  expect(text).toMatch(/What was undone[\s\S]*The mirrors are cancelled/);
+  expect(text).toMatch(/What was undone[\s\S]*The mirrors were cancelled/);
   expect(await page.locator('.line svg text').allTextContents()).toContain('“No space left on device”');
 });
 

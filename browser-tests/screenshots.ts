@@ -61,7 +61,7 @@ try {
       ...{ colorScheme, viewport: { width: 1440, height: 1100 }, reducedMotion: 'reduce' },
     });
     await page.goto(`${laboratory.address}#lab=${encodeURIComponent(JSON.stringify(CHOICE))}`);
-    await page.getByText('failed, removed').waitFor({ state: 'attached' });
+    await page.getByText('failed, copy removed').waitFor({ state: 'attached' });
     await page.screenshot({ path: join(FOLDER, `laboratory-${colorScheme}.png`) });
     await page.close();
   }

@@ -1,7 +1,8 @@
 /** What the saga can be asked now; each button says what will happen before it does. */
 import { useState } from 'preact/hooks';
+import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
-import { ask } from './live.ts';
+import { ask, resume } from './live.ts';
 
 interface Choice {
   readonly name: string;
@@ -28,22 +29,57 @@ const CHOICES: Readonly<Record<string, Choice>> = {
   },
 };
 
+/** Of a saga that no process runs: the page's own becomes its. */
+const RESUMES: Readonly<Record<string, Choice>> = {
+  resume: { name: 'Resume', willHappen: '' },
+  pivot: { name: 'Resume and switch', willHappen: CHOICES['pivot']?.willHappen ?? '' },
+  keepCopies: { name: 'Resume and keep the copies', willHappen: CHOICES['keepCopies']?.willHappen ?? '' },
+  keepSnapshot: {
+    name: 'Resume and keep the snapshot',
+    willHappen: CHOICES['keepSnapshot']?.willHappen ?? '',
+  },
+  abort: { name: 'Resume and roll back', willHappen: CHOICES['abort']?.willHappen ?? '' },
+};
+
+interface Offered extends Choice {
+  readonly signal: string;
+}
+
+/** What it can be asked now, or how it can be resumed. */
+function offeredBy({ asks, resumes, address }: Story): readonly Offered[] {
+  const becomes = `The process of “blocksaga inspect” becomes that of this saga: it asks the QEMU at ${address} what is there, and takes the saga up where its records end. Ctrl-C there waits for its end. If QEMU has ended, nothing is done but to say so.`;
+  return [
+    ...Object.entries(CHOICES)
+      .filter(([signal]) => asks.includes(signal))
+      .map(([signal, choice]) => ({ signal, ...choice })),
+    ...Object.entries(RESUMES)
+      .filter(([signal]) => resumes.includes(signal))
+      .map(([signal, { name, willHappen }]) => ({
+        signal,
+        name,
+        willHappen: `${becomes} ${willHappen}`.trim(),
+      })),
+  ];
+}
+
 export function Buttons({ story }: { readonly story: Story }) {
   const [chosen, setChosen] = useState<string | null>(null);
   const [told, setTold] = useState<string | null>(null);
   const [speed, setSpeed] = useState('');
-  const choices = Object.entries(CHOICES).filter(([signal]) => story.asks.includes(signal));
+  const choices = offeredBy(story);
+  const isResume = story.resumes.length > 0;
   const hasSpeed = story.asks.includes('setSpeed');
-  if (choices.length === 0 && !hasSpeed) return null;
+  if (choices.length === 0 && !hasSpeed && told === null) return null;
   const send = async (signal: string, value: number | null) => {
     setChosen(null);
-    const refused = await ask(story.saga, signal, value);
-    setTold(refused ?? 'Asked. The saga hears it within a second.');
+    if (isResume) setTold('Asking its QEMU …');
+    const refused = await (isResume ? resume(story.saga, signal) : ask(story.saga, signal, value));
+    setTold(refused ?? (isResume ? 'Resumed here.' : 'Asked. The saga hears it within a second.'));
   };
-  const choice = chosen === null ? undefined : CHOICES[chosen];
+  const choice = choices.find(({ signal }) => signal === chosen);
   return (
     <section class="buttons" aria-label="What you can ask of it">
-      {choices.map(([signal, { name }]) => (
+      {choices.map(({ signal, name }) => (
         <button
           type="button"
           key={signal}
@@ -77,7 +113,7 @@ export function Buttons({ story }: { readonly story: Story }) {
       ) : null}
       {choice === undefined || chosen === null ? null : (
         <p class="confirm">
-          {choice.willHappen}{' '}
+          {visible(choice.willHappen)}{' '}
           <button type="button" class="strong" onClick={() => void send(chosen, null)}>
             {choice.name}
           </button>{' '}
@@ -87,7 +123,7 @@ export function Buttons({ story }: { readonly story: Story }) {
         </p>
       )}
       <p class="answer" role="status">
-        {told}
+        {told === null ? null : visible(told)}
       </p>
     </section>
   );

@@ -37,8 +37,22 @@ export function listen(saga: string | null, older: number, heard: Heard): () => 
 }
 
 /** Asks a saga through its journal; gives why it was refused, or null. */
-export async function ask(saga: string, signal: string, value: number | null): Promise<string | null> {
-  const answer = await fetch(`ask/${encodeURIComponent(saga)}`, {
+export function ask(saga: string, signal: string, value: number | null): Promise<string | null> {
+  return post('ask', saga, signal, value);
+}
+
+/** Makes the page's process the one of a saga; gives why that was refused, or null. */
+export function resume(saga: string, how: string): Promise<string | null> {
+  return post('resume', saga, how, null);
+}
+
+async function post(
+  what: 'ask' | 'resume',
+  saga: string,
+  signal: string,
+  value: number | null,
+): Promise<string | null> {
+  const answer = await fetch(`${what}/${encodeURIComponent(saga)}`, {
     method: 'POST',
     body: JSON.stringify({ signal, value }),
   });

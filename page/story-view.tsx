@@ -33,7 +33,7 @@ export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) 
     <article class="story" aria-labelledby="title">
       <header class="head">
         <p class="facts">
-          {headline.facts} <span class="mono">{visible(story.saga)}</span>
+          {headline.facts} <span class="mono">saga {visible(story.saga)}</span>
         </p>
         <h2 id="title">{visible(headline.title)}</h2>
         <p class="outcome" role="status">

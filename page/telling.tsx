@@ -18,10 +18,12 @@ export function Telling({ scene }: { readonly scene: Scene }) {
         <>
           <h3>What was undone</h3>
           <ol class="undone">
-            {undone.map(({ order, description, reached }) => (
+            {undone.map(({ order, words, description, done, reached }) => (
               <li key={order}>
-                {description}
-                {reached === 'failed' ? ' This failed.' : ''}
+                <strong>{words}</strong>
+                <br />
+                {reached === 'done' ? done : description}
+                {reached === 'failed' ? ' This failed.' : reached === 'done' ? '' : ' No end is written.'}
               </li>
             ))}
           </ol>

@@ -10,6 +10,7 @@ import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-c
 import { createSim, type Fault, type Sim } from '../src/sim/index.ts';
 import type { Story } from '../src/story/story.ts';
 import { tellStory } from '../src/story/tell.ts';
+import { type Death, killedCopy } from './picture-deaths.ts';
 
 const GIBIBYTE = 2 ** 30;
 
@@ -79,6 +80,20 @@ const KILLED: Fault = {
   at: { when: 'before', command: 'blockdev-reopen' },
 };
 
+/** Clones of one golden image: what the first of their chains are called in the journal of a guest that has them from one file. */
+async function clones(stage: Stage, id: string): Promise<Story> {
+  const based = stage.disks.map(({ disk, to }) => ({ disk, to, base: `/images/${disk}-base1.qcow2` }));
+  const story = await ended({ ...stage, disks: based }, id);
+  const told = JSON.stringify(story)
+    .replaceAll(/disk[012]-base0/g, 'golden')
+    .replaceAll(/disk[01]-base1/g, 'web-role');
+  return JSON.parse(told);
+}
+
+async function killed(stage: Stage, id: string, deaths: readonly Death[]): Promise<Story> {
+  return killedCopy(stage.sim, { id, vm: 'web-1', disks: stage.disks }, deaths);
+}
+
 /** By the name of the picture. */
 export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
   'copy-committed': () => ended(stage(3), '4kq2p9v1x0c7m'),
@@ -86,6 +101,19 @@ export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
   'copy-needs-recovery': () => ended(stage(3, [KILLED]), '0vd5r8m2j6x1a'),
   'copy-under-way': () => after(6_000, stage(3), '2f9s4t7b1y3qe', true),
   'copy-interrupted': () => after(6_000, stage(3), '9n6k0u2g5w8hc', false),
+  'copy-killed': () =>
+    killed(stage(3), '3x8q5v0n7c2pt', [
+      { in: 'createImages', goneMs: 4_200 },
+      { in: 'mirrorDisks', goneMs: 754_000 },
+      { in: 'removeFilters', goneMs: 1_300 },
+    ]),
+  'copy-killed-in-rollback': () =>
+    killed(stage(3, [FULL]), '6b1w9y4h2k8sd', [
+      { in: 'mirrorDisks', goneMs: 800 },
+      { in: 'undo createImages', goneMs: 96_000 },
+      { in: 'undo claimFiles', goneMs: 300 },
+    ]),
+  'copy-of-clones': () => clones(stage(4), '1c6j3r9e5u0xb'),
   'copy-of-32': () => ended(stage(32, [{ ...FULL, nth: 75 }]), '5m1z7p3d9r4vj'),
 };
 

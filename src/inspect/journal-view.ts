@@ -26,7 +26,12 @@ export interface JournalView {
   story(id: string): Story;
 }
 
-export function journalView(given: Journal, processes: Pick<Processes, 'isAlive'>): JournalView {
+/** `canResume`: whether the page's process may become that of a saga. */
+export function journalView(
+  given: Journal,
+  processes: Pick<Processes, 'isAlive'>,
+  canResume = false,
+): JournalView {
   const journal = checkedJournal(given);
   const isRunning = (row: SagaRow) => row.state === 'open' && mayRun(row, processes, systemClock.epochMs());
   /** Of sagas that have ended, which do not change any more. */
@@ -44,7 +49,9 @@ export function journalView(given: Journal, processes: Pick<Processes, 'isAlive'
     story(id) {
       const row = journal.saga(id);
       if (row === undefined) throw sagaIsUnknown(id);
-      return tellStory({ row, plan: planOf(row), records: journal.records(id), isRunning: isRunning(row) });
+      const records = journal.records(id);
+      const story = tellStory({ row, plan: planOf(row), records, isRunning: isRunning(row) });
+      return canResume ? story : { ...story, resumes: [] };
     },
   };
 

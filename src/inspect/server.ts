@@ -1,6 +1,6 @@
 /**
  * The server of the page: on this machine only, behind a secret in its address. It hands out the page's files, what the journal
- * knows, and passes on what the buttons ask. It starts no saga and speaks to no QEMU.
+ * knows, and passes on what the buttons ask. It starts no saga, and resumes one only by what it was given for that.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -34,6 +34,8 @@ export interface InspectOptions {
   readonly port?: number;
   /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
   readonly lab?: Lab;
+  /** Makes this process the one of a saga whose own has ended; left out where the page may only ask those that run. */
+  readonly resume?: (saga: string, how: unknown) => Promise<void>;
   /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
   readonly stately?: boolean;
   /** The file of a trace (docs/trace.md): what went over the monitors of sagas is shown beside their steps. */
@@ -65,7 +67,7 @@ const BODY_BYTES_MAX = 4096;
 export async function serveInspect(options: InspectOptions): Promise<InspectServer> {
   const { clock } = options;
   const files = options.files ?? pageFiles();
-  const view = journalView(options.journal, options.processes);
+  const view = journalView(options.journal, options.processes, options.resume !== undefined);
   const streams = new Streams(clock);
   const charts = new ChartRoutes();
   const doctor = new DoctorView(options.journal, clock);
@@ -123,6 +125,11 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
       if (what === 'lab' && options.lab !== undefined) {
         const run = await options.lab.run(parsed(await textOf(request)));
         return send(response, 200, 'application/json', JSON.stringify(run));
+      }
+      if (what === 'resume' && options.resume !== undefined) {
+        const { signal } = await bodyOf(request);
+        await options.resume(id, signal);
+        return send(response, 200, 'application/json', JSON.stringify({ resumed: id }));
       }
       if (what !== 'ask') return send(response, 404, 'text/plain', 'nothing here');
       const { signal, value } = await bodyOf(request);

@@ -140,6 +140,11 @@ export interface Within {
   readonly withinMs?: number;
 }
 
+interface TakeOverOptions extends Within {
+  readonly force?: boolean;
+  readonly note?: NewRecord;
+}
+
 /** How records are to be written; a locked file is waited for for minutes unless told, without holding up this process. */
 interface AppendOptions extends Within {
   readonly durable: boolean;
@@ -171,9 +176,10 @@ export interface Journal {
    * that cannot be seen from here (another host, another container) counts as living until its lease has run out. With
    * `force` also from a holder that is alive: the caller waits until the old one must have noticed. Throws
    * `VM_BUSY` when the holder lives (`retryable` where its lease may run out), `SAGA_STATE` when the saga has ended,
-   * `SAGA_UNKNOWN` when there is none.
+   * `SAGA_UNKNOWN` when there is none. `note` is a record that is written in the same commit: pictures tell by it that the saga
+   * has got another process, and nothing else goes by it.
    */
-  takeOver(id: string, options?: { readonly force?: boolean } & Within): Lease;
+  takeOver(id: string, options?: TakeOverOptions): Lease;
   /**
    * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when another process has
    * claimed the VM since, `SAGA_STATE` when the saga has ended.

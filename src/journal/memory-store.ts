@@ -71,13 +71,14 @@ export class MemoryStore {
     return this.#claim(id, vm);
   }
 
-  takeOver(id: string, force: boolean, atMs: number): Lease {
+  takeOver(id: string, force: boolean, atMs: number, note?: NewRecord): Lease {
     const saga = this.sagas.get(id);
     if (saga === undefined) throw sagaIsUnknown(id);
     const { state, holder, vm } = saga.row;
     if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
     if (state === 'open' && !force && this.#processes.isAlive(holder) !== false) throw this.#isHeld(id, atMs);
     saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
+    if (note !== undefined) saga.records.push({ seq: saga.records.length + 1, ...note, atMs });
     return this.#claim(id, vm);
   }
 

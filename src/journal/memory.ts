@@ -72,9 +72,9 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       checkBody(saga.plan);
       return leases.given(store.begin(saga, clock.epochMs()));
     },
-    takeOver(id, { force = false } = {}) {
+    takeOver(id, { force = false, note } = {}) {
       refuseClosed();
-      return leases.given(store.takeOver(id, force, clock.epochMs()));
+      return leases.given(store.takeOver(id, force, clock.epochMs(), note));
     },
     confirm(lease) {
       refuseClosed();

@@ -116,7 +116,8 @@ export class SqliteStore {
     });
   }
 
-  takeOver(id: string, force: boolean, atMs: number): Lease {
+  takeOver(id: string, force: boolean, atMs: number, note?: NewRecord): Lease {
+    const body = note && encodeBody(note.body);
     return this.#transaction('write', () => {
       const saga = this.saga(id);
       if (saga === undefined) throw sagaIsUnknown(id);
@@ -126,6 +127,8 @@ export class SqliteStore {
       const claim = this.#statements.claim.get(saga.vm);
       invariant(claim?.['saga'] === id, `saga ${id} is ${saga.state} and does not hold its VM`);
       this.#statements.reopenSaga.run(atMs, ...this.#self, id);
+      if (note !== undefined && body !== undefined)
+        this.#statements.addRecord.run(id, this.#nextSeq(id), note.kind, note.step, body, atMs);
       const isFromUnseen = saga.state === 'open' && isUnseen(saga, this.#processes);
       return { ...this.#claim(id, saga.vm, claim), ...(isFromUnseen ? { isFromUnseen } : {}) };
     });
@@ -185,7 +188,7 @@ export class SqliteStore {
       const saga = this.saga(id);
       if (saga === undefined) throw sagaIsUnknown(id);
       if (saga.state !== 'open') throw sagaHasEnded(id, saga.state);
-      const seq = Number(this.#statements.lastSeq.get(id)?.['seq'] ?? 0) + 1;
+      const seq = this.#nextSeq(id);
       this.#statements.addRecord.run(id, seq, kind, step, text, atMs);
       return seq;
     });
@@ -231,6 +234,10 @@ export class SqliteStore {
       if (end.state !== 'needsRecovery') this.#statements.freeClaim.run(lease.vm);
     }
     return undefined;
+  }
+
+  #nextSeq(id: string): number {
+    return Number(this.#statements.lastSeq.get(id)?.['seq'] ?? 0) + 1;
   }
 
   #claim(saga: string, vm: string, last: Row | undefined): Lease {

@@ -73,8 +73,8 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
 
   return {
     begin: (saga, within) => leases.given(write(within, () => open().begin(saga, clock.epochMs()))),
-    takeOver: (id, { force = false, ...within } = {}) =>
-      leases.given(write(within, () => open().takeOver(id, force, clock.epochMs()))),
+    takeOver: (id, { force = false, note, ...within } = {}) =>
+      leases.given(write(within, () => open().takeOver(id, force, clock.epochMs(), note))),
     confirm: lease => read(() => open().confirm(lease)),
     async append(lease, records, { durable, withinMs }) {
       open();

@@ -9,39 +9,49 @@ import type { ChartName } from './shape.ts';
 interface Told {
   readonly does: string;
   readonly undo?: string;
+  /** What that has done, of a saga that was rolled back. */
+  readonly undone?: string;
 }
 
 const STEPS: Readonly<Record<StepName, Told>> = {
   markQemu: {
     does: 'QEMU is marked as the one of this saga, so that another one behind its socket is not taken for it.',
     undo: 'The mark is taken off QEMU.',
+    undone: 'The mark was taken off QEMU.',
   },
   claimFiles: {
     does: 'The files of the new images are created, exclusively, with the claim of this saga in them.',
     undo: 'The files that this saga has provably made are removed.',
+    undone: 'The files that this saga had provably made were removed.',
   },
   createImages: {
     does: 'QEMU formats the new images and opens them.',
     undo: 'The new images are closed.',
+    undone: 'The new images were closed.',
   },
   streamIntoTargets: {
     does: 'What lies between the kept base and the active image is streamed into the targets.',
     undo: 'The streams end.',
+    undone: 'The streams were ended.',
   },
   standOnBases: { does: 'The targets of the mirrors are opened on their backing images.' },
   mirrorDisks: {
     does: 'One mirror per disk copies until it follows the guest.',
     undo: 'The mirrors are cancelled; a disk that a third party has switched is mirrored back with what was written there.',
+    undone:
+      'The mirrors were cancelled. A disk that a third party had switched was mirrored back with what was written there.',
   },
   rewriteChains: {
     does: 'One job per disk does its work and is held in PENDING, before it changes its chain.',
     undo: 'The jobs are cancelled; the chains are as they were.',
+    undone: 'The jobs were cancelled; the chains are as they were.',
   },
   finalizeRewrites: { does: 'The decision is written; then every job changes its chain.' },
   finalizeRest: { does: 'A job has changed its chain already: the others follow.' },
   rewriteFirst: {
     does: 'The job of the first disk changes its chain when its work is done: that is the decision.',
     undo: 'The job is cancelled, unless it has changed its chain.',
+    undone: 'The job was cancelled, unless it had changed its chain.',
   },
   rewriteRest: { does: 'The jobs of the other disks follow.' },
   awaitSignal: {
@@ -50,21 +60,29 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   openChains: {
     does: 'The backing images of the targets are opened.',
     undo: 'Those images are closed.',
+    undone: 'The backing images of the targets were closed.',
   },
   attachChains: { does: 'The targets are put on their backing images.' },
   awaitConvergence: { does: 'The saga waits until what is left to copy fits into the pause.' },
-  pauseGuest: { does: 'The guest is paused.', undo: 'The guest is resumed.' },
+  pauseGuest: {
+    does: 'The guest is paused.',
+    undo: 'The guest is resumed.',
+    undone: 'The guest was resumed.',
+  },
   endMirrorsInPlace: {
     does: 'The mirrors end with the guest on their sources: both sides are identical.',
     undo: 'Disks that a third party has switched are mirrored back.',
+    undone: 'Disks that a third party had switched were mirrored back.',
   },
   insertFilters: {
     does: 'A throttle filter comes above each disk.',
     undo: 'The filters are removed.',
+    undone: 'The filters were removed.',
   },
   reopenFilters: {
     does: 'One blockdev-reopen moves all filters to the new images, all or none; the decision is written meanwhile.',
     undo: 'The filters are reopened on the old images.',
+    undone: 'The filters were reopened on the old images.',
   },
   commitRevert: {
     does: 'The guest has written to the reverted disks: the saga rolls forward for all of them.',
@@ -73,14 +91,17 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   parkMirrors: {
     does: 'Every mirror is completed up to PENDING, where all can still be cancelled.',
     undo: 'The mirrors are cancelled.',
+    undone: 'The mirrors were cancelled.',
   },
   finalizeMirrors: {
     does: 'The mirrors are finalized, each of which switches its disk; the decision is written meanwhile.',
     undo: 'Disks that were switched are mirrored back.',
+    undone: 'Disks that had been switched were mirrored back.',
   },
   completeMirrors: {
     does: 'The mirrors are completed, each of which switches its disk; then the decision is written.',
     undo: 'Disks that were switched are mirrored back.',
+    undone: 'Disks that had been switched were mirrored back.',
   },
   commitRemainingDisks: {
     does: 'The guest has written to a merged image: the other disks are merged as well.',
@@ -97,22 +118,27 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   freezeGuest: {
     does: 'The guest agent freezes the file systems of the guest.',
     undo: 'The file systems are thawed.',
+    undone: 'The file systems of the guest were thawed.',
   },
   takeSnapshot: {
     does: 'One transaction puts the opened overlays in front of all disks.',
     undo: 'The disks are put back on the images below their overlays.',
+    undone: 'The disks were put back on the images below their overlays.',
   },
   takeSnapshotSync: {
     does: 'One transaction creates the overlays and puts them in front of all disks.',
     undo: 'The disks are put back on the images below their overlays.',
+    undone: 'The disks were put back on the images below their overlays.',
   },
   takeSnapshotsOneByOne: {
     does: 'The overlays come in front of the disks, one after the other.',
     undo: 'Active commits put the disks back on the images below their overlays.',
+    undone: 'Active commits have put the disks back on the images below their overlays.',
   },
   takeSnapshotInPause: {
     does: 'In the pause of the group one transaction puts the overlays in front of all disks.',
     undo: 'The disks are put back on the images below their overlays.',
+    undone: 'The disks were put back on the images below their overlays.',
   },
   awaitMembers: { does: 'The saga waits until all members of its group are prepared.' },
   awaitGo: {
@@ -123,6 +149,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   publishOverlays: {
     does: 'The onCommit program is told of the overlays.',
     undo: 'The onCommit program is told of the disks as they were.',
+    undone: 'The onCommit program was told of the disks as they were.',
   },
   askWhetherToKeep: { does: 'The mirrors are gone: was the saga asked to keep the snapshot?' },
 };
@@ -133,6 +160,12 @@ export function stepDescription(key: StepKey): string {
 
 export function undoDescription(key: StepKey): string {
   return toldOf(key).undo ?? '';
+}
+
+/** In the past tense; empty for what is no step. */
+export function undoneDescription(key: string): string {
+  const { step } = splitKey(key);
+  return isStep(step) ? (STEPS[step].undone ?? '') : '';
 }
 
 function toldOf(key: StepKey): Told {

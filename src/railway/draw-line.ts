@@ -1,8 +1,10 @@
 /** Draws the line of stations and, below it, the line back. It places things; what is true of them the scene says. */
+import { drawAttempts } from './draw-attempts.ts';
 import { drawFailure } from './draw-failure.ts';
+import { drawScars, placeScars } from './draw-scars.ts';
 import { drawSplit, splitBefore } from './draw-split.ts';
-import { drawUndo, nameLines, placeUndos } from './draw-undo.ts';
-import { Y } from './lanes.ts';
+import { drawLineBack, drawUndo, nameLines, placeUndos } from './draw-undo.ts';
+import type { Lanes } from './lanes.ts';
 import type { Scene, SceneStation } from './scene-types.ts';
 import { circle, group, line, path, rect, round, type Shape, shape, text } from './shapes.ts';
 import { durationInWords } from './words.ts';
@@ -12,27 +14,41 @@ const LONG_WAIT_MS = 5_000;
 
 /** Stations are no further apart than this. */
 const GAP_MAX = 150;
+/** Between two stations there is room for a tear and a broken axis; in less the tear stands for both. */
+const GAP_TORN = 76;
 /** From the last station to the end of the line. */
 const TO_END = 92;
 
-export function drawLine(scene: Scene, left: number, border: number): readonly Shape[] {
+export interface DrawnLine {
+  readonly shapes: readonly Shape[];
+  readonly lanes: Lanes;
+}
+
+export function drawLine(scene: Scene, left: number, border: number): DrawnLine {
   const xs = placeStations(scene, left, border);
   const right = Math.min(border, (xs.at(-1) ?? border) + TO_END);
   const gap = (xs[1] ?? right) - (xs[0] ?? left);
-  const undos = placeUndos(scene, xs);
-  return [
-    ...drawPause(scene, xs, gap),
-    ...drawPhases(scene, xs),
-    ...undos.rails,
-    ...drawRails(scene, xs, right),
-    ...drawEnds(scene, xs, undos.xs, right),
-    ...drawSplit(scene, xs, Y.line),
-    ...drawTurn(scene, xs),
-    ...drawGate(scene, xs),
-    ...scene.stations.map((station, at) => drawStation(station, xs[at] ?? 0, gap, at === scene.story.gate)),
-    ...scene.undos.map((undo, at) => drawUndo(undo, undos.xs[at] ?? 0, gap, scene)),
-    ...drawFailure(scene, xs, border),
+  const undoXs = placeUndos(scene, xs);
+  const first = Math.min(xs[0] ?? left, ...undoXs);
+  const scars = placeScars(scene, xs, undoXs, { right: right - 6, left: first, border });
+  const { lanes } = scars;
+  const shapes = [
+    ...drawPause(scene, xs, gap, lanes),
+    ...drawPhases(scene, xs, lanes),
+    ...drawLineBack(scene, undoXs, lanes),
+    ...drawRails(scene, xs, right, lanes),
+    ...drawEnds(scene, first, right, lanes),
+    ...drawSplit(scene, xs, lanes.line),
+    ...drawTurn(scene, xs, lanes),
+    ...drawGate(scene, xs, lanes),
+    ...scene.stations.map((station, at) =>
+      drawStation(station, xs[at] ?? 0, gap, at === scene.story.gate, lanes),
+    ),
+    ...scene.undos.map((undo, at) => drawUndo(undo, undoXs[at] ?? 0, gap, scene, lanes)),
+    ...drawFailure(scene, xs, [left - 40, border], lanes),
+    ...drawScars(scars),
   ];
+  return { shapes, lanes };
 }
 
 /** Evenly; where the disks part, there is room for their names. */
@@ -48,6 +64,7 @@ function drawPause(
   { stations, story, isEnded }: Scene,
   xs: readonly number[],
   gap: number,
+  lanes: Lanes,
 ): readonly Shape[] {
   const from = stations.findIndex(({ isPaused }) => isPaused);
   const to = stations.findLastIndex(({ isPaused }) => isPaused);
@@ -56,18 +73,18 @@ function drawPause(
   const room = Math.min(gap / 2 - 2, 40);
   const known = isEnded && story.pausedMs !== null && stations[from]?.reached !== 'ahead';
   const words = known
-    ? `the guest was paused for ${durationInWords(story.pausedMs ?? 0)} at most`
+    ? `the guest was paused for ${durationInWords(story.pausedMs ?? 0)} at most (drawn larger)`
     : stations[from]?.reached === 'ahead'
       ? 'the guest would be paused here'
       : 'the guest is paused here';
   return [
-    rect(x1 - room, Y.phase - 19, x2 - x1 + 2 * room, Y.times - Y.phase + 34, 12, 'band'),
-    text((x1 + x2) / 2, Y.phase, 'small t-gate', words, 'middle'),
+    rect(x1 - room, lanes.phase - 19, x2 - x1 + 2 * room, lanes.times - lanes.phase + 34, 12, 'band'),
+    text((x1 + x2) / 2, lanes.phase, 'small t-gate', words, 'middle'),
   ];
 }
 
 /** The parts of the saga, over their stations; the pause says itself what it is. */
-function drawPhases({ stations }: Scene, xs: readonly number[]): readonly Shape[] {
+function drawPhases({ stations }: Scene, xs: readonly number[], lanes: Lanes): readonly Shape[] {
   const shapes: Shape[] = [];
   for (let from = 0; from < stations.length; ) {
     const phase = stations[from]?.phase;
@@ -76,46 +93,48 @@ function drawPhases({ stations }: Scene, xs: readonly number[]): readonly Shape[
     const isPause = stations.slice(from, to + 1).some(({ isPaused }) => isPaused);
     const [x1, x2] = [xs[from] ?? 0, xs[to] ?? 0];
     if (!isPause) {
-      shapes.push(text((x1 + x2) / 2, Y.phase, 'phase', (phase ?? '').toUpperCase(), 'middle'));
-      shapes.push(line(x1 - 16, Y.bracket, x2 + 16, Y.bracket, 'rule'));
+      shapes.push(text((x1 + x2) / 2, lanes.phase, 'phase', (phase ?? '').toUpperCase(), 'middle'));
+      shapes.push(line(x1 - 16, lanes.bracket, x2 + 16, lanes.bracket, 'rule'));
     }
     from = to + 1;
   }
   return shapes;
 }
 
-function drawRails(scene: Scene, xs: readonly number[], right: number): readonly Shape[] {
+function drawRails(scene: Scene, xs: readonly number[], right: number, lanes: Lanes): readonly Shape[] {
   const { stations, turn } = scene;
   // Where the disks part there is no room for more; the time is told below the station.
   const split = splitBefore(scene);
   const reached = stations.findLastIndex(({ reached: state }) => state !== 'ahead');
   const last = xs.at(-1) ?? right;
+  const scarred = new Set(scene.scars.flatMap(({ place }) => (place.kind === 'station' ? [place.at] : [])));
   const upTo = xs[reached];
   const isThrough = reached === stations.length - 1 && stations.at(-1)?.reached === 'done' && turn === null;
   return [
-    line(upTo ?? xs[0] ?? 0, Y.line, right - 10, Y.line, 'rail r-ahead'),
-    ...(upTo === undefined ? [] : [line(xs[0] ?? 0, Y.line, upTo, Y.line, 'rail r-done')]),
-    ...(isThrough ? [line(last, Y.line, right - 10, Y.line, 'rail r-done')] : []),
+    line(upTo ?? xs[0] ?? 0, lanes.line, right - 10, lanes.line, 'rail r-ahead'),
+    ...(upTo === undefined ? [] : [line(xs[0] ?? 0, lanes.line, upTo, lanes.line, 'rail r-done')]),
+    ...(isThrough ? [line(last, lanes.line, right - 10, lanes.line, 'rail r-done')] : []),
     ...xs.slice(1).flatMap((x, at) => {
       const took = stations[at + 1]?.tookMs ?? 0;
-      return took < LONG_WAIT_MS || at + 1 > reached || at + 1 === split
+      const isTorn = scarred.has(at + 1) && x - (xs[at] ?? x) < GAP_TORN;
+      return took < LONG_WAIT_MS || at + 1 > reached || at + 1 === split || isTorn
         ? []
-        : [longWait((x + (xs[at] ?? x)) / 2)];
+        : [longWait(x - (scarred.has(at + 1) ? 45 : (x - (xs[at] ?? x)) / 2), lanes.line)];
     }),
   ];
 }
 
 /** The axis is broken: what is behind it took far longer than the rest. */
-function longWait(x: number): Shape {
+function longWait(x: number, y: number): Shape {
   return group('wait', [
-    line(x - 3, Y.line + 8, x + 3, Y.line - 8, 'gap'),
-    line(x - 6, Y.line + 8, x, Y.line - 8, 'gapline'),
-    line(x, Y.line + 8, x + 6, Y.line - 8, 'gapline'),
+    line(x - 3, y + 8, x + 3, y - 8, 'gap'),
+    line(x - 6, y + 8, x, y - 8, 'gapline'),
+    line(x, y + 8, x + 6, y - 8, 'gapline'),
   ]);
 }
 
 /** The curve from the line to the line back. */
-function drawTurn({ turn, failure, story }: Scene, xs: readonly number[]): readonly Shape[] {
+function drawTurn({ turn, failure, story }: Scene, xs: readonly number[], lanes: Lanes): readonly Shape[] {
   const x = turn === null ? undefined : xs[turn.station];
   if (x === undefined) return [];
   const to = turn?.undo == null ? undefined : story.undos[turn.undo]?.station;
@@ -124,27 +143,32 @@ function drawTurn({ turn, failure, story }: Scene, xs: readonly number[]): reado
   const className = `rail ${failure === null ? 'r-back' : 'r-failed'}`;
   return [
     path(
-      `M${round(x + 8)} ${Y.line}C${round(bulge)} ${Y.line + 4} ${round(bulge)} ${Y.undo - 2} ${round(Math.max(end, x - 4) + 8)} ${Y.undo}L${round(end)} ${Y.undo}`,
+      `M${round(x + 8)} ${lanes.line}C${round(bulge)} ${lanes.line + 4} ${round(bulge)} ${lanes.undo - 2} ${round(Math.max(end, x - 4) + 8)} ${lanes.undo}L${round(end)} ${lanes.undo}`,
       className,
     ),
   ];
 }
 
-function drawGate({ story, isDecided, turn }: Scene, xs: readonly number[]): readonly Shape[] {
+function drawGate(
+  { story, stations, isDecided, turn }: Scene,
+  xs: readonly number[],
+  lanes: Lanes,
+): readonly Shape[] {
   const x = story.gate === null ? undefined : xs[story.gate];
   if (x === undefined) return [];
   // The curve of a saga that turns here needs the room to the right.
   const [at, anchor] = turn?.station === story.gate ? ([x - 8, 'end'] as const) : ([x + 8, 'start'] as const);
   const className = isDecided ? 'gate-open' : 'gate';
+  const attempts = story.gate === null ? 0 : (stations[story.gate]?.attempts.length ?? 0);
   return [
-    line(x, Y.line, x, Y.line + 16, className),
-    line(x, Y.times + 6, x, Y.undo + 16, className),
-    text(at, Y.undo - 26, 'small strong t-gate', isDecided ? 'decided' : 'decision', anchor),
-    text(at, Y.undo - 12, 'small t-gate', 'from here only forward', anchor),
+    line(x, lanes.line, x, lanes.line + 16, className),
+    line(x, lanes.times + (attempts > 1 ? 22 : 6), x, lanes.undo + 16, className),
+    text(at, lanes.undo - 26, 'small strong t-gate', isDecided ? 'decided' : 'decision', anchor),
+    text(at, lanes.undo - 12, 'small t-gate', 'from here only forward', anchor),
   ];
 }
 
-function drawStation(station: SceneStation, x: number, gap: number, isGate: boolean): Shape {
+function drawStation(station: SceneStation, x: number, gap: number, isGate: boolean, lanes: Lanes): Shape {
   const { words, description, reached, tookMs, backedOff, attempts } = station;
   const names = nameLines(words, gap);
   const weight =
@@ -163,29 +187,19 @@ function drawStation(station: SceneStation, x: number, gap: number, isGate: bool
         : tookMs === null
           ? ''
           : durationInWords(tookMs);
-  const marks = [
-    ...(backedOff > 0 ? [`${backedOff} × tried again`] : []),
-    ...(attempts.length > 1 && backedOff === 0 ? [`${attempts.length} attempts`] : []),
-  ];
   const title = `${words}: ${description}`;
   return group(
     'station',
     [
-      ...names.map((name, at) => text(x, Y.labels - (names.length - 1 - at) * 14.5, weight, name, 'middle')),
-      ...glyph(reached, x, Y.line, isGate),
-      ...(time === '' ? [] : [text(x, Y.times, 'small muted', time, 'middle')]),
-      ...marks.flatMap(mark => [
-        scar(x - 24, Y.times + 14),
-        text(x + 4, Y.times + 15, 'small t-failed', mark, 'middle'),
-      ]),
+      ...names.map((name, at) =>
+        text(x, lanes.labels - (names.length - 1 - at) * 14.5, weight, name, 'middle'),
+      ),
+      ...glyph(reached, x, lanes.line, isGate),
+      ...(time === '' ? [] : [text(x, lanes.times, 'small muted', time, 'middle')]),
+      ...drawAttempts(attempts, backedOff, x, lanes.times + 14),
     ],
     title,
   );
-}
-
-/** A cut in the line of a process, and where the next attempt picks it up. */
-function scar(x: number, y: number): Shape {
-  return path(`M${round(x - 18)} ${y - 3}l3 -4l4 8l4 -8l3 4`, 'scar');
 }
 
 function glyph(reached: SceneStation['reached'], x: number, y: number, isGate: boolean): readonly Shape[] {
@@ -213,23 +227,22 @@ function glyph(reached: SceneStation['reached'], x: number, y: number, isGate: b
 
 /** Where both lines end, with the way in which this saga did. */
 function drawEnds(
-  { story, isEnded }: Scene,
-  xs: readonly number[],
-  undoXs: readonly number[],
+  { story, isEnded, undos }: Scene,
+  first: number,
   right: number,
+  lanes: Lanes,
 ): readonly Shape[] {
   const isBack = isEnded && story.outcome === 'rolledBack';
   const isForward = isEnded && story.outcome === 'committed';
-  const first = Math.min(xs[0] ?? 0, ...undoXs);
   return [
-    rect(right - 12, Y.line - 11, 6, 22, 2, isForward ? 's s-done' : 's s-ahead'),
-    text(right, Y.labels, isForward ? 'strong t-done' : 'muted', 'committed', 'end'),
-    ...(undoXs.length === 0 && !isBack
+    rect(right - 12, lanes.line - 11, 6, 22, 2, isForward ? 's s-done' : 's s-ahead'),
+    text(right, lanes.labels, isForward ? 'strong t-done' : 'muted', 'committed', 'end'),
+    ...(undos.length === 0 && !isBack
       ? []
       : [
-          line(first - 34, Y.undo, first, Y.undo, isBack ? 'rail r-back' : 'rail r-would'),
-          rect(first - 40, Y.undo - 11, 6, 22, 2, isBack ? 's s-backnow' : 's s-ahead'),
-          text(first - 40, Y.undo - 20, isBack ? 'strong t-back' : 'muted', 'rolled back', 'start'),
+          line(first - 34, lanes.undo, first, lanes.undo, isBack ? 'rail r-back' : 'rail r-would'),
+          rect(first - 40, lanes.undo - 11, 6, 22, 2, isBack ? 's s-backnow' : 's s-ahead'),
+          text(first - 40, lanes.undo - 20, isBack ? 'strong t-back' : 'muted', 'rolled back', 'start'),
         ]),
   ];
 }

@@ -37,10 +37,12 @@ export function drawTelling(scene: Scene, left: number, top: number, width: numb
   const undone = undos.filter(({ order }) => order !== null).sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
   if (undone.length > 0) {
     heading('What was undone');
-    for (const { order, description, reached } of undone) {
+    for (const { order, words, done, description, reached } of undone) {
       shapes.push(text(left + 12, y, 'small strong t-back', String(order), 'end'));
-      const end = reached === 'failed' ? ' This failed.' : reached === 'done' ? '' : ' No end is written.';
-      paragraph(`${description}${end}`, 'note', 22);
+      paragraph(words, 'note strong t-back', 22);
+      y -= 3;
+      const end = reached === 'failed' ? ' This failed.' : ' No end is written.';
+      paragraph(reached === 'done' ? done : `${description}${end}`, 'note', 22);
     }
   }
   heading('What to do now');

@@ -3,7 +3,7 @@ import { drawDisks } from './draw-disks.ts';
 import { drawLine } from './draw-line.ts';
 import { drawSteps } from './draw-steps.ts';
 import { drawTelling } from './draw-telling.ts';
-import { Y } from './lanes.ts';
+import { TOP } from './lanes.ts';
 import { widthOf, wrap } from './measure.ts';
 import type { Scene } from './scene-types.ts';
 import { line, markupOf, rect, type Shape, shape, text } from './shapes.ts';
@@ -59,28 +59,30 @@ function widthFor({ stations }: Scene): number {
 function drawChart(scene: Scene, title: string): Picture {
   const width = widthFor(scene);
   const right = width - MARGIN;
-  const steps = drawSteps(scene, MARGIN, Y.end + 34, right - MARGIN);
+  const { shapes: drawn, lanes } = drawLine(scene, MARGIN + 44, right);
+  const steps = drawSteps(scene, MARGIN, lanes.end + 34, right - MARGIN);
   const shapes = [
     text(MARGIN, 52, 'title', title),
     text(MARGIN, 83.5, 'sentence', scene.story.about),
-    ...drawLine(scene, MARGIN + 44, right),
-    line(MARGIN, Y.end, right, Y.end, 'rule'),
+    ...drawn,
+    line(MARGIN, lanes.end, right, lanes.end, 'rule'),
     ...steps.shapes,
   ];
-  return { shapes, width, height: Y.end + 34 + steps.height };
+  return { shapes, width, height: lanes.end + 34 + steps.height };
 }
 
 function drawScene(scene: Scene): Picture {
   const width = widthFor(scene);
   const right = width - MARGIN;
-  const top = Y.end + 34;
+  const { shapes: drawn, lanes } = drawLine(scene, MARGIN + 44, right);
+  const top = lanes.end + 34;
   const tellingAt = right - TELLING;
   const disks = drawDisks(scene, MARGIN, top, tellingAt - MARGIN - 40);
   const telling = drawTelling(scene, tellingAt, top, TELLING);
   const shapes = [
     ...drawHead(scene, right),
-    ...drawLine(scene, MARGIN + 44, right),
-    line(MARGIN, Y.end, right, Y.end, 'rule'),
+    ...drawn,
+    line(MARGIN, lanes.end, right, lanes.end, 'rule'),
     ...disks.shapes,
     ...telling.shapes,
   ];
@@ -98,9 +100,9 @@ export interface LinePicture extends Picture {
 export function drawLinePicture(scene: Scene, room: number): LinePicture {
   const width = Math.max(room, 140 + scene.stations.length * STATION_MIN);
   const reached = scene.stations.findLastIndex(({ reached: state }) => state !== 'ahead');
-  const shapes = drawLine(scene, 46, width - 6);
+  const { shapes, lanes } = drawLine(scene, 46, width - 6);
   const share = Math.max(0, reached) / Math.max(1, scene.stations.length);
-  return { shapes, width, height: Y.end - Y.top, top: Y.top, at: width * share };
+  return { shapes, width, height: lanes.end - TOP, top: TOP, at: width * share };
 }
 
 function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {
@@ -111,7 +113,7 @@ function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {
     rect(MARGIN, 66, wide, 25, 12.5, `pill-${tone}`),
     text(MARGIN + wide / 2, 83, `note strong t-${tone}`, label, 'middle'),
     text(MARGIN + wide + 12, 83.5, 'sentence', wrap(sentence, 14.5, right - MARGIN - wide - 24, 1)[0] ?? ''),
-    text(right, 52, 'mono muted', story.saga, 'end'),
+    text(right, 52, 'mono muted', `saga ${story.saga}`, 'end'),
     ...(facts === '' ? [] : [text(right, 34, 'small muted', facts, 'end')]),
   ];
 }

@@ -97,8 +97,9 @@ function placeOf({ stations, undos }: Parts): string {
 }
 
 function factsOf({ story, atMs, isEnded, stations }: Parts): string {
-  const took = durationInWords(Math.max(0, atMs - story.createdAtMs));
-  const began = dateInWords(story.createdAtMs);
+  const lasted = durationInWords(Math.max(0, atMs - story.createdAtMs));
+  const took = `${isEnded ? 'took' : 'so far'} ${lasted}`;
+  const began = `began ${dateInWords(story.createdAtMs)}`;
   const wasPaused = stations.some(({ isPaused, reached }) => isPaused && reached !== 'ahead');
   const pause = !isEnded
     ? []
@@ -107,7 +108,9 @@ function factsOf({ story, atMs, isEnded, stations }: Parts): string {
       : wasPaused
         ? []
         : ['the guest was never paused'];
-  return [began, took, ...pause].join(' · ');
+  const processes = 1 + story.takeovers.filter(takeover => takeover.atMs <= atMs).length;
+  const lives = processes === 1 ? [] : [`${processes} processes`];
+  return [began, took, ...lives, ...pause].join(' · ');
 }
 
 /** `snapshotMirror` as `snapshot mirror`. */

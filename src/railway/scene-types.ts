@@ -1,5 +1,5 @@
 /** One moment of a saga, as it is drawn. Types only. */
-import type { Attempt, Disk, Failure, Story } from '../story/story.ts';
+import type { Attempt, Disk, Failure, Story, Takeover } from '../story/story.ts';
 
 /** `left`: it succeeded, and the saga rolled back from there because it was asked to. */
 export type Reached = 'ahead' | 'current' | 'stopped' | 'done' | 'left' | 'failed';
@@ -20,6 +20,8 @@ export interface SceneStation {
 export interface SceneUndo {
   readonly words: string;
   readonly description: string;
+  /** In the past tense, once it has run. */
+  readonly done: string;
   readonly station: number | null;
   readonly reached: Reached;
   /** As the how manieth it was run, from 1; null where it was not. */
@@ -36,6 +38,23 @@ export interface SceneDisk {
   /** What has become of the image that the saga makes or uses. */
   readonly imageIs: 'planned' | 'active' | 'beside' | 'removed' | 'left behind' | 'not touched';
   readonly hasFailed: boolean;
+}
+
+/** A place on the line, by its index; behind the last one is the end of that line. */
+export interface ScarPlace {
+  readonly kind: 'station' | 'undo';
+  readonly at: number;
+}
+
+/** Where the saga lost its process, once or several times: in front of what the next process took up. */
+export interface Scar {
+  readonly place: ScarPlace;
+  readonly times: readonly {
+    /** Whether that step was under way; else the process ended between two steps. */
+    readonly isInStep: boolean;
+    /** Null where no process has taken it over yet. */
+    readonly takeover: Takeover | null;
+  }[];
 }
 
 export interface FailureAt extends Failure {
@@ -69,6 +88,7 @@ export interface Scene {
   readonly undos: readonly SceneUndo[];
   /** From which station the saga has left for the line back, and to which undo. */
   readonly turn: { readonly station: number; readonly undo: number | null } | null;
+  readonly scars: readonly Scar[];
   readonly isDecided: boolean;
   /** Why it rolled back or stopped, and what failed of the rollback on top of that. */
   readonly failure: FailureAt | null;

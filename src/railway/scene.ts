@@ -4,10 +4,11 @@
  */
 import type { Disk, Story, Visit } from '../story/story.ts';
 import { headlineOf } from './headline.ts';
+import { scarsIn } from './scars.ts';
 import type { FailureAt, Reached, Scene, SceneDisk, SceneStation, SceneUndo } from './scene-types.ts';
 
 /** The last moment that is known. */
-function lastMoment({ visits, endedAtMs, createdAtMs, signals, strandings }: Story): number {
+function lastMoment({ visits, endedAtMs, createdAtMs, signals, strandings, takeovers }: Story): number {
   const ofVisits = visits.flatMap(({ attempts }) =>
     attempts.flatMap(({ beganAtMs, endedAtMs: end }) => [beganAtMs, end ?? 0]),
   );
@@ -17,6 +18,7 @@ function lastMoment({ visits, endedAtMs, createdAtMs, signals, strandings }: Sto
     ...ofVisits,
     ...signals.map(({ atMs }) => atMs),
     ...strandings,
+    ...takeovers.map(({ atMs }) => atMs),
   );
 }
 
@@ -37,11 +39,11 @@ export function sceneAt(story: Story, atMs = lastMoment(story)): Scene {
     };
   });
   const ran = seen.filter(({ kind }) => kind === 'undo');
-  const undos = story.undos.map(({ words, description, station }, at): SceneUndo => {
+  const undos = story.undos.map(({ words, description, done, station }, at): SceneUndo => {
     const visits = of('undo', at);
     const order = ran.findIndex(visit => visit.at === at);
     return {
-      ...{ words, description, station, attempts: visits.flatMap(visit => visit.attempts) },
+      ...{ words, description, done, station, attempts: visits.flatMap(visit => visit.attempts) },
       reached: reachedBy(visits.at(-1), isAlive),
       order: order < 0 ? null : order + 1,
       tookMs: tookOf(visits.at(-1)),
@@ -56,6 +58,7 @@ export function sceneAt(story: Story, atMs = lastMoment(story)): Scene {
   const parts = { story, atMs, stations, undos, isDecided, failure, undoFailure, isEnded };
   return {
     ...parts,
+    scars: scarsIn(story, seen, atMs, !isAlive && story.outcome === 'open'),
     turn: turnIn(seen, isEnded && story.outcome === 'rolledBack'),
     disks: story.disks.map(disk => diskAt(disk, parts)),
     headline: headlineOf({ ...parts, isAlive }),
@@ -65,6 +68,7 @@ export function sceneAt(story: Story, atMs = lastMoment(story)): Scene {
 function visitAt(visit: Visit, atMs: number): readonly Visit[] {
   const attempts = visit.attempts
     .filter(({ beganAtMs }) => beganAtMs <= atMs)
+    .map(each => ({ ...each, cutAtMs: each.cutAtMs !== null && each.cutAtMs > atMs ? null : each.cutAtMs }))
     .map(each =>
       each.endedAtMs !== null && each.endedAtMs > atMs ? { ...each, endedAtMs: null, error: null } : each,
     );
@@ -79,8 +83,11 @@ function reachedBy(visit: Visit | undefined, isAlive: boolean): Reached {
   return last.error.code === 'ABORTED' ? 'left' : 'failed';
 }
 
+/** In the process that ended it: how long the others worked on it, and how long there was none, is told by the scar. */
 function tookOf(visit: Visit | undefined): number | null {
-  const [first, last] = [visit?.attempts[0], visit?.attempts.at(-1)];
+  const attempts = visit?.attempts ?? [];
+  const cut = attempts.findLastIndex(({ cutAtMs }) => cutAtMs !== null);
+  const [first, last] = [attempts[cut + 1], attempts.at(-1)];
   return first === undefined || last?.endedAtMs == null ? null : last.endedAtMs - first.beganAtMs;
 }
 

@@ -94,6 +94,11 @@ export const DRAWING = `
 .railway .s-backnow{stroke:var(--back);fill:var(--back)}
 .railway .cross{stroke:var(--ground);stroke-width:2.2;stroke-linecap:round}
 .railway .scar{stroke:var(--failed);stroke-width:2.2;fill:none;stroke-linejoin:round;stroke-linecap:round}
+.railway .tear-gap{stroke:var(--ground);stroke-width:9;fill:none;stroke-linejoin:round}
+.railway .tear{stroke:var(--failed);stroke-width:2.6;fill:none;stroke-linejoin:round;stroke-linecap:round}
+.railway .leader{stroke:var(--failed);stroke-width:1;stroke-dasharray:1.5 3}
+.railway .attempt-done{fill:var(--done)}
+.railway .attempt-open{fill:var(--ground);stroke:var(--done);stroke-width:1.6}
 .railway .gap{stroke:var(--ground);stroke-width:5}
 .railway .gapline{stroke:var(--muted);stroke-width:1.5}
 .railway .box{fill:var(--raised);stroke:var(--faint);stroke-width:1.3}
@@ -104,6 +109,7 @@ export const DRAWING = `
 .railway .box-gone{fill:none;stroke:var(--back);stroke-width:1.3;stroke-dasharray:4 3.5}
 .railway .box-failed{fill:none;stroke:var(--failed);stroke-width:1.6;stroke-dasharray:4 3.5}
 .railway .link{stroke:var(--muted);stroke-width:1.4;fill:none}
+.railway .would{stroke-dasharray:4 3.5}
 .railway .arrow{stroke:var(--muted);stroke-width:1.4;fill:none;stroke-dasharray:3 3}
 .railway .head{fill:var(--muted)}
 .railway .bar{fill:var(--line)}

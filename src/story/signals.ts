@@ -2,11 +2,12 @@
 import { HEARD, SET_SPEED } from '../engine/durable/history.ts';
 import { signalValue } from '../journal/asked.ts';
 import type { JournalRecord } from '../journal/journal.ts';
+import { TAKEN_OVER } from '../journal/taken-over.ts';
 import type { Signal } from './story.ts';
 
 export function signalsIn(records: readonly JournalRecord[]): readonly Signal[] {
   return records.flatMap(({ kind, step, body, atMs }) => {
-    if (kind !== 'signal' || step === HEARD) return [];
+    if (kind !== 'signal' || step === HEARD || step === TAKEN_OVER) return [];
     return [
       {
         atMs,

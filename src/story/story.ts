@@ -25,6 +25,8 @@ export interface Story {
   readonly visits: readonly Visit[];
   readonly decisions: readonly { readonly atMs: number; readonly verdict: string }[];
   readonly signals: readonly Signal[];
+  /** Each time that another process took it over. */
+  readonly takeovers: readonly Takeover[];
   /** When it could neither roll forward nor back. */
   readonly strandings: readonly number[];
   readonly disks: readonly Disk[];
@@ -35,6 +37,8 @@ export interface Story {
   readonly next: readonly Advice[];
   /** What it can be asked where it is now, by the names of the signals; nothing where no process would hear it. */
   readonly asks: readonly string[];
+  /** How it can be resumed where no process runs it: `resume`, or the name of a signal that it then hears at once. */
+  readonly resumes: readonly string[];
 }
 
 /** A step on the line. */
@@ -53,6 +57,8 @@ export interface Station {
 export interface Undo {
   readonly words: string;
   readonly description: string;
+  /** What it has done, in the past tense. */
+  readonly done: string;
   /** The station that it undoes; null for a question that is asked on the line back. */
   readonly station: number | null;
 }
@@ -66,11 +72,22 @@ export interface Visit {
   readonly attempts: readonly Attempt[];
 }
 
-/** What a process did of it; more than one where it began again behind an end that was not final. */
+/** What a process did of it; more than one where it began again behind an end that was not final, or in another process. */
 export interface Attempt {
   readonly beganAtMs: number;
   readonly endedAtMs: number | null;
   readonly error: Failure | null;
+  /** When another process took the saga over in the middle of it: this one has no end then. */
+  readonly cutAtMs: number | null;
+}
+
+/** Another process took the saga over. */
+export interface Takeover {
+  readonly atMs: number;
+  /** How the process before had let go of it. */
+  readonly after: 'died' | 'released' | 'seized' | 'needsRecovery';
+  /** When that one was last known to be at work. */
+  readonly seenMs: number;
 }
 
 export interface Failure {

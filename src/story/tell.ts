@@ -6,10 +6,13 @@ import type { AnyStateNode } from 'xstate';
 import { GROUP, membersIn } from '../engine/durable/group-register.ts';
 import { RESCUE, SET_SPEED } from '../engine/durable/history.ts';
 import { SIGNALS } from '../engine/durable/signals.ts';
+import { offlineProgress } from '../engine/recovery/decide-offline.ts';
 import type { SagaResult } from '../engine/running/result.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
+import { takeoversIn } from '../journal/taken-over.ts';
+import { undoneDescription } from '../machines/descriptions.ts';
 import { machineFor } from '../machines/machine-for.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import { PLAN_VERSION, type Plan } from '../plan/plan.ts';
@@ -63,6 +66,8 @@ export function tellStory(known: Known): Story {
   const result = row.result as object | null as SagaResult | null;
   const waits = isWaiting(row, records);
   const disks = disksOf(plan, result);
+  const visits = visitsOf(entered, line, undos);
+  const takeovers = takeoversIn(records);
   return {
     saga: row.id,
     vm: row.vm,
@@ -77,20 +82,22 @@ export function tellStory(known: Known): Story {
     stations: line.map(stationOf),
     gate: gateOf(line),
     undos: undos.map(node => undoOf(node, line)),
-    visits: visitsOf(entered, line, undos),
+    visits,
     decisions: records.flatMap(({ kind, body, atMs }) =>
       kind === 'decision' ? [{ atMs, verdict: String(member(body, 'verdict')) }] : [],
     ),
     signals: signalsIn(records),
+    takeovers,
     strandings: records.flatMap(({ kind, step, atMs }) =>
       kind === 'intent' && splitKey(step).step === RESCUE ? [atMs] : [],
     ),
     disks,
-    pausedMs: result?.blackoutMs ?? null,
+    pausedMs: pausedMs(result?.blackoutMs ?? null, line, visits, takeovers),
     error: errorOf(result, entered),
     leftovers: result?.leftovers ?? [],
     next: whatNext({ row, result, isWaiting: waits, isRunning, disks }),
     asks: row.state === 'open' && isRunning ? asksOf(plan, entered.at(-1)?.node) : [],
+    resumes: isRunning ? [] : resumesOf(row, plan, records, entered.at(-1)?.node),
   };
 }
 
@@ -111,6 +118,7 @@ function undoOf(node: AnyStateNode, line: readonly AnyStateNode[]): Undo {
   return {
     words: wordsOf(step ?? actorIn(node) ?? node.key),
     description: node.description ?? '',
+    done: undoneDescription(step ?? '') || (node.description ?? ''),
     station: station < 0 ? null : station,
   };
 }
@@ -137,12 +145,40 @@ function visitsOf(
   });
 }
 
+/** What its last process has measured; from the records where the pause went from one process to the next. */
+function pausedMs(
+  measured: number | null,
+  line: readonly AnyStateNode[],
+  visits: readonly Visit[],
+  takeovers: Story['takeovers'],
+): number | null {
+  const times = visits
+    .filter(({ kind, at }) => kind === 'station' && line[at]?.tags.includes('guestPaused'))
+    .flatMap(({ attempts }) => attempts);
+  const [fromMs, toMs] = [times[0]?.beganAtMs, times.at(-1)?.endedAtMs];
+  if (measured === null || fromMs === undefined || typeof toMs !== 'number') return measured;
+  const isCut = takeovers.some(({ atMs }) => atMs > fromMs && atMs < toMs);
+  return isCut ? Math.max(measured, toMs - fromMs) : measured;
+}
+
 /** The signals that the chart handles where the saga is, and the speed of its jobs where it has any. */
 function asksOf(plan: Plan, node: AnyStateNode | undefined): readonly string[] {
   if (node === undefined) return [];
   const signals = SIGNALS.filter(signal => node.transitions.has(signal));
   const hasSpeed = stagesOf(plan).some(stage => 'speed' in stage.plan) && node.tags.includes('reversible');
   return [...signals, ...(hasSpeed && !node.tags.includes('guestPaused') ? [SET_SPEED] : [])];
+}
+
+/** A saga that needs recovery is not asked for more than that; one that is being recovered offline can only be that. */
+function resumesOf(
+  row: SagaRow,
+  plan: Plan,
+  records: readonly JournalRecord[],
+  node: AnyStateNode | undefined,
+): readonly string[] {
+  if (row.state === 'committed' || row.state === 'rolledBack' || offlineProgress(records).begun) return [];
+  const signals = row.state === 'open' ? asksOf(plan, node).filter(signal => signal !== SET_SPEED) : [];
+  return ['resume', ...signals];
 }
 
 /** Why it ended as it did, or, before it has ended, what failed last. */

@@ -13,6 +13,7 @@ import { REENTRY, RESCUE } from '../engine/durable/history.ts';
 import { WATCHED } from '../engine/durable/watched.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import type { JournalRecord } from '../journal/journal.ts';
+import { takeoversIn } from '../journal/taken-over.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Json } from '../qmp/transport.ts';
 import { splitKey } from '../steps/stages.ts';
@@ -30,6 +31,8 @@ export interface Entered {
 interface Run {
   readonly step: string;
   readonly attempts: Attempt[];
+  /** Whether its last attempt was begun by a takeover, and nothing is written of it yet. */
+  isPickedUp: boolean;
   settled: { readonly error: ErrorRecord | null; readonly value: Json; readonly abort: boolean } | undefined;
 }
 
@@ -65,13 +68,25 @@ function endOf(id: string, { error, value, abort }: NonNullable<Run['settled']>)
 /** In the order in which they were begun, as `History` reads them, with their times. */
 function runsIn(records: readonly JournalRecord[]): Run[] {
   const runs: Run[] = [];
-  for (const { kind, step, body, atMs } of records) {
+  let isStranded = false;
+  for (const record of records) {
+    const { kind, step, body, atMs } = record;
     const last = runs.at(-1);
+    if (takeoversIn([record]).length > 0) {
+      pickUp(last, atMs, isStranded);
+      isStranded = false;
+    }
+    if (kind === 'intent' && splitKey(step).step === RESCUE) isStranded = true;
     if (NO_STEPS.has(splitKey(step).step)) continue;
     if (kind === 'intent') {
-      const attempt = { beganAtMs: atMs, endedAtMs: null, error: null };
-      if (last?.step === step && last.settled === undefined) last.attempts.push(attempt);
-      else runs.push({ step, attempts: [attempt], settled: undefined });
+      const attempt = { beganAtMs: atMs, endedAtMs: null, error: null, cutAtMs: null };
+      const isOpen = last?.step === step && last.settled === undefined;
+      // It had only been looked at before: what took it over begins it again.
+      if (isOpen && last.isPickedUp) last.attempts.splice(-1, 1, attempt);
+      else if (isOpen) last.attempts.push(attempt);
+      else runs.push({ step, attempts: [attempt], settled: undefined, isPickedUp: false });
+      const run = runs.at(-1);
+      if (run !== undefined) run.isPickedUp = false;
     } else if (kind === 'outcome') {
       const run = runs.findLast(each => each.step === step);
       if (run !== undefined) settle(run, body, atMs);
@@ -80,13 +95,24 @@ function runsIn(records: readonly JournalRecord[]): Run[] {
   return runs;
 }
 
+/** What no end is written of goes on in the process that took the saga over; where it was stranded, what had failed for good is tried again. */
+function pickUp(run: Run | undefined, atMs: number, isStranded: boolean): void {
+  if (run === undefined || (run.settled !== undefined && !isStranded)) return;
+  const open = run.attempts.at(-1);
+  if (open !== undefined && open.endedAtMs === null) run.attempts.splice(-1, 1, { ...open, cutAtMs: atMs });
+  run.attempts.push({ beganAtMs: atMs, endedAtMs: null, error: null, cutAtMs: null });
+  run.settled = undefined;
+  run.isPickedUp = true;
+}
+
 /** A step that had failed for good is tried again by a resume: that is one more attempt. */
 function settle(run: Run, body: Json, atMs: number): void {
   const error = member(body, 'error') as object | null as ErrorRecord | null;
   const open = run.attempts.at(-1);
+  run.isPickedUp = false;
   const attempt = { endedAtMs: atMs, error: error === null ? null : failureOf(error) };
   if (open !== undefined && open.endedAtMs === null) run.attempts.splice(-1, 1, { ...open, ...attempt });
-  else run.attempts.push({ beganAtMs: atMs, ...attempt });
+  else run.attempts.push({ beganAtMs: atMs, cutAtMs: null, ...attempt });
   run.settled = { error, value: member(body, 'value'), abort: member(body, 'abort') === true };
 }
 

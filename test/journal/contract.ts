@@ -170,6 +170,25 @@ export function describeJournal(name: string, newSubject: NewSubject): void {
       expect(thrownBy(() => journal.takeOver('s1'))).toEqual(refused('VM_BUSY'));
     });
 
+    it('writes what is noted of a takeover with it, and nothing where it is refused', async () => {
+      const first = start();
+      const dead = first.journal.begin(newSaga('s1'));
+      first.journal.appendSync(dead, [intent('a')]);
+      const note = { kind: 'signal', step: 'takenOver', body: { after: 'died' } } as const;
+      expect(thrownBy(() => first.journal.takeOver('s1', { note }))).toEqual(refused('VM_BUSY'));
+      const { journal } = restarted(first);
+      const lease = journal.takeOver('s1', { note });
+      expect(steps(journal, 's1')).toEqual(['1 a', '2 takenOver']);
+      expect(journal.records('s1').at(-1)).toMatchObject(note);
+      journal.appendSync(lease, [intent('b')]);
+      expect(steps(journal, 's1')).toEqual(['1 a', '2 takenOver', '3 b']);
+      let heard = 0;
+      journal.listen('s1', 0, () => {
+        heard += 1;
+      })();
+      expect(heard).toBe(0);
+    });
+
     it('gives an open saga to another by force, and the living process has lost it then', () => {
       const { journal } = start();
       const old = journal.begin(newSaga('s1'));

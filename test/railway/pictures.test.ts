@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { STORIES } from '../../scripts/picture-stories.ts';
-import { svgOf } from '../../src/railway/draw.ts';
+import { drawLinePicture, svgOf } from '../../src/railway/draw.ts';
 import { sceneAt } from '../../src/railway/scene.ts';
 import { textsIn, unclosedIn } from './read-svg.ts';
 
@@ -34,8 +34,10 @@ test('a rolled-back saga tells what failed where, what was undone, where each di
   expect(texts).toContain('“No space left on device”');
   expect(texts).toContain('disk1: QEMU answered blockdev-mirror');
   expect(texts.filter(text => text === 'the guest is here')).toHaveLength(3);
-  expect(texts.filter(text => /removed$/.test(text))).toEqual(['removed', 'failed, removed', 'removed']);
-  expect(told).toMatch(/What was undone\n1\nThe mirrors are cancelled/);
+  expect(texts.filter(text => /removed$/.test(text))).toEqual([
+    ...['copy removed', 'failed, copy removed', 'copy removed'],
+  ]);
+  expect(told).toMatch(/What was undone\n1\nmirror disks\nThe mirrors were cancelled/);
   expect(told).toMatch(/What to do now\nFor the guest, nothing: it runs on as before/);
   expect(told).toContain('the guest was never paused');
 });
@@ -44,6 +46,59 @@ test('a saga that needs recovery gives no disk a place that its journal does not
   const texts = textsIn(await pictureOf('copy-needs-recovery'));
   expect(texts.filter(text => text === 'or here')).toHaveLength(3);
   expect(texts).toContain('blocksaga resume --offline 0vd5r8m2j6x1a');
+});
+
+test('a saga whose process was killed again and again is one line, with each death and where it was resumed', async () => {
+  const texts = textsIn(await pictureOf('copy-killed'));
+  expect(texts.filter(text => text === 'process died')).toHaveLength(3);
+  expect(texts.filter(text => /^resumed .* later$/.test(text))).toEqual(
+    expect.arrayContaining(['resumed 4.2 s later', 'resumed 12 min 34 s later', 'resumed 1.3 s later']),
+  );
+  expect(texts.filter(text => text === 'mirror disks' || text === 'mirror')).toHaveLength(1);
+  expect(texts.join('\n')).toContain('4 processes');
+  // The pause went through a death: its length is that from its beginning on.
+  expect(texts.join('\n')).toMatch(/paused for 1\.3 s at most/);
+});
+
+test('a rollback whose process was killed is torn where that was', async () => {
+  const texts = textsIn(await pictureOf('copy-killed-in-rollback'));
+  expect(texts.filter(text => text === 'process died')).toHaveLength(3);
+  expect(texts).toContain('resumed 1 min 36 s later');
+});
+
+test('an interrupted saga is torn where its process died, and not resumed yet', async () => {
+  const texts = textsIn(await pictureOf('copy-interrupted'));
+  expect(texts).toContain('process died');
+  expect(texts).toContain('not resumed yet');
+});
+
+test('an image that several disks stand on is drawn once, and its disks beside one another', async () => {
+  const texts = textsIn(await pictureOf('copy-of-clones'));
+  expect(texts.filter(text => text === 'golden.qcow2')).toHaveLength(1);
+  expect(texts.filter(text => text === 'web-role.qcow2')).toHaveLength(1);
+  expect(texts).toContain('shared by 3 disks');
+  expect(texts.filter(text => text === 'the guest is here')).toHaveLength(4);
+});
+
+test('the marker of the decision is not covered by what failed, wherever that was', async () => {
+  for (const [name, station] of [
+    ['copy-rolled-back', 'insertFilters'],
+    ['copy-rolled-back', 'awaitConvergence'],
+  ] as const) {
+    const told = await storyOf(name);
+    const scene = sceneAt(told);
+    const at = told.stations.findIndex(({ path }) => path.at(-1) === station);
+    const moved = { ...scene, turn: { station: at, undo: null } };
+    for (const room of [900, 1400]) {
+      const { shapes } = drawLinePicture(moved, room);
+      const callout = shapes.find(({ attributes }) => attributes['class'] === 'callout');
+      const marker = shapes.find(({ tag, attributes }) => tag === 'line' && attributes['class'] === 'gate');
+      const left = Number(callout?.attributes['x']);
+      const right = left + Number(callout?.attributes['width']);
+      const x = Number(marker?.attributes['x1']);
+      expect(x > left && x < right, `${station} at ${room}`).toBe(false);
+    }
+  }
 });
 
 test('of 32 disks those are drawn that differ, and the others are counted', async () => {
@@ -57,8 +112,12 @@ function timeless(svg: string): string {
   return svg.replaceAll(/(?:&#60; )?\d+(?:\.\d+)? (?:ms|s)\b/g, 'so long');
 }
 
-async function pictureOf(name: string): Promise<string> {
+function storyOf(name: string) {
   const story = STORIES[name];
   if (story === undefined) throw new Error(`no picture ${name}`);
-  return svgOf(sceneAt(await story()));
+  return story();
+}
+
+async function pictureOf(name: string): Promise<string> {
+  return svgOf(sceneAt(await storyOf(name)));
 }

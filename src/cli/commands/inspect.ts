@@ -1,8 +1,9 @@
-/** `blocksaga inspect`: a page on this machine that shows live and past sagas. It starts none. */
+/** `blocksaga inspect`: a page on this machine that shows live and past sagas. It starts none, and resumes those that it is asked to. */
 import type { Command } from 'commander';
 import type { InspectionEvent } from 'xstate';
 import { BlocksagaError } from '../../errors.ts';
 import { readReplay } from '../../fuzz/replay-file.ts';
+import { ResumeHere } from '../../inspect/resume-here.ts';
 import { type InspectServer, type Lab, serveInspect } from '../../inspect/server.ts';
 import { chartEventOf } from '../../inspect/tell-chart-event.ts';
 import { systemProcesses } from '../../journal/holder.ts';
@@ -29,7 +30,8 @@ Examples:
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
 
 Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: anyone who knows it can see all
-sagas of the journal, and ask those that run to switch or to go back. Nothing is fetched from elsewhere.
+sagas of the journal, ask those that run to switch or to go back, and have those resumed here whose process has ended: this process is
+theirs then, and Ctrl-C waits for them. Nothing is fetched from elsewhere.
 
 A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further -qmp. Without
 one it shows what the journal knows, which has no progress in bytes.
@@ -81,6 +83,10 @@ export function defineInspect(program: Command, context: CliContext, finished: F
       options.sim || options.xstate ? memoryJournal() : openExistingJournal(journalOf(options, context)),
       context,
       async journal => {
+        const here = new ResumeHere({
+          ...{ journal, clock: context.clock },
+          ended: (saga, how) => context.write(`saga ${saga}, resumed here: ${how}`),
+        });
         const server = await serveInspect({
           ...{ journal, processes: systemProcesses(), clock: context.clock },
           ...(options.qmp === undefined
@@ -88,11 +94,18 @@ export function defineInspect(program: Command, context: CliContext, finished: F
             : { connect: connectSocket(socketAddress(options.qmp, context), { clock: context.clock }) }),
           ...(options.trace === undefined ? {} : { trace: absoluteFile(options.trace, context) }),
           ...(options.xstate ? { stately: true } : {}),
+          ...(options.sim || options.xstate ? {} : { resume: (saga, how) => here.resume(saga, how) }),
           ...(options.sim ? { lab: await laboratory(options.replay) } : {}),
           ...(options.port === undefined ? {} : { port: options.port }),
         });
         const interrupted = Promise.withResolvers<void>();
-        const stopListening = context.onInterrupt(interrupted.resolve);
+        const letGo = new AbortController();
+        let interrupts = 0;
+        const stopListening = context.onInterrupt(() => {
+          interrupts += 1;
+          interrupted.resolve();
+          if (interrupts > 1) letGo.abort();
+        });
         const ending = new AbortController();
         let shown = Promise.resolve();
         try {
@@ -105,10 +118,17 @@ export function defineInspect(program: Command, context: CliContext, finished: F
           if (options.xstate) shown = tellCopy(journal, server, context, ending.signal);
           await interrupted.promise;
         } finally {
-          stopListening();
           ending.abort();
           await shown;
+          if (here.running.length > 0) {
+            const ids = here.running.join(', ');
+            context.complain(
+              `${ids}: resumed here, and waited for; Ctrl-C once more lets go, and "blocksaga resume" continues`,
+            );
+          }
+          await here.close(letGo.signal);
           await server.close();
+          stopListening();
         }
       },
     );

@@ -4,6 +4,7 @@ import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import { askedIn, signalValue } from '../../journal/asked.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
+import { TAKEN_OVER } from '../../journal/taken-over.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { growingSizeInWords } from '../../railway/words.ts';
 import { stepInWords, timeInWords } from './words.ts';
@@ -46,12 +47,21 @@ function signalInWords({ step, body }: JournalRecord): string {
   const error = member(body, 'error') as object | null as ErrorRecord | null;
   if (step === HEARD)
     return error === null ? 'heard what was asked' : `refused what was asked: ${error.message}`;
+  if (step === TAKEN_OVER)
+    return `taken over by another process: ${LET_GO[String(member(body, 'after'))] ?? 'the one before had let go of it'}`;
   const where =
     askedIn({ kind: 'signal', step, body, seq: 0, atMs: 0 }) === undefined ? '' : ', from elsewhere';
   if (step !== SET_SPEED) return `asked to ${step}${where}`;
   const speed = Number(signalValue(body));
   return `asked to ${speed === 0 ? 'copy as fast as it can' : `copy ${growingSizeInWords(speed)}/s at most`}${where}`;
 }
+
+const LET_GO: Readonly<Record<string, string>> = {
+  died: 'the one before had ended',
+  released: 'the one before had given it up',
+  seized: 'by force from one that was alive',
+  needsRecovery: 'the one before had ended it as needsRecovery',
+};
 
 const DECISIONS: Readonly<Record<string, string>> = {
   forward: 'all disks go to the new side, the saga only rolls forward',

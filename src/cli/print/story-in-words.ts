@@ -2,6 +2,8 @@
  * One moment of a saga as plain sentences: what was tried, what failed and with which words of QEMU, what was undone, where each
  * disk is, and what to do next. The page and the picture say the same from the same facts. Pure.
  */
+
+import { wordsOf } from '../../railway/draw-scars.ts';
 import type { FailureAt, Scene, SceneDisk, SceneStation } from '../../railway/scene-types.ts';
 import { durationInWords, namesInWords } from '../../railway/words.ts';
 
@@ -38,15 +40,27 @@ function triedLines({ stations, isEnded }: Scene): readonly string[] {
 }
 
 /** Where a process ended and another one continued, and where a pause was given up. */
-function scarLines({ stations, undos }: Scene): readonly string[] {
-  return [...stations, ...undos].flatMap(step => {
-    const again = step.attempts.length - 1;
+function scarLines({ stations, undos, scars }: Scene): readonly string[] {
+  const lost = scars.map(scar => {
+    const { kind, at } = scar.place;
+    const words = (kind === 'station' ? stations : undos)[at]?.words;
+    const next = words === undefined ? 'its end' : `${kind === 'undo' ? 'the undo of ' : ''}“${words}”`;
+    const where = scar.times.every(({ isInStep }) => isInStep) ? `in ${next}` : `before ${next}`;
+    return `${sentence(where)}: ${wordsOf(scar).join(', ')}.`;
+  });
+  const again = [...stations, ...undos].flatMap(step => {
+    const again = step.attempts.filter(({ cutAtMs }) => cutAtMs === null).length - 1;
     const gaveUp = 'backedOff' in step ? step.backedOff : 0;
     return [
       ...(again > 0 ? [`“${step.words}” was begun ${again + 1} times.`] : []),
       ...(gaveUp > 0 ? [`The pause was given up ${timesInWords(gaveUp)} at “${step.words}”.`] : []),
     ];
   });
+  return [...lost, ...again];
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function timesInWords(count: number): string {
@@ -73,11 +87,11 @@ function undoneLines({ undos }: Scene): readonly string[] {
   const ran = undos.filter(({ order }) => order !== null);
   return ran
     .sort((a, b) => (a.order ?? 0) - (b.order ?? 0))
-    .map(({ order, words, description, reached, tookMs }) => {
+    .map(({ order, words, description, done, reached, tookMs }) => {
       const end =
         reached === 'failed' ? ' This failed.' : reached === 'done' ? '' : ' No end of it is written.';
       const took = tookMs === null ? '' : ` (${durationInWords(tookMs)})`;
-      return `${order}. ${words}${took}: ${description}${end}`;
+      return `${order}. ${words}${took}: ${reached === 'done' ? done : description}${end}`;
     });
 }
 

@@ -6,10 +6,11 @@
  * What is left is the time between that question and the system call right behind it: a process that is stopped exactly
  * there, for so long that another one has been made to take its saga over by force, still sends that one write.
  */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
 import type { Files } from '../../images/files.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
+import { takenOver } from '../../journal/taken-over.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient, QmpEvent, Reply, UntilOptions } from '../../qmp/client.ts';
@@ -116,10 +117,14 @@ export async function seize(journal: Journal, saga: string, force: boolean, cloc
 }
 
 async function takeWhenFree(journal: Journal, saga: string, force: boolean, clock: Clock): Promise<Lease> {
-  const renewedAtMs = journal.saga(saga)?.renewedAtMs;
+  const row = journal.saga(saga);
+  const renewedAtMs = row?.renewedAtMs;
+  const note = row && takenOver(row, force);
   for (;;) {
     try {
-      return await whenFree(clock, within => journal.takeOver(saga, { force, ...within }));
+      return await whenFree(clock, within =>
+        journal.takeOver(saga, { force, ...definedOnly({ note }), ...within }),
+      );
     } catch (error) {
       const mayRunOut = error instanceof BlocksagaError && error.code === 'VM_BUSY' && error.retryable;
       if (!mayRunOut || journal.saga(saga)?.renewedAtMs !== renewedAtMs) throw error;

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Journal, JournalRecord, Lease, NewRecord } from '../../journal/journal.ts';
+import { ownRecords } from '../../journal/taken-over.ts';
 import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { isStep, type StepName } from '../../steps/all-steps.ts';
@@ -157,7 +158,7 @@ export function recordsOfStage(
 
 /** What was decided, begun and ended in one stage. */
 export function historyOf(records: readonly JournalRecord[], stage: StageName | null): History {
-  return new History(recordsOfStage(records, stage), records.length > 0);
+  return new History(recordsOfStage(records, stage), ownRecords(records).length > 0);
 }
 
 /** For the mirrors it is an abort when the snapshot is to stay without them. */

@@ -6,6 +6,7 @@
 
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
 import type { Journal, JournalRecord, Lease } from '../../journal/journal.ts';
+import { ownRecords } from '../../journal/taken-over.ts';
 import { hasMirrors, type Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
@@ -46,7 +47,7 @@ export class Watch {
     const mirrored = stagesOf(parts.plan).filter(({ plan }) => hasMirrors(plan));
     this.#mirrored = mirrored;
     this.#jobs = new Set(mirrored.flatMap(({ plan }) => plan.disks.map(disk => disk.names.job)));
-    this.#isSure = mirrored.length > 0 && parts.records.length === 0;
+    this.#isSure = mirrored.length > 0 && ownRecords(parts.records).length === 0;
     if (mirrored.length > 0) this.#wait();
   }
 

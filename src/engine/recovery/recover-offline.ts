@@ -11,6 +11,7 @@ import { localFiles } from '../../images/local-files.ts';
 import { localImages } from '../../images/local-images.ts';
 import type { Journal, JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
+import { ownRecords } from '../../journal/taken-over.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
 import { type DiskPlan, type Plan, type Program, wayOf } from '../../plan/plan.ts';
@@ -123,7 +124,7 @@ export async function recoverOffline(
   }
   const lease = await seize(journal, id, options.force ?? false, clock);
   const fence = new Fence({ journal, lease, clock });
-  if (journal.records(id).length !== records.length) {
+  if (ownRecords(journal.records(id)).length !== ownRecords(records).length) {
     throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
   }
   if (!begun) {

@@ -1,0 +1,87 @@
+/**
+ * Places the images of several disks: each chain a row from left to right, and an image that several chains stand on once, in the
+ * middle of them. Pure.
+ */
+import type { Box } from './disk-boxes.ts';
+import { elide, monoWidth } from './measure.ts';
+import type { DiskProgress } from './scene-types.ts';
+
+const GAP = 30;
+/** Where a chain parts into several. */
+const GAP_FORK = 46;
+const GAP_COPY = 52;
+/** Room for a bar that fills, with its figures. */
+const GAP_FILLING = 168;
+const LETTERS_MAX = 30;
+const PADDING = 22;
+
+export interface ChainRow {
+  readonly boxes: readonly Box[];
+  readonly y: number;
+  readonly progress: DiskProgress | undefined;
+}
+
+export interface PlacedBox {
+  readonly box: Box;
+  readonly label: string;
+  readonly x: number;
+  readonly y: number;
+  readonly wide: number;
+  /** Of how many disks it is. */
+  readonly disks: number;
+  /** The box that it hangs on; undefined at the bottom. */
+  readonly on: PlacedBox | undefined;
+  readonly progress: DiskProgress | undefined;
+}
+
+export function placeChains(rows: readonly ChainRow[], left: number, room: number): readonly PlacedBox[] {
+  const shared = [...Map.groupBy(rows, ({ boxes }) => boxes[0]?.file).values()];
+  return shared.flatMap(group => {
+    const most = Math.min(...group.map(row => lettersIn(row, room)));
+    return placeFrom(group, 0, left, undefined, most);
+  });
+}
+
+/** How long the names in a row may be, so that there is room for all. */
+function lettersIn({ boxes, progress }: ChainRow, room: number): number {
+  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, progress, GAP_FORK), 0);
+  const each = Math.floor((room - gaps - boxes.length * PADDING) / boxes.length / 7.3);
+  return Math.min(LETTERS_MAX, Math.max(7, each));
+}
+
+function gapOf(link: Box['link'], progress: DiskProgress | undefined, otherwise: number): number {
+  if (link === 'copied to') return progress === undefined ? GAP_COPY : GAP_FILLING;
+  return otherwise;
+}
+
+/** The boxes at one depth of rows that have all below it in common, and what stands on them. */
+function placeFrom(
+  rows: readonly ChainRow[],
+  depth: number,
+  x: number,
+  on: PlacedBox | undefined,
+  most: number,
+): readonly PlacedBox[] {
+  const files = Map.groupBy(
+    rows.filter(({ boxes }) => boxes.length > depth),
+    ({ boxes }) => boxes[depth]?.file,
+  );
+  return [...files.values()].flatMap(same => {
+    const [first] = same;
+    const box = first?.boxes[depth];
+    if (first === undefined || box === undefined) return [];
+    const gap = depth === 0 ? 0 : gapOf(box.link, first.progress, files.size > 1 ? GAP_FORK : GAP);
+    const label = shortName(box.label, most);
+    const placed: PlacedBox = {
+      ...{ box, label, on, x: x + gap, wide: monoWidth(label, 12) + PADDING, disks: same.length },
+      y: same.reduce((sum, row) => sum + row.y, 0) / same.length,
+      progress: first.progress,
+    };
+    return [placed, ...placeFrom(same, depth + 1, placed.x + placed.wide, placed, most)];
+  });
+}
+
+/** Without its extension where there is no room for that, then cut in the middle. */
+function shortName(name: string, most: number): string {
+  return elide([...name].length <= most ? name : name.replace(/\.(qcow2|raw|img|vmdk)$/, ''), most);
+}
