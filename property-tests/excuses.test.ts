@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { EXCUSES, type Excuse } from '../src/fuzz/laws/excuses.ts';
+import { keyOf } from '../src/fuzz/laws/excuse.ts';
+import { EXCUSES } from '../src/fuzz/laws/excuses.ts';
 import { judge, LAWS } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
@@ -13,8 +14,6 @@ const KEPT = new URL('excused.json', import.meta.url);
 const kept = JSON.parse(readFileSync(KEPT, 'utf8')) as Readonly<Record<string, Scenario>>;
 /** Rows for which 9,000 runs have shown nothing that they excuse. */
 const WITHOUT_A_RUN_MAX = 28;
-
-const keyOf = (excuse: Excuse) => `${excuse.law}: ${'fault' in excuse ? excuse.fault : excuse.world}`;
 
 test('each excuse is one of a law that there is, and gives a reason', () => {
   const names = LAWS.map(({ name }) => name);

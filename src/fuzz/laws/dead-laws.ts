@@ -15,20 +15,17 @@ import {
   setSeen,
   wrongChain,
 } from './end-laws.ts';
+import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
+import type { Pardon } from './pardon.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
-export function deadLeaveOneSet(account: Account): string | undefined {
-  const { offline, crash, moved } = account;
+export function deadLeaveOneSet(account: Account, pardon: Pardon): string | undefined {
+  const { offline, crash } = account;
   if (offline === undefined || crash !== undefined) return undefined;
-  // Which image a name should lead to nothing tells without a QEMU that has it open.
-  if (moved.length > 0) return undefined;
-  if (account.isRestored) return undefined;
+  if (pardon.excuses('the dead leave one set', endAtLast(account))) return undefined;
   const { error, booted, result } = offline;
-  if (error !== undefined)
-    return isUntold(account) || isTheirLoss(account)
-      ? undefined
-      : `the recovery gave up: ${error.code} ${error.message}`;
+  if (error !== undefined) return `the recovery gave up: ${error.code} ${error.message}`;
   const end = result?.outcome;
   if (end !== undefined && end !== 'committed' && end !== 'rolledBack')
     return `it ended as ${end}: ${result?.error?.message}`;
@@ -41,34 +38,18 @@ export function deadLeaveOneSet(account: Account): string | undefined {
 }
 
 /** Where an older copy of the journal was put back: what a QEMU that is started on the named images reads. */
-export function newestIsKept(account: Account): string | undefined {
-  const { isRestored, offline, crash, before, atLast, moved } = account;
-  if (!isRestored || crash !== undefined || moved.length > 0) return undefined;
-  if (offline === undefined) return undefined;
+export function newestIsKept(account: Account, pardon: Pardon): string | undefined {
+  const { isRestored, offline, crash, before, atLast } = account;
+  if (!isRestored || crash !== undefined || offline === undefined) return undefined;
+  if (pardon.excuses('no newer image is given up', endAtLast(account))) return undefined;
   const { error, booted, result } = offline;
   // Which image is missing it says, and an administrator knows where that is.
   if (error?.code === 'FILES') return lostOffline(account, before, atLast);
-  if (error !== undefined)
-    return isUntold(account) ? undefined : `the recovery gave up: ${error.code} ${error.message}`;
+  if (error !== undefined) return `the recovery gave up: ${error.code} ${error.message}`;
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   if (mayLoseWrites(account)) return undefined;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
   return lostWrites(account, images, atLast, areOnNew(account, booted.disks));
-}
-
-/** `onCommit` did not take the new disks: the recovery says so and is run again. */
-function isUntold({ offline, scenario: { publisher } }: Account): boolean {
-  return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
-}
-
-/** The power failed before a third party's overlay was on the host's disk for good: the recovery names it, and it is in no other record. */
-function isTheirLoss(account: Account): boolean {
-  const { offline, scenario, atLast } = account;
-  if (offline?.error?.code !== 'FILES' || !mayLoseWrites(account)) return false;
-  const { message } = offline.error;
-  return scenario.wish.named
-    .map(theirFile)
-    .some(file => message.includes(`${file} is needed`) && !atLast.files.has(file));
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {

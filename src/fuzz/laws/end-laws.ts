@@ -18,11 +18,12 @@ import {
   theirFile,
 } from '../scenario/wish-files.ts';
 import type { EndCheck } from './each-end.ts';
-import type { EndJudged } from './excuse-conditions.ts';
+import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
 import { leftoversTellAll } from './left-law.ts';
 import { isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
+import type { Pardon } from './pardon.ts';
 
 const PREFIX = 'bs-';
 
@@ -104,10 +105,10 @@ export function leftBy({ before, coveredFirst }: Account, index: number): string
   return coveredFirst.includes(index) ? theirFile(index) : (before.disks[index]?.path ?? '');
 }
 
-/** What the saga has given up is another's: a power cut alone may take what that one has not flushed. */
-export function leavesToOthers({ harmed, struck }: Account): string | undefined {
-  const hasLostPower = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
-  if (harmed.length === 0 || hasLostPower) return undefined;
+/** What the saga has given up is another's. */
+export function leavesToOthers(account: Account, pardon: Pardon): string | undefined {
+  const { harmed } = account;
+  if (harmed.length === 0 || pardon.excuses('only what is ours', endAtLast(account))) return undefined;
   return `the file that a third party made as ${harmed[0]}, when the saga had removed its own, is gone or was written to`;
 }
 

@@ -1,11 +1,11 @@
-/** When the rows of `excuses.ts` hold, where that takes more than a line to say. Pure. */
+/** When the rows of the table of excuses hold, where that takes more than a line to say. Pure. */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { type Account, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
-import { mirrorFile, newFile } from '../scenario/wish-files.ts';
+import { mirrorFile, newFile, theirFile } from '../scenario/wish-files.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 
 /** The end that a law is asked about. */
@@ -13,6 +13,16 @@ export interface EndJudged {
   readonly outcome: string;
   readonly result: SagaResult | undefined;
   readonly now: Sight;
+}
+
+/** How it ended while faults struck. */
+export function endUnderFaults({ result, after }: Account): EndJudged {
+  return { outcome: result?.outcome ?? 'none', result, now: after };
+}
+
+/** How it ended once they had stopped. */
+export function endAtLast({ resultAtLast, atLast }: Account): EndJudged {
+  return { outcome: resultAtLast?.outcome ?? 'none', result: resultAtLast, now: atLast };
 }
 
 /**
@@ -80,7 +90,8 @@ export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): 
 }
 
 /**
- * A third party has put a new image that held something already, a mirror's copy or what was in it beforehand, on a disk: which of both is newer nothing tells, and the saga says that it is not the end that was asked for.
+ * A third party has put a new image that held something already, a mirror's copy or what was in it beforehand, on a disk: which
+ * of both is newer nothing tells, and the saga says that it is not the end that was asked for.
  */
 export function isPutOver(
   { fault }: Struck,
@@ -114,4 +125,22 @@ export function isPutOverAndHeld(struck: Struck, account: Account, end: EndJudge
 
 export function codeOf(body: unknown): string | undefined {
   return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
+}
+
+export function isPowerCut({ fault }: Struck): boolean {
+  return fault.kind === 'kill' && fault.what === 'host';
+}
+
+/** A file that a third party made is named as needed by the recovery, and is gone with the power. */
+export function isTheirLoss(struck: Struck, { offline, scenario: { wish }, atLast }: Account): boolean {
+  const error = offline?.error;
+  if (error?.code !== 'FILES' || !isPowerCut(struck) || wish.operation === 'commitOffline') return false;
+  return wish.named
+    .map(theirFile)
+    .some(file => error.message.includes(`${file} is needed`) && !atLast.files.has(file));
+}
+
+/** `onCommit` did not take the new disks of a saga whose QEMU had died. */
+export function isUntold({ offline, scenario: { publisher } }: Account): boolean {
+  return offline?.error?.code === 'PUBLISH' && (publisher?.refusals ?? 0) > 0;
 }

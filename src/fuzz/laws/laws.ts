@@ -1,8 +1,8 @@
 /**
  * The promise as laws over one account: each a name, a sentence, and a check that gives the violation in words. They look
  * at the world that the simulator had, and take from the engine only the outcome that it claims. A law is added as a row
- * here, with its check in the file of its kind; what it does not blame a saga for is a row in `excuses.ts`, and the defect
- * that it notices one in `property-tests/mutations.test.ts`.
+ * here, with its check in the file of its kind; what it does not blame a saga for is a row of the table in `excuses.ts`, and
+ * the defect that it notices one in `property-tests/mutations.test.ts`.
  */
 import type { Account } from '../account/account.ts';
 import { bootReadsIt } from './boot-law.ts';
@@ -19,7 +19,8 @@ import {
   oneInstant,
   unlinked,
 } from './end-laws.ts';
-import { EXCUSES, type Excuse } from './excuses.ts';
+import type { Excuse } from './excuse.ts';
+import { EXCUSES } from './excuses.ts';
 import { filtersStay } from './filter-law.ts';
 import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
 import { judgeOrder } from './order.ts';

@@ -3,7 +3,7 @@
  * and beside what it commits. What they excuse is in `excuses.ts`.
  */
 import type { Account } from '../account/account.ts';
-import type { EndJudged } from './excuse-conditions.ts';
+import { endUnderFaults } from './excuse-conditions.ts';
 import type { Pardon } from './pardon.ts';
 
 /** For so long a look of the saga's is good: it cannot have seen what began since. Milliseconds. */
@@ -16,7 +16,7 @@ type Check = (account: Account, pardon: Pardon) => string | undefined;
 
 export const resumesItsOwnPause: Check = (account, pardon) => {
   const { conts, migrations, crash } = account;
-  if (crash !== undefined || pardon.excuses('its own pause', endOf(account))) return undefined;
+  if (crash !== undefined || pardon.excuses('its own pause', endUnderFaults(account))) return undefined;
   for (const { atMs, runState, isOfOwnPause } of conts) {
     if (!isOfOwnPause) return `cont was sent to a guest that the saga had not paused (${runState})`;
     const isKnown = migrations.some(({ fromMs }) => fromMs < atMs - UNSEEN_MS);
@@ -28,7 +28,7 @@ export const resumesItsOwnPause: Check = (account, pardon) => {
 export const commitsBesideNoMigration: Check = (account, pardon) => {
   const { crash, resultAtLast, records, migrations } = account;
   if (crash !== undefined || resultAtLast?.outcome !== 'committed') return undefined;
-  if (pardon.excuses('beside no migration', endOf(account))) return undefined;
+  if (pardon.excuses('beside no migration', endUnderFaults(account))) return undefined;
   const decidedMs = forwardSince(records);
   if (decidedMs === undefined) return undefined;
   const beside = migrations.find(
@@ -48,8 +48,4 @@ function forwardSince(records: Account['records']): number | undefined {
     if (verdict === 'back') sinceMs = undefined;
   }
   return sinceMs;
-}
-
-function endOf({ result, after }: Account): EndJudged {
-  return { outcome: result?.outcome ?? 'none', result, now: after };
 }

@@ -4,15 +4,13 @@
  */
 import { restBefore } from '../../steps/mirror/await-convergence.ts';
 import type { Account } from '../account/account.ts';
-import { forgetsJobs } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
-import type { EndJudged } from './excuse-conditions.ts';
+import { endAtLast, endUnderFaults } from './excuse-conditions.ts';
 import type { Pardon } from './pardon.ts';
 
 /** How long the guest may be paused when nothing holds up the orchestrator; milliseconds, beyond `maxBlackoutMs`. */
 const PAUSE_SLACK_MS = 50;
 const BLACKOUT_AMPLE_MS = 1_000;
-const LAG_MS_MAX = 20;
 /** Longer than any wait of the engine for something that does not come, and no longer: 30 s for a job that is given up. */
 const CALM_MS_MAX = 60_000;
 
@@ -62,16 +60,6 @@ export const recoveryIsTheException: Check = (account, pardon) => {
   return `QEMU lives, and the saga gave up: ${result.error?.step}: ${result.error?.message}`;
 };
 
-/** How it ended while faults struck. */
-function endUnderFaults({ result, after }: Account): EndJudged {
-  return { outcome: result?.outcome ?? 'none', result, now: after };
-}
-
-/** How it ended once they had stopped. */
-function endAtLast({ resultAtLast, atLast }: Account): EndJudged {
-  return { outcome: resultAtLast?.outcome ?? 'none', result: resultAtLast, now: atLast };
-}
-
 export const askedBackGoesBack: Check = (account, pardon) => {
   const { scenario, records, result, struck, crash, deaths } = account;
   if (crash !== undefined || result === undefined) return undefined;
@@ -118,20 +106,9 @@ export const crashIsResume: Check = (account, pardon) => {
     refusal !== undefined
   )
     return undefined;
-  const { wish, pace } = scenario;
-  // The agent of a paused guest does not answer.
-  const isMute = 'quiesce' in wish && wish.quiesce === true && scenario.guest.paused;
-  if (isMute || pardon.excuses('crash is resume', endUnderFaults(account))) return undefined;
-  // A pause too short for the last bytes may be given up for good.
-  if (wish.maxBlackoutMs < BLACKOUT_AMPLE_MS || pace.mirrorLagMs > LAG_MS_MAX) return undefined;
-  // A clone whose end was not seen is rolled back where QEMU forgets it.
-  if (wish.operation === 'copy' && wish.finish === 'clone' && forgetsJobs(scenario.guest)) return undefined;
-  // What 1.3 does not say of a mirror after its event is found out by trying, and rolled back when it was not so.
-  if (scenario.guest.profile === '1.3' && 'finish' in wish) return undefined;
-  const expected = takesBack(wish) ? 'rolledBack' : 'committed';
-  // In a QEMU that cannot be marked it cannot be told who has ended a mirror, and when: the next process rolls back.
-  const mayGoBack = wish.without.includes('throttle-group') && account.deaths > 0;
-  return result?.outcome === expected || (mayGoBack && result?.outcome === 'rolledBack')
+  if (pardon.excuses('crash is resume', endUnderFaults(account))) return undefined;
+  const expected = takesBack(scenario.wish) ? 'rolledBack' : 'committed';
+  return result?.outcome === expected
     ? undefined
     : `nothing went wrong, and the saga is ${result?.outcome}, not ${expected} (${result?.error?.step}: ${result?.error?.message})`;
 };

@@ -1,8 +1,9 @@
 /** What the excuses come to in one account. Judges nothing by itself. */
 import type { Fault } from '../../sim/monitor/faults.ts';
 import type { Account } from '../account/account.ts';
+import type { Excuse } from './excuse.ts';
 import type { EndJudged } from './excuse-conditions.ts';
-import { EXCUSES, type Excuse } from './excuses.ts';
+import { EXCUSES } from './excuses.ts';
 
 /** What is excused in one account. */
 export interface Pardon {

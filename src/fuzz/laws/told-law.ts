@@ -3,13 +3,14 @@ import { type Account, askedOf } from '../account/account.ts';
 import { isClone, isMerge } from '../scenario/wish.ts';
 import { frontIn, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
 import { leftBy, setSeen } from './end-laws.ts';
+import { endAtLast } from './excuse-conditions.ts';
+import type { Pardon } from './pardon.ts';
 
-export function recordsAreTold(account: Account): string | undefined {
+export function recordsAreTold(account: Account, pardon: Pardon): string | undefined {
   const { scenario, told, offline, atLast, resultAtLast, crash, refusal } = account;
   const { wish, publisher } = scenario;
-  // An older copy of the journal does not know whom it has told.
-  if (account.isRestored) return undefined;
   if (publisher === undefined || crash !== undefined || refusal !== undefined) return undefined;
+  if (pardon.excuses('the records are told', endAtLast(account))) return undefined;
   const outcome = (offline?.result ?? resultAtLast)?.outcome;
   // A chain that is shortened below its front keeps that, a third party's overlay too.
   const isShortened = isMerge(wish) && !(wish.operation === 'commit' && wish.top === 0);

@@ -1,0 +1,236 @@
+/**
+ * What the laws do not blame a saga for after a fault that has struck: fault, law, and the reason. A row is as narrow as it can be said.
+ * Judges nothing by itself.
+ */
+import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
+import type { Account, Struck } from '../account/account.ts';
+import type { ByFault } from './excuse.ts';
+import {
+  codeOf,
+  type EndJudged,
+  isInDoubt,
+  isOffItsFilter,
+  isOvertaken,
+  isPowerCut,
+  isPutOver,
+  isPutOverAndHeld,
+  isSetAndHeld,
+  isTheirLoss,
+  isWhereItWasSet,
+  ranInTheSwitch,
+} from './excuse-conditions.ts';
+
+/** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
+const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
+
+/** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
+const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'block-job-complete', 'job-finalize'] as const;
+
+/** Run states of a guest that is at the end of a migration, or has been migrated away. */
+const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
+
+const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
+
+export const BY_FAULT: readonly ByFault[] = [
+  {
+    ...{ law: 'the pause is bounded', fault: 'replyLate' },
+    reason:
+      'who waits for an answer cannot know whether the command took effect, for longer than the blackout',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'replyLost', allowsMs: 150 },
+    reason:
+      'that a reply is lost shows by the answer to a later question, which is asked when no time is left too',
+  },
+  ...MOVES_GUEST.map(verb => ({
+    ...{ law: 'the pause is bounded', fault: `otherClient ${verb}` },
+    reason: 'a third party has moved the guest: when it stands and for how long is not ours alone',
+  })),
+  {
+    ...{ law: 'the pause is bounded', fault: 'guestShutdown' },
+    reason: 'a guest that has shut down does not run again',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'cut', allowsMs: 200 },
+    reason: 'a new connection is opened before the pause can be ended',
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'refuse lasting', allowsMs: 200 },
+    reason: 'what fails in a shorter pause than 200 ms still has that long to be undone in it',
+    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'otherClient qom-set', allowsMs: 200 },
+    reason:
+      'a disk that is elsewhere behind the decision is looked for as long as that is permitted at the least',
+    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
+  },
+  {
+    ...{ law: 'the pause is bounded', fault: 'pivotRefused', allowsMs: 30 },
+    reason: 'a job that puts a disk back is run again',
+  },
+
+  {
+    ...{ law: 'QEMU survives', fault: 'kill' },
+    reason: 'it was killed from outside',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient quit' },
+    reason: 'a third party has asked it to end',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient qom-set' },
+    reason: 'QEMU 7.2 aborts by itself when a drive is set to the node that it has',
+  },
+  {
+    ...{ law: 'QEMU survives', fault: 'otherClient cont' },
+    reason:
+      'between two blockdev-add of ours it puts the next filter above a disk that is in its iothread again',
+    only: (_struck, { scenario }) => scenario.guest.iothreads,
+  },
+
+  ...(['it ends', 'recovery is the exception'] as const).flatMap(law => [
+    {
+      ...{ law, fault: 'otherClient cont' },
+      reason:
+        'a guest that was resumed with only some of its disks merged has written where no rollback leads',
+      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
+        result?.operation === 'commit' && result.strategy !== 'reopen',
+    },
+    {
+      ...{ law, fault: 'otherClient object-del' },
+      reason:
+        'without its mark, its jobs and its nodes nothing tells the QEMU in which a saga worked from another one',
+      only: (_struck: Struck, { records }: Account, { result }: EndJudged) =>
+        result?.error?.code === 'QEMU_REPLACED' ||
+        records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'QEMU_REPLACED'),
+    },
+    {
+      ...{ law, fault: 'otherClient block_resize' },
+      reason: 'a source of another size than its target can neither be switched nor mirrored back',
+    },
+    {
+      ...{ law, fault: 'otherClient blockdev-snapshot' },
+      reason:
+        "in a QEMU that cannot be marked nothing tells a third party's overlay from a snapshot that an older journal lacks; and a copy " +
+        'that was put on its disk is committed into it by no saga that does not know it to be newer',
+      only: (struck: Struck, account: Account, end: EndJudged) => {
+        const { wish } = account.scenario;
+        const isUnmarked = wish.operation.startsWith('snapshot') && wish.without.includes('throttle-group');
+        return isUnmarked || isPutOver(struck, account, end);
+      },
+    },
+    {
+      ...{ law, fault: 'otherClient block-export-add' },
+      reason: 'QEMU does not close an image that is exported',
+    },
+  ]),
+  {
+    ...{ law: 'recovery is the exception', fault: 'refuse lasting' },
+    reason:
+      'what QEMU refuses again and again waits until it is allowed: the fault is of the unlimited budget',
+  },
+  {
+    ...{ law: 'nothing left', fault: 'refuse lasting' },
+    reason: 'what QEMU does not close is left and named',
+    only: (_struck, _account, { result }) => (result?.leftovers.length ?? 0) > 0,
+  },
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'otherClient qom-set' },
+    reason:
+      'a disk that a third party has moved to another image, or off its filter, is where that one wants it, and stays there',
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isWhereItWasSet(struck, account, end) || isOffItsFilter(struck, account, end),
+  })),
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient qom-set' },
+    reason:
+      'a guest that was moved to an image which lacks what it had written finds that in the image which it has left',
+    only: isSetAndHeld,
+  },
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },
+    reason:
+      'a copy that was put on its disk hides what the guest had written there since, which is in the image below it still',
+    only: isPutOverAndHeld,
+  },
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient cont' },
+    reason:
+      'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
+    only: ranInTheSwitch,
+  },
+
+  {
+    ...{ law: 'filters stay', fault: 'otherClient qom-set' },
+    reason: 'a third party that sets the drive of a disk takes it off its filters',
+  },
+
+  ...(['stop', 'cont', 'system_reset'] as const).map(verb => ({
+    ...{ law: 'the guest runs', fault: `otherClient ${verb}` },
+    reason: 'a third party has moved the guest: whether it runs is what that one wants',
+  })),
+  {
+    ...{ law: 'its own pause', fault: 'otherClient cont' },
+    reason: 'a third party has moved the guest inside the pause: whose pause it is since cannot be seen',
+  },
+  {
+    ...{ law: 'its own pause', fault: 'otherClient stop' },
+    reason:
+      'a stop right in front of ours, or inside our pause, changes nothing that QEMU tells: docs/what-can-go-wrong.md',
+  },
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'otherClient migrate' },
+    reason:
+      'a QEMU that the guest has left writes to no image; and whether a dead process had resumed a guest on its new images ' +
+      'cannot be seen, while a migration leads to the old ones',
+    only: (_struck: Struck, account: Account, { now, result }: EndJudged) =>
+      LEAVING.has(now.runState) || (result?.error?.code === 'MIGRATING' && isInDoubt(account)),
+  })),
+  {
+    ...{ law: 'beside no migration', fault: 'otherClient migrate' },
+    reason: 'before QEMU 3.1 a job cannot be held back: it has shortened a chain before any look',
+    only: (_struck, { records }) => records.some(({ step }) => step === 'rewriteFirst'),
+  },
+  {
+    ...{ law: 'the guest runs', fault: 'otherClient migrate' },
+    reason:
+      'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be cancelled',
+    only: (_struck, _account, { now, outcome, result }) =>
+      LEAVING.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
+  },
+  {
+    ...{ law: 'the guest runs', fault: 'otherClient quit' },
+    reason: 'a third party has asked QEMU to end: its guest is shut down before the process is gone',
+    only: (_struck, _account, { now }) => now.runState === 'shutdown',
+  },
+  {
+    ...{ law: 'the guest runs', fault: 'guestShutdown' },
+    reason: 'a guest that has shut down does not run again',
+  },
+  ...(['refuse', 'replyLost', 'replyLate', 'cut'] as const).map(fault => ({
+    ...{ law: 'the guest runs', fault },
+    reason: 'the very command that resumes the guest went wrong: resume sends it again',
+    only: (struck: Struck, _account: Account, { outcome }: EndJudged) =>
+      outcome === 'needsRecovery' && COMMANDS_TO_CONT(struck),
+  })),
+
+  ...PUT_ON_OTHER_SIDE.map(verb => ({
+    ...{ law: 'asked to roll back, rolls back', fault: `otherClient ${verb}` },
+    reason:
+      'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
+    only: (_struck: Struck, account: Account) => isOvertaken(account),
+  })),
+
+  {
+    ...{ law: 'only what is ours', fault: 'kill' },
+    reason: 'a power cut may take what the other one had not flushed',
+    only: isPowerCut,
+  },
+  {
+    ...{ law: 'the dead leave one set', fault: 'kill' },
+    reason:
+      'the power failed before a third party’s overlay was on the host’s disk for good: the recovery names it, and it is in no other record',
+    only: isTheirLoss,
+  },
+];
