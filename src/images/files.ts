@@ -68,3 +68,9 @@ export interface Files {
   /** Whether a path leads QEMU to what it leads to here; undefined where that cannot be told. Left out as above. */
   isShared?(path: string): Promise<boolean | undefined>;
 }
+
+/** Removes the very file that has this identity, durably. */
+export async function removeFile(files: Files, file: string, identity: string): Promise<void> {
+  await files.unlink(file, identity);
+  await files.syncDirectory(file);
+}

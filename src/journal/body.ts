@@ -1,6 +1,6 @@
 /**
- * Bodies of the journal as text: JSON in which integers past 2^53 are exact, and at most 1 MiB of it. Knows nothing of
- * sagas or of where the text goes.
+ * Bodies of the journal: their text, JSON in which integers past 2^53 are exact and at most 1 MiB of it, and their members. Knows
+ * nothing of sagas or of where the text goes.
  */
 
 import { BlocksagaError, invariant } from '../errors.ts';
@@ -35,6 +35,12 @@ export function encodeBody(body: Json): string {
 /** The value of a text that {@link encodeBody} made; an integer past 2^53 is a `bigint`. Throws `SyntaxError` for others. */
 export function decodeBody(text: string): Json {
   return /\d{16}/.test(text) ? JSON.parse(text, exactInteger) : JSON.parse(text);
+}
+
+/** A member of a body that is an object; null where there is none. */
+export function member(body: Json, name: string): Json {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
+  return (body as { readonly [key: string]: Json })[name] ?? null;
 }
 
 /**

@@ -10,13 +10,13 @@ import { offlineProgress } from '../engine/recovery/decide-offline.ts';
 import type { SagaResult } from '../engine/running/result.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { member } from '../journal/body.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import { takeoversIn } from '../journal/taken-over.ts';
 import { undoneDescription } from '../machines/descriptions.ts';
 import { machineFor } from '../machines/machine-for.ts';
 import { COMMIT_OFFLINE } from '../operations/plan-commit-offline.ts';
 import { PLAN_VERSION, type Plan } from '../plan/plan.ts';
-import type { Json } from '../qmp/transport.ts';
 import { splitKey, stagesOf } from '../steps/stages.ts';
 import { actorIn, kindOf, stationsOf, undoneBy, undosOf, wordsOf } from './chart-line.ts';
 import { disksOf } from './disks.ts';
@@ -187,9 +187,4 @@ function errorOf(result: SagaResult | null, entered: readonly Entered[]): Story[
   if (error !== null) return failureOf(error);
   if (result !== null) return null;
   return entered.flatMap(({ attempts }) => attempts).findLast(({ error }) => error !== null)?.error ?? null;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

@@ -12,6 +12,7 @@ import {
 import { REENTRY, RESCUE } from '../engine/durable/history.ts';
 import { WATCHED } from '../engine/durable/watched.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { member } from '../journal/body.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import { takeoversIn } from '../journal/taken-over.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -118,8 +119,3 @@ function settle(run: Run, body: Json, atMs: number): void {
 
 /** What is recorded besides the steps of a machine. */
 const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, RESCUE, REENTRY]);
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
-}

@@ -3,6 +3,7 @@ import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import { askedIn, signalValue } from '../../journal/asked.ts';
+import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { TAKEN_OVER } from '../../journal/taken-over.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -76,9 +77,4 @@ function outcomeInWords(body: Json, tookMs: number): string {
   const said =
     error.cause === undefined || error.message.includes(error.cause.desc) ? '' : ` (${error.cause.desc})`;
   return `failed${place} after ${tookMs} ms: ${error.message}${said}`;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

@@ -6,7 +6,7 @@
 
 import { BlocksagaError } from '../../errors.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
-import type { Files } from '../../images/files.ts';
+import { type Files, removeFile } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
 import { localImages } from '../../images/local-images.ts';
@@ -21,7 +21,7 @@ import { planOf, sortedRows } from '../durable/checked-journal.ts';
 import { GROUP, membersIn } from '../durable/group-register.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { findTrace } from '../recovery/living-qemu.ts';
-import { leftImages, removeImage } from '../removal/drop-images.ts';
+import { leftImages } from '../removal/drop-images.ts';
 import { Makers } from '../removal/makers.ts';
 import type { SagaResult } from '../running/result.ts';
 import { isWaiting, mirrorsInWords } from '../running/waiting.ts';
@@ -162,7 +162,7 @@ async function examineFiles(
       const about = { kind: 'file', name: file, saga: id } as const;
       if (claim !== undefined) {
         const why = `saga ${id} made it, was rolled back, and nothing uses it`;
-        found.push({ ...about, why, removable: true, remove: () => removeImage(file, claim, files) });
+        found.push({ ...about, why, removable: true, remove: () => removeFile(files, file, claim) });
       } else if (keeps === 'inUse' || (keeps === 'unproved' && leftovers.includes(file))) {
         const why = `saga ${id} left it behind, but ${KEEPS[keeps]}: it is left alone`;
         found.push({ ...about, why, removable: false, remove: undefined });

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, type ErrorRecord, withEffect } from '../../errors.ts';
 import { signalValue } from '../../journal/asked.ts';
+import { member } from '../../journal/body.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Step } from '../../steps/step/step.ts';
@@ -169,9 +170,4 @@ function readSettled(body: Json): Settled {
   const error = member(body, 'error');
   if (error !== null) return { ok: false, error: withEffect(error as unknown as ErrorRecord) };
   return { ok: true, value: member(body, 'value'), abort: member(body, 'abort') === true };
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

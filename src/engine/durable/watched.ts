@@ -2,8 +2,8 @@
  * Until when a saga's disks were watched, as its journal says it: until then no third party has switched one unseen.
  * What was written to an image after that was not watched. Pure; `watch.ts` writes these records.
  */
+import { member } from '../../journal/body.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
-import type { Json } from '../../qmp/transport.ts';
 
 /** What it stands under: no step of a machine, and of every stage. */
 export const WATCHED = 'watched';
@@ -34,9 +34,4 @@ export function watchedUntil(records: readonly JournalRecord[], begunMs: number,
     last = { untilMs, nextByMs: untilMs + nextMs + SLACK_MS };
   }
   return last;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

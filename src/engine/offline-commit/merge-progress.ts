@@ -1,4 +1,5 @@
 /** How far a commit without QEMU has come, as its records say. Pure. */
+import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 
@@ -36,9 +37,4 @@ export function readMergeProgress(records: readonly JournalRecord[]): MergeProgr
 
 function diskIn(body: Json): number {
   return Number(member(body, 'disk'));
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

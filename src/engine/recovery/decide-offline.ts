@@ -6,9 +6,9 @@
  * durable. So the last word in the journal is true of what was written, unless the journal is an older copy, or a third
  * party has switched a disk: what the images say against it is asked by `ask-images.ts`.
  */
+import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { hasMirrors, type Plan, type StagePlan } from '../../plan/plan.ts';
-import type { Json } from '../../qmp/transport.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -236,11 +236,6 @@ function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
     }
   }
   return { sides, decided, keepsCopies };
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }
 
 /** An image that stays whatever the verdict says of it, and why. */

@@ -4,6 +4,7 @@
  */
 
 import type { FileFacts } from '../../images/files.ts';
+import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -109,9 +110,4 @@ function claimsIn(records: readonly JournalRecord[]): ReadonlyMap<number, string
 
 function outcomeIn(records: readonly JournalRecord[]): Json {
   return records.findLast(({ kind, step }) => kind === 'outcome' && step === CLAIM)?.body ?? null;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

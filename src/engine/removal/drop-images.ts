@@ -3,7 +3,7 @@
  * made, when no program writes to it, and when no chain and no other saga names it. All others stay, and are reported.
  */
 
-import type { Files } from '../../images/files.ts';
+import { type Files, removeFile } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { inPages } from '../../journal/pages.ts';
@@ -53,7 +53,7 @@ export async function dropImages(facts: DropFacts, begun: ReadonlySet<number>): 
   }
   const told = new Set(left.map(words => words.split(' (')[0]));
   for (const { file, claim } of await leftImages(facts)) {
-    if (claim !== undefined) await removeImage(file, claim, files);
+    if (claim !== undefined) await removeFile(files, file, claim);
     if ((await files.stat(file)) !== undefined && !told.has(file)) left.push(file);
   }
   return left;
@@ -67,12 +67,6 @@ export async function givenUpIn({ disks, records, files }: DropFacts): Promise<r
     if (held !== undefined && (await files.stat(disk.image.file))?.identity !== held) gone.push(disk.index);
   }
   return gone;
-}
-
-/** Removes the very file, durably. */
-export async function removeImage(file: string, claim: string, files: Files): Promise<void> {
-  await files.unlink(file, claim);
-  await files.syncDirectory(file);
 }
 
 /** Looks for new images that are not needed, and says of each whether it may go. */

@@ -5,14 +5,13 @@
  */
 
 import { plainName } from '../../guest/graph.ts';
-import type { Files } from '../../images/files.ts';
+import { type Files, removeFile } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
 import { keptInWords } from '../../steps/finish/remove-leaving.ts';
-import { removeImage } from './drop-images.ts';
 import { namedBySagas } from './named-images.ts';
 
 /** Removes what may go; gives the files that are left of those that were to go, and why. Throws FILES. */
@@ -46,7 +45,7 @@ export async function dropLeaving(
       keep(proof?.why ?? 'it is not proved to be the file that QEMU had open');
     else if ((await images.look(image)).state === 'inUse') keep('another process has it open');
     else if (above !== undefined) keep(readBy(above));
-    else await removeImage(file, stands.identity, files);
+    else await removeFile(files, file, stands.identity);
   }
   return left;
 }

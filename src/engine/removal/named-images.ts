@@ -3,7 +3,7 @@
  * removed, by another one. It removes files only when it is told to, each by its identity.
  */
 import { BlocksagaError } from '../../errors.ts';
-import type { Files } from '../../images/files.ts';
+import { type Files, removeFile } from '../../images/files.ts';
 import type { ImageSight, Images } from '../../images/images.ts';
 import { meet, type Place } from '../../images/places.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
@@ -118,8 +118,7 @@ export async function leavingKept(
       above ??= file;
       continue;
     }
-    await files.unlink(file, identity);
-    await files.syncDirectory(file);
+    await removeFile(files, file, identity);
     if ((await files.stat(file)) !== undefined) kept.push(file);
     else if (sight.state === 'readable' && sight.dataFile !== undefined)
       kept.push(`${sight.dataFile} (it has the data of ${file}, which is removed: remove it too)`);

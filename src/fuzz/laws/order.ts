@@ -4,8 +4,8 @@
  */
 import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
+import { member } from '../../journal/body.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
-import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS } from '../../steps/all-steps.ts';
 import { splitKey } from '../../steps/stages.ts';
 
@@ -131,9 +131,4 @@ function isToBeUndoneBefore(later: string, older: string): boolean {
 
 function plain(key: string): string {
   return splitKey(key).step;
-}
-
-function member(body: Json, name: string): Json {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
-  return (body as { readonly [key: string]: Json })[name] ?? null;
 }

@@ -5,7 +5,7 @@
  */
 
 import { openFiles, plainName } from '../../guest/graph.ts';
-import type { Files } from '../../images/files.ts';
+import { removeFile } from '../../images/files.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -62,7 +62,7 @@ export const removeLeaving: Step = {
 
   async do({ files, observed }) {
     for (const { file, identity } of observed as readonly Leaving[]) {
-      if (identity !== null) await remove(files, file, identity);
+      if (identity !== null && files !== null) await removeFile(files, file, identity);
     }
     return keptOf(observed);
   },
@@ -86,11 +86,6 @@ function keepBelowKept(plan: Plan, found: readonly Leaving[]): Leaving[] {
       ? each
       : { ...each, identity: null, why: readBy(above) };
   });
-}
-
-async function remove(files: Files | null, file: string, identity: string): Promise<void> {
-  await files?.unlink(file, identity);
-  await files?.syncDirectory(file);
 }
 
 /** What the step comes to: the files that were to go and are still there, in words. */

@@ -1,6 +1,6 @@
 /**
  * Acts on the disks' jobs and waits for what comes of it, with the first look in the same write as the commands: in the
- * window every round trip lengthens the pause.
+ * pause every round trip lengthens it.
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
@@ -52,6 +52,11 @@ export async function withBeside<T>(beside: readonly Promise<unknown>[], act: Pr
 
 export function isConcluded(job: JobInfo | undefined): boolean {
   return job === undefined || job.status === 'concluded';
+}
+
+/** It has done what it was to do; a job that vanished did not say so. */
+export function hasConcludedWell(job: JobInfo | undefined): boolean {
+  return job?.status === 'concluded' && job.error === undefined;
 }
 
 export function isPendingOrConcluded(job: JobInfo | undefined): boolean {

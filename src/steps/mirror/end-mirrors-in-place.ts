@@ -5,7 +5,14 @@
 import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
-import { awaitJobs, isConcluded, isPendingOrConcluded, withBeside, withinPause } from '../jobs/await-jobs.ts';
+import {
+  awaitJobs,
+  hasConcludedWell,
+  isConcluded,
+  isPendingOrConcluded,
+  withBeside,
+  withinPause,
+} from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
 import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { openedAs } from '../prepare/create-images.ts';
@@ -105,7 +112,7 @@ async function probeEnded(context: StepContext<SwitchPlan>) {
     const job = table.get(disk.names.job);
     // Those of a clone are dismissed in the pause where there are iothreads: its decision says how they ended.
     if (job === undefined) return decided ? 'present' : 'foreign';
-    if (job.status !== 'concluded' || job.error !== undefined) return 'absent';
+    if (!hasConcludedWell(job)) return 'absent';
     return isIdentical ? 'present' : 'foreign';
   });
 }

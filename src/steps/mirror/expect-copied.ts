@@ -4,11 +4,13 @@
  * neither may be copied over the other. It only looks, where QEMU
  * tells how a job ended (from 3.1 on; before that no drive can be set while its device is there); what the undo of the mirrors has to know is durable with its intent.
  */
+
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { hasConcludedWell } from '../jobs/await-jobs.ts';
 import { hidesWrites, isEmptyBelow, readWritten } from '../prepare/expect-empty.ts';
 import type { StepContext } from '../step/step.ts';
 
@@ -72,8 +74,7 @@ function isCopied({ wasReady }: StepContext<SwitchPlan>, table: JobTable, disk: 
 }
 
 function hasPivoted(table: JobTable, { names }: DiskPlan): boolean {
-  const job = table.get(names.job);
-  return job?.status === 'concluded' && job.error === undefined;
+  return hasConcludedWell(table.get(names.job));
 }
 
 /** Undefined in the journals of older versions. */

@@ -2,7 +2,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-import { readyWhileNearing, STANDING } from '../jobs/await-jobs.ts';
+import { isConcluded, readyWhileNearing, STANDING } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 
@@ -42,6 +42,6 @@ export async function runMirrorsBack(
   const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
   await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
   throwFirst(switched, await jobs.pivot(ids));
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
+  await jobs.awaitAll(ids, isConcluded, STANDING);
   await dismissJobs({ jobs }, ids);
 }

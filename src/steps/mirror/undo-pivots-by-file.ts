@@ -24,8 +24,8 @@ export async function undoPivotsByFile(
   // No image is to be open twice: what is left of the old chains goes first.
   await closeRetired(qmp, switched, graph);
   if (switched.length > 0) {
-    if (plan.operation === 'copy') await mirrorBack(context, switched, back);
-    else await stackAgain(context, switched, graph, back);
+    if (plan.operation === 'copy') await mirrorBackByFile(context, switched, back);
+    else await stackAgainByFile(context, switched, graph, back);
   }
   const after = await readGraph(qmp);
   // Nor is what was below the images of both sides until now, which QEMU has opened anew; also of the disks that an
@@ -47,7 +47,7 @@ async function closeRetired(qmp: QmpClient, disks: readonly DiskPlan[], graph: G
   );
 }
 
-async function mirrorBack(
+async function mirrorBackByFile(
   context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   back: Return,
@@ -78,7 +78,7 @@ function nodeName({ node, names }: DiskPlan, graph: Graph): { readonly 'node-nam
 }
 
 /** Puts the images that were above the goal back there, lowest first, each as QEMU puts an overlay that exists. */
-async function stackAgain(
+async function stackAgainByFile(
   { qmp }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,

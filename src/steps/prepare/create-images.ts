@@ -2,6 +2,7 @@
  * Formats the new images and opens them as nodes of the saga's own names: overlays without a backing image, copy
  * targets on theirs. Nothing of the guest touches them yet, so the undo just closes them; the files are `claimFiles`'s.
  */
+
 import { BlocksagaError, definedOnly, invariant } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { luksSecret, openChain, qcow2Secret } from '../../guest/revive-source.ts';
@@ -10,6 +11,7 @@ import type { DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import { createJobs } from '../../qmp/jobs.ts';
 import type { BlockdevRefOrNull } from '../../qmp/schema.generated.ts';
+import { isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
 import { expectHeaders } from './expect-headers.ts';
@@ -118,7 +120,7 @@ async function create(
   const running = ids.filter((_id, at) => started[at]?.ok);
   // While QEMU makes keys it does not answer: for seconds, or much longer on a host without time for it.
   if (disks.some(isEncrypted)) await qmp.execute('query-jobs', {}, { deadlineMs: CREATE_DEADLINE_MS });
-  const ended = await jobs.awaitAll(running, job => job === undefined || job.status === 'concluded', {
+  const ended = await jobs.awaitAll(running, isConcluded, {
     deadlineMs: CREATE_DEADLINE_MS,
   });
   await dismissJobs({ jobs }, running);

@@ -6,7 +6,7 @@ import { definedOnly } from '../../errors.ts';
 import type { CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
-import { isConcluded } from '../jobs/await-jobs.ts';
+import { hasConcludedWell, isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
@@ -35,7 +35,7 @@ export const streamIntoTargets: Step<CopyPlan> = {
       idOf,
       start: disk => startStream(plan, disk, context.speed(disk)),
       look: aliveOrDone,
-      hasArrived: job => job.status === 'pending' || hasEndedWell(job),
+      hasArrived: job => job.status === 'pending' || hasConcludedWell(job),
     });
     await finalizeAll(context, disks);
     return null;
@@ -97,11 +97,7 @@ function startStream(
 
 function aliveOrDone(table: JobTable, disk: DiskPlan): JobInfo {
   const job = table.get(idOf(disk));
-  if (job !== undefined && hasEndedWell(job)) return job;
+  if (job !== undefined && hasConcludedWell(job)) return job;
   if (job?.status === 'concluded') throw jobFailed(disk, job);
   return jobAlive(table, disk, idOf(disk));
-}
-
-function hasEndedWell(job: JobInfo | undefined): boolean {
-  return job?.status === 'concluded' && job.error === undefined;
 }

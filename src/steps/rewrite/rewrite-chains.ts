@@ -10,7 +10,7 @@ import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import type { JobInfo } from '../../qmp/jobs.ts';
+import { hasConcludedWell, isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
@@ -89,14 +89,14 @@ const FORWARD = {
       context,
       ended.map(disk => disk.names.job),
     );
-    const left = todo.filter(disk => !hasEndedWell(table.get(disk.names.job)));
+    const left = todo.filter(disk => !hasConcludedWell(table.get(disk.names.job)));
     if (left.length === 0) return null;
     await holdAll(context, left);
     await flushPulled(context, left);
     const ids = left.map(disk => disk.names.job);
     const refused = firstError(left, await jobs.finalize(ids));
     if (refused !== undefined) throw refused;
-    const after = await jobs.awaitAll(ids, isOver, { deadlineMs: JOB_DEADLINE_MS });
+    const after = await jobs.awaitAll(ids, isConcluded, { deadlineMs: JOB_DEADLINE_MS });
     for (const disk of left) {
       const job = after.get(disk.names.job);
       if (job?.error !== undefined) throw jobFailed(disk, job);
@@ -216,14 +216,6 @@ export function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
 
 function jobsOf(plan: RewritePlan): readonly string[] {
   return plan.disks.map(disk => disk.names.job);
-}
-
-function isOver(job: JobInfo | undefined): boolean {
-  return job === undefined || job.status === 'concluded';
-}
-
-function hasEndedWell(job: JobInfo | undefined): boolean {
-  return job?.status === 'concluded' && job.error === undefined;
 }
 
 /** Whether QEMU names no image any more that leaves the chain; overlays of a third party above do not count. */

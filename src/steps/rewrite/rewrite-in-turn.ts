@@ -10,7 +10,7 @@ import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, RewritePlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-import type { JobInfo } from '../../qmp/jobs.ts';
+import { isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
@@ -39,7 +39,7 @@ export const rewriteFirst: Step<RewritePlan> = {
       // forward and back.
       await cancel(context, disks);
       if (!(await isDone(context, disks))) throw error;
-      await flushPulled(context, disks);
+      await tryToFlushPulled(context, disks);
     }
     return null;
   },
@@ -94,7 +94,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
     context,
     ids.filter(id => table.get(id)?.status === 'concluded'),
   );
-  const missing = disks.filter(({ names }) => isOver(table.get(names.job)));
+  const missing = disks.filter(({ names }) => isConcluded(table.get(names.job)));
   if (missing.length > 0 && context.abort.aborted && !context.decided)
     throw new BlocksagaError('ABORTED', 'the saga was asked to roll back before its job was begun');
   const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
@@ -107,12 +107,12 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
   const refused = firstError(missing, await qmp.pipeline(commands));
   if (refused !== undefined) throw refused;
   await awaitEnd(context, disks);
-  await flushPulled(context, disks);
+  await tryToFlushPulled(context, disks);
 }
 
 /** Throws why a job did not do what it was to do. */
 async function awaitEnd(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
-  const ended = await context.jobs.awaitAll(jobsOf(disks), isOver, {
+  const ended = await context.jobs.awaitAll(jobsOf(disks), isConcluded, {
     deadlineMs: JOB_DEADLINE_MS,
     ...(context.decided ? {} : { signal: context.abort }),
     onChange: table => {
@@ -155,7 +155,7 @@ async function isDone({ qmp }: StepContext<RewritePlan>, disks: readonly DiskPla
  * What was pulled is in the image only when its tables are, which QEMU writes with a flush. Here that can only come after
  * the chain has changed, and only where the monitor has qemu-io (QEMU 1.5): so it is tried, and nothing hangs on it.
  */
-async function flushPulled(
+async function tryToFlushPulled(
   { qmp, plan }: StepContext<RewritePlan>,
   disks: readonly DiskPlan[],
 ): Promise<void> {
@@ -166,10 +166,6 @@ async function flushPulled(
       arguments: { 'command-line': `qemu-io ${deviceOf(disk, disk.node)} flush` },
     })),
   );
-}
-
-function isOver(job: JobInfo | undefined): boolean {
-  return job === undefined || job.status === 'concluded';
 }
 
 /** Images are named by their files: `block-commit` knows nodes from 3.1 on only. */

@@ -13,7 +13,7 @@ import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import type { JobInfo } from '../../qmp/schema.generated.ts';
-import { STANDING, withinPause } from '../jobs/await-jobs.ts';
+import { isConcluded, STANDING, withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
@@ -177,7 +177,7 @@ async function switchToBases(
     await awaitStatus(jobs, disks, 'pending', STANDING);
     throwFirst(disks, await jobs.finalize(ids));
   }
-  await jobs.awaitAll(ids, job => job === undefined || job.status === 'concluded', STANDING);
+  await jobs.awaitAll(ids, isConcluded, STANDING);
   await dismissJobs({ jobs }, ids);
   const graph = await readGraph(qmp);
   for (const disk of disks) {
@@ -200,7 +200,7 @@ async function awaitStatus(
     now === status || (status === 'ready' && now === (covered.has(id) ? 'pending' : 'standby'));
   const table = await jobs.awaitAll(
     disks.map(disk => disk.names.undoJob),
-    job => job === undefined || reached(job) || job.status === 'concluded',
+    job => isConcluded(job) || (job !== undefined && reached(job)),
     options,
   );
   for (const disk of disks) {

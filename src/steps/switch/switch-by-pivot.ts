@@ -10,7 +10,7 @@ import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
-import { awaitJobs, isConcluded, withBeside } from '../jobs/await-jobs.ts';
+import { awaitJobs, hasConcludedWell, isConcluded, withBeside } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
 import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
@@ -66,8 +66,7 @@ async function probeParked(context: StepContext<SwitchPlan>) {
     if (graph.showsImage(disk)) return isOurs ? 'present' : 'foreign';
     const job = table.get(disk.names.job);
     if (job === undefined) return 'foreign';
-    const finalized = job.status === 'concluded' && job.error === undefined;
-    return job.status === 'pending' || finalized ? 'present' : 'absent';
+    return job.status === 'pending' || hasConcludedWell(job) ? 'present' : 'absent';
   });
 }
 
