@@ -31,6 +31,7 @@ import { filesOf, guestOf, provedFilesOf, type Submit, splitGuest } from './conn
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
+import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { type Group, memberOf, type ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
@@ -185,8 +186,10 @@ class SagaEngine implements Engine {
     if (row === undefined) throw sagaIsUnknown(id);
     const plan = toldTo(options.onCommit, planToResume(row));
     const records = checkedJournal(this.#journal).records(id);
+    const isEnded = row.state === 'committed' || row.state === 'rolledBack';
+    if (!isEnded) expectNewestOrAccept(this.#journal, row, options);
     refuseSignal(row, plan, records, signal);
-    if (row.state === 'committed' || row.state === 'rolledBack') return endedSaga(row);
+    if (isEnded) return endedSaga(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
       const why = `saga ${id} was begun without an address: say where its QEMU is`;

@@ -26,7 +26,7 @@ export interface Group {
 }
 
 /** How a group is resumed. */
-export interface ResumeGroupOptions extends Pick<ResumeOptions, 'force'> {
+export interface ResumeGroupOptions extends Pick<ResumeOptions, 'force' | 'acceptRestored'> {
   /** Where the guests are reached, in the order of the requests; the journal remembers addresses. */
   readonly guests?: readonly Partial<Guest>[];
 }

@@ -20,6 +20,7 @@ import {
   isSameGroup,
   membersIn,
 } from './durable/group-register.ts';
+import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
 import { AllPlanned, type PlannedMember } from './group-planned.ts';
 import {
@@ -49,6 +50,8 @@ export interface Joining {
   readonly barrier: Barrier;
   planned(member: PlannedMember): Promise<void>;
 }
+
+type HowResumed = Pick<ResumeOptions, 'force' | 'acceptRestored'>;
 
 interface GroupsParts {
   readonly journal: Journal;
@@ -134,39 +137,41 @@ export class Groups {
   }
 
   /** Brings every member to its end; a decision that no process can take any more is taken first: to roll back. */
-  async resume(id: string, { force = false, guests = [] }: ResumeGroupOptions): Promise<Group> {
+  async resume(id: string, { guests = [], ...how }: ResumeGroupOptions): Promise<Group> {
     const running = this.#running.get(id);
     if (running !== undefined) return running.group;
     const row = this.#parts.journal.saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
     expectGroup(row);
-    return this.#known(row, at => guestIn(guests[at] ?? {}), force);
+    return this.#known(row, at => guestIn(guests[at] ?? {}), how);
   }
 
   #again(row: SagaRow, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
     if (!isSameGroup(row, requests)) throw otherGroup(row.id);
-    return this.#known(row, at => guestIn(members[at] ?? {}), false);
+    return this.#known(row, at => guestIn(members[at] ?? {}), {});
   }
 
-  async #known(row: SagaRow, guest: (at: number) => Partial<Guest>, force: boolean): Promise<Group> {
+  async #known(row: SagaRow, guest: (at: number) => Partial<Guest>, how: HowResumed): Promise<Group> {
     const { journal, clock } = this.#parts;
+    const { force = false } = how;
+    if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, how);
     const ids = membersIn(row);
     const isOver = await hasCommitted(journal, clock, row.id, force).then(() => true, unlessBusy);
     if (!isOver) await this.#whenBegun(row.id, ids);
     const members = await Promise.all(
       ids.flatMap((id, at) => {
         const member = journal.saga(id);
-        return member === undefined ? [] : [this.#member(member, guest(at), force)];
+        return member === undefined ? [] : [this.#member(member, guest(at), how)];
       }),
     );
     return groupOf(row.id, members, Promise.resolve());
   }
 
   /** Also one that needs recovery is brought to its end. */
-  #member(row: SagaRow, guest: Partial<Guest>, force: boolean): Promise<Saga> {
+  #member(row: SagaRow, guest: Partial<Guest>, how: HowResumed): Promise<Saga> {
     const { known, resume } = this.#parts;
-    if (row.state === 'needsRecovery' || (row.state === 'open' && force))
-      return resume(row.id, { ...guest, force });
+    if (row.state === 'needsRecovery' || (row.state === 'open' && (how.force || how.acceptRestored)))
+      return resume(row.id, { ...guest, ...how });
     return known(row, { qmp: row.address, ...guest });
   }
 

@@ -12,6 +12,7 @@ import { stagesOf } from '../steps/stages.ts';
 import type { Guest } from './connection/guest.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { ANY, PATIENT, retry } from './connection/retry.ts';
+import type { AcceptRestored } from './durable/newest-journal.ts';
 import type { SignalName } from './durable/signals.ts';
 import { historyOf } from './durable/stages.ts';
 import { offlineProgress } from './recovery/decide-offline.ts';
@@ -24,7 +25,7 @@ import type { Saga } from './running/saga-types.ts';
 import { reasonOf } from './running/waiting.ts';
 
 /** How to resume a saga; the journal remembers the monitor's address, which `qmp` replaces. */
-export interface ResumeOptions extends Partial<Guest> {
+export interface ResumeOptions extends Partial<Guest>, AcceptRestored {
   readonly signal?: SignalName;
   /** Another program to be told of the new disks than the one that the saga was begun with. */
   readonly onCommit?: Program;

@@ -5,6 +5,7 @@
 
 import type { Clock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
+import type { Standing } from './standing.ts';
 
 /** What a record says: a step is about to act, has ended, the saga only rolls forward now, or a signal was sent. */
 export type RecordKind = 'intent' | 'outcome' | 'decision' | 'signal';
@@ -236,6 +237,13 @@ export interface Journal {
    * Absent where all are kept. An engine calls it while no guest is paused. Rejects with `JOURNAL`.
    */
   forget?(): Promise<number>;
+  /**
+   * Whether this is the copy of the journal that was written last, as far as what is beside it tells; of a saga also whether it
+   * was open in an older copy that has been written to since. Absent where there is nothing to put back.
+   */
+  standing?(saga?: string): Standing;
+  /** Takes what an older copy says of a saga for the last of it, from now on, durable on return. */
+  accept?(saga: string): void;
   /**
    * Writes what is queued and closes. Throws `JOURNAL`, and stays open, while sagas of this process run with it: close their
    * engine first. A closed journal refuses everything with `JOURNAL`, but may be closed again. */

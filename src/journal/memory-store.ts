@@ -17,6 +17,7 @@ import type {
 } from './journal.ts';
 import { DAY_MS, FORGET_MAX } from './keep.ts';
 import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
+import { type Counted, type Standing, standingOf } from './standing.ts';
 
 /** What was durable at one moment, as plain copies; several journals may begin from it. */
 export interface MemoryJournalState {
@@ -24,7 +25,18 @@ export interface MemoryJournalState {
   readonly incarnation: number;
   readonly sagas: readonly { readonly row: SagaRow; readonly records: readonly JournalRecord[] }[];
   readonly claims: readonly (readonly [vm: string, claim: Claim])[];
+  /** How often it has been written. */
+  readonly generation?: number;
+  /** Sagas that had not ended in an older copy which was put back. */
+  readonly doubted?: readonly (readonly [saga: string, counted: Counted])[];
 }
+
+/** What stays beside a journal in memory when that is put back from a copy; undefined while nothing does. */
+export interface MemoryBeside {
+  written: number | undefined;
+}
+
+const LINE = 'memory';
 
 interface Claim {
   readonly token: number;
@@ -50,18 +62,52 @@ export class MemoryStore {
   readonly sagas: Map<string, StoredSaga>;
   readonly #claims: Map<string, Claim>;
   readonly #processes: Processes;
+  readonly #beside: MemoryBeside | undefined;
+  readonly #doubted: Map<string, Counted>;
+  #generation: number;
 
-  constructor(state: MemoryJournalState | undefined, processes: Processes) {
+  constructor(state: MemoryJournalState | undefined, processes: Processes, beside: MemoryBeside | undefined) {
     const sagas = state?.sagas ?? [];
     this.sagas = new Map(sagas.map(({ row, records }) => [row.id, { row, records: [...records] }]));
     this.#claims = new Map(state?.claims ?? []);
     this.#processes = processes;
+    this.#beside = beside;
+    this.#doubted = new Map(state?.doubted ?? []);
+    this.#generation = state?.generation ?? 0;
+  }
+
+  standing(saga: string | undefined): Standing {
+    const doubted = saga === undefined ? undefined : this.#doubted.get(saga);
+    if (doubted !== undefined) return { is: 'older', ...doubted };
+    if (this.#beside === undefined) return { is: 'newest' };
+    const { written } = this.#beside;
+    const why = 'nothing is beside it';
+    return standingOf(LINE, this.#generation, written === undefined ? { why } : { line: LINE, written });
+  }
+
+  accept(saga: string): void {
+    this.#count();
+    this.#doubted.delete(saga);
+  }
+
+  /** As the journal on disk counts its commits. */
+  #count(): void {
+    const standing = this.standing(undefined);
+    if (standing.is === 'older') {
+      const { generation, written } = standing;
+      for (const row of this.list({}))
+        if (isUnended(row) && !this.#doubted.has(row.id)) this.#doubted.set(row.id, { generation, written });
+      this.#generation = written;
+    }
+    this.#generation += 1;
+    if (this.#beside !== undefined) this.#beside.written = this.#generation;
   }
 
   begin(saga: NewSaga, atMs: number): Lease {
     if (this.sagas.has(saga.id)) throw sagaExists(saga.id);
     const holder = this.#claims.get(saga.vm)?.saga;
     if (holder !== undefined) throw this.#isHeld(holder, atMs);
+    this.#count();
     const { id, vm, operation, planVersion, address, request, plan } = saga;
     const row: SagaRow = {
       ...{ id, vm, operation, planVersion, address, request, plan },
@@ -77,6 +123,7 @@ export class MemoryStore {
     const { state, holder, vm } = saga.row;
     if (state === 'committed' || state === 'rolledBack') throw sagaHasEnded(id, state);
     if (state === 'open' && !force && this.#processes.isAlive(holder) !== false) throw this.#isHeld(id, atMs);
+    this.#count();
     saga.row = { ...saga.row, state: 'open', result: null, endedAtMs: null, holder: this.#processes.self };
     if (note !== undefined) saga.records.push({ seq: saga.records.length + 1, ...note, atMs });
     return this.#claim(id, vm);
@@ -86,6 +133,7 @@ export class MemoryStore {
     const refusal = this.refusal(lease);
     const saga = this.sagas.get(lease.saga);
     if (refusal !== undefined || saga === undefined) return refusal;
+    this.#count();
     for (const { kind, step, body } of records) {
       saga.records.push({ seq: saga.records.length + 1, kind, step, body, atMs });
     }
@@ -101,6 +149,7 @@ export class MemoryStore {
     const saga = this.sagas.get(id);
     if (saga === undefined) throw sagaIsUnknown(id);
     if (saga.row.state !== 'open') throw sagaHasEnded(id, saga.row.state);
+    this.#count();
     const seq = saga.records.length + 1;
     saga.records.push({ seq, kind, step, body, atMs });
     return seq;
@@ -128,7 +177,8 @@ export class MemoryStore {
 
   snapshot(incarnation: number): MemoryJournalState {
     const sagas = [...this.sagas.values()].map(({ row, records }) => ({ row, records: [...records] }));
-    return { incarnation, sagas, claims: [...this.#claims] };
+    const counted = { generation: this.#generation, doubted: [...this.#doubted] };
+    return { incarnation, sagas, claims: [...this.#claims], ...counted };
   }
 
   /** A group's row holds what its members may still ask for. */
@@ -177,7 +227,7 @@ export class MemoryStore {
   }
 }
 
-function isUnended(row: SagaRow | undefined): boolean {
+function isUnended(row: Pick<SagaRow, 'state'> | undefined): boolean {
   return row?.state === 'open' || row?.state === 'needsRecovery';
 }
 

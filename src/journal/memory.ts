@@ -9,10 +9,10 @@ import { checkBody } from './body.ts';
 import { GivenLeases } from './in-use.ts';
 import type { Asked, Journal, JournalOptions, Lease, NewRecord, Processes } from './journal.ts';
 import { expectKeep } from './keep.ts';
-import { type Entry, type MemoryJournalState, MemoryStore } from './memory-store.ts';
+import { type Entry, type MemoryBeside, type MemoryJournalState, MemoryStore } from './memory-store.ts';
 import { journalIsClosed } from './refusals.ts';
 
-export type { MemoryJournalState } from './memory-store.ts';
+export type { MemoryBeside, MemoryJournalState } from './memory-store.ts';
 
 /** A journal in memory, which can also say what would be left after a crash. */
 export interface MemoryJournal extends Journal {
@@ -35,11 +35,14 @@ const QUEUE_MAX_ENTRIES = 5_000;
  * console.log(after.takeOver('s1').token); // 2
  * ```
  */
-export function memoryJournal(state?: MemoryJournalState, options: JournalOptions = {}): MemoryJournal {
+export function memoryJournal(
+  state?: MemoryJournalState,
+  options: JournalOptions & { readonly beside?: MemoryBeside } = {},
+): MemoryJournal {
   const incarnation = (state?.incarnation ?? 0) + 1;
   const { clock = systemClock, processes = processesOf(incarnation), keep } = options;
   if (keep !== undefined) expectKeep(keep);
-  const store = new MemoryStore(state, processes);
+  const store = new MemoryStore(state, processes, options.beside);
   let queue: Entry[] = [];
   let isClosed = false;
   const leases = new GivenLeases();
@@ -139,6 +142,14 @@ export function memoryJournal(state?: MemoryJournalState, options: JournalOption
       leases.expectUnused();
       if (!isClosed) flush();
       isClosed = true;
+    },
+    standing(saga) {
+      refuseClosed();
+      return store.standing(saga);
+    },
+    accept(saga) {
+      refuseClosed();
+      store.accept(saga);
     },
     snapshot: () => store.snapshot(incarnation),
   };

@@ -91,4 +91,22 @@ export const MIGRATIONS: readonly Migration[] = [
         AND CASE WHEN json_valid(result) THEN json_array_length(result, '$.leftovers') ELSE 1 END > 0;
     `,
   },
+  {
+    program: '0.1.0',
+    sql: `
+      -- How often this journal has been written, as it stands beside it too; the line tells it from every other journal.
+      CREATE TABLE generation (
+        line TEXT NOT NULL,
+        written INTEGER NOT NULL
+      ) STRICT;
+      INSERT INTO generation VALUES (lower(hex(randomblob(8))), 0);
+
+      -- Sagas that had not ended in an older copy which was put back, and what that copy and the one before it had counted.
+      CREATE TABLE doubted (
+        saga TEXT PRIMARY KEY REFERENCES saga (id) ON DELETE CASCADE,
+        generation INTEGER NOT NULL,
+        written INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];

@@ -8,6 +8,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { invariant } from '../errors.ts';
 import { sagaToken } from '../plan/names.ts';
 import { encodeBody } from './body.ts';
+import { Generation } from './generation.ts';
 import { RELEASED } from './holder.ts';
 import type {
   JournalRecord,
@@ -90,6 +91,8 @@ export class SqliteStore {
   readonly #db: DatabaseSync;
   readonly #file: string;
   readonly #processes: Processes;
+  /** Whether the file is the copy of it that was written last. */
+  readonly generation: Generation;
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
   /** By what they ask for. */
   readonly #lists = new Map<string, StatementSync>();
@@ -100,6 +103,12 @@ export class SqliteStore {
     this.#processes = processes;
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared);
+    this.generation = new Generation(db, file);
+  }
+
+  /** Takes what an older copy says of a saga for the last of it. */
+  accept(saga: string): void {
+    this.#transaction('write', () => this.generation.accept(saga));
   }
 
   begin(saga: NewSaga, atMs: number): Lease {
@@ -213,6 +222,7 @@ export class SqliteStore {
 
   close(): void {
     guarded(this.#file, 'close', () => this.#db.close());
+    this.generation.sync();
   }
 
   #writeOne({ lease, records, end, renewal, isReleased }: Entry): Error | undefined {
@@ -258,7 +268,13 @@ export class SqliteStore {
   }
 
   #transaction<T>(what: string, work: () => T): T {
-    return guarded(this.#file, what, () => inTransaction(this.#db, work));
+    const counted = () => {
+      this.generation.count();
+      return work();
+    };
+    const done = guarded(this.#file, what, () => inTransaction(this.#db, counted));
+    this.generation.note();
+    return done;
   }
 
   #read<T>(work: () => T): T {

@@ -72,7 +72,11 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
   };
 
   return {
-    begin: (saga, within) => leases.given(write(within, () => open().begin(saga, clock.epochMs()))),
+    begin(saga, within) {
+      const lease = leases.given(write(within, () => open().begin(saga, clock.epochMs())));
+      store.generation.syncLater();
+      return lease;
+    },
     takeOver: (id, { force = false, note, ...within } = {}) =>
       leases.given(write(within, () => open().takeOver(id, force, clock.epochMs(), note))),
     confirm: lease => read(() => open().confirm(lease)),
@@ -90,6 +94,7 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
       open();
       await queue.written(entryOf(lease, [], { state, result: encodeBody(result), atMs: clock.epochMs() }));
       leases.ended(lease);
+      store.generation.syncLater();
     },
     ask: (id, signal, value, within) =>
       write(within, () => open().ask(id, askedRecord(signal, value), clock.epochMs())),
@@ -117,6 +122,8 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
       : {
           forget: () => whenFree(clock, within => write(within, () => open().forget(keep, clock.epochMs()))),
         }),
+    standing: saga => read(() => open().generation.standing(saga)),
+    accept: saga => write(undefined, () => open().accept(saga)),
     close: () => {
       leases.expectUnused();
       queue.close();

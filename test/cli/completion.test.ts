@@ -63,7 +63,10 @@ test('bash completes commands, options, their words, and the ids of sagas', () =
   expect(bash('blocksaga', '--config', 'x.json', 'copy', '--sync')).toEqual(['--sync-writes']);
   expect(bash('blocksaga', 'show', 'night-').toSorted()).toEqual(['night-1', 'night-2']);
   expect(bash('blocksaga', 'completion', '')).toEqual(['bash', 'zsh', 'fish', 'sagas']);
-  expect(bash('blocksaga', 'sagas', '--journal', 'jour')).toEqual(['journal.db']);
+  expect(bash('blocksaga', 'sagas', '--journal', 'jour').toSorted()).toEqual([
+    'journal.db',
+    'journal.db.generation',
+  ]);
 });
 
 test.runIf(has('fish'))('fish completes commands, options, their words, and the ids of sagas', () => {

@@ -94,7 +94,8 @@ describe('the file of an earlier program', () => {
         { version: 1, program: '0.1.0' },
         { version: 2, program: '0.1.0' },
         { version: 3, program: '0.1.0' },
-        { version: 4, program: '9.9.9' },
+        { version: 4, program: '0.1.0' },
+        { version: 5, program: '9.9.9' },
       ]);
       db.exec("UPDATE saga SET note = 'saga ' || id"); // the migration would fail a second time
       db.close();

@@ -105,7 +105,7 @@ describe('opening the journal', () => {
     const before = readFileSync(file);
     const refusal = refused(
       'JOURNAL',
-      /schema version 9, this program knows 3: use blocksaga 0\.9\.1 or newer/,
+      /schema version 9, this program knows 4: use blocksaga 0\.9\.1 or newer/,
     );
     expect(thrownBy(() => openJournal(file))).toEqual(refusal);
     expect(readFileSync(file).equals(before)).toBe(true);

@@ -14,6 +14,7 @@ import { EXIT, exitStatusOf } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 import { countOf } from '../print/words.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
+import { warnOfOlder } from '../saga/tell-age.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 const KEYS: DiskKeys = { format: 'FORMAT', top: 'IMAGE', base: 'IMAGE' };
@@ -74,6 +75,7 @@ export async function commitOfflineCommand(
     return EXIT.done;
   }
   return withJournal(openJournal(journalOf(options, context)), context, async journal => {
+    warnOfOlder(journal, context);
     const start = () => startOfflineCommit(journal, request, { clock: context.clock });
     const { result } = await followSaga(start, journal, options, context);
     return exitStatusOf(result, null);

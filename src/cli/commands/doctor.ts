@@ -6,7 +6,12 @@ import { BlocksagaError } from '../../errors.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { expectWhole } from '../../journal/sqlite-file.ts';
 import type { QmpClient } from '../../qmp/client.ts';
-import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
+import {
+  ACCEPT_RESTORED_OPTION,
+  addJournalOption,
+  addJsonOption,
+  journalOf,
+} from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
@@ -19,7 +24,8 @@ Looks at the journal, at the files of sagas that were rolled back, and with --qm
 groups, and whether the guest is paused. --fix removes what a saga made that has ended and that nothing uses. It touches
 nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. Of a journal's sagas it
 reads those that have not ended or left something behind, and the newest hundred; --all reads every one, and checks the whole file. A journal that is
-lost or damaged can be set aside: then every trace belongs to an unknown saga, is shown, and left alone.
+lost or damaged can be set aside: then every trace belongs to an unknown saga, is shown, and left alone. On the word of a journal that
+is an older copy, put back from a backup, nothing is removed unless you say --accept-restored.
 
 Examples:
   $ blocksaga doctor
@@ -33,6 +39,7 @@ Exit status: 0 nothing is left, 2 refused, 3 something is left that needs a pers
 interface DoctorCommandOptions {
   readonly qmp?: string;
   readonly fix?: boolean;
+  readonly acceptRestored?: boolean;
   readonly all?: boolean;
   readonly journal?: string;
   readonly json?: boolean;
@@ -52,6 +59,7 @@ export function defineDoctor(program: Command, context: CliContext, finished: Fi
     .option('--qmp <address>', "a guest's monitor, to look into its QEMU too")
     .option('--all', 'check the whole journal, and read every saga of it')
     .option('--fix', 'remove what is provably left over from ended sagas and unused')
+    .option(...ACCEPT_RESTORED_OPTION)
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object per find').action(
     async (options: DoctorCommandOptions) => {
@@ -82,6 +90,7 @@ async function visitAll(
     const findings = await examine({
       journal,
       readAll: options.all === true,
+      acceptRestored: options.acceptRestored === true,
       ...(qmp === undefined ? {} : { qmp }),
     });
     if (options.fix) return removeFindings(findings);

@@ -2,7 +2,9 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
 import { GROUP, hasCommitted, membersIn } from '../../engine/durable/group-register.ts';
+import { expectNewestOrAccept } from '../../engine/durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
+import type { Front } from '../../engine/recovery/decide-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';
 import { endedSaga } from '../../engine/running/ended-saga.ts';
@@ -15,6 +17,7 @@ import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import { socketAddress } from '../options/option-values.ts';
 import {
+  ACCEPT_RESTORED_OPTION,
   addJournalOption,
   addJsonOption,
   addOnCommitOptions,
@@ -31,6 +34,7 @@ import { refusalInWords } from '../print/summary.ts';
 import { openExistingJournal } from '../saga/read-journal.ts';
 import { followGroup, statusOfGroup } from '../saga/run-group.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
+import { tellIfUnknown } from '../saga/tell-age.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
@@ -46,8 +50,12 @@ is rolled back instead: what its overlays hold goes into the images below them. 
 
 Before it removes anything it reads the images too. If an image that would be left behind was written to last, and holds
 what the one to boot from does not, then the journal is an older copy, or a third party has switched a disk. That is
-refused, with both stories. Find out on which images the guest ran last, and say so: --front old or --front new. Images
-that are not taken are kept.
+refused, with both stories. Find out on which images the guest ran last, and say so: --front old, --front new, or, of a snapshot with
+mirrors, --front snapshot for its overlays. Images that are not taken are kept.
+
+A journal counts its writes, and JOURNAL.generation beside it counts them too. One that was put back from a backup has counted fewer:
+that is refused before anything is done, for it may lack what became of the saga. Put the newer one back, with its -wal. Where that is
+lost, --accept-restored promises that nothing was done to this saga after that copy was made; offline, --front says it too.
 
 The id of a group resumes all of its members: forward when the group had committed, else back.
 
@@ -59,6 +67,7 @@ Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
   $ blocksaga resume --all --json
   $ blocksaga resume --offline 4kq2p9v1x0c7m
+  $ blocksaga resume --offline 4kq2p9v1x0c7m --front new
   $ blocksaga resume nightly-2026-11-29
 ${SAGA_JSON_HELP}
 
@@ -74,8 +83,9 @@ interface Options extends OnCommitOptions {
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
-  readonly front?: 'old' | 'new';
+  readonly front?: Front;
   readonly force?: boolean;
+  readonly acceptRestored?: boolean;
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -97,7 +107,7 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       new Option(
         '--front <side>',
         'with --offline, where journal and images disagree: the images on which the guest ran last',
-      ).choices(['old', 'new']),
+      ).choices(['old', 'snapshot', 'new']),
     )
     .addHelpText('after', HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
@@ -119,6 +129,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
           '--back goes with --offline; "blocksaga abort" rolls back online',
         );
       }
+      if (options.acceptRestored && options.all) {
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          '--accept-restored goes with one saga that you have looked at',
+        );
+      }
       if (options.front !== undefined && !options.offline) {
         throw new BlocksagaError('REQUEST_INVALID', '--front goes with --offline');
       }
@@ -132,12 +148,20 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
 
 /** `--qmp` where the journal knows the address already. */
 export function addGuestOption(command: Command): Command {
-  return command.option('--qmp <address>', "QEMU's monitor, when it is not at the address in the journal");
+  return command
+    .option('--qmp <address>', "QEMU's monitor, when it is not at the address in the journal")
+    .option(...ACCEPT_RESTORED_OPTION);
 }
 
-/** The options that find a saga's guest. */
-export function resumeOptions(options: { readonly qmp?: string }, context: CliContext): ResumeOptions {
-  return options.qmp === undefined ? {} : { qmp: socketAddress(options.qmp, context) };
+/** The options that find a saga's guest, and what is promised of its journal. */
+export function resumeOptions(
+  options: { readonly qmp?: string; readonly acceptRestored?: boolean },
+  context: CliContext,
+): Pick<ResumeOptions, 'qmp' | 'acceptRestored'> {
+  return {
+    ...(options.qmp === undefined ? {} : { qmp: socketAddress(options.qmp, context) }),
+    ...(options.acceptRestored ? { acceptRestored: true } : {}),
+  };
 }
 
 async function resumeOne(
@@ -147,6 +171,7 @@ async function resumeOne(
   context: CliContext,
 ): Promise<number> {
   const row = journal.saga(id);
+  tellIfUnknown(journal, id, context);
   if (row?.operation === GROUP) return resumeGroup(row, journal, options, context);
   const { result } = await followSaga(startOf(id, journal, options, context), journal, options, context);
   return exitStatusOfEnd(result, undefined);
@@ -164,11 +189,12 @@ async function resumeGroup(
     throw new BlocksagaError('REQUEST_INVALID', why, { saga: row.id });
   }
   if (!options.offline) {
-    const force = options.force ? { force: true } : {};
+    const how = { ...resumeOptions(options, context), ...(options.force ? { force: true } : {}) };
     return statusOfGroup(
-      await followGroup(engine => engine.resumeGroup(row.id, force), journal, options, context),
+      await followGroup(engine => engine.resumeGroup(row.id, how), journal, options, context),
     );
   }
+  if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, options);
   const begun = membersIn(row).filter(id => journal.saga(id) !== undefined);
   const statuses: number[] = [];
   for (const id of begun) statuses.push(await resumeOne(id, journal, options, context));
@@ -192,8 +218,12 @@ function startOf(id: string, journal: Journal, options: Options, context: CliCon
     });
 }
 
-function way({ back, force }: Options) {
-  return { ...(back ? { back: true } : {}), ...(force ? { force: true } : {}) };
+function way({ back, force, acceptRestored }: Options) {
+  return {
+    ...(back ? { back: true } : {}),
+    ...(force ? { force: true } : {}),
+    ...(acceptRestored ? { acceptRestored: true } : {}),
+  };
 }
 
 /** The recovery as a saga that has ended, so that it is told of like any other. */

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
 import { checkedJournal } from '../../engine/durable/checked-journal.ts';
 import { GROUP } from '../../engine/durable/group-register.ts';
+import { expectNewestOrAccept } from '../../engine/durable/newest-journal.ts';
 import type { SignalName } from '../../engine/durable/signals.ts';
 import { planToResume } from '../../engine/recovery/plan-to-resume.ts';
 import { refuseSignal } from '../../engine/resume.ts';
@@ -24,6 +25,7 @@ import { jsonLine } from '../print/json-lines.ts';
 import { openExistingJournal } from '../saga/read-journal.ts';
 import { followGroup, statusOfGroup } from '../saga/run-group.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
+import { tellIfUnknown } from '../saga/tell-age.ts';
 import { withJournal } from '../saga/with-journal.ts';
 import { addGuestOption, resumeOptions } from './resume.ts';
 
@@ -67,6 +69,7 @@ interface SignalOptions {
   readonly keepSnapshot?: boolean;
   readonly keepCopies?: boolean;
   readonly qmp?: string;
+  readonly acceptRestored?: boolean;
   readonly trace?: string;
   readonly journal?: string;
   readonly json?: boolean;
@@ -115,10 +118,11 @@ function addSignal(
         checkedJournal(openExistingJournal(journalOf(options, context))),
         context,
         async journal => {
+          tellIfUnknown(journal, id, context);
           const group = journal.saga(id);
           if (group?.operation === GROUP && asked === 'abort')
             return abortGroup(group, journal, options, context);
-          if (!options.wait && (await askLiving(journal, id, asked, context.clock))) {
+          if (!options.wait && (await askLiving(journal, id, asked, options, context.clock))) {
             if (options.json) context.write(jsonLine({ type: 'asked', saga: id, signal: asked }));
             else
               context.write(`saga ${id}: asked: ${asked}; "blocksaga show ${id}" tells what becomes of it`);
@@ -150,16 +154,23 @@ async function abortGroup(
     throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
   }
   const start = async (engine: Engine) => {
-    const group = await engine.resumeGroup(id);
+    const group = await engine.resumeGroup(id, resumeOptions(options, context));
     return { ...group, result: group.abort() };
   };
   return statusOfGroup(await followGroup(start, journal, options, context), true);
 }
 
 /** Whether a living process runs the saga, which has been asked then. Throws SAGA_STATE for what comes too late. */
-async function askLiving(journal: Journal, id: string, signal: SignalName, clock: Clock): Promise<boolean> {
+async function askLiving(
+  journal: Journal,
+  id: string,
+  signal: SignalName,
+  options: SignalOptions,
+  clock: Clock,
+): Promise<boolean> {
   const row = journal.saga(id);
   if (row?.state !== 'open' || !isHeldNow(row, clock)) return false;
+  expectNewestOrAccept(journal, row, options);
   refuseSignal(row, planToResume(row), journal.records(id), signal);
   await whenFree(clock, within => journal.ask(id, signal, null, within));
   return true;

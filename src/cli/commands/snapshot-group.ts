@@ -9,6 +9,7 @@ import type { CliContext } from '../print/context.ts';
 import { EXIT } from '../print/exit-status.ts';
 import { printPlan } from '../print/print-plan.ts';
 import { followGroup, statusOfGroup } from '../saga/run-group.ts';
+import { warnOfOlder } from '../saga/tell-age.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 interface GroupOptions extends Partial<SagaOptions> {
@@ -51,7 +52,8 @@ export async function snapshotGroup(
     return EXIT.done;
   }
   const id = options.id === undefined ? {} : { id: options.id };
-  return withJournal(openJournal(journalOf(options, context)), context, async journal =>
-    statusOfGroup(await followGroup(engine => engine.group(requests, id), journal, options, context)),
-  );
+  return withJournal(openJournal(journalOf(options, context)), context, async journal => {
+    warnOfOlder(journal, context);
+    return statusOfGroup(await followGroup(engine => engine.group(requests, id), journal, options, context));
+  });
 }

@@ -37,6 +37,12 @@ export const TRACE_OPTION = [
   'keep what goes over the monitor in this file, without its secrets; "blocksaga inspect --trace" shows it',
 ] as const;
 
+/** What is promised of a journal that was put back from a copy. */
+export const ACCEPT_RESTORED_OPTION = [
+  '--accept-restored',
+  'the journal is an older copy: promise that nothing was done to this saga after it was made',
+] as const;
+
 /** Whether an option is the monitor of the guest that a command is about, and no other one. */
 export function isMonitorOfGuest({ long, description }: Option): boolean {
   return long === '--qmp' && description === QMP_OPTION[1];

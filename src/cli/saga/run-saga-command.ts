@@ -21,6 +21,7 @@ import { printPlan } from '../print/print-plan.ts';
 import { reportBug } from '../print/report-bug.ts';
 import { neverThrowing, type Reporter } from '../print/reporter.ts';
 import { type ListenerOptions, listenersOf } from './listeners.ts';
+import { warnOfOlder } from './tell-age.ts';
 import { withJournal } from './with-journal.ts';
 
 /** One command's way into the engine. */
@@ -41,6 +42,7 @@ export async function runSagaCommand(
     return EXIT.done;
   }
   return withJournal(openJournal(journalOf(options, context)), context, async journal => {
+    warnOfOlder(journal, context);
     const { saga, result } = await followSaga(command.start, journal, options, context);
     return exitStatusOf(result, finishOf(saga));
   });

@@ -29,6 +29,7 @@ import { damagedRow, recordsIn } from './damaged-sagas.ts';
 import { examineQemu, nodesInUse, streamInTheWay } from './examine-qemu.ts';
 import type { Finding, Removable } from './finding.ts';
 import { oldNodes } from './old-nodes.ts';
+import { ofOlderJournal } from './older-journal.ts';
 
 /** What is examined; only the journal must be given. */
 export interface DoctorOptions {
@@ -39,6 +40,8 @@ export interface DoctorOptions {
   readonly clock?: Clock;
   /** Reads every saga of the journal, page by page, to see whether it can be read; else the newest and those that matter. */
   readonly readAll?: boolean;
+  /** Has an older copy of the journal, which was put back, count as the newest: what it says may go can be removed then. */
+  readonly acceptRestored?: boolean;
   readonly files?: Files;
   readonly images?: Images;
 }
@@ -48,6 +51,10 @@ const NEWEST_READ = 100;
 
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
+  return ofOlderJournal(options.journal, await look(options), options.acceptRestored ?? false);
+}
+
+async function look(options: DoctorOptions): Promise<readonly Removable[]> {
   const { journal, qmp, processes = systemProcesses(), clock = systemClock } = options;
   const { unended, withLeftovers, committed, damaged } = sagasToExamine(options);
   const makers = new Makers(journal, processes, clock.epochMs());

@@ -2,7 +2,7 @@
 
 /** One thing that a dead saga left behind. */
 export interface Finding {
-  readonly kind: 'saga' | 'qemu' | 'guest' | 'job' | 'node' | 'group' | 'file';
+  readonly kind: 'journal' | 'saga' | 'qemu' | 'guest' | 'job' | 'node' | 'group' | 'file';
   /** Its id, name or path. */
   readonly name: string;
   /** The saga that made it; null when this journal knows none that did. */

@@ -25,6 +25,8 @@ export function checkedJournal(journal: Journal): Journal {
     ...(journal.release && { release: lease => journal.release?.(lease) ?? Promise.resolve() }),
     ...(journal.forget && { forget: () => journal.forget?.() ?? Promise.resolve(0) }),
     ...(journal.renew && { renew: renewals => journal.renew?.(renewals) ?? Promise.resolve() }),
+    ...(journal.standing && { standing: id => journal.standing?.(id) ?? { is: 'newest' } }),
+    ...(journal.accept && { accept: id => journal.accept?.(id) }),
     records: id => journal.records(id).map(record => readableRecord(id, record)),
     close: () => journal.close(),
   };

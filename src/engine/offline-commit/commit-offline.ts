@@ -27,6 +27,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { seize } from '../connection/fence.ts';
 import { type IdSource, randomIds } from '../connection/ids.ts';
 import { checkedJournal, expectReadable } from '../durable/checked-journal.ts';
+import { type AcceptRestored, expectNewestOrAccept } from '../durable/newest-journal.ts';
 import { refuseNamed } from '../removal/named-images.ts';
 import { endedSaga } from '../running/ended-saga.ts';
 import { resultAsJson, type SagaResult } from '../running/result.ts';
@@ -118,7 +119,7 @@ export async function planOfflineCommit(
 }
 
 /** How an offline commit is resumed. */
-export interface OfflineResume extends CommitOfflineOptions {
+export interface OfflineResume extends CommitOfflineOptions, AcceptRestored {
   readonly back?: boolean;
   readonly force?: boolean;
 }
@@ -142,6 +143,8 @@ export async function resumeOfflineCommit(
       { saga: row.id },
     );
   }
+  if (row.state === 'open' || row.state === 'needsRecovery')
+    expectNewestOrAccept(journal, row, options, 'offlineCommit');
   for (const { disk, image } of back ? [] : written(plan)) await awaitFree(disk, image, images, clock);
   const lease = await seize(journal, row.id, options.force ?? false, clock);
   // Asked to roll back before it begins, it does nothing.

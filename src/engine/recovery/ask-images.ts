@@ -45,8 +45,14 @@ interface Times {
   readonly laterAtMs: number;
 }
 
+/** When the saga was begun, and whether its journal is known to be an older copy: no time is explained by that then. */
+interface Known {
+  readonly begunMs: number;
+  readonly isOlder: boolean;
+}
+
 /** Looks at the disks whose verdict could be wrong. Throws FILES. */
-export async function askImages(part: Part, begunMs: number, images: Images): Promise<readonly Doubt[]> {
+export async function askImages(part: Part, known: Known, images: Images): Promise<readonly Doubt[]> {
   const doubts: Doubt[] = [];
   for (const { index, action } of part.verdict.disks) {
     const disk = part.plan.disks[index];
@@ -55,11 +61,11 @@ export async function askImages(part: Part, begunMs: number, images: Images): Pr
     const fresh = { file: disk.image.file, driver: disk.image.driver };
     const doubt =
       action === 'drop'
-        ? await compareWith(part, disk, { taken: old, left: fresh }, { begunMs, images }, times =>
-            wasMirrored(part, begunMs, times, images),
+        ? await compareWith(part, disk, { taken: old, left: fresh }, { known, images }, times =>
+            wasMirrored(part, known.begunMs, times, images),
           )
         : action === 'keep' && hasMirrors(part.plan)
-          ? await compareWith(part, disk, { taken: fresh, left: old }, { begunMs, images })
+          ? await compareWith(part, disk, { taken: fresh, left: old }, { known, images })
           : undefined;
     if (doubt !== undefined) doubts.push(doubt);
   }
@@ -70,7 +76,7 @@ async function compareWith(
   part: Part,
   disk: DiskPlan,
   { taken, left }: { readonly taken: ImageName; readonly left: ImageName },
-  { begunMs, images }: { readonly begunMs: number; readonly images: Images },
+  { known, images }: { readonly known: Known; readonly images: Images },
   isExplained: (times: Times) => boolean = () => false,
 ): Promise<Doubt | undefined> {
   const [one, other] = [await images.look(taken), await images.look(left)];
@@ -84,11 +90,13 @@ async function compareWith(
   if (one.state !== 'readable' || other.state !== 'readable') return undefined;
   const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
   const hasTimes = takenAtMs !== null && laterAtMs !== null;
-  if (hasTimes && (laterAtMs < takenAtMs || isExplained({ takenAtMs, laterAtMs }))) return undefined;
+  const { begunMs, isOlder } = known;
+  if (hasTimes && (laterAtMs < takenAtMs || (!isOlder && isExplained({ takenAtMs, laterAtMs }))))
+    return undefined;
   // Without times only mirrors that were all READY make a whole of it; in an image that held something before, what it
   // holds tells nothing, and when it was written to does: behind all that this journal can have missed.
-  if (!wereReady(part) && (laterAtMs === null || !hasTimes)) return undefined;
-  if (!wereReady(part) && !disk.image.create && (laterAtMs ?? 0) <= missedUntil(part, begunMs))
+  if (!wereReady(part) && !isOlder && (laterAtMs === null || !hasTimes)) return undefined;
+  if (!wereReady(part) && !isOlder && !disk.image.create && (laterAtMs ?? 0) <= missedUntil(part, begunMs))
     return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;

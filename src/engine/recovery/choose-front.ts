@@ -5,8 +5,9 @@
 import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
+import { hasMirrors } from '../../plan/plan.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
-import type { Choice, KeptImage } from './decide-offline.ts';
+import type { Choice, Front, KeptImage } from './decide-offline.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
 /** What was chosen, and the images that must stay. */
@@ -15,13 +16,20 @@ export interface Chosen {
   readonly kept: readonly KeptImage[];
 }
 
+/** What an administrator has said, and whether the journal is known to be an older copy: then that must have been said. */
+interface Doubt {
+  readonly front: Front | undefined;
+  readonly isOlder: boolean;
+}
+
 /** Throws JOURNAL_BEHIND where the images contradict the journal and nothing was chosen, REQUEST_INVALID for a needless choice. */
 export async function askAndChoose(
   { id: saga, createdAtMs }: Pick<SagaRow, 'id' | 'createdAtMs'>,
   decide: (choices: readonly Choice[]) => OfflineEnd,
-  front: Choice['front'] | undefined,
+  { front: said, isOlder }: Doubt,
   images: Images,
 ): Promise<Chosen> {
+  if (said === 'snapshot') expectMirrored(saga, decide([]));
   const choices: Choice[] = [];
   const kept: KeptImage[] = [];
   const asked = new Set<Choice['operation']>();
@@ -31,18 +39,56 @@ export async function askAndChoose(
     if (part === undefined) break;
     const { operation } = part.plan;
     asked.add(operation);
-    const doubts = await askImages(part, createdAtMs, images);
+    const doubts = await askImages(part, { begunMs: createdAtMs, isOlder }, images);
     const behind = doubts.filter(({ kind }) => kind === 'behind');
-    if (behind.length > 0) {
-      if (front === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
-      choices.push({ front, operation, disks: behind.map(({ disk }) => disk.index) });
+    const front = said === 'snapshot' ? (operation === 'snapshot' ? 'new' : 'old') : said;
+    if (behind.length > 0 && front === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
+    const isOtherwise = part.verdict.disks.some(disk => disk.front !== front);
+    const isSaid = (isOlder || said === 'snapshot') && hasSides(part) && isOtherwise;
+    if (front !== undefined && (behind.length > 0 || isSaid)) {
+      choices.push({ front, operation, disks: onNew(part, behind) });
     }
+    if (isOlder) kept.push(...(await sidesThere(part, images)));
     kept.push(...doubts.map(keptInDoubt).filter(({ file }) => !kept.some(each => each.file === file)));
   }
-  refuseNeedless(saga, decide(choices), choices, front);
+  if (!isOlder) refuseNeedless(saga, decide(choices), choices, said === 'snapshot' ? 'new' : said);
   // What was chosen to be booted from is no leftover.
   const taken = new Set(decide(choices).parts.flatMap(frontsOf));
   return { choices, kept: kept.filter(({ file }) => !taken.has(file)) };
+}
+
+/** The disks that may have been on their new images last, as the journal or as the images say: nothing is written over those. */
+function onNew({ verdict }: OfflineEnd['parts'][0], behind: Awaited<ReturnType<typeof askImages>>): number[] {
+  const isBehind = (index: number) => behind.some(({ disk }) => disk.index === index);
+  return verdict.disks
+    .filter(({ index, front }) => front === 'new' || isBehind(index))
+    .map(({ index }) => index);
+}
+
+/** Whether a guest can be on the one or on the other image of each disk: not with copies beside them, or a chain that is shortened. */
+function hasSides({ plan }: OfflineEnd['parts'][0]): boolean {
+  return !('rewrites' in plan) && !(hasMirrors(plan) && plan.strategy === null);
+}
+
+/** What an older journal says may go is not removed on its word. */
+async function sidesThere({ plan }: OfflineEnd['parts'][0], images: Images): Promise<readonly KeptImage[]> {
+  const sides = plan.disks.flatMap(({ file, driver, image }) => [
+    { file, driver },
+    { file: image.file, driver: image.driver },
+  ]);
+  const why = 'kept, since the journal is an older copy and may lack what became of it';
+  const there: KeptImage[] = [];
+  for (const side of sides) {
+    const { state } = await images.look(side);
+    if (state !== 'missing') there.push({ file: side.file, why });
+  }
+  return there;
+}
+
+function expectMirrored(saga: string, { parts }: OfflineEnd): void {
+  if (parts.some(({ stage }) => stage !== null)) return;
+  const why = `saga ${saga} is no snapshot with mirrors: its disks are on the old images or on the new ones`;
+  throw new BlocksagaError('REQUEST_INVALID', why, { saga });
 }
 
 function refuseNeedless(

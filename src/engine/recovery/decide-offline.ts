@@ -68,6 +68,9 @@ export interface OfflineProgress {
 
 type Side = 'old' | 'new';
 
+/** On which images a guest ran last: those from before the saga, its own, or the overlays of a snapshot with mirrors. */
+export type Front = Side | 'snapshot';
+
 /** What an administrator has said of the disks whose images contradict the journal: on which ones the guest ran last. */
 export interface Choice {
   readonly front: Side;

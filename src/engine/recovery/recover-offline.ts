@@ -25,6 +25,12 @@ import { ANY, PATIENT, retry } from '../connection/retry.ts';
 import { checkedJournal } from '../durable/checked-journal.ts';
 import { hasCommitted } from '../durable/group-register.ts';
 import { History, intent, outcome } from '../durable/history.ts';
+import {
+  type AcceptRestored,
+  expectNewest,
+  expectNewestOrAccept,
+  isOlder,
+} from '../durable/newest-journal.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import { DROPPED } from '../removal/claims.ts';
@@ -35,6 +41,7 @@ import { type BootImage, resultAsJson, type SagaResult } from '../running/result
 import { askAndChoose } from './choose-front.ts';
 import {
   type Choice,
+  type Front,
   OFFLINE,
   type OfflineFacts,
   type OfflineVerdict,
@@ -48,7 +55,7 @@ import { isMarkedBy, planToResume } from './plan-to-resume.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
 /** How to recover; only what differs from the usual must be said. */
-export interface OfflineOptions {
+export interface OfflineOptions extends AcceptRestored {
   /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
   readonly qmp?: string | Connect;
   /**
@@ -60,10 +67,11 @@ export interface OfflineOptions {
   /** Rolls a snapshot back although its overlays could stay: what they hold goes into the images below them. */
   readonly back?: boolean;
   /**
-   * On which images the guest ran last, where the images contradict the journal: `old` are those from before the saga. What
-   * is not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
+   * On which images the guest ran last, where the images contradict the journal or that is an older copy: `old` are those from before
+   * the saga, `snapshot` the overlays of a snapshot with mirrors. What is not taken is kept. Refused where nothing is in doubt and
+   * the journal says otherwise.
    */
-  readonly front?: Choice['front'];
+  readonly front?: Front;
   /** Takes the saga from a process that is alive but stopped or hung. */
   readonly force?: boolean;
   /** Told of the new disks when this commits the saga, if it was begun with an `onCommit`. */
@@ -103,9 +111,11 @@ export async function recoverOffline(
   if (row.operation === COMMIT_OFFLINE) return (await resumeOfflineCommit(journal, row, options)).result;
   const plan = toldTo(options.onCommit, planToResume(row));
   const records = journal.records(id);
+  const progress = offlineProgress(records);
+  const isOld = !progress.begun && !options.acceptRestored && isOlder(journal, id);
+  if (isOld && options.front === undefined) expectNewest(journal, row, 'offline');
   if (options.qemu !== 'dead')
     await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
-  const progress = offlineProgress(records);
   const begunToShorten = progress.begun
     ? progress.begunToShorten
     : await hasBegunToShorten(withoutLeft(plan, records), images);
@@ -115,13 +125,15 @@ export async function recoverOffline(
   const back = begun ? progress.back : isLeft || (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
-  const found = begun ? progress : await askAndChoose(row, decide, options.front, images);
+  const doubt = { front: options.front, isOlder: isOld };
+  const found = begun ? progress : await askAndChoose(row, decide, doubt, images);
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
   for (const part of settled ? [] : parts) {
     await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
   }
+  if (options.acceptRestored) expectNewestOrAccept(journal, row, options);
   const lease = await seize(journal, id, options.force ?? false, clock);
   const fence = new Fence({ journal, lease, clock });
   if (ownRecords(journal.records(id)).length !== ownRecords(records).length) {
@@ -138,7 +150,10 @@ export async function recoverOffline(
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(end.plan, end.verdict, images);
   const isKept = (file: string) => found.kept.some(image => image.file === file);
-  const kept: string[] = found.kept.map(({ file, why }) => `${file} (${why})`);
+  const inChains = new Set(chains.flat());
+  const kept: string[] = found.kept.flatMap(({ file, why }) =>
+    inChains.has(file) ? [] : [`${file} (${why})`],
+  );
   const theirs = parts.flatMap(part => imagesOfLeft(part.plan, records));
   const needed = [...chains.flat(), ...found.kept.map(({ file }) => file), ...theirs];
   for (const part of parts) {
@@ -168,7 +183,8 @@ export async function recoverOffline(
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
     await retry(PATIENT, clock, () => publish(told), ANY);
   }
-  for (const file of passed) if ((await files.stat(file)) !== undefined) kept.push(file);
+  for (const file of passed.filter(each => !isKept(each)))
+    if ((await files.stat(file)) !== undefined) kept.push(file);
   const stays = end.verdict.disks.every(({ action }) => action === 'leave');
   const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
   const left = { boot, chains, leftovers: [...aside, ...kept], notRemoved: stay.map(fileIn) };
