@@ -196,6 +196,8 @@ export function createMortal(parts: MortalParts): Mortal {
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),
       records: id => journal.records(id),
+      standing: id => journal.standing?.(id) ?? { is: 'newest' },
+      accept: id => write(() => journal.accept?.(id)),
       close: () => journal.close(),
     },
   };

@@ -4,6 +4,7 @@ import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
 import { isTheirs, theirFile } from '../scenario/wish-files.ts';
+import { withCovers } from './covered-behind.ts';
 import {
   areOnNew,
   copiedMeanwhile,
@@ -49,7 +50,7 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   if (mayLoseWrites(account)) return undefined;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
-  return lostWrites(account, images, atLast, areOnNew(account, booted.disks));
+  return lostWrites(account, withCovers(account, images, atLast), atLast, areOnNew(account, booted.disks));
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {

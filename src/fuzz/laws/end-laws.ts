@@ -17,6 +17,7 @@ import {
   newSetsOf,
   theirFile,
 } from '../scenario/wish-files.ts';
+import { withCovers } from './covered-behind.ts';
 import type { EndCheck } from './each-end.ts';
 import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
@@ -178,7 +179,8 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
       return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
     const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
-    return lostWrites(account, new Map(files), now, set !== undefined) === undefined;
+    const images = withCovers(account, new Map(files), now);
+    return lostWrites(account, images, now, set !== undefined) === undefined;
   };
   if ([undefined, ...newSetsOf(askedOf(account))].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';

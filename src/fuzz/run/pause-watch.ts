@@ -5,6 +5,9 @@
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Pause } from '../account/account.ts';
 
+/** A guest that is at the end of a migration, or has been migrated away, is in no pause of a saga's any more. */
+const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
+
 export class PauseWatch {
   readonly pauses: Pause[] = [];
   readonly #sim: Sim;
@@ -28,7 +31,8 @@ export class PauseWatch {
 
   look(): void {
     const { world, clock } = this.#sim;
-    const still = world.alive && !world.running && !this.#wasPaused;
+    const isLeaving = LEAVING.has(world.qemu?.runState ?? '');
+    const still = world.alive && !world.running && !this.#wasPaused && !isLeaving;
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {

@@ -4,29 +4,41 @@
  */
 
 import type { Publisher } from '../../engine/connection/publish.ts';
+import type { Front } from '../../engine/recovery/decide-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError } from '../../errors.ts';
-import { type MemoryJournalState, memoryJournal } from '../../journal/memory.ts';
+import type { MemoryJournalState } from '../../journal/memory.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { Died, virtualImages } from '../../sim/virtual-images.ts';
-import type { OfflineEnd } from '../account/account.ts';
+import type { Account, OfflineEnd } from '../account/account.ts';
 import { takeSight } from '../account/sight.ts';
-import { judgeWrites } from '../laws/judge-writes.ts';
+import { withCovers } from '../laws/covered-behind.ts';
+import { type ContentsByDisk, judgeWrites } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
-import { fileInChain, newSetsOf } from '../scenario/wish-files.ts';
+import { fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
+import type { KeptJournal } from './restored-journal.ts';
+
+/** What is recovered, and what was seen while QEMU lived. */
+interface Dead extends Pick<Account, 'scenario' | 'after' | 'coveredFirst'> {
+  readonly publisher: Publisher | undefined;
+}
 
 /** Recovers and boots; also gives what the journal holds then. */
 export async function recoverAndBoot(
   sim: Sim,
-  state: MemoryJournalState,
-  scenario: Scenario,
-  publisher: Publisher | undefined,
+  kept: Pick<KeptJournal, 'open' | 'state' | 'isRestored'>,
+  { scenario, publisher, after, coveredFirst }: Dead,
 ): Promise<{ readonly offline: OfflineEnd; readonly journal: MemoryJournalState }> {
   const { guest, offlineDeath } = scenario;
-  let journal = memoryJournal(state, { clock: sim.clock });
-  const recover = (stopAt: number | undefined, front?: 'old' | 'new') =>
+  let journal = kept.open(sim.clock);
+  const files = {
+    get: (path: string) => (sim.world.host.files.has(path) ? sim.world.readFile(path) : undefined),
+  };
+  const covers = (images: ContentsByDisk) =>
+    withCovers({ isRestored: kept.isRestored, coveredFirst, after }, images, { files });
+  const recover = (stopAt: number | undefined, front?: Front) =>
     recoverOffline(journal, SAGA, {
       clock: sim.clock,
       files: sim.files,
@@ -38,14 +50,15 @@ export async function recoverAndBoot(
   const attempt = (stopAt?: number) =>
     recover(stopAt).catch(error => {
       if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-      return recover(stopAt, lastFront(sim, scenario));
+      return recover(stopAt, lastFront(sim, { ...scenario, coveredFirst }, covers));
     });
   try {
     if (offlineDeath !== undefined) {
       await attempt(offlineDeath).catch(error => {
         if (!(error instanceof Died)) throw error;
       });
-      journal = memoryJournal(journal.snapshot(), { clock: sim.clock });
+      kept.state = journal.snapshot();
+      journal = kept.open(sim.clock);
     }
     const result = await attempt();
     const boot = bootOf(sim, guest, result);
@@ -64,24 +77,35 @@ export async function recoverAndBoot(
 }
 
 /**
- * The old side, unless a third party has completed a job: then the new one where the old ones lack what was acknowledged, and the new
- * ones hold more (a power cut takes from both).
+ * The old side, unless a third party may have completed a job, or the journal is an older copy: then the new one where that alone is
+ * one instant of all disks, or holds more than the old ones (a power cut takes from both).
  */
-function lastFront(sim: Sim, scenario: Scenario): 'old' | 'new' {
-  const { guest, wish, faults, restored } = scenario;
+function lastFront(
+  sim: Sim,
+  asked: Scenario & Pick<Account, 'coveredFirst'>,
+  covers: (images: ContentsByDisk) => ContentsByDisk,
+): Front {
+  const { guest, wish, faults, restored, coveredFirst } = asked;
   const mayBeSwitched =
     restored !== undefined ||
     faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
   const disks = Array.from({ length: guest.disks }, (_, index) => index);
-  const images = new Map(
-    disks.map(index => [index, sim.world.readFile(fileInChain(guest, index, 0))] as const),
-  );
-  const { why, upTo } = judgeWrites(images, guest.disks);
-  const holdsAll = why === undefined && upTo === sim.world.guest.acknowledged;
-  if (!mayBeSwitched || holdsAll) return 'old';
-  const [set] = newSetsOf(scenario);
-  const fronts = wish.named.map(index => [index, sim.world.readFile(set(index)[0] ?? '')] as const);
-  return judgeWrites(new Map([...images, ...fronts]), guest.disks).upTo > upTo ? 'new' : 'old';
+  const oldOf = (index: number) =>
+    coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
+  const images = new Map(disks.map(index => [index, sim.world.readFile(oldOf(index))] as const));
+  const { acknowledged } = sim.world.guest;
+  const worth = (set: ContentsByDisk) => {
+    const { why, upTo } = judgeWrites(covers(set), guest.disks);
+    return (why === undefined ? acknowledged + 1 : 0) + upTo;
+  };
+  if (!mayBeSwitched) return 'old';
+  const others = newSetsOf(asked).map(set => {
+    const fronts = wish.named.map(index => [index, sim.world.readFile(frontIn(set, index))] as const);
+    return worth(new Map([...images, ...fronts]));
+  });
+  const best = Math.max(...others);
+  if (best <= worth(images)) return 'old';
+  return others.indexOf(best) > 0 ? 'snapshot' : 'new';
 }
 
 const COMPLETES: ReadonlySet<string> = new Set([

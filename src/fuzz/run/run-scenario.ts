@@ -7,8 +7,8 @@ import type { Publisher } from '../../engine/connection/publish.ts';
 import { createEngine } from '../../engine/engine.ts';
 import { forgetSagas } from '../../engine/running/last-resort.ts';
 import type { Saga } from '../../engine/running/saga.ts';
-import { BlocksagaError, definedOnly } from '../../errors.ts';
-import { type MemoryJournal, memoryJournal } from '../../journal/memory.ts';
+import { definedOnly } from '../../errors.ts';
+import type { MemoryJournal } from '../../journal/memory.ts';
 import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
 import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
@@ -26,13 +26,14 @@ import { HostView } from '../account/host-view.ts';
 import { createMortal } from '../account/mortal.ts';
 import { copyChains, prepare } from '../account/prepare.ts';
 import type { End, Reached } from '../account/process.ts';
-import { countedFrom, recordedResult } from '../account/recorded.ts';
-import { takeSight } from '../account/sight.ts';
+import { countedFrom } from '../account/recorded.ts';
+import { type Sight, takeSight } from '../account/sight.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { Administrator } from './administrator.ts';
+import { pivotReady } from './pivot-ready.ts';
 import { recoverAndBoot } from './recover.ts';
 import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
@@ -124,7 +125,7 @@ class Run {
       calmMs = clock.now() - calmFromMs;
       await sim.advance(SETTLING_MS);
       last = atLast === ended ? after : takeSight(sim);
-      if (!sim.world.alive) offline = await clock.run(this.#offline(), EVENTS_MAX);
+      if (!sim.world.alive) offline = await clock.run(this.#offline(after), EVENTS_MAX);
     } catch (error) {
       crash = crashText(error);
     }
@@ -188,13 +189,15 @@ class Run {
   }
 
   /** Of a saga that QEMU's death has left open. */
-  async #offline(): Promise<OfflineEnd | undefined> {
-    const state = this.#kept.state;
-    const row = state?.sagas.find(each => each.row.id === SAGA)?.row;
-    if (state === undefined || row === undefined || row.state === 'committed' || row.state === 'rolledBack') {
-      return undefined;
-    }
-    const { offline, journal } = await recoverAndBoot(this.#sim, state, this.#scenario, this.#publisher());
+  async #offline(after: Sight): Promise<OfflineEnd | undefined> {
+    const row = this.#kept.state?.sagas.find(each => each.row.id === SAGA)?.row;
+    if (row === undefined || row.state === 'committed' || row.state === 'rolledBack') return undefined;
+    const { offline, journal } = await recoverAndBoot(this.#sim, this.#kept, {
+      scenario: this.#scenario,
+      publisher: this.#publisher(),
+      after,
+      coveredFirst: countedFrom(this.#watch.covered, row),
+    });
     this.#kept.state = journal;
     return offline;
   }
@@ -216,7 +219,7 @@ class Run {
     begin: (engine: Engine, guest: Reached) => Promise<Saga>,
   ): Promise<End | undefined> {
     const sim = this.#sim;
-    const journal = memoryJournal(this.#kept.state, { clock: sim.clock });
+    const journal = this.#kept.open(sim.clock);
     const mortal = createMortal({
       connect: sim.connect,
       journal,
@@ -257,7 +260,7 @@ class Run {
     journal: MemoryJournal,
   ): Promise<End> {
     if (begun === undefined) return {};
-    if ('refusal' in begun) return begun;
+    if ('refusal' in begun) return this.#kept.refused(begun.refusal);
     const saga = begun;
     this.#administrator.saga = saga;
     saga.subscribe(notice => notice.type === 'event' && this.#enter(notice.state));
@@ -265,16 +268,8 @@ class Run {
     if (result.outcome !== 'ready') return { result };
     const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
     if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
-    try {
-      this.#watch.signal({ signal: 'pivot' });
-      return { result: await saga.pivot() };
-    } catch (error) {
-      if (!(error instanceof BlocksagaError)) throw error;
-      if (error.code !== 'MIGRATING' && error.code !== 'SAGA_STATE') throw error;
-      // A migration may be never over; and the saga may have rolled back for it by itself.
-      const aborted = error.code === 'MIGRATING' ? await saga.abort().catch(ifEnded) : undefined;
-      return { result: aborted ?? (await recordedResult(journal, this.#sim.clock)) };
-    }
+    this.#watch.signal({ signal: 'pivot' });
+    return pivotReady(saga, journal, this.#sim.clock);
   }
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
@@ -293,8 +288,4 @@ class Run {
     if (this.#administrator.isDone) return;
     for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
   }
-}
-
-function ifEnded(error: unknown): undefined {
-  if (!(error instanceof BlocksagaError && error.code === 'SAGA_STATE')) throw error;
 }

@@ -80,6 +80,8 @@ export interface Scenario {
     readonly death: number;
     /** The share of the saga's records that the copy has. */
     readonly permille: number;
+    /** What is beside the journal is put back with it, or is lost; it stays as it was written last unless said. */
+    readonly beside?: 'restored' | 'lost';
   };
   /** An offline recovery dies before its n-th change to an image (from 1), and is run again. */
   readonly offlineDeath?: number;
