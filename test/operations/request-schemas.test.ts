@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { BlocksagaError } from '../../src/errors.ts';
 import { createEngine, memoryJournal, requestSchemas } from '../../src/index.ts';
+import { createSim } from '../../src/sim/index.ts';
 
 const disk = { disk: 'd', to: '/a' };
 
@@ -28,6 +29,22 @@ describe('a request that makes no sense', () => {
 test('a request that makes sense is given back', () => {
   const request = { id: 't1', disks: [disk], finish: 'leave', metadata: { task: '1' } };
   expect(requestSchemas.copy['~standard'].validate(request)).toEqual({ value: request });
+});
+
+test('fields that are undefined are as good as left out, in the journal and for the same id', async () => {
+  const sim = createSim({ disks: 1 });
+  const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+  const request = {
+    id: 't2',
+    qmp: sim.connect,
+    files: sim.files,
+    disks: [{ disk: 'disk0', overlay: '/images/o.qcow2' }],
+  };
+  const said = { ...request, quiesce: undefined, maxBlackoutMs: undefined, vm: undefined };
+  const first = await sim.run(engine.snapshot(said));
+  expect((await sim.run(first.result)).outcome).toBe('committed');
+  const again = await sim.run(engine.snapshot(request));
+  expect((await sim.run(again.result)).saga).toBe('t2');
 });
 
 test.each(Object.entries(requestSchemas))(
