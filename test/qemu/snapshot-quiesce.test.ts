@@ -2,16 +2,11 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createEngine, memoryJournal } from '../../src/index.ts';
-import { type Clock, systemClock } from '../../src/qmp/clock.ts';
+import { systemClock } from '../../src/qmp/clock.ts';
 import { type AgentFaults, fakeAgent } from './fake-agent.ts';
+import { impatient } from './impatient.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectCloned, expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
-
-/** Deadlines count silence by the second (patience.ts): here five in one, and the agent's 20 s are over in 4. */
-const impatient: Clock = {
-  ...systemClock,
-  after: (ms, callback) => systemClock.after(ms === 1_000 ? 200 : ms, callback),
-};
 
 /** Submits a quiesced snapshot of all disks; `log` gets the agent's commands and the switch in their order. */
 async function snapshotQuiesced(on: Stage, log: string[], faults: AgentFaults, without: string[] = []) {
