@@ -2,7 +2,10 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What takes longest is begun first, so that nothing is left to run alone at the end. */
-const LONGEST = ['rows', 'older-ways', 'torture', 'copy-pivot', 'failures-killed', 'failures-lost-line'];
+const LONGEST =
+  'torture snapshot-quiesce encrypted rows failures-killed older-ways asked backend cli commit-offline unprintable demo merge-offline targets-hang'.split(
+    ' ',
+  );
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -24,6 +27,8 @@ const PATIENCE = {
   expect: { poll: { timeout: 120_000, interval: 20 } },
 };
 
+const counted = process.env['BLOCKSAGA_TIMES'] === undefined ? [] : ['test/tiers/count-spent.ts'];
+
 export default defineConfig({
   test: {
     // More than two processors: guests and dead QEMUs are mostly waited for.
@@ -31,18 +36,28 @@ export default defineConfig({
     globalSetup: 'test/nothing-stays.ts',
     sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: 'unit', ...PATIENCE, include: ['test/**/*.test.ts'], exclude: ['test/qemu/**'] } },
+      {
+        test: {
+          name: 'unit',
+          ...PATIENCE,
+          setupFiles: counted,
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/qemu/**'],
+        },
+      },
       {
         test: {
           name: 'properties',
           ...PATIENCE,
           include: ['property-tests/**/*.test.ts'],
-          setupFiles: 'property-tests/same-draw.ts',
+          setupFiles: ['property-tests/same-draw.ts', ...counted],
         },
       },
       // A real Chromium, over the simulator and over a real QEMU.
-      { test: { name: 'browser', ...PATIENCE, include: ['browser-tests/**/*.test.ts'] } },
-      { test: { name: 'qemu', ...PATIENCE, include: ['test/qemu/**/*.test.ts'] } },
+      {
+        test: { name: 'browser', ...PATIENCE, setupFiles: counted, include: ['browser-tests/**/*.test.ts'] },
+      },
+      { test: { name: 'qemu', ...PATIENCE, setupFiles: counted, include: ['test/qemu/**/*.test.ts'] } },
     ],
   },
 });

@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LAWS } from '../src/fuzz/laws/laws.ts';
+import { often } from '../test/tiers/tier.ts';
 import { scenarioFrom, wrongs } from './draw-scenarios.ts';
 
-const RUNS = 150;
+const RUNS = often(50, 150);
 const OLD = ['1.0', '1.1', '1.3', '2.4'] as const;
 
 describe('every law holds', () => {

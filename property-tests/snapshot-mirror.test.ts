@@ -136,6 +136,9 @@ function deathsOf(sends: number): readonly OrchestratorDeath[] {
   ];
 }
 
+/** In the quick tier every third death. */
+const isTried = (_: unknown, nth: number) => nth % often(3, 1) === 0;
+
 describe.each([
   ['pivot', 'reopen'],
   ['pivot', 'finalize'],
@@ -148,7 +151,7 @@ describe.each([
     const whole = await liveOnce(wish, { strategy }, undefined);
     expectPromise(whole, wish, 'without a death');
     let deaths = 0;
-    for (const dies of deathsOf(whole.sends)) {
+    for (const dies of deathsOf(whole.sends).filter(isTried)) {
       const lived = await liveOnce(wish, { strategy }, dies);
       if (!lived.died) continue;
       deaths += 1;
@@ -157,7 +160,7 @@ describe.each([
       expect(result, JSON.stringify(dies)).toMatchObject({ outcome: WISHES[wish].outcome });
       expectPromise(lived, wish, JSON.stringify(dies));
     }
-    expect(deaths).toBeGreaterThan(60);
+    expect(deaths).toBeGreaterThan(often(18, 60));
   });
 });
 
@@ -165,7 +168,7 @@ test('a snapshot with mirrors on chains of their own is switched wherever its or
   const more = { disks: OWN_CHAINS };
   const whole = await liveOnce('pivot', more, undefined);
   expect(fronts(whole.sim)).toEqual(MIRRORS);
-  for (const dies of deathsOf(whole.sends)) {
+  for (const dies of deathsOf(whole.sends).filter(isTried)) {
     const lived = await liveOnce('pivot', more, dies);
     if (!lived.died) continue;
     const result = await goOn(lived, 'pivot');
@@ -266,7 +269,7 @@ describe.each([
     'leaves all disks on one side whenever there is %s',
     async (kind, fault) => {
       let struck = 0;
-      for (let nth = 1; nth < 130; nth += often(5, 1)) {
+      for (let nth = 1; nth < 130; nth += often(9, 1)) {
         const sim = smallSim({
           onFault: () => {
             struck += 1;
@@ -303,7 +306,7 @@ describe.each([
         );
         if (struck === before) break;
       }
-      expect(struck).toBeGreaterThan(kind === JOB ? 0 : often(8, 40));
+      expect(struck).toBeGreaterThan(kind === JOB ? 0 : often(4, 40));
     },
   );
 });

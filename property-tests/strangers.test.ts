@@ -25,7 +25,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
     'keeps the promise when a third party sends $execute before one of its commands',
     async ({ every, ...meddling }) => {
       const commands = await commandsOf(scenario);
-      for (let nth = 1; nth <= commands; nth += often(5, 1) * every) {
+      for (let nth = 1; nth <= commands; nth += often(11, 1) * every) {
         const fault: PlannedFault = { kind: 'otherClient', at: { when: 'before', nth }, ...meddling };
         expect(await wrongs({ ...scenario, faults: [fault] }), `before command ${nth}`).toBe('');
       }
@@ -34,7 +34,7 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
 
   test('keeps the promise when a third party resumes the guest and stops it again a moment later', async () => {
     const commands = await commandsOf(scenario);
-    for (let nth = 1; nth < commands; nth += often(9, 2)) {
+    for (let nth = 1; nth < commands; nth += often(17, 2)) {
       const at = (when: number) => ({ when: 'before', nth: when }) as const;
       const faults: readonly PlannedFault[] = [
         { kind: 'otherClient', at: at(nth), execute: 'cont' },

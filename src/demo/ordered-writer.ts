@@ -17,6 +17,7 @@ export const DISKS_MAX = 16;
 /** From one interrupt of the guest's timer to the next; TICK_COUNT in the assembly source. */
 const TICK_US = 5_000;
 const MAGIC = 0x574f5342;
+const MAGIC_BYTES = Buffer.from('BSOW');
 const RECORD_BYTES = 16;
 const SEQUENCE_MAX = 2 ** 30 - 1;
 
@@ -94,19 +95,27 @@ export type RingSector =
 /** Reads one sector of the ring; a write that is there only in part, or with bytes that do not fit, is `torn`. */
 export function readSector(sector: Buffer): RingSector {
   invariant(sector.length === SECTOR_BYTES, `a sector of ${sector.length} bytes`);
-  const first = sector.subarray(0, RECORD_BYTES);
+  if (!sector.includes(MAGIC_BYTES)) return 'none'; // most of a ring is empty
+  const [magic, sequence, place, check] = recordAt(sector, 0);
   let ours = 0;
   let equal = 0;
   for (let at = 0; at < SECTOR_BYTES; at += RECORD_BYTES) {
-    if (sector.readUInt32LE(at) === MAGIC) ours++;
-    if (first.equals(sector.subarray(at, at + RECORD_BYTES))) equal++;
+    const found = recordAt(sector, at);
+    if (found[0] === MAGIC) ours++;
+    if (found[0] === magic && found[1] === sequence && found[2] === place && found[3] === check) equal++;
   }
   if (ours === 0) return 'none';
-  const sequence = first.readUInt32LE(4);
-  const place = first.readUInt32LE(8);
-  const whole =
-    ours === equal && ours * RECORD_BYTES === SECTOR_BYTES && first.readUInt32LE(12) === ~sequence >>> 0;
+  const whole = ours === equal && ours * RECORD_BYTES === SECTOR_BYTES && check === ~sequence >>> 0;
   return whole ? { sequence, disk: place & 0xffff, disks: place >>> 16 } : 'torn';
+}
+
+function recordAt(sector: Buffer, at: number): readonly [number, number, number, number] {
+  return [
+    sector.readUInt32LE(at),
+    sector.readUInt32LE(at + 4),
+    sector.readUInt32LE(at + 8),
+    sector.readUInt32LE(at + 12),
+  ];
 }
 
 /** One report of the guest; see the head of `ordered-writer.s`. */

@@ -11,9 +11,11 @@ import packageJson from '../../package.json' with { type: 'json' };
 import packageLock from '../../package-lock.json' with { type: 'json' };
 import { blocksIn, printedBy } from '../docs/blocks.ts';
 import { ENTRIES, programOf, ROOT, runsAlone } from '../docs/programs.ts';
+import { turns } from '../tiers/tier.ts';
 import { COMPILERS, FreshProject } from './fresh-project.ts';
 
 const run = promisify(execFile);
+const inTurn = turns();
 const project = new FreshProject();
 afterAll(() => project[Symbol.dispose]());
 
@@ -64,7 +66,7 @@ describe('the package, installed', () => {
     expect(broken, 'ship what is linked to ("files" of package.json), or name it without a link').toEqual([]);
   });
 
-  test.each(COMPILERS)('lets every snippet of its pages compile with %s', async compiler => {
+  test.each(inTurn(COMPILERS))('lets every snippet of its pages compile with %s', async compiler => {
     expect(snippets.length).toBeGreaterThan(20);
     const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
     const { stdout } = await run(process.execPath, [tsc, '-p', project.directory, '--pretty', 'false'], {
@@ -83,14 +85,17 @@ describe('the package, installed', () => {
     expect(versions).toEqual([expect.stringMatching(/^7\./), expect.stringMatching(/^5\.9\./)]);
   });
 
-  test.for(snippets.filter(({ code }) => runsAlone(code)))(
-    'runs what it shows: $source:$line',
-    async ({ file, code }) => {
-      const env = { ...process.env, TMPDIR: project.directory };
-      const { stdout } = await run(process.execPath, [join(project.directory, file)], { env });
-      expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
-    },
-  );
+  // test/docs/examples.test.ts runs all of them in both tiers, with the checkout's own files.
+  test.for(
+    inTurn(
+      snippets.filter(({ code }) => runsAlone(code)),
+      4,
+    ),
+  )('runs what it shows: $source:$line', async ({ file, code }) => {
+    const env = { ...process.env, TMPDIR: project.directory };
+    const { stdout } = await run(process.execPath, [join(project.directory, file)], { env });
+    expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
+  });
 
   test.each([...ENTRIES.keys()])('says of %s on an older Node which one it needs', async entry => {
     const old = "Object.defineProperty(process.versions, 'node', { value: '20.20.2' });";

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { BlockDeviceInfo } from '../../src/qmp/schema.generated.ts';
+import { turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { type Stage, stage } from './witnessed.ts';
@@ -88,8 +89,10 @@ async function expectChain(on: Stage, full: string, name: string): Promise<void>
 
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 
+const inTurn = turns();
+
 describeOnQemu('dirty bitmaps', () => {
-  test.for(STRATEGIES)(
+  test.for(inTurn(STRATEGIES))(
     'go along with a copy, with what they have recorded: %s',
     async (strategy, { skip }) => {
       await using on = await stage({ disks: 2, format: 'qcow2' });
@@ -108,7 +111,7 @@ describeOnQemu('dirty bitmaps', () => {
     },
   );
 
-  test.for(['iothreads', 'scsi-hd'])('go along in a guest with %s', async what => {
+  test.for(inTurn(['iothreads', 'scsi-hd']))('go along in a guest with %s', async what => {
     const guest = what === 'iothreads' ? { iothreads: true } : { bus: 'scsi-hd' as const };
     await using on = await stage({ disks: 2, format: 'qcow2', ...guest });
     const full = await beginChain(on, 'qcow2');
@@ -181,7 +184,7 @@ describeOnQemu('dirty bitmaps', () => {
       expect(await qemuImg('info', '--output=json', to)).not.toContain('"chain"');
   });
 
-  test.for(STRATEGIES)(
+  test.for(inTurn(STRATEGIES))(
     'that a third party changes in the pause cost the others nothing: %s',
     async (strategy, { skip }) => {
       await using on = await stage({ disks: 2, format: 'qcow2' });
@@ -211,7 +214,7 @@ describeOnQemu('dirty bitmaps', () => {
     expect(result.losses).toEqual([expect.stringMatching(/disk dev0: .*"late"/)]);
   });
 
-  test.for(['transaction', 'block-job-cancel'])(
+  test.for(inTurn(['transaction', 'block-job-cancel']))(
     'go along when the line is cut behind %s in the pause',
     async (command, { skip }) => {
       await using on = await stage({ disks: 2, format: 'qcow2' });

@@ -8,8 +8,11 @@ import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished } from 'vitest';
+import { runProgram } from '../../src/cli/program.ts';
 import type { SagaResult } from '../../src/index.ts';
+import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { isFull } from '../tiers/tier.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -125,6 +128,18 @@ export async function runCommand(state: string, ...args: readonly string[]) {
   const running = startCommand(state, ...args);
   const status = await running.status;
   return { status, out: running.out, err: running.err.join('\n') };
+}
+
+/**
+ * The same for a question of which not the process matters: in the quick tier the program is called right here, which saves the
+ * start of Node.
+ */
+export const askCommand: typeof runCommand = isFull ? runCommand : callProgram;
+
+async function callProgram(state: string, ...args: readonly string[]) {
+  const context = fakeContext({ env: { ...process.env, XDG_STATE_HOME: state, CI: '1' } });
+  const status = await runProgram(args, context);
+  return { status, out: context.out.flatMap(text => text.split('\n')), err: context.err.join('\n') };
 }
 
 /** All lines of `--json`; each must be one. */

@@ -5,7 +5,15 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { connectWitness } from '../../src/demo/witness.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { buildCommand, parse, resultOf, runCommand, startCommand, tapMonitor } from './cli-process.ts';
+import {
+  askCommand,
+  buildCommand,
+  parse,
+  resultOf,
+  runCommand,
+  startCommand,
+  tapMonitor,
+} from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 16 * 1024 * 1024;
@@ -68,12 +76,12 @@ describeOnQemu('the command blocksaga', () => {
     const foretells = async (...request: readonly string[]) => {
       const tap = await tapMonitor(vm.monitor);
       const files = readdirSync(vm.directory);
-      const plan = await runCommand(state, ...request, '--qmp', tap.address, '--plan', '--json');
+      const plan = await askCommand(state, ...request, '--qmp', tap.address, '--plan', '--json');
       expect([plan.status, plan.err, plan.out.length]).toEqual([0, '', 1]);
       expect(tap.commands.filter(name => !QUERY.test(name))).toEqual([]);
       expect(tap.commands).toContain('query-block');
       expect(readdirSync(vm.directory)).toEqual(files);
-      const words = await runCommand(state, ...request, '--qmp', vm.monitor, '--plan');
+      const words = await askCommand(state, ...request, '--qmp', vm.monitor, '--plan');
       expect(words.out.join('\n')).toMatch(/nothing has been changed.*before:.*after:.*steps:/s);
       const foretold = (
         JSON.parse(plan.out[0] ?? '') as { disks: { after: { file: string; format: string }[] }[] }
@@ -81,7 +89,7 @@ describeOnQemu('the command blocksaga', () => {
 
       const done = await runCommand(temporaryFolder(), ...request, '--qmp', vm.monitor, '--json');
       expect(done.status).toBe(0);
-      const chains = (await runCommand(state, 'chain', '--qmp', vm.monitor, '--json')).out.map(
+      const chains = (await askCommand(state, 'chain', '--qmp', vm.monitor, '--json')).out.map(
         line => JSON.parse(line) as { chain: { file: string; format: string }[] },
       );
       const shape = (chain: { file: string; format: string }[]) =>
@@ -134,7 +142,7 @@ describeOnQemu('the command blocksaga', () => {
     ];
     for (const [code, ...request] of refusals) {
       const tap = await tapMonitor(vm.monitor);
-      const { status, out, err } = await runCommand(state, ...request, '--qmp', tap.address, '--json');
+      const { status, out, err } = await askCommand(state, ...request, '--qmp', tap.address, '--json');
       expect([status, err, out.length], request.join(' ')).toEqual([2, '', 1]);
       expect(resultOf(out)).toMatchObject({
         saga: null,
@@ -146,7 +154,7 @@ describeOnQemu('the command blocksaga', () => {
     }
     expect(readdirSync(vm.directory)).toEqual(files);
     expect(await jobs(vm)).toEqual([]);
-    expect((await runCommand(state, 'sagas', '--json')).out).toEqual([]);
+    expect((await askCommand(state, 'sagas', '--json')).out).toEqual([]);
   });
 
   test('SIGINT in the middle of a copy takes everything back, says so, and ends with status 1', async () => {
@@ -233,18 +241,18 @@ describeOnQemu('the command blocksaga', () => {
     );
     expect(status).toBe(0);
     expect(resultOf(out)).toMatchObject({ saga: 'night', outcome: 'ready', error: null });
-    const listed = await runCommand(state, 'jobs', '--qmp', vm.monitor, '--json');
+    const listed = await askCommand(state, 'jobs', '--qmp', vm.monitor, '--json');
     expect(listed.out.map(line => JSON.parse(line) as object)).toMatchObject([
       { type: 'job', job: 'mirror', saga: 'night', disk: 'dev0' },
       { type: 'job', job: 'mirror', saga: 'night', disk: 'disk1' },
     ]);
-    expect((await runCommand(state, 'jobs', '--qmp', vm.monitor)).out.join('\n')).toMatch(
+    expect((await askCommand(state, 'jobs', '--qmp', vm.monitor)).out.join('\n')).toMatch(
       /mirror, ready, follows the guest, .*dev0 of saga night/,
     );
-    expect((await runCommand(state, 'sagas')).out.join('\n')).toMatch(
+    expect((await askCommand(state, 'sagas')).out.join('\n')).toMatch(
       /^night: open \(waits at READY; its process has ended/,
     );
-    const story = (await runCommand(state, 'show', 'night')).out.join('\n');
+    const story = (await askCommand(state, 'show', 'night')).out.join('\n');
     expect(story).toMatch(/claim files: done.*mirror disks: done.*await signal: begun/s);
   });
 

@@ -10,6 +10,7 @@ import { runProgram } from '../../src/cli/program.ts';
 import { commitOffline, memoryJournal, type OfflineCommitRequest, openJournal } from '../../src/index.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { isFull, often } from '../tiers/tier.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -217,10 +218,10 @@ describeOnQemu('a commit without QEMU', () => {
     expect([second.status, second.out.at(-1)]).toEqual([0, first.out.at(-1)]);
   });
 
-  test('killed at every record: gone on with, both chains are shorter and read the same', async () => {
+  test(`killed at ${isFull ? 'every' : 'every third'} record: resumed, both chains are shorter and read the same`, async () => {
     const seen = new Set<string>();
     let deaths = 0;
-    for (let nth = 1; nth <= 40; nth += 1) {
+    for (let nth = 1; nth <= 40; nth += often(3, 1)) {
       const folder = temporaryFolder();
       const state = temporaryFolder();
       const [a, b] = [makeChain(folder, 'a'), makeChain(folder, 'b')];
@@ -239,7 +240,8 @@ describeOnQemu('a commit without QEMU', () => {
       expect(chainOf(a('active')).files).toEqual(['base', 'active']);
       expect(names(folder)).toEqual(['a.active.qcow2', 'a.base.qcow2', 'b.base.qcow2']);
     }
-    expect(deaths).toBeGreaterThan(6);
+    expect(deaths).toBeGreaterThan(often(2, 6));
+    if (!isFull) return;
     expect([...seen]).toEqual(
       expect.arrayContaining([
         'intent mergeImage',

@@ -1,6 +1,7 @@
 /** What a copy does when every mirror is ready: clone, abort, leave and the signals after it. */
 import { expect, test } from 'vitest';
 import type { Saga, SagaResult } from '../../src/index.ts';
+import { turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import {
   expectCloned,
@@ -18,6 +19,8 @@ async function expectGivenUp(on: Stage, result: SagaResult): Promise<void> {
   expect(result.error?.code ?? 'ABORTED').toBe('ABORTED');
   await expectTakenBack(on, result);
 }
+
+const inTurn = turns();
 
 describeOnQemu('a copy that does not pivot at once', () => {
   test.each<StageOptions & { readonly what: string }>([
@@ -45,7 +48,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
     await expectGivenUp(on, await (await on.engine.copy({ ...on.copyAll(), finish: 'abort' })).result);
   });
 
-  test.each(STRATEGIES)('waits with ready mirrors until it is told to pivot: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('waits with ready mirrors until it is told to pivot: %s', async strategy => {
     await using on = await stage({ disks: 2, journal: 'sqlite' });
     const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
     expect((await saga.result).outcome).toBe('ready');
@@ -56,7 +59,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
     await expect(saga.abort()).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });
 
-  test.each(STRATEGIES)('waits with ready mirrors until it is told to abort: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('waits with ready mirrors until it is told to abort: %s', async strategy => {
     await using on = await stage({ disks: 2, style: 'drive' });
     const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
     expect((await saga.result).outcome).toBe('ready');
@@ -65,15 +68,18 @@ describeOnQemu('a copy that does not pivot at once', () => {
     await expect(saga.pivot()).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });
 
-  test.each(STRATEGIES)('waits until it is told to keep its copies as one instant: %s', async strategy => {
-    await using on = await stage({ disks: 3 });
-    const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
-    expect((await saga.result).outcome).toBe('ready');
-    await on.vm.awaitWrites(20);
-    const result = await saga.keepCopies();
-    expect(result.strategy).toBeNull();
-    await expectCloned(on, result);
-  });
+  test.each(inTurn(STRATEGIES))(
+    'waits until it is told to keep its copies as one instant: %s',
+    async strategy => {
+      await using on = await stage({ disks: 3 });
+      const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
+      expect((await saga.result).outcome).toBe('ready');
+      await on.vm.awaitWrites(20);
+      const result = await saga.keepCopies();
+      expect(result.strategy).toBeNull();
+      await expectCloned(on, result);
+    },
+  );
 
   test('keeps its copies also where the disks have iothreads', async () => {
     await using on = await stage({ disks: 3, bus: 'scsi-hd', iothreads: true });
@@ -92,7 +98,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
     expect((await saga.result).outcome).toBe('rolledBack');
   });
 
-  test.each(['blockdev-create', 'blockdev-mirror', 'stop', 'block-job-cancel', 'qom-set'])(
+  test.each(inTurn(['blockdev-create', 'blockdev-mirror', 'stop', 'block-job-cancel', 'qom-set'], 3))(
     'is taken back when it is aborted just before %s',
     async command => {
       await using on = await stage({ disks: 2 });

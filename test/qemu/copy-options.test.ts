@@ -5,11 +5,13 @@ import { expect, test } from 'vitest';
 import { BASE_DATA_BYTES, BASE_DATA_OFFSET, BASE_PATTERN } from '../../src/demo/guest-images.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const SIZE = '16M';
+const inTurn = turns();
 
 /** What the image of this file has below it, by its own header. */
 async function backingOf(file: string): Promise<string | undefined> {
@@ -71,7 +73,7 @@ describeOnQemu('a copy', () => {
     }
   });
 
-  test.each(STRATEGIES)('that is full holds the base too and stands alone: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('that is full holds the base too and stands alone: %s', async strategy => {
     await using on = await stage({ disks: 2, backing: true });
     const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
     expect((await on.look()).fronts.map(front => front.chain)).toEqual([[on.newFile(0)], [on.newFile(1)]]);
@@ -173,7 +175,7 @@ describeOnQemu('a copy', () => {
     await expectTakenBack(on, result);
   });
 
-  test.each([1, 2, 3])('copies no more than %i disks at once', async parallel => {
+  test.each(inTurn([1, 2, 3]))('copies no more than %i disks at once', async parallel => {
     await using on = await stage({ disks: 4, backing: true });
     const saga = await on.engine.copy({ ...on.copyAll(), parallel, bandwidth: 4 * 1024 * 1024 });
     const { copyingMax } = await watchMirrors(on, saga.result);
@@ -181,22 +183,25 @@ describeOnQemu('a copy', () => {
     await expectSwitched(on, await saga.result);
   });
 
-  test.each(STRATEGIES)('takes granularity, buffer size and synchronous writes: %s', async strategy => {
-    await using on = await stage({ disks: 2 });
-    const tuning = { granularity: 4096, bufSize: 1024 * 1024, syncWrites: true };
-    const saga = await on.engine.copy({ ...on.copyAll(), ...tuning, strategy, finish: 'leave' });
-    expect((await saga.result).outcome).toBe('ready');
-    const nodes = (await on.vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly {
-      readonly 'dirty-bitmaps'?: readonly { readonly granularity: number }[];
-    }[];
-    const granularities = nodes
-      .flatMap(node => node['dirty-bitmaps'] ?? [])
-      .map(bitmap => bitmap.granularity);
-    expect(granularities).toEqual([4096, 4096]);
-    await expectSwitched(on, await saga.pivot());
-  });
+  test.each(inTurn(STRATEGIES))(
+    'takes granularity, buffer size and synchronous writes: %s',
+    async strategy => {
+      await using on = await stage({ disks: 2 });
+      const tuning = { granularity: 4096, bufSize: 1024 * 1024, syncWrites: true };
+      const saga = await on.engine.copy({ ...on.copyAll(), ...tuning, strategy, finish: 'leave' });
+      expect((await saga.result).outcome).toBe('ready');
+      const nodes = (await on.vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly {
+        readonly 'dirty-bitmaps'?: readonly { readonly granularity: number }[];
+      }[];
+      const granularities = nodes
+        .flatMap(node => node['dirty-bitmaps'] ?? [])
+        .map(bitmap => bitmap.granularity);
+      expect(granularities).toEqual([4096, 4096]);
+      await expectSwitched(on, await saga.pivot());
+    },
+  );
 
-  test.each(STRATEGIES)(
+  test.each(inTurn(STRATEGIES))(
     'of a guest that writes faster than it follows backs off, tries again and loses nothing: %s',
     async strategy => {
       await using on = await stage({ disks: 2 });

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { CopyRequest } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { eachValue } from '../tiers/tier.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, type Stage, type StageOptions, stage } from './witnessed.ts';
 
@@ -51,6 +51,8 @@ const namings: readonly { readonly by: string; readonly name: (on: Stage, index:
   { by: 'file names', name: (on, index) => on.vm.disks[index]?.file ?? '' },
 ];
 
+const inTurn = turns();
+
 describeOnQemu('a copy that pivots', () => {
   test.each(eachValue(setups))(
     'switches $what in one instant by $strategy',
@@ -64,7 +66,7 @@ describeOnQemu('a copy that pivots', () => {
   );
 
   // A filter above such a disk kills QEMU, also while the guest is stopped: seen on 7.2, SIGSEGV in blockdev-add.
-  test.each(['blockdev', 'drive'] as const)(
+  test.each(inTurn(['blockdev', 'drive'] as const))(
     'never puts a filter above a scsi-hd disk in an iothread, which would kill QEMU: -%s',
     async style => {
       await using on = await stage({ disks: 2, bus: 'scsi-hd', iothreads: true, style });
@@ -86,7 +88,7 @@ describeOnQemu('a copy that pivots', () => {
     await expectSwitched(on, result);
   });
 
-  test.each(STRATEGIES)(
+  test.each(inTurn(STRATEGIES))(
     'leaves a paused guest paused and sends it neither stop nor cont: %s',
     async strategy => {
       await using on = await stage({ disks: 2, paused: true });
@@ -123,7 +125,7 @@ describeOnQemu('a copy that pivots', () => {
     },
   );
 
-  test.each(STRATEGIES)('can be done again and again, there and back: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('can be done again and again, there and back: %s', async strategy => {
     await using on = await stage({ disks: 2, journal: 'sqlite' });
     const request = (round: number): CopyRequest & { qmp: string } => ({
       ...on.copyAll(index => ({ to: `${on.directory}/round${round}-${index}.qcow2` })),

@@ -1,6 +1,6 @@
 /** What goes wrong at the switch, on one of three disks: every disk goes back, also those that had switched already. */
 import { expect, test } from 'vitest';
-import { eachValue } from '../tiers/tier.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, type Stage, stage } from './witnessed.ts';
@@ -8,6 +8,7 @@ import { expectSets, expectTakenBack, explain, imagesOf, type Stage, stage } fro
 const POSITIONS = [0, 1, 2] as const;
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const STYLES = ['blockdev', 'drive'] as const;
+const inTurn = turns();
 
 /** A third party ends the mirror of a disk; with `dismiss` without a trace. */
 async function cancelMirror({ vm }: Stage, k: number, dismiss = false): Promise<void> {
@@ -27,7 +28,12 @@ async function switched(on: Stage): Promise<readonly boolean[]> {
 }
 
 describeOnQemu('a switch that fails', () => {
-  test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
+  test.each(
+    inTurn(
+      STYLES.flatMap(style => POSITIONS.map(k => ({ style, k }))),
+      2,
+    ),
+  )(
     'because a third party holds a new image changes no disk: reopen, disk $k, -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });
@@ -46,7 +52,7 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test.each(POSITIONS)(
+  test.each(inTurn(POSITIONS))(
     'because a third party holds an overlay changes no disk: transaction, disk %i',
     async k => {
       await using on = await stage({ disks: 3 });
@@ -64,23 +70,25 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test.each(eachValue(STYLES.flatMap(style => POSITIONS.map(k => ({ style, k })))))(
-    'at finalize $k takes back the disks that had switched: -$style',
-    async ({ style, k }) => {
-      await using on = await stage({ disks: 3, style });
-      const midway: (readonly boolean[])[] = [];
-      on.tap.before('job-finalize', () => cancelMirror(on, k));
-      on.tap.before('blockdev-mirror', async () => midway.push(await switched(on)), 3);
-      const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'finalize' });
-      const result = await saga.result;
-      expect(midway).toEqual([POSITIONS.map(index => index !== k)]);
-      expect(result.error, explain(result)).toMatchObject({ disk: `dev${k}`, step: 'finalizeMirrors' });
-      expect(result.error?.cause?.desc).toBeDefined();
-      await expectTakenBack(on, result);
-    },
-  );
+  test.each(
+    inTurn(
+      STYLES.flatMap(style => POSITIONS.map(k => ({ style, k }))),
+      2,
+    ),
+  )('at finalize $k takes back the disks that had switched: -$style', async ({ style, k }) => {
+    await using on = await stage({ disks: 3, style });
+    const midway: (readonly boolean[])[] = [];
+    on.tap.before('job-finalize', () => cancelMirror(on, k));
+    on.tap.before('blockdev-mirror', async () => midway.push(await switched(on)), 3);
+    const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'finalize' });
+    const result = await saga.result;
+    expect(midway).toEqual([POSITIONS.map(index => index !== k)]);
+    expect(result.error, explain(result)).toMatchObject({ disk: `dev${k}`, step: 'finalizeMirrors' });
+    expect(result.error?.cause?.desc).toBeDefined();
+    await expectTakenBack(on, result);
+  });
 
-  test.each(eachValue(STYLES.flatMap(style => [1, 2].map(k => ({ style, k })))))(
+  test.each(inTurn(STYLES.flatMap(style => [1, 2].map(k => ({ style, k })))))(
     'at completion $k takes back the disks that had switched: -$style',
     async ({ style, k }) => {
       await using on = await stage({ disks: 3, style });
@@ -102,7 +110,7 @@ describeOnQemu('a switch that fails', () => {
     await expectTakenBack(on, await saga.result);
   });
 
-  test.each(STRATEGIES)(
+  test.each(inTurn(STRATEGIES))(
     'because a third party ended a mirror while all were ready is taken back: %s',
     async strategy => {
       await using on = await stage({ disks: 3 });
@@ -115,16 +123,19 @@ describeOnQemu('a switch that fails', () => {
     },
   );
 
-  test.each(STRATEGIES)('because a mirror vanished without a trace is taken back: %s', async strategy => {
-    await using on = await stage({ disks: 3 });
-    on.tap.after('stop', () => cancelMirror(on, 1, true));
-    const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy });
-    const result = await saga.result;
-    expect(result.error, explain(result)).toMatchObject({ code: 'JOB_VANISHED', disk: 'dev1' });
-    await expectTakenBack(on, result);
-  });
+  test.each(inTurn(STRATEGIES))(
+    'because a mirror vanished without a trace is taken back: %s',
+    async strategy => {
+      await using on = await stage({ disks: 3 });
+      on.tap.after('stop', () => cancelMirror(on, 1, true));
+      const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy });
+      const result = await saga.result;
+      expect(result.error, explain(result)).toMatchObject({ code: 'JOB_VANISHED', disk: 'dev1' });
+      await expectTakenBack(on, result);
+    },
+  );
 
-  test.each(STRATEGIES)(
+  test.each(inTurn(STRATEGIES))(
     'because a third party ended a mirror while it was copying is taken back: %s',
     async strategy => {
       await using on = await stage({ disks: 3, backing: true });
@@ -144,15 +155,17 @@ describeOnQemu('a switch that fails', () => {
   );
 
   // A third party that resumes the guest while the saga holds it: nothing that it writes may be lost, and no cut be torn.
-  test.each([
-    // The second `stop` goes out with the filters, the third right in front of blockdev-reopen.
-    { command: 'block-job-cancel', nth: 1, next: 'runs on' },
-    { command: 'block-job-cancel', nth: 1, next: 'is stopped again' },
-    { command: 'stop', nth: 2, next: 'runs on' },
-    { command: 'stop', nth: 2, next: 'is stopped again' },
-    { command: 'stop', nth: 3, next: 'runs on' },
-    { command: 'stop', nth: 3, next: 'is stopped again' },
-  ])(
+  test.each(
+    eachValue([
+      // The second `stop` goes out with the filters, the third right in front of blockdev-reopen.
+      { command: 'block-job-cancel', nth: 1, next: 'runs on' },
+      { command: 'block-job-cancel', nth: 1, next: 'is stopped again' },
+      { command: 'stop', nth: 2, next: 'runs on' },
+      { command: 'stop', nth: 2, next: 'is stopped again' },
+      { command: 'stop', nth: 3, next: 'runs on' },
+      { command: 'stop', nth: 3, next: 'is stopped again' },
+    ]),
+  )(
     'because a third party resumed the guest just before $command $nth, and it $next, is taken back',
     async ({ command, nth, next }) => {
       await using on = await stage({ disks: 3 });
@@ -182,7 +195,7 @@ describeOnQemu('a switch that fails', () => {
     await expectTakenBack(on, result);
   });
 
-  test.each([1, 2])('at overlay %i while taking them one by one takes back those before', async k => {
+  test.each(inTurn([1, 2]))('at overlay %i while taking them one by one takes back those before', async k => {
     await using on = await stage({ disks: 3 });
     const midway: (readonly boolean[])[] = [];
     const missing = (index: number) => (index === k ? { overlay: '/nonexistent/overlay' } : {});
@@ -209,7 +222,7 @@ describeOnQemu('a switch that fails', () => {
     await expectSets(on, { front: imagesOf(front) });
   });
 
-  test.each(['finalize', 'complete'] as const)(
+  test.each(inTurn(['finalize', 'complete'] as const))(
     'after a third party resumed the guest takes back with what it has written: %s',
     async strategy => {
       await using on = await stage({ disks: 3 });

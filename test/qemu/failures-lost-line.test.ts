@@ -1,7 +1,7 @@
 /** The monitor's line breaks around every command that changes something: the saga connects again, asks, and goes on. */
 import { expect, test } from 'vitest';
 import type { SagaResult } from '../../src/index.ts';
-import { eachPair, eachValue } from '../tiers/tier.ts';
+import { eachValue } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
@@ -62,7 +62,7 @@ async function expectEither(on: Stage, result: SagaResult): Promise<void> {
 }
 
 describeOnQemu('a monitor whose line breaks', () => {
-  test.each(eachPair(copies))(
+  test.each(eachValue(copies))(
     '$when $command ($skip) leaves a copy whole: $strategy',
     async ({ strategy, command, skip, when }) => {
       await using on = await stage({ disks: 2 });

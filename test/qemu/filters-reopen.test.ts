@@ -1,6 +1,7 @@
 /** Disks with a throttle of their administrator's right above the image: it is the filter that a switch by `reopen` needs. */
 import { expect, type TestContext, test } from 'vitest';
 import { recoverOffline } from '../../src/index.ts';
+import { turns } from '../tiers/tier.ts';
 import { filtersOf, LAYOUTS, REOPENABLE, writeToOverlays } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { unaware } from './unaware.ts';
@@ -27,20 +28,26 @@ async function begin({ skip }: Pick<TestContext, 'skip'>, options: StageOptions)
   return on;
 }
 
-describeOnQemu('a disk below a throttle of its administrator', () => {
-  test.for(REOPENABLE)('is switched by reopen of that: $what', async ({ what: _, ...guest }, test) => {
-    await using on = await begin(test, { disks: 3, ...guest });
-    const before = await filtersOf(on);
-    const sent = on.tap.commands;
-    const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' })).result;
-    expect(await filtersOf(on), explain(result)).toEqual(before);
-    expect(result.strategy).toBe('reopen');
-    const bare = 3 - (guest.filtered ?? [0, 1, 2]).length;
-    expect(sent.filter(command => command === 'qom-set')).toHaveLength(2 * bare);
-    await expectSwitched(on, result);
-  });
+const inTurn = turns();
 
-  test.for(REOPENABLE)(
+describeOnQemu('a disk below a throttle of its administrator', () => {
+  test.for(inTurn(REOPENABLE))(
+    'is switched by reopen of that: $what',
+    async ({ what: _, ...guest }, test) => {
+      await using on = await begin(test, { disks: 3, ...guest });
+      const before = await filtersOf(on);
+      const sent = on.tap.commands;
+      const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' }))
+        .result;
+      expect(await filtersOf(on), explain(result)).toEqual(before);
+      expect(result.strategy).toBe('reopen');
+      const bare = 3 - (guest.filtered ?? [0, 1, 2]).length;
+      expect(sent.filter(command => command === 'qom-set')).toHaveLength(2 * bare);
+      await expectSwitched(on, result);
+    },
+  );
+
+  test.for(inTurn(REOPENABLE))(
     'stays on its image where the reopen of another disk is refused: $what',
     async ({ what: _, ...guest }, test) => {
       await using on = await begin(test, { disks: 2, ...guest });
@@ -55,7 +62,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     },
   );
 
-  test.for(REOPENABLE)(
+  test.for(inTurn(REOPENABLE))(
     'comes back from its new image where the switch has failed behind it: $what',
     async ({ what: _, ...guest }, test) => {
       await using on = await begin(test, { disks: 2, ...guest });
@@ -98,7 +105,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     await expectSwitched(on, result);
   });
 
-  test.for(REOPENABLE)('is reverted by it: $what', async ({ what: _, ...guest }, test) => {
+  test.for(inTurn(REOPENABLE))('is reverted by it: $what', async ({ what: _, ...guest }, test) => {
     await using on = await begin(test, { disks: 2, ...guest });
     const before = await filtersOf(on);
     await writeToOverlays(on);
@@ -110,7 +117,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
   });
 
-  test.for(REOPENABLE)(
+  test.for(inTurn(REOPENABLE))(
     'comes back from a revert that has failed behind the switch: $what',
     async ({ what: _, ...guest }, test) => {
       await using on = await begin(test, { disks: 2, ...guest });
@@ -126,11 +133,13 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     },
   );
 
-  test.for([
-    { when: 'before the mirrors are asked for', command: 'blockdev-mirror' },
-    { when: 'before the mirrors end', command: 'block-job-cancel' },
-    { when: 'before the switch', command: 'blockdev-reopen' },
-  ])('comes back where a third party takes it off its throttle $when', async ({ command }, test) => {
+  test.for(
+    inTurn([
+      { when: 'before the mirrors are asked for', command: 'blockdev-mirror' },
+      { when: 'before the mirrors end', command: 'block-job-cancel' },
+      { when: 'before the switch', command: 'blockdev-reopen' },
+    ]),
+  )('comes back where a third party takes it off its throttle $when', async ({ command }, test) => {
     await using on = await begin(test, { disks: 2, filters: ['throttle'] });
     const path = '/machine/peripheral/dev1/virtio-backend';
     const drive = (value: string) => on.vm.witness.execute('qom-set', { path, property: 'drive', value });
@@ -142,7 +151,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     await expectUntouched(on);
   });
 
-  test.for(REOPENABLE)(
+  test.for(inTurn(REOPENABLE))(
     'is recovered offline where QEMU dies right behind the switch: $what',
     async ({ what: _, ...guest }, test) => {
       await using on = await begin(test, { disks: 2, journal: 'sqlite', ...guest });
@@ -159,14 +168,16 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
     },
   );
 
-  test.for(LAYOUTS.filter(each => !REOPENABLE.includes(each)))(
-    'is not reverted where that is $what, and says why',
-    async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 1, paused: true, ...guest });
-      const disks = [{ disk: 'dev0', overlay: on.newFile(0) }];
-      await expect(on.engine.revert({ qmp: on.vm.monitor, disks })).rejects.toThrow(
-        /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
-      );
-    },
-  );
+  test.for(
+    inTurn(
+      LAYOUTS.filter(each => !REOPENABLE.includes(each)),
+      2,
+    ),
+  )('is not reverted where that is $what, and says why', async ({ what: _, ...guest }, test) => {
+    await using on = await begin(test, { disks: 1, paused: true, ...guest });
+    const disks = [{ disk: 'dev0', overlay: on.newFile(0) }];
+    await expect(on.engine.revert({ qmp: on.vm.monitor, disks })).rejects.toThrow(
+      /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
+    );
+  });
 });

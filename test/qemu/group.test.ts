@@ -6,6 +6,7 @@ import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { turns } from '../tiers/tier.ts';
 import { buildCommand, runCommand, startCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, type Stage, stage } from './witnessed.ts';
@@ -18,6 +19,8 @@ function eventsMs(on: Stage, from: number, name: string): readonly number[] {
     .filter(({ event }) => event === name)
     .map(({ timestamp }) => timestamp.seconds * 1_000 + timestamp.microseconds / 1_000);
 }
+
+const inTurn = turns();
 
 describeOnQemu('a group of two guests', () => {
   test('has both on their overlays, and both paused at one instant', async () => {
@@ -127,22 +130,21 @@ describeOnQemu('blocksaga snapshot --group', () => {
     });
   });
 
-  test.each(['preparing.awaitMembers', 'snapshotting.together.awaitGo', 'snapshotting.decideWithGroup'])(
-    'killed at %s is brought to one end on both guests by resume',
-    async at => {
-      const { state, file, looks } = await scene();
-      const running = startCommand(state, 'snapshot', '--group', file, '--id', 'g', '--json');
-      await running.line(line => line.includes(`"${at}"`));
-      running.child.kill('SIGKILL');
-      await running.status;
-      const { status, out, err } = await runCommand(state, 'resume', 'g');
-      expect([status === 0 || status === 1, err], out.join('\n')).toEqual([true, '']);
-      const [a, b] = await sides(looks);
-      expect(a).toEqual(b);
-      expect(a).toEqual(['running', status === 0 ? 'new' : expect.not.stringContaining('new')]);
-      expect((await runCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
-    },
-  );
+  test.each(
+    inTurn(['snapshotting.decideWithGroup', 'preparing.awaitMembers', 'snapshotting.together.awaitGo']),
+  )('killed at %s is brought to one end on both guests by resume', async at => {
+    const { state, file, looks } = await scene();
+    const running = startCommand(state, 'snapshot', '--group', file, '--id', 'g', '--json');
+    await running.line(line => line.includes(`"${at}"`));
+    running.child.kill('SIGKILL');
+    await running.status;
+    const { status, out, err } = await runCommand(state, 'resume', 'g');
+    expect([status === 0 || status === 1, err], out.join('\n')).toEqual([true, '']);
+    const [a, b] = await sides(looks);
+    expect(a).toEqual(b);
+    expect(a).toEqual(['running', status === 0 ? 'new' : expect.not.stringContaining('new')]);
+    expect((await runCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
+  });
 });
 
 async function expectBothBack(stages: readonly Stage[], members: readonly SagaResult[]): Promise<void> {

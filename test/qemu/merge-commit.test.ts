@@ -1,5 +1,6 @@
 /** Commits on a real QEMU under a guest that writes in order: below the active images, and of these by every strategy. */
 import { expect, test } from 'vitest';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { disksOf, expectChains, expectMerged, newestIn, withChains } from './chained.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, type StageOptions, stage } from './witnessed.ts';
@@ -10,8 +11,10 @@ const guests: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'in iothreads', disks: 2, iothreads: true },
 ];
 
+const inTurn = turns();
+
 describeOnQemu('a commit below the active images', () => {
-  test.each(guests)(
+  test.each(inTurn(guests))(
     'takes the images between out of every chain: disks $what',
     async ({ what: _, ...guest }) => {
       await using on = await withChains(await stage(guest), 3);
@@ -60,18 +63,21 @@ const actives = strategies.flatMap(strategy => [
 ]);
 
 describeOnQemu('a commit of active images', () => {
-  test.each(actives)('of $what goes to the lowest by $strategy', async ({ strategy, what: _, ...guest }) => {
-    await using on = await withChains(await stage(guest), 2);
-    const disks = disksOf(on, () => ({}));
-    const request = { qmp: on.vm.monitor, disks, active: true, strategy, maxBlackoutMs: 30_000 };
-    const result = await (await on.engine.commit(request)).result;
-    expect(result, explain(result)).toMatchObject({ strategy, blackoutMs: expect.any(Number) });
-    await expectMerged(
-      on,
-      result,
-      on.chains.map(chain => chain.slice(-1)),
-    );
-  });
+  test.each(eachValue(actives))(
+    'of $what goes to the lowest by $strategy',
+    async ({ strategy, what: _, ...guest }) => {
+      await using on = await withChains(await stage(guest), 2);
+      const disks = disksOf(on, () => ({}));
+      const request = { qmp: on.vm.monitor, disks, active: true, strategy, maxBlackoutMs: 30_000 };
+      const result = await (await on.engine.commit(request)).result;
+      expect(result, explain(result)).toMatchObject({ strategy, blackoutMs: expect.any(Number) });
+      await expectMerged(
+        on,
+        result,
+        on.chains.map(chain => chain.slice(-1)),
+      );
+    },
+  );
 
   test('goes one image down when it is shallow, and removes the overlays when asked', async () => {
     await using on = await withChains(await stage({ disks: 2 }), 2);

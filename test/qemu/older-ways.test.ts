@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { recoverOffline, type SagaResult } from '../../src/index.ts';
 import type { Capability } from '../../src/qmp/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { eachValue } from '../tiers/tier.ts';
+import { covering, isFull, share, turns } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import { disksOf, expectChains, expectMerged, withChains } from './chained.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
@@ -37,9 +37,13 @@ const OLDER: readonly Older[] = [
   },
 ];
 
-for (const { what, style, without } of OLDER)
+const inTurn = turns();
+
+for (const [variant, { what, style, without }] of OLDER.entries())
   describeOnQemu(`a QEMU that is taken for an older one: ${what}`, () => {
-    test('has three disks switched by a copy, which says what is weaker', async () => {
+    const plays = share(variant, OLDER.length);
+
+    test.runIf(plays())('has three disks switched by a copy, which says what is weaker', async () => {
       await using on = await stage({ disks: 3, style });
       const result = await (await on.engine.copy({ ...on.copyAll(), without })).result;
       expect(result.strategy).toBe('complete');
@@ -47,7 +51,7 @@ for (const { what, style, without } of OLDER)
       await expectSwitched(on, result);
     });
 
-    test.each([1, 2])(
+    test.runIf(plays()).each(inTurn([1, 2]))(
       'has all disks as they were when the job of disk %i is ended right before its switch',
       async k => {
         await using on = await stage({ disks: 3, style });
@@ -59,7 +63,7 @@ for (const { what, style, without } of OLDER)
       },
     );
 
-    test('has its disks cloned as one cut', async () => {
+    test.runIf(plays())('has its disks cloned as one cut', async () => {
       await using on = await stage({ disks: 3, style });
       await expectCloned(
         on,
@@ -67,14 +71,14 @@ for (const { what, style, without } of OLDER)
       );
     });
 
-    test('has shallow copies stand on the images that the disks stood on', async () => {
+    test.runIf(plays())('has shallow copies stand on the images that the disks stood on', async () => {
       await using on = await stage({ disks: 2, style, backing: true });
       const result = await (await on.engine.copy({ ...on.copyAll(() => ({ shallow: true })), without }))
         .result;
       await expectSwitched(on, result);
     });
 
-    test('goes on with a copy whose orchestrator was killed, by its jobs', async () => {
+    test.runIf(plays())('goes on with a copy whose orchestrator was killed, by its jobs', async () => {
       buildCommand();
       const state = temporaryFolder();
       await using on = await stage({ disks: 2, style });
@@ -94,7 +98,7 @@ for (const { what, style, without } of OLDER)
       await expectSwitched(on, resultOf(resumed.out) as SagaResult);
     });
 
-    test('has three chains pulled down to their lowest images', async () => {
+    test.runIf(plays())('has three chains pulled down to their lowest images', async () => {
       await using on = await withChains(await stage({ disks: 3, style }), 2);
       const disks = disksOf(on, index => ({ base: `dev${index}[2]` }));
       const result = await (await on.engine.pull({ qmp: on.vm.monitor, disks, without })).result;
@@ -105,7 +109,7 @@ for (const { what, style, without } of OLDER)
       );
     });
 
-    test('has the images in the middle of three chains committed and removed', async () => {
+    test.runIf(plays())('has the images in the middle of three chains committed and removed', async () => {
       await using on = await withChains(await stage({ disks: 3, style }), 2);
       const leaving = on.chains.map(([, middle = '']) => middle);
       const disks = disksOf(on, index => ({ top: leaving[index] ?? '' }));
@@ -123,7 +127,7 @@ for (const { what, style, without } of OLDER)
         ...{ ...on.tapped, disks: disksOf(on, () => ({})), active: true, maxBlackoutMs: 30_000, without },
       });
 
-    test('has the active images of three disks committed', async () => {
+    test.runIf(plays())('has the active images of three disks committed', async () => {
       await using on = await withChains(await stage({ disks: 3, style }), 2);
       await expectMerged(
         on,
@@ -132,25 +136,31 @@ for (const { what, style, without } of OLDER)
       );
     });
 
-    test('has the overlays put back when the commit of the last is ended right before its switch', async () => {
-      await using on = await withChains(await stage({ disks: 3, style }), 2);
-      on.tap.before('block-job-complete', () => cancelJobOf(on, 2), 2);
-      const result = await (await commitActive(on)).result;
-      expect(on.tap.pending).toEqual([]);
-      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
-      await expectChains(on, on.chains);
-    });
+    test.runIf(plays())(
+      'has the overlays put back when the commit of the last is ended right before its switch',
+      async () => {
+        await using on = await withChains(await stage({ disks: 3, style }), 2);
+        on.tap.before('block-job-complete', () => cancelJobOf(on, 2), 2);
+        const result = await (await commitActive(on)).result;
+        expect(on.tap.pending).toEqual([]);
+        expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+        await expectChains(on, on.chains);
+      },
+    );
 
-    test('has snapshots taken back that were taken one by one, when the last overlay is refused', async () => {
-      await using on = await stage({ disks: 3, style });
-      const request = on.snapshotAll(index => (index === 2 ? { overlay: '/proc/o.qcow2' } : {}));
-      const lacking = [...without, 'transaction'];
-      const result = await (await on.engine.snapshot({ ...request, without: lacking })).result;
-      expect(result.error).toMatchObject({ disk: 'dev2' });
-      await expectTakenBack(on, result);
-    });
+    test.runIf(plays())(
+      'has snapshots taken back that were taken one by one, when the last overlay is refused',
+      async () => {
+        await using on = await stage({ disks: 3, style });
+        const request = on.snapshotAll(index => (index === 2 ? { overlay: '/proc/o.qcow2' } : {}));
+        const lacking = [...without, 'transaction'];
+        const result = await (await on.engine.snapshot({ ...request, without: lacking })).result;
+        expect(result.error).toMatchObject({ disk: 'dev2' });
+        await expectTakenBack(on, result);
+      },
+    );
 
-    test('has a snapshot switched to its mirrors, and another taken back', async () => {
+    test.runIf(plays())('has a snapshot switched to its mirrors, and another taken back', async () => {
       await using on = await stage({ disks: 2, style });
       const mirrored = (name: string) => ({
         ...on.snapshotAll(index => ({
@@ -190,11 +200,11 @@ const DEATHS = [
   { when: 'after', command: 'cont', holds: 'new' },
 ] as const;
 
+const killed = [...OLDER, BETWEEN].flatMap(older => DEATHS.map(death => ({ ...older, ...death })));
+
 describeOnQemu('a QEMU that is taken for an older one and killed', () => {
   // Mostly waiting, for a QEMU that does not come back.
-  test.concurrent.each(
-    eachValue([...OLDER, BETWEEN].flatMap(older => DEATHS.map(death => ({ ...older, ...death })))),
-  )(
+  test.concurrent.each(isFull ? killed : covering(killed, ({ holds }) => [holds]))(
     '$when $command: the $holds images are booted from ($what)',
     async ({ when, command, holds, style, without }) => {
       await using on = await stage({ disks: 3, style, journal: 'sqlite' });
@@ -215,7 +225,7 @@ describeOnQemu('a QEMU that is taken for an older one and killed', () => {
 const BY_FILE: readonly Capability[] = ['blockdev-add'];
 
 describeOnQemu('a QEMU that keeps its jobs and is told of images by their files', () => {
-  test.each(['blockdev', 'drive'] as const)('has its chains shortened: -%s', async style => {
+  test.each(inTurn(['blockdev', 'drive'] as const))('has its chains shortened: -%s', async style => {
     await using on = await withChains(await stage({ disks: 3, style }), 3);
     const kept = on.chains.map(([front = '', , , base = '']) => [front, base]);
     const tops = on.chains.map(([, , top = '']) => top);
@@ -227,7 +237,7 @@ describeOnQemu('a QEMU that keeps its jobs and is told of images by their files'
     await expectMerged(on, pulled, kept);
   });
 
-  test.each(['blockdev', 'drive'] as const)('has its active images committed: -%s', async style => {
+  test.each(inTurn(['blockdev', 'drive'] as const))('has its active images committed: -%s', async style => {
     await using on = await withChains(await stage({ disks: 3, style }), 2);
     const disks = disksOf(on, () => ({}));
     const request = { ...on.tapped, disks, active: true, maxBlackoutMs: 30_000, without: BY_FILE };
@@ -240,7 +250,7 @@ describeOnQemu('a QEMU that keeps its jobs and is told of images by their files'
     );
   });
 
-  test.each(['blockdev', 'drive'] as const)('has its overlays put back: -%s', async style => {
+  test.each(inTurn(['blockdev', 'drive'] as const))('has its overlays put back: -%s', async style => {
     await using on = await withChains(await stage({ disks: 3, style }), 2);
     on.tap.before('job-finalize', () => cancelJobOf(on, 2), 2);
     const disks = disksOf(on, () => ({}));

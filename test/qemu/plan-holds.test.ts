@@ -7,6 +7,7 @@ import { commitOffline, planOfflineCommit } from '../../src/engine/offline-commi
 import type { CommitRequest, CopyRequest, Plan, Saga, SagaResult, SnapshotRequest } from '../../src/index.ts';
 import { chainOfImage } from '../../src/plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan } from '../../src/plan/plan.ts';
+import { isFull } from '../tiers/tier.ts';
 import { type Chained, chainInHeaders, disksOf, withChains } from './chained.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, stage } from './witnessed.ts';
@@ -108,17 +109,20 @@ async function play({ begin, end }: Ask): Promise<SagaResult> {
 }
 
 describeOnQemu('the chains that a plan predicts', () => {
-  test.each(Object.entries(asks))('are those that a %s comes to', async (_what, ask) => {
-    await using on = await withChains(await stage({ disks: 2, style: 'drive' }), 2);
-    const asked = await ask(on);
-    const plan = await asked.plan;
-    const predicted = filesOf(plan, disk => predictChain(plan, disk));
-    const result = await play(asked);
-    const outcome = 'finish' in plan && plan.finish === 'abort' ? 'rolledBack' : 'committed';
-    expect(result, explain(result)).toMatchObject({ outcome });
-    expect((await on.look()).fronts.map(front => front.chain)).toEqual(predicted);
-    expect(result.disks.map(({ after }) => after?.chain)).toEqual(predicted);
-  });
+  test.each(Object.entries(asks).filter((_, at) => isFull || at % 3 === 0))(
+    'are those that a %s comes to',
+    async (_what, ask) => {
+      await using on = await withChains(await stage({ disks: 2, style: 'drive' }), 2);
+      const asked = await ask(on);
+      const plan = await asked.plan;
+      const predicted = filesOf(plan, disk => predictChain(plan, disk));
+      const result = await play(asked);
+      const outcome = 'finish' in plan && plan.finish === 'abort' ? 'rolledBack' : 'committed';
+      expect(result, explain(result)).toMatchObject({ outcome });
+      expect((await on.look()).fronts.map(front => front.chain)).toEqual(predicted);
+      expect(result.disks.map(({ after }) => after?.chain)).toEqual(predicted);
+    },
+  );
 
   test.each([
     ['copy', (on: Chained) => copy(on, () => ({ shallow: true }), { finish: 'leave' })],

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
@@ -67,17 +68,22 @@ const MOMENTS = {
   complete: ['job-complete', 'cont'],
 } as const;
 
+const inTurn = turns();
+
 describeOnQemu('a reply that is lost in the pause', () => {
   for (const strategy of ['reopen', 'finalize', 'complete'] as const) {
-    test.each(MOMENTS[strategy])(`ends in time and whole: ${strategy}, %s`, async command => {
-      await using on = await stage({ disks: 2 });
-      const lost: string[] = [];
-      await expectInTime(on, strategy, losing(on.tap.connect, [command], lost));
-      expect(lost).toEqual([command]);
-    });
+    test.each(inTurn<string>(MOMENTS[strategy], 2))(
+      `ends in time and whole: ${strategy}, %s`,
+      async command => {
+        await using on = await stage({ disks: 2 });
+        const lost: string[] = [];
+        await expectInTime(on, strategy, losing(on.tap.connect, [command], lost));
+        expect(lost).toEqual([command]);
+      },
+    );
   }
 
-  test.each(['reopen', 'finalize', 'complete'] as const)(
+  test.each(inTurn(['reopen', 'finalize', 'complete'] as const))(
     'is no other one: of every kind one is lost, %s',
     async strategy => {
       await using on = await stage({ disks: 2 });
@@ -89,27 +95,29 @@ describeOnQemu('a reply that is lost in the pause', () => {
 });
 
 describeOnQemu('a QEMU that is stopped itself in the pause', () => {
-  test.each([
-    ['reopen', 'block-job-cancel'],
-    ['reopen', 'blockdev-reopen'],
-    ['reopen', 'cont'],
-    ['finalize', 'job-complete'],
-    ['finalize', 'job-finalize'],
-    ['complete', 'job-complete'],
-  ] as const)(
-    'is waited for beyond the pause, and the guest runs then: %s, %s',
-    async (strategy, command) => {
-      await using on = await stage({ disks: 2 });
-      on.tap.before(command, async () => {
-        process.kill(on.vm.pid, 'SIGSTOP');
-        setTimeout(() => process.kill(on.vm.pid, 'SIGCONT'), 2_000);
-      });
-      const request = { ...on.copyAll(), ...on.tapped, strategy, maxBlackoutMs: 500 };
-      const result = await (await on.engine.copy(request)).result;
-      expect(on.tap.pending).toEqual([]);
-      expect(result.outcome, explain(result)).toBeOneOf(['committed', 'rolledBack']);
-      if (result.outcome === 'committed') await expectSwitched(on, result);
-      else await expectTakenBack(on, result);
-    },
-  );
+  test.each(
+    inTurn(
+      [
+        ['reopen', 'block-job-cancel'],
+        ['finalize', 'job-complete'],
+        ['reopen', 'blockdev-reopen'],
+        ['reopen', 'cont'],
+        ['finalize', 'job-finalize'],
+        ['complete', 'job-complete'],
+      ] as const,
+      2,
+    ),
+  )('is waited for beyond the pause, and the guest runs then: %s, %s', async (strategy, command) => {
+    await using on = await stage({ disks: 2 });
+    on.tap.before(command, async () => {
+      process.kill(on.vm.pid, 'SIGSTOP');
+      setTimeout(() => process.kill(on.vm.pid, 'SIGCONT'), 2_000);
+    });
+    const request = { ...on.copyAll(), ...on.tapped, strategy, maxBlackoutMs: 500 };
+    const result = await (await on.engine.copy(request)).result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result.outcome, explain(result)).toBeOneOf(['committed', 'rolledBack']);
+    if (result.outcome === 'committed') await expectSwitched(on, result);
+    else await expectTakenBack(on, result);
+  });
 });

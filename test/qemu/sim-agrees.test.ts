@@ -12,6 +12,7 @@ import { FILTER_SCRIPTS } from '../sim/filter-sequences.ts';
 import { FOUND } from '../sim/found-by-chance.ts';
 import { realSession, type Session, simSession } from '../sim/raw-session.ts';
 import { SCRIPTS, type Script } from '../sim/sequences.ts';
+import { often } from '../tiers/tier.ts';
 
 const version = installedVersion();
 
@@ -40,7 +41,7 @@ describe.skipIf(version !== '7.2')('the simulator answers as QEMU 7.2 does', () 
 /** The same scripts every time, because a few differences are known and rare; `SIM_SEED` draws others. */
 const SEED = Number(process.env['SIM_SEED'] ?? 302);
 const COMMANDS_MAX = 16;
-const RUNS = 30;
+const RUNS = often(8, 30);
 const TIME_MAX_MS = 60_000;
 
 async function accountOf(

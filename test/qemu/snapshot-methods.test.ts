@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { SnapshotMethod } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { eachValue } from '../tiers/tier.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectUntouched, type StageOptions, stage } from './witnessed.ts';
 
@@ -39,6 +39,8 @@ const setups: readonly Setup[] = METHODS.flatMap(method => [
   { method, what: 'two disks on base images', disks: 2, backing: true },
 ]);
 
+const inTurn = turns();
+
 describeOnQemu('a snapshot', () => {
   test.each(eachValue(setups))(
     'of $what is one instant by $method',
@@ -51,14 +53,18 @@ describeOnQemu('a snapshot', () => {
     },
   );
 
-  test.each(METHODS)('leaves a paused guest paused and sends it neither stop nor cont: %s', async method => {
-    await using on = await stage({ disks: 2, paused: true });
-    const heard = on.vm.witness.events.length;
-    const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without: WITHOUT[method] })).result;
-    const events = on.vm.witness.events.slice(heard).map(event => event.event);
-    expect(events.filter(event => event === 'STOP' || event === 'RESUME')).toEqual([]);
-    await expectSwitched(on, result);
-  });
+  test.each(inTurn(METHODS))(
+    'leaves a paused guest paused and sends it neither stop nor cont: %s',
+    async method => {
+      await using on = await stage({ disks: 2, paused: true });
+      const heard = on.vm.witness.events.length;
+      const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without: WITHOUT[method] }))
+        .result;
+      const events = on.vm.witness.events.slice(heard).map(event => event.event);
+      expect(events.filter(event => event === 'STOP' || event === 'RESUME')).toEqual([]);
+      await expectSwitched(on, result);
+    },
+  );
 
   test('one by one keeps the guest still from the first disk to the last', async () => {
     await using on = await stage({ disks: 3 });
@@ -73,7 +79,7 @@ describeOnQemu('a snapshot', () => {
     await expectSwitched(on, result);
   });
 
-  test.each(METHODS)('stacks on a snapshot: %s', async method => {
+  test.each(inTurn(METHODS))('stacks on a snapshot: %s', async method => {
     await using on = await stage({ disks: 2, journal: 'sqlite' });
     const without = WITHOUT[method];
     const overlay = (index: number) => ({ overlay: `${on.directory}/first${index}.qcow2` });
@@ -87,7 +93,7 @@ describeOnQemu('a snapshot', () => {
     await expectSwitched(on, second, { files: first.disks.map(disk => disk.image) });
   });
 
-  test.each(['transaction', 'transactionSync'] as const)(
+  test.each(inTurn(['transaction', 'transactionSync'] as const))(
     'takes overlays that are there already: %s',
     async method => {
       await using on = await stage({ disks: 2 });

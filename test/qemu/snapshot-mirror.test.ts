@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
+import { turns } from '../tiers/tier.ts';
 import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
@@ -42,8 +43,10 @@ async function expectOn(on: Stage, result: SagaResult, fronts: readonly string[]
   await expectSets(on, { front: imagesOf(fronts) });
 }
 
+const inTurn = turns();
+
 describeOnQemu('a snapshot with mirrors', () => {
-  test.each(STRATEGIES)('is switched onto them: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('is switched onto them: %s', async strategy => {
     await using on = await stage({ disks: 2 });
     const saga = await on.engine.snapshot({ ...mirrorAll(on), strategy });
     expect(await saga.result).toMatchObject({ outcome: 'ready' });
@@ -67,7 +70,7 @@ describeOnQemu('a snapshot with mirrors', () => {
     await expectOn(on, await saga.keepSnapshot(), overlays(on), overlays(on));
   });
 
-  test.each(STRATEGIES)('is taken back with them: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('is taken back with them: %s', async strategy => {
     await using on = await stage({ disks: 2 });
     const saga = await on.engine.snapshot({ ...mirrorAll(on), strategy });
     expect(await saga.result).toMatchObject({ outcome: 'ready' });
@@ -75,7 +78,7 @@ describeOnQemu('a snapshot with mirrors', () => {
     await expectTakenBack(on, await saga.abort());
   });
 
-  test.each(STRATEGIES)('is switched onto chains that were copied meanwhile: %s', async strategy => {
+  test.each(inTurn(STRATEGIES))('is switched onto chains that were copied meanwhile: %s', async strategy => {
     await using on = await stage({ disks: 2 });
     makeTargets(on);
     const saga = await on.engine.snapshot({ ...mirrorAll(on, true), strategy });
@@ -93,7 +96,7 @@ describeOnQemu('a snapshot with mirrors', () => {
 });
 
 describeOnQemu('a snapshot with mirrors below filters of the administrator', () => {
-  test.each(LAYOUTS)('is switched onto them below $what', async ({ what: _, ...guest }) => {
+  test.each(inTurn(LAYOUTS))('is switched onto them below $what', async ({ what: _, ...guest }) => {
     await using on = await stage({ disks: 2, ...guest });
     const before = await filtersOf(on);
     const saga = await on.engine.snapshot(mirrorAll(on));
@@ -107,7 +110,7 @@ describeOnQemu('a snapshot with mirrors below filters of the administrator', () 
     await expectSets(on, { front: imagesOf(mirrors(on)), behind: oldImages(on) });
   });
 
-  test.each(LAYOUTS)('is taken back with them below $what', async ({ what: _, ...guest }) => {
+  test.each(inTurn(LAYOUTS))('is taken back with them below $what', async ({ what: _, ...guest }) => {
     await using on = await stage({ disks: 2, ...guest });
     const before = await filtersOf(on);
     const saga = await on.engine.snapshot(mirrorAll(on));
@@ -118,7 +121,7 @@ describeOnQemu('a snapshot with mirrors below filters of the administrator', () 
     await expectTakenBack(on, result);
   });
 
-  test.each(LAYOUTS)(
+  test.each(inTurn(LAYOUTS))(
     'is switched onto chains that were copied meanwhile, below $what',
     async ({ what: _, ...guest }) => {
       await using on = await stage({ disks: 2, ...guest });

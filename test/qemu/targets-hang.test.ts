@@ -11,6 +11,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { localFiles } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, type Stage, stage } from './witnessed.ts';
 
@@ -72,8 +73,10 @@ async function staged(strategy: 'reopen' | 'finalize' | 'complete', clients = 4)
   return { on, exports, request, server: exports[1].server };
 }
 
+const inTurn = turns();
+
 describeOnQemu('a server of a target that hangs', () => {
-  test.each(['reopen', 'finalize'] as const)(
+  test.each(inTurn(['reopen', 'finalize'] as const))(
     'at READY is waited for with the guest running: %s',
     async strategy => {
       const { on, exports, request, server } = await staged(strategy);
@@ -128,15 +131,17 @@ describeOnQemu('a server of a target that hangs', () => {
 });
 
 describeOnQemu('a server of a target that dies', () => {
-  test.each([
-    ['reopen', 'before', 'block-job-cancel'],
-    ['reopen', 'after', 'stop'],
-    ['reopen', 'after', 'qom-set'],
-    ['reopen', 'before', 'qom-set'],
-    ['complete', 'after', 'stop'],
-    ['finalize', 'before', 'job-complete'],
-    ['finalize', 'after', 'stop'],
-  ] as const)('in the pause is not switched to: %s, %s %s', async (strategy, when, command) => {
+  test.each(
+    eachValue([
+      ['reopen', 'before', 'block-job-cancel'],
+      ['reopen', 'after', 'stop'],
+      ['reopen', 'after', 'qom-set'],
+      ['reopen', 'before', 'qom-set'],
+      ['complete', 'after', 'stop'],
+      ['finalize', 'before', 'job-complete'],
+      ['finalize', 'after', 'stop'],
+    ] as const),
+  )('in the pause is not switched to: %s, %s %s', async (strategy, when, command) => {
     const { on, request, server } = await staged(strategy);
     await using _ = on;
     on.tap[when](command, () => kill(server));

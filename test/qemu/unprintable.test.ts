@@ -8,12 +8,14 @@ import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { often } from '../tiers/tier.ts';
+import { often, turns } from '../tiers/tier.ts';
 import { buildCommand, runCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const ROUNDS = often(3, 20);
+const ROUNDS = often(1, 20);
+
+const inTurn = turns();
 
 async function guest(): Promise<GuestVm> {
   const vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
@@ -117,13 +119,18 @@ describeOnQemu('a process that cannot print', () => {
     }
   });
 
-  test.each([
-    ['standard output is closed', '>&-'],
-    ['both are closed', '>&- 2>&-'],
-    ['the reader has gone', '| true'],
-    // 131072 blocks of 512 bytes are 64 MiB, which the file has already; journal and images stay below.
-    ['its file may not grow', 'ulimit -f 131072; exec "$@" >>"$XDG_STATE_HOME/out"'],
-  ])('commits where %s', async (_title, redirection) => {
+  test.each(
+    inTurn(
+      [
+        ['both are closed', '>&- 2>&-'],
+        // 131072 blocks of 512 bytes are 64 MiB, which the file has already; journal and images stay below.
+        ['its file may not grow', 'ulimit -f 131072; exec "$@" >>"$XDG_STATE_HOME/out"'],
+        ['standard output is closed', '>&-'],
+        ['the reader has gone', '| true'],
+      ] as const,
+      2,
+    ),
+  )('commits where %s', async (_title, redirection) => {
     const vm = await guest();
     for (let round = 0; round < often(1, 3); round += 1) {
       const files = images(vm, `${round}`);
@@ -152,12 +159,17 @@ describeOnQemu('a process that cannot print', () => {
 describeOnQemu('an error out of nowhere while the guest is paused', () => {
   beforeAll(buildCommand);
 
-  test.each([
-    ['uncaught', `throw new Error('out of nowhere')`],
-    ['in a promise', `Promise.reject(new RangeError('out of range'))`],
-    ['no error at all', `throw undefined`],
-    ['again and again', `setInterval(() => { throw new Error('again') }, 1)`],
-  ])('lets it run first: %s', async (_title, act) => {
+  test.each(
+    inTurn(
+      [
+        ['no error at all', `throw undefined`],
+        ['again and again', `setInterval(() => { throw new Error('again') }, 1)`],
+        ['uncaught', `throw new Error('out of nowhere')`],
+        ['in a promise', `Promise.reject(new RangeError('out of range'))`],
+      ] as const,
+      2,
+    ),
+  )('lets it run first: %s', async (_title, act) => {
     const vm = await guest();
     const trouble = { preload: inThePause(act), state: temporaryFolder() };
     for (let round = 0; round < often(1, 5); round += 1) {
@@ -168,7 +180,7 @@ describeOnQemu('an error out of nowhere while the guest is paused', () => {
     }
   });
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])('so does %s, twice', async signal => {
+  test.each(inTurn(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'], 2))('so does %s, twice', async signal => {
     const vm = await guest();
     const twice = `process.kill(process.pid, '${signal}'); setTimeout(() => process.kill(process.pid, '${signal}'), 1)`;
     const trouble = { preload: inThePause(twice), state: temporaryFolder() };

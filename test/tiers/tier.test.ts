@@ -1,6 +1,6 @@
 /** What the quick tier leaves out: combinations, never a value. */
 import { expect, test } from 'vitest';
-import { covering } from './tier.ts';
+import { covering, isFull, share, turns } from './tier.ts';
 
 const ROWS = ['a', 'b', 'c'].flatMap(one =>
   [1, 2].flatMap(two => [true, false].map(three => ({ one, two, three }))),
@@ -32,4 +32,19 @@ test('the same rows are taken every time, in the order of the table', () => {
 
 test('no rows are none', () => {
   expect(covering([], values)).toEqual([]);
+});
+
+test('tests that are alike take the rows in turn, and together all of them; in the full tier each takes all', () => {
+  const inTurn = turns();
+  const rows = ['a', 'b', 'c'];
+  const taken = [inTurn(rows), inTurn(rows, 2), inTurn(rows)];
+  expect(taken).toEqual(isFull ? [rows, rows, rows] : [['a'], ['b', 'c'], ['a']]);
+  expect(turns()(rows, 5)).toEqual(rows);
+});
+
+test('each test of a suite that is played for several variants is played by one of them; in the full tier by all', () => {
+  const plays = [0, 1, 2].map(variant => share(variant, 3));
+  const players = Array.from({ length: 4 }, () => plays.map(each => each()));
+  const one = (variant: number) => [0, 1, 2].map(each => isFull || each === variant);
+  expect(players).toEqual([one(0), one(1), one(2), one(0)]);
 });

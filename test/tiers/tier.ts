@@ -1,7 +1,7 @@
 /**
  * Two tiers of tests: `npm test` plays of every table what shows each of its values, `npm run test:full` every row. What
- * is left out of the first are combinations, never a value, a law or an operation, and some tests of encrypted disks, whose
- * keys QEMU takes seconds to derive.
+ * is left out of the first are combinations and repetitions, never a value, a law or an operation, and some tests of encrypted
+ * disks, whose keys QEMU takes seconds to derive. `npm run test:tiers` shows what only the second plays.
  */
 
 /** True in the full tier, which `npm run test:full` asks for. */
@@ -12,9 +12,26 @@ export function eachValue<Row extends object>(rows: readonly Row[]): readonly Ro
   return isFull ? rows : covering(rows, row => valuesOf(row));
 }
 
-/** The whole table in the full tier; else rows in which any two values that ever meet do meet. */
-export function eachPair<Row extends object>(rows: readonly Row[]): readonly Row[] {
-  return isFull ? rows : covering(rows, row => pairsOf(valuesOf(row)));
+/**
+ * For tests that are alike but for, say, the strategy: in the full tier they take every row of a table; else each takes the
+ * next `count` rows in turn, so that the tests of a file show all rows together. Each file has turns of its own.
+ */
+export function turns(): <Row>(rows: readonly Row[], count?: number) => readonly Row[] {
+  let at = 0;
+  return (rows, count = 1) => {
+    if (isFull) return rows;
+    const taken = new Set(Array.from({ length: count }, () => at++ % rows.length));
+    return rows.filter((_, index) => taken.has(index));
+  };
+}
+
+/**
+ * For a suite that is played once for each of several variants: whether this variant plays the next test. In the full tier it
+ * plays all; else every test is played by one variant, in turn.
+ */
+export function share(variant: number, variants: number): () => boolean {
+  let at = 0;
+  return () => isFull || at++ % variants === variant;
 }
 
 /** A number of repetitions, seeds or disks: the second one in the full tier. */
@@ -40,8 +57,4 @@ export function covering<Row>(
 
 function valuesOf(row: object): readonly string[] {
   return Object.entries(row).map(([column, value]) => `${column}: ${JSON.stringify(value)}`);
-}
-
-function pairsOf(values: readonly string[]): readonly string[] {
-  return values.flatMap((one, at) => values.slice(at + 1).map(other => `${one}, ${other}`));
 }

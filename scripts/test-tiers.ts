@@ -1,0 +1,66 @@
+/**
+ * Which tests are in which tier: prints, by file, how many tests the quick tier plays and which only the full tier does. Fails
+ * when a suite plays nothing in the quick tier, so that no subject is silently in the other one only.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+const NESTED = ' > ';
+
+interface Listed {
+  readonly name: string;
+  readonly file: string;
+}
+
+const quick = listOf('quick');
+const full = listOf('full');
+const missing: string[] = [];
+for (const [file, names] of full) {
+  const played = quick.get(file) ?? [];
+  const rest = names.filter(name => !played.includes(name));
+  if (rest.length === 0) continue;
+  console.log(`${file}: ${played.length} of ${names.length}; only in the full tier:`);
+  for (const name of rest) console.log(`    ${name}`);
+  const suites = new Set(played.map(suiteOf));
+  missing.push(
+    ...new Set(
+      rest
+        .map(suiteOf)
+        .filter(suite => !suites.has(suite))
+        .map(suite => `${file}: ${suite}`),
+    ),
+  );
+}
+const count = (tests: ReadonlyMap<string, readonly string[]>) => [...tests.values()].flat().length;
+console.log(`\n${count(quick)} tests in the quick tier, ${count(full)} in the full one`);
+if (missing.length > 0) {
+  console.log(`nothing in the quick tier plays:\n${missing.map(suite => `    ${suite}`).join('\n')}`);
+  process.exitCode = 1;
+}
+
+/** The uppermost suite of a test; a test without one stands for itself. */
+function suiteOf(name: string): string {
+  return name.split(NESTED)[0] ?? name;
+}
+
+/** The names of the tests by their files, as vitest collects them without playing any. */
+function listOf(tier: string): ReadonlyMap<string, readonly string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'bsd-tiers-'));
+  try {
+    const list = join(folder, 'list.json');
+    const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+    execFileSync(process.execPath, [vitest, 'list', '--no-static-parse', `--json=${list}`], {
+      cwd: ROOT,
+      env: { ...process.env, BLOCKSAGA_TESTS: tier },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const tests = JSON.parse(readFileSync(list, 'utf8')) as readonly Listed[];
+    const files = Map.groupBy(tests, ({ file }) => relative(ROOT, file));
+    return new Map([...files].map(([file, all]) => [file, all.map(({ name }) => name)]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
