@@ -2,7 +2,7 @@
 import { BlocksagaError } from '../errors.ts';
 import { namedInWords } from '../images/named-below.ts';
 import { isNbdAddress } from '../images/nbd-address.ts';
-import { type ChainImage, type CopyPlan, type ImagePlan, PLAN_VERSION } from '../plan/plan.ts';
+import type { ChainImage, CopyPlan, ImagePlan } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear, secretFor } from './encryption.ts';
@@ -17,12 +17,11 @@ import {
   refuseUncallable,
   weakerWhere,
 } from './older-ways.ts';
-import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import { refuseHeader } from './reused-header.ts';
 import type { GuestDisk, Survey } from './survey.ts';
 
-const MAX_BLACKOUT_MS = 1_000;
 /** N mirrors started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
 
@@ -59,12 +58,7 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
   const carriesBitmaps = opens && capabilities.has('block-dirty-bitmap-merge');
   return {
     operation: 'copy',
-    planVersion: PLAN_VERSION,
-    token,
-    capabilities: capabilities.names,
-    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu,
-    onCommit: facts.onCommit,
+    ...planBase(request, facts),
     ...passing,
     ...weakerWhere({
       unmarked: !marksQemu,

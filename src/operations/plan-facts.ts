@@ -2,9 +2,12 @@
 import { invariant } from '../errors.ts';
 import type { Files } from '../images/files.ts';
 import { diskNames } from '../plan/names.ts';
-import type { DiskPlan, ImagePlan, OnCommit, PlanBase } from '../plan/plan.ts';
+import { type DiskPlan, type ImagePlan, type OnCommit, PLAN_VERSION, type PlanBase } from '../plan/plan.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
 import type { GuestDisk, Survey } from './survey.ts';
+
+/** How long the guest may be paused, where the request does not say. */
+const MAX_BLACKOUT_MS = 1_000;
 
 /** The guest as it is, what its QEMU can do, and the saga's token. */
 export interface PlanFacts {
@@ -14,6 +17,21 @@ export interface PlanFacts {
   readonly token: string;
   /** Who is told of the new disks. */
   readonly onCommit: OnCommit | null;
+}
+
+/** What all plans begin with. */
+export function planBase(
+  { maxBlackoutMs = MAX_BLACKOUT_MS }: { readonly maxBlackoutMs?: number | undefined },
+  { token, capabilities, onCommit }: PlanFacts,
+): Pick<PlanBase, 'planVersion' | 'token' | 'capabilities' | 'maxBlackoutMs' | 'marksQemu' | 'onCommit'> {
+  return {
+    planVersion: PLAN_VERSION,
+    token,
+    capabilities: capabilities.names,
+    maxBlackoutMs,
+    marksQemu: capabilities.has('throttle-group'),
+    onCommit,
+  };
 }
 
 /** What does not come along, for a plan; nothing where all does. */

@@ -3,13 +3,7 @@
  * into an image below). What changes the active image is a switch; all else happens below it.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
-import {
-  type ActiveCommitPlan,
-  type ChainImage,
-  type ImagePlan,
-  PLAN_VERSION,
-  type RewritePlan,
-} from '../plan/plan.ts';
+import type { ActiveCommitPlan, ChainImage, ImagePlan, RewritePlan } from '../plan/plan.ts';
 import { withoutCapabilities } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
@@ -18,11 +12,10 @@ import { lossesOfMoves } from './losses.ts';
 import { hintOf } from './merge-hint.ts';
 import { imageAt, refuseClearMerge, rewriteOf, type Span } from './merge-span.ts';
 import { jobsVanishOnEndOf, keepsJobs, knowsNodes, refuseUncallable, weakerWhere } from './older-ways.ts';
-import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
 
-const MAX_BLACKOUT_MS = 1_000;
 /** As for copies: N jobs started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
 
@@ -130,7 +123,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
   }));
   const carriesBitmaps = byNode && capabilities.has('block-dirty-bitmap-merge');
   return {
-    ...planBase(request, spans, facts),
+    ...baseOf(request, spans, facts),
     operation: 'commit',
     kind: 'active',
     hint: hintOf(spans),
@@ -165,7 +158,7 @@ function rewritePlan(
     unflushed: !manualFinalize && operation === 'pull',
   };
   return {
-    ...planBase(request, spans, facts, weaker),
+    ...baseOf(request, spans, facts, weaker),
     operation,
     kind: 'rewrite',
     manualFinalize,
@@ -198,12 +191,13 @@ function refuseUnheld(spans: readonly Span[]): void {
   );
 }
 
-function planBase(
+function baseOf(
   request: PullRequest | CommitRequest,
   spans: readonly Span[],
-  { capabilities, token, onCommit }: PlanFacts,
+  facts: PlanFacts,
   weaker: Parameters<typeof weakerWhere>[0] = {},
 ) {
+  const { capabilities } = facts;
   const kept = keepsJobs(capabilities);
   const passing = jobsVanishOnEndOf(capabilities, kept);
   refuseUncallable(
@@ -213,12 +207,7 @@ function planBase(
   );
   const marksQemu = capabilities.has('throttle-group');
   return {
-    planVersion: PLAN_VERSION,
-    token,
-    capabilities: capabilities.names,
-    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu,
-    onCommit,
+    ...planBase(request, facts),
     ...passing,
     ...weakerWhere({
       unmarked: !marksQemu,

@@ -3,17 +3,15 @@
  * that image, so that the image itself stays as it is and can be reverted to again.
  */
 import { BlocksagaError } from '../errors.ts';
-import { PLAN_VERSION, type RevertPlan } from '../plan/plan.ts';
+import type { RevertPlan } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { chooseStrategy } from './choose-strategy.ts';
 import { secretFor } from './encryption.ts';
 import { placeOfImage, refuseImage } from './find-image.ts';
 import { lossesOfOverlay } from './losses.ts';
 import { planImages } from './new-images.ts';
-import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { RevertRequest } from './requests.ts';
-
-const MAX_BLACKOUT_MS = 1_000;
 
 /** Throws a refusal that names the disk; GUEST_RUNS while the guest does. QEMU has seen only queries. */
 export async function planRevert(request: RevertRequest, facts: PlanFacts): Promise<RevertPlan> {
@@ -43,12 +41,7 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
   const images = await planImages(wanted, survey, files);
   return {
     operation: 'revert',
-    planVersion: PLAN_VERSION,
-    token,
-    capabilities: capabilities.names,
-    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu: capabilities.has('throttle-group'),
-    onCommit: facts.onCommit,
+    ...planBase(request, facts),
     strategy: 'reopen',
     ...withLosses(
       sources.flatMap((source, at) =>

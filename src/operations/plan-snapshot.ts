@@ -2,7 +2,7 @@
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { BlocksagaError } from '../errors.ts';
 import type { Files } from '../images/files.ts';
-import { PLAN_VERSION, type SnapshotMethod, type SnapshotPlan } from '../plan/plan.ts';
+import type { SnapshotMethod, SnapshotPlan } from '../plan/plan.ts';
 import type { Capabilities } from '../qmp/capabilities.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { refuseClear, secretFor } from './encryption.ts';
@@ -10,11 +10,9 @@ import { refuseImage } from './find-image.ts';
 import { lossesOfOverlay, lossesWhereQemuMakes } from './losses.ts';
 import { planImages } from './new-images.ts';
 import { jobsVanishOnEndOf, keepsJobs, weakerWhere } from './older-ways.ts';
-import { diskPlans, type PlanFacts, withLosses } from './plan-facts.ts';
+import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
-
-const MAX_BLACKOUT_MS = 1_000;
 
 const NO_BITMAPS = 'this QEMU cannot begin them in the same instant';
 
@@ -73,12 +71,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
   );
   return {
     operation: 'snapshot',
-    planVersion: PLAN_VERSION,
-    token,
-    capabilities: capabilities.names,
-    maxBlackoutMs: request.maxBlackoutMs ?? MAX_BLACKOUT_MS,
-    marksQemu,
-    onCommit: facts.onCommit,
+    ...planBase(request, facts),
     ...passing,
     ...weakerWhere({
       unmarked: !marksQemu,
