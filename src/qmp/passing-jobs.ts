@@ -25,7 +25,12 @@ interface Heard {
   readonly ready: Set<string>;
   /** Taken for ready without QEMU having said so. */
   readonly guessed: Set<string>;
+  /** There is none, or it has begun since: with how many looks have found all copied without a word that it is ready. */
+  readonly begunHere: Map<string, number>;
 }
+
+/** How many looks must find all copied before a word that has not come is taken for lost. */
+const LOOKS_WITHOUT_WORD = 3;
 
 /** Events come in order with the replies, and only on a connection that is there: what was heard is its own. */
 const heardOn = new WeakMap<QmpClient, Heard>();
@@ -43,6 +48,7 @@ export function createPassingJobs(client: QmpClient, { nameOf, forces }: Passing
       const name = nameOf(id);
       const job = live.get(name);
       const end = heard.ended.get(name);
+      if (job === undefined) heard.begunHere.set(name, 0);
       if (job !== undefined) table.set(id, liveInfo(id, job, heard));
       else if (end !== undefined) table.set(id, endedInfo(id, end));
     }
@@ -94,13 +100,13 @@ const VERBS: Readonly<Record<string, (device: string) => Command>> = {
 };
 
 function listen(client: QmpClient): Heard {
-  const heard: Heard = { ended: new Map(), ready: new Set(), guessed: new Set() };
+  const heard: Heard = { ended: new Map(), ready: new Set(), guessed: new Set(), begunHere: new Map() };
   heardOn.set(client, heard);
   client.subscribe(event => hear(heard, event));
   return heard;
 }
 
-function hear({ ended, ready, guessed }: Heard, event: QmpEvent): void {
+function hear({ ended, ready, guessed, begunHere }: Heard, event: QmpEvent): void {
   if (event.event === 'BLOCK_JOB_READY') {
     ready.add(event.data.device);
     guessed.delete(event.data.device);
@@ -110,6 +116,7 @@ function hear({ ended, ready, guessed }: Heard, event: QmpEvent): void {
   const error = event.event === 'BLOCK_JOB_CANCELLED' ? 'it was cancelled' : event.data.error;
   ready.delete(device);
   guessed.delete(device);
+  begunHere.set(device, 0);
   ended.set(device, { type, ...(error === undefined ? {} : { error }) });
 }
 
@@ -123,23 +130,26 @@ function liveInfo(id: string, job: OlderJobInfo, heard: Heard): JobInfo {
   return { ...info, status: statusOf(job, heard) };
 }
 
-function statusOf(job: OlderJobInfo, { ready, guessed }: Heard): JobStatus {
+function statusOf(job: OlderJobInfo, heard: Heard): JobStatus {
   if (job.status !== undefined) return job.status;
-  if (job.ready ?? isSaidReady(job, ready, guessed)) return job.paused ? 'standby' : 'ready';
+  if (job.ready ?? isSaidReady(job, heard)) return job.paused ? 'standby' : 'ready';
   return job.paused ? 'paused' : 'running';
 }
 
 /**
- * Before 2.2 only an event says that a mirror is ready, and it may have come before this connection. Then the figures are
- * taken for a hint that it can be tried: QEMU refuses to complete what is not ready, and nothing is lost by that.
+ * Before 2.2 only an event says that a mirror is ready, and it may have come before this connection, or be lost. Then the figures
+ * are taken for a hint that it can be tried: QEMU refuses to complete what is not ready, and nothing is lost by that. A job that
+ * has begun on this connection has all copied at first sight where there is little to copy, and its word is still to come.
  */
 function isSaidReady(
   { device, len, offset, type }: OlderJobInfo,
-  ready: Set<string>,
-  guessed: Set<string>,
+  { ready, guessed, begunHere }: Heard,
 ): boolean {
   if (ready.has(device)) return true;
   if (type === 'stream' || len === 0 || offset < len) return false;
+  const looks = begunHere.get(device) ?? LOOKS_WITHOUT_WORD;
+  begunHere.set(device, looks + 1);
+  if (looks < LOOKS_WITHOUT_WORD) return false;
   guessed.add(device);
   return true;
 }

@@ -71,6 +71,35 @@ describe('jobs that pass', () => {
     expect(await statusOf()).toBe('running');
   });
 
+  /** Everything is copied by the figures, and no event has said that it is ready. */
+  const FULL_OF_1_3 = { ...MIRROR_OF_1_3, offset: 10 };
+
+  test('are taken for ready by their figures at once where they began before this connection', async () => {
+    const { statusOf } = await open([FULL_OF_1_3]);
+    expect(await statusOf()).toBe('ready');
+  });
+
+  test('that began on this connection are ready when QEMU says so, whatever their figures', async () => {
+    const live: Json[] = [];
+    const { statusOf, tell } = await open(live);
+    expect(await statusOf()).toBeUndefined();
+    live.push(FULL_OF_1_3);
+    expect(await statusOf()).toBe('running');
+    await tell('BLOCK_JOB_READY', END);
+    expect(await statusOf()).toBe('ready');
+    await tell('BLOCK_JOB_COMPLETED', END);
+    expect(await statusOf()).toBe('running');
+  });
+
+  test('are taken for ready in the end where that word is lost', async () => {
+    const live: Json[] = [];
+    const { statusOf } = await open(live);
+    await statusOf();
+    live.push(FULL_OF_1_3);
+    const seen = [await statusOf(), await statusOf(), await statusOf(), await statusOf()];
+    expect(seen).toEqual(['running', 'running', 'running', 'ready']);
+  });
+
   test('are remembered for each question on the same connection', async () => {
     const { client, tell } = await open([]);
     await tell('BLOCK_JOB_COMPLETED', END);
