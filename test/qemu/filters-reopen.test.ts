@@ -180,4 +180,30 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
       /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
     );
   });
+
+  test.for(['reopen', 'finalize'] as const)(
+    'is not committed through that once a third party has put an overlay below it: %s',
+    async (strategy, test) => {
+      await using on = await begin(test, { disks: 2, filters: ['throttle'] });
+      const overlay = (below: string, name: string) =>
+        on.vm.witness.execute('blockdev-snapshot-sync', {
+          'node-name': below,
+          'snapshot-file': `${on.directory}/${name}.qcow2`,
+          'snapshot-node-name': name,
+        });
+      const chains = async () => (await on.look()).fronts.map(({ chain }) => chain);
+      for (const index of [0, 1]) await overlay(`disk${index}`, `middle${index}`);
+      const [first, second = []] = await chains();
+      on.tap.before('object-add', () => overlay('middle1', 'theirs'));
+      const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
+      const request = { maxBlackoutMs: 30_000, ...on.tapped, disks, active: true, strategy };
+      const result = await (await on.engine.commit(request)).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({
+        outcome: 'rolledBack',
+        error: { code: 'FOREIGN', disk: 'dev1' },
+      });
+      expect(await chains()).toEqual([first, [`${on.directory}/theirs.qcow2`, ...second]]);
+    },
+  );
 });

@@ -20,6 +20,8 @@ export interface LongJobs {
   readonly disks: readonly DiskPlan[];
   /** The id of a disk's job, where it is not the disk's only one. */
   idOf?(disk: DiskPlan): string;
+  /** Looks whether these may be started now, and throws where one may not. */
+  beforeStart?(disks: readonly DiskPlan[]): Promise<void>;
   start(disk: DiskPlan): Command;
   look(table: JobTable, disk: DiskPlan): JobInfo;
   hasArrived(job: JobInfo): boolean;
@@ -51,6 +53,7 @@ export async function runJobs<P extends Plan>(
       if (quota !== undefined && !quota.admit(disk)) reportQueued(context, disk, jobs);
       else batch.push(...waiting.splice(waiting.indexOf(disk), 1));
     }
+    await jobs.beforeStart?.(batch);
     started.push(...batch);
     throwFirst(batch, await context.qmp.pipeline(batch.map(jobs.start)));
     return undefined;

@@ -14,6 +14,7 @@ import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
+import { expectBelowFilters } from './below-filters.ts';
 import { expectCopied, observeCopied, observeWritten } from './expect-copied.ts';
 import { undoPivots } from './undo-pivots.ts';
 
@@ -39,6 +40,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
       disks: plan.disks,
+      beforeStart: disks => expectBelowFilters(context, disks),
       start: disk =>
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...mirrorsOf(context),
