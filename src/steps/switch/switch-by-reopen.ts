@@ -7,7 +7,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { Edges } from '../../guest/edges.ts';
 import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
-import { seenAt } from '../../guest/hold-guest.ts';
+import { holdGuest, resumeVcpus, seenAt, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
@@ -221,7 +221,7 @@ async function rollBackWritten(
   graph: Graph,
   ran: boolean,
 ): Promise<void> {
-  const { qmp, plan } = context;
+  const { plan } = context;
   if (!areCopies(plan)) {
     if (switched.length === 0) return;
     await context.recordSides();
@@ -231,11 +231,8 @@ async function rollBackWritten(
     );
   }
   if (switched.length > 0) {
-    if (ran) {
-      await context.recordRun();
-      await qmp.execute('stop');
-    }
-    await takeOutFilters(qmp, switched, graph);
+    if (ran) await context.recordRun();
+    await takeOutFilters(context, switched, graph, ran);
   }
   await undoPivots(context);
 }
@@ -245,11 +242,27 @@ function areCopies({ operation }: StagePlan): boolean {
   return operation !== 'revert';
 }
 
-/** Puts disks right onto their new images. */
-async function takeOutFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
-  const onFilter = disks.filter(disk => graph.front(disk) === disk.names.filter);
-  throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, disk.goal))));
-  await deleteFilters(qmp, disks, graph);
+/**
+ * Puts disks right onto their new images. A guest that runs is held for that: a filter above a disk in an iothread would kill QEMU.
+ * Outside of the saga's pause no later undo resumes it; a disk that a third party has switched there is on no filter of the saga's.
+ */
+async function takeOutFilters(
+  context: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+  graph: Graph,
+  ran: boolean,
+): Promise<void> {
+  const { qmp, outcomes } = context;
+  if (!disks.some(disk => graph.node(disk.names.filter) !== undefined)) return;
+  const paused = ran ? (await holdGuest(qmp, [])).paused : undefined;
+  try {
+    const onFilter = disks.filter(disk => graph.front(disk) === disk.names.filter);
+    throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, disk.goal))));
+    await deleteFilters(qmp, disks, graph);
+  } finally {
+    const isInPause = wasPausedByUs(outcomes.get('pauseGuest') ?? null);
+    if (paused?.byUs && !isInPause) await resumeVcpus(context, paused);
+  }
 }
 
 async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
