@@ -1,6 +1,6 @@
 /**
  * Nodes of images that a committed saga has taken its disks off and that QEMU has open still: while they are, their files are
- * locked, and no way leads back onto them. They are known by their names and their files; QEMU refuses to close one in use.
+ * locked, and no saga switches back onto them. They are known by their names and their files; QEMU refuses to close one in use.
  */
 import { Edges } from '../../guest/edges.ts';
 import { listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';

@@ -5,6 +5,9 @@
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Qemu } from '../../sim/state/state.ts';
 
+/** Run states of a guest that is at the end of a migration, or has been migrated away. */
+export const MIGRATED_AWAY: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
+
 /** A live migration of the guest, by when it was first seen to be under way, and to be over; milliseconds since the epoch. */
 export interface MigrationSeen {
   readonly fromMs: number;

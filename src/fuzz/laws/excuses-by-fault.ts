@@ -4,6 +4,7 @@
  */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { Account, Struck } from '../account/account.ts';
+import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import type { ByFault } from './excuse.ts';
 import {
   codeOf,
@@ -25,9 +26,6 @@ const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
 
 /** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
 const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'block-job-complete', 'job-finalize'] as const;
-
-/** Run states of a guest that is at the end of a migration, or has been migrated away. */
-const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
 
 const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
 
@@ -185,7 +183,7 @@ export const BY_FAULT: readonly ByFault[] = [
       'a QEMU that the guest has left writes to no image; and whether a dead process had resumed a guest on its new images ' +
       'cannot be seen, while a migration leads to the old ones',
     only: (_struck: Struck, account: Account, { now, result }: EndJudged) =>
-      LEAVING.has(now.runState) || (result?.error?.code === 'MIGRATING' && isInDoubt(account)),
+      MIGRATED_AWAY.has(now.runState) || (result?.error?.code === 'MIGRATING' && isInDoubt(account)),
   })),
   {
     ...{ law: 'beside no migration', fault: 'otherClient migrate' },
@@ -197,7 +195,7 @@ export const BY_FAULT: readonly ByFault[] = [
     reason:
       'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be cancelled',
     only: (_struck, _account, { now, outcome, result }) =>
-      LEAVING.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
+      MIGRATED_AWAY.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
   },
   {
     ...{ law: 'the guest runs', fault: 'otherClient quit' },

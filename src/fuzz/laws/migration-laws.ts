@@ -3,6 +3,7 @@
  * and beside what it commits. What they excuse is in `excuses.ts`.
  */
 import type { Account } from '../account/account.ts';
+import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import { endUnderFaults } from './excuse-conditions.ts';
 import type { Pardon } from './pardon.ts';
 
@@ -10,7 +11,7 @@ import type { Pardon } from './pardon.ts';
 const UNSEEN_MS = 10;
 
 /** States in which a guest's disks are another QEMU's, or are about to be. */
-const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate', 'inmigrate']);
+const ELSEWHERE: ReadonlySet<string> = new Set([...MIGRATED_AWAY, 'inmigrate']);
 
 type Check = (account: Account, pardon: Pardon) => string | undefined;
 
@@ -20,7 +21,7 @@ export const resumesItsOwnPause: Check = (account, pardon) => {
   for (const { atMs, runState, isOfOwnPause } of conts) {
     if (!isOfOwnPause) return `cont was sent to a guest that the saga had not paused (${runState})`;
     const isKnown = migrations.some(({ fromMs }) => fromMs < atMs - UNSEEN_MS);
-    if (LEAVING.has(runState) && isKnown) return `cont was sent to a guest in ${runState}`;
+    if (ELSEWHERE.has(runState) && isKnown) return `cont was sent to a guest in ${runState}`;
   }
   return undefined;
 };

@@ -4,9 +4,7 @@
  */
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Pause } from '../account/account.ts';
-
-/** A guest that is at the end of a migration, or has been migrated away, is in no pause of a saga's any more. */
-const LEAVING: ReadonlySet<string> = new Set(['finish-migrate', 'postmigrate']);
+import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 
 export class PauseWatch {
   readonly pauses: Pause[] = [];
@@ -31,8 +29,9 @@ export class PauseWatch {
 
   look(): void {
     const { world, clock } = this.#sim;
-    const isLeaving = LEAVING.has(world.qemu?.runState ?? '');
-    const still = world.alive && !world.running && !this.#wasPaused && !isLeaving;
+    // Such a guest is in no pause of a saga's any more.
+    const isMigratedAway = MIGRATED_AWAY.has(world.qemu?.runState ?? '');
+    const still = world.alive && !world.running && !this.#wasPaused && !isMigratedAway;
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {

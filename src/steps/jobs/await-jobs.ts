@@ -13,10 +13,10 @@ import { jobAlive } from './run-jobs.ts';
  * How jobs are waited for while the guest is paused: a refusal, or an event that is lost, must not cost it a whole
  * second.
  */
-export const STANDING = { deadlineMs: 30_000, pollMs: 20 };
+export const WHILE_PAUSED = { deadlineMs: 30_000, pollMs: 20 };
 
 /** The same for what may take a part of the permitted blackout only: that is time of the guest, whatever kept us from running. */
-export function withinPause(deadlineMs: number, pollMs = STANDING.pollMs) {
+export function withinPause(deadlineMs: number, pollMs = WHILE_PAUSED.pollMs) {
   return { deadlineMs, pollMs, byWallClock: true } as const;
 }
 

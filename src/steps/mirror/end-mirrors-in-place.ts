@@ -74,7 +74,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   const { jobs, plan, nothingSentYet } = context;
   const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
   const known = nothingSentYet ? undefined : await jobs.list(idsOf(todo));
-  const following = todo.filter(disk => !LEAVING.has(known?.get(disk.names.job)?.status ?? 'ready'));
+  const following = todo.filter(disk => !ENDING.has(known?.get(disk.names.job)?.status ?? 'ready'));
   let table: JobTable = new Map();
   if (following.length > 0) {
     await awaitClean(context, following);
@@ -95,7 +95,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
 }
 
 /** On the way from a soft cancel to the job's end. */
-const LEAVING: ReadonlySet<string> = new Set(['waiting', 'pending', 'concluded']);
+const ENDING: ReadonlySet<string> = new Set(['waiting', 'pending', 'concluded']);
 
 function idsOf(disks: readonly DiskPlan[]): readonly string[] {
   return disks.map(disk => disk.names.job);

@@ -2,7 +2,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-import { isConcluded, readyWhileNearing, STANDING } from '../jobs/await-jobs.ts';
+import { isConcluded, readyWhileNearing, WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 
@@ -40,8 +40,10 @@ export async function runMirrorsBack(
   const ids = switched.map(disk => disk.names.undoJob);
   throwFirst(switched, await qmp.pipeline(commands));
   const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
-  await resume(() => jobs.awaitAll(ids, isReady, isAlike ? STANDING : { deadlineMs: COPY_BACK_DEADLINE_MS }));
+  await resume(() =>
+    jobs.awaitAll(ids, isReady, isAlike ? WHILE_PAUSED : { deadlineMs: COPY_BACK_DEADLINE_MS }),
+  );
   throwFirst(switched, await jobs.pivot(ids));
-  await jobs.awaitAll(ids, isConcluded, STANDING);
+  await jobs.awaitAll(ids, isConcluded, WHILE_PAUSED);
   await dismissJobs({ jobs }, ids);
 }

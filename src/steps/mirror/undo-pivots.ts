@@ -15,7 +15,7 @@ import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
-import { STANDING } from '../jobs/await-jobs.ts';
+import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
@@ -27,7 +27,7 @@ import { undoPivotsByFile } from './undo-pivots-by-file.ts';
  */
 export async function undoPivots(
   context: StepContext<SwitchPlan>,
-  wait: JobWaitOptions = STANDING,
+  wait: JobWaitOptions = WHILE_PAUSED,
 ): Promise<void> {
   const { jobs, qmp, plan } = context;
   const isAlike = await holdTheSame(context);

@@ -13,7 +13,7 @@ import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import type { JobInfo } from '../../qmp/schema.generated.ts';
-import { isConcluded, STANDING, withinPause } from '../jobs/await-jobs.ts';
+import { isConcluded, WHILE_PAUSED, withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
 import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
@@ -33,7 +33,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
   let mayHold = !nothingSentYet;
   await jobs.remove(
     plan.disks.map(disk => disk.names.undoJob),
-    STANDING,
+    WHILE_PAUSED,
   );
   const graph = await readGraph(qmp);
   const taken = plan.disks.flatMap((disk): readonly TakenDisk[] => {
@@ -174,10 +174,10 @@ async function switchToBases(
   const active = disks.filter(({ above }) => above === undefined);
   throwFirst(active, await jobs.pivot(active.map(disk => disk.names.undoJob)));
   if (plan.jobsVanishOnEnd === undefined) {
-    await awaitStatus(jobs, disks, 'pending', STANDING);
+    await awaitStatus(jobs, disks, 'pending', WHILE_PAUSED);
     throwFirst(disks, await jobs.finalize(ids));
   }
-  await jobs.awaitAll(ids, isConcluded, STANDING);
+  await jobs.awaitAll(ids, isConcluded, WHILE_PAUSED);
   await dismissJobs({ jobs }, ids);
   const graph = await readGraph(qmp);
   for (const disk of disks) {

@@ -10,7 +10,7 @@ import { lookAtGuest } from '../../guest/migration.ts';
 import { revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ActiveCommitPlan, DiskPlan } from '../../plan/plan.ts';
-import { awaitJobs, isConcluded, isPendingOrConcluded, STANDING } from '../jobs/await-jobs.ts';
+import { awaitJobs, isConcluded, isPendingOrConcluded, WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
 import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
@@ -89,7 +89,7 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
   if (passed.length > 0) {
     await jobs.remove(
       passed.map(disk => disk.names.job),
-      STANDING,
+      WHILE_PAUSED,
     );
   }
   const limit = () => limitedTo(context.speed());
