@@ -39,7 +39,13 @@ function matrix(): string {
     return excuse === undefined ? '' : markOf(excuse);
   };
   return table(
-    ['', ...columns.map(({ number }) => `[${number}](#law-${number})`)],
+    [
+      '',
+      ...columns.map(
+        ({ name, number }) =>
+          `[${number}](#${number}-${name.replaceAll(',', '').replaceAll(' ', '-').toLowerCase()})`,
+      ),
+    ],
     cause.map(what => [what, ...columns.map(({ name }) => cellOf(name, what))]),
   );
 }
@@ -52,7 +58,7 @@ function sectionOf(at: number, name: string, says: string): string {
     excuse.reason,
     keptRuns().has(keyOf(excuse)) ? 'yes' : 'none found',
   ]);
-  const heading = `## <a id="law-${at + 1}"></a>${at + 1}. ${name}\n\n${says[0]?.toUpperCase()}${says.slice(1)}.`;
+  const heading = `## ${at + 1}. ${name}\n\n${says[0]?.toUpperCase()}${says.slice(1)}.`;
   return excuses.length === 0
     ? heading
     : `${heading}\n\n${table(['after', '', 'because', 'kept run'], rows)}`;
