@@ -4,10 +4,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../src/lab/choice.ts';
+import { LiveRuns } from '../src/lab/live-runs.ts';
 import { runLab } from '../src/lab/run-lab.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { startBrowser } from './browser.ts';
 
+const live = new LiveRuns(systemClock);
 let browser: Browser;
 let server: InspectServer;
 let page: Page;
@@ -19,6 +21,7 @@ beforeAll(async () => {
     lab: {
       offers: { profiles: PROFILES, first: null },
       run: choice => runLab(scenarioOf(readChoice(choice))),
+      live: asked => live.ask(asked),
     },
   });
   page = await browser.newPage({ viewport: { width: 1440, height: 1100 } });
@@ -27,6 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await server?.close();
+  live.close();
 });
 
 test('a fault on a step and a disk is compensated, the laws hold, and the link tells it all again', async () => {
@@ -51,4 +55,54 @@ test('a run is played from its beginning to its end', async () => {
   await page.getByRole('button', { name: 'Play' }).click();
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Under way');
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Rolled back');
+});
+
+test('a fault is dragged to a step, and the run stands, moves on by command and step, and ends as it would', async () => {
+  await page.goto(server.address);
+  await page.reload();
+  await expect.poll(() => page.locator('.pill').innerText()).toBe('Committed');
+  await page.getByRole('button', { name: 'Run it step by step' }).click();
+  await expect.poll(() => page.locator('.live output').innerText()).toMatch(/^stands at/);
+  expect(await page.locator('.lights .verdict').innerText()).toMatch(/judged when the run is over/);
+  for (let step = 0; step < 4; step += 1) await page.getByRole('button', { name: 'Next step' }).click();
+  await expect.poll(() => page.locator('.pill').innerText()).toBe('Under way');
+  const commands = await page.locator('.live .last li').allTextContents();
+  await page.getByRole('button', { name: 'Next command' }).click();
+  await expect.poll(() => page.locator('.live .last li').allTextContents()).not.toEqual(commands);
+  await page.getByRole('button', { name: 'QEMU refuses a command' }).dragTo(
+    page
+      .locator('.line g.station')
+      .filter({ hasText: /insert/ })
+      .locator('circle')
+      .first(),
+  );
+  await expect.poll(() => page.locator('.fault').count()).toBe(1);
+  expect(await page.locator('.fault select').nth(1).inputValue()).toBe('insertFilters');
+  expect(await page.locator('.live output').innerText()).toMatch(/^stands at/);
+  // Behind the run nothing can be dropped; by keyboard and touch it is taken up and put down.
+  await page.getByRole('button', { name: 'the connection is cut' }).click();
+  await page.locator('.line g.station circle').first().click();
+  expect(await page.locator('.notice').innerText()).toContain('behind this run');
+  const shot = process.env['BLOCKSAGA_SCREENSHOT_LIVE'];
+  if (shot !== undefined) await page.screenshot({ path: shot, fullPage: true });
+  await page.getByRole('button', { name: 'To the end' }).click();
+  await expect.poll(() => page.locator('.pill').innerText()).toBe('Rolled back');
+  expect(await page.locator('.lights .verdict').innerText()).toMatch(/^All \d+ laws hold$/);
+});
+
+test('in slow motion a run moves by itself, and a fault that is dropped on a disk meanwhile is of that disk', async () => {
+  await page.goto(server.address);
+  await page.reload();
+  await expect.poll(() => page.locator('.pill').innerText()).toBe('Committed');
+  await page.getByRole('button', { name: 'Run it step by step' }).click();
+  await page.getByLabel('How slow').selectOption('20');
+  await page.getByRole('button', { name: 'Slow motion' }).click();
+  await expect.poll(() => page.locator('.pill').innerText()).toBe('Under way');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await expect.poll(() => page.locator('.live output').innerText()).toMatch(/^stands at/);
+  await page.getByRole('button', { name: 'the block job fails' }).click();
+  await page.locator('.disks svg').click({ position: { x: 40, y: 16 + 40 + 66 } });
+  await expect.poll(() => page.locator('.fault').count()).toBe(1);
+  await page.getByRole('button', { name: 'To the end' }).click();
+  await expect.poll(() => page.locator('.outcome').innerText()).toMatch(/dev1 failed at “mirror disks”/);
 });

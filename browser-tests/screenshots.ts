@@ -8,6 +8,7 @@ import { serveInspect } from '../src/inspect/server.ts';
 import { chartEventOf } from '../src/inspect/tell-chart-event.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../src/lab/choice.ts';
+import { LiveRuns } from '../src/lab/live-runs.ts';
 import { runLab } from '../src/lab/run-lab.ts';
 import { systemClock } from '../src/qmp/clock.ts';
 import { createSim } from '../src/sim/index.ts';
@@ -28,13 +29,19 @@ const CHOICE = {
 };
 
 mkdirSync(FOLDER, { recursive: true });
+// The servers hand out the page as it is made here.
+const browser = await startBrowser();
 const { journal } = await busyJournal();
 const server = await serveInspect({ journal, processes: { isAlive: () => true }, clock: systemClock });
+const live = new LiveRuns(systemClock);
 const laboratory = await serveInspect({
   ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock },
-  lab: { offers: { profiles: PROFILES, first: null }, run: choice => runLab(scenarioOf(readChoice(choice))) },
+  lab: {
+    offers: { profiles: PROFILES, first: null },
+    run: choice => runLab(scenarioOf(readChoice(choice))),
+    live: asked => live.ask(asked),
+  },
 });
-const browser = await startBrowser();
 await chartOfRolledBack();
 try {
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -63,6 +70,14 @@ try {
     await page.goto(`${laboratory.address}#lab=${encodeURIComponent(JSON.stringify(CHOICE))}`);
     await page.getByText('failed, copy removed').waitFor({ state: 'attached' });
     await page.screenshot({ path: join(FOLDER, `laboratory-${colorScheme}.png`) });
+    await page.getByRole('button', { name: 'Run it step by step' }).click();
+    const standing = page.locator('.live output');
+    await standing.waitFor();
+    for (let step = 1; step < 10; step += 1) {
+      await page.getByRole('button', { name: 'Next step' }).click();
+      await page.waitForTimeout(150);
+    }
+    await page.screenshot({ path: join(FOLDER, `laboratory-live-${colorScheme}.png`) });
     await page.close();
   }
 } finally {

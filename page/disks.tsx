@@ -1,6 +1,6 @@
 /** Each disk as its chain of images. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { drawDisks } from '../src/railway/draw-disks.ts';
+import { drawDisks, PAGE_TOP } from '../src/railway/draw-disks.ts';
 import type { DiskProgress, Scene } from '../src/railway/scene-types.ts';
 import { visible } from '../src/railway/words.ts';
 import { Drawn } from './drawn.tsx';
@@ -19,7 +19,7 @@ export function Disks({ scene, progress }: Props) {
     return () => observer.disconnect();
   }, []);
   const width = Math.max(room, 560);
-  const { shapes, height } = drawDisks(scene, 2, 16, width - 4, progress);
+  const { shapes, height } = drawDisks(scene, 2, PAGE_TOP, width - 4, progress);
   return (
     <section
       class="disks"

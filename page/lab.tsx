@@ -1,30 +1,17 @@
 /** The laboratory: a simulated guest, an operation, faults to drop on its steps; the run as a story, and the laws as lights. */
 import { useEffect, useState } from 'preact/hooks';
-import { FAULT_KINDS, type LabChoice, type LabRun, OPERATIONS } from '../src/lab/lab-types.ts';
+import { type Act, type LabChoice, type LabRun, type LiveTold, OPERATIONS } from '../src/lab/lab-types.ts';
+import { sceneAt } from '../src/railway/scene.ts';
 import { visible } from '../src/railway/words.ts';
+import { chosen } from './chosen.ts';
+import { type Fault, FaultForm, OF_JOB, Palette, placeUnder } from './lab-faults.tsx';
+import { LabLive } from './lab-live.tsx';
 import { Lights } from './lights.tsx';
-import { isRefused, runLab } from './live.ts';
+import { askLive, isRefused, runLab } from './live.ts';
 import { StoryView } from './story-view.tsx';
 
-type Fault = LabChoice['faults'][number];
-
-const FAULT_WORDS: Readonly<Record<Fault['kind'], string>> = {
-  error: 'QEMU refuses a command',
-  lostReply: 'a reply is lost',
-  cut: 'the connection is cut',
-  jobError: 'the block job fails',
-  neverReady: 'the block job is never ready',
-  full: 'the disk of the targets is full',
-  cont: 'a third party sends cont',
-  killQemu: 'QEMU is killed',
-  killBlocksaga: 'blocksaga is killed',
-  killHost: 'the host loses its power',
-};
-/** Which of them are of one disk. */
-const OF_DISK: ReadonlySet<Fault['kind']> = new Set(['error', 'lostReply', 'cut', 'jobError', 'neverReady']);
-
-/** A job has its disk already, and begins where its step does. */
-const OF_JOB: ReadonlySet<Fault['kind']> = new Set(['jobError', 'neverReady']);
+/** How often a run in slow motion is looked at. */
+const LOOK_MS = 120;
 
 const FIRST: LabChoice = { seed: 1, profile: '7.2', disks: 3, layers: 1, operation: 'copy', faults: [] };
 
@@ -39,9 +26,16 @@ export function Lab({ profiles, first }: Props) {
   const [trouble, setTrouble] = useState<string | null>(null);
   const [steps, setSteps] = useState<readonly string[]>([]);
   const [atMs, setAtMs] = useState<number | null>(null);
-  const start = async (next: LabChoice) => {
+  const [live, setLive] = useState<LiveTold | null>(null);
+  const [factor, setFactor] = useState(200);
+  const [taken, take] = useState<Fault['kind'] | null>(null);
+  const choose = (next: LabChoice) => {
     setChoice(next);
     history.replaceState(null, '', `#lab=${encodeURIComponent(JSON.stringify(next))}`);
+  };
+  const start = async (next: LabChoice) => {
+    choose(next);
+    setLive(null);
     const told = await runLab(next);
     setAtMs(null);
     setTrouble(isRefused(told) ? told.refused.message : null);
@@ -52,6 +46,38 @@ export function Lab({ profiles, first }: Props) {
   useEffect(() => {
     if (first === null) void start(choice);
   }, []);
+  const watch = async (asked: Parameters<typeof askLive>[0]) => {
+    const told = await askLive(asked);
+    setTrouble(isRefused(told) ? told.refused.message : null);
+    setLive(isRefused(told) ? null : told);
+    setAtMs(null);
+  };
+  const act = (how: Act) => (live === null ? undefined : void watch({ run: live.run, act: how }));
+  useEffect(() => {
+    if (live?.view.isMoving !== true) return;
+    const timer = setTimeout(() => act({ how: 'look' }), LOOK_MS);
+    return () => clearTimeout(timer);
+  }, [live]);
+  const shown = live?.view ?? run;
+  const drop = (event: MouseEvent) => {
+    const place = taken === null ? null : placeUnder(event.target, event.clientX, event.clientY);
+    if (taken === null || place === null || shown?.story == null) return;
+    event.preventDefault();
+    take(null);
+    const { stations } = sceneAt(shown.story);
+    const ahead = stations.findIndex(({ reached }) => reached === 'ahead');
+    const at = 'station' in place ? place.station : live === null ? -1 : ahead;
+    if (live !== null && stations[at]?.reached !== 'ahead') {
+      setTrouble('That step is behind this run. Drop it on one that is ahead, or begin again.');
+      return;
+    }
+    const step = OF_JOB.has(taken) ? '' : (shown.story.stations[at]?.path.at(-1) ?? '');
+    const disk = 'disk' in place ? Math.min(place.disk, choice.disks - 1) : 0;
+    const next = { ...choice, faults: [...choice.faults, { kind: taken, step, disk, percent: 37 }] };
+    if (live === null) return void start(next);
+    choose(next);
+    void watch({ begin: next, untilMs: live.view.atMs });
+  };
   const change = (part: Partial<LabChoice>) => void start({ ...choice, ...part });
   const names = Array.from({ length: choice.disks }, (_, at) => `dev${at}`);
   return (
@@ -93,6 +119,7 @@ export function Lab({ profiles, first }: Props) {
           />
         </label>
       </form>
+      <Palette taken={taken} take={take} />
       <section class="faults" aria-label="Faults">
         {choice.faults.map((fault, at) => (
           <FaultForm
@@ -129,100 +156,55 @@ export function Lab({ profiles, first }: Props) {
           {visible(trouble)}
         </p>
       )}
-      {run === null ? null : <Lights run={run} />}
-      {run?.refusal == null ? null : (
+      <LabLive
+        view={live?.view ?? null}
+        factor={factor}
+        setFactor={next => {
+          setFactor(next);
+          if (live?.view.isMoving) act({ how: 'slow', factor: next });
+        }}
+        begin={() => void watch({ begin: choice, untilMs: 0 })}
+        act={act}
+        end={() => setLive(null)}
+      />
+      {shown === null || live !== null ? null : <Lights run={shown} />}
+      {shown?.refusal == null ? null : (
         <p class="notice" role="status">
-          Refused before anything was touched: {visible(run.refusal)}
+          Refused before anything was touched: {visible(shown.refusal)}
         </p>
       )}
-      {run?.story == null ? null : <StoryView story={run.story} atMs={atMs} go={setAtMs} isLive={false} />}
-      {run === null ? null : (
+      {shown?.story == null ? null : (
+        // biome-ignore lint/a11y/noStaticElementInteractions: what is dropped here can be chosen in the form above too
+        <div
+          class={taken === null ? undefined : 'droppable'}
+          onDragOver={event => event.preventDefault()}
+          onDrop={drop}
+          onClick={drop}
+          onKeyDown={event => event.key === 'Escape' && take(null)}
+        >
+          <StoryView
+            story={shown.story}
+            atMs={atMs}
+            go={setAtMs}
+            isLive={false}
+            looks={live?.view.jobs == null ? [] : [live.view.jobs]}
+          />
+        </div>
+      )}
+      {live === null ? null : <Lights run={live.view} />}
+      {shown === null ? null : (
         <details class="happened">
           <summary>Everything that happened</summary>
           <ol>
-            {run.happened.map((words, at) => (
-              <li key={`${at} ${words}`}>{visible(words)}</li>
-            ))}
+            {shown.happened
+              .flatMap(words => words.split('\n'))
+              .map((words, at) => (
+                <li key={`${at} ${words}`}>{visible(words)}</li>
+              ))}
           </ol>
         </details>
       )}
     </div>
-  );
-}
-
-interface FaultProps {
-  readonly fault: Fault;
-  readonly disks: readonly string[];
-  readonly steps: readonly string[];
-  readonly set: (fault: Fault) => void;
-  readonly remove: () => void;
-}
-
-function FaultForm({ fault, disks, steps, set, remove }: FaultProps) {
-  const kinds = FAULT_KINDS.map(kind => [kind, FAULT_WORDS[kind]] as const);
-  return (
-    <p class="fault">
-      <select
-        aria-label="What goes wrong"
-        value={fault.kind}
-        onChange={event => set({ ...fault, kind: chosen(FAULT_KINDS, event.currentTarget.value) })}
-      >
-        {kinds.map(([kind, words]) => (
-          <option key={kind} value={kind}>
-            {words}
-          </option>
-        ))}
-      </select>
-      {OF_JOB.has(fault.kind) ? null : (
-        <label>
-          at{' '}
-          <select value={fault.step} onChange={event => set({ ...fault, step: event.currentTarget.value })}>
-            <option value="">the beginning</option>
-            {steps.map(step => (
-              <option key={step} value={step}>
-                {step}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      {OF_DISK.has(fault.kind) ? (
-        <label>
-          of{' '}
-          <select
-            value={String(fault.disk)}
-            onChange={event => set({ ...fault, disk: Number(event.currentTarget.value) })}
-          >
-            {disks.map((name, at) => (
-              <option key={name} value={String(at)}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
-      ) : null}
-      {fault.kind === 'jobError' || fault.kind === 'full' ? (
-        <label>
-          at{' '}
-          <input
-            type="number"
-            min="0"
-            max="100"
-            value={fault.percent}
-            onChange={event =>
-              set({
-                ...fault,
-                percent: Math.min(100, Math.max(0, Math.round(Number(event.currentTarget.value)))),
-              })
-            }
-          />{' '}
-          %
-        </label>
-      ) : null}
-      <button type="button" onClick={remove} aria-label={`Remove: ${FAULT_WORDS[fault.kind]}`}>
-        Remove
-      </button>
-    </p>
   );
 }
 
@@ -246,12 +228,6 @@ function Choose<W extends string>({ name, value, of, set }: ChooseProps<W>) {
       </select>
     </label>
   );
-}
-
-function chosen<W extends string>(of: readonly W[], value: string): W {
-  const found = of.find(each => each === value);
-  if (found === undefined) throw new Error(`${value} is not among what can be chosen`);
-  return found;
 }
 
 function counts(most: number): readonly string[] {

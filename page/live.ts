@@ -2,7 +2,7 @@
 import type { FindingTold } from '../src/inspect/found-told.ts';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
-import type { LabChoice, LabRun } from '../src/lab/lab-types.ts';
+import type { Act, LabChoice, LabRun, LiveTold } from '../src/lab/lab-types.ts';
 import type { Story } from '../src/story/story.ts';
 
 export interface Refused {
@@ -76,6 +76,16 @@ export async function labOffers(): Promise<LabOffers | null> {
 /** Runs what was chosen, to its end. */
 export async function runLab(choice: LabChoice): Promise<LabRun | Refused> {
   const answer = await fetch('lab', { method: 'POST', body: JSON.stringify(choice) });
+  return answer.json();
+}
+
+/** Begins a run that is watched, up to a moment of its time, or moves one on. */
+export async function askLive(
+  asked:
+    | { readonly begin: LabChoice; readonly untilMs: number }
+    | { readonly run: number; readonly act: Act },
+): Promise<LiveTold | Refused> {
+  const answer = await fetch('lab/live', { method: 'POST', body: JSON.stringify(asked) });
   return answer.json();
 }
 

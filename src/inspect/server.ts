@@ -48,6 +48,8 @@ export interface Lab {
   /** What can be chosen, and, where a run was given, what is chosen at first. */
   readonly offers: unknown;
   run(choice: unknown): Promise<unknown>;
+  /** Begins a run that is watched while it runs, or moves one on. */
+  live(asked: unknown): Promise<unknown>;
 }
 
 export interface InspectServer {
@@ -123,8 +125,9 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     const [what = '', id = ''] = access.path.split('/').map(decodeURIComponent);
     if (request.method === 'POST') {
       if (what === 'lab' && options.lab !== undefined) {
-        const run = await options.lab.run(parsed(await textOf(request)));
-        return send(response, 200, 'application/json', JSON.stringify(run));
+        const asked = parsed(await textOf(request));
+        const told = await (id === 'live' ? options.lab.live(asked) : options.lab.run(asked));
+        return send(response, 200, 'application/json', JSON.stringify(told));
       }
       if (what === 'resume' && options.resume !== undefined) {
         const { signal } = await bodyOf(request);

@@ -7,7 +7,15 @@ import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { checkBody } from './body.ts';
 import { GivenLeases } from './in-use.ts';
-import type { Asked, Journal, JournalOptions, Lease, NewRecord, Processes } from './journal.ts';
+import type {
+  Asked,
+  Journal,
+  JournalOptions,
+  JournalRecord,
+  Lease,
+  NewRecord,
+  Processes,
+} from './journal.ts';
 import { expectKeep } from './keep.ts';
 import { type Entry, type MemoryBeside, type MemoryJournalState, MemoryStore } from './memory-store.ts';
 import { journalIsClosed } from './refusals.ts';
@@ -18,6 +26,8 @@ export type { MemoryBeside, MemoryJournalState } from './memory-store.ts';
 export interface MemoryJournal extends Journal {
   /** What is durable now; what is only queued is not in it. */
   snapshot(): MemoryJournalState;
+  /** What a saga has handed over: what is durable, and what is only queued behind that. */
+  handedOver(id: string): readonly JournalRecord[];
 }
 
 /** From here on, what was queued counts as written without waiting for a durable append. */
@@ -152,6 +162,12 @@ export function memoryJournal(
       store.accept(saga);
     },
     snapshot: () => store.snapshot(incarnation),
+    handedOver(id) {
+      const written = store.sagas.get(id)?.records ?? [];
+      const queued = queue.filter(({ lease }) => lease.saga === id);
+      const waiting = queued.flatMap(({ records, atMs }) => records.map(record => ({ ...record, atMs })));
+      return [...written, ...waiting.map((record, at) => ({ ...record, seq: written.length + at + 1 }))];
+    },
   };
 }
 

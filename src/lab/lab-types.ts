@@ -32,11 +32,12 @@ export interface LabChoice {
   }[];
 }
 
-/** A law of the fuzzer: green, or what broke it. */
+/** A law of the fuzzer: green, or what broke it; a run that is not over is not judged yet. */
 interface Light {
   readonly law: string;
   readonly says: string;
   readonly breach: string | null;
+  readonly isJudged: boolean;
 }
 
 export interface LabRun {
@@ -46,4 +47,40 @@ export interface LabRun {
   readonly lights: readonly Light[];
   /** What struck, and what became of processes, in words. */
   readonly happened: readonly string[];
+}
+
+/** What is done with a run that is watched: how far its virtual time moves on. */
+export type Act = { readonly how: 'look' } | { readonly how: 'pause' } | Move;
+
+export type Move =
+  | { readonly how: 'command' | 'state' | 'free' }
+  | { readonly how: 'until'; readonly atMs: number }
+  /** Real milliseconds for one of virtual time. */
+  | { readonly how: 'slow'; readonly factor: number };
+
+/** A run at the moment to which it was let. */
+export interface LiveView extends LabRun {
+  readonly isOver: boolean;
+  /** It moves by itself, slowly. */
+  readonly isMoving: boolean;
+  /** Of virtual time. */
+  readonly atMs: number;
+  /** How far the block jobs are, as the page shows it of a real QEMU; null when it is over. */
+  readonly jobs: JobsThen | null;
+}
+
+interface JobsThen {
+  readonly jobs: readonly {
+    readonly job: string;
+    readonly status: string;
+    readonly currentBytes: number;
+    readonly totalBytes: number;
+  }[];
+  readonly trouble: null;
+  readonly atMs: number;
+}
+
+export interface LiveTold {
+  readonly run: number;
+  readonly view: LiveView;
 }

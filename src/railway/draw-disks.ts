@@ -15,6 +15,8 @@ const ROW = 66;
 const NAMES = 142;
 const NAMES_NARROW = 84;
 const WIDE = 720;
+/** Where a page's drawing of disks begins. */
+export const PAGE_TOP = 16;
 
 /** More disks than this are drawn as groups. */
 const DISKS_MAX = 8;
@@ -48,6 +50,11 @@ export function drawDisks(
     ],
     height: 40 + rows.length * ROW,
   };
+}
+
+/** Which row of disks lies at this height of a page's drawing, from 0. */
+export function diskRowAt(y: number): number {
+  return Math.max(0, Math.floor((y - PAGE_TOP - 40 + ROW / 2) / ROW));
 }
 
 /** Disks that share the image at the bottom of their chains are drawn one below the other. */

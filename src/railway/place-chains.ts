@@ -9,10 +9,11 @@ import type { DiskProgress } from './scene-types.ts';
 const GAP = 30;
 /** Where a chain parts into several. */
 const GAP_FORK = 46;
-const GAP_COPY = 52;
+const GAP_COPY = 46;
 /** Room for a bar that fills, with its figures. */
 const GAP_FILLING = 168;
 const LETTERS_MAX = 30;
+const LETTERS_MIN = 7;
 const PADDING = 22;
 
 export interface ChainRow {
@@ -37,16 +38,32 @@ export interface PlacedBox {
 export function placeChains(rows: readonly ChainRow[], left: number, room: number): readonly PlacedBox[] {
   const shared = [...Map.groupBy(rows, ({ boxes }) => boxes[0]?.file).values()];
   return shared.flatMap(group => {
-    const most = Math.min(...group.map(row => lettersIn(row, room)));
-    return placeFrom(group, 0, left, undefined, most);
+    const each = group.map(row => writingFor(row, room, group.length > 1 ? GAP_FORK : GAP));
+    const isBare = each.some(writing => writing.isBare);
+    const most = Math.min(...each.map(writing => writing.most));
+    return placeFrom(group, 0, left, undefined, { isBare, most });
   });
 }
 
-/** How long the names in a row may be, so that there is room for all. */
-function lettersIn({ boxes, progress }: ChainRow, room: number): number {
-  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, progress, GAP_FORK), 0);
-  const each = Math.floor((room - gaps - boxes.length * PADDING) / boxes.length / 7.3);
-  return Math.min(LETTERS_MAX, Math.max(7, each));
+/** How names are written so that there is room for all: in full, without their extensions, or cut as well. */
+interface Writing {
+  readonly isBare: boolean;
+  readonly most: number;
+}
+
+function writingFor({ boxes, progress }: ChainRow, room: number, gap: number): Writing {
+  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, progress, gap), 0);
+  const fits = (writing: Writing) =>
+    boxes.reduce((sum, { label }) => sum + monoWidth(written(label, writing), 12) + PADDING, gaps) <= room;
+  const whole = { isBare: false, most: LETTERS_MAX };
+  if (fits(whole)) return whole;
+  let most = LETTERS_MAX;
+  while (most > LETTERS_MIN && !fits({ isBare: true, most })) most -= 1;
+  return { isBare: true, most };
+}
+
+function written(name: string, { isBare, most }: Writing): string {
+  return elide(isBare ? name.replace(/\.(qcow2|raw|img|vmdk)$/, '') : name, most);
 }
 
 function gapOf(link: Box['link'], progress: DiskProgress | undefined, otherwise: number): number {
@@ -60,7 +77,7 @@ function placeFrom(
   depth: number,
   x: number,
   on: PlacedBox | undefined,
-  most: number,
+  writing: Writing,
 ): readonly PlacedBox[] {
   const files = Map.groupBy(
     rows.filter(({ boxes }) => boxes.length > depth),
@@ -71,17 +88,12 @@ function placeFrom(
     const box = first?.boxes[depth];
     if (first === undefined || box === undefined) return [];
     const gap = depth === 0 ? 0 : gapOf(box.link, first.progress, files.size > 1 ? GAP_FORK : GAP);
-    const label = shortName(box.label, most);
+    const label = written(box.label, writing);
     const placed: PlacedBox = {
       ...{ box, label, on, x: x + gap, wide: monoWidth(label, 12) + PADDING, disks: same.length },
       y: same.reduce((sum, row) => sum + row.y, 0) / same.length,
       progress: first.progress,
     };
-    return [placed, ...placeFrom(same, depth + 1, placed.x + placed.wide, placed, most)];
+    return [placed, ...placeFrom(same, depth + 1, placed.x + placed.wide, placed, writing)];
   });
-}
-
-/** Without its extension where there is no room for that, then cut in the middle. */
-function shortName(name: string, most: number): string {
-  return elide([...name].length <= most ? name : name.replace(/\.(qcow2|raw|img|vmdk)$/, ''), most);
 }

@@ -10,8 +10,10 @@ import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../../lab/choice.ts';
+import { LiveRuns } from '../../lab/live-runs.ts';
 import { runLab } from '../../lab/run-lab.ts';
 import { showCopy } from '../../lab/shown-copy.ts';
+import type { Clock } from '../../qmp/clock.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import { absoluteFile, readBetween, socketAddress } from '../options/option-values.ts';
 import { addJournalOption, journalOf } from '../options/shared-options.ts';
@@ -95,7 +97,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
           ...(options.trace === undefined ? {} : { trace: absoluteFile(options.trace, context) }),
           ...(options.xstate ? { stately: true } : {}),
           ...(options.sim || options.xstate ? {} : { resume: (saga, how) => here.resume(saga, how) }),
-          ...(options.sim ? { lab: await laboratory(options.replay) } : {}),
+          ...(options.sim ? { lab: await laboratory(options.replay, context.clock) } : {}),
           ...(options.port === undefined ? {} : { port: options.port }),
         });
         const interrupted = Promise.withResolvers<void>();
@@ -155,10 +157,12 @@ async function tellCopy(
   }
 }
 
-async function laboratory(replay: string | undefined): Promise<Lab> {
+async function laboratory(replay: string | undefined, clock: Clock): Promise<Lab> {
   const first = replay === undefined ? null : await runLab(await readReplay(replay));
+  const live = new LiveRuns(clock);
   return {
     offers: { profiles: PROFILES, first },
     run: choice => runLab(scenarioOf(readChoice(choice))),
+    live: asked => live.ask(asked),
   };
 }

@@ -3,7 +3,6 @@
  * and after that a world without faults in which what was left open is resumed. It reports what happened and judges nothing.
  */
 import type { Engine } from '../../engine/api.ts';
-import type { Publisher } from '../../engine/connection/publish.ts';
 import { createEngine } from '../../engine/engine.ts';
 import { forgetSagas } from '../../engine/running/last-resort.ts';
 import type { Saga } from '../../engine/running/saga.ts';
@@ -13,7 +12,6 @@ import { sleep } from '../../qmp/clock.ts';
 import { createSim, type Sim } from '../../sim/create-sim.ts';
 import { createVirtualClock } from '../../sim/host/virtual-clock.ts';
 import { virtualImages } from '../../sim/virtual-images.ts';
-import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import {
   type Account,
   crashText,
@@ -33,10 +31,12 @@ import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { Administrator } from './administrator.ts';
+import { type Onlooker, pacedBy, Sightings } from './onlooker.ts';
 import { pivotReady } from './pivot-ready.ts';
 import { recoverAndBoot } from './recover.ts';
 import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
+import { ToldPublisher } from './told-publisher.ts';
 import { Watch } from './watch.ts';
 
 /** A run that needs more events than this will not end. */
@@ -51,18 +51,16 @@ const RESTORING_MS = 13_000;
 /** What a saga says that does not know what to do with its QEMU. */
 const GIVES_UP: ReadonlySet<string> = new Set(['JOURNAL_BEHIND', 'QEMU_REPLACED']);
 
-/** Runs it; `tell` hears of everything that happens, for a replay in words. Never throws for what the engine does. */
-export async function runScenario(
-  scenario: Scenario,
-  tell?: (happening: Happening) => void,
-): Promise<Account> {
+/** Runs it; `tell` hears of everything that happens, and `onlooker` watches it. Never throws for what the engine does. */
+export async function runScenario(scenario: Scenario, tell?: Tell, onlooker?: Onlooker): Promise<Account> {
   const { wish } = scenario;
   if (wish.operation === 'commitOffline') return runOffline({ ...scenario, wish }, tell);
-  const account = await new Run({ ...scenario, wish }, tell).toEnd();
+  const account = await new Run({ ...scenario, wish }, tell, onlooker).toEnd();
   forgetSagas();
   return account;
 }
 
+type Tell = (happening: Happening) => void;
 type LiveScenario = Scenario & { readonly wish: LiveWish };
 
 class Run {
@@ -71,24 +69,28 @@ class Run {
   readonly #watch: Watch;
   #view: HostView | undefined;
   readonly #armed = new Set<string>();
-  readonly #told: Definition[] = [];
+  readonly #onCommit: ToldPublisher;
   readonly #kept: KeptJournal;
   #deaths = 0;
+  readonly #sightings: Sightings;
   readonly #administrator: Administrator;
 
-  constructor(scenario: LiveScenario, tell: ((happening: Happening) => void) | undefined) {
+  constructor(scenario: LiveScenario, tell: Tell | undefined, onlooker: Onlooker | undefined) {
     this.#scenario = scenario;
     this.#sim = createSim({
       ...scenario.guest,
       directory: DIRECTORY,
       seed: scenario.seed,
-      clock: createVirtualClock({ promisesOnly: true }),
+      clock: createVirtualClock({ promisesOnly: true, ...pacedBy(onlooker) }),
       timing: scenario.pace,
       faults: scenario.faults.filter(fault => fault.from === undefined),
       onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
     this.#watch = new Watch(this.#sim, scenario, tell);
+    this.#sightings = new Sightings(this.#sim.clock);
+    onlooker?.sees(() => this.#sightings.look());
     this.#kept = new KeptJournal(scenario, this.#watch);
+    this.#onCommit = new ToldPublisher(scenario, () => this.#administrator.isDone);
     this.#administrator = new Administrator({
       clock: this.#sim.clock,
       note: signal => this.#watch.signal(signal),
@@ -158,7 +160,7 @@ class Run {
       virtualMs: clock.now(),
       records: kept?.records ?? [],
       disorder: this.#watch.disorder,
-      told: this.#told,
+      told: this.#onCommit.told,
       offline,
       flushed: this.#watch.flushed,
     };
@@ -194,23 +196,12 @@ class Run {
     if (row === undefined || row.state === 'committed' || row.state === 'rolledBack') return undefined;
     const { offline, journal } = await recoverAndBoot(this.#sim, this.#kept, {
       scenario: this.#scenario,
-      publisher: this.#publisher(),
+      publisher: this.#onCommit.publisher,
       after,
       coveredFirst: countedFrom(this.#watch.covered, row),
     });
     this.#kept.state = journal;
     return offline;
-  }
-
-  /** The `onCommit` of the scenario. */
-  #publisher(): Publisher | undefined {
-    const { publisher } = this.#scenario;
-    if (publisher === undefined) return undefined;
-    return async definition => {
-      this.#told.push(definition);
-      const refuses = !this.#administrator.isDone && this.#told.length <= publisher.refusals;
-      if (refuses) throw new Error('the records cannot be written now');
-    };
   }
 
   /** One process of the orchestrator; undefined when it died. */
@@ -220,6 +211,7 @@ class Run {
   ): Promise<End | undefined> {
     const sim = this.#sim;
     const journal = this.#kept.open(sim.clock);
+    this.#sightings.begun(journal);
     const mortal = createMortal({
       connect: sim.connect,
       journal,
@@ -233,7 +225,7 @@ class Run {
     });
     this.#administrator.process = mortal;
     this.#watch.begin(journal.records(SAGA));
-    const publisher = this.#publisher();
+    const { publisher } = this.#onCommit;
     const engine = createEngine({
       journal: mortal.journal,
       clock: mortal.clock,
@@ -249,6 +241,7 @@ class Run {
     living.catch(() => undefined);
     this.#administrator.saga = undefined;
     this.#kept.state = journal.snapshot();
+    this.#sightings.ended(this.#kept.state);
     if (mortal.isAlive()) return end ?? undefined;
     this.#deaths += 1;
     this.#watch.note('the orchestrator died');
@@ -263,7 +256,10 @@ class Run {
     if ('refusal' in begun) return this.#kept.refused(begun.refusal);
     const saga = begun;
     this.#administrator.saga = saga;
-    saga.subscribe(notice => notice.type === 'event' && this.#enter(notice.state));
+    saga.subscribe(notice => {
+      if (notice.type === 'event') this.#enter(notice.state);
+      else if (notice.type === 'progress') this.#sightings.progress(notice);
+    });
     const result = await saga.result;
     if (result.outcome !== 'ready') return { result };
     const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;

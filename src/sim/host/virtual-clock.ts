@@ -46,15 +46,18 @@ export interface VirtualClockOptions {
    * each jump, which costs more than most of what a simulated QEMU does. Such a clock is driven to its end, and is not watched.
    */
   readonly promisesOnly?: boolean;
+  /** Asked before anything happens at a moment: time does not move on before what it gives has settled. For those who watch. */
+  readonly pace?: (atMs: number) => Promise<void> | undefined;
 }
 
 /** @example const clock = createVirtualClock(); await clock.run(sleep(clock, 60_000)); // returns at once */
 export function createVirtualClock(options: VirtualClockOptions = {}): VirtualClock {
-  return new QueueClock(options.promisesOnly ?? false);
+  return new QueueClock(options.promisesOnly ?? false, options.pace);
 }
 
 class QueueClock implements VirtualClock {
   readonly #promisesOnly: boolean;
+  readonly #pace: VirtualClockOptions['pace'];
   #heap: Timer[] = [];
   #nowMs = 0;
   #order = 0;
@@ -66,8 +69,9 @@ class QueueClock implements VirtualClock {
   /** How many of the waiting callbacks are awaited by nothing. */
   #unawaited = 0;
 
-  constructor(promisesOnly: boolean) {
+  constructor(promisesOnly: boolean, pace: VirtualClockOptions['pace']) {
     this.#promisesOnly = promisesOnly;
+    this.#pace = pace;
   }
 
   now(): number {
@@ -163,6 +167,7 @@ class QueueClock implements VirtualClock {
       }
       idleTurns = 0;
       events += 1;
+      if (this.#pace !== undefined) await this.#pace(next.at);
       this.#fireNext();
     }
     throw new Error(`still not settled after ${eventsMax} events, at ${this.#nowMs} ms of virtual time`);
@@ -174,6 +179,7 @@ class QueueClock implements VirtualClock {
       await (this.#promisesOnly ? promisesToRest() : setImmediate());
       const next = this.#dropCancelled();
       if (next === undefined || next.at > until) break;
+      if (this.#pace !== undefined) await this.#pace(next.at);
       this.#fireNext();
     }
     this.#nowMs = Math.max(this.#nowMs, until);
