@@ -119,13 +119,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Where time may be touched, and why; `src/qmp/clock.ts` is the rule, the others let go of the event loop. */
 const TOUCHES_TIME: Readonly<Record<string, RegExp>> = {
   'src/qmp/clock.ts': /./,
-  'src/journal/write-queue.ts': /\bsetImmediate\b/, // all that is asked for in one turn is one commit
+  'src/journal/write-queue.ts': /\bsetImmediate\b/, // all that is asked for in one turn is one transaction
   'src/sim/host/virtual-clock.ts': /\bsetImmediate\b|timers\/promises/, // promises settle before virtual time moves on
 };
 
 /** A timeout of a test, a suite or a poll; programs that a test starts may have one. */
 const OWN_DEADLINE =
   /\bvi\.wait(?:For|Until)\b|^\s*\}, [\d_]+\);$|\b(?:describe|test|it)\b.*\{ timeout[:,]|\.poll\(.*\btimeout: \d/;
+
+/** Words that a reader who knows QEMU has to read twice. */
+const DIALECT =
+  /\b(?:nob[o]dy|someb[o]dy|who[e]ver|goes w[e]ll|st(?:ands|ood) st[i]ll|in a l[i]fe|the w[a]y back)\b|\bl[e]t run\b(?! ?[=:])/i;
 
 const RULES: readonly Rule[] = [
   {
@@ -231,6 +235,12 @@ const RULES: readonly Rule[] = [
     breach: { path: 'test/x.ts', text: ['const x = y as', 'any;'].join(' ') },
   },
   {
+    title: 'texts use the words of QEMU and of sagas',
+    todo: 'say who it is (a third party, a process, a device) and what it does (paused, resumed); the glossary is in ARCHITECTURE.md',
+    find: sources => sources.flatMap(source => linesWith(source, DIALECT)),
+    breach: { path: 'test/x.ts', text: ['// some', 'body lets the guest go on'].join('') },
+  },
+  {
     title: 'nothing is left for later in a comment',
     todo: 'do it now, or leave the comment out',
     find: sources => sources.flatMap(source => linesWith(source, /\b(TO[D]O|FIX[M]E|X[X]X)\b/)),
@@ -265,6 +275,16 @@ describe('the source files', () => {
       sources.filter(isSrc).flatMap(({ path }) => path.match(/^src\/([^/]+)\//)?.[1] ?? []),
     );
     expect([...folders].filter(folder => !picture.includes(`src/${folder}`))).toEqual([]);
+  });
+
+  test('and the documents speak of QEMU and of sagas in their own words', () => {
+    const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+    const docs = readdirSync(join(ROOT, 'docs')).filter(name => name.endsWith('.md'));
+    const texts = [...pages, ...docs.map(name => `docs/${name}`)].map(path => ({
+      path,
+      text: readFileSync(join(ROOT, path), 'utf8'),
+    }));
+    expect(texts.flatMap(text => linesWith(text, DIALECT))).toEqual([]);
   });
 
   test.each(RULES)('$title', ({ find, todo }) => {
