@@ -6,6 +6,7 @@ import { wasPausedByUs } from '../../guest/hold-guest.ts';
 import { isLive } from '../../guest/migration.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import { retractSettling } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
 
@@ -104,7 +105,7 @@ export class Window {
    */
   async reenter(
     step: Step,
-    { qmp, outcomes }: Pick<StepContext, 'qmp' | 'outcomes'>,
+    { qmp, plan, outcomes }: Pick<StepContext, 'qmp' | 'plan' | 'outcomes'>,
     record: () => Promise<void>,
   ): Promise<void> {
     if (!this.#isOpen || this.#reentered) return;
@@ -114,6 +115,8 @@ export class Window {
     const isFree = status.running || (isLive(status) && (pause === undefined || wasPausedByUs(pause)));
     this.#reentered = true;
     if (!isFree) return;
+    // The next process finds the guest paused again, and must not take both sides of a disk for the same by that mark.
+    await retractSettling({ qmp, plan });
     this.#guest = step.pause === 'begins' ? 'unsure' : 'ran';
     if (isEdge(step)) return;
     await record();

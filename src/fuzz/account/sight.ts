@@ -24,6 +24,8 @@ export interface DiskSight {
   readonly own: string;
   /** The file that the guest's next write goes to, or the one below a third party's overlay. */
   readonly path: string;
+  /** A third party's overlay is in front of it. */
+  readonly isCovered: boolean;
   /** Filters above the front image, and the images below it. */
   readonly filters: readonly string[];
   readonly chain: readonly OpenImage[];
@@ -73,6 +75,7 @@ export function takeSight(sim: Sim): Sight {
       device,
       node,
       ...seen,
+      isCovered: isTheirs(path),
       contents: world.readFront(device),
       rebooted: world.readFile(path),
       headers: headersFrom(host, seen.path),

@@ -7,15 +7,19 @@ import type { Scenario } from '../scenario/scenario.ts';
 
 /**
  * Of a request to a living QEMU. `held` adds what is not drawn by itself: files elsewhere, since the laws about what is left do
- * not know yet what such an orchestrator cannot see; an older journal, since a QEMU that dies within seconds of the moment of
- * that copy looks as one that died in the middle of its saga.
+ * not know yet what such an orchestrator cannot see; an older journal without what was counted beside it, since a QEMU that dies
+ * within seconds of the moment of that copy looks as one that died in the middle of its saga.
  */
 export function drawWorld(draw: Draw, held: boolean): Pick<Scenario, 'elsewhere' | 'proc' | 'restored'> {
   const elsewhere = held && draw.option('elsewhere', 12) ? draw.one(['tcp', 'unproved'] as const) : undefined;
   return {
     ...(elsewhere === undefined ? (draw.option('proc', 2) ? { proc: true } : {}) : { elsewhere }),
-    ...(held && draw.option('restored', 8)
-      ? { restored: { death: 1 + draw.few(2), permille: draw.below(1_000) } }
-      : {}),
+    ...(draw.option('restored', 8) ? { restored: drawRestored(draw, held) } : {}),
   };
+}
+
+function drawRestored(draw: Draw, held: boolean): NonNullable<Scenario['restored']> {
+  const copy = { death: 1 + draw.few(2), permille: draw.below(1_000) };
+  const beside = held ? draw.one(['kept', 'restored', 'lost'] as const) : 'kept';
+  return beside === 'kept' ? copy : { ...copy, beside };
 }

@@ -7,9 +7,6 @@ import type { Sight } from '../account/sight.ts';
 import { theirFile } from '../scenario/wish-files.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 
-/** What such a one calls its nodes. */
-const THEIRS = 'theirs-';
-
 type Covered = Pick<Account, 'isRestored' | 'coveredFirst' | 'after'>;
 
 /** What the disks read, with those overlays in front where a guest is known to have been on them. */
@@ -21,7 +18,7 @@ export function withCovers(
   if (!isRestored) return images;
   return new Map(
     [...images].map(([index, contents]) => {
-      const isCovered = after.disks[index]?.node.startsWith(THEIRS) && !coveredFirst.includes(index);
+      const isCovered = after.disks[index]?.isCovered && !coveredFirst.includes(index);
       return [index, (isCovered ? files.get(theirFile(index)) : undefined) ?? contents];
     }),
   );

@@ -48,3 +48,12 @@ export async function unmarkSettling(context: Settling): Promise<void> {
   if (!(await isSettling(context))) return;
   await context.qmp.execute('object-del', { id: settlingName(context.plan.token) });
 }
+
+/**
+ * Takes the mark away, where it is there, of a pause from which a third party has resumed the guest. A refusal does no more harm than
+ * the death of this process would: what it has seen itself counts for it.
+ */
+export async function retractSettling({ qmp, plan }: Settling): Promise<void> {
+  if (!plan.marksQemu) return;
+  await qmp.pipeline([{ execute: 'object-del', arguments: { id: settlingName(plan.token) } }]);
+}
