@@ -144,3 +144,15 @@ test('a recovery that was begun remembers what it was asked, and how far it came
   expect(offlineProgress(numbered(shortened))).toEqual({ ...none, begun: true, begunToShorten: true });
   expect(offlineProgress(numbered([...begun, outcome(OFFLINE, null, false)])).settled).toBe(true);
 });
+
+test('of a commit that was only to try, and that a third party has completed, the merged ones are right', async () => {
+  const sim = smallSim({ backingLayers: 1 });
+  const { engine, guest } = live(sim);
+  const disks = [0, 1].map(index => ({ disk: `dev${index}` }));
+  const plan = await sim.run(engine.planCommit({ ...guest, disks, active: true, finish: 'abort' }));
+  expect(plan).toMatchObject({ operation: 'commit', strategy: null });
+  expect(decide(plan, [])).toEqual(['rolledBack', 'old drop', 'old drop']);
+  const overtaken = [asIs('mirrorDisks', [0]), decision('commitRemainingDisks', 'forward')];
+  expect(decide(plan, overtaken)).toEqual(['committed', 'new keep', 'new keep']);
+  expect(decide(plan, overtaken.slice(0, 1))).toEqual(['committed', 'new keep', 'new commitDown']);
+});

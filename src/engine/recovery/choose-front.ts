@@ -5,7 +5,6 @@
 import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
-import { hasMirrors } from '../../plan/plan.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
 import type { Choice, Front, KeptImage } from './decide-offline.ts';
 import type { OfflineEnd } from './offline-parts.ts';
@@ -67,7 +66,7 @@ function onNew({ verdict }: OfflineEnd['parts'][0], behind: Awaited<ReturnType<t
 
 /** Whether a guest can be on the one or on the other image of each disk: not with copies beside them, or a chain that is shortened. */
 function hasSides({ plan }: OfflineEnd['parts'][0]): boolean {
-  return !('rewrites' in plan) && !(hasMirrors(plan) && plan.strategy === null);
+  return !('rewrites' in plan) && !(plan.operation === 'copy' && plan.strategy === null);
 }
 
 /** What an older journal says may go is not removed on its word. */

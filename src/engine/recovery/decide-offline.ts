@@ -8,7 +8,7 @@
  */
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
-import { hasMirrors, type Plan, type StagePlan } from '../../plan/plan.ts';
+import type { Plan, StagePlan } from '../../plan/plan.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -107,7 +107,8 @@ export function decideOffline(
   });
   const choice = choices.find(({ operation }) => operation === plan.operation);
   if (choice !== undefined) return { ...chosen(plan, choice), wasOnImages };
-  if (hasMirrors(plan) && (plan.strategy === null || keepsCopies)) {
+  // A commit that was only to try has no copies to keep: one that a third party has completed is decided as one to finish.
+  if (plan.operation === 'copy' && (plan.strategy === null || keepsCopies)) {
     return decided
       ? all(
           'committed',
