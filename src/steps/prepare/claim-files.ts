@@ -60,7 +60,9 @@ export const claimFiles: Step = {
   async do(context, todo) {
     const { files, plan } = context;
     if (files !== null) await expectUnused(files, todo);
-    const claims: { index: number; identity: string }[] = [];
+    // What an attempt before has made is the saga's too.
+    const before = todo.length < plan.disks.length ? await certainClaims(context) : [];
+    const claims = [...before.filter(({ index }) => !todo.some(disk => disk.index === index))];
     try {
       const elsewhere = (await notShared(files, plan)).filter(disk => todo.includes(disk));
       for (const disk of created(todo)) {
@@ -81,7 +83,10 @@ export const claimFiles: Step = {
     }
   },
 
-  adopt: certainClaims,
+  /** QEMU may not have been asked yet whether it sees the files that this process finds. */
+  async adopt(context) {
+    return seenClaims(context, await certainClaims(context));
+  },
 
   /** What stands under the names: what is not there any more then was not removed by this undo. */
   async observeUndo({ files, plan }) {
@@ -197,13 +202,13 @@ async function expectFree({ qmp, plan }: StepContext, disks: readonly DiskPlan[]
 /** The claims whose files QEMU is seen to have; the others are given up, and QEMU makes files of its own there. */
 async function seenClaims(context: StepContext, claims: Claims): Promise<Claims> {
   const { files, plan, qmp } = context;
-  if (files?.isShared === undefined || !canLook(plan)) return claims;
+  if (files?.isShared === undefined) return claims;
   const unproved: DiskPlan[] = [];
   for (const disk of plan.disks) {
     if (!claims.some(({ index }) => index === disk.index)) continue;
     if ((await files.isShared(disk.image.file)) !== true) unproved.push(disk);
   }
-  const sizes = await sizesInQemu(qmp, unproved);
+  const sizes = canLook(plan) ? await sizesInQemu(qmp, unproved) : new Map<number, number>();
   const other = unproved.filter(disk => sizes.get(disk.index) !== claimSizeBytes(claimText(disk)));
   const isOther = ({ index }: { readonly index: number }) => other.some(disk => disk.index === index);
   await release(files, plan.disks, claims.filter(isOther));
