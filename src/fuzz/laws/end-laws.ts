@@ -19,6 +19,7 @@ import {
 } from '../scenario/wish-files.ts';
 import { withCovers } from './covered-behind.ts';
 import type { EndCheck } from './each-end.ts';
+import { isNamedElsewhere } from './elsewhere-law.ts';
 import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
@@ -189,7 +190,9 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
 export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
   const { account, pardon, outcome, before, now } = end;
   if (outcome === 'needsRecovery' || pardon.excuses('nothing left', judgedOf(end))) return undefined;
-  const file = filesLeft(end).find(each => !isKeptForExport(each, end));
+  const file = filesLeft(end).find(
+    each => !isKeptForExport(each, end) && !isNamedElsewhere(account, end.result, each),
+  );
   return (
     leftInQemu(account, outcome, before, now) ??
     (file === undefined ? undefined : `the file ${file} is left`) ??

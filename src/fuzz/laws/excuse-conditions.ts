@@ -89,6 +89,15 @@ export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): 
   return isHeldSomewhere(end.now.files.values(), guest.disks, end.now.acknowledged);
 }
 
+/** The same, of a disk that was there when QEMU was seen last, and of an older journal: no side of all disks is the right one then. */
+export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudged): boolean {
+  const { isRestored, result, after, scenario } = account;
+  if (!isRestored || now.alive) return false;
+  const seen = { outcome: result?.outcome ?? 'none', result, now: after };
+  if (!isWhereItWasSet(struck, account, seen)) return false;
+  return isHeldSomewhere(now.files.values(), scenario.guest.disks, now.acknowledged);
+}
+
 /**
  * A third party has put a new image that held something already, a mirror's copy or what was in it beforehand, on a disk: which
  * of both is newer nothing tells, and the saga says that it is not the end that was asked for.

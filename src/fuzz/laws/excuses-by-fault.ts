@@ -19,6 +19,7 @@ import {
   isTheirLoss,
   isWhereItWasSet,
   ranInTheSwitch,
+  wasSetAndHeld,
 } from './excuse-conditions.ts';
 
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
@@ -144,7 +145,14 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'nothing lost', fault: 'otherClient qom-set' },
     reason:
       'a guest that was moved to an image which lacks what it had written finds that in the image which it has left',
-    only: isSetAndHeld,
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isSetAndHeld(struck, account, end) || wasSetAndHeld(struck, account, end),
+  },
+  {
+    ...{ law: 'no newer image is given up', fault: 'otherClient qom-set' },
+    reason:
+      'where a third party has moved one disk, neither all old images nor all new ones are what an older journal could lead to: each write is in one of them',
+    only: wasSetAndHeld,
   },
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },

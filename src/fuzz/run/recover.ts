@@ -50,7 +50,7 @@ export async function recoverAndBoot(
   const attempt = (stopAt?: number) =>
     recover(stopAt).catch(error => {
       if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-      return recover(stopAt, lastFront(sim, { ...scenario, coveredFirst }, covers));
+      return recover(stopAt, lastFront(sim, { ...scenario, coveredFirst, after }, covers));
     });
   try {
     if (offlineDeath !== undefined) {
@@ -82,10 +82,10 @@ export async function recoverAndBoot(
  */
 function lastFront(
   sim: Sim,
-  asked: Scenario & Pick<Account, 'coveredFirst'>,
+  asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
   covers: (images: ContentsByDisk) => ContentsByDisk,
 ): Front {
-  const { guest, wish, faults, restored, coveredFirst } = asked;
+  const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
     faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
@@ -96,9 +96,14 @@ function lastFront(
   const { acknowledged } = sim.world.guest;
   const worth = (set: ContentsByDisk) => {
     const { why, upTo } = judgeWrites(covers(set), guest.disks);
+    // What a reused target held before is no write of this guest's.
+    if (upTo > acknowledged) return -1;
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
   };
   if (!mayBeSwitched) return 'old';
+  // What a reverted guest reads is older by intent: where it was seen last tells.
+  if (wish.operation === 'revert' && after.alive)
+    return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
   const others = newSetsOf(asked).map(set => {
     const fronts = wish.named.map(index => [index, sim.world.readFile(frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));

@@ -1,0 +1,44 @@
+/**
+ * What an orchestrator that does not see QEMU's files owes to who reads its result: it removes nothing that it cannot prove, and names
+ * what it had QEMU make, or was to remove. Whether such a file is there it cannot know. Pure.
+ */
+import type { SagaResult } from '../../engine/running/result.ts';
+import type { Account } from '../account/account.ts';
+import { newSetsOf } from '../scenario/wish-files.ts';
+
+type Told = Pick<SagaResult, 'leftovers'> | undefined;
+
+/** Whether a file stays that the saga could not remove, and the result names it. */
+export function isNamedElsewhere(
+  { scenario }: Pick<Account, 'scenario'>,
+  result: Told,
+  file: string,
+): boolean {
+  return scenario.elsewhere !== undefined && (result?.leftovers ?? []).some(words => fileIn(words) === file);
+}
+
+/** Whether a result may name a file that is not there: one of the saga's new ones, once QEMU was about to be told to make it. */
+export function mayBeThere(
+  { scenario, records }: Pick<Account, 'scenario' | 'records'>,
+  file: string,
+): boolean {
+  const isNew = newSetsOf(scenario).some(set => scenario.wish.named.some(index => set(index)[0] === file));
+  const wasAsked = records.some(
+    ({ kind, step }) =>
+      kind === 'intent' && MAKES.has(step.slice(step.lastIndexOf('.') + 1)) && !step.startsWith('undo.'),
+  );
+  return scenario.elsewhere !== undefined && isNew && wasAsked;
+}
+
+/** The steps in which QEMU makes images. */
+const MAKES: ReadonlySet<string> = new Set([
+  'createImages',
+  'takeSnapshotSync',
+  'takeSnapshotsOneByOne',
+  'takeSnapshotInPause',
+  'mirrorDisks',
+]);
+
+function fileIn(words: string): string {
+  return words.replace(/ \(.*$/s, '');
+}
