@@ -33,7 +33,7 @@ export default defineConfig({
   test: {
     // More than two processors: guests and dead QEMUs are mostly waited for.
     maxWorkers: 4,
-    globalSetup: 'test/nothing-stays.ts',
+    globalSetup: ['test/compiled-once.ts', 'test/nothing-stays.ts'],
     sequence: { sequencer: LongestFirst },
     projects: [
       {

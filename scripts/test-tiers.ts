@@ -56,11 +56,15 @@ function listOf(tier: string): ReadonlyMap<string, readonly string[]> {
   try {
     const list = join(folder, 'list.json');
     const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
-    execFileSync(process.execPath, [vitest, 'list', '--no-static-parse', `--json=${list}`, ...tiered], {
-      cwd: ROOT,
-      env: { ...process.env, BLOCKSAGA_TESTS: tier },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    execFileSync(
+      process.execPath,
+      [vitest, 'list', '--no-static-parse', '--no-isolate', `--json=${list}`, ...tiered],
+      {
+        cwd: ROOT,
+        env: { ...process.env, BLOCKSAGA_TESTS: tier },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     const tests = JSON.parse(readFileSync(list, 'utf8')) as readonly Listed[];
     const files = Map.groupBy(tests, ({ file }) => relative(ROOT, file));
     return new Map([...files].map(([file, all]) => [file, all.map(({ name }) => name)]));

@@ -14,7 +14,7 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import type { SagaNotice, SagaResult } from '../../src/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { isFull } from '../tiers/tier.ts';
+import { isFull, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../examples/backend/server.ts', import.meta.url));
@@ -134,6 +134,8 @@ async function simulated(name: string) {
   return { server, wanted };
 }
 
+const inTurn = turns();
+
 describeOnQemu('a backend whose process ends', () => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('by %s in each state in turn', async signal => {
     const vm = await guest();
@@ -192,7 +194,7 @@ describeOnQemu('a backend whose process ends', () => {
     }
   });
 
-  test.each(['SIGTERM', 'SIGKILL'] as const)(
+  test.each(inTurn(['SIGTERM', 'SIGKILL'] as const))(
     'by %s with a real guest and two simulated ones at work at once',
     async signal => {
       const vm = await guest();
