@@ -95,7 +95,7 @@ test('in slow motion a run moves by itself, and a fault that is dropped on a dis
   await page.reload();
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Committed');
   await page.getByRole('button', { name: 'Run it step by step' }).click();
-  await page.getByLabel('How slow').selectOption('20');
+  await page.getByLabel('How slow').selectOption('1000');
   await page.getByRole('button', { name: 'Slow motion' }).click();
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Under way');
   await page.getByRole('button', { name: 'Pause' }).click();

@@ -49,6 +49,13 @@ export function Wire({ saga, beganAtMs, atMs, isEnded, saved }: Props) {
                 : `${shown.length} of ${countOf(said.length, 'message')}`}
             </span>
           </p>
+          {said.length > 0 ? null : (
+            <p class="quiet">
+              {isEnded
+                ? 'Nothing of it was kept: no page was open while it ran, and no --trace FILE was given.'
+                : 'Nothing was heard of it yet. A command of this version tells an open page within a second; a program of yours does with the engine’s option trace.'}
+            </p>
+          )}
           {steps.map((step, at) => (
             <OneStep
               key={`${step.step} ${step.said[0]?.at ?? at}`}

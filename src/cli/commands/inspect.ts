@@ -1,13 +1,16 @@
 /** `blocksaga inspect`: a page on this machine that shows live and past sagas. It starts none, and resumes those that it is asked to. */
 import type { Command } from 'commander';
 import type { InspectionEvent } from 'xstate';
-import { BlocksagaError } from '../../errors.ts';
+import { openTraceFile } from '../../engine/connection/trace-file.ts';
+import { watchWire } from '../../engine/connection/wire-on-request.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { readReplay } from '../../fuzz/replay-file.ts';
 import { ResumeHere } from '../../inspect/resume-here.ts';
 import { type InspectServer, type Lab, serveInspect } from '../../inspect/server.ts';
 import { chartEventOf } from '../../inspect/tell-chart-event.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal } from '../../journal/journal.ts';
+import { isJournalThere } from '../../journal/look-for-file.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../../lab/choice.ts';
 import { LiveRuns } from '../../lab/live-runs.ts';
@@ -85,8 +88,15 @@ export function defineInspect(program: Command, context: CliContext, finished: F
       options.sim || options.xstate ? memoryJournal() : openExistingJournal(journalOf(options, context)),
       context,
       async journal => {
+        const { clock } = context;
+        const file = journalOf(options, context);
+        const lost = (why: string) => context.complain(`the wire is not shown: ${why}`);
+        const isOwn = options.sim || options.xstate || options.trace !== undefined || !isJournalThere(file);
+        const watched = isOwn ? undefined : watchWire(file, { clock, onLost: lost });
+        const trace = options.trace === undefined ? watched?.wire : absoluteFile(options.trace, context);
+        const wire = trace === undefined ? undefined : openTraceFile(trace, { clock, onLost: lost });
         const here = new ResumeHere({
-          ...{ journal, clock: context.clock },
+          ...{ journal, clock, ...definedOnly({ trace: wire?.trace }) },
           ended: (saga, how) => context.write(`saga ${saga}, resumed here: ${how}`),
         });
         const server = await serveInspect({
@@ -94,7 +104,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
           ...(options.qmp === undefined
             ? {}
             : { connect: connectSocket(socketAddress(options.qmp, context), { clock: context.clock }) }),
-          ...(options.trace === undefined ? {} : { trace: absoluteFile(options.trace, context) }),
+          ...definedOnly({ trace }),
           ...(options.xstate ? { stately: true } : {}),
           ...(options.sim || options.xstate ? {} : { resume: (saga, how) => here.resume(saga, how) }),
           ...(options.sim ? { lab: await laboratory(options.replay, context.clock) } : {}),
@@ -129,6 +139,8 @@ export function defineInspect(program: Command, context: CliContext, finished: F
             );
           }
           await here.close(letGo.signal);
+          await wire?.close();
+          await watched?.close();
           await server.close();
           stopListening();
         }

@@ -52,11 +52,11 @@ export async function runSagaCommand(
 export async function followSaga(
   start: SagaCommand['start'],
   journal: Journal,
-  options: ListenerOptions & { readonly json?: boolean },
+  options: ListenerOptions & { readonly json?: boolean; readonly journal?: string },
   context: CliContext,
 ): Promise<{ readonly saga: Saga; readonly result: SagaResult }> {
   const reporter = neverThrowing(chooseReporter(options, context), context);
-  const listeners = listenersOf(options, context, line => reporter.say(line));
+  const listeners = listenersOf(options, context, line => reporter.say(line), journalOf(options, context));
   const engine = createEngine({ journal, ...listeners.engine });
   let interrupts = 0;
   let running: Saga | undefined;
