@@ -13,6 +13,7 @@ import { type Chance, seededChance } from './host/random.ts';
 import { createVirtualClock } from './host/virtual-clock.ts';
 import { virtualFiles } from './host/virtual-files.ts';
 import { cancelAllJobs } from './jobs/job-verbs.ts';
+import { type Departed, departedSince } from './machine/departed.ts';
 import { createGuest, type Guest } from './machine/guest.ts';
 import { stopGuest, suspendGuest } from './machine/run-state.ts';
 import { createEventLine } from './monitor/event-line.ts';
@@ -61,6 +62,8 @@ export function createSim(options: SimOptions = {}): Sim {
   const outbox: { readonly event: string; readonly data: Json }[] = [];
   const events = createEventLine(clock, faults, monitors);
   let qemu: Process | undefined;
+  let devices: readonly string[] = [];
+  let departed: readonly Departed[] = [];
   let guest: Guest = start(machine, timing.guestWriteMs);
   let deathReason: string | undefined;
   const agent = createAgent({
@@ -84,9 +87,11 @@ export function createSim(options: SimOptions = {}): Sim {
     process.change(ctx => bootMachine(ctx, definition));
     qemu = process;
     const { state } = process;
+    devices = [...state.devices.keys()];
+    departed = [];
     const paths = [...state.devices.values()].map(device => device.path);
     return createGuest({
-      plane: () => ({ q: process.state, host, tracks: process.tracks, recorded: process.recorded }),
+      plane: () => planeOf(process),
       tracks: process.tracks,
       disks: () => paths,
       writeMs: guestWriteMs,
@@ -96,12 +101,20 @@ export function createSim(options: SimOptions = {}): Sim {
     });
   }
 
+  function planeOf({ state: q, tracks, recorded }: Process) {
+    return { q, host, tracks, recorded };
+  }
+
   /** Whatever the process does: the guest's past is settled first, events go out after. */
   function act(process: Process, action: () => void): void {
     if (qemu !== process) return;
     guest.settle(clock.now());
+    const { state } = process;
     try {
       action();
+      const { acknowledged } = guest;
+      const seen = { acknowledged, atMs: clock.now() };
+      departed = [...departed, ...departedSince(state, planeOf(process), seen)];
     } catch (death) {
       if (!(death instanceof Death)) throw death;
       flushEvents();
@@ -258,6 +271,8 @@ export function createSim(options: SimOptions = {}): Sim {
       settle: () => guest.settle(clock.now()),
       guest: () => guest,
       frozen: agent.isFrozen,
+      devices: () => devices,
+      departed: () => departed,
       inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),
     }),
     run: promise => clock.run(promise),

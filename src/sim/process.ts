@@ -93,11 +93,17 @@ class SimulatedProcess implements Process {
   }
 
   step(task: Task): void {
-    this.#change(ctx => {
-      if ('migration' in task) runMigration(ctx, task);
-      else if ('unplugged' in task) runUnplug(ctx, task);
-      else runTask(ctx, task);
-    });
+    try {
+      this.#change(ctx => {
+        if ('migration' in task) runMigration(ctx, task);
+        else if ('unplugged' in task) runUnplug(ctx, task);
+        else runTask(ctx, task);
+      });
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal)) throw refusal;
+      // There is no client to whom it could be said.
+      throw new Error(`the simulator refuses a step of its own, ${JSON.stringify(task)}: ${refusal.desc}`);
+    }
   }
 
   change(recipe: (ctx: Context) => void): void {

@@ -6,6 +6,7 @@ import { EMPTY, type Extents, over } from './host/contents.ts';
 import type { MovedFile } from './host/foreign-files.ts';
 import type { Host } from './host/host.ts';
 import { type Cut, judgeCut } from './machine/cut.ts';
+import type { Departed } from './machine/departed.ts';
 import type { Guest } from './machine/guest.ts';
 import type { Process } from './process.ts';
 import type { Arguments } from './state/arguments.ts';
@@ -33,6 +34,10 @@ export interface World {
   /** Its agent has frozen the guest's file systems. */
   readonly frozen: boolean;
   fronts(): readonly Front[];
+  /** The ids of all disk devices that the guest was started with, in their order: those of disks that have left too. */
+  readonly devices: readonly string[];
+  /** Those that have left, as they were then. */
+  readonly departed: readonly Departed[];
   /** What the guest would read from a device's disk. */
   readFront(device: string): Extents;
   /** What a reader of the file finds who follows the backing files that the headers name. */
@@ -52,6 +57,8 @@ interface Sources {
   readonly settle: () => void;
   readonly guest: () => Guest;
   readonly frozen: () => boolean;
+  readonly devices: () => readonly string[];
+  readonly departed: () => readonly Departed[];
   readonly inject: (command: string, args: Arguments) => { readonly [key: string]: Json } | undefined;
 }
 
@@ -99,6 +106,14 @@ class SimulatedWorld implements World {
 
   get frozen(): boolean {
     return this.#sources.frozen();
+  }
+
+  get devices(): readonly string[] {
+    return this.#sources.devices();
+  }
+
+  get departed(): readonly Departed[] {
+    return this.#sources.departed();
   }
 
   fronts(): readonly Front[] {

@@ -17,6 +17,7 @@ import {
   replaceNode,
   setReadOnly,
 } from '../graph/graph.ts';
+import { holdNodes } from '../graph/hold-nodes.ts';
 import { allocatedAbove, copyRanges, flushNode, imageOf, putImage, sizeOf } from '../graph/image-io.ts';
 import { makeWritable } from '../graph/make-writable.ts';
 import { checkPermissions } from '../graph/permissions.ts';
@@ -190,12 +191,14 @@ const commit: JobDriver = {
   abort(ctx, job) {
     if (job.work.kind !== 'commit') return;
     const { filter, top, base, baseWasReadOnly } = job.work;
-    removeUser(ctx, base, 'blk', job.id);
-    release(ctx, job.id);
-    replaceNode(ctx, filter, top);
-    removeUser(ctx, top, 'node', filter);
-    ctx.q.edit('nodes').delete(filter);
-    if (baseWasReadOnly) setReadOnly(ctx, base, true);
+    holdNodes(ctx, [filter, top], () => {
+      removeUser(ctx, base, 'blk', job.id);
+      release(ctx, job.id);
+      replaceNode(ctx, filter, top);
+      removeUser(ctx, top, 'node', filter);
+      ctx.q.edit('nodes').delete(filter);
+      if (baseWasReadOnly) setReadOnly(ctx, base, true);
+    });
   },
 };
 

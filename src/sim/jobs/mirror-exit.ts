@@ -15,6 +15,7 @@ import {
   setChild,
   setReadOnly,
 } from '../graph/graph.ts';
+import { holdNodes } from '../graph/hold-nodes.ts';
 import { imageOf } from '../graph/image-io.ts';
 import { fileOptions, openNode } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
@@ -26,7 +27,13 @@ import { release } from './jobs.ts';
 /** mirror_exit_common(): the pivot if it is wanted, then the filter goes. Gives the error of a refused pivot. */
 export function exitMirror(ctx: Context, job: Job, pivot: boolean): string | undefined {
   if (job.work.kind !== 'mirror') return undefined;
-  const { source, filter, target, replaces, opensTarget, backing } = job.work;
+  const { source, target } = job.work;
+  return holdNodes(ctx, [source, target], () => exitHeld(ctx, job, job.work, pivot));
+}
+
+function exitHeld(ctx: Context, job: Job, work: Job['work'], pivot: boolean): string | undefined {
+  if (work.kind !== 'mirror') return undefined;
+  const { source, filter, target, replaces, opensTarget, backing } = work;
   removeUser(ctx, target, 'blk', job.id);
   // Referred to until the end of this, whatever else lets go of it.
   patchNode(ctx, filter, { stopped: true, monitorOwned: true });

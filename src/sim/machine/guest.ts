@@ -1,7 +1,8 @@
 /**
  * A guest that writes in order across its disks: write s goes to disk s mod N and completes before write s + 1 starts.
  * Its writes are worked out only when its disks are read (all of the time since then at once), so an idle hour costs
- * nothing. It writes nothing while the guest is stopped or the disk that is next is quiesced.
+ * nothing. It writes nothing while the guest is stopped or the disk that is next is quiesced; a write to a disk that has left it
+ * is lost with it, and the next one follows.
  */
 
 import { copyRanges, type DataPlane, writeNode } from '../graph/image-io.ts';
@@ -39,12 +40,13 @@ export function createGuest(options: Options): Guest {
   function writeUntil(untilMs: number, plane: DataPlane & { readonly q: Qemu }): void {
     if (options.writeMs <= 0 || untilMs < nextMs) return;
     const disks = options.disks();
-    if (plane.q.runState !== 'running' || disks.length === 0 || options.isHeld()) {
+    const hasLeft = (disk: string) => !plane.q.backends.has(disk);
+    if (plane.q.runState !== 'running' || disks.every(hasLeft) || options.isHeld()) {
       nextMs = untilMs + options.writeMs;
       return;
     }
     const due = Math.floor((untilMs - nextMs) / options.writeMs) + 1;
-    const stalled = disks.map(disk => isStalled(plane.q, disk));
+    const stalled = disks.map(disk => !hasLeft(disk) && isStalled(plane.q, disk));
     let count = 0;
     while (count < due && count < disks.length && !stalled[(acknowledged + 1 + count) % disks.length])
       count += 1;
