@@ -2,32 +2,43 @@
  * Attempts of steps, each with the disks that the guest still has, and whether a step is begun at all. How often one is made
  * is not decided here.
  */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { StepName } from '../../steps/all-steps.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
+import type { Given } from './given.ts';
 import type { PastStep } from './history.ts';
 import type { HostParts } from './host-parts.ts';
+import { SNAPSHOTS, type Stand } from './unplugged.ts';
 import type { Verdict } from './verdict.ts';
 import type { Window } from './window.ts';
 
+/** What is attempted: whether the saga continues where a disk has left the guest, and what is known of earlier attempts. */
+interface Kind {
+  readonly continues: () => boolean;
+  readonly isUndoing?: boolean;
+  readonly mayBeThere?: boolean;
+}
+
 export class Attempts {
-  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried'>;
+  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'before'>;
   readonly #window: Window;
   readonly #verdict: Verdict;
   readonly #begun: ReadonlyMap<StepName, unknown>;
+  readonly #outcomes: ReadonlyMap<string, unknown>;
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
-    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried'>,
+    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'before'>,
     window: Window,
     verdict: Verdict,
-    begun: ReadonlyMap<StepName, unknown>,
+    { observed, outcomes }: Pick<Given, 'observed' | 'outcomes'>,
     context: (name: StepName) => Promise<StepContext>,
   ) {
     this.#parts = parts;
     this.#window = window;
     this.#verdict = verdict;
-    this.#begun = begun;
+    this.#begun = observed;
+    this.#outcomes = outcomes;
     this.#context = context;
   }
 
@@ -37,15 +48,16 @@ export class Attempts {
    */
   of<T>(
     name: StepName,
-    continues: () => boolean,
+    { continues, isUndoing = false, mayBeThere = true }: Kind,
     act: (number: number) => Promise<T>,
   ): (number: number) => Promise<T> {
     const { unplugged, retried } = this.#parts;
-    const stand = () => this.#stand();
+    const stand = () => this.#stand(isUndoing);
     const look = () => this.#context(name);
     return number => {
       if (number > 1) retried?.(name);
-      return unplugged.during(() => act(number), { continues, stand, look });
+      const attempt = { continues, mayBeThere: mayBeThere || number > 1, stand, look };
+      return unplugged.during(() => act(number), attempt);
     };
   }
 
@@ -66,13 +78,20 @@ export class Attempts {
     return this.#parts.unplugged.whyNotBegin(name, step, this.#parts.plan);
   }
 
-  /** When a saga has ended: for disks that have left unseen behind its last step. */
-  end(): Promise<void> {
-    return this.#parts.unplugged.end(this.#stand(), () => this.#context('closeOldNodes'));
+  /** Where a stage stands that the next one begins in; undefined once its snapshot is taken. */
+  standOfOpen(): Stand | undefined {
+    return SNAPSHOTS.some(name => this.#outcomes.has(name)) ? undefined : this.#stand(false);
   }
 
-  #stand() {
+  /** When a saga has ended: for disks that have left unseen behind its last step. */
+  end(): Promise<void> {
+    return this.#parts.unplugged.end(this.#stand(false), () => this.#context('closeOldNodes'));
+  }
+
+  #stand(isUndoing: boolean): Stand {
     return {
+      ...definedOnly({ before: this.#parts.before?.() }),
+      isUndoing,
       plan: this.#parts.plan,
       decided: this.#verdict.isForward,
       isStill: this.#window.isOpen && this.#window.pausedThroughout(),
@@ -81,7 +100,5 @@ export class Attempts {
   }
 }
 
-/** Where there is no way but through. */
-export function always(): true {
-  return true;
-}
+/** An undo goes on with the disks that are there. */
+export const UNDO: Kind = { continues: () => true, isUndoing: true };

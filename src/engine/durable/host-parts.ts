@@ -9,7 +9,7 @@ import type { Quota } from '../../steps/step/quota.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import type { History } from './history.ts';
-import type { Unplugged } from './unplugged.ts';
+import type { Stand, Unplugged } from './unplugged.ts';
 
 /** What a stage asks of its saga's journal. */
 export type StageJournal = Pick<Journal, 'append' | 'appendSync' | 'confirm'>;
@@ -26,6 +26,8 @@ export interface HostParts {
   readonly isMarked: () => boolean;
   /** The disks that have left the guest, which all stages share. */
   readonly unplugged: Unplugged;
+  /** Where the stage before stands, for as long as that has not come to its end. */
+  readonly before?: () => Stand | undefined;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
   /** Told of each step that is tried again. */

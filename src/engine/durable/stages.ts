@@ -44,7 +44,9 @@ export class Stages {
         const history = histories[at] ?? historyOf(records, name);
         const journal = stageJournal(parts.journal, name);
         const isMarked = () => this.#isMarked;
-        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged })];
+        const before = () =>
+          name === 'mirror' ? this.#hosts.get('snapshot')?.attempts.standOfOpen() : undefined;
+        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged, before })];
       }),
     );
   }
@@ -72,18 +74,16 @@ export class Stages {
   }
 
   /**
-   * Closes the nodes of disks that have left the guest at the very end, which only this saga knows. Gives whether that came
-   * about; what QEMU refuses stays, and is in the result as it was read.
+   * Closes the nodes of disks that have left the guest at the very end, which only this saga knows. What QEMU refuses stays, and
+   * is in the result.
    */
-  async endUnplugged(isBack: boolean): Promise<boolean> {
+  async endUnplugged(isBack: boolean): Promise<void> {
     try {
       // The last stage, which rolls back first, says where the disks are.
       const hosts = [...this.#hosts.values()];
       for (const host of isBack ? hosts : hosts.reverse()) await host.attempts.end();
-      return true;
     } catch (error) {
-      if (error instanceof BlocksagaError) return false;
-      throw error;
+      if (!(error instanceof BlocksagaError)) throw error;
     }
   }
 

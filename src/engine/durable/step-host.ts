@@ -18,7 +18,7 @@ import type { Step } from '../../steps/step/step.ts';
 import { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, TRANSIENT } from '../connection/retry.ts';
 import { alongside, type Decide } from './alongside.ts';
-import { Attempts, always } from './attempts.ts';
+import { Attempts, UNDO } from './attempts.ts';
 import { Given } from './given.ts';
 import {
   decision,
@@ -72,7 +72,7 @@ export class StepHost {
       recordRun: this.#recordRun,
     });
     this.overtaken = new Overtaken(this.#verdict, this.#window, this.#given.to);
-    this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#given.observed, this.#given.to);
+    this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#given, this.#given.to);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
 
@@ -121,7 +121,7 @@ export class StepHost {
     this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined) {
       const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
-      const attempt = this.attempts.of(name, always, async number => {
+      const attempt = this.attempts.of(name, UNDO, async number => {
         await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
         const context = await this.#given.to(name, past === undefined && number === 1);
         const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
@@ -212,8 +212,8 @@ export class StepHost {
   async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
     if (look === undefined) return null;
     const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
-    const continues = () => judge === ANY;
-    const attempt = this.attempts.of(name, continues, async () => look(await this.#given.to(name)));
+    const kind = { continues: () => judge === ANY, isUndoing: key !== name };
+    const attempt = this.attempts.of(name, kind, async () => look(await this.#given.to(name)));
     const act = () => this.#insistence.retry(attempt, judge);
     const looked = () => (key === name ? act().catch(notBegun) : act());
     return this.#recordFailure(key, looked, [intent(key, null)]);
@@ -226,7 +226,7 @@ export class StepHost {
     const value = await this.#recordFailure(name, () =>
       this.#deciding(name, step, decide =>
         this.#insistence.retry(
-          this.attempts.of(name, continues, async number => {
+          this.attempts.of(name, { continues, mayBeThere: mayHaveBeenSent }, async number => {
             const nothingSentYet = !mayHaveBeenSent && number === 1;
             const look = async () => {
               const context = await this.#given.to(name, nothingSentYet);

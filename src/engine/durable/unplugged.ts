@@ -4,7 +4,13 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { plainName, readGraph } from '../../guest/graph.ts';
-import { findUnplugged, releaseUnplugged, type UnpluggedDisk, unplugged } from '../../guest/unplugged.ts';
+import {
+  findUnplugged,
+  releaseUnplugged,
+  type UnpluggedDisk,
+  unlessThereAreNone,
+  unplugged,
+} from '../../guest/unplugged.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -20,13 +26,19 @@ export interface Stand {
   readonly decided: boolean;
   /** Whether the guest is paused by the saga and has been since: both sides of each disk hold the same then. */
   readonly isStill: boolean;
+  /** Whether it is a step's undo that has met it. */
+  readonly isUndoing: boolean;
   hasBegun(step: StepName): boolean;
+  /** That of the stage before, for as long as that has not come to its end: the disks are on its sides. */
+  readonly before?: Stand;
 }
 
 /** What is known around one attempt of a step. */
 interface Attempt {
   /** Whether the saga continues without a disk, as behind its decision and in its rollback; else it rolls back. */
   continues(): boolean;
+  /** Whether an attempt of this step may have taken effect before, in this process or an earlier one. */
+  readonly mayBeThere: boolean;
   stand(): Stand;
   look(): Promise<StepContext>;
 }
@@ -67,17 +79,18 @@ export class Unplugged {
    * Runs one attempt of a step. Where it fails, and a disk is not there any more, throws DISK_UNPLUGGED instead:
    * retryable where the saga continues without it.
    */
-  async during<T>(act: () => Promise<T>, { continues, stand, look }: Attempt): Promise<T> {
+  async during<T>(act: () => Promise<T>, { continues, mayBeThere, stand, look }: Attempt): Promise<T> {
     if (this.#known.size > 0) await this.#release(await look(), stand());
     try {
       return await act();
     } catch (error) {
       if (!mayBeUnplugged(error)) throw error;
       // A look that is refused tells nothing: then the step's own failure stands.
-      const found = await this.#look(stand(), look).catch(unlessKnown);
+      const isRefused = !mayBeThere && error.effect === 'notApplied';
+      const found = await this.#look(stand(), look, isRefused).catch(unlessKnown);
       const left = await this.#note(found);
       if (left === undefined) throw error;
-      throw unplugged(left, continues(), error);
+      throw unplugged(left, continues() && !this.#isForNothing(stand(), found), error);
     }
   }
 
@@ -88,16 +101,24 @@ export class Unplugged {
     return left === undefined ? undefined : unplugged(left);
   }
 
-  /** More of them, with where each was last. */
-  async #look(stand: Stand, look: Attempt['look']): Promise<readonly Found[]> {
+  /** Whether it would commit without any disk changed: all have left, from their old images, before the decision took effect. */
+  #isForNothing(stand: Stand, found: readonly Found[]): boolean {
+    const { plan, isUndoing } = stand;
+    if (isUndoing || plan.operation !== 'snapshot' || this.without(plan).disks.length > 0) return false;
+    return found.every(({ disk, last }) => last.file === plainName(disk.file) && last.keeps.length === 0);
+  }
+
+  /** More of them, with where each was last; `isRefused` where QEMU has refused what the step was to do, and did nothing. */
+  async #look(stand: Stand, look: Attempt['look'], isRefused = false): Promise<readonly Found[]> {
     const { qmp, jobs } = await look();
-    const left = await findUnplugged(qmp, this.without(stand.plan).disks);
+    const told = { ...(stand.before ?? stand), isUndoing: stand.isUndoing };
+    const left = await findUnplugged(qmp, this.without(told.plan).disks);
     if (left.length === 0) return [];
-    const table = await jobs.list(left.map(({ names }) => names.job));
-    const areOnOverlays = await othersOnOverlays(qmp, stand.plan, left);
+    const table = await jobs.list(left.map(({ names }) => names.job)).catch(unlessThereAreNone);
+    const areOnOverlays = await areSnapshotsTaken(qmp, told, left, isRefused);
     return left.map(disk => {
-      const isFollowed = FOLLOWED.has(table.get(disk.names.job)?.status ?? '');
-      return { disk, last: lastOn(disk, stand, isFollowed, areOnOverlays) };
+      const isFollowed = FOLLOWED.has(table?.get(disk.names.job)?.status ?? '');
+      return { disk, last: lastOn(disk, told, isFollowed, areOnOverlays) };
     });
   }
 
@@ -140,14 +161,15 @@ function lastOn(
   isFollowed: boolean,
   areOnOverlays: boolean | undefined,
 ): UnpluggedDisk {
-  const { plan, decided, isStill, hasBegun } = stand;
+  const { plan, decided, isStill, isUndoing, hasBegun } = stand;
   const { index, image } = disk;
   const source = { index, file: plainName(disk.file), format: disk.driver };
   const target = { index, file: plainName(image.file), format: image.driver };
   const isOn = (file: typeof source) => ({ ...file, keeps: [] });
   if (plan.operation === 'snapshot') {
     const isOne = plan.method === 'sequential';
-    if (decided && (isOne || areOnOverlays !== false)) return { ...target, keeps: [target.file] };
+    if (decided && !isUndoing && (isOne || areOnOverlays === true))
+      return { ...target, keeps: [target.file] };
     if (!SNAPSHOTS.some(hasBegun) || (isOne ? isStill : areOnOverlays === false)) return isOn(source);
     return { ...source, keeps: [target.file] };
   }
@@ -158,20 +180,33 @@ function lastOn(
   return { ...source, keeps: mayHoldMore && !isFollowed && !isStill ? [target.file] : [] };
 }
 
-/** Whether the disks that are left are off what they were on before their snapshot; undefined where there are none to tell. */
-async function othersOnOverlays(
+/**
+ * Whether the overlays are on their disks, which QEMU puts on all or on none: told by the disks that are left, or by the overlays
+ * of those that have left; undefined where neither can tell, as in an undo, which commits them one by one.
+ */
+async function areSnapshotsTaken(
   qmp: StepContext['qmp'],
-  plan: StagePlan,
+  { plan, isUndoing }: Stand,
   left: readonly DiskPlan[],
+  isRefused: boolean,
 ): Promise<boolean | undefined> {
-  const others = plan.disks.filter(disk => !left.includes(disk));
-  if (plan.operation !== 'snapshot' || others.length === 0) return undefined;
+  if (plan.operation !== 'snapshot' || isUndoing) return undefined;
   const graph = await readGraph(qmp);
+  const others = plan.disks.filter(disk => !left.includes(disk) && graph.front(disk) !== undefined);
   // On their overlays, or on what those were mirrored to since.
-  return others.some(disk => graph.front(disk) !== disk.node);
+  if (others.length > 0) return others.some(disk => graph.front(disk) !== disk.node);
+  const overlays = left.map(({ names }) => names.image).filter(name => graph.node(name) !== undefined);
+  return overlays.length === 0 ? (isRefused ? false : undefined) : haveBacking(qmp, overlays);
 }
 
-const SNAPSHOTS: readonly StepName[] = [
+/** Whether nodes stand on others. A flat list does not say so. */
+async function haveBacking(qmp: StepContext['qmp'], names: readonly string[]): Promise<boolean> {
+  const nodes = await qmp.execute('query-named-block-nodes');
+  const found = nodes.filter(node => names.includes(node['node-name'] ?? ''));
+  return found.some(node => node.backing_file_depth > 0);
+}
+
+export const SNAPSHOTS: readonly StepName[] = [
   'takeSnapshot',
   'takeSnapshotSync',
   'takeSnapshotsOneByOne',

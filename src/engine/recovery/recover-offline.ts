@@ -177,7 +177,7 @@ export async function recoverOffline(
   const leaving = { chains: needed, journal, files: fence.files(files), images };
   const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
   kept.push(...stay.filter(words => !isKept(fileIn(words))));
-  const told = toldOf({ ...end, plan: withoutLeft(end.plan, records) });
+  const told = toldOf(end);
   if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
@@ -195,9 +195,9 @@ export async function recoverOffline(
 
 /** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
 function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly DefinedDisk[] | undefined {
-  if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan);
+  if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan, unpluggedOf(records));
   const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
-  return hasHeard ? formerDisks(plan) : undefined;
+  return hasHeard ? formerDisks(plan, unpluggedOf(records)) : undefined;
 }
 
 /** Whether the saga belongs to a group that has not committed: what its overlays hold goes back then. */

@@ -38,16 +38,13 @@ export async function seenInQemu(qmp: QmpClient, plan: Plan): Promise<SeenInQemu
   const ended = known?.find(({ type, status }) => type === 'stream' && ENDED.has(status));
   // Some QEMUs die of listing their nodes then (steps/ended-stream.ts).
   if (ended !== undefined) return { blocks: blocks.value, left: [...left, unlisted(ended.id)] };
-  return { blocks: blocks.value, left: [...left, ...(await nodesLeft(qmp, plan, blocks.value))] };
+  const nodes = await nodesLeft(qmp, plan, blocks.value);
+  return { blocks: nodes.blocks, left: [...left, ...nodes.left] };
 }
 
 const ENDED: ReadonlySet<string> = new Set(['aborting', 'concluded']);
 
-async function nodesLeft(
-  qmp: QmpClient,
-  plan: Plan,
-  blocks: readonly BlockInfo[],
-): Promise<readonly string[]> {
+async function nodesLeft(qmp: QmpClient, plan: Plan, blocks: readonly BlockInfo[]): Promise<SeenInQemu> {
   const [reply] = await qmp.pipeline([listNodes(qmp)]);
   const nodes = (valueIfKnown(reply) ?? []).map(node => node['node-name'] ?? '');
   const disks = stagesOf(plan).flatMap(stage => stage.plan.disks);
@@ -55,12 +52,13 @@ async function nodesLeft(
   // Those that QEMU has named by itself it closes by itself, once nothing uses them.
   const old = new Set(disks.flatMap(disk => disk.retiring).filter(node => !node.startsWith('#')));
   const suspects = nodes.filter(node => (isOurs(node, plan.token) || old.has(node)) && !right.has(node));
-  if (suspects.length === 0) return [];
-  const used = await nodesInUse(qmp, blocks);
-  return suspects.flatMap(node => {
-    if (!used.has(node)) return [nodeInWords(node, isOurs(node, plan.token))];
+  if (suspects.length === 0) return { blocks, left: [] };
+  const now = await nodesInUse(qmp, blocks);
+  const left = suspects.flatMap(node => {
+    if (!now.used.has(node)) return [nodeInWords(node, isOurs(node, plan.token))];
     return isOurs(node, plan.token) && node.endsWith('-filter') ? [filterInWords(node)] : [];
   });
+  return { blocks: now.blocks, left };
 }
 
 /** A new image that a device is on, and the node of its file. */
@@ -69,15 +67,28 @@ function rightBelow(blocks: readonly BlockInfo[], disk: DiskPlan): readonly stri
   return frontOf(blocks, disk) === image ? [image, imageFile] : [];
 }
 
+interface InUse {
+  readonly used: ReadonlySet<string>;
+  /** The devices as they are by then: one may have left since, with its nodes. */
+  readonly blocks: readonly BlockInfo[];
+}
+
 /** All nodes that a device of the guest can be on; without a graph (before QEMU 4.0) those that are on the files of a chain. */
-async function nodesInUse(qmp: QmpClient, blocks: readonly BlockInfo[]): Promise<ReadonlySet<string>> {
-  const [graph] = await qmp.pipeline([{ execute: 'x-debug-query-block-graph' }]);
+async function nodesInUse(qmp: QmpClient, before: readonly BlockInfo[]): Promise<InUse> {
+  const [graph, now] = await qmp.pipeline([
+    { execute: 'x-debug-query-block-graph' },
+    { execute: 'query-block' },
+  ]);
   const edges = valueIfKnown(graph);
   if (edges !== undefined) {
-    return new Edges(edges).below(blocks.flatMap(({ inserted }) => inserted?.['node-name'] ?? []));
+    const blocks = now.ok ? now.value : before;
+    const fronts = blocks.flatMap(({ inserted }) => inserted?.['node-name'] ?? []);
+    return { used: new Edges(edges).below(fronts), blocks };
   }
   const { disks } = await survey(qmp);
-  return new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
+  const [after] = await qmp.pipeline([{ execute: 'query-block' }]);
+  const used = new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
+  return { used, blocks: after.ok ? after.value : before };
 }
 
 function jobInWords(id: string, status: string): string {

@@ -45,11 +45,15 @@ async function leftByUnplugged(
   // Copies beside the guest's disks are what was asked for.
   if (kept || (hasMirrors(plan) && plan.finish === 'clone')) return [];
   const left: string[] = [];
-  for (const { index, file } of unpluggedOf(journal.records(id))) {
+  for (const { index, file, keeps } of unpluggedOf(journal.records(id))) {
     const image = created.find(disk => disk.index === index)?.image;
     if (image === undefined || image.file === file) continue;
     if (files !== null && (await files.stat(image.file)) === undefined) continue;
-    left.push(`${image.file} (made for a disk that has left the guest, which stayed on ${file}: remove it)`);
+    if (keeps.includes(image.file)) left.push(inDoubt(image.file, file));
+    else
+      left.push(
+        `${image.file} (made for a disk that has left the guest, which stayed on ${file}: remove it)`,
+      );
   }
   return left;
 }
@@ -64,11 +68,13 @@ async function keptForUnplugged(
     const image = disks[index]?.image;
     if (image === undefined || !image.create || image.file === file || !keeps.includes(image.file)) continue;
     if (files !== null && (await files.stat(image.file)) === undefined) continue;
-    left.push(
-      `${image.file} (its disk has left the guest, and may have been on this image instead of ${file}: compare the two before you remove it)`,
-    );
+    left.push(inDoubt(image.file, file));
   }
   return left;
+}
+
+function inDoubt(image: string, file: string): string {
+  return `${image} (its disk has left the guest, and may have been on this image instead of ${file}: compare the two before you remove it)`;
 }
 
 /** The file that such words are about. */

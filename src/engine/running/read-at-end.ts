@@ -11,5 +11,7 @@ export async function readAtEnd(
 ): Promise<SagaResult> {
   const result = await read();
   if (!lacksDisk(result)) return result;
-  return (await stages.endUnplugged(result.outcome === 'rolledBack')) ? read() : result;
+  // Also where that has failed half-way: what was closed until then is not left.
+  await stages.endUnplugged(result.outcome === 'rolledBack');
+  return read();
 }

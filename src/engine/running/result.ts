@@ -103,7 +103,8 @@ export async function readResult(
     // QEMU may show for a while what a device that has left was on.
     const hasLeft = noted.find(({ index }) => index === disk.index);
     const after = hasLeft === undefined ? (fronts?.[at] ?? null) : null;
-    const unplugged = fronts === null || after !== null ? undefined : lastImage(plan, disk, outcome, hasLeft);
+    const isGone = hasLeft !== undefined || (fronts !== null && after === null);
+    const unplugged = isGone ? lastImage(plan, disk, outcome, hasLeft) : undefined;
     const before = { node: disk.node, file: disk.file };
     return { disk: disk.disk, before, after, image: disk.image.file, ...definedOnly({ unplugged }) };
   });

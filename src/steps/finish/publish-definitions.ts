@@ -4,6 +4,8 @@
  * being told twice; nothing that it does rolls the saga back.
  */
 
+import { plainName } from '../../guest/graph.ts';
+import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
@@ -20,6 +22,7 @@ export interface Definition {
 
 export const publishDefinitions: Step = {
   name: 'publishDefinitions',
+  withoutDevices: true,
   irreversible: 'the decision has been taken, and a record of it stays true',
   insists: true,
 
@@ -28,9 +31,9 @@ export const publishDefinitions: Step = {
     return probeDisks(plan.disks, () => 'absent');
   },
 
-  async do({ plan, publish, expectHeld }) {
+  async do({ plan, publish, expectHeld, unplugged }) {
     expectHeld();
-    await publish(definedDisks(plan));
+    await publish(definedDisks(plan, unplugged));
     return null;
   },
 };
@@ -41,20 +44,31 @@ export const publishDefinitions: Step = {
  */
 export const publishOverlays: Step = {
   name: 'publishOverlays',
+  withoutDevices: true,
   insists: true,
   probe: publishDefinitions.probe,
   do: publishDefinitions.do,
 
   /** When the disks are off the overlays. */
-  async undo({ plan, publish, expectHeld }) {
+  async undo({ plan, publish, expectHeld, unplugged }) {
     expectHeld();
-    await publish(formerDisks(plan));
+    await publish(formerDisks(plan, unplugged));
   },
 };
 
-/** The disks of a plan that has been rolled back after `onCommit` was told of it. */
-export function formerDisks({ disks }: Pick<Plan, 'disks'>): readonly DefinedDisk[] {
-  return disks.map(disk => ({
+/** Whether a disk is on that side: there, or as it left the guest. */
+function isOn(file: string, { index }: DiskPlan, unplugged: readonly UnpluggedDisk[]): boolean {
+  const left = unplugged.find(each => each.index === index);
+  return left === undefined || left.file === plainName(file);
+}
+
+/** The disks of a plan that has been rolled back after `onCommit` was told of it; of those that have left, which had been on these images. */
+export function formerDisks(
+  { disks }: Pick<Plan, 'disks'>,
+  unplugged: readonly UnpluggedDisk[],
+): readonly DefinedDisk[] {
+  const back = disks.filter(disk => isOn(disk.file, disk, unplugged));
+  return back.map(disk => ({
     disk: disk.disk,
     qdev: disk.qdev,
     file: disk.file,
@@ -64,9 +78,12 @@ export function formerDisks({ disks }: Pick<Plan, 'disks'>): readonly DefinedDis
   }));
 }
 
-/** The disks of a plan that has been carried out. */
-export function definedDisks({ disks }: Plan): readonly DefinedDisk[] {
-  return disks.map(defined);
+/** The disks of a plan that has been carried out; of those that have left the guest, which were on their new images then. */
+export function definedDisks(
+  { disks }: Pick<Plan, 'disks'>,
+  unplugged: readonly UnpluggedDisk[],
+): readonly DefinedDisk[] {
+  return disks.filter(disk => isOn(disk.image.file, disk, unplugged)).map(defined);
 }
 
 function defined(disk: DiskPlan): DefinedDisk {

@@ -13,6 +13,7 @@ import { probeDisks, type Step } from '../step/step.ts';
 
 export const markQemu: Step = {
   name: 'markQemu',
+  withoutDevices: true,
 
   async probe({ qmp, plan }) {
     const marked = await hasMark(qmp, plan);
@@ -32,6 +33,7 @@ export const markQemu: Step = {
 /** Takes the mark away when the saga is done. */
 export const unmarkQemu: Step = {
   name: 'unmarkQemu',
+  withoutDevices: true,
   irreversible: 'only cleans up after the decision',
 
   async probe({ qmp, plan }) {

@@ -72,6 +72,7 @@ export const pauseGuest: Step = {
 
 export const resumeGuest: Step = {
   name: 'resumeGuest',
+  withoutDevices: true,
   pause: 'ends',
   irreversible: 'the guest may have written by now',
 

@@ -15,6 +15,7 @@ type QuiescedPlan = SnapshotPlan | CopyPlan;
 
 export const freezeGuest: Step<QuiescedPlan> = {
   name: 'freezeGuest',
+  withoutDevices: true,
 
   /** Whether a third party has frozen the guest before; that this was asked also says that an agent answers. */
   async observe(context) {
@@ -53,6 +54,7 @@ export const freezeGuest: Step<QuiescedPlan> = {
 
 export const thawGuest: Step<QuiescedPlan> = {
   name: 'thawGuest',
+  withoutDevices: true,
   irreversible: 'the guest may have written by now',
 
   async probe({ plan }) {

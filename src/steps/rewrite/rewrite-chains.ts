@@ -7,6 +7,7 @@ import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { chainFiles, withoutForeignImages } from '../../guest/graph.ts';
 import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
+import { expectPluggedIn } from '../../guest/unplugged.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
@@ -54,6 +55,7 @@ export const rewriteChains: Step<RewritePlan> = {
 
 async function expectNoneShortened(qmp: QmpClient, { disks }: RewritePlan): Promise<void> {
   const blocks = await qmp.execute('query-block');
+  expectPluggedIn(blocks, disks);
   // A chain with nothing between its images and the base is as it is to be before anything is done, and tells nothing.
   const telling = disks.filter(disk => !isShortened(filesOf(disk), disk));
   const done = telling.find(disk => isShortened(chainFiles(blocks, disk), disk));

@@ -7,6 +7,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { blockOf, chainFiles } from '../../guest/graph.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
+import { expectPluggedIn } from '../../guest/unplugged.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, RewritePlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -46,6 +47,8 @@ export const rewriteFirst: Step<RewritePlan> = {
 
   async undo(context) {
     const disks = firstOf(context.plan);
+    // It has left the guest, and its job has been seen to.
+    if (disks.length === 0) return;
     await cancel(context, disks);
     if (!(await isDone(context, disks))) return;
     throw new BlocksagaError(
@@ -82,6 +85,7 @@ async function probeShortened({ qmp }: StepContext<RewritePlan>, disks: readonly
   const [reply] = await qmp.pipeline([{ execute: 'query-block' }]);
   if (!reply.ok) throw askAgain(reply.error);
   const blocks = reply.value;
+  expectPluggedIn(blocks, disks);
   return probeDisks(disks, disk => (isShortened(chainFiles(blocks, disk), disk) ? 'present' : 'absent'));
 }
 
@@ -148,6 +152,7 @@ async function isDone({ qmp }: StepContext<RewritePlan>, disks: readonly DiskPla
   const [reply] = await qmp.pipeline([{ execute: 'query-block' }]);
   if (!reply.ok) throw askAgain(reply.error);
   const blocks = reply.value;
+  expectPluggedIn(blocks, disks);
   return disks.every(disk => isShortened(chainFiles(blocks, disk), disk));
 }
 

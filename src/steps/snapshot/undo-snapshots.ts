@@ -8,6 +8,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { deviceOf, named, rootNow } from '../../guest/jobs-of-plan.ts';
+import { unplugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
@@ -42,6 +43,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
     return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node }, above }];
   });
   try {
+    expectThere(graph, plan.disks);
     expectUncovered(graph, plan, plan.disks);
     if (taken.length > 0) {
       await startCommits(context, taken, graph);
@@ -83,6 +85,12 @@ function isCovered(graph: Graph, disk: DiskPlan): boolean {
   return overlayOf(graph, disk) === undefined && graph.hasImageBelow(disk);
 }
 
+/** Throws DISK_UNPLUGGED: nothing is merged of a disk that has left while it was on its overlay, which is not to be removed then. */
+function expectThere(graph: Graph, disks: readonly DiskPlan[]): void {
+  const left = disks.find(disk => graph.front(disk) === undefined);
+  if (left !== undefined) throw unplugged(left);
+}
+
 /** Throws DISK_BUSY, before any disk is rolled back, where that is left to its owner. */
 function expectUncovered(graph: Graph, plan: SnapshotPlan, disks: readonly DiskPlan[]): void {
   const covered = disks.find(disk => isCovered(graph, disk) && coverOf(graph, plan, disk) === undefined);
@@ -98,6 +106,7 @@ function expectUncovered(graph: Graph, plan: SnapshotPlan, disks: readonly DiskP
 /** Without such a way nothing was begun here before, and nothing can be. */
 async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
   const graph = await readGraph(qmp);
+  expectThere(graph, plan.disks);
   const taken = plan.disks.find(disk => graph.front(disk) === disk.names.image);
   if (taken === undefined) return;
   throw new BlocksagaError(

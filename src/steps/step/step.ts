@@ -144,7 +144,10 @@ interface StepBase<P extends Plan> {
    * - `never`: from its beginning it only rolls forward, whatever is asked, and it is not given up for one refusal.
    */
   readonly rollsBack?: 'unlessBegun' | 'never';
-  /** It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other. */
+  /**
+   * It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other; and what it does to
+   * the guest as a whole is due when all of its disks have left.
+   */
   readonly withoutDevices?: boolean;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
   observe?(context: StepContext<P>): Promise<Json>;
