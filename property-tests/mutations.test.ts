@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BlocksagaError } from '../src/errors.ts';
 import { ALL, drawScenario, type Limits } from '../src/fuzz/draw/draw-scenario.ts';
 import { judge, LAWS } from '../src/fuzz/laws/laws.ts';
+import { WireOrder } from '../src/fuzz/laws/order.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { newFile } from '../src/fuzz/scenario/wish-files.ts';
@@ -133,6 +134,24 @@ function* replaced(): Generator<Scenario> {
     };
   }
 }
+
+/** A third party unplugs the second disk, at each moment from a state on. */
+function* unplugged(plain: Scenario, from: string, more: Partial<Scenario> = {}): Generator<Scenario> {
+  for (let nth = 1; nth <= SENDS_MAX; nth += 1) yield unpluggedAt(plain, from, nth, more);
+}
+
+function unpluggedAt(plain: Scenario, from: string, nth: number, more: Partial<Scenario> = {}): Scenario {
+  const at = { when: 'before', nth } as const;
+  const device = `dev${plain.wish.named.at(-1)}`;
+  const unplug = { kind: 'otherClient', execute: 'device_del', arguments: { id: device }, at, from } as const;
+  return { ...plain, guest: { ...plain.guest, bus: 'scsi-hd' }, faults: [unplug], ...more };
+}
+
+/** A snapshot that is rolled back while its mirrors wait. */
+const ROLLED_BACK: Scenario = {
+  ...PLAIN['a snapshot whose mirrors are switched to'],
+  signals: [{ signal: 'abort', atMs: 40 }],
+};
 
 const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
 const REVERTS = () => drawn({ operations: ['revert'] });
@@ -610,6 +629,33 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['nothing lost'],
   },
   {
+    what: 'a rollback that removes the overlay which a disk was on when it left',
+    scenarios: () => unplugged(ROLLED_BACK, 'awaitSignal'),
+    spoil: () =>
+      spoil('claimFiles', sound => ({
+        undo: async (context: StepContext, outcome: Json | undefined) => {
+          if ('undo' in sound) await sound.undo({ ...context, unplugged: [] }, outcome);
+        },
+      })),
+    laws: ['an unplugged disk keeps its image'],
+  },
+  {
+    what: 'records that are told of an overlay which its disk had left before',
+    scenarios: () => unplugged(UNNAMED, 'takeSnapshot', { publisher: { refusals: 0 } }),
+    spoil: () =>
+      spoil('publishDefinitions', sound => ({
+        do: (context: StepContext, todo: readonly DiskPlan[]) =>
+          sound.do({ ...context, unplugged: [] }, todo),
+      })),
+    laws: ['the records are told'],
+  },
+  {
+    what: 'a guest that stays paused when all of its disks have left',
+    scenarios: () => unplugged(ONE_DISK, 'pauseGuest'),
+    spoil: () => spoil('resumeGuest', () => ({ withoutDevices: false })),
+    laws: ['the guest runs'],
+  },
+  {
     what: 'a saga that nothing ends',
     scenarios: COPIES,
     spoil: () => spoil('markQemu', () => ({ undo: refused })),
@@ -636,6 +682,17 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['it ends'],
   },
 ];
+
+/** A disk that leaves takes its node along. */
+const UNNAMED: Scenario = {
+  ...PLAIN['a snapshot in one transaction'],
+  guest: { ...PLAIN['a snapshot in one transaction'].guest, style: 'drive' },
+};
+
+const ONE_DISK: Scenario = {
+  ...PLAIN['a copy that reopens filters'],
+  wish: { ...PLAIN['a copy that reopens filters'].wish, named: [1] },
+};
 
 const FROZEN: Scenario = {
   ...PLAIN['a snapshot in one transaction'],
@@ -705,6 +762,57 @@ describe('the laws notice', () => {
       const broken = judge({ ...account, result: claimed, resultAtLast: claimed }).map(({ law }) => law);
       expect(broken, leftovers.join()).toContain('leftovers tell all');
     }
+  });
+
+  test('a result that says nothing of a disk that has left, or names another image, or is silent of a doubt', async () => {
+    const account = await runScenario(unpluggedAt(ROLLED_BACK, 'awaitSignal', 1));
+    expect(judge(account)).toEqual([]);
+    const { result } = account;
+    expect.assert(result !== undefined && account.after === account.atLast);
+    const [first, left] = result.disks;
+    expect.assert(first !== undefined && left?.unplugged !== undefined);
+    const wrong: readonly (typeof left)[] = [
+      { ...left, after: { node: 'disk1', file: left.unplugged.file, chain: [] } },
+      { ...left, unplugged: { ...left.unplugged, file: first.before.file } },
+      { ...left, unplugged: { ...left.unplugged, format: 'raw' } },
+    ];
+    for (const disk of wrong) {
+      const claimed = { ...result, leftovers: [], disks: [first, disk] };
+      const broken = judge({ ...account, result: claimed, resultAtLast: claimed }).map(({ law }) => law);
+      expect(broken, JSON.stringify(disk)).toContain('an unplugged disk keeps its image');
+    }
+  });
+
+  test('an image of a disk that has left which reads otherwise, or is left without a word', async () => {
+    const account = await runScenario(unpluggedAt(ROLLED_BACK, 'awaitSignal', 1));
+    const { after, result } = account;
+    const [index, disk] = [...after.left][0] ?? [];
+    expect.assert(result !== undefined && index !== undefined && disk !== undefined);
+    const left = new Map([[index, { ...disk, rebooted: [] }]]);
+    const files = new Map(after.files).set(disk.path, []).set(`/images/disk${index}.qcow2`, []);
+    const changed = { ...after, left, files };
+    expect(judge({ ...account, after: changed, atLast: changed }).map(({ law }) => law)).toContain(
+      'an unplugged disk keeps its image',
+    );
+    const stray = { ...after, files: new Map(after.files).set('/images/mirror1.qcow2', []) };
+    expect(judge({ ...account, after: stray, atLast: stray }).map(({ law }) => law)).toEqual(
+      expect.arrayContaining(['nothing left', 'leftovers tell all']),
+    );
+  });
+
+  test('what is closed outside of every step and is not of a disk that the journal says to have left', () => {
+    const record = { kind: 'outcome', step: 'unplugged', body: { value: { index: 1 } } } as const;
+    const sent = (execute: string, args: { readonly [name: string]: string }) => {
+      const order = new WireOrder([], [0, 2]);
+      order.recorded([record]);
+      order.sent([{ execute, arguments: args }]);
+      return order.wrong;
+    };
+    expect(sent('blockdev-del', { 'node-name': 'bs-token-m1-file' })).toBe(undefined);
+    expect(sent('block-job-cancel', { device: 'drive2' })).toBe(undefined);
+    expect(sent('blockdev-del', { 'node-name': 'bs-token-0' })).toMatch('blockdev-del was sent');
+    expect(sent('block-job-cancel', { device: 'drive1' })).toMatch('block-job-cancel was sent');
+    expect(sent('blockdev-add', { 'node-name': 'bs-token-1' })).toMatch('blockdev-add was sent');
   });
 
   test('each by itself, with one of these defects', () => {

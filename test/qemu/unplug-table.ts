@@ -61,18 +61,24 @@ export interface Unplugged {
   readonly wrong: readonly string[];
 }
 
-export async function playUnplug(play: Play, moment: Moment, guest: StageOptions = {}): Promise<Unplugged> {
+/** `devices`: which of the three disks leave. */
+export async function playUnplug(
+  play: Play,
+  moment: Moment,
+  guest: StageOptions = {},
+  devices: readonly number[] = [INDEX],
+): Promise<Unplugged> {
   const bare = await stage({ disks: DISKS, journal: 'memory', ...play.guest, ...guest });
   await using on = play.layers === undefined ? bare : await withChains(bare, play.layers);
   if (play.stopped) await on.vm.witness.execute('stop');
   let struck = false;
   const act = async () => {
-    await unplug(on, `dev${INDEX}`);
+    for (const index of devices) await unplug(on, `dev${index}`);
     struck = true;
   };
   if (moment.when !== 'waiting') on.tap[moment.when](moment.command, act, moment.nth - 1);
   const result = await toEnd(on, play, moment.when === 'waiting' ? act : undefined);
-  return { outcome: told(result), struck, wrong: struck ? await judge(on, play, result) : [] };
+  return { outcome: told(result), struck, wrong: struck ? await judge(on, play, result, devices) : [] };
 }
 
 function told({ outcome, error }: SagaResult): string {
@@ -96,21 +102,29 @@ async function toEnd(on: Stage, play: Play, act: (() => Promise<void>) | undefin
   return result;
 }
 
-async function judge(on: Stage, play: Play, result: SagaResult): Promise<readonly string[]> {
+async function judge(
+  on: Stage,
+  play: Play,
+  result: SagaResult,
+  devices: readonly number[],
+): Promise<readonly string[]> {
   const { outcome, error } = result;
   const wrong: string[] = [];
   if (outcome !== 'committed' && outcome !== 'rolledBack')
     return [`the saga does not end: ${outcome}, ${error?.step}: ${error?.code} ${error?.message}`];
-  const left = result.disks[INDEX];
-  const image = left?.unplugged?.file;
-  if (left?.after !== null || image === undefined)
+  const images = new Map(devices.map(index => [index, result.disks[index]?.unplugged?.file]));
+  for (const [index, image] of images) {
+    const left = result.disks[index];
+    if (left?.after === null && image !== undefined) continue;
     wrong.push(`the result does not name the disk that has left: ${JSON.stringify(left)}`);
+  }
   if (outcome === 'rolledBack' && error?.code !== 'DISK_UNPLUGGED' && error?.code !== 'ABORTED')
     wrong.push(`it says ${error?.code}: ${error?.message}`);
-  const look = () => lookAt(on.vm, [on.directory], [`dev${INDEX}`]);
+  const gone = devices.map(index => `dev${index}`);
+  const look = () => lookAt(on.vm, [on.directory], gone);
   const now = await look();
   const old = (index: number) => on.before.fronts[index]?.chain[0] ?? '';
-  const others = on.vm.disks.map((_, index) => index).filter(index => index !== INDEX);
+  const others = on.vm.disks.map((_, index) => index).filter(index => !images.has(index));
   for (const index of others) {
     const front = now.fronts[index]?.chain[0];
     const expected = outcome === 'committed' ? play.goal(on, index) : old(index);
@@ -122,31 +136,46 @@ async function judge(on: Stage, play: Play, result: SagaResult): Promise<readonl
   const still = [...[...now.jobs, ...now.objects].filter(ours), ...nodes.map(({ name }) => name)];
   if (still.length > 0) wrong.push(`left in QEMU: ${still.join(', ')}`);
   if (now.status !== (play.stopped ? 'paused' : 'running')) wrong.push(`the guest is ${now.status}`);
-  const named = new Set([
+  const known = new Set([
     ...now.fronts.flatMap(({ chain }) => chain),
     ...result.leftovers.map(words => words.replace(/ \(.*/s, '')),
     ...on.before.files,
-    image ?? '',
+    ...[...images.values()].map(image => image ?? ''),
     // A copy beside the guest is what was asked for.
     ...(outcome === 'committed' && /clone|keepCopies/.test(play.what)
       ? result.disks.map(disk => disk.image)
       : []),
   ]);
-  const strays = now.files.filter(file => !named.has(file));
+  const strays = now.files.filter(file => !known.has(file));
   if (strays.length > 0) wrong.push(`files that the result does not name: ${strays.join(', ')}`);
-  wrong.push(...(await whyNotFree(on, others)));
+  if (others.length > 0) wrong.push(...(await whyNotFree(on, others)));
   if (play.stopped) return wrong;
   const { fronts } = await look();
   await on.vm.kill();
-  const files = on.vm.disks.map((_, index) =>
-    index === INDEX ? (image ?? old(index)) : (fronts[index]?.chain[0] ?? ''),
+  const named = (index: number) => images.get(index) ?? fronts[index]?.chain[0] ?? old(index);
+  const sets = [named, (index: number) => doubted(result, index) ?? named(index)].map(file =>
+    on.vm.disks.map((_, index) => file(index)),
   );
+  const whys: string[] = [];
+  for (const files of sets) whys.push((await whyIncomplete(on, files)) ?? '');
+  return whys.includes('') ? wrong : [...wrong, ...whys];
+}
+
+/** The other image, where the result says that a disk may have been on that instead. */
+function doubted({ leftovers, disks }: SagaResult, index: number): string | undefined {
+  const doubt = ` instead of ${disks[index]?.unplugged?.file}: compare the two`;
+  return leftovers.find(words => words.includes(doubt))?.replace(/ \(.*$/s, '');
+}
+
+/** Why these images are not all that the guest was told to be written, at one instant. */
+async function whyIncomplete(on: Stage, files: readonly string[]): Promise<string | undefined> {
   const cut = await readCut(imagesOf(files));
   const verdict = checkCut(cut);
-  if (!verdict.consistent) wrong.push(`${files.join(', ')} are no cut: ${verdict.why}`);
+  if (!verdict.consistent) return `${files.join(', ')} are no cut: ${verdict.why}`;
   const missing = missingWrites(cut, on.vm.acknowledged());
-  if (missing.length > 0) wrong.push(`${missing.length} acknowledged writes are missing`);
-  return wrong;
+  return missing.length > 0
+    ? `${files.join(', ')} lack ${missing.length} writes that were acknowledged`
+    : undefined;
 }
 
 /** Why the VM does not take another saga; nothing where it does. */

@@ -64,6 +64,8 @@ export interface Account {
    */
   readonly coveredFirst: readonly number[];
   readonly pauses: readonly Pause[];
+  /** When the last process asked QEMU for its disks for the last time; milliseconds of virtual time. */
+  readonly lookedAtMs?: number;
   readonly migrations: readonly MigrationSeen[];
   readonly conts: readonly ContSeen[];
   /** Whether the guest ran with a merged or reverted disk before the saga began to roll forward for that. */
@@ -137,5 +139,6 @@ export function refusalOf(error: unknown): { readonly refusal: ErrorRecord } {
 
 /** An error that no world may bring about, in words. */
 export function crashText(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (error instanceof Error) return error.stack ?? error.message;
+  return typeof error === 'object' ? JSON.stringify(error) : String(error);
 }

@@ -5,7 +5,7 @@
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
-import { ownFronts } from './sight.ts';
+import { frontsInPlace, ownFronts } from './sight.ts';
 
 /** The operations whose new side a guest that runs makes the only one. */
 const OVERTAKEN: ReadonlySet<string> = new Set(['commit', 'revert']);
@@ -48,7 +48,7 @@ export class OvertakenWatch {
   look(): void {
     if (this.#isOver) return;
     const own = ownFronts(this.#sim);
-    const fronts = this.#sim.world.fronts();
+    const fronts = frontsInPlace(this.#sim);
     const isOnNew = (index: number) => {
       const front = this.#covered.includes(index) ? fronts[index]?.path : own[index];
       return front !== undefined && front === this.#set(index)[0];

@@ -5,8 +5,11 @@
 
 import type { Sim } from '../../sim/create-sim.ts';
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
+import type { Image } from '../../sim/host/host.ts';
+import type { Departed } from '../../sim/machine/departed.ts';
 import { RING } from '../../sim/machine/guest.ts';
 import type { BlockNode, Qemu } from '../../sim/state/state.ts';
+import type { Front } from '../../sim/world.ts';
 import { isTheirs } from '../scenario/wish-files.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
@@ -16,7 +19,7 @@ interface OpenImage {
   readonly readOnly: boolean;
 }
 
-/** One disk of the guest. */
+/** One disk of the guest; one that has left, as it was then, but for what a reader of its file gets now. */
 export interface DiskSight {
   readonly device: string;
   readonly node: string;
@@ -35,12 +38,30 @@ export interface DiskSight {
   readonly rebooted: Extents;
   /** The files of its chain as the headers say it, front first, without those of third parties. */
   readonly headers: readonly string[];
+  /** It is not in the guest any more. */
+  readonly left?: LeftDisk;
+}
+
+/** What is known of a disk that has left its guest. */
+export interface LeftDisk {
+  /** The file that the guest's last write went to, a third party's overlay too. */
+  readonly front: string;
+  /** The guest's last write by then, to whichever of its disks. */
+  readonly acknowledged: number;
+  readonly atMs: number;
+  /** The nodes below its device that are open still. */
+  readonly open: ReadonlySet<string>;
+  /** Those below filters of its administrator's. */
+  readonly filtered: ReadonlySet<string>;
 }
 
 export interface Sight {
   readonly alive: boolean;
   readonly runState: Qemu['runState'] | 'gone';
+  /** All that the guest was started with, each in its place; none once QEMU is gone. */
   readonly disks: readonly DiskSight[];
+  /** Those that have left the guest, by their places; once QEMU is gone too. */
+  readonly left: ReadonlyMap<number, DiskSight & { readonly left: LeftDisk }>;
   /** Nodes by name, with the names of those below; nothing in here that QEMU named by itself. */
   readonly nodes: readonly string[];
   /** Nodes that can be reached from a guest's disk, or from an export, which is always a third party's. */
@@ -55,6 +76,8 @@ export interface Sight {
   /** Nodes that are kept quiesced. */
   readonly drained: readonly string[];
   readonly files: ReadonlyMap<string, Extents>;
+  /** What each file is an image of; undefined where it is none, but a claim. */
+  readonly formats: ReadonlyMap<string, string | undefined>;
   /** Its agent has frozen the guest. */
   readonly frozen: boolean;
   /** Writes that completed. */
@@ -69,42 +92,68 @@ export function takeSight(sim: Sim): Sight {
   const nodes = qemu?.nodes ?? NO_NODES;
   const each = [...nodes.values()];
   const exports = [...(qemu?.exports.values() ?? [])];
-  const disks = world.fronts().map(({ device, node, path }) => {
-    const seen = withoutTheirs(node, path, chainOf(nodes, node));
-    return {
-      device,
-      node,
-      ...seen,
-      isCovered: isTheirs(path),
-      contents: world.readFront(device),
-      rebooted: world.readFile(path),
-      headers: headersFrom(host, seen.path),
-    };
+  const left = new Map(world.departed.map(each => [world.devices.indexOf(each.device), leftDisk(sim, each)]));
+  const present = new Map(world.fronts().map(front => [front.device, front]));
+  const disks = (qemu === undefined ? [] : world.devices).flatMap((device, index): DiskSight[] => {
+    const front = present.get(device);
+    const gone = left.get(index);
+    if (front === undefined) return gone === undefined ? [] : [gone];
+    return [{ ...lookAt(sim, front, nodes), contents: world.readFront(device) }];
   });
+  const guests = disks.filter(disk => disk.left === undefined);
   return {
     alive: qemu !== undefined,
     runState: qemu?.runState ?? 'gone',
     disks,
+    left,
     nodes: each.flatMap(({ name }) => (name.startsWith('#') ? [] : [name])),
-    ofGuest: new Set(disks.flatMap(({ node }) => reachable(nodes, node))),
-    inUse: new Set([...disks, ...exports].flatMap(({ node }) => reachable(nodes, node))),
+    ofGuest: new Set(guests.flatMap(({ node }) => reachable(nodes, node))),
+    inUse: new Set([...guests, ...exports].flatMap(({ node }) => reachable(nodes, node))),
     jobs: [...(qemu?.jobs.keys() ?? [])],
     throttleGroups: [...(qemu?.throttleGroups ?? [])],
     exports: [...(qemu?.exports.keys() ?? [])],
     bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
     frozen: world.frozen,
     acknowledged,
   };
 }
 
-/** The file that each disk is on, or the one below a third party's overlay, in the order of the disks. */
-export function ownFronts({ world }: Sim): readonly string[] {
-  const nodes = world.qemu?.nodes ?? NO_NODES;
-  return world
-    .fronts()
-    .map(({ node, path }) => (isTheirs(path) ? withoutTheirs(node, path, chainOf(nodes, node)).path : path));
+function formatOf({ claim, format }: Image): string | undefined {
+  return claim === undefined ? format : undefined;
+}
+
+function lookAt({ world }: Sim, { device, node, path }: Front, nodes: Nodes) {
+  const seen = withoutTheirs(node, path, chainOf(nodes, node));
+  const headers = headersFrom(world.host, seen.path);
+  return { device, node, ...seen, isCovered: isTheirs(path), rebooted: world.readFile(path), headers };
+}
+
+function leftDisk(sim: Sim, departed: Departed) {
+  const { acknowledged, atMs, contents, nodes, node, path } = departed;
+  const seen = lookAt(sim, departed, nodes);
+  const still = sim.world.qemu?.nodes ?? NO_NODES;
+  const openBelow = (names: readonly string[]) => new Set(names.flatMap(name => reachable(still, name)));
+  const filtered = openBelow(seen.filters.filter(name => !/^(#|bs-)/.test(name)));
+  const open = openBelow([node, ...seen.filters]);
+  return { ...seen, contents, left: { front: path, acknowledged, atMs, open, filtered } };
+}
+
+/** What each disk is on, in its place; undefined for one that has left the guest. */
+export function frontsInPlace({ world }: Sim): readonly (Front | undefined)[] {
+  const present = new Map(world.fronts().map(front => [front.device, front]));
+  return world.devices.map(device => present.get(device));
+}
+
+/** The file that each disk is on, or the one below a third party's overlay, in its place. */
+export function ownFronts(sim: Sim): readonly (string | undefined)[] {
+  const nodes = sim.world.qemu?.nodes ?? NO_NODES;
+  return frontsInPlace(sim).map(front => {
+    if (front === undefined || !isTheirs(front.path)) return front?.path;
+    return withoutTheirs(front.node, front.path, chainOf(nodes, front.node)).path;
+  });
 }
 
 function headersFrom({ files }: Sim['world']['host'], front: string): readonly string[] {
@@ -180,9 +229,12 @@ export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean 
   return isOpen || [...host.files].some(([name, { written }]) => written.backing === path && !isTheirs(name));
 }
 
-/** What the guest has written and what a power cut could not take any more, on the images that its disks are on now. */
-export function flushedWrites({ world }: Sim): readonly FlushedWrite[] {
-  return world.fronts().flatMap(({ path }, disk) => {
+/** What the guest has written and what a power cut could not take any more, on the images that its disks are on now, or were. */
+export function flushedWrites(sim: Sim): readonly FlushedWrite[] {
+  const { world } = sim;
+  const departed = new Map(world.departed.map(each => [each.device, each]));
+  return frontsInPlace(sim).flatMap((front, disk) => {
+    const path = (front ?? departed.get(world.devices[disk] ?? ''))?.path ?? '';
     const file = world.host.files.get(path);
     const kept = world.host.isLinked(path) ? (file?.flushed?.contents ?? []) : [];
     return Array.from({ length: RING.sectors }, (_, slot) => {

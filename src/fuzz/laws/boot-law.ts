@@ -9,6 +9,8 @@ type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 export function bootReadsIt({ account, outcome, result, before, now }: End): string | undefined {
   if (!now.alive || outcome === 'needsRecovery') return undefined;
   for (const [index, disk] of now.disks.entries()) {
+    // It has a law of its own.
+    if (disk.left !== undefined) continue;
     // Where the headers led elsewhere beforehand, no saga is to blame.
     const start = before.disks[index];
     if (start === undefined || !readsTheSame(start)) continue;
@@ -20,7 +22,8 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
   return undefined;
 }
 
-function readsTheSame({ contents, rebooted, headers, chain }: End['now']['disks'][number]): boolean {
+/** Whether a reader of the file gets what the guest reads, through the images that it reads through. */
+export function readsTheSame({ contents, rebooted, headers, chain }: End['now']['disks'][number]): boolean {
   // Images that are still empty read alike and are not.
   if (headers.join() !== chain.map(({ path }) => path).join()) return false;
   return JSON.stringify(withData(contents)) === JSON.stringify(withData(rebooted));

@@ -4,20 +4,21 @@ import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
 import { isTheirs, theirFile } from '../scenario/wish-files.ts';
+import { diskName } from '../scenario/wish-request.ts';
 import { withCovers } from './covered-behind.ts';
 import {
   areOnNew,
-  copiedMeanwhile,
   lostOffline,
   lostWrites,
   mayLoseWrites,
-  newFilesOf,
   removedBy,
   setSeen,
   wrongChain,
 } from './end-laws.ts';
 import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
+import { isDoubted } from './last-image.ts';
+import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
@@ -51,7 +52,9 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   if (mayLoseWrites(account)) return undefined;
   if (pardon.excuses('no newer image is given up', endAtLast(account))) return undefined;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
-  return lostWrites(account, withCovers(account, images, atLast), atLast, areOnNew(account, booted.disks));
+  const fronts = (index: number) => booted.disks[index]?.path;
+  const isOnNew = areOnNew(account, booted.disks);
+  return lostWrites(account, withCovers(account, images, atLast), atLast, isOnNew, fronts);
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {
@@ -61,6 +64,11 @@ function oneSet(account: Account, booted: Sight): string | undefined {
   const set = setSeen(account, booted.disks);
   for (const [index, disk] of booted.disks.entries()) {
     const { device, path } = disk;
+    const left = lastOfLeft(account, index);
+    if (left !== undefined) {
+      if (left === path) continue;
+      return `${device}, which has left, is said to have been on ${path} last, and was on ${left}`;
+    }
     const isMoved = moves && wish.named.includes(index);
     const chain = isMoved ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
     const front = chain[0] ?? theirFile(index);
@@ -71,11 +79,20 @@ function oneSet(account: Account, booted: Sight): string | undefined {
   return undefined;
 }
 
+/** The image that a disk was on last of which the recovery says that it has left; undefined where it was not known to have. */
+function lastOfLeft({ scenario, offline, atLast }: Account, index: number): string | undefined {
+  const told = offline?.result?.disks.find(({ disk }) => disk === diskName(scenario.guest, index));
+  if (told?.unplugged === undefined) return undefined;
+  const path = atLast.left.get(index)?.path;
+  return path !== undefined && isDoubted(offline?.result, path) ? told.unplugged.file : path;
+}
+
 function holdsAll(account: Account, booted: Sight): string | undefined {
   const { scenario, offline, flushed, atLast } = account;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
   const isOnNew = offline?.result?.outcome === 'committed';
-  if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew);
+  const fronts = (index: number) => booted.disks[index]?.path;
+  if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew, fronts);
   if (isOnNew && scenario.wish.operation === 'revert') {
     return judgeRevertedAfterPowerCut(account, images, (disk, file) => booted.disks[disk]?.path === file);
   }
@@ -91,12 +108,13 @@ function standsAlone(
   committed: boolean,
   leftovers: readonly string[],
 ): string | undefined {
-  const { scenario, before } = account;
+  const { scenario, before, atLast } = account;
   const { wish } = scenario;
   const removed = removedBy({ ...account, records: [] }, committed ? 'committed' : 'rolledBack');
   const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
+  const ofLeft = [...atLast.left.values()].flatMap(({ headers }) => headers);
   const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
-  const expected = new Set(theirs.filter(file => !removed.has(file)));
+  const expected = new Set([...theirs.filter(file => !removed.has(file)), ...ofLeft]);
   const set = setSeen(account, booted.disks);
   if (committed)
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);

@@ -6,12 +6,10 @@
 import { type Account, askedOf } from '../account/account.ts';
 import { BITMAP } from '../account/prepare.ts';
 import type { DiskSight, Sight } from '../account/sight.ts';
-import { isClone, isMerge, type Wish } from '../scenario/wish.ts';
+import { isClone, isMerge } from '../scenario/wish.ts';
 import {
-  chainCopyOf,
   filesToRemove,
   frontIn,
-  isTheirs,
   type NewSet,
   newFile,
   newSetsOf,
@@ -19,19 +17,16 @@ import {
 } from '../scenario/wish-files.ts';
 import { withCovers } from './covered-behind.ts';
 import type { EndCheck } from './each-end.ts';
-import { isNamedElsewhere } from './elsewhere-law.ts';
 import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
-import { type ContentsByDisk, judgeWrites } from './judge-writes.ts';
-import { leftoversTellAll } from './left-law.ts';
-import { isMoved, madeByThirdParties, meetsMoved } from './moved-files.ts';
+import { type ContentsByDisk, judgeWrites, lastWritesOf, newestWrite } from './judge-writes.ts';
+import { isDoubted, namedFor } from './last-image.ts';
+import { isMoved, meetsMoved } from './moved-files.ts';
 import type { Pardon } from './pardon.ts';
 
-const PREFIX = 'bs-';
-
 /**
- * The set of new images that the disks are on: where there are several it is told by the first disk, and all others must
- * be on the same one.
+ * The set of new images that the disks are on: where there are several it is told by the first disk that is there, and all
+ * others must be on the same one.
  */
 export function setSeen(
   account: Pick<Account, 'scenario' | 'coveredFirst' | 'signalled' | 'offline'>,
@@ -39,7 +34,8 @@ export function setSeen(
 ): NewSet {
   const { scenario, signalled, offline } = account;
   const [set, ...others] = newSetsOf(askedOf(account));
-  const [first = 0] = scenario.wish.named;
+  const { named } = scenario.wish;
+  const first = named.find(index => disks[index]?.left === undefined) ?? named[0] ?? 0;
   const mayBeOther = signalled.includes('keepSnapshot') || offline !== undefined;
   return (mayBeOther && others.find(other => other(first)[0] === disks[first]?.path)) || set;
 }
@@ -50,6 +46,7 @@ export function allOrNone({ account, outcome, before, now }: Parameters<EndCheck
   const moves = outcome === 'committed' && !isClone(wish);
   const set = setSeen(account, now.disks);
   for (const [index, disk] of now.disks.entries()) {
+    if (disk.left !== undefined) continue;
     const isMoved = moves && wish.named.includes(index);
     const expected = isMoved ? frontIn(set, index) : before.disks[index]?.path;
     if (disk.path !== expected) return `${disk.device} is on ${disk.path}, not on ${expected}`;
@@ -99,7 +96,7 @@ export function oneInstant({ account, outcome, now }: Parameters<EndCheck>[0]): 
     .map(index => [index, isClone(wish) ? newFile(wish, index) : leftBy(account, index)] as const)
     .filter(([, file]) => !removed.has(file) && !isMoved(account, file));
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
-  return judgeWrites(contents, guest.disks).why;
+  return judgeWrites(contents, guest.disks, lastWritesOf(now)).why;
 }
 
 /** The image that a disk was on when the plan was made. */
@@ -131,11 +128,24 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   for (const view of ['contents', 'rebooted'] as const) {
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
-    const images = new Map(now.disks.map((disk, index) => [index, disk[view]]));
-    const wrong = lostWrites(account, images, now, isOnNew);
+    const named = (index: number) => (view === 'rebooted' ? namedImage(end, index) : undefined);
+    const images = new Map(
+      now.disks.map((disk, index) => {
+        const file = named(index);
+        return [index, file === undefined ? disk[view] : (now.files.get(file) ?? [])];
+      }),
+    );
+    const fronts = (index: number) => named(index) ?? now.left.get(index)?.path;
+    const wrong = lostWrites(account, images, now, isOnNew, fronts);
     if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;
   }
   return undefined;
+}
+
+/** What the result names of a disk that has left, where it does not say that it may have been on the other image. */
+function namedImage(end: Parameters<EndCheck>[0], index: number): string | undefined {
+  const left = end.now.left.get(index);
+  return left === undefined || isDoubted(end.result, left.path) ? undefined : namedFor(end, index)?.file;
 }
 
 /** An older copy of the journal does not say that the saga had rolled forward, and had removed what it was asked to. */
@@ -143,26 +153,51 @@ function wasRemovedBefore(account: Account, file: string): boolean {
   return account.isRestored && filesToRemove(askedOf(account)).includes(file);
 }
 
-/** Whether all named disks are on new images of one set. */
+/** Whether all named disks that the guest still has are on new images of one set. */
 export function areOnNew(account: Account, disks: readonly DiskSight[]): boolean {
-  const { named } = account.scenario.wish;
+  const named = account.scenario.wish.named.filter(index => disks[index]?.left === undefined);
   const sets = newSetsOf(askedOf(account));
   return sets.some(set => named.every(index => disks[index]?.path === set(index)[0]));
 }
 
-/** What images lack of that which was acknowledged, as disks that are on their old images or on new ones. */
+type Asking = Pick<Account, 'scenario' | 'coveredFirst' | 'before'>;
+
+/**
+ * What images lack of that which was acknowledged, as disks that are on their old images or on new ones; of those that have
+ * left, `fronts` says which.
+ */
 export function lostWrites(
-  account: Pick<Account, 'scenario' | 'coveredFirst' | 'before'>,
+  account: Asking,
   images: ContentsByDisk,
-  { acknowledged }: Sight,
+  { acknowledged, left }: Pick<Sight, 'acknowledged' | 'left'>,
   isOnNew: boolean,
+  fronts: (index: number) => string | undefined = index => left.get(index)?.path,
 ): string | undefined {
   const { wish, guest } = account.scenario;
-  if (isOnNew && wish.operation === 'revert') return judgeReverted(account, images, acknowledged);
-  const { why, upTo } = judgeWrites(images, guest.disks);
-  if (why !== undefined || upTo === acknowledged) return why;
-  return `write ${upTo} is the last, but ${acknowledged} were acknowledged`;
+  const last = lastWritesOf({ left });
+  if (wish.operation === 'revert') {
+    const [set] = newSetsOf(askedOf(account));
+    const sides = Map.groupBy(left.keys(), index => (fronts(index) === set(index)[0] ? 'new' : 'old'));
+    const leftOnOld = new Set(sides.get('old') ?? []);
+    if (isOnNew) return judgeReverted(account, images, { acknowledged, last, leftOnOld });
+    const leftOnNew = (sides.get('new') ?? []).filter(index => images.has(index));
+    if (leftOnNew.length > 0) {
+      const reverted = new Map(leftOnNew.map(index => [index, images.get(index) ?? []]));
+      const others = new Map([...images].filter(([index]) => !leftOnNew.includes(index)));
+      return (
+        judgeReverted(account, reverted, { acknowledged, last, leftOnOld }) ??
+        lostWrites(account, others, { acknowledged, left }, isOnNew, () => undefined)
+      );
+    }
+  }
+  const { why, upTo } = judgeWrites(images, guest.disks, last);
+  const unseen = Array.from({ length: guest.disks }, (_, index) => index).filter(index => !images.has(index));
+  const newest = newestWrite(acknowledged, guest.disks, new Map([...last, ...unseen.map(none)]));
+  if (why !== undefined || upTo === newest) return why;
+  return `write ${upTo} is the last, but ${newest} were acknowledged`;
 }
+
+const none = (index: number) => [index, 0] as const;
 
 /** Whether the power failed while there was something that had not been flushed. */
 export function mayLoseWrites({ struck, scenario }: Account): boolean {
@@ -177,6 +212,8 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
       const old = leftBy(account, index);
+      const last = now.left.get(index)?.left.front;
+      if (last !== undefined) return last;
       return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
     const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
@@ -187,98 +224,6 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
 }
 
-export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
-  const { account, pardon, outcome, before, now } = end;
-  if (outcome === 'needsRecovery' || pardon.excuses('nothing left', judgedOf(end))) return undefined;
-  const file = filesLeft(end).find(
-    each => !isKeptForExport(each, end) && !isNamedElsewhere(account, end.result, each),
-  );
-  return (
-    leftInQemu(account, outcome, before, now) ??
-    (file === undefined ? undefined : `the file ${file} is left`) ??
-    leftInChains(account, outcome, before, now)
-  );
-}
-
-export function leftIsTold(end: Parameters<EndCheck>[0]): string | undefined {
-  if (end.pardon.excuses('leftovers tell all', judgedOf(end))) return undefined;
-  return leftoversTellAll(end, filesLeft(end));
-}
-
-/** What a third party exports stays open, and the result owns up to it. */
-function isKeptForExport(file: string, { now, result }: Parameters<EndCheck>[0]): boolean {
-  return now.exports.length > 0 && (result?.leftovers ?? []).some(left => left.includes(file));
-}
-
-function leftInQemu(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
-  if (!now.alive) return undefined;
-  const ours = (names: readonly string[]) => names.filter(name => name.startsWith(PREFIX));
-  const [job] = ours(now.jobs);
-  if (job !== undefined) return `the job ${job} is left`;
-  const [group] = ours(now.throttleGroups);
-  if (group !== undefined) return `the throttle group ${group} is left`;
-  const node = ours(now.nodes).find(name => !now.inUse.has(name));
-  if (node !== undefined) return `the node ${node} is left and nothing uses it`;
-  const filtered = now.disks.find(
-    (disk, index) => disk.filters.length > (before.disks[index]?.filters.length ?? 0),
-  );
-  if (filtered !== undefined) return `${filtered.device} has the filter ${filtered.filters[0]} above it`;
-  const [drained] = now.drained;
-  if (drained !== undefined) return `the node ${drained} is still quiesced`;
-  const { named } = account.scenario.wish;
-  const goOn = outcome === 'committed' ? named.map(index => `${now.disks[index]?.own}/${BITMAP}`) : [];
-  const bitmap = now.bitmaps.find(name => !before.bitmaps.includes(name) && !goOn.includes(name));
-  return bitmap === undefined ? undefined : `the bitmap ${bitmap} is left`;
-}
-
-/** The files that were not there before and are not to be there now. */
-function filesLeft({ account, outcome, before, now }: Parameters<EndCheck>[0]): readonly string[] {
-  const { wish } = account.scenario;
-  const expected = new Set([...before.files.keys(), ...copiedMeanwhile(wish)]);
-  const set = setSeen(account, now.disks);
-  if (outcome === 'committed')
-    for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
-  for (const file of removedBy(account, outcome)) expected.delete(file);
-  for (const file of [...account.squatted, ...madeByThirdParties(account)]) expected.add(file);
-  return [...now.files.keys()].filter(file => !expected.has(file) && !isTheirs(file));
-}
-
-function leftInChains(account: Account, outcome: string, before: Sight, now: Sight): string | undefined {
-  if (outcome !== 'rolledBack' || !now.alive) return undefined;
-  const { wish } = account.scenario;
-  for (const [index, disk] of now.disks.entries()) {
-    const wrong = changedChain(before.disks[index], disk, worksOnChains(wish));
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
-}
-
-/** The new images that a disk's saga leaves: those of its set, and the overlay that a mirror was made of. */
-export function newFilesOf(wish: Wish, set: NewSet, index: number): readonly string[] {
-  const [front = ''] = set(index);
-  return wish.operation === 'snapshotMirror' ? [front, newFile(wish, index)] : [front];
-}
-
-/** Files that a third party makes while the saga runs, as it wants them. */
-export function copiedMeanwhile(wish: Wish): readonly string[] {
-  return wish.operation === 'snapshotMirror' && wish.ownChains ? wish.named.map(chainCopyOf) : [];
-}
-
-/** Whether jobs had bases in the disks' own chains: they were committed into, or streamed from down to one. */
-function worksOnChains(wish: Wish): boolean {
-  return isMerge(wish) || (wish.operation === 'copy' && wish.base !== undefined);
-}
-
-/** Which images are read-only after a job that was cancelled differs between versions of QEMU. */
-function changedChain(before: DiskSight | undefined, now: DiskSight, afterJob: boolean): string | undefined {
-  const words = (disk: DiskSight | undefined) =>
-    disk?.chain
-      .map(image => `${image.path} (${image.driver}${image.readOnly && !afterJob ? ', read-only' : ''})`)
-      .join(' <- ');
-  if (words(before) === words(now)) return undefined;
-  return `the chain of ${now.device} was ${words(before)} and is ${words(now)}`;
-}
-
 export function guestRuns(end: Parameters<EndCheck>[0]): string | undefined {
   const { pardon, outcome, before, now } = end;
   if (!now.alive) return undefined;
@@ -287,6 +232,6 @@ export function guestRuns(end: Parameters<EndCheck>[0]): string | undefined {
   return `the guest was ${before.runState} and is ${now.runState}`;
 }
 
-function judgedOf({ outcome, result, now }: Parameters<EndCheck>[0]): EndJudged {
+export function judgedOf({ outcome, result, now }: Parameters<EndCheck>[0]): EndJudged {
   return { outcome, result, now };
 }

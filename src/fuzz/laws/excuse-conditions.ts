@@ -86,7 +86,7 @@ export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): 
   const { wish, guest } = account.scenario;
   if (!isWhereItWasSet(struck, account, end)) return false;
   if (wish.operation === 'revert') return true;
-  return isHeldSomewhere(end.now.files.values(), guest.disks, end.now.acknowledged);
+  return isHeldSomewhere(end.now, guest.disks);
 }
 
 /** The same, of a disk that was there when QEMU was seen last, and of an older journal: no side of all disks is the right one then. */
@@ -127,9 +127,7 @@ function copiesOf(wish: Wish): readonly string[] {
 /** It is there, and each write is in some image still. */
 export function isPutOverAndHeld(struck: Struck, account: Account, end: EndJudged): boolean {
   const { disks } = account.scenario.guest;
-  return (
-    isPutOver(struck, account, end) && isHeldSomewhere(end.now.files.values(), disks, end.now.acknowledged)
-  );
+  return isPutOver(struck, account, end) && isHeldSomewhere(end.now, disks);
 }
 
 export function codeOf(body: unknown): string | undefined {

@@ -9,6 +9,7 @@ export const filtersStay: EndCheck = ({ pardon, outcome, result, before, now }) 
   if (!now.alive || (outcome !== 'committed' && outcome !== 'rolledBack')) return undefined;
   if (pardon.excuses('filters stay', { outcome, result, now })) return undefined;
   for (const [index, disk] of now.disks.entries()) {
+    if (disk.left !== undefined) continue;
     const [was, is] = [theirs(before.disks[index]), theirs(disk)];
     if (was !== is) return `${disk.device} was below ${was || 'no filter'} and is below ${is || 'none'}`;
   }

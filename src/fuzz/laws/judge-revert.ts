@@ -6,29 +6,37 @@ import { valueAt } from '../../sim/host/contents.ts';
 import { RING } from '../../sim/machine/guest.ts';
 import { type Account, askedOf } from '../account/account.ts';
 import { fileInChain, newSetsOf } from '../scenario/wish-files.ts';
-import type { ContentsByDisk } from './judge-writes.ts';
+import { type ContentsByDisk, type LastWrites, newestFor, offsetOf } from './judge-writes.ts';
 
 type Judged = Pick<Account, 'scenario' | 'coveredFirst' | 'before'>;
+
+/** How far a guest has come, and which of its disks have left it; those that were not put back before that are as they were. */
+export interface Written {
+  readonly acknowledged: number;
+  readonly last: LastWrites;
+  readonly leftOnOld: ReadonlySet<number>;
+}
 
 /** What is wrong, or undefined. `acknowledged` is the last write that completed; all of those since the switch are wanted. */
 export function judgeReverted(
   account: Judged,
   images: ContentsByDisk,
-  acknowledged: number,
+  { acknowledged, last, leftOnOld }: Written,
 ): string | undefined {
   const { scenario, before } = account;
   const { guest, wish } = scenario;
   if (wish.operation !== 'revert') return undefined;
-  const back = wish.named.filter(disk => images.has(disk));
+  const back = wish.named.filter(disk => images.has(disk) && !leftOnOld.has(disk));
   const since = back.flatMap(disk => valuesIn(images, disk)).filter(value => value > before.acknowledged);
   const switched = since.length === 0 ? acknowledged : Math.min(...since) - 1;
   for (const disk of images.keys()) {
-    const isBack = wish.named.includes(disk);
+    const isBack = back.includes(disk);
+    const wrote = Math.min(acknowledged, last.get(disk) ?? acknowledged);
     const old = before.files.get(isBack ? putBackOn(account, disk) : fileInChain(guest, disk, 0)) ?? [];
     const first = isBack ? switched : before.acknowledged;
     const held = valuesIn(images, disk);
     for (let slot = 0; slot < RING.sectors; slot += 1) {
-      const written = newestFor(disk, slot, guest.disks, acknowledged);
+      const written = newestFor(disk, slot, guest.disks, wrote);
       const expected = written > first ? written : (valueAt(old, offsetOf(slot)) ?? 0);
       if (held[slot] === expected) continue;
       return `disk ${disk} holds write ${held[slot]} where ${expected} belongs, of a guest put back at write ${switched}`;
@@ -70,15 +78,4 @@ function putBackOn(account: Judged, disk: number): string {
 function valuesIn(images: ContentsByDisk, disk: number): readonly number[] {
   const image = images.get(disk) ?? [];
   return Array.from({ length: RING.sectors }, (_, slot) => valueAt(image, offsetOf(slot)) ?? 0);
-}
-
-function offsetOf(slot: number): number {
-  return RING.offset + slot * RING.sectorBytes;
-}
-
-/** The newest write up to one that goes to a place of a disk; 0 when none does. */
-function newestFor(disk: number, slot: number, disks: number, upTo: number): number {
-  const first = slot * disks + disk;
-  const round = disks * RING.sectors;
-  return upTo < first ? 0 : upTo - ((upTo - first) % round);
 }

@@ -9,20 +9,12 @@ import { bootReadsIt } from './boot-law.ts';
 import { deadLeaveOneSet, newestIsKept } from './dead-laws.ts';
 import { decidedStays } from './decided-law.ts';
 import { eachEnd } from './each-end.ts';
-import {
-  allOrNone,
-  guestRuns,
-  leavesToOthers,
-  leftIsTold,
-  nothingLeft,
-  nothingLost,
-  oneInstant,
-  unlinked,
-} from './end-laws.ts';
+import { allOrNone, guestRuns, leavesToOthers, nothingLost, oneInstant, unlinked } from './end-laws.ts';
 import type { Excuse } from './excuse.ts';
 import { EXCUSES } from './excuses.ts';
 import { filtersStay } from './filter-law.ts';
 import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
+import { leftIsTold, nothingLeft } from './nothing-left-law.ts';
 import { judgeOrder } from './order.ts';
 import {
   askedBackGoesBack,
@@ -34,6 +26,7 @@ import {
 } from './outcome-laws.ts';
 import { type Pardon, pardonOf } from './pardon.ts';
 import { recordsAreTold } from './told-law.ts';
+import { keepsUnplugged } from './unplugged-law.ts';
 
 export interface Law {
   readonly name: string;
@@ -73,6 +66,11 @@ export const LAWS: readonly Law[] = [
     name: 'a boot reads it too',
     says: 'at committed and rolledBack the disks’ images, opened anew by their names and headers alone, read as the guest reads them',
     check: eachEnd(bootReadsIt),
+  },
+  {
+    name: 'an unplugged disk keeps its image',
+    says: 'the image that a disk was on when a third party unplugged it reads as the guest read it last, and the result names it',
+    check: eachEnd(keepsUnplugged),
   },
   {
     name: 'filters stay',

@@ -7,7 +7,9 @@ import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { Sight } from '../account/sight.ts';
 import type { eachEnd } from './each-end.ts';
 import { mayBeThere } from './elsewhere-law.ts';
+import { isLastOfLeft } from './last-image.ts';
 import { isTold } from './moved-files.ts';
+import { leftUnseen } from './unplugged-law.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
@@ -23,7 +25,9 @@ export function leftoversTellAll(
   if (result === undefined || (outcome !== 'committed' && outcome !== 'rolledBack')) return undefined;
   const named = new Map(result.leftovers.map(words => [words.replace(/ \(.*$/s, ''), words]));
   if (now.alive && ![...named.keys()].some(name => name === 'what is left in QEMU')) {
-    const untold = [...inQemu(now), ...files].find(name => !named.has(name));
+    const untold = [...inQemu(now, leftUnseen(account, now)), ...files].find(
+      name => !named.has(name) && !isLastOfLeft(result, name),
+    );
     if (untold !== undefined) return `${untold} is left, and the result does not say so`;
   }
   const strayed = account.moved.find(each => isStrayed(account, each, now) && !isTold(result, each.path));
@@ -42,13 +46,16 @@ function isStrayed({ before }: End['account'], { path, to }: MovedFile, now: Sig
 }
 
 /** What is left in QEMU, in the words of a result. */
-function inQemu({ jobs, throttleGroups, nodes, ofGuest }: Sight): readonly string[] {
+function inQemu(
+  { jobs, throttleGroups, nodes, ofGuest }: Sight,
+  ofLeft: ReadonlySet<string>,
+): readonly string[] {
   const ours = (names: readonly string[]) => names.filter(name => name.startsWith(PREFIX));
   return [
     ...ours(jobs).map(name => `job ${name}`),
     ...ours(throttleGroups).map(name => `throttle group ${name}`),
     ...ours(nodes)
-      .filter(name => !ofGuest.has(name) || name.endsWith('-filter'))
+      .filter(name => !(ofGuest.has(name) || ofLeft.has(name)) || name.endsWith('-filter'))
       .map(name => `node ${name}`),
   ];
 }

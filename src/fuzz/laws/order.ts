@@ -6,6 +6,7 @@ import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS } from '../../steps/all-steps.ts';
 import { splitKey } from '../../steps/stages.ts';
 
@@ -20,6 +21,10 @@ const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-
 /** Verbs that no undo has any use for. */
 const ONLY_DOES: ReadonlySet<string> = new Set([
   ...['blockdev-create', 'transaction', 'blockdev-snapshot-sync', 'object-add', 'guest-fsfreeze-freeze'],
+]);
+/** Verbs that end jobs and close nodes. */
+const CLOSES: ReadonlySet<string> = new Set([
+  ...['job-cancel', 'job-dismiss', 'block-job-cancel', 'blockdev-del'],
 ]);
 /** But for these: where images are known by their files, they put committed overlays back above their bases. */
 const STACKS_AGAIN = /^undo\.(.*\.)?(complete|finalize)Mirrors$/;
@@ -37,21 +42,28 @@ const WAITS_FOR_OLDER: ReadonlySet<string> = new Set(['openChains', 'publishOver
 /** Follows one process on the wire, from what the journal held at its beginning. */
 export class WireOrder {
   #open: string | undefined;
+  /** The names of what a saga has in QEMU for each disk that has left. */
+  readonly #left: RegExp[] = [];
   /** The first act out of order. */
   wrong: string | undefined;
 
-  constructor(records: readonly JournalRecord[]) {
-    for (const { kind, step } of records) this.#follow(kind, step);
+  readonly #named: readonly number[];
+
+  /** `named`: which disks of the guest the request names. */
+  constructor(records: readonly JournalRecord[], named: readonly number[]) {
+    this.#named = named;
+    for (const record of records) this.#follow(record);
   }
 
   recorded(records: readonly NewRecord[]): void {
-    for (const { kind, step } of records) this.#follow(kind, step);
+    for (const record of records) this.#follow(record);
   }
 
-  sent(verbs: readonly string[]): void {
+  sent(messages: readonly Json[]): void {
+    const verbs = messages.map(verbOf);
     const act = verbs.find(verb => !ASKS.test(verb));
     if (act === undefined) return;
-    if (this.#open === undefined)
+    if (this.#open === undefined && !messages.every(message => this.#closesWhatLeft(message)))
       this.wrong ??= `${act} was sent and the journal says of no step that it is under way`;
     const stacks = STACKS_AGAIN.test(this.#open ?? '');
     const doing = verbs.find(verb => ONLY_DOES.has(verb) && !(stacks && verb === 'blockdev-snapshot-sync'));
@@ -59,10 +71,37 @@ export class WireOrder {
       this.wrong ??= `${doing} was sent during ${this.#open}`;
   }
 
-  #follow(kind: NewRecord['kind'], step: string): void {
+  /** Of disks that the journal says to have left the guest a saga closes what it has: the record says what that is for. */
+  #closesWhatLeft(message: Json): boolean {
+    const verb = verbOf(message);
+    if (ASKS.test(verb)) return true;
+    const { id, device, 'node-name': node } = { ...(member(message, 'arguments') as object) } as Named;
+    return CLOSES.has(verb) && this.#left.some(stem => stem.test(id ?? device ?? node ?? ''));
+  }
+
+  #follow({ kind, step, body }: Pick<NewRecord, 'kind' | 'step' | 'body'>): void {
+    if (step === UNPLUGGED) {
+      const place = Number(member(member(body, 'value'), 'index'));
+      this.#left.push(namesOf(place, this.#named[place] ?? place));
+    }
     if (kind === 'intent') this.#open = step;
     if (kind === 'outcome' && step !== WATCHED && step !== UNPLUGGED) this.#open = undefined;
   }
+}
+
+interface Named {
+  readonly id?: string;
+  readonly device?: string;
+  readonly 'node-name'?: string;
+}
+
+function verbOf(message: Json): string {
+  return String(member(message, 'execute') ?? '');
+}
+
+/** Of each of its stages, for the disk at that place of the request; jobs without names are called for the guest's drive. */
+function namesOf(place: number, index: number): RegExp {
+  return new RegExp(`^(bs-[^-]+-m?${place}(-.*)?|drive${index})$`);
 }
 
 /** What is wrong with the order of the records, or undefined. */

@@ -14,7 +14,7 @@ import { Died, virtualImages } from '../../sim/virtual-images.ts';
 import type { Account, OfflineEnd } from '../account/account.ts';
 import { takeSight } from '../account/sight.ts';
 import { withCovers } from '../laws/covered-behind.ts';
-import { type ContentsByDisk, judgeWrites } from '../laws/judge-writes.ts';
+import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
@@ -94,8 +94,9 @@ function lastFront(
     coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
   const images = new Map(disks.map(index => [index, sim.world.readFile(oldOf(index))] as const));
   const { acknowledged } = sim.world.guest;
+  const last = lastWritesOf(takeSight(sim));
   const worth = (set: ContentsByDisk) => {
-    const { why, upTo } = judgeWrites(covers(set), guest.disks);
+    const { why, upTo } = judgeWrites(covers(set), guest.disks, last);
     // What a reused target held before is no write of this guest's.
     if (upTo > acknowledged) return -1;
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
@@ -120,11 +121,12 @@ const COMPLETES: ReadonlySet<string> = new Set([
   'block-job-finalize',
 ]);
 
-/** The images of all disks of the guest: those that the saga names, and the others as they were. */
-export function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [] }: SagaResult) {
+/** The images of all disks of the guest: those that the saga names, of disks that have left too, and the others as they were. */
+export function bootOf(sim: Sim, guest: Scenario['guest'], { boot = [], disks }: SagaResult) {
+  const unplugged = disks.map(({ disk, unplugged: last }) => ({ disk, file: last?.file }));
   return Array.from({ length: guest.disks }, (_, index) => {
     const names = [diskName(guest, index), fileInChain(guest, index, 0)];
-    const named = boot.find(({ disk }) => names.includes(disk));
+    const named = [...boot, ...unplugged].find(({ disk }) => names.includes(disk));
     const path = named?.file ?? fileInChain(guest, index, 0);
     return { path, format: sim.world.host.image(path)?.format === 'raw' ? 'raw' : 'qcow2' } as const;
   });

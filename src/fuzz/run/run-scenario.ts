@@ -135,7 +135,7 @@ class Run {
     const kept = this.#kept.state?.sagas.find(({ row }) => row.id === SAGA);
     return {
       scenario: this.#scenario,
-      ...definedOnly({ row: kept?.row }),
+      ...definedOnly({ row: kept?.row, lookedAtMs: this.#watch.lookedAtMs }),
       ...{ before, after },
       atLast: last,
       refusal: ended.refusal,

@@ -11,7 +11,7 @@ import { type Happening, placeOf, type Struck } from '../account/account.ts';
 import { MigrationWatch } from '../account/migration-watch.ts';
 import type { Passage } from '../account/mortal.ts';
 import { OvertakenWatch } from '../account/overtaken-watch.ts';
-import { type FlushedWrite, flushedWrites, isNeeded } from '../account/sight.ts';
+import { type FlushedWrite, flushedWrites, frontsInPlace, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
 import { isTheirs } from '../scenario/wish-files.ts';
@@ -30,16 +30,20 @@ export class Watch implements Passage {
   readonly migration: MigrationWatch;
   readonly overtaken: OvertakenWatch;
   flushed: readonly FlushedWrite[] = [];
+  /** When this process asked QEMU for its disks last. */
+  lookedAtMs: number | undefined;
   disorder: string | undefined;
   #state = '';
   #verbs: readonly string[] = [];
   #order: WireOrder | undefined;
   readonly #sim: Sim;
+  readonly #named: readonly number[];
   readonly #tell: ((happening: Happening) => void) | undefined;
 
   constructor(sim: Sim, scenario: Scenario, tell: ((happening: Happening) => void) | undefined) {
     this.#sim = sim;
     this.#tell = tell;
+    this.#named = scenario.wish.named;
     this.pauses = new PauseWatch(sim);
     this.migration = new MigrationWatch(sim);
     this.overtaken = new OvertakenWatch(sim, scenario);
@@ -49,7 +53,8 @@ export class Watch implements Passage {
   begin(records: readonly JournalRecord[]): void {
     this.#keepDisorder();
     this.pauses.begin();
-    this.#order = new WireOrder(records);
+    this.lookedAtMs = undefined;
+    this.#order = new WireOrder(records, this.#named);
     this.states.push([]);
     this.note(`process ${this.states.length} of the orchestrator`);
   }
@@ -98,9 +103,10 @@ export class Watch implements Passage {
     this.#look();
     const verbs = messages.map(message => (message as { execute?: string }).execute ?? '');
     this.#verbs = verbs;
+    if (verbs.includes('query-block')) this.lookedAtMs = this.#sim.clock.now();
     if (verbs.includes('stop')) this.pauses.stopSent();
     this.migration.sent(verbs);
-    this.#order?.sent(verbs);
+    this.#order?.sent(messages);
     this.#say({ kind: 'sent', messages });
   }
 
@@ -135,6 +141,10 @@ export class Watch implements Passage {
   }
 }
 
-function coveredIn({ world }: Sim): ReadonlyMap<number, string> {
-  return new Map(world.fronts().flatMap(({ path }, index) => (isTheirs(path) ? [[index, path]] : [])));
+function coveredIn(sim: Sim): ReadonlyMap<number, string> {
+  return new Map(
+    frontsInPlace(sim).flatMap((front, index) =>
+      front !== undefined && isTheirs(front.path) ? [[index, front.path] as const] : [],
+    ),
+  );
 }

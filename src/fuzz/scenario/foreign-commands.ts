@@ -144,8 +144,7 @@ export const FOREIGN_COMMANDS: Readonly<Record<string, ForeignCommand>> = {
     }),
   },
   device_del: {
-    weight: 1,
-    held: 'the laws take disks by their place, and do not leave out one whose device is gone',
+    weight: 2,
     send: ({ device }) => ({ execute: 'device_del', arguments: { id: device } }),
   },
   eject: {
