@@ -95,7 +95,7 @@ export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudg
   if (!isRestored || now.alive) return false;
   const seen = { outcome: result?.outcome ?? 'none', result, now: after };
   if (!isWhereItWasSet(struck, account, seen)) return false;
-  return isHeldSomewhere(now.files.values(), scenario.guest.disks, now.acknowledged);
+  return isHeldSomewhere(now, scenario.guest.disks);
 }
 
 /**
