@@ -39,7 +39,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'One mirror per disk copies until it follows the guest.',
     undo: 'The mirrors are cancelled; a disk that a third party has switched is mirrored back with what was written there.',
     undone:
-      'The mirrors were cancelled. A disk that a third party had switched was mirrored back with what was written there.',
+      'The mirrors were cancelled. Any disk that a third party had switched was mirrored back with what was written there.',
   },
   rewriteChains: {
     does: 'One job per disk does its work and is held in PENDING, before it changes its chain.',
@@ -72,7 +72,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   endMirrorsInPlace: {
     does: 'The mirrors end with the guest on their sources: both sides are identical.',
     undo: 'Disks that a third party has switched are mirrored back.',
-    undone: 'Disks that a third party had switched were mirrored back.',
+    undone: 'Any disk that a third party had switched was mirrored back.',
   },
   insertFilters: {
     does: 'A throttle filter comes above each disk.',
@@ -96,12 +96,12 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   finalizeMirrors: {
     does: 'The mirrors are finalized, each of which switches its disk; the decision is written meanwhile.',
     undo: 'Disks that were switched are mirrored back.',
-    undone: 'Disks that had been switched were mirrored back.',
+    undone: 'Any disk that had been switched was mirrored back.',
   },
   completeMirrors: {
     does: 'The mirrors are completed, each of which switches its disk; then the decision is written.',
     undo: 'Disks that were switched are mirrored back.',
-    undone: 'Disks that had been switched were mirrored back.',
+    undone: 'Any disk that had been switched was mirrored back.',
   },
   commitRemainingDisks: {
     does: 'The guest has written to a merged image: the other disks are merged as well.',
