@@ -98,7 +98,10 @@ export function waiting(id: string, operation: string, isRunning: boolean): read
 export function toRecover(id: string, error: ErrorRecord | null): readonly Advice[] {
   const steps = (error === null ? undefined : RECOVERY[error.code]?.(id)) ?? [
     say('Remove the cause of the failure, then:', `blocksaga resume ${id}`),
-    say('If QEMU has ended:', `blocksaga resume --offline ${id}`),
+    say(
+      'If QEMU has ended, or that ends nothing and you can shut the guest down:',
+      `blocksaga resume --offline ${id}`,
+    ),
   ];
   return [say('Leave the images of these disks alone until it is settled.'), ...steps];
 }

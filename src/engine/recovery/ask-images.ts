@@ -100,7 +100,8 @@ async function compareWith(
     return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;
-  const kind = comparison === 'partly' ? 'partial' : 'behind';
+  // Only the image of a mirror can be a copy that was under way.
+  const kind = comparison === 'partly' && left.file === disk.image.file ? 'partial' : 'behind';
   return { disk, taken: taken.file, later: left.file, kind, takenAtMs, laterAtMs };
 }
 
