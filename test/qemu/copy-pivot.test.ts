@@ -54,7 +54,7 @@ const namings: readonly { readonly by: string; readonly name: (on: Stage, index:
 const inTurn = turns();
 
 describeOnQemu('a copy that pivots', () => {
-  test.each(eachValue(setups))(
+  test.each(eachValue(setups, 'what'))(
     'switches $what in one instant by $strategy',
     async ({ what: _, strategy, ...guest }) => {
       await using on = await stage(guest);

@@ -63,7 +63,7 @@ const actives = strategies.flatMap(strategy => [
 ]);
 
 describeOnQemu('a commit of active images', () => {
-  test.each(eachValue(actives))(
+  test.each(eachValue(actives, 'what'))(
     'of $what goes to the lowest by $strategy',
     async ({ strategy, what: _, ...guest }) => {
       await using on = await withChains(await stage(guest), 2);

@@ -42,7 +42,7 @@ const setups: readonly Setup[] = METHODS.flatMap(method => [
 const inTurn = turns();
 
 describeOnQemu('a snapshot', () => {
-  test.each(eachValue(setups))(
+  test.each(eachValue(setups, 'what'))(
     'of $what is one instant by $method',
     async ({ what: _, method, ...guest }) => {
       await using on = await stage(guest);

@@ -7,9 +7,14 @@
 /** True in the full tier, which `npm run test:full` asks for. */
 export const isFull = process.env['BLOCKSAGA_TESTS'] === 'full';
 
-/** The whole table in the full tier; else rows that together show every value of every column. */
-export function eachValue<Row extends object>(rows: readonly Row[]): readonly Row[] {
-  return isFull ? rows : covering(rows, row => valuesOf(row));
+/**
+ * The whole table in the full tier; else rows that together show every value of every column. A column `title` that only puts
+ * into words what the others say is none.
+ */
+export function eachValue<Row extends object>(rows: readonly Row[], title?: keyof Row): readonly Row[] {
+  return isFull
+    ? rows
+    : covering(rows, row => valuesOf(title === undefined ? row : { ...row, [title]: null }));
 }
 
 /**
