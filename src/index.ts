@@ -19,6 +19,7 @@ export type { Logger, OpenTelemetryApi } from './engine/open-telemetry.ts';
 export { type OfflineOptions, recoverOffline } from './engine/recovery/recover-offline.ts';
 export type { ResumeOptions } from './engine/resume.ts';
 export { releaseGuests } from './engine/running/last-resort.ts';
+export type { Misnamed } from './engine/running/misnamed.ts';
 export type {
   BootImage,
   DiskResult,

@@ -22,6 +22,7 @@ import type { IdSource } from './connection/ids.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { onCommitOf } from './connection/publish.ts';
 import { isStuck } from './durable/guest-left.ts';
+import { withNames } from './found-names.ts';
 import type { PlannedMember } from './group-planned.ts';
 import { heldBy, heldBySaga, refuseHeld } from './held-by-saga.ts';
 import { KnownQemus } from './known-qemus.ts';
@@ -92,7 +93,7 @@ export class Planning {
       const facts = { survey: known, capabilities, files, token: sagaToken(id), onCommit };
       const made = await freeOfSagas(journal, id, files, operation.plan(request, facts));
       const plan = isStuck(seen.runState) ? { ...made, foundIn: seen.runState } : made;
-      return { plan: await withProofs(plan, files), seen, files };
+      return { plan: await withNames(await withProofs(plan, files), files), seen, files };
     } catch (error) {
       throw heldBySaga(journal, error, vm, guest) ?? error;
     }

@@ -156,6 +156,11 @@ export interface PlanBase {
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
+  /**
+   * By its name, the identity of each image file that its disks were on when it was planned; left out where this process sees no
+   * files of QEMU's, and in plans of older versions.
+   */
+  readonly names?: Readonly<Record<string, string>>;
   readonly disks: readonly DiskPlan[];
 }
 

@@ -5,6 +5,7 @@
 import type { SagaResult } from '../engine/running/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
+import { misnamedInWords } from './misnamed-in-words.ts';
 import type { Advice, Disk } from './story.ts';
 
 interface Asked {
@@ -45,7 +46,7 @@ function say(words: string, command: string | null = null): Advice {
 }
 
 function atCommit(result: SagaResult | null): readonly Advice[] {
-  const left = leftBehind(result);
+  const left = [...misnamedOf(result), ...leftBehind(result)];
   return [...(left.length === 0 ? [say('Nothing: all is as you asked.')] : left), ...guestOf(result)];
 }
 
@@ -61,6 +62,7 @@ function afterRollback(
     ...(result?.guest === undefined
       ? [say('For the guest, nothing: it runs on as before.')]
       : guestOf(result)),
+    ...misnamedOf(result),
     ...leftBehind(result),
     ...(wasAsked
       ? []
@@ -70,6 +72,12 @@ function afterRollback(
 
 function leftBehind(result: SagaResult | null): readonly Advice[] {
   return (result?.leftovers ?? []).map(each => say(`Left behind: ${each}`));
+}
+
+function misnamedOf(result: SagaResult | null): readonly Advice[] {
+  return (result?.misnamed ?? []).map(each =>
+    say(`${misnamedInWords(each)}:`, `blocksaga copy --qmp SOCK --disk ${each.disk},to=NEW`),
+  );
 }
 
 function guestOf(result: SagaResult | null): readonly Advice[] {

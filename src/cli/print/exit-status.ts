@@ -14,8 +14,11 @@ export const EXIT = {
   refused: 2,
   /** Neither; the journal knows what is there. */
   needsRecovery: 3,
-  /** The disks are as they were asked to be, but files that were to be removed are still there; the result names them. */
-  notRemoved: 4,
+  /**
+   * The disks are as they were asked to be, but files that were to be removed are still there, or the next boot would not find an
+   * image by its name; the result names them.
+   */
+  leftToDo: 4,
   /** A bug of ours (EX_SOFTWARE in sysexits.h). */
   bug: 70,
 } as const;
@@ -36,8 +39,8 @@ export function exitStatusOfEnd(result: SagaResult, asked: SignalName | undefine
   return outcome === 'rolledBack' && asked !== 'abort' ? EXIT.rolledBack : doneStatusOf(result);
 }
 
-function doneStatusOf({ notRemoved = [] }: SagaResult): number {
-  return notRemoved.length > 0 ? EXIT.notRemoved : EXIT.done;
+function doneStatusOf({ notRemoved = [], misnamed = [] }: SagaResult): number {
+  return notRemoved.length + misnamed.length > 0 ? EXIT.leftToDo : EXIT.done;
 }
 
 /** Whether a broken assumption of ours has ended it, in this process. */
@@ -47,7 +50,7 @@ function isBug({ error }: SagaResult): boolean {
 
 /** One status for several sagas: the one that needs attention most, first. */
 export function worstStatus(statuses: readonly number[]): number {
-  const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack, EXIT.notRemoved];
+  const byUrgency = [EXIT.bug, EXIT.needsRecovery, EXIT.refused, EXIT.rolledBack, EXIT.leftToDo];
   return byUrgency.find(status => statuses.includes(status)) ?? EXIT.done;
 }
 

@@ -41,7 +41,9 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
     if (!stranded.hasBegun(name) || stranded.outcomes.has(over) || !('undo' in step)) continue;
     const act = async () => {
       const context = await stranded.context(name);
-      const undo = () => step.undo(context, stranded.outcomes.get(name));
+      const undo = async (): Promise<void> => {
+        await step.undo(context, stranded.outcomes.get(name));
+      };
       // A thaw changes nothing on any side.
       if (!isEdge(step)) return undo();
       await expectNotLeaving(context);

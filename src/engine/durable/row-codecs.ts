@@ -158,6 +158,7 @@ const result = z.looseObject({
   blackoutMs: z.number().nullable(),
   error: errorRecord.nullable(),
   leftovers: z.array(z.string()),
+  misnamed: z.array(z.looseObject({ disk: z.string(), file: z.string(), found: z.string() })).optional(),
   weaker: z.array(z.string()).optional(),
   losses: z.array(z.string()).optional(),
   boot: z.array(z.looseObject({ disk: z.string(), file: z.string(), format: z.string() })).optional(),

@@ -121,11 +121,12 @@ export class StepHost {
     this.isReplaying = past?.settled !== undefined;
     if (past?.settled === undefined) {
       const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
+      let came: unknown;
       const attempt = this.attempts.of(name, UNDO, async number => {
         await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
         const context = await this.#given.to(name, past === undefined && number === 1);
         const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
-        await step.undo(given, this.#given.outcomes.get(name));
+        came = await step.undo(given, this.#given.outcomes.get(name));
       });
       // Its undo is what lets the guest run: by then the journal says on which side.
       if (step.foretells?.(this.#parts.plan) && this.#verdict.isRevocable)
@@ -133,7 +134,7 @@ export class StepHost {
       await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
       if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
       if (step.pause === 'begins') this.#window.close();
-      this.#given.outcomes.set(key, step.undone?.(seen, this.#given.outcomes.get(name)) ?? null);
+      this.#given.outcomes.set(key, step.undone?.(seen, this.#given.outcomes.get(name), came) ?? null);
       await this.#write([outcome(key, this.#given.outcomes.get(key) ?? null, false)]);
     } else {
       if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);

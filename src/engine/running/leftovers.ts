@@ -108,6 +108,8 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
         (files.isShared !== undefined && isMadeElsewhere(disk, records));
       if (isLeft) left.push(disk.image.file);
     }
+    if (outcome === 'committed' && files !== null)
+      left.push(...(await strayedImages(created, records, files)));
     left.push(...strayedFiles(stage.disks, records));
     left.push(...(await keptForUnplugged(saga, stage.disks)));
   }

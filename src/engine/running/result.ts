@@ -20,6 +20,7 @@ import { type GuestLeft, guestLeft } from '../durable/guest-left.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { seenInQemu, unasked } from './left-in-qemu.ts';
 import { bitmapsLeftBehind, type FiledSaga, fileIn, findLeftovers, keptFiles } from './leftovers.ts';
+import { findMisnamed, type Misnamed } from './misnamed.ts';
 
 /** How a saga ended, or `ready` when it waits for a signal with every mirror ready. */
 export type Outcome = 'committed' | 'rolledBack' | 'needsRecovery' | 'ready';
@@ -75,6 +76,8 @@ export interface SagaResult {
   readonly leftovers: readonly string[];
   /** Files that were to be removed, as was asked, and are still there; `leftovers` says why. */
   readonly notRemoved?: readonly string[];
+  /** Images that disks are on, or copies, that the next boot would not find under their names, as the last look has shown. */
+  readonly misnamed?: readonly Misnamed[];
   /** A guest that does not run at the end, in a state that no pause of the saga's explains, and what is left to do about it. */
   readonly guest?: GuestLeft;
   /** After an offline recovery only: the images to start QEMU on, one for each disk. Its disks' `after` has no node. */
@@ -111,6 +114,9 @@ export async function readResult(
   const mismatch = fronts === null ? undefined : findMismatch(plan, disks, outcome);
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   const kept = keptFiles(saga.journal.records(saga.id));
+  const leftovers = await findLeftovers(saga, outcome);
+  const copies = outcome === 'committed' && !isSwitched(plan, outcome) ? plan.disks : [];
+  const misnamed = isEnd(outcome) ? await findMisnamed(saga, disks, copies) : [];
   const losses = [...lossesIn(saga.plan), ...bitmapsLeftBehind(saga.journal.records(saga.id))];
   return {
     saga: saga.id,
@@ -122,8 +128,9 @@ export async function readResult(
     disks,
     blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
-    leftovers: [...(await findLeftovers(saga, outcome)), ...kept, ...(isEnd(outcome) ? left : [])],
+    leftovers: [...leftovers, ...kept, ...(isEnd(outcome) ? left : [])],
     ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
+    ...(misnamed.length === 0 ? {} : { misnamed }),
     ...definedOnly({ guest }),
   };
 }

@@ -9,7 +9,8 @@ import { removeFile } from '../../images/files.ts';
 import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
-import { probeDisks, type Step } from '../step/step.ts';
+import { findWrongNames } from '../prepare/expect-names.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { keptBelow, readBy } from './kept-below.ts';
 
 /** A file that may go, and the identity under which it was found; null for one that stays, and why. */
@@ -25,8 +26,10 @@ export const removeLeaving: Step = {
   withoutDevices: true,
   irreversible: 'asked for, and only after the decision',
 
-  async observe({ files, qmp, plan, unplugged }) {
+  async observe(context) {
+    const { files, qmp, plan, unplugged } = context;
     const open = await openFiles(qmp);
+    const unfound = await unfoundAbove(context);
     const left = new Set(
       unplugged.flatMap(({ index }) => plan.disks[index]?.chain.flatMap(filesOfImage).map(plainName) ?? []),
     );
@@ -36,6 +39,8 @@ export const removeLeaving: Step = {
       if (files === null || identity === null) stays(why ?? UNSEEN);
       else if (left.has(file)) stays('a disk on it has left the guest: look at that first');
       else if (open.has(file)) stays('QEMU has it open for another user');
+      else if (unfound.has(file))
+        stays(`${unfound.get(file)}, which its disk is on now, is not found under its name`);
       else {
         const stands = (await files.stat(file))?.identity;
         if (stands === undefined) stays(GONE);
@@ -71,6 +76,16 @@ export const removeLeaving: Step = {
     return keptOf(observed);
   },
 };
+
+/** The files that leave the chain of a disk, each with an image of the chain that took its place and that no boot would find. */
+async function unfoundAbove({ plan, files, outcomes }: StepContext): Promise<ReadonlyMap<string, string>> {
+  const unfound = new Map<string, string>();
+  for (const { disk, file } of await findWrongNames({ plan, files, outcomes }, 'opened')) {
+    const leaving = plan.disks.filter(each => each.disk === disk).flatMap(leavingImages);
+    for (const name of leaving.flatMap(filesOfImage)) unfound.set(plainName(name), file);
+  }
+  return unfound;
+}
 
 const GONE = 'nothing stands there any more, so that it was moved or removed before';
 const UNSEEN = 'it is on the host of a QEMU whose files this process does not see';

@@ -25,6 +25,8 @@ export interface LongJobs {
   start(disk: DiskPlan): Command;
   look(table: JobTable, disk: DiskPlan): JobInfo;
   hasArrived(job: JobInfo): boolean;
+  /** Throws where the names that a job opens files by lead elsewhere; looked at in front of each start, and right behind it. */
+  expectNames?(): Promise<void>;
 }
 
 /** The status of a disk whose job may not begin yet. */
@@ -54,8 +56,10 @@ export async function runJobs<P extends Plan>(
       else batch.push(...waiting.splice(waiting.indexOf(disk), 1));
     }
     await jobs.beforeStart?.(batch);
+    if (batch.length > 0) await jobs.expectNames?.();
     started.push(...batch);
     throwFirst(batch, await context.qmp.pipeline(batch.map(jobs.start)));
+    if (batch.length > 0 && !context.decided) await jobs.expectNames?.();
     return undefined;
   };
   try {

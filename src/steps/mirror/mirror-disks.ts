@@ -31,7 +31,8 @@ export const mirrorDisks: Step<SwitchPlan> = {
   async do(context, todo) {
     const { plan } = context;
     // An image that becomes writable is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
-    if (plan.operation === 'commit') await expectNames(context, 'opened');
+    const opensByName = plan.operation === 'commit' || plan.mirror.by === 'drive-mirror';
+    const when = plan.operation === 'commit' ? 'opened' : 'claimed';
     // Where QEMU opens the images, it does so here.
     const isOpenedHere = plan.operation === 'copy' && plan.mirror.by === 'drive-mirror';
     if (isOpenedHere && context.nothingSentYet) await expectHeaders(context, todo);
@@ -44,6 +45,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
       start: disk =>
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...mirrorsOf(context),
+      ...(opensByName ? { expectNames: () => expectNames(context, when) } : {}),
     });
     return learnAnswering(context, plan.disks);
   },

@@ -17,6 +17,7 @@ import type { QmpClient } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
+import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { type StepContext, throwFirst } from '../step/step.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
@@ -99,8 +100,9 @@ async function putBack(
   back: Return,
 ): Promise<void> {
   const { qmp, plan } = context;
-  if (plan.disks.some(({ identifiedBy }) => identifiedBy))
-    return undoPivotsByFile(context, switched, graph, back);
+  const byFile = plan.disks.some(({ identifiedBy }) => identifiedBy);
+  await expectOldNames(context, switched, byFile ? ({ chain }) => chain : closedImages(graph));
+  if (byFile) return undoPivotsByFile(context, switched, graph, back);
   const restore = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await restore(context, switched, graph, back);
   const after = await readGraph(qmp);

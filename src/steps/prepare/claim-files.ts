@@ -98,25 +98,28 @@ export const claimFiles: Step = {
     });
   },
 
-  async undo({ files, plan, observed, qmp, unplugged }, outcome) {
+  async undo({ files, plan, observed, qmp, unplugged, nothingSentYet }, outcome) {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
     if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
-    if (files === null) return;
+    if (files === null) return [];
     const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
     const isKept = ({ index }: { readonly index: number }) => kept.has(plan.disks[index]?.image.file ?? '');
     const claims = claimsToRelease(observed, outcome).filter(claim => !isKept(claim));
     await expectClosed(qmp, plan.disks, claims);
-    await release(files, plan.disks, claims);
+    const instead = await release(files, plan.disks, claims);
+    // In a later attempt nothing may stand there because an earlier one has removed it.
+    return nothingSentYet ? instead : instead.filter(each => each.instead !== 'nothing');
   },
 
-  undone(observed, outcome) {
+  undone(observed, outcome, came) {
+    const late = Array.isArray(came) ? (came as readonly Instead[]) : [];
     const seen = new Map((observed as readonly Seen[]).map(({ index, identity }) => [index, identity]));
     return claimsToRelease(observed, outcome).map(({ index, identity }): Release => {
       const found = seen.get(index);
+      const atFirst = found === identity ? null : found === undefined ? 'nothing' : 'other';
       return {
-        index,
-        identity,
-        instead: found === identity ? null : found === undefined ? 'nothing' : 'other',
+        ...{ index, identity },
+        instead: atFirst ?? late.find(each => each.index === index)?.instead ?? null,
       };
     });
   },
@@ -271,16 +274,30 @@ async function closeOurs(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<vo
   );
 }
 
-async function release(files: Files, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
+/** What stood at the name of a claim right in front of its removal, where that was not the claimed file. */
+interface Instead {
+  readonly index: number;
+  readonly instead: 'nothing' | 'other';
+}
+
+async function release(
+  files: Files,
+  disks: readonly DiskPlan[],
+  claims: Claims,
+): Promise<readonly Instead[]> {
+  const found: Instead[] = [];
   const inEach = new Map<string, string>();
   for (const { index, identity } of claims) {
     const disk = disks[index];
     invariant(disk?.index === index, `claim of disk ${index} that the plan does not have`);
     const { file } = disk.image;
+    const stands = (await files.stat(file))?.identity;
+    if (stands !== identity) found.push({ index, instead: stands === undefined ? 'nothing' : 'other' });
     await files.unlink(file, identity);
     // Its directory may be gone as well, by another name or for good.
     if ((await files.stat(dirname(file))) !== undefined) inEach.set(dirname(file), file);
   }
   // Not durable before the directory is: a power cut would bring back what the saga says is gone.
   for (const file of inEach.values()) await files.syncDirectory(file);
+  return found;
 }

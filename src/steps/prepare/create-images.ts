@@ -35,9 +35,9 @@ export const createImages: Step = {
   },
 
   async do(context, todo) {
+    await closeNodes(context, todo);
     // QEMU opens and truncates whatever stands under a name.
     await expectNames(context, 'claimed');
-    await closeNodes(context, todo);
     const made = todo.filter(disk => disk.image.create);
     await create(context, made, disk => ({
       driver: 'file',
@@ -45,7 +45,10 @@ export const createImages: Step = {
       size: disk.image.driver === 'raw' ? disk.image.sizeBytes : 0,
       ...(disk.image.driver === 'raw' ? preallocationOf(disk) : {}),
     }));
+    await expectNames(context, 'claimed');
     throwFirst(todo, await context.qmp.pipeline(todo.map(openProtocol)));
+    // Opened, and not written to yet: what is written from here on goes to this very file, whatever becomes of its name.
+    await expectNames(context, 'opened');
     const formatted = todo.filter(
       ({ image }) => (image.create && image.driver !== 'raw') || image.formats === true,
     );

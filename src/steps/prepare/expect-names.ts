@@ -1,61 +1,71 @@
 /**
- * Looks, in front of a decision, whether each disk's new image is still found under its name: a boot goes by names, and a
- * file may be renamed, removed or replaced while mirrors run. It asks /proc and the file system only, no QEMU.
+ * Looks, in front of what QEMU does by a name and in front of a decision, whether the images that each disk is to stand on are
+ * still found under their names: a boot goes by names, and a file may be renamed, removed or replaced at any time. It asks
+ * /proc and the file system only, no QEMU.
  */
-import { dirname } from 'node:path';
 import { BlocksagaError } from '../../errors.ts';
-import { plainName } from '../../guest/graph.ts';
-import type { FileFacts } from '../../images/files.ts';
-import { chainOfImage } from '../../plan/chain-of-image.ts';
-import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { type Graph, plainName } from '../../guest/graph.ts';
+import type { ChainImage, DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { StepContext } from '../step/step.ts';
+import { namesOf, type WrongName, wrongNames } from './boot-names.ts';
 
-/** Whether QEMU has opened the new images already, or makes them in the step that follows. */
+/** Whether QEMU has opened the new images already, or makes them in the step that follows: then /proc is not asked. */
 type When = 'opened' | 'claimed';
 
+type Looked = Pick<StepContext, 'files' | 'plan' | 'outcomes'>;
+
 /** Throws FOREIGN, naming the disk and what stands there instead. */
-export async function expectNames(
-  { files, plan, outcomes }: Pick<StepContext, 'files' | 'plan' | 'outcomes'>,
+export async function expectNames(context: Looked, when: When): Promise<void> {
+  const [wrong] = await findWrongNames(context, when);
+  if (wrong !== undefined) throw leadsElsewhere(wrong);
+}
+
+/** All names that lead elsewhere; none where this process sees no files of QEMU's. */
+export async function findWrongNames(
+  { files, plan, outcomes }: Looked,
   when: When,
-): Promise<void> {
-  if (files === null) return;
+): Promise<readonly WrongName[]> {
+  if (files === null) return [];
   const open = when === 'opened' ? await files.openInQemu?.() : undefined;
   const claims = claimsIn(outcomes.get('claimFiles') ?? null);
-  for (const disk of plan.disks) {
-    for (const file of namesToFind(plan, disk)) {
-      if ((await files.isShared?.(dirname(file))) === false) continue;
-      const claim = file === disk.image.file ? claims.get(disk.index) : undefined;
-      const mustStand = !disk.image.create || claim !== undefined;
-      const wrong = whatIsWrong(await files.stat(file), claim, open, mustStand);
-      if (wrong !== undefined) throw gone(disk, file, wrong);
-    }
-  }
+  const names = plan.disks.flatMap(disk => namesOf(plan, disk, claims.get(disk.index), when === 'opened'));
+  return wrongNames(files, names, open);
 }
 
-/** The image that the disk ends on; where its chain is changed below that, all that stay in it. */
-function namesToFind(plan: Plan, disk: DiskPlan): readonly string[] {
-  const { file, protocol } = disk.image;
-  const files = 'rewrites' in plan ? chainOfImage(disk).map(image => image.file) : [file];
-  return protocol === 'file' ? files.map(plainName).filter(name => name.startsWith('/')) : [];
+/**
+ * The same in a rollback, of the images that disks are to return to: QEMU opens one anew by its name when it is to be written to
+ * again, or was closed, and what the guest wrote would go into whatever stands there.
+ */
+export async function expectOldNames(
+  { files, plan: { names = {} } }: Pick<StepContext, 'files' | 'plan'>,
+  disks: readonly DiskPlan[],
+  imagesOf: (disk: DiskPlan) => readonly Pick<ChainImage, 'file'>[] = ({ file }) => [{ file }],
+): Promise<void> {
+  if (files === null) return;
+  const old = disks.flatMap(disk =>
+    imagesOf(disk).flatMap(image => {
+      const file = plainName(image.file);
+      const planned = names[file];
+      return planned === undefined
+        ? []
+        : [{ disk: disk.disk, file, planned, isOpen: false, mustStand: false }];
+    }),
+  );
+  const [wrong] = await wrongNames(files, old, undefined);
+  if (wrong === undefined) return;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${wrong.disk}: it is to return to ${wrong.file}, and under that name there is now ${wrong.found}, which QEMU would open and write to: put the right file back, then resume`,
+    { disk: wrong.disk },
+  );
 }
 
-function whatIsWrong(
-  facts: FileFacts | undefined,
-  claim: string | undefined,
-  open: ReadonlySet<string> | undefined,
-  mustStand: boolean,
-): string | undefined {
-  if (facts === undefined) return mustStand ? 'nothing' : undefined;
-  if (open !== undefined && !open.has(facts.identity)) return 'another file than the one that QEMU has open';
-  if (claim !== undefined && claim !== facts.identity) return 'another file than the one that this saga made';
-  return undefined;
-}
-
-function gone({ disk }: DiskPlan, file: string, wrong: string): BlocksagaError {
+/** An image whose name does not lead to it. */
+export function leadsElsewhere({ disk, file, found }: WrongName): BlocksagaError {
   return new BlocksagaError(
     'FOREIGN',
-    `disk ${disk}: under the name ${file} there is now ${wrong}, so that the next boot would not find what the guest writes; put the right file back before it is tried again`,
+    `disk ${disk}: under the name ${file} there is now ${found}, so that the next boot would not find what the guest writes; put the right file back before it is tried again`,
     { disk },
   );
 }
@@ -63,4 +73,10 @@ function gone({ disk }: DiskPlan, file: string, wrong: string): BlocksagaError {
 function claimsIn(outcome: Json): ReadonlyMap<number, string> {
   const claims = Array.isArray(outcome) ? (outcome as readonly { index: number; identity: string }[]) : [];
   return new Map(claims.map(({ index, identity }) => [index, identity]));
+}
+
+/** The images of a disk's old chain that are to be opened anew: none while it is open. */
+export function closedImages(graph: Graph): (disk: DiskPlan) => readonly ChainImage[] {
+  return ({ node, names, chain }) =>
+    [node, names.revived].some(name => graph.node(name) !== undefined) ? [] : chain;
 }

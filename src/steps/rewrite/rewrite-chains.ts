@@ -32,8 +32,6 @@ export const rewriteChains: Step<RewritePlan> = {
 
   /** Nothing has been decided while all are held: a migration that has begun meanwhile still rolls the saga back. */
   async do(context) {
-    // What a job writes to is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c).
-    await expectNames(context, 'opened');
     await holdAll(context, context.plan.disks);
     expectNotMigrating(await lookAtGuest(context.qmp));
     return null;
@@ -152,7 +150,16 @@ async function holdAll(context: StepContext<RewritePlan>, disks: readonly DiskPl
     start: disk => startJob(plan, disk, context.speed(disk)),
     look: jobAlive,
     hasArrived: ({ status }) => status === 'pending',
+    ...(opensByName(context) ? { expectNames: () => expectNames(context, 'opened') } : {}),
   });
+}
+
+/**
+ * What a job writes to is opened anew by its name (raw_reconfigure_getfd, block/file-posix.c). An image that is pulled into is open
+ * for writing mostly; what is decided is not held up for the names of others.
+ */
+export function opensByName({ plan, decided }: StepContext<RewritePlan>): boolean {
+  return plan.operation === 'commit' || !decided;
 }
 
 function startJob(

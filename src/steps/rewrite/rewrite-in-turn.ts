@@ -16,7 +16,7 @@ import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { askAgain, firstError, type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { isShortened, rewriteOf } from './rewrite-chains.ts';
+import { isShortened, opensByName, rewriteOf } from './rewrite-chains.ts';
 
 const JOB_DEADLINE_MS = 14 * 24 * 60 * 60_000;
 const CANCEL_DEADLINE_MS = 60_000;
@@ -30,7 +30,6 @@ export const rewriteFirst: Step<RewritePlan> = {
 
   async do(context) {
     const disks = firstOf(context.plan);
-    if (context.nothingSentYet) await expectNames(context, 'opened');
     if (context.nothingSentYet) expectNotMigrating(await lookAtGuest(context.qmp));
     try {
       await shorten(context, disks);
@@ -108,6 +107,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
   const commands = missing.map(disk =>
     startJob(plan, disk, plan.operation === 'pull' ? disk.node : rootOf(disk), context.speed()),
   );
+  if (opensByName(context)) await expectNames(context, 'opened');
   const refused = firstError(missing, await qmp.pipeline(commands));
   if (refused !== undefined) throw refused;
   await awaitEnd(context, disks);

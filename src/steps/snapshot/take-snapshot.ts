@@ -33,8 +33,8 @@ export const takeSnapshot: Step<SnapshotPlan> = {
   observe: context => findNames(context, 'opened'),
   probe: probeOverlays,
 
-  async do({ qmp, plan }) {
-    await transact(qmp, plan, actionsOf(plan));
+  async do(context) {
+    await transact(context, 'opened');
     return null;
   },
 
@@ -54,8 +54,8 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
   },
   probe: probeOverlays,
 
-  async do({ qmp, plan }) {
-    await transact(qmp, plan, actionsOf(plan));
+  async do(context) {
+    await transact(context, 'claimed');
     return null;
   },
 
@@ -75,6 +75,7 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
   async do(context) {
     const { qmp, plan } = context;
     expectStill(context);
+    await expectNames(context, 'claimed');
     const sight = (await takeAll(qmp, plan, actionsOf(plan)))();
     expectNotMigrating(sight);
     if (sight.running) throw ranMeanwhile();
@@ -101,8 +102,11 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
     return { absent, present: [], foreign: present };
   },
 
-  async do({ qmp }, todo) {
+  async do(context, todo) {
+    const { qmp, nothingSentYet } = context;
     for (const disk of todo) {
+      // QEMU makes the overlay by its name, and opens the image below anew by its own.
+      if (nothingSentYet) await expectNames(context, 'claimed');
       const [reply] = await qmp.pipeline([
         { execute: 'blockdev-snapshot-sync', arguments: snapshotSync(disk) },
       ]);
@@ -150,10 +154,15 @@ function actionsOf(plan: SnapshotPlan): Actions {
   return [...actions, ...bitmapActions(plan)];
 }
 
-/** Looked for a migration right in front, and again in the same write where the snapshots can then be undone. */
-async function transact(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Promise<void> {
+/**
+ * Looked for a migration right in front, and again in the same write where the snapshots can then be undone. The image below an
+ * overlay is opened anew by its name, since it is not written to any more.
+ */
+async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<void> {
+  const { qmp, plan } = context;
   expectNotMigrating(await lookAtGuest(qmp));
-  const sight = await takeAll(qmp, plan, actions);
+  await expectNames(context, when);
+  const sight = await takeAll(qmp, plan, actionsOf(plan));
   if (canUndoSnapshots(plan)) expectNotMigrating(sight());
 }
 

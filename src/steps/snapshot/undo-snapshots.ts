@@ -17,6 +17,7 @@ import type { JobInfo } from '../../qmp/schema.generated.ts';
 import { isConcluded, WHILE_PAUSED, withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
+import { expectOldNames } from '../prepare/expect-names.ts';
 import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
 
 /** The part of the permitted blackout that a paused guest may wait for its commits. */
@@ -46,6 +47,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
     expectThere(graph, plan.disks);
     expectUncovered(graph, plan, plan.disks);
     if (taken.length > 0) {
+      await expectOldNames(context, taken);
       await startCommits(context, taken, graph);
       await awaitReady(context, taken);
       if (paused.byUs) {

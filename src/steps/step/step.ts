@@ -164,10 +164,13 @@ interface StepBase<P extends Plan> {
 interface Reversible<P extends Plan> extends StepBase<P> {
   /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to undo. */
   observeUndo?(context: StepContext<P>): Promise<Json>;
-  /** Undoes the effect, wholly or partly done, once or again. `outcome` is undefined when `do` did not succeed. */
-  undo(context: StepContext<P>, outcome: Json | undefined): Promise<void>;
-  /** What to record when `undo` has ended, from what `observeUndo` saw; null unless said. */
-  undone?(observed: Json, outcome: Json | undefined): Json;
+  /**
+   * Undoes the effect, wholly or partly done, once or again. `outcome` is undefined when `do` did not succeed. What it gives is for
+   * `undone` alone.
+   */
+  undo(context: StepContext<P>, outcome: Json | undefined): Promise<unknown>;
+  /** What to record when `undo` has ended, from what `observeUndo` saw, and from what `undo` gave; null unless said. */
+  undone?(observed: Json, outcome: Json | undefined, came: unknown): Json;
 }
 
 interface Irreversible<P extends Plan> extends StepBase<P> {

@@ -18,6 +18,7 @@ import type { Replies } from '../../qmp/commands.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
+import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import {
   expectStill,
@@ -65,10 +66,12 @@ export const insertFilters: Step<SwitchPlan> = {
     return null;
   },
 
-  async undo({ qmp, plan }) {
+  async undo(context) {
+    const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     const onFilter = plan.disks.filter(disk => graph.front(disk) === disk.names.filter);
     const commands: Command<'qom-set'>[] = [];
+    await expectOldNames(context, onFilter, closedImages(graph));
     // A `-drive`'s node is gone after a reopen, also after one that was undone.
     const edges =
       onFilter.length === 0 ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
@@ -121,6 +124,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     );
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return rollBackWritten(context, switched, graph, running);
+    await expectOldNames(context, switched, closedImages(graph));
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
