@@ -157,27 +157,59 @@ export async function takeSnapshot(qmp: BareClient, disks: readonly BareDisk[]):
   await qmp.send(['transaction', { actions }]);
 }
 
+/** Puts a filter above every disk of the running guest: two writes. */
+export async function insertFilters(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
+  await qmp.send(
+    ['object-add', { 'qom-type': 'throttle-group', id: GROUP }],
+    ...disks.map((disk): Command => ['blockdev-add', throttle(disk, disk.node)]),
+  );
+  await qmp.send(...disks.map((disk): Command => ['qom-set', drive(disk, filter(disk))]));
+}
+
 /** Mirrors every disk to its new image, until all are READY. */
 export async function mirror(
   qmp: BareClient,
   disks: readonly BareDisk[],
-  strategy: 'reopen' | 'finalize',
+  strategy: BareStrategy,
 ): Promise<void> {
-  if (strategy === 'reopen') await qmp.send(['object-add', { 'qom-type': 'throttle-group', id: GROUP }]);
+  if (strategy === 'reopenInPause')
+    await qmp.send(['object-add', { 'qom-type': 'throttle-group', id: GROUP }]);
+  if (strategy === 'reopen') await insertFilters(qmp, disks);
+  const source = (disk: BareDisk) =>
+    strategy === 'reopen' ? { device: filter(disk), replaces: disk.node } : { device: disk.node };
   const manual = { 'auto-dismiss': false, ...(strategy === 'finalize' ? { 'auto-finalize': false } : {}) };
   await qmp.send(
     ...disks.map((disk): Command => {
       return [
         'blockdev-mirror',
-        { 'job-id': job(disk), device: disk.node, target: disk.name, sync: 'full', ...manual },
+        { 'job-id': job(disk), ...source(disk), target: disk.name, sync: 'full', ...manual },
       ];
     }),
   );
   await qmp.reached(disks.map(job), 'ready');
 }
 
-/** The window of `reopen`: three writes, each followed by its replies. */
+/** How the bare client switches: `reopenInPause` puts its filters in, and takes them out, within the pause. */
+export type BareStrategy = 'reopen' | 'reopenInPause' | 'finalize';
+
+/** The window of `reopen` below filters that are there: two writes, each followed by its replies. */
 export async function switchByReopen(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
+  await nearlyClean(qmp, disks);
+  const jobs = disks.map(job);
+  await qmp.send(['stop'], ...jobs.map((id): Command => ['block-job-cancel', { device: id }]));
+  await qmp.reached(jobs, 'concluded');
+  await qmp.send(['blockdev-reopen', { options: disks.map(disk => throttle(disk, disk.name)) }], ['cont']);
+  await qmp.send(
+    ...jobs.map((id): Command => ['job-dismiss', { id }]),
+    ...disks.map((disk): Command => ['qom-set', drive(disk, disk.name)]),
+    ...disks.map((disk): Command => ['blockdev-del', { 'node-name': filter(disk) }]),
+    ['object-del', { id: GROUP }],
+    ...retire(disks),
+  );
+}
+
+/** The same with the filters put in, and taken out, meanwhile: three writes. */
+export async function switchByReopenInPause(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
   await nearlyClean(qmp, disks);
   const jobs = disks.map(job);
   await qmp.send(['stop'], ...jobs.map((id): Command => ['block-job-cancel', { device: id }]));
@@ -222,7 +254,7 @@ function retire(disks: readonly BareDisk[]): readonly Command[] {
 
 /** Asks until little is left to copy, at most `READY_POLL_MAX` times. */
 async function nearlyClean(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
-  const sources = new Set(disks.map(disk => disk.node));
+  const sources = new Set(disks.flatMap(disk => [disk.node, filter(disk)]));
   for (let poll = 0; poll < READY_POLL_MAX; poll += 1) {
     const [nodes] = await qmp.send(['query-named-block-nodes', { flat: true }]);
     const dirtyBytes = (nodes as readonly NodeInfo[])

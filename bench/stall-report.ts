@@ -4,7 +4,9 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/qmp/clock.ts';
 
-export type Side = 'blocksaga' | 'bare';
+/** `bareInPause` does within the pause what `bare` does before and after it; `beside` is another build of blocksaga. */
+export const SIDES = ['blocksaga', 'bare', 'bareInPause', 'beside'] as const;
+export type Side = (typeof SIDES)[number];
 
 /** One run; milliseconds. */
 export interface Sample {
@@ -24,6 +26,8 @@ export interface Comparison {
   readonly disks: number;
   readonly blocksaga: readonly Sample[];
   readonly bare: readonly Sample[];
+  readonly bareInPause: readonly Sample[];
+  readonly beside: readonly Sample[];
   /** The longest gap in a stretch in which no command was sent; one per round. */
   readonly quietGapMs: readonly number[];
 }
@@ -47,6 +51,11 @@ interface Line {
   readonly blocksaga: Spread;
   readonly bare: Spread;
   readonly ratio: number;
+  /** Where there is one; and what blocksaga takes of it. */
+  readonly bareInPause: Spread | null;
+  readonly ofInPause: number | null;
+  readonly beside: Spread | null;
+  readonly ofBeside: number | null;
 }
 
 const MEASURES: readonly (readonly [string, (sample: Sample) => number | null])[] = [
@@ -71,7 +80,7 @@ export function printReport(report: Report, json: boolean): void {
   const quiet = new Map(report.comparisons.map(({ disks, quietGapMs }) => [disks, spread(quietGapMs)]));
   const quietText = [...quiet].map(([disks, gap]) => `${show(gap)} with ${disks} disks`).join(', ');
   console.log(`${machine.text}
-Both sides in turn on the same guest, ${report.rounds} rounds each; milliseconds, median (min-max). The figures come from a
+All sides in turn on the same guest, ${report.rounds} rounds each; milliseconds, median (min-max). The figures come from a
 shared machine: only the ratios within one run say anything.
 A gap in guest writes cannot be seen finer than the guest writes: left alone for a moment, its longest gap was
 ${quietText}.
@@ -86,7 +95,18 @@ function linesOf({ operation, disks, ...samples }: Comparison): readonly Line[] 
     const limit = samples.bare.map(read).filter(value => value !== null);
     if (ours.length === 0 && limit.length === 0) return [];
     const [blocksaga, bare] = [spread(ours), spread(limit)];
-    return [{ operation, disks, measure, blocksaga, bare, ratio: blocksaga.median / bare.median }];
+    const other = (side: 'bareInPause' | 'beside') => {
+      const values = samples[side].map(read).filter(value => value !== null);
+      return values.length === 0 ? null : spread(values);
+    };
+    const [bareInPause, beside] = [other('bareInPause'), other('beside')];
+    const of = (side: Spread | null) => (side === null ? null : blocksaga.median / side.median);
+    return [
+      {
+        ...{ operation, disks, measure, blocksaga, bare, ratio: blocksaga.median / bare.median },
+        ...{ bareInPause, ofInPause: of(bareInPause), beside, ofBeside: of(beside) },
+      },
+    ];
   });
 }
 
@@ -98,12 +118,21 @@ function table(lines: readonly Line[]): string {
     show(line.blocksaga),
     show(line.bare),
     line.ratio.toFixed(2),
+    ...besides(line.bareInPause, line.ofInPause),
+    ...besides(line.beside, line.ofBeside),
   ]);
-  const head = ['operation', 'disks', 'what', 'blocksaga', 'bare client', 'ratio'];
+  const head = [
+    ...['operation', 'disks', 'what', 'blocksaga', 'bare client', 'ratio'],
+    ...['bare, filters in the pause', 'ratio', 'other build', 'ratio'],
+  ];
   const widths = head.map((title, at) => Math.max(title.length, ...rows.map(row => row[at]?.length ?? 0)));
   const print = (cells: readonly string[]) =>
     `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`;
   return [print(head), print(widths.map(width => '-'.repeat(width))), ...rows.map(print)].join('\n');
+}
+
+function besides(side: Spread | null, ratio: number | null): readonly string[] {
+  return side === null || ratio === null ? ['', ''] : [show(side), ratio.toFixed(2)];
 }
 
 function spread(values: readonly number[]): Spread {

@@ -1,29 +1,33 @@
 /**
  * What blocksaga costs a guest: how long it is paused, and how long the caller waits, when N disks are snapshotted or
  * switched to their copies at once. Each figure stands beside the limit, the same QMP commands from a bare client
- * (`bare.ts`), taken in turn with it on the same guest. It asserts that the disks have changed, and nothing about time:
- * `npm run bench -- [--rounds N] [--json]`.
+ * (`bare.ts`), taken in turn with it on the same guest, and, of another build of blocksaga, what that one takes. It asserts that the
+ * disks have changed, and nothing about time:
+ * `npm run bench -- [--rounds N] [--disks N,N] [--operations NAME,NAME] [--beside DIST/index.js] [--json]`.
  */
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type GuestVm, startGuestVm } from '../src/demo/guest-vm.ts';
-import { createEngine, type Engine, openJournal, type SagaResult } from '../src/index.ts';
+import type { Engine, SagaResult } from '../src/index.ts';
+import * as blocksaga from '../src/index.ts';
 import { type GuestDisk, survey } from '../src/operations/survey.ts';
 import { sleep, systemClock } from '../src/qmp/clock.ts';
 import { connectSocket, openQmpClient } from '../src/qmp/index.ts';
 import {
   BareClient,
   type BareDisk,
+  type BareStrategy,
   mirror,
   openImages,
   switchByFinalize,
   switchByReopen,
+  switchByReopenInPause,
   takeSnapshot,
 } from './bare.ts';
-import { type Comparison, printReport, type Sample, type Side } from './stall-report.ts';
+import { type Comparison, printReport, type Sample, SIDES, type Side } from './stall-report.ts';
 
-const DISKS = [2, 4, 8] as const;
+const DISKS = '2,4,8,16';
 const ROUNDS = 15;
 const ROUNDS_MAX = 100;
 /** Rounds before the first counted one: code is compiled, files and sockets have been opened once. */
@@ -45,12 +49,14 @@ interface Stage {
 }
 
 type Run = (stage: Stage) => Promise<Sample>;
+type Runs = Partial<Record<Side, Run>> & Readonly<Record<'blocksaga' | 'bare', Run>>;
 
-const RUNS: Readonly<Record<Operation, Readonly<Record<Side, Run>>>> = {
+const RUNS: Readonly<Record<Operation, Runs>> = {
   snapshot: { blocksaga: snapshotByEngine, bare: snapshotBare },
   reopen: {
     blocksaga: stage => switchByEngine(stage, 'reopen'),
     bare: stage => switchBare(stage, 'reopen', switchByReopen),
+    bareInPause: stage => switchBare(stage, 'reopenInPause', switchByReopenInPause),
   },
   finalize: {
     blocksaga: stage => switchByEngine(stage, 'finalize'),
@@ -59,15 +65,24 @@ const RUNS: Readonly<Record<Operation, Readonly<Record<Side, Run>>>> = {
 };
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: String(ROUNDS) }, json: { type: 'boolean', default: false } },
+  options: {
+    rounds: { type: 'string', default: String(ROUNDS) },
+    disks: { type: 'string', default: DISKS },
+    operations: { type: 'string', default: OPERATIONS.join(',') },
+    beside: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
 });
+const beside =
+  options.beside === undefined ? undefined : ((await import(resolve(options.beside))) as typeof blocksaga);
+const operations = OPERATIONS.filter(operation => options.operations.split(',').includes(operation));
 const rounds = Number(options.rounds);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {
   throw new Error(`--rounds takes 1 to ${ROUNDS_MAX}, not "${options.rounds}"`);
 }
 const comparisons: Comparison[] = [];
 let version = '';
-for (const count of DISKS) {
+for (const count of options.disks.split(',').map(Number)) {
   await using vm = await startGuestVm({ disks: count, cache: 'unsafe', pacingUs: 0 });
   version = await qemuVersion(vm);
   comparisons.push(...(await compare(vm, count)));
@@ -76,21 +91,29 @@ printReport({ comparisons, rounds, qemuVersion: version }, options.json);
 
 /** All operations on one guest, the sides in turn; which one begins changes from round to round. */
 async function compare(vm: GuestVm, count: number): Promise<readonly Comparison[]> {
-  const journal = openJournal(join(vm.directory, 'journal.db'));
-  const engine = createEngine({ journal });
-  const samples = OPERATIONS.map(operation => ({
+  const journal = blocksaga.openJournal(join(vm.directory, 'journal.db'));
+  const other = beside?.openJournal(join(vm.directory, 'beside.db'));
+  const engine = blocksaga.createEngine({ journal });
+  const besideEngine = other === undefined ? undefined : beside?.createEngine({ journal: other });
+  const samples = operations.map(operation => ({
     operation,
     disks: count,
     blocksaga: [] as Sample[],
     bare: [] as Sample[],
+    bareInPause: [] as Sample[],
+    beside: [] as Sample[],
   }));
   const quietGapMs: number[] = [];
   for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
-    const sides: readonly Side[] = round % 2 === 0 ? ['blocksaga', 'bare'] : ['bare', 'blocksaga'];
+    const sides: readonly Side[] = round % 2 === 0 ? SIDES : SIDES.toReversed();
     for (const comparison of samples) {
+      const runs = RUNS[comparison.operation];
       for (const side of sides) {
+        const by = side === 'beside' ? besideEngine : engine;
+        const run = side === 'beside' ? runs.blocksaga : runs[side];
+        if (run === undefined || by === undefined) continue;
         const label = `${comparison.operation}${round + WARM_UP_ROUNDS}-${side}`;
-        const sample = await runOnce(vm, engine, label, RUNS[comparison.operation][side]);
+        const sample = await runOnce(vm, by, label, run);
         if (round >= 0) comparison[side].push(sample);
       }
     }
@@ -100,6 +123,7 @@ async function compare(vm: GuestVm, count: number): Promise<readonly Comparison[
   }
   if (!options.json) process.stderr.write('\n');
   await journal.close();
+  await other?.close();
   return samples.map(comparison => ({ ...comparison, quietGapMs }));
 }
 
@@ -157,7 +181,7 @@ async function switchByEngine(stage: Stage, strategy: 'reopen' | 'finalize'): Pr
 
 async function switchBare(
   stage: Stage,
-  strategy: 'reopen' | 'finalize',
+  strategy: BareStrategy,
   act: (qmp: BareClient, disks: readonly BareDisk[]) => Promise<void>,
 ): Promise<Sample> {
   const { vm } = stage;
