@@ -32,12 +32,22 @@ export function isMaybeOurs(disk: DiskPlan, identity: string, records: readonly 
 
 /** Whether QEMU may have made the disk's image under a name that this process has not claimed, so where it need not see it. */
 export function isMadeElsewhere({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
-  const hasBegun = records.some(({ kind, step, seq }) => {
-    const claimed = records.findLast(each => each.kind === 'outcome' && each.step === CLAIM)?.seq;
-    return kind === 'intent' && claimed !== undefined && seq > claimed && !step.startsWith('undo.');
-  });
-  return hasBegun && claimsIn(records)?.has(index) === false;
+  return mayQemuHaveMade(records) && claimsIn(records)?.has(index) === false;
 }
+
+/** Whether QEMU may have been told to make images, in these records of one stage. */
+export function mayQemuHaveMade(records: readonly JournalRecord[]): boolean {
+  return records.some(({ kind, step }) => kind === 'intent' && MAKES.has(step));
+}
+
+/** The steps in which QEMU makes images. */
+const MAKES: ReadonlySet<string> = new Set([
+  'createImages',
+  'takeSnapshotSync',
+  'takeSnapshotsOneByOne',
+  'takeSnapshotInPause',
+  'mirrorDisks',
+]);
 
 /** What the undo found in the places of files that the saga had made, in words for people. */
 export function strayedFiles(

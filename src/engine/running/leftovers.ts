@@ -9,7 +9,14 @@ import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
 import { splitKey, stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
-import { heldClaim, isMadeElsewhere, isMaybeOurs, strayed, strayedFiles } from '../removal/claims.ts';
+import {
+  heldClaim,
+  isMadeElsewhere,
+  isMaybeOurs,
+  mayQemuHaveMade,
+  strayed,
+  strayedFiles,
+} from '../removal/claims.ts';
 
 /** A saga at its end, as far as its files are asked for. */
 export interface FiledSaga {
@@ -94,7 +101,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     // What the stage made that the saga ended with is its result.
     const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
     const created = stage.disks.filter(disk => disk.image.create);
-    const records = files === null ? [] : recordsOfStage(journal.records(id), name);
+    const records = recordsOfStage(journal.records(id), name);
     if (outcome === 'committed' && name === last) {
       if (files !== null) left.push(...(await strayedImages(created, records, files)));
       left.push(...(await leftByUnplugged(saga, created)));
@@ -103,9 +110,9 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     for (const disk of created) {
       const stands = await files?.stat(disk.image.file);
       const isLeft =
-        files === null ||
+        (files === null && mayQemuHaveMade(records)) ||
         (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) ||
-        (files.isShared !== undefined && isMadeElsewhere(disk, records));
+        (files?.isShared !== undefined && isMadeElsewhere(disk, records));
       if (isLeft) left.push(disk.image.file);
     }
     if (outcome === 'committed' && files !== null)

@@ -6,6 +6,7 @@ import { isClone } from '../scenario/wish.ts';
 import { isTheirs, theirFile } from '../scenario/wish-files.ts';
 import { diskName } from '../scenario/wish-request.ts';
 import { withCovers } from './covered-behind.ts';
+import { isNamedElsewhere } from './elsewhere-law.ts';
 import {
   areOnNew,
   lostOffline,
@@ -50,7 +51,6 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   if (error !== undefined) return `the recovery gave up: ${error.code} ${error.message}`;
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   if (mayLoseWrites(account)) return undefined;
-  if (pardon.excuses('no newer image is given up', endAtLast(account))) return undefined;
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
   const fronts = (index: number) => booted.disks[index]?.path;
   const isOnNew = areOnNew(account, booted.disks);
@@ -121,6 +121,7 @@ function standsAlone(
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
   for (const file of account.squatted) expected.add(file);
+  for (const file of told) if (isNamedElsewhere(account, { leftovers }, file)) expected.add(file);
   const left = [...booted.files.keys()].find(file => !expected.has(file) && !isTheirs(file));
   return left === undefined ? undefined : `the file ${left} is left`;
 }

@@ -30,6 +30,15 @@ export function mayBeThere(
   return scenario.elsewhere !== undefined && isNew && wasAsked;
 }
 
+/** A new image is gone whose name was in no directory for good yet when the power failed, and the recovery says which. */
+export function isCutElsewhere({ scenario, struck, offline, atLast }: Account): boolean {
+  const { error } = offline ?? {};
+  const hasFailed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  if (scenario.elsewhere === undefined || !hasFailed || error?.code !== 'FILES') return false;
+  const files = newSetsOf(scenario).flatMap(set => scenario.wish.named.map(index => set(index)[0] ?? ''));
+  return files.some(file => error.message.includes(`${file} is needed and`) && !atLast.files.has(file));
+}
+
 /** The steps in which QEMU makes images. */
 const MAKES: ReadonlySet<string> = new Set([
   'createImages',

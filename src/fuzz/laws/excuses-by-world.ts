@@ -4,6 +4,7 @@
  */
 import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
+import { isCutElsewhere } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
 import { type EndJudged, hasSwitchedTooLong, isOvertaken, isUntold } from './excuse-conditions.ts';
 
@@ -75,6 +76,12 @@ export const BY_WORLD: readonly ByWorld[] = [
       only: isUntold,
     },
   ]),
+  {
+    ...{ law: 'the dead leave one set', world: "QEMU's files are elsewhere, and the power failed" },
+    reason:
+      'who does not see the directory of a new image cannot have its name survive a power cut: the recovery says which one is missing',
+    only: isCutElsewhere,
+  },
   {
     ...{ law: 'crash is resume', world: 'the agent of a paused guest is to freeze it' },
     reason: 'the agent of a paused guest does not answer',
