@@ -80,7 +80,11 @@ export class Attempts {
 
   /** Where a stage stands that the next one begins in; undefined once its snapshot is taken. */
   standOfOpen(): Stand | undefined {
-    return SNAPSHOTS.some(name => this.#outcomes.has(name)) ? undefined : this.#stand(false);
+    return this.#hasTaken ? undefined : this.#stand(false);
+  }
+
+  get #hasTaken(): boolean {
+    return SNAPSHOTS.some(name => this.#outcomes.has(name));
   }
 
   /** When a saga has ended: for disks that have left unseen behind its last step. */
@@ -95,6 +99,7 @@ export class Attempts {
       plan: this.#parts.plan,
       decided: this.#verdict.isForward,
       isStill: this.#window.isOpen && this.#window.pausedThroughout(),
+      hasTaken: this.#hasTaken,
       hasBegun: (step: StepName) => this.#begun.has(step),
     };
   }

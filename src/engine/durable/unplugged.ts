@@ -29,6 +29,8 @@ export interface Stand {
   /** Whether it is a step's undo that has met it. */
   readonly isUndoing: boolean;
   hasBegun(step: StepName): boolean;
+  /** Whether the step that takes the snapshot has come to its end, and is not undone. */
+  readonly hasTaken: boolean;
   /** That of the stage before, for as long as that has not come to its end: the disks are on its sides. */
   readonly before?: Stand;
 }
@@ -186,11 +188,12 @@ function lastOn(
  */
 async function areSnapshotsTaken(
   qmp: StepContext['qmp'],
-  { plan, isUndoing }: Stand,
+  { plan, isUndoing, hasTaken }: Stand,
   left: readonly DiskPlan[],
   isRefused: boolean,
 ): Promise<boolean | undefined> {
   if (plan.operation !== 'snapshot' || isUndoing) return undefined;
+  if (hasTaken) return true;
   const graph = await readGraph(qmp);
   const others = plan.disks.filter(disk => !left.includes(disk) && graph.front(disk) !== undefined);
   // On their overlays, or on what those were mirrored to since.

@@ -103,7 +103,12 @@ export const claimFiles: Step = {
     if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
     if (files === null) return [];
     const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
-    const isKept = ({ index }: { readonly index: number }) => kept.has(plan.disks[index]?.image.file ?? '');
+    // Nor is one removed that its disk has left and QEMU has open, below a filter of an administrator's.
+    const open = unplugged.length === 0 ? kept : await openFiles(qmp);
+    const isKept = ({ index }: { readonly index: number }) => {
+      const file = plan.disks[index]?.image.file ?? '';
+      return kept.has(file) || (unplugged.some(left => left.index === index) && open.has(plainName(file)));
+    };
     const claims = claimsToRelease(observed, outcome).filter(claim => !isKept(claim));
     await expectClosed(qmp, plan.disks, claims);
     const instead = await release(files, plan.disks, claims);

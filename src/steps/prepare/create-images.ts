@@ -65,14 +65,23 @@ export const createImages: Step = {
   },
 
   async undo(context) {
+    const hasLeft = ({ index }: DiskPlan) => context.unplugged.some(left => left.index === index);
+    const disks = context.plan.disks.filter(disk => !hasLeft(disk));
     try {
-      await closeNodes(context, context.plan.disks);
+      await closeNodes(context, disks);
     } catch (error) {
       if (!(await takeOutImages(context))) throw error;
-      await closeNodes(context, context.plan.disks);
+      await closeNodes(context, disks);
     }
+    // What a filter of an administrator's stands on cannot be closed, and is left and named.
+    for (const disk of context.plan.disks.filter(hasLeft))
+      await closeNodes(context, [disk]).catch(unlessInUse);
   },
 };
+
+function unlessInUse(error: unknown): void {
+  if (!(error instanceof BlocksagaError && error.code === 'QMP_COMMAND')) throw error;
+}
 
 function isUnused(graph: Graph, disk: DiskPlan): boolean {
   return graph.front(disk) !== disk.names.image;
