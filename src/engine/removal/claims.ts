@@ -30,6 +30,11 @@ export function isMaybeOurs(disk: DiskPlan, identity: string, records: readonly 
   return claim === identity && !isReleased(disk, records);
 }
 
+/** Whether that very file is the one that was made for the disk, whether or not it was to be removed since. */
+export function isFileOf({ index }: DiskPlan, identity: string, records: readonly JournalRecord[]): boolean {
+  return claimsIn(records)?.get(index) === identity;
+}
+
 /** Whether QEMU may have made the disk's image under a name that this process has not claimed, so where it need not see it. */
 export function isMadeElsewhere({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
   return mayQemuHaveMade(records) && claimsIn(records)?.has(index) === false;

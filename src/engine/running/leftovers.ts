@@ -3,6 +3,7 @@
  * own that are not where it made them, and files that were to be removed and are still there. It removes nothing.
  */
 
+import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
@@ -11,6 +12,7 @@ import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import {
   heldClaim,
+  isFileOf,
   isMadeElsewhere,
   isMaybeOurs,
   mayQemuHaveMade,
@@ -80,6 +82,14 @@ async function keptForUnplugged(
   return left;
 }
 
+/** Whether it may stay open below a filter of an administrator's, and is neither the image that its disk was on nor one in doubt. */
+function stays({ image }: DiskPlan, left: UnpluggedDisk | undefined): boolean {
+  return left !== undefined && left.file !== image.file && !left.keeps.includes(image.file);
+}
+
+const HELD =
+  'made for a disk that has left the guest, and open still below a filter that is not of this saga: remove it once that is closed';
+
 function inDoubt(image: string, file: string): string {
   return `${image} (its disk has left the guest, and may have been on this image instead of ${file}: compare the two before you remove it)`;
 }
@@ -107,13 +117,17 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
       left.push(...(await leftByUnplugged(saga, created)));
       continue;
     }
+    const gone = unpluggedOf(journal.records(id));
     for (const disk of created) {
+      const last = gone.find(({ index }) => index === disk.index);
       const stands = await files?.stat(disk.image.file);
       const isLeft =
         (files === null && mayQemuHaveMade(records)) ||
         (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) ||
         (files?.isShared !== undefined && isMadeElsewhere(disk, records));
       if (isLeft) left.push(disk.image.file);
+      else if (stands !== undefined && stays(disk, last) && isFileOf(disk, stands.identity, records))
+        left.push(`${disk.image.file} (${HELD})`);
     }
     if (outcome === 'committed' && files !== null)
       left.push(...(await strayedImages(created, records, files)));
