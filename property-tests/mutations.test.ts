@@ -845,11 +845,27 @@ describe('the laws notice', () => {
     expect(sent('blockdev-add', { 'node-name': 'bs-token-1' })).toMatch('blockdev-add was sent');
   });
 
+  test('a saga that needs recovery to the last, and that is lost when its guest is shut down', async () => {
+    const account = await runScenario(readScenario('replays/stuck-below-an-export.json'));
+    const { shutDown } = account;
+    expect([account.resultAtLast?.outcome, judge(account)]).toEqual(['needsRecovery', []]);
+    expect.assert(shutDown?.result !== undefined && shutDown.booted !== undefined);
+    const lawsOf = (wrong: typeof shutDown) =>
+      judge({ ...account, shutDown: wrong }).map(violation => violation.law);
+    const stuck = { ...shutDown.result, outcome: 'needsRecovery' as const };
+    const disks = shutDown.booted.disks.map(disk => ({ ...disk, contents: [] }));
+    for (const wrong of [
+      { ...shutDown, result: stuck },
+      { ...shutDown, booted: { ...shutDown.booted, disks } },
+    ])
+      expect(lawsOf(wrong)).toEqual(['the stuck end offline']);
+  });
+
   test('each by itself, with one of these defects', () => {
     const planted = [...DEFECTS, ...DEFECTS_OF_STAGES, ...DEFECTS_OF_RECORDS, ...DEFECTS_OF_ONE_LAW];
     const alone = new Set([
       ...planted.flatMap(({ laws }) => (laws.length === 1 ? laws : [])),
-      ...['asked to roll back, rolls back', 'one instant', 'leftovers tell all'], // above, with an account
+      ...['asked to roll back, rolls back', 'one instant', 'leftovers tell all', 'the stuck end offline'], // above, with an account
     ]);
     expect(LAWS.map(({ name }) => name).filter(name => !alone.has(name))).toEqual([]);
   });

@@ -10,6 +10,7 @@ import {
   transition,
 } from 'xstate';
 import { REENTRY, RESCUE } from '../engine/durable/history.ts';
+import { SEEN_ON } from '../engine/durable/seen-on.ts';
 import { WATCHED } from '../engine/durable/watched.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
 import { member } from '../journal/body.ts';
@@ -118,4 +119,4 @@ function settle(run: Run, body: Json, atMs: number): void {
 }
 
 /** What is recorded besides the steps of a machine. */
-const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, RESCUE, REENTRY]);
+const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, SEEN_ON, RESCUE, REENTRY]);

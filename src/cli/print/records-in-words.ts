@@ -1,5 +1,6 @@
 /** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
 import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
+import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import { askedIn, signalValue } from '../../journal/asked.ts';
@@ -23,6 +24,10 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
       case 'outcome': {
         if (record.step === WATCHED) {
           lines.push(`${at} until then all disks were watched, and were where this journal says`);
+          break;
+        }
+        if (record.step === SEEN_ON) {
+          lines.push(`${at} looked, at the end, at which images the guest is on`);
           break;
         }
         const since = begun.get(record.step)?.atMs ?? record.atMs;

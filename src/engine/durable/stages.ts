@@ -11,6 +11,7 @@ import { isStep, type StepName } from '../../steps/all-steps.ts';
 import { keyOf, type StageName, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
 import { History } from './history.ts';
 import type { HostParts, StageJournal } from './host-parts.ts';
+import { SEEN_ON } from './seen-on.ts';
 import type { SignalName } from './signals.ts';
 import { expectSpeed } from './speed.ts';
 import { StepHost } from './step-host.ts';
@@ -142,6 +143,8 @@ function actOf(name: string): {
   return { stage: key.stage, step, isUndo };
 }
 
+const OF_EVERY_STAGE: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON]);
+
 /** The records of one stage as if it were a saga of its own. */
 export function recordsOfStage(
   records: readonly JournalRecord[],
@@ -150,7 +153,7 @@ export function recordsOfStage(
   if (stage === null) return records;
   return records.flatMap(record => {
     if (record.kind === 'signal') return { ...record, step: heardBy(stage, record.step) };
-    if (record.step === WATCHED || record.step === UNPLUGGED) return record;
+    if (OF_EVERY_STAGE.has(record.step)) return record;
     const key = splitKey(record.step);
     return key.stage === stage ? { ...record, step: key.step } : [];
   });

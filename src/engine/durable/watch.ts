@@ -10,7 +10,7 @@ import { ownRecords } from '../../journal/taken-over.ts';
 import { hasMirrors, type Plan } from '../../plan/plan.ts';
 import type { QmpEvent } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import { type Stage, stagesOf } from '../../steps/stages.ts';
+import { type Stage, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import type { Stages } from './stages.ts';
 import { watched } from './watched.ts';
@@ -37,7 +37,11 @@ export class Watch {
   readonly #begunMs: number;
   readonly #mirrored: readonly Stage[];
   readonly #jobs: ReadonlySet<string>;
+  /** Those that have been heard of: QEMU lets no device be set to what a job writes to. */
+  readonly #begun = new Set<string>();
   #cancel: (() => void) | undefined;
+  /** Whether it has looked, and so found each job at work if it is sure. */
+  #looked = false;
   /** Whether nothing was heard since disks were known to be where the journal says that could have switched one. */
   #isSure: boolean;
 
@@ -55,13 +59,24 @@ export class Watch {
   hear({ event, data }: QmpEvent): void {
     if (event === 'BLOCK_JOB_COMPLETED' || event === 'BLOCK_JOB_CANCELLED') this.#isSure = false;
     const isOurs = event === 'JOB_STATUS_CHANGE' && this.#jobs.has(String(data['id']));
+    if (isOurs) this.#begun.add(String(data['id']));
     if (isOurs && LEAVES.has(String(data['status']))) this.#isSure = false;
   }
 
   /** The connection has ended, with QEMU or without it: until now all was seen. */
   lost(): void {
-    if (this.#isSure) this.#note(0);
+    if (this.#isSure && !this.#mayHaveBeenMoved()) this.#note(0);
     this.#isSure = false;
+  }
+
+  /** A third party can set a drive to an image that no job writes to yet, or any more: nothing tells of that. */
+  #mayHaveBeenMoved(): boolean {
+    const { journal, lease, plan } = this.#parts;
+    const begun = journal.records(lease.saga).filter(({ kind }) => kind === 'intent');
+    const steps = new Set(begun.map(({ step }) => splitKey(step).step));
+    if ([...steps].some(step => step.startsWith(UNDO))) return true;
+    const isHeard = this.#looked || [...this.#jobs].every(job => this.#begun.has(job));
+    return steps.has('createImages') && !isHeard && plan.jobsVanishOnEnd === undefined;
   }
 
   end(): void {
@@ -86,6 +101,7 @@ export class Watch {
     if (stages.isStill) return;
     const qmp = await monitor.client();
     this.#isSure = true;
+    this.#looked = true;
     for (const { plan } of this.#mirrored) {
       const names = plan.disks.map(disk => disk.names.job);
       const rows = await jobsOfPlan(plan, qmp).list(names);

@@ -13,6 +13,7 @@ import type { JournalRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
 import { WATCH_MS } from '../durable/watch.ts';
 import { watchedUntil } from '../durable/watched.ts';
+import { askSeen, type Evidence, wereReady } from './ask-seen.ts';
 import type { KeptImage, OfflineVerdict } from './decide-offline.ts';
 
 /** What the images say about one disk against the verdict; the images of a disk that agree are not named. */
@@ -23,9 +24,11 @@ interface Doubt {
   readonly later: string;
   /**
    * `behind`: the later one holds all of a disk and more, so that a guest may have run on it. `partial`: it is a copy that
-   * was under way, and holds something that the guest has written anew since.
+   * was under way, and holds something that the guest has written anew since. `left`: a guest was seen on it once.
    */
-  readonly kind: 'behind' | 'partial';
+  readonly kind: 'behind' | 'partial' | 'left';
+  /** What is known besides what the images hold. */
+  readonly evidence?: Evidence;
   /** The one that the verdict boots from is not there, or is no such image. */
   readonly isGone?: true;
   readonly takenAtMs: number | null;
@@ -59,17 +62,26 @@ export async function askImages(part: Part, known: Known, images: Images): Promi
     if (disk === undefined) continue;
     const old = { file: disk.file, driver: disk.driver };
     const fresh = { file: disk.image.file, driver: disk.image.driver };
+    const evidence = await askSeen(part, disk, action, images);
     const doubt =
-      action === 'drop'
-        ? await compareWith(part, disk, { taken: old, left: fresh }, { known, images }, times =>
-            wasMirrored(part, known.begunMs, times, images),
-          )
-        : action === 'keep' && hasMirrors(part.plan)
-          ? await compareWith(part, disk, { taken: fresh, left: old }, { known, images })
-          : undefined;
+      evidence !== undefined
+        ? byEvidence(disk, evidence)
+        : action === 'drop'
+          ? await compareWith(part, disk, { taken: old, left: fresh }, { known, images }, times =>
+              wasMirrored(part, known.begunMs, times, images),
+            )
+          : action === 'keep' && hasMirrors(part.plan)
+            ? await compareWith(part, disk, { taken: fresh, left: old }, { known, images })
+            : undefined;
     if (doubt !== undefined) doubts.push(doubt);
   }
   return doubts;
+}
+
+function byEvidence(disk: DiskPlan, evidence: Evidence): Doubt {
+  const kind = evidence === 'leftAgain' ? 'left' : 'behind';
+  const told = { takenAtMs: null, laterAtMs: null };
+  return { disk, taken: disk.file, later: disk.image.file, kind, evidence, ...told };
 }
 
 async function compareWith(
@@ -122,26 +134,10 @@ function missedUntil({ records }: Part, begunMs: number): number {
   return watchedUntil(records, begunMs, WATCH_MS).nextByMs;
 }
 
-/** Whether the journal knows that every disk's mirror had copied all. */
-function wereReady({ plan, records }: Part): boolean {
-  if (!hasMirrors(plan)) return true;
-  return records.some(
-    ({ kind, step, body }) => kind === 'outcome' && step === 'mirrorDisks' && !isError(body),
-  );
-}
-
-function isError(body: JournalRecord['body']): boolean {
-  return typeof body === 'object' && body !== null && 'error' in body && body['error'] !== null;
-}
-
 /** Tells both stories, and how to say which is true. */
 export function journalIsBehind(saga: string, why: string, doubts: readonly Doubt[]): BlocksagaError {
   const [first] = doubts;
-  const told = doubts.map(doubt =>
-    doubt.isGone
-      ? `disk ${doubt.disk.disk}: ${doubt.taken} is not there, or no image any more, and ${doubt.later} is`
-      : `disk ${doubt.disk.disk}: ${doubt.later} ${whenWritten(doubt)} ${doubt.taken}, and holds what that does not`,
-  );
+  const told = doubts.map(doubt => `disk ${doubt.disk.disk}: ${inWords(doubt)}`);
   return new BlocksagaError(
     'JOURNAL_BEHIND',
     `the journal and the images of saga ${saga} tell different stories. The journal: ${why}. The images: ${told.join('; ')}: ` +
@@ -152,16 +148,41 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
   );
 }
 
+function inWords(doubt: Doubt): string {
+  const { taken, later, evidence, isGone } = doubt;
+  if (isGone) return `${taken} is not there, or no image any more, and ${later} is`;
+  if (evidence === 'seenOn')
+    return `a guest was seen on ${later} last, where a third party had put it, and that holds what ${taken} does not`;
+  if (evidence === 'half')
+    return (
+      `a third party had moved it to ${later} before that held what ${taken} holds: what the guest wrote since is only there, what it ` +
+      `wrote before only in ${taken}; whichever is booted from, copy what the guest needs of the other one by hand`
+    );
+  return `${later} ${whenWritten(doubt)} ${taken}, and holds what that does not`;
+}
+
 function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {
   if (takenAtMs === null || laterAtMs === null) return 'tells no time, may have been written to after';
   return `was last written to ${((laterAtMs - takenAtMs) / 1_000).toFixed(1)} s after`;
 }
 
-/** Why an image stays that the verdict would have removed. */
-export function keptInDoubt({ later, taken, kind }: Doubt): KeptImage {
+/** Why images stay that the verdict would have removed. */
+export function keptInDoubt({ later, taken, kind, evidence }: Doubt): readonly KeptImage[] {
+  if (evidence === 'leftAgain') {
+    const why = `a guest was seen on it, where a third party had put it: kept, remove it once the guest runs well on ${taken}`;
+    return [{ file: later, why }];
+  }
+  if (evidence !== undefined) {
+    const why = (other: string) =>
+      `a third party had moved a guest between it and ${other}, and it may hold what that does not: kept, look at it before you remove it`;
+    return [
+      { file: later, why: why(taken) },
+      { file: taken, why: why(later) },
+    ];
+  }
   const why =
     kind === 'partial'
       ? `an unfinished copy that holds what ${taken} does not, most likely older data: remove it once the guest runs well`
       : `written to after ${taken}, and holds what that does not: kept, since the journal had not said so`;
-  return { file: later, why };
+  return [{ file: later, why }];
 }

@@ -6,7 +6,7 @@ import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
-import type { Choice, Front, KeptImage } from './decide-offline.ts';
+import type { Choice, Front, KeptImage, OfflineDisk } from './decide-offline.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
 /** What was chosen, and the images that must stay. */
@@ -48,20 +48,33 @@ export async function askAndChoose(
       choices.push({ front, operation, disks: onNew(part, behind) });
     }
     if (isOlder) kept.push(...(await sidesThere(part, images)));
-    kept.push(...doubts.map(keptInDoubt).filter(({ file }) => !kept.some(each => each.file === file)));
+    const isNotTaken = choices.some(choice => choice.operation === operation && choice.front === 'old');
+    for (const image of [...doubts.flatMap(keptInDoubt), ...(isNotTaken ? notTaken(part) : [])])
+      if (!kept.some(({ file }) => file === image.file)) kept.push(image);
   }
   if (!isOlder) refuseNeedless(saga, decide(choices), choices, said === 'snapshot' ? 'new' : said);
-  // What was chosen to be booted from is no leftover.
-  const taken = new Set(decide(choices).parts.flatMap(frontsOf));
+  // What was chosen to be booted from is no leftover; the old side of an undecided stage is not booted from.
+  const taken = new Set(decide(choices).parts.slice(-1).flatMap(frontsOf));
   return { choices, kept: kept.filter(({ file }) => !taken.has(file)) };
 }
 
 /** The disks that may have been on their new images last, as the journal or as the images say: nothing is written over those. */
 function onNew({ verdict }: OfflineEnd['parts'][0], behind: Awaited<ReturnType<typeof askImages>>): number[] {
   const isBehind = (index: number) => behind.some(({ disk }) => disk.index === index);
-  return verdict.disks
-    .filter(({ index, front }) => front === 'new' || isBehind(index))
-    .map(({ index }) => index);
+  return verdict.disks.filter(disk => wasOnNew(disk) || isBehind(disk.index)).map(({ index }) => index);
+}
+
+/** Whether the journal says that the guest was on its new image last. */
+function wasOnNew({ front, action }: OfflineDisk): boolean {
+  return front === 'new' || action === 'moveBack';
+}
+
+/** Against the journal all are to be on their old images: the new ones that it says the guest was on are not removed for that. */
+function notTaken({ plan, verdict }: OfflineEnd['parts'][0]): readonly KeptImage[] {
+  const why =
+    'the journal says that the guest ran on it last, and it was said that it ran on the old images: kept';
+  const left = verdict.disks.filter(wasOnNew).map(({ index }) => index);
+  return plan.disks.flatMap(({ index, image }) => (left.includes(index) ? [{ file: image.file, why }] : []));
 }
 
 /** Whether a guest can be on the one or on the other image of each disk: not with copies beside them, or a chain that is shortened. */

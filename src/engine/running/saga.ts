@@ -15,6 +15,7 @@ import { seize } from '../connection/fence.ts';
 import { isolatedInspector, tellerOf } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
 import { detached, Leash } from '../durable/leash.ts';
+import { lookAtDevices } from '../durable/seen-on.ts';
 import { Stages } from '../durable/stages.ts';
 import { Watch } from '../durable/watch.ts';
 import { Asking, expectKnown } from './asking.ts';
@@ -234,11 +235,18 @@ class RunningSaga implements Saga, HoldsGuest {
     const { journal, lease } = this.#parts;
     try {
       const result = await readAtEnd(() => this.#read(outcome, error, kept), this.#stages);
+      if (result.outcome === 'needsRecovery') await this.#noteImages();
       if (result.outcome !== 'ready') await journal.end(lease, result.outcome, resultAsJson(result));
       return result;
     } finally {
       this.#leave();
     }
+  }
+
+  /** A recovery without QEMU is told which images the guest is on. Where QEMU cannot be asked any more it asks the images alone. */
+  async #noteImages(): Promise<void> {
+    const look = async () => this.#stages.note(await lookAtDevices(await this.#parts.monitor.client()));
+    await look().catch(expectKnown);
   }
 
   /** A broken assumption of ours crashes, but not while the guest is paused for the saga. Returns that error. */

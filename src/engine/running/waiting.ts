@@ -11,6 +11,7 @@ import type { QmpClient } from '../../qmp/client.ts';
 import { jobAlive } from '../../steps/jobs/run-jobs.ts';
 import { expectMark } from '../../steps/pause/mark-qemu.ts';
 import { splitKey } from '../../steps/stages.ts';
+import { SEEN_ON } from '../durable/seen-on.ts';
 import { UNPLUGGED } from '../durable/unplugged.ts';
 import { WATCHED } from '../durable/watched.ts';
 import type { SagaResult } from './result.ts';
@@ -18,7 +19,7 @@ import type { SagaResult } from './result.ts';
 /** Whether a saga that has not ended waits for `pivot` or `abort`. */
 export function isWaiting({ state }: Pick<SagaRow, 'state'>, records: readonly JournalRecord[]): boolean {
   const last = records.findLast(
-    ({ kind, step }) => kind !== 'signal' && step !== WATCHED && step !== UNPLUGGED,
+    ({ kind, step }) => kind !== 'signal' && step !== WATCHED && step !== UNPLUGGED && step !== SEEN_ON,
   );
   return state === 'open' && last?.kind === 'intent' && splitKey(last.step).step === 'awaitSignal';
 }

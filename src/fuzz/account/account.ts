@@ -94,6 +94,8 @@ export interface Account {
   readonly told: readonly Definition[];
   /** Undefined while QEMU is alive, or when the saga had ended before. */
   readonly offline: OfflineEnd | undefined;
+  /** What became without QEMU of a saga that needed recovery to the last while QEMU lived. */
+  readonly shutDown: OfflineEnd | undefined;
   readonly flushed: readonly FlushedWrite[];
 }
 

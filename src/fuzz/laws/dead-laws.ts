@@ -40,6 +40,13 @@ export function deadLeaveOneSet(account: Account, pardon: Pardon): string | unde
   );
 }
 
+/** The same of a saga that no process can end while its QEMU lives, once its administrator has shut that down. */
+export function stuckLeaveOneSet(account: Account, pardon: Pardon): string | undefined {
+  const { shutDown } = account;
+  if (shutDown === undefined || pardon.excuses('the stuck end offline', endAtLast(account))) return undefined;
+  return deadLeaveOneSet({ ...account, offline: shutDown }, pardon);
+}
+
 /** Where an older copy of the journal was put back: what a QEMU that is started on the named images reads. */
 export function newestIsKept(account: Account, pardon: Pardon): string | undefined {
   const { isRestored, offline, crash, before, atLast } = account;

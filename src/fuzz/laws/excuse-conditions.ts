@@ -98,6 +98,15 @@ export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudg
   return isHeldSomewhere(now, scenario.guest.disks);
 }
 
+/** So it was when QEMU was shut down, and each write is in some image that an offline recovery has left. */
+export function isMovedAndKept(struck: Struck, account: Account, end: EndJudged): boolean {
+  const { scenario, shutDown } = account;
+  const { booted } = shutDown ?? {};
+  const isMovedThere = isWhereItWasSet(struck, account, end) || isPutOver(struck, account, end);
+  if (booted === undefined || !isMovedThere) return false;
+  return isHeldSomewhere({ ...end.now, files: booted.files }, scenario.guest.disks);
+}
+
 /**
  * A third party has put a new image that held something already, a mirror's copy or what was in it beforehand, on a disk: which
  * of both is newer nothing tells, and the saga says that it is not the end that was asked for.

@@ -10,6 +10,7 @@ import {
   codeOf,
   type EndJudged,
   isInDoubt,
+  isMovedAndKept,
   isOffItsFilter,
   isOvertaken,
   isPowerCut,
@@ -154,6 +155,12 @@ export const BY_FAULT: readonly ByFault[] = [
       'where a third party has moved one disk, neither all old images nor all new ones are what an older journal could lead to: each write is in one of them',
     only: wasSetAndHeld,
   },
+  ...(['qom-set', 'blockdev-snapshot'] as const).map(verb => ({
+    ...{ law: 'the stuck end offline', fault: `otherClient ${verb}` },
+    reason:
+      'a recovery names one side for all disks: what the guest wrote to an image that it was moved to is kept in that, which is named',
+    only: isMovedAndKept,
+  })),
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },
     reason:

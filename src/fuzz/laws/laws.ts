@@ -6,7 +6,7 @@
  */
 import type { Account } from '../account/account.ts';
 import { bootReadsIt } from './boot-law.ts';
-import { deadLeaveOneSet, newestIsKept } from './dead-laws.ts';
+import { deadLeaveOneSet, newestIsKept, stuckLeaveOneSet } from './dead-laws.ts';
 import { decidedStays } from './decided-law.ts';
 import { eachEnd } from './each-end.ts';
 import { allOrNone, guestRuns, leavesToOthers, nothingLost, oneInstant, unlinked } from './end-laws.ts';
@@ -159,6 +159,11 @@ export const LAWS: readonly Law[] = [
     name: 'the dead leave one set',
     says: 'after QEMU or its host died an offline recovery names all old or all new images, which boot and hold every acknowledged write (a power cut: every flushed one), and leaves nothing else',
     check: deadLeaveOneSet,
+  },
+  {
+    name: 'the stuck end offline',
+    says: 'a saga that needs recovery to the last while its QEMU lives ends by an offline recovery once that is shut down, as after a death',
+    check: stuckLeaveOneSet,
   },
   {
     name: 'the records are told',

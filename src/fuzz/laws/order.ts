@@ -2,6 +2,7 @@
  * Judges the order of a saga's acts by its journal and by the wire, not by what the engine believes: one step at a time,
  * each with its intent written before its first byte, undone at most once and newest first. Pure.
  */
+import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import { member } from '../../journal/body.ts';
@@ -85,9 +86,12 @@ export class WireOrder {
       this.#left.push(namesOf(place, this.#named[place] ?? place));
     }
     if (kind === 'intent') this.#open = step;
-    if (kind === 'outcome' && step !== WATCHED && step !== UNPLUGGED) this.#open = undefined;
+    if (kind === 'outcome' && !NO_STEPS.has(step)) this.#open = undefined;
   }
 }
+
+/** What is recorded besides steps. */
+const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON]);
 
 interface Named {
   readonly id?: string;
@@ -108,7 +112,7 @@ function namesOf(place: number, index: number): RegExp {
 export function judgeOrder(records: readonly JournalRecord[]): string | undefined {
   const order = new RecordOrder();
   for (const record of records) {
-    if (record.step === WATCHED || record.step === UNPLUGGED || OF_OFFLINE.has(plain(record.step))) continue;
+    if (NO_STEPS.has(record.step) || OF_OFFLINE.has(plain(record.step))) continue;
     const wrong =
       record.kind === 'intent'
         ? order.begun(record.step)

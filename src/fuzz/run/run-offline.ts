@@ -208,6 +208,7 @@ class OfflineRun {
       disorder: undefined,
       told: [],
       offline: end.offline,
+      shutDown: undefined,
       flushed: [],
     };
   }

@@ -109,7 +109,7 @@ class Run {
     let atLast: End = {};
     let after = before;
     let last = before;
-    let offline: OfflineEnd | undefined;
+    let [offline, shutDown]: (OfflineEnd | undefined)[] = [];
     let crash: string | undefined;
     let calmMs = 0;
     try {
@@ -128,6 +128,8 @@ class Run {
       await sim.advance(SETTLING_MS);
       last = atLast === ended ? after : takeSight(sim);
       if (!sim.world.alive) offline = await clock.run(this.#offline(after), EVENTS_MAX);
+      else if (atLast.result?.outcome === 'needsRecovery')
+        shutDown = await clock.run(this.#shutDown(last), EVENTS_MAX);
     } catch (error) {
       crash = crashText(error);
     }
@@ -161,7 +163,7 @@ class Run {
       records: kept?.records ?? [],
       disorder: this.#watch.disorder,
       told: this.#onCommit.told,
-      offline,
+      ...{ offline, shutDown },
       flushed: this.#watch.flushed,
     };
   }
@@ -188,6 +190,13 @@ class Run {
     const isLost = this.#kept.isRestored && GIVES_UP.has(end.result?.error?.code ?? '');
     if (isLost && this.#sim.world.inject('quit') !== undefined) await sleep(this.#sim.clock, REVIVAL_MS);
     return end;
+  }
+
+  /** Of a saga that no process can end: its administrator shuts the guest down, and ends it without QEMU. */
+  async #shutDown(after: Sight): Promise<OfflineEnd | undefined> {
+    if (this.#sim.world.inject('quit') === undefined) return undefined;
+    await sleep(this.#sim.clock, REVIVAL_MS);
+    return this.#offline(after);
   }
 
   /** Of a saga that QEMU's death has left open. */

@@ -1,0 +1,55 @@
+/**
+ * A guest that a third party moves to an image of the saga's before its mirror holds all of the disk: it writes on there, no
+ * process can end the saga, and its administrator shuts it down. Without QEMU neither image is removed or copied over the other.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { localImages } from '../../src/images/local-images.ts';
+import { BlocksagaError, localFiles, recoverOffline } from '../../src/index.ts';
+import { diskNames, sagaToken } from '../../src/plan/names.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { type Stage, stage } from './witnessed.ts';
+
+const hashOf = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** Of the second virtio-blk disk. */
+const DEVICE = '/machine/peripheral/dev1/virtio-backend';
+
+/** What a third party does to the second disk, as QEMU runs it right before its mirror is started. */
+type Move = (on: Stage, image: string) => Promise<unknown>;
+
+const MOVES: readonly { readonly verb: string; readonly move: Move }[] = [
+  {
+    verb: 'qom-set',
+    move: (on, value) => on.vm.witness.execute('qom-set', { path: DEVICE, property: 'drive', value }),
+  },
+];
+
+describeOnQemu('a drive that was set to an image before its mirror', () => {
+  test.each(MOVES)('by $verb, is recovered offline with both images kept', async ({ move }) => {
+    await using on = await stage({ disks: 2, journal: 'memory' });
+    const image = diskNames(sagaToken('moved'), 1).image;
+    on.tap.before('blockdev-mirror', () => move(on, image).then(() => undefined), 0);
+    const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, id: 'moved', parallel: 1 });
+    expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
+    await on.vm.awaitWrites(24);
+    await on.vm.quit();
+
+    const [from, to] = [on.vm.disks[1]?.file ?? '', on.newFile(1)];
+    const asImage = (file: string) => ({ file, driver: 'qcow2' }) as const;
+    expect(await localImages.compare(asImage(to), asImage(from))).not.toBe('within');
+    const before = [from, to].map(hashOf);
+    const options = { files: localFiles, qemu: 'dead' } as const;
+    const refusal = await recoverOffline(on.journal, 'moved', options).catch(error => error as unknown);
+    expect.assert(refusal instanceof BlocksagaError);
+    expect(refusal).toMatchObject({ code: 'JOURNAL_BEHIND', disk: on.vm.disks[1]?.device });
+    expect(refusal.message).toContain(to);
+
+    const result = await recoverOffline(on.journal, 'moved', { ...options, front: 'old' });
+    expect(result).toMatchObject({ outcome: 'rolledBack', leftovers: [expect.stringContaining(`${to} (`)] });
+    expect(result.boot?.map(({ file }) => file)).toEqual(on.vm.disks.map(({ file }) => file));
+    expect([from, to].map(hashOf)).toEqual(before);
+    expect(existsSync(on.newFile(0))).toBe(false);
+  });
+});
