@@ -132,6 +132,7 @@ async function mirrorBack(
   for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
   // A QEMU that the guest has left mirrors nothing any more, but still sets what its devices are on.
   if (canSetDrives(context.plan, switched) && (await lookAtGuest(qmp)).status === 'postmigrate') {
+    if (context.likeness() === 'apart') throw leftWithWrites(switched);
     await setDrives(qmp, switched, sources);
     return sources;
   }
@@ -149,6 +150,16 @@ async function mirrorBack(
   });
   await runMirrorsBack(context, switched, commands, back);
   return sources;
+}
+
+/** What the guest wrote before it left would be lost with its new image. */
+function leftWithWrites(disks: readonly DiskPlan[]): BlocksagaError {
+  const files = disks.map(({ image }) => image.file).join(', ');
+  return new BlocksagaError(
+    'MIGRATING',
+    `the guest has been migrated after a third party had resumed it on ${files}: what it wrote there is in no other image of its ` +
+      'disks, and a QEMU that the guest has left copies nothing back; keep these files, end this QEMU, then run "blocksaga resume --offline"',
+  );
 }
 
 /**

@@ -91,7 +91,9 @@ export const resumeGuest: Step = {
     const paused = heldIn(outcomes);
     const seen = await lookFreshly({ qmp, clock }, nothingSentYet ? lastSeen(outcomes) : undefined);
     const migrating = migratedIn(seen.sight, paused);
-    if (migrating !== undefined) {
+    // A guest that a third party has resumed on its reverted images stays on them, wherever it goes from here.
+    const isAtItsEnd = seen.sight.running && outcomes.has('commitRevert');
+    if (migrating !== undefined && !isAtItsEnd) {
       const leadsBack = plan.operation !== 'snapshot' || canUndoSnapshots(plan);
       const effect = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), effect });

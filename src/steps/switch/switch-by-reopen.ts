@@ -30,6 +30,7 @@ import {
 } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
 import { addFilter, deleteNode, hasUserFilter, reopenCommand } from './filter-commands.ts';
+import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
 import { expectOnFilters, movedFilters } from './user-filters.ts';
 import { endOf, takeOffFilters } from './where-filters-lead.ts';
 
@@ -128,20 +129,23 @@ export const reopenFilters: Step<SwitchPlan> = {
     const sources = new Map<number, string>();
     for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
     const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-    const isOffFilter = (disk: DiskPlan) =>
+    const offFilter = switched.filter(disk =>
       hasUserFilter(disk)
         ? graph.frontName(disk) === disk.goal && !isMoved(disk)
-        : graph.front(disk) !== disk.names.filter;
-    const offFilter = switched.filter(isOffFilter);
-    throwFirst(offFilter, await qmp.pipeline(offFilter.map(disk => setDrive(disk, sourceOf(disk)))));
-    const onFilter = switched.filter(disk => !offFilter.includes(disk));
-    if (onFilter.length === 0) return; // an empty list kills QEMU 7.2
-    const back = reopenCommand({ ...plan, disks: onFilter }, sourceOf);
+        : graph.front(disk) !== disk.names.filter,
+    );
+    const seen = await putFiltersBack(context, offFilter, graph, sourceOf);
+    if (seen !== 'gone' && !ranBeforeSwitch(context) && seen !== undefined && ranUpTo(context, seen))
+      return rollBackWritten(context, switched, await readGraph(qmp), true);
+    const going = seen === 'gone' ? switched.filter(disk => !offFilter.includes(disk)) : switched;
+    if (going.length === 0) return; // an empty list kills QEMU 7.2
+    const moving = going.map(disk => (offFilter.includes(disk) ? byOwnFilter(disk) : disk));
+    const back = reopenCommand({ ...plan, disks: moving }, sourceOf);
     const [status, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
-    await attributeToDisk(onFilter, valueIn(reopened));
+    await attributeToDisk(moving, valueIn(reopened));
     if (ranBeforeSwitch(context) || !ranUpTo(context, status)) return;
     // A third party has resumed it since the last look: what it has written is on the images that it has just left.
-    await returnToWritten(context, onFilter);
+    await returnToWritten(context, moving);
     await rollBackWritten(context, switched, await readGraph(qmp), true);
   },
 };
@@ -158,10 +162,11 @@ export const removeFilters: Step<SwitchPlan> = {
   },
 
   async do(context, all) {
-    const { qmp, plan, clock, nothingSentYet } = context;
+    const { qmp, plan, clock } = context;
+    const isFirst = context.nothingSentYet && !context.outcomes.has('removeFilters'); // not behind `commitRevert`
     const todo = all.filter(disk => !hasUserFilter(disk));
-    const graph = nothingSentYet ? undefined : await readGraph(qmp);
-    const edges = nothingSentYet ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
+    const graph = isFirst ? undefined : await readGraph(qmp);
+    const edges = isFirst ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
     const below = (disk: DiskPlan) => (edges === undefined ? disk.goal : endOf(context, edges, disk));
     const onFilter = todo.filter(disk => (graph?.front(disk) ?? disk.names.filter) === disk.names.filter);
     const filters = todo.filter(disk => graph === undefined || graph.node(disk.names.filter) !== undefined);
@@ -196,9 +201,7 @@ async function mayHaveRunOnImages(context: StepContext<SwitchPlan>, running: boo
 }
 
 /** A guest that was resumed before the switch, which has failed for that, has written to the old side alone. */
-function ranBeforeSwitch({ failure }: StepContext<SwitchPlan>): boolean {
-  return failure?.code === 'FOREIGN';
-}
+const ranBeforeSwitch = ({ failure }: StepContext<SwitchPlan>) => failure?.code === 'FOREIGN';
 
 /** Whether the guest has run up to this look, or is known to have run: a look may be refused. */
 function ranUpTo({ pausedThroughout }: StepContext<SwitchPlan>, status: Reply<StatusInfo>): boolean {
@@ -225,8 +228,7 @@ async function rollBackWritten(
   graph: Graph,
   ran: boolean,
 ): Promise<void> {
-  const { plan } = context;
-  if (!areCopies(plan)) {
+  if (!areCopies(context.plan)) {
     if (switched.length === 0) return;
     await context.recordSides();
     throw new BlocksagaError(

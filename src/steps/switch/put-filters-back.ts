@@ -1,0 +1,50 @@
+/**
+ * Puts filters of the saga's above disks that are on their new images without one, so that these go back with all others in one
+ * `blockdev-reopen`: of disks that go one after the other, a guest that is resumed in between would write to both sides. What the
+ * guest reads stays the same.
+ */
+import type { Graph } from '../../guest/graph.ts';
+import { lookAtGuest } from '../../guest/migration.ts';
+import { setDrive } from '../../guest/set-drive.ts';
+import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Reply } from '../../qmp/client.ts';
+import type { StatusInfo } from '../../qmp/schema.generated.ts';
+import { type StepContext, throwFirst } from '../step/step.ts';
+import { addFilter, deleteNode } from './filter-commands.ts';
+import { takeOffFilters } from './where-filters-lead.ts';
+
+/**
+ * What the guest did right before, undefined where there is no such disk. It is paused then: a filter above a running disk kills QEMU.
+ * A QEMU that the guest has left opens nothing above its images any more: there each device is set to its source, and `gone` is given.
+ */
+export async function putFiltersBack(
+  { qmp, plan }: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+  graph: Graph,
+  sourceOf: (disk: DiskPlan) => string,
+): Promise<Reply<StatusInfo> | 'gone' | undefined> {
+  if (disks.length === 0) return undefined;
+  if ((await lookAtGuest(qmp)).status === 'postmigrate') {
+    throwFirst(disks, await qmp.pipeline(disks.map(disk => setDrive(disk, sourceOf(disk)))));
+    return 'gone';
+  }
+  // A filter that its device is off may have been moved since: it is made anew.
+  const idle = disks.filter(({ names }) => graph.node(names.filter) !== undefined);
+  await takeOffFilters(qmp, idle, graph);
+  const [status, stopped, ...replies] = await qmp.pipeline([
+    { execute: 'query-status' },
+    { execute: 'stop' },
+    ...idle.map(deleteNode),
+    ...disks.map(disk => addFilter(plan, { ...disk, node: graph.front(disk) ?? disk.goal })),
+    ...disks.map(disk => setDrive(disk, disk.names.filter)),
+  ]);
+  if (!stopped.ok) throw stopped.error;
+  throwFirst([...idle, ...disks, ...disks], replies);
+  return status;
+}
+
+/** A disk as one that is switched by the saga's own filter, also where one of the user's was there: its guest has left that. */
+export function byOwnFilter(disk: DiskPlan): DiskPlan {
+  const { filters: _left, ...own } = disk;
+  return own;
+}
