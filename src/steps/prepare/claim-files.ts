@@ -5,15 +5,14 @@
  */
 import { dirname } from 'node:path';
 import { BlocksagaError, invariant } from '../../errors.ts';
-import { listNodes, openFiles, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { openFiles, plainName } from '../../guest/graph.ts';
 import { claimSizeBytes } from '../../images/claim-text.ts';
 import type { FileFacts, Files } from '../../images/files.ts';
-import { tokenOf } from '../../plan/names.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { canLook, closeLooks, sizesInQemu } from './seen-by-qemu.ts';
+import { canLook, closeLooks, closeOurs, sizesInQemu } from './seen-by-qemu.ts';
 
 /** What was claimed: the disk's index, and the identity of the file made for it. */
 type Claims = readonly { readonly index: number; readonly identity: string }[];
@@ -101,6 +100,12 @@ export const claimFiles: Step = {
   async undo({ files, plan, observed, qmp, unplugged, nothingSentYet }, outcome) {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
     if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
+    const named = files === null ? [] : claimsToRelease(observed, outcome);
+    // What an undo before has opened again is closed also where the file is not removed.
+    const unclaimed = plan.disks.filter(
+      ({ index }) => ![...named, ...unplugged].some(each => each.index === index),
+    );
+    if (canLook(plan) && unclaimed.length > 0) await closeOurs(qmp, unclaimed);
     if (files === null) return [];
     const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
     // Nor is one removed that its disk has left and QEMU has open, below a filter of an administrator's.
@@ -109,7 +114,7 @@ export const claimFiles: Step = {
       const file = plan.disks[index]?.image.file ?? '';
       return kept.has(file) || (unplugged.some(left => left.index === index) && open.has(plainName(file)));
     };
-    const claims = claimsToRelease(observed, outcome).filter(claim => !isKept(claim));
+    const claims = named.filter(claim => !isKept(claim));
     await expectClosed(qmp, plan.disks, claims);
     const instead = await release(files, plan.disks, claims);
     // In a later attempt nothing may stand there because an earlier one has removed it.
@@ -261,22 +266,6 @@ async function expectClosed(qmp: QmpClient, disks: readonly DiskPlan[], claims: 
       { disk: disk.disk },
     );
   }
-}
-
-/** Closes the nodes of the saga's own on these images that an undo before has opened; QEMU refuses those in use. */
-async function closeOurs(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<void> {
-  const [nodes] = await qmp.pipeline([listNodes(qmp)]);
-  const names = (valueIfKnown(nodes) ?? []).flatMap(node => {
-    const name = node['node-name'] ?? '';
-    const isOurs = disks.some(
-      ({ image, names: own }) =>
-        plainName(node.image.filename) === image.file && tokenOf(name) === tokenOf(own.image),
-    );
-    return isOurs && tokenOf(name) !== undefined ? [name] : [];
-  });
-  await qmp.pipeline(
-    names.map(name => ({ execute: 'blockdev-del', arguments: { 'node-name': name } }) as const),
-  );
 }
 
 /** What stood at the name of a claim right in front of its removal, where that was not the claimed file. */

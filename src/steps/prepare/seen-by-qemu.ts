@@ -1,9 +1,10 @@
 /**
  * Asks QEMU itself which file it has under a name, where neither a shared file system nor /proc can tell: it opens the name
- * read-only, past all locks, says how large the file is, and closes it again.
+ * read-only, past all locks, says how large the file is, and closes it again. It also closes what undos have opened by such names.
  */
 
-import { listNodes, readGraph, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes, plainName, readGraph, valueIfKnown } from '../../guest/graph.ts';
+import { tokenOf } from '../../plan/names.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { throwFirst } from '../step/step.ts';
@@ -51,4 +52,20 @@ function openAlone({ names, image }: DiskPlan): Command<'blockdev-add'> {
     execute: 'blockdev-add',
     arguments: { driver: 'file', 'node-name': names.imageFile, filename: image.file, ...look },
   };
+}
+
+/** Closes the nodes of the saga's own on these images that an undo before has opened; QEMU refuses those in use. */
+export async function closeOurs(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<void> {
+  const [nodes] = await qmp.pipeline([listNodes(qmp)]);
+  const names = (valueIfKnown(nodes) ?? []).flatMap(node => {
+    const name = node['node-name'] ?? '';
+    const isOurs = disks.some(
+      ({ image, names: own }) =>
+        plainName(node.image.filename) === image.file && tokenOf(name) === tokenOf(own.image),
+    );
+    return isOurs && tokenOf(name) !== undefined ? [name] : [];
+  });
+  await qmp.pipeline(
+    names.map(name => ({ execute: 'blockdev-del', arguments: { 'node-name': name } }) as const),
+  );
 }
