@@ -27,38 +27,68 @@ interface Followed extends Pick<SagaCore, 'result' | 'ended' | 'signal' | 'setSp
 export function followedSaga(parts: Followed): Saga {
   const { row, plan } = parts;
   const { id, vm, operation } = row;
+  const followers = new Set<Follower>();
+  /** What awaits an end has heard by then what led to it. */
+  const behindNews = <T>(end: Promise<T>): Promise<T> =>
+    end.finally(() => {
+      for (const follower of followers) follower.tellNews();
+    });
   return sagaOf({
     ...{ id, vm, operation, plan, metadata: metadataOf(row) },
     get result() {
-      return parts.result;
+      return behindNews(parts.result);
     },
     get ended() {
-      return parts.ended;
+      return behindNews(parts.ended);
     },
     signal: name => parts.signal(name),
     setSpeed: bytesPerSecond => parts.setSpeed(bytesPerSecond),
-    subscribe: listener => follow(parts, listener),
+    subscribe: listener => {
+      const follower = new Follower(parts, listener);
+      followers.add(follower);
+      void follower.follow(parts.clock);
+      return () => {
+        followers.delete(follower);
+        follower.stop();
+      };
+    },
   });
 }
 
-/** Tells what the journal has by now, then looks for more; returns what ends that. */
-function follow(parts: Followed, listener: (notice: SagaNotice) => void): () => void {
-  const { row, onListenerError, clock } = parts;
-  const tell = isolated(listener, tellerOf(onListenerError, { listener: 'subscribe', saga: row.id }));
-  const reader = new NoticeReader(parts);
-  let isOver = false;
-  const look = async (): Promise<void> => {
-    while (!isOver) {
-      for (const notice of reader.read()) if (!isOver) tell(notice);
-      if (reader.hasEnded) return;
+/** Tells one listener what the journal has by now, then what comes. */
+class Follower {
+  readonly #reader: NoticeReader;
+  readonly #tell: (notice: SagaNotice) => void;
+  #isOver = false;
+
+  constructor(parts: Followed, listener: (notice: SagaNotice) => void) {
+    const { onListenerError, row } = parts;
+    this.#tell = isolated(listener, tellerOf(onListenerError, { listener: 'subscribe', saga: row.id }));
+    this.#reader = new NoticeReader(parts);
+  }
+
+  async follow(clock: Clock): Promise<void> {
+    for (;;) {
+      this.tellNews();
+      if (this.#isOver) return;
       await sleep(clock, LOOK_MS);
     }
-  };
-  // A journal that cannot be read is told to those who wait for the saga's end; here there is nothing to tell then.
-  look().catch(() => undefined);
-  return () => {
-    isOver = true;
-  };
+  }
+
+  tellNews(): void {
+    if (this.#isOver) return;
+    try {
+      for (const notice of this.#reader.read()) if (!this.#isOver) this.#tell(notice);
+      this.#isOver ||= this.#reader.hasEnded;
+    } catch {
+      // A journal that cannot be read is told to those who wait for the saga's end; here there is nothing to tell then.
+      this.#isOver = true;
+    }
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
 }
 
 /** Reads on where it has read to. */

@@ -46,6 +46,27 @@ test('a copy that another process runs is taken back there', async () => {
   expect(sim.files.list()).toEqual(['/images/disk0.qcow2', '/images/disk1.qcow2']);
 });
 
+// The news and the end are looked for by themselves: one time in two the end is seen first.
+test.each([20, 70, 120, 170, 220])(
+  'what awaits its end has heard all that led to it before: looks %d ms apart',
+  async apartMs => {
+    const sim = smallSim();
+    const { life, saga } = await begun(sim, { bandwidth: 1024 });
+    await sim.run(entered(saga, 'mirrorDisks'));
+    const elsewhere = other(sim, life).saga('s');
+    const heard: string[] = [];
+    const result = elsewhere?.result ?? Promise.reject(new Error('the saga is known'));
+    await sim.advance(apartMs);
+    elsewhere?.subscribe(notice => notice.type === 'event' && heard.push(notice.state));
+    const aborted = saga.abort();
+    await sim.run(result);
+    heard.push('the result');
+    await sim.advance(10_000);
+    expect(heard.slice(-2)).toEqual(['rolledBack', 'the result']);
+    await aborted;
+  },
+);
+
 test('a saga that ends there between two looks is told by its end', async () => {
   const sim = smallSim();
   const { life, saga } = await begun(sim, { bandwidth: 1024 });

@@ -92,7 +92,7 @@ describeOnQemu('a saga in another process', () => {
 
   test('one that a living process runs is refused with its pid; after a SIGKILL, resume --all ends it', async () => {
     const state = temporaryFolder();
-    const running = startCommand(state, ...copyBoth(vm, 'night'), '--bandwidth', '256K', '--json');
+    const running = startCommand(state, ...copyBoth(vm, 'night'), '--bandwidth', '16K', '--json');
     await running.line(line => line.includes('"status":"running"'));
     const refused = await runCommand(state, 'resume', 'night');
     expect(refused.status).toBe(2);
