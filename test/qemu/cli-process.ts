@@ -150,7 +150,7 @@ export function parse(out: readonly string[]): readonly Line[] {
 /** The last line, which must be the result. */
 export function resultOf(out: readonly string[]): Line & { type: 'result' } {
   const last = parse(out).at(-1);
-  expect(last?.type, out.slice(-3).join("\n")).toBe('result');
+  expect(last?.type, out.slice(-3).join('\n')).toBe('result');
   return last as Line & { type: 'result' };
 }
 
