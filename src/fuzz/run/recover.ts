@@ -77,8 +77,8 @@ export async function recoverAndBoot(
 }
 
 /**
- * The old side, unless a third party may have completed a job, or the journal is an older copy: then the new one where that alone is
- * one instant of all disks, or holds more than the old ones (a power cut takes from both).
+ * The old side, unless a third party may have completed a job or put an image on a disk, or the journal is an older copy: then
+ * the new one where that alone is one instant of all disks, or holds more than the old ones (a power cut takes from both).
  */
 function lastFront(
   sim: Sim,
@@ -88,7 +88,7 @@ function lastFront(
   const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
-    faults.some(fault => fault.kind === 'otherClient' && COMPLETES.has(fault.execute));
+    faults.some(fault => fault.kind === 'otherClient' && SWITCHES.has(fault.execute));
   const disks = Array.from({ length: guest.disks }, (_, index) => index);
   const oldOf = (index: number) =>
     coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
@@ -106,6 +106,8 @@ function lastFront(
   if (wish.operation === 'revert' && after.alive)
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
   const others = newSetsOf(asked).map(set => {
+    // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
+    if (restored === undefined && !wish.named.every(index => isWhole(sim, frontIn(set, index)))) return -1;
     const fronts = wish.named.map(index => [index, sim.world.readFile(frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));
   });
@@ -114,11 +116,17 @@ function lastFront(
   return others.indexOf(best) > 0 ? 'snapshot' : 'new';
 }
 
-const COMPLETES: ReadonlySet<string> = new Set([
+function isWhole(sim: Sim, path: string): boolean {
+  const image = sim.world.host.image(path);
+  return image !== undefined && (image.backing === undefined || isWhole(sim, image.backing));
+}
+
+const SWITCHES: ReadonlySet<string> = new Set([
   'job-complete',
   'block-job-complete',
   'job-finalize',
   'block-job-finalize',
+  'blockdev-snapshot',
 ]);
 
 /** The images of all disks of the guest: those that the saga names, of disks that have left too, and the others as they were. */
