@@ -39,6 +39,8 @@ function damaged(
   turns: readonly number[],
   by: Json,
 ): Journal {
+  // The same record at each look, however many have come: what is damaged is so from the beginning.
+  let seq: number | undefined;
   return {
     begin: saga => inner.begin(saga),
     takeOver: (id, options) => inner.takeOver(id, options),
@@ -56,9 +58,9 @@ function damaged(
     records: id => {
       const records = inner.records(id);
       if (where === 'plan' || records.length === 0) return records;
-      const chosen = records[at % records.length];
+      seq ??= records[at % records.length]?.seq;
       return records.map(record =>
-        record === chosen ? { ...record, body: replaced(record.body, turns, by) } : record,
+        record.seq === seq ? { ...record, body: replaced(record.body, turns, by) } : record,
       );
     },
     close: () => inner.close(),
