@@ -85,7 +85,10 @@ describe('a QEMU that dies when a saga could not take its filters away and let t
       outcome: 'needsRecovery',
       error: { step: 'removeFilters' },
     });
-    expect(journal.records('s').at(-1)?.body).toEqual({ verdict: 'asIs', onImage: [0, 1] });
+    expect(journal.records('s').findLast(({ kind }) => kind === 'decision')?.body).toEqual({
+      verdict: 'asIs',
+      onImage: [0, 1],
+    });
     await sim.advance(5);
     sim.kill();
     const images = virtualImages(sim);
