@@ -12,6 +12,7 @@ import { type Flags, readFlags, SNAPSHOT_CREATE, SNAPSHOT_DELETE } from './flags
 import { lookUnlessOff, mergeWithoutQemu } from './offline.ts';
 import type { Sight } from './sight.ts';
 import { resolveSnapshot, type SnapshotDefinition } from './snapshot-definition.ts';
+import { type CreateFlags, refuseFlags } from './snapshot-flags.ts';
 
 /** An external snapshot that was made. */
 export interface Snapshot {
@@ -36,8 +37,6 @@ interface Stored extends Snapshot {
   /** The saga that mirrors it and waits for what becomes of that. */
   readonly mirrors: BlockJob | undefined;
 }
-
-type CreateFlags = ReadonlySet<keyof typeof SNAPSHOT_CREATE>;
 
 export class Snapshots {
   readonly #core: DomainCore;
@@ -273,30 +272,6 @@ export class Snapshots {
     const left = this.#all.filter(snapshot => !gone.includes(snapshot));
     this.#all = left.map((snapshot, at) => ({ ...snapshot, parent: left[at - 1]?.name ?? null }));
   }
-}
-
-/** S1 to S4 of the rules: what the flags alone rule out, for a running domain. */
-function refuseFlags(flags: CreateFlags, { memory }: SnapshotDefinition, persistent: boolean): void {
-  if (flags.has('QUIESCE') && !flags.has('DISK_ONLY')) refuse('INVALID_ARG', 'QUIESCE needs DISK_ONLY');
-  if (flags.has('CURRENT') && !flags.has('REDEFINE')) refuse('INVALID_ARG', 'CURRENT needs REDEFINE');
-  if (flags.has('REDEFINE')) {
-    const other = (['NO_METADATA', 'HALT', 'LIVE'] as const).find(flag => flags.has(flag));
-    if (other !== undefined) refuse('INVALID_ARG', `REDEFINE and ${other} exclude each other`);
-    refuse('OPERATION_UNSUPPORTED', 'REDEFINE is not known here: snapshots are not stored');
-  }
-  if (flags.has('HALT')) {
-    if (!persistent) refuse('OPERATION_INVALID', 'a transient domain cannot be halted after its snapshot');
-    refuse('OPERATION_UNSUPPORTED', "HALT is not known here: stopping the domain is its owner's business");
-  }
-  const ofMemory = memory?.snapshot ?? 'no';
-  if (flags.has('LIVE') && ofMemory !== 'external') {
-    refuse('OPERATION_UNSUPPORTED', 'LIVE is for external snapshots of memory');
-  }
-  if (flags.has('DISK_ONLY') && ofMemory !== 'no') {
-    refuse('CONFIG_UNSUPPORTED', 'DISK_ONLY and a snapshot of memory exclude each other');
-  }
-  if (ofMemory !== 'no')
-    refuse('OPERATION_UNSUPPORTED', 'snapshots of memory are not made here; use DISK_ONLY');
 }
 
 function standsOn(disk: GuestDisk, at: number, base: string): boolean {

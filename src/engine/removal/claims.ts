@@ -46,7 +46,7 @@ export function mayQemuHaveMade(records: readonly JournalRecord[]): boolean {
 }
 
 /** The steps in which QEMU makes images. */
-const MAKES: ReadonlySet<string> = new Set([
+export const MAKES: ReadonlySet<string> = new Set([
   'createImages',
   'takeSnapshotSync',
   'takeSnapshotsOneByOne',

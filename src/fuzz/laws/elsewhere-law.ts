@@ -2,6 +2,7 @@
  * What an orchestrator that does not see QEMU's files owes to who reads its result: it removes nothing that it cannot prove, and names
  * what it had QEMU make, or was to remove. Whether such a file is there it cannot know. Pure.
  */
+import { MAKES } from '../../engine/removal/claims.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Account } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
@@ -38,15 +39,6 @@ export function isCutElsewhere({ scenario, struck, offline, atLast }: Account): 
   const files = newSetsOf(scenario).flatMap(set => scenario.wish.named.map(index => set(index)[0] ?? ''));
   return files.some(file => error.message.includes(`${file} is needed and`) && !atLast.files.has(file));
 }
-
-/** The steps in which QEMU makes images. */
-const MAKES: ReadonlySet<string> = new Set([
-  'createImages',
-  'takeSnapshotSync',
-  'takeSnapshotsOneByOne',
-  'takeSnapshotInPause',
-  'mirrorDisks',
-]);
 
 function fileIn(words: string): string {
   return words.replace(/ \(.*$/s, '');
