@@ -185,6 +185,36 @@ describe('what comes from elsewhere', () => {
   });
 });
 
+describe('several journals', () => {
+  test('are one list in which each saga says which it is of, and a button reaches the right one', async () => {
+    const [web, mail] = [await busyJournal(), await busyJournal()];
+    const hostile = '<img src=x onerror="window.hurt=1">\u202e/@#?&';
+    const several = await serveInspect({
+      ...{ journal: web.journal, name: 'web-host', processes: { isAlive: () => true }, clock: systemClock },
+      beside: [{ journal: mail.journal, name: hostile, file: '/srv/mail/journal.db' }],
+    });
+    await page.goto(several.address);
+    await expect.poll(() => page.locator('nav li').count()).toBe(12);
+    expect(await page.locator('nav li .of').count()).toBe(12);
+    await page.getByLabel(/Search sagas/).fill('onerror waits');
+    await expect.poll(() => page.locator('nav li').count()).toBe(1);
+    await page.locator('nav li a').click();
+    await page.locator('h2').waitFor();
+    expect(await page.locator('.head .facts').innerText()).toContain('onerror');
+    expect(await page.locator('.telling').innerText()).toContain('--journal /srv/mail/journal.db');
+    await page.getByRole('button', { name: 'Roll back …' }).click();
+    await page.getByRole('button', { name: 'Roll back', exact: true }).click();
+    await expect.poll(() => page.locator('.answer').innerText()).toContain('Asked');
+    const asked = ({ journal: of }: typeof web) => of.records(WAITS).some(({ step }) => step === 'abort');
+    expect([asked(web), asked(mail)]).toEqual([false, true]);
+    await page.reload();
+    await page.locator('h2').waitFor();
+    expect(await page.locator('.head .facts').innerText()).toContain('onerror');
+    expect(await page.evaluate(() => 'hurt' in window)).toBe(false);
+    await several.close();
+  });
+});
+
 test('a saved saga opens without a network and can be replayed', async () => {
   const html = await (await fetch(`${server.address}saved/${ROLLED_BACK}`)).text();
   const alone = await browser.newContext({ offline: true });

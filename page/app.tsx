@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
+import type { Trouble } from '../src/inspect/trouble.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { Charts } from './charts.tsx';
@@ -51,7 +52,8 @@ function Saved({ story, wire }: { readonly story: Story; readonly wire: readonly
       <StoryView
         story={story}
         atMs={shown.atMs}
-        go={atMs => go({ saga: story.saga, atMs }, true)}
+        go={atMs => go({ saga: story.saga, of: null, atMs }, true)}
+        of={null}
         isLive={false}
         wire={wire}
       />
@@ -64,31 +66,33 @@ function Live() {
   const [sagas, setSagas] = useState<readonly Listed[] | null>(null);
   const [older, setOlder] = useState(0);
   const [isMore, setMore] = useState(false);
-  const [story, setStory] = useState<Story | null>(null);
+  const [story, setStory] = useState<{ readonly told: Story; readonly of: string | null } | null>(null);
+  const [unread, setUnread] = useState<readonly Trouble[]>([]);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [looks, setLooks] = useState<readonly JobsSeen[]>([]);
   const [isUp, setUp] = useState(true);
   useEffect(() => {
     setTrouble(null);
-    return listen(shown.saga, older, {
+    return listen(shown, older, {
       more: setMore,
       list: told => (isRefused(told) ? setTrouble(told.refused.message) : setSagas(told)),
       story: told => {
         if (isRefused(told)) setTrouble(told.refused.message);
-        else setStory(told);
+        else setStory({ told, of: shown.of });
       },
+      troubles: setUnread,
       jobs: seen => setLooks(before => remembered(before, seen)),
       line: setUp,
     });
-  }, [shown.saga, older]);
+  }, [shown.saga, shown.of, older]);
   const unasked = looks.at(-1)?.trouble ?? null;
-  const current = story?.saga === shown.saga ? story : null;
+  const current = story !== null && story.told.saga === shown.saga && story.of === shown.of ? story : null;
   return (
     <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
       <SagaList
         sagas={sagas}
-        shown={shown.saga}
-        choose={saga => go({ saga, atMs: null })}
+        shown={shown}
+        choose={chosen => go({ ...chosen, atMs: null })}
         showOlder={isMore ? () => setOlder(older + 1) : null}
       />
       <div class="shown">
@@ -99,19 +103,25 @@ function Live() {
         )}
         {trouble === null ? null : (
           <p class="notice" role="alert">
-            {trouble}
+            {visible(trouble)}
           </p>
         )}
+        {unread.map(({ of, message }) => (
+          <p class="notice" role="alert" key={of}>
+            The sagas of {visible(of ?? '')} are not shown: {visible(message)}
+          </p>
+        ))}
         {unasked === null ? null : (
           <p class="notice">QEMU cannot be asked how far it is: {visible(unasked)}</p>
         )}
         {current !== null ? (
           <StoryView
-            key={current.saga}
-            story={current}
+            key={`${current.of ?? ''}/${current.told.saga}`}
+            story={current.told}
+            of={current.of}
             looks={looks}
             atMs={shown.atMs}
-            go={atMs => go({ saga: current.saga, atMs }, true)}
+            go={atMs => go({ ...shown, atMs }, true)}
             isLive={true}
           />
         ) : shown.saga === null ? (

@@ -62,18 +62,19 @@ function offeredBy({ asks, resumes, address }: Story): readonly Offered[] {
   ];
 }
 
-export function Buttons({ story }: { readonly story: Story }) {
+export function Buttons({ story, of }: { readonly story: Story; readonly of: string | null }) {
   const [chosen, setChosen] = useState<string | null>(null);
   const [told, setTold] = useState<string | null>(null);
   const [speed, setSpeed] = useState('');
   const choices = offeredBy(story);
   const isResume = story.resumes.length > 0;
+  const at = { saga: story.saga, of };
   const hasSpeed = story.asks.includes('setSpeed');
   if (choices.length === 0 && !hasSpeed && told === null) return null;
   const send = async (signal: string, value: number | null) => {
     setChosen(null);
     if (isResume) setTold('Asking its QEMU …');
-    const refused = await (isResume ? resume(story.saga, signal) : ask(story.saga, signal, value));
+    const refused = await (isResume ? resume(at, signal) : ask(at, signal, value));
     setTold(refused ?? (isResume ? 'Resumed here.' : 'Asked. The saga hears it within a second.'));
   };
   const choice = choices.find(({ signal }) => signal === chosen);

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { FindingTold } from '../src/inspect/found-told.ts';
 import { countOf, visible } from '../src/railway/words.ts';
 import { findings, isRefused } from './live.ts';
+import { linkTo } from './place.ts';
 
 export function Doctor() {
   const [found, setFound] = useState<readonly FindingTold[] | null>(null);
@@ -16,6 +17,7 @@ export function Doctor() {
     setFound(isRefused(told) ? null : told);
   };
   const removable = found?.filter(finding => finding.removable).length ?? 0;
+  const commands = [...new Set(found?.filter(each => each.removable).map(({ fix }) => fix))];
   return (
     <section class="doctor" aria-label="What dead sagas left behind">
       <p>
@@ -34,8 +36,8 @@ export function Doctor() {
       {found === null || found.length === 0 ? null : (
         <>
           <ul>
-            {found.map(({ kind, name, saga, why, removable: goes }) => (
-              <li key={`${kind} ${name}`}>
+            {found.map(({ kind, name, saga, why, of, removable: goes }) => (
+              <li key={`${of} ${kind} ${name}`}>
                 <p>
                   <strong>
                     {visible(kind)} <span class="mono">{visible(name)}</span>
@@ -43,9 +45,8 @@ export function Doctor() {
                   <span class={goes ? 'goes' : 'quiet'}>
                     {goes ? '--fix removes it' : '--fix leaves it: it is for you to decide'}
                   </span>
-                  {saga === null || kind === 'saga' ? null : (
-                    <a href={`#${encodeURIComponent(saga)}`}> its saga</a>
-                  )}
+                  {of === null ? null : <span class="of">{visible(of)}</span>}
+                  {saga === null || kind === 'saga' ? null : <a href={linkTo({ saga, of })}> its saga</a>}
                 </p>
                 <p class="quiet">{visible(why)}</p>
               </li>
@@ -54,7 +55,9 @@ export function Doctor() {
           {removable === 0 ? null : (
             <p>
               To remove {removable === 1 ? 'it' : `the ${countOf(removable, 'thing')}`}:{' '}
-              <code>blocksaga doctor --fix</code>
+              {commands.map(command => (
+                <code key={command}>{visible(command)}</code>
+              ))}
             </p>
           )}
         </>

@@ -184,6 +184,7 @@ export function Lab({ profiles, first }: Props) {
         >
           <StoryView
             story={shown.story}
+            of={null}
             atMs={atMs}
             go={setAtMs}
             isLive={false}

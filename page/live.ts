@@ -2,8 +2,10 @@
 import type { FindingTold } from '../src/inspect/found-told.ts';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
+import type { Trouble } from '../src/inspect/trouble.ts';
 import type { Act, LabChoice, LabRun, LiveTold } from '../src/lab/lab-types.ts';
 import type { Story } from '../src/story/story.ts';
+import { pathOf, type SagaAt } from './place.ts';
 
 export interface Refused {
   readonly refused: { readonly message: string };
@@ -20,39 +22,53 @@ export interface Heard {
   more(isMore: boolean): void;
   story(story: Story | Refused): void;
   jobs(seen: JobsSeen): void;
+  /** Journals that cannot be read, beside those that are shown. */
+  troubles(troubles: readonly Trouble[]): void;
   line(isUp: boolean): void;
 }
 
 /** Listens for the list, with so many hundreds of older ones, and for one saga; returns what ends that. */
-export function listen(saga: string | null, older: number, heard: Heard): () => void {
-  const query = new URLSearchParams({ ...(saga === null ? {} : { saga }), older: String(older) });
+export function listen(
+  { saga, of }: { readonly saga: string | null; readonly of: string | null },
+  older: number,
+  heard: Heard,
+): () => void {
+  const query = new URLSearchParams({
+    ...(saga === null ? {} : { saga }),
+    ...(of === null ? {} : { of }),
+    older: String(older),
+  });
   const source = new EventSource(`news?${query}`);
   source.addEventListener('more', event => heard.more(JSON.parse(event.data) === true));
   source.addEventListener('list', event => heard.list(JSON.parse(event.data)));
   source.addEventListener('story', event => heard.story(JSON.parse(event.data)));
-  source.addEventListener('jobs', event => heard.jobs(JSON.parse(event.data)));
+  source.addEventListener('troubles', event => heard.troubles(JSON.parse(event.data)));
+  source.addEventListener('jobs', event => {
+    const seen: JobsSeen | null | Refused = JSON.parse(event.data);
+    if (seen !== null && !isRefused(seen)) heard.jobs(seen);
+  });
   source.addEventListener('open', () => heard.line(true));
   source.addEventListener('error', () => heard.line(false));
   return () => source.close();
 }
 
 /** Asks a saga through its journal; gives why it was refused, or null. */
-export function ask(saga: string, signal: string, value: number | null): Promise<string | null> {
+export function ask(saga: SagaAt, signal: string, value: number | null): Promise<string | null> {
   return post('ask', saga, signal, value);
 }
 
 /** Makes the page's process the one of a saga; gives why that was refused, or null. */
-export function resume(saga: string, how: string): Promise<string | null> {
+export function resume(saga: SagaAt, how: string): Promise<string | null> {
   return post('resume', saga, how, null);
 }
 
 async function post(
   what: 'ask' | 'resume',
-  saga: string,
+  saga: SagaAt,
   signal: string,
   value: number | null,
 ): Promise<string | null> {
-  const answer = await fetch(`${what}/${encodeURIComponent(saga)}`, {
+  const answer = await fetch(pathOf(what, saga), {
     method: 'POST',
     body: JSON.stringify({ signal, value }),
   });

@@ -2,14 +2,15 @@
 import { useState } from 'preact/hooks';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import { countOf, dateInWords, visible } from '../src/railway/words.ts';
+import { linkTo } from './place.ts';
 
 /** As many as are drawn at once; the search finds the others. */
 const DRAWN_MAX = 120;
 
 interface Props {
   readonly sagas: readonly Listed[] | null;
-  readonly shown: string | null;
-  readonly choose: (saga: string | null) => void;
+  readonly shown: { readonly saga: string | null; readonly of: string | null };
+  readonly choose: (saga: { readonly saga: string | null; readonly of: string | null }) => void;
   /** Lists older ones too; null where there are none. */
   readonly showOlder: (() => void) | null;
 }
@@ -21,7 +22,7 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
     <nav class="list" aria-label="Sagas">
       <header>
         <h1>
-          <button type="button" onClick={() => choose(null)}>
+          <button type="button" onClick={() => choose({ saga: null, of: null })}>
             blocksaga
           </button>
         </h1>
@@ -35,14 +36,14 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
       </header>
       <ul>
         {found.slice(0, DRAWN_MAX).map(saga => (
-          <li key={saga.saga}>
+          <li key={`${saga.of ?? ''}/${saga.saga}`}>
             <a
-              href={`#${encodeURIComponent(saga.saga)}`}
-              aria-current={saga.saga === shown ? 'true' : undefined}
+              href={linkTo(saga)}
+              aria-current={saga.saga === shown.saga && saga.of === shown.of ? 'true' : undefined}
               class={saga.needs ? 'needs' : ''}
               onClick={event => {
                 event.preventDefault();
-                choose(saga.saga);
+                choose({ saga: saga.saga, of: saga.of });
               }}
             >
               <span class="row">
@@ -54,10 +55,11 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
                   {saga.operation}
                   {saga.disks === 0 ? '' : ` of ${countOf(saga.disks, 'disk')}`}
                 </span>
+                {saga.of === null ? null : <span class="of">{visible(saga.of)}</span>}
                 <time>{dateInWords(saga.createdAtMs).replace(' UTC', '')}</time>
               </span>
               {saga.command === null ? null : (
-                <code class={saga.label === 'waits' ? 'calm' : ''}>{saga.command}</code>
+                <code class={saga.label === 'waits' ? 'calm' : ''}>{visible(saga.command)}</code>
               )}
             </a>
           </li>
@@ -79,8 +81,8 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
   );
 }
 
-function matches({ vm, operation, label, saga }: Listed, search: string): boolean {
+function matches({ vm, operation, label, saga, of }: Listed, search: string): boolean {
   const words = search.toLowerCase().split(/\s+/);
-  const told = `${vm} ${operation} ${label} ${saga}`.toLowerCase();
+  const told = `${vm} ${operation} ${label} ${saga} ${of ?? ''}`.toLowerCase();
   return words.every(word => told.includes(word));
 }

@@ -7,6 +7,7 @@ import type { Story } from '../src/story/story.ts';
 import { Buttons } from './buttons.tsx';
 import { Disks } from './disks.tsx';
 import { Line } from './line.tsx';
+import { pathOf } from './place.ts';
 import { progressOf } from './progress.ts';
 import { Steps } from './steps.tsx';
 import { Telling } from './telling.tsx';
@@ -15,6 +16,8 @@ import { Wire } from './wire.tsx';
 
 interface Props {
   readonly story: Story;
+  /** The name of its journal, where the page shows several. */
+  readonly of: string | null;
   readonly atMs: number | null;
   readonly go: (atMs: number | null) => void;
   readonly isLive: boolean;
@@ -24,7 +27,7 @@ interface Props {
   readonly wire?: readonly string[] | null;
 }
 
-export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) {
+export function StoryView({ story, of, atMs, go, isLive, looks = [], wire }: Props) {
   const scene = useMemo(() => sceneAt(story, atMs ?? undefined), [story, atMs]);
   const isNow = atMs === null && !scene.isEnded;
   const progress = useMemo(() => (isNow ? progressOf(story, looks) : new Map()), [story, looks, isNow]);
@@ -33,7 +36,11 @@ export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) 
     <article class="story" aria-labelledby="title">
       <header class="head">
         <p class="facts">
-          {headline.facts} <span class="mono">saga {visible(story.saga)}</span>
+          {headline.facts}{' '}
+          <span class="mono">
+            saga {visible(story.saga)}
+            {of === null ? null : <> · {visible(of)}</>}
+          </span>
         </p>
         <h2 id="title">{visible(headline.title)}</h2>
         <p class="outcome" role="status">
@@ -42,7 +49,7 @@ export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) 
       </header>
       <Line scene={scene} />
       <Time story={story} atMs={atMs} go={go} />
-      {isLive ? <Buttons story={story} /> : null}
+      {isLive ? <Buttons story={story} of={of} /> : null}
       <div class="two">
         <Disks scene={scene} progress={progress} />
         <Telling scene={scene} />
@@ -51,6 +58,7 @@ export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) 
       {isLive || wire != null ? (
         <Wire
           saga={story.saga}
+          of={of}
           beganAtMs={story.createdAtMs}
           atMs={atMs}
           isEnded={story.endedAtMs !== null}
@@ -60,11 +68,11 @@ export function StoryView({ story, atMs, go, isLive, looks = [], wire }: Props) 
       {isLive ? (
         <p class="save">
           Save it:{' '}
-          <a href={`saved/${encodeURIComponent(story.saga)}`} download>
+          <a href={pathOf('saved', { saga: story.saga, of })} download>
             a page that opens offline
           </a>
           ,{' '}
-          <a href={`picture/${encodeURIComponent(story.saga)}`} download>
+          <a href={pathOf('picture', { saga: story.saga, of })} download>
             a picture
           </a>
         </p>

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { WireTold } from '../src/inspect/wire-told.ts';
 import { countOf, durationInWords, visible } from '../src/railway/words.ts';
+import { pathOf } from './place.ts';
 import { found, readWire, type Said, stepsOf, until, type WireStep } from './wire-lines.ts';
 
 /** Drawn at once of a step; a button draws more. */
@@ -11,6 +12,8 @@ const NOT_YET: readonly string[] = [];
 
 interface Props {
   readonly saga: string;
+  /** The name of its journal, where the page shows several. */
+  readonly of: string | null;
   readonly beganAtMs: number;
   /** Null for all of it. */
   readonly atMs: number | null;
@@ -19,8 +22,8 @@ interface Props {
   readonly saved: readonly string[] | null | undefined;
 }
 
-export function Wire({ saga, beganAtMs, atMs, isEnded, saved }: Props) {
-  const lines = useLines(saga, isEnded, saved);
+export function Wire({ saga, of, beganAtMs, atMs, isEnded, saved }: Props) {
+  const lines = useLines(saga, of, isEnded, saved);
   const [search, setSearch] = useState('');
   const said = useMemo(() => readWire(lines ?? []), [lines]);
   const shown = useMemo(() => found(until(said, atMs), search), [said, atMs, search]);
@@ -71,7 +74,12 @@ export function Wire({ saga, beganAtMs, atMs, isEnded, saved }: Props) {
 }
 
 /** Asks for what there is, and, of a saga under way, again and again for what came since. */
-function useLines(saga: string, isEnded: boolean, saved: Props['saved']): readonly string[] | null {
+function useLines(
+  saga: string,
+  of: string | null,
+  isEnded: boolean,
+  saved: Props['saved'],
+): readonly string[] | null {
   const [lines, setLines] = useState<readonly string[] | null>(saved === undefined ? NOT_YET : saved);
   useEffect(() => {
     if (saved !== undefined) return;
@@ -80,7 +88,7 @@ function useLines(saga: string, isEnded: boolean, saved: Props['saved']): readon
     let all: readonly string[] = [];
     let from = 0;
     const askOn = async () => {
-      const answer = await fetch(`wire/${encodeURIComponent(saga)}?from=${from}`).catch(() => null);
+      const answer = await fetch(pathOf('wire', { saga, of }, { from: String(from) })).catch(() => null);
       if (isOver) return;
       const told: WireTold | null = answer?.ok ? await answer.json() : null;
       if (told !== null && told.lines === null) return setLines(null);
@@ -97,7 +105,7 @@ function useLines(saga: string, isEnded: boolean, saved: Props['saved']): readon
       isOver = true;
       clearTimeout(timer);
     };
-  }, [saga, isEnded, saved]);
+  }, [saga, of, isEnded, saved]);
   return lines;
 }
 

@@ -8,4 +8,8 @@ export interface FindingTold {
   readonly why: string;
   /** Whether `doctor --fix` removes it. */
   readonly removable: boolean;
+  /** The name of the journal in which it was found, where the page shows several. */
+  readonly of: string | null;
+  /** What removes all that can be removed of this journal. */
+  readonly fix: string;
 }

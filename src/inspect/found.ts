@@ -5,6 +5,8 @@ import type { Journal } from '../journal/journal.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { FindingTold } from './found-told.ts';
 
+const DOCTOR_FIX = 'blocksaga doctor --fix';
+
 /** Asks once for all who ask at the same time. */
 export class DoctorView {
   readonly #journal: Journal;
@@ -30,5 +32,5 @@ export class DoctorView {
 }
 
 function told({ kind, name, saga, why, removable }: Finding): FindingTold {
-  return { kind, name, saga, why, removable };
+  return { kind, name, saga, why, removable, of: null, fix: DOCTOR_FIX };
 }

@@ -10,6 +10,7 @@ import { sagaIsUnknown } from '../journal/refusals.ts';
 import { systemClock } from '../qmp/clock.ts';
 import type { Story } from '../story/story.ts';
 import { tellStory } from '../story/tell.ts';
+import { commandIn } from './command-in.ts';
 import { inOrder, listed } from './listed.ts';
 import type { Listed } from './listed-saga.ts';
 
@@ -26,11 +27,19 @@ export interface JournalView {
   story(id: string): Story;
 }
 
-/** `canResume`: whether the page's process may become that of a saga. */
+export interface ViewOptions {
+  /** Whether the page's process may become that of a saga. */
+  readonly canResume?: boolean;
+  /** The journal's, where a page shows several. */
+  readonly name?: string;
+  /** Where the commands that a person types have to name it. */
+  readonly file?: string;
+}
+
 export function journalView(
   given: Journal,
   processes: Pick<Processes, 'isAlive'>,
-  canResume = false,
+  { canResume = false, name, file }: ViewOptions = {},
 ): JournalView {
   const journal = checkedJournal(given);
   const isRunning = (row: SagaRow) => row.state === 'open' && mayRun(row, processes, systemClock.epochMs());
@@ -51,12 +60,14 @@ export function journalView(
       if (row === undefined) throw sagaIsUnknown(id);
       const records = journal.records(id);
       const story = tellStory({ row, plan: planOf(row), records, isRunning: isRunning(row) });
-      return canResume ? story : { ...story, resumes: [] };
+      const next = story.next.map(({ words, command }) => ({ words, command: commandIn(file, command) }));
+      return { ...story, next, resumes: canResume ? story.resumes : [] };
     },
   };
 
   function remember(row: SagaRow): Listed {
-    const told = listed(row, row.state === 'open' ? recordsOf(row.id) : [], isRunning(row));
+    const seen = listed(row, row.state === 'open' ? recordsOf(row.id) : [], isRunning(row));
+    const told = { ...seen, of: name ?? null, command: commandIn(file, seen.command) };
     if (row.state === 'committed' || row.state === 'rolledBack') ended.set(keyOf(row), told);
     return told;
   }

@@ -2,6 +2,8 @@
 
 export interface Listed {
   readonly saga: string;
+  /** The name of its journal, where the page shows several. */
+  readonly of: string | null;
   readonly vm: string;
   readonly operation: string;
   readonly disks: number;

@@ -19,7 +19,7 @@ function urgencyOf({ needs, label }: Listed): number {
 
 export function listed(row: SagaRow, records: readonly JournalRecord[], isRunning: boolean): Listed {
   const { id: saga, vm, operation, createdAtMs, endedAtMs } = row;
-  const told = { saga, vm, operation, createdAtMs, endedAtMs };
+  const told = { saga, of: null, vm, operation, createdAtMs, endedAtMs };
   try {
     expectReadable(row);
     const waits = isWaiting(row, records);

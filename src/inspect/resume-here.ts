@@ -25,13 +25,12 @@ export interface ResumeHereParts {
 
 export class ResumeHere {
   readonly #parts: ResumeHereParts;
-  readonly #engine: Engine;
+  /** Made for the first saga: the journal may have come into being behind the page. */
+  #engine: Engine | undefined;
   readonly #running = new Set<string>();
 
   constructor(parts: ResumeHereParts) {
     this.#parts = parts;
-    const { journal, clock, trace } = parts;
-    this.#engine = createEngine({ journal, clock, ...definedOnly({ trace }) });
   }
 
   /** The sagas that have this process now. */
@@ -55,6 +54,8 @@ export class ResumeHere {
     }
     this.#running.add(id);
     try {
+      const { journal, clock, trace } = this.#parts;
+      this.#engine ??= createEngine({ journal, clock, ...definedOnly({ trace }) });
       const saga = await this.#engine.resume(id, { ...this.#parts.guest, ...definedOnly({ signal }) });
       const over = (how: string) => {
         this.#running.delete(id);
@@ -71,7 +72,7 @@ export class ResumeHere {
   }
 
   /** Waits for the ends of its sagas, but for those that wait to be asked; `letGo` ends the waiting, and they stop where they can be resumed. */
-  close(letGo: AbortSignal): Promise<void> {
-    return this.#engine.close({ drain: Number.POSITIVE_INFINITY, signal: letGo });
+  async close(letGo: AbortSignal): Promise<void> {
+    await this.#engine?.close({ drain: Number.POSITIVE_INFINITY, signal: letGo });
   }
 }

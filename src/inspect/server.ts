@@ -6,40 +6,27 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { randomSecret } from '../engine/connection/ids.ts';
 import { BlocksagaError, invariant } from '../errors.ts';
-import type { Journal, Processes } from '../journal/journal.ts';
-import type { Clock } from '../qmp/clock.ts';
-import type { Connect } from '../qmp/transport.ts';
 import { svgOf } from '../railway/draw.ts';
 import { sceneAt } from '../railway/scene.ts';
 import { accessOf, HEADERS } from './access.ts';
-import { askSaga } from './ask.ts';
 import type { ChartLog } from './chart-log.ts';
 import { ChartRoutes, STATELY_HEADERS, STATELY_PAGE, STATELY_SCRIPT, STATELY_STYLE } from './chart-routes.ts';
 import { type PageFile, pageFiles } from './files.ts';
-import { DoctorView } from './found.ts';
-import { JobSight } from './job-sight.ts';
-import { journalView } from './journal-view.ts';
 import { savedPage } from './saved.ts';
+import type { ShownJournal, ShownWith } from './shown-journal.ts';
+import { Sources } from './sources.ts';
 import { Streams } from './stream.ts';
-import { WireFile } from './wire-file.ts';
-import type { WireTold } from './wire-told.ts';
 
-export interface InspectOptions {
-  readonly journal: Journal;
-  readonly processes: Pick<Processes, 'isAlive'>;
-  readonly clock: Clock;
-  /** A monitor of the page's own, to see how far block jobs are. */
-  readonly connect?: Connect;
+/** The journal that is shown, and what goes with it. */
+export interface InspectOptions extends ShownJournal, ShownWith {
+  /** Journals that are shown in the same list; each has a name then. */
+  readonly beside?: readonly ShownJournal[];
   /** 0, or left out, for one that is free. */
   readonly port?: number;
   /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
   readonly lab?: Lab;
-  /** Makes this process the one of a saga whose own has ended; left out where the page may only ask those that run. */
-  readonly resume?: (saga: string, how: unknown) => Promise<void>;
   /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
   readonly stately?: boolean;
-  /** The file of a trace (docs/trace.md): what went over the monitors of sagas is shown beside their steps. */
-  readonly trace?: string;
   /** The files of the page; those of this package unless given. */
   readonly files?: ReadonlyMap<string, PageFile>;
 }
@@ -69,12 +56,9 @@ const BODY_BYTES_MAX = 4096;
 export async function serveInspect(options: InspectOptions): Promise<InspectServer> {
   const { clock } = options;
   const files = options.files ?? pageFiles();
-  const view = journalView(options.journal, options.processes, options.resume !== undefined);
+  const sources = new Sources([options, ...(options.beside ?? [])], options);
   const streams = new Streams(clock);
   const charts = new ChartRoutes();
-  const doctor = new DoctorView(options.journal, clock);
-  const wire = options.trace === undefined ? undefined : new WireFile(options.trace);
-  const sight = options.connect === undefined ? undefined : new JobSight(options.connect, clock);
   const secret = randomSecret();
   let port = options.port ?? 0;
 
@@ -111,7 +95,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     async close() {
       streams.close();
       charts.close();
-      sight?.close();
+      sources.close();
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
@@ -123,20 +107,21 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     const access = accessOf(request, { port, secret });
     if ('status' in access) return send(response, access.status, 'text/plain', access.why);
     const [what = '', id = ''] = access.path.split('/').map(decodeURIComponent);
+    const of = access.query.get('of');
     if (request.method === 'POST') {
       if (what === 'lab' && options.lab !== undefined) {
         const asked = parsed(await textOf(request));
         const told = await (id === 'live' ? options.lab.live(asked) : options.lab.run(asked));
         return send(response, 200, 'application/json', JSON.stringify(told));
       }
-      if (what === 'resume' && options.resume !== undefined) {
+      if (what === 'resume') {
         const { signal } = await bodyOf(request);
-        await options.resume(id, signal);
+        await sources.of(of, id).resume(id, signal);
         return send(response, 200, 'application/json', JSON.stringify({ resumed: id }));
       }
       if (what !== 'ask') return send(response, 404, 'text/plain', 'nothing here');
       const { signal, value } = await bodyOf(request);
-      await askSaga(id, signal, value, options);
+      await sources.of(of, id).ask(id, signal, value);
       return send(response, 200, 'application/json', JSON.stringify({ asked: signal }));
     }
     const file = files.get(what === '' ? 'page.html' : what);
@@ -146,22 +131,23 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     if (what === 'news') return news(response, access.query);
     if (what === 'wire') {
       const from = Math.max(0, Math.trunc(Number(access.query.get('from') ?? 0)) || 0);
-      return send(response, 200, 'application/json', JSON.stringify(wire?.lines(id, from) ?? NO_WIRE));
+      return send(response, 200, 'application/json', JSON.stringify(sources.of(of, id).wire(id, from)));
     }
-    if (what === 'doctor')
-      return send(response, 200, 'application/json', JSON.stringify(await doctor.findings()));
+    if (what === 'doctor') {
+      const found = await Promise.all(sources.all.map(source => source.findings()));
+      return send(response, 200, 'application/json', JSON.stringify(found.flat()));
+    }
     if (what === 'charts') return charts.tell(response);
     if (options.stately && what in STATELY) return stately(response, what);
-    if (what === 'saga') return send(response, 200, 'application/json', JSON.stringify(view.story(id)));
+    if (what === 'saga')
+      return send(response, 200, 'application/json', JSON.stringify(sources.of(of, id).story(id)));
     if (what === 'picture')
-      return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(view.story(id))));
-    if (what === 'saved')
-      return save(
-        response,
-        `${id}.html`,
-        'text/html; charset=utf-8',
-        savedPage(files, view.story(id), wire?.all(id) ?? null),
-      );
+      return save(response, `${id}.svg`, 'image/svg+xml', svgOf(sceneAt(sources.of(of, id).story(id))));
+    if (what === 'saved') {
+      const source = sources.of(of, id);
+      const page = savedPage(files, source.story(id), source.wholeWire(id));
+      return save(response, `${id}.html`, 'text/html; charset=utf-8', page);
+    }
     return send(response, 404, 'text/plain', 'nothing here');
   }
 
@@ -173,21 +159,23 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
 
   function news(response: ServerResponse, query: URLSearchParams): void {
     const saga = query.get('saga');
+    const of = query.get('of');
     const older = Number(query.get('older') ?? 0);
     const told = new Map<string, () => unknown>([
-      ['list', () => view.list(older)],
-      ['more', () => view.hasMore(older)],
+      ['list', () => sources.list(older)],
+      ['more', () => sources.hasMore(older)],
+      ['troubles', () => sources.troubles()],
     ]);
-    if (saga !== null) told.set('story', () => view.story(saga));
-    if (sight !== undefined) told.set('jobs', () => sight.now());
+    if (saga !== null) {
+      told.set('story', () => sources.of(of, saga).story(saga));
+      told.set('jobs', () => sources.of(of, saga).jobs() ?? null);
+    }
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });
     if (!streams.add(response, told)) response.end();
   }
 }
 
 const REFUSED = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n';
-
-const NO_WIRE: WireTold = { lines: null, first: 0, total: 0 };
 
 const STATELY: Readonly<Record<string, readonly [type: string, text: string]>> = {
   stately: ['text/html; charset=utf-8', STATELY_PAGE],

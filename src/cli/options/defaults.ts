@@ -9,7 +9,7 @@ import type { Command, Option } from 'commander';
 import { z } from 'zod';
 import { BlocksagaError } from '../../errors.ts';
 import type { CliContext } from '../print/context.ts';
-import { absoluteFile, socketAddress } from './option-values.ts';
+import { absoluteFile, collect, collectSet, socketAddress } from './option-values.ts';
 import { isMonitorOfGuest } from './shared-options.ts';
 
 /** By the long name of an option, without its dashes; as it would stand on the command line. */
@@ -126,7 +126,8 @@ export function applyDefaults(command: Command, defaults: Defaults, about: About
     const name = (option.long ?? '').replace(/^--/, '');
     const given = defaults.get(name);
     if (given === undefined || !takes(option, name, about)) continue;
-    const read = option.parseArg === undefined ? given : option.parseArg(given, undefined);
+    const isGathered = option.parseArg === collect;
+    const read = isGathered ? collectSet(given) : (option.parseArg?.(given, undefined) ?? given);
     command.setOptionValueWithSource(option.attributeName(), read, 'config');
   }
 }

@@ -58,9 +58,19 @@ export interface ChoiceReader<W extends string> {
   readonly words: readonly W[];
 }
 
-/** Gathers an option that may be given more than once. */
+/** Gathers an option that may be given more than once; what was set for it stands only where none is given. */
 export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), text];
+  return before === undefined || SET.has(before) ? [text] : [...before, text];
+}
+
+/** Values that no command line has given. */
+const SET = new WeakSet<readonly string[]>();
+
+/** Gathers what an administrator has set for such an option. */
+export function collectSet(text: string): readonly string[] {
+  const set = [text];
+  SET.add(set);
+  return set;
 }
 
 /** A file name as QEMU is to be told it: absolute. */

@@ -56,6 +56,11 @@ export function addJournalOption(command: Command): Command {
   return command.option('--journal <file>', JOURNAL_HELP);
 }
 
+/** For commands that show several at once; what can be said of each is read by `readJournals`. */
+export function addJournalsOption(command: Command): Command {
+  return command.option('--journal <file>', `${JOURNAL_HELP}; repeatable, see below`, collect);
+}
+
 export function addJsonOption(command: Command, what: string): Command {
   return command.option('--json', what);
 }

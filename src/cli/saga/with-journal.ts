@@ -15,12 +15,12 @@ export async function withJournal<T>(
   try {
     return await work(journal);
   } finally {
-    await close(journal, context);
+    await closeJournal(journal, context);
   }
 }
 
 /** All that the saga's outcome rests on was waited for when it was written: what is lost here are notes for `show`. */
-async function close(journal: Journal, context: Pick<CliContext, 'complain'>): Promise<void> {
+export async function closeJournal(journal: Journal, context: Pick<CliContext, 'complain'>): Promise<void> {
   try {
     await journal.close();
   } catch (error) {

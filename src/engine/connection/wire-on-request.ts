@@ -77,6 +77,8 @@ export function watchWire(
   let saying: Promise<void> = Promise.resolve();
   const say = () => {
     saying = writeFile(watched, '', { mode: 0o600 }).catch(error => {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return; // there is no journal yet, and nothing to be told of it
       if (!isLost) onLost(String(error));
       isLost = true;
     });
