@@ -1,5 +1,6 @@
 /** How long a page takes to answer a hand, measured in the browser itself, beside what the same browser takes for its elements alone. */
 import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
 
 const ROUNDS = 8;
 
@@ -9,6 +10,24 @@ export interface Answered {
   readonly worstMs: number;
   /** The longest of as many times to copy and lay out all of the page's elements once, with nothing of ours run: as slow as the machine is now. */
   readonly bareMs: number;
+}
+
+/** An input costs at most so many times what the browser takes for the bare elements of the whole page, however slow the machine is. */
+const REDRAWS_MAX = 3;
+/** What a hand takes for at once. */
+const AT_ONCE_MS = 100;
+
+/** Prints what was measured. An absolute bound is asked of a machine only where its bare elements leave half of it. */
+export function expectAtOnce(measured: Readonly<Record<string, Answered>>): void {
+  const told = Object.entries(measured).map(
+    ([what, { worstMs, bareMs }]) =>
+      `${what}: ${worstMs.toFixed(0)} ms at worst (bare elements ${bareMs.toFixed(0)} ms)`,
+  );
+  console.log(told.join('\n'));
+  for (const [what, { worstMs, bareMs }] of Object.entries(measured)) {
+    expect(worstMs / bareMs, `${what}, beside bare elements`).toBeLessThan(REDRAWS_MAX);
+    if (bareMs < AT_ONCE_MS / 2) expect(worstMs, what).toBeLessThan(AT_ONCE_MS);
+  }
 }
 
 /** Rounds of both in turn, so that both meet the same machine. */

@@ -1,5 +1,5 @@
 /** The whole page: the list of sagas, and the one that is shown. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import type { Trouble } from '../src/inspect/trouble.ts';
@@ -87,14 +87,21 @@ function Live() {
   }, [shown.saga, shown.of, older]);
   const unasked = looks.at(-1)?.trouble ?? null;
   const current = story !== null && story.told.saga === shown.saga && story.of === shown.of ? story : null;
-  return (
-    <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
+  // What the slider moves is not in the list: the same elements are drawn no second time.
+  const list = useMemo(
+    () => (
       <SagaList
         sagas={sagas}
-        shown={shown}
+        shown={{ saga: shown.saga, of: shown.of }}
         choose={chosen => go({ ...chosen, atMs: null })}
         showOlder={isMore ? () => setOlder(older + 1) : null}
       />
+    ),
+    [sagas, shown.saga, shown.of, isMore, older],
+  );
+  return (
+    <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
+      {list}
       <div class="shown">
         {isUp ? null : (
           <p class="notice" role="alert">

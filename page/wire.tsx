@@ -3,12 +3,11 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { WireTold } from '../src/inspect/wire-told.ts';
 import { countOf, durationInWords, visible } from '../src/railway/words.ts';
 import { pathOf } from './place.ts';
-import { found, readWire, type Said, stepsOf, until, type WireStep } from './wire-lines.ts';
+import { found, type Said, stepsOf, until, WireReader, type WireStep } from './wire-lines.ts';
 
 /** Drawn at once of a step; a button draws more. */
 const DRAWN_MAX = 60;
 const ASK_AGAIN_MS = 1_500;
-const NOT_YET: readonly string[] = [];
 
 interface Props {
   readonly saga: string;
@@ -23,15 +22,15 @@ interface Props {
 }
 
 export function Wire({ saga, of, beganAtMs, atMs, isEnded, saved }: Props) {
-  const lines = useLines(saga, of, isEnded, saved);
+  const { said, unread, isKept, trouble } = useWire(saga, of, isEnded, saved);
   const [search, setSearch] = useState('');
-  const said = useMemo(() => readWire(lines ?? []), [lines]);
-  const shown = useMemo(() => found(until(said, atMs), search), [said, atMs, search]);
-  const steps = useMemo(() => stepsOf(shown), [shown]);
+  const whole = useMemo(() => stepsOf(found(said, search)), [said, search]);
+  const steps = useMemo(() => until(whole, atMs), [whole, atMs]);
+  const shown = steps.reduce((sum, { count }) => sum + count, 0);
   return (
     <section class="wire" aria-label="What went over the monitor">
       <h3>The wire</h3>
-      {lines === null ? (
+      {!isKept ? (
         <p class="quiet">
           It is not kept. Give commands <span class="mono">--trace FILE</span>, or name the file once in the
           settings, and “blocksaga inspect” the same.
@@ -47,12 +46,18 @@ export function Wire({ saga, of, beganAtMs, atMs, isEnded, saved }: Props) {
               onInput={event => setSearch(event.currentTarget.value)}
             />{' '}
             <span class="quiet" role="status">
-              {shown.length === said.length
+              {shown === said.length
                 ? countOf(said.length, 'message')
-                : `${shown.length} of ${countOf(said.length, 'message')}`}
+                : `${shown} of ${countOf(said.length, 'message')}`}
+              {unread === 0 ? '' : `; ${countOf(unread, 'line')} of the trace cannot be read`}
             </span>
           </p>
-          {said.length > 0 ? null : (
+          {trouble === null ? null : (
+            <p class="notice" role="alert">
+              {visible(trouble)}
+            </p>
+          )}
+          {said.length > 0 || trouble !== null ? null : (
             <p class="quiet">
               {isEnded
                 ? 'Nothing of it was kept: no page was open while it ran, and no --trace FILE was given.'
@@ -73,29 +78,43 @@ export function Wire({ saga, of, beganAtMs, atMs, isEnded, saved }: Props) {
   );
 }
 
+interface WireRead {
+  readonly said: readonly Said[];
+  readonly unread: number;
+  readonly isKept: boolean;
+  /** Why its file cannot be read. */
+  readonly trouble: string | null;
+}
+
+const NOTHING: WireRead = { said: [], unread: 0, isKept: true, trouble: null };
+
 /** Asks for what there is, and, of a saga under way, again and again for what came since. */
-function useLines(
-  saga: string,
-  of: string | null,
-  isEnded: boolean,
-  saved: Props['saved'],
-): readonly string[] | null {
-  const [lines, setLines] = useState<readonly string[] | null>(saved === undefined ? NOT_YET : saved);
+function useWire(saga: string, of: string | null, isEnded: boolean, saved: Props['saved']): WireRead {
+  const [read, setRead] = useState<WireRead>(NOTHING);
   useEffect(() => {
-    if (saved !== undefined) return;
+    const reader = new WireReader();
+    if (saved !== undefined) {
+      const said = reader.read(saved ?? []);
+      return setRead({ said, unread: reader.unread, isKept: saved !== null, trouble: null });
+    }
     let isOver = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let all: readonly string[] = [];
+    let all: readonly Said[] = [];
     let from = 0;
     const askOn = async () => {
       const answer = await fetch(pathOf('wire', { saga, of }, { from: String(from) })).catch(() => null);
-      if (isOver) return;
       const told: WireTold | null = answer?.ok ? await answer.json() : null;
-      if (told !== null && told.lines === null) return setLines(null);
+      if (isOver) return;
+      if (told !== null && told.lines === null) return setRead({ ...NOTHING, isKept: false });
       const got = told?.lines ?? [];
-      all = got.length === 0 ? all : [...all, ...got];
+      if (got.length > 0) all = [...all, ...reader.read(got)];
       if (told !== null) from = told.first + got.length;
-      if (got.length > 0 || all.length === 0) setLines(all);
+      const trouble = told?.trouble ?? null;
+      setRead(before =>
+        got.length === 0 && before.trouble === trouble
+          ? before
+          : { said: all, unread: reader.unread, isKept: true, trouble },
+      );
       const isMore = told !== null && got.length > 0 && from < told.total;
       if (!isEnded || isMore || told === null)
         timer = setTimeout(() => void askOn(), isMore ? 0 : ASK_AGAIN_MS);
@@ -106,7 +125,7 @@ function useLines(
       clearTimeout(timer);
     };
   }, [saga, of, isEnded, saved]);
-  return lines;
+  return read;
 }
 
 interface StepProps {
@@ -119,9 +138,9 @@ function OneStep({ step, beganAtMs, isOpen }: StepProps) {
   const [isUnfolded, unfold] = useState(isOpen);
   const [drawn, draw] = useState(DRAWN_MAX);
   useEffect(() => unfold(isOpen), [isOpen]);
-  const { said, words, commands, events, errors } = step;
+  const { said, count, words, commands, events, errors } = step;
   const first = said[0]?.atMs ?? beganAtMs;
-  const took = durationInWords(Math.max(0, (said.at(-1)?.atMs ?? first) - first));
+  const took = durationInWords(Math.max(0, (said[count - 1]?.atMs ?? first) - first));
   return (
     <details open={isUnfolded} onToggle={event => unfold(event.currentTarget.open)}>
       <summary>
@@ -134,14 +153,14 @@ function OneStep({ step, beganAtMs, isOpen }: StepProps) {
       </summary>
       {isUnfolded ? (
         <ol>
-          {said.slice(0, drawn).map(each => (
+          {said.slice(0, Math.min(drawn, count)).map(each => (
             <Line key={each.at} said={each} beganAtMs={beganAtMs} />
           ))}
         </ol>
       ) : null}
-      {isUnfolded && said.length > drawn ? (
+      {isUnfolded && count > drawn ? (
         <button type="button" onClick={() => draw(drawn + 8 * DRAWN_MAX)}>
-          {said.length - drawn} more
+          {count - drawn} more
         </button>
       ) : null}
     </details>

@@ -9,6 +9,8 @@ import type { WireTold } from './wire-told.ts';
 const LINES_MAX = 20_000;
 const SAGAS_MAX = 500;
 const CHUNK_BYTES = 4 * 2 ** 20;
+/** Longer ones are none of ours: a message of more than 64 KiB is kept as its beginning. */
+const LINE_MAX = 2 ** 20;
 /** Handed out at once; the page asks on. */
 const PAGE_LINES = 5_000;
 
@@ -22,6 +24,7 @@ export class WireFile {
   readonly #file: string;
   #seen: { readonly inode: number; readonly bytes: number } = { inode: 0, bytes: 0 };
   #rest = '';
+  #trouble: string | undefined;
   readonly #sagas = new Map<string, Of>();
 
   constructor(file: string) {
@@ -32,7 +35,10 @@ export class WireFile {
   lines(saga: string, from: number): WireTold {
     const { lines, gone } = this.#of(saga);
     const first = Math.max(0, from - gone);
-    return { lines: lines.slice(first, first + PAGE_LINES), first: first + gone, total: lines.length + gone };
+    return {
+      ...{ lines: lines.slice(first, first + PAGE_LINES), first: first + gone, total: lines.length + gone },
+      ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
+    };
   }
 
   /** All lines of a saga that are kept. */
@@ -41,14 +47,27 @@ export class WireFile {
   }
 
   #of(saga: string): Of {
-    this.#read();
+    try {
+      this.#read();
+      this.#trouble = undefined;
+    } catch (error) {
+      // Another process's file, which may be taken away, closed to us, or no file at all.
+      this.#trouble = `the trace cannot be read: ${String(error)}`;
+    }
     return this.#sagas.get(saga) ?? { lines: [], gone: 0 };
   }
 
   /** What has been written since; of a file that has become the older one its end, then the new one. */
   #read(): void {
-    const inode = inodeOf(this.#file);
-    if (inode === undefined) return; // no saga has begun yet
+    const found = statSync(this.#file, { throwIfNoEntry: false });
+    if (found === undefined) return; // no saga has begun yet
+    if (!found.isFile()) throw new Error(`${this.#file} is no file`);
+    const inode = found.ino;
+    if (inode === this.#seen.inode && found.size < this.#seen.bytes) {
+      // It was cut off, to be written from its beginning again.
+      this.#rest = '';
+      this.#seen = { inode, bytes: 0 };
+    }
     if (inode !== this.#seen.inode) {
       const older = `${this.#file}.1`;
       const olderInode = inodeOf(older);
@@ -83,7 +102,7 @@ export class WireFile {
   /** Bytes as they are, so that no letter is cut; a line is read as UTF-8 when it is whole. */
   #take(bytes: string): void {
     const parts = (this.#rest + bytes).split('\n');
-    this.#rest = parts.pop() ?? '';
+    this.#rest = (parts.pop() ?? '').slice(0, LINE_MAX);
     for (const part of parts) this.#add(Buffer.from(part, 'latin1').toString('utf8'));
   }
 
@@ -104,8 +123,13 @@ export class WireFile {
 
 /** Whose line it is; undefined for what is none. */
 function sagaIn(line: string): string | undefined {
+  if (line.length > LINE_MAX) return undefined;
   const found = /^\{"format":1,"atMs":[\d.]+,"saga":("(?:[^"\\]|\\.)*")/.exec(line)?.[1];
-  return found === undefined ? undefined : String(JSON.parse(found));
+  try {
+    return found === undefined ? undefined : String(JSON.parse(found));
+  } catch {
+    return undefined; // a letter that JSON does not know
+  }
 }
 
 /** Which file has this name now; undefined where none has. */

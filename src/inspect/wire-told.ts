@@ -7,4 +7,6 @@ export interface WireTold {
   readonly first: number;
   /** How many there ever were. */
   readonly total: number;
+  /** Why its file cannot be read now; what was read before is there. */
+  readonly trouble?: string;
 }
