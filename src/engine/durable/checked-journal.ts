@@ -9,26 +9,34 @@ import { damagedSaga, whyRecordIsDamaged, whyRowIsDamaged } from './row-codecs.t
 /** The same journal; `saga` and `records` throw JOURNAL for what is damaged, `sagas` gives it for `planOf` to throw. */
 export function checkedJournal(journal: Journal): Journal {
   return {
-    begin: saga => journal.begin(saga),
-    takeOver: (id, options) => journal.takeOver(id, options),
-    confirm: lease => journal.confirm(lease),
-    append: (lease, records, options) => journal.append(lease, records, options),
-    appendSync: (lease, records) => journal.appendSync(lease, records),
-    end: (lease, state, result) => journal.end(lease, state, result),
-    ask: (id, signal, value) => journal.ask(id, signal, value),
-    listen: (id, afterSeq, heard) => journal.listen(id, afterSeq, heard),
+    ...passedOn(journal),
     saga: id => {
       const row = journal.saga(id);
       return row === undefined ? undefined : readable(row);
     },
-    sagas: filter => journal.sagas(filter),
-    ...(journal.release && { release: lease => journal.release?.(lease) ?? Promise.resolve() }),
-    ...(journal.forget && { forget: () => journal.forget?.() ?? Promise.resolve(0) }),
-    ...(journal.renew && { renew: renewals => journal.renew?.(renewals) ?? Promise.resolve() }),
-    ...(journal.standing && { standing: id => journal.standing?.(id) ?? { is: 'newest' } }),
-    ...(journal.accept && { accept: id => journal.accept?.(id) }),
     records: id => journal.records(id).map(record => readableRecord(id, record)),
+  };
+}
+
+/** What is not looked at: each call with all that it was given, so that none of its options, such as a deadline, is left out. */
+function passedOn(journal: Journal): Omit<Journal, 'saga' | 'records'> {
+  const { release, forget, renew, standing, accept } = journal;
+  return {
+    begin: (...given) => journal.begin(...given),
+    takeOver: (...given) => journal.takeOver(...given),
+    confirm: (...given) => journal.confirm(...given),
+    append: (...given) => journal.append(...given),
+    appendSync: (...given) => journal.appendSync(...given),
+    end: (...given) => journal.end(...given),
+    ask: (...given) => journal.ask(...given),
+    listen: (...given) => journal.listen(...given),
+    sagas: (...given) => journal.sagas(...given),
     close: () => journal.close(),
+    ...(release && { release: (...given) => release.apply(journal, given) }),
+    ...(forget && { forget: () => forget.call(journal) }),
+    ...(renew && { renew: (...given) => renew.apply(journal, given) }),
+    ...(standing && { standing: (...given) => standing.apply(journal, given) }),
+    ...(accept && { accept: (...given) => accept.apply(journal, given) }),
   };
 }
 
