@@ -6,6 +6,7 @@ import {
   readBytes,
   readChoice,
   readCount,
+  readFront,
   readNames,
   socketAddress,
 } from '../../src/cli/options/option-values.ts';
@@ -55,6 +56,14 @@ describe('sizes and counts', () => {
 describe('words', () => {
   test('names stand between commas, with or without blanks', () => {
     expect(readNames('transaction, blockdev-reopen,')).toEqual(['transaction', 'blockdev-reopen']);
+  });
+
+  test('says of all disks alike, or of each, on which images a guest ran last', () => {
+    const read = readFront('--front');
+    expect(read('snapshot')).toBe('snapshot');
+    expect(read('disk0=new, /machine/x[0]=old')).toEqual({ disk0: 'new', '/machine/x[0]': 'old' });
+    for (const wrong of ['', 'newer', 'disk0=newer', 'disk0', 'disk0=new,old', 'disk0=new,disk0=old'])
+      expect(() => read(wrong)).toThrow('one of old, snapshot, new, or one of them for each disk');
   });
 
   test('a choice is one of its words, spelled as they are', () => {

@@ -123,6 +123,18 @@ describe('which images are the right ones, of a copy', () => {
     ]);
   });
 
+  test('are what was said of each disk, as if the journal had recorded that', async () => {
+    const plan = await copyPlan();
+    const choice = { front: 'new', operation: 'copy', disks: [1], others: 'old' } as const;
+    const { outcome: end, disks, why } = decideOffline(plan, numbered(READY), { choices: [choice] });
+    expect([end, ...disks.map(({ front, action }) => `${front} ${action}`)]).toEqual([
+      'rolledBack',
+      'old drop',
+      'old moveBack',
+    ]);
+    expect(why).toMatch(/^it was said that the guest ran last on the new images of some disks/);
+  });
+
   test('are the sources of a clone in any case; its copies stay once they were complete', async () => {
     const plan = await copyPlan('clone');
     expect(decide(plan, READY)).toEqual(['rolledBack', 'old drop', 'old drop']);

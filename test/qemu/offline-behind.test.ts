@@ -186,6 +186,50 @@ describeOnQemu('a journal that is behind its images', () => {
     },
   );
 
+  test.each([
+    ['copy', 'rolledBack'],
+    ['commit', 'committed'],
+  ] as const)(
+    'an older copy beside a %s of which a third party has completed one job: said disk by disk, nothing is lost',
+    async (kind, outcome) => {
+      const vm = await guest();
+      const journal = memoryJournal();
+      if (kind === 'commit') {
+        await (await begin(vm, memoryJournal(), 'snapshot')).result;
+        await vm.awaitWrites(12);
+      }
+      const process = mortal(vm);
+      const saga = await begin(vm, journal, kind, process.connect);
+      await saga.result;
+      process.die();
+      const state = journal.snapshot();
+      const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
+      const job = jobs.find(({ id }) => id.includes('-1-'));
+      await vm.witness.execute('job-complete', { id: job?.id });
+      await vm.awaitWrites(12);
+      await vm.kill();
+      const sagas = state.sagas.map(({ row, records }) => ({ row, records: records.slice(0, 4) }));
+      const beside = { written: state.generation };
+      const restored = () => memoryJournal({ ...state, sagas, generation: 5 }, { beside });
+      const recover = (front?: Readonly<Record<string, 'old' | 'new'>>) =>
+        recoverOffline(restored(), 's', { force: true, ...(front && { front }) });
+      await expect(recover()).rejects.toMatchObject({
+        code: 'JOURNAL_BEHIND',
+        message: expect.stringMatching(/--front DISK=old,DISK=new/),
+      });
+      const [first, second] = vm.disks.map(({ device }) => device);
+      await expect(recover({ [`${first}`]: 'old' })).rejects.toMatchObject({
+        code: 'REQUEST_INVALID',
+        message: expect.stringMatching(/say of each disk/),
+      });
+      const result = await recover({ [`${first}`]: 'old', [`${second}`]: 'new' });
+      expect(result.outcome).toBe(outcome);
+      await expectNothingLost(vm, result);
+      expect(olds(vm).every(existsSync)).toBe(true);
+      if (kind === 'copy') expect(news(vm).every(existsSync)).toBe(true);
+    },
+  );
+
   test.each(['alone', 'with its process'])(
     'the QEMU of a copy at READY that dies under a writing guest, %s, is no such case',
     async how => {

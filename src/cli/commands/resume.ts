@@ -4,7 +4,7 @@ import type { Engine } from '../../engine/api.ts';
 import { GROUP, hasCommitted, membersIn } from '../../engine/durable/group-register.ts';
 import { expectNewestOrAccept } from '../../engine/durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
-import type { Front } from '../../engine/recovery/decide-offline.ts';
+import type { Fronts } from '../../engine/recovery/decide-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';
 import { endedSaga } from '../../engine/running/ended-saga.ts';
@@ -15,7 +15,7 @@ import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import { socketAddress } from '../options/option-values.ts';
+import { readFront, socketAddress } from '../options/option-values.ts';
 import {
   ACCEPT_RESTORED_OPTION,
   addJournalOption,
@@ -51,7 +51,8 @@ is rolled back instead: what its overlays hold goes into the images below them. 
 Before it removes anything it reads the images too. If an image that would be left behind was written to last, and holds
 what the one to boot from does not, then the journal is an older copy, or a third party has switched a disk. That is
 refused, with both stories. Find out on which images the guest ran last, and say so: --front old, --front new, or, of a snapshot with
-mirrors, --front snapshot for its overlays. Images that are not taken are kept.
+mirrors, --front snapshot for its overlays. Where it was on old images of some disks and on new ones of others, say it of each disk:
+--front disk0=new,disk1=old. Images that are not taken are kept.
 
 A journal counts its writes, and JOURNAL.generation beside it counts them too. One that was put back from a backup has counted fewer:
 that is refused before anything is done, for it may lack what became of the saga. Put the newer one back, with its -wal. Where that is
@@ -68,6 +69,7 @@ Examples:
   $ blocksaga resume --all --json
   $ blocksaga resume --offline 4kq2p9v1x0c7m
   $ blocksaga resume --offline 4kq2p9v1x0c7m --front new
+  $ blocksaga resume --offline 4kq2p9v1x0c7m --front disk0=new,disk1=old
   $ blocksaga resume nightly-2026-11-29
 ${SAGA_JSON_HELP}
 
@@ -83,7 +85,7 @@ interface Options extends OnCommitOptions {
   readonly all?: boolean;
   readonly offline?: boolean;
   readonly back?: boolean;
-  readonly front?: Front;
+  readonly front?: Fronts;
   readonly force?: boolean;
   readonly acceptRestored?: boolean;
   readonly journal?: string;
@@ -106,8 +108,8 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
     .addOption(
       new Option(
         '--front <side>',
-        'with --offline, where journal and images disagree: the images on which the guest ran last',
-      ).choices(['old', 'snapshot', 'new']),
+        'with --offline, where journal and images disagree: the images on which the guest ran last: old, snapshot, new, or DISK=SIDE,... of each disk',
+      ).argParser(readFront('--front')),
     )
     .addHelpText('after', HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');

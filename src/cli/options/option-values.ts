@@ -1,6 +1,7 @@
 /** Reads the values of options: sizes, counts, lists, choices, places. Throws REQUEST_INVALID naming the option. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { CliContext } from '../print/context.ts';
 
@@ -57,6 +58,27 @@ export interface ChoiceReader<W extends string> {
   (text: string): W;
   readonly words: readonly W[];
 }
+
+/** On which images a guest ran last: one word for all disks, or `DISK=WORD` for each, between commas. */
+export function readFront(option: string): { (text: string): Fronts; readonly words: readonly Front[] } {
+  const read = (text: string): Fronts => {
+    const word = FRONTS.find(each => each === text);
+    if (word !== undefined) return word;
+    const said = readNames(text).map((each): readonly [string, Front] => {
+      const [, disk = '', side = ''] = /^(.+)=([a-z]+)$/.exec(each) ?? [];
+      const front = FRONTS.find(known => known === side);
+      return front !== undefined ? [disk, front] : refuse(option, text, FRONT_WORDS);
+    });
+    const names = new Set(said.map(([disk]) => disk));
+    return said.length > 0 && names.size === said.length
+      ? Object.fromEntries(said)
+      : refuse(option, text, FRONT_WORDS);
+  };
+  return Object.assign(read, { words: FRONTS });
+}
+
+const FRONTS = ['old', 'snapshot', 'new'] as const satisfies readonly Front[];
+const FRONT_WORDS = `one of ${FRONTS.join(', ')}, or one of them for each disk, as in disk0=new,disk1=old`;
 
 /** Gathers an option that may be given more than once; what was set for it stands only where none is given. */
 export function collect(text: string, before: readonly string[] | undefined): readonly string[] {

@@ -61,7 +61,8 @@ const ADVICE: Readonly<Record<OlderUse, (id: string) => string>> = {
     `see to it that the guest runs (QMP: cont), and once it has been shut down run "blocksaga resume --offline ${id}"`,
   offline: id =>
     `find out on which images the guest ran last, then say it: "blocksaga resume --offline ${id} --front old" (the images from before ` +
-    'the saga), "--front new" (those of the saga) or "--front snapshot" (the overlays of a snapshot with mirrors); the images that are not taken are kept. Or promise with --accept-restored that ' +
+    'the saga), "--front new" (those of the saga) or "--front snapshot" (the overlays of a snapshot with mirrors), or disk by disk ' +
+    '"--front DISK=old,DISK=new"; the images that are not taken are kept. Or promise with --accept-restored that ' +
     'nothing was done to this saga after that, as for one that only shortens chains; the images are asked all the same',
   offlineCommit: () =>
     'and you can promise that nothing was done to this saga after that, and that no guest has run on its images since, say ' +

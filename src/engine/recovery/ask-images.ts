@@ -143,7 +143,7 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
     `the journal and the images of saga ${saga} tell different stories. The journal: ${why}. The images: ${told.join('; ')}: ` +
       'the journal is an older copy, or a third party has switched disks. Nothing has been changed. Find out on which images the guest ' +
       `ran last, then say it: "blocksaga resume --offline ${saga} --front old" (the images from before the saga) or "--front new" ` +
-      '(those of the saga); the images that are not taken are kept',
+      '(those of the saga), or disk by disk "--front DISK=old,DISK=new"; the images that are not taken are kept',
     { saga, ...(first === undefined ? {} : { disk: first.disk.disk }) },
   );
 }

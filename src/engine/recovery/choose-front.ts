@@ -6,8 +6,10 @@ import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
-import type { Choice, Front, KeptImage, OfflineDisk } from './decide-offline.ts';
+import type { Choice, Front, Fronts, KeptImage, OfflineDisk } from './decide-offline.ts';
 import type { OfflineEnd } from './offline-parts.ts';
+
+type Side = Choice['front'];
 
 /** What was chosen, and the images that must stay. */
 export interface Chosen {
@@ -17,7 +19,7 @@ export interface Chosen {
 
 /** What an administrator has said, and whether the journal is known to be an older copy: then that must have been said. */
 interface Doubt {
-  readonly front: Front | undefined;
+  readonly front: Fronts | undefined;
   readonly isOlder: boolean;
 }
 
@@ -28,7 +30,7 @@ export async function askAndChoose(
   { front: said, isOlder }: Doubt,
   images: Images,
 ): Promise<Chosen> {
-  if (said === 'snapshot') expectMirrored(saga, decide([]));
+  if (said !== undefined) expectSaid(saga, said, decide([]));
   const choices: Choice[] = [];
   const kept: KeptImage[] = [];
   const asked = new Set<Choice['operation']>();
@@ -40,22 +42,57 @@ export async function askAndChoose(
     asked.add(operation);
     const doubts = await askImages(part, { begunMs: createdAtMs, isOlder }, images);
     const behind = doubts.filter(({ kind }) => kind === 'behind');
-    const front = said === 'snapshot' ? (operation === 'snapshot' ? 'new' : 'old') : said;
-    if (behind.length > 0 && front === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
-    const isOtherwise = part.verdict.disks.some(disk => disk.front !== front);
-    const isSaid = (isOlder || said === 'snapshot') && hasSides(part) && isOtherwise;
-    if (front !== undefined && (behind.length > 0 || isSaid)) {
-      choices.push({ front, operation, disks: onNew(part, behind) });
-    }
+    if (behind.length > 0 && said === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
+    const sides = said === undefined ? NO_SIDES : sidesOf(part, said);
+    const isOtherwise = part.verdict.disks.some(({ index, front }) => front !== sides.get(index));
+    const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part) && isOtherwise;
+    const isChosen = said !== undefined && (behind.length > 0 || isSaid);
+    if (isChosen) choices.push(choiceOf(part, sides, behind));
     if (isOlder) kept.push(...(await sidesThere(part, images)));
-    const isNotTaken = choices.some(choice => choice.operation === operation && choice.front === 'old');
-    for (const image of [...doubts.flatMap(keptInDoubt), ...(isNotTaken ? notTaken(part) : [])])
+    for (const image of [...doubts.flatMap(keptInDoubt), ...(isChosen ? notTaken(part, sides) : [])])
       if (!kept.some(({ file }) => file === image.file)) kept.push(image);
   }
-  if (!isOlder) refuseNeedless(saga, decide(choices), choices, said === 'snapshot' ? 'new' : said);
+  if (!isOlder) refuseNeedless(saga, decide(choices), choices, said);
   // What was chosen to be booted from is no leftover; the old side of an undecided stage is not booted from.
   const taken = new Set(decide(choices).parts.slice(-1).flatMap(frontsOf));
   return { choices, kept: kept.filter(({ file }) => !taken.has(file)) };
+}
+
+/** By index of the disks that the guest had, on which side of the stage each was last, as was said. */
+type Sides = ReadonlyMap<number, Side>;
+
+const NO_SIDES: Sides = new Map();
+
+/** A disk on its mirror has passed through its overlay. */
+function sidesOf({ plan, verdict }: OfflineEnd['parts'][0], said: Fronts): Sides {
+  const sideOf = (index: number): Side => {
+    const front = frontOf(said, plan.disks[index]?.disk ?? '');
+    if (front === 'snapshot') return plan.operation === 'snapshot' ? 'new' : 'old';
+    return front;
+  };
+  return new Map(verdict.disks.map(({ index }) => [index, sideOf(index)]));
+}
+
+function frontOf(said: Fronts, disk: string): Front {
+  const front = typeof said === 'string' ? said : said[disk];
+  invariant(front !== undefined, `it was said where ${disk} was`);
+  return front;
+}
+
+function saysSnapshot(said: Fronts | undefined): boolean {
+  return said === 'snapshot' || (typeof said === 'object' && Object.values(said).includes('snapshot'));
+}
+
+function choiceOf(
+  part: OfflineEnd['parts'][0],
+  sides: Sides,
+  behind: Awaited<ReturnType<typeof askImages>>,
+): Choice {
+  const { operation } = part.plan;
+  const saidNew = [...sides].flatMap(([index, side]) => (side === 'new' ? [index] : []));
+  if (saidNew.length > 0 && saidNew.length < sides.size)
+    return { front: 'new', operation, disks: saidNew, others: 'old' };
+  return { front: saidNew.length > 0 ? 'new' : 'old', operation, disks: onNew(part, behind) };
 }
 
 /** The disks that may have been on their new images last, as the journal or as the images say: nothing is written over those. */
@@ -69,11 +106,13 @@ function wasOnNew({ front, action }: OfflineDisk): boolean {
   return front === 'new' || action === 'moveBack';
 }
 
-/** Against the journal all are to be on their old images: the new ones that it says the guest was on are not removed for that. */
-function notTaken({ plan, verdict }: OfflineEnd['parts'][0]): readonly KeptImage[] {
+/** Against the journal disks are to be on their old images: the new ones that it says the guest was on are not removed for that. */
+function notTaken({ plan, verdict }: OfflineEnd['parts'][0], sides: Sides): readonly KeptImage[] {
   const why =
     'the journal says that the guest ran on it last, and it was said that it ran on the old images: kept';
-  const left = verdict.disks.filter(wasOnNew).map(({ index }) => index);
+  const left = verdict.disks
+    .filter(disk => wasOnNew(disk) && sides.get(disk.index) === 'old')
+    .map(({ index }) => index);
   return plan.disks.flatMap(({ index, image }) => (left.includes(index) ? [{ file: image.file, why }] : []));
 }
 
@@ -97,22 +136,36 @@ async function sidesThere({ plan }: OfflineEnd['parts'][0], images: Images): Pro
   return there;
 }
 
-function expectMirrored(saga: string, { parts }: OfflineEnd): void {
-  if (parts.some(({ stage }) => stage !== null)) return;
-  const why = `saga ${saga} is no snapshot with mirrors: its disks are on the old images or on the new ones`;
-  throw new BlocksagaError('REQUEST_INVALID', why, { saga });
+/** Throws REQUEST_INVALID where it was not said of each disk, or of what is none, or of overlays that there are none of. */
+function expectSaid(saga: string, said: Fronts, { parts }: OfflineEnd): void {
+  const refuse = (why: string): never => {
+    throw new BlocksagaError('REQUEST_INVALID', why, { saga });
+  };
+  if (saysSnapshot(said) && !parts.some(({ stage }) => stage !== null))
+    refuse(`saga ${saga} is no snapshot with mirrors: its disks are on the old images or on the new ones`);
+  if (typeof said === 'string') return;
+  const [{ plan, verdict }] = parts;
+  const names = verdict.disks.flatMap(({ index }) => plan.disks[index]?.disk ?? []);
+  const missing = names.filter(name => said[name] === undefined);
+  const unknown = Object.keys(said).filter(name => plan.disks.every(({ disk }) => disk !== name));
+  if (missing.length > 0 || unknown.length > 0)
+    refuse(
+      `say of each disk of saga ${saga} on which image it was last: its disks are ${names.join(', ')}` +
+        (unknown.length > 0 ? `, and not ${unknown.join(', ')}` : ''),
+    );
 }
 
 function refuseNeedless(
   saga: string,
   { parts }: OfflineEnd,
   choices: readonly Choice[],
-  front: Choice['front'] | undefined,
+  said: Fronts | undefined,
 ): void {
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
-  if (front === undefined || choices.length > 0 || end.verdict.disks.every(disk => disk.front === front))
-    return;
+  if (said === undefined || choices.length > 0) return;
+  const sides = sidesOf(end, said);
+  if (end.verdict.disks.every(({ index, front }) => front === sides.get(index))) return;
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `nothing is in doubt about saga ${saga}, so that there is nothing to choose: ${end.verdict.why}`,

@@ -71,6 +71,9 @@ type Side = 'old' | 'new';
 /** On which images a guest ran last: those from before the saga, its own, or the overlays of a snapshot with mirrors. */
 export type Front = Side | 'snapshot';
 
+/** The same of all disks, or of each by its name. */
+export type Fronts = Front | Readonly<Record<string, Front>>;
+
 /** What an administrator has said of the disks whose images contradict the journal: on which ones the guest ran last. */
 export interface Choice {
   readonly front: Side;
@@ -78,6 +81,8 @@ export interface Choice {
   readonly disks: readonly number[];
   /** The stage whose images they are. */
   readonly operation: StagePlan['operation'];
+  /** Where it was said of each disk: all others were on their old images, as if the journal had recorded that. */
+  readonly others?: 'old';
 }
 
 /** What counts besides the records. */
@@ -95,7 +100,13 @@ export function decideOffline(
   records: readonly JournalRecord[],
   { back = false, begunToShorten = false, choices = [] }: OfflineFacts = {},
 ): OfflineVerdict {
-  const { sides, decided, keepsCopies } = readSides(plan, records);
+  const choice = choices.find(({ operation }) => operation === plan.operation);
+  const recorded = readSides(plan, records);
+  const { decided, keepsCopies } = recorded;
+  const isOfEach = choice?.others !== undefined;
+  const sides = isOfEach
+    ? plan.disks.map(({ index }) => (choice.disks.includes(index) ? ('new' as const) : ('old' as const)))
+    : recorded.sides;
   const wasOnImages = records.some(
     ({ kind, step, body }) => kind === 'outcome' && TAKES.has(step) && member(body, 'error') === null,
   );
@@ -105,8 +116,7 @@ export function decideOffline(
     wasOnImages,
     disks: plan.disks.map(({ index }) => ({ index, front, action })),
   });
-  const choice = choices.find(({ operation }) => operation === plan.operation);
-  if (choice !== undefined) return { ...chosen(plan, choice), wasOnImages };
+  if (choice !== undefined && !isOfEach) return { ...chosen(plan, choice), wasOnImages };
   // A commit that was only to try has no copies to keep: one that a third party has completed is decided as one to finish.
   if (plan.operation === 'copy' && (plan.strategy === null || keepsCopies)) {
     return decided
@@ -136,7 +146,7 @@ export function decideOffline(
   if (plan.operation === 'commit' && sides.includes('old')) {
     return {
       outcome: 'committed',
-      why: 'the guest had been resumed with some disks merged: those hold what it wrote, so the others are merged too',
+      why: `${isOfEach ? SAID : 'the guest had been resumed with some disks merged'}: those hold what it wrote, so the others are merged too`,
       wasOnImages,
       disks: plan.disks.map(({ index }) => ({
         index,
@@ -150,7 +160,7 @@ export function decideOffline(
       outcome: 'rolledBack',
       why: back
         ? 'it was asked for: what the new images hold goes back into the old ones'
-        : 'the guest had been resumed with some disks on each side: what the new images hold goes back into the old ones',
+        : `${isOfEach ? SAID : 'the guest had been resumed with some disks on each side'}: what the new images hold goes back into the old ones`,
       wasOnImages,
       disks: plan.disks.map(({ index }) => ({
         index,
@@ -173,6 +183,8 @@ export function decideOffline(
         'the decision had been taken: every new image is as the old one was, or newer',
       );
 }
+
+const SAID = 'it was said that the guest ran last on the new images of some disks';
 
 /** Against the journal, as it was chosen: the disks that were in doubt hold what counts, and the others follow them. */
 function chosen(plan: Plan, { front, disks }: Choice): Omit<OfflineVerdict, 'wasOnImages'> {

@@ -41,7 +41,7 @@ import { type BootImage, resultAsJson, type SagaResult } from '../running/result
 import { askAndChoose } from './choose-front.ts';
 import {
   type Choice,
-  type Front,
+  type Fronts,
   OFFLINE,
   type OfflineFacts,
   type OfflineVerdict,
@@ -68,10 +68,10 @@ export interface OfflineOptions extends AcceptRestored {
   readonly back?: boolean;
   /**
    * On which images the guest ran last, where the images contradict the journal or that is an older copy: `old` are those from before
-   * the saga, `snapshot` the overlays of a snapshot with mirrors. What is not taken is kept. Refused where nothing is in doubt and
-   * the journal says otherwise.
+   * the saga, `snapshot` the overlays of a snapshot with mirrors; where that is not the same of all disks, of each by its name. What is
+   * not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
    */
-  readonly front?: Front;
+  readonly front?: Fronts;
   /** Takes the saga from a process that is alive but stopped or hung. */
   readonly force?: boolean;
   /** Told of the new disks when this commits the saga, if it was begun with an `onCommit`. */

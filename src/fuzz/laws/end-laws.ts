@@ -205,7 +205,10 @@ export function mayLoseWrites({ struck, scenario }: Account): boolean {
   return failed && scenario.wish.operation !== 'commitOffline';
 }
 
-/** QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes). */
+/**
+ * QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes); or, where an older
+ * copy of the journal kept its saga from bringing disks together that were apart, the images that QEMU had them on last.
+ */
 export function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
   if (mayLoseWrites(account) || account.moved.length > 0) return undefined;
@@ -220,8 +223,13 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
     const images = withCovers(account, new Map(files), now);
     return lostWrites(account, images, now, set !== undefined) === undefined;
   };
-  if ([undefined, ...newSetsOf(askedOf(account))].some(holdsAll)) return undefined;
+  if ([undefined, ...newSetsOf(askedOf(account)), ...seenLast(account)].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';
+}
+
+/** The images that the disks were seen on last, where an older copy of the journal was put back beside a living QEMU. */
+function seenLast({ isRestored, after }: Account): readonly NewSet[] {
+  return isRestored && after.alive ? [index => after.disks[index]?.chain.map(({ path }) => path) ?? []] : [];
 }
 
 export function guestRuns(end: Parameters<EndCheck>[0]): string | undefined {

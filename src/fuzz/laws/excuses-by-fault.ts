@@ -149,12 +149,6 @@ export const BY_FAULT: readonly ByFault[] = [
     only: (struck: Struck, account: Account, end: EndJudged) =>
       isSetAndHeld(struck, account, end) || wasSetAndHeld(struck, account, end),
   },
-  {
-    ...{ law: 'no newer image is given up', fault: 'otherClient qom-set' },
-    reason:
-      'where a third party has moved one disk, neither all old images nor all new ones are what an older journal could lead to: each write is in one of them',
-    only: wasSetAndHeld,
-  },
   ...(['qom-set', 'blockdev-snapshot'] as const).map(verb => ({
     ...{ law: 'the stuck end offline', fault: `otherClient ${verb}` },
     reason:

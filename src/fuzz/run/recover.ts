@@ -4,7 +4,7 @@
  */
 
 import type { Publisher } from '../../engine/connection/publish.ts';
-import type { Front } from '../../engine/recovery/decide-offline.ts';
+import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError } from '../../errors.ts';
@@ -38,7 +38,7 @@ export async function recoverAndBoot(
   };
   const covers = (images: ContentsByDisk) =>
     withCovers({ isRestored: kept.isRestored, coveredFirst, after }, images, { files });
-  const recover = (stopAt: number | undefined, front?: Front) =>
+  const recover = (stopAt: number | undefined, front?: Fronts) =>
     recoverOffline(journal, SAGA, {
       clock: sim.clock,
       files: sim.files,
@@ -84,7 +84,7 @@ function lastFront(
   sim: Sim,
   asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
   covers: (images: ContentsByDisk) => ContentsByDisk,
-): Front {
+): Fronts {
   const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
@@ -102,6 +102,8 @@ function lastFront(
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
   };
   if (!mayBeSwitched) return 'old';
+  const apart = sidesSeen(asked, oldOf);
+  if (apart !== undefined) return apart;
   // What a reverted guest reads is older by intent: where it was seen last tells.
   if (wish.operation === 'revert' && after.alive)
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
@@ -114,6 +116,26 @@ function lastFront(
   const best = Math.max(...others);
   if (best <= worth(images)) return 'old';
   return others.indexOf(best) > 0 ? 'snapshot' : 'new';
+}
+
+/** Where QEMU had disks on images of different sides when it was looked at last, on which one each was. */
+function sidesSeen(
+  asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
+  oldOf: (index: number) => string,
+): Readonly<Record<string, Front>> | undefined {
+  const { guest, wish, after, restored } = asked;
+  if (restored === undefined || !after.alive) return undefined;
+  const [ofSaga, ...others] = newSetsOf(asked);
+  const seen = wish.named.flatMap((index): (readonly [string, Front])[] => {
+    const path = after.disks[index]?.path;
+    if (path === undefined || after.disks[index]?.left !== undefined) return [];
+    const name = diskName(guest, index);
+    if (path === oldOf(index)) return [[name, 'old']];
+    if (path === frontIn(ofSaga, index)) return [[name, 'new']];
+    return others.some(set => path === frontIn(set, index)) ? [[name, 'snapshot']] : [];
+  });
+  const isApart = new Set(seen.map(([, front]) => front)).size > 1;
+  return isApart && seen.length === wish.named.length ? Object.fromEntries(seen) : undefined;
 }
 
 function isWhole(sim: Sim, path: string): boolean {
