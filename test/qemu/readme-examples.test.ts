@@ -1,10 +1,10 @@
 /**
- * Runs the example of every line in README's table of operations on a real QEMU, as it stands there but for the places of
- * the socket and of the images. A line without an example, or whose example this test cannot run, fails.
+ * Runs the example of every line in the tables of docs/operations.md, which has README's too, on a real QEMU, as it stands there
+ * but for the places of the sockets and of the images. A line without an example, or whose example this test cannot run, fails.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
@@ -12,11 +12,11 @@ import { buildCommand, runCommand, startCommand } from './cli-process.ts';
 import { fakeAgent } from './fake-agent.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
-const README = join(import.meta.dirname, '../../README.md');
+const ROOT = join(import.meta.dirname, '../..');
 const SAGA = '4kq2p9v1x0c7m';
 const SIZE = '16M';
 
-/** One line of the table. */
+/** One line of a table. */
 interface Line {
   readonly operation: string;
   readonly examples: readonly string[];
@@ -67,14 +67,17 @@ const writeGroup = async ({ vm, images }: Place) => {
 const PLAYED: Readonly<Record<string, Played>> = {
   snapshot: { chain: ['a', ...OLD] },
   'snapshot --group': { before: writeGroup, chain: ['a', ...OLD] },
+  'snapshot with mirror=': { chain: ['a', ...OLD] },
   copy: { chain: ['a'] },
   'copy with base=': { chain: ['a', 'base'] },
   'copy --finish clone': {},
-  'copy --finish leave, pivot, abort': { before: wait, chain: ['a'] },
+  'copy --finish leave': {},
+  pivot: { before: wait, chain: ['a'] },
+  abort: { before: wait },
   'abort --keep-copies': { before: wait },
-  'snapshot with mirror=': { chain: ['a', ...OLD] },
   pull: { chain: ['front', 'base'] },
-  commit: { chain: ['middle', 'base'] },
+  commit: { chain: ['front', 'base'] },
+  'commit --active': { chain: ['middle', 'base'] },
   'commit --offline': { before: makeOffline },
   revert: { before: ({ vm }) => vm.witness.execute('stop'), chain: ['a.new', 'middle', 'base'] },
   resume: { before: wait },
@@ -83,15 +86,15 @@ const PLAYED: Readonly<Record<string, Played>> = {
       await wait(at);
       await at.vm.kill();
     },
-    status: 1, // taken back
+    status: 1, // rolled back
     chain: [],
   },
   'set-speed': { before: wait },
   'jobs, chain': { before: wait, until: 'mirror' },
   'sagas, show': { before: wait },
+  inspect: { until: 'http://127.0.0.1' },
   doctor: {},
   machines: {},
-  inspect: { until: 'http://127.0.0.1' },
 };
 
 /** The words of a command line as a shell would take them apart. */
@@ -99,10 +102,10 @@ function wordsOf(example: string): readonly string[] {
   return example.trim().split(/\s+/);
 }
 
-async function readTable(): Promise<readonly Line[]> {
-  const text = await readFile(README, 'utf8');
-  const [, table = ''] = /## What it can do\n\n([\s\S]*?)\n\n/.exec(text) ?? [];
-  const [, , ...lines] = table.split('\n');
+/** The lines of a page's tables that have a command in their last column. */
+async function readTables(page: string): Promise<readonly Line[]> {
+  const text = await readFile(join(ROOT, page), 'utf8');
+  const lines = text.split('\n').filter(line => /^\| `/.test(line));
   return lines.map(line => {
     const [, operation = '', , example = ''] = line.split('|');
     const examples = [...example.matchAll(/`([^`]*)`/g)].map(([, words = '']) => words);
@@ -150,7 +153,7 @@ async function run(example: string, at: Place, { until, status: wanted = 0 }: Pl
   expect(program).toBe('blocksaga');
   const args = words.map(word =>
     word
-      .replace(/^SOCK$/, at.vm.monitor)
+      .replace('/run/vm.qmp', at.vm.monitor)
       .replace('/run/vm.qga', join(at.images, '../vm.qga'))
       .replaceAll('/i/', `${at.images}/`)
       .replaceAll('/n/', `${at.news}/`),
@@ -167,22 +170,30 @@ async function run(example: string, at: Place, { until, status: wanted = 0 }: Pl
   expect(await running.status).toBe(0);
 }
 
-describeOnQemu("README's table of operations", async () => {
-  const table = await readTable();
+describeOnQemu('the tables of operations', async () => {
+  const lines = await readTables('docs/operations.md');
   beforeAll(buildCommand);
 
-  test('has one example for each operation, and none that no test runs', () => {
-    expect(table.map(({ operation }) => operation).sort()).toEqual(Object.keys(PLAYED).sort());
-    for (const { operation, examples } of table) expect(examples, operation).toHaveLength(1);
+  test('have one example for each operation, and none that no test runs', () => {
+    expect(lines.map(({ operation }) => operation).sort()).toEqual(Object.keys(PLAYED).sort());
+    for (const { operation, examples } of lines) expect(examples, operation).toHaveLength(1);
   });
 
-  describe('has an example that runs', () => {
-    test.each(table)('of $operation', async ({ operation, examples }) => {
+  test("have all of README's examples", async () => {
+    const examples = (await readTables('README.md')).flatMap(line => line.examples);
+    expect(examples).toHaveLength(6);
+    expect(lines.flatMap(line => line.examples)).toEqual(expect.arrayContaining([...examples]));
+  });
+
+  describe('have an example that runs', () => {
+    test.each(lines)('of $operation', async ({ operation, examples }) => {
       const played = PLAYED[operation];
       expect.assert(played !== undefined, 'it is not known how to run this');
       const { before, chain = OLD } = played;
+      onTestFinished(() => void vi.unstubAllEnvs());
       await withPlace(async at => {
         await before?.(at);
+        vi.stubEnv('BLOCKSAGA_QMP', at.vm.monitor);
         for (const example of examples) await run(example, at, played);
         if (chain.length > 0) expect(await at.chain()).toEqual(chain);
       });
