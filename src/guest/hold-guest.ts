@@ -71,15 +71,20 @@ interface Held<L extends readonly Command[]> {
 /**
  * Stops the guest where it runs, in one write with the looks around it and with what is asked behind it. In S3 it depends
  * on QEMU: from 9.0 on `stop` holds back the wake-up, and `cont` gives the guest back to its sleep; before, it does nothing.
- * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's.
+ * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's. `marks` go in front of all; a
+ * refusal of one is of no consequence.
  */
 export async function holdGuest<const L extends readonly Command[]>(
   qmp: QmpClient,
   behind: L,
-  earlier?: Paused,
+  {
+    earlier,
+    marks = [],
+  }: { readonly earlier?: Paused | undefined; readonly marks?: readonly Command[] } = {},
 ): Promise<Held<L>> {
-  const commands = [{ execute: 'query-status' }, { execute: 'stop' }, ...SIGHT, ...behind] as const;
-  const [status, stopped, after, migration, ...replies] = (await qmp.pipeline(commands)) as [
+  const commands = [...marks, { execute: 'query-status' }, { execute: 'stop' }, ...SIGHT, ...behind] as const;
+  const answers = await qmp.pipeline(commands);
+  const [status, stopped, after, migration, ...replies] = answers.slice(marks.length) as [
     Replies<typeof SIGHT>[0],
     Reply<unknown>,
     ...Replies<typeof SIGHT>,

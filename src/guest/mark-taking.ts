@@ -1,7 +1,8 @@
 /**
- * A mark in QEMU itself, in the same write as the snapshot and right in front of it. A third party's `blockdev-snapshot` leaves
- * QEMU's graph as the snapshot does; only the mark tells whether a saga has come so far, which an older copy of its journal
- * does not know.
+ * A mark in QEMU itself, in the same write as the snapshot and right in front of it; of snapshots that are taken one by one, in
+ * front of their pause, in which nothing else would be there for a next process to know its own paused guest by. A third party's
+ * `blockdev-snapshot` leaves QEMU's graph as the snapshot does; only the mark tells whether a saga has come so far, which an
+ * older copy of its journal does not know.
  */
 import { takingName } from '../plan/names.ts';
 import type { Plan } from '../plan/plan.ts';

@@ -73,6 +73,15 @@ describe('the doctor', () => {
     expect((await sim.run(saga.result)).outcome).toBe('committed');
   });
 
+  test('tells of a job on a QEMU before 3.0, which has no query-jobs, and how it is ended there', async () => {
+    const sim = smallSim({ profile: '2.12' });
+    const life = live(sim);
+    await sim.run((await copy(sim, life, 'leave')).result);
+    const told = (await look(sim)).find(({ name }) => name === `${STEM}-0-job`);
+    expect(told?.why).toContain("QMP's block-job-cancel leaves it");
+    expect(shape(await look(sim, life.die()))).toContain(`job ${STEM}-0-job s stays`);
+  });
+
   test('tells of a copy that waits whether its mirrors still follow, have failed, or are not in this QEMU', async () => {
     const sim = smallSim();
     const life = live(sim);

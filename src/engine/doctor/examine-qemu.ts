@@ -2,6 +2,7 @@
  * Finds in a QEMU what sagas have made there: jobs, nodes, throttle groups, and a guest that is paused beside them. Each one's
  * maker tells whether it may be removed; files are not looked at.
  */
+import { allJobsBy } from '../../guest/all-jobs.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
 import { survey } from '../../operations/survey.ts';
 import { isSagaName } from '../../plan/names.ts';
@@ -23,7 +24,7 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
   const used = await nodesInUse(qmp);
   const names = (valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? '').filter(isSagaName);
   const groups = (valueIfKnown(objects) ?? []).map(object => object.name).filter(isSagaName);
-  const ours = (valueIfKnown(jobs) ?? []).filter(job => isSagaName(job.id));
+  const ours = (await allJobsBy(qmp, jobs)).filter(job => isSagaName(job.id));
   const found = [
     ...ours.map(job => {
       const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;
@@ -55,7 +56,9 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
 
 /** A stream that has to be dismissed before QEMU can be asked for its nodes; what else there is shows after that. */
 export function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): readonly Removable[] {
-  const orphan = isSagaName(job.id) ? orphanJob(job) : 'no saga has made this stream';
+  const orphan = isSagaName(job.id)
+    ? orphanJob({ ...job, endedBy: 'job-cancel' })
+    : 'no saga has made this stream';
   const found = foundInQemu('job', job.id, makers, undefined, orphan, () => dismiss(qmp, job.id));
   if (found === undefined) return [];
   const next = 'only when it is dismissed (QMP: job-dismiss) QEMU and the images can be examined';

@@ -3,12 +3,12 @@
  * is lost. None of them can be proved to be unused, so nothing is removed; the words say what may be done when the
  * journal is known to be gone. Pure.
  */
-import type { JobInfo } from '../../qmp/jobs.ts';
+import type { AnyJob } from '../../guest/all-jobs.ts';
 
 const UNKNOWN = 'a saga made it that this journal does not know: name the journal that does with --journal';
 
 /** Of a job: what it does now, and how it is ended without effect on the guest's disks. */
-export function orphanJob({ type, status, error }: Pick<JobInfo, 'type' | 'status' | 'error'>): string {
+export function orphanJob({ type, status, error, endedBy }: Omit<AnyJob, 'id'>): string {
   if (status === 'concluded') {
     const how = error === undefined ? 'it has ended' : `it has ended (${error})`;
     return `${UNKNOWN}. If that is lost: ${how}, QMP's job-dismiss clears it. It is left alone`;
@@ -17,7 +17,7 @@ export function orphanJob({ type, status, error }: Pick<JobInfo, 'type' | 'statu
     status === 'pending'
       ? `it is held right before its switch, and the disk waits for that`
       : `it is a ${type} that is ${status}`;
-  return `${UNKNOWN}. If that is lost: ${does}; the disk is still on the image that it was on, where QMP's job-cancel leaves it. It is left alone`;
+  return `${UNKNOWN}. If that is lost: ${does}; the disk is still on the image that it was on, where QMP's ${endedBy} leaves it. It is left alone`;
 }
 
 /** Of a node: whether a disk of the guest is behind it. */

@@ -4,6 +4,7 @@
  * which is then an older copy: its saga must not be resumed. It only asks.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { allJobsBy } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { blockOf, isBelow, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
@@ -12,7 +13,7 @@ import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { hasMark } from '../../steps/pause/mark-qemu.ts';
-import { splitKey, stagesOf } from '../../steps/stages.ts';
+import { type Stage, splitKey, stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 
 /** Throws JOURNAL_BEHIND, naming what QEMU has that the journal has never begun to make. */
@@ -71,7 +72,7 @@ async function findSign(
     { execute: 'query-block' },
   ]);
   if (!blocks.ok) throw blocks.error;
-  const there = new Set((valueIfKnown(jobs) ?? []).map(({ id }) => id));
+  const there = new Set((await allJobsBy(qmp, jobs)).map(({ id }) => id));
   // Some QEMUs die of listing their nodes while an ended stream has not been dismissed.
   if ((await endedStream(qmp)) === undefined) {
     const [nodes] = await qmp.pipeline([listNodes(qmp)]);
@@ -94,11 +95,15 @@ async function findSign(
       if (found !== undefined) return found;
     }
   }
-  const isInGroup = plan.operation === 'snapshot' && plan.group !== undefined;
-  const taking = isInGroup ? [...SNAPSHOTS, PAUSE] : SNAPSHOTS;
+  const taking = stagesOf(plan).some(isTakenInPause) ? [...SNAPSHOTS, PAUSE] : SNAPSHOTS;
   if (seen.marks.has(takingName(plan.token)) && !hasBegunAnywhere(records, taking))
     return takingName(plan.token);
   return seen.marks.has(settling) && !hasBegunAnywhere(records, [PAUSE]) ? settling : undefined;
+}
+
+/** Snapshots of a group, and those that are taken one by one. */
+function isTakenInPause({ plan }: Stage): boolean {
+  return plan.operation === 'snapshot' && (plan.group !== undefined || plan.method === 'sequential');
 }
 
 interface Seen {

@@ -3,6 +3,7 @@
  * asks; what QEMU's locks on the images say is asked elsewhere.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { allJobsBy } from '../../guest/all-jobs.ts';
 import { expectNoEndedStream } from '../../guest/ended-stream.ts';
 import { listNodes, openFiles, valueIfKnown } from '../../guest/graph.ts';
 import { isOurs } from '../../plan/names.ts';
@@ -90,7 +91,7 @@ export async function findTrace(client: QmpClient, plan: Plan): Promise<string |
   ]);
   const names = [
     ...(valueIfKnown(objects) ?? []).map(object => object.name),
-    ...(valueIfKnown(jobs) ?? []).map(job => job.id),
+    ...(await allJobsBy(client, jobs)).map(job => job.id),
   ];
   const trace = names.find(name => isOurs(name, plan.token));
   if (trace !== undefined) return trace;

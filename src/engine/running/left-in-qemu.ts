@@ -3,6 +3,7 @@
  * has not closed. It is told by QEMU, in words for people, and only looked for: what uses a node may be a third party's.
  */
 import type { BlocksagaError } from '../../errors.ts';
+import { type AnyJob, allJobsBy } from '../../guest/all-jobs.ts';
 import { Edges } from '../../guest/edges.ts';
 import { frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
 import { survey } from '../../operations/survey.ts';
@@ -20,22 +21,19 @@ export interface SeenInQemu {
 
 /** Two round trips of queries, and one more where there are nodes of the saga's that are not right below a device. */
 export async function seenInQemu(qmp: QmpClient, plan: Plan): Promise<SeenInQemu> {
-  const [blocks, jobs, blockJobs, objects] = await qmp.pipeline([
+  const [blocks, jobs, objects] = await qmp.pipeline([
     { execute: 'query-block' },
     { execute: 'query-jobs' },
-    { execute: 'query-block-jobs' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   if (!blocks.ok) throw blocks.error;
-  const known = valueIfKnown(jobs);
-  // A QEMU before 3.1 forgets jobs when they end, and calls those that have not by their devices.
-  const all = known ?? (valueIfKnown(blockJobs) ?? []).map(job => ({ id: job.device, status: job.status }));
+  const all = await allJobsBy(qmp, jobs);
   const ours = (name: string) => isOurs(name, plan.token);
   const left = [
-    ...all.filter(({ id }) => ours(id)).map(({ id, status = 'running' }) => jobInWords(id, status)),
+    ...all.filter(({ id }) => ours(id)).map(jobInWords),
     ...(valueIfKnown(objects) ?? []).filter(({ name }) => ours(name)).map(({ name }) => groupInWords(name)),
   ];
-  const ended = known?.find(({ type, status }) => type === 'stream' && ENDED.has(status));
+  const ended = all.find(({ type, status }) => type === 'stream' && ENDED.has(status));
   // Some QEMUs die of listing their nodes then (steps/ended-stream.ts).
   if (ended !== undefined) return { blocks: blocks.value, left: [...left, unlisted(ended.id)] };
   const nodes = await nodesLeft(qmp, plan, blocks.value);
@@ -91,8 +89,8 @@ async function nodesInUse(qmp: QmpClient, before: readonly BlockInfo[]): Promise
   return { used, blocks: after.ok ? after.value : before };
 }
 
-function jobInWords(id: string, status: string): string {
-  const next = status === 'concluded' ? 'job-dismiss clears it' : 'job-cancel ends it without a switch';
+function jobInWords({ id, status, endedBy }: AnyJob): string {
+  const next = status === 'concluded' ? 'job-dismiss clears it' : `${endedBy} ends it without a switch`;
   return `job ${id} (it is ${status}: QMP's ${next})`;
 }
 

@@ -4,11 +4,12 @@
  * business. The filter nodes of a switch belong to the same group.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { allJobs } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
 import { groupName, isOurs, settlingName, takingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { QmpClient } from '../../qmp/client.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
 import { probeDisks, type Step } from '../step/step.ts';
 
 export const markQemu: Step = {
@@ -21,7 +22,8 @@ export const markQemu: Step = {
   },
 
   async do({ qmp, plan }) {
-    await qmp.execute('object-add', { 'qom-type': 'throttle-group', id: groupName(plan.token) });
+    const { execute, arguments: mark } = markOf(plan);
+    await qmp.execute(execute, mark);
     return null;
   },
 
@@ -29,6 +31,11 @@ export const markQemu: Step = {
     if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
   },
 };
+
+/** What puts the mark. */
+export function markOf({ token }: Plan): Command<'object-add'> {
+  return { execute: 'object-add', arguments: { 'qom-type': 'throttle-group', id: groupName(token) } };
+}
 
 /** Takes the mark away when the saga is done. */
 export const unmarkQemu: Step = {
@@ -60,16 +67,20 @@ async function marksLeft(qmp: QmpClient, { token }: Plan): Promise<readonly stri
  */
 export async function expectMark(qmp: QmpClient, plan: Plan): Promise<void> {
   if ((await marksLeft(qmp, plan)).length > 0 || (await hasOurs(qmp, plan))) return;
+  const { status } = await qmp.execute('query-status');
+  const paused =
+    status === 'paused'
+      ? '. Its guest is paused: if this is the same QEMU, and a third party has taken the mark of the saga away, resume it (QMP: cont)'
+      : '';
   throw new BlocksagaError(
     'QEMU_REPLACED',
     'another QEMU answers at this address now: the one in which this saga worked is gone, and its jobs and nodes with it. ' +
-      'Which images are the right ones, `blocksaga resume --offline` says: stop this QEMU first, unless it runs on them',
+      `Which images are the right ones, \`blocksaga resume --offline\` says: stop this QEMU first, unless it runs on them${paused}`,
   );
 }
 
 async function hasOurs(qmp: QmpClient, plan: Plan): Promise<boolean> {
-  const [jobs] = await qmp.pipeline([{ execute: 'query-jobs' }]);
-  if (valueIfKnown(jobs)?.some(({ id }) => isOurs(id, plan.token))) return true;
+  if ((await allJobs(qmp)).some(({ id }) => isOurs(id, plan.token))) return true;
   // Some QEMUs die of listing their nodes while an ended stream has not been dismissed.
   if ((await endedStream(qmp)) !== undefined) return false;
   const nodes = valueIfKnown((await qmp.pipeline([listNodes(qmp)]))[0]) ?? [];

@@ -15,14 +15,17 @@ import {
   resumeVcpus,
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
+import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
 import { expectPlugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
-import type { QmpClient } from '../../qmp/client.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { markOf } from './mark-qemu.ts';
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -50,10 +53,14 @@ export const pauseGuest: Step = {
 
   async do({ qmp, plan, observed, outcomes }): Promise<PausedForSwitch> {
     if (plan.operation === 'revert') await expectStopped(qmp);
-    if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
+    const marks = marksOf(plan);
+    if (!wasPausedByUs(observed)) {
+      if (marks.length > 0) await qmp.pipeline(marks);
+      return { ...readPause(observed), clean: false };
+    }
     // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once.
     const looks = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
-    const { paused, migrating, replies } = await holdGuest(qmp, looks);
+    const { paused, migrating, replies } = await holdGuest(qmp, looks, { marks });
     if (migrating !== undefined) throw migrating;
     const [jobs, blocks] = replies;
     const clean = jobs !== undefined && blocks !== undefined && isClean(plan.disks, jobs, blocks);
@@ -64,9 +71,10 @@ export const pauseGuest: Step = {
     return observed;
   },
 
-  async undo({ qmp, clock, observed }, outcome) {
+  async undo({ qmp, clock, plan, observed }, outcome) {
     const paused = readPause(outcome ?? observed);
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused);
+    if (isTakenOneByOne(plan)) await unmarkTaking(qmp, plan);
   },
 };
 
@@ -102,6 +110,21 @@ export const resumeGuest: Step = {
     return null;
   },
 };
+
+/**
+ * By what a next process knows this QEMU if this one dies in the pause: the saga's mark, put there once more where a third party
+ * has taken it away, as in a rollback nothing else may be left. Of snapshots that are taken one by one nothing is there in front
+ * of the first, and without a mark the first would look like the end of its saga.
+ */
+function marksOf(plan: Plan): readonly Command[] {
+  if (!plan.marksQemu) return [];
+  const taking = isTakenOneByOne(plan) ? takingMark(plan) : null;
+  return taking === null ? [markOf(plan)] : [markOf(plan), taking];
+}
+
+function isTakenOneByOne(plan: Plan): boolean {
+  return plan.operation === 'snapshot' && plan.method === 'sequential';
+}
 
 /** The pause of the switch, or that in which the rest of a commit was merged. */
 function heldIn(outcomes: StepContext['outcomes']): Paused {

@@ -53,7 +53,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
       if (paused.byUs) {
         const earlier = mayHold ? paused : undefined;
         mayHold = true;
-        ({ paused } = await holdGuest(qmp, [], earlier));
+        ({ paused } = await holdGuest(qmp, [], { earlier }));
       }
       await switchToBases(context, taken);
     }
