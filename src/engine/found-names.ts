@@ -19,13 +19,13 @@ export async function withNames<P extends Plan>(plan: P, files: Files | null): P
     open,
   );
   if (wrong !== undefined) throw leadsElsewhere(wrong);
-  const names = await identitiesOf(plan.disks.flatMap(standingFiles), files);
+  const identities = await identitiesOf(plan.disks.flatMap(standingFiles), files);
   const { snapshot, mirror } = 'snapshot' in plan ? plan : {};
   const stages =
     snapshot === undefined || mirror === undefined
       ? {}
-      : { snapshot: { ...snapshot, names }, mirror: { ...mirror, names } };
-  return { ...plan, ...stages, names };
+      : { snapshot: { ...snapshot, identities }, mirror: { ...mirror, identities } };
+  return { ...plan, ...stages, identities };
 }
 
 /** Of the names that a boot will go by, those of images that the guest is on now. */

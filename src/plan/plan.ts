@@ -15,122 +15,13 @@ export type Finish = 'pivot' | 'clone' | 'abort' | 'leave';
 /** How overlays are put on the disks: one transaction over prepared overlays, one that creates them, or one by one. */
 export type SnapshotMethod = 'transaction' | 'transactionSync' | 'sequential';
 
-/** One image file of a chain, front first. */
-export interface ChainImage {
-  readonly file: string;
-  /** Its format: `raw` also where QEMU has it right on a protocol node. */
-  readonly driver: string;
-  readonly node: string | null;
-  /** Why a header that names its file would lead to other bytes, or to none. */
-  readonly unnameable?: string;
-  /** Of an encrypted image: the id of the secret object that opens it; null where QEMU does not tell. */
-  readonly secret?: string | null;
-  /** The file of its own that a qcow2 image keeps its data in. */
-  readonly dataFile?: string;
-  /** The names of its internal snapshots. */
-  readonly snapshots?: readonly string[];
-}
+export type Plan = StagePlan | SnapshotMirrorPlan;
 
-/** QEMU's cache flags of an open image (`BlockdevCacheInfo`, qapi/block-core.json). */
-export interface CacheFlags {
-  readonly direct: boolean;
-  readonly noFlush: boolean;
-}
+/** What one stage of a saga carries out; most sagas have only one. */
+export type StagePlan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
 
-/** The new image of one disk: a snapshot's overlay or a copy's target. */
-export interface ImagePlan {
-  readonly file: string;
-  readonly driver: string;
-  /** `file`, `host_device` for a block device, or `nbd` for an export, whose address is the file then. */
-  readonly protocol: 'file' | 'host_device' | 'nbd';
-  readonly sizeBytes: number;
-  /** True: the saga makes the file and removes it in a rollback. False: it was there and stays. */
-  readonly create: boolean;
-  /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
-  readonly holderBytes?: number;
-  /** How large the block device of an image of a format is, where it may lack room. */
-  readonly tightBytes?: number;
-  /** True: its metadata is written onto what is there, a block device. */
-  readonly formats?: boolean;
-  /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
-  readonly secret?: string;
-  /** Of a new qcow2 image: as the one that it replaces, or stands on. */
-  readonly layout?: Qcow2Layout;
-  /** Of a new file: whether its space is allocated at once. */
-  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
-  readonly opens?: NodeWishes;
-  readonly access?: FileAccess;
-  /** The image that the new one's header names, for overlays and shallow copies. */
-  readonly backing: ChainImage | null;
-  /** How the header of a new image names that one when not by its file: a path relative to the new image. */
-  readonly backingName?: string;
-  /** What is below that image, to be opened with it when it is not open already. */
-  readonly below: readonly ChainImage[];
-  /**
-   * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then streamed
-   * into the new one.
-   */
-  readonly openedOn?: ChainImage;
-  /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
-  readonly openBacking: boolean;
-}
-
-/** A filter of the user's between a device and its image; it is worked through and left as it is. */
-export interface FilterNode {
-  readonly node: string;
-  readonly driver: string;
-  /** What a `blockdev-reopen` of it has to restate; left out where that is not known, or its driver cannot be reopened. */
-  readonly options?: {
-    readonly 'throttle-group': string;
-    readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean };
-    readonly 'detect-zeroes': BlockdevDetectZeroesOptions;
-    readonly discard?: 'unmap';
-  };
-}
-
-/** One disk of the guest as it was found, and what becomes of it. */
-export interface DiskPlan {
-  /** The name by which the request calls it. */
-  readonly disk: string;
-  readonly index: number;
-  readonly names: DiskNames;
-  /** The root node under the guest's device, or, where filters of the user's are there, the node below these. */
-  readonly node: string;
-  /** The filters of the user's above that, uppermost first; left out where there are none. */
-  readonly filters?: readonly FilterNode[];
-  /** Name of the block backend (`-drive id=`), or '' for a `-blockdev` guest. */
-  readonly drive: string;
-  /** QOM path of the device whose `drive` property names the node, or null when no device has it. */
-  readonly qdev: string | null;
-  readonly file: string;
-  readonly driver: string;
-  readonly sizeBytes: number;
-  /** The active image and what is below it, front first. */
-  readonly chain: readonly ChainImage[];
-  /** Nodes that can go when the disk no longer uses them, front first. */
-  readonly retiring: readonly string[];
-  readonly cache: CacheFlags;
-  readonly detectZeroes: string;
-  /** What will be the active image: a new one, one of the chain, or, where the chain below it changes, the same. */
-  readonly image: ImagePlan;
-  /** The node of that image. */
-  readonly goal: string;
-  /** Its images are known by their files: QEMU opens the new one by itself, or names no nodes (before 2.5). */
-  readonly identifiedBy?: 'file';
-}
-
-/** A program to run, without a shell. All of it is in the journal: secrets are for the environment, or for a file. */
-export interface Program {
-  readonly program: string;
-  readonly arguments: readonly string[];
-  /** Names of variables that must be in the environment when it is run; their values are kept nowhere. */
-  readonly environment?: readonly string[];
-  /** How long it may take, milliseconds; a minute unless said. */
-  readonly timeoutMs?: number;
-}
-
-/** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */
-export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
+/** A plan whose disks end on another active image by mirrors. */
+export type SwitchPlan = CopyPlan | ActiveCommitPlan;
 
 /** The version of these shapes in the journal; a plan of another version is not resumed. */
 export const PLAN_VERSION = 4;
@@ -138,6 +29,8 @@ export const PLAN_VERSION = 4;
 /** What every operation's plan has. */
 export interface PlanBase {
   readonly planVersion: number;
+  readonly disks: readonly DiskPlan[];
+  /** What stands for the saga in all names that it makes. */
   readonly token: string;
   /** The capabilities that the plan was made for (`Capabilities.names`). */
   readonly capabilities: readonly string[];
@@ -160,25 +53,7 @@ export interface PlanBase {
    * By its name, the identity of each image file that its disks were on when it was planned; left out where this process sees no
    * files of QEMU's, and in plans of older versions.
    */
-  readonly names?: Readonly<Record<string, string>>;
-  readonly disks: readonly DiskPlan[];
-}
-
-/** A file that is to be removed in the end. */
-export interface LeavingFile {
-  readonly file: string;
-  /** By what it is known: QEMU was proved to have this very file open. Null where it is not to be removed after all. */
-  readonly identity: string | null;
-  /** Why it is not, in words for people. */
-  readonly why: string | null;
-}
-
-/** What a plan has whose request asks for the removal of what leaves the chains. */
-interface Removing {
-  /** Whether the files that leave the chains are removed in the end. */
-  readonly deletes: boolean;
-  /** Those files; left out in plans of older versions, and where none are removed. */
-  readonly leaving?: readonly LeavingFile[];
+  readonly identities?: Readonly<Record<string, string>>;
 }
 
 /** A snapshot of N disks. */
@@ -228,8 +103,25 @@ export interface CopyPlan extends SwitchPlanBase {
 export interface ActiveCommitPlan extends SwitchPlanBase, Removing {
   readonly operation: 'commit';
   readonly kind: 'active';
-  /** As in a `RewritePlan`. */
+  /** Which of pull and commit costs less here, for people; null where QEMU does not tell what is allocated. */
   readonly hint: string | null;
+}
+
+/** The chains of N disks shortened below their active images, which stay in front. */
+export interface RewritePlan extends PlanBase, Removing {
+  readonly operation: 'pull' | 'commit';
+  readonly kind: 'rewrite';
+  /**
+   * Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, the first disk's job decides
+   * and the others follow.
+   */
+  readonly manualFinalize: boolean;
+  /** As of an `ActiveCommitPlan`. */
+  readonly hint: string | null;
+  readonly parallel: number;
+  readonly speed: number;
+  /** Per disk, in the order of `disks`. */
+  readonly rewrites: readonly Rewrite[];
 }
 
 /** What one job does to the chain below an active image; nodes, or files where a disk's images are known by those. */
@@ -244,34 +136,11 @@ export interface Rewrite {
   readonly masksProtocol?: true;
 }
 
-/** The chains of N disks shortened below their active images, which stay in front. */
-export interface RewritePlan extends PlanBase, Removing {
-  readonly operation: 'pull' | 'commit';
-  readonly kind: 'rewrite';
-  /**
-   * Whether all jobs are held back until the last is done; without that, in a QEMU before 3.1, the first disk's job decides
-   * and the others follow.
-   */
-  readonly manualFinalize: boolean;
-  /** Which of pull and commit costs less here, for people; null where QEMU does not tell what is allocated. */
-  readonly hint: string | null;
-  readonly parallel: number;
-  readonly speed: number;
-  /** Per disk, in the order of `disks`. */
-  readonly rewrites: readonly Rewrite[];
-}
-
 /** N disks of a paused guest reverted to images below their active ones, each through a new overlay. */
 export interface RevertPlan extends PlanBase, Removing {
   readonly operation: 'revert';
   readonly strategy: 'reopen';
 }
-
-/** A plan whose disks end on another active image by mirrors. */
-export type SwitchPlan = CopyPlan | ActiveCommitPlan;
-
-/** What one stage of a saga carries out; most sagas have only one. */
-export type StagePlan = SnapshotPlan | CopyPlan | ActiveCommitPlan | RewritePlan | RevertPlan;
 
 /**
  * A snapshot of N disks whose overlays are then mirrored to a second place, in two stages with one rollback. Its
@@ -284,7 +153,140 @@ export interface SnapshotMirrorPlan extends PlanBase {
   readonly mirror: CopyPlan;
 }
 
-export type Plan = StagePlan | SnapshotMirrorPlan;
+/** What a plan has whose request may ask for the removal of what leaves the chains. */
+interface Removing {
+  /** Whether the files that no chain has any more are removed in the end. */
+  readonly deletes: boolean;
+  /** Those files; left out in plans of older versions, and where none are removed. */
+  readonly leaving?: readonly LeavingFile[];
+}
+
+/** A file that no chain has any more at the saga's end: it is removed then, or stays. */
+export interface LeavingFile {
+  readonly file: string;
+  /** By what it is known when it is removed: QEMU was proved to have this very file open. Null where it stays. */
+  readonly identity: string | null;
+  /** Why it stays, in words for people; null where it is removed. */
+  readonly why: string | null;
+}
+
+/** One disk of the guest as it was found, and what becomes of it. */
+export interface DiskPlan {
+  /** The name by which the request calls it. */
+  readonly disk: string;
+  readonly index: number;
+  /** The names of what the saga makes in QEMU for it. */
+  readonly names: DiskNames;
+  /** The root node under the guest's device, or, where filters of the user's are there, the node below these. */
+  readonly node: string;
+  /** The filters of the user's above that, uppermost first; left out where there are none. */
+  readonly filters?: readonly FilterNode[];
+  /** Name of the block backend (`-drive id=`), or '' for a `-blockdev` guest. */
+  readonly drive: string;
+  /** QOM path of the device whose `drive` property names the node, or null when no device has it. */
+  readonly qdev: string | null;
+  readonly file: string;
+  readonly driver: string;
+  readonly sizeBytes: number;
+  /** The active image and what is below it, front first. */
+  readonly chain: readonly ChainImage[];
+  /** Nodes that can go when the disk no longer uses them, front first. */
+  readonly retiring: readonly string[];
+  readonly cache: CacheFlags;
+  readonly detectZeroes: string;
+  /** What will be the active image: a new one, one of the chain, or, where the chain below it changes, the same. */
+  readonly image: ImagePlan;
+  /** The node of that image. */
+  readonly goal: string;
+  /** Its images are known by their files: QEMU opens the new one by itself, or names no nodes (before 2.5). */
+  readonly identifiedBy?: 'file';
+}
+
+/** The new image of one disk: a snapshot's overlay or a copy's target. */
+export interface ImagePlan {
+  readonly file: string;
+  readonly driver: string;
+  /** `file`, `host_device` for a block device, or `nbd` for an export, whose address is the file then. */
+  readonly protocol: 'file' | 'host_device' | 'nbd';
+  readonly sizeBytes: number;
+  /** True: the saga makes the file and removes it in a rollback. False: it was there and stays. */
+  readonly create: boolean;
+  /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
+  readonly holderBytes?: number;
+  /** How large the block device of an image of a format is, where it may lack room. */
+  readonly tightBytes?: number;
+  /** True: its metadata is written onto what is there, a block device. */
+  readonly formats?: boolean;
+  /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
+  readonly secret?: string;
+  /** Of a new qcow2 image: as the one that it replaces, or stands on. */
+  readonly layout?: Qcow2Layout;
+  /** Of a new file: whether its space is allocated at once. */
+  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
+  readonly opens?: NodeWishes;
+  readonly access?: FileAccess;
+  /** The image that the new one's header names, for overlays and shallow copies. */
+  readonly backing: ChainImage | null;
+  /** How the header of a new image names that one when not by its file: a path relative to the new image. */
+  readonly backingName?: string;
+  /** What is below that image, to be opened with it when it is not open already. */
+  readonly below: readonly ChainImage[];
+  /**
+   * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then streamed
+   * into the new one.
+   */
+  readonly openedOn?: ChainImage;
+  /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
+  readonly openBacking: boolean;
+}
+
+/** One image file of a chain, front first. */
+export interface ChainImage {
+  readonly file: string;
+  /** Its format: `raw` also where QEMU has it right on a protocol node. */
+  readonly driver: string;
+  readonly node: string | null;
+  /** Why a header that names its file would lead to other bytes, or to none. */
+  readonly unnameable?: string;
+  /** Of an encrypted image: the id of the secret object that opens it; null where QEMU does not tell. */
+  readonly secret?: string | null;
+  /** The file of its own that a qcow2 image keeps its data in. */
+  readonly dataFile?: string;
+  /** The names of its internal snapshots. */
+  readonly snapshots?: readonly string[];
+}
+
+/** QEMU's cache flags of an open image (`BlockdevCacheInfo`, qapi/block-core.json). */
+export interface CacheFlags {
+  readonly direct: boolean;
+  readonly noFlush: boolean;
+}
+
+/** A filter of the user's between a device and its image; it is worked through and left as it is. */
+export interface FilterNode {
+  readonly node: string;
+  readonly driver: string;
+  /** What a `blockdev-reopen` of it has to restate; left out where that is not known, or its driver cannot be reopened. */
+  readonly options?: {
+    readonly 'throttle-group': string;
+    readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean };
+    readonly 'detect-zeroes': BlockdevDetectZeroesOptions;
+    readonly discard?: 'unmap';
+  };
+}
+
+/** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */
+export type OnCommit = { readonly by: 'engine' } | ({ readonly by: 'program' } & Program);
+
+/** A program to run, without a shell. All of it is in the journal: secrets are for the environment, or for a file. */
+export interface Program {
+  readonly program: string;
+  readonly arguments: readonly string[];
+  /** Names of variables that must be in the environment when it is run; their values are kept nowhere. */
+  readonly environment?: readonly string[];
+  /** How long it may take, milliseconds; a minute unless said. */
+  readonly timeoutMs?: number;
+}
 
 /** Whether mirrors do the work, with a switch or a cut at their end. */
 export function hasMirrors(plan: Plan): plan is SwitchPlan {

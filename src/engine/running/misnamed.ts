@@ -34,7 +34,7 @@ export async function findMisnamed(
       .map(plainName)
       .filter(name => name.startsWith('/'))
       .map(file => ({
-        ...{ disk, file, claim: claims.get(file), planned: plan.names?.[file] },
+        ...{ disk, file, claim: claims.get(file), planned: plan.identities?.[file] },
         ...{ isOpen: true, mustStand: open !== undefined },
       })),
   );

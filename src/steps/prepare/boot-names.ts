@@ -76,7 +76,7 @@ function whatIsWrong(
  * it yet.
  */
 export function namesOf(
-  { names = {}, operation }: Pick<Plan, 'names' | 'operation'>,
+  { identities = {}, operation }: Pick<Plan, 'identities' | 'operation'>,
   disk: DiskPlan,
   claim: string | undefined,
   isFrontOpen: boolean,
@@ -88,7 +88,7 @@ export function namesOf(
   const inUse = new Set(disk.chain.flatMap(filesOfImage).map(plainName));
   const named = (file: string): BootName[] =>
     file.startsWith('/')
-      ? [{ disk: disk.disk, file, planned: names[file], isOpen: inUse.has(file), mustStand: false }]
+      ? [{ disk: disk.disk, file, planned: identities[file], isOpen: inUse.has(file), mustStand: false }]
       : [];
   const isNew = front !== undefined && !inUse.has(plainName(front.file));
   const first = (front === undefined ? [] : filesOfImage(front)).map(plainName).flatMap(named);

@@ -38,7 +38,7 @@ export async function findWrongNames(
  * again, or was closed, and what the guest wrote would go into whatever stands there.
  */
 export async function expectOldNames(
-  { files, plan: { names = {} } }: Pick<StepContext, 'files' | 'plan'>,
+  { files, plan: { identities = {} } }: Pick<StepContext, 'files' | 'plan'>,
   disks: readonly DiskPlan[],
   imagesOf: (disk: DiskPlan) => readonly Pick<ChainImage, 'file'>[] = ({ file }) => [{ file }],
 ): Promise<void> {
@@ -46,7 +46,7 @@ export async function expectOldNames(
   const old = disks.flatMap(disk =>
     imagesOf(disk).flatMap(image => {
       const file = plainName(image.file);
-      const planned = names[file];
+      const planned = identities[file];
       return planned === undefined
         ? []
         : [{ disk: disk.disk, file, planned, isOpen: false, mustStand: false }];
