@@ -9,10 +9,16 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, openJournal } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 async function guest(): Promise<GuestVm> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, directory: temporaryFolder() });
+  const vm = await startGuestVm({
+    disks: 2,
+    sizeBytes: 8 * 1024 * 1024,
+    pacingUs: SLOW_PACING_US,
+    directory: temporaryFolder(),
+  });
   onTestFinished(() => vm[Symbol.asyncDispose]());
   await vm.awaitWrites(8);
   return vm;
@@ -34,14 +40,14 @@ describeOnQemu('a saga that another process runs', () => {
   test('is slowed down and sped up, and taken back, while its process holds the monitor', async () => {
     const vm = await guest();
     const state = temporaryFolder();
-    const request = ['--qmp', vm.monitor, ...disksOf(vm), '--bandwidth', '64K', '--id', 'night', '--json'];
+    const request = ['--qmp', vm.monitor, ...disksOf(vm), '--bandwidth', '16K', '--id', 'night', '--json'];
     const running = startCommand(state, 'copy', ...request);
     await running.line(isCopying);
-    expect(await runCommand(state, 'set-speed', 'night', '128K')).toMatchObject({
+    expect(await runCommand(state, 'set-speed', 'night', '32K')).toMatchObject({
       status: 0,
-      out: ['saga night: 128.0 KiB/s at most, for each disk'],
+      out: ['saga night: 32.0 KiB/s at most, for each disk'],
     });
-    expect(await speeds(vm)).toEqual([128 * 1024, 128 * 1024]);
+    expect(await speeds(vm)).toEqual([32 * 1024, 32 * 1024]);
     const asked = await runCommand(state, 'abort', 'night', '--json');
     expect([asked.status, resultOf(asked.out).outcome]).toEqual([0, 'rolledBack']);
     expect(await running.status).toBe(1);
@@ -49,7 +55,7 @@ describeOnQemu('a saga that another process runs', () => {
     expect([0, 1].map(index => existsSync(newFile(vm, index)))).toEqual([false, false]);
     expect((await runCommand(state, 'set-speed', 'night', '1M')).status).toBe(2);
     const shown = (await runCommand(state, 'show', 'night')).out.join('\n');
-    expect(shown).toMatch(/asked to copy 128\.0 KiB\/s at most, from elsewhere.*heard what was asked/s);
+    expect(shown).toMatch(/asked to copy 32\.0 KiB\/s at most, from elsewhere.*heard what was asked/s);
     await vm.awaitWrites(8);
   });
 

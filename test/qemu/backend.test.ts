@@ -15,6 +15,7 @@ import type { SagaNotice, SagaResult } from '../../src/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { isFull, turns } from '../tiers/tier.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../examples/backend/server.ts', import.meta.url));
@@ -85,7 +86,7 @@ async function isRunning(vm: GuestVm): Promise<boolean> {
 }
 
 async function guest(): Promise<GuestVm> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: 64 * 1024 * 1024, pacingUs: 2_000 });
+  const vm = await startGuestVm({ disks: 2, sizeBytes: 64 * 1024 * 1024, pacingUs: SLOW_PACING_US });
   onTestFinished(() => vm[Symbol.asyncDispose]());
   return vm;
 }

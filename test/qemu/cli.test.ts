@@ -14,6 +14,7 @@ import {
   startCommand,
   tapMonitor,
 } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 16 * 1024 * 1024;
@@ -21,7 +22,7 @@ const SIZE_BYTES = 16 * 1024 * 1024;
 const QUERY = /^(qmp_capabilities|query-.*|x-debug-query-.*|qom-list|qom-get|qom-list-types)$/;
 
 async function guest(options: Partial<GuestVmOptions> = {}): Promise<GuestVm> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: SIZE_BYTES, pacingUs: 2_000, ...options });
+  const vm = await startGuestVm({ disks: 2, sizeBytes: SIZE_BYTES, pacingUs: SLOW_PACING_US, ...options });
   onTestFinished(() => vm[Symbol.asyncDispose]());
   return vm;
 }

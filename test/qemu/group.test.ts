@@ -8,6 +8,7 @@ import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { turns } from '../tiers/tier.ts';
 import { buildCommand, runCommand, startCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, type Stage, stage } from './witnessed.ts';
 import { lookAt, type World } from './world.ts';
@@ -76,7 +77,7 @@ describeOnQemu('blocksaga snapshot --group', () => {
   async function scene() {
     const state = temporaryFolder();
     const vms = await Promise.all(
-      [0, 1].map(() => startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: 2_000 })),
+      [0, 1].map(() => startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: SLOW_PACING_US })),
     );
     for (const vm of vms) onTestFinished(() => vm[Symbol.asyncDispose]());
     const file = join(state, 'group.json');

@@ -15,6 +15,7 @@ import { judgeLiving } from '../torture/judge.ts';
 import { operationNamed } from '../torture/operations.ts';
 import { startOrchestrator } from '../torture/orchestrator-process.ts';
 import { filesIn, lookAround, type Outside } from '../torture/outside.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const DEADLINE_MS = 60_000;
@@ -29,7 +30,7 @@ describeOnQemu('a saga whose journal is lost', () => {
   let vm: GuestVm;
   const directory = mkdtempSync(join(tmpdir(), 'blocksaga-lost-'));
   beforeAll(async () => {
-    vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000, directory });
+    vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US, directory });
   });
   afterAll(async () => {
     await vm?.[Symbol.asyncDispose]();

@@ -10,6 +10,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { createEngine, localFiles, openJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -17,7 +18,7 @@ const PARTS = ['', '-wal', '-shm', '.generation'];
 const ALONE = ['', '-wal', '-shm'];
 
 async function guest(): Promise<GuestVm> {
-  const options = { disks: 2, sizeBytes: SIZE_BYTES, pacingUs: 1_000, directory: temporaryFolder() };
+  const options = { disks: 2, sizeBytes: SIZE_BYTES, pacingUs: PACING_US, directory: temporaryFolder() };
   const vm = await startGuestVm(options);
   onTestFinished(() => vm[Symbol.asyncDispose]());
   await vm.awaitWrites(12);

@@ -12,6 +12,7 @@ import { createEngine, localFiles, memoryJournal, recoverOffline, type SagaResul
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -20,7 +21,7 @@ async function guest(): Promise<GuestVm> {
   const vm = await startGuestVm({
     disks: 2,
     sizeBytes: SIZE_BYTES,
-    pacingUs: 1_000,
+    pacingUs: PACING_US,
     directory: temporaryFolder(),
   });
   onTestFinished(() => vm[Symbol.asyncDispose]());

@@ -12,6 +12,7 @@ import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '..
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand } from './cli-process.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -20,7 +21,7 @@ async function guest(directory: string): Promise<GuestVm> {
   const vm = await startGuestVm({
     disks: 2,
     sizeBytes: SIZE_BYTES,
-    pacingUs: 1_000,
+    pacingUs: PACING_US,
     directory,
   });
   onTestFinished(() => vm[Symbol.asyncDispose]());

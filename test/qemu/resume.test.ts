@@ -8,6 +8,7 @@ import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const newFile = (vm: GuestVm, id: string, index: number) => join(vm.directory, `${id}${index}.qcow2`);
@@ -49,7 +50,7 @@ describeOnQemu('a saga in another process', () => {
   let vm: GuestVm;
   beforeAll(async () => {
     buildCommand();
-    vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
+    vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
   });
   afterAll(() => vm?.[Symbol.asyncDispose]());
 

@@ -15,6 +15,7 @@ import { operationNamed } from '../torture/operations.ts';
 import { startOrchestrator } from '../torture/orchestrator-process.ts';
 import { lookAround } from '../torture/outside.ts';
 import { tapMonitor } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const DEADLINE_MS = 60_000;
@@ -40,7 +41,7 @@ describeOnQemu(
         disks: 2,
         sizeBytes: 16 * 1024 * 1024,
         directory,
-        pacingUs: 2_000,
+        pacingUs: SLOW_PACING_US,
         extraArguments: ['-qmp', `unix:${second},server=on,wait=off`],
       });
       onTestFinished(() => vm[Symbol.asyncDispose]());

@@ -10,6 +10,7 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { often, turns } from '../tiers/tier.ts';
 import { buildCommand, runCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -18,7 +19,7 @@ const ROUNDS = often(1, 20);
 const inTurn = turns();
 
 async function guest(): Promise<GuestVm> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
+  const vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
   onTestFinished(() => vm[Symbol.asyncDispose]());
   return vm;
 }

@@ -19,6 +19,8 @@ import {
   type SagaResult,
   type SnapshotRequest,
 } from '../../src/index.ts';
+import { often } from '../tiers/tier.ts';
+import { PACING_US } from './pace.ts';
 import { Tap } from './tapped.ts';
 import { lookAt, SPOILER, spoil, type World } from './world.ts';
 
@@ -68,7 +70,9 @@ export interface Stage extends AsyncDisposable {
   readonly tapped: { readonly qmp: Tap['connect']; readonly files: typeof localFiles; readonly vm: string };
 }
 
-const WARM_UP_WRITES = 12;
+/** Some on each disk, before the saga and after it. */
+const WARM_UP_WRITES = often(6, 12);
+const ROUNDS_AT_END = often(2, 3);
 const MAX_BLACKOUT_MS = 30_000;
 /** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
 const SIZE_BYTES = 16 * 1024 * 1024;
@@ -79,7 +83,13 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const secondMonitor = await addMonitor(options.secondMonitor ?? false, guest, stack);
   const vm = stack.use(
-    await startGuestVm({ disks: 3, sizeBytes: SIZE_BYTES, ...guest, ...secondMonitor.options }),
+    await startGuestVm({
+      disks: 3,
+      sizeBytes: SIZE_BYTES,
+      pacingUs: PACING_US,
+      ...guest,
+      ...secondMonitor.options,
+    }),
   );
   const journal = await openOne(journalKind, stack);
   if (guest.guest !== 'idle') await vm.awaitWrites(WARM_UP_WRITES);
@@ -215,7 +225,7 @@ export async function expectUnused({ vm, before, acknowledgedBefore }: Stage, no
 /** Lets the guest write a while longer on what it is left on, then ends it as a power cut would. */
 export async function endGuest({ vm, before }: Stage): Promise<void> {
   if (before.status !== 'running') await vm.witness.execute('cont');
-  await vm.awaitWrites(3 * vm.disks.length);
+  await vm.awaitWrites(ROUNDS_AT_END * vm.disks.length);
   await vm.kill();
 }
 
