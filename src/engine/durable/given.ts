@@ -63,7 +63,7 @@ export class Given {
       files: this.#files,
       clock,
       barrier,
-      ...signals.ofSteps,
+      signals: signals.ofSteps,
       ...window.ofSteps,
       observed: this.observed.get(name) ?? null,
       round: this.rounds.get(name) ?? 1,

@@ -8,7 +8,8 @@ import { isMigrating, lookAtGuest } from '../../guest/migration.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
-import { inAnyCase, type Step, type StepContext } from '../../steps/step/step.ts';
+import { inAnyCase } from '../../steps/step/in-any-case.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
 import { isEdge } from './window.ts';
 
 /** How a stranded saga is recorded: its guest may be paused, and is resumed before the journal is waited for. */

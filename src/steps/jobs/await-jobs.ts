@@ -6,7 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { EndingVerb, JobInfo, Jobs, JobTable } from '../../qmp/jobs.ts';
-import { firstError } from '../step/step.ts';
+import { firstError } from '../step/replies.ts';
 import { jobAlive } from './run-jobs.ts';
 
 /**

@@ -7,7 +7,8 @@ import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
 import type { Quota } from '../step/quota.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 const DEADLINE_MS = 14 * 24 * 60 * 60_000;
 const POLL_MS = 500;
@@ -123,7 +124,7 @@ async function until<P extends Plan>(
     deadlineMs: DEADLINE_MS,
     pollMs: POLL_MS,
     // What was decided is brought to its end, whatever is asked meanwhile.
-    ...(context.decided ? {} : { signal: context.abort }),
+    ...(context.decided ? {} : { signal: context.signals.abort }),
   });
 }
 

@@ -14,7 +14,7 @@ export const askWhetherToKeep: Step = {
     return probeDisks(plan.disks, () => 'absent');
   },
 
-  async do({ keepSnapshot, abort }) {
+  async do({ signals: { keepSnapshot, abort } }) {
     return keepSnapshot.aborted && !abort.aborted;
   },
 };

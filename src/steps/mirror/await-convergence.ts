@@ -48,7 +48,7 @@ export const awaitConvergence: Step<SwitchPlan> = {
       awaitDirty(
         ...([context, disks, limitBytes] as const),
         { deadlineMs: isFrozen ? FROZEN_MS : APPROACH_DEADLINE_MS, pollMs: APPROACH_POLL_MS },
-        { signal: context.abort },
+        { signal: context.signals.abort },
       );
     for (;;) {
       await awaitAnswers(context, isFrozen ? FROZEN_MS : ANSWER_DEADLINE_MS);
@@ -81,7 +81,7 @@ function carried({ plan }: StepContext<SwitchPlan>, nodes: Lag['nodes']) {
 
 /** Waits until the storage behind each target answers a flush in so little time that it fits into the pause. */
 async function awaitAnswers(context: StepContext<SwitchPlan>, deadlineMs: number): Promise<void> {
-  const { plan, qmp, abort } = context;
+  const { plan, qmp, signals } = context;
   const withinMs = Math.max(ANSWER_LEAST_MS, plan.maxBlackoutMs * SETTLE_SHARE);
   let silent: readonly DiskPlan[] = [];
   try {
@@ -93,7 +93,7 @@ async function awaitAnswers(context: StepContext<SwitchPlan>, deadlineMs: number
         await inspectMirrors(context);
         return undefined;
       },
-      { wakeOn: [], deadlineMs, pollMs: REST_POLL_MS, signal: abort },
+      { wakeOn: [], deadlineMs, pollMs: REST_POLL_MS, signal: signals.abort },
     );
   } catch (error) {
     const [first] = silent;
@@ -114,7 +114,7 @@ export function restBefore(round: number): number {
 
 /** Waits a while with the guest running; ends early when a mirror ends or the saga is asked to roll back. */
 async function rest(context: StepContext<SwitchPlan>): Promise<void> {
-  const { clock, qmp, round, abort } = context;
+  const { clock, qmp, round, signals } = context;
   const restMs = restBefore(round);
   const untilMs = clock.now() + restMs;
   await qmp.until(
@@ -127,7 +127,7 @@ async function rest(context: StepContext<SwitchPlan>): Promise<void> {
       wakeOn: ['BLOCK_JOB_COMPLETED', 'BLOCK_JOB_CANCELLED'],
       deadlineMs: restMs + APPROACH_DEADLINE_MS,
       pollMs: Math.min(restMs, REST_POLL_MS),
-      signal: abort,
+      signal: signals.abort,
     },
   );
 }

@@ -28,7 +28,8 @@ export const awaitSignal: Step<SwitchPlan> = {
   },
 
   async do(context) {
-    const { qmp, abort, pivot, keepCopies } = context;
+    const { qmp } = context;
+    const { abort, pivot, keepCopies } = context.signals;
     try {
       await qmp.until(
         'a signal to switch, to keep the copies, or to roll back',

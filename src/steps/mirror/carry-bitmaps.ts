@@ -9,7 +9,8 @@ import { listNodes, valueIfKnown } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { BlockDeviceInfo } from '../../qmp/schema.generated.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 /**
  * Sends what is to be carried; with the first attempt nothing is asked before, so that it goes out with what its caller

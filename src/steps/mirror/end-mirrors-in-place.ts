@@ -16,7 +16,9 @@ import {
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
 import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
 import { openedAs } from '../prepare/create-images.ts';
-import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
+import { expectPausedInQemu } from '../step/expect-paused.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { unlessThere } from '../step/unless-there.ts';
 import { awaitClean, SETTLE_SHARE } from './await-clean.ts';
 import { keepsCopies } from './await-signal.ts';
 import { carryBitmaps, uncarryBitmaps } from './carry-bitmaps.ts';
@@ -62,7 +64,7 @@ async function closeCut(context: StepContext<SwitchPlan>): Promise<null> {
   if (!keepsCopies(plan, outcomes)) return null;
   const isOpenedByUs = plan.operation === 'copy' && plan.mirror.by !== 'drive-mirror';
   const copies = isOpenedByUs ? plan.disks.flatMap(openedAs) : [];
-  expectSources(await expectStood(context, copies), plan.disks);
+  expectSources(await expectPausedInQemu(context, copies), plan.disks);
   return null;
 }
 

@@ -12,7 +12,8 @@ import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } f
 import { readWritten } from '../prepare/expect-empty.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { inAnyCase, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { inAnyCase } from '../step/in-any-case.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
 import { expectBelowFilters } from './below-filters.ts';
 import { expectCopied, observeCopied, observeWritten } from './expect-copied.ts';

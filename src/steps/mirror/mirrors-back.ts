@@ -4,7 +4,8 @@ import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import { isConcluded, readyWhileNearing, WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 const COPY_BACK_DEADLINE_MS = 24 * 60 * 60_000;
 /** A copy that comes no nearer for so long is begun again, and given up in the end. */

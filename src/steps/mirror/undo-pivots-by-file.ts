@@ -10,7 +10,8 @@ import { revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 import { type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 
 /** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */

@@ -18,7 +18,8 @@ import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 

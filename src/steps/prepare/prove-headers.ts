@@ -13,7 +13,8 @@ import { proofName } from '../../plan/names.ts';
 import type { ChainImage, DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { BlockDeviceInfo } from '../../qmp/schema.generated.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 /** The nodes that a proof may have left open, by the names that it gives them. */
 export function proofNodes(disk: DiskPlan): readonly string[] {

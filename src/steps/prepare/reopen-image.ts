@@ -5,7 +5,8 @@
 import { Edges } from '../../guest/edges.ts';
 import type { CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
 
 /** All that the image was opened with, but for what it stands on. */

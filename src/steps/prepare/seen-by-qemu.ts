@@ -7,7 +7,7 @@ import { listNodes, plainName, readGraph, valueIfKnown } from '../../guest/graph
 import { tokenOf } from '../../plan/names.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import { throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
 
 /** Whether QEMU can be asked so: before 2.9 it opens no file alone. */
 export function canLook({ capabilities }: Plan): boolean {

@@ -12,7 +12,8 @@ import type { Files } from '../../images/files.ts';
 import type { ChainImage, CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { attributeToDisk } from '../step/blame.ts';
-import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
 
 const CHAIN_DEPTH_MAX = 200;

@@ -9,7 +9,8 @@ import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
 import { hasConcludedWell, isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
-import { probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
 const FINALIZE_DEADLINE_MS = 60_000;

@@ -12,7 +12,8 @@ import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { isConcluded, readyWhileNearing } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 import { hidesWrites, isEmptyBelow, readWritten } from './expect-empty.ts';
 
 const DEADLINE_MS = 24 * 60 * 60_000;

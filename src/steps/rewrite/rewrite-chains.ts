@@ -15,7 +15,8 @@ import { hasConcludedWell, isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { firstError, probeDisks, type Step, type StepContext, throwFirst } from '../step/step.ts';
+import { firstError, throwFirst } from '../step/replies.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 const JOB_DEADLINE_MS = 60_000;
 

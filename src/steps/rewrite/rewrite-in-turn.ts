@@ -15,7 +15,8 @@ import { isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { askAgain, firstError, type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { askAgain, firstError } from '../step/replies.ts';
+import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { isShortened, opensByName, rewriteOf } from './rewrite-chains.ts';
 
 const JOB_DEADLINE_MS = 14 * 24 * 60 * 60_000;
@@ -98,7 +99,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
     ids.filter(id => table.get(id)?.status === 'concluded'),
   );
   const missing = disks.filter(({ names }) => isConcluded(table.get(names.job)));
-  if (missing.length > 0 && context.abort.aborted && !context.decided)
+  if (missing.length > 0 && context.signals.abort.aborted && !context.decided)
     throw new BlocksagaError('ABORTED', 'the saga was asked to roll back before its job was begun');
   const [blocks] = await qmp.pipeline([{ execute: 'query-block' }]);
   if (!blocks.ok) throw askAgain(blocks.error);
@@ -118,7 +119,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
 async function awaitEnd(context: StepContext<RewritePlan>, disks: readonly DiskPlan[]): Promise<void> {
   const ended = await context.jobs.awaitAll(jobsOf(disks), isConcluded, {
     deadlineMs: JOB_DEADLINE_MS,
-    ...(context.decided ? {} : { signal: context.abort }),
+    ...(context.decided ? {} : { signal: context.signals.abort }),
     onChange: table => {
       for (const disk of disks) {
         const job = table.get(disk.names.job);

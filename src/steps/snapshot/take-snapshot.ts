@@ -14,15 +14,9 @@ import { observeRunning } from '../pause/pause-guest.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
-import {
-  askAgain,
-  expectStill,
-  expectStood,
-  probeDisks,
-  ranMeanwhile,
-  type Step,
-  type StepContext,
-} from '../step/step.ts';
+import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
+import { askAgain } from '../step/replies.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
 
 /** Over overlays that are open already: the transaction only moves pointers. */
@@ -74,11 +68,11 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
 
   async do(context) {
     const { qmp, plan } = context;
-    expectStill(context);
+    expectPausedThroughout(context);
     await expectNames(context, 'claimed');
     const sight = (await takeAll(qmp, plan, actionsOf(plan)))();
     expectNotMigrating(sight);
-    if (sight.running) throw ranMeanwhile();
+    if (sight.running) throw resumedByThirdParty();
     return null;
   },
 
@@ -118,7 +112,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   async verify(context) {
     await verifyOverlays(context);
     // One disk alone is one instant, whatever the guest does.
-    if (context.plan.disks.length > 1) await expectStood(context);
+    if (context.plan.disks.length > 1) await expectPausedInQemu(context);
   },
 
   observeUndo: observeRunning,

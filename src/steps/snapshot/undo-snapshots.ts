@@ -18,7 +18,9 @@ import { isConcluded, WHILE_PAUSED, withinPause } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobFailed } from '../jobs/run-jobs.ts';
 import { expectOldNames } from '../prepare/expect-names.ts';
-import { inAnyCase, type StepContext, throwFirst } from '../step/step.ts';
+import { inAnyCase } from '../step/in-any-case.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 /** The part of the permitted blackout that a paused guest may wait for its commits. */
 const READY_SHARE = 0.25;

@@ -7,7 +7,8 @@ import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
 import { type Barrier, groupIsBack } from '../step/barrier.ts';
-import { expectStill, probeDisks, ranMeanwhile, type Step, type StepContext } from '../step/step.ts';
+import { expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
 /** The part of what is left of the permitted pause for which `go` is waited for; the rest is for an undo in the pause. */
 const GO_SHARE = 0.5;
@@ -20,8 +21,8 @@ export const awaitMembers: Step<SnapshotPlan> = {
 
   async do(context) {
     const aborted = new Promise<void>(resolve => {
-      if (context.abort.aborted) resolve();
-      else context.abort.addEventListener('abort', () => resolve(), { once: true });
+      if (context.signals.abort.aborted) resolve();
+      else context.signals.abort.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([barrierOf(context).prepared(), aborted]);
     return null;
@@ -40,14 +41,14 @@ export const awaitGo: Step<SnapshotPlan> = {
 
   async do(context) {
     const { qmp, clock, plan } = context;
-    expectStill(context);
+    expectPausedThroughout(context);
     await barrierOf(context).taken(context.pauseLeftMs() * GO_SHARE);
     const sentMs = clock.now();
     const [blocks, ...looks] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
     const sight = sightOf(...looks);
     expectNotMigrating(sight);
-    if (sight.running) throw ranMeanwhile();
-    expectStill(context);
+    if (sight.running) throw resumedByThirdParty();
+    expectPausedThroughout(context);
     if (!blocks.ok) throw blocks.error;
     expectFronts(blocks.value, plan.disks, disk => disk.goal);
     return seenAt(sight, sentMs);

@@ -1,125 +1,40 @@
 /**
  * A step is one effect on QEMU or on files, with its undo beside it. The engine decides when a step runs, what is
- * written down before and after, and how often it is tried; a step only knows its effect. Steps never touch the
- * journal, timers or other steps.
+ * written down before and after, and how often it is tried; a step only knows its effect. It reaches time, the journal and
+ * what other steps have come to through its context alone.
  */
-import { BlocksagaError, definedOnly, type ErrorRecord } from '../../errors.ts';
+import type { ErrorRecord } from '../../errors.ts';
 import type { Paused } from '../../guest/hold-guest.ts';
-import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
-import type { QmpClient, Reply } from '../../qmp/client.ts';
+import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
-import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Barrier } from './barrier.ts';
 import type { Quota } from './quota.ts';
 
-/** What a step may use. A fresh one is made for every attempt, on a live connection. */
-export interface StepContext<P extends Plan = Plan> {
-  /** Its disks are those that the guest still has, unless the step works on nodes, jobs and files alone. */
-  readonly plan: P;
-  /** The disks that have left the guest. */
-  readonly unplugged: readonly UnpluggedDisk[];
-  readonly qmp: QmpClient;
-  readonly jobs: Jobs;
-  /** Files on QEMU's host; null when this process cannot reach them. */
-  readonly files: Files | null;
-  readonly clock: Clock;
-  /** Aborts when the saga is asked to roll back; only long steps look at it, at a safe point. */
-  readonly abort: AbortSignal;
-  /** Aborts when a saga that waits gets a signal. */
-  readonly pivot: AbortSignal;
-  /** Aborts when a copy that waits is asked to keep its copies as they are, and the guest where it is. */
-  readonly keepCopies: AbortSignal;
-  /** Aborts when a snapshot with mirrors is asked to do without them and to stay. */
-  readonly keepSnapshot: AbortSignal;
-  /** Where a member of a group meets the others; null for a saga of its own, and where they cannot be met any more. */
-  readonly barrier: Barrier | null;
-  /** What is left of the permitted pause, in milliseconds; all of it where the guest is not paused. */
-  pauseLeftMs(): number;
-  /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
-  pausedThroughout(): boolean;
-  /**
-   * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
-   * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
-   * is known.
-   */
-  likeness(): 'alike' | 'apart' | 'unknown';
-  /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
-  sawAlike(): void;
-  /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */
-  sawReady(disk: DiskPlan): void;
-  /** Whether this process has seen that. */
-  wasReady(disk: DiskPlan): boolean;
-  /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
-  readonly decided: boolean;
-  /**
-   * How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. Of a disk, at most its share of what all
-   * sagas of the engine may take.
-   */
-  speed(disk?: DiskPlan): number;
-  /** The limits over all sagas of the engine; undefined where there are none. */
-  readonly quota?: Quota;
-  /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
-  readonly observed: Json;
-  /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
-  readonly round: number;
-  /** True when nothing of this can be there yet: a first attempt, where neither a record nor a pause of an earlier process makes it possible. */
-  readonly nothingSentYet: boolean;
-  /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
-  readonly failure: ErrorRecord | undefined;
-  /** The outcomes of the steps that succeeded, by name, and of undos as `undo.` and the name; the latest where one ran more than once. */
-  readonly outcomes: ReadonlyMap<string, Json>;
-  /**
-   * Records, durably, on which side each disk is now. For an undo that resumes the guest where the decision does not
-   * say so, before it does: when QEMU dies, only the journal can tell which images are the right ones.
-   */
-  recordSides(): Promise<void>;
-  /**
-   * Makes durable, before an undo stops a guest that a third party has resumed, that it has run and that this saga has
-   * to resume it: that could not be seen afterwards.
-   */
-  recordRun(): Promise<void>;
-  /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
-  heldAgain(paused: Paused): void;
-  /**
-   * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
-   * through `files`, which ask by themselves.
-   */
-  expectHeld(): void;
-  /** Connects to the guest agent. Throws QMP_CONNECT. */
-  openAgent(address: string): Promise<GuestAgent>;
-  /** Tells the saga's `onCommit` which disks the VM has now. Throws PUBLISH. */
-  publish(disks: readonly DefinedDisk[]): Promise<void>;
-  report(progress: JobProgress): void;
-}
-
-/** How far one disk's job is, in bytes as QEMU counts them: equal figures do not mean that it is ready. */
-export interface JobProgress {
-  readonly disk: string;
-  readonly job: string;
-  readonly status: string;
-  readonly currentBytes: number;
-  readonly totalBytes: number;
-}
-
-/** Where a step's effect is found, disk by disk. `foreign`: something is there that we did not make. */
-export interface Probe {
-  readonly absent: readonly DiskPlan[];
-  readonly present: readonly DiskPlan[];
-  readonly foreign: readonly DiskPlan[];
-}
+/** One effect: it has an undo, or says why it needs none. */
+export type Step<P extends Plan = Plan> = Reversible<P> | Irreversible<P>;
 
 interface StepBase<P extends Plan> {
   readonly name: string;
+  /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
+  observe?(context: StepContext<P>): Promise<Json>;
+  /** Asks QEMU and the files on which disks the effect is there. */
+  probe(context: StepContext<P>): Promise<Probe>;
+  /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
+  do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
+  /** The outcome to record when a probe found the effect of an attempt with an unknown outcome; else null. */
+  adopt?(context: StepContext<P>): Promise<Json>;
+  /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
+  verify?(context: StepContext<P>): Promise<void>;
   /**
    * When the saga's decision is written: with this step's intent, while its commands are under way, or when they have
-   * succeeded. After it the saga only rolls forward, unless an undo of this step revokes it before the guest may run.
+   * succeeded. After it the saga only rolls forward, unless this very step fails and its undo revokes the decision.
    */
   readonly decision?: 'before' | 'alongside' | 'afterwards';
   /** Only with 'afterwards': whether this saga decides at this step; every one does when left out. */
@@ -131,7 +46,7 @@ interface StepBase<P extends Plan> {
   foretells?(plan: P): boolean;
   /**
    * What it is for the pause of the guest:
-   * - `begins`, `ends`: between the two the guest is paused, and nothing but the decision is waited for on the journal's disk;
+   * - `begins`, `ends`: between the two the guest is paused, and records of steps are not waited for;
    * - `outlives`: its effect may be there from an earlier pause: finding it says nothing of the pause that it is found in;
    * - `stalls`: QEMU holds back the guest's I/O while its commands run, though the guest is not stopped.
    */
@@ -139,9 +54,9 @@ interface StepBase<P extends Plan> {
   /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
   readonly insists?: boolean;
   /**
-   * Whether the saga may still roll back in front of it, or lack a disk; it may, unless this says:
-   * - `unlessBegun`: what an earlier process began may have taken effect, for good, while none watched: that is asked for first;
-   * - `never`: from its beginning it only rolls forward, whatever is asked, and it is not given up for one refusal.
+   * Whether a rollback may still begin before this step, when it is asked for or a disk has left. By default it may.
+   * - `unlessBegun`: not where an earlier process has begun the step, which may have taken effect for good meanwhile;
+   * - `never`: from its beginning the step only rolls forward, and is not given up for one refusal.
    */
   readonly rollsBack?: 'unlessBegun' | 'never';
   /**
@@ -149,16 +64,6 @@ interface StepBase<P extends Plan> {
    * the guest as a whole is due when all of its disks have left.
    */
   readonly withoutDevices?: boolean;
-  /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
-  observe?(context: StepContext<P>): Promise<Json>;
-  /** Asks QEMU and the files on which disks the effect is there. */
-  probe(context: StepContext<P>): Promise<Probe>;
-  /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
-  do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
-  /** The outcome to record when a probe found the effect of an attempt with an unknown outcome; else null. */
-  adopt?(context: StepContext<P>): Promise<Json>;
-  /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
-  verify?(context: StepContext<P>): Promise<void>;
 }
 
 interface Reversible<P extends Plan> extends StepBase<P> {
@@ -178,99 +83,117 @@ interface Irreversible<P extends Plan> extends StepBase<P> {
   readonly irreversible: string;
 }
 
-/** One effect: it has an undo, or says why it needs none. */
-export type Step<P extends Plan = Plan> = Reversible<P> | Irreversible<P>;
+/** Where a step's effect is found, disk by disk. `foreign`: something is there that we did not make. */
+export interface Probe {
+  readonly absent: readonly DiskPlan[];
+  readonly present: readonly DiskPlan[];
+  readonly foreign: readonly DiskPlan[];
+}
+
+/** What a step may use. A fresh one is made for every attempt, on a live connection. */
+export interface StepContext<P extends Plan = Plan> {
+  /** Its disks are those that the guest still has, unless the step works on nodes, jobs and files alone. */
+  readonly plan: P;
+  /** The disks that have left the guest. */
+  readonly unplugged: readonly UnpluggedDisk[];
+  readonly qmp: QmpClient;
+  readonly jobs: Jobs;
+  /** Files on QEMU's host; null when this process cannot reach them. */
+  readonly files: Files | null;
+  readonly clock: Clock;
+  /**
+   * Throws VM_BUSY when another process has taken the saga over. Asked before all that goes neither through `qmp` nor
+   * through `files`, which ask by themselves.
+   */
+  expectHeld(): void;
+  /** Connects to the guest agent. Throws QMP_CONNECT. */
+  openAgent(address: string): Promise<GuestAgent>;
+  /** Tells the saga's `onCommit` which disks the VM has now. Throws PUBLISH. */
+  publish(disks: readonly DefinedDisk[]): Promise<void>;
+  report(progress: JobProgress): void;
+
+  // What this saga and this step have come to.
+  /** What `observe` saw before the first byte of this step was sent; in an undo, what `observeUndo` saw before its own. */
+  readonly observed: Json;
+  /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
+  readonly round: number;
+  /** True when nothing of this can be there yet: a first attempt, where neither a record nor a pause of an earlier process makes it possible. */
+  readonly nothingSentYet: boolean;
+  /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
+  readonly failure: ErrorRecord | undefined;
+  /** The outcomes of the steps that succeeded, by name, and of undos as `undo.` and the name; the latest where one ran more than once. */
+  readonly outcomes: ReadonlyMap<string, Json>;
+  /** Whether the saga's decision is written: what it decided on was so then, whatever the guest has done since. */
+  readonly decided: boolean;
+  /** What the saga is asked while it runs. */
+  readonly signals: Signals;
+  /**
+   * How fast each job may copy, in bytes per second, as asked for last; 0 is no limit. Of a disk, at most its share of what all
+   * sagas of the engine may take.
+   */
+  speed(disk?: DiskPlan): number;
+  /** The limits over all sagas of the engine; undefined where there are none. */
+  readonly quota?: Quota;
+  /** Where a member of a group meets the others; null for a saga of its own, and where they cannot be met any more. */
+  readonly barrier: Barrier | null;
+
+  // The pause of the guest, as far as this process knows it.
+  /** What is left of the permitted pause, in milliseconds; all of it where the guest is not paused. */
+  pauseLeftMs(): number;
+  /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
+  pausedThroughout(): boolean;
+  /**
+   * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
+   * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
+   * is known.
+   */
+  likeness(): 'alike' | 'apart' | 'unknown';
+  /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
+  sawAlike(): void;
+  /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */
+  sawReady(disk: DiskPlan): void;
+  /** Whether this process has seen that. */
+  wasReady(disk: DiskPlan): boolean;
+
+  // What goes into the journal before a step lets the guest write, or pauses it again.
+  /**
+   * Records, durably, on which side each disk is now. For an undo that resumes the guest where the decision does not
+   * say so, before it does: when QEMU dies, only the journal can tell which images are the right ones.
+   */
+  recordSides(): Promise<void>;
+  /**
+   * Makes durable, before an undo stops a guest that a third party has resumed, that it has run and that this saga has
+   * to resume it: that could not be seen afterwards.
+   */
+  recordRun(): Promise<void>;
+  /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
+  heldAgain(paused: Paused): void;
+}
+
+/** Each aborts when the saga is asked for it. */
+interface Signals {
+  /** To roll back; only long steps look at it, at a safe point. */
+  readonly abort: AbortSignal;
+  /** Of a saga that waits: to switch. */
+  readonly pivot: AbortSignal;
+  /** Of a copy that waits: to keep its copies as they are, and the guest where it is. */
+  readonly keepCopies: AbortSignal;
+  /** Of a snapshot with mirrors: to do without them and to stay. */
+  readonly keepSnapshot: AbortSignal;
+}
+
+/** How far one disk's job is, in bytes as QEMU counts them: equal figures do not mean that it is ready. */
+export interface JobProgress {
+  readonly disk: string;
+  readonly job: string;
+  readonly status: string;
+  readonly currentBytes: number;
+  readonly totalBytes: number;
+}
 
 /** Sorts the disks of a plan by what was found for each. */
 export function probeDisks(disks: readonly DiskPlan[], find: (disk: DiskPlan) => keyof Probe): Probe {
   const found: Record<keyof Probe, DiskPlan[]> = { absent: [], present: [], foreign: [] };
   for (const disk of disks) found[find(disk)].push(disk);
   return found;
-}
-
-/**
- * Brings an effect about; in an attempt after another one, whose commands QEMU may still be at, a failure counts only
- * when the effect is not there by then.
- */
-export async function unlessThere<P extends Plan>(
-  context: StepContext<P>,
-  probe: (context: StepContext<P>) => Promise<Probe>,
-  act: () => Promise<void>,
-): Promise<void> {
-  try {
-    await act();
-  } catch (error) {
-    if (context.nothingSentYet) throw error;
-    const { absent, foreign } = await probe(context);
-    if (absent.length + foreign.length > 0) throw error;
-  }
-}
-
-/** Throws the first error among the replies, saying which disk it belongs to. */
-export function throwFirst(disks: readonly DiskPlan[], replies: readonly Reply[]): void {
-  replies.forEach((reply, index) => {
-    if (!reply.ok) throw reply.error.at(placeOf(disks[index]));
-  });
-}
-
-/** The first error among the replies with its disk, if any. */
-export function firstError(
-  disks: readonly DiskPlan[],
-  replies: readonly Reply[],
-): BlocksagaError | undefined {
-  const index = replies.findIndex(reply => !reply.ok);
-  const reply = replies[index];
-  return reply === undefined || reply.ok ? undefined : reply.error.at(placeOf(disks[index]));
-}
-
-/** A look that was refused, for where it must not be taken for an answer: the step asks again. */
-export function askAgain(error: BlocksagaError): BlocksagaError {
-  const { code, message, qmp } = error;
-  const details = { retryable: true, effect: 'unknown', cause: error, ...definedOnly({ qmp }) } as const;
-  return new BlocksagaError(code, message, details);
-}
-
-/** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
-export function expectStill({ pausedThroughout }: Pick<StepContext, 'pausedThroughout'>): void {
-  if (!pausedThroughout()) throw ranMeanwhile();
-}
-
-/**
- * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
- * Gives its devices. `closing` nodes are closed in the same write; one that QEMU does not close stays.
- */
-export async function expectStood(
-  context: Pick<StepContext, 'qmp' | 'pausedThroughout'>,
-  closing: readonly string[] = [],
-): Promise<readonly BlockInfo[]> {
-  const { qmp } = context;
-  const [, [blocks, ...looks]] = await Promise.all([
-    qmp.pipeline(
-      closing.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
-    ),
-    qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
-  ]);
-  const sight = sightOf(...looks);
-  expectNotMigrating(sight);
-  if (sight.running) throw ranMeanwhile();
-  expectStill(context);
-  if (!blocks.ok) throw blocks.error;
-  return blocks.value;
-}
-
-export function ranMeanwhile(): BlocksagaError {
-  return new BlocksagaError('FOREIGN', 'a third party resumed the guest while its disks were being switched');
-}
-
-function placeOf(disk: DiskPlan | undefined): { disk?: string } {
-  return disk === undefined ? {} : { disk: disk.disk };
-}
-
-/** Does `act` whatever comes of what goes before it, for what must not wait: that the guest runs. Throws either's error. */
-export async function inAnyCase(before: Promise<void>, act: () => Promise<void>): Promise<void> {
-  try {
-    await before;
-  } finally {
-    await act();
-  }
 }

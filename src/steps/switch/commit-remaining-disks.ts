@@ -15,7 +15,8 @@ import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
 import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { MIRRORS, startCommit } from '../mirror/mirror-disks.ts';
-import { inAnyCase, type Step, type StepContext } from '../step/step.ts';
+import { inAnyCase } from '../step/in-any-case.ts';
+import type { Step, StepContext } from '../step/step.ts';
 import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
 
 export const commitRemainingDisks: Step<ActiveCommitPlan> = {

@@ -9,7 +9,8 @@ import { setDrive } from '../../guest/set-drive.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 import { addFilter, deleteNode } from './filter-commands.ts';
 import { takeOffFilters } from './where-filters-lead.ts';
 

@@ -17,8 +17,10 @@ import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
 import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
-import { expectStood, probeDisks, type Step, type StepContext, unlessThere } from '../step/step.ts';
+import { expectPausedInQemu } from '../step/expect-paused.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
+import { unlessThere } from '../step/unless-there.ts';
 
 /**
  * The part of the permitted blackout that each phase of the switch may take; a job that a third party paused never
@@ -128,7 +130,7 @@ export const completeMirrors: Step<SwitchPlan> = {
     expectNotMigrating(sightOf(...sight));
     // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them. What
     // a commit leaves behind is no instant, and what was written meanwhile is in the bases.
-    if (plan.operation !== 'commit') await expectStood(context);
+    if (plan.operation !== 'commit') await expectPausedInQemu(context);
     return null;
   },
 

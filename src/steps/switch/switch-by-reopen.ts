@@ -20,14 +20,9 @@ import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
-import {
-  expectStill,
-  type Probe,
-  probeDisks,
-  type Step,
-  type StepContext,
-  throwFirst,
-} from '../step/step.ts';
+import { expectPausedThroughout } from '../step/expect-paused.ts';
+import { throwFirst } from '../step/replies.ts';
+import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
 import { addFilter, deleteNode, hasUserFilter, reopenCommand } from './filter-commands.ts';
 import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
@@ -95,7 +90,7 @@ export const reopenFilters: Step<SwitchPlan> = {
 
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
-    expectStill(context);
+    expectPausedThroughout(context);
     await expectAnswering(context, todo);
     const [status, migration, stopped, reopened, after, blocks] = await context.qmp.pipeline([
       ...SIGHT,
@@ -111,7 +106,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
     if (ranAfterwards || context.pausedThroughout()) return null;
-    if (!(await context.qmp.execute('query-status')).running) expectStill(context);
+    if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
     return null;
   },
 

@@ -7,7 +7,8 @@ import type { Graph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { standOn } from '../prepare/reopen-image.ts';
-import { type StepContext, throwFirst } from '../step/step.ts';
+import { throwFirst } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
 
 /**
  * The node that a disk ends on, with the filter away: below that a third party may have put an overlay on the image. One that has moved

@@ -1,0 +1,37 @@
+/** Whether the guest was paused for as long as its disks were switched: a third party may resume it at any time. Looks only. */
+import { BlocksagaError } from '../../errors.ts';
+import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import type { StepContext } from './step.ts';
+
+/** Throws when the guest has run since the saga stopped it: its disks are no longer at one instant then. */
+export function expectPausedThroughout({ pausedThroughout }: Pick<StepContext, 'pausedThroughout'>): void {
+  if (!pausedThroughout()) throw resumedByThirdParty();
+}
+
+/**
+ * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
+ * Gives its devices. `closing` nodes are closed in the same write; one that QEMU does not close stays.
+ */
+export async function expectPausedInQemu(
+  context: Pick<StepContext, 'qmp' | 'pausedThroughout'>,
+  closing: readonly string[] = [],
+): Promise<readonly BlockInfo[]> {
+  const { qmp } = context;
+  const [, [blocks, ...looks]] = await Promise.all([
+    qmp.pipeline(
+      closing.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+    ),
+    qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
+  ]);
+  const sight = sightOf(...looks);
+  expectNotMigrating(sight);
+  if (sight.running) throw resumedByThirdParty();
+  expectPausedThroughout(context);
+  if (!blocks.ok) throw blocks.error;
+  return blocks.value;
+}
+
+export function resumedByThirdParty(): BlocksagaError {
+  return new BlocksagaError('FOREIGN', 'a third party resumed the guest while its disks were being switched');
+}
