@@ -14,7 +14,7 @@ type Edges = (target: Path) => string;
 export function compensatingState(route: Route, rollback: Rollback, places: readonly Place[]): SagaState {
   const { line, asked, unsure } = rollback;
   const paused = new Set(places.filter(({ isPaused }) => isPaused).map(({ step }) => step));
-  const onward = places.find(({ overtaken }) => overtaken)?.path;
+  const onward = places.find(({ ifOvertaken }) => ifOvertaken)?.path;
   const states = line.map((step, at): readonly [string, SagaState] => {
     const path = undoPath(step, asked);
     const after = line[at + 1];
@@ -78,7 +78,7 @@ function keepingPath({ asks }: Route, places: readonly Place[]): Path {
 
 /** The final states, and the one in which a saga sees to the guest when it can do no more. A plan may have no good end. */
 export function endStates(places: readonly Place[]): Readonly<Record<string, SagaState>> {
-  const commits = places.some(({ next, rollsBack }) => next[0] === 'committed' && !rollsBack);
+  const commits = places.some(({ next, endsInRollback }) => next[0] === 'committed' && !endsInRollback);
   const finals = SAGA_ENDS.filter(end => commits || end !== 'committed').map(end => {
     const state: SagaState = { type: 'final', description: told.ENDS[end], output: end };
     return [end, state] as const;

@@ -61,9 +61,9 @@ function stepsOf(phases: readonly Phase[], above: readonly Phase[] = []): readon
 }
 
 function placed(steps: readonly Inside[]): readonly Place[] {
-  const ordinary = steps.filter(({ overtaken }) => !overtaken);
+  const ordinary = steps.filter(({ ifOvertaken }) => !ifOvertaken);
   const deciders = decidersOf(ordinary);
-  const decision = ordinary.findIndex(each => deciders.get(each) === 'saga' || each.rollsBack);
+  const decision = ordinary.findIndex(each => deciders.get(each) === 'saga' || each.endsInRollback);
   const begins = ordinary.findIndex(({ step }) => stepOf(step).pause === 'begins');
   const ends = ordinary.findIndex(({ step }) => stepOf(step).pause === 'ends');
   const waits = ordinary[begins - 1];
@@ -71,7 +71,7 @@ function placed(steps: readonly Inside[]): readonly Place[] {
   const inVain = ordinary.slice(begins + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
   return steps.map((each, index) => {
     const at = ordinary.indexOf(each);
-    const next = steps.slice(index + 1).find(({ overtaken }) => !overtaken);
+    const next = steps.slice(index + 1).find(({ ifOvertaken }) => !ifOvertaken);
     const decides = deciders.get(each);
     const repeated = at >= begins - 1 ? inVain : [];
     return {

@@ -19,7 +19,7 @@ export function rewriteRoute(shape: RewriteShape): Route {
         name: 'preparing',
         description: 'QEMU is marked as the one of this saga.',
         inside: [{ step: 'markQemu' }],
-      } as const),
+      }),
       {
         name: 'rewriting',
         description: 'The guest runs, and reads the same from a chain before and after.',
@@ -36,13 +36,13 @@ function rewriting({ manualFinalize, severalDisks }: RewriteShape): readonly Rou
     return [
       { step: 'rewriteChains' },
       { step: 'finalizeRewrites' },
-      { step: 'finalizeRest', overtaken: true },
+      { step: 'finalizeRest', ifOvertaken: true },
     ];
   }
   return [
     { step: 'rewriteFirst' },
-    ...only(severalDisks, { step: 'rewriteRest' } as const),
-    { step: 'finalizeRest', overtaken: true },
+    ...only(severalDisks, { step: 'rewriteRest' }),
+    { step: 'finalizeRest', ifOvertaken: true },
   ];
 }
 
@@ -55,7 +55,7 @@ export function revertRoute(shape: RevertShape): Route {
         name: 'preparing',
         description: 'The new overlays are made.',
         inside: [
-          ...only(shape.marksQemu, { step: 'markQemu' } as const),
+          ...only(shape.marksQemu, { step: 'markQemu' }),
           { step: 'claimFiles' },
           { step: 'createImages' },
         ],
@@ -68,7 +68,7 @@ export function revertRoute(shape: RevertShape): Route {
           { step: 'pauseGuest' },
           { step: 'insertFilters' },
           { step: 'reopenFilters' },
-          { step: 'commitRevert', overtaken: true },
+          { step: 'commitRevert', ifOvertaken: true },
           { step: 'removeFilters' },
           { step: 'resumeGuest' },
         ],
@@ -81,9 +81,9 @@ export function revertRoute(shape: RevertShape): Route {
 /** What leaves no jobs behind: the records are told, then the images that left go. */
 function ending({ publishes, deletes, marksQemu }: RewriteShape | RevertShape): Phase {
   return cleaningUp([
-    ...only(publishes, 'publishDefinitions' as const),
+    ...only(publishes, 'publishDefinitions'),
     'closeOldNodes',
-    ...only(deletes, 'removeLeaving' as const),
-    ...only(marksQemu, 'unmarkQemu' as const),
+    ...only(deletes, 'removeLeaving'),
+    ...only(marksQemu, 'unmarkQemu'),
   ]);
 }

@@ -11,20 +11,20 @@ import type { ChartName } from './shape.ts';
  */
 export interface RouteStep {
   readonly step: StepKey;
-  /** It is no part of the ordinary route; an undo that finds that a rollback would lose data leads to it. */
-  readonly overtaken?: true;
-  /** It must come about, though the saga can still roll back behind it: where it fails the saga is stranded. */
-  readonly strands?: true;
-  /** Where the guest writes faster than its mirrors follow, it is resumed, and the pause is tried again later. */
+  /** The saga rolls back when this step has succeeded: no more was asked for. */
+  readonly endsInRollback?: true;
+  /** Where it fails the saga is stranded, though the steps before it could be undone. */
+  readonly mustSucceed?: true;
+  /** Where it fails since the guest writes faster than its mirrors follow, the guest is resumed, and the pause is tried again later. */
   readonly backsOff?: true;
-  /** The undo of this step comes right after the undo of that one, where it is not in the order of the steps. */
+  /** It is no part of the ordinary route: an undo leads to it that finds that a rollback would lose data. */
+  readonly ifOvertaken?: true;
+  /** Its undo comes right after the undo of that step, not in the order of the steps. */
   readonly undoneAfter?: StepKey;
-  /** QEMU may refuse to dismiss jobs in the pause, which does not wait for that. */
+  /** It succeeds also with jobs that QEMU does not dismiss in the pause, which does not wait for them. */
   readonly mayLeaveJobs?: true;
-  /** Only run where that has happened. */
+  /** It is only run where jobs were left so. */
   readonly ifJobsAreLeft?: true;
-  /** The plan ends here: the saga rolls back. */
-  readonly rollsBack?: true;
 }
 
 /** A part of a saga: a composite state. */
@@ -55,6 +55,6 @@ export function isPhase(each: RouteStep | Phase): each is Phase {
 }
 
 /** What is inside under a condition: `only(plan.deletes, 'removeLeaving')`. */
-export function only<T>(condition: boolean, ...inside: readonly T[]): readonly T[] {
+export function only<const T>(condition: boolean, ...inside: readonly T[]): readonly T[] {
   return condition ? inside : [];
 }

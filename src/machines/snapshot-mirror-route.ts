@@ -21,11 +21,11 @@ export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
           ...only(!qemuOpensTargets, {
             step: 'mirror.openChains',
             undoneAfter: 'mirror.createImages',
-          } as const),
+          }),
         ],
         'mirror',
       ),
-      switching(shape, 'mirror', undefined, !qemuOpensTargets),
+      switching(shape, { stage: 'mirror', attachesChains: !qemuOpensTargets }),
       cleaningUp([
         ...only(publishes, keyed('mirror', 'publishDefinitions')),
         dismissing(iothreads, 'mirror.dismissMirrors'),
@@ -42,22 +42,19 @@ function preparing({ marksQemu, method, qemuOpensTargets }: SnapshotMirrorShape)
     name: 'preparing',
     description: 'Everything that may fail comes before the snapshot, also for the mirrors.',
     inside: [
-      ...only(marksQemu, { step: 'snapshot.markQemu' } as const),
+      ...only(marksQemu, { step: 'snapshot.markQemu' }),
       {
         name: 'snapshot',
         description: 'The overlays are made.',
         inside: [
           { step: 'snapshot.claimFiles' },
-          ...only(method === 'transaction', { step: 'snapshot.createImages' } as const),
+          ...only(method === 'transaction', { step: 'snapshot.createImages' }),
         ],
       },
       {
         name: 'mirror',
         description: 'The targets of the mirrors are made.',
-        inside: [
-          { step: 'mirror.claimFiles' },
-          ...only(!qemuOpensTargets, { step: 'mirror.createImages' } as const),
-        ],
+        inside: [{ step: 'mirror.claimFiles' }, ...only(!qemuOpensTargets, { step: 'mirror.createImages' })],
       },
     ],
   };
@@ -71,11 +68,11 @@ function snapshotting({ method, quiesces, publishes, qemuOpensTargets }: Snapsho
     name: 'snapshotting',
     description: 'The overlays come in front of all disks in one instant.',
     inside: [
-      ...only(quiesces, { step: 'snapshot.freezeGuest' } as const),
+      ...only(quiesces, { step: 'snapshot.freezeGuest' }),
       { step },
-      ...only(quiesces, { step: 'snapshot.thawGuest', strands: true } as const),
-      ...only(publishes, { step: 'snapshot.publishOverlays', strands: true, undoneAfter } as const),
-      ...only(!qemuOpensTargets, { step: 'mirror.standOnBases' } as const),
+      ...only(quiesces, { step: 'snapshot.thawGuest', mustSucceed: true }),
+      ...only(publishes, { step: 'snapshot.publishOverlays', mustSucceed: true, undoneAfter }),
+      ...only(!qemuOpensTargets, { step: 'mirror.standOnBases' }),
     ],
   };
 }

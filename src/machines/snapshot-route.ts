@@ -11,24 +11,21 @@ export function snapshotRoute({ method, quiesces, marksQemu, publishes, inGroup 
         name: 'preparing',
         description: 'The overlays are made.',
         inside: [
-          ...only(marksQemu, { step: 'markQemu' } as const),
+          ...only(marksQemu, { step: 'markQemu' }),
           { step: 'claimFiles' },
-          ...only(method === 'transaction', { step: 'createImages' } as const),
-          ...only(inGroup, { step: 'awaitMembers' } as const),
+          ...only(method === 'transaction', { step: 'createImages' }),
+          ...only(inGroup, { step: 'awaitMembers' }),
         ],
       },
       {
         name: 'snapshotting',
         description: 'The overlays come in front of all disks in one instant.',
-        inside: [
-          ...only(quiesces, { step: 'freezeGuest' } as const),
-          ...(inGroup ? TOGETHER : [taking(method)]),
-        ],
+        inside: [...only(quiesces, { step: 'freezeGuest' }), ...(inGroup ? TOGETHER : [taking(method)])],
       },
       cleaningUp([
-        ...only(quiesces, 'thawGuest' as const),
-        ...only(publishes, 'publishDefinitions' as const),
-        ...only(marksQemu, 'unmarkQemu' as const),
+        ...only(quiesces, 'thawGuest'),
+        ...only(publishes, 'publishDefinitions'),
+        ...only(marksQemu, 'unmarkQemu'),
       ]),
     ],
   };

@@ -43,7 +43,7 @@ function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
         ...(place.mayLeaveJobs
           ? [{ guard: 'leavesJobs', target: to(next), actions: 'recordUndismissed' } as const]
           : []),
-        { target: place.rollsBack ? undo : to(next) },
+        { target: place.endsInRollback ? undo : to(next) },
       ],
       onError: [
         ...(place.backsOff ? [{ guard: 'mayBackOff', target: 'backingOff' } as const] : []),
@@ -55,13 +55,13 @@ function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
 }
 
 /** It is left when that is asked, also where it has just succeeded. */
-function isReversible({ isDecided, decides, strands }: Place): boolean {
-  return !isDecided && decides === undefined && !strands;
+function isReversible({ isDecided, decides, mustSucceed }: Place): boolean {
+  return !isDecided && decides === undefined && !mustSucceed;
 }
 
 /** Whether a failure of it leads neither back nor forward. */
 function isStranded(place: Place): boolean {
-  return place.isDecided || place.strands === true || decidesForGood(place);
+  return place.isDecided || place.mustSucceed === true || decidesForGood(place);
 }
 
 /** It takes the decision, and has no undo that could revoke it. */

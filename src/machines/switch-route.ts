@@ -1,34 +1,42 @@
 /** The order of steps of what has mirrors: a copy, the commit of active images, and the parts that both share. */
 
-import type { Strategy } from '../plan/plan.ts';
+import type { Finish, Strategy } from '../plan/plan.ts';
 import type { StepName } from '../steps/all-steps.ts';
 import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
 import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { CommitShape, CopyShape, SnapshotMirrorShape } from './shape.ts';
 import { SWITCH_STEPS } from './steps-in-pause.ts';
 
+/** How N disks change at once: the steps in the pause. The last that can (`decision` of the step) takes the decision. */
+const SWITCHES: Readonly<Record<Strategy, readonly SwitchStep[]>> = {
+  reopen: [
+    { step: 'endMirrorsInPlace', backsOff: true },
+    { step: 'insertFilters' },
+    { step: 'reopenFilters' },
+    { step: 'removeFilters' },
+  ],
+  finalize: [{ step: 'parkMirrors', backsOff: true }, { step: 'finalizeMirrors' }],
+  complete: [{ step: 'completeMirrors', backsOff: true }],
+};
+
+interface SwitchStep extends RouteStep {
+  readonly step: StepName;
+}
+
 export function copyRoute(shape: CopyShape): Route {
-  const { finish, marksQemu, qemuOpensTargets, streamsIntoTargets, publishes, iothreads } = shape;
-  const made = [
-    ...only(marksQemu, 'markQemu' as const),
-    ...['claimFiles' as const, ...only(!qemuOpensTargets, 'createImages' as const)],
-    ...only(streamsIntoTargets && !qemuOpensTargets, 'streamIntoTargets' as const),
-  ];
-  const prepared = [
-    { name: 'preparing', description: 'The new images are made.', inside: made.map(step => ({ step })) },
-    mirroring(finish === 'abort' ? { step: 'mirrorDisks', rollsBack: true } : { step: 'mirrorDisks' }),
-  ];
+  const { finish, marksQemu, publishes, iothreads } = shape;
+  const prepared = [making(shape), mirroring(mirrorDisks(finish))];
   if (finish === 'abort') return { chart: 'copy', phases: prepared };
   if (finish === 'clone') return { chart: 'copy', phases: [...prepared, ...cloning(shape)] };
   const phases = [
     ...prepared,
     ready(only(finish === 'leave', { step: 'awaitSignal' })),
-    switching(shape, null),
+    switching(shape),
     cleaningUp([
-      ...only(publishes, 'publishDefinitions' as const),
+      ...only(publishes, 'publishDefinitions'),
       dismissing(iothreads, 'dismissMirrors'),
       'closeOldNodes',
-      ...only(marksQemu, 'unmarkQemu' as const),
+      ...only(marksQemu, 'unmarkQemu'),
     ]),
   ];
   if (finish === 'pivot') return { chart: 'copy', phases };
@@ -41,8 +49,7 @@ export function copyRoute(shape: CopyShape): Route {
 }
 
 export function commitRoute(shape: CommitShape): Route {
-  const { finish, marksQemu, publishes, iothreads, deletes, strategy } = shape;
-  const rollsBack = finish === 'abort';
+  const { finish, marksQemu, publishes, iothreads, deletes } = shape;
   return {
     chart: 'commit',
     phases: [
@@ -50,48 +57,44 @@ export function commitRoute(shape: CommitShape): Route {
         name: 'preparing',
         description: 'QEMU is marked as the one of this saga.',
         inside: [{ step: 'markQemu' }],
-      } as const),
-      mirroring(rollsBack ? { step: 'mirrorDisks', rollsBack } : { step: 'mirrorDisks' }),
-      ...only(!rollsBack, ready(only(finish === 'leave', { step: 'awaitSignal' }))),
-      switching({ iothreads, strategy }, null, { step: 'commitRemainingDisks', overtaken: true }),
+      }),
+      mirroring(mirrorDisks(finish)),
+      ...only(finish !== 'abort', ready(only(finish === 'leave', { step: 'awaitSignal' }))),
+      switching(shape, { ifOvertaken: 'commitRemainingDisks' }),
       cleaningUp([
-        ...only(publishes, 'publishDefinitions' as const),
+        ...only(publishes, 'publishDefinitions'),
         dismissing(iothreads, 'dismissMirrors'),
         'closeOldNodes',
-        ...only(deletes, 'removeLeaving' as const),
-        ...only(marksQemu, 'unmarkQemu' as const),
+        ...only(deletes, 'removeLeaving'),
+        ...only(marksQemu, 'unmarkQemu'),
       ]),
     ],
   };
 }
 
-/** The copies end as they are, in one pause; the guest stays on its disks. */
-function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[] {
-  return [
-    ready(only(quiesces, { step: 'freezeGuest' })),
-    {
-      ...switching({ iothreads, strategy: null }, null),
-      inside: [
-        { step: 'pauseGuest' },
-        { step: 'endMirrorsInPlace', backsOff: true },
-        ...ending(iothreads, null),
-      ],
-    },
-    cleaningUp([
-      ...only(quiesces, 'thawGuest' as const),
-      dismissing(iothreads, 'dismissMirrors'),
-      'closeCopies',
-      ...only(marksQemu, 'unmarkQemu' as const),
-    ]),
-  ];
+function making({ marksQemu, qemuOpensTargets, streamsIntoTargets }: CopyShape): Phase {
+  return {
+    name: 'preparing',
+    description: 'The new images are made.',
+    inside: [
+      ...only(marksQemu, { step: 'markQemu' }),
+      { step: 'claimFiles' },
+      ...only(!qemuOpensTargets, { step: 'createImages' }),
+      ...only(streamsIntoTargets && !qemuOpensTargets, { step: 'streamIntoTargets' }),
+    ],
+  };
 }
 
-export function mirroring(stop: RouteStep): Phase {
+function mirrorDisks(finish: Finish): RouteStep {
+  return finish === 'abort' ? { step: 'mirrorDisks', endsInRollback: true } : { step: 'mirrorDisks' };
+}
+
+export function mirroring(step: RouteStep): Phase {
   return {
     name: 'mirroring',
     description: 'The mirrors copy until every one follows its guest.',
     followsJobs: true,
-    inside: [stop],
+    inside: [step],
   };
 }
 
@@ -104,12 +107,66 @@ export function ready(before: readonly RouteStep[], stage: StageName | null = nu
   };
 }
 
-export function cleaningUp(steps: readonly (StepKey | RouteStep)[]): Phase {
+interface SwitchOptions {
+  readonly stage?: StageName;
+  /** Whether the new images are opened on their chains in the pause. */
+  readonly attachesChains?: boolean;
+  /** What is done where a rollback would lose data. */
+  readonly ifOvertaken?: StepKey;
+}
+
+/** The one pause in which all disks change; without a strategy there is only what is done where a third party has switched some. */
+export function switching(
+  { strategy, iothreads }: Pick<SnapshotMirrorShape, 'strategy' | 'iothreads'>,
+  { stage, attachesChains = false, ifOvertaken }: SwitchOptions = {},
+): Phase {
+  const here = (step: StepName) => keyed(stage ?? null, step);
+  const switched = strategy === null ? [] : SWITCHES[strategy];
   return {
-    name: 'cleaningUp',
-    description: 'The decision stands; what is no longer needed goes.',
-    inside: steps.map(step => (typeof step === 'string' ? { step } : step)),
+    name: 'switching',
+    description: 'The guest is paused.',
+    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].map(here),
+    inside: [
+      ...only(strategy !== null, { step: here('pauseGuest') }),
+      ...only(attachesChains, { step: here('attachChains') }),
+      ...switched.map(each => ({ ...each, step: here(each.step) })),
+      ...(ifOvertaken === undefined ? [] : [{ step: ifOvertaken, ifOvertaken: true } as const]),
+      ...ending(iothreads, here),
+    ],
   };
+}
+
+/** The copies end as they are, in one pause; the guest stays on its disks. */
+function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[] {
+  return [
+    ready(only(quiesces, { step: 'freezeGuest' })),
+    {
+      name: 'switching',
+      description: 'The guest is paused.',
+      inside: [
+        { step: 'pauseGuest' },
+        { step: 'endMirrorsInPlace', backsOff: true },
+        ...ending(iothreads, step => step),
+      ],
+    },
+    cleaningUp([
+      ...only(quiesces, 'thawGuest'),
+      dismissing(iothreads, 'dismissMirrors'),
+      'closeCopies',
+      ...only(marksQemu, 'unmarkQemu'),
+    ]),
+  ];
+}
+
+/**
+ * The end of a pause. An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies
+ * otherwise.
+ */
+function ending(iothreads: boolean, here: (step: StepName) => StepKey): readonly RouteStep[] {
+  return [
+    ...only(iothreads, { step: here('dismissMirrors'), mayLeaveJobs: true }),
+    { step: here('resumeGuest') },
+  ];
 }
 
 /** Where mirrors are dismissed in the pause, only those are left that QEMU would not have dismissed there. */
@@ -117,57 +174,13 @@ export function dismissing(iothreads: boolean, step: StepKey): RouteStep {
   return iothreads ? { step, ifJobsAreLeft: true } : { step };
 }
 
-type Switched = Pick<SnapshotMirrorShape, 'strategy' | 'iothreads'>;
-
-/** The one pause in which all disks change. `overtaken` is where a rollback leads that would lose data. */
-export function switching(
-  { strategy, iothreads }: Switched,
-  stage: StageName | null,
-  overtaken?: RouteStep,
-  attaches = false,
-): Phase {
-  const inside =
-    strategy === null ? [] : SWITCHES[strategy].map(stop => ({ ...stop, step: keyed(stage, stop.step) }));
+export function cleaningUp(steps: readonly (StepKey | RouteStep)[]): Phase {
   return {
-    name: 'switching',
-    description: 'The guest is paused.',
-    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].map(step => keyed(stage, step)),
-    inside: [
-      ...only(strategy !== null, { step: keyed(stage, 'pauseGuest') }),
-      ...only(attaches, { step: keyed(stage, 'attachChains') }),
-      ...inside,
-      ...(overtaken === undefined ? [] : [overtaken]),
-      ...ending(iothreads, stage),
-    ],
+    name: 'cleaningUp',
+    description: 'The decision stands; what is no longer needed goes.',
+    inside: steps.map(step => (typeof step === 'string' ? { step } : step)),
   };
 }
-
-/**
- * The end of a pause. An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies
- * otherwise.
- */
-function ending(iothreads: boolean, stage: StageName | null): readonly RouteStep[] {
-  return [
-    ...only(iothreads, { step: keyed(stage, 'dismissMirrors'), mayLeaveJobs: true } as const),
-    { step: keyed(stage, 'resumeGuest') },
-  ];
-}
-
-interface SwitchStep extends RouteStep {
-  readonly step: StepName;
-}
-
-/** How N disks change at once: their steps in the pause. */
-const SWITCHES: Readonly<Record<Strategy, readonly SwitchStep[]>> = {
-  reopen: [
-    { step: 'endMirrorsInPlace', backsOff: true },
-    { step: 'insertFilters' },
-    { step: 'reopenFilters' },
-    { step: 'removeFilters' },
-  ],
-  finalize: [{ step: 'parkMirrors', backsOff: true }, { step: 'finalizeMirrors' }],
-  complete: [{ step: 'completeMirrors', backsOff: true }],
-};
 
 export function keyed(stage: StageName | null, step: StepName): StepKey {
   return keyOf(stage, step) as StepKey;
