@@ -52,7 +52,7 @@ export class Limits {
 
   /** Throws REQUEST_INVALID. */
   constructor(options: LimitOptions) {
-    for (const [name, limit] of Object.entries(options)) expectLimit(name, limit);
+    expectLimits(options);
     this.#options = options;
   }
 
@@ -140,11 +140,30 @@ function targetOf({ host, isHere }: QuotaOf, { image, file }: DiskPlan): string 
   return device === undefined ? `host ${host} ${directory}` : `device ${device}`;
 }
 
-function expectLimit(name: string, limit: Limit | undefined): void {
-  for (const [what, value] of Object.entries(limit ?? {})) {
-    const isKnown = ['all', 'perHost', 'perTarget'].includes(name) && ['copies', 'bandwidth'].includes(what);
-    if (value === undefined || (isKnown && Number.isSafeInteger(value) && value >= 1)) continue;
-    const why = `limits: ${name}.${what} is ${value}: all, perHost and perTarget take copies and bandwidth, whole numbers from 1`;
-    throw new BlocksagaError('REQUEST_INVALID', why);
+function expectLimits(options: object | null): void {
+  for (const [name, limit] of entriesOf('limits', options)) {
+    if (!['all', 'perHost', 'perTarget'].includes(name)) refuse(`limits: there is no ${name}`);
+    for (const [what, value] of entriesOf(`limits: ${name}`, limit)) {
+      const isKnown = what === 'copies' || what === 'bandwidth';
+      if (value === undefined || (isKnown && isCount(value))) continue;
+      refuse(`limits: ${name}.${what} is ${value}`);
+    }
   }
+}
+
+function entriesOf(name: string, value: unknown): [string, unknown][] {
+  if (value === undefined) return [];
+  if (typeof value !== 'object' || value === null) refuse(`${name} is ${value}`);
+  return Object.entries(value);
+}
+
+function refuse(why: string): never {
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    `${why}: all, perHost and perTarget take copies and bandwidth, whole numbers from 1`,
+  );
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
 }

@@ -53,11 +53,7 @@ const LIMIT_MAX = 1_000;
 /** Throws REQUEST_INVALID, JOURNAL. */
 export function listSagas(journal: Journal, query: SagaQuery): SagaPage {
   const { limit = LIMIT_DEFAULT, cursor } = query;
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
-    throw new BlocksagaError('REQUEST_INVALID', `limit: ${limit} is not 1 to ${LIMIT_MAX}`, {
-      issues: [{ path: ['limit'], message: `must be 1 to ${LIMIT_MAX}` }],
-    });
-  }
+  expectQuery(journal, query);
   const sagas: SagaSummary[] = [];
   let before = cursor;
   for (;;) {
@@ -71,6 +67,32 @@ export function listSagas(journal: Journal, query: SagaQuery): SagaPage {
     if (sagas.length > limit) return { sagas: sagas.slice(0, limit), next: sagas[limit - 1]?.id };
     if (rows.length < (filter.limit ?? 0) || before === undefined) return { sagas, next: undefined };
   }
+}
+
+/** A query may come over HTTP as it is; what cannot be meant must not look like "there are none". */
+function expectQuery(
+  journal: Journal,
+  { limit = LIMIT_DEFAULT, state, since = 0, cursor, ...rest }: SagaQuery,
+): void {
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX)
+    refuse('limit', `${limit} is not 1 to ${LIMIT_MAX}`);
+  if (state !== undefined && !STANDINGS.has(state))
+    refuse('state', `"${state}" is none of ${[...STANDINGS].join(', ')}`);
+  if (!Number.isFinite(since)) refuse('since', `${since} is no time in milliseconds`);
+  if (cursor !== undefined && journal.saga(cursor) === undefined)
+    refuse('cursor', `there is no saga "${cursor}", or none any more: begin with the first page again`);
+  const [unknown] = Object.keys(rest).filter(name => name !== 'vm' && name !== 'operation');
+  if (unknown !== undefined) refuse(unknown, 'sagas are not looked up by that');
+}
+
+const STANDINGS: ReadonlySet<string> = new Set<SagaStanding>([
+  ...(['open', 'waiting', 'committed', 'rolledBack', 'needsRecovery'] as const),
+]);
+
+function refuse(field: string, why: string): never {
+  throw new BlocksagaError('REQUEST_INVALID', `${field}: ${why}`, {
+    issues: [{ path: [field], message: why }],
+  });
 }
 
 function filterOf({ vm, state, operation, since }: SagaQuery, limit: number, before: string | undefined) {

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
+import { isSameRequest } from '../operations/same-request.ts';
 import type { Guest } from './connection/guest.ts';
 import type { RunningSaga } from './running/saga.ts';
 import type { Saga } from './running/saga-types.ts';
@@ -102,15 +103,10 @@ function isOwn(error: BlocksagaError): boolean {
   return begun.has(error);
 }
 
-/** What is said of a saga besides what is asked for does not count: it may differ between two tries of one request. */
-function askedFor(request: object): string {
-  return JSON.stringify({ ...request, metadata: undefined });
-}
-
 /** Through which monitor the guest is reached is no part of what is asked for: it may have another one by now. */
 function refuseOther(submission: Submission, known: Pick<Submission, 'operation' | 'request'>): void {
   const { id, operation, request } = submission;
-  if (operation === known.operation && askedFor(request) === askedFor(known.request)) return;
+  if (operation === known.operation && isSameRequest(operation, request, known.request)) return;
   throw new BlocksagaError('ID_CONFLICT', `the id ${id} belongs to another request; take a new one`, {
     saga: id,
   });

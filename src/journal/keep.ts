@@ -10,6 +10,8 @@ export const FORGET_MAX = 25;
 
 /** Throws REQUEST_INVALID. */
 export function expectKeep(keep: Keep): void {
+  if (typeof keep !== 'object' || keep === null)
+    throw new BlocksagaError('REQUEST_INVALID', `keep is ${keep}`);
   for (const [name, value] of Object.entries(keep)) {
     if (value === undefined) continue;
     const isAllowed = name === 'days' ? Number.isFinite(value) : Number.isSafeInteger(value);

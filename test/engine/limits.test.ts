@@ -178,12 +178,18 @@ describe('the order of those that wait', () => {
     expect(d?.('/z/4').admit()).toBe(true);
   });
 
-  test.each([{ all: { copies: 0 } }, { perHost: { bandwidth: 1.5 } }, { perVm: { copies: 1 } }])(
-    '%j is refused',
-    limits => {
-      expect(() => createEngine({ journal: memoryJournal(), limits: limits as LimitOptions })).toThrow(
-        refused('REQUEST_INVALID', /limits: /),
-      );
-    },
-  );
+  test.each([
+    { all: { copies: 0 } },
+    { all: { copies: Number.NaN } },
+    { perHost: { bandwidth: 1.5 } },
+    { perVm: { copies: 1 } },
+    { perhost: {} },
+    { all: null },
+    { perTarget: 4 },
+    { all: { copies: '4' } },
+  ])('%j is refused', limits => {
+    expect(() =>
+      createEngine({ journal: memoryJournal(), limits: limits as object as LimitOptions }),
+    ).toThrow(refused('REQUEST_INVALID', /limits: /));
+  });
 });

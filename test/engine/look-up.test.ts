@@ -27,6 +27,41 @@ describe('the sagas of a journal', () => {
     expect(() => engine.sagas({ limit: 0 })).toThrow(/limit/);
   });
 
+  test.each<readonly [string, object]>([
+    ['limit', { limit: Number.NaN }],
+    ['state', { state: 'commited' }],
+    ['since', { since: Number.NaN }],
+    ['since', { since: '2026-01-01' }],
+    ['cursor', { cursor: 'forgotten' }],
+    ['status', { status: 'open' }],
+  ])('are not told to be none where %s cannot be meant: %j', (field, query) => {
+    const { engine } = live(smallSim());
+    const asked = () => engine.sagas(query);
+    expect(asked).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
+    expect(asked).toThrow(expect.objectContaining({ issues: [expect.objectContaining({ path: [field] })] }));
+  });
+
+  test('that come while pages are read are in none, and no other is left out or told twice', async () => {
+    const { engine, journal } = live(smallSim());
+    const row = { operation: 'copy', planVersion: 1, address: '', request: {}, plan: {} };
+    const begin = (at: number) => journal.begin({ ...row, id: `s${at}`, vm: `s${at}` });
+    for (let at = 0; at < 6; at += 1) begin(at);
+    const first = engine.sagas({ limit: 2 });
+    begin(6);
+    const second = engine.sagas({ limit: 2, ...(first.next === undefined ? {} : { cursor: first.next }) });
+    begin(7);
+    const third = engine.sagas({ limit: 2, ...(second.next === undefined ? {} : { cursor: second.next }) });
+    expect([first, second, third].flatMap(({ sagas }) => sagas.map(({ id }) => id))).toEqual([
+      's5',
+      's4',
+      's3',
+      's2',
+      's1',
+      's0',
+    ]);
+    expect(third.next).toBeUndefined();
+  });
+
   test('are told apart by whether they wait, and keep their metadata', async () => {
     const sim = smallSim();
     const { engine, guest, journal } = live(sim);

@@ -102,6 +102,46 @@ describe('the same request under one id gives its saga', () => {
   });
 });
 
+describe('the same request under one id, said in another way', () => {
+  const SAID: Readonly<Record<string, Partial<CopyRequest>>> = {
+    'its fields in another order': { disks: DISKS.map(({ disk, to }) => ({ to, disk })), vm: 'web', id: 's' },
+    'a default that is said': { finish: 'pivot', parallel: 2, strategy: 'auto', bandwidth: 0 },
+    'a default of a disk that is said': { disks: DISKS.map(disk => ({ ...disk, shallow: false })) },
+    'what is undefined': { maxBlackoutMs: undefined },
+  };
+
+  test.each(Object.entries(SAID))('is the same: %s', async (_, more) => {
+    for (const [first, second] of [
+      [{}, more],
+      [more, {}],
+    ] as const) {
+      const sim = smallSim();
+      const life = live(sim);
+      const saga = await copy(sim, life, { ...first, metadata: { task: '1' } });
+      expect(await copy(sim, life, second)).toBe(saga);
+      const result = await sim.run(saga.result);
+      for (const process of [life, other(sim, life)])
+        expect(await (await copy(sim, process, second)).result).toEqual(result);
+    }
+  });
+
+  test('is the same in a group', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    const member = { ...guest, vm: 'web', disks: [{ disk: 'dev0', overlay: '/images/over.qcow2' }] };
+    const group = await sim.run(engine.group([member], { id: 'g' }));
+    const { outcome } = await sim.run(group.result);
+    const said = {
+      ...member,
+      maxBlackoutMs: 1_000,
+      disks: member.disks.map(disk => ({ ...disk, reuse: false })),
+    };
+    expect((await sim.run((await engine.group([said], { id: 'g' })).result)).outcome).toBe(outcome);
+    const less = { ...member, maxBlackoutMs: 500 };
+    expect((await rejection(engine.group([less], { id: 'g' }))).code).toBe('ID_CONFLICT');
+  });
+});
+
 describe('another request under the same id is ID_CONFLICT', () => {
   test.each(['running', 'ended'] as const)('when the first is %s', async state => {
     const sim = smallSim();

@@ -7,6 +7,7 @@ import type { Journal, Lease, SagaRow, SagaState } from '../../journal/journal.t
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
+import { isSameRequest } from '../../operations/same-request.ts';
 import { PLAN_VERSION } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -68,16 +69,13 @@ export function isSameGroup(
   requests: readonly SnapshotRequest[],
 ): boolean {
   const before = 'operation' in known ? requestsIn(known) : known;
-  return before !== undefined && askedFor(before) === askedFor(requests);
+  if (before?.length !== requests.length) return false;
+  return requests.every((request, at) => isSameRequest('snapshot', before[at] ?? {}, request));
 }
 
 function requestsIn({ operation, request }: SagaRow): readonly object[] | undefined {
   const { requests } = request as { readonly requests?: Json };
   return operation === GROUP && Array.isArray(requests) ? (requests as readonly object[]) : undefined;
-}
-
-function askedFor(requests: readonly object[]): string {
-  return JSON.stringify(requests.map(request => ({ ...request, metadata: undefined })));
 }
 
 /**

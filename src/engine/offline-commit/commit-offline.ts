@@ -20,6 +20,7 @@ import {
   type OfflineCommitPlan,
   planCommitOffline,
 } from '../../operations/plan-commit-offline.ts';
+import { isSameRequest } from '../../operations/same-request.ts';
 import { sagaToken } from '../../plan/names.ts';
 import { PLAN_VERSION } from '../../plan/plan.ts';
 import { type Clock, sleep, systemClock } from '../../qmp/clock.ts';
@@ -193,7 +194,8 @@ async function awaitFree(
 
 function knownSaga(row: SagaRow, asked: OfflineCommitRequest): Saga {
   const { id, operation, request, state } = row;
-  if (operation !== COMMIT_OFFLINE || JSON.stringify(request) !== JSON.stringify(asked)) throw sagaExists(id);
+  if (operation !== COMMIT_OFFLINE || !isSameRequest(operation, request as object, asked))
+    throw sagaExists(id);
   if (state === 'committed' || state === 'rolledBack') return endedSaga(row);
   throw new BlocksagaError(
     'SAGA_STATE',
