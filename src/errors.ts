@@ -193,9 +193,12 @@ export function withEffect(record: ErrorRecord & { readonly outcome?: Effect }):
   return { ...rest, effect: outcome };
 }
 
+/** A bug of ours: what cannot be, is. */
+export class BrokenAssumption extends Error {}
+
 /** Crashes when an assumption of ours does not hold; a misbehaving world is never reported this way. */
 export function invariant(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new Error(`broken assumption: ${message}`);
+  if (!condition) throw new BrokenAssumption(`broken assumption: ${message}`);
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

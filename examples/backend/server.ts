@@ -160,7 +160,8 @@ function log(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-process.once('SIGTERM', async () => {
+// Not `once`: a second one must not end it in the middle of this.
+process.on('SIGTERM', async () => {
   await engine.close({ drain: 1_000 });
   await journal.close();
   process.exit(0);

@@ -1,13 +1,10 @@
 /** A caller's `AbortSignal` at a saga: before it has begun, and while it runs. */
-import { BlocksagaError } from '../errors.ts';
 import type { Saga } from './running/saga-types.ts';
+import { abortedBy } from './unless-ended.ts';
 
 /** Throws ABORTED, before anything was touched. */
 export function refuseAborted(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  throw new BlocksagaError('ABORTED', 'this request was aborted before it was begun', {
-    cause: signal.reason,
-  });
+  for (const ending of abortedBy(signal)) if (ending.signal.aborted) throw ending.error();
 }
 
 /** Takes the saga back when that is asked, for as long as it can be. */

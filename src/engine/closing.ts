@@ -7,12 +7,13 @@ import type { Journal, Lease } from '../journal/journal.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import { releaseGuests } from './running/last-resort.ts';
 import type { RunningSaga } from './running/saga.ts';
+import { abortedBy, type Ending } from './unless-ended.ts';
 
 /** How an engine is closed. */
 export interface CloseOptions {
   /**
    * For how long sagas may still come to their end, in milliseconds; those that wait for a signal are not waited for. 0 unless
-   * told: then only those whose guest is paused are.
+   * told: then only those whose guest is paused are. Who closes again may shorten it.
    */
   readonly drain?: number;
   /** Ends the draining when it is aborted. */
@@ -26,6 +27,8 @@ const ENDING_MS = 10_000;
 export class Closing {
   readonly #clock: Clock;
   readonly #busy = new Set<Promise<unknown>>();
+  readonly #over = new AbortController();
+  #untilMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
   constructor(clock: Clock) {
@@ -34,10 +37,12 @@ export class Closing {
 
   /** Throws CLOSED when no saga may be begun or resumed any more. */
   expectOpen(saga?: string): void {
-    if (this.#closed === undefined) return;
-    throw new BlocksagaError('CLOSED', 'this engine was closed: it takes no new sagas', {
-      ...(saga === undefined ? {} : { saga }),
-    });
+    if (this.#closed !== undefined) throw isClosed(saga);
+  }
+
+  /** What ends the asking for a saga that has not begun here: its caller's signal, and the engine's end. */
+  endings(saga: string, signal?: AbortSignal): readonly Ending[] {
+    return [...abortedBy(signal), { signal: this.#over.signal, error: () => isClosed(saga) }];
   }
 
   /** What is under way when the engine is closed, and may still bring a saga. Throws CLOSED. */
@@ -50,23 +55,35 @@ export class Closing {
     return busy;
   }
 
-  close(journal: Journal, sagas: () => readonly RunningSaga[], options: CloseOptions): Promise<void> {
-    this.#closed ??= this.#close(journal, sagas, options);
+  /** Who closes it again may only be in more of a hurry. */
+  close(
+    journal: Journal,
+    sagas: () => readonly RunningSaga[],
+    { drain = 0, signal }: CloseOptions,
+  ): Promise<void> {
+    const hurry = () => this.#drainUntil(Number.NEGATIVE_INFINITY);
+    if (signal?.aborted) hurry();
+    else signal?.addEventListener('abort', hurry, { once: true });
+    // What is no number is no time.
+    this.#drainUntil(this.#clock.now() + (drain > 0 ? drain : 0));
+    this.#closed ??= this.#close(journal, sagas);
+    const forget = () => signal?.removeEventListener('abort', hurry);
+    this.#closed.then(forget, forget);
     return this.#closed;
   }
 
-  async #close(journal: Journal, sagas: () => readonly RunningSaga[], options: CloseOptions): Promise<void> {
-    await this.#drain(sagas, options);
+  #drainUntil(ms: number): void {
+    this.#untilMs = Math.min(this.#untilMs, ms);
+  }
+
+  async #close(journal: Journal, sagas: () => readonly RunningSaga[]): Promise<void> {
+    const isWorking = () => sagas().some(({ isWaiting }) => !isWaiting);
+    while (this.#clock.now() < this.#untilMs && isWorking()) await sleep(this.#clock, LOOK_MS);
+    this.#over.abort();
     // A guest must not wait for a plan that is still being made.
     await this.#detachAll(journal, sagas);
     await Promise.allSettled(this.#busy);
     await this.#detachAll(journal, sagas);
-  }
-
-  async #drain(sagas: () => readonly RunningSaga[], { drain = 0, signal }: CloseOptions): Promise<void> {
-    const untilMs = this.#clock.now() + drain;
-    const isOver = () => signal?.aborted === true || this.#clock.now() >= untilMs;
-    while (!isOver() && sagas().some(({ isWaiting }) => !isWaiting)) await sleep(this.#clock, LOOK_MS);
   }
 
   async #detachAll(journal: Journal, sagas: () => readonly RunningSaga[]): Promise<void> {
@@ -82,12 +99,20 @@ export class Closing {
       if (isStuck) await releaseGuests(this.#clock);
       else await sleep(this.#clock, LOOK_MS);
     }
-    await Promise.all(detached.map(({ lease }) => release(journal, lease)));
+    await Promise.all(detached.map(({ lease }) => letGo(journal, lease)));
   }
 }
 
-/** Writes what is queued with it. What cannot be written is known to the next process by what was written before. */
-async function release(journal: Journal, lease: Lease): Promise<void> {
+function isClosed(saga: string | undefined): BlocksagaError {
+  const why = 'this engine was closed: it takes no new sagas';
+  return new BlocksagaError('CLOSED', why, saga === undefined ? {} : { saga });
+}
+
+/**
+ * Gives a lease up, for any process to take. Writes what is queued with it. What cannot be written is known to the next process
+ * by what was written before.
+ */
+export async function letGo(journal: Journal, lease: Lease): Promise<void> {
   try {
     if (journal.release === undefined) await journal.append(lease, [], { durable: true });
     else await journal.release(lease);

@@ -17,6 +17,7 @@ import { followedSaga } from './followed.ts';
 import type { ResumeOptions } from './resume.ts';
 import { endedSaga } from './running/ended-saga.ts';
 import { type SagaResult, untouchedResult } from './running/result.ts';
+import { mayBeLeft } from './running/saga-face.ts';
 import type { Saga } from './running/saga-types.ts';
 import { isWaiting } from './running/waiting.ts';
 
@@ -41,9 +42,8 @@ export function askElsewhere(parts: Elsewhere): Saga {
   const { signal, ...again } = options;
   invariant(signal !== undefined, 'asking for nothing is refused');
   const watched = { journal, clock, row, resume: () => engine.resume(row.id, again) };
-  const result = whenFree(clock, within => journal.ask(row.id, signal, null, within)).then(seq =>
-    awaitEnd(watched, signal, seq),
-  );
+  const asking = whenFree(clock, within => journal.ask(row.id, signal, null, within));
+  const result = mayBeLeft(asking.then(seq => awaitEnd(watched, signal, seq)));
   return followedSaga({
     ...{ journal, clock, row, plan, onListenerError: parts.onListenerError },
     result,

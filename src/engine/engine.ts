@@ -26,11 +26,12 @@ import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
-import { type CloseOptions, Closing } from './closing.ts';
+import { type CloseOptions, Closing, letGo } from './closing.ts';
 import { filesOf, guestOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
+import { withJournalErrors } from './durable/journal-errors.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { type Group, memberOf, type ResumeGroupOptions } from './group.ts';
@@ -43,13 +44,13 @@ import { planToResume } from './recovery/plan-to-resume.ts';
 import { imagesIn } from './removal/proved-leaving.ts';
 import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
-import { endedSaga } from './running/ended-saga.ts';
 import { metadataOf } from './running/notices.ts';
 import { refuseChanged } from './running/refuse-changed.ts';
 import { resultAsJson } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';
 import { Runs } from './runs.ts';
 import { afterBegin, type Submission, Submissions } from './submissions.ts';
+import { unlessEnded } from './unless-ended.ts';
 import { vmOf } from './vm-name.ts';
 
 /**
@@ -81,13 +82,13 @@ class SagaEngine implements Engine {
   readonly #groups: Groups;
 
   constructor(options: EngineOptions) {
-    this.#journal = options.journal;
+    this.#journal = withJournalErrors(options.journal);
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
-    const parts = { ...options, clock: this.#clock, ids: this.#ids };
+    const parts = { ...options, journal: this.#journal, clock: this.#clock, ids: this.#ids };
     this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
-    this.#known = new KnownSagas({ ...parts, engine: this });
+    this.#known = new KnownSagas({ ...parts, engine: this, onListenerError: options.onListenerError });
     this.#runs = new Runs(parts, this.#submissions, () => this.#groups.renewed);
     this.#groups = new Groups({
       ...parts,
@@ -189,24 +190,34 @@ class SagaEngine implements Engine {
     const isEnded = row.state === 'committed' || row.state === 'rolledBack';
     if (!isEnded) expectNewestOrAccept(this.#journal, row, options);
     refuseSignal(row, plan, records, signal);
-    if (isEnded) return endedSaga(row);
+    if (isEnded) return this.#known.ended(row);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
       const why = `saga ${id} was begun without an address: say where its QEMU is`;
       throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
     }
     const guest = guestOf(qmp, options);
-    await expectCurrentIn(guest, this.#clock, { id, plan, records, signal });
-    const lease = await seizeUnlessHeld(this.#journal, id, options, this.#clock);
+    const endings = this.#closing.endings(id);
+    await unlessEnded(endings, () => expectCurrentIn(guest, this.#clock, { id, plan, records, signal }));
+    const lease = await unlessEnded(
+      endings,
+      () => seizeUnlessHeld(this.#journal, id, options, this.#clock),
+      late => late && void letGo(this.#journal, late),
+    );
     if (lease === undefined) return askElsewhere({ ...this.#known.elsewhere(row, plan), options });
     const monitor = this.#runs.monitorOf(id, guest);
     try {
-      await expectSameQemu(monitor, this.#clock, id, plan, this.#journal.records(id));
+      const known = this.#journal.records(id);
+      await unlessEnded(endings, () => expectSameQemu(monitor, this.#clock, id, plan, known));
     } catch (error) {
       monitor.close();
+      if (error instanceof BlocksagaError && error.code === 'CLOSED') {
+        await letGo(this.#journal, lease);
+        throw error;
+      }
       const result = resultAsJson(unansweredResult(id, plan, error));
       await this.#journal.end(lease, 'needsRecovery', result);
-      return endedSaga({ ...row, result });
+      return this.#known.ended({ ...row, state: 'needsRecovery', result });
     }
     if (signal !== undefined) {
       await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
@@ -249,7 +260,8 @@ class SagaEngine implements Engine {
     const monitor = this.#runs.monitorOf(id, guest);
     let isBegun = false;
     try {
-      const { plan, seen, files } = await this.#planning.plan(id, request, guest, monitor, operation);
+      const planning = () => this.#planning.plan(id, request, guest, monitor, operation);
+      const { plan, seen, files } = await unlessEnded(this.#closing.endings(id, signal), planning);
       const row = {
         id,
         vm: vmOf(request, seen, guest),
@@ -260,9 +272,9 @@ class SagaEngine implements Engine {
         plan: plan as object as Json,
       };
       await joining?.planned({ vm: row.vm, plan, files: files && filesOf(guest) });
-      refuseAborted(signal);
       const lease = await whenFree(this.#clock, within => {
         this.#closing.expectOpen(id);
+        refuseAborted(signal);
         return this.#journal.begin(row, within);
       });
       isBegun = true;

@@ -1,5 +1,5 @@
 /**
- * What is heard of a saga that another process runs: its states from its records, and each disk's progress from what that
+ * What is heard of a saga that another process runs, or has run: its states from its records, and each disk's progress from what that
  * process says of it when it renews its lease. It looks a few times a second while there are listeners, and speaks to no QEMU.
  */
 import { definedOnly } from '../errors.ts';
@@ -9,8 +9,9 @@ import type { Plan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import type { JobProgress } from '../steps/step/step.ts';
 import { isolated, type OnListenerError, tellerOf } from './connection/isolate.ts';
+import { endedSaga } from './running/ended-saga.ts';
 import { enteredNotice, metadataOf, type Place, progressNotice, Rates } from './running/notices.ts';
-import { type SagaCore, sagaOf } from './running/saga-face.ts';
+import { mayBeLeft, type SagaCore, sagaOf } from './running/saga-face.ts';
 import type { Saga, SagaNotice } from './running/saga-types.ts';
 
 const LOOK_MS = 250;
@@ -23,6 +24,15 @@ interface Followed extends Pick<SagaCore, 'result' | 'ended' | 'signal' | 'setSp
   readonly onListenerError: OnListenerError | undefined;
 }
 
+/** The handle of one that has ended: it gives its result, hears no signal, and tells from its records what has led there. */
+export function endedHandle(
+  parts: Pick<Followed, 'journal' | 'clock' | 'onListenerError'>,
+  row: SagaRow,
+): Saga {
+  const { result, ended, plan, setSpeed, pivot } = endedSaga(row);
+  return followedSaga({ ...parts, row, plan, result, ended, setSpeed, signal: pivot });
+}
+
 /** The handle of it. */
 export function followedSaga(parts: Followed): Saga {
   const { row, plan } = parts;
@@ -30,9 +40,11 @@ export function followedSaga(parts: Followed): Saga {
   const followers = new Set<Follower>();
   /** What awaits an end has heard by then what led to it. */
   const behindNews = <T>(end: Promise<T>): Promise<T> =>
-    end.finally(() => {
-      for (const follower of followers) follower.tellNews();
-    });
+    mayBeLeft(
+      end.finally(() => {
+        for (const follower of followers) follower.tellNews();
+      }),
+    );
   return sagaOf({
     ...{ id, vm, operation, plan, metadata: metadataOf(row) },
     get result() {

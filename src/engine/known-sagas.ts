@@ -11,14 +11,15 @@ import type { Guest } from './connection/guest.ts';
 import { refuseGroup } from './durable/group-register.ts';
 import type { SignalName } from './durable/signals.ts';
 import { watchElsewhere } from './elsewhere.ts';
+import { endedHandle } from './followed.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
-import { endedSaga } from './running/ended-saga.ts';
 import type { Saga } from './running/saga-types.ts';
 
-interface KnownParts extends Pick<EngineOptions, 'onListenerError'> {
+interface KnownParts {
   readonly engine: Pick<Engine, 'resume'>;
   readonly journal: Journal;
   readonly clock: Clock;
+  readonly onListenerError: EngineOptions['onListenerError'];
 }
 
 export class KnownSagas {
@@ -31,12 +32,12 @@ export class KnownSagas {
   /** One that no process runs is only looked at. Throws SAGA_STATE for a group. */
   looked(row: SagaRow): Saga {
     refuseGroup(row);
-    return row.state === 'open' ? this.#watch(row, {}) : endedSaga(row);
+    return row.state === 'open' ? this.#watch(row, {}) : this.ended(row);
   }
 
   /** The saga of a row, whatever has become of it; one that no process runs is resumed. */
   async saga(row: SagaRow, guest: Guest): Promise<Saga> {
-    if (row.state !== 'open') return endedSaga(row);
+    if (row.state !== 'open') return this.ended(row);
     const resume = () => this.#parts.engine.resume(row.id, guest);
     try {
       return await resume();
@@ -44,6 +45,11 @@ export class KnownSagas {
       if (!(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
     }
     return this.#watch(row, guest, resume);
+  }
+
+  /** One that no process runs any more. */
+  ended(row: SagaRow): Saga {
+    return endedHandle(this.#parts, row);
   }
 
   /** What is needed to ask something of the process that runs it. */

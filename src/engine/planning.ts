@@ -29,6 +29,7 @@ import { KnownQemus } from './known-qemus.ts';
 import { freeOfSagas } from './removal/named-images.ts';
 import { imagesOf, withProofs } from './removal/proved-leaving.ts';
 import type { Submissions } from './submissions.ts';
+import { abortedBy, unlessEnded } from './unless-ended.ts';
 import { vmOf } from './vm-name.ts';
 
 type PlanningParts = Pick<EngineOptions, 'journal' | 'onCommit'> & {
@@ -54,11 +55,13 @@ export class Planning {
   ): Promise<P> {
     const { guest, request: unchecked } = splitGuest(asked);
     const request = operation.check(unchecked);
+    const endings = abortedBy(guest.signal);
     this.refuseHeld(request, guest);
     const monitor = monitorOf(guest, this.#parts.clock);
     try {
       const id = request.id ?? this.#parts.ids();
-      const { plan, seen, files } = await this.plan(id, request, guest, monitor, operation);
+      const planning = () => this.plan(id, request, guest, monitor, operation);
+      const { plan, seen, files } = await unlessEnded(endings, planning);
       await planned?.({ vm: vmOf(request, seen, guest), plan, files: files && filesOf(guest) });
       return plan;
     } finally {

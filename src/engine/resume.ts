@@ -20,7 +20,7 @@ import { refuseFurther } from './recovery/further-in-qemu.ts';
 import { refuseOlderJournal } from './recovery/living-qemu.ts';
 import { isMarkedBy } from './recovery/plan-to-resume.ts';
 import { type SagaResult, untouchedResult } from './running/result.ts';
-import { sagaOf } from './running/saga-face.ts';
+import { mayBeLeft, sagaOf } from './running/saga-face.ts';
 import type { Saga } from './running/saga-types.ts';
 import { reasonOf } from './running/waiting.ts';
 
@@ -135,7 +135,7 @@ export function asked(running: Saga, signal: SignalName | undefined): Saga {
   const { id, vm, operation, metadata, plan, ended } = running;
   return sagaOf({
     ...{ id, vm, operation, metadata, plan, ended },
-    result: running[signal](),
+    result: mayBeLeft(running[signal]()),
     subscribe: listener => running.subscribe(listener),
     signal: name => running[name](),
     setSpeed: bytesPerSecond => running.setSpeed(bytesPerSecond),

@@ -2,6 +2,7 @@
  * Runs the sagas of one engine: gives each what it works with besides its plan, lists it while it runs, renews the leases of
  * all, and has old ones forgotten. Neither plans nor takes leases.
  */
+import { frozen } from '../plan/frozen.ts';
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { EngineOptions } from './api.ts';
 import { agentOf, type Guest, monitorOf } from './connection/guest.ts';
@@ -61,7 +62,9 @@ export class Runs {
     return monitorOf(guest, clock, connect => this.#telemetry?.connect(saga, connect) ?? connect);
   }
 
-  run({ lease, plan, guest, monitor, metadata, files, barrier }: RunParts): Saga {
+  run({ lease, guest, monitor, files, barrier, ...given }: RunParts): Saga {
+    // They are handed out to all who listen.
+    const [plan, metadata] = [frozen(given.plan), frozen(given.metadata)];
     const { journal, clock, inspect, trace, onCommit, onListenerError } = this.#parts;
     const group = plan.operation === 'snapshot' ? plan.group : undefined;
     const late = group === undefined ? null : lateBarrier(journal, clock, group.id);

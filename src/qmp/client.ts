@@ -8,6 +8,7 @@ import { type Clock, systemClock } from './clock.ts';
 import type { CallOptions, CallRest, Command, CommandName, QmpEvent, Replies } from './commands.ts';
 import { Connection } from './connection.ts';
 import type { QmpVersion } from './messages.ts';
+import { startPatience } from './patience.ts';
 import type { QmpCommands } from './schema.generated.ts';
 import type { Connect, Transport, TransportHandlers } from './transport.ts';
 import type { UntilOptions } from './until.ts';
@@ -55,6 +56,8 @@ export interface QmpClientOptions {
 }
 
 const GREETING_DEADLINE_MS = 10_000;
+/** For a `Connect` that has no deadline of its own. */
+const CONNECT_DEADLINE_MS = 30_000;
 
 /**
  * Connects, waits for QEMU's greeting and negotiates.
@@ -70,7 +73,7 @@ const GREETING_DEADLINE_MS = 10_000;
 export async function openQmpClient(connect: Connect, options: QmpClientOptions = {}): Promise<QmpClient> {
   const connection = new Connection(options.clock ?? systemClock, options.deadlines ?? {});
   const deadlineMs = options.greetingDeadlineMs ?? GREETING_DEADLINE_MS;
-  connection.attach(await connected(connect, connection));
+  connection.attach(await connected(connect, connection, options.clock ?? systemClock));
   try {
     await connection.greeted(deadlineMs);
     await connection.execute('qmp_capabilities', {}, { deadlineMs });
@@ -81,12 +84,34 @@ export async function openQmpClient(connect: Connect, options: QmpClientOptions 
   }
 }
 
-/** A `Connect` that the caller passed may fail with anything. */
-async function connected(connect: Connect, handlers: TransportHandlers): Promise<Transport> {
+/** A `Connect` that the caller passed may fail with anything, and may come to nothing. */
+async function connected(connect: Connect, handlers: TransportHandlers, clock: Clock): Promise<Transport> {
+  const late = Promise.withResolvers<never>();
+  let isLate = false;
+  const { cancel } = startPatience({ clock, deadlineMs: CONNECT_DEADLINE_MS }, () => {
+    isLate = true;
+    const why = `QEMU cannot be reached: its connection was not up within ${CONNECT_DEADLINE_MS} ms`;
+    late.reject(new BlocksagaError('QMP_CONNECT', why));
+  });
+  const opening = (async () => connect(handlers))();
+  opening.then(
+    transport => isLate && transport.close(),
+    () => undefined,
+  );
   try {
-    return await connect(handlers);
+    return expectTransport(await Promise.race([opening, late.promise]));
   } catch (error) {
     if (error instanceof BlocksagaError) throw error;
     throw new BlocksagaError('QMP_CONNECT', `QEMU cannot be reached: ${String(error)}`, { cause: error });
+  } finally {
+    cancel();
   }
+}
+
+function expectTransport(given: Transport): Transport {
+  const isOne = typeof given?.send === 'function' && typeof given.close === 'function';
+  if (isOne) return given;
+  throw new BlocksagaError('QMP_CONNECT', 'QEMU cannot be reached: what connects to it gave no transport', {
+    retryable: false,
+  });
 }

@@ -48,7 +48,7 @@ export class Connection implements TransportHandlers {
 
   attach(transport: Transport): void {
     this.#transport = transport;
-    if (!this.#open) transport.close();
+    if (!this.#open) this.close();
   }
 
   async greeted(deadlineMs: number): Promise<void> {
@@ -99,7 +99,7 @@ export class Connection implements TransportHandlers {
     const unsent = this.#whyNotSent(commands);
     if (unsent) return Promise.resolve(commands.map(() => ({ ok: false, error: unsent })));
     const deadlineMs = options?.deadlineMs ?? this.#longestDeadlineMs(commands);
-    const send = (messages: readonly Json[]) => this.#transport?.send(messages);
+    const send = (messages: readonly Json[]) => this.#carry(transport => transport.send(messages));
     const entered = this.#inFlight.enter(commands, deadlineMs, send);
     const afterMs = options?.soundAfterMs;
     if (afterMs === undefined) return entered.replies;
@@ -269,7 +269,30 @@ export class Connection implements TransportHandlers {
 
   close(): void {
     this.#open = false;
-    this.#transport?.close();
+    this.#carry(transport => transport.close());
+  }
+
+  /** A transport that the caller passed may throw: the connection has ended then, whatever of it was sent. */
+  #carry(use: (transport: Transport) => void): void {
+    const transport = this.#transport;
+    if (transport === undefined) return;
+    try {
+      use(transport);
+    } catch (error) {
+      // It is not asked again.
+      this.#transport = undefined;
+      this.onClose(new Error(`the connection to QEMU broke: ${String(error)}`, { cause: error }));
+      endQuietly(transport);
+    }
+  }
+}
+
+/** What has thrown may hold a connection open all the same. */
+function endQuietly(transport: Transport): void {
+  try {
+    transport.close();
+  } catch {
+    // It has told why it cannot, just before.
   }
 }
 

@@ -24,7 +24,8 @@ const CONNECT_DEADLINE_MS = 10_000;
 /**
  * How to reach a monitor through a stream. `open` is called for each connection: a saga connects again when its line breaks. A
  * stream by itself can be used once, and connecting again rejects. Connecting rejects with QMP_CONNECT when `open` throws, when the
- * stream ends before it is up, and when that takes too long; a `tls.TLSSocket` is up when its peer is verified.
+ * stream ends before it is up, and when that takes too long; a `tls.TLSSocket` is up when its peer is verified. Throws
+ * REQUEST_INVALID for limits that are none.
  *
  * @example
  * ```ts
@@ -39,6 +40,8 @@ export function connectStream(
 ): Connect {
   const { connectDeadlineMs = CONNECT_DEADLINE_MS, maxMessageBytes = MESSAGE_BYTES_MAX } = options;
   const clock = options.clock ?? systemClock;
+  expectLimit('connectDeadlineMs', connectDeadlineMs);
+  expectLimit('maxMessageBytes', maxMessageBytes);
   let isUsed = false;
   return async handlers => {
     if (isUsed && typeof open !== 'function') throw usedUp();
@@ -67,7 +70,9 @@ function opened(
       stream?.destroy();
       reject(new BlocksagaError('QMP_CONNECT', `the stream to QEMU ${why}`, { cause }));
     };
-    const failed = (error: Error) => refuse(`could not be opened: ${error.message}`, error);
+    // Whatever it is that a caller's own function throws.
+    const failed = (error: unknown) =>
+      refuse(`could not be opened: ${error instanceof Error ? error.message : String(error)}`, error);
     const ended = () => refuse('ended before it was up');
     const up = (ready: Duplex) => {
       if (isOver) return;
@@ -81,6 +86,7 @@ function opened(
       queueMicrotask(() => ready.off('error', failed));
     };
     const given = (ready: Duplex) => {
+      if (!isStream(ready)) return refuse('could not be opened: what opens it gave no stream');
       stream = ready;
       if (isOver) return void ready.destroy();
       if (ready.destroyed || !ready.writable || !ready.readable) return ended();
@@ -102,6 +108,16 @@ function eventOfUp(stream: Duplex): string | null {
   if ('secureConnecting' in stream && stream.secureConnecting === true) return 'secureConnect';
   if ('encrypted' in stream && 'connecting' in stream && stream.connecting === true) return 'secureConnect';
   return 'connecting' in stream && stream.connecting === true ? 'connect' : null;
+}
+
+function isStream(given: Duplex | undefined): boolean {
+  return typeof given?.on === 'function' && typeof given.write === 'function';
+}
+
+/** What is no number would be no limit. */
+function expectLimit(name: string, value: number): void {
+  if (value > 0) return;
+  throw new BlocksagaError('REQUEST_INVALID', `${name} is ${value}: say a number above 0`);
 }
 
 function usedUp(): BlocksagaError {

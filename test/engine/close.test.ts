@@ -4,6 +4,7 @@ import { createEngine } from '../../src/engine/engine.ts';
 import { areGuestsHeld } from '../../src/engine/running/last-resort.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
+import type { Connect } from '../../src/qmp/transport.ts';
 import { createSim, type Sim } from '../../src/sim/create-sim.ts';
 import { live, rejection, smallSim } from './lives.ts';
 
@@ -110,6 +111,27 @@ describe('closing an engine', () => {
     expect(fronts(sim)).toEqual(OLD);
   });
 
+  test('again, in a hurry, ends the time that it had been given', async () => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    const saga = await sim.run(engine.copy({ ...guest, ...REQUEST, bandwidth: 1024 }));
+    const closed = engine.close({ drain: 86_400_000 });
+    await sim.advance(1_000);
+    const atMs = sim.clock.now();
+    await sim.run(Promise.all([engine.close(), closed]));
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+    expect((await rejection(saga.result)).code).toBe('CLOSED');
+  });
+
+  test.each([Number.NaN, -1, 0])('with a drain of %d waits for none', async drain => {
+    const sim = smallSim();
+    const { engine, guest } = live(sim);
+    await sim.run(engine.copy({ ...guest, ...REQUEST, bandwidth: 1024 }));
+    const atMs = sim.clock.now();
+    await sim.run(engine.close({ drain }));
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+  });
+
   test('while one is still being planned ends that, or lets go of it', async () => {
     for (let delayMs = 0; delayMs < 3; delayMs += 0.1) {
       const sim = smallSim();
@@ -159,6 +181,58 @@ describe('closing an engine', () => {
     await first.run(Promise.all(all.map(saga => saga.until('ready'))));
     await first.run(engine.close());
     expect(journal.sagas({ state: 'open' }).every(({ holder }) => holder.pid === 0)).toBe(true);
+  });
+});
+
+/** Monitors that cannot be asked: what is sent is never answered, and what is opened never opens. */
+const DEAF: Readonly<Record<string, Connect>> = {
+  'does not answer': async () => ({ send: () => undefined, close: () => undefined }),
+  'does not open': () => new Promise<never>(() => undefined),
+};
+
+describe.each(Object.entries(DEAF))('a monitor that %s', (_, qmp) => {
+  test('holds up no end of its engine, nor a caller that has given up', async () => {
+    const sim = smallSim();
+    const { engine } = live(sim);
+    const request = { qmp, files: sim.files, ...REQUEST };
+    const given = new AbortController();
+    const asked = [
+      engine.copy(request),
+      engine.copy({ ...request, id: 't', vm: 'other', signal: given.signal }),
+      engine.planCopy({ ...request, vm: 'third', signal: given.signal }),
+    ].map(rejection);
+    await sim.advance(5);
+    const atMs = sim.clock.now();
+    given.abort();
+    await sim.run(Promise.all([asked[1], asked[2]]));
+    await sim.run(engine.close());
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+    expect((await Promise.all(asked)).map(({ code }) => code)).toEqual(['CLOSED', 'ABORTED', 'ABORTED']);
+  });
+
+  test('does so at no saga that is resumed, which stays for the next process', async () => {
+    const sim = smallSim();
+    const first = live(sim);
+    const saga = await sim.run(first.engine.copy({ ...first.guest, ...REQUEST, finish: 'leave' }));
+    await sim.run(saga.until('ready'));
+    const { engine, journal } = live(sim, first.die());
+    const asked = rejection(engine.resume('s', { qmp, files: sim.files }));
+    await sim.advance(5);
+    const atMs = sim.clock.now();
+    await sim.run(engine.close());
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+    expect((await asked).code).toBe('CLOSED');
+    expect(journal.saga('s')).toMatchObject({ state: 'open', holder: { pid: 0 } });
+    const next = createEngine({ journal, clock: sim.clock });
+    const again = await sim.run(next.resume('s', { ...first.guest, qmp: sim.connect, signal: 'pivot' }));
+    expect((await sim.run(again.ended)).outcome).toBe('committed');
+  });
+
+  test('is waited for within a bound where nothing ends that', async () => {
+    const sim = smallSim();
+    const error = await rejection(sim.run(live(sim).engine.copy({ qmp, files: sim.files, ...REQUEST })));
+    expect(error.code).toBe('QMP_CONNECT');
+    expect(sim.clock.now()).toBeLessThan(60_000);
   });
 });
 

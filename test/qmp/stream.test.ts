@@ -142,6 +142,32 @@ describe('over a stream of the caller', () => {
     await expect(openQmpClient(connect)).rejects.toEqual(refused('QMP_CONNECT', why));
   });
 
+  const OPENERS: Readonly<Record<string, () => unknown>> = {
+    'throws undefined': () => {
+      throw undefined;
+    },
+    'rejects with null': () => Promise.reject(null),
+    'rejects with a text': () => Promise.reject('away'),
+    'gives nothing': () => undefined,
+    'gives a number': () => 7,
+    'gives what is no stream': async () => ({}),
+  };
+
+  test.each(Object.entries(OPENERS))('what %s instead of opening one is told at once', async (_, open) => {
+    const connect = connectStream(open as () => Duplex);
+    const error = await openQmpClient(connect).catch((why: unknown) => why);
+    expect(error).toEqual(refused('QMP_CONNECT', /could not be opened/));
+  });
+
+  test.each([
+    { connectDeadlineMs: Number.NaN },
+    { connectDeadlineMs: -1 },
+    { maxMessageBytes: Number.NaN },
+    { maxMessageBytes: 0 },
+  ])('a limit that is none is refused: %j', options => {
+    expect(() => connectStream(() => new PassThrough(), options)).toThrow(refused('REQUEST_INVALID'));
+  });
+
   test('the standard streams of a program are one, as of an ssh or a docker exec', async () => {
     const path = await listen(socket =>
       speak(socket, ({ id }) => `{"return": {"name": "far"}, "id": ${id}}\n`),

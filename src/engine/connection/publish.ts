@@ -54,7 +54,8 @@ export function publisherOf(
       );
     }
     try {
-      await publisher(definition);
+      // A copy of its own: what one call makes of it is not what the next one is told.
+      await publisher(structuredClone(definition));
     } catch (cause) {
       if (onListenerError !== undefined) tell(cause);
       throw new BlocksagaError('PUBLISH', `the new disks could not be published: ${String(cause)}`, {

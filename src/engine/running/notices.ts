@@ -72,7 +72,8 @@ export class Announcements {
   }
 
   #tell(notice: SagaNotice): void {
-    for (const listener of this.#listeners) listener(notice);
+    // One that comes now has heard this notice already, and one that goes now hears it no more.
+    for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener(notice);
   }
 }
 

@@ -39,6 +39,19 @@ export function sagaOf(core: SagaCore): Saga {
   return saga;
 }
 
+/**
+ * The same promise, which no caller has to wait for: that the world has ended a saga otherwise is no unhandled rejection of the
+ * process then. What rejects with a broken assumption of ours is one.
+ */
+export function mayBeLeft<T>(promise: Promise<T>): Promise<T> {
+  const { promise: left, resolve, reject } = Promise.withResolvers<T>();
+  promise.then(resolve, error => {
+    if (error instanceof BlocksagaError) left.catch(() => undefined);
+    reject(error);
+  });
+  return left;
+}
+
 export async function untilOf(
   saga: Pick<Saga, 'id' | 'result' | 'ended'>,
   what: 'ready' | 'ended',
@@ -65,15 +78,21 @@ export function noticesOf(
 ): AsyncIterableIterator<SagaNotice, undefined> {
   let waiting: SagaNotice[] = [];
   let isOver = false;
-  let wake = Promise.withResolvers<void>();
+  let news = Promise.withResolvers<void>();
+  /** All who wait look again, in the order of their asking. */
+  const tell = (): void => {
+    const told = news;
+    news = Promise.withResolvers();
+    told.resolve();
+  };
   const unsubscribe = saga.subscribe(notice => {
     waiting = [...waiting.filter(other => !isOutdated(other, notice)), notice];
-    wake.resolve();
+    tell();
   });
   const end = (): void => {
     isOver = true;
     unsubscribe();
-    wake.resolve();
+    tell();
   };
   saga.ended.then(end, end);
   return {
@@ -82,8 +101,7 @@ export function noticesOf(
         const notice = waiting.shift();
         if (notice !== undefined) return { done: false, value: notice };
         if (isOver) return { done: true, value: undefined };
-        wake = Promise.withResolvers<void>();
-        await wake.promise;
+        await news.promise;
       }
     },
     async return() {

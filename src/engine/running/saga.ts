@@ -25,7 +25,7 @@ import { Announcements } from './notices.ts';
 import { createSagaActor, hostIn } from './provided-machines.ts';
 import { readAtEnd } from './read-at-end.ts';
 import { crashedResult, type Outcome, readResult, resultAsJson, type SagaResult } from './result.ts';
-import { noticesOf, untilOf } from './saga-face.ts';
+import { mayBeLeft, noticesOf, untilOf } from './saga-face.ts';
 import type { SagaParts as Parts } from './saga-parts.ts';
 import type { Metadata, Saga, SagaNotice } from './saga-types.ts';
 import { traceWire } from './trace-wire.ts';
@@ -63,6 +63,8 @@ class RunningSaga implements Saga, HoldsGuest {
   readonly #actor;
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
+  readonly result = mayBeLeft(this.#ready.promise);
+  readonly ended = mayBeLeft(this.#finished.promise);
   readonly #progress: JobsProgress;
   #endListening = () => {};
   readonly #forgetGuest: () => void;
@@ -154,8 +156,6 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#parts.monitor.held.cut();
     this.#actor.stop();
     this.#leave();
-    // Those who wait are told; where none does, it is no unhandled rejection.
-    for (const promise of [this.#ready.promise, this.#finished.promise]) promise.catch(() => undefined);
     this.#finished.reject(detached(this.id));
     return true;
   }
@@ -180,14 +180,6 @@ class RunningSaga implements Saga, HoldsGuest {
 
   [Symbol.asyncIterator](): AsyncIterator<SagaNotice> {
     return noticesOf(this);
-  }
-
-  get result(): Promise<SagaResult> {
-    return this.#ready.promise;
-  }
-
-  get ended(): Promise<SagaResult> {
-    return this.#finished.promise;
   }
 
   subscribe(listener: (notice: SagaNotice) => void): () => void {
