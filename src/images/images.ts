@@ -44,11 +44,31 @@ export type Comparison =
   /** It holds something else. */
   | 'differs';
 
+/** Overlays that were found in a directory by their headers. */
+export interface OverlaysSeen {
+  readonly overlays: readonly {
+    readonly file: string;
+    readonly driver: string;
+    /** Absolute names of files that its header may mean as the image below it. */
+    readonly backing: readonly string[];
+    /** Its data are in another file, which its header may call anything. */
+    readonly hasDataFile: boolean;
+    readonly writtenAtMs: number;
+  }[];
+  /** Why not all that is there was looked at, in words for people; null where all was. */
+  readonly unseen: string | null;
+}
+
 /** All throw `FILES`, naming the file, also where there is no qemu-img or the file may not be read. */
 export interface Images {
   /** For how long a write may be under way here: the copy of a disk that mirrors follow may be so much later than the disk. */
   readonly inFlightMs: number;
   look(image: ImageName): Promise<ImageSight>;
+  /**
+   * The overlays in a directory, but not below it, that were written to since; reads headers only, and follows no link. Left out by an
+   * adapter that cannot list directories: what stands above an image there is not seen.
+   */
+  overlaysIn?(directory: string, sinceMs: number): Promise<OverlaysSeen>;
   /** Compares what `image` itself holds with what `other` shows there. Reads only; may take long. */
   compare(image: ImageName, other: ImageName): Promise<Comparison>;
   /**

@@ -10,6 +10,7 @@ import { BlocksagaError } from '../errors.ts';
 import { compareImages } from './compare-images.ts';
 import type { ImageName, ImageSight, Images } from './images.ts';
 import { localFiles } from './local-files.ts';
+import { overlaysIn } from './local-overlays.ts';
 
 const LOOK_DEADLINE_MS = 120_000;
 const MOVE_DEADLINE_MS = 24 * 60 * 60_000;
@@ -47,6 +48,8 @@ export const localImages: Images = {
       throw filesError(`cannot compare ${image.file} with ${other.file}`, cause);
     }
   },
+
+  overlaysIn,
 
   async createOverlay(file, backing, sizeBytes) {
     if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file, file);

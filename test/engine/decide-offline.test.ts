@@ -148,7 +148,16 @@ describe('which images are the right ones, of a copy', () => {
 });
 
 test('a recovery that was begun remembers what it was asked, and how far it came', () => {
-  const none = { begun: false, back: false, begunToShorten: false, choices: [], kept: [], settled: false };
+  const above = { ranOn: [], told: [], unseen: [] };
+  const none = {
+    above,
+    begun: false,
+    back: false,
+    begunToShorten: false,
+    choices: [],
+    kept: [],
+    settled: false,
+  };
   expect(offlineProgress([])).toEqual(none);
   const begun = [intent(OFFLINE, { back: true })];
   expect(offlineProgress(numbered(begun))).toEqual({ ...none, begun: true, back: true });

@@ -115,6 +115,7 @@ export class Moments {
     return {
       inFlightMs: images.inFlightMs,
       look: image => images.look(image),
+      ...(images.overlaysIn === undefined ? {} : { overlaysIn: images.overlaysIn.bind(images) }),
       compare: (image, other) => images.compare(image, other),
       whyNotWritable: image => images.whyNotWritable(image),
       createOverlay: (...args) => around('createOverlay', () => images.createOverlay(...args)),

@@ -10,12 +10,12 @@ import type { ResumeOptions } from '../../engine/resume.ts';
 import { endedSaga } from '../../engine/running/ended-saga.ts';
 import { resultAsJson } from '../../engine/running/result.ts';
 import type { Saga } from '../../engine/running/saga.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import { readFront, socketAddress } from '../options/option-values.ts';
+import { absoluteFile, collect, readFront, socketAddress } from '../options/option-values.ts';
 import {
   ACCEPT_RESTORED_OPTION,
   addJournalOption,
@@ -53,6 +53,8 @@ what the one to boot from does not, then the journal is an older copy, or a thir
 refused, with both stories. Find out on which images the guest ran last, and say so: --front old, --front new, or, of a snapshot with
 mirrors, --front snapshot for its overlays. Where it was on old images of some disks and on new ones of others, say it of each disk:
 --front disk0=new,disk1=old. Images that are not taken are kept.
+It also looks in the directories of these images for overlays of others above them: what a guest wrote on such a one is nowhere else.
+One that holds something is asked about: --ran-on OVERLAY boots from it, --not-on OVERLAY leaves it alone (a backup's scratch image).
 
 A journal counts its writes, and JOURNAL.generation beside it counts them too. One that was put back from a backup has counted fewer:
 that is refused before anything is done, for it may lack what became of the saga. Put the newer one back, with its -wal. Where that is
@@ -70,6 +72,7 @@ Examples:
   $ blocksaga resume --offline 4kq2p9v1x0c7m
   $ blocksaga resume --offline 4kq2p9v1x0c7m --front new
   $ blocksaga resume --offline 4kq2p9v1x0c7m --front disk0=new,disk1=old
+  $ blocksaga resume --offline 4kq2p9v1x0c7m --ran-on /images/theirs.qcow2
   $ blocksaga resume nightly-2026-11-29
 ${SAGA_JSON_HELP}
 
@@ -86,6 +89,8 @@ interface Options extends OnCommitOptions {
   readonly offline?: boolean;
   readonly back?: boolean;
   readonly front?: Fronts;
+  readonly ranOn?: readonly string[];
+  readonly notOn?: readonly string[];
   readonly force?: boolean;
   readonly acceptRestored?: boolean;
   readonly journal?: string;
@@ -111,6 +116,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
         'with --offline, where journal and images disagree: the images on which the guest ran last: old, snapshot, new, or DISK=SIDE,... of each disk',
       ).argParser(readFront('--front')),
     )
+    .option(
+      '--ran-on <overlay>',
+      "with --offline: an overlay of others' above an image, on which the guest ran last; repeatable",
+      collect,
+    )
+    .option('--not-on <overlay>', 'with --offline: one on which it did not run last; repeatable', collect)
     .addHelpText('after', HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
   addGuestOption(command).option(...TRACE_OPTION);
@@ -137,8 +148,8 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
           '--accept-restored goes with one saga that you have looked at',
         );
       }
-      if (options.front !== undefined && !options.offline) {
-        throw new BlocksagaError('REQUEST_INVALID', '--front goes with --offline');
+      if ((options.front ?? options.ranOn ?? options.notOn) !== undefined && !options.offline) {
+        throw new BlocksagaError('REQUEST_INVALID', '--front, --ran-on and --not-on go with --offline');
       }
       const status = await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
         id === undefined ? resumeAll(journal, options, context) : resumeOne(id, journal, options, context),
@@ -228,6 +239,12 @@ function way({ back, force, acceptRestored }: Options) {
   };
 }
 
+/** The overlays of others that were named, by their whole paths. */
+function above({ ranOn, notOn }: Options, context: CliContext) {
+  const absolute = (files: readonly string[] | undefined) => files?.map(file => absoluteFile(file, context));
+  return { ranOn: absolute(ranOn), notOn: absolute(notOn) };
+}
+
 /** The recovery as a saga that has ended, so that it is told of like any other. */
 async function recoverAsSaga(
   id: string,
@@ -240,7 +257,7 @@ async function recoverAsSaga(
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
     ...way(options),
-    ...(options.front === undefined ? {} : { front: options.front }),
+    ...definedOnly({ front: options.front, ...above(options, context) }),
     ...onCommitOption(options, context),
   });
   const row = journal.saga(id);

@@ -6,7 +6,9 @@ import { BlocksagaError, invariant } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
+import { bootedIn } from './decide-above.ts';
 import type { Choice, Front, Fronts, KeptImage, OfflineDisk } from './decide-offline.ts';
+import type { OverlayAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
 type Side = Choice['front'];
@@ -21,13 +23,15 @@ export interface Chosen {
 interface Doubt {
   readonly front: Fronts | undefined;
   readonly isOlder: boolean;
+  /** Overlays above images of the saga's on which the guest is said to have run last. */
+  readonly on: readonly OverlayAbove[];
 }
 
 /** Throws JOURNAL_BEHIND where the images contradict the journal and nothing was chosen, REQUEST_INVALID for a needless choice. */
 export async function askAndChoose(
   { id: saga, createdAtMs }: Pick<SagaRow, 'id' | 'createdAtMs'>,
   decide: (choices: readonly Choice[]) => OfflineEnd,
-  { front: said, isOlder }: Doubt,
+  { front: said, isOlder, on }: Doubt,
   images: Images,
 ): Promise<Chosen> {
   if (said !== undefined) expectSaid(saga, said, decide([]));
@@ -46,8 +50,10 @@ export async function askAndChoose(
     const sides = said === undefined ? NO_SIDES : sidesOf(part, said);
     const isOtherwise = part.verdict.disks.some(({ index, front }) => front !== sides.get(index));
     const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part) && isOtherwise;
-    const isChosen = said !== undefined && (behind.length > 0 || isSaid);
-    if (isChosen) choices.push(choiceOf(part, sides, behind));
+    const against = on.filter(overlay => speaksAgainst(part, overlay)).map(({ index }) => index);
+    const doubted = [...behind.map(({ disk }) => disk.index), ...against];
+    const isChosen = said !== undefined && (doubted.length > 0 || isSaid);
+    if (isChosen) choices.push(choiceOf(part, sides, doubted));
     if (isOlder) kept.push(...(await sidesThere(part, images)));
     for (const image of [...doubts.flatMap(keptInDoubt), ...(isChosen ? notTaken(part, sides) : [])])
       if (!kept.some(({ file }) => file === image.file)) kept.push(image);
@@ -83,22 +89,26 @@ function saysSnapshot(said: Fronts | undefined): boolean {
   return said === 'snapshot' || (typeof said === 'object' && Object.values(said).includes('snapshot'));
 }
 
-function choiceOf(
-  part: OfflineEnd['parts'][0],
-  sides: Sides,
-  behind: Awaited<ReturnType<typeof askImages>>,
-): Choice {
+function choiceOf(part: OfflineEnd['parts'][0], sides: Sides, doubted: readonly number[]): Choice {
   const { operation } = part.plan;
   const saidNew = [...sides].flatMap(([index, side]) => (side === 'new' ? [index] : []));
   if (saidNew.length > 0 && saidNew.length < sides.size)
     return { front: 'new', operation, disks: saidNew, others: 'old' };
-  return { front: saidNew.length > 0 ? 'new' : 'old', operation, disks: onNew(part, behind) };
+  return { front: saidNew.length > 0 ? 'new' : 'old', operation, disks: onNew(part, doubted) };
 }
 
 /** The disks that may have been on their new images last, as the journal or as the images say: nothing is written over those. */
-function onNew({ verdict }: OfflineEnd['parts'][0], behind: Awaited<ReturnType<typeof askImages>>): number[] {
-  const isBehind = (index: number) => behind.some(({ disk }) => disk.index === index);
-  return verdict.disks.filter(disk => wasOnNew(disk) || isBehind(disk.index)).map(({ index }) => index);
+function onNew({ verdict }: OfflineEnd['parts'][0], doubted: readonly number[]): number[] {
+  return verdict.disks
+    .filter(disk => wasOnNew(disk) || doubted.includes(disk.index))
+    .map(({ index }) => index);
+}
+
+/** Whether an overlay on which the guest ran last stands above the other side of its disk than the journal boots. */
+function speaksAgainst(part: OfflineEnd['parts'][0], { index, over }: OverlayAbove): boolean {
+  const disk = part.plan.disks[index];
+  const isSide = over.file === disk?.file || over.file === disk?.image.file;
+  return isSide && bootedIn(part, index) !== over.file;
 }
 
 /** Whether the journal says that the guest was on its new image last. */

@@ -9,6 +9,7 @@
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Plan, StagePlan } from '../../plan/plan.ts';
+import type { SettledAbove } from './find-above.ts';
 
 /** The step under which an offline recovery keeps its own records. */
 export const OFFLINE = 'recoverOffline';
@@ -62,6 +63,7 @@ export interface OfflineProgress {
   readonly choices: readonly Choice[];
   /** Images that stay, whatever becomes of the disks. */
   readonly kept: readonly KeptImage[];
+  readonly above: SettledAbove;
   /** Whether the images are as they should be, so that only removing is left. */
   readonly settled: boolean;
 }
@@ -205,7 +207,10 @@ function chosen(plan: Plan, { front, disks }: Choice): Omit<OfflineVerdict, 'was
 export function offlineProgress(records: readonly JournalRecord[]): OfflineProgress {
   const own = records.filter(record => record.step === OFFLINE);
   const begun = own.find(record => record.kind === 'intent');
+  const above = member(member(begun?.body ?? null, 'observed'), 'above') as object | null;
   return {
+    // An older program has not looked for any.
+    above: (above ?? { ranOn: [], told: [], unseen: [] }) as OfflineProgress['above'],
     choices: (member(member(begun?.body ?? null, 'observed'), 'choices') ?? []) as object as Choice[],
     kept: (member(member(begun?.body ?? null, 'observed'), 'kept') ?? []) as object as KeptImage[],
     begun: begun !== undefined,

@@ -7,6 +7,7 @@ import type { ImageName, ImageSight, Images } from '../../images/images.ts';
 import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
 import type { BootImage } from '../running/result.ts';
 import type { OfflineAction, OfflineDisk, OfflineVerdict } from './decide-offline.ts';
+import type { OverlayAbove } from './find-above.ts';
 import { commitActive, shortenChain } from './shorten-offline.ts';
 
 const CHAIN_DEPTH_MAX = 200;
@@ -84,16 +85,21 @@ export async function settleImages(
   return aside;
 }
 
-/** The images to boot from, each with the files of a chain that is whole, front first. Throws FILES. */
+/**
+ * The images to boot from, each with the files of a chain that is whole, front first; `above` are the overlays of third parties that a
+ * guest ran on last. Throws FILES.
+ */
 export async function bootImages(
-  plan: Plan,
-  verdict: OfflineVerdict,
+  { plan, verdict }: { readonly plan: Plan; readonly verdict: OfflineVerdict },
+  above: readonly OverlayAbove[],
   images: Images,
 ): Promise<{ readonly boot: readonly BootImage[]; readonly chains: readonly (readonly string[])[] }> {
   const boot: BootImage[] = [];
   const chains: (readonly string[])[] = [];
   for (const { disk, front } of together(plan, verdict)) {
-    const { file, driver } = bootOf(disk, front);
+    const own = bootOf(disk, front);
+    const onIt = above.find(({ index, over }) => index === disk.index && over.file === own.file);
+    const { file, driver } = onIt ?? own;
     const { holderBytes, file: made } = disk.image;
     const isPart = holderBytes !== undefined && file === made;
     boot.push({ disk: disk.disk, file, format: driver, ...(isPart ? { sizeBytes: disk.sizeBytes } : {}) });

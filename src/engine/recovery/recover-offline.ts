@@ -4,7 +4,6 @@
  * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
-import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
@@ -14,7 +13,7 @@ import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { ownRecords } from '../../journal/taken-over.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
-import { type DiskPlan, type Plan, type Program, wayOf } from '../../plan/plan.ts';
+import { type Plan, type Program, wayOf } from '../../plan/plan.ts';
 import { type Clock, systemClock } from '../../qmp/clock.ts';
 import type { Connect, Json } from '../../qmp/transport.ts';
 import { definedDisks, formerDisks } from '../../steps/finish/publish-definitions.ts';
@@ -37,25 +36,38 @@ import { DROPPED } from '../removal/claims.ts';
 import { dropImages, givenUpIn } from '../removal/drop-images.ts';
 import { dropLeaving } from '../removal/drop-leaving.ts';
 import { fileIn } from '../running/leftovers.ts';
-import { type BootImage, resultAsJson, type SagaResult } from '../running/result.ts';
+import { resultAsJson, type SagaResult } from '../running/result.ts';
 import { askAndChoose } from './choose-front.ts';
+import { decideAbove, notSeen, toMove, withAbove } from './decide-above.ts';
 import {
   type Choice,
   type Fronts,
   OFFLINE,
   type OfflineFacts,
+  type OfflineProgress,
   type OfflineVerdict,
   offlineProgress,
 } from './decide-offline.ts';
+import { findAbove, type SaidAbove } from './find-above.ts';
 import { imagesOfLeft, madeForLeft, ofThoseLeft, withoutLeft } from './left-before.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
 import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
+import { offlineResult } from './offline-result.ts';
 import { isMarkedBy, planToResume } from './plan-to-resume.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
+/** What was found and said before anything was changed. */
+type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
+
+interface Asking {
+  readonly decide: (choices: readonly Choice[]) => OfflineEnd;
+  readonly isOlder: boolean;
+  readonly said: OfflineOptions;
+}
+
 /** How to recover; only what differs from the usual must be said. */
-export interface OfflineOptions extends AcceptRestored {
+export interface OfflineOptions extends AcceptRestored, SaidAbove {
   /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
   readonly qmp?: string | Connect;
   /**
@@ -125,8 +137,9 @@ export async function recoverOffline(
   const back = begun ? progress.back : isLeft || (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
-  const doubt = { front: options.front, isOlder: isOld };
-  const found = begun ? progress : await askAndChoose(row, decide, doubt, images);
+  const found = begun
+    ? progress
+    : await askAll(row, plan, { decide, isOlder: isOld, said: options }, { images, files });
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
@@ -140,15 +153,18 @@ export async function recoverOffline(
     throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
   }
   if (!begun) {
-    const seen = { back, begunToShorten, choices: found.choices, kept: found.kept };
+    const seen = { back, begunToShorten, ...found };
     await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
   }
   const aside: string[] = [];
+  const { ranOn, told: others, unseen } = found.above;
+  // Again after a death it comes to the same.
+  for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
   for (const part of settled ? [] : parts) {
     aside.push(...(await settleImages(part.plan, part.verdict, images)));
   }
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
-  const { boot, chains } = await bootImages(end.plan, end.verdict, images);
+  const { boot, chains } = await bootImages(end, ranOn, images);
   const isKept = (file: string) => found.kept.some(image => image.file === file);
   const inChains = new Set(chains.flat());
   const kept: string[] = found.kept.flatMap(({ file, why }) =>
@@ -177,7 +193,7 @@ export async function recoverOffline(
   const leaving = { chains: needed, journal, files: fence.files(files), images };
   const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
   kept.push(...stay.filter(words => !isKept(fileIn(words))));
-  const told = toldOf(end);
+  const told = toldOf(end)?.map(disk => withAbove(disk, ranOn));
   if (told !== undefined && plan.onCommit !== null) {
     fence.expectHeld();
     const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
@@ -187,10 +203,38 @@ export async function recoverOffline(
     if ((await files.stat(file)) !== undefined) kept.push(file);
   const stays = end.verdict.disks.every(({ action }) => action === 'leave');
   const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
-  const left = { boot, chains, leftovers: [...aside, ...kept], notRemoved: stay.map(fileIn) };
-  const result = resultOf(row, disks, how, end.verdict, { ...left, unplugged: unpluggedOf(records) });
+  const left = { boot, chains, leftovers: [...aside, ...kept, ...others], notRemoved: stay.map(fileIn) };
+  const why = [end.verdict.why, ...unseen.map(notSeen)].join('; ');
+  const result = offlineResult(
+    row,
+    disks,
+    how,
+    { ...end.verdict, why },
+    { ...left, unplugged: unpluggedOf(records) },
+  );
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
+}
+
+/** What the images say, and an administrator of them: on which sides the guest ran last, and on which overlays above these. */
+async function askAll(
+  row: SagaRow,
+  plan: Plan,
+  { decide, isOlder, said }: Asking,
+  { images, files }: { readonly images: Images; readonly files: Files },
+): Promise<Found> {
+  const { overlays, unseen } = await findAbove(
+    { id: row.id, plan, begunMs: row.createdAtMs, said },
+    images,
+    files,
+  );
+  const on = overlays.filter(({ file }) => said.ranOn?.includes(file));
+  const { choices, kept } = await askAndChoose(row, decide, { front: said.front, isOlder, on }, images);
+  const end = decide(choices).parts.at(-1);
+  invariant(end !== undefined, 'a saga has a stage');
+  const above = await decideAbove(row.id, end, overlays, said, images);
+  const { ranOn, told } = above;
+  return { choices, kept: [...kept, ...above.kept], above: { ranOn, told, unseen } };
 }
 
 /** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
@@ -250,38 +294,4 @@ function indexesIn(record: JournalRecord | undefined): readonly number[] | undef
 function goes({ disks }: OfflineVerdict, index: number): boolean {
   const action = disks.find(disk => disk.index === index)?.action;
   return action === 'drop' || action === 'moveBack';
-}
-
-function resultOf(
-  row: SagaRow,
-  disks: readonly DiskPlan[],
-  strategy: string | null,
-  verdict: OfflineVerdict,
-  found: Pick<SagaResult, 'leftovers' | 'notRemoved'> & {
-    readonly boot: readonly BootImage[];
-    readonly chains: readonly (readonly string[])[];
-    readonly unplugged: readonly UnpluggedDisk[];
-  },
-): SagaResult {
-  const { boot, chains, leftovers, notRemoved = [], unplugged } = found;
-  return {
-    saga: row.id,
-    operation: row.operation,
-    outcome: verdict.outcome,
-    strategy,
-    disks: disks.map(({ disk, node, file, index, image }) => {
-      const common = { disk, before: { node, file }, image: image.file };
-      const left = unplugged.find(each => each.index === index);
-      if (left !== undefined)
-        return { ...common, after: null, unplugged: { file: left.file, format: left.format } };
-      const at = boot.findIndex(each => each.disk === disk);
-      return { ...common, after: { node: '', file: boot[at]?.file ?? '', chain: chains[at] ?? [] } };
-    }),
-    blackoutMs: null,
-    error: null,
-    leftovers,
-    ...(notRemoved.length === 0 ? {} : { notRemoved }),
-    why: verdict.why,
-    boot,
-  };
 }

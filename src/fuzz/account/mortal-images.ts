@@ -8,6 +8,7 @@ export function changing(images: Images, around: Around): Images {
   return {
     inFlightMs: images.inFlightMs,
     look: image => images.look(image),
+    ...(images.overlaysIn === undefined ? {} : { overlaysIn: images.overlaysIn.bind(images) }),
     compare: (image, other) => images.compare(image, other),
     whyNotWritable: image => images.whyNotWritable(image),
     createOverlay: (...given) => around(() => images.createOverlay(...given)),

@@ -76,6 +76,8 @@ export interface Sight {
   /** Nodes that are kept quiesced. */
   readonly drained: readonly string[];
   readonly files: ReadonlyMap<string, Extents>;
+  /** The images below third parties' overlays, as the headers say. */
+  readonly underTheirs: ReadonlySet<string>;
   /** What each file is an image of; undefined where it is none, but a claim. */
   readonly formats: ReadonlyMap<string, string | undefined>;
   /** Its agent has frozen the guest. */
@@ -115,6 +117,7 @@ export function takeSight(sim: Sim): Sight {
     bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
     frozen: world.frozen,
     acknowledged,

@@ -1,25 +1,19 @@
-/**
- * Overlays that a third party has put above disks behind the end of their saga: what the guest writes from then on is there, and no
- * journal, least of all an older copy, can name them. Pure.
- */
+/** Overlays that a third party has put above images: what the guest writes from then on is there, and in no image of the saga's. Pure. */
 import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { theirFile } from '../scenario/wish-files.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 
-type Covered = Pick<Account, 'isRestored' | 'coveredFirst' | 'after'>;
-
-/** What the disks read, with those overlays in front where a guest is known to have been on them. */
-export function withCovers(
-  { isRestored, coveredFirst, after }: Covered,
+/** What disks may read that stand on these images: each also through a third party's overlay that is there, if the plan does not name it. */
+export function withAndWithoutCovers(
+  { coveredFirst }: Pick<Account, 'coveredFirst'>,
   images: ContentsByDisk,
   { files }: { readonly files: Pick<Sight['files'], 'get'> },
-): ContentsByDisk {
-  if (!isRestored) return images;
-  return new Map(
-    [...images].map(([index, contents]) => {
-      const isCovered = after.disks[index]?.isCovered && !coveredFirst.includes(index);
-      return [index, (isCovered ? files.get(theirFile(index)) : undefined) ?? contents];
-    }),
-  );
+): readonly ContentsByDisk[] {
+  let all: readonly ContentsByDisk[] = [images];
+  for (const index of images.keys()) {
+    const theirs = coveredFirst.includes(index) ? undefined : files.get(theirFile(index));
+    if (theirs !== undefined) all = all.flatMap(each => [each, new Map(each).set(index, theirs)]);
+  }
+  return all;
 }

@@ -5,7 +5,6 @@ import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
 import { isTheirs, theirFile } from '../scenario/wish-files.ts';
 import { diskName } from '../scenario/wish-request.ts';
-import { withCovers } from './covered-behind.ts';
 import { isNamedElsewhere } from './elsewhere-law.ts';
 import {
   areOnNew,
@@ -61,7 +60,7 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
   const fronts = (index: number) => booted.disks[index]?.path;
   const isOnNew = areOnNew(account, booted.disks);
-  return lostWrites(account, withCovers(account, images, atLast), atLast, isOnNew, fronts);
+  return lostWrites(account, images, atLast, isOnNew, fronts);
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {
@@ -121,7 +120,9 @@ function standsAlone(
   const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
   const ofLeft = [...atLast.left.values()].flatMap(({ headers }) => headers);
   const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
-  const expected = new Set([...theirs.filter(file => !removed.has(file)), ...ofLeft]);
+  // What a third party's overlay stands on is not removed, as was asked, but told.
+  const stay = told.filter(file => booted.underTheirs.has(file));
+  const expected = new Set([...theirs.filter(file => !removed.has(file)), ...ofLeft, ...stay]);
   const set = setSeen(account, booted.disks);
   if (committed)
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);

@@ -15,7 +15,7 @@ import {
   newSetsOf,
   theirFile,
 } from '../scenario/wish-files.ts';
-import { withCovers } from './covered-behind.ts';
+import { withAndWithoutCovers } from './covered-behind.ts';
 import type { EndCheck } from './each-end.ts';
 import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
@@ -206,7 +206,7 @@ export function mayLoseWrites({ struck, scenario }: Account): boolean {
 }
 
 /**
- * QEMU is gone: one of the sets, all old or all new, must hold everything (a power cut may take unflushed writes); or, where an older
+ * QEMU is gone: one of the sets, all old or all new, also below third parties' overlays, must hold everything (a power cut may take unflushed writes); or, where an older
  * copy of the journal kept its saga from bringing disks together that were apart, the images that QEMU had them on last.
  */
 export function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
@@ -220,8 +220,9 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
       return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
     const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
-    const images = withCovers(account, new Map(files), now);
-    return lostWrites(account, images, now, set !== undefined) === undefined;
+    return withAndWithoutCovers(account, new Map(files), now).some(
+      images => lostWrites(account, images, now, set !== undefined) === undefined,
+    );
   };
   if ([undefined, ...newSetsOf(askedOf(account)), ...seenLast(account)].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';

@@ -1,7 +1,7 @@
 /** The law about who keeps the VM's records: what it is told of new disks. */
 import { type Account, askedOf } from '../account/account.ts';
 import { isClone, isMerge } from '../scenario/wish.ts';
-import { frontIn, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
+import { frontIn, type NewSet, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName } from '../scenario/wish-request.ts';
 import { leftBy, setSeen } from './end-laws.ts';
 import { endAtLast } from './excuse-conditions.ts';
@@ -16,8 +16,11 @@ export function recordsAreTold(account: Account, pardon: Pardon): string | undef
   const outcome = (offline?.result ?? resultAtLast)?.outcome;
   // A chain that is shortened below its front keeps that, a third party's overlay too.
   const isShortened = isMerge(wish) && !(wish.operation === 'commit' && wish.top === 0);
-  const frontOf = (set: NewSet, index: number) =>
+  const ofPlan = (set: NewSet, index: number) =>
     isShortened && account.coveredFirst.includes(index) ? leftBy(account, index) : frontIn(set, index);
+  // Without QEMU its administrator may have said that the guest ran on a third party's overlay last.
+  const frontOf = (set: NewSet, index: number) =>
+    offline?.booted?.disks[index]?.isCovered ? theirFile(index) : ofPlan(set, index);
   const toldOf = told.map(({ disks }) =>
     wish.named.map(index => disks.find(({ disk }) => disk === diskName(guest, index))?.file),
   );
@@ -53,6 +56,8 @@ export function recordsAreTold(account: Account, pardon: Pardon): string | undef
     if (!isToldOf(last, index => frontOf(set, index)))
       return `it was told of ${last}, not of ${wish.named.map(index => frontOf(set, index))}`;
   }
-  const wrong = toldOf.find(files => !sets.some(set => isToldOf(files, index => frontOf(set, index))));
+  const wrong = toldOf.find(
+    files => ![frontOf, ofPlan].some(front => sets.some(set => isToldOf(files, index => front(set, index)))),
+  );
   return wrong === undefined ? undefined : `it was told of ${wrong}, which never came`;
 }

@@ -5,6 +5,7 @@
 
 import type { Publisher } from '../../engine/connection/publish.ts';
 import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
+import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError } from '../../errors.ts';
@@ -13,11 +14,11 @@ import type { Sim } from '../../sim/create-sim.ts';
 import { Died, virtualImages } from '../../sim/virtual-images.ts';
 import type { Account, OfflineEnd } from '../account/account.ts';
 import { takeSight } from '../account/sight.ts';
-import { withCovers } from '../laws/covered-behind.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
+import { lastAbove } from './last-above.ts';
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
@@ -28,30 +29,33 @@ interface Dead extends Pick<Account, 'scenario' | 'after' | 'coveredFirst'> {
 /** Recovers and boots; also gives what the journal holds then. */
 export async function recoverAndBoot(
   sim: Sim,
-  kept: Pick<KeptJournal, 'open' | 'state' | 'isRestored'>,
+  kept: Pick<KeptJournal, 'open' | 'state'>,
   { scenario, publisher, after, coveredFirst }: Dead,
 ): Promise<{ readonly offline: OfflineEnd; readonly journal: MemoryJournalState }> {
   const { guest, offlineDeath } = scenario;
   let journal = kept.open(sim.clock);
-  const files = {
-    get: (path: string) => (sim.world.host.files.has(path) ? sim.world.readFile(path) : undefined),
-  };
-  const covers = (images: ContentsByDisk) =>
-    withCovers({ isRestored: kept.isRestored, coveredFirst, after }, images, { files });
-  const recover = (stopAt: number | undefined, front?: Fronts) =>
+  const recover = (stopAt: number | undefined, said: SaidAbove & { readonly front?: Fronts } = {}) =>
     recoverOffline(journal, SAGA, {
       clock: sim.clock,
       files: sim.files,
       images: virtualImages(sim, stopAt),
       ...(publisher === undefined ? {} : { publisher }),
-      ...(front === undefined ? {} : { front }),
+      ...said,
     });
-  // Where journal and images disagree an administrator finds out where the guest ran last, as `lastFront` knows it.
-  const attempt = (stopAt?: number) =>
-    recover(stopAt).catch(error => {
-      if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-      return recover(stopAt, lastFront(sim, { ...scenario, coveredFirst, after }, covers));
-    });
+  // Where journal and images disagree an administrator finds out where the guest ran last: on which overlays, and then, as
+  // `lastFront` knows it, on which side.
+  const attempt = async (stopAt?: number): Promise<SagaResult> => {
+    const above = lastAbove(sim, { ...scenario, coveredFirst });
+    const front = () => lastFront(sim, { ...scenario, coveredFirst, after });
+    for (const said of [() => ({}), () => above, () => ({ ...above, front: front() })]) {
+      try {
+        return await recover(stopAt, said());
+      } catch (error) {
+        if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
+      }
+    }
+    return recover(stopAt, { ...above, front: front() });
+  };
   try {
     if (offlineDeath !== undefined) {
       await attempt(offlineDeath).catch(error => {
@@ -80,11 +84,7 @@ export async function recoverAndBoot(
  * The old side, unless a third party may have completed a job or put an image on a disk, or the journal is an older copy: then
  * the new one where that alone is one instant of all disks, or holds more than the old ones (a power cut takes from both).
  */
-function lastFront(
-  sim: Sim,
-  asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
-  covers: (images: ContentsByDisk) => ContentsByDisk,
-): Fronts {
+function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>): Fronts {
   const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
@@ -92,11 +92,18 @@ function lastFront(
   const disks = Array.from({ length: guest.disks }, (_, index) => index);
   const oldOf = (index: number) =>
     coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
-  const images = new Map(disks.map(index => [index, sim.world.readFile(oldOf(index))] as const));
+  const { ranOn = [] } = lastAbove(sim, asked);
+  /** Through a third party's overlay that the guest was on above it. */
+  const read = (index: number, front: string) => {
+    const theirs = theirFile(index);
+    const isUnder = ranOn.includes(theirs) && sim.world.host.image(theirs)?.backing === front;
+    return sim.world.readFile(isUnder ? theirs : front);
+  };
+  const images = new Map(disks.map(index => [index, read(index, oldOf(index))] as const));
   const { acknowledged } = sim.world.guest;
   const last = lastWritesOf(takeSight(sim));
   const worth = (set: ContentsByDisk) => {
-    const { why, upTo } = judgeWrites(covers(set), guest.disks, last);
+    const { why, upTo } = judgeWrites(set, guest.disks, last);
     // What a reused target held before is no write of this guest's.
     if (upTo > acknowledged) return -1;
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
@@ -110,7 +117,7 @@ function lastFront(
   const others = newSetsOf(asked).map(set => {
     // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
     if (restored === undefined && !wish.named.every(index => isWhole(sim, frontIn(set, index)))) return -1;
-    const fronts = wish.named.map(index => [index, sim.world.readFile(frontIn(set, index))] as const);
+    const fronts = wish.named.map(index => [index, read(index, frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));
   });
   const best = Math.max(...others);
