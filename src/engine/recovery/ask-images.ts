@@ -112,8 +112,9 @@ async function compareWith(
     return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;
-  // Only the image of a mirror can be a copy that was under way.
-  const kind = comparison === 'partly' && left.file === disk.image.file ? 'partial' : 'behind';
+  // Only the image of a mirror can be a copy that was under way; what an overlay holds a guest has written.
+  const isCopy = hasMirrors(part.plan) && left.file === disk.image.file;
+  const kind = comparison === 'partly' && isCopy ? 'partial' : 'behind';
   return { disk, taken: taken.file, later: left.file, kind, takenAtMs, laterAtMs };
 }
 
