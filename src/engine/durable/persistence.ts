@@ -13,7 +13,7 @@ import {
 } from '../connection/retry.ts';
 
 /** Which refusals are asked again. */
-interface Persistence {
+export interface Persistence {
   /** Of a look before anything of the step was sent; null for none. */
   readonly firstLook: Judge | null;
   /** Of a look when something of it may be there, which must not be undone for one that was refused. */

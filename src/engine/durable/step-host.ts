@@ -1,27 +1,27 @@
 /**
  * Runs steps durably for one saga: the intent is written before the first byte is sent, the outcome before the machine
- * moves, the decision before the guest may write to the new side. In the pause only the decision and the beginning of an undo
- * wait for the disk. An attempt that follows one with an unknown end begins with a probe. It knows nothing of the order of
- * steps; that is the machine's.
+ * moves, the decision before the guest may write to the new side. In the pause only that waits for the disk which no later
+ * process could find out: the decision, that an undo has begun, that a third party had resumed the guest. An attempt that
+ * follows one with an unknown end begins with a probe. The order of steps is the machine's.
  *
- * `Given` hands a step what it works with, `Verdict` knows and writes the decision, `Window` the pause, `Attempts` what is tried
- * again and when not to start, `Insistence` for how long, `Overtaken` what a third party's resume makes of a step, `history` what
- * earlier processes recorded.
+ * `Given` hands a step what it works with, `Decider` says when the saga decides, `Verdict` what the journal holds of that, `Window`
+ * knows the pause, `Attempts` what is tried again and when not to start, `Insistence` for how long, `Overtaken` what a third party's
+ * resume makes of a step, `history` what earlier processes recorded.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
 import { ranInside } from '../../guest/hold-guest.ts';
 import type { NewRecord } from '../../journal/journal.ts';
 import type { StepOutput } from '../../machines/saga-setup.ts';
+import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
-import type { Step } from '../../steps/step/step.ts';
+import type { Step, StepContext } from '../../steps/step/step.ts';
 import { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, TRANSIENT } from '../connection/retry.ts';
-import { alongside, type Decide } from './alongside.ts';
 import { Attempts, UNDO } from './attempts.ts';
+import { Decider } from './decider.ts';
 import { Given } from './given.ts';
 import {
-  decision,
   failedOutcome,
   intent,
   isSeen,
@@ -30,24 +30,26 @@ import {
   REENTRY,
   RESCUE,
   type Settled,
-  sides,
 } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { Insistence } from './insistence.ts';
 import { inDoubt, missing, notBegun } from './missing.ts';
 import { Overtaken } from './overtaken.ts';
-import { persistenceOf } from './persistence.ts';
+import { type Persistence, persistenceOf } from './persistence.ts';
 import { isUnwritten, rescueGuest, SOON } from './rescue.ts';
 import { SIGNALS, type SignalName, Signals } from './signals.ts';
 import { Speed } from './speed.ts';
 import { Verdict } from './verdict.ts';
 import { Window } from './window.ts';
 
+type ReversibleStep = Extract<Step, { undo: unknown }>;
+
 export class StepHost {
   readonly #parts: HostParts;
   readonly #insistence: Insistence;
   readonly #signals = new Signals();
   readonly #verdict: Verdict;
+  readonly #decider: Decider;
   readonly #given: Given;
   readonly #window: Window;
   readonly attempts: Attempts;
@@ -72,6 +74,8 @@ export class StepHost {
       recordRun: this.#recordRun,
     });
     this.overtaken = new Overtaken(this.#verdict, this.#window, this.#given.to);
+    const { outcomes } = this.#given;
+    this.#decider = new Decider(parts.plan, this.#verdict, this.#window, this.overtaken, outcomes);
     this.attempts = new Attempts(parts, this.#window, this.#verdict, this.#given, this.#given.to);
     for (const signal of SIGNALS) if (parts.history.asked[signal]) this.#signals.heard(signal);
   }
@@ -93,7 +97,7 @@ export class StepHost {
     this.#given.rounds.set(name, (this.#given.rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
     this.isReplaying = past?.settled !== undefined;
-    if (past?.settled === undefined && this.#decides(step))
+    if (past?.settled === undefined && this.#decider.decidesAt(step))
       await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
     const leaves = this.attempts.whyNotStart(name, step, past, this.#isAskedBack(step));
     if (leaves !== undefined) await this.#failUnstarted(name, past, leaves);
@@ -102,7 +106,7 @@ export class StepHost {
     if (step.pause === 'begins')
       this.#insistence.openWindow(past !== undefined, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
-    if (past?.reheld) this.guestRuns();
+    if (past?.reheld) this.guestRuns(); // this outcome is older than that
     if (!settled.ok) {
       this.#given.failures.set(name, settled.error);
       throw BlocksagaError.fromRecord(settled.error);
@@ -119,28 +123,10 @@ export class StepHost {
     const key = `undo.${name}`;
     const past = this.#parts.history.take(key);
     this.isReplaying = past?.settled !== undefined;
-    if (past?.settled === undefined) {
-      const seen = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
-      let came: unknown;
-      const attempt = this.attempts.of(name, UNDO, async number => {
-        await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
-        const context = await this.#given.to(name, past === undefined && number === 1);
-        const given = step.observeUndo === undefined ? context : { ...context, observed: seen };
-        came = await step.undo(given, this.#given.outcomes.get(name));
-      });
-      // Its undo is what lets the guest run: by then the journal says on which side.
-      if (step.foretells?.(this.#parts.plan) && this.#verdict.isRevocable)
-        await this.#verdict.decide(name, 'back');
-      await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
-      if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
-      if (step.pause === 'begins') this.#window.close();
-      this.#given.outcomes.set(key, step.undone?.(seen, this.#given.outcomes.get(name), came) ?? null);
-      await this.#write([outcome(key, this.#given.outcomes.get(key) ?? null, false)]);
-    } else {
-      if (!past.settled.ok) throw BlocksagaError.fromRecord(past.settled.error);
-      this.#given.outcomes.set(key, past.settled.value);
-      if (step.pause === 'begins') this.#window.close();
-    }
+    const undone = past?.settled ?? (await this.#settleUndo(name, step, past));
+    if (!undone.ok) throw BlocksagaError.fromRecord(undone.error);
+    if (step.pause === 'begins') this.#window.close();
+    this.#given.outcomes.set(key, undone.value);
     this.#given.outcomes.delete(name);
     this.#given.observed.delete(name);
     return { abort: false };
@@ -169,40 +155,48 @@ export class StepHost {
 
   /** Whether a step would decide against what the saga was asked. */
   #isAskedBack(step: Step): boolean {
-    return this.#signals.abort.aborted && this.#decides(step);
-  }
-
-  #decides(step: Step): boolean {
-    return step.decision !== undefined && (step.decides?.(this.#parts.plan, this.#given.outcomes) ?? true);
+    return this.#signals.abort.aborted && this.#decider.decidesAt(step);
   }
 
   async #begin(name: StepName, step: Step): Promise<Json> {
     const observed = await this.#observe(name, name, step.observe);
-    const isDecision = step.decision === 'before';
-    const why = isDecision
-      ? this.attempts.whyNotStart(name, step, undefined, this.#isAskedBack(step))
-      : undefined;
-    if (why !== undefined) await this.#failUnstarted(name, undefined, why);
-    const isForetold = step.foretells?.(this.#parts.plan) === true;
-    const indexes = this.#parts.plan.disks.map(({ index }) => index);
-    await this.#write([
-      intent(name, observed),
-      ...(isDecision ? [decision(name, 'forward')] : []),
-      ...(isForetold ? [sides(name, indexes)] : []),
-    ]);
-    if (isForetold) this.#verdict.wasForetold();
-    if (isDecision) this.#verdict.wasWritten('forward');
+    if (step.decision === 'before') {
+      const why = this.attempts.whyNotStart(name, step, undefined, this.#isAskedBack(step));
+      if (why !== undefined) await this.#failUnstarted(name, undefined, why);
+    }
+    await this.#write([intent(name, observed), ...this.#decider.recordsWith(name, step)]);
+    this.#decider.wereWritten(step);
     return observed;
+  }
+
+  async #settleUndo(name: StepName, step: ReversibleStep, past: PastStep | undefined): Promise<Settled> {
+    const key = `undo.${name}`;
+    const observed = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
+    let came: unknown;
+    const attempt = this.attempts.of(name, UNDO, async number => {
+      await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
+      const context = await this.#given.to(name, past === undefined && number === 1);
+      const given = step.observeUndo === undefined ? context : { ...context, observed };
+      came = await step.undo(given, this.#given.outcomes.get(name));
+    });
+    await this.#decider.beforeUndo(name, step);
+    await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
+    await this.#decider.afterUndo(name, step);
+    if (step.pause === 'begins') this.#window.close();
+    const value = step.undone?.(observed, this.#given.outcomes.get(name), came) ?? null;
+    await this.#write([outcome(key, value, false)]);
+    return { ok: true, value, abort: false };
   }
 
   /**
    * Durable even while the guest is paused: a saga that has begun to roll back must not roll forward in its next
    * process.
    */
-  async #beginUndo(name: StepName, step: Extract<Step, { undo: unknown }>, key: string): Promise<Json> {
+  async #beginUndo(name: StepName, step: ReversibleStep, key: string): Promise<Json> {
     const observed = await this.#observe(name, key, step.observeUndo);
     await this.#write([intent(key, observed)], true).catch(error => {
-      // With no decision on disk a rollback is what a later process does anyway: the record is not needed then.
+      // A journal that cannot be written must not keep the guest paused. With no decision on disk a later process probes
+      // each step of the pause: it rolls back where this undo took away what the next step needs, and may roll forward else.
       const isBack = (this.#verdict.known ?? 'back') === 'back';
       if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
     });
@@ -221,57 +215,49 @@ export class StepHost {
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
-    const mayHaveBeenSent = past !== undefined || this.#window.isResumed;
-    const continues = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
     const persistence = persistenceOf(step, this.#verdict.isPastReturn(step));
-    const value = await this.#recordFailure(name, () =>
-      this.#deciding(name, step, decide =>
-        this.#insistence.retry(
-          this.attempts.of(name, { continues, mayBeThere: mayHaveBeenSent }, async number => {
-            const nothingSentYet = !mayHaveBeenSent && number === 1;
-            const look = async () => {
-              const context = await this.#given.to(name, nothingSentYet);
-              await this.#window.reenter(step, context, this.#recordRun);
-              return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
-            };
-            const judge = nothingSentYet ? persistence.firstLook : persistence.lookInDoubt;
-            const looked = judge === null ? look() : this.#insistence.retry(look, judge);
-            const { context, todo } = await (nothingSentYet ? looked : looked.catch(inDoubt));
-            this.#window.found(step, todo.length === context.plan.disks.length);
-            if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
-            const began = this.#parts.clock.now();
-            const work = step.do(context, todo);
-            if (step.decision === 'alongside') await alongside(work, decide);
-            const settled = await work;
-            if (step.pause === 'stalls') this.#window.measure(began);
-            await step.verify?.(context);
-            return settled;
-          }),
-          persistence.effect,
-          persistence.policy,
-          step.pause === 'ends',
-        ),
-      ),
-    );
-    if (step.pause === 'ends') this.#window.close();
+    const attempt = this.#attemptOf(name, step, past, persistence);
+    const endsPause = step.pause === 'ends';
+    const act = () => this.#insistence.retry(attempt, persistence.effect, persistence.policy, endsPause);
+    const qmp = async () => (await this.#given.to(name)).qmp;
+    const value = await this.#recordFailure(name, () => this.#decider.during(name, step, qmp, act));
+    if (endsPause) this.#window.close();
     const abort = this.#signals.abort.aborted;
     await this.#write([outcome(name, value, abort)]);
     return { ok: true, value, abort };
   }
 
-  /** Writes the decision when the step asks for it; `undo` revokes it when the step is undone after all. */
-  async #deciding(name: StepName, step: Step, act: (decide: Decide) => Promise<Json>): Promise<Json> {
-    const decide = () => this.#verdict.decide(name, 'forward');
-    try {
-      const value = await this.overtaken.during(name, step, () => act(decide));
-      if (this.#decides(step)) await decide();
+  /** Attempts to bring a step about; where something of it may be there, each begins with a probe. */
+  #attemptOf(name: StepName, step: Step, past: PastStep | undefined, persistence: Persistence) {
+    const mayBeThere = past !== undefined || this.#window.isResumed;
+    const continues = () => this.#verdict.isForward || this.#verdict.isPastReturn(step);
+    return this.attempts.of(name, { continues, mayBeThere }, async number => {
+      const nothingSentYet = !mayBeThere && number === 1;
+      const { context, todo } = await this.#look(name, step, nothingSentYet, persistence);
+      this.#window.found(step, todo.length === context.plan.disks.length);
+      if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+      const began = this.#parts.clock.now();
+      const value = await this.#decider.alongside(name, step, step.do(context, todo));
+      if (step.pause === 'stalls') this.#window.measure(began);
+      await step.verify?.(context);
       return value;
-    } catch (error) {
-      if (step.decision !== undefined && !this.#window.pausedThroughout())
-        await this.#verdict.tellSides(name, async () => (await this.#given.to(name)).qmp);
-      if (step.decision === 'before' && 'irreversible' in step) inDoubt(error);
-      throw error;
-    }
+    });
+  }
+
+  /** What is left to do of a step. */
+  async #look(
+    name: StepName,
+    step: Step,
+    nothingSentYet: boolean,
+    { firstLook, lookInDoubt }: Persistence,
+  ): Promise<{ readonly context: StepContext; readonly todo: readonly DiskPlan[] }> {
+    const look = async () => {
+      const context = await this.#given.to(name, nothingSentYet);
+      await this.#window.reenter(step, context, this.#recordRun);
+      return { context, todo: nothingSentYet ? context.plan.disks : await missing(step, context) };
+    };
+    if (!nothingSentYet) return this.#insistence.retry(look, lookInDoubt).catch(inDoubt);
+    return firstLook === null ? look() : this.#insistence.retry(look, firstLook);
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before it is thrown on. */
