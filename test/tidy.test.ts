@@ -75,6 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   story: [...BELOW_ENGINE, 'engine'],
   railway: ['story'],
   inspect: [...BELOW_ENGINE, 'engine', 'story', 'railway'],
+  agent: [...BELOW_ENGINE, 'engine', 'inspect'],
   libvirt: ['qmp', 'images', 'plan', 'guest', 'operations', 'engine'],
   'index.ts': [...BELOW_ENGINE, 'engine'],
 
@@ -105,6 +106,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'story',
     'railway',
     'inspect',
+    'agent',
     'lab',
     'sim',
     'fuzz',

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { BlocksagaError } from '../errors.ts';
+import { defineAgent } from './commands/agent.ts';
 import { defineChain } from './commands/chain.ts';
 import { defineCompletion } from './commands/completion.ts';
 import { defineCopy } from './commands/copy.ts';
@@ -48,6 +49,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineShow,
   defineInspect,
   defineDoctor,
+  defineAgent,
   defineMachines,
   defineDemo,
   defineSim,

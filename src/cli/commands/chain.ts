@@ -1,6 +1,7 @@
 /** `blocksaga chain`: each disk of a guest and the images below it. Only asks. */
 import type { Command } from 'commander';
 import { findDisk } from '../../operations/choose-disks.ts';
+import { describeDisk, nameOfDisk } from '../../operations/describe-disk.ts';
 import { type GuestDisk, survey } from '../../operations/survey.ts';
 import { growingSizeInWords } from '../../railway/words.ts';
 import { collect } from '../options/option-values.ts';
@@ -35,30 +36,12 @@ export function defineChain(program: Command, context: CliContext, finished: Fin
   addJsonOption(addQmpOption(command), 'one JSON object per disk').action(async (options: ChainOptions) => {
     const { disks, empty } = await withClient(options.qmp, context, survey);
     const shown = options.disk?.map(name => findDisk(disks, name, empty)) ?? disks;
-    if (options.json) for (const disk of shown) context.write(jsonLine(describeDisk(disk)));
+    if (options.json)
+      for (const disk of shown) context.write(jsonLine({ type: 'disk', ...describeDisk(disk) }));
     else if (shown.length === 0) context.write('this guest has no disks');
     else for (const line of shown.flatMap(diskInWords)) context.write(line);
     finished(EXIT.done);
   });
-}
-
-function nameOf(disk: GuestDisk): string {
-  return disk.device ?? (disk.drive || disk.node);
-}
-
-function describeDisk(disk: GuestDisk) {
-  return {
-    type: 'disk',
-    disk: nameOf(disk),
-    node: disk.node,
-    device: disk.device,
-    drive: disk.drive === '' ? null : disk.drive,
-    sizeBytes: disk.sizeBytes,
-    readOnly: disk.readOnly,
-    job: disk.job,
-    filters: disk.filters.map(({ node, driver }) => ({ node, driver })),
-    chain: disk.chain.map(({ file, driver, node }) => ({ file, format: driver, node })),
-  } as const;
 }
 
 function diskInWords(disk: GuestDisk): readonly string[] {
@@ -68,7 +51,7 @@ function diskInWords(disk: GuestDisk): readonly string[] {
     ...(disk.job === null ? [] : [`in use by job ${disk.job}`]),
   ];
   return [
-    `${nameOf(disk)}: ${facts.join(', ')}`,
+    `${nameOfDisk(disk)}: ${facts.join(', ')}`,
     ...disk.filters.map(({ node, driver }) => `  below filter ${node} (${driver})`),
     ...disk.chain.map(
       ({ file, driver, node }) => `  ${file} (${driver}${node === null ? '' : `, node ${node}`})`,

@@ -1,7 +1,8 @@
-/** The few things that an HTTP service on loopback must see to. Without any framework. */
+/** The few things that an agent's HTTP must see to: who may ask, how long a body may be, how an answer looks. Without any framework. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BlocksagaError } from '../../src/index.ts';
-import { isSame, ownHosts } from '../../src/inspect/local-only.ts';
+import { BlocksagaError } from '../errors.ts';
+import { isSame } from '../inspect/local-only.ts';
+import type { Listening } from './listen.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 
@@ -12,11 +13,14 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Who has the token asks, under a name of this machine, and not from a page in a browser. */
-export function refusalOf({ headers, socket }: IncomingMessage, token: string): Refusal | undefined {
-  const own = ownHosts(socket.localPort);
-  if (!own.includes(headers.host ?? ''))
-    return forbidden(`the header Host says neither ${own.join(' nor ')}: ask the agent under one of these`);
+/** Who has the token asks, under a name of this server, and not from a page in a browser. */
+export function refusalOf(
+  { headers }: IncomingMessage,
+  token: string,
+  { isOwnName, ownNames }: Pick<Listening, 'isOwnName' | 'ownNames'>,
+): Refusal | undefined {
+  if (!isOwnName(headers.host ?? ''))
+    return forbidden(`the header Host names none of this server's names: ask the agent under ${ownNames}`);
   if (headers.origin !== undefined)
     return forbidden(
       'a request with the header Origin comes from a page in a browser, which asks nothing here',

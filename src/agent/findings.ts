@@ -1,8 +1,10 @@
 /** What doctor finds of a host, and of a guest's QEMU where its monitor is given. It looks, and removes nothing. */
-import { examine } from '../../src/engine/doctor/doctor.ts';
-import { type Finding, silentQemu } from '../../src/engine/doctor/finding.ts';
-import { BlocksagaError, type Journal } from '../../src/index.ts';
-import { connectSocket, openQmpClient } from '../../src/qmp/index.ts';
+import { examine } from '../engine/doctor/doctor.ts';
+import { type Finding, silentQemu } from '../engine/doctor/finding.ts';
+import { BlocksagaError } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import { openQmpClient } from '../qmp/client.ts';
+import { connectSocket } from '../qmp/socket.ts';
 
 export async function findingsOf(journal: Journal, monitor?: string): Promise<readonly Finding[]> {
   const found = monitor === undefined ? await examine({ journal }) : await withQemu(journal, monitor);

@@ -12,8 +12,8 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { randomIds, randomSecret } from '../../src/engine/connection/ids.ts';
-import { BlocksagaError } from '../../src/index.ts';
+import { randomIds, randomSecret } from '../engine/connection/ids.ts';
+import { BlocksagaError } from '../errors.ts';
 
 /** 128 bits in hexadecimal digits. */
 const CHARACTERS_MIN = 32;
