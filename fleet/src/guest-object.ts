@@ -7,33 +7,48 @@ import * as restate from '@restatedev/restate-sdk';
 import { type AgentCall, agentAddress } from './agent-call.ts';
 
 /** What the agent of a host tells of a saga. */
-interface Standing {
+export interface Standing {
   readonly state: string;
+  /** Whether it waits at READY for a signal. */
+  readonly waiting: boolean;
   /** Null until it has ended. */
   readonly result: SagaOutcome | null;
 }
 
 /** A saga's result as it is in the journal of its host. */
-interface SagaOutcome {
+export interface SagaOutcome {
   readonly saga: string;
   readonly outcome: string;
+  readonly blackoutMs?: number | null;
+  readonly error?: { readonly message: string } | null;
 }
 
-interface Request {
+export interface GuestRequest {
   readonly id?: string;
   readonly [field: string]: unknown;
 }
 
+export const GUEST = 'guest';
 const AGENT = 'agent';
 const SAGA = 'saga';
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 5_000;
-/** A run that fails is tried again so often that an agent which has come back is met soon. */
-const RETRY = { initialRetryInterval: 100, retryIntervalFactor: 2, maxRetryInterval: 2_000 } as const;
+/**
+ * A call that fails is tried again so often that an agent which has come back is met soon, and not for ever: the guest is free for
+ * another request within a minute, whatever has died.
+ */
+const RETRY = {
+  initialRetryInterval: 100,
+  retryIntervalFactor: 2,
+  maxRetryInterval: 2_000,
+  maxRetryDuration: 40_000,
+} as const;
+
+export type GuestObject = ReturnType<typeof guestObject>;
 
 export function guestObject(call: AgentCall) {
   return restate.object({
-    name: 'guest',
+    name: GUEST,
     handlers: {
       /** Where its agent listens; a guest that has moved to another host is bound anew. */
       bind: async (ctx: restate.ObjectContext, agent: string) => ctx.set(AGENT, agentAddress(agent)),
@@ -44,11 +59,13 @@ export function guestObject(call: AgentCall) {
       revert: operation(call, 'revert'),
       abort: asking(call, 'abort'),
       pivot: asking(call, 'pivot'),
+      keepCopies: asking(call, 'keepCopies'),
+      setSpeed: asking(call, 'setSpeed'),
       status: restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
         const [agent, saga] = [await ctx.get<string>(AGENT), await ctx.get<string>(SAGA)];
         if (agent === null || saga === null) return { agent, saga: null };
-        const look = () => call(agent, 'GET', `/sagas/${encodeURIComponent(saga)}`);
-        return { agent, saga: await ctx.run('look', look, RETRY) };
+        const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(saga)}`);
+        return { agent, saga: await ctx.run('look', () => look().catch(nullIfUnknown), RETRY) };
       }),
     },
   });
@@ -56,19 +73,19 @@ export function guestObject(call: AgentCall) {
 
 /** Exclusive: one saga of a guest at a time, as its host's journal has it too. */
 function operation(call: AgentCall, name: string) {
-  return async (ctx: restate.ObjectContext, request: Request): Promise<SagaOutcome> => {
+  return async (ctx: restate.ObjectContext, request: GuestRequest): Promise<SagaOutcome> => {
     const agent = await agentOf(ctx);
     const id = request.id ?? ctx.rand.uuidv4();
     ctx.set(SAGA, id);
     try {
       const path = `/guests/${encodeURIComponent(ctx.key)}/${name}`;
-      await ctx.run('submit', () => call(agent, 'POST', path, { ...request, id }), RETRY);
+      await insist(ctx, agent, id, 'submit', () => call(agent, 'POST', path, { ...request, id }));
       return await untilEnded(ctx, call, agent, id);
     } catch (error) {
       // The invocation was cancelled, and the saga is not: it is rolled back before the guest is free for another.
       if (error instanceof restate.CancelledError) {
         const path = `/sagas/${encodeURIComponent(id)}/abort`;
-        await ctx.run('abort', () => call(agent, 'POST', path, {}), RETRY);
+        await insist(ctx, agent, id, 'abort', () => call(agent, 'POST', path, {}));
         await untilEnded(ctx, call, agent, id);
       }
       throw error;
@@ -87,29 +104,58 @@ async function untilEnded(
 ): Promise<SagaOutcome> {
   for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
     const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(id)}`);
-    const { result } = await ctx.run('look', look, RETRY);
+    const { result } = await insist(ctx, agent, id, 'look', look);
     if (result !== null) return result;
     await ctx.sleep(waitMs);
   }
 }
 
+/** Throws a terminal error 504 for an agent that stays silent: what becomes of the saga, its host's journal knows. */
+async function insist<T>(
+  ctx: restate.ObjectContext,
+  agent: string,
+  id: string,
+  what: string,
+  action: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await ctx.run(what, action, RETRY);
+  } catch (error) {
+    if (!(error instanceof restate.TerminalError) || error instanceof restate.CancelledError) throw error;
+    if (error.code >= 400 && error.code < 500) throw error;
+    const why = `the agent at ${agent} has not answered for ${RETRY.maxRetryDuration / 1000} s (${error.message}): saga ${id} may have been begun there, and goes on by itself; ask again with the id "${id}", which meets the same saga`;
+    throw new restate.TerminalError(why, { errorCode: 504 });
+  }
+}
+
 /** Beside the saga under way. */
-function asking(call: AgentCall, signal: 'abort' | 'pivot') {
-  return restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
+function asking(call: AgentCall, signal: 'abort' | 'pivot' | 'keepCopies' | 'setSpeed') {
+  return restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext, body?: object) => {
     const [agent, saga] = [await agentOf(ctx), await ctx.get<string>(SAGA)];
     if (saga === null)
       throw new restate.TerminalError(`no saga of guest ${ctx.key} is under way`, { errorCode: 409 });
-    return ctx.run(
-      signal,
-      () => call(agent, 'POST', `/sagas/${encodeURIComponent(saga)}/${signal}`, {}),
-      RETRY,
-    );
+    const path = `/sagas/${encodeURIComponent(saga)}/${signal}`;
+    return ctx.run(signal, () => call(agent, 'POST', path, body ?? {}).catch(againIfUnknown), RETRY);
   });
+}
+
+/** A saga that is about to be begun is not known to its host yet. */
+function isUnknown(error: unknown): error is restate.TerminalError {
+  return error instanceof restate.TerminalError && error.code === 404;
+}
+
+function nullIfUnknown(error: unknown): null {
+  if (isUnknown(error)) return null;
+  throw error;
+}
+
+function againIfUnknown(error: unknown): never {
+  throw isUnknown(error) ? new Error(error.message) : error;
 }
 
 async function agentOf(ctx: restate.ObjectSharedContext): Promise<string> {
   const agent = await ctx.get<string>(AGENT);
   if (agent !== null) return agent;
-  const why = `it is not known on which host guest ${ctx.key} is: bind it to its agent first`;
+  const why = `it is not known on which host guest ${ctx.key} is: have its host join the fleet, or bind it to its agent`;
   throw new restate.TerminalError(why, { errorCode: 404 });
 }

@@ -1,41 +1,43 @@
 #!/usr/bin/env node
 /**
- * `blocksaga-agent`: the agent of a host, or the endpoint by which Restate reaches the guests of a fleet. Only reads options.
+ * `blocksaga-fleet`: the endpoint by which Restate reaches the guests of a fleet, its hosts and its moves. Only reads options.
  *
- *     blocksaga-agent agent --token-file /etc/blocksaga/token --journal /var/lib/blocksaga/journal.db --port 7171 --vms /run/vms
- *     blocksaga-agent endpoint --token-file /etc/blocksaga/token --port 9080
+ *     blocksaga-fleet --token-file /etc/blocksaga/token --listen 127.0.0.1:9080
  */
-import { readdirSync } from 'node:fs';
-import { createServer } from 'node:http2';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { createSecureServer, createServer, type Http2Server } from 'node:http2';
 import { parseArgs } from 'node:util';
 import * as restate from '@restatedev/restate-sdk';
+import { tokenIn } from '../../src/agent/token-file.ts';
 import { BlocksagaError } from '../../src/index.ts';
-import { startAgent } from './agent.ts';
 import { callWith } from './agent-call.ts';
+import { fleetObject } from './fleet-object.ts';
 import { guestObject } from './guest-object.ts';
-import { tokenIn } from './token-file.ts';
+import { instantWorkflow } from './instant-workflow.ts';
+import { moveWorkflow } from './moves/move-workflow.ts';
 
 const HELP = `Usage:
-  blocksaga-agent agent --token-file FILE --journal FILE [--host NAME] [--port N] [--vm NAME=SOCKET]... [--vms DIRECTORY]
-  blocksaga-agent endpoint --token-file FILE [--port N]
+  blocksaga-fleet --token-file FILE [--listen HOST:PORT] [--identity-key KEY]... [--tls-cert FILE --tls-key FILE]
+                  [--agent-ca FILE] [--agent-cert FILE --agent-key FILE]
 
-The agent serves the guests of this host over HTTP on 127.0.0.1. --vms takes every NAME.qmp of a directory as a guest.
-The endpoint serves the virtual object "guest" on 127.0.0.1: register it with Restate ("restate deployments register").
+Serves the objects "fleet" and "guest" and the workflows "move" and "instant" to Restate: register it with
+"restate deployments register http://HOST:PORT". What it listens on is 127.0.0.1:9080 unless told.
 
---token-file has what every request to the agent must send ("Authorization: Bearer TOKEN"), and what the endpoint sends. It is
-made, for its owner alone (mode 0600), where it is not there; a link, and a file that other users may reach, are refused.`;
+--token-file has what it sends to every agent ("Authorization: Bearer TOKEN"); it is made, for its owner alone, where it is not there.
+--identity-key is a public key of the Restate cluster (publickeyv1_...): requests that are not signed by it are refused. On an address
+other than loopback it is needed, and so are --tls-cert and --tls-key.
+--agent-ca signs the certificates of agents; --agent-cert and --agent-key are shown to agents that ask for one.`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const { values } = parseArgs({
   options: {
-    host: { type: 'string', default: hostname() },
-    journal: { type: 'string' },
-    port: { type: 'string', default: '0' },
     'token-file': { type: 'string' },
-    vm: { type: 'string', multiple: true, default: [] },
-    vms: { type: 'string' },
+    listen: { type: 'string', default: '127.0.0.1:9080' },
+    'identity-key': { type: 'string', multiple: true, default: [] },
+    'tls-cert': { type: 'string' },
+    'tls-key': { type: 'string' },
+    'agent-ca': { type: 'string' },
+    'agent-cert': { type: 'string' },
+    'agent-key': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -43,7 +45,7 @@ const { values, positionals } = parseArgs({
 const log = (line: object) => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function refuse(why: string): never {
-  process.stderr.write(`blocksaga-agent: ${why}\n${HELP}\n`);
+  process.stderr.write(`blocksaga-fleet: ${why}\n${HELP}\n`);
   process.exit(2);
 }
 
@@ -59,36 +61,48 @@ function token(): string {
   }
 }
 
-function guestsOf(): ReadonlyMap<string, string> {
-  const found = values.vms === undefined ? [] : readdirSync(values.vms).filter(name => name.endsWith('.qmp'));
-  const guests = new Map(found.map(name => [name.slice(0, -'.qmp'.length), join(values.vms ?? '', name)]));
-  for (const text of values.vm) {
-    const [, name = '', socket = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-    if (name === '') refuse(`--vm ${text}: say NAME=SOCKET`);
-    guests.set(name, socket);
+type FileOption = 'tls-cert' | 'tls-key' | 'agent-ca' | 'agent-cert' | 'agent-key';
+
+function pem(option: FileOption): string | undefined {
+  const file = values[option];
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    return refuse(`--${option} ${file}: ${error}`);
   }
-  return guests;
 }
 
-const port = Number(values.port);
+function serve(): Http2Server {
+  const [ca, cert, key] = [pem('agent-ca'), pem('agent-cert'), pem('agent-key')];
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  const call = callWith({ token: token(), tls });
+  const handler = restate.createEndpointHandler({
+    services: [fleetObject(call), guestObject(call), moveWorkflow(call), instantWorkflow(call)],
+    ...(values['identity-key'].length > 0 && { identityKeys: values['identity-key'] }),
+  });
+  const [own, ownKey] = [pem('tls-cert'), pem('tls-key')];
+  if (own === undefined || ownKey === undefined) return createServer(handler);
+  return createSecureServer({ cert: own, key: ownKey }, handler);
+}
+
+const [, host = '', digits = ''] = /^(.+):(\d{1,5})$/.exec(values.listen) ?? [];
+const isTls = values['tls-cert'] !== undefined && values['tls-key'] !== undefined;
 if (values.help) {
   process.stdout.write(`${HELP}\n`);
-} else if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-  refuse(`--port ${values.port} is no port`);
-} else if (positionals[0] === 'agent') {
-  const { journal, host } = values;
-  if (journal === undefined) refuse('--journal FILE is missing');
-  const agent = await startAgent({ host, journal, port, token: token(), guests: guestsOf(), log });
-  log({ listening: agent.url });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => agent.close().then(() => process.exit(0)));
-  }
-} else if (positionals[0] === 'endpoint') {
-  const server = createServer(restate.createEndpointHandler({ services: [guestObject(callWith(token()))] }));
-  server.listen(port, '127.0.0.1', () => {
+} else if (host === '' || Number(digits) > 65_535) {
+  refuse(`--listen ${values.listen}: say HOST:PORT`);
+} else if (
+  !['127.0.0.1', 'localhost', '[::1]'].includes(host) &&
+  !(isTls && values['identity-key'].length > 0)
+) {
+  refuse(`on ${host} it is reached from other machines: give --identity-key, --tls-cert and --tls-key`);
+} else {
+  const server = serve();
+  server.once('error', error => refuse(`cannot listen on ${values.listen}: ${error.message}`));
+  server.listen(Number(digits), host.replace(/^\[(.*)\]$/, '$1'), () => {
     const address = server.address();
-    log({
-      listening: `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : port}`,
-    });
+    const port = typeof address === 'object' && address !== null ? address.port : digits;
+    log({ listening: `${isTls ? 'https' : 'http'}://${host}:${port}` });
   });
-} else refuse('say "agent" or "endpoint"');
+}

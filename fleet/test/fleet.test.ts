@@ -3,8 +3,8 @@
  * is killed. Judged by QEMU and by the journal of the host, not by what anybody says.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../../src/index.ts';
@@ -144,55 +144,96 @@ describe('the token of an agent', () => {
   });
 });
 
-describe('the agent by itself', () => {
-  const ask = async (path: string, body?: object, headers: Record<string, string> = {}) => {
-    const response = await fleet.askAgent(path, body, headers);
-    const text = await response.text();
-    const lines = text.split('\n').filter(line => line !== '');
-    return { status: response.status, lines: lines.map(line => JSON.parse(line) as Record<string, unknown>) };
+describe('a fleet', () => {
+  test('tells its hosts, and the guests on them', async () => {
+    const { body } = await fleet.ask('fleet/hosts/hosts');
+    const [host] = body as unknown as readonly Record<string, unknown>[];
+    assert.deepEqual([host?.['host'], host?.['agent']], ['h1', fleet.agentUrl]);
+    assert.match(JSON.stringify(host?.['status']), /"vm":"web"/);
+    assert.equal((await fleet.ask('fleet/hosts/leave', 'h9')).status, 404);
+    assert.equal((await fleet.ask('fleet/hosts/join', 'http://evil.example:1')).status, 400);
+  });
+});
+
+describe('a move', () => {
+  const to = (name: string) => {
+    const directory = join(fleet.vms.get('web')?.directory ?? '', name);
+    mkdirSync(directory);
+    return directory;
   };
+  const move = async (id: string, request: object) => (await fleet.ask(`move/${id}/run`, request)).body;
 
-  test('tells its guests, its open sagas, and what doctor finds', async () => {
-    const { lines } = await ask('/status');
-    assert.deepEqual(lines, [
-      { host: 'h1', guests: [{ vm: 'web', qmp: fleet.vms.get('web')?.monitor }], sagas: [] },
-    ]);
-    assert.equal((await ask('/doctor/web')).status, 200);
-  });
-
-  test('takes a group of its guests, and tells each member as it goes', async () => {
-    const { files, disks } = both('overlay');
-    const { status, lines } = await ask('/groups/g', { members: [{ vm: 'web', disks }] });
-    assert.deepEqual([status, lines], [202, [{ id: 'g' }]]);
-    const notices = (await ask('/sagas/g.0/follow')).lines;
-    assert.equal(notices.at(-1)?.['type'], 'result');
-    assert.equal(notices.at(-1)?.['outcome'], 'committed');
-    assert.deepEqual((await world()).fronts, files);
-    const [group] = (await ask('/sagas/g')).lines;
+  test('is planned, with nothing done', async () => {
+    const before = await world();
+    const directory = to('planned');
+    const report = await move('m0', { to: directory, plan: true });
+    assert.equal(report['state'], 'planned', JSON.stringify(report));
+    const [guest] = report['guests'] as readonly { disks: readonly { from: string; to: string }[] }[];
     assert.deepEqual(
-      [group?.['state'], group?.['members']],
-      ['committed', [{ id: 'g.0', state: 'committed' }]],
+      guest?.disks.map(({ from }) => from),
+      before.fronts,
     );
+    assert.deepEqual(
+      guest?.disks.map(({ to: file }) => dirname(file)),
+      [directory, directory],
+    );
+    assert.deepEqual([await world(), readdirSync(directory)], [before, []]);
   });
 
-  test('waits at READY over its own end by SIGTERM, and pivots in the next process', async () => {
-    const { files, disks } = both('to');
-    assert.equal((await ask('/guests/web/copy', { id: 'ready', finish: 'leave', disks })).status, 202);
-    const state = async () => (await ask('/sagas/ready')).lines[0];
-    while (!JSON.stringify((await ask('/sagas')).lines).includes('"waiting"')) await sleep(50);
-    await fleet.agent.end('SIGTERM');
-    await fleet.agent.start();
-    assert.equal((await state())?.['state'], 'open');
-    assert.equal((await ask('/sagas/ready/pivot', {})).status, 202);
-    while ((await state())?.['result'] === null) await sleep(50);
-    assert.deepEqual(await world(), { running: true, fronts: files });
+  test('is refused as a whole where one guest is, or where it selects nothing, and says why', async () => {
+    const before = await world();
+    const none = await move('m1', { to: '/nowhere-at-all' });
+    assert.equal(none['state'], 'refused');
+    assert.match(JSON.stringify(none['guests']), /nowhere-at-all/);
+    const nothing = await move('m2', { to: to('x'), below: '/elsewhere' });
+    assert.deepEqual([nothing['state'], nothing['why']], ['refused', 'no disk of any guest is to be moved']);
+    assert.match(String((await move('m3', { to: '/x', guests: ['db'] }))['why']), /no host has db/);
+    assert.match(String((await move('m4', { to: '/x', host: 'h9' }))['why']), /no host "h9"/);
+    const { status, body } = await fleet.ask('move/m5/run', { to: 'relative', polcy: 'goOn' });
+    assert.deepEqual([status, /to|polcy/.test(String(body['message']))], [400, true]);
+    assert.deepEqual(await world(), before);
   });
 
-  test('refuses what it does not know, what is no JSON, and what does not come from this machine', async () => {
-    assert.equal((await ask('/nothing')).status, 404);
-    assert.equal((await ask('/sagas/none')).status, 404);
-    assert.equal((await ask('/guests/db/copy', { disks: [] })).status, 400);
-    assert.equal((await ask('/guests/web/copy', { disks: [] })).status, 400);
-    assert.equal((await ask('/guests/web/copy', {}, { 'content-type': 'text/plain' })).status, 400);
+  test('brings the disks of its guests to another directory, while the endpoint and the agent are killed', async () => {
+    const directory = to('moved');
+    const moving = move('m6', { to: directory, bandwidth: 8 * 1024 * 1024 });
+    while ((await sagasOf('m6.web')).length === 0) await sleep(20);
+    for (const victim of ['endpoint', 'agent'] as const) {
+      await fleet[victim].end();
+      await fleet[victim].start();
+    }
+    const report = await moving;
+    assert.equal(report['state'], 'done', JSON.stringify(report));
+    const { running, fronts } = await world();
+    assert.deepEqual([running, fronts.map(file => dirname(file))], [true, [directory, directory]]);
+    assert.deepEqual(await sagasOf('m6.web'), ['committed']);
+  });
+
+  test('by takeBackAll switches when all are ready, or takes back what was begun when it is stopped', async () => {
+    const directory = to('all');
+    const done = await move('m7', { to: directory, policy: 'takeBackAll' });
+    assert.equal(done['state'], 'done', JSON.stringify(done));
+    const before = await world();
+    assert.deepEqual(
+      before.fronts.map(file => dirname(file)),
+      [directory, directory],
+    );
+    const moving = move('m8', { to: to('stopped'), policy: 'takeBackAll', bandwidth: 64 * 1024 });
+    while ((await sagasOf('m8.web')).length === 0) await sleep(20);
+    assert.equal((await fleet.ask('move/m8/stop')).status, 200);
+    const stopped = await moving;
+    assert.equal(stopped['state'], 'takenBack', JSON.stringify(stopped));
+    assert.deepEqual([await sagasOf('m8.web'), await world()], [['rolledBack'], before]);
+    assert.equal(((await fleet.ask('move/m8/status')).body as { state?: string }).state, 'takenBack');
+  });
+});
+
+describe('an instant', () => {
+  test('is a group of guests on one host', async () => {
+    const { files, disks } = both('overlay');
+    const { body } = await fleet.ask('instant/i1/run', { members: [{ vm: 'web', disks }] });
+    assert.equal(body['state'], 'committed', JSON.stringify(body));
+    assert.deepEqual((await world()).fronts, files);
+    assert.equal((await fleet.ask('instant/i2/run', { members: [{ vm: 'db', disks }] })).status, 404);
   });
 });

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tokenIn } from '../../src/agent/token-file.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
-import { tokenIn } from '../src/token-file.ts';
 
 const FLEET = join(import.meta.dirname, '..');
 const UP_MS = 60_000;
@@ -79,6 +79,8 @@ export interface Fleet extends AsyncDisposable {
   call(guest: string, handler: string, body?: object | string): Promise<Answer>;
   /** Submits it, and gives the id by which its result is waited for. */
   send(guest: string, handler: string, body: object): Promise<string>;
+  /** Calls any handler, `object/key/handler` or `workflow/id/handler`, and waits for what it comes to. */
+  ask(path: string, body?: object | string): Promise<Answer>;
   attach(invocation: string): Promise<Answer>;
   /** As an operator does: "restate invocations cancel". */
   cancel(invocation: string): Promise<Answer>;
@@ -133,17 +135,18 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
     },
   );
   const main = join(FLEET, 'src/main.ts');
+  const blocksaga = join(FLEET, '../src/cli/main.ts');
   const guests = [...vms].flatMap(([name, vm]) => ['--vm', `${name}=${vm.monitor}`]);
   const secret = ['--token-file', tokenFile];
-  const place = ['--host', 'h1', '--journal', journal, '--port', String(agentPort)];
+  const place = ['--host', 'h1', '--journal', journal, '--listen', `127.0.0.1:${agentPort}`];
   const agent = new Part(
     'agent',
-    [process.execPath, main, 'agent', ...secret, ...place, ...guests],
+    [process.execPath, blocksaga, 'agent', ...secret, ...place, ...guests],
     async () => (await askAgent('/status')).ok,
   );
   const endpoint = new Part(
     'endpoint',
-    [process.execPath, main, 'endpoint', ...secret, '--port', String(endpointPort)],
+    [process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`],
     async () => endpoint.lines.some(line => line.includes('listening')),
   );
   for (const part of [restate, agent, endpoint]) {
@@ -153,7 +156,8 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
   const registered = await post(`${admin}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` });
   if (registered.status >= 300)
     throw new Error(`the endpoint is not registered: ${JSON.stringify(registered)}`);
-  for (const name of names) await post(`${ingress}/guest/${name}/bind`, agentUrl);
+  const joined = await post(`${ingress}/fleet/hosts/join`, agentUrl);
+  if (joined.status >= 300) throw new Error(`the host has not joined: ${JSON.stringify(joined)}`);
   const stack = undo.move();
   return {
     ...{ vms, agent, endpoint, restate, agentUrl, ingress, journal, token, restateFolder, askAgent },
@@ -162,6 +166,7 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
       const { body: told } = await post(`${ingress}/guest/${guest}/${handler}/send`, body);
       return String(told['invocationId']);
     },
+    ask: (path, body) => post(`${ingress}/${path}`, body),
     attach: invocation => ask(`${ingress}/restate/invocation/${invocation}/attach`),
     cancel: invocation => ask(`${admin}/invocations/${invocation}/cancel`, { method: 'PATCH' }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),

@@ -1,0 +1,334 @@
+/**
+ * A move of many guests' disks to another directory: a workflow, keyed by its id. It plans all guests before any is touched, copies
+ * within its limits, can be stopped, and reports each guest. The copies are sagas of the guests' hosts, each all or none; the move as
+ * a whole is all or none by the policy `takeBackAll`, which switches no guest before all are ready.
+ */
+import * as restate from '@restatedev/restate-sdk';
+import { z } from 'zod';
+import type { AgentCall } from '../agent-call.ts';
+import { FLEET, type FleetObject, HOSTS, type HostSeen } from '../fleet-object.ts';
+import { GUEST, type GuestObject, type SagaOutcome } from '../guest-object.ts';
+import { type GuestReport, type MoveReport, withGuest } from './report.ts';
+import {
+  collisionsIn,
+  copyRequest,
+  type DiskMove,
+  type DiskTold,
+  type MoveRequest,
+  moveRequest,
+  movesOf,
+} from './request.ts';
+
+export const MOVE = 'move';
+const REPORT = 'report';
+const STOP = 'stop';
+const TICK = 'tick';
+const FIRST_LOOK_MS = 200;
+const LAST_LOOK_MS = 10_000;
+const CALL = { initialRetryInterval: 100, maxRetryDuration: 20_000 } as const;
+
+interface Ended {
+  readonly guest: string;
+  readonly outcome?: SagaOutcome;
+  readonly failure?: string;
+}
+
+export type MoveWorkflow = ReturnType<typeof moveWorkflow>;
+
+export function moveWorkflow(call: AgentCall) {
+  return restate.workflow({
+    name: MOVE,
+    handlers: {
+      run: async (ctx: restate.WorkflowContext, given: unknown): Promise<MoveReport> => {
+        const read = moveRequest.safeParse(given);
+        if (!read.success) {
+          const why = z.prettifyError(read.error).replaceAll('\n', ' ');
+          throw new restate.TerminalError(`this is no move: ${why}`, { errorCode: 400 });
+        }
+        return new Move(ctx, call, read.data).run();
+      },
+      status: restate.handlers.workflow.shared(
+        async (ctx: restate.WorkflowSharedContext): Promise<MoveReport> =>
+          (await ctx.get<MoveReport>(REPORT)) ?? { state: 'planning', guests: [] },
+      ),
+      /** No further guest is begun; what is under way comes to its end, or is taken back by `takeBackAll`. */
+      stop: restate.handlers.workflow.shared(async (ctx: restate.WorkflowSharedContext) =>
+        ctx.promise<boolean>(STOP).resolve(true),
+      ),
+    },
+  });
+}
+
+class Move {
+  readonly #ctx: restate.WorkflowContext;
+  readonly #call: AgentCall;
+  readonly #request: MoveRequest;
+  #report: MoveReport = { state: 'planning', guests: [] };
+  /** Of the guests under way; each resolves whatever becomes of it. */
+  readonly #underWay = new Map<string, restate.RestatePromise<Ended>>();
+  #isStopped = false;
+  #stopping: restate.RestatePromise<typeof STOP> | undefined;
+
+  constructor(ctx: restate.WorkflowContext, call: AgentCall, request: MoveRequest) {
+    this.#ctx = ctx;
+    this.#call = call;
+    this.#request = request;
+  }
+
+  async run(): Promise<MoveReport> {
+    const hosts = await this.#ctx.objectClient<FleetObject>({ name: FLEET }, HOSTS).hosts();
+    const why = await this.#plan(hosts);
+    const refused = this.#report.guests.filter(({ state }) => state === 'refused');
+    if (why !== undefined) return this.#set({ state: 'refused', why });
+    if (refused.length > 0 && this.#request.policy !== 'goOn') {
+      const names = refused.map(({ guest }) => guest).join(', ');
+      return this.#set({
+        state: 'refused',
+        why: `${names}: refused, and nothing was begun; "goOn" moves the others`,
+      });
+    }
+    if (this.#request.plan) return this.#set({ state: 'planned' });
+    this.#set({ state: 'moving' });
+    return this.#request.policy === 'takeBackAll' ? this.#allOrNone() : this.#oneByOne();
+  }
+
+  /** Asks every agent what its guests have, and what a copy of them would be. Gives why the whole cannot be. */
+  async #plan(hosts: readonly HostSeen[]): Promise<string | undefined> {
+    const { guests, host } = this.#request;
+    if (host !== undefined && !hosts.some(each => each.host === host)) return `there is no host "${host}"`;
+    const chosen = hosts.filter(each => host === undefined || each.host === host);
+    const silent = chosen.find(({ status }) => status === null);
+    if (silent !== undefined)
+      return `host ${silent.host} does not answer (${silent.agent}): its guests are not known`;
+    const found = chosen.flatMap(each =>
+      (each.status?.guests ?? []).map(({ vm }) => ({ guest: vm, host: each.host, agent: each.agent })),
+    );
+    const unknown = guests?.filter(name => !found.some(({ guest }) => guest === name)) ?? [];
+    if (unknown.length > 0) return `no host has ${unknown.join(', ')}`;
+    const wanted = found.filter(({ guest }) => guests === undefined || guests.includes(guest));
+    const twice = wanted.find(({ guest }, at) => wanted.findIndex(each => each.guest === guest) !== at);
+    if (twice !== undefined) return `two hosts have a guest "${twice.guest}": say which by "host"`;
+    for (const each of wanted) await this.#planGuest(each);
+    if (this.#report.guests.length === 0) return 'no disk of any guest is to be moved';
+    return collisionsIn(this.#report.guests)[0];
+  }
+
+  async #planGuest({ guest, host, agent }: { guest: string; host: string; agent: string }): Promise<void> {
+    const saga = `${this.#ctx.key}.${guest}`;
+    const path = `/guests/${encodeURIComponent(guest)}`;
+    const add = (report: Pick<GuestReport, 'disks' | 'state' | 'why'>) =>
+      this.#set({ guests: [...this.#report.guests, { guest, host, saga, ...report }] });
+    let disks: readonly DiskMove[] = [];
+    try {
+      const told = await this.#ctx.run(
+        `disks of ${guest}`,
+        () => this.#call<{ disks: readonly DiskTold[] }>(agent, 'GET', path),
+        CALL,
+      );
+      disks = movesOf(told.disks, this.#request);
+      if (disks.length === 0) return;
+      const asked = copyRequest(saga, disks, this.#request);
+      // The plan itself stays with the agent: it is made anew when the copy begins.
+      await this.#ctx.run(
+        `plan ${guest}`,
+        async () => void (await this.#call(agent, 'POST', `${path}/plan/copy`, asked)),
+        CALL,
+      );
+      add({ disks, state: 'waits' });
+    } catch (error) {
+      add({ disks, state: 'refused', why: terminalMessage(error) });
+    }
+  }
+
+  async #oneByOne(): Promise<MoveReport> {
+    for (;;) {
+      if (!this.#isStopped) for (const guest of this.#nextGuests()) this.#begin(guest);
+      const ended = await this.#next();
+      if (ended === undefined) break;
+      this.#end(ended);
+      if (this.#isOver(ended) && this.#request.policy === 'stopAtFirst') this.#stop();
+    }
+    const isWhole = this.#report.guests.every(({ state }) => state !== 'waits');
+    return this.#set({ state: isWhole ? 'done' : 'stopped' });
+  }
+
+  /** Those whose turn it is, within the limits. */
+  #nextGuests(): readonly GuestReport[] {
+    const { atOnce, atOncePerHost } = this.#request;
+    const copying = this.#report.guests.filter(({ state }) => state === 'copies');
+    const onHost = new Map<string, number>();
+    for (const { host } of copying) onHost.set(host, (onHost.get(host) ?? 0) + 1);
+    let free = atOnce - copying.length;
+    return this.#report.guests.filter(({ state, host }) => {
+      const here = onHost.get(host) ?? 0;
+      if (state !== 'waits' || free === 0 || here >= atOncePerHost) return false;
+      free -= 1;
+      onHost.set(host, here + 1);
+      return true;
+    });
+  }
+
+  #begin({ guest, saga, disks }: GuestReport): void {
+    const copying = this.#guest(guest).copy(copyRequest(saga, disks, this.#request));
+    this.#underWay.set(guest, outcomeOf(guest, copying));
+    this.#change(guest, { state: 'copies' });
+  }
+
+  /** The next that ends; undefined when none is under way. A wish to stop is heard meanwhile. */
+  async #next(): Promise<Ended | undefined> {
+    for (;;) {
+      if (this.#underWay.size === 0) return undefined;
+      const ending = [...this.#underWay.values()];
+      if (this.#isStopped) return restate.RestatePromise.race(ending);
+      const came = await restate.RestatePromise.race([...ending, this.#stopped()]);
+      if (came !== STOP) return came;
+      this.#stop();
+    }
+  }
+
+  /** One promise for all waits: each further one would be an entry of the workflow's journal. */
+  #stopped(): restate.RestatePromise<typeof STOP> {
+    this.#stopping ??= this.#ctx
+      .promise<boolean>(STOP)
+      .get()
+      .map(() => STOP);
+    return this.#stopping;
+  }
+
+  #stop(): void {
+    this.#isStopped = true;
+    this.#set({ state: 'stopping' });
+  }
+
+  #end({ guest, outcome, failure }: Ended): void {
+    this.#underWay.delete(guest);
+    const why = failure ?? outcome?.error?.message;
+    const { blackoutMs } = outcome ?? {};
+    this.#change(guest, {
+      state: stateOf(outcome),
+      ...(typeof blackoutMs === 'number' ? { blackoutMs } : {}),
+      ...(why === undefined ? {} : { why }),
+    });
+  }
+
+  #isOver({ outcome }: Ended): boolean {
+    return outcome?.outcome !== 'committed';
+  }
+
+  /** Every guest copies until it is ready; only then they are switched, one after the other. */
+  async #allOrNone(): Promise<MoveReport> {
+    if (await this.#untilAllReady()) {
+      for (const { guest } of this.#report.guests) if (!(await this.#pivot(guest))) break;
+      if (this.#report.guests.every(({ state }) => state === 'committed'))
+        return this.#set({ state: 'done' });
+    }
+    this.#set({ state: 'takingBack' });
+    await this.#ask('abort', [...this.#underWay.keys()]);
+    for (const each of this.#report.guests.filter(({ state }) => state === 'committed'))
+      await this.#moveBack(each);
+    return this.#set({ state: 'takenBack' });
+  }
+
+  /** False as soon as one has ended before its time, or all are to be stopped. */
+  async #untilAllReady(): Promise<boolean> {
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
+      for (const guest of this.#nextGuests()) this.#begin(guest);
+      if (this.#report.guests.every(({ state }) => state === 'ready')) return true;
+      const came = await restate.RestatePromise.race([
+        ...this.#underWay.values(),
+        this.#stopped(),
+        this.#tick(waitMs),
+      ]);
+      if (came === STOP) return false;
+      if (came !== TICK) {
+        this.#end(came);
+        return false;
+      }
+      for (const { guest } of this.#report.guests.filter(({ state }) => state === 'copies')) {
+        // One that cannot be told now is asked for again.
+        const isReady = await this.#guest(guest)
+          .status()
+          .map(told => told?.saga?.waiting === true);
+        if (isReady) this.#change(guest, { state: 'ready' });
+      }
+    }
+  }
+
+  async #pivot(guest: string): Promise<boolean> {
+    await this.#ask('pivot', [guest]);
+    return this.#report.guests.some(each => each.guest === guest && each.state === 'committed');
+  }
+
+  /** Asks until they have ended: a word may be lost with the process that it was for, and one too many does no harm. */
+  async #ask(signal: 'pivot' | 'abort', guests: readonly string[]): Promise<void> {
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
+      const left = guests.filter(guest => this.#underWay.has(guest));
+      if (left.length === 0) return;
+      for (const guest of left)
+        await this.#guest(guest)
+          [signal]({})
+          .map(() => undefined);
+      const tick = this.#tick(waitMs);
+      for (let came = await this.#orEnded(tick); came !== TICK; came = await this.#orEnded(tick)) {
+        this.#end(came);
+        if (!guests.some(guest => this.#underWay.has(guest))) return;
+      }
+    }
+  }
+
+  #orEnded(tick: restate.RestatePromise<typeof TICK>): restate.RestatePromise<Ended | typeof TICK> {
+    return restate.RestatePromise.race([...this.#underWay.values(), tick]);
+  }
+
+  #tick(ms: number): restate.RestatePromise<typeof TICK> {
+    return this.#ctx.sleep(ms).map(() => TICK);
+  }
+
+  /** Onto images beside its old ones, with what the guest has written since. */
+  async #moveBack({ guest, saga, disks }: GuestReport): Promise<void> {
+    const back = disks.map(({ disk, from, to }) => ({ disk, from: to, to: `${from}.back` }));
+    const request = { ...copyRequest(`${saga}.back`, back, this.#request), finish: 'pivot' };
+    const { outcome, failure } = await outcomeOf(guest, this.#guest(guest).copy(request));
+    if (outcome?.outcome === 'committed') return this.#change(guest, { state: 'movedBack', disks: back });
+    const why = failure ?? outcome?.error?.message ?? 'its copy back was rolled back';
+    this.#change(guest, { why: `it is on its new images, and could not be moved back: ${why}` });
+  }
+
+  #guest(name: string) {
+    return this.#ctx.objectClient<GuestObject>({ name: GUEST }, name);
+  }
+
+  #change(guest: string, changed: Partial<GuestReport>): void {
+    this.#set(withGuest(this.#report, guest, changed));
+  }
+
+  #set(changed: Partial<MoveReport>): MoveReport {
+    this.#report = { ...this.#report, ...changed };
+    this.#ctx.set(REPORT, this.#report);
+    return this.#report;
+  }
+}
+
+function outcomeOf(
+  guest: string,
+  copying: restate.RestatePromise<SagaOutcome>,
+): restate.RestatePromise<Ended> {
+  return copying.map((outcome, failure) =>
+    failure === undefined
+      ? { guest, ...(outcome === undefined ? {} : { outcome }) }
+      : { guest, failure: failure.message },
+  );
+}
+
+const OUTCOMES = ['committed', 'rolledBack', 'needsRecovery'] as const;
+
+/** A copy whose object could not say what became of it has failed: its host's journal knows. */
+function stateOf(outcome: SagaOutcome | undefined): GuestReport['state'] {
+  return OUTCOMES.find(each => each === outcome?.outcome) ?? 'failed';
+}
+
+function terminalMessage(error: unknown): string {
+  if (error instanceof restate.TerminalError && !(error instanceof restate.CancelledError))
+    return error.message;
+  throw error;
+}
