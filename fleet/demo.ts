@@ -1,9 +1,11 @@
 /**
- * A fleet on this machine: two real guests, their agent, and Restate in front. One guest is copied while the agent, the endpoint and
- * Restate's server are killed one after the other, then both are snapshotted at one instant; what holds is asked of QEMU.
+ * A fleet on this machine: two real guests, their agent, and Restate in front. Both are moved to another directory while the agent, the
+ * endpoint and Restate's server are killed one after the other, then both are snapshotted at one instant; what holds is asked of QEMU.
  * `npm run demo`; 0 when everything held.
  */
-import { join } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../src/index.ts';
 import { startFleet } from './test/parts.ts';
@@ -15,6 +17,8 @@ interface Block {
   readonly inserted?: { readonly file: string };
 }
 
+/** Where guests are moved to; they go with the guests. */
+const directories: string[] = [];
 let held = 0;
 let broken = 0;
 
@@ -29,24 +33,26 @@ function check(what: string, isTrue: boolean): void {
 }
 
 say('starting two guests, their agent, the endpoint and a Restate server');
-await using fleet = await startFleet(GUESTS);
+await using undo = new AsyncDisposableStack();
+undo.defer(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+const fleet = undo.use(await startFleet(GUESTS));
 
 function imagesOf(guest: string, name: string): readonly string[] {
   const directory = fleet.vms.get(guest)?.directory ?? '';
   return [0, 1].map(disk => join(directory, `${name}${disk}.qcow2`));
 }
 
-async function isOn(guest: string, files: readonly string[]): Promise<boolean> {
+/** Asked of QEMU by a monitor of this program's own. */
+async function seen(
+  guest: string,
+): Promise<{ readonly running: boolean; readonly fronts: readonly string[] }> {
   const vm = fleet.vms.get(guest);
-  if (vm === undefined) return false;
+  if (vm === undefined) return { running: false, fronts: [] };
   const { running } = (await vm.witness.execute('query-status')) as { readonly running: boolean };
   const blocks = (await vm.witness.execute('query-block')) as readonly Block[];
-  return running && blocks.every((block, disk) => block.inserted?.file === files[disk]);
-}
-
-async function standing(saga: string): Promise<{ readonly result: object | null }> {
-  const response = await fleet.askAgent(`/sagas/${saga}`);
-  return (await response.json()) as { readonly result: object | null };
+  return { running, fronts: blocks.map(({ inserted }) => inserted?.file ?? '') };
 }
 
 async function states(): Promise<ReadonlyMap<string, string>> {
@@ -60,18 +66,41 @@ async function states(): Promise<ReadonlyMap<string, string>> {
 
 for (const victim of ['agent', 'endpoint', 'restate'] as const) {
   const id = `move-${victim}`;
-  const files = imagesOf('web', id);
-  say(`copying both disks of web; ${NAMES[victim]} is killed meanwhile (SIGKILL)`);
-  const disks = files.map((to, disk) => ({ disk: `dev${disk}`, to }));
-  const invocation = await fleet.send('web', 'copy', { id, disks, bandwidth: 8 * 1024 * 1024 });
-  while (!(await states()).has(id)) await sleep(20);
+  say(`moving both guests; ${NAMES[victim]} is killed meanwhile (SIGKILL)`);
+  const to = mkdtempSync(join(tmpdir(), `blocksaga-${id}-`));
+  directories.push(to);
+  const sagas = GUESTS.map(guest => `${id}.${guest}`);
+  const moving = fleet.run('move', id, {
+    ...{ to, as: '{guest}-{disk}.qcow2', bandwidth: 8 * 1024 * 1024, atOncePerHost: 2 },
+  });
+  let isOver = false;
+  moving.finally(() => {
+    isOver = true;
+  });
+  const isBegun = async () => {
+    const known = await states();
+    return sagas.some(saga => known.has(saga));
+  };
+  while (!isOver && !(await isBegun())) await sleep(20);
   await sleep(300);
   await fleet[victim].end();
   await sleep(300);
   await fleet[victim].start();
-  const { body } = await fleet.attach(invocation);
-  check(`the copy ended as committed, in one saga`, body['outcome'] === 'committed' && body['saga'] === id);
-  check('web runs, with both disks on their copies', await isOn('web', files));
+  const { body } = await moving;
+  check('the move has come to its end', body['state'] === 'done');
+  if (body['state'] !== 'done') say(`  it says: ${JSON.stringify(body)}`);
+  for (const guest of GUESTS) {
+    const { running, fronts } = await seen(guest);
+    check(
+      `${guest} runs, with both disks in the new directory`,
+      running && fronts.every(file => dirname(file) === to),
+    );
+  }
+  const all = await states();
+  check(
+    'each copy was one saga, and committed',
+    sagas.every(saga => all.get(saga) === 'committed'),
+  );
 }
 
 say('snapshotting both guests at one instant');
@@ -79,11 +108,12 @@ const members = GUESTS.map(vm => ({
   vm,
   disks: imagesOf(vm, 'instant').map((overlay, disk) => ({ disk: `dev${disk}`, overlay })),
 }));
-await fleet.askAgent('/groups/instant', { members });
-while ((await standing('instant')).result === null) await sleep(50);
+await fleet.run('instant', 'instant', { members });
 check('the group has committed', (await states()).get('instant') === 'committed');
-for (const guest of GUESTS)
-  check(`${guest} runs, on its overlays`, await isOn(guest, imagesOf(guest, 'instant')));
+for (const guest of GUESTS) {
+  const { running, fronts } = await seen(guest);
+  check(`${guest} runs, on its overlays`, running && fronts.join() === imagesOf(guest, 'instant').join());
+}
 const ended = [...(await states()).values()];
 check(
   'no saga is open',

@@ -99,6 +99,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   'cli/print': [...BELOW_ENGINE, 'engine', 'story', 'railway'],
   'cli/options': [...BELOW_ENGINE, 'engine', 'cli/print'],
+  'cli/fleet': [...BELOW_ENGINE],
   'cli/saga': [...BELOW_ENGINE, 'engine', 'inspect', 'cli/print', 'cli/options'],
   'cli/commands': [
     ...BELOW_ENGINE,
@@ -113,6 +114,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'demo',
     'cli/print',
     'cli/options',
+    'cli/fleet',
     'cli/saga',
   ],
   cli: ['cli'],

@@ -3,6 +3,7 @@
  * is killed. Judged by QEMU and by the journal of the host, not by what anybody says.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -161,7 +162,7 @@ describe('a move', () => {
     mkdirSync(directory);
     return directory;
   };
-  const move = async (id: string, request: object) => (await fleet.ask(`move/${id}/run`, request)).body;
+  const move = async (id: string, request: object) => (await fleet.run('move', id, request)).body;
 
   test('is planned, with nothing done', async () => {
     const before = await world();
@@ -189,7 +190,7 @@ describe('a move', () => {
     assert.deepEqual([nothing['state'], nothing['why']], ['refused', 'no disk of any guest is to be moved']);
     assert.match(String((await move('m3', { to: '/x', guests: ['db'] }))['why']), /no host has db/);
     assert.match(String((await move('m4', { to: '/x', host: 'h9' }))['why']), /no host "h9"/);
-    const { status, body } = await fleet.ask('move/m5/run', { to: 'relative', polcy: 'goOn' });
+    const { status, body } = await fleet.run('move', 'm5', { to: 'relative', polcy: 'goOn' });
     assert.deepEqual([status, /to|polcy/.test(String(body['message']))], [400, true]);
     assert.deepEqual(await world(), before);
   });
@@ -212,7 +213,7 @@ describe('a move', () => {
   test('by takeBackAll switches when all are ready, or takes back what was begun when it is stopped', async () => {
     const directory = to('all');
     const done = await move('m7', { to: directory, policy: 'takeBackAll' });
-    assert.equal(done['state'], 'done', JSON.stringify(done));
+    assert.equal(done['state'], 'done', JSON.stringify(done) + fleet.agent.lines.slice(-30).join('\n'));
     const before = await world();
     assert.deepEqual(
       before.fronts.map(file => dirname(file)),
@@ -228,12 +229,48 @@ describe('a move', () => {
   });
 });
 
+describe('blocksaga fleet', () => {
+  const run = (...args: readonly string[]) => {
+    const blocksaga = join(import.meta.dirname, '../../src/cli/main.ts');
+    const env = { ...process.env, BLOCKSAGA_FLEET: fleet.ingress };
+    const ran = spawnSync(process.execPath, [blocksaga, 'fleet', ...args], {
+      env,
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
+    return { status: ran.status, out: ran.stdout, err: ran.stderr };
+  };
+
+  test('moves once, however often it is asked with one id, and tells it afterwards', async () => {
+    const directory = join(fleet.vms.get('web')?.directory ?? '', 'by-cli');
+    mkdirSync(directory);
+    const first = run('move', '--to', directory, '--guest', 'web', '--id', 'cli-1');
+    assert.equal(first.status, 0, first.err);
+    assert.match(first.out, /web {2}on h1 {2}committed, paused for [\d.]+ ms/);
+    const { fronts } = await world();
+    assert.deepEqual(
+      fronts.map(file => dirname(file)),
+      [directory, directory],
+    );
+    const again = run('move', '--to', directory, '--guest', 'web', '--id', 'cli-1');
+    assert.deepEqual([again.status, again.out, await world()], [0, first.out, { running: true, fronts }]);
+    assert.equal(run('status', 'cli-1').out, first.out);
+    assert.match(run('hosts').out, /^h1 {2}http/);
+    const refused = run('move', '--to', '/no/such/directory', '--id', 'cli-2');
+    assert.deepEqual(
+      [refused.status, /refused, and nothing was begun/.test(refused.out)],
+      [2, true],
+      refused.err,
+    );
+  });
+});
+
 describe('an instant', () => {
   test('is a group of guests on one host', async () => {
     const { files, disks } = both('overlay');
-    const { body } = await fleet.ask('instant/i1/run', { members: [{ vm: 'web', disks }] });
+    const { body } = await fleet.run('instant', 'i1', { members: [{ vm: 'web', disks }] });
     assert.equal(body['state'], 'committed', JSON.stringify(body));
     assert.deepEqual((await world()).fronts, files);
-    assert.equal((await fleet.ask('instant/i2/run', { members: [{ vm: 'db', disks }] })).status, 404);
+    assert.equal((await fleet.run('instant', 'i2', { members: [{ vm: 'db', disks }] })).status, 404);
   });
 });

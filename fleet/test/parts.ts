@@ -42,6 +42,9 @@ export class Part {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    child.once('exit', (code, signal) =>
+      this.lines.push(`${this.name} has ended: ${signal ?? `status ${code}`}`),
+    );
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream }).on('line', line => this.lines.push(line));
     const untilMs = Date.now() + UP_MS;
@@ -81,6 +84,8 @@ export interface Fleet extends AsyncDisposable {
   send(guest: string, handler: string, body: object): Promise<string>;
   /** Calls any handler, `object/key/handler` or `workflow/id/handler`, and waits for what it comes to. */
   ask(path: string, body?: object | string): Promise<Answer>;
+  /** Begins a workflow unless there is one of this id, and waits for its result, also over the death of the server. */
+  run(workflow: string, id: string, body: object): Promise<Answer>;
   attach(invocation: string): Promise<Answer>;
   /** As an operator does: "restate invocations cancel". */
   cancel(invocation: string): Promise<Answer>;
@@ -167,6 +172,10 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
       return String(told['invocationId']);
     },
     ask: (path, body) => post(`${ingress}/${path}`, body),
+    async run(workflow, id, body) {
+      const begun = await post(`${ingress}/${workflow}/${id}/run/send`, body);
+      return begun.status >= 300 ? begun : ask(`${ingress}/restate/workflow/${workflow}/${id}/attach`);
+    },
     attach: invocation => ask(`${ingress}/restate/invocation/${invocation}/attach`),
     cancel: invocation => ask(`${admin}/invocations/${invocation}/cancel`, { method: 'PATCH' }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),

@@ -11,6 +11,7 @@ import { defineCompletion } from './commands/completion.ts';
 import { defineCopy } from './commands/copy.ts';
 import { defineDemo } from './commands/demo.ts';
 import { defineDoctor } from './commands/doctor.ts';
+import { defineFleet } from './commands/fleet.ts';
 import { defineFuzz } from './commands/fuzz.ts';
 import { defineInspect } from './commands/inspect.ts';
 import { defineJobs } from './commands/jobs.ts';
@@ -50,6 +51,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext, finished: Fini
   defineInspect,
   defineDoctor,
   defineAgent,
+  defineFleet,
   defineMachines,
   defineDemo,
   defineSim,

@@ -125,7 +125,7 @@ class Move {
         () => this.#call<{ disks: readonly DiskTold[] }>(agent, 'GET', path),
         CALL,
       );
-      disks = movesOf(told.disks, this.#request);
+      disks = movesOf(guest, told.disks, this.#request);
       if (disks.length === 0) return;
       const asked = copyRequest(saga, disks, this.#request);
       // The plan itself stays with the agent: it is made anew when the copy begins.

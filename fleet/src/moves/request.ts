@@ -11,6 +11,11 @@ export const moveRequest = z.strictObject({
   below: z.string().startsWith('/').optional(),
   /** The directory of the new images, on the host of each guest. */
   to: z.string().startsWith('/'),
+  /** The names of the new images: {file} is the old one's, {guest} and {disk} are whose it is. */
+  as: z
+    .string()
+    .regex(/^[^/]+$/, 'is a name without a slash')
+    .default('{file}'),
   format: z.enum(['qcow2', 'raw']).optional(),
   /** Of each disk, bytes per second. */
   bandwidth: z.int().min(1).optional(),
@@ -39,14 +44,17 @@ export interface DiskMove {
 
 /** The disks of a guest that are to be moved, and where to. Read-only ones stay: a guest boots from its CD where that is. */
 export function movesOf(
+  guest: string,
   disks: readonly DiskTold[],
-  { below, to }: Pick<MoveRequest, 'below' | 'to'>,
+  { below, to, as }: Pick<MoveRequest, 'below' | 'to' | 'as'>,
 ): readonly DiskMove[] {
   return disks.flatMap(({ disk, readOnly, chain: [active] }) => {
     if (readOnly || active === undefined) return [];
     const from = active.file;
     if (!from.startsWith('/') || (below !== undefined && !isBelow(from, below))) return [];
-    const target = posix.join(to, basename(from));
+    const names = { '{file}': basename(from), '{guest}': guest, '{disk}': disk };
+    const name = Object.entries(names).reduce((text, [mark, value]) => text.replaceAll(mark, value), as);
+    const target = posix.join(to, name.replaceAll('/', '_'));
     return target === from ? [] : [{ disk, from, to: target }];
   });
 }
@@ -69,7 +77,7 @@ export function collisionsIn(
       return other === undefined
         ? []
         : [
-            `${to} on ${host} would be the new image of ${other} and of ${who}: move them one after the other, to two directories`,
+            `${to} on ${host} would be the new image of ${other} and of ${who}: say names that differ, such as "{guest}-{file}"`,
           ];
     }),
   );

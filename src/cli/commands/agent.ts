@@ -95,8 +95,7 @@ export function defineAgent(program: Command, context: CliContext, finished: Fin
       listen: listenOptions(options, context),
       token: tokenIn(absoluteFile(options.tokenFile, context)),
       limits: limitsOf(options),
-      log: line =>
-        context.write(JSON.stringify({ at: new Date(context.clock.epochMs()).toISOString(), ...line })),
+      log: line => context.write(JSON.stringify({ atMs: context.clock.epochMs(), ...line })),
     });
     context.write(JSON.stringify({ listening: agent.url }));
     await interrupted.promise;

@@ -31,6 +31,17 @@ export function readGroupFile(
   return guests.map((guest: unknown, at) => memberIn(file, guest, at, common, context));
 }
 
+/** One for `fleet snapshot`, whose guests are known by their names: the agents check the rest. Throws REQUEST_INVALID. */
+export function readMembersFile(given: string, context: CliContext): readonly object[] {
+  const file = absoluteFile(given, context);
+  const guests = parse(file);
+  if (!Array.isArray(guests)) return refuse(file, 'is no JSON array with one object for each guest');
+  return guests.map((guest: unknown, at) => {
+    const isGuest = typeof guest === 'object' && guest !== null && 'vm' in guest && 'disks' in guest;
+    return isGuest ? guest : refuse(file, `guest ${at + 1} has no "vm" and "disks"`);
+  });
+}
+
 function parse(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));

@@ -1,0 +1,262 @@
+/** `blocksaga fleet`: hosts, guests, moves and instants of a fleet, asked of its Restate. It changes nothing on this machine. */
+import { Argument, type Command } from 'commander';
+import { randomIds } from '../../engine/connection/ids.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { type Fleet, fleetAt } from '../fleet/ask.ts';
+import { guestsInWords, hostInWords, moveInWords } from '../fleet/in-words.ts';
+import { anything, groupTold, hostsTold, type MoveTold, moveTold } from '../fleet/told.ts';
+import { readMembersFile } from '../options/group-file.ts';
+import { collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
+import { addJsonOption } from '../options/shared-options.ts';
+import type { CliContext } from '../print/context.ts';
+import { EXIT, type Finished } from '../print/exit-status.ts';
+import { jsonLine } from '../print/json-lines.ts';
+
+const HELP = `
+  hosts                 the hosts that have joined, whether their agents answer, and what is under way there
+  vms                   the guests, and on which hosts they are
+  join AGENT            a host joins with the address of its agent; its guests are bound to it, also those that were elsewhere
+  leave HOST            a host leaves
+  move                  moves the disks of many guests to the directory of --to, and waits for the report
+  status [MOVE]         a move, guest by guest; without its id, the hosts
+  stop MOVE             begins no further guest of a move; with the policy takeBackAll what was begun is taken back
+  snapshot              the snapshots of --group at one instant, of guests on one host
+  abort GUEST           rolls back the saga of a guest that is under way
+
+A move plans all guests before any is touched. --policy says what a failure of one means:
+  stopAtFirst   no further one is begun (unless told otherwise)
+  goOn          the others are moved all the same
+  takeBackAll   no guest is switched before all are ready; where one fails, all are taken back. One that was switched already is
+                copied back, to FILE.back beside its old image
+
+Examples:
+  $ blocksaga fleet hosts
+  $ blocksaga fleet join http://127.0.0.1:7171
+  $ blocksaga fleet move --host h1 --below /images/old --to /images/new --plan
+  $ blocksaga fleet move --host h1 --below /images/old --to /images/new --at-once-per-host 2 --bandwidth 200M --id evacuate-1
+  $ blocksaga fleet status evacuate-1
+  $ blocksaga fleet snapshot --group shop.json --id nightly-2026-11-29
+
+The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
+BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
+
+Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery.`;
+
+const ACTIONS = ['hosts', 'vms', 'join', 'leave', 'move', 'status', 'stop', 'snapshot', 'abort'] as const;
+type Action = (typeof ACTIONS)[number];
+const POLICIES = ['stopAtFirst', 'goOn', 'takeBackAll'] as const;
+const FORMATS = ['qcow2', 'raw'] as const;
+const HOSTS = 'hosts';
+const INGRESS = 'http://127.0.0.1:8080';
+
+interface FleetOptions {
+  readonly ingress?: string;
+  readonly guest?: readonly string[];
+  readonly host?: string;
+  readonly below?: string;
+  readonly to?: string;
+  readonly as?: string;
+  readonly format?: string;
+  readonly policy?: string;
+  readonly atOnce?: number;
+  readonly atOncePerHost?: number;
+  readonly bandwidth?: number;
+  readonly group?: string;
+  readonly id?: string;
+  readonly plan?: boolean;
+  readonly json?: boolean;
+}
+
+interface Asked {
+  readonly fleet: Fleet;
+  readonly name: string | undefined;
+  readonly options: FleetOptions;
+  readonly context: CliContext;
+}
+
+export function defineFleet(program: Command, context: CliContext, finished: Finished): void {
+  const command = program
+    .command('fleet')
+    .summary('hosts, guests and moves of a fleet')
+    .description('Asks a fleet: its hosts and guests, moves of many guests, instants across them.')
+    .addArgument(new Argument('<action>', 'what is asked, see below').choices(ACTIONS))
+    .argument('[name]', 'an agent, a host, a move or a guest, see below')
+    .option('--ingress <url>', `the ingress of the fleet's Restate (default: ${INGRESS})`)
+    .option('--guest <name>', 'move this guest; repeatable', collect)
+    .option('--host <name>', 'only the guests of this host')
+    .option('--below <directory>', 'move only disks whose active image is in this directory, or in one in it')
+    .option('--to <directory>', 'where the new images are made, on the host of each guest')
+    .option(
+      '--as <name>',
+      'of the new images: {file} is the old name, {guest} and {disk} say whose it is (default: {file})',
+    )
+    .option('--format <format>', 'of the new images (default: as the old)', readChoice('--format', FORMATS))
+    .option(
+      '--policy <policy>',
+      'what one failure means (default: stopAtFirst)',
+      readChoice('--policy', POLICIES),
+    )
+    .option('--at-once <n>', 'guests that copy at once (default: 8)', readCount('--at-once'))
+    .option(
+      '--at-once-per-host <n>',
+      'guests that copy at once on one host (default: 2)',
+      readCount('--at-once-per-host'),
+    )
+    .option('--bandwidth <bytes>', 'bytes per second of each disk', readBytes('--bandwidth'))
+    .option('--group <file>', 'with snapshot: a JSON array with "vm" and "disks" for each guest')
+    .option('--id <id>', 'of the move or the snapshot: asked twice, it is done once')
+    .option('--plan', 'with move: says what would be done, and does nothing')
+    .addHelpText('after', HELP);
+  addJsonOption(command, 'one JSON object').action(
+    async (action: Action, name: string | undefined, options: FleetOptions) => {
+      const leaving = new AbortController();
+      const stopListening = context.onInterrupt(() => leaving.abort());
+      try {
+        const ingress = options.ingress ?? (context.env['BLOCKSAGA_FLEET'] || INGRESS);
+        const asked = { fleet: fleetAt(ingress, leaving.signal), name, options, context };
+        finished(await DO[action](asked));
+      } catch (error) {
+        if (!leaving.signal.aborted) throw error;
+        context.complain('no longer waited for; what was begun continues: "blocksaga fleet status"');
+        finished(EXIT.done);
+      } finally {
+        stopListening();
+      }
+    },
+  );
+}
+
+const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
+  hosts: tellHosts,
+  vms: tellGuests,
+  join: async asked => {
+    await asked.fleet.ask(['fleet', HOSTS, 'join'], named(asked, 'the address of its agent'), anything);
+    return tellHosts(asked);
+  },
+  leave: async asked => {
+    await asked.fleet.ask(['fleet', HOSTS, 'leave'], named(asked, 'the name of the host'), anything);
+    return tellHosts(asked);
+  },
+  move: async asked => {
+    const { fleet, options, context } = asked;
+    const id = options.id ?? randomIds();
+    const request = moveRequest(options);
+    if (options.plan !== true)
+      context.complain(`move ${id}: "blocksaga fleet status ${id}" tells how far it is`);
+    return tellMove(asked, id, await fleet.run('move', id, request, moveTold));
+  },
+  status: async asked => {
+    if (asked.name === undefined) return tellHosts(asked);
+    return tellMove(
+      asked,
+      asked.name,
+      await asked.fleet.ask(['move', asked.name, 'status'], undefined, moveTold),
+    );
+  },
+  stop: async asked => {
+    const id = named(asked, 'the id of the move');
+    await asked.fleet.ask(['move', id, 'stop'], undefined, anything);
+    tell(asked, { type: 'stopping', move: id }, [
+      `move ${id} was asked to stop: "blocksaga fleet status ${id}"`,
+    ]);
+    return EXIT.done;
+  },
+  snapshot: async asked => {
+    const { options, context, fleet } = asked;
+    if (options.group === undefined) refuse('snapshot needs --group FILE: one object for each guest');
+    const id = options.id ?? randomIds();
+    const members = readMembersFile(options.group, context);
+    const told = await fleet.run('instant', id, { members }, groupTold);
+    tell(asked, { type: 'group', ...told }, [
+      ...(told.members ?? []).map(member => `${member.id}  ${member.state}`),
+      `group ${id}: ${told.state}`,
+    ]);
+    return told.state === 'committed'
+      ? EXIT.done
+      : told.state === 'rolledBack'
+        ? EXIT.rolledBack
+        : EXIT.needsRecovery;
+  },
+  abort: async asked => {
+    const guest = named(asked, 'the name of the guest');
+    await asked.fleet.ask(['guest', guest, 'abort'], {}, anything);
+    tell(asked, { type: 'aborting', guest }, [
+      `the saga of ${guest} was asked to roll back: "blocksaga fleet vms"`,
+    ]);
+    return EXIT.done;
+  },
+};
+
+async function tellHosts(asked: Asked): Promise<number> {
+  const hosts = await asked.fleet.ask(['fleet', HOSTS, 'hosts'], undefined, hostsTold);
+  tell(asked, { type: 'hosts', hosts }, hosts.length === 0 ? ['no host has joined'] : hosts.map(hostInWords));
+  return EXIT.done;
+}
+
+async function tellGuests(asked: Asked): Promise<number> {
+  const { host } = asked.options;
+  const hosts = await asked.fleet.ask(['fleet', HOSTS, 'hosts'], undefined, hostsTold);
+  const shown = hosts.filter(each => host === undefined || each.host === host);
+  const guests = shown.flatMap(each =>
+    (each.status?.guests ?? []).map(({ vm }) => ({ vm, host: each.host })),
+  );
+  tell(asked, { type: 'vms', guests }, shown.flatMap(guestsInWords));
+  for (const { host: silent, status } of shown)
+    if (status === null) asked.context.complain(`${silent} does not answer: its guests are not shown`);
+  return EXIT.done;
+}
+
+function tellMove(asked: Asked, id: string, told: MoveTold): number {
+  tell(asked, { type: 'move', id, ...told }, moveInWords(id, told));
+  if (told.guests.some(({ state }) => state === 'needsRecovery' || state === 'failed'))
+    return EXIT.needsRecovery;
+  if (told.state === 'refused') return EXIT.refused;
+  const isLeft = told.guests.some(({ state }) => state === 'rolledBack' || state === 'refused');
+  return isLeft || told.state === 'stopped' || told.state === 'takenBack' ? EXIT.rolledBack : EXIT.done;
+}
+
+function moveRequest({
+  guest,
+  host,
+  below,
+  to,
+  as,
+  format,
+  policy,
+  atOnce,
+  atOncePerHost,
+  bandwidth,
+  plan,
+}: FleetOptions) {
+  if (to === undefined) refuse('move needs --to DIRECTORY, where the new images are made');
+  return definedOnly({
+    guests: guest,
+    host,
+    below,
+    to,
+    as,
+    format,
+    policy,
+    atOnce,
+    atOncePerHost,
+    bandwidth,
+    plan,
+  });
+}
+
+function named({ name }: Asked, what: string): string {
+  return name ?? refuse(`say ${what}`);
+}
+
+function tell(
+  { options, context }: Asked,
+  json: { readonly type: string; readonly [field: string]: unknown },
+  lines: readonly string[],
+): void {
+  if (options.json) context.write(jsonLine(json));
+  else for (const line of lines) context.write(line);
+}
+
+function refuse(why: string): never {
+  throw new BlocksagaError('REQUEST_INVALID', why);
+}

@@ -1,0 +1,52 @@
+/** What a fleet tells, as it is read: by Restate's ingress, from hosts that are other machines. What is not of its shape is refused. */
+import { z } from 'zod';
+
+const hostStatus = z.object({
+  guests: z.array(z.object({ vm: z.string(), qmp: z.string() })),
+  sagas: z.array(z.object({ id: z.string(), vm: z.string(), operation: z.string(), state: z.string() })),
+});
+
+export const hostsTold = z.array(
+  z.object({ host: z.string(), agent: z.string(), status: hostStatus.nullable() }),
+);
+
+export type HostTold = z.output<typeof hostsTold>[number];
+
+const guestTold = z.object({
+  guest: z.string(),
+  host: z.string(),
+  saga: z.string(),
+  disks: z.array(z.object({ disk: z.string(), from: z.string(), to: z.string() })),
+  state: z.string(),
+  blackoutMs: z.number().optional(),
+  why: z.string().optional(),
+});
+
+export type GuestTold = z.output<typeof guestTold>;
+
+export const moveTold = z.object({
+  state: z.enum([
+    'planning',
+    'planned',
+    'refused',
+    'moving',
+    'stopping',
+    'takingBack',
+    'done',
+    'stopped',
+    'takenBack',
+  ]),
+  guests: z.array(guestTold),
+  why: z.string().optional(),
+});
+
+export type MoveTold = z.output<typeof moveTold>;
+
+export const groupTold = z.object({
+  id: z.string(),
+  state: z.string(),
+  members: z.array(z.object({ id: z.string(), state: z.string() })).optional(),
+});
+
+/** Whatever an object says that is of no consequence here. */
+export const anything = z.unknown();
