@@ -1,5 +1,6 @@
 /**
- * All jobs of a QEMU, those of third parties too, under the names that it knows them by, which tell what a saga has left in it. QEMU before 3.0 has no `query-jobs`, and tells of block jobs that have not ended only. It only asks.
+ * All jobs of a QEMU, those of third parties too, under the names that it knows them by, which tell what a saga has left in it.
+ * QEMU before 3.0 has no `query-jobs`, and tells of block jobs that have not ended only. It only asks.
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';

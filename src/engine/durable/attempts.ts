@@ -20,7 +20,7 @@ interface Kind {
 }
 
 export class Attempts {
-  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'before'>;
+  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'sidesOf'>;
   readonly #window: Window;
   readonly #verdict: Verdict;
   readonly #begun: ReadonlyMap<StepName, unknown>;
@@ -28,7 +28,7 @@ export class Attempts {
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
-    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'before'>,
+    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'sidesOf'>,
     window: Window,
     verdict: Verdict,
     { observed, outcomes }: Pick<Given, 'observed' | 'outcomes'>,
@@ -83,6 +83,11 @@ export class Attempts {
     return this.#hasTaken ? undefined : this.#stand(false);
   }
 
+  /** Where a stage stands behind which one before it cleans up; undefined until it has decided to switch. */
+  standOfDecided(): Stand | undefined {
+    return this.#verdict.isForward ? this.#stand(false) : undefined;
+  }
+
   get #hasTaken(): boolean {
     return SNAPSHOTS.some(name => this.#outcomes.has(name));
   }
@@ -94,7 +99,7 @@ export class Attempts {
 
   #stand(isUndoing: boolean): Stand {
     return {
-      ...definedOnly({ before: this.#parts.before?.() }),
+      ...definedOnly({ sidesOf: this.#parts.sidesOf?.() }),
       isUndoing,
       plan: this.#parts.plan,
       decided: this.#verdict.isForward,

@@ -26,8 +26,8 @@ export interface HostParts {
   readonly isMarked: () => boolean;
   /** The disks that have left the guest, which all stages share. */
   readonly unplugged: Unplugged;
-  /** Where the stage before stands, for as long as that has not come to its end. */
-  readonly before?: () => Stand | undefined;
+  /** Where the stage stands on whose sides the disks are, where that is another one. */
+  readonly sidesOf?: () => Stand | undefined;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
   /** Told of each step that is tried again. */

@@ -45,9 +45,11 @@ export class Stages {
         const history = histories[at] ?? historyOf(records, name);
         const journal = stageJournal(parts.journal, name);
         const isMarked = () => this.#isMarked;
-        const before = () =>
-          name === 'mirror' ? this.#hosts.get('snapshot')?.attempts.standOfOpen() : undefined;
-        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged, before })];
+        const sidesOf = () =>
+          name === 'mirror'
+            ? this.#hosts.get('snapshot')?.attempts.standOfOpen()
+            : this.#hosts.get('mirror')?.attempts.standOfDecided();
+        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged, sidesOf })];
       }),
     );
   }

@@ -31,8 +31,11 @@ export interface Stand {
   hasBegun(step: StepName): boolean;
   /** Whether the step that takes the snapshot has come to its end, and is not undone. */
   readonly hasTaken: boolean;
-  /** That of the stage before, for as long as that has not come to its end: the disks are on its sides. */
-  readonly before?: Stand;
+  /**
+   * That of the stage on whose sides the disks are, where it is another one: of the one before, until that has come to its end, or of
+   * the one behind, once that has decided.
+   */
+  readonly sidesOf?: Stand;
 }
 
 /** What is known around one attempt of a step. */
@@ -60,6 +63,8 @@ export class Unplugged {
   readonly #write: (record: NewRecord) => Promise<void>;
   /** Those of which nothing is left in QEMU, as far as this process has seen to it. */
   readonly #released = new Set<string>();
+  /** Those that were waited for: what QEMU has not let go of then, such as below a filter of an administrator's, it keeps. */
+  readonly #waitedFor = new Set<string>();
 
   constructor(records: readonly JournalRecord[], write: (record: NewRecord) => Promise<void>) {
     for (const disk of unpluggedOf(records)) this.#known.set(disk.index, disk);
@@ -113,7 +118,7 @@ export class Unplugged {
   /** More of them, with where each was last; `isRefused` where QEMU has refused what the step was to do, and did nothing. */
   async #look(stand: Stand, look: Attempt['look'], isRefused = false): Promise<readonly Found[]> {
     const { qmp, jobs } = await look();
-    const told = { ...(stand.before ?? stand), isUndoing: stand.isUndoing };
+    const told = { ...(stand.sidesOf ?? stand), isUndoing: stand.isUndoing };
     const left = await findUnplugged(qmp, this.without(told.plan).disks);
     if (left.length === 0) return [];
     const table = await jobs.list(left.map(({ names }) => names.job)).catch(unlessThereAreNone);
@@ -143,7 +148,9 @@ export class Unplugged {
   async #release({ qmp, jobs }: StepContext, { plan: { disks }, isStill }: Stand): Promise<void> {
     const held = disks.filter(({ index, names }) => this.#known.has(index) && !this.#released.has(names.job));
     if (held.length === 0) return;
-    if (!(await releaseUnplugged(qmp, jobs, held, isStill ? 0 : LETTING_GO_MS))) return;
+    const mayWait = !isStill && held.some(({ names }) => !this.#waitedFor.has(names.job));
+    if (mayWait) for (const { names } of held) this.#waitedFor.add(names.job);
+    if (!(await releaseUnplugged(qmp, jobs, held, mayWait ? LETTING_GO_MS : 0))) return;
     for (const { names } of held) this.#released.add(names.job);
   }
 }

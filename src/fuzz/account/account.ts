@@ -64,7 +64,7 @@ export interface Account {
    */
   readonly coveredFirst: readonly number[];
   readonly pauses: readonly Pause[];
-  /** When the last process asked QEMU for its disks for the last time; milliseconds of virtual time. */
+  /** When the last process asked QEMU for its disks for the last time and was answered; milliseconds of virtual time. */
   readonly lookedAtMs?: number;
   readonly migrations: readonly MigrationSeen[];
   readonly conts: readonly ContSeen[];

@@ -1,5 +1,5 @@
 /** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
-import { valueAt } from '../../sim/host/contents.ts';
+import { valueAt, withData } from '../../sim/host/contents.ts';
 import type { Account } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
@@ -72,7 +72,8 @@ function oneSet(account: Account, booted: Sight): string | undefined {
     const { device, path } = disk;
     const left = lastOfLeft(account, index);
     if (left !== undefined) {
-      if (left === path) continue;
+      // An empty overlay below a filter that its device has left reads as what the device was on.
+      if (left === path || readsAsLeft(account, index, disk)) continue;
       return `${device}, which has left, is said to have been on ${path} last, and was on ${left}`;
     }
     const isMoved = moves && wish.named.includes(index);
@@ -91,6 +92,12 @@ function lastOfLeft({ scenario, offline, atLast }: Account, index: number): stri
   if (told?.unplugged === undefined) return undefined;
   const path = atLast.left.get(index)?.path;
   return path !== undefined && isDoubted(offline?.result, path) ? told.unplugged.file : path;
+}
+
+/** Whether a boot reads of it what the guest read last. */
+function readsAsLeft({ atLast }: Account, index: number, { contents }: Sight['disks'][number]): boolean {
+  const last = atLast.left.get(index)?.contents;
+  return last !== undefined && JSON.stringify(withData(contents)) === JSON.stringify(withData(last));
 }
 
 function holdsAll(account: Account, booted: Sight): string | undefined {
@@ -129,6 +136,9 @@ function standsAlone(
   const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
   if (lost !== undefined) return `${lost} is gone`;
   for (const file of account.squatted) expected.add(file);
+  // What a disk that has left is said to have been on; whether that is right is asked by the set.
+  for (const disk of account.offline?.result?.disks ?? [])
+    if (disk.unplugged) expected.add(disk.unplugged.file);
   for (const file of told) if (isNamedElsewhere(account, { leftovers }, file)) expected.add(file);
   const left = [...booted.files.keys()].find(file => !expected.has(file) && !isTheirs(file));
   return left === undefined ? undefined : `the file ${left} is left`;

@@ -30,8 +30,9 @@ export class Watch implements Passage {
   readonly migration: MigrationWatch;
   readonly overtaken: OvertakenWatch;
   flushed: readonly FlushedWrite[] = [];
-  /** When this process asked QEMU for its disks last. */
+  /** When this process asked QEMU for its disks last, and all of that write was answered. */
   lookedAtMs: number | undefined;
+  #asking: { readonly atMs: number; readonly lastId: Json } | undefined;
   disorder: string | undefined;
   #state = '';
   #verbs: readonly string[] = [];
@@ -54,6 +55,7 @@ export class Watch implements Passage {
     this.#keepDisorder();
     this.pauses.begin();
     this.lookedAtMs = undefined;
+    this.#asking = undefined;
     this.#order = new WireOrder(records, this.#named);
     this.states.push([]);
     this.note(`process ${this.states.length} of the orchestrator`);
@@ -103,7 +105,8 @@ export class Watch implements Passage {
     this.#look();
     const verbs = messages.map(message => (message as { execute?: string }).execute ?? '');
     this.#verbs = verbs;
-    if (verbs.includes('query-block')) this.lookedAtMs = this.#sim.clock.now();
+    if (verbs.includes('query-block'))
+      this.#asking = { atMs: this.#sim.clock.now(), lastId: idOf(messages.at(-1)) };
     if (verbs.includes('stop')) this.pauses.stopSent();
     this.migration.sent(verbs);
     this.#order?.sent(messages);
@@ -112,6 +115,10 @@ export class Watch implements Passage {
 
   received(message: Json): void {
     this.#look();
+    if (this.#asking !== undefined && idOf(message) === this.#asking.lastId) {
+      this.lookedAtMs = this.#asking.atMs;
+      this.#asking = undefined;
+    }
     this.#say({ kind: 'received', message });
   }
 
@@ -139,6 +146,11 @@ export class Watch implements Passage {
   #say(told: Told): void {
     if (this.#tell !== undefined) this.#tell({ ...told, atMs: this.#sim.clock.now() } as Happening);
   }
+}
+
+/** Events have none. */
+function idOf(message: Json | undefined): Json {
+  return (message as { readonly id?: Json } | undefined)?.id ?? null;
 }
 
 function coveredIn(sim: Sim): ReadonlyMap<number, string> {

@@ -99,7 +99,9 @@ export const claimFiles: Step = {
 
   async undo({ files, plan, observed, qmp, unplugged, nothingSentYet }, outcome) {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
-    if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, created(plan.disks));
+    // The image of a disk that has left may stay open below a filter of an administrator's; what is not, is closed at the end.
+    const there = created(plan.disks).filter(({ index }) => !unplugged.some(left => left.index === index));
+    if (canLook(plan) && mayBeLookedAt) await closeLooks(qmp, there);
     const named = files === null ? [] : claimsToRelease(observed, outcome);
     // What an undo before has opened again is closed also where the file is not removed.
     const unclaimed = plan.disks.filter(
