@@ -14,20 +14,28 @@ import type { StepContext } from '../step/step.ts';
 import { addFilter, deleteNode } from './filter-commands.ts';
 import { takeOffFilters } from './where-filters-lead.ts';
 
+/** What has come of it. */
+interface PutBack {
+  /** What the guest did right before; undefined where it was not asked. */
+  readonly status?: Reply<StatusInfo>;
+  /** Whether these disks have gone to their sources by themselves. */
+  readonly areAtSources: boolean;
+}
+
 /**
- * What the guest did right before, undefined where there is no such disk. It is paused then: a filter above a running disk kills QEMU.
- * A QEMU that the guest has left opens nothing above its images any more: there each device is set to its source, and `gone` is given.
+ * Pauses the guest for it: a filter above a running disk kills QEMU. A QEMU that the guest has left by a migration opens nothing
+ * above its images any more: there each device is set to its source.
  */
 export async function putFiltersBack(
   { qmp, plan }: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
   graph: Graph,
   sourceOf: (disk: DiskPlan) => string,
-): Promise<Reply<StatusInfo> | 'gone' | undefined> {
-  if (disks.length === 0) return undefined;
+): Promise<PutBack> {
+  if (disks.length === 0) return { areAtSources: false };
   if ((await lookAtGuest(qmp)).status === 'postmigrate') {
     throwFirst(disks, await qmp.pipeline(disks.map(disk => setDrive(disk, sourceOf(disk)))));
-    return 'gone';
+    return { areAtSources: true };
   }
   // A filter that its device is off may have been moved since: it is made anew.
   const idle = disks.filter(({ names }) => graph.node(names.filter) !== undefined);
@@ -41,7 +49,7 @@ export async function putFiltersBack(
   ]);
   if (!stopped.ok) throw stopped.error;
   throwFirst([...idle, ...disks, ...disks], replies);
-  return status;
+  return { status, areAtSources: false };
 }
 
 /** A disk as one that is switched by the saga's own filter, also where one of the user's was there: its guest has left that. */
