@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
-import { often, turns } from '../test/tiers/tier.ts';
+import { strides, turns } from '../test/tiers/tier.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
@@ -39,12 +39,13 @@ const switched = STRATEGIES.flatMap(strategy =>
 );
 
 const inTurn = turns();
+const lostAt = strides(4);
 
 describe.each(switched)('%s', (_what, strategy, scenario) => {
   test.each(STATES[strategy])(
     'resumes the guest in time when QEMU refuses for good from %s on',
     async from => {
-      for (const command of inTurn(REFUSED, 4)) {
+      for (const command of inTurn(REFUSED, 2)) {
         const lasting: PlannedFault = { kind: 'refuse', lasting: true, nth: 1, command, from };
         expect(await wrongs({ ...scenario, faults: [lasting] }), command).toBe('');
         const turn: PlannedFault = { kind: 'refuse', nth: 4, from };
@@ -54,7 +55,7 @@ describe.each(switched)('%s', (_what, strategy, scenario) => {
   );
 
   test.each(STATES[strategy])('resumes the guest in time whichever reply is lost from %s on', async from => {
-    for (let nth = 1; nth <= 8; nth += often(3, 1)) {
+    for (const nth of lostAt(8)) {
       const lost: PlannedFault = { kind: 'replyLost', nth, from };
       expect(await wrongs({ ...scenario, faults: [lost] }), `reply ${nth}`).toBe('');
       const twice: PlannedFault = { kind: 'replyLost', nth: nth + 2, from };

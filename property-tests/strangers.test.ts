@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { sagaToken } from '../src/plan/names.ts';
-import { often } from '../test/tiers/tier.ts';
+import { strides } from '../test/tiers/tier.ts';
 import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
@@ -17,6 +17,9 @@ const MEDDLING = [
   { execute: 'block-job-cancel', arguments: { device: MIRROR }, every: 9 }, // parks a mirror that is finalized by hand: a long wait
 ];
 
+const meddledAt = strides(19);
+const resumedAt = strides(13);
+
 describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
   // A guest that writes more often than commands come shows every gap.
   const scenario: Scenario = { ...plain, pace: { ...plain.pace, guestWriteMs: 0.02 } };
@@ -25,7 +28,8 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
     'keeps the promise when a third party sends $execute before one of its commands',
     async ({ every, ...meddling }) => {
       const commands = await commandsOf(scenario);
-      for (let nth = 1; nth <= commands; nth += often(11, 1) * every) {
+      for (const at of meddledAt(Math.ceil(commands / every))) {
+        const nth = 1 + (at - 1) * every;
         const fault: PlannedFault = { kind: 'otherClient', at: { when: 'before', nth }, ...meddling };
         expect(await wrongs({ ...scenario, faults: [fault] }), `before command ${nth}`).toBe('');
       }
@@ -34,7 +38,8 @@ describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
 
   test('keeps the promise when a third party resumes the guest and stops it again a moment later', async () => {
     const commands = await commandsOf(scenario);
-    for (let nth = 1; nth < commands; nth += often(17, 2)) {
+    for (const half of resumedAt(Math.floor(commands / 2))) {
+      const nth = 2 * half - 1;
       const at = (when: number) => ({ when: 'before', nth: when }) as const;
       const faults: readonly PlannedFault[] = [
         { kind: 'otherClient', at: at(nth), execute: 'cont' },

@@ -7,11 +7,10 @@ import { describe, expect, test } from 'vitest';
 import { judge } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
-import { often } from '../test/tiers/tier.ts';
+import { strides } from '../test/tiers/tier.ts';
 import { PLAIN } from './plain.ts';
 
-/** Every so many commands of a saga. */
-const EVERY = often(7, 1);
+const moments = strides(13);
 const COMMANDS_MAX = 150;
 
 const LEAVING = [
@@ -32,7 +31,7 @@ describe.each(CASES)('%s', (name, plain: Scenario) => {
     const [bus, style] = WHERE[name.length % WHERE.length] ?? WHERE[0];
     const { guest } = plain;
     const scenario = { ...plain, guest: { ...guest, bus, style: guest.filters ? guest.style : style } };
-    for (let nth = 1 + (name.length % EVERY); nth < COMMANDS_MAX; nth += EVERY) {
+    for (const nth of moments(COMMANDS_MAX)) {
       const faults = leaving.map(
         (index): PlannedFault => ({
           ...{ kind: 'otherClient', at: { when: 'before', nth } },

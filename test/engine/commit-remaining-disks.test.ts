@@ -12,9 +12,13 @@ import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
+import { strides } from '../tiers/tier.ts';
 import { type Life, live, smallSim } from './lives.ts';
 
 const DISKS = 3;
+/** More than any of these sagas sends. */
+const COMMANDS_MAX = 400;
+const diesAt = strides(3);
 const OLD = [0, 1, 2].map(disk => [`/images/disk${disk}.qcow2`, `/images/disk${disk}-base0.qcow2`]);
 const MERGED = OLD.map(chain => chain.slice(1));
 const jobOf = (disk: number) => `bs-${sagaToken('s')}-${disk}-job`;
@@ -84,7 +88,7 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
 
   test('is merged on every disk whenever its orchestrator dies, with all that the guest wrote', async () => {
     const outcomes = new Set<string>();
-    for (let nth = 1; ; nth += 1) {
+    for (const nth of diesAt(COMMANDS_MAX)) {
       const sim = overtaken(strategy);
       const life = live(sim);
       const dead = Promise.withResolvers<Death>();

@@ -12,6 +12,7 @@ import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { newSaga, refused, thrownBy } from '../journal/contract.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
+import { often, strides } from '../tiers/tier.ts';
 import { smallSim } from './lives.ts';
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'];
@@ -67,13 +68,15 @@ function stoppable(sim: Sim, stopsAt: number) {
 }
 
 const MESSAGES_MAX = 400;
+const stoppedAt = strides(4);
 
 /** Stops a process at each message that it gets, has the saga taken over, wakes it; gives how often that was. */
 async function stopEverywhere(
   begin: (engine: ReturnType<typeof createEngine>, guest: Guest) => Promise<Saga>,
 ): Promise<number> {
   let stops = 0;
-  for (let at = 3; at < MESSAGES_MAX; at += 1) {
+  for (const behind of stoppedAt(MESSAGES_MAX)) {
+    const at = 2 + behind; // what it says before is about QEMU, and no saga has begun
     const sim = smallSim();
     const journal = memoryJournal(undefined, { clock: sim.clock });
     const old = stoppable(sim, at);
@@ -110,7 +113,7 @@ describe('a process that was stopped and has lost its saga changes nothing when 
       const stops = await stopEverywhere((engine, guest) =>
         engine.copy({ ...guest, id: 's', vm: 'web', disks: copied, strategy }),
       );
-      expect(stops).toBeGreaterThan(20);
+      expect(stops).toBeGreaterThan(often(5, 20));
     },
   );
 
@@ -121,7 +124,7 @@ describe('a process that was stopped and has lost its saga changes nothing when 
       const stops = await stopEverywhere((engine, guest) =>
         engine.snapshot({ ...guest, id: 's', vm: 'web', disks: overlaid, without }),
       );
-      expect(stops).toBeGreaterThan(5);
+      expect(stops).toBeGreaterThan(often(1, 5));
     },
   );
 });

@@ -10,12 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openJournal } from '../../src/journal/sqlite.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { often } from '../tiers/tier.ts';
 import { intent } from './contract.ts';
 
 const PROGRAM = fileURLToPath(new URL('./journal-process.ts', import.meta.url));
 
 /** Enough to starve some of them with SQLite's own waiting; more, such as 64, only need a machine that has room for them. */
-const PROCESSES = Number(process.env['BLOCKSAGA_PROCESSES'] ?? 12);
+const PROCESSES = Number(process.env['BLOCKSAGA_PROCESSES'] ?? often(8, 12));
 
 interface Running {
   readonly child: ChildProcessByStdio<Writable, Readable, null>;

@@ -1,6 +1,6 @@
 /** What the quick tier leaves out: combinations, never a value. */
 import { expect, test } from 'vitest';
-import { covering, isFull, share, turns } from './tier.ts';
+import { covering, isFull, share, strides, turns } from './tier.ts';
 
 const ROWS = ['a', 'b', 'c'].flatMap(one =>
   [1, 2].flatMap(two => [true, false].map(three => ({ one, two, three }))),
@@ -40,6 +40,14 @@ test('tests that are alike take the rows in turn, and together all of them; in t
   const taken = [inTurn(rows), inTurn(rows, 2), inTurn(rows)];
   expect(taken).toEqual(isFull ? [rows, rows, rows] : [['a'], ['b', 'c'], ['a']]);
   expect(turns()(rows, 5)).toEqual(rows);
+});
+
+test('tests that are alike look at every nth moment, each from another one on; in the full tier at all', () => {
+  const moments = strides(3);
+  const looks = [moments(7), moments(7), moments(7), moments(2), moments(2)];
+  const all = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+  const quick = [[1, 4, 7], [2, 5], [3, 6], [2], [1]];
+  expect(looks).toEqual(isFull ? [all(7), all(7), all(7), all(2), all(2)] : quick);
 });
 
 test('each test of a suite that is played for several variants is played by one of them; in the full tier by all', () => {

@@ -39,6 +39,19 @@ export function share(variant: number, variants: number): () => boolean {
   return () => isFull || at++ % variants === variant;
 }
 
+/**
+ * For tests that are alike and look at each of `count` moments, from 1 on: all in the full tier; else every `every`th, beginning
+ * with the next one in each test, so that the tests of a file look at them together. No test is left without any.
+ */
+export function strides(every: number): (count: number) => readonly number[] {
+  let at = 0;
+  return count => {
+    const by = isFull ? 1 : every;
+    const first = isFull ? 0 : at++ % Math.min(every, count);
+    return Array.from({ length: Math.ceil((count - first) / by) }, (_, index) => 1 + first + index * by);
+  };
+}
+
 /** A number of repetitions, seeds or disks: the second one in the full tier. */
 export function often(quick: number, full: number): number {
   return isFull ? full : quick;
