@@ -49,7 +49,6 @@ export interface Station {
   readonly description: string;
   /** The part of the saga that it lies in, in words. */
   readonly phase: string;
-  readonly phaseDescription: string;
   readonly isPaused: boolean;
 }
 

@@ -107,7 +107,6 @@ function stationOf(node: AnyStateNode): Station {
     words: wordsOf(actorIn(node) ?? node.key),
     description: node.description ?? '',
     phase: wordsOf(node.parent?.key ?? ''),
-    phaseDescription: node.parent?.description ?? '',
     isPaused: node.tags.includes('guestPaused'),
   };
 }
