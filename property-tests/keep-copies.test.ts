@@ -40,7 +40,7 @@ async function liveOnce(strategy: Strategy, dies: OrchestratorDeath | undefined)
   const sent = () => {
     sends += 1;
   };
-  const passage = { sent, received: ignore, fileTouched: ignore, recorded: ignore };
+  const passage = { sent, received: ignore, fileTouched: ignore, fileLooked: ignore, recorded: ignore };
   const agent = () => Promise.reject(new Error('no agent was asked for'));
   const { connect, clock, files } = sim;
   const images = virtualImages(sim);

@@ -78,6 +78,7 @@ async function liveOnce(
     },
     received: () => undefined,
     fileTouched: () => undefined,
+    fileLooked: () => undefined,
     recorded: () => undefined,
   };
   const agent = () => Promise.reject(new Error('no agent was asked for'));

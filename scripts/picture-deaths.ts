@@ -20,7 +20,7 @@ interface Wish {
   readonly disks: readonly { readonly disk: string; readonly to: string }[];
 }
 
-const UNHEARD = { sent() {}, received() {}, fileTouched() {}, recorded() {} };
+const UNHEARD = { sent() {}, received() {}, fileTouched() {}, fileLooked() {}, recorded() {} };
 
 /** Copies the disks; one process after the other is killed, and the last ends it. */
 export async function killedCopy(

@@ -53,7 +53,7 @@ export function createSim(options: SimOptions = {}): Sim {
   const isOpen = (birth: number) =>
     [...(qemu?.state.nodes.values() ?? [])].some(node => node.opened === birth);
   const host: Host = createHost(directory, () => clock.epochMs(), isOpen);
-  const foreign = createForeignFiles(host);
+  const foreign = createForeignFiles(host, () => clock.epochMs());
   const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
   makeImages(host, { disks: machine.disks, sizeBytes, layers: options.backingLayers ?? 0 });
   if (faults.freeBytes !== undefined) host.freeBytes = faults.freeBytes;
@@ -266,7 +266,8 @@ export function createSim(options: SimOptions = {}): Sim {
     agent: () => agent.connect(),
     world: createWorld({
       host,
-      moved: foreign.moved,
+      moved: () => foreign.moved,
+      putBack: path => foreign.putBack(path),
       process: () => qemu,
       settle: () => guest.settle(clock.now()),
       guest: () => guest,

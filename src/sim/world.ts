@@ -29,6 +29,8 @@ export interface World {
   readonly host: Host;
   /** The names that third parties have taken from files. */
   readonly moved: readonly MovedFile[];
+  /** Has an administrator put the file back that had the name first; false where it has no name any more. */
+  putBack(path: string): boolean;
   readonly guest: { readonly acknowledged: number };
   readonly running: boolean;
   /** Its agent has frozen the guest's file systems. */
@@ -52,7 +54,8 @@ export interface World {
 
 interface Sources {
   readonly host: Host;
-  readonly moved: readonly MovedFile[];
+  readonly moved: () => readonly MovedFile[];
+  readonly putBack: (path: string) => boolean;
   readonly process: () => Process | undefined;
   readonly settle: () => void;
   readonly guest: () => Guest;
@@ -78,13 +81,19 @@ export function createWorld(sources: Sources): World {
 
 class SimulatedWorld implements World {
   readonly host: Host;
-  readonly moved: readonly MovedFile[];
   readonly #sources: Sources;
 
   constructor(sources: Sources) {
     this.host = sources.host;
-    this.moved = sources.moved;
     this.#sources = sources;
+  }
+
+  get moved(): readonly MovedFile[] {
+    return this.#sources.moved();
+  }
+
+  putBack(path: string): boolean {
+    return this.#sources.putBack(path);
   }
 
   get alive(): boolean {

@@ -5,7 +5,7 @@
 import type { SagaResult } from '../engine/running/result.ts';
 import type { ErrorRecord } from '../errors.ts';
 import type { SagaRow } from '../journal/journal.ts';
-import { misnamedInWords } from './misnamed-in-words.ts';
+import { copyAway, misnamedInWords } from './misnamed-in-words.ts';
 import type { Advice, Disk } from './story.ts';
 
 interface Asked {
@@ -75,9 +75,10 @@ function leftBehind(result: SagaResult | null): readonly Advice[] {
 }
 
 function misnamedOf(result: SagaResult | null): readonly Advice[] {
-  return (result?.misnamed ?? []).map(each =>
-    say(`${misnamedInWords(each)}:`, `blocksaga copy --qmp SOCK --disk ${each.disk},to=NEW`),
-  );
+  return (result?.misnamed ?? []).map(each => {
+    const command = copyAway(each);
+    return say(`${misnamedInWords(each)}${command === null ? '.' : ':'}`, command);
+  });
 }
 
 function guestOf(result: SagaResult | null): readonly Advice[] {

@@ -1,9 +1,8 @@
 /** A saga's result and a refusal in a few plain lines: what happened, why, what is left, what to do next. Pure. */
 import type { GroupResult } from '../../engine/group.ts';
-import type { Misnamed } from '../../engine/running/misnamed.ts';
 import type { DiskResult, SagaResult } from '../../engine/running/result.ts';
 import type { ErrorRecord } from '../../errors.ts';
-import { misnamedInWords } from '../../story/misnamed-in-words.ts';
+import { copyAway, misnamedInWords } from '../../story/misnamed-in-words.ts';
 import type { Advice } from '../../story/story.ts';
 import { toRecover, waiting } from '../../story/what-next.ts';
 
@@ -65,12 +64,8 @@ export function withoutDisksInWords(result: SagaResult): readonly string[] {
 function whyLines({ error, misnamed = [] }: SagaResult): readonly string[] {
   return [
     ...(error === null ? [] : errorLines(error)),
-    ...misnamed.map(each => `  ${misnamedInWords(each)}: ${commandFor(each)}`),
+    ...misnamed.map(each => `  ${[misnamedInWords(each), copyAway(each)].filter(Boolean).join(': ')}`),
   ];
-}
-
-function commandFor({ disk }: Misnamed): string {
-  return `blocksaga copy --qmp SOCK --disk ${disk},to=NEW`;
 }
 
 function restLines(result: SagaResult): readonly string[] {

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { StepName } from '../../steps/all-steps.ts';
+import { findWrongNames, leadsElsewhere } from '../../steps/prepare/expect-names.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import type { Given } from './given.ts';
 import type { PastStep } from './history.ts';
@@ -20,7 +21,7 @@ interface Kind {
 }
 
 export class Attempts {
-  readonly #parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'sidesOf'>;
+  readonly #parts: Pick<HostParts, 'plan' | 'history' | 'unplugged' | 'retried' | 'sidesOf'>;
   readonly #window: Window;
   readonly #verdict: Verdict;
   readonly #begun: ReadonlyMap<StepName, unknown>;
@@ -28,7 +29,7 @@ export class Attempts {
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
-    parts: Pick<HostParts, 'plan' | 'unplugged' | 'retried' | 'sidesOf'>,
+    parts: Pick<HostParts, 'plan' | 'history' | 'unplugged' | 'retried' | 'sidesOf'>,
     window: Window,
     verdict: Verdict,
     { observed, outcomes }: Pick<Given, 'observed' | 'outcomes'>,
@@ -71,11 +72,44 @@ export class Attempts {
     past: PastStep | undefined,
     isAskedBack: boolean,
   ): BlocksagaError | undefined {
-    if (past?.settled !== undefined || this.#verdict.isForward) return undefined;
-    if (step.rollsBack === 'never' || (step.rollsBack === 'unlessBegun' && past !== undefined))
-      return undefined;
+    if (!this.#mayRollBack(step, past)) return undefined;
     if (isAskedBack) return new BlocksagaError('ABORTED', 'the saga was asked to roll back');
     return this.#parts.unplugged.whyNotBegin(name, step, this.#parts.plan);
+  }
+
+  /** The same, also for a step of which a process before had begun something. */
+  async whyNotRun(
+    name: StepName,
+    step: Step,
+    past: PastStep | undefined,
+    isAskedBack: boolean,
+    decides: boolean,
+  ): Promise<BlocksagaError | undefined> {
+    const why = this.whyNotStart(name, step, past, isAskedBack);
+    return why ?? (decides ? this.#whyNotDecide(name, step, past) : undefined);
+  }
+
+  /**
+   * Why the saga does not decide: the names of its images lead elsewhere by now. The process that had looked at them may have died,
+   * who knows when; this one asks no QEMU.
+   */
+  async #whyNotDecide(
+    name: StepName,
+    step: Step,
+    past: PastStep | undefined,
+  ): Promise<BlocksagaError | undefined> {
+    if (!this.#parts.history.resumed || !this.#mayRollBack(step, past)) return undefined;
+    const [wrong] = await findWrongNames(await this.#context(name), 'claimed');
+    if (wrong === undefined) return undefined;
+    const error = leadsElsewhere(wrong);
+    return past === undefined
+      ? BlocksagaError.fromRecord({ ...error.toJSON(), effect: 'notApplied' })
+      : error;
+  }
+
+  #mayRollBack({ rollsBack }: Step, past: PastStep | undefined): boolean {
+    if (past?.settled !== undefined || this.#verdict.isForward) return false;
+    return rollsBack !== 'never' && !(rollsBack === 'unlessBegun' && past !== undefined);
   }
 
   /** Where a stage stands that the next one begins in; undefined once its snapshot is taken. */

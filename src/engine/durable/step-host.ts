@@ -97,9 +97,9 @@ export class StepHost {
     this.#given.rounds.set(name, (this.#given.rounds.get(name) ?? 0) + 1);
     const past = this.#parts.history.take(name);
     this.isReplaying = past?.settled !== undefined;
-    if (past?.settled === undefined && this.#decider.decidesAt(step))
-      await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
-    const leaves = this.attempts.whyNotStart(name, step, past, this.#isAskedBack(step));
+    const decides = past?.settled === undefined && this.#decider.decidesAt(step);
+    if (decides) await this.#signals.settled(this.#parts.clock, this.#window.within.withinMs);
+    const leaves = await this.attempts.whyNotRun(name, step, past, this.#isAskedBack(step), decides);
     if (leaves !== undefined) await this.#failUnstarted(name, past, leaves);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#given.observed.set(name, observed);

@@ -11,12 +11,16 @@ import { heldClaim } from '../removal/claims.ts';
 import type { FiledSaga } from './leftovers.ts';
 
 /** An image that a disk stands on, or that was made as its copy, and that is not found under its name. */
-export type Misnamed = WrongName;
+export interface Misnamed extends WrongName {
+  /** The disk has left the guest, and was on that image last. */
+  readonly unplugged?: true;
+}
 
 /** A disk at the end; null where QEMU could not be asked, or has it no more. */
 interface Ended {
   readonly disk: string;
   readonly after: { readonly chain: readonly string[] } | null;
+  readonly unplugged?: { readonly file: string };
 }
 
 /** All of them; none where this process sees no files of QEMU's. `copies`: of the disks that have copies, their plans. */
@@ -38,10 +42,17 @@ export async function findMisnamed(
         ...{ isOpen: true, mustStand: open !== undefined },
       })),
   );
+  const wasOn = disks.flatMap(({ disk, unplugged }): BootName[] => {
+    const file = plainName(unplugged?.file ?? '');
+    const known = { claim: claims.get(file), planned: plan.names?.[file] };
+    return file.startsWith('/') ? [{ disk, file, ...known, isOpen: false, mustStand: true }] : [];
+  });
   const copied = copies.flatMap(disk => namesOf(plan, disk, claims.get(disk.image.file), false));
   const seen = new Set<string>();
-  const names = [...stoodOn, ...copied].filter(({ file }) => !seen.has(file) && seen.add(file));
-  return wrongNames(files, names, open);
+  const names = [...stoodOn, ...copied, ...wasOn].filter(({ file }) => !seen.has(file) && seen.add(file));
+  const left = new Set(wasOn.map(({ disk }) => disk));
+  const wrong = await wrongNames(files, names, open);
+  return wrong.map(each => (left.has(each.disk) ? { ...each, unplugged: true } : each));
 }
 
 /** By their names, the files that the saga has made and not given up. */

@@ -19,6 +19,7 @@ import { lookAtDevices } from '../durable/seen-on.ts';
 import { Stages } from '../durable/stages.ts';
 import { Watch } from '../durable/watch.ts';
 import { Asking, expectKnown } from './asking.ts';
+import { bothFailures } from './both-failures.ts';
 import { JobsProgress } from './jobs-progress.ts';
 import { type HoldsGuest, seeToGuestOf } from './last-resort.ts';
 import { Announcements } from './notices.ts';
@@ -222,7 +223,7 @@ class RunningSaga implements Saga, HoldsGuest {
   }
 
   async #finish({ outcome, failure, undoFailure, kept }: SagaOutput): Promise<SagaResult> {
-    const error = failure ?? undoFailure;
+    const error = bothFailures(failure, undoFailure);
     this.#end = { outcome, error };
     const { journal, lease } = this.#parts;
     try {

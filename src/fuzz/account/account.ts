@@ -9,6 +9,7 @@ import type { Definition } from '../../steps/finish/publish-definitions.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
 import type { Asked } from '../scenario/wish-files.ts';
 import type { ContSeen, MigrationSeen } from './migration-watch.ts';
+import type { Opening } from './name-watch.ts';
 import type { FlushedWrite, Sight } from './sight.ts';
 
 /** A time for which the guest was paused, in milliseconds of virtual time. */
@@ -58,6 +59,10 @@ export interface Account {
   /** States entered, one list per process of the orchestrator. */
   readonly states: readonly (readonly string[])[];
   readonly struck: readonly Struck[];
+  /** When it had ended as committed or rolled back, where an older copy of the journal was put back then; since the epoch. */
+  readonly endedMs?: number;
+  /** When the saga entered each place; milliseconds since the epoch. */
+  readonly enteredMs: ReadonlyMap<string, readonly number[]>;
   /**
    * The disks that had a third party's overlay in front when the saga entered its first state, and whose plan counts from
    * that.
@@ -78,6 +83,10 @@ export interface Account {
   readonly harmed: readonly string[];
   /** The names that third parties have taken from files. */
   readonly moved: readonly MovedFile[];
+  /** Those under which a third party's file is not as it was made. */
+  readonly overwritten: readonly string[];
+  /** The commands by which QEMU opened files, and which names were looked at in front of each. */
+  readonly openings: readonly Opening[];
   /** An older copy of the journal was put back. */
   readonly isRestored: boolean;
   /** Something that no world may bring about: a broken assumption, or a wait that nothing can end. */

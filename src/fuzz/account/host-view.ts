@@ -5,6 +5,7 @@
 
 import type { Files } from '../../images/files.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { BLANK, createHost, type Host, type HostFile } from '../../sim/host/host.ts';
 import { identityOf, virtualFiles } from '../../sim/host/virtual-files.ts';
 import type { Scenario } from '../scenario/scenario.ts';
@@ -38,24 +39,39 @@ export class HostView {
 
   /** The names of files that no saga has to do with and that are not as they were. */
   get harmed(): readonly string[] {
-    const { moved, host } = this.#sim.world;
-    const isAs = (at: Host, path: string, made: Made) => {
-      const now = at.files.get(path);
-      return now?.birth === made.birth && now.written === made.written;
-    };
-    const replaced = moved.flatMap(({ path, made }, at) => {
-      const isLast = !moved.slice(at + 1).some(later => later.path === path);
-      return made === undefined || !isLast || isAs(host, path, made) ? [] : [path];
-    });
-    return [...(this.#squatter?.harmed ?? []), ...replaced, ...this.#harmedElsewhere(isAs)];
+    const { moved } = this.#sim.world;
+    const births = this.#squatter?.births;
+    const isAmongThem = (name: string) =>
+      moved.some(({ path, birth }) => path === name && births?.has(birth));
+    const squatted = (this.#squatter?.harmed ?? []).filter(name => !isAmongThem(name));
+    return [...squatted, ...this.#harmedElsewhere()];
   }
 
-  #harmedElsewhere(isAs: (at: Host, path: string, made: Made) => boolean): readonly string[] {
+  /** The names that third parties have taken from files that were not each other's. */
+  get moved(): readonly MovedFile[] {
+    return this.#sim.world.moved.filter(({ birth }) => !this.#squatter?.births.has(birth));
+  }
+
+  /** The names under which a third party has put a file of its own that is not as it was made. */
+  get overwritten(): readonly string[] {
+    const { moved, host } = this.#sim.world;
+    return moved.flatMap(({ path, made, back }, at) => {
+      const isLast = !moved.slice(at + 1).some(later => later.path === path);
+      return made === undefined || !isLast || isAs(host, back ?? path, made) ? [] : [path];
+    });
+  }
+
+  #harmedElsewhere(): readonly string[] {
     if (this.#other === undefined) return [];
     const { host, before } = this.#other;
     const changed = [...before].flatMap(([path, made]) => (isAs(host, path, made) ? [] : [path]));
     return [...changed, ...[...host.files.keys()].filter(path => !before.has(path))];
   }
+}
+
+function isAs(at: Host, path: string, made: Made): boolean {
+  const now = at.files.get(path);
+  return now?.birth === made.birth && now.written === made.written;
 }
 
 /** Another host, or another root of this one, where the names of QEMU's images lead to other files. */

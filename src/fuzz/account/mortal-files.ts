@@ -7,11 +7,18 @@ import type { Files } from '../../images/files.ts';
 export function mortalFiles(
   files: Files,
   whileAlive: <T>(act: () => Promise<T>) => Promise<T>,
-  passage: { fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void },
+  passage: {
+    fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void;
+    fileLooked(path: string): void;
+  },
 ): Files {
   const { openInQemu, isShared } = files;
   return {
-    stat: path => whileAlive(() => files.stat(path)),
+    stat: path =>
+      whileAlive(() => {
+        passage.fileLooked(path);
+        return files.stat(path);
+      }),
     imageInfo: (path, driver) => whileAlive(() => files.imageInfo(path, driver)),
     createExclusive: (path, like, claim) =>
       whileAlive(() => {

@@ -17,6 +17,7 @@ export interface Passage {
   sent(messages: readonly Json[]): void;
   received(message: Json): void;
   fileTouched(what: 'create' | 'unlink', path: string, identity?: string): void;
+  fileLooked(path: string): void;
   /** Handed to the journal, which may still lose what it was not told to keep. */
   recorded(records: readonly NewRecord[]): void;
 }

@@ -22,6 +22,11 @@ export class Squatter {
     return [...this.#made.keys()];
   }
 
+  /** By what its files are known. */
+  get births(): ReadonlySet<number> {
+    return new Set([...this.#made.values()].map(({ birth }) => birth));
+  }
+
   /** Where its file is gone, or another one, or holds something else; a power cut may take what it did not flush. */
   get harmed(): readonly string[] {
     const { files } = this.#sim.world.host;

@@ -136,8 +136,7 @@ function drawKind(
   place: FaultDraw['place'],
 ): readonly Fault[] {
   const rows = ROWS.filter(
-    ([name, row]) =>
-      row.budget === budget && draw.isOn(name) && (row.isFor?.(wish) ?? true) && (held || !row.held),
+    ([name, row]) => row.budget === budget && draw.isOn(name) && (row.isFor?.(wish) ?? true),
   );
   if (rows.length === 0) return [];
   const [, { make }] = draw.weighted(rows, ([, { weight }]) => weight);

@@ -1,7 +1,7 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
 import type { eachEnd } from './each-end.ts';
-import { isTold, meetsMoved } from './moved-files.ts';
+import { decidedOver, meetsMoved, untoldBelow } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
@@ -14,8 +14,14 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
     // Where the headers led elsewhere beforehand, no saga is to blame.
     const start = before.disks[index];
     if (start === undefined || !readsTheSame(start)) continue;
-    if (outcome === 'rolledBack' && meetsMoved(account, disk)) continue;
-    if (disk.headers.some(name => isTold(result, name))) continue;
+    const early = outcome === 'committed' ? decidedOver(account, disk) : undefined;
+    if (early !== undefined)
+      return `${early} was taken from an image of ${disk.device} in front of the decision, and it was taken all the same`;
+    const untold = untoldBelow(account, result, disk);
+    if (untold !== undefined)
+      return `${untold} was taken from an image of ${disk.device} before the end, and the result does not say so`;
+    // By names that a third party took from their files a boot finds nothing, or that one's.
+    if (meetsMoved(account, disk)) continue;
     if (!readsTheSame(disk))
       return `a boot of ${disk.device} from ${disk.path} reads other bytes than the guest`;
   }

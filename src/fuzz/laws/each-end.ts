@@ -24,8 +24,10 @@ export function eachEnd(check: EndCheck): (account: Account, pardon: Pardon) => 
     if (wrong !== undefined) return `at ${outcome}: ${wrong}`;
     if (after === atLast) return undefined;
     const last = resultAtLast?.outcome ?? 'none';
+    // What an administrator has put back by then is where it was.
+    const moved = account.moved.filter(({ back }) => back === undefined);
     const wrongAtLast = check({
-      ...{ account, pardon, outcome: last, result: resultAtLast, before, now: atLast },
+      ...{ account: { ...account, moved }, pardon, outcome: last, result: resultAtLast, before, now: atLast },
     });
     return wrongAtLast === undefined ? undefined : `at ${last}, resumed without faults: ${wrongAtLast}`;
   };

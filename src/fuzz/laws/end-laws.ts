@@ -21,7 +21,7 @@ import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf, newestWrite } from './judge-writes.ts';
 import { isDoubted, namedFor } from './last-image.ts';
-import { isMoved, meetsMoved } from './moved-files.ts';
+import { isMoved, isSwappedUnseen, isTold, isUnseen, meetsMoved } from './moved-files.ts';
 import type { Pardon } from './pardon.ts';
 
 /**
@@ -106,9 +106,18 @@ export function leftBy({ before, coveredFirst }: Account, index: number): string
 
 /** What the saga has given up is another's. */
 export function leavesToOthers(account: Account, pardon: Pardon): string | undefined {
-  const { harmed } = account;
-  if (harmed.length === 0 || pardon.excuses('only what is ours', endAtLast(account))) return undefined;
-  return `the file that a third party made as ${harmed[0]}, when the saga had removed its own, is gone or was written to`;
+  const { harmed, overwritten, resultAtLast } = account;
+  if (harmed.length + overwritten.length === 0) return undefined;
+  if (pardon.excuses('only what is ours', endAtLast(account))) return undefined;
+  if (harmed.length > 0)
+    return `the file that a third party made as ${harmed[0]}, when the saga had removed its own, is gone or was written to`;
+  const seen = overwritten.find(name => !isSwappedUnseen(account, name));
+  if (seen !== undefined)
+    return `the file that a third party put in the place of ${seen} is gone or was written to`;
+  const isOver = resultAtLast?.outcome === 'committed' || resultAtLast?.outcome === 'rolledBack';
+  const untold = overwritten.find(name => isOver && !isTold(resultAtLast, name) && !isUnseen(account, name));
+  if (untold === undefined) return undefined;
+  return `the file that a third party put in the place of ${untold} was written to, and the result does not say so`;
 }
 
 export function unlinked({ unlinkedInUse }: Account): string | undefined {

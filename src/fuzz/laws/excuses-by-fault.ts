@@ -17,9 +17,11 @@ import {
   isPutOver,
   isPutOverAndHeld,
   isSetAndHeld,
+  isSwappedAndTold,
   isTheirLoss,
   isWhereItWasSet,
   ranInTheSwitch,
+  waitsForFile,
   wasSetAndHeld,
 } from './excuse-conditions.ts';
 
@@ -166,6 +168,19 @@ export const BY_FAULT: readonly ByFault[] = [
     reason:
       'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
     only: ranInTheSwitch,
+  },
+
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'file' },
+    reason:
+      'an image that QEMU is to open by its name is not opened while another file stands there: one that was removed has no name any more, and none can be given to it',
+    only: waitsForFile,
+  })),
+  {
+    ...{ law: 'nothing lost', fault: 'file' },
+    reason:
+      'QEMU opens an image anew by its name when it is to be written to, or not any more: a file that is put there while it does so is read from then on',
+    only: isSwappedAndTold,
   },
 
   {

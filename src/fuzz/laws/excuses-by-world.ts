@@ -68,7 +68,7 @@ export const BY_WORLD: readonly ByWorld[] = [
     {
       ...{ law, world: 'third parties have taken names from files' },
       reason: 'which image a name should lead to nothing tells without a QEMU that has it open',
-      only: ({ moved }: Account) => moved.length > 0,
+      only: ({ moved }: Account) => moved.some(({ back }) => back === undefined),
     },
     {
       ...{ law, world: 'the records cannot be written' },

@@ -64,7 +64,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'a boot reads it too',
-    says: 'at committed and rolledBack the disks’ images, opened anew by their names and headers alone, read as the guest reads them',
+    says: 'at committed and rolledBack the disks’ images, opened anew by their names and headers alone, read as the guest reads them, or the result names the image that a third party took its name from',
     check: eachEnd(bootReadsIt),
   },
   {

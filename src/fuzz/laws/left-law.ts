@@ -8,7 +8,7 @@ import type { Sight } from '../account/sight.ts';
 import type { eachEnd } from './each-end.ts';
 import { mayBeThere } from './elsewhere-law.ts';
 import { isLastOfLeft } from './last-image.ts';
-import { isTold } from './moved-files.ts';
+import { isMoved, isTold, isUnseen } from './moved-files.ts';
 import { leftUnseen } from './unplugged-law.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
@@ -30,14 +30,28 @@ export function leftoversTellAll(
     );
     if (untold !== undefined) return `${untold} is left, and the result does not say so`;
   }
-  const strayed = account.moved.find(each => isStrayed(account, each, now) && !isTold(result, each.path));
+  const strayed = account.moved.find(
+    each => isStrayed(account, each, now) && !isTold(result, each.path) && !isUnseen(account, each.path),
+  );
   if (strayed !== undefined)
     return `${strayed.path} was taken from a file that the saga had made, and the result does not say so`;
   for (const [name, words] of named) {
-    if (!SAYS_NOTHING.test(words) && !isThere(name, now) && !mayBeThere(account, name))
+    if (
+      !SAYS_NOTHING.test(words) &&
+      !isThere(name, now) &&
+      !mayBeThere(account, name) &&
+      !isMovedLate(account, name)
+    )
       return `the result says that ${name} is left`;
   }
   return undefined;
+}
+
+/** Taken from its file behind the saga's end, or behind its word that it is not removed. */
+function isMovedLate(account: End['account'], name: string): boolean {
+  const keptMs = account.enteredMs.get('removeLeaving')?.[0] ?? Number.POSITIVE_INFINITY;
+  const isLate = account.moved.some(({ path, atMs }) => path === name && atMs >= keptMs);
+  return isMoved(account, name) && (isLate || isUnseen(account, name));
 }
 
 /** A file of the saga's that is still there, under a name of a third party's. */

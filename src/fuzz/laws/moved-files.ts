@@ -1,10 +1,12 @@
 /**
- * What third parties have done to names of files, as the laws see it: which names lead nowhere or elsewhere, and what a saga
- * has to say of them. Pure.
+ * What third parties have done to names of files, as the laws see it: which names lead nowhere or elsewhere, what a saga
+ * has to say of them, and what no look can tell it. Pure.
  */
 import type { SagaResult } from '../../engine/running/result.ts';
+import { keyOf, splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
 import type { DiskSight } from '../account/sight.ts';
+import { isClone } from '../scenario/wish.ts';
 
 type Moved = Pick<Account, 'moved'>;
 
@@ -13,10 +15,84 @@ export function isMoved({ moved }: Moved, path: string): boolean {
   return moved.some(each => each.path === path);
 }
 
+/** The names that a boot of the disk goes by and that a third party took from an image. */
+function movedBelow({ moved }: Moved, { path, chain, headers }: DiskSight): readonly string[] {
+  const names = new Set([path, ...headers, ...chain.map(image => image.path)]);
+  return [...new Set(moved.map(each => each.path))].filter(name => names.has(name));
+}
+
 /** Whether a boot of the disk meets a name that a third party took from an image. */
-export function meetsMoved(account: Moved, { path, chain, headers }: DiskSight): boolean {
-  if (account.moved.length === 0) return false;
-  return [path, ...headers, ...chain.map(image => image.path)].some(name => isMoved(account, name));
+export function meetsMoved(account: Moved, disk: DiskSight): boolean {
+  return movedBelow(account, disk).length > 0;
+}
+
+/** A name that a boot of the disk meets and that leads elsewhere, where the saga could know and its result does not say so. */
+export function untoldBelow(
+  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before'>,
+  result: SagaResult | undefined,
+  disk: DiskSight,
+): string | undefined {
+  return movedBelow(account, disk).find(name => !isTold(result, name) && !isUnseen(account, name));
+}
+
+/** A name that led elsewhere before the last look in front of the decision, and that the disk goes by all the same. */
+export function decidedOver(
+  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before' | 'records' | 'enteredMs'>,
+  disk: DiskSight,
+): string | undefined {
+  const decision = account.records.findLast(({ kind }) => kind === 'decision');
+  if (decision === undefined || isClone(account.scenario.wish)) return undefined;
+  const { stage, step } = splitKey(decision.step);
+  // A state is called by its stage only where both stages have it.
+  const enteredMs = (name: string) =>
+    [keyOf(stage, name), name]
+      .flatMap(place => account.enteredMs.get(place) ?? [])
+      .findLast(ms => ms <= decision.atMs);
+  const lookedMs = enteredMs('pauseGuest') ?? enteredMs(step) ?? 0;
+  const isEarly = (name: string) =>
+    account.moved.some(({ path, atMs }) => path === name && atMs < lookedMs) && !isUnseen(account, name);
+  return movedBelow(account, disk).find(isEarly);
+}
+
+/**
+ * What no look can tell: a name that was taken behind the saga's last look, which is at its end; one that led elsewhere
+ * before the request, where no /proc says that QEMU has the first one open; and files that the orchestrator does not see.
+ */
+export function isUnseen(
+  {
+    moved,
+    row,
+    endedMs = row?.endedAtMs ?? Number.POSITIVE_INFINITY,
+    scenario,
+    before,
+  }: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before'>,
+  name: string,
+): boolean {
+  if (scenario.elsewhere !== undefined || row === undefined) return true;
+  const acts = moved.filter(({ path }) => path === name);
+  const isBefore = acts.every(({ atMs }) => atMs <= row.createdAtMs);
+  const isOpen = before.disks.some(({ chain }) => chain.some(({ path }) => path === name));
+  return acts.every(({ atMs }) => atMs >= endedMs) || (isBefore && !(isOpen && scenario.proc));
+}
+
+/**
+ * A file that was put in an image's place where no look can tell: while QEMU had the command by which it opens that name, which had
+ * been looked at when that was sent. Any command that was sent later and opens it again was sent without a look.
+ */
+export function isSwappedUnseen(
+  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'openings' | 'before'>,
+  name: string,
+): boolean {
+  if (isUnseen(account, name)) return true;
+  const act = account.moved.findLast(({ path, made }) => path === name && made !== undefined);
+  if (act === undefined) return false;
+  const isOwn = account.before.files.has(name);
+  const opening = account.openings.filter(({ names, reopens }) => names.has(name) || (isOwn && reopens));
+  const isUnderWay = opening.some(({ atMs, looked }) => atMs <= act.atMs && looked.has(name));
+  return (
+    isUnderWay &&
+    !opening.some(({ atMs, names, writesBelow }) => atMs > act.atMs && (names.has(name) || writesBelow))
+  );
 }
 
 /** Files of third parties that stand under names of the saga's. */
@@ -26,5 +102,12 @@ export function madeByThirdParties({ moved }: Moved): readonly string[] {
 
 /** Whether a result says of a name that it does not lead to what the saga left there. */
 export function isTold(result: SagaResult | undefined, path: string): boolean {
-  return (result?.leftovers ?? []).some(words => words.startsWith(`${path} (`));
+  const isMisnamed = (result?.misnamed ?? []).some(({ file }) => file === path);
+  return isMisnamed || (result?.leftovers ?? []).some(words => words.startsWith(`${path} (`));
+}
+
+/** Whether a saga that has not ended asks for a file to be put back under a name. */
+export function asksFor(result: Pick<SagaResult, 'error'> | undefined, path: string): boolean {
+  const { message = '' } = result?.error ?? {};
+  return message.includes('put the right file back') && message.split(/[\s,:;]+/).includes(path);
 }

@@ -12,7 +12,7 @@ import { isNamedElsewhere } from './elsewhere-law.ts';
 import { judgedOf, removedBy, setSeen } from './end-laws.ts';
 import { isLastOfLeft } from './last-image.ts';
 import { leftoversTellAll } from './left-law.ts';
-import { isTold, madeByThirdParties } from './moved-files.ts';
+import { isMoved, isTold, madeByThirdParties } from './moved-files.ts';
 import { heldByFilters, leftUnseen } from './unplugged-law.ts';
 
 const PREFIX = 'bs-';
@@ -24,7 +24,9 @@ export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
     each =>
       !isKeptForExport(each, end) &&
       !isMadeForLeft(each, end) &&
-      !isNamedElsewhere(account, end.result, each),
+      !isNamedElsewhere(account, end.result, each) &&
+      !isStrayed(each, end) &&
+      !isKeptForMoved(each, end),
   );
   return (
     leftInQemu(end) ??
@@ -36,6 +38,22 @@ export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
 export function leftIsTold(end: Parameters<EndCheck>[0]): string | undefined {
   if (end.pardon.excuses('leftovers tell all', judgedOf(end))) return undefined;
   return leftoversTellAll(end, filesLeft(end));
+}
+
+/**
+ * An image that was to be removed stays below one that is not the same any more, or while the one that its disk is on is not found
+ * under its name; it is named.
+ */
+function isKeptForMoved(file: string, { account, result, now }: Parameters<EndCheck>[0]): boolean {
+  const { before } = account;
+  const at = before.disks.findIndex(({ chain }) => chain.some(({ path }) => path === file));
+  const names = [before.disks[at], now.disks[at]].flatMap(disk => disk?.chain.map(({ path }) => path) ?? []);
+  return names.some(name => isMoved(account, name)) && (result?.notRemoved ?? []).includes(file);
+}
+
+/** What QEMU has made anew under a name that a third party took from the saga's file cannot be told from that one's, and is named. */
+function isStrayed(file: string, { account, result }: Parameters<EndCheck>[0]): boolean {
+  return isMoved(account, file) && isTold(result, file);
 }
 
 /** What a third party exports stays open, and the result owns up to it. */

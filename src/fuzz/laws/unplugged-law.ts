@@ -11,7 +11,7 @@ import { readsTheSame } from './boot-law.ts';
 import type { EndCheck } from './each-end.ts';
 import { leftBy, mayLoseWrites } from './end-laws.ts';
 import { isDoubted, namedFor } from './last-image.ts';
-import { meetsMoved } from './moved-files.ts';
+import { isMoved, isTold, isUnseen, meetsMoved } from './moved-files.ts';
 
 type End = Parameters<EndCheck>[0];
 type Left = DiskSight & { readonly left: LeftDisk };
@@ -70,6 +70,10 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
   const named = told.unplugged;
   if (named === undefined)
     return `${disk.device} was on ${disk.path} last, and the result says nothing of it`;
+  if (isMoved(account, named.file)) {
+    if (isTold(result, named.file) || isUnseen(account, named.file)) return undefined;
+    return `${named.file} was taken from the image that ${disk.device} was on last, and the result does not say so`;
+  }
   if (isDoubted(result, disk.path) || readsAs(disk, named, now)) return undefined;
   // In the switch of a revert nothing tells when it left: the side that all others are on is what was asked for.
   if (wish.operation === 'revert') {

@@ -23,6 +23,8 @@ const WHOLE_PERMILLE = 1_000;
 export class KeptJournal {
   state: MemoryJournalState | undefined;
   isRestored = false;
+  /** When the saga had ended well before the older copy was put back. */
+  endedMs: number | undefined;
   /** What a journal on disk has beside it. */
   readonly #beside: MemoryBeside = { written: undefined };
   readonly #restored: Scenario['restored'];
@@ -42,6 +44,8 @@ export class KeptJournal {
     if (this.#restored === undefined || this.isRestored || this.state === undefined) return false;
     if (deaths < this.#restored.death || !this.hasSaga) return false;
     const { permille, beside } = this.#restored;
+    const row = this.state.sagas.find(each => each.row.id === SAGA)?.row;
+    if (row?.state === 'committed' || row?.state === 'rolledBack') this.endedMs = row.endedAtMs ?? undefined;
     this.state = earlierJournal(this.state, permille);
     if (beside === 'restored') this.#beside.written = this.state.generation;
     if (beside === 'lost') this.#beside.written = undefined;

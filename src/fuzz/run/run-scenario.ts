@@ -33,6 +33,7 @@ import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { Administrator } from './administrator.ts';
 import { type Onlooker, pacedBy, Sightings } from './onlooker.ts';
 import { pivotReady } from './pivot-ready.ts';
+import { putBackWhatIsAskedFor } from './put-back.ts';
 import { recoverAndBoot } from './recover.ts';
 import { KeptJournal } from './restored-journal.ts';
 import { runOffline } from './run-offline.ts';
@@ -137,7 +138,7 @@ class Run {
     const kept = this.#kept.state?.sagas.find(({ row }) => row.id === SAGA);
     return {
       scenario: this.#scenario,
-      ...definedOnly({ row: kept?.row, lookedAtMs: this.#watch.lookedAtMs }),
+      ...definedOnly({ row: kept?.row, endedMs: this.#kept.endedMs, lookedAtMs: this.#watch.lookedAtMs }),
       ...{ before, after },
       atLast: last,
       refusal: ended.refusal,
@@ -146,6 +147,7 @@ class Run {
       calmMs,
       states: this.#watch.states,
       struck: this.#watch.struck,
+      enteredMs: this.#watch.enteredMs,
       coveredFirst: countedFrom(this.#watch.covered, kept?.row),
       pauses: this.#watch.pauses.pauses,
       migrations: this.#watch.migration.migrations,
@@ -154,7 +156,8 @@ class Run {
       unlinkedInUse: this.#watch.unlinkedInUse,
       squatted: this.#view.squatted,
       harmed: this.#view.harmed,
-      moved: sim.world.moved,
+      ...{ moved: this.#view.moved, overwritten: this.#view.overwritten },
+      openings: this.#watch.names.openings,
       isRestored: this.#kept.isRestored,
       crash: crash ?? this.#administrator.crash,
       deaths: this.#deaths,
@@ -184,6 +187,7 @@ class Run {
     for (let round = 0; round < CALM_RESUMES_MAX && this.#sim.world.alive; round += 1) {
       if (end.result?.outcome !== 'needsRecovery' && !(isPutBack && round === 0)) break;
       await sleep(this.#sim.clock, REVIVAL_MS);
+      putBackWhatIsAskedFor(this.#sim, end.result);
       end = (await this.#runProcess(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
     }
     // What the journal cannot know is settled by an administrator, once the guest is shut down.

@@ -10,6 +10,7 @@ import type { StruckPlace } from '../../sim/monitor/faults.ts';
 import { type Happening, placeOf, type Struck } from '../account/account.ts';
 import { MigrationWatch } from '../account/migration-watch.ts';
 import type { Passage } from '../account/mortal.ts';
+import { NameWatch } from '../account/name-watch.ts';
 import { OvertakenWatch } from '../account/overtaken-watch.ts';
 import { type FlushedWrite, flushedWrites, frontsInPlace, isNeeded } from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
@@ -26,9 +27,12 @@ export class Watch implements Passage {
   covered: ReadonlyMap<number, string> | undefined;
   readonly unlinkedInUse: string[] = [];
   readonly signalled: Signal['signal'][] = [];
+  /** When the saga entered each place; milliseconds since the epoch. */
+  readonly enteredMs = new Map<string, number[]>();
   readonly pauses: PauseWatch;
   readonly migration: MigrationWatch;
   readonly overtaken: OvertakenWatch;
+  readonly names: NameWatch;
   flushed: readonly FlushedWrite[] = [];
   /** When this process asked QEMU for its disks last, and all of that write was answered. */
   lookedAtMs: number | undefined;
@@ -48,6 +52,7 @@ export class Watch implements Passage {
     this.pauses = new PauseWatch(sim);
     this.migration = new MigrationWatch(sim);
     this.overtaken = new OvertakenWatch(sim, scenario);
+    this.names = new NameWatch(sim.clock);
   }
 
   /** A process of the orchestrator begins, with these records in the journal. */
@@ -74,7 +79,9 @@ export class Watch implements Passage {
       this.overtaken.begin([...this.covered.keys()]);
     }
     this.#look();
-    this.overtaken.enter(placeOf(state));
+    const place = placeOf(state);
+    this.overtaken.enter(place);
+    this.enteredMs.set(place, [...(this.enteredMs.get(place) ?? []), this.#sim.clock.epochMs()]);
     this.states.at(-1)?.push(state);
     if (this.#tell === undefined) return;
     const { world } = this.#sim;
@@ -109,6 +116,7 @@ export class Watch implements Passage {
       this.#asking = { atMs: this.#sim.clock.now(), lastId: idOf(messages.at(-1)) };
     if (verbs.includes('stop')) this.pauses.stopSent();
     this.migration.sent(verbs);
+    this.names.sent(messages);
     this.#order?.sent(messages);
     this.#say({ kind: 'sent', messages });
   }
@@ -131,6 +139,10 @@ export class Watch implements Passage {
     this.#say({ kind: 'file', what, path });
     const isMeant = identityOf(this.#sim.world.host.files.get(path)) === identity;
     if (what === 'unlink' && isMeant && isNeeded(this.#sim, path)) this.unlinkedInUse.push(path);
+  }
+
+  fileLooked(path: string): void {
+    this.names.looked(path);
   }
 
   #look(): void {

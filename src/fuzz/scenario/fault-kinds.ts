@@ -29,8 +29,6 @@ export interface FaultDraw {
 export interface FaultKind {
   readonly weight: number;
   readonly budget: Budget;
-  /** Why it is not drawn by itself: the engine is known not to survive it yet. */
-  readonly held?: string;
   readonly isFor?: (wish: Wish) => boolean;
   readonly make: (drawing: FaultDraw) => Fault | readonly Fault[];
 }
@@ -90,12 +88,9 @@ export const FAULT_KINDS = {
     ...{ kind: 'guestShutdown', at: { when: draw.one(BEFORE_OR_AFTER), ...place() } },
   })),
   otherClient: kind('recoverable', 12, drawThirdParty),
-  file: {
-    ...kind('recoverable', 6, ({ draw, wish, guest, place }) => ({
-      ...{ kind: 'file', at: drawAt(draw, place), ...drawFile(draw, wish, guest) },
-    })),
-    held: 'QEMU opens by name what was claimed, and what becomes writable: a file that is put there in that very moment is written to',
-  },
+  file: kind('recoverable', 6, ({ draw, wish, guest, place }) => ({
+    ...{ kind: 'file', at: drawAt(draw, place), ...drawFile(draw, wish, guest) },
+  })),
   'refuse lasting': kind('unlimited', 4, ({ draw }) => ({
     ...{ kind: 'refuse', command: draw.one(CHANGES), nth: 1 + draw.few(3), lasting: true },
   })),

@@ -15,27 +15,38 @@ export interface FileAct {
 /** One name that a third party has taken from a file. */
 export interface MovedFile {
   readonly path: string;
+  /** When, by the host's clock; milliseconds since the epoch. */
+  readonly atMs: number;
   /** The birth of the file that had the name, and where that is now; undefined when it was removed. */
   readonly birth: number;
   readonly to: string | undefined;
   /** The third party's own file that stands there instead, as it was made. */
   readonly made: Pick<HostFile, 'birth' | 'written'> | undefined;
+  /** Where the third party's own file was moved to when the first one was put back under its name; undefined while it was not. */
+  readonly back?: string;
 }
 
 /** The third parties of a host. */
 export interface ForeignFiles {
   readonly moved: readonly MovedFile[];
   act(done: FileAct): void;
+  /**
+   * As an administrator does: gives the name to the file again that had it first, and moves aside what stands there. False where
+   * no name leads to that file any more.
+   */
+  putBack(path: string): boolean;
 }
 
 const STALE_BYTES = 1_048_576;
 /** What no guest of the simulator writes. */
 const STALE = 800_000_000;
 
-export function createForeignFiles(host: Host): ForeignFiles {
-  const moved: MovedFile[] = [];
+export function createForeignFiles(host: Host, epochMs: () => number): ForeignFiles {
+  let moved: readonly MovedFile[] = [];
   return {
-    moved,
+    get moved() {
+      return moved;
+    },
     act({ path, how }) {
       const file = host.files.get(path);
       if (file === undefined) return;
@@ -47,7 +58,17 @@ export function createForeignFiles(host: Host): ForeignFiles {
       // What is durably gone gives its number to the next one.
       host.syncDirectory(directory);
       const made = how === 'remove' || how === 'rename' ? undefined : make(host, path, file.written);
-      moved.push({ path, birth: file.birth, to, made });
+      moved = [...moved, { path, atMs: epochMs(), birth: file.birth, to, made }];
+    },
+    putBack(path) {
+      const first = moved.find(each => each.path === path && each.back === undefined);
+      if (first?.to === undefined || host.files.get(first.to)?.birth !== first.birth) return false;
+      const back = `${directoryOf(path)}/theirs-aside${moved.length}`;
+      host.rename(path, back);
+      host.rename(first.to, path);
+      host.syncDirectory(directoryOf(path));
+      moved = moved.map(each => (each.path === path ? { back, ...each } : each));
+      return true;
     },
   };
 }

@@ -39,11 +39,12 @@ export const removeLeaving: Step = {
       if (files === null || identity === null) stays(why ?? UNSEEN);
       else if (left.has(file)) stays('a disk on it has left the guest: look at that first');
       else if (open.has(file)) stays('QEMU has it open for another user');
-      else if (unfound.has(file))
-        stays(`${unfound.get(file)}, which its disk is on now, is not found under its name`);
       else {
         const stands = (await files.stat(file))?.identity;
+        const above = unfound.get(file);
         if (stands === undefined) stays(GONE);
+        else if (above !== undefined)
+          stays(`${above}, which its disk is on now, is not found under its name`);
         else if (stands !== identity) stays('it is not the file any more that QEMU had open');
         else found.push({ file, identity, why: null });
       }

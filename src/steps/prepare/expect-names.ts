@@ -54,9 +54,11 @@ export async function expectOldNames(
   );
   const [wrong] = await wrongNames(files, old, undefined);
   if (wrong === undefined) return;
+  const instead =
+    wrong.found === 'nothing' ? 'nothing' : `${wrong.found}, which QEMU would open and write to`;
   throw new BlocksagaError(
     'FOREIGN',
-    `disk ${wrong.disk}: it is to return to ${wrong.file}, and under that name there is now ${wrong.found}, which QEMU would open and write to: put the right file back, then resume`,
+    `disk ${wrong.disk}: it is to return to ${wrong.file}, and under that name there is now ${instead}: put the right file back, then resume`,
     { disk: wrong.disk },
   );
 }

@@ -1,0 +1,133 @@
+/**
+ * Third parties that rename, remove and replace images while sagas work on them: the laws hold, and each excuse for it leaves
+ * the law its teeth: with one look less, or one word less in the result, the same runs break it.
+ */
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { BlocksagaError } from '../src/errors.ts';
+import { ALL, composeScenario, type Limits } from '../src/fuzz/draw/draw-scenario.ts';
+import { judge } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import { drawFrom } from '../src/fuzz/scenario/draw.ts';
+import { FAULT_KINDS } from '../src/fuzz/scenario/fault-kinds.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
+
+const KEPT = new URL('replays/', import.meta.url);
+const EXCUSED = new URL('excused.json', import.meta.url);
+
+/** What is left out of the engine. */
+const without = vi.hoisted(() => ({ look: '' }));
+
+vi.mock('../src/steps/prepare/expect-names.ts', async importOriginal => {
+  const real = await importOriginal<typeof import('../src/steps/prepare/expect-names.ts')>();
+  return {
+    ...real,
+    expectNames: (...given: Parameters<typeof real.expectNames>) =>
+      without.look === 'in front' ? Promise.resolve() : real.expectNames(...given),
+    findWrongNames: (...given: Parameters<typeof real.findWrongNames>) =>
+      without.look === 'behind a death' && given[1] === 'claimed'
+        ? Promise.resolve([])
+        : real.findWrongNames(...given),
+    expectOldNames: async (...given: Parameters<typeof real.expectOldNames>) => {
+      if (without.look === 'in a rollback') return;
+      await real.expectOldNames(...given).catch(error => {
+        if (without.look !== 'which file') throw error;
+        throw new BlocksagaError('FOREIGN', 'a name leads elsewhere: put the right file back, then resume');
+      });
+    },
+  };
+});
+
+vi.mock('../src/engine/running/misnamed.ts', async importOriginal => {
+  const real = await importOriginal<typeof import('../src/engine/running/misnamed.ts')>();
+  return {
+    ...real,
+    findMisnamed: (...given: Parameters<typeof real.findMisnamed>) =>
+      without.look === 'at the end' ? Promise.resolve([]) : real.findMisnamed(...given),
+  };
+});
+
+vi.mock('../src/engine/removal/claims.ts', async importOriginal => {
+  const real = await importOriginal<typeof import('../src/engine/removal/claims.ts')>();
+  return {
+    ...real,
+    strayedFiles: (...given: Parameters<typeof real.strayedFiles>) =>
+      without.look === 'behind a rollback' ? [] : real.strayedFiles(...given),
+  };
+});
+
+/** Nothing else goes wrong in these. */
+const OTHERS = [
+  ...Object.keys(FAULT_KINDS).filter(kind => kind !== 'file'),
+  ...['deaths', 'signals', 'turn', 'squatter', 'publisher', 'offlineDeath'],
+];
+const RUNS = process.env['BLOCKSAGA_TESTS'] === 'full' ? 2_000 : 400;
+const RUNS_MAX = 2_000;
+
+afterEach(() => {
+  without.look = '';
+});
+
+function* moved(runs: number, limits: Partial<Limits> = {}): Generator<Scenario> {
+  for (let seed = 1; seed <= runs; seed += 1) {
+    const draw = drawFrom(seed).without(OTHERS);
+    const scenario = composeScenario({ ...draw, isOn: name => name === 'file' || draw.isOn(name) }, seed, {
+      ...ALL,
+      disksMax: 3,
+      faultsMax: 2,
+      ...limits,
+    });
+    if (scenario.wish.operation !== 'commitOffline' && scenario.faults.length > 0) yield scenario;
+  }
+}
+
+test('every law holds while images are renamed, removed and replaced', async () => {
+  for (const scenario of moved(RUNS)) {
+    expect(judge(await runScenario(scenario)), JSON.stringify(scenario)).toEqual([]);
+  }
+});
+
+describe('the laws notice', () => {
+  test.each([
+    ['in front', 'a boot reads it too'],
+    ['in front', 'only what is ours'],
+    ['in a rollback', 'only what is ours'],
+    ['at the end', 'a boot reads it too'],
+    ['behind a rollback', 'leftovers tell all'],
+    ['behind a rollback', 'nothing left'],
+  ])('that no name is looked at %s: %s', async (look, law) => {
+    without.look = look;
+    let isNoticed = false;
+    for (const scenario of moved(RUNS_MAX)) {
+      isNoticed = judge(await runScenario(scenario)).some(violation => violation.law === law);
+      if (isNoticed) break;
+    }
+    expect(isNoticed).toBe(true);
+  });
+});
+
+describe('in a kept run the laws notice', () => {
+  test.each([
+    ['behind a death', 'names-are-looked-at-again-behind-a-death', 'a boot reads it too'],
+    ['behind a death', 'names-are-looked-at-again-before-an-overlay-is-made', 'only what is ours'],
+    ['behind a death', 'names-are-looked-at-again-before-chains-are-shortened', 'a boot reads it too'],
+    ['which file', 'a-rollback-says-which-file-it-waits-for', 'it ends'],
+    ['which file', 'a-rollback-says-which-file-it-waits-for', 'recovery is the exception'],
+  ])('what is not looked at, or not said, %s: %s: %s', async (look, file, law) => {
+    const { scenario } = JSON.parse(readFileSync(new URL(`${file}.json`, KEPT), 'utf8')) as {
+      scenario: Scenario;
+    };
+    expect(judge(await runScenario(scenario))).toEqual([]);
+    without.look = look;
+    expect(judge(await runScenario(scenario)).map(violation => violation.law)).toContain(law);
+  });
+
+  test('that nothing is said of a file that a guest reads from since QEMU has opened it: nothing lost', async () => {
+    const kept = JSON.parse(readFileSync(EXCUSED, 'utf8')) as Readonly<Record<string, Scenario>>;
+    const scenario = kept['nothing lost: file'];
+    expect(scenario).toBeDefined();
+    if (scenario === undefined) return;
+    without.look = 'at the end';
+    expect(judge(await runScenario(scenario)).map(({ law }) => law)).toContain('nothing lost');
+  });
+});
