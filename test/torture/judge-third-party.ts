@@ -21,6 +21,8 @@ export interface ThirdPartyCase {
   readonly round: Round;
   /** What QEMU said to the third party. */
   readonly answers: readonly Json[];
+  /** QEMU has opened a third party's file by the name of an image, as the result says: what the guest wrote since is in that. */
+  isReadFromTheirs?: boolean;
 }
 
 /**
@@ -127,13 +129,13 @@ export async function judgeImagesLeft(
 }
 
 async function judgeCounters(
-  { operation }: ThirdPartyCase,
+  { operation, isReadFromTheirs }: ThirdPartyCase,
   fronts: readonly string[],
   files: readonly string[],
   acknowledged: number,
 ): Promise<string[]> {
   // What was reverted shows an earlier moment: there its own judge looks.
-  if (operation.request.operation === 'revert') return [];
+  if (operation.request.operation === 'revert' || isReadFromTheirs) return [];
   const gone = fronts.find(file => !files.includes(file));
   if (gone !== undefined) return [`I3: ${gone} is in front of a disk, and not among the files`];
   const cut = await readCut(

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { uncrossed } from './crossed.ts';
+import { FILE_ACTS } from './file-acts.ts';
 import type { Operation } from './operation.ts';
 import { OPERATIONS, operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
@@ -26,6 +27,7 @@ const HELP = `npm run torture -- [options]
   --rounds N       how many rounds are played (default 200)
   --seed S         which ones, in which order; printed first when it is made up
   --third-parties  nothing is killed: a third party sends one command of the table, about one disk, at one moment
+  --files          the same, and what a third party does is to rename, remove, replace or re-create an image or its directory
   --command A,B    of these only
   --every          every moment of every operation once, instead of a choice
   --boundaries     every boundary between two steps of every operation once, for each who dies; the table is Markdown
@@ -44,6 +46,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seed: { type: 'string' },
     'third-parties': { type: 'boolean', default: false },
+    files: { type: 'boolean', default: false },
     command: { type: 'string' },
     every: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
@@ -100,7 +103,8 @@ function secondsSince(beganMs: number): number {
 
 async function choose(seed: number): Promise<readonly Round[]> {
   const named = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
-  const operations = values['third-parties'] ? named.filter(({ name }) => meetsThirdParties(name)) : named;
+  const hasThirdParties = values['third-parties'] || values.files;
+  const operations = hasThirdParties ? named.filter(({ name }) => meetsThirdParties(name)) : named;
   const victims = values.who.split(',') as Victim[];
   const pattern = new RegExp(values.in);
   const learnt = new Map<string, Undisturbed>();
@@ -120,8 +124,9 @@ async function choose(seed: number): Promise<readonly Round[]> {
   }
   for (const state of uncrossed(runs)) say(`no round crosses ${state}`);
   const meant = runs.map(run => ({ ...run, moments: run.moments.filter(moment => pattern.test(moment)) }));
-  if (values['third-parties']) {
-    return drawThirdPartyRounds(meant, Number(values.rounds ?? 200), seed, values.command?.split(','));
+  if (hasThirdParties) {
+    const commands = values.command?.split(',') ?? (values.files ? FILE_ACTS : undefined);
+    return drawThirdPartyRounds(meant, Number(values.rounds ?? 200), seed, commands);
   }
   if (!values.every && !values.boundaries)
     return drawRounds(meant, victims, Number(values.rounds ?? 200), seed);

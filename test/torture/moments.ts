@@ -6,6 +6,7 @@
 import type { Files, Images, Journal, NewRecord } from '../../src/index.ts';
 import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
 import { bendAt, lagging } from './bend.ts';
+import { actOnFile } from './file-acts.ts';
 import type { Bend } from './operation.ts';
 import type { Foreign } from './orders.ts';
 
@@ -197,6 +198,7 @@ export class Moments {
 
   #foreignAt(moment: string | undefined): readonly Json[] {
     if (this.#foreign === undefined || this.#foreign.moment !== moment) return [];
+    if (this.#foreign.act !== undefined) this.#foreign.hear(actOnFile(this.#foreign.act));
     return this.#foreign.messages.map(message => ({ ...message, id: THIRD_PARTY }));
   }
 

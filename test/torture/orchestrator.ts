@@ -4,6 +4,7 @@
  */
 import { copyFileSync, existsSync, renameSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { provedFilesOf } from '../../src/engine/connection/guest.ts';
 import { definedOnly } from '../../src/errors.ts';
 import {
   BlocksagaError,
@@ -45,7 +46,10 @@ async function obey(order: Order): Promise<void> {
   });
   const kept = moments.journal(journal);
   const engine = createEngine({ journal: kept });
-  const files = moments.files(localFiles);
+  const proved = order.proves
+    ? ((await provedFilesOf({ qmp: order.qmp }, order.fronts)) ?? localFiles)
+    : undefined;
+  const files = proved === undefined ? moments.files(localFiles) : { ...proved, ...moments.files(proved) };
   const images = moments.images(localImages);
   const guest = { qmp: moments.connect(connectSocket(order.qmp)), files };
   say({ says: 'begun' });

@@ -4,6 +4,7 @@
  */
 import type { SagaResult } from '../../src/index.ts';
 import type { Json } from '../../src/qmp/transport.ts';
+import type { FileAct } from './file-acts.ts';
 
 /** Who is killed at a moment; with `thirdParty` nothing is, but a third party sends something. */
 export type Victim = 'orchestrator' | 'qemu' | 'both' | 'thirdParty';
@@ -22,11 +23,14 @@ export interface Place {
   readonly agent: string;
   /** The file in which a program keeps what it is told of the new disks. */
   readonly told: string;
+  /** Whether /proc tells which files QEMU has open. */
+  readonly proves?: boolean;
 }
 
-/** What a third party sends right before the command at a moment, on the same monitor, so that nothing comes between. */
+/** What a third party sends right before the command at a moment, on the same monitor, so that nothing comes between; or does to a file. */
 export interface Foreign {
   readonly moment: string;
+  readonly act?: FileAct;
   readonly messages: readonly { readonly [name: string]: Json }[];
 }
 

@@ -3,20 +3,26 @@
  * taken back until it has ended, and what is there then is judged from outside. In a third of the rounds QEMU is killed
  * afterwards, and the same is asked of the images alone. Every wait has a deadline.
  */
+import { definedOnly } from '../../src/errors.ts';
 import { drawFrom } from '../../src/fuzz/scenario/draw.ts';
 import { FOREIGN_COMMANDS, type Sent, sentBy } from '../../src/fuzz/scenario/foreign-commands.ts';
 import { diskNames, groupName, sagaToken } from '../../src/plan/names.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Arena } from './arena.ts';
+import { actOnFile, type FileAct, isFileAct, putBack } from './file-acts.ts';
+import { judgeNames } from './judge-names.ts';
 import { judgeAmongThirdParties, judgeImagesLeft, type ThirdPartyCase } from './judge-third-party.ts';
 import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
 import { operationNamed } from './operations.ts';
 import type { Foreign, Place } from './orders.ts';
+import type { Outside } from './outside.ts';
 import { type Played, setUp, stateIn } from './play-round.ts';
 import { ANY_INSTANT, type Round } from './rounds.ts';
 
 const RESUMES_MAX = 2;
+/** One of a disk's own images is met in one round of so many, else the new one. */
+const OWN_ONE_IN = 3;
 /** A migration is under way, also a cancelled one, until its destination lets go of it: here soon. */
 const DESTINATION_STAYS = 'exec:sleep 15';
 const MIGRATION_POLLS_MAX = 300;
@@ -32,14 +38,18 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   const operation = operationNamed(round.operation);
   arena.rounds += 1;
   const said: object[] = [];
-  const { place, before } = await setUp(arena, operation, id);
-  const messages = await messagesOf(arena, round, id);
+  const { place: found, before } = await setUp(arena, operation, id);
+  const act = fileActOf(round, found, before);
+  const place = act === undefined ? found : { ...found, proves: true };
+  const foreign = { messages: await messagesOf(arena, round, id), ...definedOnly({ act }) };
   const beganMs = systemClock.now();
-  const first = await runAmongThirdParties(arena, round, place, messages, said);
+  const first = await runAmongThirdParties(arena, round, place, foreign, said);
   const durationMs = systemClock.now() - beganMs;
   const of: ThirdPartyCase = { operation, before, place, round, answers: first.answers };
   let last = first.ended;
   const hasQemu = () => isAlive(arena);
+  const atFiles = act && { act, ...(await judgeNames(arena.vm, of, act, last)) };
+  if (act !== undefined) putBack(act);
   const goOn = async (order: 'resume' | 'abort') => {
     await awaitMigration(arena);
     last = await takeOver(arena, { ...round, seed: 0 }, place, said, order);
@@ -47,7 +57,8 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   for (let tries = 0; tries < RESUMES_MAX && (await isOpen(arena, id, last)) && (await hasQemu()); tries += 1)
     await goOn('resume');
   if ((await isOpen(arena, id, last)) && (await hasQemu())) await goOn('abort');
-  const wrong: string[] = [];
+  const wrong: string[] = [...(atFiles?.wrong ?? [])];
+  if (atFiles !== undefined) of.isReadFromTheirs = atFiles.isReadFromTheirs;
   let outcome: Played['outcome'] = outcomeOf(last);
   if (await hasQemu()) wrong.push(...(await judgeAmongThirdParties(arena.vm, of, last)));
   else if (!mayEndQemu(of)) wrong.push(`QEMU is gone, and was not killed: ${arena.vm.stderr()}`);
@@ -70,6 +81,16 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
     moments: [],
     durationMs,
   };
+}
+
+/** What is done to which file, where the round is about one: a new image mostly, or one of the disk's own. */
+function fileActOf({ foreign, seed }: Round, { files }: Place, { chains }: Outside): FileAct | undefined {
+  const { command = '', disk = 0 } = foreign ?? {};
+  if (!isFileAct(command)) return undefined;
+  const draw = drawFrom(seed);
+  const own = chains[disk] ?? [];
+  const path = draw.chance(OWN_ONE_IN) && own.length > 0 ? draw.one(own) : files[disk];
+  return path === undefined ? undefined : { how: command, path };
 }
 
 /** By what was heard, or by the journal: also a pivot is refused beside a migration, of a saga that goes on waiting. */
@@ -151,13 +172,16 @@ async function runAmongThirdParties(
   arena: Arena,
   round: Round,
   place: Place,
-  messages: readonly Sent[],
+  { messages, act }: { readonly messages: readonly Sent[]; readonly act?: FileAct },
   said: object[],
 ): Promise<FirstLife> {
   const { orchestrator } = arena;
   const answers: Json[] = [];
   const byClock = round.moment === ANY_INSTANT;
-  const foreign: Foreign = { moment: round.moment, messages: messages.map(each => ({ ...each })) };
+  const foreign: Foreign = {
+    ...{ moment: round.moment, messages: messages.map(each => ({ ...each })) },
+    ...definedOnly({ act }),
+  };
   orchestrator.tell({ order: 'run', ...place, ...(byClock ? {} : { foreign }) });
   const untilMs = systemClock.now() + SAGA_DEADLINE_MS;
   const over = new AbortController();
@@ -166,7 +190,7 @@ async function runAmongThirdParties(
     const heard = await orchestrator.hear(untilMs - systemClock.now());
     note(said, heard);
     if (heard?.says === 'begun') {
-      if (byClock) sending = sendLater(arena, round.delayMs, over.signal, messages, answers);
+      if (byClock) sending = sendLater(arena, round.delayMs, over.signal, { messages, act }, answers);
     } else if (heard?.says === 'foreign') {
       answers.push(heard.answer);
     } else {
@@ -182,11 +206,12 @@ async function sendLater(
   { vm }: Arena,
   delayMs: number,
   over: AbortSignal,
-  messages: readonly Sent[],
+  { messages, act }: { readonly messages: readonly Sent[]; readonly act: FileAct | undefined },
   answers: Json[],
 ): Promise<void> {
   await sleep(systemClock, delayMs, over);
   if (over.aborted) return;
+  if (act !== undefined) answers.push(actOnFile(act));
   for (const { execute, arguments: given } of messages) {
     answers.push(
       await vm.witness.execute(execute, given).then(

@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../../src/errors.ts';
 import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import { type Chance, seededChance } from '../../src/sim/host/random.ts';
+import { isFileAct } from './file-acts.ts';
 import { operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
 
@@ -20,7 +21,7 @@ export interface Round {
   readonly delayMs: number;
   /** Chance within the round: whether and when those who take over die too. 0: they live. */
   readonly seed: number;
-  /** What a third party sends, a row of `foreign-commands.ts`, about which disk; where nothing dies. */
+  /** What a third party sends, a row of `foreign-commands.ts`, or does to a file, about which disk; where nothing dies. */
   readonly foreign?: { readonly command: string; readonly disk: number };
 }
 
@@ -34,7 +35,8 @@ export function nameOf({ operation, moment, victim, delayMs, seed, foreign }: Ro
 export function roundNamed(name: string): Round {
   const [operation = '', moment = '', victim = '', delay = '', seed = '', command, disk] = name.split(':');
   const delayMs = Number(delay);
-  if (victim === 'thirdParty' && command !== undefined && FOREIGN_COMMANDS[command] !== undefined) {
+  const isKnown = command !== undefined && (FOREIGN_COMMANDS[command] !== undefined || isFileAct(command));
+  if (victim === 'thirdParty' && isKnown) {
     operationNamed(operation);
     const foreign = { command, disk: Number(disk) || 0 };
     return { operation, moment, victim, delayMs: delayMs || 0, seed: Number(seed) || 0, foreign };

@@ -4,6 +4,7 @@
  */
 import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import { type Chance, seededChance } from '../../src/sim/host/random.ts';
+import { FILE_ACTS } from './file-acts.ts';
 import { DISKS } from './operation.ts';
 import { operationNamed } from './operations.ts';
 import { ANY_INSTANT, type Round, stateOf, type Undisturbed } from './rounds.ts';
@@ -14,10 +15,11 @@ const ANY_INSTANT_ONE_IN = 4;
 /** What a guest does after it is not what the ordered writer says of it: it begins anew. */
 const NOT_ON_REAL = new Set(['system_reset']);
 
-/** The rows that are sent to a real QEMU. */
-export const SENT_BY_THIRD_PARTIES: readonly string[] = Object.keys(FOREIGN_COMMANDS).filter(
-  name => !NOT_ON_REAL.has(name),
-);
+/** The rows that are sent to a real QEMU, and what is done to the files of its images. */
+export const SENT_BY_THIRD_PARTIES: readonly string[] = [
+  ...Object.keys(FOREIGN_COMMANDS).filter(name => !NOT_ON_REAL.has(name)),
+  ...FILE_ACTS,
+];
 
 /** An operation that a third party can meet: its guest has a QEMU, and its first process can go all the way. */
 export function meetsThirdParties(name: string): boolean {
