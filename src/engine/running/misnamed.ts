@@ -44,7 +44,7 @@ export async function findMisnamed(
   );
   const wasOn = disks.flatMap(({ disk, unplugged }): BootName[] => {
     const file = plainName(unplugged?.file ?? '');
-    const known = { claim: claims.get(file), planned: plan.names?.[file] };
+    const known = { claim: claims.get(file), planned: plan.identities?.[file] };
     return file.startsWith('/') ? [{ disk, file, ...known, isOpen: false, mustStand: true }] : [];
   });
   const copied = copies.flatMap(disk => namesOf(plan, disk, claims.get(disk.image.file), false));
