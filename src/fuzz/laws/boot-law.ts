@@ -17,7 +17,9 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
     const early = outcome === 'committed' ? decidedOver(account, disk) : undefined;
     if (early !== undefined)
       return `${early} was taken from an image of ${disk.device} in front of the decision, and it was taken all the same`;
-    const untold = untoldBelow(account, result, disk);
+    // A saga looks at the names of its own disks.
+    const isNamed = account.scenario.wish.named.includes(index);
+    const untold = isNamed ? untoldBelow(account, result, disk) : undefined;
     if (untold !== undefined)
       return `${untold} was taken from an image of ${disk.device} before the end, and the result does not say so`;
     // By names that a third party took from their files a boot finds nothing, or that one's.

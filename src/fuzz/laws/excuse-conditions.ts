@@ -7,7 +7,7 @@ import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
 import { mirrorFile, newFile, theirFile } from '../scenario/wish-files.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
-import { asksFor, isSwappedUnseen, isTold, isUnseen } from './moved-files.ts';
+import { asksFor, isSwappedUnseen, isTold, isUnseen, takesNameOf } from './moved-files.ts';
 
 /** The end that a law is asked about. */
 export interface EndJudged {
@@ -146,27 +146,32 @@ export function isSwappedAndTold(
   account: Account,
   { result, outcome }: EndJudged,
 ): boolean {
-  if (fault.kind !== 'file' || !account.before.files.has(fault.path)) return false;
   const isOver = outcome === 'committed' || outcome === 'rolledBack';
   const { wish } = account.scenario;
   // What a third party has copied as the chain of a mirror is its own file then, and the disk is on neither.
   const isCopied = wish.operation === 'snapshotMirror' && wish.ownChains;
-  const mayBeUntold = !isOver || isCopied || isUnseen(account, fault.path);
-  return isSwappedUnseen(account, fault.path) && (mayBeUntold || isTold(result, fault.path));
+  return namesTakenBy(fault, account).some(path => {
+    if (!account.before.files.has(path)) return false;
+    const mayBeUntold = !isOver || isCopied || isUnseen(account, path);
+    return isSwappedUnseen(account, path) && (mayBeUntold || isTold(result, path));
+  });
 }
 
 /**
  * The saga waits for a file to be put back, and says which. An administrator has put it back by the time when a saga is resumed, but
  * for one that has no name any more.
  */
-export function waitsForFile(
-  { fault }: Struck,
-  { moved, resultAtLast }: Account,
-  { outcome, result }: EndJudged,
-): boolean {
-  if (fault.kind !== 'file' || outcome !== 'needsRecovery' || !asksFor(result, fault.path)) return false;
-  const first = moved.find(({ path }) => path === fault.path);
-  return result !== resultAtLast || first?.to === undefined;
+export function waitsForFile({ fault }: Struck, account: Account, { outcome, result }: EndJudged): boolean {
+  const { moved, resultAtLast } = account;
+  if (outcome !== 'needsRecovery') return false;
+  return namesTakenBy(fault, account).some(name => {
+    const first = moved.find(({ path }) => path === name);
+    return asksFor(result, name) && (result !== resultAtLast || first?.to === undefined);
+  });
+}
+
+function namesTakenBy(fault: Struck['fault'], { moved }: Account): readonly string[] {
+  return moved.map(({ path }) => path).filter(path => takesNameOf(fault, path));
 }
 
 export function codeOf(body: unknown): string | undefined {

@@ -5,10 +5,11 @@
 
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { Sight } from '../account/sight.ts';
+import { isTheirs } from '../scenario/wish-files.ts';
 import type { eachEnd } from './each-end.ts';
 import { mayBeThere } from './elsewhere-law.ts';
 import { isLastOfLeft } from './last-image.ts';
-import { isMoved, isTold, isUnseen } from './moved-files.ts';
+import { isMoved, isTheirCopy, isTold, isUnseen } from './moved-files.ts';
 import { leftUnseen } from './unplugged-law.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
@@ -55,8 +56,10 @@ function isMovedLate(account: End['account'], name: string): boolean {
 }
 
 /** A file of the saga's that is still there, under a name of a third party's. */
-function isStrayed({ before }: End['account'], { path, to }: MovedFile, now: Sight): boolean {
-  return to !== undefined && !before.files.has(path) && now.files.has(to);
+function isStrayed({ before, scenario }: End['account'], { path, to }: MovedFile, now: Sight): boolean {
+  if (to === undefined || before.files.has(path) || isTheirs(path) || isTheirCopy(scenario, path))
+    return false;
+  return now.files.has(to);
 }
 
 /** What is left in QEMU, in the words of a result. */

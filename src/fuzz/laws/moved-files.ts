@@ -3,10 +3,12 @@
  * has to say of them, and what no look can tell it. Pure.
  */
 import type { SagaResult } from '../../engine/running/result.ts';
+import type { Fault } from '../../sim/monitor/faults.ts';
 import { keyOf, splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
 import type { DiskSight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
+import { chainCopyOf } from '../scenario/wish-files.ts';
 
 type Moved = Pick<Account, 'moved'>;
 
@@ -69,6 +71,7 @@ export function isUnseen(
   name: string,
 ): boolean {
   if (scenario.elsewhere !== undefined || row === undefined) return true;
+  if (isTheirCopy(scenario, name) && !scenario.proc) return true;
   const acts = moved.filter(({ path }) => path === name);
   const isBefore = acts.every(({ atMs }) => atMs <= row.createdAtMs);
   const isOpen = before.disks.some(({ chain }) => chain.some(({ path }) => path === name));
@@ -95,9 +98,19 @@ export function isSwappedUnseen(
   );
 }
 
+/** The chain that a third party has copied for a mirror while the saga waited: it did not stand there when that was planned. */
+export function isTheirCopy({ wish }: Account['scenario'], name: string): boolean {
+  return wish.operation === 'snapshotMirror' && wish.ownChains && wish.named.map(chainCopyOf).includes(name);
+}
+
 /** Files of third parties that stand under names of the saga's. */
 export function madeByThirdParties({ moved }: Moved): readonly string[] {
   return moved.flatMap(({ path, made }) => (made === undefined ? [] : [path]));
+}
+
+/** Whether a third party takes a name from its file by that, as it does from all in a directory, though it may have it again by now. */
+export function takesNameOf(fault: Fault, file: string): boolean {
+  return fault.kind === 'file' && (fault.path === file || fault.how.endsWith('Directory'));
 }
 
 /** Whether a result says of a name that it does not lead to what the saga left there. */

@@ -12,7 +12,7 @@ import { isNamedElsewhere } from './elsewhere-law.ts';
 import { judgedOf, removedBy, setSeen } from './end-laws.ts';
 import { isLastOfLeft } from './last-image.ts';
 import { leftoversTellAll } from './left-law.ts';
-import { isMoved, isTold, madeByThirdParties } from './moved-files.ts';
+import { isMoved, isTold, madeByThirdParties, takesNameOf } from './moved-files.ts';
 import { heldByFilters, leftUnseen } from './unplugged-law.ts';
 
 const PREFIX = 'bs-';
@@ -53,7 +53,7 @@ function isKeptForMoved(file: string, { account, result, now }: Parameters<EndCh
 
 /** What QEMU has made anew under a name that a third party took from the saga's file cannot be told from that one's, and is named. */
 function isStrayed(file: string, { account, result }: Parameters<EndCheck>[0]): boolean {
-  return isMoved(account, file) && isTold(result, file);
+  return account.struck.some(({ fault }) => takesNameOf(fault, file)) && isTold(result, file);
 }
 
 /** What a third party exports stays open, and the result owns up to it. */

@@ -32,7 +32,7 @@ export function theirFile(index: number): string {
 
 /** Whether an image is a third party's own. */
 export function isTheirs(path: string): boolean {
-  return path.startsWith(`${DIRECTORY}/theirs`);
+  return path.startsWith(`${DIRECTORY}/theirs`) || path.startsWith(`${DIRECTORY}-theirs`);
 }
 
 /** The copy of a disk's chain that a mirror with a chain of its own is based on. */

@@ -6,10 +6,10 @@
 import { EMPTY, put } from './contents.ts';
 import { BLANK, directoryOf, type Host, type HostFile, type Image } from './host.ts';
 
-/** What is done to a name. */
+/** What is done to a name, or to the directory that it is in. */
 export interface FileAct {
   readonly path: string;
-  readonly how: 'remove' | 'rename' | 'replace' | 'recreate';
+  readonly how: 'remove' | 'rename' | 'replace' | 'recreate' | 'renameDirectory' | 'replaceDirectory';
 }
 
 /** One name that a third party has taken from a file. */
@@ -37,20 +37,58 @@ export interface ForeignFiles {
   putBack(path: string): boolean;
 }
 
+/** Where a file is that was in a directory which has another name by now. */
+function within(each: MovedFile, from: string, to: string): MovedFile {
+  return each.to !== undefined && directoryOf(each.to) === from
+    ? { ...each, to: `${to}${each.to.slice(from.length)}` }
+    : each;
+}
+
 const STALE_BYTES = 1_048_576;
 /** What no guest of the simulator writes. */
 const STALE = 800_000_000;
 
 export function createForeignFiles(host: Host, epochMs: () => number): ForeignFiles {
   let moved: readonly MovedFile[] = [];
+
+  /** Each image in it loses its name at once; where it is replaced, by one with copies of other images in it. */
+  function actOnDirectory(directory: string, how: FileAct['how']): readonly MovedFile[] {
+    if (!host.directories.has(directory)) return [];
+    const held = [...host.files].filter(([path]) => directoryOf(path) === directory);
+    const aside = `${directory}-theirs${moved.length}`;
+    host.renameDirectory(directory, aside);
+    const isReplaced = how === 'replaceDirectory';
+    if (isReplaced) host.makeDirectory(directory);
+    moved = moved.map(each => within(each, directory, aside));
+    const atMs = epochMs();
+    return held.map(([path, { birth, written }]) => {
+      const to = `${aside}${path.slice(directory.length)}`;
+      return { path, atMs, birth, to, made: isReplaced ? make(host, path, written) : undefined };
+    });
+  }
+
+  function putDirectoryBack(directory: string, aside: string): void {
+    const own = `${directory}-theirs-own${moved.length}`;
+    if (host.directories.has(directory)) host.renameDirectory(directory, own);
+    host.renameDirectory(aside, directory);
+    moved = moved.map(each => ({
+      back: `${own}${each.path.slice(directory.length)}`,
+      ...within(each, aside, directory),
+    }));
+  }
+
   return {
     get moved() {
       return moved;
     },
     act({ path, how }) {
+      const directory = directoryOf(path);
+      if (how === 'renameDirectory' || how === 'replaceDirectory') {
+        moved = [...moved, ...actOnDirectory(directory, how)];
+        return;
+      }
       const file = host.files.get(path);
       if (file === undefined) return;
-      const directory = directoryOf(path);
       const isKept = how === 'rename' || how === 'replace';
       const to = isKept ? `${directory}/theirs-moved${moved.length}` : undefined;
       if (to === undefined) host.unlink(path);
@@ -63,7 +101,12 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     putBack(path) {
       const first = moved.find(each => each.path === path && each.back === undefined);
       if (first?.to === undefined || host.files.get(first.to)?.birth !== first.birth) return false;
-      const back = `${directoryOf(path)}/theirs-aside${moved.length}`;
+      const directory = directoryOf(path);
+      if (directoryOf(first.to) !== directory) {
+        putDirectoryBack(directory, directoryOf(first.to));
+        return true;
+      }
+      const back = `${directory}/theirs-aside${moved.length}`;
       host.rename(path, back);
       host.rename(first.to, path);
       host.syncDirectory(directoryOf(path));

@@ -55,6 +55,9 @@ export interface Host {
   unlink(path: string): boolean;
   /** Renames over whatever is there. */
   rename(from: string, to: string): boolean;
+  /** Moves a directory with all that is in it, durably; whoever has a file open keeps it. */
+  renameDirectory(from: string, to: string): void;
+  makeDirectory(path: string): void;
   /** Makes the entries of a directory durable, those that are gone included. */
   syncDirectory(directory: string): void;
   /** The power fails: what was not flushed may be lost, file by file, as chance has it. */
@@ -157,6 +160,20 @@ export function createHost(
       files.set(to, file);
       return true;
     },
+    renameDirectory(from, to) {
+      this.syncDirectory(from);
+      for (const [path, file] of [...files]) {
+        if (directoryOf(path) !== from) continue;
+        const name = `${to}${path.slice(from.length)}`;
+        files.delete(path);
+        linked.delete(path);
+        files.set(name, file);
+        linked.add(name);
+      }
+      directories.delete(from);
+      directories.add(to);
+    },
+    makeDirectory: path => void directories.add(path),
     syncDirectory(path) {
       for (const [name, file] of unlinked) {
         if (directoryOf(name) !== path) continue;

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { createForeignFiles } from '../../src/sim/host/foreign-files.ts';
+import { BLANK, createHost } from '../../src/sim/host/host.ts';
+
+const IMAGE = { ...BLANK, sizeBytes: 4_096 };
+
+function scene() {
+  const host = createHost('/images', () => 0);
+  for (const path of ['/images/a', '/images/b']) host.write(path, IMAGE);
+  const birthOf = (path: string) => host.files.get(path)?.birth;
+  return {
+    host,
+    foreign: createForeignFiles(host, () => 7),
+    births: ['/images/a', '/images/b'].map(birthOf),
+    birthOf,
+  };
+}
+
+describe('a third party takes the name from a directory', () => {
+  test.each(['renameDirectory', 'replaceDirectory'] as const)(
+    '%s: all in it lose theirs, and get them back',
+    how => {
+      const { host, foreign, births, birthOf } = scene();
+      foreign.act({ path: '/images/a', how });
+      expect(foreign.moved.map(({ path, atMs }) => [path, atMs])).toEqual([
+        ['/images/a', 7],
+        ['/images/b', 7],
+      ]);
+      expect(host.directories.has('/images')).toBe(how === 'replaceDirectory');
+      expect(births).not.toContain(birthOf('/images/a'));
+      expect(birthOf('/images/b') === undefined).toBe(how === 'renameDirectory');
+      expect(foreign.putBack('/images/b')).toBe(true);
+      expect(['/images/a', '/images/b'].map(birthOf)).toEqual(births);
+      expect(foreign.moved.every(({ back }) => back !== undefined)).toBe(true);
+      expect(foreign.putBack('/images/a')).toBe(false);
+    },
+  );
+
+  test('a file that was moved within it before is found there all the same', () => {
+    const { foreign, births, birthOf } = scene();
+    foreign.act({ path: '/images/a', how: 'rename' });
+    foreign.act({ path: '/images/b', how: 'replaceDirectory' });
+    foreign.act({ path: '/images/b', how: 'renameDirectory' });
+    foreign.putBack('/images/b');
+    foreign.putBack('/images/a');
+    expect(birthOf('/images/b')).toBe(births[1]);
+  });
+});
+
+test('a file that was removed cannot be put back', () => {
+  const { foreign, births, birthOf } = scene();
+  foreign.act({ path: '/images/a', how: 'remove' });
+  expect(foreign.putBack('/images/a')).toBe(false);
+  foreign.act({ path: '/images/b', how: 'replace' });
+  expect(foreign.putBack('/images/b')).toBe(true);
+  expect(birthOf('/images/b')).toBe(births[1]);
+});
