@@ -55,7 +55,7 @@ export interface Host {
   unlink(path: string): boolean;
   /** Renames over whatever is there. */
   rename(from: string, to: string): boolean;
-  /** Moves a directory with all that is in it, durably; whoever has a file open keeps it. */
+  /** Moves a directory with all that is in it, durably; a file that is open stays so. */
   renameDirectory(from: string, to: string): void;
   makeDirectory(path: string): void;
   /** Makes the entries of a directory durable, those that are gone included. */
