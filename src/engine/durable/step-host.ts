@@ -161,57 +161,13 @@ export class StepHost {
   async #begin(name: StepName, step: Step): Promise<Json> {
     const observed = await this.#observe(name, name, step.observe);
     if (step.decision === 'before') {
+      // Asked once more: the look took time.
       const why = this.attempts.whyNotStart(name, step, undefined, this.#isAskedBack(step));
       if (why !== undefined) await this.#failUnstarted(name, undefined, why);
     }
     await this.#write([intent(name, observed), ...this.#decider.recordsWith(name, step)]);
     this.#decider.wereWritten(step);
     return observed;
-  }
-
-  async #settleUndo(name: StepName, step: ReversibleStep, past: PastStep | undefined): Promise<Settled> {
-    const key = `undo.${name}`;
-    const observed = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
-    let came: unknown;
-    const attempt = this.attempts.of(name, UNDO, async number => {
-      await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
-      const context = await this.#given.to(name, past === undefined && number === 1);
-      const given = step.observeUndo === undefined ? context : { ...context, observed };
-      came = await step.undo(given, this.#given.outcomes.get(name));
-    });
-    await this.#decider.beforeUndo(name, step);
-    await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
-    await this.#decider.afterUndo(name, step);
-    if (step.pause === 'begins') this.#window.close();
-    const value = step.undone?.(observed, this.#given.outcomes.get(name), came) ?? null;
-    await this.#write([outcome(key, value, false)]);
-    return { ok: true, value, abort: false };
-  }
-
-  /**
-   * Durable even while the guest is paused: a saga that has begun to roll back must not roll forward in its next
-   * process.
-   */
-  async #beginUndo(name: StepName, step: ReversibleStep, key: string): Promise<Json> {
-    const observed = await this.#observe(name, key, step.observeUndo);
-    await this.#write([intent(key, observed)], true).catch(error => {
-      // A journal that cannot be written must not keep the guest paused. With no decision on disk a later process probes
-      // each step of the pause: it rolls back where this undo took away what the next step needs, and may roll forward else.
-      const isBack = (this.#verdict.known ?? 'back') === 'back';
-      if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
-    });
-    return observed;
-  }
-
-  /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
-  async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
-    if (look === undefined) return null;
-    const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
-    const kind = { continues: () => judge === ANY, isUndoing: key !== name };
-    const attempt = this.attempts.of(name, kind, async () => look(await this.#given.to(name)));
-    const act = () => this.#insistence.retry(attempt, judge);
-    const looked = () => (key === name ? act().catch(notBegun) : act());
-    return this.#recordFailure(key, looked, [intent(key, null)]);
   }
 
   async #settle(name: StepName, step: Step, past: PastStep | undefined): Promise<Settled> {
@@ -258,6 +214,51 @@ export class StepHost {
     };
     if (!nothingSentYet) return this.#insistence.retry(look, lookInDoubt).catch(inDoubt);
     return firstLook === null ? look() : this.#insistence.retry(look, firstLook);
+  }
+
+  async #settleUndo(name: StepName, step: ReversibleStep, past: PastStep | undefined): Promise<Settled> {
+    const key = `undo.${name}`;
+    const observed = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
+    let came: unknown;
+    const attempt = this.attempts.of(name, UNDO, async number => {
+      await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
+      const context = await this.#given.to(name, past === undefined && number === 1);
+      const given = step.observeUndo === undefined ? context : { ...context, observed };
+      came = await step.undo(given, this.#given.outcomes.get(name));
+    });
+    await this.#decider.beforeUndo(name, step);
+    await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));
+    await this.#decider.afterUndo(name, step);
+    if (step.pause === 'begins') this.#window.close();
+    const value = step.undone?.(observed, this.#given.outcomes.get(name), came) ?? null;
+    await this.#write([outcome(key, value, false)]);
+    return { ok: true, value, abort: false };
+  }
+
+  /**
+   * Durable even while the guest is paused: a saga that has begun to roll back must not roll forward in its next
+   * process.
+   */
+  async #beginUndo(name: StepName, step: ReversibleStep, key: string): Promise<Json> {
+    const observed = await this.#observe(name, key, step.observeUndo);
+    await this.#write([intent(key, observed)], true).catch(error => {
+      // A journal that cannot be written must not keep the guest paused. With no decision on disk a later process probes
+      // each step of the pause: it rolls back where this undo took away what the next step needs, and may roll forward else.
+      const isBack = (this.#verdict.known ?? 'back') === 'back';
+      if (!isUnwritten(error) || !this.#window.isOpen || !isBack) throw error;
+    });
+    return observed;
+  }
+
+  /** A look that fails is a failure of the step: recorded, so that a replay takes the same way. */
+  async #observe(name: StepName, key: string, look: Step['observe']): Promise<Json> {
+    if (look === undefined) return null;
+    const judge = key !== name || this.#verdict.isPastReturn(ALL_STEPS[name]) ? ANY : TRANSIENT;
+    const kind = { continues: () => judge === ANY, isUndoing: key !== name };
+    const attempt = this.attempts.of(name, kind, async () => look(await this.#given.to(name)));
+    const act = () => this.#insistence.retry(attempt, judge);
+    const looked = () => (key === name ? act().catch(notBegun) : act());
+    return this.#recordFailure(key, looked, [intent(key, null)]);
   }
 
   /** Runs `act`; what it throws is recorded as the outcome, with its place, before it is thrown on. */
