@@ -78,7 +78,7 @@ describe('a snapshot on an old QEMU', () => {
   });
 
   it('is committed though QEMU refuses to be asked afterwards: it could not be taken back', async () => {
-    const guest = guestOn('1.3', 2, { faults: [{ kind: 'refuse', command: 'query-block', nth: 3 }] });
+    const guest = guestOn('1.3', 2, { faults: [{ kind: 'refuse', command: 'query-block', nth: 4 }] });
     expect(await guest.snapshot(guest.disks)).toMatchObject({ outcome: 'committed' });
     const asked = guest.sent.slice(guest.sent.indexOf('transaction') + 1);
     expect(asked.filter(name => name === 'query-block').length).toBeGreaterThan(1);

@@ -183,7 +183,7 @@ export function keptInDoubt({ later, taken, kind, evidence }: Doubt): readonly K
   }
   const why =
     kind === 'partial'
-      ? `an unfinished copy that holds what ${taken} does not, most likely older data: remove it once the guest runs well`
+      ? `an unfinished copy that holds what ${taken} does not, most likely older data, unless a third party had put it in front of its disk: look at it, and remove it once the guest runs well`
       : `written to after ${taken}, and holds what that does not: kept, since the journal had not said so`;
   return [{ file: later, why }];
 }

@@ -3,12 +3,13 @@
  * so the images below are one instant. Whether it happened is asked of QEMU, so the intent is the decision.
  */
 import { BlocksagaError } from '../../errors.ts';
-import { expectFronts, readGraph } from '../../guest/graph.ts';
-import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
+import { expectFronts, frontOf, readGraph } from '../../guest/graph.ts';
+import { isTaking, takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, type Sight, sightOf } from '../../guest/migration.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
@@ -150,14 +151,29 @@ function actionsOf(plan: SnapshotPlan): Actions {
 
 /**
  * Looked for a migration right in front, and again in the same write where the snapshots can then be undone. The image below an
- * overlay is opened anew by its name, since it is not written to any more.
+ * overlay is opened anew by its name, since it is not written to any more. QEMU takes a snapshot of a node whose device has left,
+ * so that right in front the devices have to be on them.
  */
 async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<void> {
   const { qmp, plan } = context;
   expectNotMigrating(await lookAtGuest(qmp));
   await expectNames(context, when);
+  expectSnapshotted(await qmp.execute('query-block'), plan);
   const sight = await takeAll(qmp, plan, actionsOf(plan));
   if (canUndoSnapshots(plan)) expectNotMigrating(sight());
+}
+
+/** Throws FOREIGN where a disk is not on the image that its overlay is to stand on. */
+function expectSnapshotted(blocks: readonly BlockInfo[], { disks }: SnapshotPlan): void {
+  for (const disk of disks) {
+    const front = frontOf(blocks, disk);
+    if (front === disk.node) continue;
+    throw new BlocksagaError(
+      'FOREIGN',
+      `disk ${disk.disk} is on ${front ?? 'nothing'}, where a third party has put it, and not on node ${disk.node}: its overlay would not be in front`,
+      { disk: disk.disk, effect: 'notApplied' },
+    );
+  }
 }
 
 async function takeAll(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Promise<() => Sight> {
@@ -187,7 +203,10 @@ async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
   const graph = await readGraph(qmp).catch((error: unknown) => {
     throw error instanceof BlocksagaError && !canUndoSnapshots(plan) ? askAgain(error) : error;
   });
-  return probeDisks(plan.disks, disk => (graph.showsImage(disk) ? 'present' : 'absent'));
+  const shown = plan.disks.filter(disk => graph.showsImage(disk));
+  // A third party's `blockdev-snapshot` brings neither all overlays at one instant nor the bitmaps.
+  const isOurs = shown.length === 0 || !plan.marksQemu || (await isTaking(qmp, plan));
+  return probeDisks(plan.disks, disk => (shown.includes(disk) ? (isOurs ? 'present' : 'foreign') : 'absent'));
 }
 
 async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
