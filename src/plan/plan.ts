@@ -185,6 +185,7 @@ export interface DiskPlan {
   readonly drive: string;
   /** QOM path of the device whose `drive` property names the node, or null when no device has it. */
   readonly qdev: string | null;
+  /** That of its active image, as it was found; the next two are too. */
   readonly file: string;
   readonly driver: string;
   readonly sizeBytes: number;
@@ -211,10 +212,12 @@ export interface ImagePlan {
   readonly sizeBytes: number;
   /** True: the saga makes the file and removes it in a rollback. False: it was there and stays. */
   readonly create: boolean;
-  /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
-  readonly holderBytes?: number;
-  /** How large the block device of an image of a format is, where it may lack room. */
-  readonly tightBytes?: number;
+  /** The image that the new one's header names, for overlays and shallow copies. */
+  readonly backing: ChainImage | null;
+  /** What is below that image, to be opened with it when it is not open already. */
+  readonly below: readonly ChainImage[];
+  /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
+  readonly openBacking: boolean;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
   /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
@@ -225,19 +228,17 @@ export interface ImagePlan {
   readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
   readonly opens?: NodeWishes;
   readonly access?: FileAccess;
-  /** The image that the new one's header names, for overlays and shallow copies. */
-  readonly backing: ChainImage | null;
-  /** How the header of a new image names that one when not by its file: a path relative to the new image. */
+  /** How the header of a new image names `backing` when not by its file: a path relative to the new image. */
   readonly backingName?: string;
-  /** What is below that image, to be opened with it when it is not open already. */
-  readonly below: readonly ChainImage[];
   /**
    * The image that the new one is opened on at first, where `backing` is further down: what lies above that is then streamed
    * into the new one.
    */
   readonly openedOn?: ChainImage;
-  /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
-  readonly openBacking: boolean;
+  /** How large the file or device is that a raw image is the beginning of; left out where it is all of it. */
+  readonly holderBytes?: number;
+  /** How large the block device of an image of a format is, where it may lack room. */
+  readonly tightBytes?: number;
 }
 
 /** One image file of a chain, front first. */
