@@ -61,6 +61,10 @@ test('bash completes commands, options, their words, and the ids of sagas', () =
   expect(bash('blocksaga', 'copy', '--fin')).toEqual(['--finish']);
   expect(bash('blocksaga', 'copy', '--finish', '')).toEqual(['pivot', 'clone', 'abort', 'leave']);
   expect(bash('blocksaga', '--config', 'x.json', 'copy', '--sync')).toEqual(['--sync-writes']);
+  // As bash hands it over where a value stands behind "=".
+  expect(bash('blocksaga', 'copy', '--finish', '=')).toEqual(['pivot', 'clone', 'abort', 'leave']);
+  expect(bash('blocksaga', 'copy', '--finish', '=', 'cl')).toEqual(['clone']);
+  expect(bash('blocksaga', '--config', '=', 'x.json', 'copy', '--sync')).toEqual(['--sync-writes']);
   expect(bash('blocksaga', 'show', 'night-').toSorted()).toEqual(['night-1', 'night-2']);
   expect(bash('blocksaga', 'completion', '')).toEqual(['bash', 'zsh', 'fish', 'sagas']);
   expect(bash('blocksaga', 'sagas', '--journal', 'jour').toSorted()).toEqual([
@@ -69,12 +73,24 @@ test('bash completes commands, options, their words, and the ids of sagas', () =
   ]);
 });
 
+test('bash completes every option of every command to itself', () => {
+  const script = `source completion.bash
+    of() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _blocksaga; printf '%s\\n' "\${COMPREPLY[@]}"; }
+    for command in $(of blocksaga ''); do
+      for option in $(of blocksaga $command --); do echo "$command $option $(of blocksaga $command $option | grep -x -- $option)"; done
+    done`;
+  const lines = inShell('bash', '-c', script).trim().split('\n');
+  expect(lines.length).toBeGreaterThan(200);
+  expect(lines.filter(line => !/^[\w-]+ (--[\w-]+) \1$/.test(line))).toEqual([]);
+});
+
 test.runIf(has('fish'))('fish completes commands, options, their words, and the ids of sagas', () => {
   const complete = (line: string) =>
     inShell('fish', '-N', '-c', `source completion.fish; complete -C ${JSON.stringify(line)}`);
   expect(complete('blocksaga snap')).toMatch(/^snapshot\tput/m);
   expect(complete('blocksaga copy --fin')).toMatch(/^--finish\t/m);
   expect(complete('blocksaga copy --finish ')).toMatch(/^clone/m);
+  expect(complete('blocksaga copy --finish=cl')).toMatch(/^--finish=clone/m);
   expect(complete('blocksaga show ')).toMatch(/^night-1$/m);
 });
 

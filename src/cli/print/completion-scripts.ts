@@ -27,9 +27,12 @@ function bashScript(commands: readonly CommandFacts[]): readonly string[] {
     '_blocksaga() {',
     `  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command='' options='' words='' id i`,
     '  COMPREPLY=()',
+    '  # Bash takes --option=value for three words.',
+    `  [[ $prev == '=' ]] && prev=\${COMP_WORDS[COMP_CWORD-2]}`,
+    `  [[ $cur == '=' ]] && cur=''`,
     '  for ((i = 1; i < COMP_CWORD; i++)); do',
     `    case \${COMP_WORDS[i]} in`,
-    '      --config) ((i++)) ;;',
+    `      --config) ((i++)); [[ \${COMP_WORDS[i]} == '=' ]] && ((i++)) ;;`,
     '      -*) ;;',
     `      *) command=\${COMP_WORDS[i]}; break ;;`,
     '    esac',
@@ -87,7 +90,7 @@ function zshScript(commands: readonly CommandFacts[]): readonly string[] {
     '_blocksaga() {',
     '  local context state state_descr line',
     '  typeset -A opt_args',
-    "  _arguments -C '--config[a file of settings]:file:_files' '--help[display help]' '--version[tell the version]' '1:command:->command' '*::argument:->argument'",
+    "  _arguments -C '--config=[a file of settings]:file:_files' '--help[display help]' '--version[tell the version]' '1:command:->command' '*::argument:->argument'",
     '  case $state in',
     '    command)',
     '      local -a commands=(',
@@ -111,11 +114,11 @@ function zshScript(commands: readonly CommandFacts[]): readonly string[] {
   ];
 }
 
-/** `*--name[what it is]:value:how`; the brackets and colons of descriptions are escaped. */
+/** `*--name=[what it is]:value:how`, where `=` lets the value stand in the next word or in the same; the brackets and colons of descriptions are escaped. */
 function zshOption({ name, description, takesValue, words, isFile }: OptionFacts): string {
   const what = description.replaceAll(/[[\]:\\]/g, '\\$&');
   const how = isFile ? '_files' : words.length > 0 ? `(${words.join(' ')})` : ' ';
-  return `*${name}[${what}]${takesValue ? `:value:${how}` : ''}`;
+  return takesValue ? `*${name}=[${what}]:value:${how}` : `*${name}[${what}]`;
 }
 
 function fishScript(commands: readonly CommandFacts[]): readonly string[] {
