@@ -2,7 +2,7 @@
  * What `npm pack` ships, in a project that has it installed: its examples compile with the compilers of today and run, its
  * pages link to what is there, nothing is run by installing it, and an older Node is told what is needed.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, normalize, posix } from 'node:path';
 import { promisify } from 'node:util';
@@ -113,5 +113,35 @@ describe('the package, installed', () => {
       file => file.endsWith('.js') && /^import .*'node:sqlite'/m.test(text(file)),
     );
     expect(eager).toEqual([]);
+  });
+});
+
+/** Other runtimes, where they are on the PATH; as dependencies of this project they would be a hundred megabytes each. */
+const RUNTIMES = { deno: ['run', '-A', '--node-modules-dir=manual'], bun: ['run'] } as const;
+const ON_ANY = `
+  import { createEngine, openJournal } from 'blocksaga';
+  import { createSim } from 'blocksaga/sim';
+  for (const entry of ${JSON.stringify([...ENTRIES.keys()])}) await import(entry);
+  const sim = createSim({ disks: 2 });
+  const journal = openJournal(process.argv[2]);
+  const engine = createEngine({ journal, clock: sim.clock });
+  const disks = sim.world.fronts().map(({ node }, at) => ({ disk: node, to: '/images/new' + at + '.qcow2' }));
+  const saga = await sim.run(engine.copy({ qmp: sim.connect, files: sim.files, disks }));
+  console.log((await sim.run(saga.result)).outcome, journal.sagas().length);
+  await journal.close();
+`;
+
+describe.each(Object.entries(RUNTIMES))('the package on %s', (runtime, args) => {
+  const isThere = spawnSync(runtime, ['--version']).status === 0;
+  const name = 'has all its entries, and runs a saga with a journal in a file';
+  const title = isThere ? name : `${name}: NOT TRIED, there is no ${runtime} on the PATH`;
+
+  test.skipIf(!isThere)(title, async () => {
+    const file = join(project.directory, `${runtime}.mjs`);
+    writeFileSync(file, ON_ANY);
+    const { stdout } = await run(runtime, [...args, file, join(project.directory, `${runtime}.db`)], {
+      cwd: project.directory,
+    });
+    expect(stdout.trim()).toBe('committed 1');
   });
 });
