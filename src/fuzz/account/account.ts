@@ -69,8 +69,6 @@ export interface Account {
    */
   readonly coveredFirst: readonly number[];
   readonly pauses: readonly Pause[];
-  /** When the last process asked QEMU for its disks for the last time and was answered; milliseconds of virtual time. */
-  readonly lookedAtMs?: number;
   readonly migrations: readonly MigrationSeen[];
   readonly conts: readonly ContSeen[];
   /** Whether the guest ran with a merged or reverted disk before the saga began to roll forward for that. */

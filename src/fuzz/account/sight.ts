@@ -56,6 +56,8 @@ export interface LeftDisk {
 }
 
 export interface Sight {
+  /** When the process before it asked QEMU for its disks for the last time and was answered; milliseconds of virtual time. */
+  readonly lookedAtMs?: number;
   readonly alive: boolean;
   readonly runState: Qemu['runState'] | 'gone';
   /** All that the guest was started with, each in its place; none once QEMU is gone. */

@@ -26,7 +26,7 @@ export function leftoversTellAll(
   if (result === undefined || (outcome !== 'committed' && outcome !== 'rolledBack')) return undefined;
   const named = new Map(result.leftovers.map(words => [words.replace(/ \(.*$/s, ''), words]));
   if (now.alive && ![...named.keys()].some(name => name === 'what is left in QEMU')) {
-    const untold = [...inQemu(now, leftUnseen(account, now)), ...files].find(
+    const untold = [...inQemu(now, leftUnseen(now)), ...files].find(
       name => !named.has(name) && !isLastOfLeft(result, name),
     );
     if (untold !== undefined) return `${untold} is left, and the result does not say so`;

@@ -85,7 +85,7 @@ function leftInQemu({ account, outcome, before, now }: Parameters<EndCheck>[0]):
   if (job !== undefined) return `the job ${job} is left`;
   const [group] = ours(now.throttleGroups);
   if (group !== undefined) return `the throttle group ${group} is left`;
-  const ofLeft = new Set([...leftUnseen(account, now), ...heldByFilters(now)]);
+  const ofLeft = new Set([...leftUnseen(now), ...heldByFilters(now)]);
   const node = ours(now.nodes).find(name => !now.inUse.has(name) && !ofLeft.has(name));
   if (node !== undefined) return `the node ${node} is left and nothing uses it`;
   const filtered = now.disks.find(

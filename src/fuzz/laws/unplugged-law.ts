@@ -62,7 +62,7 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
   const isEnd = outcome === 'committed' || outcome === 'rolledBack';
   // One that was given up before its first step says what its plan has seen, and asks for nothing more.
   const isBegun = account.records.some(({ kind }) => kind === 'intent');
-  if (!isEnd || !isBegun || !wish.named.includes(index) || !wasSeen(account, disk)) return undefined;
+  if (!isEnd || !isBegun || !wish.named.includes(index) || !wasSeen(now, disk)) return undefined;
   const told = result?.disks.find(each => each.disk === diskName(guest, index));
   if (told === undefined) return `the result does not name ${disk.device}`;
   if (told.after !== null)
@@ -101,13 +101,13 @@ function readsAs(
 }
 
 /** Whether it had left when the saga asked QEMU for its disks for the last time. */
-function wasSeen({ lookedAtMs }: Account, { left }: Left): boolean {
+function wasSeen({ lookedAtMs }: Sight, { left }: Left): boolean {
   return lookedAtMs !== undefined && left.atMs <= lookedAtMs;
 }
 
 /** What is open still of disks that no saga could see leaving. */
-export function leftUnseen(account: Account, { left }: Sight): ReadonlySet<string> {
-  return new Set([...left.values()].flatMap(disk => (wasSeen(account, disk) ? [] : [...disk.left.open])));
+export function leftUnseen(now: Sight): ReadonlySet<string> {
+  return new Set([...now.left.values()].flatMap(disk => (wasSeen(now, disk) ? [] : [...disk.left.open])));
 }
 
 /** What cannot be closed, as a filter of its administrator's stands on it that its disk has left as well. */

@@ -118,7 +118,7 @@ class Run {
       ended = await clock.run(this.#underFaults(), EVENTS_MAX);
       this.#administrator.isDone = true;
       await sim.advance(SETTLING_MS);
-      after = takeSight(sim);
+      after = this.#watch.sight();
       sim.endFaults();
       const isPutBack = ended.refusal === undefined && this.#kept.putBack(Number.POSITIVE_INFINITY);
       if (isPutBack) await sim.advance(RESTORING_MS);
@@ -127,7 +127,7 @@ class Run {
       atLast = isOpen ? await clock.run(this.#calm(ended, isPutBack), EVENTS_MAX) : ended;
       calmMs = clock.now() - calmFromMs;
       await sim.advance(SETTLING_MS);
-      last = atLast === ended ? after : takeSight(sim);
+      last = atLast === ended ? after : this.#watch.sight();
       if (!sim.world.alive) offline = await clock.run(this.#offline(after), EVENTS_MAX);
       else if (atLast.result?.outcome === 'needsRecovery')
         shutDown = await clock.run(this.#shutDown(last), EVENTS_MAX);
@@ -138,7 +138,7 @@ class Run {
     const kept = this.#kept.state?.sagas.find(({ row }) => row.id === SAGA);
     return {
       scenario: this.#scenario,
-      ...definedOnly({ row: kept?.row, endedMs: this.#kept.endedMs, lookedAtMs: this.#watch.lookedAtMs }),
+      ...definedOnly({ row: kept?.row, endedMs: this.#kept.endedMs }),
       ...{ before, after },
       atLast: last,
       refusal: ended.refusal,

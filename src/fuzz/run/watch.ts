@@ -2,6 +2,7 @@
  * Writes down what happens in a run as it happens: states, faults, pauses, what was sent and in which order, which files
  * were touched. It judges nothing and changes nothing.
  */
+import { definedOnly } from '../../errors.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Sim } from '../../sim/create-sim.ts';
@@ -12,7 +13,14 @@ import { MigrationWatch } from '../account/migration-watch.ts';
 import type { Passage } from '../account/mortal.ts';
 import { NameWatch } from '../account/name-watch.ts';
 import { OvertakenWatch } from '../account/overtaken-watch.ts';
-import { type FlushedWrite, flushedWrites, frontsInPlace, isNeeded } from '../account/sight.ts';
+import {
+  type FlushedWrite,
+  flushedWrites,
+  frontsInPlace,
+  isNeeded,
+  type Sight,
+  takeSight,
+} from '../account/sight.ts';
 import { WireOrder } from '../laws/order.ts';
 import type { PlannedFault, Scenario, Signal } from '../scenario/scenario.ts';
 import { isTheirs } from '../scenario/wish-files.ts';
@@ -35,7 +43,7 @@ export class Watch implements Passage {
   readonly names: NameWatch;
   flushed: readonly FlushedWrite[] = [];
   /** When this process asked QEMU for its disks last, and all of that write was answered. */
-  lookedAtMs: number | undefined;
+  #lookedAtMs: number | undefined;
   #asking: { readonly atMs: number; readonly lastId: Json } | undefined;
   disorder: string | undefined;
   #state = '';
@@ -59,7 +67,7 @@ export class Watch implements Passage {
   begin(records: readonly JournalRecord[]): void {
     this.#keepDisorder();
     this.pauses.begin();
-    this.lookedAtMs = undefined;
+    this.#lookedAtMs = undefined;
     this.#asking = undefined;
     this.#order = new WireOrder(records, this.#named);
     this.states.push([]);
@@ -70,6 +78,11 @@ export class Watch implements Passage {
   end(): void {
     this.#look();
     this.#keepDisorder();
+  }
+
+  /** All that there is now, with what this process has asked for. */
+  sight(): Sight {
+    return { ...takeSight(this.#sim), ...definedOnly({ lookedAtMs: this.#lookedAtMs }) };
   }
 
   enter(state: string): void {
@@ -124,7 +137,7 @@ export class Watch implements Passage {
   received(message: Json): void {
     this.#look();
     if (this.#asking !== undefined && idOf(message) === this.#asking.lastId) {
-      this.lookedAtMs = this.#asking.atMs;
+      this.#lookedAtMs = this.#asking.atMs;
       this.#asking = undefined;
     }
     this.#say({ kind: 'received', message });
