@@ -68,15 +68,19 @@ function expectImage(
   if (sight.state === 'unreadable') throw broken(disk, image, sight.why);
 }
 
-/** Does what the verdict says, and gives the names of files that were set aside. Throws FILES. */
+/**
+ * Does what the verdict says, and gives the names of files that were set aside. `isAnothers`: whether under the name of a disk's new
+ * image there is a file that the saga has not made. Throws FILES.
+ */
 export async function settleImages(
   plan: Plan,
   verdict: OfflineVerdict,
   images: Images,
+  isAnothers: (disk: DiskPlan) => Promise<boolean>,
 ): Promise<readonly string[]> {
   const aside: string[] = [];
   for (const { disk, action } of together(plan, verdict)) {
-    if (action === 'keepOrMake') aside.push(...(await makeIfLost(disk, images)));
+    if (action === 'keepOrMake') aside.push(...(await makeIfLost(disk, images, await isAnothers(disk))));
     if (action === 'moveBack') await moveBack(plan, disk, images);
     if (action === 'shorten') await shortenChain(plan, disk, images);
     if (action === 'commitDown') await commitActive(disk, images);
@@ -108,14 +112,15 @@ export async function bootImages(
   return { boot, chains };
 }
 
-async function makeIfLost(disk: DiskPlan, images: Images): Promise<readonly string[]> {
+async function makeIfLost(disk: DiskPlan, images: Images, isAnothers: boolean): Promise<readonly string[]> {
   const sight = await images.look(newImage(disk));
   if (sight.state !== 'missing' && sight.state !== 'unreadable') return [];
   const { backing, file, sizeBytes } = disk.image;
   invariant(backing !== null, 'an overlay has an image below it');
   refuseToMake(disk);
-  // What cannot be read is kept all the same, under another name, for an administrator to look at.
-  const aside = sight.state === 'unreadable' && !sight.isEmpty ? [await images.setAside(file)] : [];
+  // What cannot be read is kept all the same, under another name, for an administrator to look at; a third party's also when empty.
+  const aside =
+    sight.state === 'unreadable' && (isAnothers || !sight.isEmpty) ? [await images.setAside(file)] : [];
   await images.createOverlay(file, { file: backing.file, driver: backing.driver }, sizeBytes);
   return aside;
 }

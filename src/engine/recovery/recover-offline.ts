@@ -32,7 +32,7 @@ import {
 } from '../durable/newest-journal.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
-import { DROPPED } from '../removal/claims.ts';
+import { DROPPED, takenByAnother } from '../removal/claims.ts';
 import { dropImages, givenUpIn } from '../removal/drop-images.ts';
 import { dropLeaving } from '../removal/drop-leaving.ts';
 import { fileIn } from '../running/leftovers.ts';
@@ -161,7 +161,8 @@ export async function recoverOffline(
   // Again after a death it comes to the same.
   for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
   for (const part of settled ? [] : parts) {
-    aside.push(...(await settleImages(part.plan, part.verdict, images)));
+    const isTaken = takenByAnother(part.records, files);
+    aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken)));
   }
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(end, ranOn, images);

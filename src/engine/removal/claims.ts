@@ -3,7 +3,7 @@
  * It only reads.
  */
 
-import type { FileFacts } from '../../images/files.ts';
+import type { FileFacts, Files } from '../../images/files.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
@@ -75,6 +75,25 @@ export function strayed(file: string, identity: string, instead: 'nothing' | 'ot
 /** The claim on a disk's file that the records tell of, and that has not been given up. */
 export function heldClaim(disk: DiskPlan, records: readonly JournalRecord[]): string | undefined {
   return isReleased(disk, records) ? undefined : claimsIn(records)?.get(disk.index);
+}
+
+/**
+ * Whether there is a file under the name of a disk's image that is not the one which the saga has claimed; a host that starts again may
+ * number its devices anew.
+ */
+export function takenByAnother(
+  records: readonly JournalRecord[],
+  files: Pick<Files, 'stat'>,
+): (disk: DiskPlan) => Promise<boolean> {
+  return async disk => {
+    const held = heldClaim(disk, records);
+    const stands = held === undefined ? undefined : await files.stat(disk.image.file);
+    return held !== undefined && stands !== undefined && inDevice(stands.identity) !== inDevice(held);
+  };
+}
+
+function inDevice(identity: string): string {
+  return identity.slice(identity.indexOf(':'));
 }
 
 /** Given up once, it is given up for ever: what stands at that name later is another file, whatever its number. */

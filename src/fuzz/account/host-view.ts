@@ -57,7 +57,10 @@ export class HostView {
     const { moved, host } = this.#sim.world;
     return moved.flatMap(({ path, made, back }, at) => {
       const isLast = !moved.slice(at + 1).some(later => later.path === path);
-      return made === undefined || !isLast || isAs(host, back ?? path, made) ? [] : [path];
+      if (made === undefined || !isLast) return [];
+      // A recovery without QEMU sets aside what it cannot read, and says so.
+      const names = [back ?? path, `${path}.unreadable1`];
+      return names.some(name => isAs(host, name, made)) ? [] : [path];
     });
   }
 

@@ -115,7 +115,12 @@ export function leavesToOthers(account: Account, pardon: Pardon): string | undef
   if (seen !== undefined)
     return `the file that a third party put in the place of ${seen} is gone or was written to`;
   const isOver = resultAtLast?.outcome === 'committed' || resultAtLast?.outcome === 'rolledBack';
-  const untold = overwritten.find(name => isOver && !isTold(resultAtLast, name) && !isUnseen(account, name));
+  // Who has put the first file back knows of the other one.
+  const isBack = (name: string) =>
+    account.moved.some(({ path, back }) => path === name && back !== undefined);
+  const untold = overwritten.find(
+    name => isOver && !isTold(resultAtLast, name) && !isUnseen(account, name) && !isBack(name),
+  );
   if (untold === undefined) return undefined;
   return `the file that a third party put in the place of ${untold} was written to, and the result does not say so`;
 }

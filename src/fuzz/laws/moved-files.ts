@@ -51,8 +51,8 @@ export function decidedOver(
       .flatMap(place => account.enteredMs.get(place) ?? [])
       .findLast(ms => ms <= decision.atMs);
   const lookedMs = enteredMs('pauseGuest') ?? enteredMs(step) ?? 0;
-  const isEarly = (name: string) =>
-    account.moved.some(({ path, atMs }) => path === name && atMs < lookedMs) && !isUnseen(account, name);
+  const moved = account.moved.filter(({ atMs }) => atMs < lookedMs);
+  const isEarly = (name: string) => isMoved({ moved }, name) && !isUnseen({ ...account, moved }, name);
   return movedBelow(account, disk).find(isEarly);
 }
 
