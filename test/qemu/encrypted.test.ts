@@ -42,12 +42,12 @@ describeOnQemu('an encrypted disk', () => {
         to: join(on.folder, `new.${format}`),
       }));
       for (const { disk } of disks) await on.write(disk);
-      const copied = await (await on.engine.copy({ qmp: on.vm.monitor, disks })).result;
+      const copied = await (await on.engine.copy({ ...on.guest, disks })).result;
       expect(copied, JSON.stringify(copied.error)).toMatchObject({ outcome: 'committed', leftovers: [] });
       expect(JSON.stringify(copied)).not.toContain('swordfish');
       for (const { to } of disks) expect(await isInTheClear(to)).toBe(false);
       const overlays = disks.map(({ disk }) => ({ disk, overlay: join(on.folder, `${disk}.over.qcow2`) }));
-      const taken = await (await on.engine.snapshot({ qmp: on.vm.monitor, disks: overlays })).result;
+      const taken = await (await on.engine.snapshot({ ...on.guest, disks: overlays })).result;
       expect(taken, JSON.stringify(taken.error)).toMatchObject({ outcome: 'committed', leftovers: [] });
       for (const { disk, overlay } of overlays) {
         await on.write(disk, 4 * 65_536);
@@ -71,18 +71,18 @@ describeOnQemu('an encrypted disk', () => {
     const on = await oddGuest(both);
     await on.write('odd0');
     await on.write('odd1');
-    const qmp = on.vm.monitor;
+    const { guest } = on;
     const [other, clear] = [join(on.folder, 'other.qcow2'), join(on.folder, 'clear.raw')];
     const disks = [
       { disk: 'odd0', to: other, encrypt: 'sec1' },
       { disk: 'odd1', to: clear, encrypt: 'none' },
     ];
-    const copied = await (await on.engine.copy({ qmp, disks })).result;
+    const copied = await (await on.engine.copy({ ...guest, disks })).result;
     expect(copied, JSON.stringify(copied.error)).toMatchObject({ outcome: 'committed' });
     expect([await isInTheClear(other), await isInTheClear(clear)]).toEqual([false, true]);
     // A plain disk becomes an encrypted one the same way.
     const again = [{ disk: 'odd1', to: join(on.folder, 'again.luks'), encrypt: 'sec1' }];
-    const back = await (await on.engine.copy({ qmp, disks: again })).result;
+    const back = await (await on.engine.copy({ ...guest, disks: again })).result;
     expect(back, JSON.stringify(back.error)).toMatchObject({ outcome: 'committed' });
     await on.vm.kill();
     expect(await bootShows(encrypted(other, 'qcow2', 'sec1'), on.folder)).toBe(true);
@@ -91,7 +91,7 @@ describeOnQemu('an encrypted disk', () => {
 
   test('is not written in the clear by what cannot keep it encrypted: that is refused, and nothing is made', async () => {
     const on = await oddGuest(both);
-    const qmp = on.vm.monitor;
+    const { guest } = on;
     const to = join(on.folder, 'new');
     await qemuImg('create', '-q', '-f', 'qcow2', join(on.folder, 'plain.qcow2'), String(SIZE_BYTES));
     const copies = [
@@ -102,22 +102,22 @@ describeOnQemu('an encrypted disk', () => {
       [{ disk: 'odd0', to: join(on.folder, 'plain.qcow2'), reuse: true }, 'REQUEST_INVALID'],
     ] as const;
     for (const [disk, code] of copies)
-      await expect(on.engine.copy({ qmp, disks: [disk] }), JSON.stringify(disk)).rejects.toMatchObject({
+      await expect(on.engine.copy({ ...guest, disks: [disk] }), JSON.stringify(disk)).rejects.toMatchObject({
         code,
       });
-    const older = { qmp, without: ['blockdev-create'] };
+    const older = { ...guest, without: ['blockdev-create'] };
     await expect(on.engine.copy({ ...older, disks: [{ disk: 'odd0', to }] })).rejects.toMatchObject({
       code: 'CAPABILITY_MISSING',
     });
     for (const without of [['blockdev-create'], ['transaction']]) {
       const disks = [{ disk: 'odd0', overlay: to }];
-      await expect(on.engine.snapshot({ qmp, without, disks })).rejects.toMatchObject({
+      await expect(on.engine.snapshot({ ...guest, without, disks })).rejects.toMatchObject({
         code: 'CAPABILITY_MISSING',
       });
     }
     expect(existsSync(to)).toBe(false);
     await on.ask('object-del', { id: 'sec0' });
-    await expect(on.engine.copy({ qmp, disks: [{ disk: 'odd0', to }] })).rejects.toThrow(
+    await expect(on.engine.copy({ ...guest, disks: [{ disk: 'odd0', to }] })).rejects.toThrow(
       /"sec0".*encrypt=ID/,
     );
   });
@@ -135,26 +135,28 @@ describeOnQemu('an encrypted disk', () => {
         encrypted(up, 'qcow2'),
       ];
     });
-    const qmp = on.vm.monitor;
+    const { guest } = on;
     const code = 'DISK_UNSUPPORTED';
-    await expect(on.engine.pull({ qmp, disks: [{ disk: 'odd0' }] })).rejects.toMatchObject({ code });
-    await expect(on.engine.commit({ qmp, disks: [{ disk: 'odd1' }], active: true })).rejects.toMatchObject({
+    await expect(on.engine.pull({ ...guest, disks: [{ disk: 'odd0' }] })).rejects.toMatchObject({ code });
+    await expect(
+      on.engine.commit({ ...guest, disks: [{ disk: 'odd1' }], active: true }),
+    ).rejects.toMatchObject({
       code,
     });
     // An overlay in the clear over an encrypted image does not make a copy of both in the clear.
     await on.write('odd0');
     const to = join(on.folder, 'whole.qcow2');
-    const copied = await (await on.engine.copy({ qmp, disks: [{ disk: 'odd0', to }] })).result;
+    const copied = await (await on.engine.copy({ ...guest, disks: [{ disk: 'odd0', to }] })).result;
     expect(copied, JSON.stringify(copied.error)).toMatchObject({ outcome: 'committed' });
     expect(await isInTheClear(to)).toBe(false);
   });
 
   test.runIf(isFull)('is reverted, and switched to a mirror, encrypted as well', async () => {
     const on = await oddGuest(both);
-    const qmp = on.vm.monitor;
+    const { guest } = on;
     await on.write('odd0');
     const [overlay, mirror] = [join(on.folder, 'over.qcow2'), join(on.folder, 'mirror.qcow2')];
-    const saga = await on.engine.snapshot({ qmp, disks: [{ disk: 'odd0', overlay, mirror }] });
+    const saga = await on.engine.snapshot({ ...guest, disks: [{ disk: 'odd0', overlay, mirror }] });
     await saga.result;
     await on.write('odd0', 4 * 65_536);
     const pivoted = await saga.pivot();
@@ -165,7 +167,7 @@ describeOnQemu('an encrypted disk', () => {
     expect([await isInTheClear(overlay), await isInTheClear(mirror)]).toEqual([false, false]);
     await on.ask('stop');
     const fresh = join(on.folder, 'fresh.qcow2');
-    const reverted = await (await on.engine.revert({ qmp, disks: [{ disk: 'odd0', overlay: fresh }] }))
+    const reverted = await (await on.engine.revert({ ...guest, disks: [{ disk: 'odd0', overlay: fresh }] }))
       .result;
     expect(reverted, JSON.stringify(reverted.error)).toMatchObject({ outcome: 'committed', leftovers: [] });
     await on.write('odd0', 8 * 65_536);

@@ -8,8 +8,12 @@ import { onTestFinished } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { createEngine } from '../../src/engine/engine.ts';
+import { localFiles } from '../../src/images/local-files.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
+import type { Connect } from '../../src/qmp/transport.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { isFull } from '../tiers/tier.ts';
+import { withFastKeys } from './fast-keys.ts';
 
 const MIB = 1024 * 1024;
 export const SIZE_BYTES = 16 * MIB;
@@ -25,6 +29,12 @@ export interface OddGuest {
   readonly folder: string;
   readonly engine: ReturnType<typeof createEngine>;
   readonly journal: ReturnType<typeof memoryJournal>;
+  /** For a request; in the quick tier the keys of the images that it makes are derived at once. */
+  readonly guest: {
+    readonly qmp: Connect | string;
+    readonly files?: typeof localFiles;
+    readonly vm?: string;
+  };
   /** Runs a command of QEMU, which is to take it. */
   ask<T>(command: string, args?: object): Promise<T>;
   /** The node under a device. */
@@ -73,6 +83,9 @@ export async function oddGuest(
     folder,
     journal,
     engine: createEngine({ journal }),
+    guest: isFull
+      ? { qmp: vm.monitor }
+      : { qmp: withFastKeys(vm.monitor), files: localFiles, vm: vm.monitor },
     ask,
     front,
     async write(device, offsetBytes = 0) {
