@@ -75,6 +75,15 @@ export function takingName(token: string): string {
   return `${PREFIX}${token}-taking`;
 }
 
+/** The object whose limit is how much of the saga is in its journal; no image is ever throttled by it. */
+export function countName(token: string): string {
+  return `${PREFIX}${token}-count`;
+}
+
+export function isCountName(name: string): boolean {
+  return isSagaName(name) && name.endsWith('-count');
+}
+
 /** Whether a node, job or object name can only have come from the saga with this token. */
 export function isOurs(name: string, token: string): boolean {
   return name.startsWith(`${PREFIX}${token}-`);

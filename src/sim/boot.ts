@@ -56,7 +56,7 @@ export function emptyQemu(runState: RunState): Qemu {
     backends: new Map(),
     devices: new Map(),
     jobs: new Map(),
-    throttleGroups: new Set(),
+    throttleGroups: new Map(),
     exports: new Map(),
     nbdServer: false,
     runState,
@@ -123,7 +123,7 @@ function filtersOf(ctx: Context, { filters, filtered }: MachineDefinition, index
       const node = { driver, 'node-name': `disk${index}-filter${at}` };
       if (driver !== 'throttle') return node;
       const group = `disk${index}-limits${at}`;
-      ctx.q.edit('throttleGroups').add(group);
+      ctx.q.edit('throttleGroups').set(group, 0);
       return { ...node, 'throttle-group': group };
     })
     .toReversed();

@@ -24,6 +24,7 @@ import { createProcess, type Process } from './process.ts';
 import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Task, Timing } from './state/context.ts';
+import { isOfCount } from './state/of-count.ts';
 import { profileOf } from './state/profiles.ts';
 import { Death } from './state/refusal.ts';
 import { createWorld } from './world.ts';
@@ -141,8 +142,9 @@ export function createSim(options: SimOptions = {}): Sim {
   function execute(command: string, args: Arguments): Answer {
     const process = qemu;
     if (process === undefined) return { kind: 'cut' };
-    faults.countCommand(command);
-    for (const fault of faults.placed('before', command)) strike(fault);
+    const isCounted = !isOfCount(args);
+    if (isCounted) faults.countCommand(command);
+    for (const fault of isCounted ? faults.placed('before', command) : []) strike(fault);
     if (qemu !== process) return { kind: 'cut' };
     const cut = faults.atCommand('cut', command);
     if (cut?.effect === 'before') return { kind: 'cut' };
@@ -153,7 +155,7 @@ export function createSim(options: SimOptions = {}): Sim {
     }
     const body = perform(process, command, args);
     if (body === undefined) return { kind: 'none' };
-    for (const fault of faults.placed('after', command)) strike(fault);
+    for (const fault of isCounted ? faults.placed('after', command) : []) strike(fault);
     if (qemu !== process) return { kind: 'none' };
     if (cut !== undefined) return { kind: 'cut' };
     if (faults.atCommand('replyLost', command) !== undefined) return { kind: 'none' };
@@ -241,7 +243,7 @@ export function createSim(options: SimOptions = {}): Sim {
           greeting: {
             QMP: { version: { qemu: profile.version, package: profile.package }, capabilities: ['oob'] },
           },
-          durationMs: command => durationOf(command, timing),
+          durationMs: (command, args) => (isOfCount(args) ? 0 : durationOf(command, timing)),
           execute,
         });
         monitors.set(name, found);

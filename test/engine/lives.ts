@@ -11,15 +11,22 @@ import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../.
 import type { Clock } from '../../src/qmp/clock.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { createSim, type Sim, type SimOptions } from '../../src/sim/create-sim.ts';
+import type { Arguments } from '../../src/sim/state/arguments.ts';
+import { isOfCount } from '../../src/sim/state/of-count.ts';
 
 export interface Life {
   readonly engine: Engine;
   readonly journal: MemoryJournal;
   readonly guest: { readonly qmp: Connect; readonly files: Sim['files'] };
-  /** The names of the commands that this process has sent. */
+  /** The names of the commands that this process has sent, but for those about how much of a saga is in its journal. */
   readonly sent: readonly string[];
   /** Ends it; gives what was durable. */
   die(): MemoryJournalState;
+}
+
+interface Sent {
+  readonly execute: string;
+  readonly arguments?: Arguments;
 }
 
 /** A simulated guest with small disks. */
@@ -46,7 +53,10 @@ export function live(sim: Sim, before?: MemoryJournalState, options: Partial<Eng
     open.add(transport);
     return {
       send(messages) {
-        for (const message of messages) sent.push((message as { execute: string }).execute);
+        for (const message of messages) {
+          const { execute, arguments: given = {} } = message as object as Sent;
+          if (!isOfCount(given)) sent.push(execute);
+        }
         transport.send(messages);
       },
       close: () => transport.close(),

@@ -22,7 +22,7 @@ describe('the window of a copy of four disks', () => {
       const transport = await sim.connect(handlers);
       return {
         send(messages) {
-          writes.push(purposeOf(messages.map(verbOf)));
+          writes.push(purposeOf(messages.filter(isNoCount).map(verbOf)));
           transport.send(messages);
         },
         close: () => transport.close(),
@@ -47,6 +47,15 @@ function purposeOf(verbs: readonly string[]): string {
   const all = verbs.filter(verb => !verb.startsWith('query-'));
   const acts = all.slice(Math.max(0, all.indexOf('stop')));
   return acts.find(verb => verb !== 'stop') ?? acts[0] ?? verbs[0] ?? '';
+}
+
+/** How much of the saga is in the journal goes in front of a change, in the same write, and is never waited for alone. */
+function isNoCount(message: Json): boolean {
+  const { execute, arguments: given } = message as {
+    readonly execute: string;
+    readonly arguments?: { readonly path?: string };
+  };
+  return execute !== 'qom-set' || !/-count$/.test(given?.path ?? '');
 }
 
 function verbOf(message: Json): string {

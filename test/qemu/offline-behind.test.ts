@@ -8,7 +8,10 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { examine } from '../../src/engine/doctor/doctor.ts';
+import { definedOnly } from '../../src/errors.ts';
 import { createEngine, localFiles, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
+import type { CopyRequest } from '../../src/operations/requests.ts';
+import { openQmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
@@ -40,6 +43,8 @@ async function expectNothingLost(vm: GuestVm, { boot }: Pick<SagaResult, 'boot'>
   expect(missingWrites(cut, vm.acknowledged())).toEqual([]);
 }
 
+const dead = { self: { pid: 1, bootId: 'b', startedAt: '1' }, isAlive: () => false };
+
 type Kind = 'copy' | 'snapshot' | 'commit';
 
 /** The connections of a process that dies: nothing of it reaches QEMU any more, and it hears nothing. */
@@ -67,6 +72,7 @@ function begin(
   journal: ReturnType<typeof memoryJournal>,
   kind: Kind,
   qmp: string | Connect = vm.monitor,
+  strategy: CopyRequest['strategy'] = 'auto',
 ) {
   const engine = createEngine({ journal });
   const common = { id: 's', vm: 'web', qmp, files: localFiles, maxBlackoutMs: 30_000 };
@@ -74,6 +80,7 @@ function begin(
   if (kind === 'copy')
     return engine.copy({
       ...common,
+      ...definedOnly({ strategy }),
       finish: 'leave',
       disks: vm.disks.map(({ device }, index) => ({ disk: device, to: files[index] ?? '' })),
     });
@@ -307,4 +314,61 @@ describeOnQemu('a journal that is behind its images', () => {
       boot: news(vm).map((file, at) => ({ disk: `dev${at}`, file, format: 'qcow2' })),
     });
   });
+
+  test.each(['auto', 'finalize', 'complete'] as const)(
+    'from the pause of a copy by %s, put back with all that was beside it, is known by what QEMU was told',
+    async strategy => {
+      const vm = await guest();
+      const journal = memoryJournal();
+      const process = mortal(vm);
+      const saga = await begin(vm, journal, 'copy', process.connect, strategy);
+      await saga.result;
+      const hasCleanedUp = new Promise<void>(resolve => {
+        saga.subscribe(notice => {
+          if (notice.type !== 'event' || !notice.state.includes('cleaningUp')) return;
+          process.die();
+          resolve();
+        });
+      });
+      saga.pivot().catch(() => undefined);
+      await hasCleanedUp;
+      await vm.awaitWrites(12);
+      const isPause = (step: string, each: string) => step === 'pauseGuest' && each === 'intent';
+      const restore = older(journal, isPause);
+      for (const how of [{}, { acceptRestored: true }, { signal: 'abort' as const }]) {
+        const engine = createEngine({ journal: restore() });
+        const resumed = await engine.resume('s', { qmp: vm.monitor, force: true, ...how });
+        const { outcome, error } = await resumed.result;
+        expect({ outcome, code: error?.code }).toEqual({ outcome: 'needsRecovery', code: 'JOURNAL_BEHIND' });
+        expect(error?.message).toMatch(
+          /it was told of \d+ steps, .*the last that it has is the intent of pauseGuest/,
+        );
+      }
+      const qmp = await openQmpClient(connectSocket(vm.monitor));
+      const findings = await examine({ journal: restore(), qmp, processes: dead, acceptRestored: true });
+      qmp.close();
+      expect(findings[0]).toMatchObject({
+        kind: 'journal',
+        why: expect.stringMatching(/QEMU is further in saga s/),
+      });
+      expect(findings.filter(({ removable }) => removable)).toEqual([]);
+      await expect(recoverOffline(restore(), 's', { qmp: vm.monitor })).rejects.toMatchObject({
+        code: 'JOURNAL_BEHIND',
+      });
+      await vm.awaitWrites(6);
+      expect([...olds(vm), ...news(vm)].every(existsSync)).toBe(true);
+      // The newest one is resumed to its end, and QEMU keeps nothing of the count.
+      const engine = createEngine({ journal: memoryJournal(journal.snapshot()) });
+      const resumed = await engine.resume('s', { qmp: vm.monitor, files: localFiles, force: true });
+      expect(await resumed.result).toMatchObject({ outcome: 'committed', leftovers: [] });
+      const objects = (await vm.witness.execute('qom-list', { path: '/objects' })) as readonly {
+        name: string;
+      }[];
+      expect(objects.filter(({ name }) => name.startsWith('bs-'))).toEqual([]);
+      await vm.kill();
+      await expectNothingLost(vm, {
+        boot: news(vm).map((file, at) => ({ disk: `dev${at}`, file, format: 'qcow2' })),
+      });
+    },
+  );
 });

@@ -5,6 +5,7 @@
  */
 import type { Files, Images, Journal, NewRecord } from '../../src/index.ts';
 import type { Connect, Json, Transport } from '../../src/qmp/transport.ts';
+import { isOfCount } from '../../src/sim/state/of-count.ts';
 import { bendAt, lagging } from './bend.ts';
 import { actOnFile } from './file-acts.ts';
 import type { Bend } from './operation.ts';
@@ -85,6 +86,12 @@ export class Moments {
             waiting = [];
           };
           for (const message of messages) {
+            const given = (name: string) => member(member(message, 'arguments'), name);
+            // It goes in front of a change, in the same write: what counts is between that one and others.
+            if (isOfCount({ path: given('path'), id: given('id') })) {
+              waiting.push(message);
+              continue;
+            }
             const name = String(member(message, 'execute'));
             names.set(member(message, 'id'), name);
             this.#reach('unsent', name, flush);

@@ -6,7 +6,7 @@
  * What is left is the time between that question and the system call right behind it: a process that is stopped exactly
  * there, for so long that another one has been made to take its saga over by force, still sends that one write.
  */
-import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { BlocksagaError, definedOnly, invariant } from '../../errors.ts';
 import { jobsOfPlan } from '../../guest/jobs-of-plan.ts';
 import type { Files } from '../../images/files.ts';
 import type { Journal, Lease } from '../../journal/journal.ts';
@@ -15,19 +15,24 @@ import { whenFree } from '../../journal/waiting.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient, QmpEvent, Reply, UntilOptions } from '../../qmp/client.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
-import type { Command, Replies } from '../../qmp/commands.ts';
+import type { Command, CommandName, Replies } from '../../qmp/commands.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { QmpVersion } from '../../qmp/messages.ts';
+import type { QmpCommands } from '../../qmp/schema.generated.ts';
 import type { PauseBound } from './pause-bound.ts';
 
 /** For how long an answer of the journal is good, in milliseconds; who takes a saga over by force waits longer first. */
 const LEASE_TRUSTED_MS = 500;
+
+type Returns<C extends CommandName> = QmpCommands[C]['returns'];
 
 /** What is fenced; the same journal and lease as the saga's own. */
 export interface FenceParts {
   readonly journal: Pick<Journal, 'confirm'>;
   readonly lease: Lease;
   readonly clock: Clock;
+  /** What QEMU is to be told with the next change, in the same write; its answer is not needed. */
+  readonly news?: () => Command | undefined;
 }
 
 /** One saga's lease, and the ways to the world that are closed without it. */
@@ -53,10 +58,12 @@ export class Fence {
     this.#trustedUntilMs = nowMs + LEASE_TRUSTED_MS;
   };
 
+  readonly news = (): Command | undefined => this.#parts.news?.();
+
   /** The client, whose commands that change something are sent only with the lease. */
   client(bare: QmpClient): QmpClient {
     if (this.#known?.bare !== bare) {
-      this.#known = { bare, fenced: new FencedClient(bare, this.expectHeld, this.#bound) };
+      this.#known = { bare, fenced: new FencedClient(bare, this, this.#bound) };
       this.#jobs = undefined;
     }
     return this.#known.fenced;
@@ -65,7 +72,7 @@ export class Fence {
   /** The jobs over that client, as the QEMU of this plan, the same each time, knows them. */
   jobs(bare: QmpClient, plan: Plan): Jobs {
     this.client(bare);
-    this.#jobs ??= jobsOfPlan(plan, new FencedClient(bare, this.expectHeld, this.#bound, true));
+    this.#jobs ??= jobsOfPlan(plan, new FencedClient(bare, this, this.#bound, true));
     return this.#jobs;
   }
 
@@ -137,15 +144,20 @@ async function takeWhenFree(journal: Journal, saga: string, force: boolean, cloc
 class FencedClient implements QmpClient {
   readonly closed: Promise<void>;
   readonly #bare: QmpClient;
-  readonly #expectHeld: () => void;
+  readonly #fence: Pick<Fence, 'expectHeld' | 'news'>;
   readonly #bound: PauseBound | undefined;
   /** Whether its waits end with the guest's pause. */
   readonly #waitsInPause: boolean;
 
-  constructor(bare: QmpClient, expectHeld: () => void, bound?: PauseBound, waitsInPause = false) {
+  constructor(
+    bare: QmpClient,
+    fence: Pick<Fence, 'expectHeld' | 'news'>,
+    bound?: PauseBound,
+    waitsInPause = false,
+  ) {
     this.closed = bare.closed;
     this.#bare = bare;
-    this.#expectHeld = expectHeld;
+    this.#fence = fence;
     this.#bound = bound;
     this.#waitsInPause = waitsInPause;
   }
@@ -160,13 +172,17 @@ class FencedClient implements QmpClient {
 
   // In one turn with the sending: nothing of this process comes in between.
   execute: QmpClient['execute'] = (command, ...rest) => {
-    const commands = [{ execute: command }];
+    const [args, options] = rest;
+    const commands = [{ execute: command, arguments: args } as Command];
     const refusal = this.#whyNot(commands);
     if (refusal !== undefined) return Promise.reject(refusal);
     const heard = this.#bound?.sending(commands);
-    const [args, options] = rest;
     const bounded = [args, this.#bound?.sounding(commands, options) ?? options] as typeof rest;
-    const answer = this.#bare.execute(command, ...bounded);
+    const news = this.#newsBefore(commands);
+    const answer =
+      news === undefined
+        ? this.#bare.execute(command, ...bounded)
+        : this.#bare.pipeline([news, ...commands], bounded[1]).then(valueBehind<typeof command>);
     if (heard === undefined) return answer;
     return answer.then(
       value => {
@@ -184,7 +200,14 @@ class FencedClient implements QmpClient {
     const error = this.#whyNot(commands);
     if (error === undefined) {
       const heard = this.#bound?.sending(commands);
-      const answers = this.#bare.pipeline(commands, this.#bound?.sounding(commands, options) ?? options);
+      const bounded = this.#bound?.sounding(commands, options) ?? options;
+      const news = this.#newsBefore(commands);
+      const answers =
+        news === undefined
+          ? this.#bare.pipeline(commands, bounded)
+          : this.#bare
+              .pipeline([news, ...commands], bounded)
+              .then(([, ...replies]) => replies as Replies<typeof commands>);
       if (heard === undefined) return answers;
       return answers.then(replies => {
         heard(replies as readonly Reply[]);
@@ -210,16 +233,28 @@ class FencedClient implements QmpClient {
     this.#bare.close();
   }
 
+  /** Only with what changes something: that leaves with the lease alone. */
+  #newsBefore(commands: readonly Command[]): Command | undefined {
+    return commands.some(changes) ? this.#fence.news() : undefined;
+  }
+
   #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
     if (!commands.some(changes)) return undefined;
     try {
-      this.#expectHeld();
+      this.#fence.expectHeld();
       return undefined;
     } catch (error) {
       if (error instanceof BlocksagaError) return error;
       throw error;
     }
   }
+}
+
+/** The value of the one command that was sent behind another. */
+function valueBehind<C extends CommandName>([, reply]: readonly Reply[]): Returns<C> {
+  invariant(reply, 'every command gets a reply');
+  if (!reply.ok) throw reply.error;
+  return reply.value as Returns<C>;
 }
 
 /** Commands that only tell; all others are taken for such as change something. */

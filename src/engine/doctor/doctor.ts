@@ -51,7 +51,8 @@ const NEWEST_READ = 100;
 
 /** Looks, and changes nothing. Throws as the journal, QEMU and the files do. */
 export async function examine(options: DoctorOptions): Promise<readonly Removable[]> {
-  return ofOlderJournal(options.journal, await look(options), options.acceptRestored ?? false);
+  const { journal, qmp, acceptRestored = false } = options;
+  return ofOlderJournal(journal, await look(options), { acceptRestored, qmp });
 }
 
 async function look(options: DoctorOptions): Promise<readonly Removable[]> {

@@ -42,7 +42,9 @@ export class Given {
 
   constructor(parts: HostParts, bound: PauseBound, host: Host) {
     this.#parts = parts;
-    this.#fence = new Fence(parts, bound);
+    const { plan, isMarked, counted } = parts;
+    const news = () => (plan.marksQemu && isMarked() ? counted.news(plan.token) : undefined);
+    this.#fence = new Fence({ ...parts, news }, bound);
     this.#files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#host = host;
   }

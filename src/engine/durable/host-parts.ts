@@ -8,6 +8,7 @@ import type { Barrier } from '../../steps/step/barrier.ts';
 import type { Quota } from '../../steps/step/quota.ts';
 import type { JobProgress, StepContext } from '../../steps/step/step.ts';
 import type { Monitor } from '../connection/monitor.ts';
+import type { Counted } from './counted.ts';
 import type { History } from './history.ts';
 import type { Stand, Unplugged } from './unplugged.ts';
 
@@ -19,6 +20,8 @@ export interface HostParts {
   readonly monitor: Monitor;
   readonly journal: StageJournal;
   readonly lease: Lease;
+  /** What of the saga is durable, for QEMU to be told. */
+  readonly counted: Counted;
   readonly history: History;
   readonly files: Files | null;
   readonly clock: Clock;

@@ -5,13 +5,17 @@
 import { BlocksagaError } from '../../errors.ts';
 import type { Asked, Journal, Lease, NewRecord, NewSaga, SagaFilter } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
+import type { Counted } from './counted.ts';
 
 export class Leash implements Journal {
   readonly #inner: Journal;
+  readonly #counted: Counted;
   #isCut = false;
 
-  constructor(inner: Journal) {
+  /** `counted` hears of all that is written by it. */
+  constructor(inner: Journal, counted: Counted) {
     this.#inner = inner;
+    this.#counted = counted;
   }
 
   cut(): void {
@@ -42,7 +46,7 @@ export class Leash implements Journal {
     options: Parameters<Journal['append']>[2],
   ): Promise<void> {
     this.#expectHeld(lease);
-    await this.#inner.append(lease, records, options);
+    await this.#counted.during(records, options.durable, () => this.#inner.append(lease, records, options));
   }
 
   appendSync(
@@ -51,7 +55,7 @@ export class Leash implements Journal {
     within?: Parameters<Journal['appendSync']>[2],
   ): void {
     this.#expectHeld(lease);
-    this.#inner.appendSync(lease, records, within);
+    this.#counted.duringSync(records, () => this.#inner.appendSync(lease, records, within));
   }
 
   async end(...[lease, state, result]: Parameters<Journal['end']>): Promise<void> {

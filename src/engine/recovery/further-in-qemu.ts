@@ -1,19 +1,22 @@
 /**
  * Whether QEMU is further in a saga than the journal: everything that a saga makes in QEMU has the saga's name, and the intent
  * of the step that makes it is durable before. What is there without such an intent was made behind the end of this journal,
- * which is then an older copy: its saga must not be resumed. It only asks.
+ * which is then an older copy: its saga must not be resumed. So is one that has fewer records than QEMU was told of. It only asks.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { blockOf, isBelow, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { askCount, countIn } from '../../guest/told-count.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
+import { ownRecords } from '../../journal/taken-over.ts';
 import { groupName, settlingName, takingName } from '../../plan/names.ts';
 import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
-import type { QmpClient } from '../../qmp/client.ts';
+import type { QmpClient, Reply } from '../../qmp/client.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { hasMark } from '../../steps/pause/mark-qemu.ts';
 import { type Stage, splitKey, stagesOf } from '../../steps/stages.ts';
+import { countOf } from '../durable/counted.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 
 /** Throws JOURNAL_BEHIND, naming what QEMU has that the journal has never begun to make. */
@@ -27,12 +30,35 @@ export async function refuseFurther(
   if (sign === undefined) return;
   throw new BlocksagaError(
     'JOURNAL_BEHIND',
-    `QEMU is further in saga ${saga} than the journal: it has ${sign}, which this journal has never begun to make. The journal is an ` +
+    `QEMU is further in saga ${saga} than the journal: ${sign}. The journal is an ` +
       'older copy, and nothing has been done by it: put the newer one back. Where that is lost, see to it that the guest runs (QMP: cont); ' +
       `once it has been shut down, "blocksaga resume --offline ${saga}" asks its images`,
     { saga },
   );
 }
+
+/** What QEMU was told of a saga of which this journal has less, in words; undefined where it has as much. A running saga tells more. */
+export async function toldMore(
+  qmp: QmpClient,
+  token: string,
+  records: () => readonly JournalRecord[],
+): Promise<string | undefined> {
+  const [reply] = await qmp.pipeline([askCount(token)]);
+  return moreInWords(reply, records());
+}
+
+function moreInWords(reply: Reply, records: readonly JournalRecord[]): string | undefined {
+  const [told, has] = [countIn(reply), countOf(records)];
+  if (told <= has) return undefined;
+  const last = ownRecords(records).at(-1);
+  const lastAt = last && `the ${last.kind} of ${last.step}, of ${TIME.format(last.atMs)} UTC`;
+  return (
+    `it was told of ${told} steps, decisions and signals of this saga, and this journal knows of ${has}` +
+    (lastAt === undefined ? '' : `; the last that it has is ${lastAt}`)
+  );
+}
+
+const TIME = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium', timeZone: 'UTC' });
 
 /** What a disk has in QEMU, and the steps of which one must have been begun for that. */
 interface Sign {
@@ -62,14 +88,25 @@ async function findSign(
   plan: Plan,
   records: readonly JournalRecord[],
 ): Promise<string | undefined> {
+  const made = await findMade(qmp, plan, records);
+  return typeof made === 'string' ? `it has ${made}, which this journal has never begun to make` : made.more;
+}
+
+/** What the journal has never begun to make, or that QEMU was told of more than it knows. */
+async function findMade(
+  qmp: QmpClient,
+  plan: Plan,
+  records: readonly JournalRecord[],
+): Promise<string | { readonly more: string | undefined }> {
   if (plan.marksQemu) {
     const marks = stagesOf(plan).some(({ name }) => hasBegun(recordsOfStage(records, name), ['markQemu']));
     if (!marks && (await hasMark(qmp, plan))) return 'the mark of this saga';
   }
-  const [jobs, objects, blocks] = await qmp.pipeline([
+  const [jobs, objects, blocks, count] = await qmp.pipeline([
     { execute: 'query-jobs' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
     { execute: 'query-block' },
+    askCount(plan.token),
   ]);
   if (!blocks.ok) throw blocks.error;
   const there = new Set((await allJobsBy(qmp, jobs)).map(({ id }) => id));
@@ -98,7 +135,8 @@ async function findSign(
   const taking = stagesOf(plan).some(isTakenInPause) ? [...SNAPSHOTS, PAUSE] : SNAPSHOTS;
   if (seen.marks.has(takingName(plan.token)) && !hasBegunAnywhere(records, taking))
     return takingName(plan.token);
-  return seen.marks.has(settling) && !hasBegunAnywhere(records, [PAUSE]) ? settling : undefined;
+  if (seen.marks.has(settling) && !hasBegunAnywhere(records, [PAUSE])) return settling;
+  return { more: moreInWords(count, records) };
 }
 
 /** Snapshots of a group, and those that are taken one by one. */

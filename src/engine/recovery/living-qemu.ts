@@ -6,12 +6,15 @@ import { BlocksagaError } from '../../errors.ts';
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { expectNoEndedStream } from '../../guest/ended-stream.ts';
 import { listNodes, openFiles, valueIfKnown } from '../../guest/graph.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
 import { isOurs } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { openQmpClient, type QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import type { Connect } from '../../qmp/transport.ts';
+import { toldMore } from './further-in-qemu.ts';
+import { isMarkedBy } from './plan-to-resume.ts';
 
 /** What a socket says at whose other end there is no QEMU any more (connect(2)). */
 const NOT_LISTENING = new Set(['ENOENT', 'ECONNREFUSED']);
@@ -25,8 +28,7 @@ export async function refuseLivingQemu(
   plan: Plan,
   qmp: string | Connect,
   clock: Clock,
-  /** Whether the journal says that the saga's mark is set in it. */
-  isMarked: boolean,
+  records: () => readonly JournalRecord[],
 ): Promise<void> {
   if (qmp === '') return;
   const connect = typeof qmp === 'string' ? connectSocket(qmp, { clock }) : qmp;
@@ -35,7 +37,16 @@ export async function refuseLivingQemu(
   try {
     const trace = await findTrace(client, plan);
     if (trace === undefined) return;
-    if (isMarked) await refuseOlderJournal(client, saga, plan);
+    if (isMarkedBy(records())) await refuseOlderJournal(client, saga, plan);
+    const more = await toldMore(client, plan.token, records);
+    if (more !== undefined)
+      throw new BlocksagaError(
+        'JOURNAL_BEHIND',
+        `the QEMU in which saga ${saga} worked still runs, and is further than the journal: ${more}. The journal is an older copy, and ` +
+          'nothing has been done by it: put the newer one back. Where that is lost, see to it that the guest runs (QMP: cont), and ' +
+          'run this again once it has been shut down',
+        { saga },
+      );
     throw new BlocksagaError(
       'SAGA_STATE',
       `the QEMU in which saga ${saga} worked still runs (it has ${trace}): continue there with "blocksaga resume ${saga}", or stop it first`,

@@ -54,7 +54,7 @@ import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
 import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
 import { offlineResult } from './offline-result.ts';
-import { isMarkedBy, planToResume } from './plan-to-resume.ts';
+import { planToResume } from './plan-to-resume.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
 /** What was found and said before anything was changed. */
@@ -127,7 +127,7 @@ export async function recoverOffline(
   const isOld = !progress.begun && !options.acceptRestored && isOlder(journal, id);
   if (isOld && options.front === undefined) expectNewest(journal, row, 'offline');
   if (options.qemu !== 'dead')
-    await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, isMarkedBy(records));
+    await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, () => journal.records(id));
   const begunToShorten = progress.begun
     ? progress.begunToShorten
     : await hasBegunToShorten(withoutLeft(plan, records), images);

@@ -14,6 +14,7 @@ import type { JobProgress } from '../../steps/step/step.ts';
 import { seize } from '../connection/fence.ts';
 import { isolatedInspector, tellerOf } from '../connection/isolate.ts';
 import type { Monitor } from '../connection/monitor.ts';
+import { Counted } from '../durable/counted.ts';
 import { detached, Leash } from '../durable/leash.ts';
 import { lookAtDevices } from '../durable/seen-on.ts';
 import { Stages } from '../durable/stages.ts';
@@ -74,7 +75,9 @@ class RunningSaga implements Saga, HoldsGuest {
   readonly #asking: Asking;
 
   constructor(given: SagaParts) {
-    const leash = new Leash(given.journal);
+    const records = given.journal.records(given.lease.saga);
+    const counted = new Counted(records);
+    const leash = new Leash(given.journal, counted);
     const parts = { ...given, journal: leash };
     this.id = parts.lease.saga;
     this.vm = parts.lease.vm;
@@ -90,8 +93,7 @@ class RunningSaga implements Saga, HoldsGuest {
       () => this.#actor.getSnapshot().children,
       progress => this.#announcements.progress(progress),
     );
-    const records = parts.journal.records(this.id);
-    this.#stages = new Stages({ ...parts, report: progress => this.#progress.report(progress) });
+    this.#stages = new Stages({ ...parts, counted, report: progress => this.#progress.report(progress) });
     this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
     traceWire(this.id, parts, () => this.#announcements.place.state);

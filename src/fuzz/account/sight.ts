@@ -114,7 +114,7 @@ export function takeSight(sim: Sim): Sight {
     ofGuest: new Set(guests.flatMap(({ node }) => reachable(nodes, node))),
     inUse: new Set([...guests, ...exports].flatMap(({ node }) => reachable(nodes, node))),
     jobs: [...(qemu?.jobs.keys() ?? [])],
-    throttleGroups: [...(qemu?.throttleGroups ?? [])],
+    throttleGroups: [...(qemu?.throttleGroups.keys() ?? [])],
     exports: [...(qemu?.exports.keys() ?? [])],
     bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),

@@ -174,7 +174,7 @@ function namesTakenBy(fault: Struck['fault'], { moved }: Account): readonly stri
   return moved.map(({ path }) => path).filter(path => takesNameOf(fault, path));
 }
 
-export function codeOf(body: unknown): string | undefined {
+function codeOf(body: unknown): string | undefined {
   return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
 }
 

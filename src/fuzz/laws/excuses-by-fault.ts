@@ -7,7 +7,6 @@ import type { Account, Struck } from '../account/account.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import type { ByFault } from './excuse.ts';
 import {
-  codeOf,
   type EndJudged,
   isInDoubt,
   isMovedAndKept,
@@ -98,14 +97,6 @@ export const BY_FAULT: readonly ByFault[] = [
         'a guest that was resumed with only some of its disks merged has written where no rollback leads',
       only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
         result?.operation === 'commit' && result.strategy !== 'reopen',
-    },
-    {
-      ...{ law, fault: 'otherClient object-del' },
-      reason:
-        'without its mark, its jobs and its nodes nothing tells the QEMU in which a saga worked from another one',
-      only: (_struck: Struck, { records }: Account, { result }: EndJudged) =>
-        result?.error?.code === 'QEMU_REPLACED' ||
-        records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'QEMU_REPLACED'),
     },
     {
       ...{ law, fault: 'otherClient block_resize' },

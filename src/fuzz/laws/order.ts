@@ -8,6 +8,7 @@ import { WATCHED } from '../../engine/durable/watched.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { isOfCount } from '../../sim/state/of-count.ts';
 import { ALL_STEPS } from '../../steps/all-steps.ts';
 import { splitKey } from '../../steps/stages.ts';
 
@@ -17,7 +18,9 @@ const REENTRY = 'reenterWindow';
 const OF_OFFLINE: ReadonlySet<string> = new Set(['recoverOffline', 'dropImages']);
 const UNDO = 'undo.';
 
-/** Verbs that only ask, and the one that carries out a signal, which belongs to no step. */
+/** The one that carries out a signal, which belongs to no step. */
+const OF_SIGNAL = 'block-job-set-speed';
+/** Verbs that only ask, and that one. */
 const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-job-set-speed$)/;
 /** Verbs that no undo has any use for. */
 const ONLY_DOES: ReadonlySet<string> = new Set([
@@ -60,9 +63,12 @@ export class WireOrder {
     for (const record of records) this.#follow(record);
   }
 
-  sent(messages: readonly Json[]): void {
+  sent(all: readonly Json[]): void {
+    const messages = all.filter(message => !tellsCount(message));
     const verbs = messages.map(verbOf);
     const act = verbs.find(verb => !ASKS.test(verb));
+    if (act === undefined && messages.length < all.length && !verbs.includes(OF_SIGNAL))
+      this.wrong ??= 'how much of the saga is in its journal was told, and nothing was changed with it';
     if (act === undefined) return;
     if (this.#open === undefined && !messages.every(message => this.#closesWhatLeft(message)))
       this.wrong ??= `${act} was sent and the journal says of no step that it is under way`;
@@ -97,6 +103,11 @@ interface Named {
   readonly id?: string;
   readonly device?: string;
   readonly 'node-name'?: string;
+}
+
+/** It goes along with a change, which is judged. */
+function tellsCount(message: Json): boolean {
+  return verbOf(message) === 'qom-set' && isOfCount({ path: member(member(message, 'arguments'), 'path') });
 }
 
 function verbOf(message: Json): string {

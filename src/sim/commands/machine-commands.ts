@@ -37,7 +37,7 @@ export function qomList(ctx: Context, args: Arguments): Json {
     const threads = [...ctx.q.devices.values()].flatMap((device, index) =>
       device.iothread ? [{ name: `iothread${index}`, type: 'child<iothread>' }] : [],
     );
-    const groups = [...ctx.q.throttleGroups].map(name => ({ name, type: 'child<throttle-group>' }));
+    const groups = [...ctx.q.throttleGroups.keys()].map(name => ({ name, type: 'child<throttle-group>' }));
     return [
       { name: 'type', type: 'string' },
       ...threads,
@@ -45,7 +45,7 @@ export function qomList(ctx: Context, args: Arguments): Json {
       { name: 'pc.ram', type: 'child<memory-backend-ram>' },
     ];
   }
-  if (path.startsWith('/objects/') && ctx.q.throttleGroups.has(path.slice('/objects/'.length))) {
+  if (limitOf(ctx, path) !== undefined) {
     return [
       { name: 'type', type: 'string' },
       { name: 'limits', type: 'ThrottleLimits' },
@@ -68,6 +68,8 @@ export function qomGet(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);
   const property = String(args['property']);
   if (path === '/objects' && property === 'type') return 'container';
+  const limit = limitOf(ctx, path);
+  if (limit !== undefined && property === 'limits') return limitsOf(limit);
   const { device, isFront } = deviceAt(ctx, path);
   const type = isFront ? device.type : device.backendType;
   if (property === 'type') return type;
@@ -81,6 +83,7 @@ export function qomGet(ctx: Context, args: Arguments): Json {
 export function qomSet(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);
   const property = String(args['property']);
+  if (limitOf(ctx, path) !== undefined && property === 'limits') return setLimit(ctx, path, args['value']);
   const { device, isFront } = deviceAt(ctx, path);
   const type = isFront ? device.type : device.backendType;
   if (property !== 'drive') {
@@ -112,6 +115,34 @@ export function qomSet(ctx: Context, args: Arguments): Json {
   return {};
 }
 
+const OBJECTS = '/objects/';
+const LIMIT_MAX = 1e15;
+
+/** Of the throttle group at a path; undefined where there is none. */
+function limitOf(ctx: Context, path: string): number | undefined {
+  return path.startsWith(OBJECTS) ? ctx.q.throttleGroups.get(path.slice(OBJECTS.length)) : undefined;
+}
+
+function setLimit(ctx: Context, path: string, value: Json | undefined): Json {
+  const asked = value as { readonly 'bps-total'?: Json } | null | undefined;
+  const limit = asked?.['bps-total'];
+  if (typeof limit !== 'number') refuse("Invalid parameter type for 'limits', expected: object");
+  if (limit < 0 || limit > LIMIT_MAX) refuse(`bps/iops/max values must be within [0, ${LIMIT_MAX}]`);
+  ctx.q.edit('throttleGroups').set(path.slice(OBJECTS.length), limit);
+  return {};
+}
+
+/** As QEMU tells them: each kind of request alone and together, with its burst. */
+function limitsOf(limit: number): Json {
+  const kinds = ['bps', 'iops'].flatMap(unit => ['total', 'read', 'write'].map(of => `${unit}-${of}`));
+  const each = kinds.flatMap(kind => [
+    [kind, kind === 'bps-total' ? limit : 0],
+    [`${kind}-max`, 0],
+    [`${kind}-max-length`, 1],
+  ]);
+  return { ...Object.fromEntries(each), 'iops-size': 0 };
+}
+
 function refuseRealized(property: string, type: string): never {
   return refuse(
     `Attempt to set property '${property}' on anonymous device (type '${type}') after it was realized`,
@@ -137,7 +168,7 @@ export function objectAdd(ctx: Context, args: Arguments): Json {
   if (ctx.q.throttleGroups.has(id)) {
     refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
   }
-  ctx.q.edit('throttleGroups').add(id);
+  ctx.q.edit('throttleGroups').set(id, 0);
   return {};
 }
 

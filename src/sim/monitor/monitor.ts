@@ -18,7 +18,7 @@ export interface MonitorOptions {
   readonly clock: VirtualClock;
   readonly greeting: Json;
   /** How long QEMU takes for a command, before its reply. */
-  readonly durationMs: (command: string) => number;
+  readonly durationMs: (command: string, args: Arguments) => number;
   readonly execute: (command: string, args: Arguments) => Answer;
 }
 
@@ -78,7 +78,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     const message = connection.queue.shift();
     if (message === undefined) return;
     connection.busy = true;
-    clock.after(options.durationMs(commandOf(message)), () => {
+    clock.after(options.durationMs(commandOf(message), argumentsOf(message)), () => {
       connection.busy = false;
       handle(connection, message);
       pump(connection);
@@ -153,6 +153,11 @@ interface Request {
 function commandOf(message: Json): string {
   const execute = (message as Request | null)?.execute;
   return typeof execute === 'string' ? execute : '';
+}
+
+function argumentsOf(message: Json): Arguments {
+  const { arguments: given } = (message ?? {}) as Request;
+  return given ?? {};
 }
 
 function idOf(message: Json): Json | undefined {

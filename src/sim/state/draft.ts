@@ -9,8 +9,7 @@ import type { Qemu } from './state.ts';
 type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'exports';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-type Editable<D> =
-  D extends ReadonlyMap<infer K, infer V> ? Map<K, V> : D extends ReadonlySet<infer V> ? Set<V> : never;
+type Editable<D> = D extends ReadonlyMap<infer K, infer V> ? Map<K, V> : never;
 
 const MEMBERS = [
   'nodes',
@@ -57,9 +56,9 @@ export class Draft implements Qemu {
 
   /** A dictionary to write to. Read through the draft again afterwards: the first write makes a copy. */
   edit<K extends DictionaryName>(name: K): Editable<Qemu[K]> {
-    const base: Qemu[DictionaryName] = this.#base[name];
+    const base: ReadonlyMap<string, unknown> = this.#base[name];
     if (this[name] === base) {
-      const copy = base instanceof Map ? new Map(base) : new Set(base as ReadonlySet<string>);
+      const copy = new Map(base);
       (this as Writable<Pick<Qemu, K>>)[name] = copy as object as Qemu[K];
     }
     return this[name] as object as Editable<Qemu[K]>;

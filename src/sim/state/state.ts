@@ -170,7 +170,8 @@ export interface Qemu {
   readonly backends: ReadonlyMap<string, Backend>;
   readonly devices: ReadonlyMap<string, Device>;
   readonly jobs: ReadonlyMap<string, Job>;
-  readonly throttleGroups: ReadonlySet<string>;
+  /** By name, with the limit of their bytes per second; 0 for none. */
+  readonly throttleGroups: ReadonlyMap<string, number>;
   readonly exports: ReadonlyMap<string, BlockExport>;
   readonly nbdServer: boolean;
   readonly runState: RunState;

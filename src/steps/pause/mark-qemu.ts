@@ -7,7 +7,8 @@ import { BlocksagaError } from '../../errors.ts';
 import { allJobs } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
-import { groupName, isOurs, settlingName, takingName } from '../../plan/names.ts';
+import { addCount } from '../../guest/told-count.ts';
+import { countName, groupName, isOurs, settlingName, takingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { probeDisks, type Step } from '../step/step.ts';
@@ -22,13 +23,15 @@ export const markQemu: Step = {
   },
 
   async do({ qmp, plan }) {
-    const { execute, arguments: mark } = markOf(plan);
-    await qmp.execute(execute, mark);
+    const [mark] = await qmp.pipeline([markOf(plan), addCount(plan.token)]);
+    if (!mark.ok) throw mark.error;
     return null;
   },
 
   async undo({ qmp, plan }) {
-    if (await hasMark(qmp, plan)) await qmp.execute('object-del', { id: groupName(plan.token) });
+    const left = await marksLeft(qmp, plan);
+    for (const id of [groupName(plan.token), countName(plan.token)])
+      if (left.includes(id)) await qmp.execute('object-del', { id });
   },
 };
 
@@ -54,10 +57,10 @@ export const unmarkQemu: Step = {
   },
 };
 
-/** The saga's own mark last: without it the others would be those of a saga that has ended. */
+/** The saga's own mark behind the others, which without it would be those of a saga that has ended; what a third party leaves is as good. */
 async function marksLeft(qmp: QmpClient, { token }: Plan): Promise<readonly string[]> {
   const objects = await qmp.execute('qom-list', { path: '/objects' });
-  const ids = [settlingName(token), takingName(token), groupName(token)];
+  const ids = [settlingName(token), takingName(token), groupName(token), countName(token)];
   return ids.filter(id => objects.some(({ name }) => name === id));
 }
 
