@@ -1,6 +1,6 @@
 /** In sentences: what failed, what was undone, what to do now, with commands that can be copied. */
 import type { FailureAt, Scene } from '../src/railway/scene-types.ts';
-import { visible } from '../src/railway/words.ts';
+import { headingOfUndos, visible } from '../src/railway/words.ts';
 
 export function Telling({ scene }: { readonly scene: Scene }) {
   const { failure, undoFailure, undos, story } = scene;
@@ -14,9 +14,16 @@ export function Telling({ scene }: { readonly scene: Scene }) {
           {undoFailure === null ? null : <Failed failure={undoFailure} />}
         </>
       )}
+      <h3>What to do now</h3>
+      {story.next.map(({ words, command }) => (
+        <div key={words} class="advice">
+          <p>{visible(words)}</p>
+          {command === null ? null : <Command text={command} />}
+        </div>
+      ))}
       {undone.length === 0 ? null : (
         <>
-          <h3>What was undone</h3>
+          <h3>{headingOfUndos(undone)}</h3>
           <ol class="undone">
             {undone.map(({ order, words, description, done, reached }) => (
               <li key={order}>
@@ -29,13 +36,6 @@ export function Telling({ scene }: { readonly scene: Scene }) {
           </ol>
         </>
       )}
-      <h3>What to do now</h3>
-      {story.next.map(({ words, command }) => (
-        <div key={words} class="advice">
-          <p>{visible(words)}</p>
-          {command === null ? null : <Command text={command} />}
-        </div>
-      ))}
     </section>
   );
 }

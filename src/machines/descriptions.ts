@@ -38,8 +38,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   mirrorDisks: {
     does: 'One mirror per disk copies until it follows the guest.',
     undo: 'The mirrors are cancelled; a disk that a third party has switched is mirrored back with what was written there.',
-    undone:
-      'The mirrors were cancelled. Any disk that a third party had switched was mirrored back with what was written there.',
+    undone: 'The mirrors were cancelled.',
   },
   rewriteChains: {
     does: 'One job per disk does its work and is held in PENDING, before it changes its chain.',

@@ -69,7 +69,7 @@ function unknownFront(chain: readonly Box[], added: readonly Box[]): readonly Bo
       (box, at): Box =>
         at === boxes.length - 1 ? { ...box, className: 'box-unsure', tag: [words, 't-failed'] } : box,
     );
-  return [...told(chain, 'the guest is here'), ...told(added, 'or here')];
+  return [...told(chain, 'either here'), ...told(added, 'or here')];
 }
 
 function tagOf(

@@ -44,12 +44,17 @@ export function drawDisks(
   );
   return {
     shapes: [
-      text(left, top, 'h', scene.isEnded ? 'Where every disk is now' : 'Where every disk is'),
+      text(left, top, 'h', headingOf(scene)),
       ...rows.flatMap((row, at) => drawNames(row, left, yOf(at), width)),
       ...drawChains(placed),
     ],
     height: 40 + rows.length * ROW,
   };
+}
+
+function headingOf({ isEnded, disks }: Scene): string {
+  if (disks.some(({ on }) => on === null)) return 'Where every disk is: not known before it is recovered';
+  return isEnded ? 'Where every disk is now' : 'Where every disk is';
 }
 
 /** Which row of disks lies at this height of a page's drawing, from 0. */

@@ -11,13 +11,20 @@ const WIDTH_MIN = 230;
 const BESIDE = 62;
 const BESIDE_LEFT = 14;
 
+export interface DrawnFailure {
+  readonly shapes: readonly Shape[];
+  /** From where to where the words and the curve are. */
+  readonly from: number;
+  readonly to: number;
+}
+
 export function drawFailure(
   { failure, turn, stations, story }: Scene,
   xs: readonly number[],
   borders: readonly [left: number, right: number],
   lanes: Lanes,
-): readonly Shape[] {
-  if (failure === null || failure.isUndo) return [];
+): DrawnFailure | null {
+  if (failure === null || failure.isUndo) return null;
   const failed = stations.findLastIndex(({ reached }) => reached === 'failed');
   const station =
     turn?.station ?? (failed < 0 ? stations.findLastIndex(({ reached }) => reached !== 'ahead') : failed);
@@ -35,7 +42,7 @@ export function drawFailure(
     Math.max(widthOf(head, 11.5), ...lines.map(each => widthOf(each, 13, true))) + 28,
   );
   const left = isLeft ? x - BESIDE_LEFT - width : Math.min(x + BESIDE, borders[1] - width);
-  return [
+  const shapes = [
     rect(left, lanes.callout, width, 30 + lines.length * 17, 8, 'callout'),
     text(left + 14, lanes.callout + 18, 'small t-failed', head),
     ...lines.map((each, at) =>
@@ -47,6 +54,7 @@ export function drawFailure(
       ),
     ),
   ];
+  return { shapes, from: Math.min(left, x - BESIDE), to: Math.max(left + width, x + BESIDE) };
 }
 
 /** Beside the curve, but never over the marker of the decision: to the left of the curve where it would be. */

@@ -1,10 +1,12 @@
 /** Draws the line of stations and, below it, the line back. It places things; what is true of them the scene says. */
 import { drawAttempts } from './draw-attempts.ts';
 import { drawFailure } from './draw-failure.ts';
+import { drawLegend } from './draw-legend.ts';
 import { drawScars, placeScars } from './draw-scars.ts';
 import { drawSplit, splitBefore } from './draw-split.ts';
 import { drawLineBack, drawUndo, nameLines, placeUndos } from './draw-undo.ts';
 import type { Lanes } from './lanes.ts';
+import { NO_END, needOf, placeStations, TO_END } from './place-stations.ts';
 import type { Scene, SceneStation } from './scene-types.ts';
 import { circle, group, line, path, rect, round, type Shape, shape, text } from './shapes.ts';
 import { durationInWords } from './words.ts';
@@ -12,28 +14,31 @@ import { durationInWords } from './words.ts';
 /** What took so long that an axis drawn to scale would show nothing else. */
 const LONG_WAIT_MS = 5_000;
 
-/** Stations are no further apart than this. */
-const GAP_MAX = 150;
+/** The band of the pause reaches so far beyond its stations at most. */
+const BAND_MAX = 40;
 /** Between two stations there is room for a tear and a broken axis; in less the tear stands for both. */
 const GAP_TORN = 76;
-/** From the last station to the end of the line. */
-const TO_END = 92;
 
 export interface DrawnLine {
   readonly shapes: readonly Shape[];
   readonly lanes: Lanes;
+  /** Where the saga is: what a narrow page shows first. */
+  readonly at: number;
 }
 
 export function drawLine(scene: Scene, left: number, border: number): DrawnLine {
-  const xs = placeStations(scene, left, border);
+  const { xs, rooms } = placeStations(scene, left, border);
   const right = Math.min(border, (xs.at(-1) ?? border) + TO_END);
-  const gap = (xs[1] ?? right) - (xs[0] ?? left);
   const undoXs = placeUndos(scene, xs);
   const first = Math.min(xs[0] ?? left, ...undoXs);
   const scars = placeScars(scene, xs, undoXs, { right: right - 6, left: first, border });
   const { lanes } = scars;
+  const failure = drawFailure(scene, xs, [left - 40, border], lanes);
+  // The dotted line of a tear runs beside the name.
+  const isTorn = (undo: number) =>
+    scene.scars.some(({ place }) => place.kind === 'undo' && place.at === undo);
   const shapes = [
-    ...drawPause(scene, xs, gap, lanes),
+    ...drawPause(scene, xs, lanes),
     ...drawPhases(scene, xs, lanes),
     ...drawLineBack(scene, undoXs, lanes),
     ...drawRails(scene, xs, right, lanes),
@@ -42,43 +47,58 @@ export function drawLine(scene: Scene, left: number, border: number): DrawnLine 
     ...drawTurn(scene, xs, lanes),
     ...drawGate(scene, xs, lanes),
     ...scene.stations.map((station, at) =>
-      drawStation(station, xs[at] ?? 0, gap, at === scene.story.gate, lanes),
+      drawStation(station, xs[at] ?? 0, rooms[at] ?? 0, at === scene.story.gate, lanes),
     ),
-    ...scene.undos.map((undo, at) => drawUndo(undo, undoXs[at] ?? 0, gap, scene, lanes)),
-    ...drawFailure(scene, xs, [left - 40, border], lanes),
+    ...scene.undos.map((undo, at) =>
+      drawUndo(
+        undo,
+        undoXs[at] ?? 0,
+        isTorn(at) || undo.station === null ? 0 : (rooms[undo.station] ?? 0),
+        scene,
+        lanes,
+      ),
+    ),
+    ...(failure?.shapes ?? []),
     ...drawScars(scars),
+    ...drawLegend(scene, left - 40, lanes.end - 16),
   ];
-  return { shapes, lanes };
-}
-
-/** Evenly; where the disks part, there is room for their names. */
-function placeStations(scene: Scene, left: number, right: number): readonly number[] {
-  const split = splitBefore(scene);
-  const count = scene.stations.length;
-  const extra = split === null ? 0 : 1.1;
-  const unit = Math.min(GAP_MAX, (right - TO_END - left) / Math.max(1, count - 1 + extra));
-  return scene.stations.map((_, at) => left + unit * (at + (split !== null && at >= split ? extra : 0)));
+  const reached = xs[scene.stations.findLastIndex(({ reached: state }) => state !== 'ahead')] ?? left;
+  return { shapes, lanes, at: failure === null ? reached : (failure.from + failure.to) / 2 };
 }
 
 function drawPause(
   { stations, story, isEnded }: Scene,
   xs: readonly number[],
-  gap: number,
   lanes: Lanes,
 ): readonly Shape[] {
   const from = stations.findIndex(({ isPaused }) => isPaused);
   const to = stations.findLastIndex(({ isPaused }) => isPaused);
   const [x1, x2] = [xs[from], xs[to]];
   if (x1 === undefined || x2 === undefined) return [];
-  const room = Math.min(gap / 2 - 2, 40);
+  const room = (edge: number, by: 1 | -1) => {
+    const [here, beside] = [xs[edge], xs[edge + by]];
+    const other = stations[edge + by];
+    if (here === undefined || beside === undefined || other === undefined) return BAND_MAX;
+    return Math.min(BAND_MAX, Math.abs(beside - here) - needOf(other) / 2 - 4);
+  };
+  const [before, behind] = [room(from, -1), room(to, 1)];
   const known = isEnded && story.pausedMs !== null && stations[from]?.reached !== 'ahead';
   const words = known
     ? `the guest was paused for ${durationInWords(story.pausedMs ?? 0)} at most (drawn larger)`
     : stations[from]?.reached === 'ahead'
-      ? 'the guest would be paused here'
+      ? isEnded
+        ? 'not reached: the guest would have been paused here'
+        : 'the guest would be paused here'
       : 'the guest is paused here';
   return [
-    rect(x1 - room, lanes.phase - 19, x2 - x1 + 2 * room, lanes.times - lanes.phase + 34, 12, 'band'),
+    rect(
+      x1 - before,
+      lanes.phase - 19,
+      x2 - x1 + before + behind,
+      lanes.times - lanes.phase + 34,
+      12,
+      'band',
+    ),
     text((x1 + x2) / 2, lanes.phase, 'small t-gate', words, 'middle'),
   ];
 }
@@ -168,9 +188,9 @@ function drawGate(
   ];
 }
 
-function drawStation(station: SceneStation, x: number, gap: number, isGate: boolean, lanes: Lanes): Shape {
+function drawStation(station: SceneStation, x: number, room: number, isGate: boolean, lanes: Lanes): Shape {
   const { words, description, reached, tookMs, backedOff, attempts } = station;
-  const names = nameLines(words, gap);
+  const names = nameLines(words, room);
   const weight =
     reached === 'ahead'
       ? 'muted'
@@ -183,7 +203,7 @@ function drawStation(station: SceneStation, x: number, gap: number, isGate: bool
     reached === 'current'
       ? 'now'
       : reached === 'stopped'
-        ? 'no end written'
+        ? NO_END
         : tookMs === null
           ? ''
           : durationInWords(tookMs);

@@ -20,11 +20,11 @@ export function drawSplit(scene: Scene, xs: readonly number[], y: number): reado
   const [from, to] = [x1 + 16, x2 - 10];
   const failed = namesIn(
     scene.disks.filter(({ hasFailed }) => hasFailed),
-    to - from,
+    to - from - 24,
   );
   const others = namesIn(
     scene.disks.filter(({ hasFailed }) => !hasFailed),
-    to - from,
+    to - from - 24,
   );
   const strand = (by: number, className: string) =>
     path(

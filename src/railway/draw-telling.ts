@@ -3,6 +3,7 @@ import type { Drawn } from './draw-disks.ts';
 import { monoWidth, wrap } from './measure.ts';
 import type { FailureAt, Scene } from './scene-types.ts';
 import { rect, type Shape, text } from './shapes.ts';
+import { headingOfUndos } from './words.ts';
 
 const SIZE = 12.5;
 const LINE = 18;
@@ -34,17 +35,6 @@ export function drawTelling(scene: Scene, left: number, top: number, width: numb
     paragraph(`then ${placeOf(undoFailure)}`, 'note strong t-failed');
     if (undoFailure.message !== failure?.message) paragraph(undoFailure.message);
   }
-  const undone = undos.filter(({ order }) => order !== null).sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
-  if (undone.length > 0) {
-    heading('What was undone');
-    for (const { order, words, done, description, reached } of undone) {
-      shapes.push(text(left + 12, y, 'small strong t-back', String(order), 'end'));
-      paragraph(words, 'note strong t-back', 22);
-      y -= 3;
-      const end = reached === 'failed' ? ' This failed.' : ' No end is written.';
-      paragraph(reached === 'done' ? done : `${description}${end}`, 'note', 22);
-    }
-  }
   heading('What to do now');
   for (const { words, command } of story.next) {
     paragraph(words);
@@ -53,6 +43,17 @@ export function drawTelling(scene: Scene, left: number, top: number, width: numb
     shapes.push(rect(left, y - 17, Math.min(width, monoWidth(command, 12) + 20), 26, 6, 'box'));
     shapes.push(text(left + 10, y, 'mono', command));
     y += 32;
+  }
+  const undone = undos.filter(({ order }) => order !== null).sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
+  if (undone.length > 0) {
+    heading(headingOfUndos(undone));
+    for (const { order, words, done, description, reached } of undone) {
+      shapes.push(text(left + 12, y, 'small strong t-back', String(order), 'end'));
+      paragraph(words, 'note strong t-back', 22);
+      y -= 3;
+      const end = reached === 'failed' ? ' This failed.' : ' No end is written.';
+      paragraph(reached === 'done' ? done : `${description}${end}`, 'note', 22);
+    }
   }
   return { shapes, height: y - top };
 }

@@ -37,14 +37,14 @@ export function drawLineBack(
 export function drawUndo(
   { words, description, reached, order, tookMs, attempts }: SceneUndo,
   x: number,
-  gap: number,
+  room: number,
   { failure, undoFailure }: Scene,
   lanes: Lanes,
 ): Shape {
   const title = `undo of ${words}: ${description}`;
   if (reached === 'ahead') return group('undo', [circle(x, lanes.undo, 5, 's s-ahead')], title);
   const isFailed = reached === 'failed' && (failure?.isUndo === true || undoFailure !== null);
-  const names = nameLines(words, gap);
+  const names = nameLines(words, room);
   const at = lanes.undo + 30;
   return group(
     'undo',
@@ -69,7 +69,7 @@ export function drawUndo(
   );
 }
 
-/** A name in the room between two stations. */
-export function nameLines(words: string, gap: number): readonly string[] {
-  return wrap(words, 12, Math.max(52, gap - 10), 3);
+/** A name in the room that its station has. */
+export function nameLines(words: string, room: number): readonly string[] {
+  return wrap(words, 12, Math.max(52, room), 3);
 }

@@ -5,13 +5,13 @@ import { drawSteps } from './draw-steps.ts';
 import { drawTelling } from './draw-telling.ts';
 import { TOP } from './lanes.ts';
 import { widthOf, wrap } from './measure.ts';
+import { leastWidth } from './place-stations.ts';
 import type { Scene } from './scene-types.ts';
 import { line, markupOf, rect, type Shape, shape, text } from './shapes.ts';
 import { coloursOf, DRAWING } from './style.ts';
 
 const MARGIN = 48;
 const STATION = 84;
-const STATION_MIN = 58;
 const WIDTH_MIN = 1400;
 const TELLING = 392;
 
@@ -89,6 +89,10 @@ function drawScene(scene: Scene): Picture {
   return { shapes, width, height: top + Math.max(disks.height, telling.height) + 24 };
 }
 
+/** What a page's drawing leaves free beside the line. */
+const PAGE_LEFT = 46;
+const PAGE_RIGHT = 6;
+
 /** The line alone, for a page: as wide as there is room, but no narrower than its names need. */
 export interface LinePicture extends Picture {
   /** Where it begins in the drawing. */
@@ -98,11 +102,9 @@ export interface LinePicture extends Picture {
 }
 
 export function drawLinePicture(scene: Scene, room: number): LinePicture {
-  const width = Math.max(room, 140 + scene.stations.length * STATION_MIN);
-  const reached = scene.stations.findLastIndex(({ reached: state }) => state !== 'ahead');
-  const { shapes, lanes } = drawLine(scene, 46, width - 6);
-  const share = Math.max(0, reached) / Math.max(1, scene.stations.length);
-  return { shapes, width, height: lanes.end - TOP, top: TOP, at: width * share };
+  const width = Math.max(room, Math.ceil(PAGE_LEFT + leastWidth(scene) + PAGE_RIGHT));
+  const { shapes, lanes, at } = drawLine(scene, PAGE_LEFT, width - PAGE_RIGHT);
+  return { shapes, width, height: lanes.end - TOP, top: TOP, at };
 }
 
 function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {

@@ -26,7 +26,7 @@ export function lanesFor(rows: number, undoRows: number, hasCallout: boolean): L
   return {
     ...{ phase: 128, bracket: 138, labels: 186, line: 212, times: 239, scars: 270 },
     ...{ callout: 258 + more, undo: 340 + more, undoScars: 340 + more + 96 },
-    end: 416 + more + (undoRows === 0 ? 0 : 26 + undoRows * SCAR_ROW),
+    end: 446 + more + (undoRows === 0 ? 0 : 26 + undoRows * SCAR_ROW),
   };
 }
 

@@ -61,6 +61,7 @@ export const DRAWING = `
 .railway .strong{font-weight:650}
 .railway .muted{fill:var(--muted)}
 .railway .small{font-size:11px}
+.railway .tiny{font-size:9px}
 .railway .note{font-size:12.5px}
 .railway .phase{font-size:10.5px;fill:var(--muted);letter-spacing:.07em}
 .railway .t-live,.railway .t-done{fill:var(--done)}
@@ -92,7 +93,10 @@ export const DRAWING = `
 .railway .s-failed{stroke:var(--failed);fill:var(--failed)}
 .railway .s-back{stroke:var(--back)}
 .railway .s-backnow{stroke:var(--back);fill:var(--back)}
+.railway .s-gate{stroke:var(--gate)}
 .railway .cross{stroke:var(--ground);stroke-width:2.2;stroke-linecap:round}
+.railway .s.small-sign{stroke-width:2}
+.railway .cross.small-sign{stroke-width:1.6}
 .railway .scar{stroke:var(--failed);stroke-width:2.2;fill:none;stroke-linejoin:round;stroke-linecap:round}
 .railway .tear-gap{stroke:var(--ground);stroke-width:9;fill:none;stroke-linejoin:round}
 .railway .tear{stroke:var(--failed);stroke-width:2.6;fill:none;stroke-linejoin:round;stroke-linecap:round}

@@ -51,6 +51,11 @@ export function wordsOfStep(state: string): string {
   return words.replace(/\bqemu\b/, 'QEMU');
 }
 
+/** Over the steps that were undone, and those whose undo came to no good end. */
+export function headingOfUndos(undone: readonly { readonly reached: string }[]): string {
+  return undone.some(({ reached }) => reached === 'done') ? 'What was undone' : 'What was to be undone';
+}
+
 /** `1 disk`, `3 disks`. */
 export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
