@@ -1,5 +1,5 @@
 /** What the saga can be asked now; each button says what will happen before it does. */
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { ask, resume } from './live.ts';
@@ -66,6 +66,10 @@ export function Buttons({ story, of }: { readonly story: Story; readonly of: str
   const [chosen, setChosen] = useState<string | null>(null);
   const [told, setTold] = useState<string | null>(null);
   const [speed, setSpeed] = useState('');
+  // What was answered is old as soon as the saga has ended.
+  useEffect(() => {
+    if (story.endedAtMs !== null) setTold(null);
+  }, [story.endedAtMs]);
   const choices = offeredBy(story);
   const isResume = story.resumes.length > 0;
   const at = { saga: story.saga, of };

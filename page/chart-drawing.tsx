@@ -2,7 +2,15 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AnyStateMachine } from 'xstate';
 import { visible } from '../src/railway/words.ts';
-import { HEAD, layoutOf, notesOf, type PlacedLine, type PlacedState, ROW } from './chart-layout.ts';
+import {
+  HEAD,
+  LABEL_ROW,
+  layoutOf,
+  notesOf,
+  type PlacedLine,
+  type PlacedState,
+  ROW,
+} from './chart-layout.ts';
 import { hasMoved, pathsOf } from './chart-store.ts';
 
 interface Props {
@@ -13,7 +21,7 @@ interface Props {
 }
 
 /** Smaller than this, and names cannot be read: what is wider still can be pushed. */
-const SCALE_MIN = 0.55;
+const SCALE_MIN = 0.78;
 
 export function ChartDrawing({ machine, value, seen, moves }: Props) {
   const chart = useMemo(() => layoutOf(machine), [machine]);
@@ -28,6 +36,13 @@ export function ChartDrawing({ machine, value, seen, moves }: Props) {
     return () => observer.disconnect();
   }, []);
   const scale = Math.min(1, Math.max(SCALE_MIN, room / chart.width));
+  useEffect(() => {
+    const element = frame.current;
+    const here = element?.querySelector('.c-here.c-leaf');
+    if (element === null || here == null || element.scrollWidth <= element.clientWidth) return;
+    const { left, width } = here.getBoundingClientRect();
+    element.scrollLeft += left + width / 2 - element.getBoundingClientRect().left - element.clientWidth / 2;
+  }, [value, scale]);
   const lit = { here: new Set(pathsOf(value)), seen, moves };
   return (
     <section class="chart" ref={frame} aria-label="The chart; where it is, is said above">
@@ -51,9 +66,7 @@ export function ChartDrawing({ machine, value, seen, moves }: Props) {
             <path d="M0 0L8 4L0 8z" class="c-head" />
           </marker>
         </defs>
-        {chart.lines.map(line => (
-          <Line key={`${line.from} ${line.to}`} line={line} lit={lit} />
-        ))}
+        <Lines lines={chart.lines} lit={lit} />
         {chart.states.map(state => (
           <State key={state.path} state={state} lit={lit} />
         ))}
@@ -93,9 +106,7 @@ function State({ state, lit }: { readonly state: PlacedState; readonly lit: Lit 
             </text>
           ))
         : null}
-      {lines.map(line => (
-        <Line key={`${line.from} ${line.to}`} line={line} lit={lit} />
-      ))}
+      <Lines lines={lines} lit={lit} />
       {states.map(inside => (
         <State key={inside.path} state={inside} lit={lit} />
       ))}
@@ -103,18 +114,34 @@ function State({ state, lit }: { readonly state: PlacedState; readonly lit: Lit 
   );
 }
 
-function Line({ line, lit }: { readonly line: PlacedLine; readonly lit: Lit }) {
-  const { points, label, whole, x, y, from, to } = line;
+/** Words over all lines: none goes through them. */
+function Lines({ lines, lit }: { readonly lines: readonly PlacedLine[]; readonly lit: Lit }) {
+  const classOf = ({ from, to }: PlacedLine) => `c-line${hasMoved(lit.moves, from, to) ? ' c-taken' : ''}`;
   return (
-    <g class={`c-line${hasMoved(lit.moves, from, to) ? ' c-taken' : ''}`}>
-      <title>{visible(whole)}</title>
-      <path d={curve(points)} marker-end="url(#chart-head)" />
-      {label === '' ? null : (
-        <text x={Math.round(x)} y={Math.round(y) + 4} text-anchor="middle" class="small">
-          {visible(label)}
-        </text>
-      )}
-    </g>
+    <>
+      {lines.map(line => (
+        <g key={`${line.from} ${line.to}`} class={classOf(line)}>
+          <title>{visible(line.whole)}</title>
+          <path d={curve(line.points)} marker-end="url(#chart-head)" />
+        </g>
+      ))}
+      {lines.map(line => (
+        <g key={`words ${line.from} ${line.to}`} class={classOf(line)}>
+          <title>{visible(line.whole)}</title>
+          {line.label.map((words, at) => (
+            <text
+              key={words}
+              x={Math.round(line.x)}
+              y={Math.round(line.y + 4 + (at - (line.label.length - 1) / 2) * LABEL_ROW)}
+              text-anchor="middle"
+              class="small"
+            >
+              {visible(words)}
+            </text>
+          ))}
+        </g>
+      ))}
+    </>
   );
 }
 

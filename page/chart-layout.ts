@@ -20,7 +20,8 @@ export interface PlacedState {
 
 export interface PlacedLine {
   readonly points: readonly { readonly x: number; readonly y: number }[];
-  readonly label: string;
+  /** In lines, cut where it is longer than these. */
+  readonly label: readonly string[];
   /** The label in full. */
   readonly whole: string;
   /** The middle of its label. */
@@ -35,7 +36,10 @@ const SMALL_LETTER = 5.9;
 export const HEAD = 30;
 export const ROW = 15;
 const PAD = 14;
-const LABEL_MAX = 20;
+/** Letters of a line of a label, and lines. */
+const LABEL_MAX = 17;
+const LABEL_LINES = 2;
+export const LABEL_ROW = 13;
 const NOTE_MAX = 34;
 
 /** The whole chart; its root has no frame of its own. */
@@ -90,7 +94,7 @@ function arranged(
   graph.setGraph({
     rankdir: depth === 0 && isDeep ? 'LR' : 'TB',
     nodesep: 26,
-    ranksep: isDeep ? 40 : 30,
+    ranksep: isDeep ? 22 : 30,
     edgesep: 14,
   });
   for (const { path, width, height } of children) graph.setNode(path, { width, height });
@@ -102,12 +106,12 @@ function arranged(
     const [from, to]: readonly string[] = JSON.parse(key);
     if (from === undefined || to === undefined) continue;
     const whole = labelOf(same);
-    const label = shortened(whole, LABEL_MAX);
+    const lines = broken(whole);
     graph.setEdge(from, to, {
-      label,
+      lines,
       whole,
-      width: label.length * SMALL_LETTER + 8,
-      height: 14,
+      width: Math.max(...lines.map(line => line.length)) * SMALL_LETTER + 8,
+      height: lines.length * LABEL_ROW + 2,
       labelpos: 'c',
     });
   }
@@ -117,10 +121,10 @@ function arranged(
     return { ...child, x: x - child.width / 2, y: y - child.height / 2 };
   });
   const lines = graph.edges().map((edge): PlacedLine => {
-    const { points = [], label, whole, x, y } = graph.edge(edge);
+    const { points = [], lines, whole, x, y } = graph.edge(edge);
     return {
       points,
-      label: String(label ?? ''),
+      label: Array.isArray(lines) ? lines.map(String) : [],
       whole: String(whole ?? ''),
       x: x ?? 0,
       y: y ?? 0,
@@ -144,6 +148,20 @@ function arranged(
 function moved(line: PlacedLine, dx: number, dy: number): PlacedLine {
   const points = line.points.map(({ x, y }) => ({ x: x + dx, y: y + dy }));
   return { ...line, points, x: line.x + dx, y: line.y + dy };
+}
+
+/** Between words, or in the middle of one that is too long. */
+function broken(text: string): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    const joined = last === undefined ? word : `${last} ${word}`;
+    if (last !== undefined && joined.length <= LABEL_MAX) lines.splice(-1, 1, joined);
+    else lines.push(shortened(word, LABEL_MAX));
+  }
+  if (lines.length <= LABEL_LINES) return lines;
+  const last = lines[LABEL_LINES - 1] ?? '';
+  return [...lines.slice(0, LABEL_LINES - 1), shortened(`${last} …`, LABEL_MAX)];
 }
 
 function shortened(text: string, most: number): string {

@@ -80,7 +80,7 @@ function OneActor({ actor, actors, choose }: OneProps) {
               ‹ {visible(parent.name)}
             </button>
           )}{' '}
-          <span class="mono">{visible(actor.sessionId)}</span>
+          <span class="mono">actor {visible(actor.sessionId)}</span>
         </p>
         <h2 id="title">{visible(actor.name)}</h2>
         <p class="outcome" role="status">

@@ -16,13 +16,22 @@ const FAULT_WORDS: Readonly<Record<Fault['kind'], string>> = {
   jobError: 'the block job fails',
   neverReady: 'the block job is never ready',
   full: 'the disk of the targets is full',
+  unplug: 'the disk is unplugged',
+  migrate: 'a migration begins',
   cont: 'a third party sends cont',
   killQemu: 'QEMU is killed',
   killBlocksaga: 'blocksaga is killed',
   killHost: 'the host loses its power',
 };
 /** Which of them are of one disk. */
-const OF_DISK: ReadonlySet<Fault['kind']> = new Set(['error', 'lostReply', 'cut', 'jobError', 'neverReady']);
+const OF_DISK: ReadonlySet<Fault['kind']> = new Set([
+  'error',
+  'lostReply',
+  'cut',
+  'jobError',
+  'neverReady',
+  'unplug',
+]);
 
 /** A job has its disk already, and begins where its step does. */
 export const OF_JOB: ReadonlySet<Fault['kind']> = new Set(['jobError', 'neverReady']);

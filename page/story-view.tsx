@@ -1,6 +1,7 @@
 /** One saga at one moment: what it came to, its line, time, the disks, what is told, and what it can be asked. */
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
+import { factsUpTo } from '../src/railway/headline.ts';
 import { sceneAt } from '../src/railway/scene.ts';
 import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
@@ -32,11 +33,12 @@ export function StoryView({ story, of, atMs, go, isLive, looks = [], wire }: Pro
   const isNow = atMs === null && !scene.isEnded;
   const progress = useMemo(() => (isNow ? progressOf(story, looks) : new Map()), [story, looks, isNow]);
   const { headline } = scene;
+  const now = useNow(isNow && isLive && story.isRunning);
   return (
     <article class="story" aria-labelledby="title">
       <header class="head">
         <p class="facts">
-          {headline.facts}{' '}
+          {now === null ? headline.facts : factsUpTo(scene, now)}{' '}
           <span class="mono">
             saga {visible(story.saga)}
             {of === null ? null : <> · {visible(of)}</>}
@@ -79,4 +81,17 @@ export function StoryView({ story, of, atMs, go, isLive, looks = [], wire }: Pro
       ) : null}
     </article>
   );
+}
+
+/** The time of this machine, while it is asked for; null else. */
+function useNow(isAsked: boolean): number | null {
+  const [now, setNow] = useState<number | null>(null);
+  useEffect(() => {
+    if (!isAsked) return setNow(null);
+    const tick = () => setNow(Date.now());
+    tick();
+    const timer = setInterval(tick, 1_000);
+    return () => clearInterval(timer);
+  }, [isAsked]);
+  return now;
 }

@@ -88,6 +88,9 @@ const WISHES: Readonly<Record<LabChoice['operation'], (named: readonly number[])
   pull: named => ({ operation: 'pull', named, ...SAME, parallel: 4, base: null }),
 };
 
+/** The time that the memory takes, longer than any saga of the laboratory. */
+const MIGRATION = 'exec:sleep 400';
+
 type Chosen = LabChoice['faults'][number];
 
 /** Jobs are counted from the beginning of all: a new image is made by two, one for its file and one for its format. */
@@ -111,6 +114,12 @@ function faultOf({ kind, step, disk, percent }: Chosen, jobs: number): readonly 
       return [{ kind: 'jobNeverReady', nth: jobs + disk + 1 }];
     case 'full':
       return [{ kind: 'diskFull', freeBytes: percent * 2 ** 18, ...from }];
+    case 'unplug':
+      return [
+        { kind: 'otherClient', at: first, execute: 'device_del', arguments: { id: `dev${disk}` }, ...from },
+      ];
+    case 'migrate':
+      return [{ kind: 'otherClient', at: first, execute: 'migrate', arguments: { uri: MIGRATION }, ...from }];
     case 'cont':
       return [{ kind: 'otherClient', at: first, execute: 'cont', ...from }];
     case 'killQemu':

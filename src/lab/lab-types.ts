@@ -10,6 +10,8 @@ export const FAULT_KINDS = [
   'jobError',
   'neverReady',
   'full',
+  'unplug',
+  'migrate',
   'cont',
   'killQemu',
   'killBlocksaga',

@@ -18,6 +18,11 @@ export function headlineOf(parts: Parts): Headline {
   };
 }
 
+/** The facts of a saga under way, at a moment behind its latest record. */
+export function factsUpTo(scene: Scene, nowMs: number): string {
+  return factsOf({ ...scene, atMs: Math.max(scene.atMs, nowMs) });
+}
+
 function toldOf(parts: Parts): Pick<Headline, 'tone' | 'label' | 'sentence'> {
   const { story, isEnded, failure, isDecided } = parts;
   const { outcome, error, leftovers, disks } = story;
@@ -96,7 +101,12 @@ function placeOf({ stations, undos }: Parts): string {
   return station === undefined ? 'before its first step' : `at “${station.words}”`;
 }
 
-function factsOf({ story, atMs, isEnded, stations }: Parts): string {
+function factsOf({
+  story,
+  atMs,
+  isEnded,
+  stations,
+}: Pick<Parts, 'story' | 'atMs' | 'isEnded' | 'stations'>): string {
   const lasted = durationInWords(Math.max(0, atMs - story.createdAtMs));
   const took = `${isEnded ? 'took' : 'so far'} ${lasted}`;
   const began = `began ${dateInWords(story.createdAtMs)}`;

@@ -46,3 +46,23 @@ test.each(['killBlocksaga', 'killQemu', 'cont', 'lostReply', 'cut', 'error', 'ki
     expect(run.story?.outcome).toMatch(/committed|rolledBack|needsRecovery/);
   },
 );
+
+test.each(['unplug', 'migrate'] as const)(
+  '%s strikes in every step of every operation, and all laws hold',
+  async kind => {
+    let struck = 0;
+    for (const operation of OPERATIONS) {
+      const choice = { seed: 1, profile: '7.2', disks: 2, layers: 2, operation };
+      const whole = await runLab(scenarioOf(readChoice({ ...choice, faults: [] })));
+      for (const { path } of whole.story?.stations ?? []) {
+        const faults = [{ kind, step: path.at(-1) ?? '', disk: 1, percent: 50 }];
+        const run = await runLab(scenarioOf(readChoice({ ...choice, faults })));
+        const broken = run.lights.filter(({ breach }) => breach !== null);
+        expect(broken, `${operation}, ${path.join('.')}`).toEqual([]);
+        const word = kind === 'unplug' ? 'device_del' : 'migrate';
+        if (run.happened.some(words => words.includes(word))) struck += 1;
+      }
+    }
+    expect(struck).toBeGreaterThan(20);
+  },
+);
