@@ -1,7 +1,7 @@
 /** How far the copy of each disk is, and how fast: from what QEMU has said lately. */
 import type { JobSeen, JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { DiskProgress } from '../src/railway/scene-types.ts';
-import { durationInWords, sizeInWords } from '../src/railway/words.ts';
+import { durationInWords, growingSizeInWords, sizeInWords } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 
 /** A rate is taken over this long at most. */
@@ -24,7 +24,9 @@ function progress(last: JobSeen, looks: readonly JobsSeen[], jobs: readonly stri
   const { currentBytes, totalBytes, status } = last;
   const share = totalBytes === 0 ? 0 : Math.min(1, currentBytes / totalBytes);
   const amount =
-    totalBytes === 0 ? 'nothing copied yet' : `${Math.floor(share * 100)} % of ${sizeInWords(totalBytes)}`;
+    totalBytes === 0
+      ? 'nothing copied yet'
+      : `${Math.floor(share * 100)} % of ${growingSizeInWords(totalBytes)}`;
   if (status === 'ready') return { share, amount, pace: 'ready, follows the guest' };
   if (status !== 'running') return { share, amount, pace: status };
   const first = looks.find(look => jobIn(look, jobs) !== undefined);

@@ -47,7 +47,10 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
               }}
             >
               <span class="row">
-                <strong>{visible(saga.vm)}</strong>
+                <span class="whose">
+                  <strong>{visible(saga.vm)}</strong>
+                  {saga.of === null ? null : <span class="of">{visible(saga.of)}</span>}
+                </span>
                 <span class={`label l-${saga.label.replace(' ', '-')}`}>{saga.label}</span>
               </span>
               <span class="row quiet">
@@ -55,7 +58,6 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
                   {saga.operation}
                   {saga.disks === 0 ? '' : ` of ${countOf(saga.disks, 'disk')}`}
                 </span>
-                {saga.of === null ? null : <span class="of">{visible(saga.of)}</span>}
                 <time>{dateInWords(saga.createdAtMs).replace(' UTC', '')}</time>
               </span>
               {saga.command === null ? null : (

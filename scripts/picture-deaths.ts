@@ -2,7 +2,7 @@
 import { createEngine } from '../src/engine/engine.ts';
 import type { Saga } from '../src/engine/running/saga.ts';
 import { createMortal } from '../src/fuzz/account/mortal.ts';
-import { type MemoryJournalState, memoryJournal } from '../src/journal/memory.ts';
+import { type MemoryJournal, type MemoryJournalState, memoryJournal } from '../src/journal/memory.ts';
 import type { Sim } from '../src/sim/index.ts';
 import { virtualImages } from '../src/sim/virtual-images.ts';
 import type { Story } from '../src/story/story.ts';
@@ -27,7 +27,7 @@ export async function killedCopy(
   sim: Sim,
   { id, vm, disks }: Wish,
   deaths: readonly Death[],
-): Promise<Story> {
+): Promise<{ readonly story: Story; readonly journal: MemoryJournal }> {
   let kept: MemoryJournalState | undefined;
   for (const death of [...deaths, undefined]) {
     const journal = memoryJournal(kept, { clock: sim.clock });
@@ -50,7 +50,8 @@ export async function killedCopy(
       await sim.run(saga.result);
       const row = journal.saga(id);
       if (row === undefined) throw new Error(`no saga ${id}`);
-      return tellStory({ row, plan: saga.plan, records: journal.records(id), isRunning: false });
+      const story = tellStory({ row, plan: saga.plan, records: journal.records(id), isRunning: false });
+      return { story, journal };
     }
     await sim.run(there);
     process.die();

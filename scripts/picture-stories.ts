@@ -91,8 +91,14 @@ async function clones(stage: Stage, id: string): Promise<Story> {
 }
 
 async function killed(stage: Stage, id: string, deaths: readonly Death[]): Promise<Story> {
-  return killedCopy(stage.sim, { id, vm: 'web-1', disks: stage.disks }, deaths);
+  return (await killedCopy(stage.sim, { id, vm: 'web-1', disks: stage.disks }, deaths)).story;
 }
+
+const THREE_DEATHS: readonly Death[] = [
+  { in: 'createImages', goneMs: 4_200 },
+  { in: 'mirrorDisks', goneMs: 754_000 },
+  { in: 'removeFilters', goneMs: 1_300 },
+];
 
 /** By the name of the picture. */
 export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
@@ -101,12 +107,7 @@ export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
   'copy-needs-recovery': () => ended(stage(3, [KILLED]), '0vd5r8m2j6x1a'),
   'copy-under-way': () => after(6_000, stage(3), '2f9s4t7b1y3qe', true),
   'copy-interrupted': () => after(6_000, stage(3), '9n6k0u2g5w8hc', false),
-  'copy-killed': () =>
-    killed(stage(3), '3x8q5v0n7c2pt', [
-      { in: 'createImages', goneMs: 4_200 },
-      { in: 'mirrorDisks', goneMs: 754_000 },
-      { in: 'removeFilters', goneMs: 1_300 },
-    ]),
+  'copy-killed': () => killed(stage(3), '3x8q5v0n7c2pt', THREE_DEATHS),
   'copy-killed-in-rollback': () =>
     killed(stage(3, [FULL]), '6b1w9y4h2k8sd', [
       { in: 'mirrorDisks', goneMs: 800 },
@@ -116,6 +117,13 @@ export const STORIES: Readonly<Record<string, () => Promise<Story>>> = {
   'copy-of-clones': () => clones(stage(4), '1c6j3r9e5u0xb'),
   'copy-of-32': () => ended(stage(32, [{ ...FULL, nth: 75 }]), '5m1z7p3d9r4vj'),
 };
+
+/** A journal with one saga that was killed three times, and committed. */
+export async function scarredJournal(): Promise<MemoryJournal> {
+  const { sim, disks } = stage(3);
+  const wish = { id: '3x8q5v0n7c2pt', vm: 'shop-4', disks };
+  return (await killedCopy(sim, wish, THREE_DEATHS)).journal;
+}
 
 /** A journal with a saga of each kind, the last of which are still under way; each call of `step` lets them go on. */
 export async function busyJournal(): Promise<{

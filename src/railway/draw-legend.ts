@@ -4,7 +4,7 @@ import { widthOf } from './measure.ts';
 import type { Scene } from './scene-types.ts';
 import { circle, group, line, path, rect, round, type Shape, shape, text } from './shapes.ts';
 
-interface Sign {
+export interface Sign {
   readonly words: string;
   /** Drawn around this place. */
   readonly sign: (x: number, y: number) => readonly Shape[];
@@ -26,7 +26,8 @@ export function drawLegend(scene: Scene, left: number, y: number): readonly Shap
   });
 }
 
-function signsOf(scene: Scene): readonly Sign[] {
+/** Those that this saga has. */
+export function signsOf(scene: Scene): readonly Sign[] {
   const { stations, undos, scars, story } = scene;
   const has = (...states: readonly string[]) => stations.some(({ reached }) => states.includes(reached));
   const tried = [...stations, ...undos].filter(({ attempts }) => attempts.length > 1 && attempts.length <= 5);

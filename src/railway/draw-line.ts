@@ -1,7 +1,6 @@
 /** Draws the line of stations and, below it, the line back. It places things; what is true of them the scene says. */
 import { drawAttempts } from './draw-attempts.ts';
 import { drawFailure } from './draw-failure.ts';
-import { drawLegend } from './draw-legend.ts';
 import { drawScars, placeScars } from './draw-scars.ts';
 import { drawSplit, splitBefore } from './draw-split.ts';
 import { drawLineBack, drawUndo, nameLines, placeUndos } from './draw-undo.ts';
@@ -22,8 +21,9 @@ const GAP_TORN = 76;
 export interface DrawnLine {
   readonly shapes: readonly Shape[];
   readonly lanes: Lanes;
-  /** Where the saga is: what a narrow page shows first. */
-  readonly at: number;
+  /** From where to where the saga is: what a narrow page shows first. */
+  readonly from: number;
+  readonly to: number;
 }
 
 export function drawLine(scene: Scene, left: number, border: number): DrawnLine {
@@ -60,10 +60,9 @@ export function drawLine(scene: Scene, left: number, border: number): DrawnLine 
     ),
     ...(failure?.shapes ?? []),
     ...drawScars(scars),
-    ...drawLegend(scene, left - 40, lanes.end - 16),
   ];
   const reached = xs[scene.stations.findLastIndex(({ reached: state }) => state !== 'ahead')] ?? left;
-  return { shapes, lanes, at: failure === null ? reached : (failure.from + failure.to) / 2 };
+  return { shapes, lanes, from: failure?.from ?? reached, to: failure?.to ?? reached };
 }
 
 function drawPause(

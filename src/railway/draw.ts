@@ -1,5 +1,6 @@
 /** The whole picture of a scene, as it is saved to a file: what it came to, the line, the disks, what is told of it. */
 import { drawDisks } from './draw-disks.ts';
+import { drawLegend } from './draw-legend.ts';
 import { drawLine } from './draw-line.ts';
 import { drawSteps } from './draw-steps.ts';
 import { drawTelling } from './draw-telling.ts';
@@ -82,6 +83,7 @@ function drawScene(scene: Scene): Picture {
   const shapes = [
     ...drawHead(scene, right),
     ...drawn,
+    ...drawLegend(scene, MARGIN + 4, lanes.end - 16),
     line(MARGIN, lanes.end, right, lanes.end, 'rule'),
     ...disks.shapes,
     ...telling.shapes,
@@ -92,6 +94,8 @@ function drawScene(scene: Scene): Picture {
 /** What a page's drawing leaves free beside the line. */
 const PAGE_LEFT = 46;
 const PAGE_RIGHT = 6;
+/** A page writes what the marks mean below the drawing. */
+const LEGEND = 28;
 
 /** The line alone, for a page: as wide as there is room, but no narrower than its names need. */
 export interface LinePicture extends Picture {
@@ -103,8 +107,9 @@ export interface LinePicture extends Picture {
 
 export function drawLinePicture(scene: Scene, room: number): LinePicture {
   const width = Math.max(room, Math.ceil(PAGE_LEFT + leastWidth(scene) + PAGE_RIGHT));
-  const { shapes, lanes, at } = drawLine(scene, PAGE_LEFT, width - PAGE_RIGHT);
-  return { shapes, width, height: lanes.end - TOP, top: TOP, at };
+  const { shapes, lanes, from, to } = drawLine(scene, PAGE_LEFT, width - PAGE_RIGHT);
+  const at = to - from > room ? to - room / 2 + PAGE_RIGHT : (from + to) / 2;
+  return { shapes, width, height: lanes.end - TOP - LEGEND, top: TOP, at };
 }
 
 function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {

@@ -35,14 +35,22 @@ export interface PlacedBox {
   readonly progress: DiskProgress | undefined;
 }
 
-export function placeChains(rows: readonly ChainRow[], left: number, room: number): readonly PlacedBox[] {
+export function placeChains(given: readonly ChainRow[], left: number, room: number): readonly PlacedBox[] {
+  // Alike for all, so that the images lie below one another.
+  const isFilling = given.some(({ progress }) => progress !== undefined);
+  const rows = given.map(row => ({ ...row, isFilling }));
   const shared = [...Map.groupBy(rows, ({ boxes }) => boxes[0]?.file).values()];
-  return shared.flatMap(group => {
-    const each = group.map(row => writingFor(row, room, group.length > 1 ? GAP_FORK : GAP));
-    const isBare = each.some(writing => writing.isBare);
-    const most = Math.min(...each.map(writing => writing.most));
-    return placeFrom(group, 0, left, undefined, { isBare, most });
-  });
+  const each = shared.flatMap(group =>
+    group.map(row => writingFor(row, room, group.length > 1 ? GAP_FORK : GAP)),
+  );
+  const isBare = each.some(writing => writing.isBare);
+  const most = Math.min(LETTERS_MAX, ...each.map(writing => writing.most));
+  return shared.flatMap(group => placeFrom(group, 0, left, undefined, { isBare, most }));
+}
+
+interface Row extends ChainRow {
+  /** Whether some copy of the drawing has figures. */
+  readonly isFilling: boolean;
 }
 
 /** How names are written so that there is room for all: in full, without their extensions, or cut as well. */
@@ -51,8 +59,8 @@ interface Writing {
   readonly most: number;
 }
 
-function writingFor({ boxes, progress }: ChainRow, room: number, gap: number): Writing {
-  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, progress, gap), 0);
+function writingFor({ boxes, isFilling }: Row, room: number, gap: number): Writing {
+  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, isFilling, gap), 0);
   const fits = (writing: Writing) =>
     boxes.reduce((sum, { label }) => sum + monoWidth(written(label, writing), 12) + PADDING, gaps) <= room;
   const whole = { isBare: false, most: LETTERS_MAX };
@@ -66,14 +74,14 @@ function written(name: string, { isBare, most }: Writing): string {
   return elide(isBare ? name.replace(/\.(qcow2|raw|img|vmdk)$/, '') : name, most);
 }
 
-function gapOf(link: Box['link'], progress: DiskProgress | undefined, otherwise: number): number {
-  if (link === 'copied to') return progress === undefined ? GAP_COPY : GAP_FILLING;
+function gapOf(link: Box['link'], isFilling: boolean, otherwise: number): number {
+  if (link === 'copied to') return isFilling ? GAP_FILLING : GAP_COPY;
   return otherwise;
 }
 
 /** The boxes at one depth of rows that have all below it in common, and what stands on them. */
 function placeFrom(
-  rows: readonly ChainRow[],
+  rows: readonly Row[],
   depth: number,
   x: number,
   on: PlacedBox | undefined,
@@ -87,7 +95,7 @@ function placeFrom(
     const [first] = same;
     const box = first?.boxes[depth];
     if (first === undefined || box === undefined) return [];
-    const gap = depth === 0 ? 0 : gapOf(box.link, first.progress, files.size > 1 ? GAP_FORK : GAP);
+    const gap = depth === 0 ? 0 : gapOf(box.link, first.isFilling, files.size > 1 ? GAP_FORK : GAP);
     const label = written(box.label, writing);
     const placed: PlacedBox = {
       ...{ box, label, on, x: x + gap, wide: monoWidth(label, 12) + PADDING, disks: same.length },
