@@ -1,6 +1,10 @@
 /** The laboratory in a real Chromium: a fault is dropped on a step and a disk, the run is told, and the laws are lights. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readReplay } from '../src/fuzz/replay-file.ts';
 import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { PROFILES, readChoice, scenarioOf } from '../src/lab/choice.ts';
@@ -105,4 +109,36 @@ test('in slow motion a run moves by itself, and a fault that is dropped on a dis
   await expect.poll(() => page.locator('.fault').count()).toBe(1);
   await page.getByRole('button', { name: 'To the end' }).click();
   await expect.poll(() => page.locator('.outcome').innerText()).toMatch(/dev1 failed at “mirror disks”/);
+});
+
+test('a finding of the fuzzer opens as a story, and a law that it broke is a light that says what broke it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'blocksaga-finding-'));
+  const file = join(folder, 'finding.json');
+  const faults = [{ kind: 'killBlocksaga', step: 'mirrorDisks', disk: 0, percent: 0 }];
+  const choice = readChoice({ seed: 7, profile: '10.0', disks: 2, layers: 2, operation: 'copy', faults });
+  writeFileSync(file, JSON.stringify({ kind: 'blocksaga-fuzz-1', scenario: scenarioOf(choice) }));
+  const found = await runLab(await readReplay(file));
+  rmSync(folder, { recursive: true });
+  const hurt = '<img src=x onerror="window.hurt=1">\u202e';
+  const lights = found.lights.map((light, at) => (at === 3 ? { ...light, breach: `lost: ${hurt}` } : light));
+  const other = await serveInspect({
+    ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock },
+    lab: {
+      offers: { profiles: PROFILES, first: { ...found, lights } },
+      run: choice => runLab(scenarioOf(readChoice(choice))),
+      live: asked => live.ask(asked),
+    },
+  });
+  const opened = await browser.newPage();
+  await opened.goto(other.address);
+  await opened.locator('h2').waitFor();
+  expect(await opened.locator('.line svg g.station').count()).toBeGreaterThan(3);
+  expect(await opened.locator('.lights .verdict').innerText()).toMatch(/^1 of \d+ laws are broken$/);
+  expect(await opened.locator('.lights .broken').innerText()).toContain('lost: <img src=x');
+  expect(await opened.locator('.lights img').count()).toBe(0);
+  await opened.getByRole('button', { name: 'Play' }).focus();
+  await opened.keyboard.press('Enter');
+  await expect.poll(() => opened.locator('.pill').innerText()).toBe('Under way');
+  await opened.close();
+  await other.close();
 });

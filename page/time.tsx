@@ -35,12 +35,6 @@ export function Time({ story, atMs, go }: Props) {
   useLayoutEffect(() => {
     if (slider.current !== null) slider.current.value = String(at);
   });
-  // Chromium leaves the knob where it was when its maximum becomes less and its value is the same.
-  useLayoutEffect(() => {
-    if (slider.current === null) return;
-    slider.current.value = '0';
-    slider.current.value = String(at);
-  }, [last]);
   const play = () => {
     if (!isPlaying && at >= last) move(0);
     setPlaying(!isPlaying);

@@ -8,6 +8,8 @@ import type { Trouble } from './trouble.ts';
 
 /** More are no list that a person reads. */
 const JOURNALS_MAX = 32;
+/** It stands in addresses. A file's own name may be as long as files are called. */
+const NAME_MAX = 300;
 
 interface Unread {
   readonly of: string | null;
@@ -28,6 +30,13 @@ export class Sources {
       throw new BlocksagaError(
         'REQUEST_INVALID',
         `each journal of a page needs a name of its own: ${twice === undefined ? 'one has none' : `two are called "${twice}"`}`,
+      );
+    }
+    const long = names.find(name => (name?.length ?? 0) > NAME_MAX);
+    if (long !== undefined) {
+      throw new BlocksagaError(
+        'REQUEST_INVALID',
+        `the name of a journal has at most ${NAME_MAX} characters, and ${long.slice(0, NAME_MAX)}... has ${long.length}`,
       );
     }
     this.all = shown.map(each => new JournalSource(each, among));

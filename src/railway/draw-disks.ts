@@ -14,7 +14,9 @@ const ROW = 66;
 /** What is left for the names of the disks; less in a narrow drawing. */
 const NAMES = 142;
 const NAMES_NARROW = 84;
+const NAMES_PHONE = 58;
 const WIDE = 720;
+const PHONE = 440;
 /** Where a page's drawing of disks begins. */
 export const PAGE_TOP = 16;
 
@@ -34,8 +36,14 @@ export function drawDisks(
   width: number,
   progress: ReadonlyMap<string, DiskProgress> = new Map(),
 ): Drawn {
-  const names = width < WIDE ? NAMES_NARROW : NAMES;
-  const rows = besideLike(rowsOf(scene.disks).map(row => ({ ...row, boxes: boxesOf(row.disk, scene) })));
+  const isPhone = width < PHONE;
+  const names = isPhone ? NAMES_PHONE : width < WIDE ? NAMES_NARROW : NAMES;
+  const rows = besideLike(
+    rowsOf(scene.disks).map(row => {
+      const boxes = boxesOf(row.disk, scene);
+      return { ...row, boxes: isPhone && progress.size > 0 ? withoutBacking(boxes) : boxes };
+    }),
+  );
   const yOf = (at: number) => top + 40 + at * ROW;
   const placed = placeChains(
     rows.map(({ boxes, disk }, at) => ({ boxes, y: yOf(at), progress: progress.get(disk.disk.disk) })),
@@ -50,6 +58,12 @@ export function drawDisks(
     ],
     height: 40 + rows.length * ROW,
   };
+}
+
+/** Where there is no room for more: the image that the guest is on, and its copy. */
+function withoutBacking(boxes: readonly Box[]): readonly Box[] {
+  const from = boxes.findIndex(({ link }) => link === 'copied to') - 1;
+  return from < 1 ? boxes : boxes.slice(from).map((box, at) => (at === 0 ? { ...box, link: 'none' } : box));
 }
 
 function headingOf({ isEnded, disks }: Scene): string {
@@ -77,7 +91,7 @@ function drawNames({ disk, alike }: Row, left: number, y: number, width: number)
       left,
       y + 2,
       disk.hasFailed ? 'strong t-failed' : 'strong',
-      elide(disk.disk.disk, width < WIDE ? 11 : 18),
+      elide(disk.disk.disk, width < PHONE ? 7 : width < WIDE ? 11 : 18),
     ),
     text(left, y + 18, 'small muted', sizeInWords(disk.disk.sizeBytes)),
     ...(alike.length === 0 ? [] : [text(left, y + 37, 'small muted', more)]),

@@ -40,3 +40,19 @@ test.each(Object.keys(STORIES))('of %s, on a phone and on a wide screen', async 
     }
   }
 });
+
+test('twenty attempts at a step whose process was lost each time are one scar and a number', async () => {
+  const story = (await STORIES['copy-killed']?.()) ?? expect.fail('it is there');
+  const [takeover] = story.takeovers;
+  const at = story.visits.findIndex(({ attempts }) => attempts.some(({ cutAtMs }) => cutAtMs !== null));
+  const visit = story.visits[at];
+  const [cut, ...rest] = visit?.attempts ?? [];
+  if (visit === undefined || cut === undefined || takeover === undefined) expect.fail('it was killed');
+  const attempts = [...Array.from({ length: 20 }, () => cut), ...rest];
+  const takeovers = [...Array.from({ length: 19 }, () => takeover), ...story.takeovers];
+  const scene = sceneAt({ ...story, takeovers, visits: story.visits.with(at, { ...visit, attempts }) });
+  const drawn = JSON.stringify(drawLinePicture(scene, 390).shapes);
+  expect(drawn).toContain('21 attempts');
+  expect(drawn).toContain('process died 20 times');
+  expect(drawn.match(/"class":"tear"/g)).toHaveLength(3);
+});
