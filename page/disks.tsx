@@ -18,7 +18,8 @@ export function Disks({ scene, progress }: Props) {
     if (frame.current !== null) observer.observe(frame.current);
     return () => observer.disconnect();
   }, []);
-  const width = Math.max(room, 560);
+  // On a phone the drawing leaves out what lies below; what is wider still can be pushed.
+  const width = room < 440 ? Math.max(room, 340) : Math.max(room, 560);
   const { shapes, height } = drawDisks(scene, 2, PAGE_TOP, width - 4, progress);
   return (
     <section

@@ -41,7 +41,7 @@ export function drawDisks(
   const rows = besideLike(
     rowsOf(scene.disks).map(row => {
       const boxes = boxesOf(row.disk, scene);
-      return { ...row, boxes: isPhone && progress.size > 0 ? withoutBacking(boxes) : boxes };
+      return { ...row, boxes: isPhone ? shortOf(boxes, progress.size > 0) : boxes };
     }),
   );
   const yOf = (at: number) => top + 40 + at * ROW;
@@ -60,10 +60,17 @@ export function drawDisks(
   };
 }
 
-/** Where there is no room for more: the image that the guest is on, and its copy. */
-function withoutBacking(boxes: readonly Box[]): readonly Box[] {
-  const from = boxes.findIndex(({ link }) => link === 'copied to') - 1;
-  return from < 1 ? boxes : boxes.slice(from).map((box, at) => (at === 0 ? { ...box, link: 'none' } : box));
+/** Where there is no room for more: the image in front and its copy, and how many lie below; not even that beside a bar that fills. */
+function shortOf(boxes: readonly Box[], isFilling: boolean): readonly Box[] {
+  const copy = boxes.findIndex(({ link }) => link === 'copied to');
+  const from = (copy < 0 ? boxes.length - 1 : copy) - 1;
+  if (from < (isFilling ? 1 : 2)) return boxes;
+  const below = boxes.slice(0, from);
+  const file = below.map(each => each.file).join('\n');
+  const some: Box = { file, label: `+${from}`, className: 'box', tag: null, link: 'none' };
+  const [front, ...rest] = boxes.slice(from);
+  if (front === undefined) return boxes;
+  return isFilling ? [{ ...front, link: 'none' }, ...rest] : [some, front, ...rest];
 }
 
 function headingOf({ isEnded, disks }: Scene): string {

@@ -23,6 +23,8 @@ export function drawFailure(
   xs: readonly number[],
   borders: readonly [left: number, right: number],
   lanes: Lanes,
+  /** What of the drawing is seen at once. */
+  frame: number,
 ): DrawnFailure | null {
   if (failure === null || failure.isUndo) return null;
   const failed = stations.findLastIndex(({ reached }) => reached === 'failed');
@@ -35,7 +37,7 @@ export function drawFailure(
     failure.qemu === null
       ? (failure.disk ?? failure.code)
       : `${failure.disk === null ? '' : `${failure.disk}: `}QEMU answered ${failure.qemu.command}`;
-  const { most, isLeft } = roomFor(x, gate, borders);
+  const { most, isLeft } = roomFor(x, gate, borders, frame);
   const lines = wrap(said, 13, most - 28, 3);
   const width = Math.min(
     most,
@@ -62,12 +64,20 @@ function roomFor(
   x: number,
   gate: number | undefined,
   [left, right]: readonly [left: number, right: number],
+  frame: number,
 ): { readonly most: number; readonly isLeft: boolean } {
   const isAhead = gate !== undefined && gate > x + BESIDE;
   const free = (isAhead ? gate - 12 : right) - x - BESIDE;
   const before = x - BESIDE_LEFT - left;
   const isLeft = free < WIDTH_MIN && before > Math.max(free, WIDTH_MIN);
-  return { most: Math.min(WIDTH, isLeft ? before : Math.max(free, WIDTH_MIN)), isLeft };
+  return {
+    most: Math.min(
+      WIDTH,
+      Math.max(WIDTH_MIN, frame - 2 * BESIDE - BESIDE_LEFT),
+      isLeft ? before : Math.max(free, WIDTH_MIN),
+    ),
+    isLeft,
+  };
 }
 
 function quoted(words: string, at: number, count: number): string {

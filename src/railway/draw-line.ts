@@ -26,14 +26,14 @@ export interface DrawnLine {
   readonly to: number;
 }
 
-export function drawLine(scene: Scene, left: number, border: number): DrawnLine {
+export function drawLine(scene: Scene, left: number, border: number, frame = border): DrawnLine {
   const { xs, rooms } = placeStations(scene, left, border);
   const right = Math.min(border, (xs.at(-1) ?? border) + TO_END);
   const undoXs = placeUndos(scene, xs);
   const first = Math.min(xs[0] ?? left, ...undoXs);
   const scars = placeScars(scene, xs, undoXs, { right: right - 6, left: first, border });
   const { lanes } = scars;
-  const failure = drawFailure(scene, xs, [left - 40, border], lanes);
+  const failure = drawFailure(scene, xs, [left - 40, border], lanes, frame);
   // The dotted line of a tear runs beside the name.
   const isTorn = (undo: number) =>
     scene.scars.some(({ place }) => place.kind === 'undo' && place.at === undo);

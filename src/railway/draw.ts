@@ -107,7 +107,7 @@ export interface LinePicture extends Picture {
 
 export function drawLinePicture(scene: Scene, room: number): LinePicture {
   const width = Math.max(room, Math.ceil(PAGE_LEFT + leastWidth(scene) + PAGE_RIGHT));
-  const { shapes, lanes, from, to } = drawLine(scene, PAGE_LEFT, width - PAGE_RIGHT);
+  const { shapes, lanes, from, to } = drawLine(scene, PAGE_LEFT, width - PAGE_RIGHT, room);
   const at = to - from > room ? to - room / 2 + PAGE_RIGHT : (from + to) / 2;
   return { shapes, width, height: lanes.end - TOP - LEGEND, top: TOP, at };
 }

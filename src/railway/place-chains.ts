@@ -12,6 +12,8 @@ const GAP_FORK = 46;
 const GAP_COPY = 46;
 /** Room for a bar that fills, with its figures. */
 const GAP_FILLING = 168;
+const GAP_FILLING_NARROW = 140;
+const ROOM_NARROW = 330;
 const LETTERS_MAX = 30;
 const LETTERS_MIN = 7;
 const PADDING = 22;
@@ -38,7 +40,8 @@ export interface PlacedBox {
 export function placeChains(given: readonly ChainRow[], left: number, room: number): readonly PlacedBox[] {
   // Alike for all, so that the images lie below one another.
   const isFilling = given.some(({ progress }) => progress !== undefined);
-  const rows = given.map(row => ({ ...row, isFilling }));
+  const filling = room < ROOM_NARROW ? GAP_FILLING_NARROW : GAP_FILLING;
+  const rows = given.map(row => ({ ...row, copyGap: isFilling ? filling : GAP_COPY }));
   const shared = [...Map.groupBy(rows, ({ boxes }) => boxes[0]?.file).values()];
   const each = shared.flatMap(group =>
     group.map(row => writingFor(row, room, group.length > 1 ? GAP_FORK : GAP)),
@@ -49,8 +52,8 @@ export function placeChains(given: readonly ChainRow[], left: number, room: numb
 }
 
 interface Row extends ChainRow {
-  /** Whether some copy of the drawing has figures. */
-  readonly isFilling: boolean;
+  /** Between an image and its copy: more where some copy of the drawing has figures. */
+  readonly copyGap: number;
 }
 
 /** How names are written so that there is room for all: in full, without their extensions, or cut as well. */
@@ -59,8 +62,8 @@ interface Writing {
   readonly most: number;
 }
 
-function writingFor({ boxes, isFilling }: Row, room: number, gap: number): Writing {
-  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, isFilling, gap), 0);
+function writingFor({ boxes, copyGap }: Row, room: number, gap: number): Writing {
+  const gaps = boxes.slice(1).reduce((sum, { link }) => sum + gapOf(link, copyGap, gap), 0);
   const fits = (writing: Writing) =>
     boxes.reduce((sum, { label }) => sum + monoWidth(written(label, writing), 12) + PADDING, gaps) <= room;
   const whole = { isBare: false, most: LETTERS_MAX };
@@ -74,9 +77,8 @@ function written(name: string, { isBare, most }: Writing): string {
   return elide(isBare ? name.replace(/\.(qcow2|raw|img|vmdk)$/, '') : name, most);
 }
 
-function gapOf(link: Box['link'], isFilling: boolean, otherwise: number): number {
-  if (link === 'copied to') return isFilling ? GAP_FILLING : GAP_COPY;
-  return otherwise;
+function gapOf(link: Box['link'], copyGap: number, otherwise: number): number {
+  return link === 'copied to' ? copyGap : otherwise;
 }
 
 /** The boxes at one depth of rows that have all below it in common, and what stands on them. */
@@ -95,7 +97,7 @@ function placeFrom(
     const [first] = same;
     const box = first?.boxes[depth];
     if (first === undefined || box === undefined) return [];
-    const gap = depth === 0 ? 0 : gapOf(box.link, first.isFilling, files.size > 1 ? GAP_FORK : GAP);
+    const gap = depth === 0 ? 0 : gapOf(box.link, first.copyGap, files.size > 1 ? GAP_FORK : GAP);
     const label = written(box.label, writing);
     const placed: PlacedBox = {
       ...{ box, label, on, x: x + gap, wide: monoWidth(label, 12) + PADDING, disks: same.length },
