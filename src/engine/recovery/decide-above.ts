@@ -50,13 +50,16 @@ export async function decideAbove(
   return { ranOn, kept, told: [...told, ...ranOn.filter(each => isMoved(part, each)).map(movedInWords)] };
 }
 
-/** Finished copies beside a guest, and the images that a merge goes into or passes, may have other overlays than the guest's. */
+/**
+ * Finished copies beside a guest, and images that a chain is shortened to, may have other overlays than the guest's. Into the image that
+ * an active one is committed to QEMU may have merged it below a third party's overlay, which then names that.
+ */
 function mayCount(part: Part, each: OverlayAbove): boolean {
   const { plan, verdict } = part;
   const decided = verdict.disks.find(({ index }) => index === each.index);
   const disk = plan.disks[each.index];
   if (decided === undefined || disk === undefined) return false;
-  const isBeside = decided.action === 'leave' || 'rewrites' in plan || plan.operation === 'commit';
+  const isBeside = decided.action === 'leave' || 'rewrites' in plan;
   return !isBeside || isBooted(part, each) || each.over.file === disk.file;
 }
 

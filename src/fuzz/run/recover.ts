@@ -111,6 +111,11 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   if (!mayBeSwitched) return 'old';
   const apart = sidesSeen(asked, oldOf);
   if (apart !== undefined) return apart;
+  // The image that an overlay stands on, on which the guest was last, tells its side.
+  const under = ranOn.map(file => sim.world.host.image(file)?.backing);
+  if (disks.some(index => under.includes(oldOf(index)))) return 'old';
+  const at = newSetsOf(asked).findIndex(set => wish.named.some(index => under.includes(frontIn(set, index))));
+  if (at >= 0) return at > 0 ? 'snapshot' : 'new';
   // What a reverted guest reads is older by intent: where it was seen last tells.
   if (wish.operation === 'revert' && after.alive)
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
@@ -156,6 +161,8 @@ const SWITCHES: ReadonlySet<string> = new Set([
   'job-finalize',
   'block-job-finalize',
   'blockdev-snapshot',
+  // An active commit that is begun below such an overlay merges the image there.
+  'blockdev-snapshot-sync',
 ]);
 
 /** The images of all disks of the guest: those that the saga names, of disks that have left too, and the others as they were. */
