@@ -157,8 +157,8 @@ function actionsOf(plan: SnapshotPlan): Actions {
 async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<void> {
   const { qmp, plan } = context;
   expectNotMigrating(await lookAtGuest(qmp));
-  await expectNames(context, when);
   expectSnapshotted(await qmp.execute('query-block'), plan);
+  await expectNames(context, when);
   const sight = await takeAll(qmp, plan, actionsOf(plan));
   if (canUndoSnapshots(plan)) expectNotMigrating(sight());
 }
