@@ -10,7 +10,7 @@ export default defineConfig({
     include: [
       'test/steps/**/*.test.ts',
       'test/engine/{deaths,old-versions,speed,strangers,unplugged,window}.test.ts',
-      'property-tests/{deaths,pause-bound,replays,undo}.test.ts',
+      'property-tests/{deaths,pause-bound,strangers,undo}.test.ts',
     ],
     setupFiles: ['property-tests/same-draw.ts'],
   },

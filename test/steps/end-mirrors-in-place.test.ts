@@ -3,10 +3,11 @@ import { diskNames } from '../../src/plan/names.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
 import { createJobs } from '../../src/qmp/jobs.ts';
 import type { Json } from '../../src/qmp/transport.ts';
-import { awaitClean } from '../../src/steps/mirror/await-clean.ts';
+import { awaitClean, SETTLE_SHARE } from '../../src/steps/mirror/await-clean.ts';
 import { FakeQemu } from '../qmp/fake-qemu.ts';
 import { ManualClock } from '../qmp/manual-clock.ts';
 
+const MAX_BLACKOUT_MS = 1_000;
 const names = diskNames('token', 0);
 
 /** A mirror of disk0 that has `left` bytes to copy until it is woken, and that never copies while `stuck`. */
@@ -18,6 +19,12 @@ async function waitForMirror({
   onFilter = false,
   front = 'disk0',
   past = false,
+  /** The pause has found all mirrors clean, as the record of `pauseGuest` says. */
+  cleanPause = false,
+  nothingSentYet = true,
+  pausedThroughout = true,
+  /** Another disk of the plan, whose mirror is not waited for. */
+  another = false,
 }) {
   const clock = new ManualClock();
   let dirty = left;
@@ -44,20 +51,31 @@ async function waitForMirror({
   );
   const qmp = await openQmpClient(fake.connect, { clock });
   const disk = { disk: 'disk0', index: 0, node: 'disk0', qdev: '/machine/peripheral/dev0', names };
-  const plan = { disks: [disk], maxBlackoutMs: 1_000 };
-  const sawAlike = () => undefined;
+  const plan = { disks: another ? [disk, { ...disk, index: 1 }] : [disk], maxBlackoutMs: MAX_BLACKOUT_MS };
+  let alike = 0;
+  const sawAlike = () => {
+    alike += 1;
+  };
+  const outcomes = new Map(cleanPause ? [['pauseGuest', { clean: true }]] : []);
   const context = {
-    ...{ qmp, jobs: createJobs(qmp), plan, clock, speed: () => speed, sawAlike },
+    ...{ qmp, jobs: createJobs(qmp), plan, clock, speed: () => speed, sawAlike, outcomes },
+    ...{ nothingSentYet, pausedThroughout: () => pausedThroughout },
   } as unknown as Parameters<typeof awaitClean>[0];
-  const ended = awaitClean(context, context.plan.disks).then(
-    () => 'clean',
-    error => error.code,
-  );
+  let endedMs = 0;
+  const ended = awaitClean(context, context.plan.disks.slice(0, 1))
+    .then(
+      () => 'clean',
+      error => error.code,
+    )
+    .finally(() => {
+      endedMs = clock.now();
+    });
   await clock.advance(2_000);
-  const speeds = fake.sent
-    .filter(({ execute }) => execute === 'block-job-set-speed')
-    .map(({ arguments: args }) => args?.['speed']);
-  return { ended: await ended, speeds };
+  const told = fake.sent.filter(({ execute }) => execute === 'block-job-set-speed');
+  const speeds = told.map(({ arguments: args }) => args?.['speed']);
+  const devices = new Set(told.map(({ arguments: args }) => args?.['device']));
+  const looks = fake.sent.filter(({ execute }) => execute === 'query-jobs').length;
+  return { ended: await ended, speeds, devices: [...devices], looks, alike, endedMs };
 }
 
 /** Of the first version known to have a mirror's bitmap where it is. */
@@ -94,7 +112,7 @@ test.each([
 );
 
 test('a mirror that is clean already is not told anything', async () => {
-  expect(await waitForMirror({ left: 0 })).toEqual({ ended: 'clean', speeds: [] });
+  expect(await waitForMirror({ left: 0 })).toMatchObject({ ended: 'clean', speeds: [] });
 });
 
 test('a mirror whose disk a third party has put an overlay on does not follow the guest any more', async () => {
@@ -102,16 +120,16 @@ test('a mirror whose disk a third party has put an overlay on does not follow th
 });
 
 test('a mirror that rests with something left is woken, once', async () => {
-  expect(await waitForMirror({})).toEqual({ ended: 'clean', speeds: [0] });
+  expect(await waitForMirror({})).toMatchObject({ ended: 'clean', speeds: [0] });
 });
 
 test('what is left is found on the filter of the mirror, where QEMU 10 keeps it', async () => {
-  expect(await waitForMirror({ onFilter: true })).toEqual({ ended: 'clean', speeds: [0] });
+  expect(await waitForMirror({ onFilter: true })).toMatchObject({ ended: 'clean', speeds: [0] });
 });
 
 test('the speed limit is lifted for the last bytes, and comes back when they took too long', async () => {
-  expect(await waitForMirror({ speed: 4_096 })).toEqual({ ended: 'clean', speeds: [0] });
-  expect(await waitForMirror({ speed: 4_096, stuck: true })).toEqual({
+  expect(await waitForMirror({ speed: 4_096 })).toMatchObject({ ended: 'clean', speeds: [0] });
+  expect(await waitForMirror({ speed: 4_096, stuck: true })).toMatchObject({
     ended: 'NOT_CONVERGING',
     speeds: [0, 4_096],
   });
@@ -119,4 +137,32 @@ test('the speed limit is lifted for the last bytes, and comes back when they too
 
 test('a mirror that a third party has paused is not clean, whatever it has left', async () => {
   expect(await waitForMirror({ left: 0, status: 'standby' })).toMatchObject({ ended: 'NOT_CONVERGING' });
+});
+
+test('mirrors that the pause has found clean are not looked at again, unless the guest may have run or it is another process', async () => {
+  const seen = { ended: 'clean', looks: 0, alike: 1 };
+  const again = { ended: 'clean', looks: 1, alike: 1 };
+  expect(await waitForMirror({ left: 0, cleanPause: true })).toMatchObject(seen);
+  expect(await waitForMirror({ left: 0 })).toMatchObject(again);
+  expect(await waitForMirror({ left: 0, cleanPause: true, nothingSentYet: false })).toMatchObject(again);
+  expect(await waitForMirror({ left: 0, cleanPause: true, pausedThroughout: false })).toMatchObject(again);
+});
+
+test('sources and copies are known to be alike only where the mirrors of all disks were looked at', async () => {
+  expect(await waitForMirror({ left: 0, another: true })).toMatchObject({ ended: 'clean', alike: 0 });
+  expect(await waitForMirror({ stuck: true })).toMatchObject({ ended: 'NOT_CONVERGING', alike: 0 });
+});
+
+test('a mirror is woken by its name, and keeps its speed where it had no limit or was not woken', async () => {
+  expect(await waitForMirror({ stuck: true })).toMatchObject({ speeds: [0], devices: [names.job] });
+  expect(await waitForMirror({ speed: 4_096, front: 'theirs' })).toMatchObject({
+    ended: 'FOREIGN',
+    speeds: [],
+  });
+});
+
+test('the last bytes get half of the permitted pause', async () => {
+  const { endedMs } = await waitForMirror({ stuck: true });
+  expect(endedMs).toBeGreaterThanOrEqual(MAX_BLACKOUT_MS * SETTLE_SHARE);
+  expect(endedMs).toBeLessThan(MAX_BLACKOUT_MS);
 });
