@@ -41,6 +41,12 @@ export const rewriteChains: Step<RewritePlan> = {
   /** The last look before the decision: the chains that stay are found by their names. */
   verify: context => expectNames(context, 'opened'),
 
+  /** An attempt before has held all of them, and has not come to its look. */
+  async adopt(context) {
+    if (!context.decided) await expectNames(context, 'opened');
+    return null;
+  },
+
   /**
    * Until a stream that was cancelled in PENDING is dismissed the nodes must not be listed: QEMU 7.2 dies of it. Where
    * a third party has finalized one there is no rollback, and the other jobs are left as they are.
