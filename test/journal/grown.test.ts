@@ -53,6 +53,29 @@ async function journalOf(endedSagas: number): Promise<string> {
   return file;
 }
 
+test('blocksaga sagas lists the newest, says how to see the others, and all as JSON or as many as asked for', async () => {
+  const file = await journalOf(150);
+  const run = async (...args: readonly string[]) => {
+    const context = fakeContext();
+    expect(await runProgram(['sagas', '--journal', file, ...args], context)).toBe(0);
+    return context.out;
+  };
+  const listed = await run();
+  expect(listed).toHaveLength(101);
+  expect(listed.at(-1)).toBe('older ones are not listed: --limit N lists more than 100');
+  expect(await run('--json')).toHaveLength(152);
+  expect(await run('--limit', '1000')).toHaveLength(152);
+  expect(await run('--limit', '2', '--json')).toHaveLength(2);
+  expect(await run('--state', 'open')).toHaveLength(1);
+  const db = new DatabaseSync(file);
+  db.exec("UPDATE saga SET state = 'needsRecovery' WHERE id = 'first'");
+  db.close();
+  expect((await run()).slice(-2)).toEqual([
+    'older ones are not listed: --limit N lists more than 100',
+    'some need recovery: "blocksaga sagas --state needsRecovery" lists all of these',
+  ]);
+});
+
 /** The journal, and how many rows and records it has been asked for. */
 function counted(journal: Journal): { readonly journal: Journal; readonly read: () => number } {
   let read = 0;

@@ -4,13 +4,13 @@ import { checkedJournal, expectReadable, planOf } from '../../engine/durable/che
 import { GROUP, groupIn, membersIn } from '../../engine/durable/group-register.ts';
 import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
-import type { Journal, JournalRecord, SagaRow, SagaState } from '../../journal/journal.ts';
+import type { Journal, JournalRecord, SagaFilter, SagaRow, SagaState } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { inPages } from '../../journal/pages.ts';
 import { pruneJournal } from '../../journal/prune.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import { readChoice, readCount } from '../options/option-values.ts';
+import { readBetween, readChoice, readCount } from '../options/option-values.ts';
 import { addJournalOption, addJsonOption, journalOf } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
@@ -20,14 +20,19 @@ import { readJournal } from '../saga/read-journal.ts';
 
 const STATES: readonly SagaState[] = ['open', 'committed', 'rolledBack', 'needsRecovery'];
 
+/** Unless it is said how many. */
+const LISTED = 100;
+
 const HELP = `
 Examples:
   $ blocksaga sagas
   $ blocksaga sagas --vm web --state open
   $ blocksaga sagas --state needsRecovery --json
+  $ blocksaga sagas --limit 1000
   $ blocksaga sagas --prune --older-than 30
 
-The newest comes first. With --json there is one line for each saga, with "type": "saga". --prune forgets sagas that ended
+The newest comes first. Without --json and --limit the newest ${LISTED} are listed, and it is said how to see the others. With --json there
+is one line for each saga, with "type": "saga". --prune forgets sagas that ended
 well or were rolled back, 90 days ago unless --older-than says otherwise, and lists their ids ("type": "pruned"). Open ones,
 and those that need recovery, always stay. The id of a forgotten saga may be used again.`;
 
@@ -37,6 +42,7 @@ const DAY_MS = 24 * 60 * 60_000;
 interface SagasOptions {
   readonly vm?: string;
   readonly state?: SagaState;
+  readonly limit?: number;
   readonly prune?: boolean;
   readonly olderThan?: number;
   readonly journal?: string;
@@ -50,6 +56,11 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
     .description('Lists the sagas in the journal, newest first.')
     .option('--vm <name>', 'only those of this VM')
     .option('--state <state>', STATES.join(', '), readChoice('--state', STATES))
+    .option(
+      '--limit <n>',
+      `at most so many, the newest (default: ${LISTED}, with --json all)`,
+      readBetween('--limit', 1, 1_000_000),
+    )
     .option('--prune', 'forget sagas that ended long ago')
     .option(
       '--older-than <days>',
@@ -58,7 +69,7 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
     )
     .addHelpText('after', HELP);
   addJsonOption(addJournalOption(command), 'one JSON object per saga').action(
-    async ({ vm, state, ...options }: SagasOptions) => {
+    async ({ vm, state, limit, ...options }: SagasOptions) => {
       if (options.prune) {
         refuseFilter({ vm, state });
         prune(options, context);
@@ -70,9 +81,14 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       }
       const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
       const file = journalOf(options, context);
+      const most = limit ?? (options.json ? Infinity : LISTED);
       let listed = 0;
       await readJournal(file, context, journal => {
         for (const row of inPages(journal, filter)) {
+          if (listed === most) {
+            if (!options.json) for (const line of othersInWords(journal, filter, most)) context.write(line);
+            break;
+          }
           listed += 1;
           const saga = describeRow(row, journal, context);
           context.write(options.json ? jsonLine(saga) : sagaInWords(saga));
@@ -82,6 +98,18 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       finished(EXIT.done);
     },
   );
+}
+
+/** What is older than those that are listed, the ones that need recovery by name. */
+function othersInWords(journal: Journal, filter: SagaFilter, most: number): readonly string[] {
+  const recover =
+    filter.state === undefined ? journal.sagas({ ...filter, state: 'needsRecovery', limit: 1 }) : [];
+  return [
+    `older ones are not listed: --limit N lists more than ${most}`,
+    ...(recover.length === 0
+      ? []
+      : ['some need recovery: "blocksaga sagas --state needsRecovery" lists all of these']),
+  ];
 }
 
 function describeRow(row: SagaRow, journal: Journal, { clock }: Pick<CliContext, 'clock'>): ShownSaga {
