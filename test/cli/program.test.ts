@@ -24,6 +24,8 @@ const COMMANDS = [
   'show',
   'inspect',
   'doctor',
+  'agent',
+  'fleet',
   'machines',
   'demo',
   'sim',

@@ -8,11 +8,13 @@ import type { Journal } from '../../journal/journal.ts';
 /** What is absent of it stays absent. */
 export function withJournalErrors(journal: Journal): Journal {
   const known = new Map<PropertyKey, unknown>();
-  return new Proxy(journal, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name);
+  // In front of nothing, not of the journal itself: what is frozen there may not be given otherwise.
+  return new Proxy({} as Journal, {
+    has: (_, name) => name in journal,
+    get(_, name) {
+      const member: unknown = Reflect.get(journal, name);
       if (typeof member !== 'function') return member;
-      const method = known.get(name) ?? ((...args: unknown[]) => call(target, member, String(name), args));
+      const method = known.get(name) ?? ((...args: unknown[]) => call(journal, member, String(name), args));
       known.set(name, method);
       return method;
     },

@@ -41,12 +41,12 @@ export function sagaOf(core: SagaCore): Saga {
 
 /**
  * The same promise, which no caller has to wait for: that the world has ended a saga otherwise is no unhandled rejection of the
- * process then. What rejects with a broken assumption of ours is one.
+ * process then. What rejects with a broken assumption of ours is one, unless another promise says the same (`isToldElsewhere`).
  */
-export function mayBeLeft<T>(promise: Promise<T>): Promise<T> {
+export function mayBeLeft<T>(promise: Promise<T>, isToldElsewhere = () => false): Promise<T> {
   const { promise: left, resolve, reject } = Promise.withResolvers<T>();
   promise.then(resolve, error => {
-    if (error instanceof BlocksagaError) left.catch(() => undefined);
+    if (error instanceof BlocksagaError || isToldElsewhere()) left.catch(() => undefined);
     reject(error);
   });
   return left;

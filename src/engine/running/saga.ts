@@ -66,11 +66,13 @@ class RunningSaga implements Saga, HoldsGuest {
   readonly #ready = Promise.withResolvers<SagaResult>();
   readonly #finished = Promise.withResolvers<SagaResult>();
   readonly result = mayBeLeft(this.#ready.promise);
-  readonly ended = mayBeLeft(this.#finished.promise);
+  readonly ended = mayBeLeft(this.#finished.promise, () => !this.#wasReady);
   readonly #progress: JobsProgress;
   #endListening = () => {};
   readonly #forgetGuest: () => void;
   #hasLeft = false;
+  /** `result` has said that it waits: only `ended` tells what comes of it. */
+  #wasReady = false;
   #end: { readonly outcome: Outcome; readonly error: ErrorRecord | null } | undefined;
   readonly #asking: Asking;
 
@@ -221,7 +223,10 @@ class RunningSaga implements Saga, HoldsGuest {
     this.#announcements.entered({ state, guestPaused: snapshot.hasTag('guestPaused'), replayed });
     if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asking.wasAsked)
-      this.#read('ready', context.failure, false).then(this.#ready.resolve, this.#ready.reject);
+      this.#read('ready', context.failure, false).then(result => {
+        this.#wasReady = true;
+        this.#ready.resolve(result);
+      }, this.#ready.reject);
   }
 
   async #finish({ outcome, failure, undoFailure, kept }: SagaOutput): Promise<SagaResult> {
