@@ -36,7 +36,7 @@ function overtaken(
     { kind: 'otherClient', at, execute: 'job-cancel', arguments: { id: jobOf(1) } },
     ...more,
   ];
-  return smallSim({ disks: DISKS, backingLayers: 1, faults, timing: { guestWriteMs: 0.05 }, onFault });
+  return smallSim({ disks: DISKS, backingLayers: 1, faults, timing: { guestWriteMs: 0.04 }, onFault });
 }
 
 const begin = ({ engine, guest }: Life, strategy: 'complete' | 'finalize') =>
