@@ -64,8 +64,10 @@ export class Generation {
         const { generation, written } = doubted;
         return { is: 'older', generation: Number(generation), written: Number(written) };
       }
+      // Beside it first: a write by another process between the two looks would look as if it were missing here.
+      const beside = this.#beside.read();
       const { line, written } = this.#own();
-      return standingOf(line, written, this.#beside.read());
+      return standingOf(line, written, beside);
     });
   }
 

@@ -16,8 +16,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { expectNewest } from '../../src/engine/durable/newest-journal.ts';
+import { GenerationFile } from '../../src/journal/generation-file.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { openJournal } from '../../src/journal/sqlite.ts';
 import { intent, newSaga, processNumber, refused, thrownBy } from './contract.ts';
@@ -49,6 +50,22 @@ function copy(from: string, to: string, parts: readonly string[] = PARTS): void 
 
 const JOURNAL_ALONE = ['', '-wal', '-shm'];
 const back = () => join(directory, 'backup.db');
+
+it('is no older copy where another process writes between the look at it and the look beside it', async () => {
+  const [one, other] = [open(), open()];
+  one.begin(newSaga('s1'));
+  expect(one.standing?.('s1').is).toBe('newest');
+  const { read } = GenerationFile.prototype;
+  const looks = vi.spyOn(GenerationFile.prototype, 'read').mockImplementationOnce(function (
+    this: GenerationFile,
+  ) {
+    other.begin(newSaga('s2', { vm: 'another' }));
+    return read.call(this);
+  });
+  expect(one.standing?.('s1').is).toBe('newest');
+  looks.mockRestore();
+  await Promise.all([one.close(), other.close()]);
+});
 
 /** A saga of which one record was written before the copy was made, and another one after that. */
 async function restored({ isOpen = true, parts = JOURNAL_ALONE } = {}): Promise<void> {
