@@ -56,7 +56,7 @@ test('a fault on a step and a disk is compensated, the laws hold, and the link t
 });
 
 test('a run is played from its beginning to its end', async () => {
-  await page.getByRole('button', { name: 'Play' }).click();
+  await page.getByRole('button', { name: 'Replay' }).click();
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Under way');
   await expect.poll(() => page.locator('.pill').innerText()).toBe('Rolled back');
 });
@@ -136,7 +136,7 @@ test('a finding of the fuzzer opens as a story, and a law that it broke is a lig
   expect(await opened.locator('.lights .verdict').innerText()).toMatch(/^1 of \d+ laws are broken$/);
   expect(await opened.locator('.lights .broken').innerText()).toContain('lost: <img src=x');
   expect(await opened.locator('.lights img').count()).toBe(0);
-  await opened.getByRole('button', { name: 'Play' }).focus();
+  await opened.getByRole('button', { name: 'Replay' }).focus();
   await opened.keyboard.press('Enter');
   await expect.poll(() => opened.locator('.pill').innerText()).toBe('Under way');
   await opened.close();

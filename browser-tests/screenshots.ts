@@ -22,8 +22,8 @@ const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/screenshots
 const VIEWS = {
   'page-under-way': { of: 'web', saga: '2f9s4t7b1y3qe', width: 1440, height: 900 },
   'phone-under-way': { of: 'web', saga: '2f9s4t7b1y3qe', width: 390, height: 1240 },
-  'page-rolled-back': { of: 'db', saga: '7hw0c3zq8n2dk', width: 1440, height: 1140 },
-  'page-needs-recovery': { of: 'db', saga: '0vd5r8m2j6x1a', width: 1440, height: 1060 },
+  'page-rolled-back': { of: 'db', saga: '7hw0c3zq8n2dk', width: 1440, height: 1080 },
+  'page-needs-recovery': { of: 'db', saga: '0vd5r8m2j6x1a', width: 1440, height: 1040 },
   'page-resumed': { of: 'shop', saga: '3x8q5v0n7c2pt', width: 1440, height: 960 },
   'phone-rolled-back': { of: 'db', saga: '7hw0c3zq8n2dk', width: 390, height: 1240 },
   'phone-needs-recovery': { of: 'db', saga: '0vd5r8m2j6x1a', width: 390, height: 1240 },
@@ -129,7 +129,7 @@ async function underWay() {
     disk: device,
     to: join(vm.directory, `copy${at}.qcow2`),
   }));
-  const request = { qmp: vm.monitor, id: '2f9s4t7b1y3qe', vm: 'web-2', disks };
+  const request = { qmp: vm.monitor, id: '2f9s4t7b1y3qe', vm: 'cache-3', disks };
   await engine.copy({ ...request, bandwidth: SLOWLY, parallel: 3, finish: 'leave' });
   return {
     journal: of,

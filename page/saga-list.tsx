@@ -33,6 +33,7 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
           value={search}
           onInput={event => setSearch(event.currentTarget.value)}
         />
+        <p class="quiet order">Those that need you first, then the newest</p>
       </header>
       <ul>
         {found.slice(0, DRAWN_MAX).map(saga => (
@@ -61,7 +62,15 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
                 <time>{dateInWords(saga.createdAtMs).replace(' UTC', '')}</time>
               </span>
               {saga.command === null ? null : (
-                <code class={saga.label === 'waits' ? 'calm' : ''}>{visible(saga.command)}</code>
+                <>
+                  {saga.purpose === null ? null : <span class="purpose">{visible(saga.purpose)}</span>}
+                  <code class={saga.label === 'waits' ? 'calm' : ''}>{visible(saga.command)}</code>
+                  {saga.others === 0 ? null : (
+                    <span class="purpose">
+                      or {saga.others === 1 ? 'another way' : `${saga.others} other ways`}: open it
+                    </span>
+                  )}
+                </>
               )}
             </a>
           </li>

@@ -11,7 +11,9 @@ export function Telling({ scene }: { readonly scene: Scene }) {
         <>
           <h3>What failed</h3>
           <Failed failure={failure} />
-          {undoFailure === null ? null : <Failed failure={undoFailure} />}
+          {undoFailure === null ? null : (
+            <Failed failure={undoFailure} isSaid={undoFailure.message === failure.message} />
+          )}
         </>
       )}
       <h3>What to do now</h3>
@@ -26,7 +28,7 @@ export function Telling({ scene }: { readonly scene: Scene }) {
           <h3>{headingOfUndos(undone)}</h3>
           <ol class="undone">
             {undone.map(({ order, words, description, done, reached }) => (
-              <li key={order}>
+              <li key={order} class={reached === 'failed' ? 'not-undone' : undefined}>
                 <strong>{words}</strong>
                 <br />
                 {reached === 'done' ? done : description}
@@ -40,15 +42,18 @@ export function Telling({ scene }: { readonly scene: Scene }) {
   );
 }
 
-function Failed({ failure }: { readonly failure: FailureAt }) {
+/** `isSaid`: the same message stands above; QEMU's words stand in most messages already. */
+function Failed({ failure, isSaid = false }: { readonly failure: FailureAt; readonly isSaid?: boolean }) {
   const { disk, isUndo, at, message, qemu } = failure;
   return (
     <div class="failed">
       <p class="place">
-        {visible(`${disk === null ? '' : `${disk}, `}${isUndo ? 'the undo of ' : ''}“${at}”`)}
+        {visible(
+          `${disk === null ? '' : `${disk}, `}${isUndo ? 'the undo of ' : ''}“${at}”${isSaid ? ', for the same reason' : ''}`,
+        )}
       </p>
-      <p>{visible(message)}</p>
-      {qemu === null ? null : (
+      {isSaid ? null : <p>{visible(message)}</p>}
+      {qemu === null || isSaid || message.includes(qemu.desc) ? null : (
         <p class="quiet">
           QEMU answered <code>{visible(qemu.command)}</code>: “{visible(qemu.desc)}”
         </p>

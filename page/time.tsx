@@ -41,10 +41,21 @@ export function Time({ story, atMs, go }: Props) {
   };
   return (
     <div class="time">
-      <button type="button" onClick={play} aria-pressed={isPlaying}>
-        {isPlaying ? 'Pause' : 'Play'}
+      <button
+        type="button"
+        onClick={play}
+        aria-pressed={isPlaying}
+        title="Shows the saga record by record, from its beginning or from the moment shown"
+      >
+        {isPlaying ? 'Pause' : 'Replay'}
       </button>
-      <button type="button" onClick={() => step(-1)} disabled={at === 0} aria-label="One record back">
+      <button
+        type="button"
+        onClick={() => step(-1)}
+        disabled={at === 0}
+        aria-label="One record back"
+        title="One record back"
+      >
         ‹
       </button>
       <input
@@ -57,10 +68,18 @@ export function Time({ story, atMs, go }: Props) {
         value={at}
         onInput={event => move(Number(event.currentTarget.value))}
       />
-      <button type="button" onClick={() => step(1)} disabled={at >= last} aria-label="One record forward">
+      <button
+        type="button"
+        onClick={() => step(1)}
+        disabled={at >= last}
+        aria-label="One record forward"
+        title="One record forward"
+      >
         ›
       </button>
-      <output>{at >= last ? 'latest' : `${since} in`}</output>
+      <output>
+        {at < last ? `${since} in` : story.endedAtMs === null ? 'shown: now' : 'shown: the end'}
+      </output>
     </div>
   );
 }

@@ -19,6 +19,10 @@ export interface Listed {
   readonly needs: boolean;
   readonly why: string | null;
   readonly command: string | null;
+  /** What that command is for; null where there is none. */
+  readonly purpose: string | null;
+  /** How many other commands the saga's own view advises. */
+  readonly others: number;
   readonly createdAtMs: number;
   readonly endedAtMs: number | null;
 }

@@ -27,11 +27,13 @@ export function listed(row: SagaRow, records: readonly JournalRecord[], isRunnin
     const needs = label === 'needs recovery' || label === 'interrupted' || label === 'waits';
     const result = row.result as object | null as SagaResult | null;
     const advice = needs ? whatNext({ row, result, isWaiting: waits, isRunning }) : [];
-    const command = advice.find(each => each.command !== null)?.command ?? null;
-    return { ...told, disks: planOf(row).disks.length, label, needs, why: reasonOf(row), command };
+    const [first, ...rest] = advice.filter(each => each.command !== null);
+    const typed = { command: first?.command ?? null, purpose: first?.words ?? null, others: rest.length };
+    return { ...told, disks: planOf(row).disks.length, label, needs, why: reasonOf(row), ...typed };
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.saga !== saga) throw error;
-    return { ...told, disks: 0, label: 'damaged', needs: true, why: error.message, command: null };
+    const none = { command: null, purpose: null, others: 0 };
+    return { ...told, disks: 0, label: 'damaged', needs: true, why: error.message, ...none };
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the marks on the line mean: only those that this saga has. */
 import { wordOf } from './draw-attempts.ts';
+import { splitBefore } from './draw-split.ts';
 import { widthOf } from './measure.ts';
 import type { Scene } from './scene-types.ts';
 import { circle, group, line, path, rect, round, type Shape, shape, text } from './shapes.ts';
@@ -13,16 +14,24 @@ export interface Sign {
 const SIGN = 22;
 const BETWEEN = 22;
 const SIZE = 11;
+const ROW = 19;
 
-export function drawLegend(scene: Scene, left: number, y: number): readonly Shape[] {
-  let x = left;
-  return signsOf(scene).map(({ words, sign }) => {
-    const drawn = group('legend', [
-      ...sign(x + SIGN / 2 - 3, y - 4),
-      text(x + SIGN, y, 'small muted', words),
+/** In one row with its foot at `y`, or in several above it where there is no room. */
+export function drawLegend(scene: Scene, left: number, right: number, y: number): readonly Shape[] {
+  let [x, row] = [left, 0];
+  const placed = signsOf(scene).map(({ words, sign }) => {
+    const wide = SIGN + widthOf(words, SIZE);
+    if (x + wide > right) [x, row] = [left, row + 1];
+    const at = { words, sign, x, row };
+    x += wide + BETWEEN;
+    return at;
+  });
+  return placed.map(each => {
+    const foot = y - (row - each.row) * ROW;
+    return group('legend', [
+      ...each.sign(each.x + SIGN / 2 - 3, foot - 4),
+      text(each.x + SIGN, foot, 'small muted', each.words),
     ]);
-    x += SIGN + widthOf(words, SIZE) + BETWEEN;
-    return drawn;
   });
 }
 
@@ -36,6 +45,7 @@ export function signsOf(scene: Scene): readonly Sign[] {
     ...(has('done', 'left') ? [{ words: 'done', sign: dot('s-done') }] : []),
     ...(has('current') ? [{ words: 'runs now', sign: now }] : []),
     ...(has('failed') ? [{ words: 'failed', sign: failed }] : []),
+    ...(splitBefore(scene) === null ? [] : [{ words: heldBackInWords(scene), sign: heldBack }]),
     ...(has('stopped') ? [{ words: 'begun, and no end written', sign: dot('s-stopped') }] : []),
     ...(undos.some(({ order, reached }) => order !== null && reached !== 'failed')
       ? [{ words: 'undone, in this order', sign: numbered }]
@@ -64,6 +74,17 @@ function failed(x: number, y: number): readonly Shape[] {
     line(x - 2.5, y - 2.5, x + 2.5, y + 2.5, 'cross small-sign'),
     line(x - 2.5, y + 2.5, x + 2.5, y - 2.5, 'cross small-sign'),
   ];
+}
+
+/** What became of the disks that did not fail. */
+function heldBackInWords({ isEnded, story }: Scene): string {
+  return isEnded && story.outcome === 'rolledBack'
+    ? 'did not fail: undone with it'
+    : 'did not fail: went no further';
+}
+
+function heldBack(x: number, y: number): readonly Shape[] {
+  return [line(x - 8, y, x + 5, y, 'rail thin r-done'), line(x + 5, y - 5, x + 5, y + 5, 'rail thin r-done')];
 }
 
 function numbered(x: number, y: number): readonly Shape[] {

@@ -4,6 +4,7 @@ import { drawFailure } from './draw-failure.ts';
 import { drawScars, placeScars } from './draw-scars.ts';
 import { drawSplit, splitBefore } from './draw-split.ts';
 import { drawLineBack, drawUndo, nameLines, placeUndos } from './draw-undo.ts';
+import { isLostInPause } from './headline.ts';
 import type { Lanes } from './lanes.ts';
 import { NO_END, needOf, placeStations, TO_END } from './place-stations.ts';
 import type { Scene, SceneStation } from './scene-types.ts';
@@ -65,11 +66,8 @@ export function drawLine(scene: Scene, left: number, border: number, frame = bor
   return { shapes, lanes, from: failure?.from ?? reached, to: failure?.to ?? reached };
 }
 
-function drawPause(
-  { stations, story, isEnded }: Scene,
-  xs: readonly number[],
-  lanes: Lanes,
-): readonly Shape[] {
+function drawPause(scene: Scene, xs: readonly number[], lanes: Lanes): readonly Shape[] {
+  const { stations, story, isEnded } = scene;
   const from = stations.findIndex(({ isPaused }) => isPaused);
   const to = stations.findLastIndex(({ isPaused }) => isPaused);
   const [x1, x2] = [xs[from], xs[to]];
@@ -81,14 +79,19 @@ function drawPause(
     return Math.min(BAND_MAX, Math.abs(beside - here) - needOf(other) / 2 - 4);
   };
   const [before, behind] = [room(from, -1), room(to, 1)];
-  const known = isEnded && story.pausedMs !== null && stations[from]?.reached !== 'ahead';
+  const known =
+    isEnded && story.pausedMs !== null && stations[from]?.reached !== 'ahead' && !isLostInPause(scene);
   const words = known
     ? `the guest was paused for ${durationInWords(story.pausedMs ?? 0)} at most (drawn larger)`
     : stations[from]?.reached === 'ahead'
       ? isEnded
         ? 'not reached: the guest would have been paused here'
         : 'the guest would be paused here'
-      : 'the guest is paused here';
+      : !isEnded
+        ? 'the guest is paused here'
+        : isLostInPause(scene)
+          ? 'paused here; QEMU was lost before it was resumed'
+          : 'the guest was paused here';
   return [
     rect(
       x1 - before,
@@ -178,12 +181,18 @@ function drawGate(
   // The curve of a saga that turns here needs the room to the right.
   const [at, anchor] = turn?.station === story.gate ? ([x - 8, 'end'] as const) : ([x + 8, 'start'] as const);
   const className = isDecided ? 'gate-open' : 'gate';
-  const attempts = story.gate === null ? 0 : (stations[story.gate]?.attempts.length ?? 0);
+  const gate = story.gate === null ? undefined : stations[story.gate];
+  const attempts = gate?.attempts.length ?? 0;
+  // It is written in front of the commands that carry it out: with no good end of them it is in doubt.
+  const isInDoubt = isDecided && (gate?.reached === 'failed' || gate?.reached === 'stopped');
+  const [head, below] = isInDoubt
+    ? ['decision in doubt', 'written, not known to be done']
+    : [isDecided ? 'decided' : 'decision', 'from here only forward'];
   return [
     line(x, lanes.line, x, lanes.line + 16, className),
     line(x, lanes.times + (attempts > 1 ? 22 : 6), x, lanes.undo + 16, className),
-    text(at, lanes.undo - 26, 'small strong t-gate', isDecided ? 'decided' : 'decision', anchor),
-    text(at, lanes.undo - 12, 'small t-gate', 'from here only forward', anchor),
+    text(at, lanes.undo - 26, 'small strong t-gate', head, anchor),
+    text(at, lanes.undo - 12, 'small t-gate', below, anchor),
   ];
 }
 
@@ -224,24 +233,19 @@ function drawStation(station: SceneStation, x: number, room: number, isGate: boo
 function glyph(reached: SceneStation['reached'], x: number, y: number, isGate: boolean): readonly Shape[] {
   if (reached === 'failed') {
     return [
-      rect(x - 10, y - 10, 20, 20, 4, 's s-failed'),
+      isGate ? diamond(x, y, 11, 's s-failed') : rect(x - 10, y - 10, 20, 20, 4, 's s-failed'),
       line(x - 4.5, y - 4.5, x + 4.5, y + 4.5, 'cross'),
       line(x - 4.5, y + 4.5, x + 4.5, y - 4.5, 'cross'),
     ];
   }
-  const body = isGate
-    ? shape('rect', {
-        x: round(x - 8),
-        y: y - 8,
-        width: 16,
-        height: 16,
-        rx: 2,
-        transform: `rotate(45 ${round(x)} ${y})`,
-        class: `s s-${reached}`,
-      })
-    : circle(x, y, 9, `s s-${reached}`);
+  const body = isGate ? diamond(x, y, 8, `s s-${reached}`) : circle(x, y, 9, `s s-${reached}`);
   if (reached !== 'current') return [body];
   return [circle(x, y, 17, 's-halo'), body, circle(x, y, 4, 's-core')];
+}
+
+function diamond(x: number, y: number, half: number, className: string): Shape {
+  const square = { x: round(x - half), y: y - half, width: 2 * half, height: 2 * half, rx: 2 };
+  return shape('rect', { ...square, transform: `rotate(45 ${round(x)} ${y})`, class: className });
 }
 
 /** Where both lines end, with the way in which this saga did. */

@@ -3,7 +3,7 @@
 import { disksInWords } from './headline.ts';
 import { elide, widthOf } from './measure.ts';
 import type { Scene, SceneDisk } from './scene-types.ts';
-import { line, path, round, type Shape, text } from './shapes.ts';
+import { group, line, path, round, type Shape, text } from './shapes.ts';
 
 /** The station in front of which the disks part; null where they never do. */
 export function splitBefore({ stations, disks, failure }: Scene): number | null {
@@ -26,19 +26,34 @@ export function drawSplit(scene: Scene, xs: readonly number[], y: number): reado
     scene.disks.filter(({ hasFailed }) => !hasFailed),
     to - from - 24,
   );
-  const strand = (by: number, className: string) =>
-    path(
-      `M${round(from)} ${y}C${round(from + 18)} ${y} ${round(from + 14)} ${y + by} ${round(from + 34)} ${y + by}L${round(to - 34)} ${y + by}C${round(to - 14)} ${y + by} ${round(to - 18)} ${y} ${round(to)} ${y}`,
-      className,
-    );
   const middle = (from + to) / 2;
   return [
     line(from, y, to, y, 'gap'),
-    strand(-12, 'rail thin r-done'),
-    strand(12, 'rail thin r-failed'),
+    heldBack(from, to, y),
+    path(
+      `${partingTo(12, from, y)}L${round(to - 34)} ${y + 12}C${round(to - 14)} ${y + 12} ${round(to - 18)} ${y} ${round(to)} ${y}`,
+      'rail thin r-failed',
+    ),
     text(middle, y - 19, 'small t-done', others, 'middle'),
     text(middle, y + 28, 'small strong t-failed', failed, 'middle'),
   ];
+}
+
+/** Those that did not fail end in front of the cross: they are rolled back too, but not for a reason of theirs. */
+function heldBack(from: number, to: number, y: number): Shape {
+  const end = to - 6;
+  return group(
+    'held-back',
+    [
+      path(`${partingTo(-12, from, y)}L${round(end)} ${y - 12}`, 'rail thin r-done'),
+      line(end, y - 18, end, y - 6, 'rail thin r-done'),
+    ],
+    'these disks did not fail',
+  );
+}
+
+function partingTo(by: number, from: number, y: number): string {
+  return `M${round(from)} ${y}C${round(from + 18)} ${y} ${round(from + 14)} ${y + by} ${round(from + 34)} ${y + by}`;
 }
 
 /** Their names where there is room for them, else how many they are. */

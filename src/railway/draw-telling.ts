@@ -32,8 +32,10 @@ export function drawTelling(scene: Scene, left: number, top: number, width: numb
       paragraph(`QEMU’s words: “${failure.qemu.desc}”`);
   }
   if (undoFailure !== null) {
-    paragraph(`then ${placeOf(undoFailure)}`, 'note strong t-failed');
-    if (undoFailure.message !== failure?.message) paragraph(undoFailure.message);
+    const isSaid = undoFailure.message === failure?.message;
+    const reason = isSaid ? ', for the same reason' : '';
+    paragraph(`then ${placeOf(undoFailure)}${reason}`, 'note strong t-failed');
+    if (!isSaid) paragraph(undoFailure.message);
   }
   heading('What to do now');
   for (const { words, command } of story.next) {
@@ -48,8 +50,9 @@ export function drawTelling(scene: Scene, left: number, top: number, width: numb
   if (undone.length > 0) {
     heading(headingOfUndos(undone));
     for (const { order, words, done, description, reached } of undone) {
-      shapes.push(text(left + 12, y, 'small strong t-back', String(order), 'end'));
-      paragraph(words, 'note strong t-back', 22);
+      const ink = reached === 'failed' ? 't-failed' : 't-back';
+      shapes.push(text(left + 12, y, `small strong ${ink}`, String(order), 'end'));
+      paragraph(words, `note strong ${ink}`, 22);
       y -= 3;
       const end = reached === 'failed' ? ' This failed.' : ' No end is written.';
       paragraph(reached === 'done' ? done : `${description}${end}`, 'note', 22);

@@ -3,7 +3,7 @@ import { drawAttempts } from './draw-attempts.ts';
 import type { Lanes } from './lanes.ts';
 import { wrap } from './measure.ts';
 import type { Scene, SceneUndo } from './scene-types.ts';
-import { circle, group, line, rect, type Shape, text } from './shapes.ts';
+import { circle, group, line, rect, round, type Shape, shape, text } from './shapes.ts';
 import { durationInWords } from './words.ts';
 
 /** Each under its station; what has none lies between its neighbours. */
@@ -31,8 +31,23 @@ export function drawLineBack(
   return [
     line(left, undo, right, undo, 'rail r-would'),
     ...(ran.length === 0 ? [] : [line(Math.min(...through), undo, Math.max(...ran), undo, 'rail r-back')]),
+    ...arrowsBetween(ran, undo),
   ];
 }
+
+/** The line back runs from right to left, which is not how lines are read: an arrow between two stops says so. */
+function arrowsBetween(ran: readonly number[], y: number): readonly Shape[] {
+  const sorted = [...ran].sort((a, b) => a - b);
+  return sorted.slice(1).flatMap((x, at) => {
+    const before = sorted[at] ?? x;
+    if (x - before < ARROW_MIN) return [];
+    const tip = round((x + before) / 2 - 5);
+    return [shape('path', { d: `M${tip} ${y}l10 -7v14z`, class: 'head-back' })];
+  });
+}
+
+/** Between two stops there is room for an arrow. */
+const ARROW_MIN = 38;
 
 export function drawUndo(
   { words, description, reached, order, tookMs, attempts }: SceneUndo,
@@ -56,7 +71,7 @@ export function drawUndo(
         x,
         lanes.undo + 4,
         `small strong ${isFailed || reached === 'current' ? 'ground' : 't-back'}`,
-        isFailed ? '×' : String(order ?? ''),
+        String(order ?? (isFailed ? '×' : '')),
         'middle',
       ),
       ...names.map((name, row) => text(x, at + row * 14, isFailed ? 't-failed' : 't-back', name, 'middle')),

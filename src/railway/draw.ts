@@ -83,7 +83,7 @@ function drawScene(scene: Scene): Picture {
   const shapes = [
     ...drawHead(scene, right),
     ...drawn,
-    ...drawLegend(scene, MARGIN + 4, lanes.end - 16),
+    ...drawLegend(scene, MARGIN + 4, right, lanes.end - 14),
     line(MARGIN, lanes.end, right, lanes.end, 'rule'),
     ...disks.shapes,
     ...telling.shapes,

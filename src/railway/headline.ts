@@ -40,7 +40,7 @@ function toldOf(parts: Parts): Pick<Headline, 'tone' | 'label' | 'sentence'> {
     return {
       tone: 'back',
       label: 'Rolled back',
-      sentence: `${why}${all} where ${disks.length === 1 ? 'it was' : 'they were'}; ${left}.`,
+      sentence: `${why}${all} where ${disks.length === 1 ? 'it was' : 'they were'}; ${left}. ${pauseOf(parts)}.`,
     };
   }
   if (isEnded && outcome === 'committed') {
@@ -55,7 +55,7 @@ function toldOf(parts: Parts): Pick<Headline, 'tone' | 'label' | 'sentence'> {
     return {
       tone: 'stuck',
       label: 'Needs recovery',
-      sentence: `${whyOf(parts)}. It can neither go forward nor back by itself.`,
+      sentence: `${guestOf(parts)}${whyOf(parts)}. It can neither go forward nor back by itself.`,
     };
   }
   if (!parts.isAlive && story.outcome === 'open') {
@@ -77,6 +77,33 @@ function toldOf(parts: Parts): Pick<Headline, 'tone' | 'label' | 'sentence'> {
     };
   }
   return { tone: 'live', label: 'Under way', sentence: `${sentenceCase(placeOf(parts))}.` };
+}
+
+/** That the guest was held, or never was, of a saga that has ended. */
+function pauseOf({ story, stations }: Parts): string {
+  if (story.pausedMs !== null) return `The guest was paused for ${durationInWords(story.pausedMs)} at most`;
+  return wasPaused(stations) ? 'The guest was paused' : 'The guest was never paused';
+}
+
+function guestOf(parts: Parts): string {
+  return isLostInPause(parts) ? 'QEMU answers no more; it had the guest paused. ' : '';
+}
+
+/** Whether QEMU was lost while it held the guest: nothing that is known of it says that it was resumed. */
+export function isLostInPause({
+  story,
+  stations,
+  undos,
+}: Pick<Parts, 'story' | 'stations' | 'undos'>): boolean {
+  const first = stations.findIndex(({ isPaused }) => isPaused);
+  const isUndone = undos.some(({ station, reached }) => station === first && reached === 'done');
+  const isResumed = stations.findLast(({ isPaused }) => isPaused)?.reached === 'done';
+  const isLost = story.outcome === 'needsRecovery' && story.error?.code === 'QMP_CONNECT';
+  return isLost && wasPaused(stations) && !isResumed && !isUndone;
+}
+
+function wasPaused(stations: Parts['stations']): boolean {
+  return stations.some(({ isPaused, reached }) => isPaused && reached !== 'ahead');
 }
 
 function whyOf({ failure, undoFailure, story }: Parts): string {
@@ -106,16 +133,18 @@ function factsOf({
   atMs,
   isEnded,
   stations,
-}: Pick<Parts, 'story' | 'atMs' | 'isEnded' | 'stations'>): string {
+  undos,
+}: Pick<Parts, 'story' | 'atMs' | 'isEnded' | 'stations' | 'undos'>): string {
   const lasted = durationInWords(Math.max(0, atMs - story.createdAtMs));
   const took = `${isEnded ? 'took' : 'so far'} ${lasted}`;
   const began = `began ${dateInWords(story.createdAtMs)}`;
-  const wasPaused = stations.some(({ isPaused, reached }) => isPaused && reached !== 'ahead');
-  const pause = !isEnded
+  // Of one that was rolled back the sentence says it.
+  const isTold = isEnded && story.outcome !== 'rolledBack' && !isLostInPause({ story, stations, undos });
+  const pause = !isTold
     ? []
     : story.pausedMs !== null
       ? [`guest paused ${durationInWords(story.pausedMs)} at most`]
-      : wasPaused
+      : wasPaused(stations)
         ? []
         : ['the guest was never paused'];
   const processes = 1 + story.takeovers.filter(takeover => takeover.atMs <= atMs).length;

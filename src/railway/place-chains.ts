@@ -3,13 +3,15 @@
  * middle of them. Pure.
  */
 import type { Box } from './disk-boxes.ts';
-import { elide, monoWidth } from './measure.ts';
+import { elide, monoWidth, widthOf } from './measure.ts';
 import type { DiskProgress } from './scene-types.ts';
 
 const GAP = 30;
 /** Where a chain parts into several. */
 const GAP_FORK = 46;
 const GAP_COPY = 46;
+/** Between what is said below two images. */
+const GAP_TAGS = 14;
 /** Room for a bar that fills, with its figures. */
 const GAP_FILLING = 168;
 const GAP_FILLING_NARROW = 140;
@@ -41,7 +43,8 @@ export function placeChains(given: readonly ChainRow[], left: number, room: numb
   // Alike for all, so that the images lie below one another.
   const isFilling = given.some(({ progress }) => progress !== undefined);
   const filling = room < ROOM_NARROW ? GAP_FILLING_NARROW : GAP_FILLING;
-  const rows = given.map(row => ({ ...row, copyGap: isFilling ? filling : GAP_COPY }));
+  const asked = Math.max(GAP_COPY, ...given.map(({ boxes }) => gapOfTags(boxes)));
+  const rows = given.map(row => ({ ...row, copyGap: isFilling ? filling : asked }));
   const shared = [...Map.groupBy(rows, ({ boxes }) => boxes[0]?.file).values()];
   const each = shared.flatMap(group =>
     group.map(row => writingFor(row, room, group.length > 1 ? GAP_FORK : GAP)),
@@ -54,6 +57,21 @@ export function placeChains(given: readonly ChainRow[], left: number, room: numb
 interface Row extends ChainRow {
   /** Between an image and its copy: more where some copy of the drawing has figures. */
   readonly copyGap: number;
+}
+
+/** The least room that a name may have got, but for cuts. */
+const BARE: Writing = { isBare: true, most: LETTERS_MAX };
+
+/** What the words below an image and below its copy need between the two, where they are wider than their boxes. */
+function gapOfTags(boxes: readonly Box[]): number {
+  const at = boxes.findIndex(({ link }) => link === 'copied to');
+  const out = boxes
+    .slice(at - 1, at + 1)
+    .map(
+      ({ label, tag }) =>
+        Math.max(0, widthOf(tag?.[0] ?? '', 11) - monoWidth(written(label, BARE), 12) - PADDING) / 2,
+    );
+  return at < 1 ? 0 : GAP_TAGS + out.reduce((sum, each) => sum + each, 0);
 }
 
 /** How names are written so that there is room for all: in full, without their extensions, or cut as well. */

@@ -116,6 +116,7 @@ export const DRAWING = `
 .railway .would{stroke-dasharray:4 3.5}
 .railway .arrow{stroke:var(--muted);stroke-width:1.4;fill:none;stroke-dasharray:3 3}
 .railway .head{fill:var(--muted)}
+.railway .head-back{fill:var(--back)}
 .railway .bar{fill:var(--line)}
 .railway .filled{fill:var(--done)}
 .railway .callout{fill:var(--failed-tint);stroke:none}

@@ -234,7 +234,7 @@ export function createSim(options: SimOptions = {}): Sim {
     return async handlers => {
       if (qemu === undefined) {
         const why = deathReason === undefined ? '' : ` (${deathReason})`;
-        throw new BlocksagaError('QMP_CONNECT', `no QEMU listens at the simulated monitor "${name}"${why}`);
+        throw new BlocksagaError('QMP_CONNECT', `no QEMU listens at "${name}" of the simulator${why}`);
       }
       let found = monitors.get(name);
       if (found === undefined) {

@@ -57,6 +57,7 @@ function afterRollback(
 ): readonly Advice[] {
   const failed = disks.find(({ disk, isMade }) => isMade && disk === result?.error?.disk);
   const where = failed === undefined ? '' : ` (${failed.disk} was to get ${failed.image})`;
+  const cause = `${isFull(result?.error) ? 'Make room on the file system that is full' : 'Remove the cause of the failure'}${where}`;
   const wasAsked = result === null || result.error === null || result.error.code === 'ABORTED';
   return [
     ...(result?.guest === undefined
@@ -66,9 +67,21 @@ function afterRollback(
     ...leftBehind(result),
     ...(wasAsked
       ? []
-      : [say(`Remove the cause of the failure${where}, then ask for the same ${operation} again.`)]),
+      : [
+          say(
+            `${cause}, then ask for the same ${operation} again: the “blocksaga ${COMMANDS[operation] ?? operation}” that you gave.`,
+          ),
+        ]),
   ];
 }
+
+/** By the words of the C library that QEMU hands on: only what is advised goes by it. */
+function isFull(error: ErrorRecord | null | undefined): boolean {
+  return error?.cause?.desc.includes('No space left on device') === true;
+}
+
+/** Where the command is not called as its operation. */
+const COMMANDS: Readonly<Record<string, string>> = { snapshotMirror: 'snapshot' };
 
 function leftBehind(result: SagaResult | null): readonly Advice[] {
   return (result?.leftovers ?? []).map(each => say(`Left behind: ${each}`));
@@ -118,7 +131,10 @@ export function toRecover(id: string, error: ErrorRecord | null): readonly Advic
 const RECOVERY: { readonly [code in ErrorRecord['code']]?: (id: string) => readonly Advice[] } = {
   QMP_CONNECT: id => [
     say('If QEMU has ended, this tells which images to boot from:', `blocksaga resume --offline ${id}`),
-    say('If it runs, free its monitor, then:', `blocksaga resume ${id}`),
+    say(
+      'If QEMU runs, close what else is connected to its monitor, which serves one client at a time, then:',
+      `blocksaga resume ${id}`,
+    ),
   ],
   PUBLISH: id => [
     say(

@@ -59,8 +59,11 @@ test('those that need a person are on top of the list, with the command to type'
   const [list] = await firstNews('news');
   const sagas = JSON.parse(list ?? '') as { label: string; command: string | null }[];
   expect(sagas.slice(0, 2)).toMatchObject([
-    { label: 'needs recovery', command: 'blocksaga resume --offline 0vd5r8m2j6x1a' },
-    { label: 'waits', command: `blocksaga pivot ${WAITS}` },
+    {
+      ...{ label: 'needs recovery', command: 'blocksaga resume --offline 0vd5r8m2j6x1a', others: 1 },
+      purpose: 'If QEMU has ended, this tells which images to boot from:',
+    },
+    { label: 'waits', command: `blocksaga pivot ${WAITS}`, purpose: 'Switch all disks:', others: 2 },
   ]);
   expect(sagas.slice(2).every(({ command }) => command === null)).toBe(true);
 });

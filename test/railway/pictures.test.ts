@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { STORIES } from '../../scripts/picture-stories.ts';
 import { drawLinePicture, svgOf } from '../../src/railway/draw.ts';
+import { widthOf } from '../../src/railway/measure.ts';
 import { sceneAt } from '../../src/railway/scene.ts';
 import { textsIn, unclosedIn } from './read-svg.ts';
 
@@ -39,13 +40,23 @@ test('a rolled-back saga tells what failed where, what was undone, where each di
   ]);
   expect(told).toMatch(/What was undone\n1\nmirror disks\nThe mirrors were cancelled/);
   expect(told).toMatch(/What to do now\nFor the guest, nothing: it runs on as before/);
-  expect(told).toContain('the guest was never paused');
+  expect(told).toContain('nothing is left behind. The guest was never paused.');
+  expect(told).toContain('did not fail: undone with it');
+  expect(told.match(/No space left/g)).toHaveLength(2);
 });
 
 test('a saga that needs recovery gives no disk a place that its journal does not know, and the command to type', async () => {
   const texts = textsIn(await pictureOf('copy-needs-recovery'));
   expect(texts.filter(text => text === 'or here')).toHaveLength(3);
   expect(texts).toContain('blocksaga resume --offline 0vd5r8m2j6x1a');
+  // No length of a pause that nothing has ended, no decision that nothing has carried out, no message twice.
+  const told = texts.join('\n');
+  expect(told).toContain('QEMU answers no more; it had the guest paused.');
+  expect(texts).toContain('paused here; QEMU was lost before it was resumed');
+  expect(told).not.toMatch(/paused (?:for )?[\d.]+ m?s at most/);
+  expect(texts).toContain('decision in doubt');
+  expect(texts).not.toContain('from here only forward');
+  expect(told).toContain('the undo of “reopen filters”, for the same reason');
 });
 
 test('a saga whose process was killed again and again is one line, with each death and where it was resumed', async () => {
@@ -64,6 +75,14 @@ test('a rollback whose process was killed is torn where that was', async () => {
   const texts = textsIn(await pictureOf('copy-killed-in-rollback'));
   expect(texts.filter(text => text === 'process died')).toHaveLength(3);
   expect(texts).toContain('resumed 1 min 36 s later');
+});
+
+test.each(Object.keys(STORIES))('what the marks mean has room in the picture: %s', async name => {
+  const svg = await pictureOf(name);
+  const width = Number(/viewBox="0 0 (\d+)/.exec(svg)?.[1]);
+  const last = [...svg.matchAll(/<g class="legend">.*?<text x="([\d.]+)"[^>]*>([^<]*)</g)];
+  expect(last.length).toBeGreaterThan(1);
+  for (const [, x, words] of last) expect(Number(x) + widthOf(words ?? '', 11)).toBeLessThan(width - 40);
 });
 
 test('an interrupted saga is torn where its process died, and not resumed yet', async () => {

@@ -22,10 +22,12 @@ test('after a rollback it names where the disk that failed was to go, if that wa
   const failed = (disk?: string) =>
     new BlocksagaError('JOB_FAILED', 'no space', disk === undefined ? {} : { disk });
   expect(told(failed('disk1'))).toBe(
-    'Remove the cause of the failure (disk1 was to get /n/b.qcow2), then ask for the same copy again.',
+    'Remove the cause of the failure (disk1 was to get /n/b.qcow2), then ask for the same copy again: the “blocksaga copy” that you gave.',
   );
   for (const error of [failed('disk2'), failed()]) {
-    expect(told(error)).toBe('Remove the cause of the failure, then ask for the same copy again.');
+    expect(told(error)).toBe(
+      'Remove the cause of the failure, then ask for the same copy again: the “blocksaga copy” that you gave.',
+    );
   }
 });
 
