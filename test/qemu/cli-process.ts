@@ -162,9 +162,10 @@ export async function tapMonitor(
   const commands: string[] = [];
   const server = createServer(client => {
     const qemu = createConnection(monitor);
-    createInterface({ input: client }).on('line', line => {
+    const lines = createInterface({ input: client }).on('line', line => {
       commands.push((JSON.parse(line) as { execute: string }).execute);
     });
+    lines.on('error', () => undefined); // the socket's, once more
     client.pipe(qemu).pipe(client);
     for (const socket of [client, qemu]) {
       socket.on('error', () => socket.destroy()); // either side may go away first

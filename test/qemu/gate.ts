@@ -1,6 +1,6 @@
 /**
  * A gate in front of a QEMU's monitor, as a socket of its own, for a client that is another process. It holds each command until it is
- * told what becomes of it, and counts those that it lets pass. What QEMU says passes as it is.
+ * told what becomes of it, and counts those that it lets pass. What QEMU says passes as it is, or is told otherwise.
  */
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -19,6 +19,8 @@ export class Gate implements AsyncDisposable {
   readonly passed: Held[] = [];
   /** Asked for each command, one after the other. */
   judge: (held: Held) => Promise<Verdict> = async () => 'pass';
+  /** What the client hears instead of a line of QEMU's. */
+  tell: (line: string) => string = line => line;
   readonly #monitor: string;
   readonly #server: Server;
   readonly #open = new Set<Socket>();
@@ -47,9 +49,9 @@ export class Gate implements AsyncDisposable {
         other.destroy();
       });
     }
-    qemu.pipe(client);
+    onLines(qemu, line => client.write(`${this.tell(line)}\r\n`));
     let order: Promise<void> = Promise.resolve();
-    createInterface({ input: client }).on('line', line => {
+    onLines(client, line => {
       order = order.then(() => this.#command(line, client, qemu));
     });
   }
@@ -71,4 +73,11 @@ export class Gate implements AsyncDisposable {
     for (const socket of this.#open) socket.destroy();
     await new Promise(resolve => this.#server.close(resolve));
   }
+}
+
+/** An interface throws the errors of its socket once more, also where the socket has a listener for them. */
+function onLines(socket: Socket, take: (line: string) => void): void {
+  createInterface({ input: socket })
+    .on('line', take)
+    .on('error', () => undefined);
 }
