@@ -7,6 +7,8 @@ import { rect, type Shape, text } from './shapes.ts';
 const WIDTH = 400;
 /** Less tells too little of what QEMU said. */
 const WIDTH_MIN = 230;
+/** More would lie over the line back; what failed is told in full beside the disks. */
+const LINES_MAX = 2;
 /** To the right of the station there is the curve. */
 const BESIDE = 62;
 const BESIDE_LEFT = 14;
@@ -38,7 +40,7 @@ export function drawFailure(
       ? (failure.disk ?? failure.code)
       : `${failure.disk === null ? '' : `${failure.disk}: `}QEMU answered ${failure.qemu.command}`;
   const { most, isLeft } = roomFor(x, gate, borders, frame);
-  const lines = wrap(said, 13, most - 28, 3);
+  const lines = wrap(said, 13, most - 28, LINES_MAX);
   const width = Math.min(
     most,
     Math.max(widthOf(head, 11.5), ...lines.map(each => widthOf(each, 13, true))) + 28,

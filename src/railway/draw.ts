@@ -119,7 +119,9 @@ function drawHead({ headline, story }: Scene, right: number): readonly Shape[] {
     text(MARGIN, 52, 'title', title),
     rect(MARGIN, 66, wide, 25, 12.5, `pill-${tone}`),
     text(MARGIN + wide / 2, 83, `note strong t-${tone}`, label, 'middle'),
-    text(MARGIN + wide + 12, 83.5, 'sentence', wrap(sentence, 14.5, right - MARGIN - wide - 24, 1)[0] ?? ''),
+    ...wrap(sentence, 14.5, right - MARGIN - wide - 24, 2).map((each, at) =>
+      text(MARGIN + wide + 12, 83.5 + at * 18.5, 'sentence', each),
+    ),
     text(right, 52, 'mono muted', `saga ${story.saga}`, 'end'),
     ...(facts === '' ? [] : [text(right, 34, 'small muted', facts, 'end')]),
   ];

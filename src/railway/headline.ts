@@ -55,7 +55,7 @@ function toldOf(parts: Parts): Pick<Headline, 'tone' | 'label' | 'sentence'> {
     return {
       tone: 'stuck',
       label: 'Needs recovery',
-      sentence: `${guestOf(parts)}${whyOf(parts)}. It can neither go forward nor back by itself.`,
+      sentence: `${guestOf(parts)}${whyOf(parts)}. It cannot go on by itself.`,
     };
   }
   if (!parts.isAlive && story.outcome === 'open') {

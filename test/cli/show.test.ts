@@ -52,6 +52,9 @@ test('of one that needs recovery, that the journal cannot say where the guest is
   const text = told('0vd5r8m2j6x1a');
   expect(below(text, 'Where every disk is now')[0]).toMatch(/cannot say on which of .*disk0.* and .*copy0/);
   expect(below(text, 'What to do now').join('\n')).toContain('blocksaga resume --offline 0vd5r8m2j6x1a');
+  expect(below(text, 'What was to be undone')[0]).toMatch(/^1\. reopen filters .*This failed\.$/);
+  expect(below(text, 'What failed')[1]).toBe('the undo of “reopen filters”: for the same reason');
+  expect(text).not.toMatch(/paused for [\d.]+ m?s/);
 });
 
 test('of one under way, where it is; of one whose process has ended, that no end is written', () => {

@@ -4,6 +4,7 @@ import { jsonLine } from '../../src/cli/print/json-lines.ts';
 import { PlainReporter } from '../../src/cli/print/plain-reporter.ts';
 import { recordsInWords } from '../../src/cli/print/records-in-words.ts';
 import { refusalInWords, resultInWords } from '../../src/cli/print/summary.ts';
+import { endOnTerminal } from '../../src/cli/print/terminal-end.ts';
 import { percentOf, progressInWords, stepInWords, timeInWords } from '../../src/cli/print/words.ts';
 import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { ErrorRecord } from '../../src/errors.ts';
@@ -69,6 +70,16 @@ describe('a result in words', () => {
       '  disk1: /b -> /m',
       '  by "reopen", the guest was paused for 4.1 ms at most',
     ]);
+  });
+
+  test('where QEMU was lost tells no length of a pause that nothing is known to have ended', () => {
+    const { cause: _, ...gone } = { ...full, code: 'QMP_CONNECT' as const };
+    const lost = result({ outcome: 'needsRecovery', error: gone });
+    for (const words of [resultInWords(lost), endOnTerminal(lost)])
+      expect(words.join('\n')).not.toMatch(/paused for/);
+    const other = result({ outcome: 'needsRecovery', error: full });
+    for (const words of [resultInWords(other), endOnTerminal(other)])
+      expect(words.join('\n')).toMatch(/paused for 4\.1 ms at most/);
   });
 
   test('of a failure says why, in QEMU’s words too, and what is left', () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { STORIES } from '../../scripts/picture-stories.ts';
 import { drawLinePicture, svgOf } from '../../src/railway/draw.ts';
+import { lanesFor } from '../../src/railway/lanes.ts';
 import { widthOf } from '../../src/railway/measure.ts';
 import { sceneAt } from '../../src/railway/scene.ts';
 import { textsIn, unclosedIn } from './read-svg.ts';
@@ -118,6 +119,18 @@ test('the marker of the decision is not covered by what failed, wherever that wa
       expect(x > left && x < right, `${station} at ${room}`).toBe(false);
     }
   }
+});
+
+test('a long message and a long sentence neither lie over the line back nor are cut', async () => {
+  const told = await storyOf('copy-needs-recovery');
+  const scene = sceneAt(told);
+  const long = 'cannot connect to /run/a/rather/long/folder/of/guests/gamma.qmp (ECONNREFUSED): '.repeat(3);
+  const sentence = `${scene.headline.sentence} ${scene.headline.sentence} The last word.`;
+  const failure = scene.failure === null ? null : { ...scene.failure, message: long };
+  const svg = svgOf({ ...scene, failure, headline: { ...scene.headline, sentence } });
+  expect(textsIn(svg).some(text => text.endsWith('The last word.'))).toBe(true);
+  const [, top, height] = /<rect [^>]*y="([\d.]+)"[^>]*height="([\d.]+)"[^>]*class="callout"/.exec(svg) ?? [];
+  expect(Number(top) + Number(height)).toBeLessThan(lanesFor(0, 0, true).undo - 10);
 });
 
 test('of 32 disks those are drawn that differ, and the others are counted', async () => {

@@ -5,7 +5,7 @@
 
 import { wordsOf } from '../../railway/draw-scars.ts';
 import type { FailureAt, Scene, SceneDisk, SceneStation } from '../../railway/scene-types.ts';
-import { durationInWords, namesInWords } from '../../railway/words.ts';
+import { durationInWords, headingOfUndos, namesInWords } from '../../railway/words.ts';
 
 /** Lines without a border of their own; a heading is followed by its lines, which are indented. */
 export function storyInWords(scene: Scene): readonly string[] {
@@ -15,7 +15,7 @@ export function storyInWords(scene: Scene): readonly string[] {
     headline.facts,
     ...section('What it did', [...triedLines(scene), ...scarLines(scene)]),
     ...section('What failed', failureLines(scene)),
-    ...section('What was undone', undoneLines(scene)),
+    ...section(headingOfUndos(scene.undos.filter(({ order }) => order !== null)), undoneLines(scene)),
     ...section(scene.isEnded ? 'Where every disk is now' : 'Where every disk is', diskLines(scene)),
     ...section('What to do now', nextLines(scene)),
   ];
@@ -68,14 +68,19 @@ function timesInWords(count: number): string {
 }
 
 function failureLines({ failure, undoFailure, story }: Scene): readonly string[] {
-  const told = [failure, undoFailure].filter(each => each !== null).flatMap(failed);
+  const told = [
+    ...(failure === null ? [] : failed(failure)),
+    ...(undoFailure === null ? [] : failed(undoFailure, undoFailure.message === failure?.message)),
+  ];
   if (told.length > 0 || story.error === null || story.error.code === 'ABORTED') return told;
   return [`${story.error.message} (${story.error.code})`, ...wordsOfQemu(story.error)];
 }
 
-function failed(failure: FailureAt): readonly string[] {
+/** `isSaid`: the same message stands above. */
+function failed(failure: FailureAt, isSaid = false): readonly string[] {
   const { disk, isUndo, at, message, code } = failure;
   const place = `${disk === null ? '' : `${disk}, at `}${isUndo ? 'the undo of ' : ''}“${at}”`;
+  if (isSaid) return [`${place}: for the same reason`];
   return [`${place}: ${message} (${code})`, ...wordsOfQemu(failure)];
 }
 

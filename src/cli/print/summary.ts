@@ -146,9 +146,16 @@ function bootLines({ why, boot = [] }: SagaResult): readonly string[] {
   ];
 }
 
-function switchLine({ outcome, strategy, blackoutMs }: SagaResult): readonly string[] {
+/** Empty where it never was paused, and where QEMU was lost: whether and when the guest was resumed is not known then. */
+export function pauseInWords({ outcome, blackoutMs, error }: SagaResult): string {
+  const isLost = outcome === 'needsRecovery' && error?.code === 'QMP_CONNECT';
+  return blackoutMs === null || isLost ? '' : `the guest was paused for ${blackoutMs.toFixed(1)} ms at most`;
+}
+
+function switchLine(result: SagaResult): readonly string[] {
+  const { outcome, strategy } = result;
   const how = strategy === null || outcome === 'rolledBack' ? '' : `by "${strategy}"`;
-  const pause = blackoutMs === null ? '' : `the guest was paused for ${blackoutMs.toFixed(1)} ms at most`;
+  const pause = pauseInWords(result);
   if (outcome === 'ready' || (how === '' && pause === '')) return [];
   return [`  ${[how, pause].filter(words => words !== '').join(', ')}`];
 }

@@ -3,16 +3,15 @@
  * that is the whole result. Pure.
  */
 import type { DiskResult, SagaResult } from '../../engine/running/result.ts';
-import { headlineInWords, withoutDisksInWords } from './summary.ts';
+import { headlineInWords, pauseInWords, withoutDisksInWords } from './summary.ts';
 
 export function endOnTerminal(result: SagaResult): readonly string[] {
   return [...withoutDisksInWords(result), ...tableOf(result), lastLine(result)];
 }
 
 function lastLine(result: SagaResult): string {
-  const { blackoutMs } = result;
-  const pause = blackoutMs === null ? '' : `; the guest was paused for ${blackoutMs.toFixed(1)} ms at most`;
-  return `${headlineInWords(result)}${pause}`;
+  const pause = pauseInWords(result);
+  return `${headlineInWords(result)}${pause === '' ? '' : `; ${pause}`}`;
 }
 
 function tableOf({ disks, outcome }: SagaResult): readonly string[] {
