@@ -3,7 +3,7 @@
  * engine serves the library, the command line and the simulator.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
+import type { Journal, Lease } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
 import { OPERATIONS, type Operation, type Request } from '../operations/operations.ts';
@@ -41,11 +41,11 @@ import { KnownSagas } from './known-sagas.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
+import { refuseChanged } from './refuse-changed.ts';
 import { imagesIn } from './removal/proved-leaving.ts';
 import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
 import { metadataOf } from './running/notices.ts';
-import { refuseChanged } from './running/refuse-changed.ts';
 import { resultAsJson } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';
 import { Runs } from './runs.ts';
@@ -96,6 +96,7 @@ class SagaEngine implements Engine {
       start: (group, asked, joining) => this.#start(memberOf(group), asked, joining),
       known: (row, guest) => this.#known.saga(row, guest),
       resume: (member, how) => this.#resume(member, how),
+      endings: group => this.#closing.endings(group),
       changed: () => this.#runs.changed(),
     });
   }
@@ -258,10 +259,11 @@ class SagaEngine implements Engine {
   ): Promise<Saga> {
     this.#planning.refuseHeld(request, guest);
     const monitor = this.#runs.monitorOf(id, guest);
-    let isBegun = false;
+    let lease: Lease | undefined;
     try {
+      const endings = this.#closing.endings(id, signal);
       const planning = () => this.#planning.plan(id, request, guest, monitor, operation);
-      const { plan, seen, files } = await unlessEnded(this.#closing.endings(id, signal), planning);
+      const { plan, seen, files } = await unlessEnded(endings, planning);
       const row = {
         id,
         vm: vmOf(request, seen, guest),
@@ -272,16 +274,16 @@ class SagaEngine implements Engine {
         plan: plan as object as Json,
       };
       await joining?.planned({ vm: row.vm, plan, files: files && filesOf(guest) });
-      const lease = await whenFree(this.#clock, within => {
+      const held = await whenFree(this.#clock, within => {
         this.#closing.expectOpen(id);
         refuseAborted(signal);
         return this.#journal.begin(row, within);
       });
-      isBegun = true;
-      await refuseChanged(this.#journal, lease, plan, monitor, seen);
+      lease = held;
+      await refuseChanged(this.#journal, held, plan, monitor, seen, endings);
       const { metadata } = request;
       return this.#runs.run({
-        lease,
+        lease: held,
         plan,
         guest,
         files,
@@ -291,7 +293,9 @@ class SagaEngine implements Engine {
       });
     } catch (error) {
       monitor.close();
-      throw isBegun ? afterBegin(error) : error;
+      if (lease === undefined) throw error;
+      if (error instanceof BlocksagaError && error.code === 'CLOSED') await letGo(this.#journal, lease);
+      throw afterBegin(error);
     }
   }
 }

@@ -38,6 +38,7 @@ import type { Renewed } from './lease-renewal.ts';
 import { Rendezvous } from './rendezvous.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Saga } from './running/saga-types.ts';
+import { type Ending, unlessEnded } from './unless-ended.ts';
 
 /** Under which id a group is planned that is not begun. */
 const PLANNED = 'plan';
@@ -67,6 +68,8 @@ interface GroupsParts {
   /** The saga of a row, resumed where no process runs it. */
   known(row: SagaRow, guest: Guest): Promise<Saga>;
   resume(id: string, options: ResumeOptions): Promise<Saga>;
+  /** What ends the waiting for a process that has not begun all of a group. */
+  endings(group: string): readonly Ending[];
   /** Called when the leases of groups that run here have changed. */
   changed(): void;
 }
@@ -156,8 +159,10 @@ export class Groups {
     const { force = false } = how;
     if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, how);
     const ids = membersIn(row);
-    const isOver = await hasCommitted(journal, clock, row.id, force).then(() => true, unlessBusy);
-    if (!isOver) await this.#whenBegun(row.id, ids);
+    const endings = this.#parts.endings(row.id);
+    const deciding = () => hasCommitted(journal, clock, row.id, force).then(() => true, unlessBusy);
+    const isOver = await unlessEnded(endings, deciding);
+    if (!isOver) await unlessEnded(endings, () => this.#whenBegun(row.id, ids, endings));
     const members = await Promise.all(
       ids.flatMap((id, at) => {
         const member = journal.saga(id);
@@ -176,10 +181,11 @@ export class Groups {
   }
 
   /** In the process that has just begun the group. */
-  async #whenBegun(group: string, ids: readonly string[]): Promise<void> {
+  async #whenBegun(group: string, ids: readonly string[], endings: readonly Ending[]): Promise<void> {
     const { journal, clock } = this.#parts;
     const areBegun = () => ids.every(id => journal.saga(id) !== undefined);
     for (let waitedMs = 0; waitedMs < BEGINNING_MS; waitedMs += LOOK_MS) {
+      if (endings.some(({ signal }) => signal.aborted)) return;
       if (areBegun() || journal.saga(group)?.state !== 'open') return;
       await sleep(clock, LOOK_MS);
     }

@@ -1,6 +1,6 @@
 /**
- * Whether two requests ask for the same: in whatever order their fields stand, and whether a default is said or left out. What is
- * only said of a saga (`metadata`) does not count. Pure.
+ * Whether two requests ask for the same: in whatever order their fields stand, whether a default is said or left out, and whichever of
+ * two words for one thing is said. What is only said of a saga (`metadata`) does not count. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -34,12 +34,18 @@ function askedFor(request: object, shape: Shape): unknown {
 function withoutDefaults(value: unknown, { items, properties }: Shape): unknown {
   if (Array.isArray(value)) return value.map(each => withoutDefaults(each, items ?? {}));
   if (typeof value !== 'object' || value === null) return value;
-  const said = Object.entries(value).filter(
+  const said = Object.entries(plainly(value, properties ?? {})).filter(
     ([name, member]) => member !== undefined && !isDeepStrictEqual(member, properties?.[name]?.default),
   );
   return Object.fromEntries(
     said.map(([name, member]) => [name, withoutDefaults(member, properties?.[name] ?? {})]),
   );
+}
+
+/** `raw` is another word for a format, over which it goes where both are said. */
+function plainly(value: object, properties: Readonly<Record<string, Shape>>): object {
+  const isRaw = 'raw' in properties && 'format' in properties && 'raw' in value && value.raw === true;
+  return isRaw ? { ...value, raw: undefined, format: 'raw' } : value;
 }
 
 const known = new Map<string, Shape>();

@@ -7,6 +7,7 @@ import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { CallOptions, CallRest, Command, CommandName, QmpEvent, Replies } from './commands.ts';
 import { Connection } from './connection.ts';
+import { expectLimit } from './limits.ts';
 import type { QmpVersion } from './messages.ts';
 import { startPatience } from './patience.ts';
 import type { QmpCommands } from './schema.generated.ts';
@@ -61,7 +62,8 @@ const CONNECT_DEADLINE_MS = 30_000;
 
 /**
  * Connects, waits for QEMU's greeting and negotiates.
- * Throws QMP_CONNECT when there is no QEMU or its monitor serves another client, QMP_PROTOCOL when it is no monitor.
+ * Throws QMP_CONNECT when there is no QEMU or its monitor serves another client, QMP_PROTOCOL when it is no monitor, REQUEST_INVALID
+ * for deadlines that are none.
  *
  * @example
  * ```ts
@@ -71,6 +73,9 @@ const CONNECT_DEADLINE_MS = 30_000;
  * ```
  */
 export async function openQmpClient(connect: Connect, options: QmpClientOptions = {}): Promise<QmpClient> {
+  expectLimit('greetingDeadlineMs', options.greetingDeadlineMs);
+  for (const [name, limitMs] of Object.entries(options.deadlines ?? {}))
+    expectLimit(`deadlines.${name}`, limitMs);
   const connection = new Connection(options.clock ?? systemClock, options.deadlines ?? {});
   const deadlineMs = options.greetingDeadlineMs ?? GREETING_DEADLINE_MS;
   connection.attach(await connected(connect, connection, options.clock ?? systemClock));

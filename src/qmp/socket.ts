@@ -7,6 +7,7 @@ import { createConnection, type Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { MESSAGE_BYTES_MAX } from './codec.ts';
+import { expectLimit } from './limits.ts';
 import { startPatience } from './patience.ts';
 import { StreamTransport } from './stream-transport.ts';
 import type { Connect } from './transport.ts';
@@ -27,7 +28,7 @@ const UNIX_PATH_BYTES_MAX = 107;
 
 /**
  * How to reach a monitor: `/run/vm.qmp`, `unix:/run/vm.qmp`, `tcp:127.0.0.1:4444`, `[::1]:4444`, `localhost:4444`.
- * Throws REQUEST_INVALID for an address of another host or of no known form; connecting rejects with QMP_CONNECT.
+ * Throws REQUEST_INVALID for an address of another host or of no known form, and for limits that are none; connecting rejects with QMP_CONNECT.
  *
  * @example
  * ```ts
@@ -36,6 +37,8 @@ const UNIX_PATH_BYTES_MAX = 107;
  */
 export function connectSocket(address: string, options: SocketOptions = {}): Connect {
   const place = parseAddress(address);
+  expectLimit('connectDeadlineMs', options.connectDeadlineMs);
+  expectLimit('maxMessageBytes', options.maxMessageBytes);
   const clock = options.clock ?? systemClock;
   const deadlineMs = options.connectDeadlineMs ?? CONNECT_DEADLINE_MS;
   return async handlers => {

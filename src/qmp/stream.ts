@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { BlocksagaError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { MESSAGE_BYTES_MAX } from './codec.ts';
+import { expectLimit } from './limits.ts';
 import { startPatience } from './patience.ts';
 import { StreamTransport } from './stream-transport.ts';
 import type { Connect } from './transport.ts';
@@ -112,12 +113,6 @@ function eventOfUp(stream: Duplex): string | null {
 
 function isStream(given: Duplex | undefined): boolean {
   return typeof given?.on === 'function' && typeof given.write === 'function';
-}
-
-/** What is no number would be no limit. */
-function expectLimit(name: string, value: number): void {
-  if (value > 0) return;
-  throw new BlocksagaError('REQUEST_INVALID', `${name} is ${value}: say a number above 0`);
 }
 
 function usedUp(): BlocksagaError {

@@ -1,5 +1,6 @@
 /** An engine that is closed: no guest stays paused, no saga is lost, and the next process goes on with all of them at once. */
 import { describe, expect, test } from 'vitest';
+import { beginGroup } from '../../src/engine/durable/group-register.ts';
 import { createEngine } from '../../src/engine/engine.ts';
 import { areGuestsHeld } from '../../src/engine/running/last-resort.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
@@ -233,6 +234,45 @@ describe.each(Object.entries(DEAF))('a monitor that %s', (_, qmp) => {
     const error = await rejection(sim.run(live(sim).engine.copy({ qmp, files: sim.files, ...REQUEST })));
     expect(error.code).toBe('QMP_CONNECT');
     expect(sim.clock.now()).toBeLessThan(60_000);
+  });
+});
+
+describe('an engine that is closed does not wait', () => {
+  test('for a QEMU that is deaf from the beginning of its saga on; the next process goes on with that', async () => {
+    const sim = smallSim();
+    const { engine, guest, journal } = live(sim);
+    const deaf: Connect = async handlers => {
+      const { send, close } = await guest.qmp(handlers);
+      return { send: messages => journal.saga('s') === undefined && send(messages), close };
+    };
+    const asked = rejection(engine.copy({ ...guest, qmp: deaf, ...REQUEST }));
+    await sim.advance(5);
+    expect(journal.saga('s')?.state).toBe('open');
+    const atMs = sim.clock.now();
+    await sim.run(engine.close());
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+    expect((await asked).code).toBe('CLOSED');
+    expect(journal.saga('s')).toMatchObject({ state: 'open', holder: { pid: 0 } });
+    await sim.advance(60_000);
+    expect(journal.saga('s')?.state).toBe('open');
+    const next = createEngine({ journal, clock: sim.clock });
+    const again = await sim.run(next.resume('s', { ...guest, qmp: sim.connect }));
+    expect((await sim.run(again.ended)).outcome).toBe('committed');
+  });
+
+  test('for a process that has begun a group, and none of its members', async () => {
+    const sim = smallSim();
+    const { engine, guest, journal } = live(sim);
+    const member = { ...guest, vm: 'web', disks: [{ disk: 'dev0', overlay: '/images/over.qcow2' }] };
+    const request = { id: 'g.0', vm: 'web', disks: member.disks };
+    await beginGroup(journal, sim.clock, 'g', ['g.0'], [request]);
+    const asked = [engine.resumeGroup('g'), engine.group([member], { id: 'g' })].map(rejection);
+    await sim.advance(200);
+    const atMs = sim.clock.now();
+    await sim.run(engine.close());
+    expect(sim.clock.now() - atMs).toBeLessThan(100);
+    expect((await Promise.all(asked)).map(({ code }) => code)).toEqual(['CLOSED', 'CLOSED']);
+    expect(journal.saga('g')?.state).toBe('open');
   });
 });
 

@@ -125,6 +125,20 @@ describe('the same request under one id, said in another way', () => {
     }
   });
 
+  test('is the same with a raw copy that is asked for by either word, or by both', async () => {
+    const words = [{ raw: true }, { format: 'raw' }, { raw: true, format: 'raw' }] as const;
+    for (const first of words) {
+      const sim = smallSim();
+      const life = live(sim);
+      const asked = (word: object) => ({ disks: DISKS.map(disk => ({ ...disk, ...word })) });
+      const saga = await copy(sim, life, asked(first));
+      for (const word of words) expect(await copy(sim, life, asked(word))).toBe(saga);
+      const other = { ...life.guest, ...REQUEST, ...asked({ format: 'qcow2' }) };
+      expect((await rejection(life.engine.copy(other))).code).toBe('ID_CONFLICT');
+      expect((await sim.run(saga.result)).outcome).toBe('committed');
+    }
+  });
+
   test('is the same in a group', async () => {
     const sim = smallSim();
     const { engine, guest } = live(sim);

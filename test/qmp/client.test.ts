@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { BlocksagaError, definedOnly } from '../../src/errors.ts';
 import { openQmpClient, type QmpClient, type Reply } from '../../src/qmp/client.ts';
+import { connectSocket } from '../../src/qmp/socket.ts';
 import { FakeQemu, NO_GREETING, Refusal, type Script } from './fake-qemu.ts';
 import { ManualClock, settled } from './manual-clock.ts';
 
@@ -400,4 +401,17 @@ test('commands are type-checked', async () => {
     ids.map(id => ({ execute: 'job-cancel', arguments: { id } }) as const),
   );
   expect(replies).toHaveLength(2);
+});
+
+describe('a deadline that is none is refused, and no monitor is asked:', () => {
+  const never = async (): Promise<never> => {
+    throw new Error('it must not be connected to');
+  };
+
+  test.each([Number.NaN, -1, 0])('%d', async none => {
+    for (const options of [{ greetingDeadlineMs: none }, { deadlines: { 'query-status': none } }])
+      await expect(openQmpClient(never, options)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    for (const options of [{ connectDeadlineMs: none }, { maxMessageBytes: none }])
+      expect(() => connectSocket('/run/vm.qmp', options)).toThrow(/say a number above 0/);
+  });
 });
