@@ -8,14 +8,16 @@ export interface Block {
   readonly code: string;
 }
 
-/** Every block fenced with three backticks and `ts`; the stars of a comment are taken off. */
-export function blocksIn(source: string, text: string): readonly Block[] {
-  const fenced = /^[ ]*(\* )?```ts\n(.*?)\n^[ ]*(\* )?```$/gms;
-  return [...text.matchAll(fenced)].map(match => ({
-    source,
-    line: text.slice(0, match.index).split('\n').length + 1,
-    code: match[1] === undefined ? (match[2] ?? '') : (match[2] ?? '').replaceAll(/^ *\* ?/gm, ''),
-  }));
+/** Every block fenced with three backticks and its language; the stars of a comment are taken off. */
+export function blocksIn(source: string, text: string, language: 'ts' | 'js' = 'ts'): readonly Block[] {
+  const fenced = /^[ ]*(\* )?```(\w+)\n(.*?)\n^[ ]*(\* )?```$/gms;
+  return [...text.matchAll(fenced)]
+    .filter(match => match[2] === language)
+    .map(match => ({
+      source,
+      line: text.slice(0, match.index).split('\n').length + 1,
+      code: match[1] === undefined ? (match[3] ?? '') : (match[3] ?? '').replaceAll(/^ *\* ?/gm, ''),
+    }));
 }
 
 /** What the block says that it prints: the comment behind each `console.log(...)` that has one. */

@@ -3,7 +3,7 @@
  * pages link to what is there, nothing is run by installing it, and an older Node is told what is needed.
  */
 import { execFile, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, normalize, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ import { blocksIn, printedBy } from '../docs/blocks.ts';
 import { ENTRIES, programOf, ROOT, runsAlone } from '../docs/programs.ts';
 import { turns } from '../tiers/tier.ts';
 import { COMPILERS, FreshProject } from './fresh-project.ts';
+import { acts, SnippetRoot, whyNotRun } from './with-root.ts';
 
 const run = promisify(execFile);
 const inTurn = turns();
@@ -21,15 +22,20 @@ afterAll(() => project[Symbol.dispose]());
 
 const pages = project.files.filter(file => file.endsWith('.md'));
 const text = (file: string) => readFileSync(join(project.installed, file), 'utf8');
-const snippets = await Promise.all(
-  pages
-    .flatMap(page => blocksIn(page, text(page)))
-    .map(async block => ({
-      ...block,
-      file: `${block.source.replaceAll(/[/.]/g, '-')}-${block.line}.ts`,
-      program: await programOf(block.code, new Map()),
-    })),
-);
+const snippetsIn = (language: 'ts' | 'js', ending: string) =>
+  Promise.all(
+    pages
+      .flatMap(page => blocksIn(page, text(page), language))
+      .map(async block => ({
+        ...block,
+        file: `${block.source.replaceAll(/[/.]/g, '-')}-${block.line}.${ending}`,
+        program: await programOf(block.code, new Map()),
+      })),
+  );
+const snippets = await snippetsIn('ts', 'ts');
+/** What needs a root of its own, and what needs packages that a compiler here does not have. */
+const rooted = [...snippets.filter(({ code }) => !runsAlone(code)), ...(await snippetsIn('js', 'mjs'))];
+const played = rooted.filter(({ code }) => whyNotRun(code) === undefined);
 for (const { file, program } of snippets) writeFileSync(join(project.directory, file), program);
 
 describe('the package, installed', () => {
@@ -95,6 +101,34 @@ describe('the package, installed', () => {
     const env = { ...process.env, TMPDIR: project.directory };
     const { stdout } = await run(process.execPath, [join(project.directory, file)], { env });
     expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
+  });
+
+  describe(`${played.length} of ${rooted.length} snippets with paths or packages of others, of which ${played.filter(({ code }) => acts(code)).length} act and the rest define functions,`, () => {
+    test.for(inTurn(played, 5))(
+      'run below a root of their own: $source:$line',
+      async ({ file, code, program }) => {
+        await using root = await SnippetRoot.make(join(project.directory, `r-${file}`));
+        const { stdout } = await run(process.execPath, [root.write(file, program)], {
+          env: { ...process.env, TMPDIR: root.directory },
+        });
+        // What a function would print is not.
+        const printed = printedBy(code.replaceAll(/^ .*$/gm, ''));
+        const isAsked = /^console\.log\(outcome, /m.test(code) && printed.length === 0;
+        expect(stdout.split('\n')).toEqual(
+          expect.arrayContaining([...printed, ...(isAsked ? [expect.stringMatching(/^committed /)] : [])]),
+        );
+        expect(root.running).not.toContain(false);
+      },
+    );
+
+    test.each(
+      rooted.flatMap(({ source, line, code }) =>
+        [whyNotRun(code) ?? []].flat().map(why => ({ source, line, why })),
+      ),
+    )('but not $source:$line: $why', ({ why }) => {
+      const shown = why.split(': ')[1] ?? '';
+      expect(existsSync(join(ROOT, shown)), shown).toBe(true);
+    });
   });
 
   test.each([...ENTRIES.keys()])('says of %s on an older Node which one it needs', async entry => {
