@@ -6,7 +6,6 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
-import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const files = (vm: GuestVm, stem: string) => [0, 1].map(index => join(vm.directory, `${stem}${index}.qcow2`));
@@ -26,7 +25,7 @@ async function fronts(vm: GuestVm): Promise<readonly string[]> {
 describeOnQemu('a snapshot with mirrors, command by command', () => {
   test('is kept, taken back, or switched by other processes, also after a SIGKILL', async () => {
     buildCommand();
-    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
+    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
     const state = temporaryFolder();
     const bases = await fronts(vm);
     const before = readdirSync(vm.directory);
@@ -76,7 +75,7 @@ describeOnQemu('a snapshot with mirrors, command by command', () => {
 
   test('boots from the overlays when its QEMU was killed while it was mirrored', async () => {
     buildCommand();
-    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
+    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
     const state = temporaryFolder();
     expect((await runCommand(state, ...command(vm, 'd'))).status).toBe(0);
     await vm.awaitWrites(20);
