@@ -1,5 +1,5 @@
 /** Makes the files of the page (dist/page) from page/: part of the build, so that users need no tools for it. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'rolldown';
 import { coloursOf, DRAWING } from '../src/railway/style.ts';
@@ -13,13 +13,24 @@ const NOTICE = INSIDE.map(
   name => `/* With ${name}:\n${readFileSync(join(ROOT, `node_modules/${name}/LICENSE`), 'utf8').trim()}\n*/`,
 ).join('\n');
 
+/** Whole or not at all: a page that is served meanwhile, by a test beside this one, has the old file or the new one. */
+function put(name: string, text: string | Uint8Array): void {
+  const whole = join(OUT, `${name}.${process.pid}`);
+  writeFileSync(whole, text);
+  renameSync(whole, join(OUT, name));
+}
+
 mkdirSync(OUT, { recursive: true });
-await build({
+const {
+  output: [script],
+} = await build({
   input: join(ROOT, 'page/main.tsx'),
   platform: 'browser',
   output: { file: join(OUT, 'page.js'), format: 'iife', minify: true, postBanner: NOTICE },
   logLevel: 'warn',
+  write: false,
 });
+put('page.js', script.code);
 const css = readFileSync(join(ROOT, 'page/page.css'), 'utf8');
-writeFileSync(join(OUT, 'page.css'), `${coloursOf(':root')}\n${DRAWING}\n${css}`);
-writeFileSync(join(OUT, 'page.html'), readFileSync(join(ROOT, 'page/page.html')));
+put('page.css', `${coloursOf(':root')}\n${DRAWING}\n${css}`);
+put('page.html', readFileSync(join(ROOT, 'page/page.html')));
