@@ -1,4 +1,4 @@
-/** How the endpoint asks an agent: to which addresses its token is sent, and that the token is told to nobody. */
+/** How the endpoint asks an agent: to which addresses its token is sent, and that no one else is told the token. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

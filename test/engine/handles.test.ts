@@ -1,11 +1,12 @@
 /** What a saga's handle bears: listeners that begin others, readers that ask twice, promises that no caller waits for, and objects that are changed. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createEngine } from '../../src/engine/engine.ts';
 import { BlocksagaError, BrokenAssumption } from '../../src/errors.ts';
 import type { Definition, Engine, SagaNotice } from '../../src/index.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { type Life, live, rejection, smallSim } from './lives.ts';
+import { unhandledRejections } from './unhandled.ts';
 
 const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
 const REQUEST: CopyRequest = { id: 's', vm: 'web', disks: DISKS, metadata: { task: '1' } };
@@ -95,20 +96,7 @@ describe('an object that is handed out', () => {
 });
 
 describe('a promise that no caller waits for is no unhandled rejection', () => {
-  const unhandled: unknown[] = [];
-  const hear = (reason: unknown) => void unhandled.push(reason);
-  // The runner has a listener of its own, which would fail the run instead.
-  let others: readonly NodeJS.UnhandledRejectionListener[] = [];
-  beforeEach(() => {
-    unhandled.length = 0;
-    others = process.listeners('unhandledRejection');
-    process.removeAllListeners('unhandledRejection');
-    process.on('unhandledRejection', hear);
-  });
-  afterEach(() => {
-    process.removeAllListeners('unhandledRejection');
-    for (const other of others) process.on('unhandledRejection', other);
-  });
+  const unhandled = unhandledRejections();
   const settled = () => new Promise(resolve => setTimeout(resolve, 5));
 
   /** Another process, whose monitor of the guest is one of its own. */

@@ -1,28 +1,17 @@
 /** What a caller brings himself, a connection or a journal, may throw anything at any time: no saga and no process is ended by it. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createEngine } from '../../src/engine/engine.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { live, rejection, smallSim } from './lives.ts';
+import { unhandledRejections } from './unhandled.ts';
 
 const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
 const REQUEST: CopyRequest = { id: 's', vm: 'web', disks: DISKS };
 const theirs = new Error('theirs');
 
-const unhandled: unknown[] = [];
-const hear = (reason: unknown) => void unhandled.push(reason);
-let others: readonly NodeJS.UnhandledRejectionListener[] = [];
-beforeEach(() => {
-  unhandled.length = 0;
-  others = process.listeners('unhandledRejection');
-  process.removeAllListeners('unhandledRejection');
-  process.on('unhandledRejection', hear);
-});
-afterEach(() => {
-  process.removeAllListeners('unhandledRejection');
-  for (const other of others) process.on('unhandledRejection', other);
-});
+const unhandled = unhandledRejections();
 const settled = () => new Promise(resolve => setTimeout(resolve, 2));
 
 /** A connection that counts what it is to send, and throws at the n-th. */

@@ -108,6 +108,21 @@ function older(journal: ReturnType<typeof memoryJournal>, isLast: (step: string,
   return () => memoryJournal({ ...state, sagas, claims });
 }
 
+/** A copy or commit whose process has died at READY: its guest, the journal that it left, and its jobs. */
+async function left(kind: 'copy' | 'commit') {
+  const vm = await guest();
+  const journal = memoryJournal();
+  if (kind === 'commit') {
+    await (await begin(vm, memoryJournal(), 'snapshot')).result;
+    await vm.awaitWrites(12);
+  }
+  const process = mortal(vm);
+  await (await begin(vm, journal, kind, process.connect)).result;
+  process.die();
+  const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
+  return { vm, state: journal.snapshot(), jobs };
+}
+
 describeOnQemu('a journal that is behind its images', () => {
   test.each([
     ['before the mirrors were ready', 'mirrorDisks', 'intent'],
@@ -168,18 +183,7 @@ describeOnQemu('a journal that is behind its images', () => {
   test.each(['copy', 'commit'] as const)(
     'a third party has completed one READY job of a %s: refused, then all disks are brought together',
     async kind => {
-      const vm = await guest();
-      const journal = memoryJournal();
-      if (kind === 'commit') {
-        await (await begin(vm, memoryJournal(), 'snapshot')).result;
-        await vm.awaitWrites(12);
-      }
-      const process = mortal(vm);
-      const saga = await begin(vm, journal, kind, process.connect);
-      await saga.result;
-      process.die();
-      const state = journal.snapshot();
-      const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
+      const { vm, state, jobs } = await left(kind);
       await vm.witness.execute('job-complete', { id: jobs[0]?.id });
       await vm.awaitWrites(12);
       await vm.kill();
@@ -200,18 +204,7 @@ describeOnQemu('a journal that is behind its images', () => {
   ] as const)(
     'an older copy beside a %s of which a third party has completed one job: said disk by disk, nothing is lost',
     async (kind, outcome) => {
-      const vm = await guest();
-      const journal = memoryJournal();
-      if (kind === 'commit') {
-        await (await begin(vm, memoryJournal(), 'snapshot')).result;
-        await vm.awaitWrites(12);
-      }
-      const process = mortal(vm);
-      const saga = await begin(vm, journal, kind, process.connect);
-      await saga.result;
-      process.die();
-      const state = journal.snapshot();
-      const jobs = (await vm.witness.execute('query-jobs')) as readonly { id: string }[];
+      const { vm, state, jobs } = await left(kind);
       const job = jobs.find(({ id }) => id.includes('-1-'));
       await vm.witness.execute('job-complete', { id: job?.id });
       await vm.awaitWrites(12);

@@ -215,33 +215,9 @@ function tellMove(asked: Asked, id: string, told: MoveTold): number {
   return isLeft || told.state === 'stopped' || told.state === 'takenBack' ? EXIT.rolledBack : EXIT.done;
 }
 
-function moveRequest({
-  guest,
-  host,
-  below,
-  to,
-  as,
-  format,
-  policy,
-  atOnce,
-  atOncePerHost,
-  bandwidth,
-  plan,
-}: FleetOptions) {
-  if (to === undefined) refuse('move needs --to DIRECTORY, where the new images are made');
-  return definedOnly({
-    guests: guest,
-    host,
-    below,
-    to,
-    as,
-    format,
-    policy,
-    atOnce,
-    atOncePerHost,
-    bandwidth,
-    plan,
-  });
+function moveRequest({ guest: guests, group, id, ingress, json, ...options }: FleetOptions) {
+  if (options.to === undefined) refuse('move needs --to DIRECTORY, where the new images are made');
+  return definedOnly({ guests, ...options });
 }
 
 function named({ name }: Asked, what: string): string {
