@@ -157,8 +157,17 @@ interface Chart {
   readonly transitions: readonly string[];
 }
 
-/** The states of all shapes of a chart, and the ways between them, each once. */
+const CHARTS = new Map<ChartName, Chart>();
+
+/** Made once: there are hundreds of shapes, and the progress is told every second. */
 function chartOf(name: ChartName): Chart {
+  const made = CHARTS.get(name) ?? allShapesOf(name);
+  CHARTS.set(name, made);
+  return made;
+}
+
+/** The states of all shapes of a chart, and the ways between them, each once. */
+function allShapesOf(name: ChartName): Chart {
   const charts = everyShape(name).map(shape => chartBelow(name, chartOfShape(shape).machine.root));
   return {
     states: [...new Set(charts.flatMap(({ states }) => states))],
