@@ -4,7 +4,7 @@ import type { Context } from '../state/context.ts';
 import { accepts, type JobVerb } from '../state/job-table.ts';
 import { refuse } from '../state/refusal.ts';
 import type { Job } from '../state/state.ts';
-import { abort, dismiss, driverOf, enter, finalize, patchJob, rate, task } from './jobs.ts';
+import { abort, dismiss, driverOf, finalize, patchJob, rate, task, wake } from './jobs.ts';
 
 function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
   const ok =
@@ -72,13 +72,13 @@ export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
 }
 
 /**
- * What QEMU does to its jobs when it ends: all are cancelled by force, also those that are PENDING. One that a client has paused at
- * READY is ready again before that (seen on 7.2 and 11.1).
+ * What QEMU does to its jobs when it ends: all are cancelled by force, also those that are PENDING. One that a client has paused is
+ * running, or ready, again before that (seen on 7.2 and 11.1).
  */
 export function cancelAllJobs(ctx: Context): void {
   for (const job of [...ctx.q.jobs.values()]) {
     if (!accepts(job.status, 'cancel')) continue;
-    if (job.status === 'standby') enter(ctx, job.id, 'ready');
+    wake(ctx, job);
     patchJob(ctx, job.id, { cancelled: 'force' });
     abort(ctx, job.id);
   }

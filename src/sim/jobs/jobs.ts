@@ -248,7 +248,8 @@ export function runTask(ctx: Context, { job: id, serial, phase }: JobTask): void
   }
 }
 
-function wake(ctx: Context, job: Job): void {
+/** A job that is paused is as it was before. */
+export function wake(ctx: Context, job: Job): void {
   if (job.status === 'paused') enter(ctx, job.id, 'running');
   else if (job.status === 'standby') enter(ctx, job.id, 'ready');
 }
