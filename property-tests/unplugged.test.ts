@@ -3,6 +3,7 @@
  * at once and on one where the guest gives them away: the others end on one side, and the image of each that has left is kept
  * and named. What else goes wrong with it is drawn by the fuzzer.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { judge } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
@@ -43,4 +44,19 @@ describe.each(CASES)('%s', (name, plain: Scenario) => {
       expect(judge(account), `before command ${nth}: ${JSON.stringify({ ...scenario, faults })}`).toEqual([]);
     }
   });
+});
+
+test('a recovery that names a disk which has left a revert on an image of neither side is noticed', async () => {
+  const kept = new URL('replays/revert-that-a-disk-has-left-then-killed.json', import.meta.url);
+  const { scenario } = JSON.parse(readFileSync(kept, 'utf8')) as { scenario: Scenario };
+  const account = await runScenario(scenario);
+  expect(judge(account)).toEqual([]);
+  const { offline, before } = account;
+  const wrong = [...before.files.keys()].find(file => file.startsWith('/images/disk2-base'));
+  if (wrong === undefined) throw new Error('the disk has no image below');
+  const booted = offline?.booted;
+  if (booted === undefined || offline === undefined) throw new Error('nothing was booted');
+  const disks = booted.disks.map((disk, at) => (at === 2 ? { ...disk, path: wrong, contents: [] } : disk));
+  const named = { ...account, offline: { ...offline, booted: { ...booted, disks } } };
+  expect(judge(named).map(({ law }) => law)).toContain('the dead leave one set');
 });

@@ -20,6 +20,7 @@ import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import { isDoubted } from './last-image.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
+import { isSideOfRevert } from './unplugged-law.ts';
 
 /** One set for all disks, which boots, holds what was acknowledged, and stands alone. */
 export function deadLeaveOneSet(account: Account, pardon: Pardon): string | undefined {
@@ -74,6 +75,7 @@ function oneSet(account: Account, booted: Sight): string | undefined {
     if (left !== undefined) {
       // An empty overlay below a filter that its device has left reads as what the device was on.
       if (left === path || readsAsLeft(account, index, disk)) continue;
+      if (isSideOfRevert(account, index, path, offline?.result?.outcome === 'committed')) continue;
       return `${device}, which has left, is said to have been on ${path} last, and was on ${left}`;
     }
     const isMoved = moves && wish.named.includes(index);

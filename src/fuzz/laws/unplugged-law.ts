@@ -75,13 +75,14 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
     return `${named.file} was taken from the image that ${disk.device} was on last, and the result does not say so`;
   }
   if (isDoubted(result, disk.path) || readsAs(disk, named, now)) return undefined;
-  // In the switch of a revert nothing tells when it left: the side that all others are on is what was asked for.
-  if (wish.operation === 'revert') {
-    const isCommitted = outcome === 'committed';
-    if (isCommitted ? isOnSet(account, index, named.file) : named.file === leftBy(account, index))
-      return undefined;
-  }
+  if (isSideOfRevert(account, index, named.file, outcome === 'committed')) return undefined;
   return `${disk.device} was on ${disk.path} last, and the result says ${named.file} (${named.format})`;
+}
+
+/** In the switch of a revert nothing tells when a disk left: the side that all others are on is what was asked for. */
+export function isSideOfRevert(account: Account, index: number, file: string, isCommitted: boolean): boolean {
+  if (account.scenario.wish.operation !== 'revert') return false;
+  return isCommitted ? isOnSet(account, index, file) : file === leftBy(account, index);
 }
 
 function isOnSet(account: Account, index: number, file: string): boolean {
