@@ -47,6 +47,17 @@ vi.mock('../src/engine/running/misnamed.ts', async importOriginal => {
   };
 });
 
+vi.mock('../src/sim/host/virtual-files.ts', async importOriginal => {
+  const real = await importOriginal<typeof import('../src/sim/host/virtual-files.ts')>();
+  return {
+    ...real,
+    virtualFiles(...given: Parameters<typeof real.virtualFiles>) {
+      const files = real.virtualFiles(...given);
+      return without.look === 'in the directory' ? { ...files, findMoved: async () => undefined } : files;
+    },
+  };
+});
+
 vi.mock('../src/engine/removal/claims.ts', async importOriginal => {
   const real = await importOriginal<typeof import('../src/engine/removal/claims.ts')>();
   return {
@@ -111,6 +122,11 @@ describe('in a kept run the laws notice', () => {
     ['behind a death', 'names-are-looked-at-again-behind-a-death', 'a boot reads it too'],
     ['behind a death', 'names-are-looked-at-again-before-an-overlay-is-made', 'only what is ours'],
     ['behind a death', 'names-are-looked-at-again-before-chains-are-shortened', 'a boot reads it too'],
+    ['in the directory', 'renamed-behind-a-death-in-its-removal', 'leftovers tell all'],
+    ['in the directory', 'made-by-a-process-that-died-then-replaced', 'leftovers tell all'],
+    ['in the directory', 'made-by-a-process-that-died-then-renamed', 'leftovers tell all'],
+    ['in front', 'directory-replaced-while-a-mirror-opens-its-target', 'only what is ours'],
+    ['behind a rollback', 'renamed-between-two-tries-of-its-removal', 'leftovers tell all'],
     ['which file', 'a-rollback-says-which-file-it-waits-for', 'it ends'],
     ['which file', 'a-rollback-says-which-file-it-waits-for', 'recovery is the exception'],
   ])('what is not looked at, or not said, %s: %s: %s', async (look, file, law) => {

@@ -129,6 +129,7 @@ class Bench {
       decided: false,
       speed: () => 0,
       nothingSentYet: true,
+      unlinked: null,
       round: 1,
       observed: null,
       failure: undefined,

@@ -37,6 +37,9 @@ interface Access {
   readonly mode?: number;
 }
 
+/** By what a file is known. */
+export type Sought = { readonly identity: string } | { readonly claim: string };
+
 export interface Files {
   /** Undefined when nothing is there. */
   stat(path: string): Promise<FileFacts | undefined>;
@@ -48,6 +51,14 @@ export interface Files {
   createExclusive(path: string, like: string, claim: string, access?: Access): Promise<string | undefined>;
   /** Removes the file with this identity; when another one or none is there, nothing happens. Never follows a link. */
   unlink(path: string, identity: string): Promise<void>;
+  /**
+   * Where the file with this identity, or with this claim in it, is in the directory of `path` under another name; undefined where it is
+   * not there, or the directory cannot be read. Without it only names tell.
+   */
+  findMoved?(
+    path: string,
+    sought: Sought,
+  ): Promise<{ readonly file: string; readonly identity: string } | undefined>;
   /** Makes a new name durable. */
   syncDirectory(path: string): Promise<void>;
   /** What `qemu-img info` reads, also from an image in use; undefined where there is no qemu-img. Throws `FILES`. */

@@ -15,6 +15,7 @@ import { identityOf } from './file-identity.ts';
 import { type FileUser, type StatedAccess, shareAsStated, shareLike } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
+import { findMoved } from './local-moved.ts';
 import { type PlaceParts, placeOfExport, placeOfPath } from './places.ts';
 import { localSysfs } from './sysfs.ts';
 
@@ -84,6 +85,8 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
       throw filesError(`cannot remove ${path}`, cause);
     }
   },
+
+  findMoved,
 
   async syncDirectory(path) {
     try {

@@ -78,13 +78,16 @@ export class Fence {
 
   /** The files, which are made and removed only with the lease. */
   files(bare: Files): Files {
-    const { place, whyInUse, openInQemu, isShared, answers } = bare;
+    const { place, whyInUse, openInQemu, isShared, answers, findMoved } = bare;
     return {
       ...(place && { place: path => asOurs(path, () => place.call(bare, path)) }),
       ...(whyInUse && { whyInUse: path => asOurs(path, () => whyInUse.call(bare, path)) }),
       ...(openInQemu && { openInQemu: () => asOurs("QEMU's open files", () => openInQemu.call(bare)) }),
       ...(answers && { answers: (path, withinMs) => asOurs(path, () => answers.call(bare, path, withinMs)) }),
       ...(isShared && { isShared: path => asOurs(path, () => isShared.call(bare, path)) }),
+      ...(findMoved && {
+        findMoved: (path, sought) => asOurs(path, () => findMoved.call(bare, path, sought)),
+      }),
       stat: path => asOurs(path, () => bare.stat(path)),
       imageInfo: (path, driver) => asOurs(path, () => bare.imageInfo(path, driver)),
       syncDirectory: path => asOurs(path, () => bare.syncDirectory(path)),

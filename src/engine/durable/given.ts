@@ -71,6 +71,7 @@ export class Given {
       round: this.rounds.get(name) ?? 1,
       failure: this.failures.get(name),
       nothingSentYet,
+      unlinked: null,
       decided: verdict.isForward,
       speed: disk => speed.of(disk),
       ...definedOnly({ quota: this.#parts.quota }),

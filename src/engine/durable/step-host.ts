@@ -219,12 +219,13 @@ export class StepHost {
   async #settleUndo(name: StepName, step: ReversibleStep, past: PastStep | undefined): Promise<Settled> {
     const key = `undo.${name}`;
     const observed = isSeen(past, step.observeUndo) ? past.observed : await this.#beginUndo(name, step, key);
+    const unlinked = past === undefined ? new Set<string>() : null;
     let came: unknown;
     const attempt = this.attempts.of(name, UNDO, async number => {
       await this.#window.reenter(step, await this.#given.to(name), this.#recordRun);
       const context = await this.#given.to(name, past === undefined && number === 1);
-      const given = step.observeUndo === undefined ? context : { ...context, observed };
-      came = await step.undo(given, this.#given.outcomes.get(name));
+      const given = step.observeUndo === undefined ? {} : { observed };
+      came = await step.undo({ ...context, ...given, unlinked }, this.#given.outcomes.get(name));
     });
     await this.#decider.beforeUndo(name, step);
     await this.#recordFailure(key, () => this.#insistence.beyondPause(attempt, () => this.#given.to(name)));

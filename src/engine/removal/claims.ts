@@ -8,7 +8,7 @@ import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
-import { claimText, type Release } from '../../steps/prepare/claim-files.ts';
+import { claimText, type Release, type ReleaseMoved } from '../../steps/prepare/release-claims.ts';
 
 /** The identity under which the saga has claimed what stands there, when the records prove it, and it still has it. */
 export function claimOf(
@@ -59,10 +59,38 @@ export function strayedFiles(
   disks: readonly DiskPlan[],
   records: readonly JournalRecord[],
 ): readonly string[] {
-  return releasesIn(records).flatMap(({ index, identity, instead }) => {
+  return releasesIn(records).flatMap(released => {
+    const { index, identity, instead } = released;
     const file = disks[index]?.image.file;
+    if (file !== undefined && 'file' in released) return [movedBare(file, released)];
     return instead === null || file === undefined ? [] : [strayed(file, identity, instead)];
   });
+}
+
+/**
+ * Files that processes of the saga had made and died without a word, where the next one has found them under other names than those
+ * under which it has made its own.
+ */
+export async function movedFiles(
+  disks: readonly DiskPlan[],
+  records: readonly JournalRecord[],
+  files: Pick<Files, 'stat'>,
+): Promise<readonly string[]> {
+  const claims = member(outcomeIn(records), 'value');
+  const left: string[] = [];
+  for (const claim of Array.isArray(claims) ? claims : []) {
+    const moved = member(claim, 'moved');
+    const file = disks.find(({ index }) => index === member(claim, 'index'))?.image.file;
+    if (moved === null || file === undefined) continue;
+    const now = { file: String(member(moved, 'file')), identity: String(member(moved, 'identity')) };
+    if ((await files.stat(now.file))?.identity === now.identity) left.push(movedBare(file, now));
+  }
+  return left;
+}
+
+function movedBare(file: string, now: { readonly file: string; readonly identity: string }): string {
+  const inode = now.identity.split(':')[1] ?? now.identity;
+  return `${now.file} (made by this saga as inode ${inode} with the name ${file}, which a third party has changed when the saga had no process: nothing is in it, remove it)`;
 }
 
 /** A file of the saga's own that was looked for and is not under its name. */
@@ -118,10 +146,10 @@ function isListed(value: Json, index: number): boolean {
   return Array.isArray(value) && value.includes(index);
 }
 
-function releasesIn(records: readonly JournalRecord[]): readonly Release[] {
+function releasesIn(records: readonly JournalRecord[]): readonly (Release | ReleaseMoved)[] {
   const body = records.findLast(({ kind, step }) => kind === 'outcome' && step === RELEASE)?.body ?? null;
   const released = member(body, 'value');
-  return Array.isArray(released) ? (released as readonly Release[]) : [];
+  return Array.isArray(released) ? (released as readonly (Release | ReleaseMoved)[]) : [];
 }
 
 /** Nothing was there before, and no third party's file was found there since. */

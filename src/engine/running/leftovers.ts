@@ -16,6 +16,7 @@ import {
   isMadeElsewhere,
   isMaybeOurs,
   mayQemuHaveMade,
+  movedFiles,
   strayed,
   strayedFiles,
 } from '../removal/claims.ts';
@@ -112,6 +113,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
     const created = stage.disks.filter(disk => disk.image.create);
     const records = recordsOfStage(journal.records(id), name);
+    if (files !== null) left.push(...(await movedFiles(created, records, files)));
     if (outcome === 'committed' && name === last) {
       if (files !== null) left.push(...(await strayedImages(created, records, files)));
       left.push(...(await leftByUnplugged(saga, created)));

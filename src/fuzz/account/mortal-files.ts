@@ -12,7 +12,7 @@ export function mortalFiles(
     fileLooked(path: string): void;
   },
 ): Files {
-  const { openInQemu, isShared } = files;
+  const { openInQemu, isShared, findMoved } = files;
   return {
     stat: path =>
       whileAlive(() => {
@@ -32,6 +32,7 @@ export function mortalFiles(
       }),
     syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
     ...(openInQemu === undefined ? {} : { openInQemu: () => whileAlive(openInQemu) }),
+    ...(findMoved && { findMoved: (path, sought) => whileAlive(() => findMoved(path, sought)) }),
     ...(isShared === undefined ? {} : { isShared: path => whileAlive(() => isShared(path)) }),
   };
 }

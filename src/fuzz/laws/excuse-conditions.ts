@@ -7,7 +7,7 @@ import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
 import { mirrorFile, newFile, theirFile } from '../scenario/wish-files.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
-import { asksFor, isSwappedUnseen, isTold, isUnseen, takesNameOf } from './moved-files.ts';
+import { asksFor, isActSwappedUnseen, isActUnseen, isTold, takesNameOf } from './moved-files.ts';
 
 /** The end that a law is asked about. */
 export interface EndJudged {
@@ -150,10 +150,11 @@ export function isSwappedAndTold(
   const { wish } = account.scenario;
   // What a third party has copied as the chain of a mirror is its own file then, and the disk is on neither.
   const isCopied = wish.operation === 'snapshotMirror' && wish.ownChains;
-  return namesTakenBy(fault, account).some(path => {
-    if (!account.before.files.has(path)) return false;
-    const mayBeUntold = !isOver || isCopied || isUnseen(account, path);
-    return isSwappedUnseen(account, path) && (mayBeUntold || isTold(result, path));
+  return account.moved.some(act => {
+    const { path } = act;
+    if (!takesNameOf(fault, path) || !account.before.files.has(path)) return false;
+    const mayBeUntold = !isOver || isCopied || isActUnseen(account, act);
+    return isActSwappedUnseen(account, act) && (mayBeUntold || isTold(result, path));
   });
 }
 

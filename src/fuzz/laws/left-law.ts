@@ -32,7 +32,10 @@ export function leftoversTellAll(
     if (untold !== undefined) return `${untold} is left, and the result does not say so`;
   }
   const strayed = account.moved.find(
-    each => isStrayed(account, each, now) && !isTold(result, each.path) && !isUnseen(account, each.path),
+    each =>
+      isStrayed(account, each, now) &&
+      !(isTold(result, each.path) || named.has(each.to ?? '')) &&
+      !isUnseen(account, each.path),
   );
   if (strayed !== undefined)
     return `${strayed.path} was taken from a file that the saga had made, and the result does not say so`;

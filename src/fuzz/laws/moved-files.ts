@@ -3,6 +3,7 @@
  * has to say of them, and what no look can tell it. Pure.
  */
 import type { SagaResult } from '../../engine/running/result.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import { keyOf, splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
@@ -30,11 +31,14 @@ export function meetsMoved(account: Moved, disk: DiskSight): boolean {
 
 /** A name that a boot of the disk meets and that leads elsewhere, where the saga could know and its result does not say so. */
 export function untoldBelow(
-  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before'>,
+  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before' | 'records'>,
   result: SagaResult | undefined,
   disk: DiskSight,
 ): string | undefined {
-  return movedBelow(account, disk).find(name => !isTold(result, name) && !isUnseen(account, name));
+  const moved = account.moved.filter(act => !isBareClaim(account, act));
+  return movedBelow({ moved }, disk).find(
+    name => !isTold(result, name) && !isUnseen({ ...account, moved }, name),
+  );
 }
 
 /** A name that led elsewhere before the last look in front of the decision, and that the disk goes by all the same. */
@@ -51,9 +55,27 @@ export function decidedOver(
       .flatMap(place => account.enteredMs.get(place) ?? [])
       .findLast(ms => ms <= decision.atMs);
   const lookedMs = enteredMs('pauseGuest') ?? enteredMs(step) ?? 0;
-  const moved = account.moved.filter(({ atMs }) => atMs < lookedMs);
+  // A process that died has made one before that, and the next one has made another.
+  const moved = account.moved.filter(act => act.atMs < lookedMs && !isBareClaim(account, act));
   const isEarly = (name: string) => isMoved({ moved }, name) && !isUnseen({ ...account, moved }, name);
   return movedBelow(account, disk).find(isEarly);
+}
+
+/** Taken from a file that a process had made and died without a word of it, before another one was made under that name. */
+function isBareClaim(
+  { before, records }: Pick<Account, 'before' | 'records'>,
+  { path, birth }: MovedFile,
+): boolean {
+  const made = records.flatMap(({ kind, step, body }) =>
+    kind === 'outcome' && splitKey(step).step === 'claimFiles' ? birthsIn(body) : [],
+  );
+  return !before.files.has(path) && made.length > 0 && !made.includes(birth);
+}
+
+/** Of the files that a step has claimed; an identity ends with it. */
+function birthsIn(body: unknown): readonly number[] {
+  const { value } = body as { readonly value?: readonly { readonly identity: string }[] | null };
+  return (value ?? []).map(({ identity }) => Number(identity.split(':').at(-1)));
 }
 
 /**
@@ -78,23 +100,39 @@ export function isUnseen(
   return acts.every(({ atMs }) => atMs >= endedMs) || (isBefore && !(isOpen && scenario.proc));
 }
 
+/** The same of one act alone: what was done to the name before or since is not asked. */
+export function isActUnseen(
+  account: Pick<Account, 'row' | 'endedMs' | 'scenario' | 'before'>,
+  act: MovedFile,
+): boolean {
+  return isUnseen({ ...account, moved: [act] }, act.path);
+}
+
 /**
  * A file that was put in an image's place where no look can tell: while QEMU had the command by which it opens that name, which had
- * been looked at when that was sent. Any command that was sent later and opens it again was sent without a look.
+ * been looked at when that was sent. Any command that was sent later, while the file stood there, and opens it again was sent without
+ * a look.
  */
-export function isSwappedUnseen(
-  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'openings' | 'before'>,
-  name: string,
-): boolean {
+export function isSwappedUnseen(account: Swapped, name: string): boolean {
   if (isUnseen(account, name)) return true;
   const act = account.moved.findLast(({ path, made }) => path === name && made !== undefined);
-  if (act === undefined) return false;
-  const isOwn = account.before.files.has(name);
-  const opening = account.openings.filter(({ names, reopens }) => names.has(name) || (isOwn && reopens));
-  const isUnderWay = opening.some(({ atMs, looked }) => atMs <= act.atMs && looked.has(name));
+  return act !== undefined && isActSwappedUnseen(account, act);
+}
+
+type Swapped = Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'openings' | 'before'>;
+
+/** The same of one act alone. */
+export function isActSwappedUnseen(account: Omit<Swapped, 'moved'>, act: MovedFile): boolean {
+  if (isActUnseen(account, act)) return true;
+  const { path, atMs: fromMs, made, backMs = Number.POSITIVE_INFINITY } = act;
+  if (made === undefined) return false;
+  const isOwn = account.before.files.has(path);
+  const opening = account.openings.filter(({ names, reopens }) => names.has(path) || (isOwn && reopens));
+  const isUnderWay = opening.some(({ atMs, looked }) => atMs <= fromMs && looked.has(path));
+  const isIn = (atMs: number) => atMs > fromMs && atMs < backMs;
   return (
     isUnderWay &&
-    !opening.some(({ atMs, names, writesBelow }) => atMs > act.atMs && (names.has(name) || writesBelow))
+    !opening.some(({ atMs, names, writesBelow }) => isIn(atMs) && (names.has(path) || writesBelow))
   );
 }
 

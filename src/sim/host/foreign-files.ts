@@ -24,6 +24,8 @@ export interface MovedFile {
   readonly made: Pick<HostFile, 'birth' | 'written'> | undefined;
   /** Where the third party's own file was moved to when the first one was put back under its name; undefined while it was not. */
   readonly back?: string;
+  /** When that was. */
+  readonly backMs?: number;
 }
 
 /** The third parties of a host. */
@@ -67,14 +69,36 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     });
   }
 
+  /** What was done to names in it before has come along with it, and is as it was. */
   function putDirectoryBack(directory: string, aside: string): void {
     const own = `${directory}-theirs-own${moved.length}`;
     if (host.directories.has(directory)) host.renameDirectory(directory, own);
     host.renameDirectory(aside, directory);
-    moved = moved.map(each => ({
-      back: `${own}${each.path.slice(directory.length)}`,
+    const since = moved.findIndex(({ path, to }) => to === `${aside}${path.slice(directory.length)}`);
+    const backMs = epochMs();
+    moved = moved.map((each, at) => ({
+      ...(at < since ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
       ...within(each, aside, directory),
     }));
+  }
+
+  function putBack(path: string): boolean {
+    const first = moved.find(each => each.path === path && each.back === undefined);
+    if (first?.to === undefined || host.files.get(first.to)?.birth !== first.birth) return false;
+    const directory = directoryOf(path);
+    if (directoryOf(first.to) !== directory) {
+      putDirectoryBack(directory, directoryOf(first.to));
+      // It may have been another file's name in there already.
+      putBack(path);
+      return true;
+    }
+    const back = `${directory}/theirs-aside${moved.length}`;
+    host.rename(path, back);
+    host.rename(first.to, path);
+    host.syncDirectory(directoryOf(path));
+    const backMs = epochMs();
+    moved = moved.map(each => (each.path === path ? { back, backMs, ...each } : each));
+    return true;
   }
 
   return {
@@ -98,21 +122,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
       const made = how === 'remove' || how === 'rename' ? undefined : make(host, path, file.written);
       moved = [...moved, { path, atMs: epochMs(), birth: file.birth, to, made }];
     },
-    putBack(path) {
-      const first = moved.find(each => each.path === path && each.back === undefined);
-      if (first?.to === undefined || host.files.get(first.to)?.birth !== first.birth) return false;
-      const directory = directoryOf(path);
-      if (directoryOf(first.to) !== directory) {
-        putDirectoryBack(directory, directoryOf(first.to));
-        return true;
-      }
-      const back = `${directory}/theirs-aside${moved.length}`;
-      host.rename(path, back);
-      host.rename(first.to, path);
-      host.syncDirectory(directoryOf(path));
-      moved = moved.map(each => (each.path === path ? { back, ...each } : each));
-      return true;
-    },
+    putBack,
   };
 }
 

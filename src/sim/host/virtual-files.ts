@@ -13,6 +13,10 @@ export interface VirtualFiles {
   ): Promise<{ kind: 'file' | 'other'; sizeBytes: number; identity: string; claim?: string } | undefined>;
   createExclusive(path: string, like: string, claim: string): Promise<string>;
   unlink(path: string, identity: string): Promise<void>;
+  findMoved(
+    path: string,
+    sought: { readonly identity: string } | { readonly claim: string },
+  ): Promise<{ file: string; identity: string } | undefined>;
   syncDirectory(path: string): Promise<void>;
   imageInfo(
     path: string,
@@ -51,6 +55,15 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
     async unlink(path, identity) {
       const file = host.files.get(path);
       if (file !== undefined && identityOf(file) === identity) host.unlink(path);
+    },
+    async findMoved(path, sought) {
+      const isSought = (file: HostFile) =>
+        'claim' in sought ? file.written.claim === sought.claim : identityOf(file) === sought.identity;
+      for (const [name, file] of host.files) {
+        if (name === path || directoryOf(name) !== directoryOf(path) || !isSought(file)) continue;
+        return { file: name, identity: identityOf(file) };
+      }
+      return undefined;
     },
     async syncDirectory(path) {
       host.syncDirectory(host.directories.has(path) ? path : directoryOf(path));

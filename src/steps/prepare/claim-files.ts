@@ -4,27 +4,24 @@
  * will be removed.
  */
 import { dirname } from 'node:path';
-import { BlocksagaError, invariant } from '../../errors.ts';
+import { BlocksagaError } from '../../errors.ts';
 import { openFiles, plainName } from '../../guest/graph.ts';
 import { claimSizeBytes } from '../../images/claim-text.ts';
 import type { FileFacts, Files } from '../../images/files.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
-import type { QmpClient } from '../../qmp/client.ts';
-import type { Json } from '../../qmp/transport.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import {
+  type Came,
+  type Claims,
+  claimsToRelease,
+  claimText,
+  expectClosed,
+  movedClaims,
+  release,
+  releasesOf,
+  type Seen,
+} from './release-claims.ts';
 import { canLook, closeLooks, closeOurs, sizesInQemu } from './seen-by-qemu.ts';
-
-/** What was claimed: the disk's index, and the identity of the file made for it. */
-type Claims = readonly { readonly index: number; readonly identity: string }[];
-
-/** What became of a claim that was given up: the file was removed, or its name had led elsewhere before. */
-export interface Release {
-  readonly [key: string]: Json;
-  readonly index: number;
-  readonly identity: string;
-  /** What stood there instead: `nothing`, or the file of a third party, which stays; null where it was the saga's own. */
-  readonly instead: 'nothing' | 'other' | null;
-}
 
 export const claimFiles: Step = {
   name: 'claimFiles',
@@ -75,7 +72,7 @@ export const claimFiles: Step = {
         await files.syncDirectory(disk.image.file);
       }
       await expectFree(context, elsewhere);
-      return await seenClaims(context, claims);
+      return withMoved(await seenClaims(context, claims), await movedSince(context));
     } catch (error) {
       if (files !== null) await release(files, plan.disks, claims);
       throw error;
@@ -84,7 +81,7 @@ export const claimFiles: Step = {
 
   /** QEMU may not have been asked yet whether it sees the files that this process finds. */
   async adopt(context) {
-    return seenClaims(context, await certainClaims(context));
+    return withMoved(await seenClaims(context, await certainClaims(context)), await movedSince(context));
   },
 
   /** What stands under the names: what is not there any more then was not removed by this undo. */
@@ -97,7 +94,7 @@ export const claimFiles: Step = {
     });
   },
 
-  async undo({ files, plan, observed, qmp, unplugged, nothingSentYet }, outcome) {
+  async undo({ files, plan, observed, qmp, unplugged, unlinked, failure }, outcome): Promise<Came> {
     const mayBeLookedAt = files === null || files.isShared !== undefined;
     // The image of a disk that has left may stay open below a filter of an administrator's; what is not, is closed at the end.
     const there = created(plan.disks).filter(({ index }) => !unplugged.some(left => left.index === index));
@@ -108,7 +105,7 @@ export const claimFiles: Step = {
       ({ index }) => ![...named, ...unplugged].some(each => each.index === index),
     );
     if (canLook(plan) && unclaimed.length > 0) await closeOurs(qmp, unclaimed);
-    if (files === null) return [];
+    if (files === null) return { instead: [], moved: [] };
     const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
     // Nor is one removed that its disk has left and QEMU has open, below a filter of an administrator's.
     const open = unplugged.length === 0 ? kept : await openFiles(qmp);
@@ -118,44 +115,13 @@ export const claimFiles: Step = {
     };
     const claims = named.filter(claim => !isKept(claim));
     await expectClosed(qmp, plan.disks, claims);
-    const instead = await release(files, plan.disks, claims);
-    // In a later attempt nothing may stand there because an earlier one has removed it.
-    return nothingSentYet ? instead : instead.filter(each => each.instead !== 'nothing');
+    const instead = await release(files, plan.disks, claims, unlinked);
+    const isInDoubt = outcome === undefined && failure?.effect !== 'notApplied';
+    return { instead, moved: isInDoubt ? await movedClaims(files, plan.disks) : [] };
   },
 
-  undone(observed, outcome, came) {
-    const late = Array.isArray(came) ? (came as readonly Instead[]) : [];
-    const seen = new Map((observed as readonly Seen[]).map(({ index, identity }) => [index, identity]));
-    return claimsToRelease(observed, outcome).map(({ index, identity }): Release => {
-      const found = seen.get(index);
-      const atFirst = found === identity ? null : found === undefined ? 'nothing' : 'other';
-      return {
-        ...{ index, identity },
-        instead: atFirst ?? late.find(each => each.index === index)?.instead ?? null,
-      };
-    });
-  },
+  undone: (observed, outcome, came) => releasesOf(observed, outcome, came as Came | undefined),
 };
-
-/** What stood at a new image's name before it was given up, and whether that still was the bare claim. */
-interface Seen {
-  readonly [key: string]: Json;
-  readonly index: number;
-  readonly identity: string;
-  readonly isClaimed: boolean;
-}
-
-/** Where the outcome is not known, what holds the saga's own claim. */
-function claimsToRelease(observed: Json, outcome: Json | undefined): Claims {
-  return (
-    (outcome as Claims | null | undefined) ?? (observed as readonly Seen[]).filter(each => each.isClaimed)
-  );
-}
-
-/** What is written into the file that is made for a disk: the name that no other saga and no other disk has. */
-export function claimText(disk: Pick<DiskPlan, 'names'>): string {
-  return disk.names.image;
-}
 
 /** Once more right in front of QEMU's first write: what stands there already may have been mounted since it was planned. */
 async function expectUnused(files: Files, disks: readonly DiskPlan[]): Promise<void> {
@@ -231,6 +197,18 @@ async function seenClaims(context: StepContext, claims: Claims): Promise<Claims>
   return claims.filter(each => !isOther(each));
 }
 
+/** Where an attempt before may have made files, in this process or an earlier one. */
+async function movedSince({ files, plan, nothingSentYet }: StepContext): Promise<Came['moved']> {
+  return files === null || nothingSentYet ? [] : movedClaims(files, plan.disks);
+}
+
+function withMoved(claims: Claims, moved: Came['moved']): Claims {
+  return claims.map(claim => {
+    const found = moved.find(({ index }) => index === claim.index);
+    return found === undefined ? claim : { ...claim, moved: { file: found.file, identity: found.identity } };
+  });
+}
+
 function created(disks: readonly DiskPlan[]): readonly DiskPlan[] {
   return disks.filter(disk => disk.image.create);
 }
@@ -243,57 +221,4 @@ async function statAll(files: Files | null, disks: readonly DiskPlan[]) {
     if (fact !== undefined) facts.set(disk.index, fact);
   }
   return facts;
-}
-
-/**
- * What QEMU has open is in use, even if a third party has put it there: a guest may be on it, or it may be an overlay's
- * backing image.
- */
-async function expectClosed(qmp: QmpClient, disks: readonly DiskPlan[], claims: Claims): Promise<void> {
-  if (claims.length === 0) return;
-  let open = await openFiles(qmp);
-  const mayBeOurs = claims
-    .flatMap(({ index }) => disks[index] ?? [])
-    .filter(disk => open.has(disk.image.file));
-  if (mayBeOurs.length > 0) {
-    await closeOurs(qmp, mayBeOurs);
-    open = await openFiles(qmp);
-  }
-  for (const { index } of claims) {
-    const disk = disks[index];
-    if (disk === undefined || !open.has(disk.image.file)) continue;
-    throw new BlocksagaError(
-      'FOREIGN',
-      `disk ${disk.disk}: ${disk.image.file} is to be removed, and QEMU has it open still; close what stands on it, then resume`,
-      { disk: disk.disk },
-    );
-  }
-}
-
-/** What stood at the name of a claim right in front of its removal, where that was not the claimed file. */
-interface Instead {
-  readonly index: number;
-  readonly instead: 'nothing' | 'other';
-}
-
-async function release(
-  files: Files,
-  disks: readonly DiskPlan[],
-  claims: Claims,
-): Promise<readonly Instead[]> {
-  const found: Instead[] = [];
-  const inEach = new Map<string, string>();
-  for (const { index, identity } of claims) {
-    const disk = disks[index];
-    invariant(disk?.index === index, `claim of disk ${index} that the plan does not have`);
-    const { file } = disk.image;
-    const stands = (await files.stat(file))?.identity;
-    if (stands !== identity) found.push({ index, instead: stands === undefined ? 'nothing' : 'other' });
-    await files.unlink(file, identity);
-    // Its directory may be gone as well, by another name or for good.
-    if ((await files.stat(dirname(file))) !== undefined) inEach.set(dirname(file), file);
-  }
-  // Not durable before the directory is: a power cut would bring back what the saga says is gone.
-  for (const file of inEach.values()) await files.syncDirectory(file);
-  return found;
 }

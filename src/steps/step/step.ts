@@ -119,6 +119,11 @@ export interface StepContext<P extends Plan = Plan> {
   readonly round: number;
   /** True when nothing of this can be there yet: a first attempt, where neither a record nor a pause of an earlier process makes it possible. */
   readonly nothingSentYet: boolean;
+  /**
+   * Which files attempts of this undo have begun to remove in this process, by identity, for its next ones; null where an earlier
+   * process may have begun to, and in what is no undo.
+   */
+  readonly unlinked: Set<string> | null;
   /** How this step's `do` failed, for its undo; undefined when it succeeded or its outcome is unknown. */
   readonly failure: ErrorRecord | undefined;
   /** The outcomes of the steps that succeeded, by name, and of undos as `undo.` and the name; the latest where one ran more than once. */
