@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What takes longest is begun first, so that nothing is left to run alone at the end: the slowest of a whole quick run, in order. */
 const LONGEST = [
-  'filters encrypted snapshot-quiesce backend cli older-ways failures-killed commit-offline unprintable ordered-writer rows',
+  'filters encrypted snapshot-quiesce backend backend-operations cli older-ways failures-killed commit-offline unprintable ordered-writer rows',
   'torture demo asked readme-examples resume group plan-holds unplug protocol-nodes copy-options targets-hang merge-offline',
 ].flatMap(names => names.split(' '));
 

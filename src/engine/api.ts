@@ -74,7 +74,7 @@ export interface Engine extends AsyncDisposable {
    * The images below are what a power cut of all guests at once would leave. All are planned before any is begun. The same
    * `id` twice has one effect, in later processes too. Throws refusals; what happens later is in the group's result.
    */
-  group(requests: readonly MemberRequest[], options?: { readonly id?: string }): Promise<Group>;
+  group(requests: readonly MemberRequest[], options?: { readonly id?: string | undefined }): Promise<Group>;
   /**
    * Brings all members of a group to their ends whose process died: where it had not decided to commit, all are rolled back.
    * Throws SAGA_UNKNOWN, SAGA_STATE for what is no group, and what `resume` of a member throws.

@@ -107,7 +107,7 @@ class SagaEngine implements Engine {
 
   async group(
     requests: readonly MemberRequest[],
-    { id = this.#ids() }: { readonly id?: string } = {},
+    { id = this.#ids() }: { readonly id?: string | undefined } = {},
   ): Promise<Group> {
     return this.#closing.during(id, () => this.#groups.begin(id, requests));
   }

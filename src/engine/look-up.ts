@@ -12,16 +12,16 @@ export type SagaStanding = SagaState | 'waiting';
 
 /** Which sagas are asked for; all that are given must hold. */
 export interface SagaQuery {
-  readonly vm?: string;
+  readonly vm?: string | undefined;
   /** `open` has those that wait, too. */
-  readonly state?: SagaStanding;
-  readonly operation?: string;
+  readonly state?: SagaStanding | undefined;
+  readonly operation?: string | undefined;
   /** Begun at or after it, in milliseconds since the epoch. */
-  readonly since?: number;
+  readonly since?: number | undefined;
   /** At most so many at once, 1 to 1000; 100 unless told. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** `next` of the page before. */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 }
 
 /** What is known of a saga without its handle. */

@@ -11,6 +11,8 @@ import packageJson from '../../package.json' with { type: 'json' };
 const ROOT = join(import.meta.dirname, '../..');
 /** What a user adds besides: Node's types, and what a page says to install. */
 const ADDED = ['@types/node', '@statelyai/inspect'] as const;
+/** What the programs in `examples` have beside them: packages of others that a page or an example says to install. */
+const BESIDE = ['pino', 'fastify', '@opentelemetry/api', 'ws', '@types/ws'] as const;
 /** The compilers that users have, by the folder of their package. */
 export const COMPILERS = ['typescript', 'typescript-5.9'] as const;
 
@@ -24,10 +26,8 @@ export class FreshProject implements Disposable {
     const modules = join(this.directory, 'node_modules');
     mkdirSync(this.installed, { recursive: true });
     execFileSync('tar', ['-xzf', tarball, '-C', this.installed, '--strip-components=1']);
-    for (const name of [...Object.keys(packageJson.dependencies), ...ADDED]) {
-      mkdirSync(dirname(join(modules, name)), { recursive: true });
-      symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
-    }
+    link([...Object.keys(packageJson.dependencies), ...ADDED], modules);
+    link(BESIDE, join(this.examples, 'node_modules'));
     const found = readdirSync(this.installed, { recursive: true, withFileTypes: true });
     this.files = found.flatMap(entry =>
       entry.isFile() ? [join(entry.parentPath, entry.name).slice(this.installed.length + 1)] : [],
@@ -39,13 +39,18 @@ export class FreshProject implements Disposable {
       // All declarations of the package too, and of what it depends on.
       skipLibCheck: false,
     };
-    const config = { compilerOptions, include: ['*.ts'] };
+    const config = { compilerOptions, include: ['*.ts', 'examples/*.ts'] };
     writeFileSync(join(this.directory, 'tsconfig.json'), JSON.stringify(config));
   }
 
   /** Where the package is. */
   get installed(): string {
     return join(this.directory, 'node_modules', packageJson.name);
+  }
+
+  /** Where programs are that need packages of others. */
+  get examples(): string {
+    return join(this.directory, 'examples');
   }
 
   /** What npm packs of a copy with a `dist` of now: that of the checkout may be of yesterday. */
@@ -67,5 +72,12 @@ export class FreshProject implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true });
+  }
+}
+
+function link(names: readonly string[], modules: string): void {
+  for (const name of names) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
   }
 }

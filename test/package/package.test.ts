@@ -11,6 +11,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import packageLock from '../../package-lock.json' with { type: 'json' };
 import { blocksIn, printedBy } from '../docs/blocks.ts';
 import { ENTRIES, programOf, ROOT, runsAlone } from '../docs/programs.ts';
+import { Backend } from '../qemu/backend-process.ts';
 import { turns } from '../tiers/tier.ts';
 import { COMPILERS, FreshProject } from './fresh-project.ts';
 import { acts, SnippetRoot, whyNotRun } from './with-root.ts';
@@ -37,6 +38,16 @@ const snippets = await snippetsIn('ts', 'ts');
 const rooted = [...snippets.filter(({ code }) => !runsAlone(code)), ...(await snippetsIn('js', 'mjs'))];
 const played = rooted.filter(({ code }) => whyNotRun(code) === undefined);
 for (const { file, program } of snippets) writeFileSync(join(project.directory, file), program);
+for (const { file, program } of await snippetsIn('js', 'ts'))
+  writeFileSync(join(project.examples, file), program);
+
+/** Every example that needs no more of the checkout than the package has, as its head says to import that. */
+const examples = project.files.flatMap(file => {
+  if (!/^examples\/.*\.ts$/.test(file)) return [];
+  const program = text(file).replaceAll(/'(?:\.\.\/)+src\/index\.ts'/g, "'blocksaga'");
+  return program.includes('/src/demo/') ? [] : [{ file, program, name: file.replaceAll('/', '-') }];
+});
+for (const { name, program } of examples) writeFileSync(join(project.examples, name), program);
 
 describe('the package, installed', () => {
   test('has every entry, with its types, and its command', () => {
@@ -81,6 +92,35 @@ describe('the package, installed', () => {
     // That inspector's own declarations are for browsers.
     const theirs = /node_modules\/@statelyai\/inspect\//;
     expect(stdout.split('\n').filter(line => line !== '' && !theirs.test(line))).toEqual([]);
+  });
+
+  test('has examples, of which only the one that starts a guest of its own needs the checkout', () => {
+    expect(examples.map(({ file }) => file).toSorted()).toEqual(
+      ['backend/server.ts', 'embed.ts', 'loopback-relay.ts'].map(file => `examples/${file}`),
+    );
+    expect(project.files.filter(file => /^examples\/.*\.ts$/.test(file))).toHaveLength(examples.length + 1);
+  });
+
+  test('runs the example of a program, and the example of a backend', async () => {
+    await using root = await SnippetRoot.make(join(project.examples, 'guests'));
+    const images = join(root.directory, 'images');
+    const monitors = ['run/vm.qmp', 'run/db.qmp'].map(monitor => join(root.directory, monitor));
+    const disks = (name: string) =>
+      [0, 1].map(at => ({ disk: `disk${at}`, to: join(images, `${name}${at}.qcow2`) }));
+    const pairs = disks('embed').map(({ disk, to }) => `${disk}=${to}`);
+    const program = join(project.examples, 'examples-embed.ts');
+    const embed = [program, join(root.directory, 'embed.db'), monitors[0] ?? '', ...pairs];
+    const { stdout } = await run(process.execPath, embed);
+    expect(stdout.split('\n')).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^committed [\d.]+ $/)]),
+    );
+    const server = join(project.examples, 'examples-backend-server.ts');
+    await using backend = await Backend.start(root.directory, { program: server });
+    const wanted = { id: 'fresh', qmp: monitors[1], disks: disks('backend') };
+    expect(await backend.ask('POST', '/sagas/copy', wanted)).toMatchObject({ status: 202 });
+    expect((await backend.ask('GET', '/sagas/fresh/result')).body).toMatchObject({ outcome: 'committed' });
+    expect(await backend.end('SIGTERM')).toBe(0);
+    expect(root.running).not.toContain(false);
   });
 
   test('is tried with TypeScript 7 and 5.9', () => {

@@ -2,135 +2,18 @@
  * The example backend as processes, on a real QEMU: ended by SIGTERM or killed in each state in turn, at most in a hurry: no guest
  * stays paused behind a SIGTERM, no saga is lost, and no request is done twice.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import type { SagaNotice, SagaResult } from '../../src/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { isFull, turns } from '../tiers/tier.ts';
-import { Gate, type Held, type Verdict } from './gate.ts';
+import { Backend, changes, type Disturbance } from './backend-process.ts';
+import { Gate } from './gate.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
-
-const PROGRAM = fileURLToPath(new URL('../../examples/backend/server.ts', import.meta.url));
-
-class Backend implements AsyncDisposable {
-  readonly socket: string;
-  readonly child: ChildProcessByStdio<null, Readable, null>;
-  readonly #ended: Promise<unknown>;
-
-  constructor(folder: string) {
-    this.socket = join(folder, 'backend.sock');
-    const args = ['--disable-warning=ExperimentalWarning', PROGRAM, join(folder, 'journal.db'), this.socket];
-    this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.#ended = once(this.child, 'exit');
-  }
-
-  static async start(folder: string): Promise<Backend> {
-    const backend = new Backend(folder);
-    await createInterface({ input: backend.child.stdout })[Symbol.asyncIterator]().next();
-    return backend;
-  }
-
-  /** The parts of the answer as they come. */
-  async *stream(method: string, path: string, body?: object): AsyncGenerator<string, number> {
-    const asked = request({ socketPath: this.socket, method, path });
-    // Behind the head of its answer the process may be killed: reading the answer says so.
-    asked.on('error', () => undefined);
-    asked.end(body === undefined ? undefined : JSON.stringify(body));
-    const [response] = await once(asked, 'response');
-    for await (const chunk of response.setEncoding('utf8')) yield chunk;
-    return response.statusCode;
-  }
-
-  async ask(method: string, path: string, body?: object): Promise<{ status: number; body: unknown }> {
-    const parts = this.stream(method, path, body);
-    let text = '';
-    for (;;) {
-      const { done, value } = await parts.next();
-      if (done) return { status: value, body: JSON.parse(text) };
-      text += value;
-    }
-  }
-
-  /** Resolves when the saga's notices reach a state, or end. */
-  async reaches(id: string, state: string): Promise<void> {
-    let text = '';
-    try {
-      for await (const part of this.stream('GET', `/sagas/${id}/events`)) {
-        text += part;
-        if (text.includes(`"state":"${state}"`)) return;
-      }
-    } catch {
-      // The connection has ended with its process.
-    }
-  }
-
-  /**
-   * Follows a saga from its first effect on, which is held until then: each command waits until all is heard that has led to it.
-   * `reached` resolves when a state is entered; nothing more passes the gate before it has been seen.
-   */
-  followed(
-    id: string,
-    gate: Gate,
-    { judge, tell }: (typeof WAYS)[Way],
-    state: string,
-  ): { readonly reached: Promise<void> } {
-    const reached = Promise.withResolvers<void>();
-    const heard = Promise.withResolvers<void>();
-    let here = '';
-    gate.tell = line => tell?.(here, line) ?? line;
-    gate.judge = async held => {
-      if (!changes(held) && here === '') return 'pass';
-      if (here === '')
-        void this.#follow(id, entered => {
-          here = entered;
-          heard.resolve();
-          if (here === state) reached.resolve();
-        });
-      await heard.promise;
-      // What was told before this answer is heard by now.
-      await this.ask('GET', '/none').catch(() => undefined);
-      return judge(here, held);
-    };
-    return { reached: reached.promise };
-  }
-
-  async #follow(id: string, entered: (state: string) => void): Promise<void> {
-    let text = '';
-    try {
-      for await (const part of this.stream('GET', `/sagas/${id}/events`)) {
-        text += part;
-        const lines = text.split('\n');
-        text = lines.pop() ?? '';
-        for (const [, state] of lines.flatMap(line => [...line.matchAll(/"state":"([^"]*)"/g)]))
-          entered(state ?? '');
-      }
-    } catch {
-      // The connection has ended with its process.
-    }
-  }
-
-  /** By SIGTERM as a supervisor in a hurry does it, twice. */
-  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
-    this.child.kill(signal);
-    if (signal === 'SIGTERM') this.child.kill(signal);
-    await this.#ended;
-    return this.child.exitCode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) await this.end('SIGKILL');
-  }
-}
 
 async function isRunning(vm: GuestVm): Promise<boolean> {
   return ((await vm.witness.execute('query-status')) as { running: boolean }).running;
@@ -179,16 +62,8 @@ const STATES: Readonly<Record<string, Way>> = {
   stranded: 'stuck',
 };
 
-const ONLY_TELL = /^(?:query-|qom-list$|qom-get$|x-debug-query-|qmp_capabilities$)/;
-const changes = ({ execute }: Held) => !ONLY_TELL.test(execute);
-
 /** A mirror with bytes left to copy where QEMU says that it has none. */
 const behind = (line: string) => line.replaceAll(/("dirty-bitmaps": \[\{[^\]]*"count": )\d+/g, '$11048576');
-
-interface Disturbance {
-  judge(state: string, held: Held): Verdict;
-  tell?(state: string, line: string): string;
-}
 
 const refusedIn = (place: string): Disturbance => ({
   judge: (state, held) => (state === place && changes(held) ? 'refuse' : 'pass'),
@@ -233,6 +108,11 @@ async function simulated(name: string) {
 const inTurn = turns();
 
 describeOnQemu('a backend whose process ends', () => {
+  test('is one file of less than 250 lines', () => {
+    const program = readFileSync(new URL('../../examples/backend/server.ts', import.meta.url), 'utf8');
+    expect(program.trimEnd().split('\n').length).toBeLessThan(250);
+  });
+
   test('has every state of its chart to be ended in', () => {
     const chart = readFileSync(new URL('../../docs/machines/copy-reopen.mmd', import.meta.url), 'utf8');
     const ends = ['committed', 'rolledBack', 'needsRecovery'];
