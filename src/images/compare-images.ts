@@ -3,6 +3,7 @@
  * the other does not show? An image is opened over the other one for that, so that only what it holds itself counts.
  */
 import { execFile } from 'node:child_process';
+import { realpath } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Comparison, ImageName } from './images.ts';
 
@@ -18,7 +19,26 @@ export async function compareImages(image: ImageName, other: ImageName): Promise
   if (await readsTheSame(viewOver(image, other, endBytes), cutAt(plain(other), image, endBytes))) {
     return 'within';
   }
-  return isTailMissing(held, (await mapOf(other)).filter(isData), endBytes) ? 'partly' : 'differs';
+  // A shallow copy stands on an image of the other one's chain, and has from there what it does not hold itself.
+  const depth = await depthOfShared(image, other);
+  const wanted = (await mapOf(other)).filter(extent => extent.data && extent.depth < depth);
+  return isTailMissing(held, wanted, endBytes) ? 'partly' : 'differs';
+}
+
+/** How many images of its chain the other one has above the first that the image stands on too; endless where there is none. */
+async function depthOfShared(image: ImageName, other: ImageName): Promise<number> {
+  const [, ...below] = await chainOf(image);
+  const depths = (await chainOf(other)).flatMap((file, depth) => (below.includes(file) ? [depth] : []));
+  return Math.min(...depths);
+}
+
+/** The files of a chain, front first, each by its one name. */
+async function chainOf({ file, driver }: ImageName): Promise<readonly string[]> {
+  const { stdout } = await qemuImg(['info', '--output=json', '--backing-chain', '-f', driver, '--', file]);
+  const entries: unknown = JSON.parse(stdout);
+  if (!Array.isArray(entries)) throw new Error(`qemu-img info of ${file} told no list`);
+  const names = entries.map((entry: Readonly<Record<string, unknown>>) => String(entry['filename']));
+  return Promise.all(names.map(name => (name.startsWith('/') ? realpath(name) : name)));
 }
 
 /** One entry of `qemu-img map`. */
@@ -27,10 +47,6 @@ interface MapEntry {
   readonly length: number;
   readonly depth: number;
   readonly data: boolean;
-}
-
-function isData({ data }: MapEntry): boolean {
-  return data;
 }
 
 async function mapOf({ file, driver }: ImageName): Promise<readonly MapEntry[]> {

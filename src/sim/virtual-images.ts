@@ -90,10 +90,13 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
       return { overlays, unseen: null };
     },
     async compare(image, other) {
-      const held = heldAbove(image, read(image).backing ?? '');
+      const backing = read(image).backing ?? '';
+      const held = heldAbove(image, backing);
       const shown = sim.world.readFile(other.file);
       if (isSame(withData(over(shown, held)), withData(shown))) return 'within';
-      return (held.at(-2) ?? 0) < (shown.at(-2) ?? 0) ? 'partly' : 'differs';
+      // A shallow copy has the rest from the image that both stand on.
+      const wanted = heldAbove(other, backing);
+      return (held.at(-2) ?? 0) < (wanted.at(-2) ?? 0) ? 'partly' : 'differs';
     },
     async whyNotWritable() {
       return undefined;

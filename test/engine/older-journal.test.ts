@@ -9,6 +9,7 @@ import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { type MemoryBeside, type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { put } from '../../src/sim/host/contents.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { type Life, live, rejection, smallSim } from './lives.ts';
 
@@ -118,6 +119,39 @@ describe.each(KINDS)('an older copy of a %s', (_, begin) => {
 });
 
 const [, COPY] = KINDS;
+
+/** What the end of a disk held before the guest gave that back on its new image, so that this looks like an unfinished copy. */
+const END = [40 * 1024 * 1024, 41 * 1024 * 1024, 700_000_000] as const;
+
+test('writes over no new image that ends before its old one does, where it was said that the guest ran on it', async () => {
+  const [, begin] = KINDS[1] ?? [];
+  if (begin === undefined) throw new Error('there is no copy');
+  const sim = smallSim({ disks: DISKS, sizeBytes: 64 * 1024 * 1024 });
+  const { host } = sim.world;
+  const life = live(sim);
+  for (const file of ['/images/disk0.qcow2', '/images/disk1.qcow2']) {
+    const image = host.image(file);
+    if (image !== undefined) host.write(file, { ...image, contents: put(image.contents, ...END) });
+  }
+  await sim.advance(2);
+  const saga = await sim.run(begin(life));
+  expect((await sim.run(saga.result)).outcome).toBe('committed');
+  await sim.advance(5);
+  const state = life.die();
+  sim.kill();
+  for (const file of NEW) {
+    const image = host.image(file);
+    if (image === undefined) continue;
+    const contents = image.contents.filter((_, at) => (image.contents[at - (at % 3)] ?? 0) < END[0]);
+    expect(contents.length).toBeLessThan(image.contents.length);
+    host.write(file, { ...image, contents });
+  }
+  const journal = putBack(state, 7, { written: state.generation });
+  const options = { files: sim.files, images: virtualImages(sim), front: 'new' } as const;
+  const { boot = [] } = await recoverOffline(journal, 's', options);
+  const images = new Map(boot.map(({ file }, disk) => [disk, sim.world.readFile(file)]));
+  expect(judgeWrites(images, DISKS)).toEqual({ upTo: sim.world.guest.acknowledged, why: undefined });
+});
 
 test('what was promised of it counts: it is resumed, and QEMU is asked all the same', async () => {
   const { sim, state } = await ended(COPY?.[1] as Begin);

@@ -51,7 +51,9 @@ export async function askAndChoose(
     const isOtherwise = part.verdict.disks.some(({ index, front }) => front !== sides.get(index));
     const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part) && isOtherwise;
     const against = on.filter(overlay => speaksAgainst(part, overlay)).map(({ index }) => index);
-    const doubted = [...behind.map(({ disk }) => disk.index), ...against];
+    // An older journal may lack that a copy which it calls unfinished was finished, and that the guest ran on it.
+    const held = isOlder ? doubts.filter(({ kind }) => kind === 'partial') : [];
+    const doubted = [...[...behind, ...held].map(({ disk }) => disk.index), ...against];
     const isChosen = said !== undefined && (doubted.length > 0 || isSaid);
     if (isChosen) choices.push(choiceOf(part, sides, doubted));
     if (isOlder) kept.push(...(await sidesThere(part, images)));
