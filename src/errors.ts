@@ -201,6 +201,14 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new BrokenAssumption(`broken assumption: ${message}`);
 }
 
+/** What a caller has handed in makes no sense in this field; in none, where it is no request at all. */
+export function invalidIn(path: RequestIssue['path'], message: string): BlocksagaError {
+  const why = [...path.slice(0, 1), message].join(': ');
+  return new BlocksagaError('REQUEST_INVALID', `the request makes no sense: ${why}`, {
+    issues: [{ path, message }],
+  });
+}
+
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
 /** Leaves out the members that are undefined, for records with exact optional members. */

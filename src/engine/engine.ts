@@ -6,6 +6,7 @@ import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
+import { checkId } from '../operations/check-id.ts';
 import { OPERATIONS, type Operation, type Request } from '../operations/operations.ts';
 import type {
   CommitRequest,
@@ -34,6 +35,7 @@ import { checkedJournal } from './durable/checked-journal.ts';
 import { withJournalErrors } from './durable/journal-errors.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
+import { expectOptions } from './engine-options.ts';
 import { type Group, memberOf, type ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
 import { Groups, type Joining } from './groups.ts';
@@ -43,7 +45,14 @@ import { Planning } from './planning.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
 import { refuseChanged } from './refuse-changed.ts';
 import { imagesIn } from './removal/proved-leaving.ts';
-import { asked, expectSameQemu, type ResumeOptions, refuseSignal, unansweredResult } from './resume.ts';
+import {
+  asked,
+  expectSameQemu,
+  expectSignal,
+  type ResumeOptions,
+  refuseSignal,
+  unansweredResult,
+} from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
 import { metadataOf } from './running/notices.ts';
 import { resultAsJson } from './running/result.ts';
@@ -67,6 +76,7 @@ import { vmOf } from './vm-name.ts';
  * ```
  */
 export function createEngine(options: EngineOptions): Engine {
+  expectOptions(options);
   return new SagaEngine(options);
 }
 
@@ -107,8 +117,9 @@ class SagaEngine implements Engine {
 
   async group(
     requests: readonly MemberRequest[],
-    { id = this.#ids() }: { readonly id?: string | undefined } = {},
+    { id: asked = this.#ids() }: { readonly id?: string | undefined } = {},
   ): Promise<Group> {
+    const id = checkId(asked);
     return this.#closing.during(id, () => this.#groups.begin(id, requests));
   }
 
@@ -182,6 +193,7 @@ class SagaEngine implements Engine {
 
   async #resume(id: string, options: ResumeOptions): Promise<Saga> {
     const { signal } = options;
+    expectSignal(signal);
     const running = this.#submissions.running(id);
     if (running !== undefined) return asked(running, signal);
     const row = checkedJournal(this.#journal).saga(id);

@@ -23,7 +23,7 @@ export function withIds(group: string, asked: readonly MemberRequest[]): readonl
     refuse('a group has no guests: name one snapshot for each guest');
   if (asked.length > GUESTS_MAX)
     refuse(`a group of ${asked.length} guests: at most ${GUESTS_MAX} have one instant`);
-  return asked.map((request, at) => ({ ...request, id: request.id ?? `${group}.${at}` }));
+  return asked.map((request, at) => ({ ...request, id: request?.id ?? `${group}.${at}` }));
 }
 
 /** What is plain before any guest is spoken to: a monitor serves one client at a time. */

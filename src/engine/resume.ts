@@ -3,7 +3,7 @@
  * still answers. A saga that is resumed without its QEMU would record failures for steps that no QEMU was asked about.
  */
 
-import { BlocksagaError, invariant } from '../errors.ts';
+import { BlocksagaError, invalidIn, invariant } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import { hasMirrors, type Plan, type Program } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -31,6 +31,12 @@ export interface ResumeOptions extends Partial<Guest>, AcceptRestored {
   readonly onCommit?: Program;
   /** Takes the saga from a process that is alive but stopped or hung; that one cannot act on it when it wakes up. */
   readonly force?: boolean;
+}
+
+/** Throws REQUEST_INVALID for what is no signal, before any process hears it. */
+export function expectSignal(signal: SignalName | undefined): void {
+  if (signal !== undefined && !Object.hasOwn(SIGNAL_WORDS, String(signal)))
+    throw invalidIn(['signal'], `one of ${Object.keys(SIGNAL_WORDS).join(', ')}`);
 }
 
 /** Throws SAGA_STATE for what a saga cannot be asked, or not any more. */

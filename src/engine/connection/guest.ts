@@ -1,5 +1,5 @@
 /** Where a guest is reached: its monitor, and the files on its QEMU's host. */
-import { definedOnly } from '../../errors.ts';
+import { definedOnly, invalidIn } from '../../errors.ts';
 import { plainName } from '../../guest/graph.ts';
 import type { Files } from '../../images/files.ts';
 import { createLocalFiles, localFiles } from '../../images/local-files.ts';
@@ -28,12 +28,19 @@ export interface Submit extends Guest {
   readonly signal?: AbortSignal;
 }
 
-/** A request as it was given, with where its guest is reached. */
-export function splitGuest<R extends object>({ qmp, files, agent, host, signal, ...request }: R & Submit) {
+/** A request as it was given, with where its guest is reached. Throws REQUEST_INVALID for what types would have refused. */
+export function splitGuest<R extends object>(asked: R & Submit) {
+  if (typeof asked !== 'object' || asked === null) throw invalidIn([], 'a request is an object');
+  const { qmp, files, agent, host, signal, ...request } = asked;
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    throw invalidIn(['signal'], 'an AbortSignal');
   return { guest: { ...guestOf(qmp, { files, agent, host }), ...definedOnly({ signal }) }, request };
 }
 
+/** Throws REQUEST_INVALID. */
 export function guestOf(qmp: Guest['qmp'], { files, agent, host }: MaybeGuest): Guest {
+  if (typeof qmp !== 'string' && typeof qmp !== 'function')
+    throw invalidIn(['qmp'], "the address of the guest's monitor, or a function that connects to it");
   return { qmp, ...definedOnly({ files, agent, host }) };
 }
 

@@ -1,5 +1,5 @@
 /** The handle of a saga, made from the few things that differ: where it runs, and how it is asked. It keeps no state. */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, invalidIn } from '../../errors.ts';
 import type { SignalName } from '../durable/signals.ts';
 import type { SagaResult } from './result.ts';
 import type { Saga, SagaNotice } from './saga-types.ts';
@@ -57,6 +57,7 @@ export async function untilOf(
   what: 'ready' | 'ended',
 ): Promise<SagaResult> {
   if (what === 'ended') return saga.ended;
+  if (what !== 'ready') throw invalidIn(['until'], 'a saga is waited for until "ready" or "ended"');
   const result = await saga.result;
   if (result.outcome === 'ready') return result;
   const why = result.error === null ? '' : `: ${result.error.message}`;
