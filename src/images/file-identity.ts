@@ -8,3 +8,13 @@ import type { BigIntStats } from 'node:fs';
 export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return birthtimeNs === 0n ? `${dev}:${ino}` : `${dev}:${ino}:${birthtimeNs}`;
 }
+
+/**
+ * Whether two identities, noted at different times, are of one file. A host that starts again may number its devices anew, and another
+ * kernel may tell a time of birth that was not told before.
+ */
+export function isSameFile(one: string, other: string): boolean {
+  const [, inode, birth] = one.split(':');
+  const [, inodeNow, birthNow] = other.split(':');
+  return inode === inodeNow && (birth === undefined || birthNow === undefined || birth === birthNow);
+}

@@ -87,6 +87,9 @@ export async function planCommitOffline(
     deletes: request.delete ?? false,
     merges,
     disks: spans.map((span, index) => diskOf(span, index, facts.token)),
+    identities: Object.fromEntries(
+      spans.flatMap(({ chain }) => chain.map(({ file, identity }) => [file, identity])),
+    ),
   };
 }
 

@@ -42,8 +42,8 @@ export interface World {
   readonly departed: readonly Departed[];
   /** What the guest would read from a device's disk. */
   readFront(device: string): Extents;
-  /** What a reader of the file finds who follows the backing files that the headers name. */
-  readFile(path: string): Extents;
+  /** What a reader of the file finds who follows the backing files that the headers name; `placeOf` says where each is looked for. */
+  readFile(path: string, placeOf?: (name: string) => string): Extents;
   /** Judges what the guest's disks hold now, through the graph. */
   cutOfFronts(): Cut;
   /** Judges a set of files, in the order of the disks, as found on the host's disk. */
@@ -145,12 +145,12 @@ class SimulatedWorld implements World {
     );
   }
 
-  readFile(path: string): Extents {
+  readFile(path: string, placeOf: (name: string) => string = name => name): Extents {
     this.#sources.settle();
     let held: Extents = EMPTY;
     let next: string | undefined = path;
     for (let depth = 0; next !== undefined && depth < CHAIN_MAX; depth += 1) {
-      const image = this.host.image(fileOf(next));
+      const image = this.host.image(placeOf(fileOf(next)));
       if (image === undefined) return held;
       held = over(image.contents, held);
       next = image.backing;

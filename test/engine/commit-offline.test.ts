@@ -12,6 +12,7 @@ import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory
 import type { OfflineCommitRequest } from '../../src/operations/commit-offline-request.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import type { Extents } from '../../src/sim/host/contents.ts';
+import { createForeignFiles } from '../../src/sim/host/foreign-files.ts';
 import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
 import { rejection, smallSim } from './lives.ts';
 
@@ -341,6 +342,31 @@ test('a header that cannot be written after the decision needs recovery, which t
   expect((await recoverOffline(journal, 'night', optionsOf(sim))).outcome).toBe('committed');
   expect(readAll(sim, NEW)).toEqual(before);
 });
+
+test.each(['base', 'snap'])(
+  'an image (%s) in whose place a third party has put another one is not written to',
+  async which => {
+    const sim = chains('a', 'b');
+    const before = readAll(sim, OLD);
+    const journal = memoryJournal();
+    const images = virtualImages(sim);
+    const thirdParty = createForeignFiles(sim.world.host, () => 0);
+    const path = which === 'base' ? file('b', 'base') : (OLD[1] ?? '');
+    const merged: Images = {
+      ...images,
+      async commitInto(top, base, signal) {
+        await images.commitInto(top, base, signal);
+        if (images.changes.length === 1) thirdParty.act({ path, how: 'replace' });
+      },
+    };
+    const result = await commitOffline(journal, TWO, optionsOf(sim, merged));
+    expect(result).toMatchObject({ outcome: 'rolledBack', error: { code: 'FILES' } });
+    expect(result.error?.message).toContain(`${path} there is now another file`);
+    expect(images.changes).toHaveLength(1);
+    expect(thirdParty.putBack(path)).toBe(true);
+    expect(readAll(sim, OLD)).toEqual(before);
+  },
+);
 
 test('asked to go back between two merges, it does', async () => {
   const sim = chains('a', 'b');

@@ -156,6 +156,7 @@ test('a recovery that was begun remembers what it was asked, and how far it came
     begunToShorten: false,
     choices: [],
     kept: [],
+    accepted: [],
     settled: false,
   };
   expect(offlineProgress([])).toEqual(none);

@@ -101,7 +101,7 @@ describeOnQemu('a saga that is recovered offline', () => {
     await expectNothingLost(vm, result);
   });
 
-  test('an overlay that is gone, and one that is torn, are made anew over their bases', async () => {
+  test('an overlay that is lost for good, and one that is torn, are made anew over their bases', async () => {
     const vm = await guest(temporaryFolder());
     const journal = memoryJournal();
     const disks = vm.disks.map(({ device }, index) => ({ disk: device, overlay: newFile(vm, index) }));
@@ -119,7 +119,12 @@ describeOnQemu('a saga that is recovered offline', () => {
     rmSync(newFile(vm, 0));
     truncateSync(newFile(vm, 1), 0);
     writeFileSync(newFile(vm, 1), 'QFI');
-    const result = await recoverOffline(memoryJournal({ ...state, sagas, claims }), 's');
+    const put = memoryJournal({ ...state, sagas, claims });
+    await expect(recoverOffline(put, 's')).rejects.toMatchObject({
+      code: 'FILES',
+      message: expect.stringContaining(`--accept-image ${newFile(vm, 0)}`),
+    });
+    const result = await recoverOffline(put, 's', { acceptImages: [newFile(vm, 0)] });
     expect(result).toMatchObject({
       outcome: 'committed',
       leftovers: [`${newFile(vm, 1)}.unreadable1`],

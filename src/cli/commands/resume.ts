@@ -24,7 +24,6 @@ import {
   journalOf,
   type OnCommitOptions,
   onCommitOption,
-  SAGA_JSON_HELP,
   TRACE_OPTION,
 } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
@@ -36,51 +35,7 @@ import { followGroup, statusOfGroup } from '../saga/run-group.ts';
 import { followSaga } from '../saga/run-saga-command.ts';
 import { tellIfUnknown } from '../saga/tell-age.ts';
 import { withJournal } from '../saga/with-journal.ts';
-
-const HELP = `
-A saga rolls forward when its decision was taken, or when its jobs are still there; otherwise it rolls back. One that
-waits at READY (copy --finish leave) waits again: "blocksaga pivot" switches it. The journal knows the monitor's address.
-
-When QEMU or the host died, --offline ends the saga without a QEMU: it decides from the journal which images are the
-right ones, for all disks alike, makes that true with qemu-img, and says which images to boot from ("boot" in the
-result). It is refused while the saga's QEMU lives, and while any program writes to an image that is not the right one.
-A commit without QEMU is resumed here too; its guest must not run.
-Missing overlays of a snapshot that was under way are made anew: they never held a flushed write. With --back a snapshot
-is rolled back instead: what its overlays hold goes into the images below them. Running it again changes nothing.
-
-Before it removes anything it reads the images too. If an image that would be left behind was written to last, and holds
-what the one to boot from does not, then the journal is an older copy, or a third party has switched a disk. That is
-refused, with both stories. Find out on which images the guest ran last, and say so: --front old, --front new, or, of a snapshot with
-mirrors, --front snapshot for its overlays. Where it was on old images of some disks and on new ones of others, say it of each disk:
---front disk0=new,disk1=old. Images that are not taken are kept.
-It also looks in the directories of these images for overlays of others above them: what a guest wrote on such a one is nowhere else.
-One that holds something is asked about: --ran-on OVERLAY boots from it, --not-on OVERLAY leaves it alone (a backup's scratch image).
-
-A journal counts its writes, and JOURNAL.generation beside it counts them too. One that was put back from a backup has counted fewer:
-that is refused before anything is done, for it may lack what became of the saga. Put the newer one back, with its -wal. Where that is
-lost, --accept-restored promises that nothing was done to this saga after that copy was made; offline, --front says it too.
-
-The id of a group resumes all of its members: forward when the group had committed, else back.
-
-A saga whose process is alive is left to it. When that process is stopped or hangs, --force takes the saga from it: the
-process cannot act on the saga any more, and gives up when it wakes up. While it holds the monitor, name another one with
---qmp.
-
-Examples:
-  $ blocksaga resume 4kq2p9v1x0c7m
-  $ blocksaga resume --all --json
-  $ blocksaga resume --offline 4kq2p9v1x0c7m
-  $ blocksaga resume --offline 4kq2p9v1x0c7m --front new
-  $ blocksaga resume --offline 4kq2p9v1x0c7m --front disk0=new,disk1=old
-  $ blocksaga resume --offline 4kq2p9v1x0c7m --ran-on /images/theirs.qcow2
-  $ blocksaga resume nightly-2026-11-29
-${SAGA_JSON_HELP}
-
-With --all every open saga whose process has ended is resumed, one after the other, each with its own lines, and
-the exit status is that of the worst: 70 before 3 before 2 before 1 before 4.
-
-Exit status: 0 committed, or waiting at READY, 1 rolled back (no disk has changed), 2 refused before anything was touched,
-3 needs recovery still, such as when its QEMU is gone, 4 committed, but files that were to be removed are still there.`;
+import { RESUME_HELP } from './resume-help.ts';
 
 interface Options extends OnCommitOptions {
   readonly qmp?: string;
@@ -91,6 +46,7 @@ interface Options extends OnCommitOptions {
   readonly front?: Fronts;
   readonly ranOn?: readonly string[];
   readonly notOn?: readonly string[];
+  readonly acceptImage?: readonly string[];
   readonly force?: boolean;
   readonly acceptRestored?: boolean;
   readonly journal?: string;
@@ -122,7 +78,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       collect,
     )
     .option('--not-on <overlay>', 'with --offline: one on which it did not run last; repeatable', collect)
-    .addHelpText('after', HELP);
+    .option(
+      '--accept-image <file>',
+      'with --offline: the right image, though the saga knew another file under its name; repeatable',
+      collect,
+    )
+    .addHelpText('after', RESUME_HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
   addGuestOption(command).option(...TRACE_OPTION);
   addJsonOption(addJournalOption(command), 'newline-delimited JSON on standard output, see below').action(
@@ -148,8 +109,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
           '--accept-restored goes with one saga that you have looked at',
         );
       }
-      if ((options.front ?? options.ranOn ?? options.notOn) !== undefined && !options.offline) {
-        throw new BlocksagaError('REQUEST_INVALID', '--front, --ran-on and --not-on go with --offline');
+      const said = options.front ?? options.ranOn ?? options.notOn ?? options.acceptImage;
+      if (said !== undefined && !options.offline) {
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          '--front, --ran-on, --not-on and --accept-image go with --offline',
+        );
       }
       const status = await withJournal(openExistingJournal(journalOf(options, context)), context, journal =>
         id === undefined ? resumeAll(journal, options, context) : resumeOne(id, journal, options, context),
@@ -218,7 +183,9 @@ async function resumeGroup(
 function startOf(id: string, journal: Journal, options: Options, context: CliContext) {
   const row = journal.saga(id);
   if (row?.operation === COMMIT_OFFLINE && (row.state === 'open' || row.state === 'needsRecovery')) {
-    return () => resumeOfflineCommit(journal, row, { clock: context.clock, ...way(options) });
+    const { acceptImages } = named(options, context);
+    const said = definedOnly({ acceptImages });
+    return () => resumeOfflineCommit(journal, row, { clock: context.clock, ...way(options), ...said });
   }
   if (options.offline || row?.operation === COMMIT_OFFLINE) {
     return () => recoverAsSaga(id, journal, options, context);
@@ -239,10 +206,10 @@ function way({ back, force, acceptRestored }: Options) {
   };
 }
 
-/** The overlays of others that were named, by their whole paths. */
-function above({ ranOn, notOn }: Options, context: CliContext) {
+/** The files that were named, by their whole paths. */
+function named({ ranOn, notOn, acceptImage }: Options, context: CliContext) {
   const absolute = (files: readonly string[] | undefined) => files?.map(file => absoluteFile(file, context));
-  return { ranOn: absolute(ranOn), notOn: absolute(notOn) };
+  return { ranOn: absolute(ranOn), notOn: absolute(notOn), acceptImages: absolute(acceptImage) };
 }
 
 /** The recovery as a saga that has ended, so that it is told of like any other. */
@@ -257,7 +224,7 @@ async function recoverAsSaga(
     clock: context.clock,
     ...(qmp === undefined ? {} : { qmp }),
     ...way(options),
-    ...definedOnly({ front: options.front, ...above(options, context) }),
+    ...definedOnly({ front: options.front, ...named(options, context) }),
     ...onCommitOption(options, context),
   });
   const row = journal.saga(id);

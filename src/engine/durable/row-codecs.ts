@@ -175,6 +175,7 @@ const SEEN: Readonly<Record<string, z.ZodType>> = {
   recoverOffline: z.looseObject({
     choices: z.array(z.json()).optional(),
     kept: z.array(z.json()).optional(),
+    accepted: z.array(z.string()).optional(),
   }),
   mergeImage: z.looseObject({ disk: index }),
 };

@@ -121,6 +121,8 @@ export async function planOfflineCommit(
 
 /** How an offline commit is resumed. */
 export interface OfflineResume extends CommitOfflineOptions, AcceptRestored {
+  /** As of `recoverOffline`. */
+  readonly acceptImages?: readonly string[];
   readonly back?: boolean;
   readonly force?: boolean;
 }
@@ -150,7 +152,8 @@ export async function resumeOfflineCommit(
   const lease = await seize(journal, row.id, options.force ?? false, clock);
   // Asked to roll back before it begins, it does nothing.
   const signal = back ? AbortSignal.abort() : options.signal;
-  return offlineSaga({ journal, lease, plan, files, images, clock }, signal);
+  const { acceptImages: accepted = [] } = options;
+  return offlineSaga({ journal, lease, plan, files, images, clock, accepted }, signal);
 }
 
 function planOf({ id, planVersion, plan }: SagaRow): OfflineCommitPlan {

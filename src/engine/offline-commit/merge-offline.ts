@@ -14,6 +14,7 @@ import { Fence } from '../connection/fence.ts';
 import { decision, failedOutcome, intent, outcome } from '../durable/history.ts';
 import { leavingKept, namedBySagas } from '../removal/named-images.ts';
 import { resultAsJson, type SagaResult } from '../running/result.ts';
+import { expectPlannedFiles } from './expect-planned-files.ts';
 import { type Merged, readMergeProgress } from './merge-progress.ts';
 import { offlineResult } from './offline-commit-result.ts';
 
@@ -28,6 +29,8 @@ export interface OfflineParts {
   readonly files: Files;
   readonly images: Images;
   readonly clock: Clock;
+  /** Images that were said to be the right ones, though others stood under their names when this was planned. */
+  readonly accepted?: readonly string[];
   /** Asks it to roll back, as long as the decision has not been taken. */
   readonly signal: AbortSignal | undefined;
 }
@@ -93,6 +96,7 @@ class OfflineCommit {
     const { images } = this.#parts;
     for (let round = 1; round <= MERGE_ROUNDS_MAX; round += 1) {
       this.#refuseAborted();
+      await expectPlannedFiles(this.#parts, disk, disk.chain);
       await this.#expectChain(part);
       await this.#write([intent('mergeImage', { disk: disk.index })]);
       this.#begun.add(disk.index);
@@ -142,6 +146,7 @@ class OfflineCommit {
     if (stored === null) return;
     const { images } = this.#parts;
     const above = imageAt(disk, top - 1);
+    await expectPlannedFiles(this.#parts, disk, [above, imageAt(disk, base)]);
     const below = await this.#backingOf(disk, above);
     if (below?.stored === stored) return;
     if (below?.file !== imageAt(disk, top).file) {

@@ -48,10 +48,12 @@ interface Times {
   readonly laterAtMs: number;
 }
 
-/** When the saga was begun, and whether its journal is known to be an older copy: no time is explained by that then. */
+/** When the saga was begun, whether its journal is known to be an older copy (no time is explained by that then), and its files. */
 interface Known {
   readonly begunMs: number;
   readonly isOlder: boolean;
+  /** Whether under a name there is another file than the saga knew there, which tells nothing of where its guest ran. */
+  readonly isReplaced: (file: string) => Promise<boolean>;
 }
 
 /** Looks at the disks whose verdict could be wrong. Throws FILES. */
@@ -91,6 +93,7 @@ async function compareWith(
   { known, images }: { readonly known: Known; readonly images: Images },
   isExplained: (times: Times) => boolean = () => false,
 ): Promise<Doubt | undefined> {
+  if ((await known.isReplaced(taken.file)) || (await known.isReplaced(left.file))) return undefined;
   const [one, other] = [await images.look(taken), await images.look(left)];
   const mayHaveLeft = hasMirrors(part.plan) || part.plan.operation === 'revert';
   const isGone = one.state === 'missing' || one.state === 'unreadable';

@@ -25,13 +25,14 @@ interface Doubt {
   readonly isOlder: boolean;
   /** Overlays above images of the saga's on which the guest is said to have run last. */
   readonly on: readonly OverlayAbove[];
+  readonly isReplaced: (file: string) => Promise<boolean>;
 }
 
 /** Throws JOURNAL_BEHIND where the images contradict the journal and nothing was chosen, REQUEST_INVALID for a needless choice. */
 export async function askAndChoose(
   { id: saga, createdAtMs }: Pick<SagaRow, 'id' | 'createdAtMs'>,
   decide: (choices: readonly Choice[]) => OfflineEnd,
-  { front: said, isOlder, on }: Doubt,
+  { front: said, isOlder, on, isReplaced }: Doubt,
   images: Images,
 ): Promise<Chosen> {
   if (said !== undefined) expectSaid(saga, said, decide([]));
@@ -44,7 +45,7 @@ export async function askAndChoose(
     if (part === undefined) break;
     const { operation } = part.plan;
     asked.add(operation);
-    const doubts = await askImages(part, { begunMs: createdAtMs, isOlder }, images);
+    const doubts = await askImages(part, { begunMs: createdAtMs, isOlder, isReplaced }, images);
     const behind = doubts.filter(({ kind }) => kind === 'behind');
     if (behind.length > 0 && said === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
     const sides = said === undefined ? NO_SIDES : sidesOf(part, said);

@@ -32,20 +32,17 @@ export async function decideAbove(
   for (const each of counts.filter(one => !ranOn.includes(one))) {
     const { file, over, index } = each;
     const isSaid = said.notOn?.includes(file) || ranOn.some(one => one.index === index);
-    if (isSaid)
-      told.push(
-        `${file} (an overlay of a third party's above ${over.file}, on which the guest did not run last)`,
-      );
+    if (isSaid) told.push(`${file} (${what(each)} above ${over.file}, on which the guest did not run last)`);
     else if (await holdsMore(each, images)) open.push(each);
-    else told.push(`${file} (an overlay of a third party's, which holds nothing that ${over.file} does not)`);
+    else told.push(`${file} (${what(each)}, which holds nothing that ${over.file} does not)`);
   }
   const [first] = open;
   if (first !== undefined) throw isAsked(saga, open, first);
   const elsewhere = ranOn.find(each => !isBooted(part, each) && !isMoved(part, each));
   if (elsewhere !== undefined) throw isOnOtherSide(saga, part, elsewhere);
-  const kept = counts.map(({ file, over }) => ({
-    file: over.file,
-    why: `${file}, an overlay of a third party's, stands on it: kept`,
+  const kept = counts.map(each => ({
+    file: each.over.file,
+    why: `${each.file}, ${what(each)}, stands on it: kept`,
   }));
   return { ranOn, kept, told: [...told, ...ranOn.filter(each => isMoved(part, each)).map(movedInWords)] };
 }
@@ -94,8 +91,13 @@ function isMoved(part: Part, { index, over }: OverlayAbove): boolean {
   return (action === 'commitDown' || action === 'moveForward') && disk?.file === over.file;
 }
 
-function movedInWords({ file, over }: OverlayAbove): string {
-  return `${file} (an overlay of a third party's above ${over.file}: what it holds has moved with that, remove it once the guest runs well)`;
+function what({ isMoved }: OverlayAbove): string {
+  return isMoved ? 'an image of this saga that has another name now' : "an overlay of a third party's";
+}
+
+function movedInWords(each: OverlayAbove): string {
+  const { file, over } = each;
+  return `${file} (${what(each)} above ${over.file}: what it holds has moved with that, remove it once the guest runs well)`;
 }
 
 /** In words, of a directory that was not looked at as a whole. */
@@ -119,11 +121,15 @@ export function toMove(part: Part, ranOn: readonly OverlayAbove[]): readonly Ove
 
 function isAsked(saga: string, open: readonly OverlayAbove[], first: OverlayAbove): BlocksagaError {
   const told = open.map(
-    ({ disk, file, over }) => `disk ${disk}: ${file} stands above ${over.file}, and holds what that does not`,
+    ({ disk, file, over, isMoved }) =>
+      `disk ${disk}: ${file}${isMoved ? ', an image of this saga that has another name now,' : ''} stands above ${over.file}, and holds what that does not`,
   );
+  const whose = open.some(({ isMoved }) => isMoved)
+    ? 'overlays that its journal does not know there'
+    : "overlays of a third party's";
   return new BlocksagaError(
     'JOURNAL_BEHIND',
-    `overlays of a third party's stand above images of saga ${saga}, and its journal does not know whether the guest ran on them: ` +
+    `${whose} stand above images of saga ${saga}, and its journal does not know whether the guest ran on them: ` +
       `${told.join('; ')}. Nothing has been changed. Say of each: "blocksaga resume --offline ${saga} --ran-on ${first.file}" (the guest ran ` +
       `on it last: it is booted from) or "--not-on ${first.file}" (it did not, as a backup's scratch image: it is left alone)`,
     { saga, disk: first.disk },

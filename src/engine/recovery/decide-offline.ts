@@ -64,6 +64,8 @@ export interface OfflineProgress {
   /** Images that stay, whatever becomes of the disks. */
   readonly kept: readonly KeptImage[];
   readonly above: SettledAbove;
+  /** Files that were said to be the right ones. */
+  readonly accepted: readonly string[];
   /** Whether the images are as they should be, so that only removing is left. */
   readonly settled: boolean;
 }
@@ -213,6 +215,7 @@ export function offlineProgress(records: readonly JournalRecord[]): OfflineProgr
     above: (above ?? { ranOn: [], told: [], unseen: [] }) as OfflineProgress['above'],
     choices: (member(member(begun?.body ?? null, 'observed'), 'choices') ?? []) as object as Choice[],
     kept: (member(member(begun?.body ?? null, 'observed'), 'kept') ?? []) as object as KeptImage[],
+    accepted: (member(member(begun?.body ?? null, 'observed'), 'accepted') ?? []) as object as string[],
     begun: begun !== undefined,
     back: member(member(begun?.body ?? null, 'observed'), 'back') === true,
     begunToShorten: member(member(begun?.body ?? null, 'observed'), 'begunToShorten') === true,

@@ -5,6 +5,7 @@
  */
 import { dirname } from 'node:path';
 import { BlocksagaError } from '../../errors.ts';
+import { isSameFile } from '../../images/file-identity.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images, OverlaysSeen } from '../../images/images.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
@@ -20,6 +21,8 @@ export interface OverlayAbove {
   readonly file: string;
   readonly driver: string;
   readonly hasDataFile: boolean;
+  /** It is an image of the saga's own, under another name than its own. */
+  readonly isMoved?: true;
   readonly over: { readonly file: string; readonly driver: string };
 }
 
@@ -50,11 +53,13 @@ interface Asked {
   /** An overlay that was not written to since holds nothing that the saga's guest wrote. */
   readonly begunMs: number;
   readonly said: SaidAbove;
+  /** The identities of the files that it has found or made. */
+  readonly known: readonly string[];
 }
 
 /** Looks for them. Throws REQUEST_INVALID for a file that is named and is none, or where a disk would have two. */
 export async function findAbove(
-  { id, plan, begunMs, said }: Asked,
+  { id, plan, begunMs, said, known }: Asked,
   images: Images,
   files: Pick<Files, 'stat'>,
 ): Promise<FoundAbove> {
@@ -73,7 +78,13 @@ export async function findAbove(
     if (seen.unseen !== null) unseen.push(`${directory} (${seen.unseen})`);
     found.push(...seen.overlays.filter(each => each.writtenAtMs >= sinceMs || named.includes(each.file)));
   }
-  const overlays = await standingOn(sides, await withoutKnown(plan, found, files), files);
+  const standing = await standingOn(sides, await withoutKnown(plan, found, files), files);
+  const overlays: OverlayAbove[] = [];
+  for (const each of standing) {
+    const identity = (await files.stat(each.file))?.identity;
+    const isMoved = identity !== undefined && known.some(one => isSameFile(one, identity));
+    overlays.push(isMoved ? { ...each, isMoved } : each);
+  }
   expectFound(id, named, said, overlays);
   return { overlays, unseen };
 }

@@ -8,7 +8,7 @@ import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
 import type { BootImage } from '../running/result.ts';
 import type { OfflineAction, OfflineDisk, OfflineVerdict } from './decide-offline.ts';
 import type { OverlayAbove } from './find-above.ts';
-import { commitActive, shortenChain } from './shorten-offline.ts';
+import { commitActive, expectWhole, shortenChain } from './shorten-offline.ts';
 
 const CHAIN_DEPTH_MAX = 200;
 
@@ -36,6 +36,7 @@ export async function lookAtImages(
   { isFirst }: { readonly isFirst: boolean },
 ): Promise<void> {
   for (const { disk, front, action } of together(plan, verdict)) {
+    if (action === 'shorten') await expectWhole(plan, disk, images);
     const [needOfOld, ofNew] = NEEDS[action];
     // A revert is based on an older image: the one that was in front may have been removed already, as was asked.
     const ofOld = plan.operation === 'revert' && action === 'keepOrMake' ? 'free' : needOfOld;
@@ -70,16 +71,18 @@ function expectImage(
 
 /**
  * Does what the verdict says, and gives the names of files that were set aside. `isAnothers`: whether under the name of a disk's new
- * image there is a file that the saga has not made. Throws FILES.
+ * image there is a file that the saga has not made. `lookAgain` is called in front of each disk. Throws FILES.
  */
 export async function settleImages(
   plan: Plan,
   verdict: OfflineVerdict,
   images: Images,
   isAnothers: (disk: DiskPlan) => Promise<boolean>,
+  lookAgain: (disk: DiskPlan) => Promise<void>,
 ): Promise<readonly string[]> {
   const aside: string[] = [];
   for (const { disk, action } of together(plan, verdict)) {
+    await lookAgain(disk);
     if (action === 'keepOrMake') aside.push(...(await makeIfLost(disk, images, await isAnothers(disk))));
     if (action === 'moveBack') await moveBack(plan, disk, images);
     if (action === 'shorten') await shortenChain(plan, disk, images);
@@ -137,7 +140,7 @@ function refuseToMake(disk: DiskPlan): void {
 }
 
 /** How an empty image is made in the place of a new one. */
-function makingOf({ image }: DiskPlan): string {
+export function makingOf({ image }: DiskPlan): string {
   const { backing, file, secret, sizeBytes } = image;
   const sealed =
     secret === undefined

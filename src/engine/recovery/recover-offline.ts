@@ -13,7 +13,7 @@ import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { ownRecords } from '../../journal/taken-over.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
-import { type Plan, type Program, wayOf } from '../../plan/plan.ts';
+import { type DiskPlan, type Plan, type Program, wayOf } from '../../plan/plan.ts';
 import { type Clock, systemClock } from '../../qmp/clock.ts';
 import type { Connect, Json } from '../../qmp/transport.ts';
 import { definedDisks, formerDisks } from '../../steps/finish/publish-definitions.ts';
@@ -37,18 +37,18 @@ import { dropImages, givenUpIn } from '../removal/drop-images.ts';
 import { dropLeaving } from '../removal/drop-leaving.ts';
 import { fileIn } from '../running/leftovers.ts';
 import { resultAsJson, type SagaResult } from '../running/result.ts';
-import { askAndChoose } from './choose-front.ts';
-import { decideAbove, notSeen, toMove, withAbove } from './decide-above.ts';
+import { askBefore } from './ask-before.ts';
+import { notSeen, toMove, withAbove } from './decide-above.ts';
 import {
   type Choice,
   type Fronts,
   OFFLINE,
   type OfflineFacts,
-  type OfflineProgress,
   type OfflineVerdict,
   offlineProgress,
 } from './decide-offline.ts';
-import { findAbove, type SaidAbove } from './find-above.ts';
+import { asBooted, expectRightFiles, rightfulFiles, type SaidRight } from './expect-right-files.ts';
+import type { SaidAbove } from './find-above.ts';
 import { imagesOfLeft, madeForLeft, ofThoseLeft, withoutLeft } from './left-before.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
 import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
@@ -57,17 +57,8 @@ import { offlineResult } from './offline-result.ts';
 import { planToResume } from './plan-to-resume.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
-/** What was found and said before anything was changed. */
-type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
-
-interface Asking {
-  readonly decide: (choices: readonly Choice[]) => OfflineEnd;
-  readonly isOlder: boolean;
-  readonly said: OfflineOptions;
-}
-
 /** How to recover; only what differs from the usual must be said. */
-export interface OfflineOptions extends AcceptRestored, SaidAbove {
+export interface OfflineOptions extends AcceptRestored, SaidAbove, SaidRight {
   /** Where the saga's QEMU would answer if it lived; the address in the journal unless said. */
   readonly qmp?: string | Connect;
   /**
@@ -137,12 +128,14 @@ export async function recoverOffline(
   const back = begun ? progress.back : isLeft || (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
     decideAll(row, plan, records, { back, begunToShorten, choices });
-  const found = begun
-    ? progress
-    : await askAll(row, plan, { decide, isOlder: isOld, said: options }, { images, files });
+  const accepted = [...progress.accepted, ...(options.acceptImages ?? [])];
+  const rightful = rightfulFiles({ id, plan, records }, accepted, begun);
+  const asking = { decide, isOlder: isOld, said: options, rightful };
+  const found = begun ? progress : await askBefore(row, plan, asking, { images, files });
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
+  await expectRightFiles(settled ? [asBooted(end)] : parts, rightful, files, 'before');
   for (const part of settled ? [] : parts) {
     await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
   }
@@ -153,7 +146,7 @@ export async function recoverOffline(
     throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
   }
   if (!begun) {
-    const seen = { back, begunToShorten, ...found };
+    const seen = { back, begunToShorten, accepted, ...found };
     await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
   }
   const aside: string[] = [];
@@ -162,8 +155,10 @@ export async function recoverOffline(
   for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
   for (const part of settled ? [] : parts) {
     const isTaken = takenByAnother(part.records, files);
-    aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken)));
+    const lookAgain = (disk: DiskPlan) => expectRightFiles(parts, rightful, files, 'meanwhile', disk);
+    aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken, lookAgain)));
   }
+  await expectRightFiles([asBooted(end)], rightful, files, 'meanwhile');
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(end, ranOn, images);
   const isKept = (file: string) => found.kept.some(image => image.file === file);
@@ -215,27 +210,6 @@ export async function recoverOffline(
   );
   await journal.end(lease, end.verdict.outcome, resultAsJson(result));
   return result;
-}
-
-/** What the images say, and an administrator of them: on which sides the guest ran last, and on which overlays above these. */
-async function askAll(
-  row: SagaRow,
-  plan: Plan,
-  { decide, isOlder, said }: Asking,
-  { images, files }: { readonly images: Images; readonly files: Files },
-): Promise<Found> {
-  const { overlays, unseen } = await findAbove(
-    { id: row.id, plan, begunMs: row.createdAtMs, said },
-    images,
-    files,
-  );
-  const on = overlays.filter(({ file }) => said.ranOn?.includes(file));
-  const { choices, kept } = await askAndChoose(row, decide, { front: said.front, isOlder, on }, images);
-  const end = decide(choices).parts.at(-1);
-  invariant(end !== undefined, 'a saga has a stage');
-  const above = await decideAbove(row.id, end, overlays, said, images);
-  const { ranOn, told } = above;
-  return { choices, kept: [...kept, ...above.kept], above: { ranOn, told, unseen } };
 }
 
 /** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */

@@ -20,6 +20,19 @@ export async function shortenChain(plan: Plan, disk: DiskPlan, images: Images): 
   await images.pointAt(above, { stored: rewrite.backingFile ?? base.file, driver: base.driver });
 }
 
+/** Throws FILES where an image is missing that what is to be done reads or writes; where it has been done, such a one may be gone. */
+export async function expectWhole(plan: Plan, disk: DiskPlan, images: Images): Promise<void> {
+  if (!('rewrites' in plan) || (await isShortened(plan, disk, images))) return;
+  for (const { file, driver } of disk.chain) {
+    if ((await images.look({ file, driver })).state !== 'missing') continue;
+    throw new BlocksagaError(
+      'FILES',
+      `disk ${disk.disk}: ${file} is needed to shorten its chain and is not there: put the right file back, then run this again`,
+      { disk: disk.disk },
+    );
+  }
+}
+
 /**
  * Whether QEMU has begun to shorten the chains of a plan whose jobs it could not hold back, so that there is only forward:
  * no record can say so, the first disk's headers do. Throws DISK_BUSY, FILES.

@@ -3,6 +3,7 @@
  * It only reads.
  */
 
+import { isSameFile } from '../../images/file-identity.ts';
 import type { FileFacts, Files } from '../../images/files.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
@@ -105,10 +106,7 @@ export function heldClaim(disk: DiskPlan, records: readonly JournalRecord[]): st
   return isReleased(disk, records) ? undefined : claimsIn(records)?.get(disk.index);
 }
 
-/**
- * Whether there is a file under the name of a disk's image that is not the one which the saga has claimed; a host that starts again may
- * number its devices anew.
- */
+/** Whether there is a file under the name of a disk's image that is not the one which the saga has claimed. */
 export function takenByAnother(
   records: readonly JournalRecord[],
   files: Pick<Files, 'stat'>,
@@ -116,12 +114,8 @@ export function takenByAnother(
   return async disk => {
     const held = heldClaim(disk, records);
     const stands = held === undefined ? undefined : await files.stat(disk.image.file);
-    return held !== undefined && stands !== undefined && inDevice(stands.identity) !== inDevice(held);
+    return held !== undefined && stands !== undefined && !isSameFile(held, stands.identity);
   };
-}
-
-function inDevice(identity: string): string {
-  return identity.slice(identity.indexOf(':'));
 }
 
 /** Given up once, it is given up for ever: what stands at that name later is another file, whatever its number. */

@@ -81,6 +81,8 @@ export interface Account {
   readonly harmed: readonly string[];
   /** The names that third parties have taken from files. */
   readonly moved: readonly MovedFile[];
+  /** The same before a recovery without QEMU, in which more may be put back. */
+  readonly movedAtLast: readonly MovedFile[];
   /** Those under which a third party's file is not as it was made. */
   readonly overwritten: readonly string[];
   /** The commands by which QEMU opened files, and which names were looked at in front of each. */

@@ -5,6 +5,7 @@
 
 import type { Sim } from '../../sim/create-sim.ts';
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
+import { whereabouts } from '../../sim/host/foreign-files.ts';
 import type { Image } from '../../sim/host/host.ts';
 import type { Departed } from '../../sim/machine/departed.ts';
 import { RING } from '../../sim/machine/guest.ts';
@@ -78,6 +79,8 @@ export interface Sight {
   /** Nodes that are kept quiesced. */
   readonly drained: readonly string[];
   readonly files: ReadonlyMap<string, Extents>;
+  /** The same as they are read once all have their first names again, for those that have one. */
+  readonly putBack: ReadonlyMap<string, Extents>;
   /** The images below third parties' overlays, as the headers say. */
   readonly underTheirs: ReadonlySet<string>;
   /** What each file is an image of; undefined where it is none, but a claim. */
@@ -86,6 +89,12 @@ export interface Sight {
   readonly frozen: boolean;
   /** Writes that completed. */
   readonly acknowledged: number;
+}
+
+function putBackIn(world: Sim['world']): Sight['putBack'] {
+  const names = new Set([...world.host.files.keys(), ...world.moved.map(({ path }) => path)]);
+  const placeOf = (name: string) => whereabouts(world.moved, name);
+  return new Map([...names].map(name => [name, world.readFile(name, placeOf)]));
 }
 
 /** Looks at everything now. */
@@ -105,6 +114,7 @@ export function takeSight(sim: Sim): Sight {
     return [{ ...lookAt(sim, front, nodes), contents: world.readFront(device) }];
   });
   const guests = disks.filter(disk => disk.left === undefined);
+  const files = new Map([...host.files.keys()].map(path => [path, world.readFile(path)]));
   return {
     alive: qemu !== undefined,
     runState: qemu?.runState ?? 'gone',
@@ -118,7 +128,8 @@ export function takeSight(sim: Sim): Sight {
     exports: [...(qemu?.exports.keys() ?? [])],
     bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
-    files: new Map([...host.files.keys()].map(path => [path, world.readFile(path)])),
+    files,
+    putBack: world.moved.length === 0 ? files : putBackIn(world),
     underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
     frozen: world.frozen,

@@ -18,6 +18,7 @@ import {
 import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import { isDoubted } from './last-image.ts';
+import { isMoved } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 import { isSideOfRevert } from './unplugged-law.ts';
@@ -135,7 +136,9 @@ function standsAlone(
   const set = setSeen(account, booted.disks);
   if (committed)
     for (const index of wish.named) for (const file of newFilesOf(wish, set, index)) expected.add(file);
-  const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !removed.has(file));
+  const moved = account.moved.filter(({ back }) => back === undefined);
+  const mayBeGone = (file: string) => removed.has(file) || isMoved({ moved }, file);
+  const lost = [...before.files.keys()].find(file => !booted.files.has(file) && !mayBeGone(file));
   if (lost !== undefined) return `${lost} is gone`;
   for (const file of account.squatted) expected.add(file);
   // What a disk that has left is said to have been on; whether that is right is asked by the set.

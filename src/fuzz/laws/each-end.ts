@@ -25,7 +25,7 @@ export function eachEnd(check: EndCheck): (account: Account, pardon: Pardon) => 
     if (after === atLast) return undefined;
     const last = resultAtLast?.outcome ?? 'none';
     // What an administrator has put back by then is where it was.
-    const moved = account.moved.filter(({ back }) => back === undefined);
+    const moved = account.movedAtLast.filter(({ back }) => back === undefined);
     const wrongAtLast = check({
       ...{ account: { ...account, moved }, pardon, outcome: last, result: resultAtLast, before, now: atLast },
     });

@@ -21,7 +21,7 @@ import { type EndJudged, endAtLast } from './excuse-conditions.ts';
 import { judgeReverted } from './judge-revert.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf, newestWrite } from './judge-writes.ts';
 import { isDoubted, namedFor } from './last-image.ts';
-import { isMoved, isSwappedUnseen, isTold, isUnseen, meetsMoved } from './moved-files.ts';
+import { isMoved, isRemovedForGood, isSwappedUnseen, isTold, isUnseen, meetsMoved } from './moved-files.ts';
 import type { Pardon } from './pardon.ts';
 
 /**
@@ -225,7 +225,7 @@ export function mayLoseWrites({ struck, scenario }: Account): boolean {
  */
 export function lostOffline(account: Account, before: Sight, now: Sight): string | undefined {
   const { wish } = account.scenario;
-  if (mayLoseWrites(account) || account.moved.length > 0) return undefined;
+  if (mayLoseWrites(account) || isRemovedForGood(account)) return undefined;
   const holdsAll = (set: NewSet | undefined) => {
     const fileOf = (index: number) => {
       const old = leftBy(account, index);
@@ -233,10 +233,13 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
       if (last !== undefined) return last;
       return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
-    const files = before.disks.map((_disk, index) => [index, now.files.get(fileOf(index)) ?? []] as const);
-    return withAndWithoutCovers(account, new Map(files), now).some(
-      images => lostWrites(account, images, now, set !== undefined) === undefined,
-    );
+    // As the names stand, and as third parties had found them: QEMU may have opened what they put there.
+    return [now.files, now.putBack].some(files => {
+      const images = before.disks.map((_disk, index) => [index, files.get(fileOf(index)) ?? []] as const);
+      return withAndWithoutCovers(account, new Map(images), { files }).some(
+        each => lostWrites(account, each, now, set !== undefined) === undefined,
+      );
+    });
   };
   if ([undefined, ...newSetsOf(askedOf(account)), ...seenLast(account)].some(holdsAll)) return undefined;
   return 'QEMU is gone, and neither the old images nor the new ones hold all that was acknowledged';

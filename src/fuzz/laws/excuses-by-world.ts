@@ -7,6 +7,7 @@ import { forgetsJobs } from '../scenario/since.ts';
 import { isCutElsewhere } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
 import { type EndJudged, hasSwitchedTooLong, isOvertaken, isUntold } from './excuse-conditions.ts';
+import { isRemovedForGood } from './moved-files.ts';
 
 /** A pause of this length is enough for all that a saga does in it; milliseconds. */
 const BLACKOUT_AMPLE_MS = 1_000;
@@ -66,9 +67,10 @@ export const BY_WORLD: readonly ByWorld[] = [
   },
   ...(['the dead leave one set', 'no newer image is given up'] as const).flatMap(law => [
     {
-      ...{ law, world: 'third parties have taken names from files' },
-      reason: 'which image a name should lead to nothing tells without a QEMU that has it open',
-      only: ({ moved }: Account) => moved.some(({ back }) => back === undefined),
+      ...{ law, world: 'third parties have removed files' },
+      reason:
+        'a file that has no name any more ends with the QEMU that has it open: which one is missing is said',
+      only: (account: Account) => isRemovedForGood(account),
     },
     {
       ...{ law, world: 'the records cannot be written' },

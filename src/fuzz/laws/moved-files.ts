@@ -18,6 +18,11 @@ export function isMoved({ moved }: Moved, path: string): boolean {
   return moved.some(each => each.path === path);
 }
 
+/** Whether a third party took the last name from a file. */
+export function isRemovedForGood({ moved }: Moved): boolean {
+  return moved.some(({ to, back }) => to === undefined && back === undefined);
+}
+
 /** The names that a boot of the disk goes by and that a third party took from an image. */
 function movedBelow({ moved }: Moved, { path, chain, headers }: DiskSight): readonly string[] {
   const names = new Set([path, ...headers, ...chain.map(image => image.path)]);

@@ -8,7 +8,7 @@ import { judgeWrites } from '../laws/judge-writes.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 
 export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
-  const { host } = sim.world;
+  const { host, moved } = sim.world;
   const { guest, wish, coveredFirst = [] } = asked;
   const newest = (file: string) => judgeWrites(new Map([[0, sim.world.readFile(file)]]), guest.disks).upTo;
   const sidesOf = (index: number) => [
@@ -19,11 +19,18 @@ export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
   const found = wish.named
     .filter(index => !coveredFirst.includes(index))
     .flatMap(index => {
-      const file = theirFile(index);
-      const over = host.image(file)?.backing;
-      return over !== undefined && sidesOf(index).includes(over) ? [{ file, over }] : [];
+      // Images of the saga's are found under the names that third parties gave to them, too.
+      const names = [theirFile(index), ...moved.flatMap(({ to, back }) => back ?? to ?? [])];
+      const sides = sidesOf(index);
+      return names.flatMap(file => {
+        const over = host.image(file)?.backing;
+        return over !== undefined && sides.includes(over) ? [{ file, sides }] : [];
+      });
     });
-  const isOn = ({ file, over }: (typeof found)[0]) => newest(file) > newest(over);
+  const isOn = ({ file, sides }: (typeof found)[0]) => {
+    const others = found.filter(each => each.sides === sides && each.file !== file);
+    return [...sides, ...others.map(each => each.file)].every(each => newest(file) > newest(each));
+  };
   return {
     ranOn: found.filter(isOn).map(({ file }) => file),
     notOn: found.filter(each => !isOn(each)).map(({ file }) => file),

@@ -4,10 +4,34 @@
  */
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import { judgeWrites } from '../laws/judge-writes.ts';
 import { asksFor } from '../laws/moved-files.ts';
 
-/** The files that the error of a saga names, and asks to have back. */
-export function putBackWhatIsAskedFor({ world }: Sim, result: Pick<SagaResult, 'error'> | undefined): void {
-  for (const path of new Set(world.moved.map(each => each.path)))
-    if (asksFor(result, path)) world.putBack(path);
+/**
+ * The files that the error of a saga names and that are right where they stand, though other ones than it knew: those into which QEMU has
+ * written last.
+ */
+export function rightWhereTheyStand(
+  { world }: Sim,
+  result: Pick<SagaResult, 'error'> | undefined,
+): readonly string[] {
+  const { acknowledged } = world.guest;
+  const newest = (file: string | undefined) => {
+    const { upTo } = judgeWrites(new Map([[0, file === undefined ? [] : world.readFile(file)]]), 1);
+    return upTo > acknowledged ? 0 : upTo;
+  };
+  return world.moved.flatMap(({ path, to, made }) => {
+    const stands = world.host.files.get(path);
+    if (stands === undefined || stands.written === made?.written || !asksFor(result, path)) return [];
+    return newest(path) > newest(to) ? [path] : [];
+  });
+}
+
+/** The files that the error of a saga names, and asks to have back; true where there was one to be put back. */
+export function putBackWhatIsAskedFor(
+  { world }: Sim,
+  result: Pick<SagaResult, 'error'> | undefined,
+): boolean {
+  const asked = [...new Set(world.moved.map(each => each.path))].filter(path => asksFor(result, path));
+  return asked.filter(path => world.putBack(path)).length > 0;
 }

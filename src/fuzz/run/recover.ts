@@ -5,6 +5,7 @@
 
 import type { Publisher } from '../../engine/connection/publish.ts';
 import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
+import type { SaidRight } from '../../engine/recovery/expect-right-files.ts';
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
@@ -19,6 +20,7 @@ import type { Scenario } from '../scenario/scenario.ts';
 import { fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
+import { putBackWhatIsAskedFor, rightWhereTheyStand } from './put-back.ts';
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
@@ -34,7 +36,10 @@ export async function recoverAndBoot(
 ): Promise<{ readonly offline: OfflineEnd; readonly journal: MemoryJournalState }> {
   const { guest, offlineDeath } = scenario;
   let journal = kept.open(sim.clock);
-  const recover = (stopAt: number | undefined, said: SaidAbove & { readonly front?: Fronts } = {}) =>
+  const recover = (
+    stopAt: number | undefined,
+    said: SaidAbove & SaidRight & { readonly front?: Fronts } = {},
+  ) =>
     recoverOffline(journal, SAGA, {
       clock: sim.clock,
       files: sim.files,
@@ -44,10 +49,12 @@ export async function recoverAndBoot(
     });
   // Where journal and images disagree an administrator finds out where the guest ran last: on which overlays, and then, as
   // `lastFront` knows it, on which side.
-  const attempt = async (stopAt?: number): Promise<SagaResult> => {
-    const above = lastAbove(sim, { ...scenario, coveredFirst });
+  const right = new Set<string>();
+  const attemptOnce = async (stopAt?: number): Promise<SagaResult> => {
+    const above = { ...lastAbove(sim, { ...scenario, coveredFirst }), acceptImages: [...right] };
     const front = () => lastFront(sim, { ...scenario, coveredFirst, after });
-    for (const said of [() => ({}), () => above, () => ({ ...above, front: front() })]) {
+    const accepted = { acceptImages: above.acceptImages };
+    for (const said of [() => accepted, () => above, () => ({ ...above, front: front() })]) {
       try {
         return await recover(stopAt, said());
       } catch (error) {
@@ -55,6 +62,20 @@ export async function recoverAndBoot(
       }
     }
     return recover(stopAt, { ...above, front: front() });
+  };
+  // What the recovery asks to have back an administrator puts back, or finds that it is right as it stands, as often as there is more.
+  const attempt = async (stopAt?: number): Promise<SagaResult> => {
+    for (;;) {
+      try {
+        return await attemptOnce(stopAt);
+      } catch (error) {
+        if (!(error instanceof BlocksagaError && error.code === 'FILES')) throw error;
+        const asked = { error: error.toJSON() };
+        const more = rightWhereTheyStand(sim, asked).filter(file => !right.has(file));
+        for (const file of more) right.add(file);
+        if (more.length === 0 && !putBackWhatIsAskedFor(sim, asked)) throw error;
+      }
+    }
   };
   try {
     if (offlineDeath !== undefined) {

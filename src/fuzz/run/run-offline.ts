@@ -199,7 +199,7 @@ class OfflineRun {
       enteredMs: new Map(),
       squatted: [],
       harmed: [],
-      moved: [],
+      ...{ moved: [], movedAtLast: [] },
       overwritten: [],
       openings: [],
       isRestored: false,

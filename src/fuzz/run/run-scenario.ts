@@ -112,6 +112,7 @@ class Run {
     let last = before;
     let [offline, shutDown]: (OfflineEnd | undefined)[] = [];
     let crash: string | undefined;
+    let movedAtLast: Account['movedAtLast'] = [];
     let calmMs = 0;
     try {
       this.#administrator.schedule(this.#scenario.signals);
@@ -128,6 +129,7 @@ class Run {
       calmMs = clock.now() - calmFromMs;
       await sim.advance(SETTLING_MS);
       last = atLast === ended ? after : this.#watch.sight();
+      movedAtLast = this.#view.moved;
       if (!sim.world.alive) offline = await clock.run(this.#offline(after), EVENTS_MAX);
       else if (atLast.result?.outcome === 'needsRecovery')
         shutDown = await clock.run(this.#shutDown(last), EVENTS_MAX);
@@ -156,7 +158,7 @@ class Run {
       unlinkedInUse: this.#watch.unlinkedInUse,
       squatted: this.#view.squatted,
       harmed: this.#view.harmed,
-      ...{ moved: this.#view.moved, overwritten: this.#view.overwritten },
+      ...{ moved: this.#view.moved, movedAtLast, overwritten: this.#view.overwritten },
       openings: this.#watch.names.openings,
       isRestored: this.#kept.isRestored,
       crash: crash ?? this.#administrator.crash,

@@ -46,6 +46,12 @@ function within(each: MovedFile, from: string, to: string): MovedFile {
     : each;
 }
 
+/** Where the file is by now that had this name first, unless it has it again or has none. */
+export function whereabouts(moved: readonly MovedFile[], path: string): string {
+  const first = moved.find(each => each.path === path);
+  return first === undefined || first.back !== undefined ? path : (first.to ?? path);
+}
+
 const STALE_BYTES = 1_048_576;
 /** What no guest of the simulator writes. */
 const STALE = 800_000_000;

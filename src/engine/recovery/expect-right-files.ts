@@ -1,0 +1,213 @@
+/**
+ * Whether the names that an offline recovery boots from, reads and writes by lead to the files that the saga knew under them: a third
+ * party may have put others in their places, or have taken a name away. No QEMU has them open any more, so identities tell. It only
+ * looks; that a file is the right one all the same, such as a copy from a backup, an administrator has to say.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { plainName } from '../../guest/graph.ts';
+import { isSameFile } from '../../images/file-identity.ts';
+import type { Files } from '../../images/files.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import { chainOfImage, filesOfImage } from '../../plan/chain-of-image.ts';
+import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
+import { stagesOf } from '../../steps/stages.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+import { heldClaim } from '../removal/claims.ts';
+import type { OfflineAction, OfflineDisk } from './decide-offline.ts';
+import { makingOf } from './offline-images.ts';
+import type { OfflineEnd } from './offline-parts.ts';
+
+/** What an administrator has said of files. */
+export interface SaidRight {
+  /**
+   * Files of images that are the right ones though the saga knew others under their names, such as copies from a backup; of a snapshot's
+   * overlay that is not there, that an empty one is to be made.
+   */
+  readonly acceptImages?: readonly string[];
+}
+
+/** By their names, the identities of the files that the saga has found or made. */
+type KnownFiles = ReadonlyMap<string, string>;
+
+/** What is known and was said of a saga's files. */
+export interface Rightful {
+  readonly saga: string;
+  readonly known: KnownFiles;
+  readonly accepted: readonly string[];
+  /** An earlier run of the recovery may have made overlays anew. */
+  readonly isBegun: boolean;
+}
+
+/** What is known of them. Throws REQUEST_INVALID for a file that is accepted and is none of the saga's. */
+export function rightfulFiles(
+  {
+    id: saga,
+    plan,
+    records,
+  }: { readonly id: string; readonly plan: Plan; readonly records: readonly JournalRecord[] },
+  accepted: readonly string[],
+  isBegun: boolean,
+): Rightful {
+  const known = new Map<string, string>(Object.entries(plan.identities ?? {}));
+  const names = new Set(known.keys());
+  for (const stage of stagesOf(plan)) {
+    const own = recordsOfStage(records, stage.name);
+    for (const disk of stage.plan.disks) {
+      const claim = heldClaim(disk, own);
+      if (claim !== undefined) known.set(disk.image.file, claim);
+      for (const image of [...disk.chain, ...chainOfImage(disk)]) names.add(plainName(image.file));
+    }
+  }
+  const unknown = accepted.find(file => !names.has(file));
+  if (unknown === undefined) return { saga, known, accepted, isBegun };
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    `${unknown} is no image of saga ${saga}: its images are ${[...names].toSorted().join(', ')}`,
+    { saga },
+  );
+}
+
+/** A name that a disk needs. */
+interface Needed {
+  readonly disk: DiskPlan;
+  readonly file: string;
+  readonly mustStand: boolean;
+  readonly isWritten: boolean;
+  /** What can be done where it is lost for good, in words; null where only the right file helps. */
+  readonly withoutIt: string | null;
+}
+
+type Part = OfflineEnd['parts'][0];
+
+/**
+ * `first`: before the images are asked where the guest ran, which an old one that is not there may tell. `before`: nothing has
+ * been changed. `meanwhile`: something may have.
+ */
+export type When = 'first' | 'before' | 'meanwhile';
+
+/** Throws FILES for the first name that leads elsewhere. `of`: the disk that is looked at alone. */
+export async function expectRightFiles(
+  parts: readonly Part[],
+  rightful: Rightful,
+  files: Pick<Files, 'stat'>,
+  when: When,
+  of?: DiskPlan,
+): Promise<void> {
+  for (const [at, part] of parts.entries()) {
+    for (const { index, action } of part.verdict.disks) {
+      const disk = part.plan.disks[index];
+      if (disk === undefined || (of !== undefined && of !== disk)) continue;
+      const isEnd = at === parts.length - 1;
+      const mayBeAnew = rightful.isBegun || when === 'meanwhile';
+      for (const needed of neededBy(part, disk, action, { isEnd, mayBeAnew }))
+        await expectRight(needed, rightful, files, when);
+    }
+  }
+}
+
+/** Whether another file stands there than the saga knew, and that was not said to be right. */
+export async function isReplaced(
+  file: string,
+  { known, accepted }: Rightful,
+  files: Pick<Files, 'stat'>,
+): Promise<boolean> {
+  const knew = known.get(file);
+  const stands = knew === undefined || accepted.includes(file) ? undefined : await files.stat(file);
+  return knew !== undefined && stands !== undefined && !isSameFile(knew, stands.identity);
+}
+
+async function expectRight(
+  { disk, file, mustStand, isWritten, withoutIt }: Needed,
+  { saga, known, accepted }: Rightful,
+  files: Pick<Files, 'stat'>,
+  when: When,
+): Promise<void> {
+  const knew = known.get(file);
+  if (knew === undefined || accepted.includes(file)) return;
+  const stands = await files.stat(file);
+  const isAskedYet = when === 'first' && disk.image.file !== file;
+  if (stands === undefined ? !mustStand || isAskedYet : isSameFile(knew, stands.identity)) return;
+  const found =
+    stands === undefined
+      ? `nothing stands under the name ${file} any more, where ${inodeOf(knew)} was`
+      : `under the name ${file} there is ${inodeOf(stands.identity)} now, another file than ${inodeOf(knew)}, which the saga knew there`;
+  const lost = stands === undefined ? withoutIt : null;
+  const accept = `"blocksaga resume --offline ${saga} --accept-image ${file}"`;
+  throw new BlocksagaError(
+    'FILES',
+    `disk ${disk.disk}: ${found}; it is to be ${isWritten ? 'written to' : 'booted from'}. ` +
+      `${when === 'meanwhile' ? 'It was replaced while this recovery worked' : 'Nothing has been changed'}. ` +
+      'Find that file ("find -inum" looks for it) and put the right file back, then run this again. ' +
+      `${lost ?? `If ${stands === undefined ? 'a copy of it, as from a backup, is put there' : 'what stands there is the right image, such as a copy from a backup'}, say so`}: ${accept}`,
+    { saga, disk: disk.disk },
+  );
+}
+
+function inodeOf(identity: string): string {
+  return `inode ${identity.split(':')[1] ?? identity}`;
+}
+
+/** What is written to, by action: of the old image, and of the new one. */
+const WRITES: Readonly<Partial<Record<OfflineAction, readonly [old: boolean, fresh: boolean]>>> = {
+  moveBack: [true, true],
+  commitDown: [false, true],
+  moveForward: [false, true],
+};
+
+/** What one disk needs, for what is to be done. */
+function neededBy(
+  { plan, verdict }: Pick<Part, 'plan' | 'verdict'>,
+  disk: DiskPlan,
+  action: OfflineAction,
+  { isEnd, mayBeAnew }: { readonly isEnd: boolean; readonly mayBeAnew: boolean },
+): readonly Needed[] {
+  const [writesOld, writesNew] = WRITES[action] ?? [false, false];
+  const old = disk.chain.map((image, place) => ({ image, isWritten: writesOld && place === 0 }));
+  const fresh = chainOfImage(disk).map((image, place) => ({ image, isWritten: writesNew && place === 0 }));
+  // A snapshot puts its overlay on the image that the disk is on, whatever the header of a reused one says.
+  const made = plan.operation === 'snapshot' ? [...fresh.slice(0, 1), ...old] : fresh;
+  const isInDoubt = !verdict.wasOnImages && disk.image.create;
+  const newSide = mayBeAnew && action === 'keepOrMake' && isInDoubt ? made.slice(1) : made;
+  const sides: Readonly<Record<OfflineAction, readonly (typeof old)[0][]>> = {
+    keep: newSide,
+    keepOrMake: newSide,
+    moveBack: [...newSide, ...old],
+    drop: isEnd ? old : [],
+    asIs: old,
+    shorten: old,
+    commitDown: [...old, ...fresh],
+    moveForward: [...old, ...fresh],
+    leave: [...old, ...fresh],
+  };
+  const stays = new Set(fresh.map(({ image }) => image.file));
+  const withoutIt = (image: ChainImage) =>
+    image.file === disk.image.file && (action === 'keepOrMake' || action === 'moveBack')
+      ? lostInWords(disk, isInDoubt)
+      : null;
+  return sides[action]
+    .filter(({ image }) => image.unnameable === undefined)
+    .flatMap(({ image, isWritten }) =>
+      filesOfImage(image).map(name => ({
+        ...{ disk, file: plainName(name), isWritten, withoutIt: withoutIt(image) },
+        // What has left a chain may have been removed, as was asked.
+        mustStand: action !== 'shorten' || stays.has(image.file),
+      })),
+    );
+}
+
+function lostInWords(disk: DiskPlan, isInDoubt: boolean): string | null {
+  if (disk.image.backing === null) return null;
+  if (isInDoubt) return 'If it is lost for good, with all that was written to it, say so';
+  return `If it is lost for good, with all that was written to it, make an empty one (${makingOf(disk)}), and say so`;
+}
+
+/** What is booted from, once the images are as they should be. */
+export function asBooted(part: Part): Part {
+  const disks = part.verdict.disks.map(disk => ({ ...disk, action: standing(disk) }));
+  return { ...part, verdict: { ...part.verdict, disks } };
+}
+
+function standing({ front, action }: OfflineDisk): OfflineAction {
+  if (front === 'old') return 'asIs';
+  return action === 'keepOrMake' ? action : 'keep';
+}
