@@ -15,6 +15,11 @@ const faultsOf = ({ scene }: Played): readonly Fault[] => scene.guests.flatMap((
 const isPrompt = (played: Played) =>
   faultsOf(played).every(({ kind }) => kind === 'refuse') && played.scene.diesAt === null;
 
+/** The same where QEMU also answers late: that excuses long pauses, and no resume on overlays of which not all are taken. */
+const isTold = (played: Played) =>
+  faultsOf(played).every(({ kind }) => kind === 'refuse' || kind === 'replyLate') &&
+  played.scene.diesAt === null;
+
 function isStopped(guest: Played['scene']['guests'][number] | undefined): boolean {
   return (guest?.faults ?? []).some(each => each.kind === 'otherClient' && each.execute === 'stop');
 }
@@ -77,7 +82,7 @@ export const GROUP_LAWS = {
 
   /** G3: no guest is resumed on its overlays before all have theirs. */
   'none ran before go': played => {
-    if (!isPrompt(played)) return undefined;
+    if (!isTold(played)) return undefined;
     for (const { verb, guest, world } of played.pauses) {
       if (verb !== 'cont') continue;
       const onOverlay =

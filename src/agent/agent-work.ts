@@ -1,10 +1,11 @@
 /** What an agent does with its engine: sagas of the host's guests by name, what is told of them, and what a predecessor has left. */
 import type { Engine } from '../engine/api.ts';
 import type { Finding } from '../engine/doctor/finding.ts';
-import { GROUP, membersIn } from '../engine/durable/group-register.ts';
+import { inDoubt } from '../engine/durable/group-in-doubt.ts';
+import { GROUP, groupIn, membersIn } from '../engine/durable/group-register.ts';
 import type { Saga } from '../engine/running/saga-types.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { describeDisk } from '../operations/describe-disk.ts';
 import { survey } from '../operations/survey.ts';
@@ -12,7 +13,9 @@ import type { Plan } from '../plan/plan.ts';
 import { openQmpClient } from '../qmp/client.ts';
 import { connectSocket } from '../qmp/socket.ts';
 import { findingsOf } from './findings.ts';
+import type { GroupsHere } from './groups-here.ts';
 import type { GuestsHere } from './guests-here.ts';
+import type { Verb } from './junction-wire.ts';
 
 export const OPERATIONS = ['snapshot', 'copy', 'pull', 'commit', 'revert'] as const;
 export type Operation = (typeof OPERATIONS)[number];
@@ -38,6 +41,7 @@ export function isSignal(text: string): text is Signal {
 interface WorkOptions {
   readonly host: string;
   readonly guests: GuestsHere;
+  readonly groups: GroupsHere;
   readonly log: (line: object) => void;
 }
 
@@ -126,9 +130,14 @@ export class AgentWork {
     const requests = await Promise.all(
       members.map(member => this.#request(String((objectIn(member) as { vm?: unknown }).vm), member)),
     );
-    const group = await this.#engine.group(requests, { id });
+    const group = await this.#options.groups.begin(this.#engine, id, requests, objectIn(body));
     this.#watch(id, group.result);
     return { id };
+  }
+
+  /** One message of the agent of another host, whose part of a group this one leads. */
+  part(id: string, host: string, verb: Verb, body: unknown, gone: AbortSignal): Promise<object> {
+    return this.#options.groups.led.answer(id, host, verb, body, gone);
   }
 
   async ask(id: string, signal: Signal): Promise<object> {
@@ -161,10 +170,19 @@ export class AgentWork {
     return {
       ...{ id, vm, operation, state, result: isOver ? result : null },
       waiting: isWaiting(row, this.#journal.records(id)),
+      ...definedOnly({ inDoubt: this.#inDoubt(row) }),
       ...(operation === GROUP
         ? { members: members.map(member => ({ id: member.id, state: member.state })) }
         : {}),
     };
+  }
+
+  /** What a member or a part of a group waits for that another host leads, and why it has not been told yet. */
+  #inDoubt(row: SagaRow): string | undefined {
+    const why = inDoubt(this.#journal, row);
+    if (why === undefined) return undefined;
+    const last = this.#options.groups.waitsFor(groupIn(row) ?? row.id);
+    return last === undefined ? why : `${why} (last: ${last})`;
   }
 
   /** Of a group: a member may still clean up when the group has decided. */

@@ -6,13 +6,16 @@
 import type { ServerResponse } from 'node:http';
 import { createEngine } from '../engine/engine.ts';
 import type { LimitOptions } from '../engine/limits.ts';
-import { BlocksagaError, type ErrorCode } from '../errors.ts';
+import { BlocksagaError, definedOnly, type ErrorCode } from '../errors.ts';
 import { openJournal } from '../journal/sqlite.ts';
+import { systemClock } from '../qmp/clock.ts';
 import { AgentWork } from './agent-work.ts';
 import { answerOf } from './answer.ts';
+import { GroupsHere } from './groups-here.ts';
 import type { GuestsHere } from './guests-here.ts';
 import { refusalOf, refuse, send } from './http.ts';
 import { type ListenOptions, listen } from './listen.ts';
+import type { PeerOptions } from './peer.ts';
 
 export interface AgentOptions {
   /** The name of this host in the fleet. */
@@ -23,6 +26,8 @@ export interface AgentOptions {
   readonly listen: ListenOptions;
   /** What each request must have; at least 128 bits that cannot be guessed. */
   readonly token: string;
+  /** PEM, for the agents of other hosts with which this one has groups: see `PeerOptions`. */
+  readonly peerTls?: PeerOptions['tls'];
   /** Over all sagas of this host. */
   readonly limits?: LimitOptions;
   /** Hears what happens, a line at a time. */
@@ -52,12 +57,15 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { token, log, limits } = options;
   const journal = openJournal(options.journal);
+  const { host, peerTls } = options;
+  const peers = { token, ...definedOnly({ tls: peerTls }) };
+  const groups = new GroupsHere({ host, journal, clock: systemClock, peers, log });
   const engine = createEngine({
-    journal,
+    ...{ journal, askLeader: groups.askLeader },
     onListenerError: error => log({ error: String(error) }),
     ...(limits === undefined ? {} : { limits }),
   });
-  const work = new AgentWork(engine, journal, options);
+  const work = new AgentWork(engine, journal, { ...options, groups });
   try {
     const { server, url, ...names } = await listen(options.listen, (request, response) => {
       const refusal = refusalOf(request, token, names);
@@ -69,22 +77,30 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       url,
       async close() {
         const closed = new Promise<void>(resolve => server.close(() => resolve()));
+        groups.leave();
         await engine.close({ drain: DRAIN_MS });
+        groups.close();
         server.closeAllConnections();
         await closed;
         await journal.close();
       },
     };
   } catch (error) {
+    groups.close();
     await engine.close();
     await journal.close();
     throw error;
   }
 }
 
+/** A group of which a host was not there has begun nothing. */
+function statusOf({ code, retryable }: BlocksagaError): number {
+  return code === 'GROUP' && retryable ? 503 : (STATUS[code] ?? 422);
+}
+
 function tellError(error: unknown, response: ServerResponse, log: (line: object) => void): void {
   if (error instanceof BlocksagaError) {
-    send(response, STATUS[error.code] ?? 422, error.toJSON());
+    send(response, statusOf(error), error.toJSON());
     return;
   }
   log({ error: String(error) });

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlocksagaError } from '../errors.ts';
 import { type AgentWork, isOperation, isSignal, OPERATIONS } from './agent-work.ts';
 import { bodyOf, expectJson, send } from './http.ts';
+import { isVerb } from './junction-wire.ts';
 
 /** Throws what the work throws, and REQUEST_INVALID for what is no request of an agent. */
 export async function answerOf(
@@ -12,9 +13,14 @@ export async function answerOf(
 ): Promise<void> {
   expectJson(request);
   const { method = '' } = request;
-  const [root = '', name = '', action = '', last = '', ...more] = partsOf(request.url ?? '/');
+  const [root = '', name = '', action = '', last = '', verb = '', ...more] = partsOf(request.url ?? '/');
   const isAsked = method === 'GET';
   if (more.length > 0 || (!isAsked && method !== 'POST')) return nothing(request, response);
+  if (root === 'groups' && action === 'parts' && isVerb(verb) && !isAsked) {
+    const body = await bodyOf(request);
+    return send(response, 200, await work.part(name, last, verb, body, goneWith(response)));
+  }
+  if (verb !== '') return nothing(request, response);
   const told = (body: object, status = 200) => send(response, status, body);
   if (isAsked) {
     if (root === 'status' && name === '') return told(await work.status());
@@ -53,6 +59,15 @@ function partsOf(url: string): readonly string[] {
       },
     );
   }
+}
+
+/** Aborts when who has asked is gone before there is an answer. */
+function goneWith(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone.signal;
 }
 
 function nothing({ method, url }: IncomingMessage, response: ServerResponse): void {

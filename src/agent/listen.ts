@@ -11,6 +11,8 @@ import { BlocksagaError } from '../errors.ts';
 import { ownHosts } from '../inspect/local-only.ts';
 
 const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
+/** What another agent asks in the pause of its guests goes over a connection that it has opened before. */
+const KEEP_ALIVE_MS = 75_000;
 
 export interface ListenOptions {
   /** A name or address of this machine. */
@@ -44,6 +46,7 @@ export async function listen(options: ListenOptions, answer: RequestListener): P
   }
   const certificate = tls === undefined ? undefined : certificateIn(tls.certificate);
   const server = tls === undefined ? createServer(answer) : tlsServer(tls, answer);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', cause => {
       const why = `cannot listen on ${host}, port ${options.port}: ${cause.message}`;

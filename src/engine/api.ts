@@ -22,7 +22,8 @@ import type { IdSource } from './connection/ids.ts';
 import type { OnListenerError } from './connection/isolate.ts';
 import type { Publisher } from './connection/publish.ts';
 import type { Trace } from './connection/wire.ts';
-import type { Group, ResumeGroupOptions } from './group.ts';
+import type { AskLeader } from './durable/group-across.ts';
+import type { Group, GroupOptions, ResumeGroupOptions } from './group.ts';
 import type { MemberRequest } from './group-request.ts';
 import type { LimitOptions } from './limits.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
@@ -56,6 +57,11 @@ export interface EngineOptions {
   readonly logger?: Logger;
   /** Limits over all sagas of this engine; none unless told. Sagas of other processes are not counted. */
   readonly limits?: LimitOptions;
+  /**
+   * Asks the host that leads a group what it has decided, for members here that are in doubt; an agent does. Without it such
+   * a member is refused to be resumed, with SAGA_STATE.
+   */
+  readonly askLeader?: AskLeader;
   readonly clock?: Clock;
   readonly ids?: IdSource;
 }
@@ -74,7 +80,7 @@ export interface Engine extends AsyncDisposable {
    * The images below are what a power cut of all guests at once would leave. All are planned before any is begun. The same
    * `id` twice has one effect, in later processes too. Throws refusals; what happens later is in the group's result.
    */
-  group(requests: readonly MemberRequest[], options?: { readonly id?: string | undefined }): Promise<Group>;
+  group(requests: readonly MemberRequest[], options?: GroupOptions): Promise<Group>;
   /**
    * Brings all members of a group to their ends whose process died: where it had not decided to commit, all are rolled back.
    * Throws SAGA_UNKNOWN, SAGA_STATE for what is no group, and what `resume` of a member throws.

@@ -3,8 +3,9 @@
  * others where they stand, as a death of the process would, for the next process to resume.
  */
 import { BlocksagaError } from '../errors.ts';
-import type { Journal, Lease } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
+import { letGo } from './durable/let-go.ts';
 import { releaseGuests } from './running/last-resort.ts';
 import type { RunningSaga } from './running/saga.ts';
 import { abortedBy, type Ending } from './unless-ended.ts';
@@ -106,17 +107,4 @@ export class Closing {
 function isClosed(saga: string | undefined): BlocksagaError {
   const why = 'this engine was closed: it takes no new sagas';
   return new BlocksagaError('CLOSED', why, saga === undefined ? {} : { saga });
-}
-
-/**
- * Gives a lease up, for any process to take. Writes what is queued with it. What cannot be written is known to the next process
- * by what was written before.
- */
-export async function letGo(journal: Journal, lease: Lease): Promise<void> {
-  try {
-    if (journal.release === undefined) await journal.append(lease, [], { durable: true });
-    else await journal.release(lease);
-  } catch (error) {
-    if (!(error instanceof BlocksagaError)) throw error;
-  }
 }

@@ -7,6 +7,7 @@ const FUNCTIONS = [
   'onListenerError',
   'trace',
   'ids',
+  'askLeader',
 ] as const satisfies readonly (keyof EngineOptions)[];
 
 /** Throws REQUEST_INVALID. */

@@ -27,18 +27,21 @@ import { type Clock, systemClock } from '../qmp/clock.ts';
 import type { Json } from '../qmp/transport.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
-import { type CloseOptions, Closing, letGo } from './closing.ts';
+import { type CloseOptions, Closing } from './closing.ts';
 import { filesOf, guestOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
 import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
+import { expectTellable } from './durable/group-register.ts';
 import { withJournalErrors } from './durable/journal-errors.ts';
+import { letGo } from './durable/let-go.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { expectOptions } from './engine-options.ts';
-import { type Group, memberOf, type ResumeGroupOptions } from './group.ts';
+import { type Group, type GroupOptions, memberOf, type ResumeGroupOptions } from './group.ts';
+import type { Joining } from './group-beginning.ts';
 import type { MemberRequest } from './group-request.ts';
-import { Groups, type Joining } from './groups.ts';
+import { Groups } from './groups.ts';
 import { KnownSagas } from './known-sagas.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
@@ -90,11 +93,13 @@ class SagaEngine implements Engine {
   readonly #known: KnownSagas;
   readonly #runs: Runs;
   readonly #groups: Groups;
+  readonly #askLeader: EngineOptions['askLeader'];
 
   constructor(options: EngineOptions) {
     this.#journal = withJournalErrors(options.journal);
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
+    this.#askLeader = options.askLeader;
     const parts = { ...options, journal: this.#journal, clock: this.#clock, ids: this.#ids };
     this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
@@ -117,10 +122,10 @@ class SagaEngine implements Engine {
 
   async group(
     requests: readonly MemberRequest[],
-    { id: asked = this.#ids() }: { readonly id?: string | undefined } = {},
+    { id: asked = this.#ids(), hosts }: GroupOptions = {},
   ): Promise<Group> {
     const id = checkId(asked);
-    return this.#closing.during(id, () => this.#groups.begin(id, requests));
+    return this.#closing.during(id, () => this.#groups.begin(id, requests, hosts));
   }
 
   copy(asked: CopyRequest & Submit): Promise<Saga> {
@@ -204,6 +209,7 @@ class SagaEngine implements Engine {
     if (!isEnded) expectNewestOrAccept(this.#journal, row, options);
     refuseSignal(row, plan, records, signal);
     if (isEnded) return this.#known.ended(row);
+    await expectTellable(this.#journal, this.#clock, plan, options.force ?? false, this.#askLeader);
     const qmp = options.qmp ?? row.address;
     if (qmp === '') {
       const why = `saga ${id} was begun without an address: say where its QEMU is`;

@@ -16,10 +16,13 @@ export interface PlannedMember {
 }
 
 export class AllPlanned {
-  readonly #members = new Map<number, PlannedMember>();
+  /** Null for those of another host, which are planned there. */
+  readonly #members = new Map<number, PlannedMember | null>();
   readonly #size: number;
   readonly #begin: () => Promise<void>;
   readonly #gate = Promise.withResolvers<void>();
+  /** Whether it is refused, or is being begun. */
+  #isOver = false;
 
   /** `begin` is called once, when all are planned and fit together, before any of them is begun. */
   constructor(size: number, begin: () => Promise<void>) {
@@ -29,20 +32,25 @@ export class AllPlanned {
   }
 
   /** Resolves when every member may be begun; rejects for all of them when one was refused. */
-  planned(index: number, member: PlannedMember): Promise<void> {
+  planned(index: number, member: PlannedMember | null): Promise<void> {
     this.#members.set(index, member);
-    if (this.#members.size === this.#size)
+    if (this.#members.size === this.#size && !this.#isOver) {
+      this.#isOver = true;
       this.#open().then(this.#gate.resolve, error => this.#gate.reject(ofWhole(error)));
+    }
     return this.#gate.promise;
   }
 
-  /** The others are not begun. */
+  /** The others are not begun, unless they are being begun. */
   refuse(why: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#gate.reject(why);
   }
 
   async #open(): Promise<void> {
-    const members = [...this.#members].sort(([one], [other]) => one - other).map(([, member]) => member);
+    const inOrder = [...this.#members].sort(([one], [other]) => one - other);
+    const members = inOrder.flatMap(([, member]) => member ?? []);
     refuseSameVm(members);
     await refuseSharedImages(members);
     await this.#begin();

@@ -10,6 +10,7 @@ import { checkSnapshotRequest, hasMirrorWishes, type SnapshotRequest } from '../
 import { canUndoSnapshots } from '../plan/can-undo-snapshots.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import type { Guest } from './connection/guest.ts';
+import type { Hosts } from './group-hosts.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { SagaResult } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';
@@ -23,6 +24,14 @@ export interface Group {
   readonly result: Promise<GroupResult>;
   /** Rolls all members back if the group has not decided to commit; resolves at the end. Throws SAGA_STATE when it has. */
   abort(): Promise<GroupResult>;
+}
+
+/** What of a group is not in its members. */
+export interface GroupOptions {
+  /** The same id twice is the same group. */
+  readonly id?: string | undefined;
+  /** Where it has guests of other hosts, whose engines are joined to this one; the agents of a fleet do so. */
+  readonly hosts?: Hosts;
 }
 
 /** How a group is resumed. */

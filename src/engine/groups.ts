@@ -3,39 +3,29 @@
  * whose id is known again, whatever has become of it. Which way a member goes is decided in its saga.
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import { useLease } from '../journal/in-use.ts';
 import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
 import type { SnapshotRequest } from '../operations/requests.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
-import type { Barrier } from '../steps/step/barrier.ts';
 import { type Guest, splitGuest } from './connection/guest.ts';
-import {
-  beginGroup,
-  commitGroup,
-  endGroup,
-  expectGroup,
-  hasCommitted,
-  isSameGroup,
-  membersIn,
-} from './durable/group-register.ts';
+import { type AskLeader, type FollowedPart, partIsInDoubt } from './durable/group-across.ts';
+import { decisionOf, expectGroup, hasCommitted, isSameGroup, membersIn } from './durable/group-register.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
+import { GroupBeginning, type Joining } from './group-beginning.ts';
+import type { Hosts } from './group-hosts.ts';
 import { AllPlanned, type PlannedMember } from './group-planned.ts';
 import {
-  idIsTaken,
   inMember,
   type MemberRequest,
   ofMember,
   otherGroup,
-  refuseKnown,
   refuseTwice,
   type WithId,
   withIds,
 } from './group-request.ts';
 import type { Renewed } from './lease-renewal.ts';
-import { Rendezvous } from './rendezvous.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { Saga } from './running/saga-types.ts';
 import { type Ending, unlessEnded } from './unless-ended.ts';
@@ -46,17 +36,13 @@ const LOOK_MS = 50;
 /** Members are begun right behind their group; a process that has not by then is stopped, or hangs. */
 const BEGINNING_MS = 30_000;
 
-/** Where a member meets the others of its group, in front of its first effect and from then on. */
-export interface Joining {
-  readonly barrier: Barrier;
-  planned(member: PlannedMember): Promise<void>;
-}
-
 type HowResumed = Pick<ResumeOptions, 'force' | 'acceptRestored'>;
 
 interface GroupsParts {
   readonly journal: Journal;
   readonly clock: Clock;
+  readonly ids: () => string;
+  readonly askLeader?: AskLeader;
   /** What one member would do. */
   plan(
     group: string,
@@ -92,7 +78,7 @@ export class Groups {
   }
 
   /** The same id twice has one effect. Throws refusals, with nothing touched on any guest. */
-  async begin(id: string, asked: readonly MemberRequest[]): Promise<Group> {
+  async begin(id: string, asked: readonly MemberRequest[], hosts?: Hosts): Promise<Group> {
     const all = checked(id, asked);
     const members = all.map(({ member }) => member);
     const requests = all.map(({ request }) => request);
@@ -103,7 +89,10 @@ export class Groups {
     }
     const row = this.#parts.journal.saga(id);
     if (row !== undefined) return this.#again(row, members, requests);
-    const group = this.#start(id, members, requests);
+    const group = new GroupBeginning(
+      { ...this.#parts, runs: (lease, isOver) => this.#runs(lease, isOver) },
+      { id, members, requests, hosts },
+    ).begin();
     this.#running.set(id, { requests, group });
     group.then(
       ({ result }) => result.catch(() => undefined).finally(() => this.#running.delete(id)),
@@ -149,6 +138,12 @@ export class Groups {
     return this.#known(row, at => guestIn(guests[at] ?? {}), how);
   }
 
+  #runs(lease: Lease, isOver: boolean): void {
+    if (isOver) this.#leases.delete(lease);
+    else this.#leases.add(lease);
+    this.#parts.changed();
+  }
+
   #again(row: SagaRow, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
     if (!isSameGroup(row, requests)) throw otherGroup(row.id);
     return this.#known(row, at => guestIn(members[at] ?? {}), {});
@@ -160,8 +155,11 @@ export class Groups {
     if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, how);
     const ids = membersIn(row);
     const endings = this.#parts.endings(row.id);
-    const deciding = () => hasCommitted(journal, clock, row.id, force).then(() => true, unlessBusy);
-    const isOver = await unlessEnded(endings, deciding);
+    const deciding = () => decisionOf(journal, clock, row.id, force).catch(unlessBusy);
+    const known = await unlessEnded(endings, deciding);
+    const isOver = known !== undefined;
+    // Its members wait for the same word, where their QEMUs live.
+    const told = typeof known === 'object' ? this.#ask(known, force) : Promise.resolve(true);
     if (!isOver) await unlessEnded(endings, () => this.#whenBegun(row.id, ids, endings));
     const members = await Promise.all(
       ids.flatMap((id, at) => {
@@ -169,7 +167,16 @@ export class Groups {
         return member === undefined ? [] : [this.#member(member, guest(at), how)];
       }),
     );
-    return groupOf(row.id, members, Promise.resolve());
+    return groupOf(row.id, members, told);
+  }
+
+  /** Of a part in doubt: asked beside all else, since who waits for it may be dead. Throws SAGA_STATE where it cannot be asked. */
+  #ask(part: FollowedPart, force: boolean): Promise<boolean> {
+    const { journal, clock, askLeader } = this.#parts;
+    if (askLeader === undefined) throw partIsInDoubt(part);
+    const told = hasCommitted(journal, clock, part.group, force, askLeader);
+    told.catch(() => undefined); // for those who wait for the group's result
+    return told;
   }
 
   /** Also one that needs recovery is brought to its end. */
@@ -190,73 +197,10 @@ export class Groups {
       await sleep(clock, LOOK_MS);
     }
   }
-
-  async #start(id: string, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
-    const { journal, clock, start } = this.#parts;
-    const ids = members.map(member => member.id);
-    refuseKnown(journal, ids);
-    let lease: Lease | undefined;
-    const planned = new AllPlanned(members.length, async () => {
-      refuseKnown(journal, ids);
-      lease = await this.#begin(id, ids, requests);
-    });
-    const decide = () =>
-      lease === undefined ? Promise.resolve('back' as const) : commitGroup(journal, lease);
-    const meeting = new Rendezvous(members.length, clock, decide);
-    const begun = await Promise.allSettled(
-      members.map(async (member, at) => {
-        let wasPlanned = false;
-        try {
-          const joining: Joining = {
-            barrier: meeting.member(at),
-            planned: each => {
-              wasPlanned = true;
-              return planned.planned(at, each);
-            },
-          };
-          const saga = await start(id, member, joining);
-          if (!wasPlanned) throw idIsTaken(saga.id);
-          return saga;
-        } catch (error) {
-          const why = inMember(at, error);
-          planned.refuse(why);
-          meeting.leave(`a member was refused: ${why instanceof Error ? why.message : String(why)}`);
-          throw why;
-        }
-      }),
-    );
-    const sagas = begun.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
-    const group = groupOf(id, sagas, this.#whenEnded(sagas, lease), () => meeting.waitedMs);
-    const refused = begun.find(each => each.status === 'rejected');
-    if (refused === undefined) return group;
-    await group.result.catch(() => undefined); // what it is refused for tells more
-    throw refused.reason;
-  }
-
-  async #begin(id: string, ids: readonly string[], requests: readonly SnapshotRequest[]): Promise<Lease> {
-    const lease = await beginGroup(this.#parts.journal, this.#parts.clock, id, ids, requests);
-    this.#leases.add(lease);
-    this.#parts.changed();
-    return lease;
-  }
-
-  /** A group that has not decided by then never will; also where a member is lost to this process. */
-  async #whenEnded(members: readonly Saga[], lease: Lease | undefined): Promise<void> {
-    if (lease === undefined) return;
-    const endUse = useLease(lease);
-    try {
-      await Promise.allSettled(members.map(({ ended }) => ended));
-      await endGroup(this.#parts.journal, lease);
-    } finally {
-      endUse();
-      this.#leases.delete(lease);
-      this.#parts.changed();
-    }
-  }
 }
 
-function unlessBusy(error: unknown): false {
-  if (error instanceof BlocksagaError && error.code === 'VM_BUSY') return false;
+function unlessBusy(error: unknown): undefined {
+  if (error instanceof BlocksagaError && error.code === 'VM_BUSY') return undefined;
   throw error;
 }
 

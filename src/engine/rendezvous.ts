@@ -1,6 +1,7 @@
 /**
  * Where the members of a group meet that run in one process: nothing but memory, so that no word between them costs more than a
- * turn of the event loop. What the group has decided is not kept here; `decide` makes that durable.
+ * turn of the event loop. Where the group has members on other hosts too, all of these are one member there, `above`: who has come
+ * last here comes there for all. What the group has decided is not kept here; `decide` makes that durable.
  */
 import type { Clock } from '../qmp/clock.ts';
 import { type Barrier, groupIsBack } from '../steps/step/barrier.ts';
@@ -9,6 +10,7 @@ export class Rendezvous {
   readonly #size: number;
   readonly #clock: Clock;
   readonly #decide: () => Promise<'forward' | 'back'>;
+  readonly #above: Omit<Barrier, 'confirmed'> | undefined;
   readonly #prepared = new Meeting();
   readonly #taken = new Meeting();
   readonly #confirmed = new Meeting();
@@ -16,11 +18,19 @@ export class Rendezvous {
   #state: 'open' | 'deciding' | 'left' = 'open';
   #firstVoteMs: number | undefined;
   #goMs: number | undefined;
+  /** When the first of them that have voted goes back by itself. */
+  #untilMs = Number.POSITIVE_INFINITY;
 
-  constructor(size: number, clock: Clock, decide: () => Promise<'forward' | 'back'>) {
+  constructor(
+    size: number,
+    clock: Clock,
+    decide: () => Promise<'forward' | 'back'>,
+    above?: Omit<Barrier, 'confirmed'>,
+  ) {
     this.#size = size;
     this.#clock = clock;
     this.#decide = decide;
+    this.#above = above;
   }
 
   /** For how long the first that voted waited for the last; null where not all did. */
@@ -32,7 +42,7 @@ export class Rendezvous {
 
   member(index: number): Barrier {
     return {
-      prepared: () => this.#meet(this.#prepared, index),
+      prepared: () => this.#meet(this.#prepared, index, above => above.prepared()),
       taken: withinMs => this.#vote(index, withinMs),
       confirmed: () => this.#confirm(index),
       leave: why => this.leave(why),
@@ -41,26 +51,41 @@ export class Rendezvous {
 
   leave(why: string): void {
     if (this.#state !== 'open') return;
+    this.#above?.leave(why);
+    this.#end(groupIsBack(why));
+  }
+
+  #end(error: unknown): void {
+    if (this.#state !== 'open') return;
     this.#state = 'left';
-    const error = groupIsBack(why);
     for (const meeting of [this.#prepared, this.#taken, this.#confirmed]) meeting.gate.reject(error);
   }
 
-  #meet(meeting: Meeting, index: number): Promise<void> {
+  #meet(
+    meeting: Meeting,
+    index: number,
+    comeFor: (above: Omit<Barrier, 'confirmed'>) => Promise<void>,
+  ): Promise<void> {
+    const isNew = !meeting.come.has(index);
     meeting.come.add(index);
-    if (meeting.come.size === this.#size) meeting.gate.resolve();
+    if (isNew && meeting.come.size === this.#size) {
+      if (this.#above === undefined) meeting.gate.resolve();
+      else comeFor(this.#above).then(meeting.gate.resolve, error => this.#end(error));
+    }
     return meeting.gate.promise;
   }
 
   async #vote(index: number, withinMs: number): Promise<void> {
-    this.#firstVoteMs ??= this.#clock.now();
+    const nowMs = this.#clock.now();
+    this.#firstVoteMs ??= nowMs;
+    this.#untilMs = Math.min(this.#untilMs, nowMs + withinMs);
     const cancel = this.#clock.after(withinMs, () =>
       this.leave(
         `the others were not all paused on their overlays within ${withinMs.toFixed(0)} ms, and a guest may not wait longer for them`,
       ),
     );
     try {
-      await this.#meet(this.#taken, index);
+      await this.#meet(this.#taken, index, above => above.taken(this.#untilMs - this.#clock.now()));
       this.#goMs ??= this.#clock.now();
     } finally {
       cancel();

@@ -65,9 +65,9 @@ export class Runs {
   run({ lease, guest, monitor, files, barrier, ...given }: RunParts): Saga {
     // They are handed out to all who listen.
     const [plan, metadata] = [frozen(given.plan), frozen(given.metadata)];
-    const { journal, clock, inspect, trace, onCommit, onListenerError } = this.#parts;
+    const { journal, clock, inspect, trace, onCommit, onListenerError, askLeader } = this.#parts;
     const group = plan.operation === 'snapshot' ? plan.group : undefined;
-    const late = group === undefined ? null : lateBarrier(journal, clock, group.id);
+    const late = group === undefined ? null : lateBarrier(journal, clock, group.id, askLeader);
     const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
     const runs = (saga: RunningSaga) => {
       this.#submissions.runs(saga, guest.qmp);

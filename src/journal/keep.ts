@@ -21,10 +21,20 @@ export function expectKeep(keep: Keep): void {
   }
 }
 
-/** A group's row holds what its members may still ask for: it stays until all of them have ended. */
-export const IS_NEEDED = `saga.operation = 'group' AND json_valid(saga.plan) AND EXISTS (
-  SELECT 1 FROM json_each(saga.plan, '$.members') AS member JOIN saga AS other ON other.id = member.value
-  WHERE other.state IN ('open', 'needsRecovery'))`;
+/** Parts of a group on other hosts may ask this one for its decision as long as they are in doubt, also past the policy. */
+const ASKED_DAYS = 30;
+
+/**
+ * A group's row holds what its members may still ask for: it stays until all of them have ended, and where it has members on
+ * other hosts, of which nothing is known here, for a month.
+ */
+export function isNeeded(nowMs: number): string {
+  return `saga.operation = 'group' AND json_valid(saga.plan) AND (
+  EXISTS (
+    SELECT 1 FROM json_each(saga.plan, '$.members') AS member JOIN saga AS other ON other.id = member.value
+    WHERE other.state IN ('open', 'needsRecovery'))
+  OR (json_array_length(saga.plan, '$.parts') > 0 AND saga.ended_at_ms > ${Math.floor(nowMs - ASKED_DAYS * DAY_MS)}))`;
+}
 
 // Named, since SQLite would choose the index by state, and read all rows of it.
 const FORGETTABLE = `SELECT number FROM saga INDEXED BY saga_forgettable WHERE state IN ('committed', 'rolledBack')`;
@@ -36,7 +46,7 @@ const LOOKED_AT = 40 * FORGET_MAX;
 export function forgettable(db: DatabaseSync, { days, count }: Keep, nowMs: number): readonly number[] {
   const unneeded = (candidates: string, ...values: readonly number[]) =>
     db
-      .prepare(`SELECT number FROM saga WHERE number IN (${candidates}) AND NOT (${IS_NEEDED}) LIMIT ?`)
+      .prepare(`SELECT number FROM saga WHERE number IN (${candidates}) AND NOT (${isNeeded(nowMs)}) LIMIT ?`)
       .all(...values, FORGET_MAX)
       .map(row => Number(row['number']));
   const isOld = `${FORGETTABLE} AND ended_at_ms < ? ORDER BY ended_at_ms LIMIT ?`;

@@ -4,7 +4,7 @@
  */
 
 import { type Clock, systemClock } from '../qmp/clock.ts';
-import { IS_NEEDED } from './keep.ts';
+import { isNeeded } from './keep.ts';
 import { guarded } from './sqlite-errors.ts';
 import { openFile } from './sqlite-file.ts';
 import { closeAfter, inTransaction } from './transaction.ts';
@@ -12,8 +12,6 @@ import { blocking } from './waiting.ts';
 
 /** Others write their sagas meanwhile, and go first. */
 const PRUNE_PATIENCE_MS = 60_000;
-
-const ENDED = `state IN ('committed', 'rolledBack') AND ended_at_ms < ? AND NOT (${IS_NEEDED})`;
 
 /**
  * Removes all sagas from the journal's file that ended before then (milliseconds since the epoch), and returns their ids,
@@ -34,7 +32,8 @@ export function pruneJournal(
   const db = openFile(file, clock);
   const forget = () =>
     inTransaction(db, () => {
-      const rows = db.prepare(`SELECT id FROM saga WHERE ${ENDED} ORDER BY number`).all(endedBeforeMs);
+      const ended = `state IN ('committed', 'rolledBack') AND ended_at_ms < ? AND NOT (${isNeeded(clock.epochMs())})`;
+      const rows = db.prepare(`SELECT id FROM saga WHERE ${ended} ORDER BY number`).all(endedBeforeMs);
       const ids = rows.map(row => String(row['id']));
       for (const id of ids) {
         db.prepare('DELETE FROM record WHERE saga = ?').run(id);

@@ -1,5 +1,5 @@
 /** Simulated guests of a group, and the processes that work on them one after the other, each dying when it is told. */
-import { createEngine, memoryJournal } from '../../src/index.ts';
+import { createEngine, type EngineOptions, memoryJournal } from '../../src/index.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import type { MemoryJournalState } from '../../src/journal/memory.ts';
 import type { Clock } from '../../src/qmp/clock.ts';
@@ -68,7 +68,11 @@ export class Stage {
   onMoment: (moment: number) => void = () => undefined;
 
   /** A process whose commands and durable writes are counted; it dies when it is told, or at the n-th. */
-  process(before: MemoryJournalState | undefined, diesAt = Number.POSITIVE_INFINITY) {
+  process(
+    before: MemoryJournalState | undefined,
+    diesAt = Number.POSITIVE_INFINITY,
+    options: Pick<EngineOptions, 'askLeader'> = {},
+  ) {
     let isAlive = true;
     const open = new Set<Transport>();
     const died = Promise.withResolvers<void>();
@@ -103,6 +107,7 @@ export class Stage {
       end: async (...args) => passing(await journal.end(...args), passes),
       ask: (...args) => journal.ask(...args),
       listen: (...args) => journal.listen(...args),
+      release: async lease => journal.release?.(lease),
       saga: id => journal.saga(id),
       sagas: filter => journal.sagas(filter),
       records: id => journal.records(id),
@@ -131,8 +136,9 @@ export class Stage {
       };
     const guests = this.sims.map((sim, at) => ({ qmp: connectTo(sim, at), files: sim.files }));
     return {
-      engine: createEngine({ journal: watched, clock }),
-      journal,
+      engine: createEngine({ ...options, journal: watched, clock }),
+      ...{ journal, clock },
+      isAlive: () => isAlive,
       guests,
       die,
       died: died.promise,

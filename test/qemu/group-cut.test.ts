@@ -4,38 +4,15 @@
  * one snapshot after the other is shown to fail that.
  */
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
-import { checkCut, readCut } from '../../src/demo/ordered-cut.ts';
+import { expect, test } from 'vitest';
+import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, memoryJournal } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { cutOf, isOneInstant, twoInTurn } from './in-turn.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const ROUNDS = 8;
 const MAX_BLACKOUT_MS = 20_000; // long enough for a machine under any load
-
-/** Both guests, writing in turn. */
-async function twoInTurn(): Promise<readonly [GuestVm, GuestVm]> {
-  const line = join(temporaryFolder(), 'line');
-  const start = async (turn: 'first' | 'second', serial: string) => {
-    const extraArguments = ['-chardev', serial, '-device', 'isa-serial,chardev=line'];
-    const vm = await startGuestVm({
-      disks: 1,
-      sizeBytes: 16 * 1024 * 1024,
-      turn,
-      paused: true,
-      extraArguments,
-    });
-    onTestFinished(() => vm[Symbol.asyncDispose]());
-    return vm;
-  };
-  const first = await start('first', `socket,id=line,path=${line},server=on,wait=off`);
-  const second = await start('second', `socket,id=line,path=${line}`);
-  for (const vm of [second, first]) await vm.witness.execute('cont');
-  await Promise.all([first, second].map(vm => vm.awaitWrites(20)));
-  return [first, second];
-}
 
 /** The n-th snapshot of each guest: a request, and the image that it leaves behind. */
 function snapshots(vms: readonly GuestVm[], round: number) {
@@ -47,24 +24,6 @@ function snapshots(vms: readonly GuestVm[], round: number) {
     };
     return { request, left: image(round - 1) };
   });
-}
-
-/** How far each image goes. */
-async function cutOf(images: readonly string[]): Promise<readonly number[]> {
-  return Promise.all(
-    images.map(async file => {
-      const { consistent, upTo, why } = checkCut(
-        await readCut([{ file, format: 'qcow2' }], { shared: true }),
-      );
-      expect({ file, consistent, why }).toMatchObject({ consistent: true });
-      return upTo;
-    }),
-  );
-}
-
-/** Nothing in the image of one guest that waited for a word which the other's image has not given. */
-function isOneInstant([first = 0, second = 0]: readonly number[]): boolean {
-  return first === second || first === second + 1;
 }
 
 describeOnQemu('two guests that write in turn', () => {

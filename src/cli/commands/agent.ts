@@ -1,4 +1,5 @@
 /** `blocksaga agent`: the guests of this host, served to who has the token. It only reads options, and ends the agent in order. */
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { startAgent } from '../../agent/agent.ts';
@@ -19,6 +20,9 @@ docs/agent.md. What happens is told on standard output, one JSON object a line.
 
 Every request needs "Authorization: Bearer TOKEN", with the token in --token-file, which is made (mode 0600) where it is not there.
 On an address other than loopback it listens by TLS alone.
+
+Guests of several hosts are snapshotted at one instant by "blocksaga fleet snapshot": the agents of all but the first host then ask the
+first one's, with the same token; --agent-ca signs their certificates, where an authority of your own does.
 
 Guests: --vm NAME=MONITOR, every NAME.qmp in the directory of --vms, and what the program of --discover prints (a JSON object of
 monitors by name). They are looked for at each request, so that guests may come and go.
@@ -47,6 +51,9 @@ interface AgentOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
+  readonly agentCa?: string;
+  readonly agentCert?: string;
+  readonly agentKey?: string;
   readonly journal?: string;
 }
 
@@ -74,6 +81,9 @@ export function defineAgent(program: Command, context: CliContext, finished: Fin
     .option('--tls-cert <file>', "the agent's certificate (PEM)")
     .option('--tls-key <file>', 'its key (PEM)')
     .option('--tls-client-ca <file>', 'who signs the certificates of clients, which must then have one (PEM)')
+    .option('--agent-ca <file>', 'who signs the certificates of agents that lead groups with this one (PEM)')
+    .option('--agent-cert <file>', 'what is shown to agents that ask for a certificate (PEM)')
+    .option('--agent-key <file>', 'its key (PEM)')
     .addHelpText('after', HELP);
   addJournalOption(command).action(async (options: AgentOptions) => {
     const directory = options.vms === undefined ? undefined : absoluteFile(options.vms, context);
@@ -95,6 +105,7 @@ export function defineAgent(program: Command, context: CliContext, finished: Fin
       listen: listenOptions(options, context),
       token: tokenIn(absoluteFile(options.tokenFile, context)),
       limits: limitsOf(options),
+      ...definedOnly({ peerTls: peerTlsOf(options, context) }),
       log: line => context.write(JSON.stringify({ atMs: context.clock.epochMs(), ...line })),
     });
     context.write(JSON.stringify({ listening: agent.url }));
@@ -134,6 +145,27 @@ function listenOptions(options: AgentOptions, context: CliContext): ListenOption
   const [certificate, key] = [absoluteFile(tlsCert, context), absoluteFile(tlsKey, context)];
   const clientCa = tlsClientCa === undefined ? undefined : absoluteFile(tlsClientCa, context);
   return { host, port, tls: { certificate, key, ...definedOnly({ clientCa }) } };
+}
+
+function peerTlsOf({ agentCa, agentCert, agentKey }: AgentOptions, context: CliContext) {
+  if ((agentCert === undefined) !== (agentKey === undefined))
+    refuse('a certificate for other agents needs both --agent-cert and --agent-key');
+  const pem = (option: string, file: string | undefined) =>
+    file === undefined ? undefined : readPem(option, absoluteFile(file, context));
+  if (agentCa === undefined && agentCert === undefined) return undefined;
+  return definedOnly({
+    ca: pem('--agent-ca', agentCa),
+    cert: pem('--agent-cert', agentCert),
+    key: pem('--agent-key', agentKey),
+  });
+}
+
+function readPem(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    return refuse(`${option} ${file} cannot be read: ${cause}`);
+  }
 }
 
 function limitsOf({ copies, bandwidth, copiesPerTarget, bandwidthPerTarget }: AgentOptions) {

@@ -18,6 +18,7 @@ import type { QmpClient } from '../../qmp/client.ts';
 import { type Clock, systemClock } from '../../qmp/clock.ts';
 import { type Stage, stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
+import { inDoubt } from '../durable/group-in-doubt.ts';
 import { GROUP, membersIn } from '../durable/group-register.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { findTrace } from '../recovery/living-qemu.ts';
@@ -112,7 +113,7 @@ async function openSagas(
   const found: Removable[] = [];
   for (const row of rows) {
     const { id, vm } = row;
-    const sight = openSaga(row);
+    const sight = openSaga(row, journal);
     const records = recordsIn(journal, id);
     if (!Array.isArray(records)) found.push(records);
     else if (!isWaiting(row, records)) found.push(sight);
@@ -134,18 +135,32 @@ async function waitsInWords(row: SagaRow, qmp: QmpClient): Promise<string> {
   return `nothing of it is in this QEMU. If this is the QEMU of VM ${row.vm}, the one with its mirrors has ended: "blocksaga resume --offline ${row.id}"`;
 }
 
-function openSaga(row: SagaRow): Removable {
+function openSaga(row: SagaRow, journal: DoctorOptions['journal']): Removable {
   const { id, vm, operation, state } = row;
+  const doubt = doubtOf(journal, row);
   const how = state === 'needsRecovery' ? 'needs recovery' : 'was left by a process that has ended';
   const what = operation === GROUP ? `group of ${membersIn(row).length} guests` : `${operation} on VM ${vm}`;
   return {
     kind: 'saga',
     name: id,
     saga: id,
-    why: `this ${what} ${how}: continue with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`,
+    why:
+      doubt === undefined
+        ? `this ${what} ${how}: continue with "blocksaga resume ${id}", or when its QEMU is gone, "blocksaga resume --offline ${id}"`
+        : `this ${what} ${how}: ${doubt}`,
     removable: false,
     remove: undefined,
   };
+}
+
+/** A member whose records cannot be read is a finding of its own. */
+function doubtOf(journal: DoctorOptions['journal'], row: SagaRow): string | undefined {
+  try {
+    return inDoubt(journal, row);
+  } catch (error) {
+    if (error instanceof BlocksagaError && error.code === 'JOURNAL') return undefined;
+    throw error;
+  }
 }
 
 /** New images of sagas that were rolled back. A file that has taken such a name since is not a finding. */

@@ -8,11 +8,20 @@ import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
 import { isSameRequest } from '../../operations/same-request.ts';
-import { PLAN_VERSION } from '../../plan/plan.ts';
-import type { Clock } from '../../qmp/clock.ts';
+import { PLAN_VERSION, type Plan } from '../../plan/plan.ts';
+import { type Clock, sleep } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { type Barrier, groupIsBack } from '../../steps/step/barrier.ts';
 import { seize } from '../connection/fence.ts';
+import {
+  type AcrossHosts,
+  type AskLeader,
+  type FollowedPart,
+  followedIn,
+  mayHaveAnswered,
+  partIsInDoubt,
+} from './group-across.ts';
+import { letGo } from './let-go.ts';
 
 /** The operation's name in the journal: a row that is no saga, and has no guest. */
 export const GROUP = 'group';
@@ -24,11 +33,12 @@ export function beginGroup(
   id: string,
   members: readonly string[],
   requests: readonly SnapshotRequest[],
+  across?: AcrossHosts,
 ): Promise<Lease> {
   const row = {
     ...{ id, vm: `${GROUP}:${id}`, operation: GROUP, planVersion: PLAN_VERSION, address: '' },
     request: { requests: requests as object as Json },
-    plan: { operation: GROUP, disks: [], members: [...members] },
+    plan: { operation: GROUP, disks: [], members: [...members], ...(across as object) },
   };
   return whenFree(clock, within => journal.begin(row, within));
 }
@@ -108,28 +118,116 @@ export async function endGroup(journal: Journal, lease: Lease): Promise<SagaStat
 }
 
 /**
- * Whether the group committed, for a member that asks late: one that has not decided is rolled back first, so that it never will.
- * Throws VM_BUSY while the process lives in which it may decide, unless it is taken from that by force.
+ * What the group came to, for who asks late: one that has not decided is rolled back first, so that it never will. That of a part
+ * which another host leads, and which may have answered, is in doubt. Throws VM_BUSY while the process lives in which it may
+ * decide, unless it is taken from that by force.
+ */
+export function decisionOf(
+  journal: Journal,
+  clock: Clock,
+  group: string,
+  force: boolean,
+): Promise<SagaState | FollowedPart> {
+  return inTurn(journal, () => decideLate(journal, clock, group, force));
+}
+
+/** What was begun last with the rows of groups: those that ask in one process are not in each other's way at a row. */
+const last = new WeakMap<Journal, Promise<unknown>>();
+
+function inTurn<T>(journal: Journal, work: () => Promise<T>): Promise<T> {
+  const turn = (last.get(journal) ?? Promise.resolve()).then(work);
+  last.set(
+    journal,
+    turn.catch(() => undefined),
+  );
+  return turn;
+}
+
+async function decideLate(
+  journal: Journal,
+  clock: Clock,
+  group: string,
+  force: boolean,
+): Promise<SagaState | FollowedPart> {
+  const row = journal.saga(group);
+  if (row === undefined) throw sagaIsUnknown(group);
+  if (row.state !== 'open') return row.state;
+  const lease = await seize(journal, group, force, clock);
+  const part = followedIn(row);
+  if (part === undefined || !mayHaveAnswered(journal, membersIn(row))) return endGroup(journal, lease);
+  await letGo(journal, lease); // any process of this host may be told
+  return part;
+}
+
+/**
+ * Whether the group committed. Without `ask` a part in doubt is refused with SAGA_STATE; with it the leader is asked until it has
+ * told, and what it has told is durable when this resolves. Throws as `decisionOf`.
  */
 export async function hasCommitted(
   journal: Journal,
   clock: Clock,
   group: string,
   force: boolean,
+  ask?: AskLeader,
 ): Promise<boolean> {
-  if (stateOf(journal, group) === 'open') await endGroup(journal, await seize(journal, group, force, clock));
+  const known = await decisionOf(journal, clock, group, force);
+  if (typeof known === 'string') return known === 'committed';
+  if (ask === undefined) throw partIsInDoubt(known);
+  const told = await ask(known);
+  await inTurn(journal, () => settle(journal, clock, group, told));
   return stateOf(journal, group) === 'committed';
 }
 
+/** A process that only looks has the row for a moment. */
+async function settle(
+  journal: Journal,
+  clock: Clock,
+  group: string,
+  told: 'committed' | 'rolledBack',
+): Promise<void> {
+  for (let tries = SETTLE_TRIES; stateOf(journal, group) === 'open'; tries -= 1) {
+    try {
+      const lease = await seize(journal, group, false, clock);
+      if (told === 'committed') await commitGroup(journal, lease);
+      else await endGroup(journal, lease);
+    } catch (error) {
+      if (tries === 0 || !(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
+      await sleep(clock, SETTLE_MS);
+    }
+  }
+}
+
+/**
+ * Before a member of a part is resumed: one that cannot have answered is rolled back. Throws SAGA_STATE for one in doubt, where
+ * this process cannot ask its leader.
+ */
+export async function expectTellable(
+  journal: Journal,
+  clock: Clock,
+  plan: Plan,
+  force: boolean,
+  ask: AskLeader | undefined,
+): Promise<void> {
+  const group = plan.operation === 'snapshot' && plan.group ? journal.saga(plan.group.id) : undefined;
+  if (group === undefined || followedIn(group) === undefined) return;
+  try {
+    const known = await decisionOf(journal, clock, group.id, force);
+    if (typeof known !== 'string' && ask === undefined) throw partIsInDoubt(known);
+  } catch (error) {
+    // The process in which its members meet lives, and is asked for the member.
+    if (!(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
+  }
+}
+
 /** The barrier of a member whose process has died: it cannot meet the others, but the decision may have been taken. */
-export function lateBarrier(journal: Journal, clock: Clock, group: string): Barrier {
+export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?: AskLeader): Barrier {
   const gone = async () => {
     throw groupIsBack('the process in which its members met has ended');
   };
   return {
     ...{ prepared: gone, taken: gone },
     async confirmed() {
-      if (!(await hasCommitted(journal, clock, group, false)))
+      if (!(await hasCommitted(journal, clock, group, false, ask)))
         throw groupIsBack('it had not decided to commit');
     },
     leave() {
@@ -137,6 +235,9 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string): Barr
     },
   };
 }
+
+const SETTLE_TRIES = 50;
+const SETTLE_MS = 100;
 
 const LOST: ReadonlySet<string> = new Set(['VM_BUSY', 'SAGA_STATE']);
 

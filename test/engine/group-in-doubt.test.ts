@@ -1,0 +1,160 @@
+/** A part of a group whose members have answered `go`, and whose leader, on another host, has not told what it decided. */
+import { describe, expect, it } from 'vitest';
+import { examine } from '../../src/engine/doctor/doctor.ts';
+import type { AskLeader } from '../../src/engine/durable/group-across.ts';
+import type { Junction } from '../../src/engine/group-hosts.ts';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
+import type { MemoryJournalState } from '../../src/journal/memory.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
+import { Stage } from './group-stage.ts';
+import { rejection } from './lives.ts';
+
+const ATTEMPT = 'a1'.repeat(16);
+
+/** Lets the part come to everything at once, and hears its answer. */
+function leader(change: Partial<Junction> = {}) {
+  const answered = Promise.withResolvers<void>();
+  const junction: Junction = {
+    planned: async () => ATTEMPT,
+    prepared: async () => undefined,
+    taken: async () => undefined,
+    confirmed: () => {
+      answered.resolve();
+      return new Promise(() => undefined);
+    },
+    leave: () => undefined,
+    refuse: () => undefined,
+    ...change,
+  };
+  return { answered: answered.promise, hosts: { ...FOLLOWS, junction } };
+}
+
+const FOLLOWS = { role: 'follows', host: 'h2', leader: 'h1', agent: 'https://h1:7171' } as const;
+
+interface Left {
+  readonly stage: Stage;
+  readonly bases: readonly (readonly string[])[];
+  readonly left: MemoryJournalState | undefined;
+}
+
+/** Its process dies when the leader has heard that both of its guests were paused. */
+async function dieInDoubt(): Promise<Left> {
+  const stage = new Stage([{}, {}]);
+  const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
+  const process = stage.process(undefined);
+  const { answered, hosts } = leader();
+  const begun = process.engine.group(stage.requests(process.guests), { id: 'g', hosts });
+  begun.catch(() => undefined);
+  await stage.clock.run(answered);
+  process.die();
+  return { stage, bases, left: process.left() };
+}
+
+function nextOf({ stage, left }: Left, askLeader?: AskLeader) {
+  return stage.process(left, undefined, askLeader === undefined ? {} : { askLeader });
+}
+
+const sidesOf = ({ stage, bases }: Left) =>
+  stage.sims.map((sim, at) =>
+    sim.world.fronts().every(({ path }, disk) => path === bases[at]?.[disk]) ? 'old' : 'new',
+  );
+
+describe('a part in doubt', () => {
+  it.each([
+    ['committed', 'new'],
+    ['rolledBack', 'old'],
+  ] as const)(
+    'is %s in a later process as its leader tells it, asked by its own attempt',
+    async (told, side) => {
+      const left = await dieInDoubt();
+      const asked: unknown[] = [];
+      const { engine, journal, guests } = nextOf(left, async part => {
+        asked.push(part);
+        return told;
+      });
+      const { clock } = left.stage;
+      const group = await clock.run(engine.resumeGroup('g', { guests }));
+      expect((await clock.run(group.result)).outcome).toBe(told);
+      expect(journal.sagas().map(({ state }) => state)).toEqual([told, told, told]);
+      expect(sidesOf(left)).toEqual([side, side]);
+      const { agent, host, leader: name } = FOLLOWS;
+      expect(asked).toEqual([{ group: 'g', host, leader: name, agent, attempt: ATTEMPT }]);
+    },
+  );
+
+  it('goes neither way where the leader cannot be asked, its guests run, and the refusal says for what it waits', async () => {
+    const left = await dieInDoubt();
+    const { engine, journal, guests } = nextOf(left);
+    const { clock, sims } = left.stage;
+    for (const how of [{}, { signal: 'abort' }, { force: true }] as const) {
+      const error = await clock.run(rejection(engine.resume('g.1', { ...guests[1], ...how })));
+      expect(error).toMatchObject({ code: 'SAGA_STATE' });
+      expect(error.message).toMatch(/waits for the decision that host h1 has .* \(https:\/\/h1:7171\)/);
+    }
+    expect(await clock.run(rejection(engine.resumeGroup('g', { guests })))).toMatchObject({
+      code: 'SAGA_STATE',
+    });
+    expect(journal.sagas().map(({ state }) => state)).toEqual(['open', 'open', 'open']);
+    expect(sidesOf(left)).toEqual(['new', 'new']);
+    for (const { world } of sims) expect(world.running).toBe(true);
+    const findings = await clock.run(examine({ journal }));
+    expect(findings.map(({ why }) => /waits for the decision that host h1 has/.test(why))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it('is not recovered offline to either side before it is told', async () => {
+    const left = await dieInDoubt();
+    const { journal } = nextOf(left);
+    const { clock, sims } = left.stage;
+    const [sim] = sims;
+    expect.assert(sim !== undefined);
+    sim.kill();
+    const options = { files: sim.files, images: virtualImages(sim), clock, qemu: 'dead' } as const;
+    for (const how of [{}, { back: true }])
+      expect(
+        await clock.run(rejection(recoverOffline(journal, 'g.0', { ...options, ...how }))),
+      ).toMatchObject({
+        code: 'SAGA_STATE',
+      });
+    expect(journal.saga('g.0')?.state).toBe('open');
+  });
+
+  it('is let go of by an engine that ends, and not rolled back', async () => {
+    const stage = new Stage([{}, {}]);
+    const process = stage.process(undefined);
+    const { answered, hosts } = leader();
+    const group = await stage.clock.run(
+      process.engine.group(stage.requests(process.guests), { id: 'g', hosts }),
+    );
+    group.result.catch(() => undefined);
+    await stage.clock.run(answered);
+    await stage.clock.run(process.engine.close());
+    expect(process.journal.sagas().map(({ state }) => state)).toEqual(['open', 'open', 'open']);
+  });
+});
+
+describe('a part whose members have not all answered', () => {
+  it('is rolled back by a later process without asking', async () => {
+    const stage = new Stage([{}, {}]);
+    const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
+    const process = stage.process(undefined);
+    const voted = Promise.withResolvers<void>();
+    const { hosts } = leader({
+      taken: () => {
+        voted.resolve();
+        return new Promise(() => undefined);
+      },
+    });
+    process.engine.group(stage.requests(process.guests), { id: 'g', hosts }).catch(() => undefined);
+    await stage.clock.run(voted.promise);
+    process.die();
+    const left = { stage, bases, left: process.left() };
+    const { engine, guests } = nextOf(left, () => expect.unreachable('nothing is to be asked'));
+    const group = await stage.clock.run(engine.resumeGroup('g', { guests }));
+    expect((await stage.clock.run(group.result)).outcome).toBe('rolledBack');
+    expect(sidesOf(left)).toEqual(['old', 'old']);
+  });
+});
