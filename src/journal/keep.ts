@@ -33,7 +33,7 @@ export function isNeeded(nowMs: number): string {
   EXISTS (
     SELECT 1 FROM json_each(saga.plan, '$.members') AS member JOIN saga AS other ON other.id = member.value
     WHERE other.state IN ('open', 'needsRecovery'))
-  OR (json_array_length(saga.plan, '$.parts') > 0 AND saga.ended_at_ms > ${Math.floor(nowMs - ASKED_DAYS * DAY_MS)}))`;
+  OR (coalesce(json_array_length(saga.plan, '$.parts'), 0) > 0 AND saga.ended_at_ms > ${Math.floor(nowMs - ASKED_DAYS * DAY_MS)}))`;
 }
 
 // Named, since SQLite would choose the index by state, and read all rows of it.

@@ -63,6 +63,24 @@ describe('pruning a journal', () => {
     await journal.close();
   });
 
+  test('keeps a group that parts on other hosts may still ask for, for a month', async () => {
+    const file = join(temporaryFolder(), 'journal.db');
+    const journal = openJournal(file);
+    const plan = { disks: [], members: [], parts: [{ host: 'h2', attempt: 'a1' }] };
+    await journal.end(
+      journal.begin(newSaga('g', { vm: 'group:g', operation: 'group', plan })),
+      'committed',
+      null,
+    );
+    const inDays = (days: number) => ({
+      ...systemClock,
+      epochMs: () => systemClock.epochMs() + days * DAY_MS,
+    });
+    const prunedIn = (days: number) => pruneJournal(file, inDays(days).epochMs() + 1_000, inDays(days));
+    expect([prunedIn(29), prunedIn(31)]).toEqual([[], ['g']]);
+    await journal.close();
+  });
+
   test('by the command counts in days, tells what it forgot, and makes no journal', async () => {
     const file = await journalOfDays();
     const clock = { ...systemClock, epochMs: () => 40 * DAY_MS };
