@@ -35,17 +35,14 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
   let paused = readPause(observed);
   // An earlier attempt may have stopped the guest and not have come to letting it run.
   let mayHold = !nothingSentYet;
-  await jobs.remove(
-    plan.disks.map(disk => disk.names.undoJob),
-    WHILE_PAUSED,
-  );
-  const graph = await readGraph(qmp);
-  const taken = plan.disks.flatMap((disk): readonly TakenDisk[] => {
-    const above = coverOf(graph, plan, disk);
-    const node = above === undefined ? overlayOf(graph, disk) : disk.names.image;
-    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node }, above }];
-  });
   try {
+    // What an earlier attempt has begun may not end in what is left of its pause: the guest is not kept waiting for that.
+    await jobs.remove(
+      plan.disks.map(disk => disk.names.undoJob),
+      WHILE_PAUSED,
+    );
+    const graph = await readGraph(qmp);
+    const taken = takenIn(graph, plan);
     expectThere(graph, plan.disks);
     expectUncovered(graph, plan, plan.disks);
     if (taken.length > 0) {
@@ -62,6 +59,14 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
   } finally {
     if (paused.byUs && mayHold) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
   }
+}
+
+function takenIn(graph: Graph, plan: SnapshotPlan): readonly TakenDisk[] {
+  return plan.disks.flatMap((disk): readonly TakenDisk[] => {
+    const above = coverOf(graph, plan, disk);
+    const node = above === undefined ? overlayOf(graph, disk) : disk.names.image;
+    return node === undefined ? [] : [{ ...disk, names: { ...disk.names, image: node }, above }];
+  });
 }
 
 /**
