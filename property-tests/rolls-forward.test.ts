@@ -19,6 +19,7 @@ function scenarioOf(name: string): Scenario {
 }
 
 const COMPLETED = scenarioOf('completed-while-it-is-taken-back');
+const FINALIZED = scenarioOf('pull-finalized-by-a-third-party-then-aborted');
 const TOO_LONG = scenarioOf('asked-back-in-a-switch-that-is-too-long');
 
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
@@ -34,6 +35,20 @@ describe('an abort that is not heeded', () => {
     expect(await lawsOf(COMPLETED)).toEqual([]);
     expect(await lawsOf(COMPLETED, { ranOnNew: false })).toEqual([LAW]);
     expect(await lawsOf(TOO_LONG, { ranOnNew: false })).toEqual([LAW]);
+  });
+
+  test('is noticed where no third party has had a chain shortened', async () => {
+    expect(await lawsOf(FINALIZED)).toEqual([]);
+    expect(await lawsOf(FINALIZED, { ranOnNew: false })).toEqual([LAW]);
+    const faults = FINALIZED.faults.filter(({ kind }) => kind === 'refuse');
+    expect(await lawsOf({ ...FINALIZED, faults })).toEqual([]);
+    steps.rewriteChains = {
+      ...sound.rewriteChains,
+      undo: async () => {
+        throw new BlocksagaError('OVERTAKEN', 'one of the chains is shortened');
+      },
+    };
+    expect(await lawsOf({ ...FINALIZED, faults })).toContain(LAW);
   });
 
   test('is noticed where the guest was resumed with some disks merged though its pause was not over', async () => {

@@ -25,14 +25,15 @@ export class Attempts {
   readonly #window: Window;
   readonly #verdict: Verdict;
   readonly #begun: ReadonlyMap<StepName, unknown>;
-  readonly #outcomes: ReadonlyMap<string, unknown>;
+  readonly #outcomes: Given['outcomes'];
+  readonly #files: Given['files'];
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
     parts: Pick<HostParts, 'plan' | 'history' | 'unplugged' | 'retried' | 'sidesOf'>,
     window: Window,
     verdict: Verdict,
-    { observed, outcomes }: Pick<Given, 'observed' | 'outcomes'>,
+    { observed, outcomes, files }: Pick<Given, 'observed' | 'outcomes' | 'files'>,
     context: (name: StepName) => Promise<StepContext>,
   ) {
     this.#parts = parts;
@@ -40,6 +41,7 @@ export class Attempts {
     this.#verdict = verdict;
     this.#begun = observed;
     this.#outcomes = outcomes;
+    this.#files = files;
     this.#context = context;
   }
 
@@ -86,20 +88,18 @@ export class Attempts {
     decides: boolean,
   ): Promise<BlocksagaError | undefined> {
     const why = this.whyNotStart(name, step, past, isAskedBack);
-    return why ?? (decides ? this.#whyNotDecide(name, step, past) : undefined);
+    return why ?? (decides ? this.#whyNotDecide(step, past) : undefined);
   }
 
   /**
    * Why the saga does not decide: the names of its images lead elsewhere by now. The process that had looked at them may have died,
-   * who knows when; this one asks no QEMU.
+   * who knows when; this one asks no QEMU, which may not answer either.
    */
-  async #whyNotDecide(
-    name: StepName,
-    step: Step,
-    past: PastStep | undefined,
-  ): Promise<BlocksagaError | undefined> {
+  async #whyNotDecide(step: Step, past: PastStep | undefined): Promise<BlocksagaError | undefined> {
     if (!this.#parts.history.resumed || !this.#mayRollBack(step, past)) return undefined;
-    const [wrong] = await findWrongNames(await this.#context(name), 'claimed');
+    const { plan } = this.#parts.unplugged.given(this.#parts.plan, step);
+    const looked = { files: this.#files, plan, outcomes: this.#outcomes };
+    const [wrong] = await findWrongNames(looked, 'claimed');
     if (wrong === undefined) return undefined;
     const error = leadsElsewhere(wrong);
     return past === undefined

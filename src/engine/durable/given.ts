@@ -33,9 +33,9 @@ export class Given {
   readonly failures = new Map<string, ErrorRecord>();
   readonly observed = new Map<StepName, Json>();
   readonly rounds = new Map<StepName, number>();
+  readonly files: Files | null;
   readonly #parts: HostParts;
   readonly #fence: Fence;
-  readonly #files: Files | null;
   readonly #host: Host;
   /** The connection on which QEMU was last known to be the saga's. */
   #known: QmpClient | undefined;
@@ -45,7 +45,7 @@ export class Given {
     const { plan, isMarked, counted } = parts;
     const news = () => (plan.marksQemu && isMarked() ? counted.news(plan.token) : undefined);
     this.#fence = new Fence({ ...parts, news }, bound);
-    this.#files = parts.files === null ? null : this.#fence.files(parts.files);
+    this.files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#host = host;
   }
 
@@ -62,7 +62,7 @@ export class Given {
       ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
       qmp,
       jobs: this.#fence.jobs(bare, plan),
-      files: this.#files,
+      files: this.files,
       clock,
       barrier,
       signals: signals.ofSteps,

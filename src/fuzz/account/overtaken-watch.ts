@@ -1,20 +1,25 @@
 /**
  * Notices whether a simulated guest has run on a merged or reverted disk before its saga decides to roll forward for that: what
- * it wrote there is nowhere else. It looks only when it is asked to, at the simulator's own state, and judges nothing.
+ * it wrote there is nowhere else; and whether a third party had a chain shortened, which nothing undoes. It looks only when it is asked to, at the simulator's own state, and judges nothing.
  */
 import type { Sim } from '../../sim/create-sim.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
-import { frontsInPlace, ownFronts } from './sight.ts';
+import { frontsInPlace, ownFronts, takeSight } from './sight.ts';
 
 /** The operations whose new side a guest that runs makes the only one. */
 const OVERTAKEN: ReadonlySet<string> = new Set(['commit', 'revert']);
 /** The steps that roll forward for it. */
 const ROLL_FORWARD: ReadonlySet<string> = new Set(['commitRemainingDisks', 'commitRevert']);
+/** By it jobs that are held shorten their chains. */
+const SHORTENS = 'job-finalize';
 
 export class OvertakenWatch {
-  /** Whether the guest ran with one of the named disks on its new image. */
+  /** Whether the guest ran with one of the named disks on its new image, or a third party had the chain of one shortened. */
   ranOnNew = false;
+  /** Whether the saga has sent what shortens them. */
+  #shortens = false;
+  #lengths: readonly number[] | undefined;
   readonly #sim: Sim;
   readonly #named: readonly number[];
   readonly #asked: Asked;
@@ -42,7 +47,22 @@ export class OvertakenWatch {
   /** The saga enters a state; what the guest does from the first one on that rolls forward is of the saga's doing. */
   enter(place: string): void {
     this.look();
+    this.#lengths ??= this.#chains();
+    if (place === 'finalizeRest' && !this.#shortens) this.ranOnNew ||= this.#isShortened();
     if (ROLL_FORWARD.has(place)) this.#isOver = true;
+  }
+
+  /** What the saga has sent. */
+  sent(verbs: readonly string[]): void {
+    this.#shortens ||= verbs.includes(SHORTENS);
+  }
+
+  #chains(): readonly number[] {
+    return takeSight(this.#sim).disks.map(({ chain }) => chain.length);
+  }
+
+  #isShortened(): boolean {
+    return this.#chains().some((length, index) => length < (this.#lengths?.[index] ?? 0));
   }
 
   look(): void {

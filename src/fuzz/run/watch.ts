@@ -129,6 +129,7 @@ export class Watch implements Passage {
       this.#asking = { atMs: this.#sim.clock.now(), lastId: idOf(messages.at(-1)) };
     if (verbs.includes('stop')) this.pauses.stopSent();
     this.migration.sent(verbs);
+    this.overtaken.sent(verbs);
     this.names.sent(messages);
     this.#order?.sent(messages);
     this.#say({ kind: 'sent', messages });
