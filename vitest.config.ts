@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -27,6 +29,15 @@ const PATIENCE = {
   expect: { poll: { timeout: 120_000, interval: 20 } },
 };
 
+/** What changes modules for itself needs a process of its own; all others share one, which loads the modules once for many files. */
+const NEEDS_ALONE = /\bvi\.(mock|doMock|resetModules)\(/;
+const alone = globSync('{test,property-tests}/**/*.test.ts', { cwd: import.meta.dirname }).filter(file =>
+  NEEDS_ALONE.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
+);
+
+/** One process plays many files, one after another, and what one of them has replaced is put back in front of each test. */
+const SHARED = { isolate: false, restoreMocks: true, unstubEnvs: true, unstubGlobals: true };
+const before = ['test/tiers/as-a-new-process.ts'];
 const counted = process.env['BLOCKSAGA_TIMES'] === undefined ? [] : ['test/tiers/count-spent.ts'];
 
 export default defineConfig({
@@ -40,16 +51,27 @@ export default defineConfig({
         test: {
           name: 'unit',
           ...PATIENCE,
-          setupFiles: counted,
+          ...SHARED,
+          setupFiles: [...before, ...counted],
           include: ['test/**/*.test.ts'],
-          exclude: ['test/qemu/**'],
+          exclude: ['test/qemu/**', ...alone],
         },
       },
       {
         test: {
           name: 'properties',
           ...PATIENCE,
+          ...SHARED,
           include: ['property-tests/**/*.test.ts'],
+          exclude: alone,
+          setupFiles: ['property-tests/same-draw.ts', ...before, ...counted],
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          ...PATIENCE,
+          include: alone,
           setupFiles: ['property-tests/same-draw.ts', ...counted],
         },
       },
@@ -57,7 +79,16 @@ export default defineConfig({
       {
         test: { name: 'browser', ...PATIENCE, setupFiles: counted, include: ['browser-tests/**/*.test.ts'] },
       },
-      { test: { name: 'qemu', ...PATIENCE, setupFiles: counted, include: ['test/qemu/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'qemu',
+          ...PATIENCE,
+          ...SHARED,
+          setupFiles: [...before, ...counted],
+          include: ['test/qemu/**/*.test.ts'],
+          exclude: alone,
+        },
+      },
     ],
   },
 });
