@@ -6,10 +6,10 @@ if (major < 22 || (major === 22 && minor < 13)) {
   process.exit(2);
 }
 try {
-  await import('../dist/cli/main.js');
+  await import('../dist/command/main.js');
 } catch (error) {
   // A checkout that is not built has no dist; what a built one lacks is another error.
-  if (error.code !== 'ERR_MODULE_NOT_FOUND' || !error.url?.endsWith('/dist/cli/main.js')) throw error;
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || !error.url?.endsWith('/dist/command/main.js')) throw error;
   console.error('blocksaga is not built in this checkout: run "npm run build" there first.');
   process.exit(2);
 }

@@ -1,5 +1,5 @@
 /**
- * What `bin/blocksaga.js` loads: runs the command line of this process and ends with its status, whatever happens: an
+ * What `bin/blocksaga.js` loads, bundled by `scripts/bundle-command.ts`: runs the command line of this process and ends with its status, whatever happens: an
  * uncaught error, or output that cannot be written, ends nothing that still holds a guest.
  */
 import { leaveProcess, processContext } from './print/context.ts';

@@ -64,6 +64,7 @@ export class FreshProject implements Disposable {
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
     const out = join(copy, 'dist');
     execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', out], { cwd: ROOT });
+    execFileSync(process.execPath, [join(ROOT, 'scripts/bundle-command.ts'), out], { cwd: ROOT });
     execFileSync('npm', ['pack', '--ignore-scripts', '--silent'], { cwd: copy });
     const tarball = readdirSync(copy).find(name => name.endsWith('.tgz'));
     if (tarball === undefined) throw new Error(`npm pack has left no tarball in ${copy}`);

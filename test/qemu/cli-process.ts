@@ -15,25 +15,26 @@ import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { isFull } from '../tiers/tier.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+const BUNDLER = 'scripts/bundle-command.ts';
+const BUNDLED = 'dist/command/main.js';
 
 /**
  * Builds `dist`, which `bin/blocksaga.js` loads, so that no test runs yesterday's program; not where all of `dist` is
  * newer than all that it is made from.
  */
 export function buildCommand(): void {
-  const sources = [join(ROOT, 'tsconfig.json'), join(ROOT, 'tsconfig.build.json'), ...filesBelow('src')];
-  if (Math.max(...sources.map(changedAtMs)) < Math.min(...sources.filter(isCompiled).map(builtAtMs))) return;
-  const built = spawnSync(
-    process.execPath,
-    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
-    {
-      cwd: ROOT,
-      encoding: 'utf8',
-    },
-  );
+  const made = [join(ROOT, 'tsconfig.json'), join(ROOT, 'tsconfig.build.json'), join(ROOT, BUNDLER)];
+  const sources = [...made, ...filesBelow('src')];
+  const built = [...filesBelow('src').filter(isCompiled).map(builtAtMs), changedAtMs(join(ROOT, BUNDLED))];
+  if (Math.max(...sources.map(changedAtMs)) < Math.min(...built)) return;
   // 2: built, with type errors, which the type check reports.
-  if (built.status !== 0 && built.status !== 2)
-    throw new Error(`cannot build: ${built.stdout}${built.stderr}`);
+  runScript(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], [0, 2]);
+  runScript([BUNDLER], [0]);
+}
+
+function runScript(args: readonly string[], good: readonly number[]): void {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+  if (status === null || !good.includes(status)) throw new Error(`cannot build: ${stdout}${stderr}`);
 }
 
 function filesBelow(folder: string): readonly string[] {

@@ -51,8 +51,12 @@ function start(
     env = {},
   }: { readonly preload?: string; readonly state?: string; readonly env?: NodeJS.ProcessEnv } = {},
 ): ChildProcess {
-  const options = preload === undefined ? [] : ['--import', preload];
-  const command = [process.execPath, ...options, join(ROOT, 'bin/blocksaga.js'), ...args];
+  // What is replaced in front of it are the modules that the command is bundled from.
+  const program =
+    preload === undefined
+      ? [join(ROOT, 'bin/blocksaga.js')]
+      : ['--import', preload, join(ROOT, 'dist/cli/main.js')];
+  const command = [process.execPath, ...program, ...args];
   const child = spawn(
     'sh',
     ['-c', redirection.includes('$@') ? redirection : `exec "$@" ${redirection}`, 'sh', ...command],
