@@ -45,7 +45,7 @@ describe.each(switched)('%s', (_what, strategy, scenario) => {
   test.each(STATES[strategy])(
     'resumes the guest in time when QEMU refuses for good from %s on',
     async from => {
-      for (const command of inTurn(REFUSED, 2)) {
+      for (const command of inTurn(REFUSED)) {
         const lasting: PlannedFault = { kind: 'refuse', lasting: true, nth: 1, command, from };
         expect(await wrongs({ ...scenario, faults: [lasting] }), command).toBe('');
         const turn: PlannedFault = { kind: 'refuse', nth: 4, from };

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
 import { fakeContext } from '../cli/fake-context.ts';
+import { turns } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -17,8 +18,10 @@ import {
   stage,
 } from './witnessed.ts';
 
+const inTurn = turns();
+
 describeOnQemu('a disk below filters of its administrator', () => {
-  test.each(LAYOUTS)(
+  test.each(inTurn(LAYOUTS))(
     'takes an overlay below $what, in one instant with the others',
     async ({ what: _, ...guest }) => {
       await using on = await stage({ disks: 3, ...guest });
@@ -57,7 +60,7 @@ describeOnQemu('a disk below filters of its administrator', () => {
     ]);
   });
 
-  test.each(LAYOUTS)(
+  test.each(inTurn(LAYOUTS))(
     'comes back from its overlay below $what with all that it has written',
     async ({ what: _, ...guest }) => {
       await using on = await stage({ disks: 2, ...guest });
@@ -76,7 +79,9 @@ describeOnQemu('a disk below filters of its administrator', () => {
   );
 
   test.each(
-    LAYOUTS.flatMap(each => (['finalize', 'complete'] as const).map(strategy => ({ ...each, strategy }))),
+    (['finalize', 'complete'] as const).flatMap(strategy =>
+      inTurn(LAYOUTS).map(each => ({ ...each, strategy })),
+    ),
   )('is copied and switched below $what by $strategy', async ({ what: _, strategy, ...guest }) => {
     await using on = await stage({ disks: 3, ...guest });
     const before = await filtersOf(on);
@@ -85,7 +90,7 @@ describeOnQemu('a disk below filters of its administrator', () => {
     await expectSwitched(on, result);
   });
 
-  test.each(LAYOUTS)('is cloned below $what', async ({ what: _, ...guest }) => {
+  test.each(inTurn(LAYOUTS))('is cloned below $what', async ({ what: _, ...guest }) => {
     await using on = await stage({ disks: 2, ...guest, backing: true });
     const before = await filtersOf(on);
     const result = await (await on.engine.copy({ ...on.copyAll(), finish: 'clone' })).result;
@@ -93,7 +98,7 @@ describeOnQemu('a disk below filters of its administrator', () => {
     await expectCloned(on, result);
   });
 
-  test.each(LAYOUTS)(
+  test.each(inTurn(LAYOUTS))(
     'comes back from its copy below $what where another disk refuses to switch',
     async ({ what: _, ...guest }) => {
       await using on = await stage({ disks: 3, ...guest });
@@ -107,7 +112,7 @@ describeOnQemu('a disk below filters of its administrator', () => {
     },
   );
 
-  test.each(LAYOUTS)('has its chain pulled together below $what', async ({ what: _, ...guest }) => {
+  test.each(inTurn(LAYOUTS))('has its chain pulled together below $what', async ({ what: _, ...guest }) => {
     await using on = await stage({ disks: 2, ...guest, backing: true });
     const before = await filtersOf(on);
     const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
@@ -118,30 +123,35 @@ describeOnQemu('a disk below filters of its administrator', () => {
     await expectUntouched(on);
   });
 
-  test.each(LAYOUTS)('has an image of its chain committed below $what', async ({ what: _, ...guest }) => {
-    await using on = await stage({ disks: 2, ...guest });
-    const before = await filtersOf(on);
-    const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
-    const first = on.snapshotAll(index => ({ overlay: middle(index) }));
-    expect((await (await on.engine.snapshot(first)).result).outcome).toBe('committed');
-    const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
-    expect(taken.outcome, explain(taken)).toBe('committed');
-    const disks = on.vm.disks.map(({ device, file }, index) => ({
-      disk: device,
-      top: middle(index),
-      base: file,
-    }));
-    const result = await (await on.engine.commit({ qmp: on.vm.monitor, disks })).result;
-    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
-    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
-    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
-    expect(await filtersOf(on)).toEqual(before);
-    await endGuest(on);
-    await expectSets(on, { front: imagesOf(on.vm.disks.map((_, index) => on.newFile(index))) });
-  });
+  test.each(inTurn(LAYOUTS))(
+    'has an image of its chain committed below $what',
+    async ({ what: _, ...guest }) => {
+      await using on = await stage({ disks: 2, ...guest });
+      const before = await filtersOf(on);
+      const middle = (index: number) => `${on.directory}/middle${index}.qcow2`;
+      const first = on.snapshotAll(index => ({ overlay: middle(index) }));
+      expect((await (await on.engine.snapshot(first)).result).outcome).toBe('committed');
+      const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
+      expect(taken.outcome, explain(taken)).toBe('committed');
+      const disks = on.vm.disks.map(({ device, file }, index) => ({
+        disk: device,
+        top: middle(index),
+        base: file,
+      }));
+      const result = await (await on.engine.commit({ qmp: on.vm.monitor, disks })).result;
+      expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+      const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+      expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+      expect(await filtersOf(on)).toEqual(before);
+      await endGuest(on);
+      await expectSets(on, { front: imagesOf(on.vm.disks.map((_, index) => on.newFile(index))) });
+    },
+  );
 
   test.each(
-    LAYOUTS.flatMap(each => (['finalize', 'complete'] as const).map(strategy => ({ ...each, strategy }))),
+    (['finalize', 'complete'] as const).flatMap(strategy =>
+      inTurn(LAYOUTS).map(each => ({ ...each, strategy })),
+    ),
   )('has its active image committed below $what by $strategy', async ({ what: _, strategy, ...guest }) => {
     await using on = await stage({ disks: 2, ...guest });
     const before = await filtersOf(on);

@@ -6,7 +6,7 @@
 import { often } from '../tiers/tier.ts';
 
 /** Microseconds of rest after each write. The full tier has the writes of a saga lie closer together. */
-export const PACING_US = often(40_000, 10_000);
+export const PACING_US = often(80_000, 10_000);
 
 /** For a guest beside programs that take seconds to start. */
-export const SLOW_PACING_US = often(100_000, 10_000);
+export const SLOW_PACING_US = often(200_000, 10_000);
