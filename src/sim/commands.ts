@@ -4,6 +4,7 @@
  */
 
 import type { Json } from '../qmp/transport.ts';
+import { blockdevBackup } from './commands/backup-commands.ts';
 import {
   bitmapAdd,
   bitmapClear,
@@ -101,6 +102,7 @@ const changing: Readonly<Record<string, Handler>> = {
   'blockdev-snapshot-sync': blockdevSnapshotSync,
   'blockdev-mirror': blockdevMirror,
   'drive-mirror': driveMirror,
+  'blockdev-backup': blockdevBackup,
   'block-commit': blockCommit,
   'block-stream': blockStream,
   'job-cancel': onJob((ctx, job) => verbCancel(ctx, job, true)),

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { giveAccount } from '../sim/agreement.ts';
+import { BACKUP_SCRIPTS } from '../sim/backup-sequences.ts';
 import { drawScript } from '../sim/draw-script.ts';
 import { FILTER_SCRIPTS } from '../sim/filter-sequences.ts';
 import { FOUND } from '../sim/found-by-chance.ts';
@@ -17,7 +18,7 @@ import { often } from '../tiers/tier.ts';
 const version = installedVersion();
 
 describe.skipIf(version !== '7.2')('the simulator answers as QEMU 7.2 does', () => {
-  for (const script of [...SCRIPTS, ...FILTER_SCRIPTS, ...FOUND]) {
+  for (const script of [...SCRIPTS, ...FILTER_SCRIPTS, ...BACKUP_SCRIPTS, ...FOUND]) {
     test(script.title, async () => {
       const real = await accountOf(realSession, script);
       const sim = await accountOf(simSession, script);

@@ -9,7 +9,7 @@ import { sizeOf } from '../graph/image-io.ts';
 import { EMPTY, granules, over } from '../host/contents.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
-import { refuse } from '../state/refusal.ts';
+import { Death, refuse } from '../state/refusal.ts';
 import type { BlockNode, NamedBitmap } from '../state/state.ts';
 
 const GRANULARITY_BYTES = 65_536;
@@ -50,8 +50,12 @@ export function bitmapClear(ctx: Context, args: Arguments): Json {
 export function bitmapMerge(ctx: Context, args: Arguments): Json {
   const node = nodeArgument(ctx, args);
   const target = namedIn(node, String(args['target']));
+  refuseBusyBitmap(target);
   const size = sizeOf(ctx, node);
-  for (const each of args['bitmaps'] as readonly (string | Arguments)[]) {
+  const sources = args['bitmaps'] as readonly (string | Arguments)[];
+  if (sources.length === 0 && ctx.profile.diesOnEmptyMerge)
+    throw new Death('SIGSEGV', 'a dirty bitmap was merged with nothing');
+  for (const each of sources) {
     const from = typeof each === 'string' ? node : nodeArgument(ctx, each);
     const source = namedIn(from, String(typeof each === 'string' ? each : each['name']));
     if (sizeOf(ctx, from) !== size)
@@ -85,12 +89,22 @@ function nodeArgument(ctx: Context, args: Arguments): BlockNode {
   return lookupNode(ctx, String(args['node']), String(args['node']));
 }
 
+/** One that is to be changed. */
 function bitmapArgument(node: BlockNode, args: Arguments): NamedBitmap {
-  return namedIn(node, String(args['name']));
+  const bitmap = namedIn(node, String(args['name']));
+  refuseBusyBitmap(bitmap);
+  return bitmap;
 }
 
 function namedIn(node: BlockNode, name: string): NamedBitmap {
-  return node.bitmaps.find(bitmap => bitmap.name === name) ?? refuse(`Dirty bitmap '${name}' not found`);
+  const found = name === '' ? undefined : node.bitmaps.find(bitmap => bitmap.name === name);
+  return found ?? refuse(`Dirty bitmap '${name}' not found`);
+}
+
+/** One that a backup holds. */
+export function refuseBusyBitmap({ name, heldBy }: NamedBitmap): void {
+  if (heldBy !== undefined)
+    refuse(`Bitmap '${name}' is currently in use by another operation and cannot be used`);
 }
 
 function action(run: (ctx: Context, data: Arguments) => Json): (ctx: Context, data: Arguments) => undefined {

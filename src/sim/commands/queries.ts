@@ -11,7 +11,7 @@ import { type Came, since, withoutLaterMembers } from '../state/later-members.ts
 import { Death } from '../state/refusal.ts';
 import type { BlockNode } from '../state/state.ts';
 import type { Telling } from '../state/told.ts';
-import { describeBitmaps, deviceBitmaps } from './query-bitmaps.ts';
+import { describeBitmaps, deviceBitmaps, hasBitmaps } from './query-bitmaps.ts';
 
 export function queryBlock(ctx: Context): Json {
   return [...ctx.q.backends.values()].map(backend => ({
@@ -30,8 +30,8 @@ export function queryBlock(ctx: Context): Json {
 
 export function queryNamedBlockNodes(ctx: Context, { flat }: { readonly [name: string]: Json }): Json {
   for (const node of ctx.q.nodes.values()) {
-    if (node.isFilter && node.children.length === 0) {
-      throw new Death('SIGSEGV', 'the nodes were listed while a stream was concluded and not dismissed');
+    if (node.isFilter && below(node) === undefined) {
+      throw new Death('SIGSEGV', 'the nodes were listed while a job was concluded and not dismissed');
     }
   }
   return [...ctx.q.nodes.values()]
@@ -56,7 +56,7 @@ function describeAlone(ctx: Context, node: BlockNode): Telling {
 function describeNode(ctx: Context, node: BlockNode, hides: boolean): Telling {
   const image = describeImage(ctx, node, hides);
   // Bitmaps count what jobs do, which is not in the graph.
-  if (node.bitmaps.length > 0 || node.trackedBy.length > 0) return composeNode(ctx, node, hides, image);
+  if (hasBitmaps(node)) return composeNode(ctx, node, hides, image);
   const kind = hides ? 'nodeHiding' : 'node';
   return (
     node.told.again(kind, image, undefined) ??

@@ -28,18 +28,32 @@ type Bitmap = { readonly [key: string]: Json } & { readonly count: number; reado
 
 const SECTOR_BYTES = 512;
 
+export function hasBitmaps({ bitmaps, trackedBy, driver }: BlockNode): boolean {
+  return bitmaps.length > 0 || trackedBy.length > 0 || driver === 'copy-before-write';
+}
+
+/** What a reader of the old state may look at, and what has been copied before a write (cbw_open(), block/copy-before-write.c). */
+function ofFilter(ctx: Context, node: BlockNode): readonly (readonly [number, Json])[] {
+  if (node.driver !== 'copy-before-write') return [];
+  const written = covered(ctx.tracks.get(node.job ?? '')?.written ?? []);
+  const fields = { recording: false, persistent: false, busy: false, granularity: 65_536 };
+  return [sizeOf(ctx, node), written].map(count => [Number.POSITIVE_INFINITY, { ...fields, count }] as const);
+}
+
 export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
-  if (node.bitmaps.length === 0 && node.trackedBy.length === 0) return [];
+  if (!hasBitmaps(node)) return [];
   const status = (active: boolean): { readonly status?: string } =>
     ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
+  const frozen: { readonly status?: string } = ctx.profile.version.major < 6 ? { status: 'frozen' } : {};
   const named = node.bitmaps.map(
-    ({ serial, ...bitmap }) =>
+    ({ serial, name, heldBy, successorOf: _, ...bitmap }) =>
       [
         serial,
         {
+          ...(name === '' ? {} : { name }),
           ...bitmap,
-          busy: false,
-          ...status(bitmap.recording),
+          busy: heldBy !== undefined,
+          ...(heldBy === undefined ? status(bitmap.recording) : frozen),
           count: covered(ctx.recorded.get(serial) ?? []),
         },
       ] as const,
@@ -51,8 +65,9 @@ export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     const dirty = ctx.tracks.get(id)?.dirty ?? [];
     const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
     const recording = work?.kind === 'mirror' && !work.writeBlocking && !ctx.profile.mirrorFilterTracks;
-    const fields = { recording, persistent: false, busy: false, ...status(true), granularity, count };
+    const active = work?.kind !== 'backup';
+    const fields = { recording, persistent: false, busy: false, ...status(active), granularity, count };
     return [job?.serial ?? 0, fields] as const;
   });
-  return [...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
+  return [...ofFilter(ctx, node), ...unnamed, ...named].sort(([a], [b]) => b - a).map(([, bitmap]) => bitmap);
 }

@@ -3,7 +3,7 @@
 import type { Json } from '../../qmp/transport.ts';
 import { progress } from '../jobs/jobs.ts';
 import type { Context } from '../state/context.ts';
-import { type Came, withoutLaterMembers } from '../state/later-members.ts';
+import { type Came, since, withoutLaterMembers } from '../state/later-members.ts';
 import type { Job } from '../state/state.ts';
 
 export function queryJobs(ctx: Context): Json {
@@ -37,6 +37,7 @@ export function queryBlockJobs(ctx: Context): Json {
         ready: job.status === 'ready' || job.status === 'standby',
         type: job.type,
         ...(job.error === undefined ? {} : { error: job.error }),
+        ...(job.type === 'mirror' && since(ctx.profile, 8, 2) ? { 'actively-synced': false } : {}),
       }),
     );
 }

@@ -27,6 +27,8 @@ import { CONSISTENT_READ } from '../state/state.ts';
 export interface Taken {
   commit(): void;
   abort(): void;
+  /** What is told of it when the transaction fails that it is part of. */
+  withdraw?(): void;
   /** Whether the overlay had users before: those are what is not put back. */
   readonly hadUsers: boolean;
 }

@@ -9,15 +9,20 @@ import type { Arguments } from '../state/arguments.ts';
 import type { Context } from '../state/context.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import type { Qemu } from '../state/state.ts';
+import { prepareBackup } from './backup-commands.ts';
 import { bitmapActions } from './bitmap-commands.ts';
 import { snapshot, snapshotSync, type Taken } from './snapshot-commands.ts';
 
-type Action = (ctx: Context, data: Arguments) => Taken | undefined;
+type Action = (ctx: Context, data: Arguments, group?: string) => Taken | undefined;
+
+/** The one that can be grouped. */
+const BACKUP = 'blockdev-backup';
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   abort: () => refuse('Transaction aborted using Abort action'),
   'blockdev-snapshot': snapshot,
   'blockdev-snapshot-sync': snapshotSync,
+  [BACKUP]: prepareBackup,
   ...bitmapActions,
 };
 
@@ -26,19 +31,25 @@ export function transaction(ctx: Context, args: Arguments): Json | Refusal {
   const actions = args['actions'] as readonly { readonly type: string; readonly data: Arguments }[];
   const properties = args['properties'] as Arguments | undefined;
   const isModern = ctx.profile.version.major >= 10;
-  if (properties?.['completion-mode'] === 'grouped' && actions[0] !== undefined) {
+  const isGrouped = properties?.['completion-mode'] === 'grouped';
+  const group = isGrouped ? `group${ctx.q.serial++}` : undefined;
+  const refuseGrouped = ({ type }: { readonly type: string }): void => {
     const word = isModern ? 'transaction' : 'Transaction';
-    refuse(`Action '${actions[0].type}' does not support ${word} property completion-mode = grouped`);
-  }
+    if (isGrouped && type !== BACKUP)
+      refuse(`Action '${type}' does not support ${word} property completion-mode = grouped`);
+  };
+  if (isModern) actions.forEach(refuseGrouped);
   const { nodes } = ctx.q;
   const taken: Taken[] = [];
   for (const { type, data } of actions) {
-    const run = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
+    const run: Action = ACTIONS[type] ?? refuse(`the simulator knows no transaction action ${type}`);
     const before = taken.length === 0 ? undefined : graphOf(ctx.q);
     try {
-      const one = run(ctx, data);
+      refuseGrouped({ type });
+      const one = run(ctx, data, group);
       if (one !== undefined) taken.push(one);
     } catch (refusal) {
+      for (const one of taken.toReversed()) one.withdraw?.();
       const forgets = taken.some(({ hadUsers }) => hadUsers);
       if (!(refusal instanceof Refusal) || before === undefined || !forgets) throw refusal;
       Object.assign(ctx.q, before);

@@ -1,6 +1,6 @@
 /** How QEMU spells an image in its replies: by its file alone where that says all, else by its options as json:. */
 import { type Context, nodeOf } from '../state/context.ts';
-import type { BlockNode } from '../state/state.ts';
+import { BACKUP_FILTERS, type BlockNode } from '../state/state.ts';
 import { childOf } from './graph.ts';
 import { imageOf, pathOf } from './image-io.ts';
 
@@ -26,7 +26,7 @@ function naming(ctx: Context, node: BlockNode): Naming {
   };
   const options = () => (child('file') ?? child('backing'))?.json() ?? 'null';
   const whole = () => `{"driver": "${driver}", "file": ${options()}}`;
-  if (driver === 'mirror_top' || driver === 'commit_top' || node.implicit) {
+  if (driver === 'mirror_top' || driver === 'commit_top' || BACKUP_FILTERS.has(driver) || node.implicit) {
     const shown = child('file') ?? child('backing');
     return { exact: shown === undefined ? '' : spoken(shown), json: node.implicit ? options : whole };
   }

@@ -162,9 +162,10 @@ function retarget(ctx: Context, id: string, from: string, to: string): void {
   ctx.q.edit('jobs').set(id, job.with({ work: { ...job.work, target: to } }));
 }
 
+/** A child that is replaced becomes the newest (bdrv_child_cb_attach(), block.c). */
 function relink(ctx: Context, parent: string, role: ChildLink['role'], child: string): void {
   const node = nodeOf(ctx.q, parent);
-  const children = node.children.map(link => (link.role === role ? { role, child } : link));
+  const children = [...node.children.filter(link => link.role !== role), { role, child }];
   ctx.q.edit('nodes').set(parent, node.with({ children }));
 }
 
@@ -214,16 +215,25 @@ export type Operation =
   | 'mirrorTarget'
   | 'snapshot'
   | 'stream'
+  | 'backupSource'
+  | 'backupTarget'
   | 'commitSource'
   | 'commitTarget'
   | 'resize'
   | 'delete'
   | 'replace';
 
+const BELOW_OVERLAYS: ReadonlySet<Operation> = new Set([
+  'commitTarget',
+  'stream',
+  'backupSource',
+  'backupTarget',
+]);
+
 /** QEMU's op blockers: a job blocks everything on its nodes, a backing link all but commit, stream and backup. */
 export function refuseIfBlocked(ctx: Context, node: BlockNode, operation: Operation): void {
   const blocker = node.blockedBy.at(-1);
-  const overlay = operation === 'commitTarget' || operation === 'stream' ? undefined : overlayOf(ctx, node);
+  const overlay = BELOW_OVERLAYS.has(operation) ? undefined : overlayOf(ctx, node);
   if (overlay !== undefined && (overlay.serial ?? 0) > (blocker?.serial ?? -1)) {
     refuse(`Node '${node.name}' is busy: node is used as backing hd of '${overlay.parent}'`);
   }

@@ -2,11 +2,14 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granules, over } from '../host/contents.ts';
+import { copyRange, covered, EMPTY, type Extents, granules, minus, over } from '../host/contents.ts';
 import { BLANK, fileLength, type Host, type Image } from '../host/host.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
-import type { BlockNode, Qemu } from '../state/state.ts';
+import { BACKUP_FILTERS, type BlockNode, type Qemu } from '../state/state.ts';
 import { below, childOf } from './graph.ts';
+
+/** What a backup copies at once; the cluster of its target. */
+export const BACKUP_CLUSTER_BYTES = 65_536;
 
 /** What data passes through: the graph, the files and the dirty bitmaps, of mirrors and of clients. */
 export interface DataPlane {
@@ -107,6 +110,7 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
     const node: BlockNode | undefined = plane.q.nodes.get(next);
     if (node === undefined) return;
     if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
+    if (node.job !== undefined && BACKUP_FILTERS.has(node.driver)) copyBefore(plane, node.job, written);
     record(plane, node, written);
     for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
     if (node.isFilter) {
@@ -121,11 +125,25 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
 
 /** The bitmaps of a node note what is written to it, by whomever. */
 function record(plane: DataPlane, node: BlockNode, written: Extents): void {
-  for (const { serial, granularity, recording } of node.bitmaps) {
-    if (!recording) continue;
+  for (const { serial, granularity, recording, heldBy } of node.bitmaps) {
+    if (!recording || heldBy !== undefined) continue;
     const before = plane.recorded.get(serial) ?? EMPTY;
     plane.recorded.set(serial, over(before, granules(written, granularity, sizeOf(plane, node))));
   }
+}
+
+/** What is there goes to a backup's target before it is written over, where it has not been copied yet. */
+function copyBefore(plane: DataPlane, jobId: string, written: Extents): void {
+  const work = plane.q.jobs.get(jobId)?.work;
+  const track = plane.tracks.get(jobId);
+  const source = work?.kind === 'backup' ? plane.q.nodes.get(work.source) : undefined;
+  if (work?.kind !== 'backup' || track === undefined || source === undefined) return;
+  const touched = granules(written, BACKUP_CLUSTER_BYTES, sizeOf(plane, source));
+  const ranges = minus(touched, minus(touched, track.dirty));
+  copyRanges(plane, work.source, work.target, ranges);
+  track.dirty = minus(track.dirty, ranges);
+  track.offset += covered(ranges);
+  track.written = over(track.written ?? EMPTY, touched);
 }
 
 /** copy-mode write-blocking: the write completes on both sides. */

@@ -64,6 +64,9 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
       return parent.commits ? { perm: perm & ~CONSISTENT_READ, shared: shared | WRITE } : { perm, shared };
     case 'copy-on-read':
       return { perm: perm | WRITE_UNCHANGED, shared };
+    case 'copy-before-write':
+    case 'backup-top':
+      return role === 'target' ? TARGET_OF_BACKUP : belowBackup(parent, { perm, shared });
     case 'throttle':
     case 'raw':
       return { perm, shared };
@@ -74,6 +77,18 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
   }
   const metadata = parent.readOnly ? 0 : WRITE | RESIZE;
   return { perm: perm | metadata | CONSISTENT_READ, shared: (shared & ~(WRITE | RESIZE)) | GRAPH_MOD };
+}
+
+/** cbw_child_perm(), block/copy-before-write.c. */
+const TARGET_OF_BACKUP: Needs = {
+  perm: WRITE,
+  shared: CONSISTENT_READ | WRITE | WRITE_UNCHANGED | GRAPH_MOD,
+};
+
+function belowBackup({ parents }: BlockNode, { perm, shared }: Needs): Needs {
+  if (parents.length === 0) return { perm, shared };
+  const reads = (perm & WRITE) === 0 ? 0 : CONSISTENT_READ;
+  return { perm: perm | reads, shared: shared & ~(WRITE | RESIZE) };
 }
 
 /** Refuses what QEMU refuses: users in conflict, writers of read-only nodes, files locked by another node. */

@@ -64,7 +64,8 @@ export function verbDismiss(ctx: Context, job: Job): void {
 export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
   refuseVerb(ctx, job, 'set-speed');
   if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
-  patchJob(ctx, job.id, { speed });
+  // block_job_set_speed() wakes the job from the pause that the old speed gave it.
+  ctx.later(0, task(patchJob(ctx, job.id, { speed, pace: job.pace + 1 }), 'work'));
   const track = ctx.tracks.get(job.id);
   if (track !== undefined) {
     ctx.onSuccess(() => ctx.tracks.set(job.id, { ...track, bytesPerMs: rate(ctx, speed) }));

@@ -40,7 +40,7 @@ export function driverOf(job: Job): JobDriver {
 }
 
 type NewJob = Pick<Job, 'id' | 'type' | 'work'> &
-  Partial<Pick<Job, 'speed' | 'autoFinalize' | 'autoDismiss'>>;
+  Partial<Pick<Job, 'speed' | 'autoFinalize' | 'autoDismiss' | 'group'>>;
 
 /** The id rules come before anything else that a job's command checks. */
 export function refuseBadJobId(ctx: Context, id: string): void {
@@ -50,10 +50,17 @@ export function refuseBadJobId(ctx: Context, id: string): void {
 
 /** created, running, and the first piece of work a moment later. */
 export function startJob(ctx: Context, fields: NewJob): Job {
+  createJob(ctx, fields);
+  return runJob(ctx, fields.id);
+}
+
+/** A job that does not run yet. */
+export function createJob(ctx: Context, fields: NewJob): Job {
   const job = new Job({
     speed: 0,
     autoFinalize: true,
     autoDismiss: true,
+    group: undefined,
     ...fields,
     status: 'undefined',
     userPaused: false,
@@ -61,17 +68,21 @@ export function startJob(ctx: Context, fields: NewJob): Job {
     cancelled: 'no',
     completeAsked: false,
     error: undefined,
+    pace: 0,
     serial: ctx.q.serial++,
   });
   ctx.q.edit('jobs').set(job.id, job);
-  enter(ctx, job.id, 'created');
-  const running = enter(ctx, job.id, 'running');
+  return enter(ctx, job.id, 'created');
+}
+
+export function runJob(ctx: Context, id: string): Job {
+  const running = enter(ctx, id, 'running');
   ctx.later(ctx.timing.queryMs, task(running, 'work'));
   return running;
 }
 
 export function task(job: Job, phase: JobTask['phase']): JobTask {
-  return { job: job.id, serial: job.serial, phase };
+  return { job: job.id, serial: job.serial, pace: job.pace, phase };
 }
 
 export function patchJob(ctx: Context, id: string, changes: Parameters<Job['with']>[0]): Job {
@@ -90,12 +101,24 @@ export function enter(ctx: Context, id: string, status: JobStatus): Job {
   return patchJob(ctx, id, { status });
 }
 
-/** The work succeeded: wait for the others of the transaction (none), then for finalize unless automatic. */
+/** The work succeeded: wait for the others of the group, if it has one, then for finalize unless automatic. */
 export function workDone(ctx: Context, id: string): void {
-  enter(ctx, id, 'waiting');
-  const job = enter(ctx, id, 'pending');
-  if (job.autoFinalize) finalize(ctx, id);
-  else if (job.type !== 'create') ctx.emit('BLOCK_JOB_PENDING', { type: job.type, id });
+  const job = enter(ctx, id, 'waiting');
+  const all = groupOf(ctx, job);
+  if (all.some(({ status }) => status !== 'waiting')) return;
+  const isAutomatic = all.every(({ autoFinalize }) => autoFinalize);
+  for (const each of all) {
+    enter(ctx, each.id, 'pending');
+    const isTold = !each.autoFinalize && each.type !== 'create';
+    if (isTold) ctx.emit('BLOCK_JOB_PENDING', { type: each.type, id: each.id });
+  }
+  if (isAutomatic) finalize(ctx, id);
+}
+
+/** Those that end with a job, all or none; itself among them. */
+function groupOf(ctx: Context, job: Job): readonly Job[] {
+  if (job.group === undefined) return [job];
+  return [...ctx.q.jobs.values()].filter(({ group }) => group === job.group);
 }
 
 /** The work ended badly. */
@@ -104,10 +127,15 @@ export function workFailed(ctx: Context, id: string, error: string): void {
   abort(ctx, id);
 }
 
-/** The graph changes here, or the job fails. */
+/** The graph changes here, or the job fails; with it the others of its group. */
 export function finalize(ctx: Context, id: string): void {
   const job = ctx.q.jobs.get(id);
   invariant(job, `a job ${id} to finalize`);
+  for (const each of groupOf(ctx, job)) finalizeOne(ctx, each);
+}
+
+function finalizeOne(ctx: Context, job: Job): void {
+  const { id } = job;
   const refused = driverOf(job).prepare(ctx, job);
   if (refused !== undefined) {
     patchJob(ctx, id, { error: refused });
@@ -127,7 +155,19 @@ export function abort(ctx: Context, id: string, undo = true): void {
   if (driverOf(job).holds === 'untilDismissed') thaw(ctx, id);
   else release(ctx, id);
   blockEvent(ctx, id, job.cancelled === 'force' ? 'BLOCK_JOB_CANCELLED' : 'BLOCK_JOB_COMPLETED');
+  const others = groupOf(ctx, job).filter(({ status }) => UNENDED.has(status));
   conclude(ctx, id);
+  for (const other of others) cancelWith(ctx, other.id);
+}
+
+const UNENDED: ReadonlySet<JobStatus> = new Set(['created', 'running', 'paused', 'waiting', 'pending']);
+
+/** A job whose group cannot succeed any more. */
+function cancelWith(ctx: Context, id: string): void {
+  const job = ctx.q.jobs.get(id);
+  if (job === undefined || !UNENDED.has(job.status)) return;
+  wake(ctx, patchJob(ctx, id, { cancelled: 'force', userPaused: false }));
+  abort(ctx, id);
 }
 
 function conclude(ctx: Context, id: string): void {
@@ -142,6 +182,10 @@ function conclude(ctx: Context, id: string): void {
 export function dismiss(ctx: Context, id: string): void {
   release(ctx, id);
   enter(ctx, id, 'null');
+  forget(ctx, id);
+}
+
+export function forget(ctx: Context, id: string): void {
   ctx.q.edit('jobs').delete(id);
   ctx.onSuccess(() => ctx.tracks.delete(id));
 }
@@ -222,11 +266,12 @@ export function blockEvent(ctx: Context, id: string, event: string): void {
 }
 
 /** What a job does at a moment that was agreed before; nothing when it is no longer that job. */
-export function runTask(ctx: Context, { job: id, serial, phase }: JobTask): void {
+export function runTask(ctx: Context, { job: id, serial, pace, phase }: JobTask): void {
   const job = ctx.q.jobs.get(id);
   if (job === undefined || job.serial !== serial) return;
   switch (phase) {
     case 'work':
+      if (job.pace !== pace) return;
       if (job.status === 'running' || job.status === 'ready') {
         if (job.cancelled === 'no' || job.status === 'ready') driverOf(job).work(ctx, job);
       }

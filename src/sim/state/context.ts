@@ -22,12 +22,15 @@ export interface Track {
   readonly bytesPerMs: number;
   /** READY, and every older guest write has been copied. */
   synced: boolean;
+  /** Where the filter of a backup has let writes pass, with what was there before on the target. */
+  written?: Extents;
 }
 
 /** Something that a block job does at a later moment. */
 export interface JobTask {
   readonly job: string;
   readonly serial: number;
+  readonly pace: number;
   readonly phase: 'work' | 'finish' | 'cancel' | 'pause' | 'resume' | 'settled';
 }
 

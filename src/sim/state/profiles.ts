@@ -44,6 +44,8 @@ export interface Profile {
   readonly setsDrive: boolean;
   /** Setting `drive` to what it already is kills the process. */
   readonly diesOnSameDrive: boolean;
+  /** A bitmap that nothing is merged into kills the process (seen on 7.2, 10.0, 11.1; not on 5.2). */
+  readonly diesOnEmptyMerge: boolean;
   /** An empty list to blockdev-reopen kills the process. */
   readonly diesOnEmptyReopen: boolean;
   /** A stream that is concluded and not dismissed leaves a filter without a child, and listing the nodes kills QEMU. */
@@ -75,7 +77,11 @@ export interface Profile {
   readonly streamHasFilter: boolean;
   /** A snapshot that would make the chain a ring kills the process. */
   readonly diesOnCycle: boolean;
-  /** The dirty bitmap of a mirror sits on its filter and does not record by itself; on the source before. */
+  /** The filter of a backup. */
+  readonly filterOfBackup: 'backup-top' | 'copy-before-write';
+  /** The most that a backup with a limited speed copies at once (block/block-copy.c). */
+  readonly backupChunkBytes: number;
+  /** The dirty bitmap of a mirror or a backup sits on its filter and does not record by itself; on the source before. */
   readonly mirrorFilterTracks: boolean;
 }
 
@@ -96,6 +102,8 @@ const MODERN: Texts = {
   enumValue: (name, value) => `Parameter '${name}' does not accept value '${value}'`,
   overlayNameTaken: 'New overlay node-name already in use',
   overlayNameMissing: 'New overlay node-name missing',
+  noFilter: 'Could not create node: ',
+  filterNotInserted: 'Could not replace node: ',
 };
 
 const OLD: Texts = {
@@ -115,6 +123,8 @@ const OLD: Texts = {
   enumValue: (_name, value) => `Invalid parameter '${value}'`,
   overlayNameTaken: 'New overlay node name already in use',
   overlayNameMissing: 'New overlay node name missing',
+  noFilter: '',
+  filterNotInserted: 'Cannot append backup-top filter: ',
 };
 
 const SOME_FLAPS = {
@@ -162,6 +172,7 @@ function profile(
     completesInStandby: from(6),
     setsDrive: from(6),
     diesOnSameDrive: from(6),
+    diesOnEmptyMerge: from(6),
     diesOnEmptyReopen: from(6) && !from(11),
     diesOnConcludedStream: from(6) && !from(10),
     flaps: from(10) ? ALWAYS_FLAPS : from(6) ? SOME_FLAPS : {},
@@ -178,6 +189,8 @@ function profile(
     throttleKeepsSize: !from(10),
     streamHasFilter: from(6),
     diesOnCycle: !from(6),
+    filterOfBackup: from(6) ? 'copy-before-write' : 'backup-top',
+    backupChunkBytes: from(6) ? 1_048_576 : 65_536,
     mirrorFilterTracks: from(10),
     ...changes,
   };

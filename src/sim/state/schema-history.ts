@@ -5,7 +5,9 @@
 
 import { SCHEMAS, type SchemaTable } from './schema.generated.ts';
 
+/** Backups there were before, with another filter or none: they are simulated from 5.2 on. */
 const ADDED_AFTER_3_1 = [
+  'blockdev-backup',
   'block-export-add',
   'block-export-del',
   'query-block-exports',

@@ -33,7 +33,7 @@ export interface Edge {
 }
 
 export interface ChildLink {
-  readonly role: 'file' | 'backing';
+  readonly role: 'file' | 'backing' | 'target';
   readonly child: string;
 }
 
@@ -43,6 +43,9 @@ export interface NamedBitmap {
   readonly recording: boolean;
   readonly persistent: boolean;
   readonly serial: number;
+  /** The backup that holds it, while a successor without a name records in its place. */
+  readonly heldBy?: string;
+  readonly successorOf?: string;
 }
 
 interface NodeFields {
@@ -75,7 +78,7 @@ interface NodeFields {
   /** Jobs that keep the node quiesced. */
   readonly drainedBy: readonly string[];
   readonly bitmaps: readonly NamedBitmap[];
-  /** The mirror or commit job that this filter belongs to. */
+  /** The job that this filter belongs to. */
   readonly job: string | undefined;
   /** A mirror filter of an active commit, and one whose job has let go. */
   readonly commits: boolean;
@@ -155,7 +158,13 @@ export class BlockNode implements NodeFields {
   }
 }
 
-const FILTER_DRIVERS = new Set(['throttle', 'mirror_top', 'commit_top', 'copy-on-read']);
+/** The filters of backups, in QEMU before 6.1 and since. */
+export const BACKUP_FILTERS: ReadonlySet<string> = new Set(['backup-top', 'copy-before-write']);
+
+const FILTER_DRIVERS = new Set([
+  ...['throttle', 'mirror_top', 'commit_top', 'copy-on-read'],
+  ...BACKUP_FILTERS,
+]);
 
 interface BlockExport {
   readonly id: string;
@@ -235,6 +244,17 @@ export type JobWork =
       readonly backingFile: string | undefined;
       readonly wasReadOnly: boolean;
     }
+  | {
+      readonly kind: 'backup';
+      readonly source: string;
+      readonly filter: string;
+      readonly target: string;
+      readonly sync: 'full' | 'top' | 'none' | 'bitmap';
+      /** A bitmap of the source, and what becomes of it. */
+      readonly bitmap:
+        | { readonly name: string; readonly mode: 'on-success' | 'never' | 'always' }
+        | undefined;
+    }
   | { readonly kind: 'create'; readonly options: CreateOptions };
 
 export interface CreateOptions {
@@ -248,7 +268,7 @@ export interface CreateOptions {
 
 export class Job {
   readonly id: string;
-  readonly type: 'mirror' | 'commit' | 'stream' | 'create';
+  readonly type: 'mirror' | 'commit' | 'stream' | 'backup' | 'create';
   readonly status: JobStatus;
   readonly work: JobWork;
   readonly speed: number;
@@ -259,6 +279,10 @@ export class Job {
   readonly cancelled: 'no' | 'soft' | 'force';
   readonly completeAsked: boolean;
   readonly error: string | undefined;
+  /** Of jobs that end all or none. */
+  readonly group: string | undefined;
+  /** Goes up when its speed changes: what it was to do later is due at another time then. */
+  readonly pace: number;
   /** Tells one use of an id from the next. */
   readonly serial: number;
 
@@ -275,6 +299,8 @@ export class Job {
     this.cancelled = fields.cancelled;
     this.completeAsked = fields.completeAsked;
     this.error = fields.error;
+    this.group = fields.group;
+    this.pace = fields.pace;
     this.serial = fields.serial;
   }
 

@@ -25,4 +25,8 @@ export interface Texts {
   enumValue(name: string, value: string): string;
   readonly overlayNameTaken: string;
   readonly overlayNameMissing: string;
+  /** In front of why the filter of a backup could not be made. */
+  readonly noFilter: string;
+  /** In front of why it could not be put in its place. */
+  readonly filterNotInserted: string;
 }
