@@ -83,6 +83,19 @@ export const anyCommand: fc.Arbitrary<Line> = fc.oneof(
   },
   { weight: 2, arbitrary: command('block-stream', fc.record({ 'job-id': job, device: disk, ...manual })) },
   {
+    weight: 2,
+    arbitrary: command(
+      'blockdev-backup',
+      fc.record({
+        'job-id': job,
+        device: disk,
+        target,
+        sync: fc.constantFrom('full', 'top'),
+        ...manual,
+      }),
+    ),
+  },
+  {
     weight: 1,
     arbitrary: command('block-stream', fc.record({ 'job-id': job, device: disk, 'base-node': node })),
   },
