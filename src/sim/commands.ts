@@ -58,8 +58,8 @@ import { migrate, migrateCancel, queryMigrate } from './machine/migration.ts';
 import { cont, stop, systemReset, systemWakeup } from './machine/run-state.ts';
 import { deviceDel, eject } from './machine/unplug.ts';
 import { humanMonitorCommand } from './monitor/human-monitor.ts';
+import type { Job } from './state/job.ts';
 import { type Refusal, refuse } from './state/refusal.ts';
-import type { Job } from './state/state.ts';
 
 type Handler = (ctx: Context, args: Arguments) => Json | Refusal;
 

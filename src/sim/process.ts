@@ -16,9 +16,10 @@ import type { Fault } from './monitor/faults.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Context, JobFault, Task, Timing, Track } from './state/context.ts';
 import { Draft } from './state/draft.ts';
+import type { Job } from './state/job.ts';
 import type { Profile } from './state/profiles.ts';
 import { Refusal } from './state/refusal.ts';
-import type { Job, Qemu } from './state/state.ts';
+import type { Qemu } from './state/state.ts';
 
 /** Freezing every state costs more than the command itself; the types say readonly. */
 const immer = new Immer({ autoFreeze: false });

@@ -12,8 +12,9 @@ import { checkedSpeed, jobId } from '../jobs/job-arguments.ts';
 import { forget, refuseBadJobId, runJob } from '../jobs/jobs.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { refuse } from '../state/refusal.ts';
-import type { BlockNode, Job } from '../state/state.ts';
+import type { BlockNode } from '../state/state.ts';
 import { refuseBusyBitmap } from './bitmap-commands.ts';
 import type { Taken } from './snapshot-commands.ts';
 

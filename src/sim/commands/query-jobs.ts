@@ -1,10 +1,10 @@
 /** Queries about what is under way: jobs, exports and the run state. Changes nothing. */
 
 import type { Json } from '../../qmp/transport.ts';
-import { progress } from '../jobs/jobs.ts';
+import { progress } from '../jobs/job-progress.ts';
 import type { Context } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { type Came, since, withoutLaterMembers } from '../state/later-members.ts';
-import type { Job } from '../state/state.ts';
 
 export function queryJobs(ctx: Context): Json {
   return newestFirst(ctx).map(job => {

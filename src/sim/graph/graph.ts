@@ -4,13 +4,13 @@
  */
 
 import { type Context, nodeOf } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { refuse } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,
   type BlockNode,
   type ChildLink,
   type Edge,
-  type Job,
   type ParentKind,
 } from '../state/state.ts';
 

@@ -25,19 +25,12 @@ import { refuseBadName } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { covered, type Extents, firstBytes, granules, minus, put } from '../host/contents.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
-import { ALL_PERMISSIONS, BlockNode, type Job } from '../state/state.ts';
+import { ALL_PERMISSIONS, BlockNode } from '../state/state.ts';
 import { endBitmap, type HeldBitmap, holdBitmap } from './backup-bitmap.ts';
-import {
-  createJob,
-  type JobDriver,
-  rate,
-  registerDriver,
-  release,
-  task,
-  workDone,
-  workFailed,
-} from './jobs.ts';
+import { rate } from './job-progress.ts';
+import { createJob, type JobDriver, registerDriver, release, task, workDone, workFailed } from './jobs.ts';
 import { backingBelow } from './mirror.ts';
 
 export interface BackupRequest {

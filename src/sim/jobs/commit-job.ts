@@ -33,9 +33,9 @@ import {
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
+import { rate } from './job-progress.ts';
 import {
   type JobDriver,
-  rate,
   registerDriver,
   release,
   startJob,

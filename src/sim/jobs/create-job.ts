@@ -6,8 +6,9 @@ import { asFormat, createFile } from '../graph/images.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { EMPTY } from '../host/contents.ts';
 import { type Context, lookupNode } from '../state/context.ts';
+import type { CreateOptions } from '../state/job.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
-import { ALL_PERMISSIONS, type CreateOptions, RESIZE, WRITE } from '../state/state.ts';
+import { ALL_PERMISSIONS, RESIZE, WRITE } from '../state/state.ts';
 import { type JobDriver, registerDriver, workDone, workFailed } from './jobs.ts';
 
 const create: JobDriver = {

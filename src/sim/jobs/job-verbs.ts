@@ -1,10 +1,11 @@
 /** What a client may ask of a job, by QEMU's table of verbs; the effects come a moment later, as in QEMU. */
 
 import type { Context } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { accepts, type JobVerb } from '../state/job-table.ts';
 import { refuse } from '../state/refusal.ts';
-import type { Job } from '../state/state.ts';
-import { abort, dismiss, driverOf, finalize, patchJob, rate, task, wake } from './jobs.ts';
+import { rate } from './job-progress.ts';
+import { abort, dismiss, driverOf, finalize, patchJob, task, wake } from './jobs.ts';
 
 function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
   const ok =

@@ -5,12 +5,12 @@
 
 import { invariant } from '../../errors.ts';
 import { removeUser } from '../graph/graph.ts';
-import { sizeOf } from '../graph/image-io.ts';
-import { covered } from '../host/contents.ts';
 import type { Context, JobTask } from '../state/context.ts';
+import { Job, type JobStatus } from '../state/job.ts';
 import { accepts, mayFollow } from '../state/job-table.ts';
 import { refuse } from '../state/refusal.ts';
-import { type BlockNode, Job, type JobStatus } from '../state/state.ts';
+import type { BlockNode } from '../state/state.ts';
+import { blockEvent } from './job-progress.ts';
 
 /** What a kind of job adds to the common life. */
 export interface JobDriver {
@@ -242,29 +242,6 @@ function isHeld(node: BlockNode, id: string): boolean {
   );
 }
 
-export function progress(ctx: Context, job: Job): { len: number; offset: number } {
-  const track = ctx.tracks.get(job.id);
-  const target = job.work.kind === 'mirror' ? ctx.q.nodes.get(job.work.target) : undefined;
-  if (ctx.profile.countsWholeDisk && target !== undefined && track !== undefined) {
-    const len = sizeOf(ctx, target);
-    return { len, offset: track.synced ? len : len - covered(track.dirty) };
-  }
-  return { len: track?.len ?? 0, offset: track?.offset ?? 0 };
-}
-
-export function blockEvent(ctx: Context, id: string, event: string): void {
-  const job = ctx.q.jobs.get(id);
-  if (job === undefined || job.type === 'create') return;
-  const failed = event === 'BLOCK_JOB_COMPLETED' && job.error !== undefined;
-  ctx.emit(event, {
-    device: id,
-    ...progress(ctx, job),
-    speed: job.speed,
-    type: job.type,
-    ...(failed ? { error: job.error } : {}),
-  });
-}
-
 /** What a job does at a moment that was agreed before; nothing when it is no longer that job. */
 export function runTask(ctx: Context, { job: id, serial, pace, phase }: JobTask): void {
   const job = ctx.q.jobs.get(id);
@@ -297,9 +274,4 @@ export function runTask(ctx: Context, { job: id, serial, pace, phase }: JobTask)
 export function wake(ctx: Context, job: Job): void {
   if (job.status === 'paused') enter(ctx, job.id, 'running');
   else if (job.status === 'standby') enter(ctx, job.id, 'ready');
-}
-
-/** Bytes per virtual millisecond under a limit in bytes per second; 0 is no limit. */
-export function rate(ctx: Context, speed: number): number {
-  return speed === 0 ? ctx.timing.copyBytesPerMs : Math.min(ctx.timing.copyBytesPerMs, speed / 1000);
 }

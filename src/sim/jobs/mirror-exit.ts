@@ -20,8 +20,9 @@ import { imageOf } from '../graph/image-io.ts';
 import { fileOptions, openNode } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { type Context, nodeOf } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { Refusal } from '../state/refusal.ts';
-import { ALL_PERMISSIONS, type BlockNode, type Job } from '../state/state.ts';
+import { ALL_PERMISSIONS, type BlockNode } from '../state/state.ts';
 import { release } from './jobs.ts';
 
 /** mirror_exit_common(): the pivot if it is wanted, then the filter goes. Gives the error of a refused pivot. */

@@ -16,8 +16,9 @@ import {
   withData,
 } from '../host/contents.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
-import type { Job } from '../state/state.ts';
-import { blockEvent, enter, type JobDriver, registerDriver, task, workDone, workFailed } from './jobs.ts';
+import type { Job } from '../state/job.ts';
+import { blockEvent } from './job-progress.ts';
+import { enter, type JobDriver, registerDriver, task, workDone, workFailed } from './jobs.ts';
 import { exitMirror } from './mirror-exit.ts';
 
 const CLUSTER_BYTES = 65_536;

@@ -28,7 +28,8 @@ import {
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
-import { rate, startJob, withdraw } from './jobs.ts';
+import { rate } from './job-progress.ts';
+import { startJob, withdraw } from './jobs.ts';
 import { zero } from './mirror-job.ts';
 
 export interface MirrorRequest {

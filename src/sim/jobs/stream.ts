@@ -25,20 +25,20 @@ import { checkPermissions, tryReadOnly } from '../graph/permissions.ts';
 import { covered, EMPTY, granules, minus, slice } from '../host/contents.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode, nodeOf } from '../state/context.ts';
+import type { Job } from '../state/job.ts';
 import { Death, Refusal, refuse } from '../state/refusal.ts';
 import {
   ALL_PERMISSIONS,
   BlockNode,
   CONSISTENT_READ,
   GRAPH_MOD,
-  type Job,
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
 import { checkedSpeed, jobId } from './job-arguments.ts';
+import { rate } from './job-progress.ts';
 import {
   type JobDriver,
-  rate,
   refuseBadJobId,
   registerDriver,
   startJob,

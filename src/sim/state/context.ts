@@ -8,9 +8,10 @@ import type { Extents } from '../host/contents.ts';
 import type { Host } from '../host/host.ts';
 import type { Chance } from '../host/random.ts';
 import type { Draft } from './draft.ts';
+import type { Job } from './job.ts';
 import type { Profile } from './profiles.ts';
 import { refuse } from './refusal.ts';
-import type { BlockNode, Job, Qemu } from './state.ts';
+import type { BlockNode, Qemu } from './state.ts';
 
 /** How far a job is; beside the tree, because copied data is not undone either. */
 export interface Track {

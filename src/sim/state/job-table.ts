@@ -1,6 +1,6 @@
 /** QEMU's two tables of its block jobs (job.c: JobSTT, JobVerbTable), as the simulator's own copy of the law. */
 
-import type { JobStatus } from './state.ts';
+import type { JobStatus } from './job.ts';
 
 export type JobVerb =
   | 'cancel'
