@@ -133,52 +133,57 @@ interface Begin {
   readonly wanted: object;
 }
 
+const PLAYED = Object.entries(OPERATIONS).flatMap(([name, play]) =>
+  SIGNALS.map((signal, turn) => ({ name, signal, play, turn })),
+);
+
+/** Brings the guest to where the operation is asked of it: with a snapshot that its administrator took. */
+async function below({ vm }: Place, id: string, { ends }: Operation): Promise<void> {
+  if (ends === 'paused') await vm.witness.execute('cont');
+  const blocks = (await vm.witness.execute('query-block')) as readonly {
+    inserted?: { 'node-name': string };
+  }[];
+  for (const [disk, { inserted }] of blocks.filter(block => block.inserted !== undefined).entries())
+    await vm.witness.execute('blockdev-snapshot-sync', {
+      ...{ 'node-name': inserted?.['node-name'], format: 'qcow2' },
+      'snapshot-file': join(vm.directory, `${id}-below-${disk}.qcow2`),
+      'snapshot-node-name': `${id}-below-${disk}`,
+    });
+  if (ends === 'paused') await vm.witness.execute('stop');
+}
+
 describeOnQemu('a backend', () => {
-  test.each(Object.entries(OPERATIONS))('does a %s once, wherever its process ends', async (name, play) => {
+  test.each(PLAYED)('does a $name once, with $signal in each state', async ({ name, signal, play, turn }) => {
     const at = await place('web');
     const path = `/sagas/${name}`;
-    /** Brings the guest to where the operation is asked of it, by a backend that no one disturbs. */
-    const prepared = async (id: string) => {
-      await using backend = await Backend.start(at.folder);
-      if (play.ends === 'paused') await at.vm.witness.execute('cont');
-      await backend.ask('POST', '/sagas/snapshot', snapshotOf(at, `${id}-before`));
-      expect(await resultOf(backend, `/sagas/${id}-before`)).toMatchObject({ outcome: 'committed' });
-      if (play.ends === 'paused') await at.vm.witness.execute('stop');
-      const states =
-        id === 'all' && (await backend.ask('POST', path, play.wanted(at, id))).status === 202
-          ? await statesOf(backend, id)
-          : [];
-      await backend.end('SIGTERM');
-      return states;
-    };
-    const states = await prepared('all');
-    expect(states.length, name).toBeGreaterThan(2);
-    for (const [turn, signal] of SIGNALS.entries())
-      for (const [index, state] of some(states, turn).entries()) {
-        const id = `${name}-${turn}-${index}`;
-        const where = `${signal} in ${state}`;
-        await prepared(id);
-        const before = await chains(at.vm);
-        const wanted = play.wanted(at, id);
-        at.gate.passed.splice(0);
-        await using next = await endedIn(state, signal, at, { saga: id, path, wanted });
-        expect(await next.ask('POST', path, wanted), where).toEqual({ status: 202, body: { id, vm: 'web' } });
-        const result = await resultOf(next, `/sagas/${id}`);
-        expect(result, `${where}: ${JSON.stringify(result)}`).toMatchObject({
-          outcome: 'committed',
-          leftovers: [],
-        });
-        expect(await status(at.vm), where).toBe(play.ends ?? 'running');
-        expect(await chains(at.vm), where).toEqual(
-          before.map((chain, disk) => play.becomes(chain, overlay(at, id, disk))),
-        );
-        for (const [command, count] of Object.entries(play.once))
-          expect(
-            at.gate.passed.filter(({ execute }) => execute === command),
-            where,
-          ).toHaveLength(count);
-        await next.end('SIGTERM');
-      }
+    await below(at, 'all', play);
+    await using undisturbed = await Backend.start(at.folder);
+    expect((await undisturbed.ask('POST', path, play.wanted(at, 'all'))).status).toBe(202);
+    const states = await statesOf(undisturbed, 'all');
+    expect(states.length).toBeGreaterThan(2);
+    await undisturbed.end('SIGTERM');
+    for (const [index, state] of some(states, turn).entries()) {
+      const id = `${name}-${index}`;
+      await below(at, id, play);
+      const before = await chains(at.vm);
+      const wanted = play.wanted(at, id);
+      at.gate.passed.splice(0);
+      await using next = await endedIn(state, signal, at, { saga: id, path, wanted });
+      expect(await next.ask('POST', path, wanted), state).toEqual({ status: 202, body: { id, vm: 'web' } });
+      const result = await resultOf(next, `/sagas/${id}`);
+      const told = `${state}: ${JSON.stringify(result)}`;
+      expect(result, told).toMatchObject({ outcome: 'committed', leftovers: [] });
+      expect(await status(at.vm), state).toBe(play.ends ?? 'running');
+      expect(await chains(at.vm), state).toEqual(
+        before.map((chain, disk) => play.becomes(chain, overlay(at, id, disk))),
+      );
+      for (const [command, count] of Object.entries(play.once))
+        expect(
+          at.gate.passed.filter(({ execute }) => execute === command),
+          state,
+        ).toHaveLength(count);
+      await next.end('SIGTERM');
+    }
   });
 
   test.each(SIGNALS)('snapshots a group on all guests or on none, with %s in each state', async signal => {
