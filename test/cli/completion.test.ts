@@ -101,6 +101,40 @@ test.runIf(has('zsh'))('zsh takes its script, and knows its function for the com
   for (const shell of ['zsh', 'bash']) inShell(shell, '-n', `completion.${shell}`);
 });
 
+/** An interactive zsh on a terminal of its own, in which Tab is pressed; each word that it is offered is a line between two marks. */
+const ZSH_PLAYED = `
+  autoload -Uz compinit; compinit -u -D; source ./completion.zsh
+  bindkey '^I' complete-word
+  mark() { print -n '\\0' }
+  compprefuncs=(mark) comppostfuncs=(mark)
+  compadd() {
+    if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi
+    local -a hits; builtin compadd -A hits "$@"; print -l -- $hits; builtin compadd "$@"
+  }
+  print READY`;
+const ZSH_PLAYS = `
+  zmodload zsh/zpty; zpty z zsh -f -i
+  zpty -w z 'PROMPT=; source ./played.zsh'; zpty -r -m z line '*READY*'
+  zpty -w -n z "$1"$'\\t'; zpty -r -m z said $'*\\0*\\0*'
+  print -r -- "\${\${said#*$'\\0'}%%$'\\0'*}"; zpty -d z`;
+
+function zsh(line: string): readonly string[] {
+  writeFileSync(join(folder, 'played.zsh'), ZSH_PLAYED);
+  const offered = inShell('zsh', '-f', '-c', ZSH_PLAYS, 'zsh', line);
+  return offered.split(/\s+/).filter(word => word !== '');
+}
+
+test.runIf(has('zsh'))('zsh completes commands, options, their words, and the ids of sagas', () => {
+  expect(zsh('blocksaga snap')).toEqual(['snapshot']);
+  expect(zsh('blocksaga copy --fin')).toEqual(['--finish']);
+  for (const before of ['--finish=', '--finish ', '--sync-writes --finish '])
+    expect(zsh(`blocksaga copy ${before}`), before).toEqual(['pivot', 'clone', 'abort', 'leave']);
+  expect(zsh('blocksaga copy --finish=cl')).toEqual(['clone']);
+  expect(zsh('blocksaga --config x.json copy --sync')).toEqual(['--sync-writes']);
+  expect(zsh('blocksaga show night-').toSorted()).toEqual(['night-1', 'night-2']);
+  expect(zsh('blocksaga completion ')).toEqual(['bash', 'zsh', 'fish', 'sagas']);
+});
+
 test('the manual page has every command, each option and each example of the help', async () => {
   const page = await run('man');
   expect(page.split('\n')[0]).toMatch(/^\.TH BLOCKSAGA 1/);
