@@ -69,8 +69,9 @@ export class Telemetry {
     }, tell)(undefined);
   }
 
-  /** A step of the saga is tried again. */
+  /** A step of the saga is tried again; of one that was let go of, what still runs is nothing to tell of. */
   retried(saga: string, step: string): void {
+    if (!this.#sagas.has(saga)) return;
     const tell = this.#teller(saga);
     isolated(() => this.#instruments?.retries.add(1, { step }), tell)(undefined);
     isolated(() => this.#options.logger?.warn({ saga, step }, 'trying a step again'), tell)(undefined);

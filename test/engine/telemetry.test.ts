@@ -236,3 +236,19 @@ function fakeApi(startSpan: () => typeof silentSpan, instrument: object): OpenTe
     ROOT_CONTEXT: {},
   };
 }
+
+test('a logger hears nothing more of a saga that was let go of', async () => {
+  const sim = smallSim();
+  const lines: string[] = [];
+  const line = (_: object, words: string) => void lines.push(words);
+  const logger: Logger = { debug: () => undefined, info: line, warn: line, error: line };
+  const journal = memoryJournal(undefined, { clock: sim.clock });
+  const engine = createEngine({ journal, clock: sim.clock, logger });
+  const disks = [{ disk: 'dev0', to: '/images/new0.qcow2' }];
+  const wanted = { qmp: sim.connect, files: sim.files, disks, finish: 'leave' } as const;
+  const saga = await sim.run(engine.copy(wanted));
+  await sim.run(saga.until('ready'));
+  await sim.run(engine.close());
+  await sim.advance(10_000);
+  expect(lines).toEqual(['saga begun', 'saga let go of']);
+});
