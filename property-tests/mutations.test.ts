@@ -11,6 +11,7 @@ import { WireOrder } from '../src/fuzz/laws/order.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { newFile } from '../src/fuzz/scenario/wish-files.ts';
+import { removeFile } from '../src/images/files.ts';
 import type { DiskPlan } from '../src/plan/plan.ts';
 import type { Json } from '../src/qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
@@ -59,6 +60,7 @@ const SENDS_MAX = 40;
 /** Runs that leave something, as they are excused for it. */
 const KEPT = JSON.parse(readFileSync(new URL('excused.json', import.meta.url), 'utf8')) as {
   readonly 'nothing left: refuse lasting': Scenario;
+  readonly 'nothing lost: otherClient blockdev-reopen': Scenario;
 };
 
 function readScenario(file: string): Scenario {
@@ -338,7 +340,7 @@ const DEFECTS: readonly {
     what: 'filters that are set as drives a second time without a look',
     scenarios: () => {
       const refusal = { kind: 'refuse', command: 'blockdev-del', from: 'removeFilters' } as const;
-      return [{ ...PLAIN['a copy that reopens filters'], faults: [refusal] }];
+      return [{ ...PLAIN['a copy that reopens filters in the pause'], faults: [refusal] }];
     },
     spoil: () =>
       spoil('removeFilters', step => ({
@@ -350,8 +352,24 @@ const DEFECTS: readonly {
   {
     what: 'a removal of the filters that is taken for done',
     scenarios: COPIES_OF_7_2,
-    spoil: () => spoil('removeFilters', step => ({ ...allPresent(step), do: async () => null })),
+    spoil: () => spoil('removeFiltersLive', step => ({ ...allPresent(step), do: async () => null })),
     laws: ['nothing left', 'recovery is the exception'],
+  },
+  {
+    what: 'new images that are removed when a third party has moved a disk back by its filter',
+    scenarios: () => [KEPT['nothing lost: otherClient blockdev-reopen']],
+    spoil: () =>
+      spoil('closeOldNodes', step => ({
+        do: async (context: StepContext, todo: Parameters<Step['do']>[1]) => {
+          const { files, plan } = context;
+          for (const { file } of plan.disks.map(({ image }) => image)) {
+            const there = await files?.stat(file);
+            if (there && files) await removeFile(files, file, there.identity);
+          }
+          return step.do(context, todo);
+        },
+      })),
+    laws: ['nothing lost', 'the stuck end offline'],
   },
   {
     what: 'a guest that is paused for two seconds more',

@@ -14,7 +14,10 @@ const REFUSED = [
   ...['job-complete', 'job-finalize', 'job-dismiss', 'job-cancel', 'block-job-cancel', 'query-jobs'],
 ];
 const STATES = {
-  reopen: ['pauseGuest', 'endMirrorsInPlace', 'insertFilters', 'reopenFilters', 'removeFilters'],
+  reopen: [
+    ...(['insertFiltersLive', 'pauseGuest', 'endMirrorsInPlace', 'insertFilters'] as const),
+    ...(['reopenFilters', 'removeFilters', 'removeFiltersLive'] as const),
+  ],
   finalize: ['pauseGuest', 'parkMirrors', 'finalizeMirrors'],
   complete: ['pauseGuest', 'completeMirrors'],
 } as const;

@@ -77,6 +77,7 @@ export const PLAIN = {
   }),
   'a snapshot disk by disk': plain({ operation: 'snapshot', ...BOTH, without: ['transaction'] }),
   'a copy that reopens filters': plain({ ...COPY, strategy: 'reopen' }, { style: 'drive' }),
+  'a copy that reopens filters in the pause': plain({ ...COPY, strategy: 'reopen' }, { iothreads: true }),
   "a copy that reopens its disks' own throttles": plain(
     { ...COPY, strategy: 'reopen' },
     { filters: ['throttle'], filtered: [0, 1], inline: true },

@@ -31,6 +31,13 @@ const PATHS: readonly (readonly [keyof typeof PLAIN, readonly StepName[]])[] = [
   [
     'a copy that reopens filters',
     [
+      ...(['markQemu', 'claimFiles', 'createImages', 'insertFiltersLive', 'mirrorDisks'] as const),
+      ...(['pauseGuest', 'endMirrorsInPlace', 'reopenFilters'] as const),
+    ],
+  ],
+  [
+    'a copy that reopens filters in the pause',
+    [
       ...([
         'markQemu',
         'claimFiles',

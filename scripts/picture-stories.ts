@@ -97,7 +97,7 @@ async function killed(stage: Stage, id: string, deaths: readonly Death[]): Promi
 const THREE_DEATHS: readonly Death[] = [
   { in: 'createImages', goneMs: 4_200 },
   { in: 'mirrorDisks', goneMs: 754_000 },
-  { in: 'removeFilters', goneMs: 1_300 },
+  { in: 'resumeGuest', goneMs: 1_300 },
 ];
 
 /** By the name of the picture. */

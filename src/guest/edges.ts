@@ -75,6 +75,14 @@ export class Edges {
     );
   }
 
+  /** The nodes that stand on a node; a device, an export or a job is none. */
+  nodesAbove(node: string): readonly string[] {
+    return this.#edges.flatMap(({ child, parent }) => {
+      const above = this.#names.get(child) === node ? this.#names.get(parent) : undefined;
+      return above === undefined ? [] : [above];
+    });
+  }
+
   /** The numbers of the parents of these nodes. */
   parents(nodes: ReadonlySet<string | null>): readonly number[] {
     return this.#edges

@@ -239,9 +239,12 @@ function expectFilters(blocks: readonly BlockInfo[], disk: DiskPlan): void {
   const [uppermost] = disk.filters ?? [];
   const node = blockOf(blocks, disk)?.inserted?.['node-name'];
   if (uppermost === undefined || node === uppermost.node) return;
+  const away = `disk ${disk.disk}: a third party has taken its device off the filter ${uppermost.node}, to ${node ?? 'nothing'}`;
   throw new BlocksagaError(
     'FOREIGN',
-    `disk ${disk.disk}: a third party has taken its device off the filter ${uppermost.node}, to ${node ?? 'nothing'}: set its drive back to that (QMP: qom-set), or ask again without it`,
+    uppermost.own
+      ? `${away}, below which its mirror does not see what the guest writes: the copy has to be begun anew`
+      : `${away}: set its drive back to that (QMP: qom-set), or ask again without it`,
     { disk: disk.disk },
   );
 }

@@ -35,6 +35,11 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     undone: 'The streams were ended.',
   },
   standOnBases: { does: 'The targets of the mirrors are opened on their backing images.' },
+  insertFiltersLive: {
+    does: 'A throttle filter comes above each disk, without a pause.',
+    undo: 'The filters are removed, without a pause.',
+    undone: 'The filters were removed.',
+  },
   mirrorDisks: {
     does: 'One mirror per disk copies until it follows the guest.',
     undo: 'The mirrors are cancelled; a disk that a third party has switched is mirrored back with what was written there.',
@@ -74,9 +79,9 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     undone: 'Any disk that a third party had switched was mirrored back.',
   },
   insertFilters: {
-    does: 'A throttle filter comes above each disk.',
-    undo: 'The filters are removed.',
-    undone: 'The filters were removed.',
+    does: 'A throttle filter comes above each disk that has none yet.',
+    undo: 'Those filters are removed.',
+    undone: 'Those filters were removed.',
   },
   reopenFilters: {
     does: 'One blockdev-reopen moves all filters to the new images, all or none; the decision is written meanwhile.',
@@ -86,7 +91,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
   commitRevert: {
     does: 'The guest has written to the reverted disks: the saga rolls forward for all of them.',
   },
-  removeFilters: { does: 'The filters are removed; the disks stay on their new images.' },
+  removeFilters: { does: 'Those filters are removed; the disks stay on their new images.' },
   parkMirrors: {
     does: 'Every mirror is completed up to PENDING, where all can still be cancelled.',
     undo: 'The mirrors are cancelled.',
@@ -109,6 +114,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'The guest is resumed, if this saga has paused it. A migration that began in the pause rolls back first.',
   },
   publishDefinitions: { does: 'The onCommit program is told of the new disks.' },
+  removeFiltersLive: { does: 'The filters are removed, without a pause.' },
   dismissMirrors: { does: 'The ended mirrors are dismissed.' },
   unmarkQemu: { does: 'The mark is taken off QEMU.' },
   closeOldNodes: { does: 'Images that no disk uses any more are closed.' },

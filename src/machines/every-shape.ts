@@ -7,10 +7,19 @@ import type { ChartName, Shape } from './shape.ts';
 const EITHER = [true, false] as const;
 const MARKED = EITHER.flatMap(marksQemu => EITHER.map(publishes => ({ marksQemu, publishes })));
 
+const NO_FILTERS = { filtersLive: false, filtersInPause: false } as const;
+/** Each disk has a filter before the pause, of the saga's or of its own, or gets it in the pause. */
+const STRATEGIES = [
+  ...EITHER.flatMap(filtersLive =>
+    EITHER.map(filtersInPause => ({ strategy: 'reopen' as const, filtersLive, filtersInPause })),
+  ),
+  { strategy: 'finalize' as const, ...NO_FILTERS },
+  { strategy: 'complete' as const, ...NO_FILTERS },
+];
 const ENDS = (['pivot', 'leave'] as const).flatMap(finish =>
-  (['reopen', 'finalize', 'complete'] as const).map(strategy => ({ finish, strategy })),
+  STRATEGIES.map(strategy => ({ finish, ...strategy })),
 );
-const NO_SWITCH = (['clone', 'abort'] as const).map(finish => ({ finish, strategy: null }));
+const NO_SWITCH = (['clone', 'abort'] as const).map(finish => ({ finish, strategy: null, ...NO_FILTERS }));
 
 const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
   snapshot: () =>
@@ -51,9 +60,9 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
 };
 
 /** How the overlays of a snapshot with mirrors are put on, and how their mirrors are switched to. */
-const WAYS = (['reopen', 'finalize', 'complete'] as const).flatMap(strategy => [
-  { method: 'transaction' as const, qemuOpensTargets: false, strategy },
-  { method: 'transactionSync' as const, qemuOpensTargets: strategy === 'complete', strategy },
+const WAYS = STRATEGIES.flatMap(way => [
+  { method: 'transaction' as const, qemuOpensTargets: false, ...way },
+  { method: 'transactionSync' as const, qemuOpensTargets: way.strategy === 'complete', ...way },
 ]);
 
 export function everyShape(chart: ChartName): readonly Shape[] {

@@ -69,16 +69,37 @@ function base(image: ImagePlan, goal = '', mark = ''): PlanBase {
 
 const SWITCHED = { iothreads: false, parallel: 4, speed: 0 } as const;
 
+/** As on a guest without iothreads. */
+function below<P extends PlanBase>(strategy: Strategy | null, plan: P): P {
+  if (strategy !== 'reopen') return plan;
+  const filtered = ({ names }: DiskPlan) => [{ node: names.filter, driver: 'throttle', own: true as const }];
+  return { ...plan, disks: plan.disks.map(disk => ({ ...disk, filters: filtered(disk) })) };
+}
+
 function copy(finish: Finish, strategy: Strategy | null, mark = ''): CopyPlan {
   return {
-    ...{ operation: 'copy', ...base(COPY, '', mark), ...SWITCHED, finish, strategy, sync: ['full'] },
+    ...{
+      operation: 'copy',
+      ...below(strategy, base(COPY, '', mark)),
+      ...SWITCHED,
+      finish,
+      strategy,
+      sync: ['full'],
+    },
     mirror: { granularity: null, bufSize: null, copyMode: 'background' },
   };
 }
 
 function commit(finish: Finish, strategy: Strategy | null): ActiveCommitPlan {
   return {
-    ...{ operation: 'commit', kind: 'active', ...base(MERGED, BASE.node), ...SWITCHED, finish, strategy },
+    ...{
+      operation: 'commit',
+      kind: 'active',
+      ...below(strategy, base(MERGED, BASE.node)),
+      ...SWITCHED,
+      finish,
+      strategy,
+    },
     ...{ deletes: false, hint: null },
   };
 }

@@ -3,6 +3,7 @@
  * from is all in here, so that a chart cannot depend on anything else.
  */
 
+import { hasFilter, ownFilter } from '../plan/filters.ts';
 import type {
   ActiveCommitPlan,
   CopyPlan,
@@ -37,6 +38,9 @@ interface SwitchShape extends ShapeBase {
   readonly strategy: Strategy | null;
   /** Ended mirrors are dismissed in the pause then. */
   readonly iothreads: boolean;
+  /** Whether disks get filters of the saga's before their mirrors start, and whether any does in the pause. */
+  readonly filtersLive: boolean;
+  readonly filtersInPause: boolean;
 }
 
 interface TakesSnapshot {
@@ -132,8 +136,14 @@ function takingOf({ method, quiesce }: SnapshotPlan): TakesSnapshot {
   return { method, quiesces: quiesce !== null };
 }
 
-function switchOf({ strategy, iothreads }: CopyPlan | ActiveCommitPlan) {
-  return { strategy, iothreads };
+function switchOf({ strategy, iothreads, disks }: CopyPlan | ActiveCommitPlan) {
+  const filtersLive = disks.some(disk => ownFilter(disk) !== undefined);
+  return {
+    strategy,
+    iothreads,
+    filtersLive,
+    filtersInPause: strategy === 'reopen' && !disks.every(hasFilter),
+  };
 }
 
 function makingOf({ mirror }: CopyPlan): MakesCopies {

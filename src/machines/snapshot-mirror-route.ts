@@ -7,13 +7,13 @@ import type { SnapshotMirrorShape } from './shape.ts';
 import { cleaningUp, dismissing, keyed, mirroring, ready, switching } from './switch-route.ts';
 
 export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
-  const { marksQemu, publishes, iothreads, qemuOpensTargets } = shape;
+  const { marksQemu, publishes, iothreads, qemuOpensTargets, filtersLive } = shape;
   return {
     chart: 'snapshotMirror',
     phases: [
       preparing(shape),
       snapshotting(shape),
-      mirroring({ step: 'mirror.mirrorDisks' }),
+      mirroring({ step: 'mirror.mirrorDisks' }, filtersLive, 'mirror'),
       ready(
         [
           { step: 'mirror.awaitSignal' },
@@ -28,6 +28,7 @@ export function snapshotMirrorRoute(shape: SnapshotMirrorShape): Route {
       switching(shape, { stage: 'mirror', attachesChains: !qemuOpensTargets }),
       cleaningUp([
         ...only(publishes, keyed('mirror', 'publishDefinitions')),
+        ...only(filtersLive, keyed('mirror', 'removeFiltersLive')),
         dismissing(iothreads, 'mirror.dismissMirrors'),
         'mirror.closeOldNodes',
         ...only(marksQemu, keyed('snapshot', 'unmarkQemu')),

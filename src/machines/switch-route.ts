@@ -19,13 +19,16 @@ const SWITCHES: Readonly<Record<Strategy, readonly SwitchStep[]>> = {
   complete: [{ step: 'completeMirrors', backsOff: true }],
 };
 
+/** What is left out of the pause where each disk has its filter before that. */
+const FILTER_STEPS: ReadonlySet<StepName> = new Set<StepName>(['insertFilters', 'removeFilters']);
+
 interface SwitchStep extends RouteStep {
   readonly step: StepName;
 }
 
 export function copyRoute(shape: CopyShape): Route {
-  const { finish, marksQemu, publishes, iothreads } = shape;
-  const prepared = [making(shape), mirroring(mirrorDisks(finish))];
+  const { finish, marksQemu, publishes, iothreads, filtersLive } = shape;
+  const prepared = [making(shape), mirroring(mirrorDisks(finish), filtersLive)];
   if (finish === 'abort') return { chart: 'copy', phases: prepared };
   if (finish === 'clone') return { chart: 'copy', phases: [...prepared, ...cloning(shape)] };
   const phases = [
@@ -34,6 +37,7 @@ export function copyRoute(shape: CopyShape): Route {
     switching(shape),
     cleaningUp([
       ...only(publishes, 'publishDefinitions'),
+      ...only(filtersLive, 'removeFiltersLive'),
       dismissing(iothreads, 'dismissMirrors'),
       'closeOldNodes',
       ...only(marksQemu, 'unmarkQemu'),
@@ -49,7 +53,7 @@ export function copyRoute(shape: CopyShape): Route {
 }
 
 export function commitRoute(shape: CommitShape): Route {
-  const { finish, marksQemu, publishes, iothreads, deletes } = shape;
+  const { finish, marksQemu, publishes, iothreads, deletes, filtersLive } = shape;
   return {
     chart: 'commit',
     phases: [
@@ -58,11 +62,12 @@ export function commitRoute(shape: CommitShape): Route {
         description: 'QEMU is marked as the one of this saga.',
         inside: [{ step: 'markQemu' }],
       }),
-      mirroring(mirrorDisks(finish)),
+      mirroring(mirrorDisks(finish), filtersLive),
       ...only(finish !== 'abort', ready(only(finish === 'leave', { step: 'awaitSignal' }))),
       switching(shape, { ifOvertaken: 'commitRemainingDisks' }),
       cleaningUp([
         ...only(publishes, 'publishDefinitions'),
+        ...only(filtersLive, 'removeFiltersLive'),
         dismissing(iothreads, 'dismissMirrors'),
         'closeOldNodes',
         ...only(deletes, 'removeLeaving'),
@@ -89,12 +94,12 @@ function mirrorDisks(finish: Finish): RouteStep {
   return finish === 'abort' ? { step: 'mirrorDisks', endsInRollback: true } : { step: 'mirrorDisks' };
 }
 
-export function mirroring(step: RouteStep): Phase {
+export function mirroring(step: RouteStep, filtersLive: boolean, stage: StageName | null = null): Phase {
   return {
     name: 'mirroring',
     description: 'The mirrors copy until every one follows its guest.',
     followsJobs: true,
-    inside: [step],
+    inside: [...only(filtersLive, { step: keyed(stage, 'insertFiltersLive') }), step],
   };
 }
 
@@ -117,15 +122,20 @@ interface SwitchOptions {
 
 /** The one pause in which all disks change; without a strategy there is only what is done where a third party has switched some. */
 export function switching(
-  { strategy, iothreads }: Pick<SnapshotMirrorShape, 'strategy' | 'iothreads'>,
+  {
+    strategy,
+    iothreads,
+    filtersInPause,
+  }: Pick<SnapshotMirrorShape, 'strategy' | 'iothreads' | 'filtersInPause'>,
   { stage, attachesChains = false, ifOvertaken }: SwitchOptions = {},
 ): Phase {
   const here = (step: StepName) => keyed(stage ?? null, step);
-  const switched = strategy === null ? [] : SWITCHES[strategy];
+  const isIn = (step: StepName) => filtersInPause || !FILTER_STEPS.has(step);
+  const switched = strategy === null ? [] : SWITCHES[strategy].filter(({ step }) => isIn(step));
   return {
     name: 'switching',
     description: 'The guest is paused.',
-    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].map(here),
+    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].filter(isIn).map(here),
     inside: [
       ...only(strategy !== null, { step: here('pauseGuest') }),
       ...only(attachesChains, { step: here('attachChains') }),
@@ -137,7 +147,7 @@ export function switching(
 }
 
 /** The copies end as they are, in one pause; the guest stays on its disks. */
-function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[] {
+function cloning({ iothreads, marksQemu, quiesces, filtersLive }: CopyShape): readonly Phase[] {
   return [
     ready(only(quiesces, { step: 'freezeGuest' })),
     {
@@ -151,6 +161,7 @@ function cloning({ iothreads, marksQemu, quiesces }: CopyShape): readonly Phase[
     },
     cleaningUp([
       ...only(quiesces, 'thawGuest'),
+      ...only(filtersLive, 'removeFiltersLive'),
       dismissing(iothreads, 'dismissMirrors'),
       'closeCopies',
       ...only(marksQemu, 'unmarkQemu'),

@@ -2,8 +2,9 @@
 
 import { Edges } from '../guest/edges.ts';
 import { plainName } from '../guest/graph.ts';
+import type { FilterNode } from '../plan/filters.ts';
 import { formatOf, isFilter, readImageName, throttleGroupIn } from '../plan/image-ref.ts';
-import type { ChainImage, FilterNode } from '../plan/plan.ts';
+import type { ChainImage } from '../plan/plan.ts';
 import type {
   BlockDeviceInfo,
   BlockDirtyInfo,

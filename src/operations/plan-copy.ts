@@ -17,6 +17,7 @@ import {
   refuseUncallable,
   weakerWhere,
 } from './older-ways.ts';
+import { withOwnFilters } from './own-filters.ts';
 import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { CopyRequest } from './requests.ts';
 import { refuseHeader } from './reused-header.ts';
@@ -47,14 +48,15 @@ export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<
     wanted.forEach(refuseRelative);
     for (const { disk, secret } of wanted) refuseClear(disk, secret, 'the copy');
   }
-  const planned = await planImages(wanted, survey, files);
-  const images = planned.map((image, index) => onBase(image, wanted[index]));
+  const made = await planImages(wanted, survey, files);
+  const images = made.map((image, index) => onBase(image, wanted[index]));
   const marksQemu = capabilities.has('throttle-group');
-  const disks = diskPlans(names, sources, images, token).map((disk, index) => ({
+  const planned = diskPlans(names, sources, images, token).map((disk, index) => ({
     ...disk,
     retiring: retiring(sources[index], opens ? disk.image.backing : null),
     ...(opens ? {} : { identifiedBy: 'file' as const }),
   }));
+  const disks = withOwnFilters(planned, sources, { survey, strategy, token });
   const carriesBitmaps = opens && capabilities.has('block-dirty-bitmap-merge');
   return {
     operation: 'copy',

@@ -12,6 +12,7 @@ import { lossesOfMoves } from './losses.ts';
 import { hintOf } from './merge-hint.ts';
 import { imageAt, refuseClearMerge, rewriteOf, type Span } from './merge-span.ts';
 import { jobsVanishOnEndOf, keepsJobs, knowsNodes, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { withOwnFilters } from './own-filters.ts';
 import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
@@ -116,11 +117,13 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     ? spans.map(({ disk, source, base }) => nodeOfImage(disk, imageAt(source, base ?? 0)))
     : undefined;
   const images = spans.map(({ source, base }) => stayingImage(source.chain.slice(base ?? 0), source));
-  const disks = diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
+  const planned = diskPlans(names, sources, images, facts.token, goals).map((disk, at) => ({
     ...disk,
     retiring: retiring(spans[at]),
     ...(byNode ? {} : { identifiedBy: 'file' as const }),
   }));
+  const strategy = finish === 'abort' ? null : chooseStrategy(wished, names, sources, strategies);
+  const disks = withOwnFilters(planned, sources, { survey, strategy, token: facts.token });
   const carriesBitmaps = byNode && capabilities.has('block-dirty-bitmap-merge');
   return {
     ...baseOf(request, spans, facts),
@@ -129,7 +132,7 @@ function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanF
     hint: hintOf(spans),
     iothreads: survey.iothreads,
     finish,
-    strategy: finish === 'abort' ? null : chooseStrategy(wished, names, sources, strategies),
+    strategy,
     deletes: request.delete ?? false,
     ...withLosses(lossesOfMoves(disks, sources, { carriesBitmaps })),
     disks,

@@ -18,6 +18,7 @@ import { chooseStrategy, need, strategiesOf } from './choose-strategy.ts';
 import { refuseClear } from './encryption.ts';
 import { planImages } from './new-images.ts';
 import { jobsVanishOnEndOf, opensImages, readThrough, refuseUncallable, weakerWhere } from './older-ways.ts';
+import { withOwnFilters } from './own-filters.ts';
 import type { PlanFacts } from './plan-facts.ts';
 import { planSnapshot } from './plan-snapshot.ts';
 import { hasMirrorWishes, type SnapshotRequest } from './requests.ts';
@@ -74,9 +75,10 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
       ...readThrough(sources),
     }),
   };
-  const disks = snapshot.disks.map((disk, index) =>
+  const mirrored = snapshot.disks.map((disk, index) =>
     mirrorDisk(disk, sources[index], images[index], facts.token),
   );
+  const disks = withOwnFilters(mirrored, sources, { survey, strategy, token: facts.token });
   const mirror: CopyPlan = {
     ...base,
     operation: 'copy',

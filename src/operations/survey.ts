@@ -7,8 +7,9 @@ import { BlocksagaError } from '../errors.ts';
 import { expectNoEndedStream } from '../guest/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
 import { expectNotMigrating, migrationOf, SIGHT } from '../guest/migration.ts';
-import { formatOf, isBare } from '../plan/image-ref.ts';
-import type { CacheFlags, ChainImage, FilterNode } from '../plan/plan.ts';
+import type { FilterNode } from '../plan/filters.ts';
+import { formatOf, isBare, readImageName } from '../plan/image-ref.ts';
+import type { CacheFlags, ChainImage } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { type ImageTraits, traitsOfChain } from './image-traits.ts';
@@ -36,6 +37,8 @@ export interface GuestDisk {
   /** The id that the device was given, when it was. */
   readonly device: string | null;
   readonly file: string;
+  /** Whether QEMU has no room for the name of that image. */
+  readonly isCutShort: boolean;
   /** The format of its active image. */
   readonly driver: string;
   /** Whether its device is right on a protocol node: QEMU by itself would call the format of its image by that. */
@@ -245,6 +248,7 @@ function guestDisk(block: BlockInfo, graph: NodeGraph, hasIothreads: boolean): r
       qdev,
       device: qdev === null ? null : deviceId(qdev),
       file: graph.fileOf(node || null, inserted.file),
+      isCutShort: readImageName(inserted.file).isCutShort,
       driver: formatOf(inserted.drv),
       isBare: isBare(inserted.drv),
       sizeBytes: inserted.image?.['virtual-size'] ?? 0,

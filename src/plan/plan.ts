@@ -2,7 +2,7 @@
  * What the steps of a saga need to know, fixed before the first effect and journaled with the saga: which disks, what
  * stands there now, what will stand there, and under which names. Plain JSON; nothing here talks to QEMU.
  */
-import type { BlockdevDetectZeroesOptions } from '../qmp/schema.generated.ts';
+import type { FilterNode } from './filters.ts';
 import type { DiskNames } from './names.ts';
 import type { BitmapPlan, FileAccess, NodeWishes, Qcow2Layout } from './new-image.ts';
 
@@ -261,19 +261,6 @@ export interface ChainImage {
 export interface CacheFlags {
   readonly direct: boolean;
   readonly noFlush: boolean;
-}
-
-/** A filter of the user's between a device and its image; it is worked through and left as it is. */
-export interface FilterNode {
-  readonly node: string;
-  readonly driver: string;
-  /** What a `blockdev-reopen` of it has to restate; left out where that is not known, or its driver cannot be reopened. */
-  readonly options?: {
-    readonly 'throttle-group': string;
-    readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean };
-    readonly 'detect-zeroes': BlockdevDetectZeroesOptions;
-    readonly discard?: 'unmap';
-  };
 }
 
 /** Who is told of the new disks after the decision: the engine's own `onCommit`, or a program that is run. */

@@ -29,6 +29,7 @@ import {
 import { awaitGo, awaitMembers, decideWithGroup } from './snapshot/with-group.ts';
 import { commitRemainingDisks } from './switch/commit-remaining-disks.ts';
 import { commitRevert } from './switch/commit-revert.ts';
+import { insertFiltersLive, removeFiltersLive } from './switch/live-filters.ts';
 import { completeMirrors, finalizeMirrors, parkMirrors } from './switch/switch-by-pivot.ts';
 import { insertFilters, removeFilters, reopenFilters } from './switch/switch-by-reopen.ts';
 
@@ -38,6 +39,7 @@ export const ALL_STEPS = {
   createImages,
   streamIntoTargets,
   standOnBases,
+  insertFiltersLive,
   mirrorDisks,
   rewriteChains,
   finalizeRewrites,
@@ -60,6 +62,7 @@ export const ALL_STEPS = {
   commitRemainingDisks,
   resumeGuest,
   publishDefinitions,
+  removeFiltersLive,
   dismissMirrors,
   unmarkQemu,
   closeOldNodes,

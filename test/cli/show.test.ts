@@ -38,9 +38,10 @@ test('of a saga that was rolled back, which disk failed where and why, what was 
   ]);
   expect(below(text, 'What was undone').map(line => line.slice(0, 16))).toEqual([
     '1. mirror disks ',
-    '2. create images',
-    '3. claim files (',
-    '4. mark QEMU (0.',
+    '2. insert filter',
+    '3. create images',
+    '4. claim files (',
+    '5. mark QEMU (0.',
   ]);
   expect(below(text, 'Where every disk is now')[1]).toBe(
     'disk1  the guest is on /images/disk1.qcow2; /images/copy1.qcow2: removed again; this is the disk that failed',
@@ -59,7 +60,7 @@ test('of one that needs recovery, that the journal cannot say where the guest is
 
 test('of one under way, where it is; of one whose process has ended, that no end is written', () => {
   expect(below(told('2f9s4t7b1y3qe'), 'What it did')).toContain(
-    'It is at “mirror disks” now; 10 steps are ahead.',
+    'It is at “mirror disks” now; 9 steps are ahead.',
   );
   const text = told('2f9s4t7b1y3qe', false);
   expect(text).toContain('Interrupted: Its process has ended at “mirror disks”');

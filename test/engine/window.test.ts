@@ -8,15 +8,27 @@ describe('the window of a copy of four disks', () => {
   it.each([
     // The fronts are asked for right behind `job-finalize`, before its answer has come.
     // The mark that the mirrors are being ended goes in front of what ends them, and is not waited for.
-    ['finalize', ['stop', 'object-add', 'job-complete', 'job-finalize', 'query-block', 'cont']],
-    [
-      'reopen',
-      ['stop', 'object-add', 'block-job-cancel', 'blockdev-add', 'blockdev-reopen', 'qom-set', 'cont'],
-    ],
-  ] as const)('takes no more writes than there are things to wait for: %s', async (strategy, expected) => {
-    const sim = createSim({ profile: '7.2', disks: 4, seed: 1 });
+    {
+      ...{ which: 'finalize', strategy: 'finalize' as const, atMs: 0.05 },
+      expected: ['stop', 'object-add', 'job-complete', 'job-finalize', 'query-block', 'cont'],
+    },
+    // Whether each device is there is asked in front of the cancels, and is not waited for.
+    {
+      ...{ which: 'reopen', strategy: 'reopen' as const, atMs: 0.2 },
+      expected: ['stop', 'object-add', 'query-block', 'block-job-cancel', 'blockdev-reopen', 'cont'],
+    },
+    {
+      ...{ which: 'reopen with iothreads', strategy: 'reopen' as const, iothreads: true, atMs: 0.05 },
+      expected: [
+        ...['stop', 'object-add', 'block-job-cancel', 'blockdev-add', 'blockdev-reopen', 'qom-set'],
+        ...['job-dismiss', 'cont'],
+      ],
+    },
+  ] as const)('takes no more writes than there are things to wait for: $which', async row => {
+    const { strategy, expected, atMs } = row;
+    const sim = createSim({ profile: '7.2', disks: 4, seed: 1, iothreads: 'iothreads' in row });
     // Where in the guest's rhythm the look behind `stop` finds the mirrors clean.
-    await sim.advance(0.05);
+    await sim.advance(atMs);
     const writes: string[] = [];
     const connect: Connect = async handlers => {
       const transport = await sim.connect(handlers);

@@ -42,7 +42,7 @@ test('stepped by commands each step sends one, and the pause is seen before its 
     const station = view.story?.stations[visit?.at ?? -1];
     if (visit?.kind === 'station' && station?.isPaused) paused.push(station.path.at(-1) ?? '');
   }
-  expect(new Set(paused)).toContain('insertFilters');
+  expect(new Set(paused)).toContain('endMirrorsInPlace');
 });
 
 test('in slow motion it moves by itself until it is paused, and a moment is come back to', async () => {

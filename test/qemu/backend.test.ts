@@ -39,23 +39,23 @@ const STATES: Readonly<Record<string, Way>> = {
   'preparing.markQemu': 'undisturbed',
   'preparing.claimFiles': 'undisturbed',
   'preparing.createImages': 'undisturbed',
+  'mirroring.insertFiltersLive': 'undisturbed',
   'mirroring.mirrorDisks': 'undisturbed',
   'ready.awaitConvergence': 'undisturbed',
   'switching.pauseGuest': 'undisturbed',
   'switching.endMirrorsInPlace': 'undisturbed',
-  'switching.insertFilters': 'undisturbed',
   'switching.reopenFilters': 'undisturbed',
-  'switching.removeFilters': 'undisturbed',
   'switching.resumeGuest': 'undisturbed',
   'switching.backingOff': 'behind',
+  'cleaningUp.removeFiltersLive': 'undisturbed',
   'cleaningUp.dismissMirrors': 'undisturbed',
   'cleaningUp.closeOldNodes': 'undisturbed',
   'cleaningUp.unmarkQemu': 'undisturbed',
   'compensating.undo reopenFilters': 'refused',
-  'compensating.undo insertFilters': 'refused',
   'compensating.undo endMirrorsInPlace': 'refused',
   'compensating.undo pauseGuest': 'refused',
   'compensating.undo mirrorDisks': 'refused',
+  'compensating.undo insertFiltersLive': 'refused',
   'compensating.undo createImages': 'refused',
   'compensating.undo claimFiles': 'refused',
   'compensating.undo markQemu': 'refused',
@@ -78,12 +78,12 @@ const WAYS: Readonly<Record<Way, Disturbance>> = {
       /^switching\.(?:pauseGuest|endMirrorsInPlace)$/.test(state) ? behind(line) : line,
   },
   refused: refusedIn('switching.reopenFilters'),
-  stuck: refusedIn('switching.removeFilters'),
+  stuck: refusedIn('switching.resumeGuest'),
 };
 
 /** In the pause both are right: where a process dies before the beginning of an undo is on disk, the next one switches. */
 function mayBecome(way: Way, state: string, signal: string): readonly string[] {
-  const isPaused = /undo (?:reopenFilters|insertFilters|endMirrorsInPlace|pauseGuest)$/.test(state);
+  const isPaused = /undo (?:reopenFilters|endMirrorsInPlace|pauseGuest)$/.test(state);
   if (way !== 'refused') return ['committed'];
   return isPaused && signal === 'SIGKILL' ? ['rolledBack', 'committed'] : ['rolledBack'];
 }
@@ -206,7 +206,7 @@ describeOnQemu('a backend whose process ends', () => {
       await using first = await Backend.start(folder);
       for (const each of wanted) expect((await first.ask('POST', '/sagas/copy', each)).status).toBe(202);
       await first.reaches('sim-0', 'ready.awaitSignal');
-      await first.reaches('real', 'switching.insertFilters');
+      await first.reaches('real', 'switching.endMirrorsInPlace');
       await first.end(signal);
       await using next = await Backend.start(folder);
       for (const each of wanted) expect((await next.ask('POST', '/sagas/copy', each)).status).toBe(202);

@@ -83,13 +83,17 @@ describeOnQemu('a saga whose journal is lost', () => {
   /** Does what the doctor has said, in the order of its words, until it finds nothing. */
   async function followAdvice(journal: string): Promise<void> {
     const { out } = await run('doctor', '--journal', journal, '--qmp', vm.monitor, '--json');
-    const found = out.map(line => JSON.parse(line) as { kind: string; name: string });
+    const found = out.map(line => JSON.parse(line) as { kind: string; name: string; why: string });
     const named = (kind: string) => found.filter(each => each.kind === kind).map(each => each.name);
     for (const id of named('job')) await tell('job-cancel', { id });
     const jobs = async () => ((await tell('query-jobs')) as readonly { id: string; status: string }[]) ?? [];
     await expect.poll(async () => (await jobs()).every(job => job.status === 'concluded')).toBe(true);
     for (const { id } of await jobs()) await tell('job-dismiss', { id });
     if (named('guest').length > 0) await tell('cont');
+    for (const { why } of found) {
+      const [, path, value] = /qom-set of the drive of (\S+) to (\S+) takes it out/.exec(why) ?? [];
+      if (path !== undefined) await tell('qom-set', { path, property: 'drive', value });
+    }
     for (const name of named('node'))
       await tell('blockdev-del', { 'node-name': name }).catch(() => undefined);
     for (const name of named('node'))
@@ -108,7 +112,10 @@ describeOnQemu('a saga whose journal is lost', () => {
     expect(
       lines(/^job bs-.*-job: .*does not know.*mirror that is (ready|standby).*job-cancel leaves it/),
     ).toBe(2);
-    expect(lines(/^node bs-.*blockdev-del closes it/)).toBe(4);
+    expect(lines(/^node bs-.*no disk of the guest uses it, QMP's blockdev-del closes it/)).toBe(4);
+    expect(
+      lines(/^node bs-.*-filter: .*limits nothing.*qom-set of the drive of .*blockdev-del closes it/),
+    ).toBe(2);
     // The mark, and how much of the saga its journal knew.
     expect(lines(/^group bs-.*only a mark/)).toBe(2);
     expect(lines(/^guest/)).toBe(0);

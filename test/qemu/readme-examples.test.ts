@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { type ShownBlock, shownImages } from '../rows/sim-stage.ts';
 import { buildCommand, runCommand, startCommand } from './cli-process.ts';
 import { fakeAgent } from './fake-agent.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -130,22 +131,11 @@ async function withPlace(play: (at: Place) => Promise<void>): Promise<void> {
     news,
     state: join(folder, 'state'),
     async chain() {
-      const [block] = (await vm.witness.execute('query-block')) as readonly Shown[];
-      const found: string[] = [];
-      for (let image = block?.inserted?.image; image; image = image['backing-image']) {
-        found.push(image.filename.replace(/^.*\/([^/]*)\.qcow2.*$/, '$1'));
-      }
-      return found;
+      const [block] = (await vm.witness.execute('query-block')) as readonly ShownBlock[];
+      // A saga that waits has its filter above them.
+      return shownImages(block, 'filterOfSaga').map(file => file.replace(/^.*\/([^/]*)\.qcow2.*$/, '$1'));
     },
   });
-}
-
-interface Image {
-  readonly filename: string;
-  readonly 'backing-image'?: Image;
-}
-interface Shown {
-  readonly inserted?: { readonly image: Image };
 }
 
 async function run(example: string, at: Place, { until, status: wanted = 0 }: Played): Promise<void> {

@@ -26,7 +26,8 @@ const DEADLINE_MS = 60_000;
  */
 const MOMENTS = [
   ['reopen', 'mirroring.mirrorDisks/answered/query-jobs/1'],
-  ['reopen', 'switching.insertFilters/answered/qom-set/2'],
+  ['reopen', 'mirroring.insertFiltersLive/answered/qom-set/2'],
+  ['reopen', 'cleaningUp.removeFiltersLive/answered/qom-set/1'],
   ['finalize', 'switching.parkMirrors/answered/job-complete/2'],
   ['sequential', 'snapshotting.paused.takeSnapshotsOneByOne/answered/blockdev-snapshot-sync/1'],
 ] as const;

@@ -102,7 +102,7 @@ test('an image that several disks stand on is drawn once, and its disks beside o
 
 test('the marker of the decision is not covered by what failed, wherever that was', async () => {
   for (const [name, station] of [
-    ['copy-rolled-back', 'insertFilters'],
+    ['copy-rolled-back', 'endMirrorsInPlace'],
     ['copy-rolled-back', 'awaitConvergence'],
   ] as const) {
     const told = await storyOf(name);

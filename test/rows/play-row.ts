@@ -82,7 +82,9 @@ async function attempt(row: Row, stage: Stage): Promise<LibvirtError | undefined
       case 'pivot':
       case 'abort':
         await stage.event('READY');
-        same('the chain while it is ready', await stage.chain(), [...CHAINS[row.chain ?? 'chain']]);
+        same('the chain while it is ready', await stage.chain(DISK, 'filterOfSaga'), [
+          ...CHAINS[row.chain ?? 'chain'],
+        ]);
         await domain.blockJobAbort(DISK, row.end === 'pivot' ? ['PIVOT'] : []);
         break;
       case 'stop':

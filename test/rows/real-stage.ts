@@ -13,7 +13,7 @@ import { openDomain } from '../../src/libvirt/index.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import { lendDevice } from './loop-device.ts';
-import { plainName, type Shown, type ShownBlock } from './sim-stage.ts';
+import { plainName, type Shown, type ShownBlock, shownImages } from './sim-stage.ts';
 import {
   type ChainKind,
   DISK,
@@ -101,14 +101,10 @@ export async function onReal<T>(options: StageOptions, play: (stage: Stage) => P
     async running() {
       return ((await vm.witness.execute('query-status')) as { running: boolean }).running;
     },
-    async chain(device = DISK) {
+    async chain(device = DISK, below) {
       const blocks = (await vm.witness.execute('query-block')) as readonly ShownBlock[];
       const disk = blocks.find(({ qdev }) => qdev?.includes(device));
-      const names: string[] = [];
-      for (let image = disk?.inserted?.image; image; image = image['backing-image']) {
-        names.push(nameOf(plainName(image.filename)));
-      }
-      return names;
+      return shownImages(disk, below).map(filename => nameOf(plainName(filename)));
     },
     headers: async name => (await info(name)).map(image => nameOf(plainName(image.filename))),
     stored: async name => (await info(name))[0]?.['backing-filename'] ?? null,

@@ -141,17 +141,13 @@ export async function onSim<T>(
         sim.kill();
       },
       running: async () => sim.world.running,
-      async chain(device = DISK) {
+      async chain(device = DISK, below) {
         const blocks = (await qmp('query-block')) as unknown as readonly ShownBlock[];
         const disk = blocks.find(({ qdev, device: drive }) => qdev?.includes(device) ?? drive === device);
         const { file: front = '', image: shown } = disk?.inserted ?? {};
         // Before 1.6 QEMU names two images at most; the headers below those are as they were opened.
         if (shown === undefined) return headers(nameOf(plainName(front)));
-        const names: string[] = [];
-        for (let image: Shown | undefined = shown; image; image = image['backing-image']) {
-          names.push(nameOf(plainName(image.filename)));
-        }
-        return names;
+        return shownImages(disk, below).map(filename => nameOf(plainName(filename)));
       },
       headers: async name => headers(name),
       stored: async name => backingOf(name) ?? null,
@@ -175,7 +171,7 @@ export async function onSim<T>(
 export interface ShownBlock {
   readonly qdev?: string;
   readonly device: string;
-  readonly inserted?: { readonly file: string; readonly image?: Shown };
+  readonly inserted?: { readonly file: string; readonly 'node-name'?: string; readonly image?: Shown };
 }
 
 /** An image as QEMU and qemu-img show it. */
@@ -184,6 +180,17 @@ export interface Shown {
   readonly 'virtual-size'?: number;
   readonly 'backing-filename'?: string;
   readonly 'backing-image'?: Shown;
+}
+
+/** The files of the images that a device is on, front first. QEMU shows a filter as an image with the name of the one below it. */
+export function shownImages(disk: ShownBlock | undefined, below?: 'filterOfSaga'): readonly string[] {
+  const { 'node-name': node = '', image: front } = disk?.inserted ?? {};
+  const isFiltered = below === 'filterOfSaga' && /^bs-.+-filter$/.test(node);
+  const files: string[] = [];
+  for (let image = isFiltered ? front?.['backing-image'] : front; image; image = image['backing-image']) {
+    files.push(image.filename);
+  }
+  return files;
 }
 
 /** The file in a name that QEMU makes up for an image that was opened otherwise than its header says. */

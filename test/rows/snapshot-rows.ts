@@ -581,7 +581,7 @@ export const MIRRORED: readonly Row[] = [
     profile: 'strict',
     call: on => mirrored(on),
     after: async on => {
-      same('the chain while it is mirrored', await on.chain(), OVER);
+      same('the chain while it is mirrored', await on.chain(DISK, 'filterOfSaga'), OVER);
       same('whether the mirror is there', await on.exists('mirror'), true);
       await on.domain.snapshotDelete('s1', ['REMOVE_MIRROR']);
     },

@@ -137,7 +137,7 @@ export interface Stage {
   kill(): Promise<void>;
   running(): Promise<boolean>;
   /** The names of the images in front of the disk as QEMU tells them, front first. */
-  chain(device?: string): Promise<readonly string[]>;
+  chain(device?: string, below?: 'filterOfSaga'): Promise<readonly string[]>;
   /** The names of the images as the headers of the files tell them. */
   headers(name: string): Promise<readonly string[]>;
   /** What the header of an image says is below it, word for word. */

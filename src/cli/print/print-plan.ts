@@ -61,9 +61,9 @@ async function describePlan(plan: Plan, asked: string) {
     disks: plan.disks.map(disk => ({
       disk: disk.disk,
       node: disk.node,
-      ...(disk.filters === undefined
+      ...(usersFilters(disk).length === 0
         ? {}
-        : { filters: disk.filters.map(({ node, driver }) => ({ node, driver })) }),
+        : { filters: usersFilters(disk).map(({ node, driver }) => ({ node, driver })) }),
       sizeBytes: disk.sizeBytes,
       before: disk.chain.map(imageInJson),
       after: predictChain(plan, disk).map(imageInJson),
@@ -195,11 +195,17 @@ function diskInWords(plan: Plan, disk: DiskPlan): readonly string[] {
   const chain = (images: readonly { file: string; driver: string }[]) =>
     images.map(image => `${image.file} (${image.driver})`).join(' <- ');
   const stays = finishOf(plan) !== null && finishOf(plan) !== 'pivot';
-  const above = (disk.filters ?? []).map(({ node, driver }) => ` below ${driver} filter ${node}`).join('');
+  const above = usersFilters(disk)
+    .map(({ node, driver }) => ` below ${driver} filter ${node}`)
+    .join('');
   return [
     `  ${disk.disk} (node ${disk.node}${above}, ${growingSizeInWords(disk.sizeBytes)})`,
     `    before: ${chain(disk.chain)}`,
     `    after:  ${chain(predictChain(plan, disk))}`,
     ...(stays ? [`    copy:   ${chain(chainOfImage(disk))}`] : []),
   ];
+}
+
+function usersFilters({ filters = [] }: DiskPlan): NonNullable<DiskPlan['filters']> {
+  return filters.filter(({ own }) => !own);
 }

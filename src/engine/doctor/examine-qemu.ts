@@ -4,13 +4,13 @@
  */
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { listNodes, valueIfKnown } from '../../guest/graph.ts';
-import { survey } from '../../operations/survey.ts';
+import { type Survey, survey } from '../../operations/survey.ts';
 import { isSagaName } from '../../plan/names.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
 import type { Makers } from '../removal/makers.ts';
 import type { Removable } from './finding.ts';
-import { orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
+import { type Covered, orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';
 
 /** What sagas have made in this QEMU. Throws as it does. */
 export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<readonly Removable[]> {
@@ -21,7 +21,8 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   if (!status.ok) throw status.error;
-  const used = await nodesInUse(qmp);
+  const seen = await survey(qmp);
+  const used = usedBy(seen);
   const names = (valueIfKnown(nodes) ?? []).map(node => node['node-name'] ?? '').filter(isSagaName);
   const groups = (valueIfKnown(objects) ?? []).map(object => object.name).filter(isSagaName);
   const ours = (await allJobsBy(qmp, jobs)).filter(job => isSagaName(job.id));
@@ -39,7 +40,7 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
           name,
           makers,
           used.has(name) ? 'a disk of the guest is behind it' : undefined,
-          orphanNode(used.has(name)),
+          orphanNode(used.has(name), aboveDisk(seen, name)),
           async () => {
             await qmp.execute('blockdev-del', { 'node-name': name });
           },
@@ -67,8 +68,20 @@ export function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): re
 
 /** The nodes of all guest disks' chains, by every name that QEMU tells. */
 export async function nodesInUse(qmp: QmpClient): Promise<ReadonlySet<string>> {
-  const { disks } = await survey(qmp);
-  return new Set(disks.flatMap(disk => [disk.node, ...disk.nodes.flat()]));
+  return usedBy(await survey(qmp));
+}
+
+function usedBy({ disks }: Survey): ReadonlySet<string> {
+  return new Set(
+    disks.flatMap(disk => [disk.node, ...disk.filters.map(({ node }) => node), ...disk.nodes.flat()]),
+  );
+}
+
+/** The disk that is right on this filter. */
+function aboveDisk({ disks, iothreads }: Survey, name: string): Covered | undefined {
+  const disk = disks.find(({ filters }) => filters[0]?.node === name);
+  if (disk === undefined || disk.qdev === null) return undefined;
+  return { qdev: disk.qdev, below: disk.filters[1]?.node ?? disk.node, isPausedForIt: iothreads };
 }
 
 function foundInQemu(

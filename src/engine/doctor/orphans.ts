@@ -20,8 +20,22 @@ export function orphanJob({ type, status, error, endedBy }: Omit<AnyJob, 'id'>):
   return `${UNKNOWN}. If that is lost: ${does}; the disk is still on the image that it was on, where QMP's ${endedBy} leaves it. It is left alone`;
 }
 
-/** Of a node: whether a disk of the guest is behind it. */
-export function orphanNode(isUsed: boolean): string {
+/** A disk that is right on a filter. */
+export interface Covered {
+  readonly qdev: string;
+  /** The node that the filter is above. */
+  readonly below: string;
+  /** A disk in an iothread is taken off its filter while its guest is paused. */
+  readonly isPausedForIt: boolean;
+}
+
+/** Of a node: whether a disk of the guest is behind it, and which one is right on it. */
+export function orphanNode(isUsed: boolean, covered?: Covered): string {
+  if (covered !== undefined) {
+    const { qdev, below, isPausedForIt } = covered;
+    const when = isPausedForIt ? ' while the guest is paused' : '';
+    return `${UNKNOWN}. If that is lost: a disk of the guest is behind it, and it limits nothing. When no job is on that disk any more, QMP's qom-set of the drive of ${qdev} to ${below}${when} takes it out, then blockdev-del closes it. It is left alone`;
+  }
   return isUsed
     ? `${UNKNOWN}. If that is lost: a disk of the guest is behind it, and it limits nothing; it may stay until the guest ends. It is left alone`
     : `${UNKNOWN}. If that is lost: no disk of the guest uses it, QMP's blockdev-del closes it once its jobs are gone; its file stays. It is left alone`;

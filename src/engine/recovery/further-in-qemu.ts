@@ -78,7 +78,7 @@ const SIGNS: readonly Sign[] = [
     names: ({ names }) => [names.image, names.createJob],
     steps: ['createImages', 'mirrorDisks', PAUSE, ...SNAPSHOTS],
   },
-  { names: ({ names }) => [names.filter], steps: ['insertFilters', PAUSE] },
+  { names: ({ names }) => [names.filter], steps: ['insertFiltersLive', 'insertFilters', PAUSE] },
 ];
 
 const SWITCHES = [...SNAPSHOTS, 'mirrorDisks', PAUSE];

@@ -32,7 +32,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'parkMirrors',
     'finalizeMirrors',
   ],
-  ...['completeMirrors', 'insertFilters', 'reopenFilters'],
+  ...['completeMirrors', 'insertFiltersLive', 'insertFilters', 'reopenFilters'],
   ...['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'],
 ]);
 
@@ -103,7 +103,14 @@ function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>):
   const freeze = wish.quiesce ? ['freezeGuest', take, 'thawGuest'] : [take];
   const begin = ['markQemu', 'snapshot.claimFiles', 'snapshot.createImages'];
   const mirrors = ['mirror.claimFiles', 'mirror.createImages'];
-  const wait = ['standOnBases', 'mirrorDisks', 'awaitSignal', 'openChains', 'awaitConvergence'];
+  const wait = [
+    'standOnBases',
+    ...filtersLive(guest, wish),
+    'mirrorDisks',
+    'awaitSignal',
+    'openChains',
+    'awaitConvergence',
+  ];
   const { there, onward } = switchPath(guest, wish);
   return {
     there: [...begin, ...mirrors, ...freeze, ...wait, 'pauseGuest', 'attachChains', ...there],
@@ -137,7 +144,7 @@ type Mirrored = WishOf<'copy' | 'commit'>;
 function copyPath(guest: GuestChoice, wish: Mirrored): LikelyPath {
   const fills = wish.operation === 'copy' && (wish.base ?? 1) > 1 ? ['streamIntoTargets'] : [];
   const made = wish.operation === 'copy' ? ['claimFiles', 'createImages', ...fills] : [];
-  const begin = ['markQemu', ...made, 'mirrorDisks'];
+  const begin = ['markQemu', ...made, ...filtersLive(guest, wish), 'mirrorDisks'];
   if (wish.finish === 'abort') return { there: begin, onward: [] };
   const wait = wish.finish === 'leave' ? ['awaitSignal', 'awaitConvergence'] : ['awaitConvergence'];
   const pause = [...begin, ...wait, 'pauseGuest'];
@@ -156,15 +163,25 @@ function switchPath(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'
   const end = ['resumeGuest', 'dismissMirrors', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'];
   switch (strategyOf(guest, wish)) {
     case 'reopen':
-      return {
-        there: ['endMirrorsInPlace', 'insertFilters', 'reopenFilters'],
-        onward: ['removeFilters', ...end],
-      };
+      return guest.iothreads
+        ? {
+            there: ['endMirrorsInPlace', 'insertFilters', 'reopenFilters'],
+            onward: ['removeFilters', ...end],
+          }
+        : {
+            there: ['endMirrorsInPlace', 'reopenFilters'],
+            onward: ['resumeGuest', 'removeFiltersLive', ...end.slice(1)],
+          };
     case 'finalize':
       return { there: ['parkMirrors', 'finalizeMirrors'], onward: end };
     default:
       return { there: ['completeMirrors'], onward: end };
   }
+}
+
+/** Disks outside iothreads get the saga's filters before their mirrors start. */
+function filtersLive(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): readonly string[] {
+  return !guest.iothreads && strategyOf(guest, wish) === 'reopen' ? ['insertFiltersLive'] : [];
 }
 
 function strategyOf(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): string {

@@ -72,6 +72,22 @@ export function isWhereItWasSet({ fault }: Struck, _account: Account, { outcome,
   return now.disks.some(({ device, node }) => device === path && node === value);
 }
 
+/** The disk is on the image that its filter was reopened on, and the saga says that it is not the end that was asked for. */
+export function isWhereItWasMoved(
+  { fault }: Struck,
+  _account: Account,
+  { outcome, now }: EndJudged,
+): boolean {
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const { options } = (fault.arguments ?? {}) as { readonly options?: readonly { readonly file?: string }[] };
+  return now.disks.some(({ node }) => options?.some(({ file }) => file === node));
+}
+
+/** So it is, and each write is in some image still. */
+export function isMovedAndHeld(struck: Struck, account: Account, end: EndJudged): boolean {
+  return isWhereItWasMoved(struck, account, end) && isHeldSomewhere(end.now, account.scenario.guest.disks);
+}
+
 /** It is on an image below its administrator's filter, which is still above that: no job begins below a filter. */
 export function isOffItsFilter({ fault }: Struck, account: Account, { outcome, now }: EndJudged): boolean {
   if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
@@ -103,7 +119,9 @@ export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudg
 export function isMovedAndKept(struck: Struck, account: Account, end: EndJudged): boolean {
   const { scenario, shutDown } = account;
   const { booted } = shutDown ?? {};
-  const isMovedThere = isWhereItWasSet(struck, account, end) || isPutOver(struck, account, end);
+  const isMovedThere = [isWhereItWasSet, isWhereItWasMoved, isPutOver].some(holds =>
+    holds(struck, account, end),
+  );
   if (booted === undefined || !isMovedThere) return false;
   return isHeldSomewhere({ ...end.now, files: booted.files }, scenario.guest.disks);
 }

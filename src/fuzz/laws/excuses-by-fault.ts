@@ -9,6 +9,7 @@ import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
   isInDoubt,
+  isMovedAndHeld,
   isMovedAndKept,
   isOffItsFilter,
   isOvertaken,
@@ -18,6 +19,7 @@ import {
   isSetAndHeld,
   isSwappedAndTold,
   isTheirLoss,
+  isWhereItWasMoved,
   isWhereItWasSet,
   ranInTheSwitch,
   waitsForFile,
@@ -135,6 +137,11 @@ export const BY_FAULT: readonly ByFault[] = [
     only: (struck: Struck, account: Account, end: EndJudged) =>
       isWhereItWasSet(struck, account, end) || isOffItsFilter(struck, account, end),
   })),
+  ...(['it ends', 'recovery is the exception'] as const).map(law => ({
+    ...{ law, fault: 'otherClient blockdev-reopen' },
+    reason: "a disk that a third party has moved by the saga's filter while the guest ran stays where it is",
+    only: isWhereItWasMoved,
+  })),
   {
     ...{ law: 'nothing lost', fault: 'otherClient qom-set' },
     reason:
@@ -142,7 +149,13 @@ export const BY_FAULT: readonly ByFault[] = [
     only: (struck: Struck, account: Account, end: EndJudged) =>
       isSetAndHeld(struck, account, end) || wasSetAndHeld(struck, account, end),
   },
-  ...(['qom-set', 'blockdev-snapshot'] as const).map(verb => ({
+  {
+    ...{ law: 'nothing lost', fault: 'otherClient blockdev-reopen' },
+    reason:
+      "a guest that was moved, by the saga's filter, to an image which lacks what it had written finds that in the image which it has left",
+    only: isMovedAndHeld,
+  },
+  ...(['qom-set', 'blockdev-reopen', 'blockdev-snapshot'] as const).map(verb => ({
     ...{ law: 'the stuck end offline', fault: `otherClient ${verb}` },
     reason:
       'a recovery names one side for all disks: what the guest wrote to an image that it was moved to is kept in that, which is named',

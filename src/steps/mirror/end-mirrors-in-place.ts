@@ -3,6 +3,8 @@
  * source.
  */
 import { expectSources, readGraph } from '../../guest/graph.ts';
+import { expectPlugged } from '../../guest/unplugged.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import {
@@ -80,7 +82,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   let table: JobTable = new Map();
   if (following.length > 0) {
     await awaitClean(context, following);
-    const beside = [markSettling(context), carryBitmaps(context)];
+    const beside = [markSettling(context), carryBitmaps(context), expectDevices(context)];
     table = await withBeside(
       beside,
       awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs),
@@ -94,6 +96,11 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   readVerdicts(ended, table);
   if (pending.length === 0) return;
   readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+}
+
+/** No device is touched any more before the decision where each disk has its filter already: one that has left is noticed here. */
+async function expectDevices(context: StepContext<SwitchPlan>): Promise<void> {
+  if (context.plan.strategy === 'reopen' && context.plan.disks.every(hasFilter)) await expectPlugged(context);
 }
 
 /** On the way from a soft cancel to the job's end. */

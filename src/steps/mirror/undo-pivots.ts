@@ -187,11 +187,11 @@ async function putOverlaysBack(
   return sources;
 }
 
-/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest); filters would be lost. */
+/** A QEMU that reopens also sets the drive of a device that is in use (both came with 6.1 at the latest); the user's filters would be lost. */
 function canSetDrives({ capabilities }: SwitchPlan, disks: readonly DiskPlan[]): boolean {
   return (
     capabilities.includes('blockdev-reopen') &&
-    disks.every(disk => disk.qdev !== null && disk.filters === undefined)
+    disks.every(disk => disk.qdev !== null && (disk.filters ?? []).every(({ own }) => own))
   );
 }
 

@@ -2,14 +2,11 @@
  * The commands on the filter above a disk by which it is switched: the saga's own, or the throttle that the user has right
  * above the image. Asks nothing.
  */
+
+import { ownFilter } from '../../plan/filters.ts';
 import { groupName } from '../../plan/names.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-
-/** A throttle of the user's right above the image is the filter that the switch needs, and stays. */
-export function hasUserFilter({ filters }: DiskPlan): boolean {
-  return filters !== undefined;
-}
 
 /** One command for all disks: QEMU prepares all, then commits all or none (`qmp_blockdev_reopen`, blockdev.c). */
 export function reopenCommand(
@@ -17,11 +14,11 @@ export function reopenCommand(
   child: (disk: DiskPlan) => string,
 ): Command<'blockdev-reopen'> {
   const options = plan.disks.map(disk => {
-    const own = disk.filters?.at(-1);
+    const lowest = disk.filters?.at(-1);
     return {
       driver: 'throttle' as const,
-      'node-name': own?.node ?? disk.names.filter,
-      ...(own?.options ?? { 'throttle-group': groupName(plan.token) }),
+      'node-name': lowest?.node ?? disk.names.filter,
+      ...(lowest?.options ?? { 'throttle-group': groupName(plan.token) }),
       file: child(disk),
     };
   });
@@ -34,7 +31,7 @@ export function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-a
     arguments: {
       driver: 'throttle',
       'node-name': disk.names.filter,
-      'throttle-group': groupName(plan.token),
+      ...(ownFilter(disk)?.options ?? { 'throttle-group': groupName(plan.token) }),
       file: disk.node,
     },
   };

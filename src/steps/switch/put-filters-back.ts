@@ -6,6 +6,7 @@
 import type { Graph } from '../../guest/graph.ts';
 import { lookAtGuest } from '../../guest/migration.ts';
 import { setDrive } from '../../guest/set-drive.ts';
+import { ownFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
@@ -54,6 +55,7 @@ export async function putFiltersBack(
 
 /** A disk as one that is switched by the saga's own filter, also where one of the user's was there: its guest has left that. */
 export function byOwnFilter(disk: DiskPlan): DiskPlan {
+  if (ownFilter(disk) !== undefined) return disk;
   const { filters: _left, ...own } = disk;
   return own;
 }

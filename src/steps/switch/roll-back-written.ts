@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { Graph } from '../../guest/graph.ts';
 import { holdGuest, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { setDrive } from '../../guest/set-drive.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
@@ -94,7 +95,7 @@ async function takeOutFilters(
   ran: boolean,
 ): Promise<void> {
   const { qmp, outcomes } = context;
-  if (!disks.some(disk => graph.node(disk.names.filter) !== undefined)) return;
+  if (!disks.some(disk => !hasFilter(disk) && graph.node(disk.names.filter) !== undefined)) return;
   const paused = ran ? (await holdGuest(qmp, [])).paused : undefined;
   try {
     const onFilter = disks.filter(disk => graph.front(disk) === disk.names.filter);

@@ -11,6 +11,7 @@ import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import { setDrive } from '../../guest/set-drive.ts';
 import { writableSource } from '../../guest/writable-source.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
@@ -21,7 +22,7 @@ import { expectPausedThroughout } from '../step/expect-paused.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
-import { addFilter, deleteNode, hasUserFilter, reopenCommand } from './filter-commands.ts';
+import { addFilter, deleteNode, reopenCommand } from './filter-commands.ts';
 import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
 import { mayHaveRunOnImages, ranOnImages, returnToImages, rollBackWritten } from './roll-back-written.ts';
 import { expectOnFilters, movedFilters } from './user-filters.ts';
@@ -38,14 +39,14 @@ export const insertFilters: Step<SwitchPlan> = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      hasUserFilter(disk) || graph.front(disk) === disk.names.filter || graph.showsImage(disk)
+      hasFilter(disk) || graph.front(disk) === disk.names.filter || graph.showsImage(disk)
         ? 'present'
         : 'absent',
     );
   },
 
   async do({ qmp, plan, nothingSentYet }, all) {
-    const todo = all.filter(disk => !hasUserFilter(disk));
+    const todo = all.filter(disk => !hasFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
     const [status, migration, stopped, ...replies] = await qmp.pipeline([
@@ -63,8 +64,9 @@ export const insertFilters: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
     await leaveFilters(context, graph);
-    await takeOffFilters(qmp, plan.disks, graph);
-    await deleteFilters(qmp, plan.disks, graph);
+    const inPause = plan.disks.filter(disk => !hasFilter(disk));
+    await takeOffFilters(qmp, inPause, graph);
+    await deleteFilters(qmp, inPause, graph);
   },
 };
 
@@ -77,12 +79,13 @@ export const reopenFilters: Step<SwitchPlan> = {
   async do(context, todo) {
     expectPausedThroughout(context);
     await expectAnswering(context, todo);
-    const [status, migration, stopped, reopened, after, blocks] = await context.qmp.pipeline([
+    const sentMs = context.clock.now();
+    const [status, migration, stopped, reopened, after, migrationAfter, blocks] = await context.qmp.pipeline([
       ...SIGHT,
       STOP, // right before it: even if a third party has resumed it, the guest is paused for the switch
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
-      STATUS,
-      ...(todo.some(hasUserFilter) ? [BLOCKS] : []), // a filter that is not the saga's own may have lost the guest
+      ...SIGHT,
+      ...(todo.some(hasFilter) ? [BLOCKS] : []), // a filter that was there before the pause may have lost the guest
     ]);
     await attributeToDisk(todo, valueIn(reopened));
     if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
@@ -90,7 +93,8 @@ export const reopenFilters: Step<SwitchPlan> = {
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
-    if (ranAfterwards || context.pausedThroughout()) return null;
+    if (ranAfterwards || context.pausedThroughout())
+      return migrationAfter.ok ? seenAt(sightOf(after, migrationAfter), sentMs) : null;
     if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
     return null;
   },
@@ -107,7 +111,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return rollBackWritten(context, switched, graph, running);
     const offFilter = switched.filter(disk =>
-      hasUserFilter(disk)
+      hasFilter(disk)
         ? graph.frontName(disk) === disk.goal && !isMoved(disk)
         : graph.front(disk) !== disk.names.filter,
     );
@@ -123,14 +127,16 @@ export const removeFilters: Step<SwitchPlan> = {
   async probe({ qmp, plan }) {
     const graph = await readGraph(qmp);
     return probeDisks(plan.disks, disk =>
-      graph.showsImage(disk) && graph.node(disk.names.filter) === undefined ? 'present' : 'absent',
+      graph.showsImage(disk) && (hasFilter(disk) || graph.node(disk.names.filter) === undefined)
+        ? 'present'
+        : 'absent',
     );
   },
 
   async do(context, all) {
     const { qmp, plan, clock } = context;
     const isFirst = context.nothingSentYet && !context.outcomes.has('removeFilters'); // a revert that is committed comes here again
-    const todo = all.filter(disk => !hasUserFilter(disk));
+    const todo = all.filter(disk => !hasFilter(disk));
     const graph = isFirst ? undefined : await readGraph(qmp);
     const edges = isFirst ? undefined : new Edges(await qmp.execute('x-debug-query-block-graph'));
     const below = (disk: DiskPlan) => (edges === undefined ? disk.goal : endOf(context, edges, disk));

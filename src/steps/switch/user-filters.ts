@@ -5,10 +5,10 @@
 import { BlocksagaError } from '../../errors.ts';
 import { Edges } from '../../guest/edges.ts';
 import { blockOf } from '../../guest/graph.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { StepContext } from '../step/step.ts';
-import { hasUserFilter } from './filter-commands.ts';
 
 /** Throws VERIFY_FAILED where a filter was moved that the guest is not on: a third party has taken its device off. */
 export function expectOnFilters(disks: readonly DiskPlan[], blocks: readonly BlockInfo[]): void {
@@ -29,7 +29,7 @@ export async function movedFilters({
   qmp,
   plan,
 }: Pick<StepContext<SwitchPlan>, 'qmp' | 'plan'>): Promise<(disk: DiskPlan) => boolean> {
-  if (!plan.disks.some(hasUserFilter)) return () => false;
+  if (!plan.disks.some(hasFilter)) return () => false;
   const edges = new Edges(await qmp.execute('x-debug-query-block-graph'));
   return ({ filters, goal }) => {
     const lowest = filters?.at(-1)?.node;

@@ -6,6 +6,7 @@ import { Edges } from '../../guest/edges.ts';
 import type { Graph } from '../../guest/graph.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import { setDrive } from '../../guest/set-drive.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
@@ -55,7 +56,8 @@ export async function leaveFilters(context: StepContext<SwitchPlan>, graph: Grap
   throwFirst(onFilter, await qmp.pipeline(commands));
 }
 
+/** Those that were put in within the pause. */
 export async function deleteFilters(qmp: QmpClient, disks: readonly DiskPlan[], graph: Graph): Promise<void> {
-  const filters = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
+  const filters = disks.filter(disk => !hasFilter(disk) && graph.node(disk.names.filter) !== undefined);
   throwFirst(filters, await qmp.pipeline(filters.map(deleteNode)));
 }

@@ -1,0 +1,122 @@
+/**
+ * The saga's filters above disks of a guest that may run: put in before the mirrors start, and taken out when the guest is on its
+ * new images, so that the pause holds neither. What the guest reads and writes is the same with a filter and without. A disk in
+ * an iothread gets its filter within the pause instead (`switch-by-reopen.ts`): QEMU dies otherwise. Setting `drive` to what it is
+ * already kills 7.2, so each attempt looks first.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { Edges } from '../../guest/edges.ts';
+import { blockOf, readGraph } from '../../guest/graph.ts';
+import { setDrive } from '../../guest/set-drive.ts';
+import { ownFilter } from '../../plan/filters.ts';
+import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { QmpClient } from '../../qmp/client.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import { throwFirst } from '../step/replies.ts';
+import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { addFilter, deleteNode } from './filter-commands.ts';
+import { takeOffFilters } from './where-filters-lead.ts';
+
+export const insertFiltersLive: Step<SwitchPlan> = {
+  name: 'insertFiltersLive',
+
+  async probe({ qmp, plan }) {
+    const blocks = await qmp.execute('query-block');
+    return probeDisks(plan.disks, disk => (isOn(blocks, disk) || !ownFilter(disk) ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }, todo) {
+    const disks = todo.filter(ownFilter);
+    const graph = await readGraph(qmp);
+    const missing = disks.filter(disk => graph.node(disk.names.filter) === undefined);
+    throwFirst(missing, await qmp.pipeline(missing.map(disk => addFilter(plan, disk))));
+    const { blocks, edges } = await look(qmp);
+    for (const disk of disks) expectFound(disk, blocks, edges);
+    throwFirst(disks, await qmp.pipeline(disks.map(disk => setDrive(disk, disk.names.filter))));
+    return null;
+  },
+
+  /** Without a record of it nothing was begun; what a third party has put below a filter stays in front. */
+  undo: context => takeOut(context),
+};
+
+export const removeFiltersLive: Step<SwitchPlan> = {
+  name: 'removeFiltersLive',
+  irreversible: 'only cleans up after the decision',
+
+  async probe({ qmp, plan }) {
+    const graph = await readGraph(qmp);
+    return probeDisks(plan.disks, disk =>
+      ownFilter(disk) && graph.node(disk.names.filter) !== undefined ? 'absent' : 'present',
+    );
+  },
+
+  async do(context) {
+    await takeOut(context);
+    return null;
+  },
+};
+
+interface Seen {
+  readonly blocks: readonly BlockInfo[];
+  readonly edges: Edges;
+}
+
+async function look(qmp: QmpClient): Promise<Seen> {
+  const [blocks, drawn] = await qmp.pipeline([
+    { execute: 'query-block' },
+    { execute: 'x-debug-query-block-graph' },
+  ]);
+  if (!blocks.ok) throw blocks.error;
+  if (!drawn.ok) throw drawn.error;
+  return { blocks: blocks.value, edges: new Edges(drawn.value) };
+}
+
+function isOn(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
+  return blockOf(blocks, disk)?.inserted?.['node-name'] === disk.names.filter;
+}
+
+/** Throws FOREIGN where the device is not right on its image any more: a filter above that would hide what is in between. */
+function expectFound(disk: DiskPlan, blocks: readonly BlockInfo[], edges: Edges): void {
+  const { node, names } = disk;
+  const front = blockOf(blocks, disk)?.inserted?.['node-name'];
+  const [between] = edges.nodesAbove(node).filter(name => name !== names.filter);
+  const isAsFound = front === node && between === undefined && edges.child(names.filter, 'file') === node;
+  if (isAsFound) return;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk.disk} was on node ${node} when this saga was planned, and a third party has changed that: ` +
+      `its device is on ${between ?? front ?? 'nothing'} now`,
+    { disk: disk.disk },
+  );
+}
+
+/**
+ * Puts each device right on what its filter is above, whatever that is by now: the guest reads the same. A device that a third party has
+ * taken off its filter stays where it is.
+ */
+async function takeOut(context: StepContext<SwitchPlan>): Promise<void> {
+  const { qmp, plan } = context;
+  const graph = await readGraph(qmp);
+  const there = plan.disks.filter(disk => ownFilter(disk) && graph.node(disk.names.filter) !== undefined);
+  if (there.length === 0) return;
+  const { blocks, edges } = await look(qmp);
+  const onFilter = there.filter(disk => isOn(blocks, disk));
+  for (const disk of onFilter) expectNothingBetween(disk, edges);
+  const below = (disk: DiskPlan) => edges.child(disk.names.filter, 'file') ?? disk.goal;
+  throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, below(disk)))));
+  await takeOffFilters(qmp, there, graph);
+  throwFirst(there, await qmp.pipeline(there.map(deleteNode)));
+}
+
+/** A job of a third party may have put a filter of its own in between, which would not see any more what the guest writes. */
+function expectNothingBetween({ disk, names }: DiskPlan, edges: Edges): void {
+  const [between] = edges.nodesAbove(names.filter);
+  if (between === undefined) return;
+  throw new BlocksagaError(
+    'DISK_BUSY',
+    `disk ${disk}: node ${between} of a third party stands on the saga's filter ${names.filter}, as the filter of a job does: ` +
+      'the saga takes its own out when that job has ended',
+    { disk, retryable: true, effect: 'notApplied' },
+  );
+}

@@ -1,0 +1,141 @@
+/**
+ * The filters that a saga has above its disks while the guest runs, on a real QEMU: on each kind of device, and when third parties, a
+ * migration or an unplugged disk meet them. The guest writes in order; its images are read from outside.
+ */
+import { describe, expect, test } from 'vitest';
+import type { GuestBus } from '../../src/demo/guest-command-line.ts';
+import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { withoutReopen } from './version-at-hand.ts';
+import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
+
+interface Block {
+  readonly qdev?: string;
+  readonly inserted?: { readonly 'node-name': string; readonly drv: string };
+}
+
+async function fronts({ vm }: Stage): Promise<readonly { path: string; node: string; drv: string }[]> {
+  const blocks = (await vm.witness.execute('query-block')) as readonly Block[];
+  return blocks.flatMap(({ qdev = '', inserted }) => {
+    if (inserted === undefined) return [];
+    const path = qdev.startsWith('/') ? qdev : `/machine/peripheral/${qdev}`;
+    return [{ path, node: inserted['node-name'], drv: inserted.drv }];
+  });
+}
+
+async function throttles({ vm }: Stage): Promise<readonly string[]> {
+  const nodes = (await vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly {
+    readonly drv: string;
+    readonly 'node-name': string;
+  }[];
+  return nodes.filter(({ drv }) => drv === 'throttle').map(node => node['node-name']);
+}
+
+/** A copy that waits at READY, below its filters. */
+async function waiting(on: Stage) {
+  const saga = await on.engine.copy({ ...on.copyAll(), strategy: 'reopen', finish: 'leave' });
+  const result = await saga.result;
+  expect(result.outcome, explain(result)).toBe('ready');
+  expect((await fronts(on)).map(({ drv }) => drv)).toEqual(on.vm.disks.map(() => 'throttle'));
+  return saga;
+}
+
+const JOB_MS = 500;
+const BUSES: readonly GuestBus[] = ['virtio-blk', 'scsi-hd', 'nvme', 'ide-hd', 'usb-storage'];
+
+describeOnQemu('filters of a saga above disks of a guest that runs', () => {
+  describe.each(BUSES)('on %s', bus => {
+    test('are there before the pause, move in it, and are gone when it is over', async ({ skip }) => {
+      await using on = await stage({ disks: 2, bus });
+      const why = await withoutReopen(on);
+      if (why !== '') skip(why);
+      const saga = await waiting(on);
+      const before = on.vm.witness.events.length;
+      const result = await saga.pivot();
+      expect(await throttles(on), explain(result)).toEqual([]);
+      await expectSwitched(on, result);
+      const stops = on.vm.witness.events.slice(before).filter(({ event }) => event === 'STOP');
+      expect(stops).toHaveLength(1);
+    });
+  });
+
+  test('are taken out again by an abort, without a pause', async ({ skip }) => {
+    await using on = await stage({ disks: 3 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const saga = await waiting(on);
+    const result = await saga.abort();
+    expect(await throttles(on), explain(result)).toEqual([]);
+    await expectTakenBack(on, result);
+    expect(on.vm.witness.events.filter(({ event }) => event === 'STOP')).toEqual([]);
+  });
+
+  test('that a third party has taken a device off are noticed, and all disks stay where they were', async ({
+    skip,
+  }) => {
+    await using on = await stage({ disks: 3 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const saga = await waiting(on);
+    const [, second] = await fronts(on);
+    await on.vm.witness.execute('qom-set', { path: second?.path, property: 'drive', value: 'disk1' });
+    await on.vm.awaitWrites(6);
+    const result = await saga.pivot();
+    expect(result.error, explain(result)).toMatchObject({ code: 'FOREIGN', disk: 'dev1' });
+    expect(await throttles(on), explain(result)).toEqual([]);
+    await expectTakenBack(on, result);
+  });
+
+  test('cannot be closed by a third party', async ({ skip }) => {
+    await using on = await stage({ disks: 2 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const saga = await waiting(on);
+    const [first] = await throttles(on);
+    await expect(on.vm.witness.execute('blockdev-del', { 'node-name': first })).rejects.toThrow(/in use/);
+    await expectSwitched(on, await saga.pivot());
+  });
+
+  test('of a guest with iothreads are put in within the pause', async ({ skip }) => {
+    await using on = await stage({ disks: 2, iothreads: true });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const saga = await on.engine.copy({ ...on.copyAll(), strategy: 'reopen', finish: 'leave' });
+    expect((await saga.result).outcome).toBe('ready');
+    expect(await throttles(on)).toEqual([]);
+    const result = await saga.pivot();
+    expect(await throttles(on), explain(result)).toEqual([]);
+    await expectSwitched(on, result);
+  });
+
+  test('wait for the job of a third party that began above them when the guest ran again', async ({
+    skip,
+  }) => {
+    await using on = await stage({ disks: 2 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const target = on.vm.disks[0]?.sizeBytes ?? 0;
+    let cancelled: Promise<unknown> = Promise.resolve();
+    let meanwhile: readonly string[] = [];
+    on.tap.after('cont', async () => {
+      const [first] = await fronts(on);
+      await on.vm.witness.execute('blockdev-add', {
+        ...{ driver: 'null-co', 'node-name': 'backup-target', size: target },
+      });
+      await on.vm.witness.execute('blockdev-backup', {
+        ...{ 'job-id': 'theirs', device: first?.node, target: 'backup-target', sync: 'full', speed: 1 },
+      });
+      cancelled = sleep(systemClock, JOB_MS).then(async () => {
+        meanwhile = await throttles(on);
+        await on.vm.witness.execute('block-job-cancel', { device: 'theirs', force: true });
+      });
+    });
+    const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' })).result;
+    expect(on.tap.pending).toEqual([]);
+    await cancelled;
+    expect(meanwhile).toContainEqual(expect.stringMatching(/-0-filter$/));
+    await on.vm.witness.execute('blockdev-del', { 'node-name': 'backup-target' });
+    expect(await throttles(on), explain(result)).toEqual([]);
+    await expectSwitched(on, result);
+  });
+});
