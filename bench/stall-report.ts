@@ -58,8 +58,10 @@ interface Line {
   readonly ofBeside: number | null;
 }
 
+const PAUSED = 'paused, STOP to RESUME';
+
 const MEASURES: readonly (readonly [string, (sample: Sample) => number | null])[] = [
-  ['paused, STOP to RESUME', sample => sample.pausedMs],
+  [PAUSED, sample => sample.pausedMs],
   ['longest gap in guest writes', sample => sample.gapMs],
   ['the same, with preparation', sample => sample.gapWithPreparationMs],
   ['wall time', sample => sample.wallMs],
@@ -86,7 +88,25 @@ A gap in guest writes cannot be seen finer than the guest writes: left alone for
 ${quietText}.
 One write and fdatasync where the journal is takes ${show(machine.fdatasyncMs)}${machine.tmpfs ? '; it is a tmpfs, so durability costs nothing here' : ''}.
 
-${table(lines)}`);
+${table(lines)}
+${lines
+  .filter(({ measure }) => measure === PAUSED)
+  .flatMap(pauseInWords)
+  .join('\n')}`);
+}
+
+/** By medians, and by the longest of each side. */
+function pauseInWords({ operation, disks, blocksaga, ...sides }: Line): readonly string[] {
+  const times = (side: Spread, of: string) =>
+    `${(blocksaga.median / side.median).toFixed(2)} times that of ${of} (longest: ${(blocksaga.max / side.max).toFixed(2)})`;
+  const { bare, bareInPause, beside } = sides;
+  if (Number.isNaN(blocksaga.median) || Number.isNaN(bare.median)) return [];
+  const compared = [
+    times(bare, 'the bare commands'),
+    ...(bareInPause === null ? [] : [times(bareInPause, 'those with filters in the pause')]),
+    ...(beside === null ? [] : [times(beside, 'the other build')]),
+  ];
+  return [`The pause of ${operation}, ${disks} disks, is ${compared.join(', ')}.`];
 }
 
 function linesOf({ operation, disks, ...samples }: Comparison): readonly Line[] {
