@@ -60,3 +60,15 @@ test('a recovery that names a disk which has left a revert on an image of neithe
   const named = { ...account, offline: { ...offline, booted: { ...booted, disks } } };
   expect(judge(named).map(({ law }) => law)).toContain('the dead leave one set');
 });
+
+test('a result that says neither where a disk was last nor that QEMU could not be asked is noticed', async () => {
+  const kept = new URL('replays/unplugged-behind-a-rollback-then-killed.json', import.meta.url);
+  const { scenario } = JSON.parse(readFileSync(kept, 'utf8')) as { scenario: Scenario };
+  const account = await runScenario(scenario);
+  expect(judge(account)).toEqual([]);
+  const { result } = account;
+  if (result === undefined) throw new Error('it has no result');
+  const silent = { ...result, leftovers: [] };
+  const laws = judge({ ...account, result: silent, resultAtLast: silent }).map(({ law }) => law);
+  expect(laws).toContain('an unplugged disk keeps its image');
+});

@@ -68,6 +68,7 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
   if (told.after !== null)
     return `the result says that ${disk.device} is on ${told.after.file}, and it has left`;
   const named = told.unplugged;
+  if (named === undefined && wasNotAsked(result, now)) return undefined;
   if (named === undefined)
     return `${disk.device} was on ${disk.path} last, and the result says nothing of it`;
   if (isMoved(account, named.file)) {
@@ -77,6 +78,11 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
   if (isDoubted(result, disk.path) || readsAs(disk, named, now)) return undefined;
   if (isSideOfRevert(account, index, named.file, outcome === 'committed')) return undefined;
   return `${disk.device} was on ${disk.path} last, and the result says ${named.file} (${named.format})`;
+}
+
+/** QEMU died in the look at the end, which is for disks that left unseen, and the result says that it could not be asked. */
+function wasNotAsked(result: End['result'], { alive }: Sight): boolean {
+  return !alive && (result?.leftovers ?? []).some(words => words.startsWith('what is left in QEMU ('));
 }
 
 /** In the switch of a revert nothing tells when a disk left: the side that all others are on is what was asked for. */
