@@ -147,3 +147,13 @@ describe('in a kept run the laws notice', () => {
     expect(judge(await runScenario(scenario)).map(({ law }) => law)).toContain('nothing lost');
   });
 });
+
+test('a pause in which a name is looked for longer than is permitted at the least is noticed', async () => {
+  const kept = JSON.parse(readFileSync(EXCUSED, 'utf8')) as Readonly<Record<string, Scenario>>;
+  const scenario = kept['the pause is bounded: file'];
+  if (scenario === undefined) throw new Error('no run was kept');
+  const account = await runScenario(scenario);
+  expect(judge(account)).toEqual([]);
+  const pauses = account.pauses.map(pause => ({ ...pause, toMs: pause.toMs + 100 }));
+  expect(judge({ ...account, pauses }).map(({ law }) => law)).toContain('the pause is bounded');
+});

@@ -63,6 +63,12 @@ export const BY_FAULT: readonly ByFault[] = [
     only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
   },
   {
+    ...{ law: 'the pause is bounded', fault: 'file', allowsMs: 200 },
+    reason:
+      'an image that a disk is to return to in the pause, and whose name leads elsewhere, is looked for as long as is permitted at the least',
+    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
+  },
+  {
     ...{ law: 'the pause is bounded', fault: 'otherClient qom-set', allowsMs: 200 },
     reason:
       'a disk that is elsewhere behind the decision is looked for as long as that is permitted at the least',
