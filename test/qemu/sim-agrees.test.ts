@@ -13,12 +13,13 @@ import { FILTER_SCRIPTS } from '../sim/filter-sequences.ts';
 import { FOUND } from '../sim/found-by-chance.ts';
 import { realSession, type Session, simSession } from '../sim/raw-session.ts';
 import { SCRIPTS, type Script } from '../sim/sequences.ts';
+import { VALUE_SCRIPTS } from '../sim/value-sequences.ts';
 import { often } from '../tiers/tier.ts';
 
 const version = installedVersion();
 
 describe.skipIf(version !== '7.2')('the simulator answers as QEMU 7.2 does', () => {
-  for (const script of [...SCRIPTS, ...FILTER_SCRIPTS, ...BACKUP_SCRIPTS, ...FOUND]) {
+  for (const script of [...SCRIPTS, ...FILTER_SCRIPTS, ...BACKUP_SCRIPTS, ...VALUE_SCRIPTS, ...FOUND]) {
     test(script.title, async () => {
       const real = await accountOf(realSession, script);
       const sim = await accountOf(simSession, script);

@@ -55,6 +55,8 @@ export function putImage({ q, host }: DataPlane, name: string, image: Image): vo
   if (opened !== undefined) host.writeTo(opened, image);
 }
 
+const SECTOR_BYTES = 512;
+
 /** Drivers that show a file's bytes as they are. */
 const SHOWS_FILE: ReadonlySet<string> = new Set(['file', 'host_device', 'raw']);
 
@@ -67,7 +69,9 @@ export function sizeOf(plane: DataPlane, node: BlockNode): number {
     return under === undefined ? 0 : sizeOf(plane, under);
   }
   const image = imageOf(plane, node.name);
-  return SHOWS_FILE.has(node.driver) ? fileLength(image) : image.sizeBytes;
+  if (!SHOWS_FILE.has(node.driver)) return image.sizeBytes;
+  // QEMU counts in sectors.
+  return Math.ceil(fileLength(image) / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
 /** What this node's own image holds, without its backing chain. */

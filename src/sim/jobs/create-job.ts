@@ -35,15 +35,20 @@ const create: JobDriver = {
 
 registerDriver('create', create);
 
+const SECTOR_BYTES = 512;
+
 function createNow(ctx: Context, options: CreateOptions): void {
   if (options.driver === 'file') {
-    createFile(ctx, options.filename ?? '', options.sizeBytes);
+    createFile(ctx, options.filename ?? '', Math.max(0, options.sizeBytes));
+    if (options.sizeBytes < 0) refuse('Could not resize file: Invalid argument');
     return;
   }
   const format = asFormat(options.driver);
   if (format === undefined) refuse(`Driver '${options.driver}' does not support image creation`);
   const name = options.file ?? '';
   const node = lookupNode(ctx, name, name);
+  if (format === 'qcow2' && options.sizeBytes % SECTOR_BYTES !== 0)
+    refuse(`Image size must be a multiple of ${SECTOR_BYTES} bytes`);
   takeExclusively(ctx, node.name);
   if (openedBelow(ctx.q, node.name) === undefined) refuse(`Node '${name}' has no file`);
   if (ctx.host.freeBytes < 262_144) refuse('Could not write qcow2 header: No space left on device');

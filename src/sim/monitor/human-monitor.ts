@@ -11,6 +11,17 @@ import type { Arguments } from '../state/arguments.ts';
 import { type Context, nodeOf } from '../state/context.ts';
 import { Refusal } from '../state/refusal.ts';
 
+/** What is done in QEMU beside the monitor is done at once here. */
+const ALIASES: Readonly<Record<string, string>> = {
+  aio_write: 'write',
+  aio_read: 'read',
+  aio_flush: 'flush',
+  w: 'write',
+  r: 'read',
+  d: 'discard',
+  f: 'flush',
+};
+
 const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1_024, m: 1_048_576, g: 1_073_741_824 };
 
 export function humanMonitorCommand(ctx: Context, args: Arguments): Json {
@@ -54,11 +65,13 @@ function onNode(ctx: Context, name: string, command: string): string {
 
 function perform(ctx: Context, node: string, command: string, asNewUser: boolean): string {
   const words = command.trim().split(/\s+/);
-  const verb = words.shift() ?? '';
+  const given = words.shift() ?? '';
+  const verb = ALIASES[given] ?? given;
   let pattern: number | undefined;
   const numbers: number[] = [];
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (word === '-P') pattern = Number(words.shift());
+    else if (word === '-z') pattern = 0;
     else if (!word.startsWith('-')) numbers.push(bytes(word));
   }
   const [offset = Number.NaN, length = Number.NaN] = numbers;

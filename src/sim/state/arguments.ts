@@ -29,12 +29,12 @@ const DRIVER_MEMBERS: Readonly<Record<string, string>> = {
 
 /** Members of blockdev-create per driver. */
 const CREATE_MEMBERS: Readonly<Record<string, string>> = {
-  file: 'filename:str size:int preallocation?:str nocow?:bool extent-size-hint?:int',
+  file: 'filename:str size:size preallocation?:str nocow?:bool extent-size-hint?:int',
   qcow2:
-    'file:ref data-file?:ref data-file-raw?:bool extended-l2?:bool size:int version?:str backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int preallocation?:str lazy-refcounts?:bool refcount-bits?:int compression-type?:str',
-  qed: 'file:ref size:int backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int table-size?:int',
-  vmdk: 'file:ref size:int backing-file?:str',
-  vdi: 'file:ref size:int',
+    'file:ref data-file?:ref data-file-raw?:bool extended-l2?:bool size:size version?:str backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int preallocation?:str lazy-refcounts?:bool refcount-bits?:int compression-type?:str',
+  qed: 'file:ref size:size backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int table-size?:int',
+  vmdk: 'file:ref size:size backing-file?:str',
+  vdi: 'file:ref size:size',
 };
 
 const EXPORT_MEMBERS: Readonly<Record<string, string>> = {
@@ -127,9 +127,11 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
     }
     switch (type) {
       case 'int':
-        if (typeof value !== 'bigint' && !Number.isInteger(value)) {
+      case 'size':
+        if (!isInteger(value, type === 'int' ? INT64_END : UINT64_END))
           refuse(`Invalid parameter type for '${path}', expected: integer`);
-        }
+        if (UINT32.has(name) && (value < 0 || value >= UINT32_END))
+          refuse(`Parameter '${path}' expects uint32_t`);
         return;
       case 'bool':
         if (typeof value !== 'boolean') refuse(`Invalid parameter type for '${path}', expected: boolean`);
@@ -180,6 +182,16 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
       else checkMembers(members(spec), args, '');
     },
   };
+}
+
+const [UINT32_END, INT64_END, UINT64_END] = [2 ** 32, 2 ** 63, 2 ** 64];
+/** Members that are narrower than what the schema tells of them. */
+const UINT32: ReadonlySet<string> = new Set(['granularity']);
+
+/** A number below 0 is one above for those that have no sign. */
+function isInteger(value: Json, end: number): value is number | bigint {
+  const isWhole = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+  return isWhole && value >= -INT64_END && value < end;
 }
 
 function asObject(value: Json, path: string): Arguments {
