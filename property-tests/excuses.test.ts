@@ -38,3 +38,15 @@ test('the excuses without such a run do not become more', () => {
   const without = EXCUSES.map(keyOf).filter(key => kept[key] === undefined);
   expect(without.length, without.join('; ')).toBeLessThanOrEqual(WITHOUT_A_RUN_MAX);
 });
+
+test('an overlay of the saga’s own making on its disk is no reason to need recovery', async () => {
+  const file = new URL('replays/reused-overlay-put-on-its-disk-before-the-snapshot.json', import.meta.url);
+  const { scenario } = JSON.parse(readFileSync(file, 'utf8')) as { readonly scenario: Scenario };
+  const account = await runScenario(scenario);
+  expect(judge(account)).toEqual([]);
+  const { wish } = scenario;
+  expect.assert(wish.operation === 'snapshot');
+  const made = { ...account, scenario: { ...scenario, wish: { ...wish, reuse: false } } };
+  const laws = judge(made).map(({ law }) => law);
+  expect(laws).toEqual(expect.arrayContaining(['it ends', 'recovery is the exception']));
+});

@@ -148,7 +148,9 @@ export function isPutOver(
 }
 
 function copiesOf(wish: Wish): readonly string[] {
-  if (wish.operation === 'copy') return wish.named.map(index => newFile(wish, index));
+  // What an overlay that is reused held beforehand hides as much.
+  const isReused = wish.operation === 'snapshot' && wish.reuse === true;
+  if (wish.operation === 'copy' || isReused) return wish.named.map(index => newFile(wish, index));
   return wish.operation === 'snapshotMirror' ? wish.named.map(mirrorFile) : [];
 }
 
