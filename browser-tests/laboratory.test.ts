@@ -76,12 +76,12 @@ test('a fault is dragged to a step, and the run stands, moves on by command and 
   await page.getByRole('button', { name: 'QEMU refuses a command' }).dragTo(
     page
       .locator('.line g.station')
-      .filter({ hasText: /reopen/ })
+      .filter({ hasText: /await convergence/ })
       .locator('circle')
       .first(),
   );
   await expect.poll(() => page.locator('.fault').count()).toBe(1);
-  expect(await page.locator('.fault select').nth(1).inputValue()).toBe('reopenFilters');
+  expect(await page.locator('.fault select').nth(1).inputValue()).toBe('awaitConvergence');
   expect(await page.locator('.live output').innerText()).toMatch(/^stands at/);
   // Behind the run nothing can be dropped; by keyboard and touch it is taken up and put down.
   await page.getByRole('button', { name: 'the connection is cut' }).click();
