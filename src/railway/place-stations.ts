@@ -33,7 +33,8 @@ export function placeStations(scene: Scene, left: number, right: number): Placed
   const gapsOf = (unit: number) =>
     least.map((gap, at) => Math.max(gap, unit + (at + 1 === split ? FOR_SPLIT : 0)));
   const gaps = gapsOf(unitFor(gapsOf, free));
-  const xs = gaps.reduce<readonly number[]>((all, gap) => [...all, (all.at(-1) ?? left) + gap], [left]);
+  const xs = [left];
+  for (const gap of gaps) xs.push((xs.at(-1) ?? left) + gap);
   const rooms = scene.stations.map((station, at) =>
     Math.max(needOf(station), Math.min(gaps[at - 1] ?? GAP_MAX, gaps[at] ?? ROOM_LAST) - BETWEEN),
   );
