@@ -2,6 +2,7 @@
  * The port to files on QEMU's host: the few things that cannot be asked or done through QEMU. Without it (a QEMU
  * elsewhere) the result names the files that are left to remove.
  */
+import type { OverlaysSeen } from './images.ts';
 import type { Place } from './places.ts';
 
 /** What stands at a path; a symbolic link is followed only to say what it leads to. */
@@ -76,6 +77,11 @@ export interface Files {
   isRemoved?(path: string): Promise<boolean | undefined>;
   /** Asks what is behind an absolute path or an NBD address for a flush. Left out by an adapter that cannot. */
   answers?(path: string, withinMs: number): Promise<Answer>;
+  /**
+   * The overlays in a directory, but not below it, that were written to since; reads headers only, and follows no link. Left out by an
+   * adapter that cannot list directories: what stands on a file there is not seen.
+   */
+  overlaysIn?(directory: string, sinceMs: number): Promise<OverlaysSeen>;
   /** Whether a path leads QEMU to what it leads to here; undefined where that cannot be told. Left out as above. */
   isShared?(path: string): Promise<boolean | undefined>;
 }

@@ -16,6 +16,7 @@ import { type FileUser, type StatedAccess, shareAsStated, shareLike } from './fi
 import type { FileFacts, Files } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
 import { findMoved } from './local-moved.ts';
+import { overlaysIn } from './local-overlays.ts';
 import { type PlaceParts, placeOfExport, placeOfPath } from './places.ts';
 import { localSysfs } from './sysfs.ts';
 
@@ -60,6 +61,8 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
       ...(claim === undefined ? {} : { claim }),
     };
   },
+
+  overlaysIn,
 
   answers: (path, withinMs) => answersInTime(path, withinMs),
 

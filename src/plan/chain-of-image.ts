@@ -24,3 +24,8 @@ export function leavingImages(disk: DiskPlan): readonly ChainImage[] {
   const stay = new Set(chainOfImage(disk).map(image => image.file));
   return disk.chain.filter(image => !stay.has(image.file));
 }
+
+/** The names of all images that a disk is on, or comes to be on. */
+export function imagesOfDisk(disk: DiskPlan): readonly string[] {
+  return [...disk.chain, ...chainOfImage(disk)].map(({ file }) => file);
+}

@@ -6,7 +6,7 @@
 import type { ImageName, Images } from '../images/images.ts';
 import type { Sim } from './create-sim.ts';
 import { EMPTY, type Extents, over, withData } from './host/contents.ts';
-import { directoryOf, type Image } from './host/host.ts';
+import type { Image } from './host/host.ts';
 
 export interface VirtualImages extends Images {
   /** What was changed, in order. */
@@ -80,15 +80,7 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
       const writtenAtMs = host.files.get(file)?.writtenAt ?? 0;
       return { state: 'readable', sizeBytes: image.sizeBytes, backing, stamp: stampOf(image), writtenAtMs };
     },
-    async overlaysIn(directory, sinceMs) {
-      const overlays = [...host.files].flatMap(([file, { written, writtenAt }]) => {
-        const { format, backing, claim } = written;
-        const isOverlay = claim === undefined && format === 'qcow2' && backing !== undefined;
-        if (!isOverlay || directoryOf(file) !== directory || writtenAt < sinceMs) return [];
-        return [{ file, driver: format, backing: [backing], hasDataFile: false, writtenAtMs: writtenAt }];
-      });
-      return { overlays, unseen: null };
-    },
+    overlaysIn: (directory, sinceMs) => sim.files.overlaysIn(directory, sinceMs),
     async compare(image, other) {
       const backing = read(image).backing ?? '';
       const held = heldAbove(image, backing);

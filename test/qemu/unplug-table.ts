@@ -32,7 +32,7 @@ interface PciDevice {
 }
 
 /** Unplugs a device, and plays the guest's answer where its bus asks the guest. Returns when it has left. */
-async function unplug({ vm: { witness } }: Stage, device: string): Promise<void> {
+export async function unplug({ vm: { witness } }: Stage, device: string): Promise<void> {
   const has = async () => {
     const devices = (await witness.execute('qom-list', { path: '/machine/peripheral' })) as readonly {
       readonly name: string;

@@ -78,7 +78,7 @@ export class Fence {
 
   /** The files, which are made and removed only with the lease. */
   files(bare: Files): Files {
-    const { place, whyInUse, openInQemu, isShared, answers, findMoved } = bare;
+    const { place, whyInUse, openInQemu, isShared, answers, findMoved, overlaysIn } = bare;
     return {
       ...(place && { place: path => asOurs(path, () => place.call(bare, path)) }),
       ...(whyInUse && { whyInUse: path => asOurs(path, () => whyInUse.call(bare, path)) }),
@@ -87,6 +87,10 @@ export class Fence {
       ...(isShared && { isShared: path => asOurs(path, () => isShared.call(bare, path)) }),
       ...(findMoved && {
         findMoved: (path, sought) => asOurs(path, () => findMoved.call(bare, path, sought)),
+      }),
+      ...(overlaysIn && {
+        overlaysIn: (directory, sinceMs) =>
+          asOurs(directory, () => overlaysIn.call(bare, directory, sinceMs)),
       }),
       stat: path => asOurs(path, () => bare.stat(path)),
       imageInfo: (path, driver) => asOurs(path, () => bare.imageInfo(path, driver)),

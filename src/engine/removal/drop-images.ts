@@ -5,8 +5,10 @@
 
 import { type Files, removeFile } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
+import { overlaysOn } from '../../images/overlays-on.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { inPages } from '../../journal/pages.ts';
+import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
@@ -71,8 +73,9 @@ export async function givenUpIn({ disks, records, files }: DropFacts): Promise<r
 
 /** Looks for new images that are not needed, and says of each whether it may go. */
 export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]> {
-  const { disks, records, files, images } = facts;
+  const { plan, disks, records, files, images } = facts;
   const found: LeftImage[] = [];
+  const known = new Set(plan.disks.flatMap(imagesOfDisk));
   let guarded: Guarded | undefined;
   for (const disk of disks) {
     const { file, driver, create } = disk.image;
@@ -80,7 +83,8 @@ export async function leftImages(facts: DropFacts): Promise<readonly LeftImage[]
     if (stands === undefined) continue;
     guarded ??= await guardedFiles(facts);
     const claim = claimOf(disk, stands, records);
-    const isNeeded = guarded.has(file) || guarded.has(stands.identity);
+    const isStoodOn = (await overlaysOn(files, file, known)).length > 0;
+    const isNeeded = isStoodOn || guarded.has(file) || guarded.has(stands.identity);
     if (isNeeded) found.push({ file, claim: undefined, keeps: 'needed' });
     else if (claim !== stands.identity || stands.isRecyclable)
       found.push({ file, claim: undefined, keeps: 'unproved' });

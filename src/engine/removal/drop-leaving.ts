@@ -7,8 +7,9 @@
 import { plainName } from '../../guest/graph.ts';
 import { type Files, removeFile } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
+import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
 import type { Journal } from '../../journal/journal.ts';
-import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
+import { filesOfImage, imagesOfDisk, leavingImages } from '../../plan/chain-of-image.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
 import { keptInWords } from '../../steps/finish/remove-leaving.ts';
@@ -23,6 +24,7 @@ export async function dropLeaving(
   if (!('deletes' in plan && plan.deletes)) return [];
   const named = await namedBySagas(journal, id, files);
   const left: string[] = [];
+  const known = new Set(plan.disks.flatMap(imagesOfDisk));
   const kept = new Set<string>();
   const leaving = plan.disks
     .flatMap(leavingImages)
@@ -45,7 +47,11 @@ export async function dropLeaving(
       keep(proof?.why ?? 'it is not proved to be the file that QEMU had open');
     else if ((await images.look(image)).state === 'inUse') keep('another process has it open');
     else if (above !== undefined) keep(readBy(above));
-    else await removeFile(files, file, stands.identity);
+    else {
+      const [overlay] = await overlaysOn(files, file, known);
+      if (overlay === undefined) await removeFile(files, file, stands.identity);
+      else keep(stoodOnBy(overlay));
+    }
   }
   return left;
 }

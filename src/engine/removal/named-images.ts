@@ -5,9 +5,11 @@
 import { BlocksagaError } from '../../errors.ts';
 import { type Files, removeFile } from '../../images/files.ts';
 import type { ImageSight, Images } from '../../images/images.ts';
+import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
 import { meet, type Place } from '../../images/places.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import type { OfflineCommitPlan, OfflineMerge } from '../../operations/plan-commit-offline.ts';
+import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { HOLDS_SNAPSHOTS, readBy } from '../../steps/finish/kept-below.ts';
 import { stagesOf } from '../../steps/stages.ts';
@@ -94,6 +96,11 @@ export async function refuseNamed(
   }
 }
 
+async function whyStoodOn(disk: DiskPlan, file: string, files: Files): Promise<string | undefined> {
+  const [overlay] = await overlaysOn(files, file, new Set(imagesOfDisk(disk)));
+  return overlay === undefined ? undefined : stoodOnBy(overlay);
+}
+
 /** Removes the files that have left one disk's chain; gives those that stay, in words where the reason is not plain. */
 export async function leavingKept(
   { disk, merge }: { readonly disk: DiskPlan; readonly merge: OfflineMerge },
@@ -112,7 +119,9 @@ export async function leavingKept(
       ? 'another program wrote to it after it had been merged: what was written is in it only'
       : saga !== undefined
         ? `saga ${saga} has a part in it`
-        : (whyNeeded(sight) ?? (above === undefined ? undefined : readBy(above)));
+        : (whyNeeded(sight) ??
+          (above === undefined ? undefined : readBy(above)) ??
+          (await whyStoodOn(disk, file, files)));
     if (why !== undefined) {
       kept.push(`${file} (${why})`);
       above ??= file;

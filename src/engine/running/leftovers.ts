@@ -5,7 +5,9 @@
 
 import type { UnpluggedDisk } from '../../guest/unplugged.ts';
 import type { Files } from '../../images/files.ts';
+import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
+import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
 import { splitKey, stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
@@ -83,6 +85,34 @@ async function keptForUnplugged(
   return left;
 }
 
+/** Overlays of third parties above the image that a disk was on when it left: it may have been on one of them instead. */
+async function aboveUnplugged(
+  { id, journal, files }: FiledSaga,
+  known: ReadonlySet<string>,
+): Promise<readonly string[]> {
+  if (files === null) return [];
+  const records = journal.records(id);
+  const sinceMs = (records[0]?.atMs ?? 0) - SLACK_MS;
+  const told: string[] = [];
+  for (const { file, keeps } of unpluggedOf(records)) {
+    for (const image of new Set([file, ...keeps])) {
+      for (let above = await overlaysOn(files, image, known, sinceMs); above.length > 0; ) {
+        told.push(...above.map(overlay => inDoubt(overlay, file)));
+        const next = await Promise.all(above.map(each => overlaysOn(files, each, known, sinceMs)));
+        above = next.flat().filter(each => !told.includes(inDoubt(each, file)));
+      }
+    }
+  }
+  return told;
+}
+
+/** For clocks of a file server and of this machine. */
+const SLACK_MS = 2_000;
+
+function knownIn(plan: Plan): ReadonlySet<string> {
+  return new Set(stagesOf(plan).flatMap(stage => stage.plan.disks.flatMap(imagesOfDisk)));
+}
+
 /** Whether it may stay open below a filter of an administrator's, and is neither the image that its disk was on nor one in doubt. */
 function stays({ image }: DiskPlan, left: UnpluggedDisk | undefined): boolean {
   return left !== undefined && left.file !== image.file && !left.keeps.includes(image.file);
@@ -107,7 +137,8 @@ export function fileIn(words: string): string {
 export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<readonly string[]> {
   const { id, plan, kept, journal, files } = saga;
   if (outcome === 'ready') return [];
-  const left: string[] = [];
+  const known = knownIn(plan);
+  const left: string[] = [...(await aboveUnplugged(saga, known))];
   for (const { name, plan: stage } of stagesOf(plan)) {
     // What the stage made that the saga ended with is its result.
     const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;
@@ -130,6 +161,10 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
       if (isLeft) left.push(disk.image.file);
       else if (stands !== undefined && stays(disk, last) && isFileOf(disk, stands.identity, records))
         left.push(`${disk.image.file} (${HELD})`);
+      else if (files !== null && stands !== undefined && isFileOf(disk, stands.identity, records)) {
+        const [overlay] = await overlaysOn(files, disk.image.file, known);
+        if (overlay !== undefined) left.push(`${disk.image.file} (${stoodOnBy(overlay)})`);
+      }
     }
     if (outcome === 'committed' && files !== null)
       left.push(...(await strayedImages(created, records, files)));

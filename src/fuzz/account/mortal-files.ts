@@ -12,7 +12,7 @@ export function mortalFiles(
     fileLooked(path: string): void;
   },
 ): Files {
-  const { openInQemu, isShared, findMoved } = files;
+  const { openInQemu, isShared, findMoved, overlaysIn } = files;
   return {
     stat: path =>
       whileAlive(() => {
@@ -33,6 +33,9 @@ export function mortalFiles(
     syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
     ...(openInQemu === undefined ? {} : { openInQemu: () => whileAlive(openInQemu) }),
     ...(findMoved && { findMoved: (path, sought) => whileAlive(() => findMoved(path, sought)) }),
+    ...(overlaysIn && {
+      overlaysIn: (directory, sinceMs) => whileAlive(() => overlaysIn(directory, sinceMs)),
+    }),
     ...(isShared === undefined ? {} : { isShared: path => whileAlive(() => isShared(path)) }),
   };
 }

@@ -159,7 +159,9 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
 /** What the result names of a disk that has left, where it does not say that it may have been on the other image. */
 function namedImage(end: Parameters<EndCheck>[0], index: number): string | undefined {
   const left = end.now.left.get(index);
-  return left === undefined || isDoubted(end.result, left.path) ? undefined : namedFor(end, index)?.file;
+  const fronts = left === undefined ? [] : [left.path, left.left.front];
+  const isInDoubt = fronts.some(front => isDoubted(end.result, front));
+  return left === undefined || isInDoubt ? undefined : namedFor(end, index)?.file;
 }
 
 /** An older copy of the journal does not say that the saga had rolled forward, and had removed what it was asked to. */

@@ -26,6 +26,7 @@ export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
       !isMadeForLeft(each, end) &&
       !isNamedElsewhere(account, end.result, each) &&
       !isStrayed(each, end) &&
+      !isKeptForTheirs(each, end) &&
       !isKeptForMoved(each, end),
   );
   return (
@@ -54,6 +55,11 @@ function isKeptForMoved(file: string, { account, result, now }: Parameters<EndCh
 /** What QEMU has made anew under a name that a third party took from the saga's file cannot be told from that one's, and is named. */
 function isStrayed(file: string, { account, result }: Parameters<EndCheck>[0]): boolean {
   return account.struck.some(({ fault }) => takesNameOf(fault, file)) && isTold(result, file);
+}
+
+/** What a third party's overlay stands on stays, whether or not a QEMU has that open, and is named. */
+function isKeptForTheirs(file: string, { now, result }: Parameters<EndCheck>[0]): boolean {
+  return now.underTheirs.has(file) && isTold(result, file);
 }
 
 /** What a third party exports stays open, and the result owns up to it. */

@@ -18,6 +18,7 @@ export interface VirtualFiles {
     sought: { readonly identity: string } | { readonly claim: string },
   ): Promise<{ file: string; identity: string } | undefined>;
   syncDirectory(path: string): Promise<void>;
+  overlaysIn(directory: string, sinceMs: number): Promise<VirtualOverlays>;
   imageInfo(
     path: string,
     driver: string,
@@ -25,6 +26,17 @@ export interface VirtualFiles {
   exists(path: string): boolean;
   /** All files, sorted. */
   list(): readonly string[];
+}
+
+interface VirtualOverlays {
+  readonly overlays: readonly {
+    readonly file: string;
+    readonly driver: string;
+    readonly backing: readonly string[];
+    readonly hasDataFile: false;
+    readonly writtenAtMs: number;
+  }[];
+  readonly unseen: null;
 }
 
 /** `device` is what its identities begin with: another host's files are others whatever their numbers. */
@@ -67,6 +79,16 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
     },
     async syncDirectory(path) {
       host.syncDirectory(host.directories.has(path) ? path : directoryOf(path));
+    },
+    async overlaysIn(directory, sinceMs) {
+      const overlays = [...host.files].flatMap(([file, { written, writtenAt }]) => {
+        const { format, backing, claim } = written;
+        const isOverlay = claim === undefined && format === 'qcow2' && backing !== undefined;
+        if (!isOverlay || directoryOf(file) !== directory || writtenAt < sinceMs) return [];
+        const [driver, hasDataFile] = ['qcow2', false] as const;
+        return [{ file, driver, backing: [backing], hasDataFile, writtenAtMs: writtenAt }];
+      });
+      return { overlays, unseen: null };
     },
     async imageInfo(path, driver) {
       const image = host.image(path);

@@ -6,7 +6,8 @@
 
 import { openFiles, plainName } from '../../guest/graph.ts';
 import { removeFile } from '../../images/files.ts';
-import { filesOfImage, leavingImages } from '../../plan/chain-of-image.ts';
+import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
+import { filesOfImage, imagesOfDisk, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { findWrongNames } from '../prepare/expect-names.ts';
@@ -33,6 +34,7 @@ export const removeLeaving: Step = {
     const left = new Set(
       unplugged.flatMap(({ index }) => plan.disks[index]?.chain.flatMap(filesOfImage).map(plainName) ?? []),
     );
+    const known = new Set(plan.disks.flatMap(imagesOfDisk));
     const found: Leaving[] = [];
     for (const { file, identity, why } of leavingIn(plan)) {
       const stays = (reason: string) => found.push({ file, identity: null, why: reason });
@@ -46,7 +48,11 @@ export const removeLeaving: Step = {
         else if (above !== undefined)
           stays(`${above}, which its disk is on now, is not found under its name`);
         else if (stands !== identity) stays('it is not the file any more that QEMU had open');
-        else found.push({ file, identity, why: null });
+        else {
+          const [overlay] = await overlaysOn(files, file, known);
+          if (overlay === undefined) found.push({ file, identity, why: null });
+          else stays(stoodOnBy(overlay));
+        }
       }
     }
     return keepBelowKept(plan, found);

@@ -8,6 +8,8 @@ import { BlocksagaError } from '../../errors.ts';
 import { openFiles, plainName } from '../../guest/graph.ts';
 import { claimSizeBytes } from '../../images/claim-text.ts';
 import type { FileFacts, Files } from '../../images/files.ts';
+import { overlaysOn } from '../../images/overlays-on.ts';
+import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import {
@@ -113,7 +115,8 @@ export const claimFiles: Step = {
       const file = plan.disks[index]?.image.file ?? '';
       return kept.has(file) || (unplugged.some(left => left.index === index) && open.has(plainName(file)));
     };
-    const claims = named.filter(claim => !isKept(claim));
+    const stoodOn = await areStoodOn(files, plan.disks, named);
+    const claims = named.filter(claim => !isKept(claim) && !stoodOn.has(claim.index));
     await expectClosed(qmp, plan.disks, claims);
     const instead = await release(files, plan.disks, claims, unlinked);
     const isInDoubt = outcome === undefined && failure?.effect !== 'notApplied';
@@ -122,6 +125,22 @@ export const claimFiles: Step = {
 
   undone: (observed, outcome, came) => releasesOf(observed, outcome, came as Came | undefined),
 };
+
+/** The disks, by index, on whose new images third parties' overlays stand: those stay, and are told at the end. */
+async function areStoodOn(
+  files: Files,
+  disks: readonly DiskPlan[],
+  claims: Claims,
+): Promise<ReadonlySet<number>> {
+  const known = new Set(disks.flatMap(imagesOfDisk));
+  const found = new Set<number>();
+  for (const { index, identity } of claims) {
+    const file = disks[index]?.image.file ?? '';
+    if ((await files.stat(file))?.identity !== identity) continue;
+    if ((await overlaysOn(files, file, known)).length > 0) found.add(index);
+  }
+  return found;
+}
 
 /** Once more right in front of QEMU's first write: what stands there already may have been mounted since it was planned. */
 async function expectUnused(files: Files, disks: readonly DiskPlan[]): Promise<void> {
