@@ -29,11 +29,11 @@ export class Squatter {
 
   /** Where its file is gone, or another one, or holds something else; a power cut may take what it did not flush. */
   get harmed(): readonly string[] {
-    const { files } = this.#sim.world.host;
-    return [...this.#made].flatMap(([path, made]) => {
-      const now = files.get(path);
-      return now?.birth === made.birth && now.written === made.written ? [] : [path];
-    });
+    const there = [...this.#sim.world.host.files.values()];
+    // An administrator who puts a directory back moves what is in the other one.
+    const isThere = (made: Pick<HostFile, 'birth' | 'written'>) =>
+      there.some(({ birth, written }) => birth === made.birth && written === made.written);
+    return [...this.#made].flatMap(([path, made]) => (isThere(made) ? [] : [path]));
   }
 
   /** The files through which the engine removes what it removes. */

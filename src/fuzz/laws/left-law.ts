@@ -9,7 +9,7 @@ import { isTheirs } from '../scenario/wish-files.ts';
 import type { eachEnd } from './each-end.ts';
 import { mayBeThere } from './elsewhere-law.ts';
 import { isLastOfLeft } from './last-image.ts';
-import { isMoved, isTheirCopy, isTold, isUnseen } from './moved-files.ts';
+import { isLostUnrecorded, isMoved, isTheirCopy, isTold, isUnseen } from './moved-files.ts';
 import { leftUnseen } from './unplugged-law.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
@@ -35,7 +35,8 @@ export function leftoversTellAll(
     each =>
       isStrayed(account, each, now) &&
       !(isTold(result, each.path) || named.has(each.to ?? '')) &&
-      !isUnseen(account, each.path),
+      !isUnseen(account, each.path) &&
+      !isLostUnrecorded(account, each),
   );
   if (strayed !== undefined)
     return `${strayed.path} was taken from a file that the saga had made, and the result does not say so`;

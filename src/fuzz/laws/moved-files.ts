@@ -4,6 +4,7 @@
  */
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
+import { directoryOf } from '../../sim/host/host.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import { keyOf, splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
@@ -71,10 +72,23 @@ function isBareClaim(
   { before, records }: Pick<Account, 'before' | 'records'>,
   { path, birth }: MovedFile,
 ): boolean {
-  const made = records.flatMap(({ kind, step, body }) =>
+  const made = claimedIn(records);
+  return !before.files.has(path) && made.length > 0 && !made.includes(birth);
+}
+
+/** A file of which no process has a record, as the one that made it died, and that is in another directory by now: no look finds it. */
+export function isLostUnrecorded(
+  { records }: Pick<Account, 'records'>,
+  { path, birth, to }: MovedFile,
+): boolean {
+  return to !== undefined && directoryOf(to) !== directoryOf(path) && !claimedIn(records).includes(birth);
+}
+
+/** The births of the files that are claimed in a record. */
+function claimedIn(records: Account['records']): readonly number[] {
+  return records.flatMap(({ kind, step, body }) =>
     kind === 'outcome' && splitKey(step).step === 'claimFiles' ? birthsIn(body) : [],
   );
-  return !before.files.has(path) && made.length > 0 && !made.includes(birth);
 }
 
 /** Of the files that a step has claimed; an identity ends with it. */
