@@ -1,6 +1,7 @@
 /**
- * A fleet on this machine: two real guests, their agent, and Restate in front. Both are moved to another directory while the agent, the
- * endpoint and Restate's server are killed one after the other, then both are snapshotted at one instant; what holds is asked of QEMU.
+ * A fleet on this machine: three real guests, the agents of two hosts, and Restate in front. The two of the first host are moved to
+ * another directory while the agent, the endpoint and Restate's server are killed one after the other, then snapshots are taken at one
+ * instant, on one host and across both; what holds is asked of QEMU.
  * `npm run demo`; 0 when everything held.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,6 +12,8 @@ import { openJournal } from '../src/index.ts';
 import { startFleet } from './test/parts.ts';
 
 const GUESTS = ['web', 'db'] as const;
+/** On a second host. */
+const OTHERS = ['mail'] as const;
 const NAMES = { agent: 'the agent', endpoint: 'the endpoint', restate: 'the Restate server' } as const;
 
 interface Block {
@@ -32,12 +35,12 @@ function check(what: string, isTrue: boolean): void {
   say(`  ${isTrue ? 'held' : 'BROKEN'}: ${what}`);
 }
 
-say('starting two guests, their agent, the endpoint and a Restate server');
+say('starting three guests, the agents of two hosts, the endpoint and a Restate server');
 await using undo = new AsyncDisposableStack();
 undo.defer(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
-const fleet = undo.use(await startFleet(GUESTS));
+const fleet = undo.use(await startFleet(GUESTS, OTHERS));
 
 function imagesOf(guest: string, name: string): readonly string[] {
   const directory = fleet.vms.get(guest)?.directory ?? '';
@@ -71,7 +74,7 @@ for (const victim of ['agent', 'endpoint', 'restate'] as const) {
   directories.push(to);
   const sagas = GUESTS.map(guest => `${id}.${guest}`);
   const moving = fleet.run('move', id, {
-    ...{ to, as: '{guest}-{disk}.qcow2', bandwidth: 8 * 1024 * 1024, atOncePerHost: 2 },
+    ...{ to, host: 'h1', as: '{guest}-{disk}.qcow2', bandwidth: 8 * 1024 * 1024, atOncePerHost: 2 },
   });
   let isOver = false;
   moving.finally(() => {
@@ -119,6 +122,21 @@ check(
   'no saga is open',
   ended.every(state => state === 'committed'),
 );
+
+say('snapshotting web and mail, which are on two hosts, at one instant');
+const across = [GUESTS[0], OTHERS[0]];
+const { body: told } = await fleet.run('instant', 'across', {
+  members: across.map(vm => ({
+    ...{ vm, maxBlackoutMs: 20_000 },
+    disks: imagesOf(vm, 'across').map((overlay, disk) => ({ disk: `dev${disk}`, overlay })),
+  })),
+});
+check('the group has committed on both hosts', told['state'] === 'committed');
+if (told['state'] !== 'committed') say(`  it says: ${JSON.stringify(told)}`);
+for (const guest of across) {
+  const { running, fronts } = await seen(guest);
+  check(`${guest} runs, on its overlays`, running && fronts.join() === imagesOf(guest, 'across').join());
+}
 
 say(broken === 0 ? `all ${held} checks held` : `${broken} of ${held + broken} checks are BROKEN`);
 process.exitCode = broken === 0 ? 0 : 1;

@@ -56,7 +56,10 @@ export class FakeNet {
         const breakOff = () => {
           if (!isLost) this.#clock.after(LATENCY_MS, () => gone.abort());
         };
+        let isSettled = false;
         const fail = (why: string) => {
+          if (isSettled) return;
+          isSettled = true;
           breakOff();
           if (from.isAlive()) reject(new BlocksagaError('GROUP', `${verb}: ${why}`, { retryable: true }));
         };
@@ -72,7 +75,11 @@ export class FakeNet {
           void to.died.then(() => fail('the connection was reset'));
           const back = (settle: () => void) => {
             if (!to.isAlive() || fault?.kind === 'loseAnswer') return;
-            this.#clock.after(LATENCY_MS, () => from.isAlive() && settle());
+            this.#clock.after(LATENCY_MS, () => {
+              if (!from.isAlive()) return;
+              isSettled = true;
+              settle();
+            });
           };
           to.led.answer(group, host, verb, JSON.parse(text), gone.signal).then(
             told => back(() => resolve(JSON.parse(JSON.stringify(told)))),

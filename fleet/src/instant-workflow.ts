@@ -1,6 +1,7 @@
 /**
- * A snapshot of several guests at one instant, as a workflow that is keyed by its id: all of them are on one host, whose agent takes
- * it as a group. Nothing of Restate lies in the pause.
+ * A snapshot of several guests at one instant, as a workflow that is keyed by its id. The agents of their hosts take it among themselves:
+ * that of the first guest leads, and each is given its part until all have it. Nothing of Restate lies in the pause, nor decides
+ * anything: it hands out the parts and looks until all have ended.
  */
 import * as restate from '@restatedev/restate-sdk';
 import { z } from 'zod';
@@ -8,42 +9,51 @@ import type { AgentCall } from './agent-call.ts';
 import { FLEET, type FleetObject, HOSTS } from './fleet-object.ts';
 import type { Standing } from './guest-object.ts';
 
-const instantRequest = z.strictObject({
-  members: z
-    .array(
-      z.looseObject({ vm: z.string().min(1), disks: z.array(z.looseObject({ disk: z.string() })).min(1) }),
-    )
-    .min(1)
-    .max(64),
+const memberRequest = z.looseObject({
+  vm: z.string().min(1),
+  disks: z.array(z.looseObject({ disk: z.string() })).min(1),
 });
+
+const instantRequest = z.strictObject({ members: z.array(memberRequest).min(1).max(64) });
+
+type MemberRequest = z.infer<typeof memberRequest>;
 
 export const INSTANT = 'instant';
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 2_000;
 const CALL = { initialRetryInterval: 100, maxRetryDuration: 40_000 } as const;
+/** It is looked again anyway. */
+const LOOK = { initialRetryInterval: 100, maxRetryAttempts: 3 } as const;
 
 export type InstantWorkflow = ReturnType<typeof instantWorkflow>;
+
+/** The guests of one host, and where its agent listens. */
+interface Part {
+  readonly host: string;
+  readonly agent: string;
+  readonly members: readonly MemberRequest[];
+}
+
+/** What one agent tells of its part. */
+interface PartStanding extends Standing {
+  readonly members?: readonly { readonly id: string; readonly state: string }[];
+}
 
 export function instantWorkflow(call: AgentCall) {
   return restate.workflow({
     name: INSTANT,
     handlers: {
-      run: async (ctx: restate.WorkflowContext, given: unknown): Promise<Standing> => {
+      run: async (ctx: restate.WorkflowContext, given: unknown): Promise<PartStanding> => {
         const read = instantRequest.safeParse(given);
         if (!read.success) {
           const why = z.prettifyError(read.error).replaceAll('\n', ' ');
           throw new restate.TerminalError(`this is no group: ${why}`, { errorCode: 400 });
         }
-        const { members } = read.data;
-        const agent = await agentOfAll(
-          ctx,
-          members.map(({ vm }) => vm),
-        );
-        const id = encodeURIComponent(ctx.key);
-        await ctx.run('submit', () => call(agent, 'POST', `/groups/${id}`, { members }), CALL);
+        const parts = await partsOf(ctx, read.data.members);
+        await submit(ctx, call, parts);
         for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
-          const standing = await ctx.run('look', () => call<Standing>(agent, 'GET', `/sagas/${id}`), CALL);
-          if (standing.result !== null) return standing;
+          const standings = await look(ctx, call, parts);
+          if (standings !== undefined) return inOne(standings);
           await ctx.sleep(waitMs);
         }
       },
@@ -51,21 +61,76 @@ export function instantWorkflow(call: AgentCall) {
   });
 }
 
-/** The one agent that has all these guests. */
-async function agentOfAll(ctx: restate.WorkflowContext, guests: readonly string[]): Promise<string> {
-  const hosts = await ctx.objectClient<FleetObject>({ name: FLEET }, HOSTS).hosts();
-  const has = (vm: string) => hosts.filter(({ status }) => status?.guests.some(guest => guest.vm === vm));
-  const homes = guests.map(vm => {
-    const [home, other] = has(vm);
-    if (home === undefined)
-      throw new restate.TerminalError(`no host that answers has guest ${vm}`, { errorCode: 404 });
-    if (other === undefined) return home;
-    const why = `hosts ${home.host} and ${other.host} both have a guest ${vm}`;
-    throw new restate.TerminalError(why, { errorCode: 409 });
+/** To all at once: each waits for the others before it touches anything. Throws what the first of them was refused with. */
+async function submit(ctx: restate.WorkflowContext, call: AgentCall, parts: readonly Part[]): Promise<void> {
+  const [leader, ...others] = parts;
+  const path = `/groups/${encodeURIComponent(ctx.key)}`;
+  const submissions = parts.map(({ host, agent, members }) => {
+    const isLeader = agent === leader?.agent;
+    const across = isLeader
+      ? { with: others.map(other => other.host) }
+      : { leader: { host: leader?.host, agent: leader?.agent } };
+    const body = parts.length === 1 ? { members } : { members, ...across };
+    return ctx.run(`submit to ${host}`, () => call(agent, 'POST', path, body), CALL);
   });
-  const [first] = homes;
-  const elsewhere = homes.find(({ host }) => host !== first?.host);
-  if (first !== undefined && elsewhere === undefined) return first.agent;
-  const why = `these guests are on hosts ${first?.host} and ${elsewhere?.host}: an instant is of guests on one host`;
-  throw new restate.TerminalError(why, { errorCode: 422 });
+  const submitted = await restate.RestatePromise.allSettled(submissions);
+  const refused = submitted.flatMap(each => (each.status === 'rejected' ? [each.reason as Error] : []));
+  // A refusal says more than the silence of a host which has waited for that one.
+  const [first] = [...refused].sort((one, other) => codeOf(one) - codeOf(other));
+  if (first !== undefined) throw first;
+}
+
+function codeOf(error: Error): number {
+  return error instanceof restate.TerminalError ? error.code : 599;
+}
+
+/** Undefined until all have ended. An agent that does not answer is asked again: its part ends when it is back. */
+async function look(
+  ctx: restate.WorkflowContext,
+  call: AgentCall,
+  parts: readonly Part[],
+): Promise<readonly PartStanding[] | undefined> {
+  const path = `/sagas/${encodeURIComponent(ctx.key)}`;
+  const looks = parts.map(({ host, agent }) =>
+    ctx.run(`look at ${host}`, () => call<PartStanding>(agent, 'GET', path), LOOK),
+  );
+  const looked = await restate.RestatePromise.allSettled(looks);
+  const cancelled = looked.find(
+    each => each.status === 'rejected' && each.reason instanceof restate.CancelledError,
+  );
+  if (cancelled?.status === 'rejected') throw cancelled.reason;
+  const ended = looked.flatMap(each =>
+    each.status === 'fulfilled' && each.value.result !== null ? [each.value] : [],
+  );
+  return ended.length === parts.length ? ended : undefined;
+}
+
+/** The leader's first, with the members of all. */
+function inOne([leader, ...others]: readonly PartStanding[]): PartStanding {
+  if (leader === undefined) throw new restate.TerminalError('a group has a host');
+  const all = [leader, ...others];
+  const state = all.every(each => each.state === leader.state) ? leader.state : 'needsRecovery';
+  return { ...leader, state, members: all.flatMap(({ members = [] }) => members) };
+}
+
+/** The guests by their hosts, that of the first guest first. */
+async function partsOf(
+  ctx: restate.WorkflowContext,
+  members: readonly MemberRequest[],
+): Promise<readonly Part[]> {
+  const hosts = await ctx.objectClient<FleetObject>({ name: FLEET }, HOSTS).hosts();
+  const parts = new Map<string, Part>();
+  for (const [at, member] of members.entries()) {
+    const [home, other] = hosts.filter(({ status }) => status?.guests.some(({ vm }) => vm === member.vm));
+    if (home === undefined)
+      throw new restate.TerminalError(`no host that answers has guest ${member.vm}`, { errorCode: 404 });
+    if (other !== undefined) {
+      const why = `hosts ${home.host} and ${other.host} both have a guest ${member.vm}`;
+      throw new restate.TerminalError(why, { errorCode: 409 });
+    }
+    const { host, agent } = home;
+    const before = parts.get(host)?.members ?? [];
+    parts.set(host, { host, agent, members: [...before, { ...member, id: `${ctx.key}.${at}` }] });
+  }
+  return [...parts.values()];
 }

@@ -70,6 +70,8 @@ export interface Fleet extends AsyncDisposable {
   readonly agent: Part;
   readonly endpoint: Part;
   readonly restate: Part;
+  /** The agent of a second host, where the fleet has one, and the journal of that. */
+  readonly second: { readonly agent: Part; readonly journal: string } | undefined;
   readonly agentUrl: string;
   readonly ingress: string;
   readonly journal: string;
@@ -96,17 +98,18 @@ export interface Answer {
   readonly body: { readonly [field: string]: unknown };
 }
 
-export async function startFleet(names: readonly string[]): Promise<Fleet> {
+/** Guests of the host h1, and of h2 where there are any. */
+export async function startFleet(names: readonly string[], others: readonly string[] = []): Promise<Fleet> {
   await using undo = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'blocksaga-fleet-'));
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
   const vms = new Map<string, GuestVm>();
-  for (const name of names) {
+  for (const name of [...names, ...others]) {
     const vm = await startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: 2_000 });
     vms.set(name, vm);
     undo.defer(() => vm[Symbol.asyncDispose]());
   }
-  const [ingressPort, adminPort, nodePort, agentPort, endpointPort] = await freePorts(5);
+  const [ingressPort, adminPort, nodePort, agentPort, endpointPort, secondPort] = await freePorts(6);
   const [ingress, admin] = [`http://127.0.0.1:${ingressPort}`, `http://127.0.0.1:${adminPort}`];
   const agentUrl = `http://127.0.0.1:${agentPort}`;
   const journal = join(folder, 'journal.db');
@@ -141,31 +144,42 @@ export async function startFleet(names: readonly string[]): Promise<Fleet> {
   );
   const main = join(FLEET, 'src/main.ts');
   const blocksaga = join(FLEET, '../src/cli/main.ts');
-  const guests = [...vms].flatMap(([name, vm]) => ['--vm', `${name}=${vm.monitor}`]);
   const secret = ['--token-file', tokenFile];
-  const place = ['--host', 'h1', '--journal', journal, '--listen', `127.0.0.1:${agentPort}`];
-  const agent = new Part(
-    'agent',
-    [process.execPath, blocksaga, 'agent', ...secret, ...place, ...guests],
-    async () => (await askAgent('/status')).ok,
-  );
+  const agentOf = (host: string, port: number | undefined, file: string, guests: readonly string[]) =>
+    new Part(
+      `agent of ${host}`,
+      [
+        ...[process.execPath, blocksaga, 'agent', ...secret, '--host', host, '--journal', file],
+        ...['--listen', `127.0.0.1:${port}`],
+        ...guests.flatMap(name => ['--vm', `${name}=${vms.get(name)?.monitor}`]),
+      ],
+      async () => (await fetch(`http://127.0.0.1:${port}/status`)).status === 401,
+    );
+  const agent = agentOf('h1', agentPort, journal, names);
+  const secondJournal = join(folder, 'second.db');
+  const second =
+    others.length === 0
+      ? undefined
+      : { agent: agentOf('h2', secondPort, secondJournal, others), journal: secondJournal };
   const endpoint = new Part(
     'endpoint',
     [process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`],
     async () => endpoint.lines.some(line => line.includes('listening')),
   );
-  for (const part of [restate, agent, endpoint]) {
+  for (const part of [restate, agent, ...(second === undefined ? [] : [second.agent]), endpoint]) {
     undo.defer(() => part.end());
     await part.start();
   }
   const registered = await post(`${admin}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` });
   if (registered.status >= 300)
     throw new Error(`the endpoint is not registered: ${JSON.stringify(registered)}`);
-  const joined = await post(`${ingress}/fleet/hosts/join`, agentUrl);
-  if (joined.status >= 300) throw new Error(`the host has not joined: ${JSON.stringify(joined)}`);
+  for (const url of second === undefined ? [agentUrl] : [agentUrl, `http://127.0.0.1:${secondPort}`]) {
+    const joined = await post(`${ingress}/fleet/hosts/join`, url);
+    if (joined.status >= 300) throw new Error(`the host has not joined: ${JSON.stringify(joined)}`);
+  }
   const stack = undo.move();
   return {
-    ...{ vms, agent, endpoint, restate, agentUrl, ingress, journal, token, restateFolder, askAgent },
+    ...{ vms, agent, second, endpoint, restate, agentUrl, ingress, journal, token, restateFolder, askAgent },
     call: (guest, handler, body) => post(`${ingress}/guest/${guest}/${handler}`, body),
     async send(guest, handler, body) {
       const { body: told } = await post(`${ingress}/guest/${guest}/${handler}/send`, body);

@@ -1,5 +1,6 @@
 /** What an agent answers to which request: addresses and methods on one side, its work on the other. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type AgentWork, isOperation, isSignal, OPERATIONS } from './agent-work.ts';
 import { bodyOf, expectJson, send } from './http.ts';
@@ -18,7 +19,7 @@ export async function answerOf(
   if (more.length > 0 || (!isAsked && method !== 'POST')) return nothing(request, response);
   if (root === 'groups' && action === 'parts' && isVerb(verb) && !isAsked) {
     const body = await bodyOf(request);
-    return send(response, 200, await work.part(name, last, verb, body, goneWith(response)));
+    return send(response, 200, await work.part(name, last, verb, body, goneWith(request)));
   }
   if (verb !== '') return nothing(request, response);
   const told = (body: object, status = 200) => send(response, status, body);
@@ -61,12 +62,15 @@ function partsOf(url: string): readonly string[] {
   }
 }
 
-/** Aborts when who has asked is gone before there is an answer. */
-function goneWith(response: ServerResponse): AbortSignal {
+const goneOf = new WeakMap<Socket, AbortSignal>();
+
+/** Aborts when the connection ends on which it was asked, also between two requests. */
+function goneWith({ socket }: IncomingMessage): AbortSignal {
+  const known = goneOf.get(socket);
+  if (known !== undefined) return known;
   const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
+  socket.once('close', () => gone.abort());
+  goneOf.set(socket, gone.signal);
   return gone.signal;
 }
 

@@ -74,7 +74,7 @@ export class GroupsHere {
       group.result.then(over, over);
       return group;
     } catch (error) {
-      this.led.isOver(id);
+      this.led.isRefused(id, error);
       throw error;
     }
   }

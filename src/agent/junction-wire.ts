@@ -101,13 +101,31 @@ export class FollowedJunction implements Junction {
   leave(why: string): void {
     if (this.#left.signal.aborted) return;
     this.#left.abort();
-    if (this.#attempt !== '') this.#tell('left', { attempt: this.#attempt, why });
+    if (this.#attempt === '') return;
+    this.#wire('left', { attempt: this.#attempt, why }, { withinMs: TELL_MS }).catch(error =>
+      this.#unheard(error),
+    );
   }
 
   refuse(why: unknown): void {
     this.#left.abort();
     if (this.#attempt !== '' || this.#isRefused) return;
-    this.#tell('refused', { error: why instanceof BlocksagaError ? why.toJSON() : { message: String(why) } });
+    this.#tellRefused(why).catch(error => this.#unheard(error));
+  }
+
+  /** The leader may be asked a moment later than this one. */
+  async #tellRefused(why: unknown): Promise<void> {
+    const { clock, stop } = this.#parts;
+    const error = why instanceof BlocksagaError ? why.toJSON() : { message: String(why) };
+    for (const untilMs = clock.now() + JOIN_MS; ; await sleep(clock, FIRST_DELAY_MS, stop)) {
+      try {
+        await this.#wire('refused', { error }, { withinMs: TELL_MS, signal: stop });
+        return;
+      } catch (cause) {
+        const isEarly = cause instanceof BlocksagaError && cause.code === 'SAGA_UNKNOWN';
+        if (!isEarly || clock.now() >= untilMs) throw cause;
+      }
+    }
   }
 
   async #meet(verb: 'prepared' | 'taken', withinMs: number): Promise<void> {
@@ -126,10 +144,8 @@ export class FollowedJunction implements Junction {
   }
 
   /** A leader that does not hear it goes by its own clock. */
-  #tell(verb: 'left' | 'refused', body: object): void {
-    this.#wire(verb, body, { withinMs: TELL_MS }).catch(error =>
-      this.#parts.waits?.(`the leader was not told that this host has left: ${error}`),
-    );
+  #unheard(error: unknown): void {
+    this.#parts.waits?.(`the leader was not told that this host has left: ${error}`);
   }
 }
 

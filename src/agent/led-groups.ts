@@ -21,6 +21,7 @@ export class LedGroups {
   readonly #journal: Pick<Journal, 'saga'>;
   readonly #clock: Clock;
   readonly #groups = new Map<string, ReadonlyMap<string, LedPart>>();
+  readonly #refused = new Map<string, BlocksagaError>();
 
   constructor(journal: Pick<Journal, 'saga'>, clock: Clock) {
     this.#journal = journal;
@@ -29,10 +30,21 @@ export class LedGroups {
 
   /** Until it is over, which is when the parts are told by the journal. */
   lead(group: string, junctions: ReadonlyMap<string, Junction>): void {
+    this.#refused.delete(group);
     const parts = [...junctions].map(
       ([host, junction]) => [host, new LedPart(junction, this.#clock)] as const,
     );
     this.#groups.set(group, new Map(parts));
+  }
+
+  /** What it was refused for, with nothing begun, is told to the parts that come a moment later. */
+  isRefused(group: string, error: unknown): void {
+    this.isOver(group);
+    if (!(error instanceof BlocksagaError) || this.#journal.saga(group) !== undefined) return;
+    this.#refused.set(group, error);
+    this.#clock.after(JOIN_MS, () => {
+      if (this.#refused.get(group) === error) this.#refused.delete(group);
+    });
   }
 
   isOver(group: string): void {
@@ -47,7 +59,7 @@ export class LedGroups {
   }
 
   /**
-   * Answers one message. `gone` aborts when its connection has broken: a part that waits is left out then. Throws what the part is
+   * Answers one message. `gone` aborts when its connection has broken: a part that has not answered is left out then. Throws what the part is
    * refused with, SAGA_UNKNOWN for a group that is not known here yet, SAGA_STATE for one that is over.
    */
   async answer(group: string, host: string, verb: Verb, body: unknown, gone: AbortSignal): Promise<object> {
@@ -61,7 +73,7 @@ export class LedGroups {
       throw new BlocksagaError('SAGA_STATE', `group ${group} has been begun here before; take a new id`, {
         saga: group,
       });
-    throw unknown(group, host);
+    throw this.#refused.get(group) ?? unknown(group, host);
   }
 
   /** What is durable. Throws SAGA_UNKNOWN for what is no part of a group here: neither decision may be read into that. */
@@ -92,6 +104,8 @@ class LedPart {
   #decided: Promise<Decided> | undefined;
   #isOver = false;
   #cancel: () => void;
+  /** Also between two steps: its process has died. */
+  readonly #broken = () => this.end('its connection has broken');
 
   constructor(junction: Junction, clock: Clock) {
     this.#junction = junction;
@@ -184,16 +198,11 @@ class LedPart {
   async #met<T>(meeting: Promise<T>, gone: AbortSignal): Promise<T> {
     this.#cancel();
     const at = this.#at;
-    const broken = () => this.end('its connection has broken');
-    if (gone.aborted) broken();
-    else gone.addEventListener('abort', broken, { once: true });
-    try {
-      const met = await meeting;
-      if (at !== undefined) at.isMet = true;
-      return met;
-    } finally {
-      gone.removeEventListener('abort', broken);
-    }
+    if (gone.aborted) this.#broken();
+    else gone.addEventListener('abort', this.#broken, { once: true });
+    const met = await meeting;
+    if (at !== undefined) at.isMet = true;
+    return met;
   }
 
   #expectNext(withinMs: number): void {

@@ -20,7 +20,7 @@ const HELP = `
   move                  moves the disks of many guests to the directory of --to, and waits for the report
   status [MOVE]         a move, guest by guest; without its id, the hosts
   stop MOVE             begins no further guest of a move; with the policy takeBackAll what was begun is taken back
-  snapshot              the snapshots of --group at one instant, of guests on one host
+  snapshot              the snapshots of --group at one instant, of guests on any hosts: all of them, or none
   abort GUEST           rolls back the saga of a guest that is under way
 
 A move plans all guests before any is touched. --policy says what a failure of one means:
