@@ -150,9 +150,13 @@ describe.each(binaries)('a live migration on %s', qemu => {
       expect(result.outcome, explain(result)).toBe(isOld ? 'needsRecovery' : 'rolledBack');
     });
 
-    test.skipIf(isOld)('and goes on has disks without filters go back in one command', async () => {
-      await using on = await begin();
-      on.tap.after('qom-set', () => on.vm.witness.execute('migrate', ENDLESS), 2);
+    // In a guest with iothreads the filters have left in the pause by then.
+    test.skipIf(isOld).each([
+      { which: 'without filters', iothreads: true, behind: 'qom-set', nth: 2 },
+      { which: 'below their filters', iothreads: false, behind: 'blockdev-reopen', nth: 0 },
+    ])('and goes on has disks $which go back in one command', async ({ iothreads, behind, nth }) => {
+      await using on = await begin({ iothreads });
+      on.tap.after(behind, () => on.vm.witness.execute('migrate', ENDLESS), nth);
       const saga = await on.engine.copy({ ...on.tapped, ...pick(on.copyAll()), strategy: 'reopen' });
       const result = await saga.result;
       expect(on.tap.pending).toEqual([]);
