@@ -80,7 +80,8 @@ export function isWhereItWasMoved(
 ): boolean {
   if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
   const { options } = (fault.arguments ?? {}) as { readonly options?: readonly { readonly file?: string }[] };
-  return now.disks.some(({ node }) => options?.some(({ file }) => file === node));
+  // The filter itself may still be above it.
+  return now.disks.some(({ node, own }) => options?.some(({ file }) => file === node || file === own));
 }
 
 /** So it is, and each write is in some image still. */
