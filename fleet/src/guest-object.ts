@@ -20,6 +20,12 @@ export interface SagaOutcome {
   readonly saga: string;
   readonly outcome: string;
   readonly blackoutMs?: number | null;
+  readonly disks?: readonly {
+    readonly disk: string;
+    readonly before: { readonly file: string };
+    /** Null where it is unplugged. */
+    readonly after: { readonly file: string } | null;
+  }[];
   readonly error?: { readonly message: string } | null;
 }
 

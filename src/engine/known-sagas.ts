@@ -42,7 +42,11 @@ export class KnownSagas {
     try {
       return await resume();
     } catch (error) {
-      if (!(error instanceof BlocksagaError) || error.code !== 'VM_BUSY') throw error;
+      if (!(error instanceof BlocksagaError)) throw error;
+      // The process that had it, or another caller of this one, has come to its end meanwhile.
+      const now = this.#parts.journal.saga(row.id);
+      if (now !== undefined && now.state !== 'open') return this.ended(now);
+      if (error.code !== 'VM_BUSY') throw error;
     }
     return this.#watch(row, guest, resume);
   }

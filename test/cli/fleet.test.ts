@@ -89,7 +89,7 @@ describe('fleet', () => {
       out: [
         'web  on h1  committed, paused for 12.3 ms',
         '    disk0  /old/web.qcow2 -> /new/web.qcow2',
-        'move m1 has come to its end (1 committed)',
+        'move m1 is done: every guest is on its new images (1 committed)',
       ],
       err: 'move m1: "blocksaga fleet status m1" tells how far it is',
     });
@@ -101,6 +101,8 @@ describe('fleet', () => {
     ['done', [web({ state: 'committed' })], 0],
     ['planned', [web({ state: 'waits' })], 0],
     ['done', [web({ state: 'rolledBack', why: 'no space' })], 1],
+    ['incomplete', [web({ state: 'rolledBack', why: 'no space' })], 1],
+    ['done', [web({ state: 'refused', why: 'no such directory' })], 1],
     ['stopped', [web({ state: 'waits' })], 1],
     ['takenBack', [web({ state: 'movedBack' })], 1],
     ['refused', [web({ state: 'refused', why: 'no such directory' })], 2],
@@ -109,6 +111,15 @@ describe('fleet', () => {
   ])('ends with a status for a move that is %s with %j', async (state, guests, status) => {
     const { run } = await scene(moveThat(state, guests));
     expect((await run('move', '--to', '/new', '--id', 'm1')).status).toBe(status);
+  });
+
+  test('does not believe that a move is done whose guests have merely ended', async () => {
+    const { run } = await scene(moveThat('done', [web({ state: 'rolledBack', why: 'paused for too long' })]));
+    const { out } = await run('move', '--to', '/new', '--id', 'm1', '--json');
+    expect(JSON.parse(out.join(''))).toMatchObject({ state: 'incomplete' });
+    expect((await run('move', '--to', '/new', '--id', 'm1')).out.at(-1)).toBe(
+      'move m1 has come to its end, and some guests are NOT on their new images (1 rolledBack)',
+    );
   });
 
   test('takes an instant of the guests in a file', async () => {

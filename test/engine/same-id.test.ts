@@ -1,7 +1,8 @@
 /** An id is a key: the same request under it gives the same saga, in every state and from any process; another is refused. */
 import { describe, expect, test } from 'vitest';
 import { createEngine } from '../../src/engine/engine.ts';
-import { memoryJournal } from '../../src/journal/memory.ts';
+
+import { type MemoryJournal, memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
@@ -48,6 +49,26 @@ describe('the same request under one id gives its saga', () => {
     expect((await sim.run(there.until('ready'))).outcome).toBe('ready');
     expect((await sim.run(there.pivot())).outcome).toBe('committed');
     expect((await sim.run(saga.ended)).outcome).toBe('committed');
+  });
+
+  test('when it ends elsewhere while it is about to be resumed', async () => {
+    const sim = smallSim();
+    const life = live(sim);
+    const saga = await copy(sim, life);
+    const open = life.journal.saga('s');
+    const result = await sim.run(saga.result);
+    let isSeized = false;
+    const journal: MemoryJournal = {
+      ...life.journal,
+      saga: id => (isSeized ? life.journal.saga(id) : open),
+      takeOver: (...asked) => {
+        isSeized = true;
+        return life.journal.takeOver(...asked);
+      },
+    };
+    const there = await copy(sim, other(sim, { ...life, journal }));
+    expect(await there.result).toEqual(result);
+    expect(isSeized).toBe(true);
   });
 
   test('when it has ended, also rolled back, also in another process', async () => {

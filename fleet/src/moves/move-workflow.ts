@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { AgentCall } from '../agent-call.ts';
 import { FLEET, type FleetObject, HOSTS, type HostSeen } from '../fleet-object.ts';
 import { GUEST, type GuestObject, type SagaOutcome } from '../guest-object.ts';
-import { type GuestReport, type MoveReport, withGuest } from './report.ts';
+import { endOf, type GuestReport, guestEnd, type MoveReport, withGuest } from './report.ts';
 import {
   collisionsIn,
   copyRequest,
@@ -145,11 +145,10 @@ class Move {
       if (!this.#isStopped) for (const guest of this.#nextGuests()) this.#begin(guest);
       const ended = await this.#next();
       if (ended === undefined) break;
-      this.#end(ended);
-      if (this.#isOver(ended) && this.#request.policy === 'stopAtFirst') this.#stop();
+      const isMoved = this.#end(ended) === 'committed';
+      if (!isMoved && this.#request.policy === 'stopAtFirst') this.#stop();
     }
-    const isWhole = this.#report.guests.every(({ state }) => state !== 'waits');
-    return this.#set({ state: isWhole ? 'done' : 'stopped' });
+    return this.#set({ state: endOf(this.#report.guests) });
   }
 
   /** Those whose turn it is, within the limits. */
@@ -200,19 +199,11 @@ class Move {
     this.#set({ state: 'stopping' });
   }
 
-  #end({ guest, outcome, failure }: Ended): void {
+  #end({ guest, outcome, failure }: Ended): GuestReport['state'] | undefined {
     this.#underWay.delete(guest);
-    const why = failure ?? outcome?.error?.message;
-    const { blackoutMs } = outcome ?? {};
-    this.#change(guest, {
-      state: stateOf(outcome),
-      ...(typeof blackoutMs === 'number' ? { blackoutMs } : {}),
-      ...(why === undefined ? {} : { why }),
-    });
-  }
-
-  #isOver({ outcome }: Ended): boolean {
-    return outcome?.outcome !== 'committed';
+    const changed = guestEnd(outcome, failure);
+    this.#change(guest, changed);
+    return changed.state;
   }
 
   /** Every guest copies until it is ready; only then they are switched, one after the other. */
@@ -289,8 +280,9 @@ class Move {
     const back = disks.map(({ disk, from, to }) => ({ disk, from: to, to: `${from}.back` }));
     const request = { ...copyRequest(`${saga}.back`, back, this.#request), finish: 'pivot' };
     const { outcome, failure } = await outcomeOf(guest, this.#guest(guest).copy(request));
-    if (outcome?.outcome === 'committed') return this.#change(guest, { state: 'movedBack', disks: back });
-    const why = failure ?? outcome?.error?.message ?? 'its copy back was rolled back';
+    const ended = guestEnd(outcome, failure);
+    if (ended.state === 'committed') return this.#change(guest, { state: 'movedBack', disks: back });
+    const why = ended.why ?? 'its copy back was rolled back';
     this.#change(guest, { why: `it is on its new images, and could not be moved back: ${why}` });
   }
 
@@ -318,13 +310,6 @@ function outcomeOf(
       ? { guest, ...(outcome === undefined ? {} : { outcome }) }
       : { guest, failure: failure.message },
   );
-}
-
-const OUTCOMES = ['committed', 'rolledBack', 'needsRecovery'] as const;
-
-/** A copy whose object could not say what became of it has failed: its host's journal knows. */
-function stateOf(outcome: SagaOutcome | undefined): GuestReport['state'] {
-  return OUTCOMES.find(each => each === outcome?.outcome) ?? 'failed';
 }
 
 function terminalMessage(error: unknown): string {

@@ -211,8 +211,8 @@ function tellMove(asked: Asked, id: string, told: MoveTold): number {
   if (told.guests.some(({ state }) => state === 'needsRecovery' || state === 'failed'))
     return EXIT.needsRecovery;
   if (told.state === 'refused') return EXIT.refused;
-  const isLeft = told.guests.some(({ state }) => state === 'rolledBack' || state === 'refused');
-  return isLeft || told.state === 'stopped' || told.state === 'takenBack' ? EXIT.rolledBack : EXIT.done;
+  const isWhole = !['incomplete', 'stopped', 'takenBack'].includes(told.state);
+  return isWhole ? EXIT.done : EXIT.rolledBack;
 }
 
 function moveRequest({ guest: guests, group, id, ingress, json, ...options }: FleetOptions) {

@@ -27,7 +27,8 @@ const STATES: Readonly<Record<MoveTold['state'], string>> = {
   moving: 'is under way',
   stopping: 'begins no further guest, and waits for those under way',
   takingBack: 'is being taken back',
-  done: 'has come to its end',
+  done: 'is done: every guest is on its new images',
+  incomplete: 'has come to its end, and some guests are NOT on their new images',
   stopped: 'was stopped: some guests were not begun',
   takenBack: 'was taken back: no guest is on new images, but where it says so',
 };

@@ -24,7 +24,7 @@ const guestTold = z.object({
 
 export type GuestTold = z.output<typeof guestTold>;
 
-export const moveTold = z.object({
+const moveReport = z.object({
   state: z.enum([
     'planning',
     'planned',
@@ -33,12 +33,20 @@ export const moveTold = z.object({
     'stopping',
     'takingBack',
     'done',
+    'incomplete',
     'stopped',
     'takenBack',
   ]),
   guests: z.array(guestTold),
   why: z.string().optional(),
 });
+
+/** Where an endpoint of an earlier version says that a move is done whose guests have merely ended, it is not believed. */
+export const moveTold = moveReport.transform(told =>
+  told.state === 'done' && told.guests.some(({ state }) => state !== 'committed')
+    ? { ...told, state: 'incomplete' as const }
+    : told,
+);
 
 export type MoveTold = z.output<typeof moveTold>;
 

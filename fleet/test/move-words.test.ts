@@ -1,0 +1,117 @@
+/**
+ * What a move says of itself, before agents that die in front of an answer and sagas that come to every end: done is nothing but every
+ * guest on its new images. The server is Restate's, the agents answer by a script.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { MoveReport } from '../src/moves/report.ts';
+import { type FakeGuest, type Scripted, startFakeAgent } from './fake-agent.ts';
+import { type Fleet, startFleet } from './parts.ts';
+
+let fleet: Fleet;
+before(async () => {
+  fleet = await startFleet([]);
+});
+after(() => fleet[Symbol.asyncDispose]());
+
+let hosts = 0;
+
+/** A move of these guests, whose host has an agent of its own. */
+async function moved(guests: Readonly<Record<string, FakeGuest>>, more: object = {}) {
+  hosts += 1;
+  const host = `fake${hosts}`;
+  await using agent = await startFakeAgent(host, guests);
+  assert.equal((await fleet.ask('fleet/hosts/join', agent.url)).status, 200);
+  const { body } = await fleet.run('move', `m${hosts}`, { to: '/new', host, ...more });
+  await fleet.ask('fleet/hosts/leave', host);
+  const report = body as object as MoveReport;
+  return {
+    ...{ report, heard: agent.heard, state: report.state },
+    states: report.guests.map(
+      ({ guest, state, why }) => `${guest} ${state}${why === undefined ? '' : `: ${why}`}`,
+    ),
+  };
+}
+
+const ACCEPTED: Scripted = { status: 202, body: {} };
+const OPEN: Scripted = { status: 200, body: { state: 'open', waiting: false, result: null } };
+const AWAY: Scripted = { status: 503, body: { message: 'it is being started' } };
+
+function ended(outcome: string, file = '/new/x', error: string | null = null): Scripted {
+  const disks = [{ disk: 'disk0', before: { file: '/old/x' }, after: file === '' ? null : { file } }];
+  const result = { outcome, disks, blackoutMs: 5, error: error === null ? null : { message: error } };
+  return { status: 200, body: { state: outcome, waiting: false, result } };
+}
+
+const COMMITTED: FakeGuest = { submit: [ACCEPTED], look: [OPEN, ended('committed')] };
+
+describe('a move is done', () => {
+  test('where its agent died before it had begun the saga, and again behind it', async () => {
+    const web: FakeGuest = {
+      submit: ['dies', AWAY, 'dies', ACCEPTED],
+      look: ['dies', AWAY, OPEN, 'dies', ended('committed')],
+    };
+    const { state, states, heard } = await moved({ web });
+    assert.deepEqual([state, states], ['done', ['web committed']]);
+    assert.equal(heard.filter(each => each.startsWith('POST')).length, 4);
+  });
+});
+
+describe('a move is not done', () => {
+  const ends: readonly (readonly [string, FakeGuest, RegExp])[] = [
+    [
+      'whose guest was rolled back behind the death of its agent',
+      {
+        submit: ['dies', ACCEPTED],
+        look: ['dies', OPEN, ended('rolledBack', '/old/x', 'paused for too long')],
+      },
+      /^web rolledBack: paused for too long$/,
+    ],
+    [
+      'whose guest needs recovery',
+      { submit: [ACCEPTED], look: [ended('needsRecovery', '', 'QEMU does not answer')] },
+      /^web needsRecovery: QEMU does not answer$/,
+    ],
+    [
+      'whose agent came back without its journal',
+      { submit: [ACCEPTED], look: ['dies', { status: 404, body: { message: 'there is no saga' } }] },
+      /^web failed: .*there is no saga/,
+    ],
+    [
+      'whose guest is refused when its turn comes',
+      { submit: [{ status: 409, body: { message: 'another saga has it' } }], look: [] },
+      /^web failed: .*another saga has it/,
+    ],
+    [
+      'whose copies were kept without a switch',
+      { submit: [ACCEPTED], look: [ended('committed', '/old/x')] },
+      /^web failed: its saga has committed, but not onto all of the new images: disk0 is on \/old\/x$/,
+    ],
+    [
+      'whose disk was unplugged',
+      { submit: [ACCEPTED], look: [ended('committed', '')] },
+      /^web failed: .*disk0 is unplugged$/,
+    ],
+    [
+      'of which an outcome comes that it does not know',
+      { submit: [ACCEPTED], look: [ended('ready')] },
+      /^web failed/,
+    ],
+  ];
+  for (const [what, web, why] of ends) {
+    test(what, async () => {
+      for (const policy of ['stopAtFirst', 'goOn']) {
+        const { state, states } = await moved({ web, db: COMMITTED }, { policy });
+        assert.equal(state, 'incomplete', JSON.stringify(states));
+        assert.match(states[0] ?? '', why);
+        assert.equal(states[1], 'db committed');
+      }
+    });
+  }
+
+  test('where guests are left out, which is another word', async () => {
+    const web: FakeGuest = { submit: [ACCEPTED], look: [ended('rolledBack')] };
+    const { state, states } = await moved({ web, db: COMMITTED }, { atOnce: 1 });
+    assert.deepEqual([state, states], ['stopped', ['web rolledBack', 'db waits']]);
+  });
+});
