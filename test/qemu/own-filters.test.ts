@@ -2,12 +2,22 @@
  * The filters that a saga has above its disks while the guest runs, on a real QEMU: on each kind of device, and when third parties, a
  * migration or an unplugged disk meet them. The guest writes in order; its images are read from outside.
  */
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { GuestBus } from '../../src/demo/guest-command-line.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
-import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
+import {
+  endGuest,
+  expectSets,
+  expectSwitched,
+  expectTakenBack,
+  explain,
+  imagesOf,
+  type Stage,
+  stage,
+} from './witnessed.ts';
 
 interface Block {
   readonly qdev?: string;
@@ -29,6 +39,16 @@ async function throttles({ vm }: Stage): Promise<readonly string[]> {
     readonly 'node-name': string;
   }[];
   return nodes.filter(({ drv }) => drv === 'throttle').map(node => node['node-name']);
+}
+
+/** The node of an image, whatever is above it. */
+async function nodeOf({ vm }: Stage, image: string): Promise<string | undefined> {
+  const nodes = (await vm.witness.execute('query-named-block-nodes', { flat: true })) as readonly {
+    readonly drv: string;
+    readonly file: string;
+    readonly 'node-name': string;
+  }[];
+  return nodes.find(({ drv, file }) => drv === 'qcow2' && file === image)?.['node-name'];
 }
 
 /** A copy that waits at READY, below its filters. */
@@ -138,4 +158,39 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
     expect(await throttles(on), explain(result)).toEqual([]);
     await expectSwitched(on, result);
   });
+
+  describe.each(['reopen', 'finalize', 'complete'] as const)(
+    'hold the commit of active images by %s off',
+    strategy => {
+      test('an overlay that a third party puts on one as it begins, which would leave the chain', async ({
+        skip,
+      }) => {
+        const filtered = strategy === 'reopen' ? {} : ({ filters: ['throttle'] } as const);
+        await using on = await stage({ disks: 2, journal: 'memory', ...filtered });
+        const why = await withoutReopen(on);
+        if (why !== '') skip(why);
+        const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
+        expect(taken.outcome, explain(taken)).toBe('committed');
+        await on.vm.awaitWrites(6);
+        const [first = [], second = []] = (await on.look()).fronts.map(({ chain }) => chain);
+        const file = join(on.directory, 'theirs.qcow2');
+        const node = await nodeOf(on, on.newFile(1));
+        on.tap.before('block-commit', () =>
+          on.vm.witness.execute('blockdev-snapshot-sync', {
+            ...{ 'node-name': node, 'snapshot-file': file, 'snapshot-node-name': 'theirs' },
+          }),
+        );
+        const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
+        const saga = await on.engine.commit({ disks, active: true, strategy, ...on.tapped });
+        const result = await saga.result;
+        expect(on.tap.pending).toEqual([]);
+        expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+        expect(result.error).toMatchObject({ code: 'FOREIGN', disk: 'dev1' });
+        expect(result.error?.message).toContain('has put theirs where');
+        expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual([first, [file, ...second]]);
+        await endGuest(on);
+        await expectSets(on, { front: imagesOf([first[0] ?? '', file]) });
+      });
+    },
+  );
 });

@@ -15,7 +15,7 @@ import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
-import { expectBelowFilters } from './below-filters.ts';
+import { expectBelowFilters, expectNothingBetween } from './below-filters.ts';
 import { expectCopied, observeCopied, observeWritten } from './expect-copied.ts';
 import { undoPivots } from './undo-pivots.ts';
 
@@ -38,7 +38,7 @@ export const mirrorDisks: Step<SwitchPlan> = {
     const isOpenedHere = plan.operation === 'copy' && plan.mirror.by === 'drive-mirror';
     if (isOpenedHere && context.nothingSentYet) await expectHeaders(context, todo);
     const limit = (disk: DiskPlan) => limitedTo(context.speed(disk));
-    await runJobs(context, todo, {
+    const running = runJobs(context, todo, {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
       disks: plan.disks,
@@ -47,6 +47,10 @@ export const mirrorDisks: Step<SwitchPlan> = {
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...mirrorsOf(context),
       ...(opensByName ? { expectNames: () => expectNames(context, when) } : {}),
+    });
+    await running.catch(async (error: unknown) => {
+      await expectNothingBetween(context, plan.disks, error);
+      throw error;
     });
     return learnAnswering(context, plan.disks);
   },
@@ -173,11 +177,20 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
       ...(disk.filters === undefined ? {} : { 'top-node': disk.node }),
       ...(disk.identifiedBy ? { base: disk.image.file } : { 'base-node': disk.goal }),
       ...limit(disk),
-      ...ending(plan),
+      ...endingOfCommit(plan, disk),
     },
   };
 }
 
 function ending({ strategy }: SwitchPlan) {
   return { 'auto-dismiss': false, ...(strategy === 'finalize' ? { 'auto-finalize': false } : {}) };
+}
+
+/**
+ * Below a filter a commit takes the image out of the chain as soon as it has copied where a third party has put an overlay on it a
+ * moment before. By hand that job comes to PENDING instead of READY, and can be cancelled there.
+ */
+function endingOfCommit(plan: ActiveCommitPlan, { filters = [] }: DiskPlan) {
+  const mayWait = filters.length > 0 && plan.capabilities.includes('manual-finalize');
+  return { ...ending(plan), ...(mayWait ? { 'auto-finalize': false } : {}) };
 }

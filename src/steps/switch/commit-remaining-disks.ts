@@ -10,14 +10,13 @@ import { lookAtGuest } from '../../guest/migration.ts';
 import { revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ActiveCommitPlan, DiskPlan } from '../../plan/plan.ts';
-import { awaitJobs, isConcluded, isPendingOrConcluded, WHILE_PAUSED } from '../jobs/await-jobs.ts';
+import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
-import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { MIRRORS, startCommit } from '../mirror/mirror-disks.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import type { Step, StepContext } from '../step/step.ts';
-import { probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
+import { pivotToEnd, probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
 
 export const commitRemainingDisks: Step<ActiveCommitPlan> = {
   name: 'commitRemainingDisks',
@@ -33,7 +32,7 @@ export const commitRemainingDisks: Step<ActiveCommitPlan> = {
   },
 
   async do(context, left) {
-    const { observed, plan, qmp } = context;
+    const { jobs, observed, plan, qmp } = context;
     const graph = await readGraph(qmp);
     const todo = left.map(disk => ({ ...disk, node: overlayOf(graph, disk) }));
     // When QEMU dies meanwhile the merged disks are on their lower images, and the others are not.
@@ -46,7 +45,7 @@ export const commitRemainingDisks: Step<ActiveCommitPlan> = {
     if (resumes) context.heldAgain(paused);
     try {
       await awaitClean(context, todo);
-      await completeRest(context, todo);
+      await pivotToEnd(jobs, todo, plan.maxBlackoutMs * SWITCH_SHARE);
       expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
     } catch (error) {
       if (paused.byUs) await inAnyCase(context.recordSides(), () => resumeVcpus(context, paused));
@@ -57,23 +56,6 @@ export const commitRemainingDisks: Step<ActiveCommitPlan> = {
 
   adopt: async ({ observed }) => observed,
 };
-
-/** Those that were begun to be finalized by hand are. */
-async function completeRest(
-  context: StepContext<ActiveCommitPlan>,
-  todo: readonly DiskPlan[],
-): Promise<void> {
-  const { jobs, plan } = context;
-  const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs);
-  const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
-  readVerdicts(
-    todo.filter(disk => !pending.includes(disk)),
-    table,
-  );
-  if (pending.length === 0) return;
-  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
-}
 
 /** Jobs that can still come to where mirrors follow the guest. */
 const FOLLOWS: ReadonlySet<string> = new Set(['created', 'running', 'paused', 'ready', 'standby']);

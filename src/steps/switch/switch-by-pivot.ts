@@ -8,9 +8,15 @@ import { expectFronts, isOnGoal, readGraph } from '../../guest/graph.ts';
 import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
-import type { JobInfo } from '../../qmp/jobs.ts';
+import type { JobInfo, Jobs } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
-import { awaitJobs, hasConcludedWell, isConcluded, withBeside } from '../jobs/await-jobs.ts';
+import {
+  awaitJobs,
+  hasConcludedWell,
+  isConcluded,
+  isPendingOrConcluded,
+  withBeside,
+} from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
 import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
@@ -171,8 +177,20 @@ async function completeInTurn(
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
   for (const disk of todo) {
     const leftMs = Math.max(0, untilMs - clock.now());
-    readVerdicts([disk], await awaitJobs(jobs, [disk], 'pivot', isConcluded, leftMs));
+    await pivotToEnd(jobs, [disk], leftMs);
   }
+}
+
+/** Those that were begun to be finalized by hand are, each phase within the time. */
+export async function pivotToEnd(jobs: Jobs, todo: readonly DiskPlan[], deadlineMs: number): Promise<void> {
+  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs);
+  const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
+  readVerdicts(
+    todo.filter(disk => !pending.includes(disk)),
+    table,
+  );
+  if (pending.length === 0) return;
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
 }
 
 /** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
