@@ -124,3 +124,65 @@ test('a file that is exchanged while the recovery works is seen before it ends',
   });
   expectNothingLost(sim, await later);
 });
+
+/** Each record cut off behind `kept`, with a count beside it that knows better. */
+async function olderCopy(kept: number) {
+  const sim = smallSim({ disks: 2 });
+  const life = live(sim);
+  const saga = await sim.run(
+    life.engine.copy({
+      ...{ ...life.guest, id: 's', vm: 'web' },
+      disks: NEW.map((to, index) => ({ disk: `dev${index}`, to })),
+    }),
+  );
+  expect((await sim.run(saga.result)).outcome).toBe('committed');
+  await sim.advance(5);
+  const state = life.die();
+  sim.kill();
+  const sagas = state.sagas.map(({ row, records }) => ({
+    row: { ...row, state: 'open' as const, result: null, endedAtMs: null },
+    records: records.slice(0, kept),
+  }));
+  const claims = sagas.map(({ row }) => [row.vm, { token: 1, saga: row.id }] as const);
+  const copy = { ...state, sagas, claims, generation: kept + 1 };
+  const journal = memoryJournal(copy, { beside: { written: state.generation } });
+  return { sim, journal, thirdParty: createForeignFiles(sim.world.host, () => 0) };
+}
+
+/** Behind the intent of the first step, and behind the claims. */
+describe.each([1, 5])('an older copy of the journal, with %i records', kept => {
+  const how = kept === 1 ? (['rename'] as const) : (['rename', 'replace', 'recreate', 'remove'] as const);
+  test.each(how)('hears no side while a new image is not under its name (%s)', async act => {
+    const { sim, journal, thirdParty } = await olderCopy(kept);
+    const [, second = ''] = NEW;
+    thirdParty.act({ path: second, how: act });
+    const images = virtualImages(sim);
+    const options = { files: sim.files, images };
+    expect(await rejection(recoverOffline(journal, 's', options))).toMatchObject({ code: 'JOURNAL_BEHIND' });
+    for (const front of ['old', { dev0: 'new', dev1: 'old' }] as const) {
+      expect(await rejection(recoverOffline(journal, 's', { ...options, front }))).toMatchObject({
+        code: 'FILES',
+        message: expect.stringMatching(
+          new RegExp(
+            `disk dev1: under the name ${second} .*put the right file back.*--accept-image ${second}`,
+          ),
+        ),
+      });
+    }
+    expect(images.changes).toEqual([]);
+    if (act === 'remove' || act === 'recreate') return;
+    expect(thirdParty.putBack(second)).toBe(true);
+    expectNothingLost(sim, await recoverOffline(journal, 's', { ...options, front: 'new' }));
+  });
+});
+
+test('an image that the saga had not made yet is said to be rightly not there', async () => {
+  const { sim, journal, thirdParty } = await olderCopy(1);
+  for (const path of NEW) thirdParty.act({ path, how: 'remove' });
+  const options = { files: sim.files, images: virtualImages(sim), front: 'old' as const };
+  const error = await rejection(recoverOffline(journal, 's', options));
+  expect(error).toMatchObject({ code: 'FILES' });
+  for (const file of NEW) expect(String(error)).toContain(`--accept-image ${file}`);
+  const result = await recoverOffline(journal, 's', { ...options, acceptImages: NEW });
+  expect(result.boot?.map(({ file }) => file)).toEqual(OLD);
+});

@@ -5,11 +5,12 @@
 import { invariant } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
-import type { SagaRow } from '../../journal/journal.ts';
+import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { askAndChoose } from './choose-front.ts';
 import { decideAbove } from './decide-above.ts';
 import type { Choice, Fronts, OfflineProgress } from './decide-offline.ts';
+import { expectBothSides } from './expect-both-sides.ts';
 import { expectRightFiles, isReplaced, type Rightful } from './expect-right-files.ts';
 import { findAbove, type SaidAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
@@ -20,6 +21,7 @@ type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
 interface Asking {
   readonly decide: (choices: readonly Choice[]) => OfflineEnd;
   readonly isOlder: boolean;
+  readonly records: readonly JournalRecord[];
   readonly said: SaidAbove & { readonly front?: Fronts };
   readonly rightful: Rightful;
 }
@@ -28,11 +30,12 @@ interface Asking {
 export async function askBefore(
   row: SagaRow,
   plan: Plan,
-  { decide, isOlder, said, rightful }: Asking,
+  { decide, isOlder, records, said, rightful }: Asking,
   { images, files }: { readonly images: Images; readonly files: Files },
 ): Promise<Found> {
-  // What another file holds says nothing of where the guest ran.
+  // What another file holds says nothing of where the guest ran, not to an administrator either.
   if (said.front === undefined) await expectRightFiles(decide([]).parts, rightful, files, 'first');
+  else await expectBothSides({ plan, records, isOlder }, rightful, files);
   const { overlays, unseen } = await findAbove(
     { id: row.id, plan, begunMs: row.createdAtMs, said, known: [...rightful.known.values()] },
     images,

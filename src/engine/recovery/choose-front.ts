@@ -8,6 +8,7 @@ import type { SagaRow } from '../../journal/journal.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
 import { bootedIn } from './decide-above.ts';
 import type { Choice, Front, Fronts, KeptImage, OfflineDisk } from './decide-offline.ts';
+import { hasSides } from './expect-both-sides.ts';
 import type { OverlayAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
@@ -50,7 +51,7 @@ export async function askAndChoose(
     if (behind.length > 0 && said === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
     const sides = said === undefined ? NO_SIDES : sidesOf(part, said);
     const isOtherwise = part.verdict.disks.some(({ index, front }) => front !== sides.get(index));
-    const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part) && isOtherwise;
+    const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part.plan) && isOtherwise;
     const against = on.filter(overlay => speaksAgainst(part, overlay)).map(({ index }) => index);
     // An older journal may lack that a copy which it calls unfinished was finished, and that the guest ran on it.
     const held = isOlder ? doubts.filter(({ kind }) => kind === 'partial') : [];
@@ -127,11 +128,6 @@ function notTaken({ plan, verdict }: OfflineEnd['parts'][0], sides: Sides): read
     .filter(disk => wasOnNew(disk) && sides.get(disk.index) === 'old')
     .map(({ index }) => index);
   return plan.disks.flatMap(({ index, image }) => (left.includes(index) ? [{ file: image.file, why }] : []));
-}
-
-/** Whether a guest can be on the one or on the other image of each disk: not with copies beside them, or a chain that is shortened. */
-function hasSides({ plan }: OfflineEnd['parts'][0]): boolean {
-  return !('rewrites' in plan) && !(plan.operation === 'copy' && plan.strategy === null);
 }
 
 /** What an older journal says may go is not removed on its word. */

@@ -21,7 +21,7 @@ import type { OfflineEnd } from './offline-parts.ts';
 export interface SaidRight {
   /**
    * Files of images that are the right ones though the saga knew others under their names, such as copies from a backup; of a snapshot's
-   * overlay that is not there, that an empty one is to be made.
+   * overlay that is not there, that an empty one is to be made; beside `front`, that nothing is rightly there.
    */
   readonly acceptImages?: readonly string[];
 }
@@ -143,7 +143,8 @@ async function expectRight(
   );
 }
 
-function inodeOf(identity: string): string {
+/** In words, of an identity. */
+export function inodeOf(identity: string): string {
   return `inode ${identity.split(':')[1] ?? identity}`;
 }
 

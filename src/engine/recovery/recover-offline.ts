@@ -72,7 +72,8 @@ export interface OfflineOptions extends AcceptRestored, SaidAbove, SaidRight {
   /**
    * On which images the guest ran last, where the images contradict the journal or that is an older copy: `old` are those from before
    * the saga, `snapshot` the overlays of a snapshot with mirrors; where that is not the same of all disks, of each by its name. What is
-   * not taken is kept. Refused where nothing is in doubt and the journal says otherwise.
+   * not taken is kept. Not heard while another file stands under the name of an image of either side, or, of an older journal's, nothing.
+   * Refused where nothing is in doubt and the journal says otherwise.
    */
   readonly front?: Fronts;
   /** Takes the saga from a process that is alive but stopped or hung. */
@@ -130,7 +131,7 @@ export async function recoverOffline(
     decideAll(row, plan, records, { back, begunToShorten, choices });
   const accepted = [...progress.accepted, ...(options.acceptImages ?? [])];
   const rightful = rightfulFiles({ id, plan, records }, accepted, begun);
-  const asking = { decide, isOlder: isOld, said: options, rightful };
+  const asking = { decide, records, isOlder: isOld, said: options, rightful };
   const found = begun ? progress : await askBefore(row, plan, asking, { images, files });
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);

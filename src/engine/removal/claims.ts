@@ -119,7 +119,7 @@ export function takenByAnother(
 }
 
 /** Given up once, it is given up for ever: what stands at that name later is another file, whatever its number. */
-function isReleased({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
+export function isReleased({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
   const claimed = records.findLast(({ kind, step }) => kind === 'intent' && step === CLAIM)?.seq ?? 0;
   return records.some(
     ({ kind, step, seq, body }) =>

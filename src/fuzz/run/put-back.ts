@@ -27,6 +27,19 @@ export function rightWhereTheyStand(
   });
 }
 
+/**
+ * The names that the error of a saga asks about and under which rightly nothing is: no third party has taken them from a file, so that
+ * the saga had not made it, or has removed it.
+ */
+export function rightlyNotThere(
+  { world }: Sim,
+  result: Pick<SagaResult, 'error'> | undefined,
+  names: readonly string[],
+): readonly string[] {
+  const isTaken = (name: string) => world.moved.some(({ path, back }) => path === name && back === undefined);
+  return names.filter(name => !world.host.files.has(name) && !isTaken(name) && asksFor(result, name));
+}
+
 /** The files that the error of a saga names, and asks to have back; true where there was one to be put back. */
 export function putBackWhatIsAskedFor(
   { world }: Sim,

@@ -17,10 +17,10 @@ import type { Account, OfflineEnd } from '../account/account.ts';
 import { takeSight } from '../account/sight.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
-import { fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
+import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
-import { putBackWhatIsAskedFor, rightWhereTheyStand } from './put-back.ts';
+import { putBackWhatIsAskedFor, rightlyNotThere, rightWhereTheyStand } from './put-back.ts';
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
@@ -71,7 +71,10 @@ export async function recoverAndBoot(
       } catch (error) {
         if (!(error instanceof BlocksagaError && error.code === 'FILES')) throw error;
         const asked = { error: error.toJSON() };
-        const more = rightWhereTheyStand(sim, asked).filter(file => !right.has(file));
+        const sides = namesOfSides({ ...scenario, coveredFirst });
+        const more = [...rightWhereTheyStand(sim, asked), ...rightlyNotThere(sim, asked, sides)].filter(
+          file => !right.has(file),
+        );
         for (const file of more) right.add(file);
         if (more.length === 0 && !putBackWhatIsAskedFor(sim, asked)) throw error;
       }
@@ -149,6 +152,16 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   const best = Math.max(...others);
   if (best <= worth(images)) return 'old';
   return others.indexOf(best) > 0 ? 'snapshot' : 'new';
+}
+
+/** Of all images that a disk of the saga's is on before and afterwards. */
+function namesOfSides(asked: Asked): readonly string[] {
+  const { guest, wish } = asked;
+  const old = placesOf(guest).map(place => (index: number) => fileInChain(guest, index, place));
+  return wish.named.flatMap(index => [
+    ...old.map(file => file(index)),
+    ...newSetsOf(asked).flatMap(set => set(index)),
+  ]);
 }
 
 /** Where QEMU had disks on images of different sides when it was looked at last, on which one each was. */

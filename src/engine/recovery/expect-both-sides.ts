@@ -1,0 +1,91 @@
+/**
+ * Whether an administrator who says on which side a guest ran last can have known it: the images of both sides have to stand under their
+ * names. A third party's file, or a name that is empty, tells nothing of where a guest ran, and an image that has another name now may be
+ * the newest. It only looks.
+ */
+import { BlocksagaError } from '../../errors.ts';
+import { plainName } from '../../guest/graph.ts';
+import { isSameFile } from '../../images/file-identity.ts';
+import type { Files } from '../../images/files.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
+import { chainOfImage, filesOfImage } from '../../plan/chain-of-image.ts';
+import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
+import { stagesOf } from '../../steps/stages.ts';
+import { recordsOfStage } from '../durable/stages.ts';
+import { unpluggedOf } from '../durable/unplugged.ts';
+import { isReleased } from '../removal/claims.ts';
+import { inodeOf, type Rightful } from './expect-right-files.ts';
+
+/** What is looked at: the saga's disks, and whether its journal is an older copy, which may lack that an image was made at all. */
+interface Asked {
+  readonly plan: Plan;
+  readonly records: readonly JournalRecord[];
+  readonly isOlder: boolean;
+}
+
+/** Throws FILES, with all names that lead elsewhere. */
+export async function expectBothSides(
+  { plan, records, isOlder }: Asked,
+  { saga, known, accepted }: Rightful,
+  files: Pick<Files, 'stat'>,
+): Promise<void> {
+  const left = new Set(unpluggedOf(records).map(({ index }) => index));
+  const found = new Map<string, string>();
+  let first: string | undefined;
+  for (const stage of stagesOf(plan).filter(each => hasSides(each.plan))) {
+    const own = recordsOfStage(records, stage.name);
+    for (const disk of stage.plan.disks.filter(({ index }) => !left.has(index))) {
+      for (const { file, isNew } of namesOf(disk)) {
+        if (accepted.includes(file) || found.has(file)) continue;
+        const knew = known.get(file);
+        const stands = await files.stat(file);
+        const isFront = file === plainName(disk.image.file) || file === plainName(disk.file);
+        const mayBeGone = isNew && isReleased(disk, own);
+        const isMissed = isOlder ? knew !== undefined || isFront : knew !== undefined && isNew;
+        const words =
+          stands === undefined
+            ? isMissed && !mayBeGone && missingInWords(knew)
+            : knew !== undefined &&
+              !isSameFile(knew, stands.identity) &&
+              replacedInWords(knew, stands.identity);
+        if (words === false) continue;
+        found.set(file, `disk ${disk.disk}: under the name ${file} there is ${words}`);
+        first ??= disk.disk;
+      }
+    }
+  }
+  if (first === undefined) return;
+  const accepting = [...found.keys()].map(file => `--accept-image ${file}`).join(' ');
+  throw new BlocksagaError(
+    'FILES',
+    `it was said on which images the guest of saga ${saga} ran last, and not all of them are there to tell it: ${[...found.values()].join('; ')}. ` +
+      'What stands elsewhere now may be what the guest wrote last. Nothing has been changed. Find such a file (by its size and time, or ' +
+      '"find -inum") and put the right file back, then look again on which images the guest ran, and run this again. Where what stands there ' +
+      'is right all the same, such as a copy from a backup, or nothing there is (an image that the saga had not made yet, or has removed), ' +
+      `say so, with --front: "blocksaga resume --offline ${saga} ${accepting}"`,
+    { saga, disk: first },
+  );
+}
+
+/** Whether a guest can be on the one or on the other image of each disk: not with copies beside them, or a chain that is shortened. */
+export function hasSides(plan: StagePlan): boolean {
+  return !('rewrites' in plan) && !(plan.operation === 'copy' && plan.strategy === null);
+}
+
+/** Names of files, of the chains of both sides. */
+function namesOf(disk: DiskPlan): readonly { readonly file: string; readonly isNew: boolean }[] {
+  const sides = [...disk.chain, ...chainOfImage(disk)].filter(({ unnameable }) => unnameable === undefined);
+  const names = sides.flatMap(filesOfImage).map(plainName);
+  return [...new Set(names)]
+    .filter(file => file.startsWith('/'))
+    .map(file => ({ file, isNew: file === plainName(disk.image.file) }));
+}
+
+function missingInWords(knew: string | undefined): string {
+  if (knew !== undefined) return `nothing any more, where ${inodeOf(knew)} was`;
+  return 'nothing, and the journal, an older copy, may lack that there was';
+}
+
+function replacedInWords(knew: string, stands: string): string {
+  return `${inodeOf(stands)} now, another file than ${inodeOf(knew)}, which the saga knew there`;
+}
