@@ -6,6 +6,7 @@ import { definedOnly } from '../../errors.ts';
 import { pausedIn, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { deviceOf, named, replacing, rootAbove } from '../../guest/jobs-of-plan.ts';
 import { lookAtGuest } from '../../guest/migration.ts';
+import { ownFilter } from '../../plan/filters.ts';
 import type { ActiveCommitPlan, CopyPlan, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } from '../jobs/run-jobs.ts';
@@ -174,7 +175,7 @@ export function startCommit(plan: ActiveCommitPlan, disk: DiskPlan, limit: Limit
     arguments: {
       'job-id': disk.names.job,
       device: rootAbove(disk, disk.node),
-      ...(disk.filters === undefined ? {} : { 'top-node': disk.node }),
+      ...(isBelowTheirs(disk) ? { 'top-node': disk.node } : {}),
       ...(disk.identifiedBy ? { base: disk.image.file } : { 'base-node': disk.goal }),
       ...limit(disk),
       ...endingOfCommit(plan, disk),
@@ -187,10 +188,18 @@ function ending({ strategy }: SwitchPlan) {
 }
 
 /**
- * Below a filter a commit takes the image out of the chain as soon as it has copied where a third party has put an overlay on it a
- * moment before. By hand that job comes to PENDING instead of READY, and can be cancelled there.
+ * A filter of the saga's own limits nothing: what is committed is read through it, so that the job is above it and keeps third parties
+ * from putting anything above or below it. A filter of the user's is not read through.
  */
-function endingOfCommit(plan: ActiveCommitPlan, { filters = [] }: DiskPlan) {
-  const mayWait = filters.length > 0 && plan.capabilities.includes('manual-finalize');
+function isBelowTheirs(disk: DiskPlan): boolean {
+  return disk.filters !== undefined && ownFilter(disk) === undefined;
+}
+
+/**
+ * Below a filter of the user's a commit takes the image out of the chain as soon as it has copied where a third party has put an
+ * overlay on it a moment before. By hand that job comes to PENDING instead of READY, and can be cancelled there.
+ */
+function endingOfCommit(plan: ActiveCommitPlan, disk: DiskPlan) {
+  const mayWait = isBelowTheirs(disk) && plan.capabilities.includes('manual-finalize');
   return { ...ending(plan), ...(mayWait ? { 'auto-finalize': false } : {}) };
 }
