@@ -10,6 +10,7 @@ import { checkSnapshotRequest, hasMirrorWishes, type SnapshotRequest } from '../
 import { canUndoSnapshots } from '../plan/can-undo-snapshots.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import type { Guest } from './connection/guest.ts';
+import type { LeaderLost } from './durable/leader-lost.ts';
 import type { Hosts } from './group-hosts.ts';
 import type { ResumeOptions } from './resume.ts';
 import type { SagaResult } from './running/result.ts';
@@ -38,6 +39,8 @@ export interface GroupOptions {
 export interface ResumeGroupOptions extends Pick<ResumeOptions, 'force' | 'acceptRestored'> {
   /** Where the guests are reached, in the order of the requests; the journal remembers addresses. */
   readonly guests?: readonly Partial<Guest>[];
+  /** Decides for a part whose leading host is lost for good; see {@link LeaderLost} for what that promises. */
+  readonly leaderLost?: LeaderLost;
 }
 
 /** What a group came to. */

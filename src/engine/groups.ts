@@ -11,6 +11,7 @@ import { type Clock, sleep } from '../qmp/clock.ts';
 import { type Guest, splitGuest } from './connection/guest.ts';
 import { type AskLeader, type FollowedPart, partIsInDoubt } from './durable/group-across.ts';
 import { decisionOf, expectGroup, hasCommitted, isSameGroup, membersIn } from './durable/group-register.ts';
+import { decideWithoutLeader } from './durable/leader-lost.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
 import { GroupBeginning, type Joining } from './group-beginning.ts';
@@ -37,6 +38,7 @@ const LOOK_MS = 50;
 const BEGINNING_MS = 30_000;
 
 type HowResumed = Pick<ResumeOptions, 'force' | 'acceptRestored'>;
+type HowGroupResumed = HowResumed & Pick<ResumeGroupOptions, 'leaderLost'>;
 
 interface GroupsParts {
   readonly journal: Journal;
@@ -131,7 +133,7 @@ export class Groups {
   /** Brings every member to its end; a decision that no process can take any more is taken first: to roll back. */
   async resume(id: string, { guests = [], ...how }: ResumeGroupOptions): Promise<Group> {
     const running = this.#running.get(id);
-    if (running !== undefined) return running.group;
+    if (running !== undefined && how.leaderLost === undefined) return running.group;
     const row = this.#parts.journal.saga(id);
     if (row === undefined) throw sagaIsUnknown(id);
     expectGroup(row);
@@ -149,10 +151,15 @@ export class Groups {
     return this.#known(row, at => guestIn(members[at] ?? {}), {});
   }
 
-  async #known(row: SagaRow, guest: (at: number) => Partial<Guest>, how: HowResumed): Promise<Group> {
+  async #known(
+    row: SagaRow,
+    guest: (at: number) => Partial<Guest>,
+    { leaderLost, ...how }: HowGroupResumed,
+  ): Promise<Group> {
     const { journal, clock } = this.#parts;
     const { force = false } = how;
     if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, how);
+    if (leaderLost !== undefined) await decideWithoutLeader(journal, clock, row, leaderLost);
     const ids = membersIn(row);
     const endings = this.#parts.endings(row.id);
     const deciding = () => decisionOf(journal, clock, row.id, force).catch(unlessBusy);

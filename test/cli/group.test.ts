@@ -173,6 +173,40 @@ describe('a group whose process died before its members were begun', () => {
     expect(await run(...args)).toMatchObject({ status: 2, err: expect.stringContaining(words) });
   });
 
+  test.each([
+    [
+      ['resume', 'g', '--leader-lost', 'commit'],
+      /group g is led by this host, whose journal has its decision/,
+    ],
+    [['resume', 'g', '--leader-lost', 'forward'], /--leader-lost.*one of commit, roll-back/],
+    [['resume', 'g', '--leader-lost', 'commit', '--force'], /not with --force/],
+    [['resume', '--all', '--leader-lost', 'commit'], /goes with one group that you have looked at/],
+  ])('is decided by no person where its leader is not lost: %j', async (args, words) => {
+    const { run, file, opened } = await dead();
+    await opened.close();
+    expect(await run(...args)).toMatchObject({ status: 2, err: expect.stringMatching(words) });
+    const after = openJournal(file);
+    onTestFinished(() => after.close());
+    expect(after.saga('g')?.state).toBe('open');
+  });
+
+  test('is decided by a person where it follows a host that is lost, and says so ever after', async () => {
+    const { run, journal: file } = await scene();
+    const opened = openJournal(file, { processes: DEAD });
+    const follows = { host: 'h2', leader: 'h1', agent: 'https://h1:7171', attempt: 'a1'.repeat(16) };
+    await beginGroup(opened, systemClock, 'g', [], [], { follows });
+    await opened.close();
+    expect((await run('resume', 'g')).err).toContain('"blocksaga resume g --leader-lost commit"');
+    await run('resume', '--offline', 'g', '--leader-lost', 'commit');
+    const after = openJournal(file);
+    onTestFinished(() => after.close());
+    expect(after.saga('g')?.state).toBe('committed');
+    expect((await run('show', 'g')).out.join('\n')).toContain(
+      'a person has said that the leading host is lost',
+    );
+    expect((await run('resume', 'g', '--leader-lost', 'roll-back')).err).toContain('nothing can change that');
+  });
+
   test('is rolled back by abort', async () => {
     const { run, opened } = await dead();
     await opened.close();

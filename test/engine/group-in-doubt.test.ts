@@ -1,7 +1,9 @@
 /** A part of a group whose members have answered `go`, and whose leader, on another host, has not told what it decided. */
 import { describe, expect, it } from 'vitest';
+import { recordsInWords } from '../../src/cli/print/records-in-words.ts';
 import { examine } from '../../src/engine/doctor/doctor.ts';
 import type { AskLeader } from '../../src/engine/durable/group-across.ts';
+import { decideWithoutLeader } from '../../src/engine/durable/leader-lost.ts';
 import type { Junction } from '../../src/engine/group-hosts.ts';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import type { MemoryJournalState } from '../../src/journal/memory.ts';
@@ -120,6 +122,10 @@ describe('a part in doubt', () => {
         code: 'SAGA_STATE',
       });
     expect(journal.saga('g.0')?.state).toBe('open');
+    const row = journal.saga('g');
+    expect.assert(row !== undefined);
+    await clock.run(decideWithoutLeader(journal, clock, row, 'roll-back'));
+    expect((await clock.run(recoverOffline(journal, 'g.0', options))).outcome).toBe('rolledBack');
   });
 
   it('is let go of by an engine that ends, and not rolled back', async () => {
@@ -133,6 +139,89 @@ describe('a part in doubt', () => {
     await stage.clock.run(answered);
     await stage.clock.run(process.engine.close());
     expect(process.journal.sagas().map(({ state }) => state)).toEqual(['open', 'open', 'open']);
+  });
+});
+
+describe('a part in doubt whose leading host is lost for good', () => {
+  it.each([
+    ['commit', 'committed', 'new'],
+    ['roll-back', 'rolledBack', 'old'],
+  ] as const)('is ended by a person who says %s, which is in the journal before', async (word, end, side) => {
+    const left = await dieInDoubt();
+    const { engine, journal, guests } = nextOf(left);
+    const { clock } = left.stage;
+    const group = await clock.run(engine.resumeGroup('g', { guests, leaderLost: word }));
+    expect((await clock.run(group.result)).outcome).toBe(end);
+    expect(journal.sagas().map(({ state }) => state)).toEqual([end, end, end]);
+    expect(sidesOf(left)).toEqual([side, side]);
+    for (const { world } of left.stage.sims) expect(world.running).toBe(true);
+    const records = journal.records('g');
+    expect(records.filter(({ step }) => step === 'leaderLost')).toMatchObject([{ kind: 'decision' }]);
+    expect(recordsInWords(records).join()).toContain(
+      `a person has said that the leading host is lost for good, and decided: ${word.replace('-', ' ')}`,
+    );
+    // The same word again is the same; the other one comes too late.
+    const again = await clock.run(engine.resumeGroup('g', { guests, leaderLost: word }));
+    expect((await clock.run(again.result)).outcome).toBe(end);
+    const other = word === 'commit' ? 'roll-back' : 'commit';
+    const late = await clock.run(rejection(engine.resumeGroup('g', { guests, leaderLost: other })));
+    expect(late).toMatchObject({
+      code: 'SAGA_STATE',
+      message: expect.stringContaining('nothing can change that'),
+    });
+  });
+
+  it('is ended also beside an agent of a later process that asks the lost leader, which hears of it', async () => {
+    const left = await dieInDoubt();
+    const { clock } = left.stage;
+    const { engine, journal, guests } = nextOf(left, () => new Promise(() => undefined));
+    const group = await clock.run(engine.resumeGroup('g', { guests }));
+    await clock.run(new Promise<void>(resolve => clock.after(5_000, resolve)));
+    expect(journal.saga('g')?.state).toBe('open');
+    const row = journal.saga('g');
+    expect.assert(row !== undefined);
+    await clock.run(decideWithoutLeader(journal, clock, row, 'commit'));
+    expect((await clock.run(group.result)).outcome).toBe('committed');
+    expect(sidesOf(left)).toEqual(['new', 'new']);
+  });
+
+  it('is left alone while the process lives in which its members have met', async () => {
+    const stage = new Stage([{}, {}]);
+    const process = stage.process(undefined);
+    const { answered, hosts } = leader();
+    const asked = process.engine.group(stage.requests(process.guests), { id: 'g', hosts });
+    const group = await stage.clock.run(asked);
+    group.result.catch(() => undefined);
+    await stage.clock.run(answered);
+    const error = await stage.clock.run(rejection(process.engine.resumeGroup('g', { leaderLost: 'commit' })));
+    expect(error).toMatchObject({ code: 'VM_BUSY', message: expect.stringContaining('SIGTERM') });
+    expect(process.journal.saga('g')?.state).toBe('open');
+    await stage.clock.run(process.engine.close());
+  });
+
+  it('is refused another word than these two', async () => {
+    const left = await dieInDoubt();
+    const { engine, guests, journal } = nextOf(left);
+    const leaderLost = 'forward' as string as 'commit';
+    const error = await left.stage.clock.run(rejection(engine.resumeGroup('g', { guests, leaderLost })));
+    expect(error).toMatchObject({ code: 'REQUEST_INVALID' });
+    expect(journal.saga('g')?.state).toBe('open');
+  });
+});
+
+describe('a group that is led here', () => {
+  it('is decided by its own journal, whatever is said of a leader', async () => {
+    const stage = new Stage([{}, {}]);
+    const { engine, guests } = stage.process(undefined);
+    const group = await stage.clock.run(engine.group(stage.requests(guests), { id: 'g' }));
+    expect((await stage.clock.run(group.result)).outcome).toBe('committed');
+    const error = await stage.clock.run(
+      rejection(engine.resumeGroup('g', { guests, leaderLost: 'roll-back' })),
+    );
+    expect(error).toMatchObject({
+      code: 'SAGA_STATE',
+      message: expect.stringContaining('is led by this host'),
+    });
   });
 });
 
@@ -152,6 +241,11 @@ describe('a part whose members have not all answered', () => {
     await stage.clock.run(voted.promise);
     process.die();
     const left = { stage, bases, left: process.left() };
+    const said = nextOf(left);
+    const { guests: their } = said;
+    const late = rejection(said.engine.resumeGroup('g', { guests: their, leaderLost: 'commit' }));
+    expect(await stage.clock.run(late)).toMatchObject({ code: 'SAGA_STATE' });
+    said.die();
     const { engine, guests } = nextOf(left, () => expect.unreachable('nothing is to be asked'));
     const group = await stage.clock.run(engine.resumeGroup('g', { guests }));
     expect((await stage.clock.run(group.result)).outcome).toBe('rolledBack');

@@ -31,6 +31,13 @@ lost, --accept-restored promises that nothing was done to this saga after that c
 
 The id of a group resumes all of its members: forward when the group had committed, else back.
 
+Where a group has guests on other hosts, the leading host has the decision, and its journal alone. A host in doubt waits for it. Where the
+leading host is lost with that journal for good, --leader-lost decides here, is written into this journal, and promises two things: no
+process will ever use the leader's journal again, and every other host of the group has gone the same way, or is told the same word. Ask
+the others first ("blocksaga show GROUP" there): if one is committed, say commit; if one is rolled back, roll-back; if all are in doubt,
+either, but the same everywhere. A promise that is not true leaves guests of one group on two sides. No write of a guest is lost either
+way: commit stays on the overlays, roll-back brings what they hold into the images below. End this host's agent before, start it behind.
+
 A saga whose process is alive is left to it. When that process is stopped or hangs, --force takes the saga from it: the
 process cannot act on the saga any more, and gives up when it wakes up. While it holds the monitor, name another one with
 --qmp.
@@ -44,6 +51,7 @@ Examples:
   $ blocksaga resume --offline 4kq2p9v1x0c7m --ran-on /images/theirs.qcow2
   $ blocksaga resume --offline 4kq2p9v1x0c7m --accept-image /images/disk0.qcow2
   $ blocksaga resume nightly-2026-11-29
+  $ blocksaga resume nightly-2026-11-29 --leader-lost commit
 ${SAGA_JSON_HELP}
 
 With --all every open saga whose process has ended is resumed, one after the other, each with its own lines, and

@@ -1,7 +1,8 @@
 /** `blocksaga resume`: continues sagas whose process died, one or all of them. The engine decides which way. */
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/api.ts';
-import { GROUP, hasCommitted, membersIn } from '../../engine/durable/group-register.ts';
+import { GROUP, groupIn, hasCommitted, membersIn } from '../../engine/durable/group-register.ts';
+import { decideWithoutLeader, LEADER_LOST_WORDS, type LeaderLost } from '../../engine/durable/leader-lost.ts';
 import { expectNewestOrAccept } from '../../engine/durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
 import type { Fronts } from '../../engine/recovery/decide-offline.ts';
@@ -15,7 +16,7 @@ import { systemProcesses } from '../../journal/holder.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import { absoluteFile, collect, readFront, socketAddress } from '../options/option-values.ts';
+import { absoluteFile, collect, readChoice, readFront, socketAddress } from '../options/option-values.ts';
 import {
   ACCEPT_RESTORED_OPTION,
   addJournalOption,
@@ -49,6 +50,7 @@ interface Options extends OnCommitOptions {
   readonly acceptImage?: readonly string[];
   readonly force?: boolean;
   readonly acceptRestored?: boolean;
+  readonly leaderLost?: LeaderLost;
   readonly journal?: string;
   readonly json?: boolean;
 }
@@ -83,6 +85,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
       'with --offline: the right image, though the saga knew another file under its name; repeatable',
       collect,
     )
+    .addOption(
+      new Option(
+        '--leader-lost <decision>',
+        'of a group with guests on other hosts: its leading host is lost for good, and this is decided here: commit or roll-back',
+      ).argParser(readChoice('--leader-lost', LEADER_LOST_WORDS)),
+    )
     .addHelpText('after', RESUME_HELP);
   addOnCommitOptions(command, 'told of the new disks, instead of the one that the saga was begun with');
   addGuestOption(command).option(...TRACE_OPTION);
@@ -107,6 +115,12 @@ export function defineResume(program: Command, context: CliContext, finished: Fi
         throw new BlocksagaError(
           'REQUEST_INVALID',
           '--accept-restored goes with one saga that you have looked at',
+        );
+      }
+      if (options.leaderLost !== undefined && (options.all || options.force)) {
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          '--leader-lost goes with one group that you have looked at, and not with --force',
         );
       }
       const said = options.front ?? options.ranOn ?? options.notOn ?? options.acceptImage;
@@ -151,6 +165,11 @@ async function resumeOne(
   const row = journal.saga(id);
   tellIfUnknown(journal, id, context);
   if (row?.operation === GROUP) return resumeGroup(row, journal, options, context);
+  if (row !== undefined && options.leaderLost !== undefined) {
+    const group = groupIn(row);
+    const why = `--leader-lost is said of a whole group, and ${id} is a saga: ${group === undefined ? 'it is in no group' : `say it of ${group}`}`;
+    throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
+  }
   const { result } = await followSaga(startOf(id, journal, options, context), journal, options, context);
   return exitStatusOfEnd(result, undefined);
 }
@@ -167,15 +186,23 @@ async function resumeGroup(
     throw new BlocksagaError('REQUEST_INVALID', why, { saga: row.id });
   }
   if (!options.offline) {
-    const how = { ...resumeOptions(options, context), ...(options.force ? { force: true } : {}) };
+    const { leaderLost } = options;
+    const how = {
+      ...resumeOptions(options, context),
+      ...(options.force ? { force: true } : {}),
+      ...definedOnly({ leaderLost }),
+    };
     return statusOfGroup(
       await followGroup(engine => engine.resumeGroup(row.id, how), journal, options, context),
     );
   }
   if (row.state === 'open' || row.state === 'needsRecovery') expectNewestOrAccept(journal, row, options);
+  if (options.leaderLost !== undefined)
+    await decideWithoutLeader(journal, context.clock, row, options.leaderLost);
   const begun = membersIn(row).filter(id => journal.saga(id) !== undefined);
   const statuses: number[] = [];
-  for (const id of begun) statuses.push(await resumeOne(id, journal, options, context));
+  const { leaderLost: _, ...each } = options;
+  for (const id of begun) statuses.push(await resumeOne(id, journal, each, context));
   await hasCommitted(journal, context.clock, row.id, options.force ?? false);
   return worstStatus(statuses);
 }

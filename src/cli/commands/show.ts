@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { checkedJournal, planOf } from '../../engine/durable/checked-journal.ts';
 import { GROUP, membersIn } from '../../engine/durable/group-register.ts';
+import { LEADER_LOST } from '../../engine/durable/leader-lost.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { mirrorsInWords } from '../../engine/running/waiting.ts';
 import { BlocksagaError } from '../../errors.ts';
@@ -130,6 +131,7 @@ function asText({ row, records, members, shown, mirrors }: Seen): readonly strin
       sagaInWords(shown),
       ...members.map(({ id, state, vm }) => `  saga ${id}: ${state}, VM ${vm}`),
       ...(members.length < membersIn(row).length ? ['  others were not begun, or have been forgotten'] : []),
+      ...recordsInWords(records.filter(({ step }) => step === LEADER_LOST)).map(line => `  ${line}`),
       ...(row.endedAtMs === null ? [] : [`  ended ${timeInWords(row.endedAtMs)}`]),
     ];
   }

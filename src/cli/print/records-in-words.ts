@@ -1,5 +1,6 @@
 /** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
 import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
+import { LEADER_LOST } from '../../engine/durable/leader-lost.ts';
 import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
@@ -36,6 +37,11 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
         break;
       }
       case 'decision':
+        if (record.step === LEADER_LOST) {
+          const end = member(record.body, 'verdict') === 'forward' ? 'commit' : 'roll back';
+          lines.push(`${at} a person has said that the leading host is lost for good, and decided: ${end}`);
+          break;
+        }
         lines.push(`${at} decided: ${DECISIONS[String(member(record.body, 'verdict'))] ?? 'unknown'}`);
         break;
       case 'signal':

@@ -173,9 +173,33 @@ export async function hasCommitted(
   const known = await decisionOf(journal, clock, group, force);
   if (typeof known === 'string') return known === 'committed';
   if (ask === undefined) throw partIsInDoubt(known);
-  const told = await ask(known);
+  const told = await unlessSettled(journal, clock, group, ask(known));
   await inTurn(journal, () => settle(journal, clock, group, told));
   return stateOf(journal, group) === 'committed';
+}
+
+/** What is asked for, or what another process has ended the group's row with meanwhile: it was told, or a person has decided. */
+async function unlessSettled<T>(
+  journal: Journal,
+  clock: Clock,
+  group: string,
+  asking: Promise<T>,
+): Promise<T | 'committed' | 'rolledBack'> {
+  let isOver = false;
+  const settled = async () => {
+    for (;;) {
+      const state = stateOf(journal, group);
+      if (state === 'committed' || state === 'rolledBack') return state;
+      await sleep(clock, SETTLED_LOOK_MS);
+      if (isOver) return asking;
+    }
+  };
+  try {
+    return await Promise.race([asking, settled()]);
+  } finally {
+    isOver = true;
+    asking.catch(() => undefined); // where it is not waited for any more
+  }
 }
 
 /** A process that only looks has the row for a moment. */
@@ -238,6 +262,7 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?:
 
 const SETTLE_TRIES = 50;
 const SETTLE_MS = 100;
+const SETTLED_LOOK_MS = 1_000;
 
 const LOST: ReadonlySet<string> = new Set(['VM_BUSY', 'SAGA_STATE']);
 
