@@ -155,7 +155,8 @@ test('the speed of a saga is set by itself and from elsewhere, for jobs that run
   const row = life.journal.saga('s');
   if (row === undefined) throw new Error('it is there');
   await sim.run(setSpeedElsewhere(life.journal, row, row.plan as object as Plan, 64 * 2 ** 20, sim.clock));
-  expect(speeds(sim)).toEqual([64 * 2 ** 20]);
+  // The first may be ready by now, since a speed that is raised wakes it, and the second have begun.
+  expect(new Set(speeds(sim))).toEqual(new Set([64 * 2 ** 20]));
   for (let turn = 0; turn < 200 && speeds(sim).length < 2; turn += 1) await sim.advance(1_000);
   expect(speeds(sim)).toEqual([64 * 2 ** 20, 64 * 2 ** 20]);
   expect((await sim.run(saga.pivot())).outcome).toBe('committed');
