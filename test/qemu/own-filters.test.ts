@@ -189,6 +189,40 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
     await expectSets(on, { front: imagesOf(on.vm.disks.map(({ file }) => file)) });
   });
 
+  test('have to stay below an overlay that a third party has put above one, until that is committed', async ({
+    skip,
+  }) => {
+    await using on = await stage({ disks: 2 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const theirs = join(temporaryFolder(), 'theirs.qcow2');
+    on.tap.after('cont', async () => {
+      const node = (await throttles(on)).find(name => name.endsWith('-1-filter'));
+      await on.vm.witness.execute('blockdev-snapshot-sync', {
+        ...{ 'node-name': node, 'snapshot-file': theirs, 'snapshot-node-name': 'theirs' },
+      });
+    });
+    const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' });
+    const first = await saga.result;
+    expect(on.tap.pending).toEqual([]);
+    expect(first, explain(first)).toMatchObject({ outcome: 'needsRecovery', error: { code: 'FOREIGN' } });
+    const [, base] =
+      /device theirs and base-node (\S+), then job-complete/.exec(first.error?.message ?? '') ?? [];
+    await on.vm.awaitWrites(6);
+    await on.vm.witness.execute('block-commit', {
+      ...{ 'job-id': 'theirs', device: 'theirs', 'base-node': base },
+    });
+    await expect
+      .poll(async () => on.vm.witness.execute('query-jobs'))
+      .toContainEqual(expect.objectContaining({ id: 'theirs', status: 'ready' }));
+    await on.vm.witness.execute('job-complete', { id: 'theirs' });
+    await expect.poll(async () => (await on.look()).jobs).not.toContain('theirs');
+    const again = await on.engine.resume(saga.id, on.tapped);
+    const result = await again.result;
+    expect(await throttles(on), explain(result)).toEqual([]);
+    await expectSwitched(on, result);
+  });
+
   describe.each(['reopen', 'finalize', 'complete'] as const)(
     'hold the commit of active images by %s off',
     strategy => {

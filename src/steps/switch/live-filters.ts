@@ -106,7 +106,9 @@ async function takeOut(context: StepContext<SwitchPlan>): Promise<void> {
   const below = (disk: DiskPlan) => edges.child(disk.names.filter, 'file') ?? disk.goal;
   throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, below(disk)))));
   await takeOffFilters(qmp, there, graph);
-  throwFirst(there, await qmp.pipeline(there.map(deleteNode)));
+  const free = there.filter(disk => overlayOn(disk, edges) === undefined);
+  throwFirst(free, await qmp.pipeline(free.map(deleteNode)));
+  for (const disk of there) expectNoOverlay(disk, blocks, edges);
 }
 
 /** A job of a third party may have put a filter of its own in between, which would not see any more what the guest writes. */
@@ -118,5 +120,25 @@ function expectNothingBetween({ disk, names }: DiskPlan, edges: Edges): void {
     `disk ${disk}: node ${between} of a third party stands on the saga's filter ${names.filter}, as the filter of a job does: ` +
       'the saga takes its own out when that job has ended',
     { disk, retryable: true, effect: 'notApplied' },
+  );
+}
+
+/** An overlay that a third party has put above a filter, rather than below it. */
+function overlayOn({ names }: DiskPlan, edges: Edges): string | undefined {
+  const above = edges.nodesAbove(names.filter);
+  return above.find(name => name !== names.image && edges.child(name, 'backing') === names.filter);
+}
+
+function expectNoOverlay(disk: DiskPlan, blocks: readonly BlockInfo[], edges: Edges): void {
+  const overlay = overlayOn(disk, edges);
+  if (overlay === undefined) return;
+  const { filter } = disk.names;
+  const front = blockOf(blocks, disk)?.inserted?.['node-name'] ?? overlay;
+  const below = edges.child(filter, 'file') ?? disk.goal;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk.disk}: a third party has put ${overlay} above the saga's filter ${filter}, which QEMU cannot take out from under it; ` +
+      `commit it (block-commit with device ${front} and base-node ${below}, then job-complete), then resume the saga`,
+    { disk: disk.disk },
   );
 }
