@@ -21,7 +21,9 @@ const COPY_DEATHS: readonly (Death & { readonly strategy: 'reopen' | 'finalize' 
   { strategy: 'reopen', when: 'after', command: 'blockdev-create', holds: 'old' },
   { strategy: 'reopen', when: 'after', command: 'blockdev-mirror', holds: 'old' },
   { strategy: 'reopen', when: 'after', command: 'stop', holds: 'old' },
-  { strategy: 'reopen', when: 'before', command: 'qom-set', holds: 'both' },
+  // The filters come before the mirrors, one for each of three disks, and go when the guest runs.
+  { strategy: 'reopen', when: 'before', command: 'qom-set', holds: 'old' },
+  { strategy: 'reopen', when: 'before', command: 'qom-set', skip: 3, holds: 'new' },
   { strategy: 'reopen', when: 'before', command: 'blockdev-reopen', holds: 'both' },
   { strategy: 'reopen', when: 'after', command: 'blockdev-reopen', holds: 'both' },
   { strategy: 'reopen', when: 'before', command: 'cont', holds: 'both' },
