@@ -124,7 +124,10 @@ function named(of: Journal, words: string): Journal {
   return {
     ...of,
     sagas: filter => of.sagas(filter).map(change),
-    saga: id => change(of.saga(id) ?? undefined),
+    saga: id => {
+      const row = of.saga(id);
+      return row === undefined ? undefined : change(row);
+    },
     records: id => of.records(id).map(change),
   };
 }

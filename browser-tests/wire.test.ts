@@ -67,7 +67,7 @@ test('commands, replies and events stand folded by their steps, with their times
   await page.getByLabel(/Search the wire/).fill('blockdev-mirror');
   await expect.poll(() => page.locator('.wire li').count()).toBeGreaterThan(2);
   const first = page.locator('.wire li.w-command').first();
-  expect(await first.innerText()).toMatch(/\+.*blockdev-mirror.*disk0/s);
+  expect(await first.innerText()).toMatch(/\+.*blockdev-mirror.*-0-filter/s);
   await first.locator('button').click();
   expect(await page.locator('.wire pre').innerText()).toContain('"execute": "blockdev-mirror"');
   const shot = process.env['BLOCKSAGA_SCREENSHOT'];

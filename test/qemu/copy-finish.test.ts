@@ -54,7 +54,9 @@ describeOnQemu('a copy that does not pivot at once', () => {
     expect((await saga.result).outcome).toBe('ready');
     expect((await on.look()).jobs).toHaveLength(2);
     await on.vm.awaitWrites(20);
-    expect((await on.look()).fronts).toEqual(on.before.fronts);
+    // By `reopen` the filters are there already, above the old images.
+    const chains = (world: typeof on.before) => world.fronts.map(({ chain }) => chain);
+    expect(chains(await on.look())).toEqual(chains(on.before));
     await expectSwitched(on, await saga.pivot());
     await expect(saga.abort()).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });

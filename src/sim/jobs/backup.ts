@@ -29,7 +29,7 @@ import type { Job } from '../state/job.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import { ALL_PERMISSIONS, BlockNode } from '../state/state.ts';
 import { endBitmap, type HeldBitmap, holdBitmap } from './backup-bitmap.ts';
-import { rate } from './job-progress.ts';
+import { rate, timeFor } from './job-progress.ts';
 import { createJob, type JobDriver, registerDriver, release, task, workDone, workFailed } from './jobs.ts';
 import { backingBelow } from './mirror.ts';
 
@@ -146,8 +146,8 @@ const backup: JobDriver = {
     if (track.dirty.length > 0) {
       const slice = Math.max(Math.ceil(track.len / SLICES), CLUSTER_BYTES);
       const bytes = job.speed === 0 ? slice : ctx.profile.backupChunkBytes;
-      const copied = copy(ctx, job.work, track, firstBytes(track.dirty, bytes));
-      ctx.later(Math.max(ctx.timing.queryMs, copied / track.bytesPerMs), task(job, 'work'));
+      track.paidBytes = copy(ctx, job.work, track, firstBytes(track.dirty, bytes));
+      ctx.later(timeFor(ctx, track), task(job, 'work'));
       return;
     }
     flushNode(ctx, job.work.target);

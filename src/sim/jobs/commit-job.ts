@@ -33,7 +33,7 @@ import {
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
-import { rate } from './job-progress.ts';
+import { rate, timeFor } from './job-progress.ts';
 import {
   type JobDriver,
   registerDriver,
@@ -167,8 +167,8 @@ const commit: JobDriver = {
       copyRanges(ctx, top, base, all);
       const step = Math.ceil(track.len / HALVES);
       track.offset = Math.min(track.len, track.offset + step);
-      const ms = Math.max(ctx.timing.queryMs, covered(all) / HALVES / track.bytesPerMs);
-      ctx.later(ms, task(job, 'work'));
+      track.paidBytes = covered(all) / HALVES;
+      ctx.later(timeFor(ctx, track), task(job, 'work'));
       return;
     }
     flushNode(ctx, job.work.base);

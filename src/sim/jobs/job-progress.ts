@@ -2,7 +2,7 @@
 
 import { sizeOf } from '../graph/image-io.ts';
 import { covered } from '../host/contents.ts';
-import type { Context } from '../state/context.ts';
+import type { Context, Track } from '../state/context.ts';
 import type { Job } from '../state/job.ts';
 
 export function progress(ctx: Context, job: Job): { len: number; offset: number } {
@@ -26,6 +26,11 @@ export function blockEvent(ctx: Context, id: string, event: string): void {
     type: job.type,
     ...(failed ? { error: job.error } : {}),
   });
+}
+
+/** How long what was copied last takes; a speed that is set meanwhile counts for all of it. */
+export function timeFor(ctx: Context, { paidBytes = 0, bytesPerMs }: Track): number {
+  return Math.max(ctx.timing.queryMs, paidBytes / bytesPerMs);
 }
 
 /** Bytes per virtual millisecond under a limit in bytes per second; 0 is no limit. */

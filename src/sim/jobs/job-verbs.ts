@@ -4,7 +4,7 @@ import type { Context } from '../state/context.ts';
 import type { Job } from '../state/job.ts';
 import { accepts, type JobVerb } from '../state/job-table.ts';
 import { refuse } from '../state/refusal.ts';
-import { rate } from './job-progress.ts';
+import { rate, timeFor } from './job-progress.ts';
 import { abort, dismiss, driverOf, finalize, patchJob, task, wake } from './jobs.ts';
 
 function refuseVerb(ctx: Context, job: Job, verb: JobVerb): void {
@@ -65,12 +65,13 @@ export function verbDismiss(ctx: Context, job: Job): void {
 export function verbSetSpeed(ctx: Context, job: Job, speed: number): void {
   refuseVerb(ctx, job, 'set-speed');
   if (speed < 0) refuse("Parameter 'speed' expects a non-negative value");
-  // block_job_set_speed() wakes the job from the pause that the old speed gave it.
-  ctx.later(0, task(patchJob(ctx, job.id, { speed, pace: job.pace + 1 }), 'work'));
+  const paced = patchJob(ctx, job.id, { speed, pace: job.pace + 1 });
   const track = ctx.tracks.get(job.id);
-  if (track !== undefined) {
-    ctx.onSuccess(() => ctx.tracks.set(job.id, { ...track, bytesPerMs: rate(ctx, speed) }));
-  }
+  if (track === undefined) return;
+  const faster = { ...track, bytesPerMs: rate(ctx, speed) };
+  ctx.onSuccess(() => ctx.tracks.set(job.id, faster));
+  // block_job_set_speed() wakes the job from the pause that the old speed gave it.
+  ctx.later(job.status === 'running' ? timeFor(ctx, faster) : 0, task(paced, 'work'));
 }
 
 /**

@@ -17,7 +17,7 @@ import {
 } from '../host/contents.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
 import type { Job } from '../state/job.ts';
-import { blockEvent } from './job-progress.ts';
+import { blockEvent, timeFor } from './job-progress.ts';
 import { enter, type JobDriver, registerDriver, task, workDone, workFailed } from './jobs.ts';
 import { exitMirror } from './mirror-exit.ts';
 
@@ -61,8 +61,9 @@ const mirror: JobDriver = {
         return;
       }
       const copied = copySlice(ctx, job, track, firstBytes(track.dirty, bytes));
+      track.paidBytes = copied;
       const idleMs = copied === 0 ? NEVER_READY_POLL_MS : 0;
-      ctx.later(Math.max(ctx.timing.queryMs, copied / track.bytesPerMs, idleMs), task(job, 'work'));
+      ctx.later(Math.max(timeFor(ctx, track), idleMs), task(job, 'work'));
       return;
     }
     flushNode(ctx, job.work.target);

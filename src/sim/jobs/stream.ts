@@ -36,7 +36,7 @@ import {
   WRITE_UNCHANGED,
 } from '../state/state.ts';
 import { checkedSpeed, jobId } from './job-arguments.ts';
-import { rate } from './job-progress.ts';
+import { rate, timeFor } from './job-progress.ts';
 import {
   type JobDriver,
   refuseBadJobId,
@@ -218,7 +218,8 @@ const stream: JobDriver = {
     if (track.offset < track.len) {
       const bytes = pull(ctx, job, track.offset, track.offset + Math.ceil(track.len / STEPS));
       track.offset = Math.min(track.len, track.offset + Math.ceil(track.len / STEPS));
-      ctx.later(Math.max(ctx.timing.queryMs, bytes / track.bytesPerMs), task(job, 'work'));
+      track.paidBytes = bytes;
+      ctx.later(timeFor(ctx, track), task(job, 'work'));
       return;
     }
     flushNode(ctx, job.work.node);

@@ -21,6 +21,8 @@ export interface Track {
   len: number;
   /** Bytes per virtual millisecond. */
   readonly bytesPerMs: number;
+  /** What was copied last, whose time passes before more is. */
+  paidBytes?: number;
   /** READY, and every older guest write has been copied. */
   synced: boolean;
   /** Where the filter of a backup has let writes pass, with what was there before on the target. */
