@@ -14,7 +14,10 @@ const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 const execute = promisify(execFile);
 
 export async function compareImages(image: ImageName, other: ImageName): Promise<Comparison> {
-  const held = (await mapOf(image)).filter(extent => extent.depth === 0 && extent.data);
+  const extents = await mapOf(image);
+  // QEMU gives an image that it formats its size last (qcow2_co_create(), block/qcow2.c).
+  if (extents.every(({ length }) => length === 0)) return 'within';
+  const held = extents.filter(extent => extent.depth === 0 && extent.data);
   const endBytes = held.reduce((end, extent) => Math.max(end, extent.start + extent.length), 0);
   if (await readsTheSame(viewOver(image, other, endBytes), cutAt(plain(other), image, endBytes))) {
     return 'within';

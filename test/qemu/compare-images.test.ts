@@ -41,6 +41,15 @@ describeOnQemu('what one image holds beside another one', () => {
     expect(await localImages.compare(qcow2(copy), qcow2(overlay))).toBe('partly');
   });
 
+  test('is nothing where QEMU had only begun to format it, and it has no size yet', async () => {
+    const directory = temporaryFolder();
+    const [disk, begun] = ['disk', 'begun'].map(name => join(directory, name));
+    if (disk === undefined || begun === undefined) return;
+    make(disk, undefined, 'write -P 1 0 1M');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', begun, '0']);
+    expect(await localImages.compare(qcow2(begun), qcow2(disk))).toBe('within');
+  });
+
   test('is part of it where a full copy has not come to what lies below', async () => {
     const directory = temporaryFolder();
     const [base, overlay, copy] = ['base', 'overlay', 'copy'].map(name => join(directory, name));
