@@ -14,8 +14,13 @@ export type ImageSight =
   | { readonly state: 'missing' }
   /** Another program holds QEMU's lock on it and may write to it. */
   | { readonly state: 'inUse' }
-  /** There, but no image of that format. */
-  | { readonly state: 'unreadable'; readonly why: string; readonly isEmpty: boolean }
+  /** There, but no image of that format. `isNoFile`: a directory, a FIFO, a link to nothing, which is never taken for a lost image. */
+  | {
+      readonly state: 'unreadable';
+      readonly why: string;
+      readonly isEmpty: boolean;
+      readonly isNoFile?: true;
+    }
   | {
       readonly state: 'readable';
       readonly sizeBytes: number;
@@ -42,7 +47,9 @@ export type Comparison =
   /** It holds something else, but lacks all that the other one holds behind a certain place: a copy that was under way. */
   | 'partly'
   /** It holds something else. */
-  | 'differs';
+  | 'differs'
+  /** Not all of their chains is there, or can be read as what it is called. */
+  | 'unreadable';
 
 /** Overlays that were found in a directory by their headers. */
 export interface OverlaysSeen {

@@ -16,6 +16,8 @@ const LOOK_DEADLINE_MS = 120_000;
 const MOVE_DEADLINE_MS = 24 * 60 * 60_000;
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 const ASIDE_MAX = 100;
+const CHAIN_DEPTH_MAX = 200;
+const LEADS_NOWHERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 const execute = promisify(execFile);
 
 /** A mirror that keeps up is behind by milliseconds; one that does not is asked about, which loses nothing. */
@@ -26,11 +28,8 @@ export const localImages: Images = {
 
   async look(image): Promise<ImageSight> {
     if (!(await isThere(image.file))) return { state: 'missing' };
-    try {
-      await access(image.file, constants.R_OK);
-    } catch (cause) {
-      throw filesError(`cannot read ${image.file}`, cause);
-    }
+    const isNone = await whyNoImage(image.file);
+    if (isNone !== undefined) return { state: 'unreadable', why: isNone, isEmpty: false, isNoFile: true };
     const times = await timesOf(image.file);
     const free = await info(image, []);
     if ('sizeBytes' in free) return { state: 'readable', ...free, ...times };
@@ -42,9 +41,11 @@ export const localImages: Images = {
   },
 
   async compare(image, other) {
+    if (!(await isWholeChain(image)) || !(await isWholeChain(other))) return 'unreadable';
     try {
       return await compareImages(image, other);
     } catch (cause) {
+      if (isRefusal(cause)) return 'unreadable';
       throw filesError(`cannot compare ${image.file} with ${other.file}`, cause);
     }
   },
@@ -121,6 +122,31 @@ export const localImages: Images = {
     throw new BlocksagaError('FILES', `cannot set ${file} aside: ${ASIDE_MAX} such files are there already`);
   },
 };
+
+/** In words, of what no tool should open: a FIFO would have it wait for ever. Throws FILES where it may not be read. */
+async function whyNoImage(file: string): Promise<string | undefined> {
+  try {
+    const facts = await stat(file);
+    if (!facts.isFile() && !facts.isBlockDevice()) return 'it is no file and no block device';
+    await access(file, constants.R_OK);
+    return undefined;
+  } catch (cause) {
+    if (LEADS_NOWHERE.has(codeOf(cause))) return `it is a link to nothing (${codeOf(cause)})`;
+    throw filesError(`cannot read ${file}`, cause);
+  }
+}
+
+/** Whether every image of a chain, as far as headers tell which these are by path, is there and is one. */
+async function isWholeChain(front: ImageName): Promise<boolean> {
+  let image: ImageName | undefined = front;
+  for (let depth = 0; image?.file.startsWith('/') && depth < CHAIN_DEPTH_MAX; depth += 1) {
+    const sight = await localImages.look(image);
+    if (sight.state === 'missing' || sight.state === 'unreadable') return false;
+    const { file, driver = null } = (sight.state === 'readable' ? sight.backing : null) ?? {};
+    image = file === undefined || driver === null ? undefined : { file, driver };
+  }
+  return true;
+}
 
 type Readable = Extract<ImageSight, { state: 'readable' }>;
 type Info = Omit<Readable, 'state' | 'stamp' | 'writtenAtMs'>;

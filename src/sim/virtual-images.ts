@@ -3,6 +3,7 @@
  * is gone; it injects no faults, but counts what is changed, and `stopAt` ends it before a change as a death would.
  */
 
+import { BlocksagaError } from '../errors.ts';
 import type { ImageName, Images } from '../images/images.ts';
 import type { Sim } from './create-sim.ts';
 import { EMPTY, type Extents, over, withData } from './host/contents.ts';
@@ -27,6 +28,8 @@ function stampOf(image: Image): string {
 
 /** The simulator's disks are a thousand times faster than slow ones: longer than its mirrors lag and its pauses usually are. */
 const IN_FLIGHT_MS = 4;
+
+const CHAIN_MAX = 200;
 
 function isSame(one: Extents, another: Extents): boolean {
   return one.length === another.length && one.every((value, at) => value === another[at]);
@@ -55,9 +58,17 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
   };
   const read = ({ file, driver }: ImageName): Image => {
     const image = host.image(file);
-    if (image?.format !== driver && driver !== 'raw') throw new Error(`${file} is no ${driver} image`);
-    if (image === undefined) throw new Error(`${file} is not there`);
+    if (image === undefined) throw new BlocksagaError('FILES', `${file} is not there`);
+    if (image.format !== driver && driver !== 'raw')
+      throw new BlocksagaError('FILES', `${file} is no ${driver} image`);
     return image;
+  };
+  const isWhole = ({ file, driver }: ImageName, depth = 0): boolean => {
+    const image = host.image(file);
+    if (image === undefined || (image.format !== driver && driver !== 'raw')) return false;
+    const { backing, backingFormat = 'qcow2' } = image;
+    if (driver === 'raw' || backing === undefined || depth > CHAIN_MAX) return true;
+    return isWhole({ file: backing, driver: backingFormat }, depth + 1);
   };
   const heldAbove = (top: ImageName, base: string): Extents => {
     const { contents, backing, backingFormat = 'qcow2' } = read(top);
@@ -82,6 +93,7 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
     },
     overlaysIn: (directory, sinceMs) => sim.files.overlaysIn(directory, sinceMs),
     async compare(image, other) {
+      if (!isWhole(image) || !isWhole(other)) return 'unreadable';
       const backing = read(image).backing ?? '';
       const held = heldAbove(image, backing);
       const shown = sim.world.readFile(other.file);

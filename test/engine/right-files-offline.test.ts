@@ -125,6 +125,19 @@ test('a file that is exchanged while the recovery works is seen before it ends',
   expectNothingLost(sim, await later);
 });
 
+test('what is no file under the name of an overlay is not taken for a lost one', async () => {
+  const { sim, state } = await dead('a snapshot');
+  const images = virtualImages(sim);
+  const none = { state: 'unreadable', why: 'it is a link', isEmpty: false, isNoFile: true } as const;
+  const look: typeof images.look = async image => (image.file === NEW[0] ? none : images.look(image));
+  const recovering = recoverOffline(memoryJournal(state), 's', {
+    files: sim.files,
+    images: { ...images, look },
+  });
+  expect(await rejection(recovering)).toMatchObject({ code: 'FILES', disk: 'dev0' });
+  expect(images.changes).toEqual([]);
+});
+
 /** Each record cut off behind `kept`, with a count beside it that knows better. */
 async function olderCopy(kept: number) {
   const sim = smallSim({ disks: 2 });

@@ -31,6 +31,8 @@ interface Doubt {
   readonly evidence?: Evidence;
   /** The one that the verdict boots from is not there, or is no such image. */
   readonly isGone?: true;
+  /** What they hold cannot be compared: images below them are not there, or are none. */
+  readonly isUnread?: true;
   readonly takenAtMs: number | null;
   readonly laterAtMs: number | null;
 }
@@ -115,10 +117,12 @@ async function compareWith(
     return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;
+  const told = { disk, taken: taken.file, later: left.file, takenAtMs, laterAtMs };
+  if (comparison === 'unreadable') return { ...told, kind: 'behind', isUnread: true };
   // Only the image of a mirror can be a copy that was under way; what an overlay holds a guest has written.
   const isCopy = hasMirrors(part.plan) && left.file === disk.image.file;
   const kind = comparison === 'partly' && isCopy ? 'partial' : 'behind';
-  return { disk, taken: taken.file, later: left.file, kind, takenAtMs, laterAtMs };
+  return { ...told, kind };
 }
 
 /**
@@ -153,7 +157,7 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
 }
 
 function inWords(doubt: Doubt): string {
-  const { taken, later, evidence, isGone } = doubt;
+  const { taken, later, evidence, isGone, isUnread } = doubt;
   if (isGone) return `${taken} is not there, or no image any more, and ${later} is`;
   if (evidence === 'seenOn')
     return `a guest was seen on ${later} last, where a third party had put it, and that holds what ${taken} does not`;
@@ -162,7 +166,8 @@ function inWords(doubt: Doubt): string {
       `a third party had moved it to ${later} before that held what ${taken} holds: what the guest wrote since is only there, what it ` +
       `wrote before only in ${taken}; whichever is booted from, copy what the guest needs of the other one by hand`
     );
-  return `${later} ${whenWritten(doubt)} ${taken}, and holds what that does not`;
+  const holds = isUnread ? 'what it holds cannot be read as a whole' : 'holds what that does not';
+  return `${later} ${whenWritten(doubt)} ${taken}, and ${holds}`;
 }
 
 function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {
@@ -171,7 +176,7 @@ function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {
 }
 
 /** Why images stay that the verdict would have removed. */
-export function keptInDoubt({ later, taken, kind, evidence }: Doubt): readonly KeptImage[] {
+export function keptInDoubt({ later, taken, kind, evidence, isUnread }: Doubt): readonly KeptImage[] {
   if (evidence === 'leftAgain') {
     const why = `a guest was seen on it, where a third party had put it: kept, remove it once the guest runs well on ${taken}`;
     return [{ file: later, why }];
@@ -183,6 +188,10 @@ export function keptInDoubt({ later, taken, kind, evidence }: Doubt): readonly K
       { file: later, why: why(taken) },
       { file: taken, why: why(later) },
     ];
+  }
+  if (isUnread) {
+    const why = `written to after ${taken}, and could not be compared with it: kept, look at it before you remove it`;
+    return [{ file: later, why }];
   }
   const why =
     kind === 'partial'

@@ -46,7 +46,7 @@ export async function lookAtImages(
     }
     const sight = await images.look(newImage(disk));
     const mayBeLost = isInDoubt && (action === 'moveBack' || (action === 'keepOrMake' && disk.image.create));
-    if (mayBeLost && (sight.state === 'missing' || sight.state === 'unreadable')) {
+    if (mayBeLost && isLost(sight)) {
       const { backing } = disk.image;
       if (action === 'keepOrMake') refuseToMake(disk);
       if (backing !== null) expectImage(disk, front, backing, await images.look(backing), 'there');
@@ -54,6 +54,13 @@ export async function lookAtImages(
     }
     expectImage(disk, front, newImage(disk), sight, ofNew);
   }
+}
+
+/** Whether it can be that a file was never written as a whole. */
+function isLost(
+  sight: ImageSight,
+): sight is Extract<ImageSight, { readonly state: 'missing' | 'unreadable' }> {
+  return sight.state === 'missing' || (sight.state === 'unreadable' && sight.isNoFile !== true);
 }
 
 function expectImage(
@@ -117,7 +124,10 @@ export async function bootImages(
 
 async function makeIfLost(disk: DiskPlan, images: Images, isAnothers: boolean): Promise<readonly string[]> {
   const sight = await images.look(newImage(disk));
-  if (sight.state !== 'missing' && sight.state !== 'unreadable') return [];
+  if (!isLost(sight)) {
+    expectImage(disk, 'new', newImage(disk), sight, 'there');
+    return [];
+  }
   const { backing, file, sizeBytes } = disk.image;
   invariant(backing !== null, 'an overlay has an image below it');
   refuseToMake(disk);
