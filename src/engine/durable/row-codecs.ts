@@ -53,6 +53,7 @@ const base = {
   jobsVanishOnEnd: z.enum(['byId', 'byDisk']).optional(),
   weaker: z.array(z.string()).optional(),
   losses: z.array(z.string()).optional(),
+  identities: z.record(z.string(), z.string()).optional(),
   disks: z.array(disk).min(1),
 };
 
