@@ -10,24 +10,12 @@ import { type Agent, startAgent } from '../src/agent/agent.ts';
 import { guestsHere } from '../src/agent/guests-here.ts';
 import { type GuestVm, startGuestVm } from '../src/demo/guest-vm.ts';
 import { sleep, systemClock } from '../src/qmp/clock.ts';
+import { pauseOf } from './next-pause.ts';
 
 const ROUNDS = 9;
 const LOOK_MS = 20;
 const SIZE_BYTES = 16 * 1024 * 1024;
 const TOKEN = 'b7'.repeat(24);
-
-/** By QEMU's own clock, of the pause that comes next. */
-function pauseOf(vm: GuestVm): () => number {
-  const from = vm.witness.events.length;
-  return () => {
-    const times = new Map(
-      vm.witness.events
-        .slice(from)
-        .map(({ event, timestamp }) => [event, timestamp.seconds * 1_000 + timestamp.microseconds / 1_000]),
-    );
-    return (times.get('RESUME') ?? Number.NaN) - (times.get('STOP') ?? Number.NaN);
-  };
-}
 
 async function ask(agent: Agent, path: string, body?: object): Promise<Readonly<Record<string, unknown>>> {
   const response = await fetch(`${agent.url}${path}`, {

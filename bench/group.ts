@@ -10,6 +10,7 @@ import { type GuestVm, startGuestVm } from '../src/demo/guest-vm.ts';
 import { createEngine } from '../src/engine/engine.ts';
 import { openJournal } from '../src/journal/sqlite.ts';
 import { systemClock } from '../src/qmp/clock.ts';
+import { pauseOf } from './next-pause.ts';
 
 const ROUNDS = 9;
 const ROUND_TRIPS = 50;
@@ -21,19 +22,6 @@ function requestOf(vm: GuestVm, at: number) {
   images += 1;
   const disks = [{ disk: 'dev0', overlay: join(vm.directory, `s${images}.qcow2`) }];
   return { vm: `vm${at}`, qmp: vm.monitor, maxBlackoutMs: 10_000, disks };
-}
-
-/** By QEMU's own clock, of the pause that comes next. */
-function pauseOf(vm: GuestVm): () => number {
-  const from = vm.witness.events.length;
-  return () => {
-    const times = new Map(
-      vm.witness.events
-        .slice(from)
-        .map(({ event, timestamp }) => [event, timestamp.seconds * 1_000 + timestamp.microseconds / 1_000]),
-    );
-    return (times.get('RESUME') ?? Number.NaN) - (times.get('STOP') ?? Number.NaN);
-  };
 }
 
 /** The longest pause of a group of these guests, and its own figures. */

@@ -29,8 +29,9 @@ import type { Job } from '../state/job.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import { ALL_PERMISSIONS, BlockNode } from '../state/state.ts';
 import { endBitmap, type HeldBitmap, holdBitmap } from './backup-bitmap.ts';
+import { failWriting, isHeldUp } from './held-up.ts';
 import { rate, timeFor } from './job-progress.ts';
-import { createJob, type JobDriver, registerDriver, release, task, workDone, workFailed } from './jobs.ts';
+import { createJob, type JobDriver, registerDriver, release, task, workDone } from './jobs.ts';
 import { backingBelow } from './mirror.ts';
 
 export interface BackupRequest {
@@ -47,7 +48,6 @@ export interface BackupRequest {
 }
 
 const SLICES = 4;
-const NEVER_DONE_POLL_MS = 50;
 
 /** Puts the filter in and makes the job, which does not run yet. `checked` refuses what QEMU looks at when the filter is there. */
 export function createBackup(ctx: Context, request: BackupRequest, checked: () => number): Job {
@@ -130,19 +130,9 @@ const backup: JobDriver = {
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);
     if (job.work.kind !== 'backup' || track === undefined || job.userPaused) return;
-    const fault = ctx.jobFault(job);
-    const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
-    if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
-      ctx.emit('BLOCK_JOB_ERROR', { device: job.id, operation: 'write', action: 'report' });
-      workFailed(ctx, job.id, fault.error ?? 'Input/output error');
-      return;
-    }
+    if (isHeldUp(ctx, job, track, failWriting)) return;
     // With `none` the filter alone copies, until the job is cancelled.
     if (job.work.sync === 'none') return;
-    if (fault?.neverReady === true && track.offset > 0) {
-      ctx.later(NEVER_DONE_POLL_MS, task(job, 'work'));
-      return;
-    }
     if (track.dirty.length > 0) {
       const slice = Math.max(Math.ceil(track.len / SLICES), CLUSTER_BYTES);
       const bytes = job.speed === 0 ? slice : ctx.profile.backupChunkBytes;

@@ -33,6 +33,7 @@ import {
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
+import { isHeldUp } from './held-up.ts';
 import { rate, timeFor } from './job-progress.ts';
 import {
   type JobDriver,
@@ -149,16 +150,7 @@ const commit: JobDriver = {
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);
     if (job.work.kind !== 'commit' || track === undefined || job.userPaused) return;
-    const fault = ctx.jobFault(job);
-    const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
-    if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
-      workFailed(ctx, job.id, fault.error ?? 'Input/output error');
-      return;
-    }
-    if (fault?.neverReady === true && track.offset > 0) {
-      ctx.later(NEVER_DONE_POLL_MS, task(job, 'work'));
-      return;
-    }
+    if (isHeldUp(ctx, job, track, (_, { id }, error) => workFailed(ctx, id, error))) return;
     if (track.offset < track.len) {
       const { top, base } = job.work;
       const size = sizeOf(ctx, nodeOf(ctx.q, top));
@@ -201,8 +193,6 @@ const commit: JobDriver = {
     });
   },
 };
-
-const NEVER_DONE_POLL_MS = 50;
 
 registerDriver('commit', commit);
 

@@ -17,6 +17,7 @@ import {
 } from '../host/contents.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
 import type { Job } from '../state/job.ts';
+import { failWriting } from './held-up.ts';
 import { blockEvent, timeFor } from './job-progress.ts';
 import { enter, type JobDriver, registerDriver, task, workDone, workFailed } from './jobs.ts';
 import { exitMirror } from './mirror-exit.ts';
@@ -135,9 +136,4 @@ function matchSizes(ctx: Context, job: Job): string | undefined {
   if (targetSize < size)
     putImage(ctx, job.work.target, { ...imageOf(ctx, job.work.target), sizeBytes: size });
   return undefined;
-}
-
-function failWriting(ctx: Context, job: Job, error: string): void {
-  ctx.emit('BLOCK_JOB_ERROR', { device: job.id, operation: 'write', action: 'report' });
-  workFailed(ctx, job.id, error);
 }

@@ -35,6 +35,7 @@ import {
   WRITE,
   WRITE_UNCHANGED,
 } from '../state/state.ts';
+import { failWriting, isHeldUp } from './held-up.ts';
 import { checkedSpeed, jobId } from './job-arguments.ts';
 import { rate, timeFor } from './job-progress.ts';
 import {
@@ -45,14 +46,11 @@ import {
   task,
   withdraw,
   workDone,
-  workFailed,
 } from './jobs.ts';
 import { backingBelow } from './mirror.ts';
 
 const GRANULARITY_BYTES = 65_536;
 const STEPS = 4;
-const NEVER_DONE_POLL_MS = 50;
-
 export function blockStream(ctx: Context, args: Arguments): Json {
   const device = String(args['device']);
   const node = lookupNode(ctx, device, device);
@@ -204,17 +202,7 @@ const stream: JobDriver = {
   work(ctx, job) {
     const track = ctx.tracks.get(job.id);
     if (job.work.kind !== 'stream' || track === undefined || job.userPaused) return;
-    const fault = ctx.jobFault(job);
-    const done = track.len === 0 ? 100 : (100 * track.offset) / track.len;
-    if (fault?.failAtPercent !== undefined && done >= fault.failAtPercent) {
-      ctx.emit('BLOCK_JOB_ERROR', { device: job.id, operation: 'write', action: 'report' });
-      workFailed(ctx, job.id, fault.error ?? 'Input/output error');
-      return;
-    }
-    if (fault?.neverReady === true && track.offset > 0) {
-      ctx.later(NEVER_DONE_POLL_MS, task(job, 'work'));
-      return;
-    }
+    if (isHeldUp(ctx, job, track, failWriting)) return;
     if (track.offset < track.len) {
       const bytes = pull(ctx, job, track.offset, track.offset + Math.ceil(track.len / STEPS));
       track.offset = Math.min(track.len, track.offset + Math.ceil(track.len / STEPS));
