@@ -1,77 +1,56 @@
-/** How long a page takes to answer a hand, measured in the browser itself, beside what the same browser takes for its elements alone. */
+/** What one input of a hand costs the page, counted in the browser itself: the same on every machine. */
 import type { Page } from 'playwright-core';
-import { expect } from 'vitest';
 
-const ROUNDS = 8;
-
-/** Milliseconds, each of the best of some rounds: what else runs on the machine is not what is measured. */
-export interface Answered {
-  /** The longest of the inputs. */
-  readonly worstMs: number;
-  /** The longest of as many times to copy and lay out all of the page's elements once, with nothing of ours run: as slow as the machine is now. */
-  readonly bareMs: number;
+/** The most of any one input. */
+export interface Work {
+  /** Elements, texts and attributes that were added, removed or changed. */
+  readonly changes: number;
+  /** Calls of the page's functions. */
+  readonly calls: number;
 }
 
-/** An input costs at most so many times what the browser takes for the bare elements of the whole page, however slow the machine is. */
-const REDRAWS_MAX = 3;
-/** What a hand takes for at once. */
-const AT_ONCE_MS = 100;
-
-/** Prints what was measured. An absolute bound is asked of a machine only where its bare elements leave half of it. */
-export function expectAtOnce(measured: Readonly<Record<string, Answered>>): void {
-  const told = Object.entries(measured).map(
-    ([what, { worstMs, bareMs }]) =>
-      `${what}: ${worstMs.toFixed(0)} ms at worst (bare elements ${bareMs.toFixed(0)} ms)`,
-  );
-  console.log(told.join('\n'));
-  for (const [what, { worstMs, bareMs }] of Object.entries(measured)) {
-    expect(worstMs / bareMs, `${what}, beside bare elements`).toBeLessThan(REDRAWS_MAX);
-    if (bareMs < AT_ONCE_MS / 2) expect(worstMs, what).toBeLessThan(AT_ONCE_MS);
+/** Puts each of `values` into the field, as a hand does, and waits for the frame that shows it. */
+export async function workOf(on: Page, selector: string, values: readonly string[]): Promise<Work> {
+  const changes = Math.max(...(await changesOf(on, selector, values)));
+  const devtools = await on.context().newCDPSession(on);
+  await devtools.send('Profiler.enable');
+  await devtools.send('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+  let calls = 0;
+  for (const value of values) {
+    await devtools.send('Profiler.takePreciseCoverage');
+    await changesOf(on, selector, [value]);
+    const { result } = await devtools.send('Profiler.takePreciseCoverage');
+    const counts = result.flatMap(({ functions }) => functions.map(({ ranges }) => ranges[0]?.count ?? 0));
+    calls = Math.max(
+      calls,
+      counts.reduce((all, count) => all + count, 0),
+    );
   }
+  await devtools.detach();
+  return { changes, calls };
 }
 
-/** Rounds of both in turn, so that both meet the same machine. */
-export async function answerOf(on: Page, selector: string, values: readonly string[]): Promise<Answered> {
-  let worstMs = Number.POSITIVE_INFINITY;
-  let bareMs = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    worstMs = Math.min(worstMs, await worstOf(on, selector, values));
-    bareMs = Math.min(bareMs, await bareOf(on, values.length));
-  }
-  return { worstMs, bareMs };
-}
-
-function bareOf(on: Page, times: number): Promise<number> {
-  return on.evaluate(async count => {
-    let worst = 0;
-    for (let time = 0; time < count; time += 1) {
-      const began = performance.now();
-      const copy = document.createElement('div');
-      for (const child of document.body.children) copy.append(child.cloneNode(true));
-      document.body.append(copy);
-      await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve, 0)));
-      worst = Math.max(worst, performance.now() - began);
-      copy.remove();
-    }
-    return worst;
-  }, times);
-}
-
-/** From the hand's input to the next frame that shows it; milliseconds. */
-function worstOf(on: Page, selector: string, values: readonly string[]): Promise<number> {
+function changesOf(on: Page, selector: string, values: readonly string[]): Promise<number[]> {
   return on.evaluate(
     async ([field, inputs]) => {
       const input = document.querySelector<HTMLInputElement>(field);
       if (input === null) throw new Error(`no ${field}`);
-      let worst = 0;
+      const counted: number[] = [];
+      let changes = 0;
+      const seen = new MutationObserver(records => {
+        for (const { addedNodes, removedNodes } of records)
+          changes += Math.max(1, addedNodes.length + removedNodes.length);
+      });
+      seen.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
       for (const value of inputs) {
-        const began = performance.now();
+        changes = 0;
         input.value = value;
         input.dispatchEvent(new Event('input', { bubbles: true }));
         await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve, 0)));
-        worst = Math.max(worst, performance.now() - began);
+        counted.push(changes);
       }
-      return worst;
+      seen.disconnect();
+      return counted;
     },
     [selector, values] as const,
   );

@@ -1,5 +1,5 @@
-/** The wire on the page: beside the steps, up to the slider's moment, searched, live; and 20,000 lines of it under a hand. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** The wire on the page: beside the steps, up to the slider's moment, searched, live; and what 20,000 lines of it cost a hand. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -12,7 +12,7 @@ import { systemClock } from '../src/qmp/clock.ts';
 import { createVirtualClock, type VirtualClock } from '../src/sim/host/virtual-clock.ts';
 import { createSim, type Fault } from '../src/sim/index.ts';
 import { startBrowser, watchedPage } from './browser.ts';
-import { answerOf, expectAtOnce } from './hand.ts';
+import { workOf } from './hand.ts';
 
 let browser: Browser;
 let server: InspectServer;
@@ -139,26 +139,35 @@ test('what is no message of a trace is counted, and hides none that is', async (
   expect(await page.locator('.wire pre').innerText()).toContain('<script>hurt()</script>');
 });
 
-test('20,000 lines of 32 disks answer a hand at once', async () => {
+test('ten times the lines cost a hand no more to draw, and at most ten times as much to search', async () => {
   await copyTraced([], 'night', 32);
-  const row = journal.saga('night');
-  for (let at = 0; at < 20_000; at += 1) {
-    const message =
-      at % 2 === 0 ? { execute: 'query-jobs', id: `x${at}` } : { return: [{ at }], id: `x${at - 1}` };
-    wire.trace({
-      atMs: (row?.createdAtMs ?? 0) + at,
-      saga: 'night',
-      step: 'mirroring.mirrorDisks',
-      to: 'qemu',
-      message,
-    });
+  const few = await workOver();
+  const began = journal.saga('night')?.createdAtMs ?? 0;
+  const queries = Array.from({ length: 9 * few.lines }, (_, at) =>
+    at % 2 === 0 ? { execute: 'query-jobs', id: `x${at}` } : { return: [{ at }], id: `x${at - 1}` },
+  );
+  for (const [at, message] of queries.entries()) {
+    wire.trace({ atMs: began + at, saga: 'night', step: 'mirroring.mirrorDisks', to: 'qemu', message });
     if (at % 1_000 === 0) await wire.close();
   }
   await wire.close();
-  await page.goto(`${server.address}#night`);
-  const count = () => page.locator('.wire .find [role=status]').innerText();
-  await expect.poll(count).toBe('20000 messages');
-  const search = await answerOf(page, '.wire input', ['q', 'query', 'query-jobs', 'x19998', '']);
-  const slider = await answerOf(page, 'input[type=range]', ['3', '9', '5', '1', '20']);
-  expectAtOnce({ 'search in 20,000 lines': search, 'the slider beside 20,000 lines of 32 disks': slider });
+  const many = await workOver();
+  expect([few.lines > 1_500, many.lines / few.lines]).toEqual([true, 10]);
+  expect(many.slider.calls).toBeLessThan(1.2 * few.slider.calls);
+  expect(many.slider.changes).toBeLessThan(1.2 * few.slider.changes);
+  expect(many.search.calls).toBeLessThan(10 * few.search.calls);
+  expect(many.search.changes).toBeLessThan(1.2 * few.search.changes);
+  expect(few.slider.changes * few.search.changes, 'it was seen at all').toBeGreaterThan(0);
 });
+
+async function workOver() {
+  const lines = readFileSync(join(folder, 'wire.ndjson'), 'utf8').split('\n').length - 1;
+  await page.goto('about:blank');
+  await page.goto(`${server.address}#night`);
+  await expect.poll(() => page.locator('.wire .find [role=status]').innerText()).toBe(`${lines} messages`);
+  return {
+    lines,
+    search: await workOf(page, '.wire input', ['q', 'query', 'query-jobs', 'x1998', '']),
+    slider: await workOf(page, 'input[type=range]', ['3', '9', '5', '1', '20']),
+  };
+}
