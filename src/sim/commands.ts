@@ -160,7 +160,7 @@ const reading: Readonly<Record<string, Handler>> = {
   'query-migrate': queryMigrate,
   'query-version': ctx => ({ qemu: ctx.profile.version, package: ctx.profile.package }),
   'query-uuid': () => ({ UUID: '00000000-0000-0000-0000-000000000000' }),
-  'query-name': () => ({ name: 'sim' }),
+  'query-name': ctx => ({ name: ctx.name }),
   'query-commands': ctx => Object.keys(ctx.profile.schema.commands).map(name => ({ name })),
   'query-qmp-schema': querySchema,
   'x-debug-query-block-graph': queryBlockGraph,

@@ -21,6 +21,7 @@ import { createFaults, type PlacedFault } from './monitor/faults.ts';
 import { createAgent } from './monitor/guest-agent.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor/monitor.ts';
 import { createProcess, type Process } from './process.ts';
+import { expectFault, expectSimOptions } from './sim-choices.ts';
 import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Task, Timing } from './state/context.ts';
@@ -44,6 +45,7 @@ const SIZE_BYTES = 67_108_864;
  * ```
  */
 export function createSim(options: SimOptions = {}): Sim {
+  expectSimOptions(options);
   const profile = profileOf(options.profile ?? '7.2');
   const directory = options.directory ?? '/images';
   const machine = defineMachine(options, profile, directory);
@@ -76,9 +78,7 @@ export function createSim(options: SimOptions = {}): Sim {
 
   function start(definition: MachineDefinition, guestWriteMs: number): Guest {
     const process = createProcess({
-      host,
-      profile,
-      chance,
+      ...{ host, profile, name: options.name ?? 'sim', chance },
       timing,
       initial: emptyQemu(definition.runState),
       emit: (event, data) => outbox.push({ event, data }),
@@ -281,6 +281,7 @@ export function createSim(options: SimOptions = {}): Sim {
     run: promise => clock.run(promise),
     advance: ms => clock.advance(ms),
     armFault(fault) {
+      expectFault(fault);
       faults.arm(fault);
       if (fault.kind === 'diskFull') host.freeBytes = fault.freeBytes;
       else if ('at' in fault && fault.at.when === 'at') strikeLater(fault.at.ms, fault);

@@ -38,6 +38,7 @@ interface Outcome {
 export interface ProcessOptions {
   readonly host: Host;
   readonly profile: Profile;
+  readonly name: string;
   readonly chance: Chance;
   readonly timing: Timing;
   readonly initial: Qemu;
@@ -135,11 +136,12 @@ class SimulatedProcess implements Process {
   }
 
   #contextOf(q: Draft, { tasks, effects }: Later): Context {
-    const { host, profile, chance, timing, emit } = this.#options;
+    const { host, profile, name, chance, timing, emit } = this.#options;
     return {
       q,
       host,
       profile,
+      name,
       chance,
       timing,
       tracks: this.tracks,

@@ -14,6 +14,8 @@ import type { World } from './world.ts';
 export interface SimOptions {
   /** The QEMU version; 7.2 unless told. */
   readonly profile?: ProfileName;
+  /** The guest's name, by which journals know its VM; `sim` unless told. */
+  readonly name?: string;
   /** Guest disks, 1 to 64; 3 unless told. */
   readonly disks?: number;
   /** The same seed gives the same bytes on the wire; 1 unless told. */

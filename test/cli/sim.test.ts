@@ -29,12 +29,15 @@ async function ask<T>(listen: string, use: (client: QmpClient) => Promise<T>): P
 
 describe('blocksaga sim', () => {
   test('serves what its options say, until it is interrupted; then the socket is gone', async () => {
-    const { context, listen, status } = await start('--disks', '2', '--profile', '10.0', '--dir', '/pool');
+    const { context, listen, status } = await start(
+      ...['--name', 'web', '--disks', '2', '--profile', '10.0', '--dir', '/pool'],
+    );
     const seen = await ask(listen, async client => ({
       version: client.version.major,
+      name: (await client.execute('query-name')).name,
       files: (await client.execute('query-block')).map(block => block.inserted?.file),
     }));
-    expect(seen).toEqual({ version: 10, files: ['/pool/disk0.qcow2', '/pool/disk1.qcow2'] });
+    expect(seen).toEqual({ version: 10, name: 'web', files: ['/pool/disk0.qcow2', '/pool/disk1.qcow2'] });
     context.interrupt();
     expect(await status).toBe(0);
     expect(existsSync(listen)).toBe(false);
@@ -66,6 +69,7 @@ describe('blocksaga sim', () => {
 
   test.each([
     ['no disks', ['--disks', '0'], /1 to 64 disks, not 0/],
+    ['a name that is none', ['--name', ''], /name: a text of 1/],
     ['an unknown version', ['--profile', '9.9'], /--profile "9.9".*7\.2/],
     ['a fault that is no JSON', ['--fault', '{kind}'], /--fault {kind}: this must be JSON/],
     ['a fault of no kind', ['--fault', '{"kind":"fire"}'], /--fault .*kind/],

@@ -3,7 +3,7 @@
  * pages link to what is there, nothing is run by installing it, and an older Node is told what is needed.
  */
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, normalize, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -12,9 +12,11 @@ import packageLock from '../../package-lock.json' with { type: 'json' };
 import { blocksIn, printedBy } from '../docs/blocks.ts';
 import { ENTRIES, programOf, ROOT, runsAlone } from '../docs/programs.ts';
 import { Backend } from '../qemu/backend-process.ts';
+import { describeOnQemu } from '../qemu/real-qemu.ts';
 import { turns } from '../tiers/tier.ts';
+import { InspectorAtPort, QemuBehindTls } from './beside.ts';
 import { COMPILERS, FreshProject } from './fresh-project.ts';
-import { acts, SnippetRoot, whyNotRun } from './with-root.ts';
+import { acts, SnippetRoot } from './with-root.ts';
 
 const run = promisify(execFile);
 const inTurn = turns();
@@ -36,7 +38,9 @@ const snippetsIn = (language: 'ts' | 'js', ending: string) =>
 const snippets = await snippetsIn('ts', 'ts');
 /** What needs a root of its own, and what needs packages that a compiler here does not have. */
 const rooted = [...snippets.filter(({ code }) => !runsAlone(code)), ...(await snippetsIn('js', 'mjs'))];
-const played = rooted.filter(({ code }) => whyNotRun(code) === undefined);
+/** Who is asked for by its monitor behind TLS, which no simulator has. */
+const isRemote = ({ program }: { readonly program: string }) => program.includes("from 'node:tls'");
+const simulated = rooted.filter(snippet => !isRemote(snippet));
 for (const { file, program } of snippets) writeFileSync(join(project.directory, file), program);
 for (const { file, program } of await snippetsIn('js', 'ts'))
   writeFileSync(join(project.examples, file), program);
@@ -103,11 +107,10 @@ describe('the package, installed', () => {
 
   test('runs the example of a program, and the example of a backend', async () => {
     await using root = await SnippetRoot.make(join(project.examples, 'guests'));
-    const images = join(root.directory, 'images');
     const monitors = ['run/vm.qmp', 'run/db.qmp'].map(monitor => join(root.directory, monitor));
-    const disks = (name: string) =>
-      [0, 1].map(at => ({ disk: `disk${at}`, to: join(images, `${name}${at}.qcow2`) }));
-    const pairs = disks('embed').map(({ disk, to }) => `${disk}=${to}`);
+    const disks = (guest: string) =>
+      [0, 1].map(at => ({ disk: `disk${at}`, to: join(root.imagesOf(guest), `new${at}.qcow2`) }));
+    const pairs = disks('vm').map(({ disk, to }) => `${disk}=${to}`);
     const program = join(project.examples, 'examples-embed.ts');
     const embed = [program, join(root.directory, 'embed.db'), monitors[0] ?? '', ...pairs];
     const { stdout } = await run(process.execPath, embed);
@@ -116,7 +119,7 @@ describe('the package, installed', () => {
     );
     const server = join(project.examples, 'examples-backend-server.ts');
     await using backend = await Backend.start(root.directory, { program: server });
-    const wanted = { id: 'fresh', qmp: monitors[1], disks: disks('backend') };
+    const wanted = { id: 'fresh', qmp: monitors[1], disks: disks('db') };
     expect(await backend.ask('POST', '/sagas/copy', wanted)).toMatchObject({ status: 202 });
     expect((await backend.ask('GET', '/sagas/fresh/result')).body).toMatchObject({ outcome: 'committed' });
     expect(await backend.end('SIGTERM')).toBe(0);
@@ -143,31 +146,52 @@ describe('the package, installed', () => {
     expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
   });
 
-  describe(`${played.length} of ${rooted.length} snippets with paths or packages of others, of which ${played.filter(({ code }) => acts(code)).length} act and the rest define functions,`, () => {
-    test.for(inTurn(played, 5))(
-      'run below a root of their own: $source:$line',
-      async ({ file, code, program }) => {
-        await using root = await SnippetRoot.make(join(project.directory, `r-${file}`));
-        const { stdout } = await run(process.execPath, [root.write(file, program)], {
-          env: { ...process.env, TMPDIR: root.directory },
-        });
-        // What a function would print is not.
-        const printed = printedBy(code.replaceAll(/^ .*$/gm, ''));
-        const isAsked = /^console\.log\(outcome, /m.test(code) && printed.length === 0;
-        expect(stdout.split('\n')).toEqual(
-          expect.arrayContaining([...printed, ...(isAsked ? [expect.stringMatching(/^committed /)] : [])]),
-        );
-        expect(root.running).not.toContain(false);
-      },
-    );
+  describe(`${rooted.length} snippets with paths or packages of others, of which ${rooted.filter(({ code }) => acts(code)).length} act and the rest define functions,`, () => {
+    /** Runs it, and looks at what it prints and at what has become of its sagas; a function that it only defines is not run. */
+    async function runBelow(root: SnippetRoot, { file, code, program }: (typeof rooted)[number]) {
+      const { stdout } = await run(process.execPath, [root.write(file, program)], {
+        env: { ...process.env, TMPDIR: root.directory },
+      });
+      const printed = printedBy(code.replaceAll(/^ .*$/gm, ''));
+      const isAsked = /^console\.log\(outcome\b/m.test(code) && printed.length === 0;
+      const lines = stdout.split('\n');
+      expect(lines).toEqual(
+        expect.arrayContaining([...printed, ...(isAsked ? [expect.stringMatching(/^committed\b/)] : [])]),
+      );
+      expect(root.running).not.toContain(false);
+      const states = await root.states();
+      expect(states.filter(state => state !== 'committed')).toEqual([]);
+      const begins = /^(?:const \w+ = )?await engine\.(?:snapshot|copy|commit|pull|revert|group)\(/m.test(
+        code,
+      );
+      if (begins && !program.includes('createSim(')) expect(states).not.toEqual([]);
+      return lines;
+    }
 
-    test.each(
-      rooted.flatMap(({ source, line, code }) =>
-        [whyNotRun(code) ?? []].flat().map(why => ({ source, line, why })),
-      ),
-    )('but not $source:$line: $why', ({ why }) => {
-      const shown = why.split(': ')[1] ?? '';
-      expect(existsSync(join(ROOT, shown)), shown).toBe(true);
+    test.for(inTurn(simulated, 5))('run below a root of their own: $source:$line', async snippet => {
+      await using root = await SnippetRoot.make(join(project.directory, `r-${snippet.file}`));
+      await using inspector = await InspectorAtPort.start();
+      const lines = await runBelow(root, { ...snippet, program: inspector.put(snippet.program) });
+      if (/^domain\.onBlockJob/m.test(snippet.code))
+        expect(lines).toEqual(expect.arrayContaining(['disk0 READY', 'disk0 COMPLETED']));
+      const isInspected = snippet.code.includes('createWebSocketInspector');
+      const types = new Set(inspector.heard.map(({ type }) => type));
+      expect([...types].toSorted()).toEqual(
+        isInspected ? ['@xstate.actor', '@xstate.event', '@xstate.snapshot'] : [],
+      );
+    });
+
+    describeOnQemu('of which those on a remote guest', () => {
+      test.for(rooted.filter(isRemote))(
+        'run on a QEMU that is started as their page says: $source:$line',
+        async snippet => {
+          await using root = await SnippetRoot.make(join(project.directory, `r-${snippet.file}`));
+          await using qemu = await QemuBehindTls.start(join(root.directory, 'etc/pki'), text(snippet.source));
+          await runBelow(root, { ...snippet, program: qemu.put(snippet.program) });
+          expect(await root.states()).toEqual(['committed']);
+          await qemu.vm.awaitWrites(20);
+        },
+      );
     });
   });
 

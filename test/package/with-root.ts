@@ -2,34 +2,25 @@
  * Runs the snippets of pages that name absolute paths, or take an engine as given: below a root of their own, in which a simulated
  * guest listens at each monitor that the pages name. One that is on the simulator itself is run as it is.
  */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { SagaState } from '../../src/journal/journal.ts';
+import { openJournal } from '../../src/journal/sqlite.ts';
 import { type Server, serveSim } from '../../src/sim/serve.ts';
 import { ROOT } from '../docs/programs.ts';
 
-/** The monitors and the folders that the pages name. */
-const MONITORS = ['run/vm.qmp', 'run/vm/web.qmp', 'run/web.qmp', 'run/db.qmp'] as const;
-const FOLDERS = ['var/lib/blocksaga', 'var/lib/backend', 'run/vm', 'images'] as const;
-const NAMED = /(?<=['"`])\/(?=(?:var|run)\/)/g;
-/** A simulated host has one folder of images. */
-const IMAGES = /(?<=['"`])\/(new|pool2?|images)\//g;
+/** The monitors that the pages name, with the guests behind them, and the folders. */
+const MONITORS: Readonly<Record<string, string>> = {
+  'run/vm.qmp': 'vm',
+  'run/vm/web.qmp': 'web',
+  'run/web.qmp': 'web',
+  'run/db.qmp': 'db',
+};
+const GUESTS = new Set(Object.values(MONITORS));
+const FOLDERS = ['var/lib/blocksaga', 'var/lib/backend', 'run/vm'] as const;
+const NAMED = /(?<=['"`])\/(?:((?:var|run)\/[^'"`]*)|(new|pool2?|images)\/)/g;
 /** What a page tells its reader to install besides. */
 const PEERS = ['pino', '@opentelemetry/api'] as const;
-
-/** By what is in it: why one is not run. */
-const NOT_RUN: readonly (readonly [is: RegExp, why: string])[] = [
-  [/from 'node:tls'/, 'it needs certificates, and a host: test/qemu/remote-tls.test.ts'],
-  [
-    /\bengine\.group\(/,
-    'it needs guests of two names, and all simulated ones have one: test/qemu/group.test.ts',
-  ],
-  [/openDomain/, 'its block job, and so its process, waits for a pivot: test/libvirt'],
-  [/createWebSocketInspector/, 'it needs an inspector at its port, which it asks for ever: test/inspector'],
-];
-
-export function whyNotRun(code: string): string | undefined {
-  return NOT_RUN.find(([is]) => is.test(code))?.[1];
-}
 
 /** Whether a call of the package is made when it is run: others only define functions for an engine of the reader's. */
 export function acts(code: string): boolean {
@@ -50,13 +41,25 @@ export class SnippetRoot implements AsyncDisposable {
       mkdirSync(join(directory, folder), { recursive: true });
     for (const name of PEERS)
       symlinkSync(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name));
-    const images = join(directory, 'images');
-    // That the files are there is looked at; what is in them only the simulators know.
-    for (const disk of [0, 1]) writeFileSync(join(images, `disk${disk}.qcow2`), '');
-    const servers = MONITORS.map(monitor => {
-      return serveSim({ listen: join(directory, monitor), disks: 2, directory: images });
-    });
+    for (const guest of GUESTS) {
+      mkdirSync(join(directory, 'images', guest), { recursive: true });
+      // That the files are there is looked at; what is in them only the simulators know.
+      for (const disk of [0, 1]) writeFileSync(join(directory, 'images', guest, `disk${disk}.qcow2`), '');
+    }
+    const servers = Object.entries(MONITORS).map(([monitor, name]) =>
+      serveSim({
+        listen: join(directory, monitor),
+        name,
+        disks: 2,
+        directory: join(directory, 'images', name),
+      }),
+    );
     return new SnippetRoot(directory, await Promise.all(servers));
+  }
+
+  /** Where the images of a guest are. */
+  imagesOf(guest: string): string {
+    return join(this.directory, 'images', guest);
   }
 
   /** The program with its paths below this root; its file. */
@@ -64,11 +67,31 @@ export class SnippetRoot implements AsyncDisposable {
     const path = join(this.directory, file);
     const isOnSim = program.includes('createSim(');
     mkdirSync(dirname(path), { recursive: true });
-    const below = program
-      .replaceAll(NAMED, `${this.directory}/`)
-      .replaceAll(IMAGES, `${this.directory}/images/$1-`);
-    writeFileSync(path, isOnSim ? program : below);
+    writeFileSync(path, isOnSim ? program : this.#below(program));
     return path;
+  }
+
+  /** A simulated host has one folder of images: where a program asks for several guests, a monitor stands in front of its images. */
+  #below(program: string): string {
+    let guest = MONITORS[/(?<=['"`]\/)run\/[^'"`]*/.exec(program)?.[0] ?? ''] ?? 'vm';
+    return program.replaceAll(NAMED, (_, named: string | undefined, folder: string) => {
+      if (named === undefined) return `${this.imagesOf(guest)}/${folder}-`;
+      guest = MONITORS[named] ?? guest;
+      return join(this.directory, named);
+    });
+  }
+
+  /** What has become of all sagas in the journals that a page names. */
+  async states(): Promise<readonly SagaState[]> {
+    const folder = join(this.directory, 'var/lib');
+    const files = globSync('*/*.db', { cwd: folder }).map(file => join(folder, file));
+    const states: SagaState[] = [];
+    for (const file of files) {
+      const journal = openJournal(file);
+      states.push(...journal.sagas().map(({ state }) => state));
+      await journal.close();
+    }
+    return states;
   }
 
   /** Whether each guest runs. */

@@ -2,8 +2,7 @@
  * A saga over TLS with client certificates, to QEMU's own `tls-creds-x509` chardev: a copy that commits, and clients without the
  * right certificate, which QEMU turns away before they can say a word.
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
@@ -13,38 +12,12 @@ import { connectStream, openQmpClient } from '../../src/qmp/index.ts';
 import { refused } from '../journal/contract.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { describeOnQemu } from './real-qemu.ts';
-
-const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
+import { makeCertificates, portOf } from './tls-certificates.ts';
 
 /** An authority with certificates under QEMU's names, and for each client those of `tls.connect`. */
 function certificates(folder: string) {
-  const file = (name: string) => join(folder, name);
-  const authority = (name: string) =>
-    openssl(
-      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${name}`],
-      ...['-keyout', file(`${name}-key.pem`), '-out', file(`${name}-cert.pem`)],
-      ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
-    );
-  const signed = (name: string, by: string, usage: string) => {
-    openssl(
-      ...['req', '-newkey', 'rsa:2048', '-nodes', '-subj', `/CN=${name}`],
-      ...['-keyout', file(`${name}-key.pem`), '-out', file(`${name}.csr`)],
-    );
-    writeFileSync(
-      file('ext'),
-      `basicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=${usage}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n`,
-    );
-    openssl(
-      ...['x509', '-req', '-in', file(`${name}.csr`), '-days', '2', '-extfile', file('ext')],
-      ...['-CA', file(`${by}-cert.pem`), '-CAkey', file(`${by}-key.pem`), '-out', file(`${name}-cert.pem`)],
-    );
-  };
-  authority('ca');
-  authority('other');
-  signed('server', 'ca', 'serverAuth');
-  signed('client', 'ca', 'clientAuth');
-  signed('stranger', 'other', 'clientAuth');
-  const pem = (name: string) => readFileSync(file(`${name}.pem`));
+  makeCertificates(folder);
+  const pem = (name: string) => readFileSync(join(folder, `${name}.pem`));
   const of = (name: string) => ({ cert: pem(`${name}-cert`), key: pem(`${name}-key`) });
   return { ca: pem('ca-cert'), otherCa: pem('other-cert'), client: of('client'), stranger: of('stranger') };
 }
@@ -108,11 +81,3 @@ describeOnQemu('a monitor behind TLS with client certificates', () => {
     expect(lines.length).toBeGreaterThan(1);
   });
 });
-
-/** QEMU chose one that is free. */
-async function portOf(witness: { execute(command: string): Promise<unknown> }): Promise<number> {
-  const chardevs = await witness.execute('query-chardev');
-  const port = /:(\d+),server/.exec(JSON.stringify(chardevs))?.[1];
-  if (port === undefined) throw new Error(`no port in ${JSON.stringify(chardevs)}`);
-  return Number(port);
-}

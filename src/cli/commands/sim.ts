@@ -16,12 +16,14 @@ guest that runs. Image files exist only inside it, in the directory of --dir. Ct
 
 Examples:
   $ blocksaga sim --listen /tmp/sim.qmp --disks 3
+  $ blocksaga sim --listen /tmp/web.qmp --name web
   $ blocksaga sim --listen /tmp/old.qmp --disks 1 --profile 5.2 --dir /var/lib/images
   $ blocksaga sim --listen /tmp/sim.qmp --disks 2 --fault '{"kind":"jobFails","nth":2,"percent":50}'
   $ blocksaga sim --listen /tmp/sim.qmp --disks 2 --fault '{"kind":"refuse","command":"transaction","desc":"no"}'`;
 
 export interface SimCommandOptions {
   readonly listen: string;
+  readonly name?: string;
   readonly disks?: number;
   readonly profile?: ProfileName;
   readonly dir?: string;
@@ -35,6 +37,7 @@ export function defineSim(program: Command, context: CliContext, finished: Finis
     .summary('serve a simulated QEMU on a socket')
     .description('Serves a simulated QEMU with disks and a running guest on a UNIX socket, in real time.')
     .requiredOption('--listen <socket>', 'the UNIX socket to make')
+    .option('--name <name>', "the guest's name, by which the journal knows its VM (default: sim)")
     .option('--disks <count>', 'guest disks (default: 3)', readCount('--disks'))
     .option(
       '--profile <version>',
@@ -60,6 +63,7 @@ export function simOptions(options: SimCommandOptions, context: CliContext): Ser
   const faults = (options.fault ?? []).map(readFault);
   return {
     listen: absoluteFile(options.listen, context),
+    ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.disks === undefined ? {} : { disks: options.disks }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(options.dir === undefined ? {} : { directory: resolve('/', options.dir) }),

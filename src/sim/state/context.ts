@@ -55,6 +55,8 @@ export interface Context {
   readonly q: Draft;
   readonly host: Host;
   readonly profile: Profile;
+  /** The guest's, as `-name` gives it. */
+  readonly name: string;
   readonly chance: Chance;
   readonly timing: Timing;
   readonly tracks: Map<string, Track>;
