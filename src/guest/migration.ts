@@ -2,7 +2,7 @@
  * What QEMU says of a guest's run state and of a live migration, and which of it forbids a change of the disks: a migration
  * that is under way leads to a QEMU that has opened the images as they are now. It only looks.
  */
-import { BlocksagaError } from '../errors.ts';
+import { BlocksagaError, type Effect } from '../errors.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { MigrationInfo, StatusInfo } from '../qmp/schema.generated.ts';
 
@@ -52,26 +52,28 @@ export function isMigrating({ status, migration }: Pick<Sight, 'status' | 'migra
 
 /**
  * Throws MIGRATING while a migration, or saving or loading the machine's state, is under way, or when this QEMU is one that
- * the guest has left or has yet to come to. What was asked for has not been done.
+ * the guest has left or has yet to come to. What was asked for has not been done, unless it was looked behind that.
  */
-export function expectNotMigrating(sight: Sight): void {
+export function expectNotMigrating(sight: Sight, effect: Effect = 'notApplied'): void {
   const { status, migration } = sight;
   const found = `(migration "${migration}", run state "${status}")`;
   if (RUN_STATES.get(status) === 'gone') {
     throw refusal(
       `the guest has been migrated away from this QEMU ${found}: change its disks where it is now. ` +
         'Where the migration has failed on the other side, resume the guest here (cont), then try again',
+      effect,
     );
   }
   if (!isMigrating(sight)) return;
   throw refusal(
     `a live migration, or saving or loading the state of the machine, is under way ${found}, and the other side has opened ` +
       'the images as they are: wait until it is over, or cancel it (migrate_cancel), then try again',
+    effect,
   );
 }
 
-function refusal(message: string): BlocksagaError {
-  return new BlocksagaError('MIGRATING', message);
+function refusal(message: string, effect: Effect): BlocksagaError {
+  return new BlocksagaError('MIGRATING', message, { effect });
 }
 
 const MIGRATION_OVER: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);

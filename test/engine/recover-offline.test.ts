@@ -4,6 +4,7 @@ import type { SagaResult } from '../../src/engine/running/result.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Images } from '../../src/images/images.ts';
+import { member } from '../../src/journal/body.ts';
 import type { NewRecord } from '../../src/journal/journal.ts';
 import { type MemoryJournalState, memoryJournal } from '../../src/journal/memory.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';
@@ -219,6 +220,35 @@ describe('a snapshot that is recovered offline', () => {
     ]);
     expect(sim.world.readFile('/images/new0.qcow2')).toEqual(acknowledged);
   });
+
+  test.each([false, true])(
+    'needs no overlay that QEMU is known to have put on no disk, wherever it dies behind its refusal (back: %s)',
+    async back => {
+      const [first = ''] = NEW;
+      let met = 0;
+      for (let nth = 1; ; nth += 1) {
+        const refusal: Fault = { kind: 'refuse', command: 'transaction', nth: 1 };
+        const look = { when: 'before', command: 'query-named-block-nodes', nth } as const;
+        const faults = [refusal, { kind: 'kill', what: 'qemu', at: look } as const];
+        const { sim, state, killed } = await killAt(COMMANDS_MAX, { what: 'snapshot' }, 'qemu', faults);
+        if (!killed) break;
+        const journal = memoryJournal(state);
+        const records = journal.records('s');
+        const refused = records.find(({ kind, step }) => kind === 'outcome' && step === 'takeSnapshot');
+        const decided = records.findLast(({ kind }) => kind === 'decision')?.body;
+        if (member(member(refused?.body ?? null, 'error'), 'effect') !== 'notApplied') continue;
+        if (member(decided ?? null, 'verdict') !== 'forward' || !sim.files.list().includes(first)) continue;
+        met += 1;
+        sim.world.host.unlink(first);
+        const options = { files: sim.files, images: virtualImages(sim), back };
+        const result = await recoverOffline(journal, 's', options);
+        expect(result).toMatchObject({ outcome: back ? 'rolledBack' : 'committed' });
+        expectNothingLost(sim, result);
+        expect(sim.files.list()).toEqual(back ? OLD : [...OLD, ...NEW]);
+      }
+      expect(met).toBeGreaterThan(0);
+    },
+  );
 
   test('is refused when an overlay is gone that the guest is known to have been on, with what can be done', async () => {
     const { sim, state } = await takenSnapshot();

@@ -12,6 +12,7 @@ import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '..
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand } from './cli-process.ts';
+import { Gate } from './gate.ts';
 import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -129,6 +130,30 @@ describeOnQemu('a saga that is recovered offline', () => {
       outcome: 'committed',
       leftovers: [`${newFile(vm, 1)}.unreadable1`],
     });
+    await expectNothingLost(vm, result);
+    await expectBoots(result, vm.acknowledged() + 1);
+  });
+
+  test('an overlay that QEMU has put on no disk is made anew, when that is in the journal', async () => {
+    const vm = await guest(temporaryFolder());
+    const journal = memoryJournal();
+    const disks = vm.disks.map(({ device }, index) => ({ disk: device, overlay: newFile(vm, index) }));
+    await using gate = await new Gate(join(vm.directory, 'gate.qmp'), vm.monitor).listen();
+    let isRefused = false;
+    gate.judge = async ({ execute }) => {
+      if (isRefused) await vm.kill();
+      isRefused ||= execute === 'transaction';
+      return isRefused ? 'refuse' : 'pass';
+    };
+    const saga = await createEngine({ journal }).snapshot({ id: 's', disks, qmp: gate.socket });
+    expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
+    const taken = journal
+      .records('s')
+      .find(({ kind, step }) => kind === 'outcome' && step === 'takeSnapshot');
+    expect(taken?.body).toMatchObject({ error: { effect: 'notApplied' } });
+    rmSync(newFile(vm, 0));
+    const result = await recoverOffline(journal, 's', { qmp: vm.monitor });
+    expect(result).toMatchObject({ outcome: 'committed', leftovers: [] });
     await expectNothingLost(vm, result);
     await expectBoots(result, vm.acknowledged() + 1);
   });

@@ -195,7 +195,7 @@ export class StepHost {
       const began = this.#parts.clock.now();
       const value = await this.#decider.alongside(name, step, step.do(context, todo));
       if (step.pause === 'stalls') this.#window.measure(began);
-      await step.verify?.(context);
+      await step.verify?.(context).catch(inDoubt);
       return value;
     });
   }

@@ -9,6 +9,7 @@
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { Plan, StagePlan } from '../../plan/plan.ts';
+import { RESCUE } from '../durable/history.ts';
 import type { SettledAbove } from './find-above.ts';
 
 /** The step under which an offline recovery keeps its own records. */
@@ -50,6 +51,8 @@ export interface OfflineVerdict {
   readonly disks: readonly OfflineDisk[];
   /** Whether the guest is known to have been on the new images, so that a missing one was lost after the saga. */
   readonly wasOnImages: boolean;
+  /** Whether it is known not to have been: nothing that counts was ever in a missing one. */
+  readonly wasNeverOnImages: boolean;
 }
 
 /** What an earlier offline recovery of the same saga has written. */
@@ -114,13 +117,15 @@ export function decideOffline(
   const wasOnImages = records.some(
     ({ kind, step, body }) => kind === 'outcome' && TAKES.has(step) && member(body, 'error') === null,
   );
+  const wasNeverOnImages = areNeverTaken(records) && recorded.seen.every(side => side === 'old');
+  const was = { wasOnImages, wasNeverOnImages };
   const all = (outcome: OfflineVerdict['outcome'], front: Side, action: OfflineAction, why: string) => ({
     outcome,
     why,
-    wasOnImages,
+    ...was,
     disks: plan.disks.map(({ index }) => ({ index, front, action })),
   });
-  if (choice !== undefined && !isOfEach) return { ...chosen(plan, choice), wasOnImages };
+  if (choice !== undefined && !isOfEach) return { ...chosen(plan, choice), ...was };
   // A commit that was only to try has no copies to keep: one that a third party has completed is decided as one to finish.
   if (plan.operation === 'copy' && (plan.strategy === null || keepsCopies)) {
     return decided
@@ -151,7 +156,7 @@ export function decideOffline(
     return {
       outcome: 'committed',
       why: `${isOfEach ? SAID : 'the guest had been resumed with some disks merged'}: those hold what it wrote, so the others are merged too`,
-      wasOnImages,
+      ...was,
       disks: plan.disks.map(({ index }) => ({
         index,
         front: 'new' as const,
@@ -165,7 +170,7 @@ export function decideOffline(
       why: back
         ? 'it was asked for: what the new images hold goes back into the old ones'
         : `${isOfEach ? SAID : 'the guest had been resumed with some disks on each side'}: what the new images hold goes back into the old ones`,
-      wasOnImages,
+      ...was,
       disks: plan.disks.map(({ index }) => ({
         index,
         front: 'old' as const,
@@ -191,7 +196,10 @@ export function decideOffline(
 const SAID = 'it was said that the guest ran last on the new images of some disks';
 
 /** Against the journal, as it was chosen: the disks that were in doubt hold what counts, and the others follow them. */
-function chosen(plan: Plan, { front, disks }: Choice): Omit<OfflineVerdict, 'wasOnImages'> {
+function chosen(
+  plan: Plan,
+  { front, disks }: Choice,
+): Omit<OfflineVerdict, 'wasOnImages' | 'wasNeverOnImages'> {
   const actionOf = (index: number): OfflineAction => {
     if (front === 'old') return 'drop';
     if (plan.operation === 'snapshot' || plan.operation === 'revert') return 'keepOrMake';
@@ -234,10 +242,28 @@ const TAKES: ReadonlySet<string> = new Set([
   'completeMirrors',
 ]);
 
+/** By its last outcome the step that puts the overlays on all disks at once has done nothing, and none has begun it again. */
+function areNeverTaken(records: readonly JournalRecord[]): boolean {
+  let begun = '';
+  let isNever = false;
+  for (const { kind, step, body } of records) {
+    // A saga that is stranded in a step tries it again without another intent.
+    if (kind === 'intent' && step === RESCUE) isNever &&= !AT_ONCE.has(begun);
+    else if (kind === 'intent') begun = step;
+    if (AT_ONCE.has(step) && (kind === 'intent' || kind === 'outcome'))
+      isNever = kind === 'outcome' && member(member(body, 'error'), 'effect') === 'notApplied';
+  }
+  return isNever;
+}
+
+const AT_ONCE: ReadonlySet<string> = new Set(['takeSnapshot', 'takeSnapshotSync']);
+
 /** What the last decision says. */
 interface Decided {
   /** By disk, the side that the guest may have written to last: the decision's, or as it was seen after it. */
   readonly sides: readonly Side[];
+  /** The same as a look has told it last; old where none has. */
+  readonly seen: readonly Side[];
   readonly decided: boolean;
   /** It is about copies that were to be kept without a switch, and was taken with their cut. */
   readonly keepsCopies: boolean;
@@ -245,6 +271,7 @@ interface Decided {
 
 function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
   let sides: Side[] = plan.disks.map(() => 'old');
+  let seen = sides;
   let decided = false;
   let keepsCopies = false;
   for (const { kind, step, body } of records) {
@@ -253,13 +280,14 @@ function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
     const onImage = member(body, 'onImage');
     if (verdict === 'asIs' && Array.isArray(onImage)) {
       sides = plan.disks.map(disk => (onImage.includes(disk.index) ? 'new' : 'old'));
+      seen = sides;
     } else {
       decided = verdict === 'forward';
       keepsCopies = decided && step === 'endMirrorsInPlace';
       sides = plan.disks.map(() => (decided ? 'new' : 'old'));
     }
   }
-  return { sides, decided, keepsCopies };
+  return { sides, seen, decided, keepsCopies };
 }
 
 /** An image that stays whatever the verdict says of it, and why. */

@@ -182,18 +182,23 @@ function neededBy(
   };
   const stays = new Set(fresh.map(({ image }) => image.file));
   const withoutIt = (image: ChainImage) =>
-    image.file === disk.image.file && (action === 'keepOrMake' || action === 'moveBack')
-      ? lostInWords(disk, isInDoubt)
-      : null;
+    image.file === disk.image.file && isAnewWith(action) ? lostInWords(disk, isInDoubt) : null;
+  const isMadeAnew = ({ file }: ChainImage) =>
+    file === disk.image.file && verdict.wasNeverOnImages && disk.image.create && isAnewWith(action);
   return sides[action]
     .filter(({ image }) => image.unnameable === undefined)
     .flatMap(({ image, isWritten }) =>
       filesOfImage(image).map(name => ({
         ...{ disk, file: plainName(name), isWritten, withoutIt: withoutIt(image) },
         // What has left a chain may have been removed, as was asked.
-        mustStand: action !== 'shorten' || stays.has(image.file),
+        mustStand: (action !== 'shorten' || stays.has(image.file)) && !isMadeAnew(image),
       })),
     );
+}
+
+/** With which actions one that is lost is made anew, or is not needed. */
+function isAnewWith(action: OfflineAction): boolean {
+  return action === 'keepOrMake' || action === 'moveBack';
 }
 
 function lostInWords(disk: DiskPlan, isInDoubt: boolean): string | null {

@@ -3,6 +3,7 @@
  * has to say of them, and what no look can tell it. Pure.
  */
 import type { SagaResult } from '../../engine/running/result.ts';
+import { member } from '../../journal/body.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { directoryOf } from '../../sim/host/host.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
@@ -10,7 +11,7 @@ import { keyOf, splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
 import type { DiskSight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
-import { chainCopyOf } from '../scenario/wish-files.ts';
+import { chainCopyOf, newFile } from '../scenario/wish-files.ts';
 
 type Moved = Pick<Account, 'moved'>;
 
@@ -20,8 +21,26 @@ export function isMoved({ moved }: Moved, path: string): boolean {
 }
 
 /** Whether a third party took the last name from a file. */
-export function isRemovedForGood({ moved }: Moved): boolean {
-  return moved.some(({ to, back }) => to === undefined && back === undefined);
+export function isRemovedForGood(account: Moved & Pick<Account, 'records' | 'scenario'>): boolean {
+  const needless = overlaysOnNoDisk(account);
+  return account.moved.some(
+    ({ path, to, back, made }) =>
+      to === undefined && back === undefined && (made !== undefined || !needless.includes(path)),
+  );
+}
+
+/** Overlays that the saga was to make, and of which its records say that QEMU has put none on its disk: one that is gone is made anew. */
+function overlaysOnNoDisk({
+  records,
+  scenario: { wish },
+}: Pick<Account, 'records' | 'scenario'>): readonly string[] {
+  if (wish.operation !== 'snapshot' || wish.reuse) return [];
+  const taken = records.findLast(
+    ({ kind, step }) => kind === 'outcome' && /^takeSnapshot(Sync)?$/.test(step),
+  );
+  const isSeenOn = records.some(({ body }) => (member(body, 'onImage') as readonly number[] | null)?.length);
+  const isNone = member(member(taken?.body ?? null, 'error'), 'effect') === 'notApplied' && !isSeenOn;
+  return isNone ? wish.named.map(index => newFile(wish, index)) : [];
 }
 
 /** The names that a boot of the disk goes by and that a third party took from an image. */

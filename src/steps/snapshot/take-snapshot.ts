@@ -72,7 +72,7 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
     expectPausedThroughout(context);
     await expectNames(context, 'claimed');
     const sight = (await takeAll(qmp, plan, actionsOf(plan)))();
-    expectNotMigrating(sight);
+    expectNotMigrating(sight, 'applied');
     if (sight.running) throw resumedByThirdParty();
     return null;
   },
@@ -160,7 +160,7 @@ async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'cl
   expectSnapshotted(await qmp.execute('query-block'), plan);
   await expectNames(context, when);
   const sight = await takeAll(qmp, plan, actionsOf(plan));
-  if (canUndoSnapshots(plan)) expectNotMigrating(sight());
+  if (canUndoSnapshots(plan)) expectNotMigrating(sight(), 'applied');
 }
 
 /** Throws FOREIGN where a disk is not on the image that its overlay is to stand on. */

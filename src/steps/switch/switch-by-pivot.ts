@@ -105,7 +105,7 @@ export const finalizeMirrors: Step<SwitchPlan> = {
     if (early.status === 'rejected') throw early.reason;
     const [fronts, ...sight] = early.value;
     const seen = sightOf(...sight);
-    expectNotMigrating(seen);
+    expectNotMigrating(seen, 'applied');
     const areOnGoal = (blocks: readonly BlockInfo[]) => plan.disks.every(disk => isOnGoal(blocks, disk));
     if (fronts.ok && areOnGoal(fronts.value)) return seenAt(seen, sentMs);
     expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
@@ -133,7 +133,7 @@ export const completeMirrors: Step<SwitchPlan> = {
     const [fronts, ...sight] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
     if (!fronts.ok) throw fronts.error;
     expectFronts(fronts.value, plan.disks, disk => disk.goal);
-    expectNotMigrating(sightOf(...sight));
+    expectNotMigrating(sightOf(...sight), 'applied');
     // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them. What
     // a commit leaves behind is no instant, and what was written meanwhile is in the bases.
     if (plan.operation !== 'commit') await expectPausedInQemu(context);
