@@ -40,7 +40,7 @@ describeOnQemu('a saga whose journal is lost', () => {
   /** Runs a saga up to that moment, kills its process there and deletes the journal. */
   async function die(operation: string, moment: string): Promise<string> {
     const journal = join(temporaryFolder(), 'state', 'journal.db');
-    const process = startOrchestrator(journal);
+    const process = await startOrchestrator(journal);
     const files = vm.disks.map((_, disk) => join(directory, `${operation}${disk}.qcow2`));
     process.tell({
       order: 'run',

@@ -53,7 +53,7 @@ describeOnQemu(
         mkdirSync(join(directory, id));
         const files = vm.disks.map((_, disk) => join(directory, id, `${disk}.qcow2`));
         const before = await lookAround(vm);
-        const stopped = startOrchestrator(journalFile);
+        const stopped = await startOrchestrator(journalFile);
         onTestFinished(() => stopped.kill());
         stopped.tell({
           order: 'run',

@@ -32,13 +32,19 @@ export class Arena {
   /** Whether the directory stays when the guest is gone. */
   keep = false;
 
-  private constructor(vm: GuestVm, home: string, agent: FakeAgent, guest: Operation['guest']) {
+  private constructor(
+    vm: GuestVm,
+    home: string,
+    agent: FakeAgent,
+    guest: Operation['guest'],
+    orchestrator: Orchestrator,
+  ) {
     this.agent = agent;
     this.#guest = guest;
     this.vm = vm;
     this.home = home;
-    this.journalFile = join(home, 'journal.db');
-    this.#orchestrator = startOrchestrator(this.journalFile);
+    this.journalFile = journalIn(home);
+    this.#orchestrator = orchestrator;
   }
 
   static async open({ guest }: Operation): Promise<Arena> {
@@ -50,7 +56,8 @@ export class Arena {
     });
     await vm.awaitWrites(WARM_UP_WRITES);
     await setScene(vm, guest);
-    return new Arena(vm, home, await fakeAgent(join(home, 'agent'), []), guest);
+    const agent = await fakeAgent(join(home, 'agent'), []);
+    return new Arena(vm, home, agent, guest, await startOrchestrator(journalIn(home)));
   }
 
   /** The one that is to die next. */
@@ -61,7 +68,7 @@ export class Arena {
   /** Buries the dead one, and gives its successor. */
   async succeed(): Promise<Orchestrator> {
     await this.#orchestrator.kill();
-    this.#orchestrator = startOrchestrator(this.journalFile);
+    this.#orchestrator = await startOrchestrator(this.journalFile);
     return this.#orchestrator;
   }
 
@@ -91,6 +98,8 @@ export class Arena {
     if (!this.keep) await rm(this.home, { recursive: true });
   }
 }
+
+const journalIn = (home: string) => join(home, 'journal.db');
 
 /** Memory where there is some to spare: no process is to wait for a disk, and the guest writes the more often. */
 async function roomyDirectory(): Promise<string> {

@@ -6,25 +6,26 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/qmp/clock.ts';
 import { uncrossed } from './crossed.ts';
 import { FILE_ACTS } from './file-acts.ts';
-import type { Operation } from './operation.ts';
 import { OPERATIONS, operationNamed } from './operations.ts';
 import type { Victim } from './orders.ts';
 import {
   boundaryRounds,
+  drawOperations,
   drawRounds,
   everyRound,
   nameOf,
   type Round,
   roundNamed,
-  type Undisturbed,
   victimsOf,
 } from './rounds.ts';
 import { matrixOf, tableOf } from './table.ts';
 import { drawThirdPartyRounds, meetsThirdParties } from './third-party-rounds.ts';
-import { learn, torture } from './torture.ts';
+import { learnAll, torture } from './torture.ts';
+
+const ROUNDS = 200;
 
 const HELP = `npm run torture -- [options]
-  --rounds N       how many rounds are played (default 200)
+  --rounds N       how many rounds are played (default ${ROUNDS})
   --seed S         which ones, in which order; printed first when it is made up
   --third-parties  nothing is killed: a third party sends one command of the table, about one disk, at one moment
   --files          the same, and what a third party does is to rename, remove, replace or re-create an image or its directory
@@ -97,6 +98,11 @@ async function main(): Promise<void> {
   process.exitCode = tally.failures.length === 0 ? 0 : 1;
 }
 
+/** Whether no round is left to chance. */
+function drawsAll(): boolean {
+  return values.every || values.boundaries;
+}
+
 function secondsSince(beganMs: number): number {
   return Math.round((systemClock.now() - beganMs) / 1000);
 }
@@ -104,32 +110,22 @@ function secondsSince(beganMs: number): number {
 async function choose(seed: number): Promise<readonly Round[]> {
   const named = values.operation?.split(',').map(operationNamed) ?? OPERATIONS;
   const hasThirdParties = values['third-parties'] || values.files;
-  const operations = hasThirdParties ? named.filter(({ name }) => meetsThirdParties(name)) : named;
+  const meeting = hasThirdParties ? named.filter(({ name }) => meetsThirdParties(name)) : named;
+  const operations = drawsAll() ? meeting : drawOperations(meeting, Number(values.rounds ?? ROUNDS), seed);
   const victims = values.who.split(',') as Victim[];
   const pattern = new RegExp(values.in);
-  const learnt = new Map<string, Undisturbed>();
-  const undisturbed = async (operation: Operation): Promise<Undisturbed> => {
-    const run = learnt.get(operation.name) ?? (await learn(operation));
-    learnt.set(operation.name, run);
-    return run;
-  };
-  const runs: Undisturbed[] = [];
-  for (const operation of operations) {
-    const run = await undisturbed(operation);
-    say(
-      `${run.operation}: ${run.outcome} in ${Math.round(run.durationMs)} ms, ${run.moments.length} moments`,
-    );
-    runs.push(run);
-    for (const like of (values.boundaries && operation.like) || []) await undisturbed(operationNamed(like));
-  }
+  const likes = values.boundaries ? operations.flatMap(({ like = [] }) => like.map(operationNamed)) : [];
+  const learnt = await learnAll([...new Set([...operations, ...likes])], Number(values.lanes));
+  const runs = operations.flatMap(({ name }) => learnt.get(name) ?? []);
+  for (const { operation, outcome, durationMs, moments } of runs)
+    say(`${operation}: ${outcome} in ${Math.round(durationMs)} ms, ${moments.length} moments`);
   for (const state of uncrossed(runs)) say(`no round crosses ${state}`);
   const meant = runs.map(run => ({ ...run, moments: run.moments.filter(moment => pattern.test(moment)) }));
   if (hasThirdParties) {
     const commands = values.command?.split(',') ?? (values.files ? FILE_ACTS : undefined);
-    return drawThirdPartyRounds(meant, Number(values.rounds ?? 200), seed, commands);
+    return drawThirdPartyRounds(meant, Number(values.rounds ?? ROUNDS), seed, commands);
   }
-  if (!values.every && !values.boundaries)
-    return drawRounds(meant, victims, Number(values.rounds ?? 200), seed);
+  if (!drawsAll()) return drawRounds(meant, victims, Number(values.rounds ?? ROUNDS), seed);
   const all = meant.flatMap(({ operation, moments }) => {
     const who = victimsOf(operation, victims);
     if (values.every) return everyRound(operation, moments, who);

@@ -3,11 +3,10 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { CACHE, orchestratorProgram } from './orchestrator-program.ts';
 import type { Order, Saying } from './orders.ts';
 
-const PROGRAM = fileURLToPath(new URL('./orchestrator.ts', import.meta.url));
 const STDERR_BYTES_MAX = 16_384;
 
 /** How a process came to its end. */
@@ -29,16 +28,13 @@ export interface Orchestrator extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-/** Beside what else is made of the sources: nothing is to stay in the machine's temporary directory. */
-const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/blocksaga-torture', import.meta.url));
-
 /** Starts one that works with the journal in `journalFile`. */
-export function startOrchestrator(journalFile: string): Orchestrator {
-  // Compiled code is kept between the processes of a run: most of what they do is to begin.
-  const environment = { ...process.env, NODE_COMPILE_CACHE: COMPILED };
+export async function startOrchestrator(journalFile: string): Promise<Orchestrator> {
+  const program = await orchestratorProgram();
+  const environment = { ...process.env, NODE_COMPILE_CACHE: CACHE };
   const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', PROGRAM, journalFile],
+    ['--disable-warning=ExperimentalWarning', program, journalFile],
     { stdio: ['pipe', 'pipe', 'pipe'], env: environment },
   );
   const said: (Saying | Death)[] = [];

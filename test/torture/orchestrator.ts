@@ -1,8 +1,9 @@
 /**
- * An orchestrator that can be told when to die: `node orchestrator.ts JOURNAL`. It runs sagas with the engine that
+ * An orchestrator that can be told when to die, with the journal in the file that is its argument. It runs sagas with the engine that
  * everybody uses and a journal in a file, and kills itself, or QEMU, at the moment that it was told.
  */
 import { copyFileSync, existsSync, renameSync, writeSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { createInterface } from 'node:readline';
 import { provedFilesOf } from '../../src/engine/connection/guest.ts';
 import { definedOnly } from '../../src/errors.ts';
@@ -25,6 +26,8 @@ import { operationNamed } from './operations.ts';
 import type { Order, Saying } from './orders.ts';
 import { requestOf } from './requests.ts';
 
+// Most are killed, and would leave what Node has compiled to no one: it writes that when a process ends by itself.
+flushCompileCache();
 const [journalFile = ''] = process.argv.slice(2);
 const journal = openJournal(journalFile);
 

@@ -7,6 +7,7 @@ import { OPERATIONS, operationNamed } from './operations.ts';
 import {
   ANY_INSTANT,
   boundaryRounds,
+  drawOperations,
   drawRounds,
   everyRound,
   nameOf,
@@ -132,6 +133,15 @@ describe('the rounds of a torture', () => {
     expect(rounds).toHaveLength(200);
     expect(rounds.slice(-20).map(({ moment }) => moment)).toEqual(Array(20).fill(ANY_INSTANT));
     expect(rounds.every(({ delayMs }) => delayMs < 100)).toBe(true);
+  });
+
+  test('are of no more operations than there are rounds, which the seed chooses', () => {
+    const all = ['a', 'b', 'c', 'd', 'e'];
+    expect(drawOperations(all, 5, 1)).toEqual(all);
+    const some = [1, 2, 3, 4, 5, 6].map(seed => drawOperations(all, 2, seed).join());
+    expect(some.every(two => new Set(two.split(',')).size === 2)).toBe(true);
+    expect(new Set(some).size).toBeGreaterThan(1);
+    expect(drawOperations(all, 2, 1)).toEqual(drawOperations(all, 2, 1));
   });
 
   test('lie in a state', () => {

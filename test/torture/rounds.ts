@@ -123,6 +123,11 @@ export interface Undisturbed {
   readonly outcome: string;
 }
 
+/** As many operations as there are rounds, by chance: to learn the moments of one takes as long as a round. */
+export function drawOperations<T>(operations: readonly T[], count: number, seed: number): readonly T[] {
+  return count < operations.length ? shuffled(operations, seededChance(seed)).slice(0, count) : operations;
+}
+
 /** Every so many rounds of an operation and victim, the moment is left to chance altogether. */
 const ANY_INSTANT_EVERY = 4;
 

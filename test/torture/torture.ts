@@ -64,6 +64,21 @@ export async function learn(operation: Operation): Promise<Undisturbed> {
   );
 }
 
+/** The same of some, so many at once, by their names. */
+export async function learnAll(
+  operations: readonly Operation[],
+  lanes: number,
+): Promise<ReadonlyMap<string, Undisturbed>> {
+  const left = [...operations];
+  const learnt = new Map<string, Undisturbed>();
+  async function lane(): Promise<void> {
+    for (let next = left.shift(); next !== undefined; next = left.shift())
+      learnt.set(next.name, await learn(next));
+  }
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return learnt;
+}
+
 /** How a torture is run. */
 export interface TortureOptions {
   readonly rounds: readonly Round[];
