@@ -4,16 +4,15 @@
  */
 import { join, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
+import { THREADS } from './threads.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const COMPILED = resolve(ROOT, process.argv[2] ?? 'dist');
 
-/** The program, and the files that it starts threads with: these lie beside it under their own names. */
-const ENTRIES = {
-  main: join(COMPILED, 'cli/main.js'),
-  'block-thread': join(COMPILED, 'fuzz/block-thread.js'),
-  'report-reader': join(COMPILED, 'demo/report-reader.js'),
-};
+/** The program and its threads, which lie beside it. */
+const ENTRIES = Object.fromEntries(
+  Object.entries({ main: 'cli/main.js', ...THREADS }).map(([name, file]) => [name, join(COMPILED, file)]),
+);
 
 const bundle = await rolldown({
   input: ENTRIES,

@@ -34,6 +34,7 @@ const BELOW_ENGINE = ['qmp', 'journal', 'images', 'plan', 'guest', 'operations',
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'supported-node.ts': [],
+  package: [],
   qmp: [],
   journal: ['qmp', 'plan'],
   images: ['qmp'],
@@ -74,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: [...BELOW_ENGINE, 'engine'],
   story: [...BELOW_ENGINE, 'engine'],
   railway: ['story'],
-  inspect: [...BELOW_ENGINE, 'engine', 'story', 'railway'],
+  inspect: [...BELOW_ENGINE, 'package', 'engine', 'story', 'railway'],
   agent: [...BELOW_ENGINE, 'engine', 'inspect'],
   libvirt: ['qmp', 'images', 'plan', 'guest', 'operations', 'engine'],
   'index.ts': [...BELOW_ENGINE, 'engine'],
@@ -93,9 +94,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'fuzz/account': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz/scenario'],
   'fuzz/laws': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz/scenario', 'fuzz/account'],
   'fuzz/run': [...BELOW_ENGINE, 'engine', 'sim', 'fuzz/scenario', 'fuzz/account', 'fuzz/laws'],
-  fuzz: ['qmp', 'machines', 'sim', 'fuzz'],
+  fuzz: ['package', 'qmp', 'machines', 'sim', 'fuzz'],
   lab: [...BELOW_ENGINE, 'engine', 'story', 'sim', 'fuzz'],
-  demo: ['qmp', 'journal', 'engine'],
+  demo: ['package', 'qmp', 'journal', 'engine'],
 
   'cli/print': [...BELOW_ENGINE, 'engine', 'story', 'railway'],
   'cli/options': [...BELOW_ENGINE, 'engine', 'cli/print'],
@@ -117,7 +118,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'cli/fleet',
     'cli/saga',
   ],
-  cli: ['cli'],
+  cli: ['cli', 'package'],
 };
 
 /** Where time may be touched, and why; `src/qmp/clock.ts` is the rule, the others let go of the event loop. */

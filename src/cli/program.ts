@@ -2,9 +2,9 @@
  * The command line as a whole: its commands, and what becomes of errors. A `BlocksagaError` is a refusal in one line and
  * status 2; anything else is a bug and shows its stack.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { BlocksagaError } from '../errors.ts';
+import { textInPackage } from '../package/contents.ts';
 import { defineAgent } from './commands/agent.ts';
 import { defineChain } from './commands/chain.ts';
 import { defineCompletion } from './commands/completion.ts';
@@ -181,8 +181,6 @@ function seeHelp(command: string | null): string {
   return `; see blocksaga ${command === null ? '' : `${command} `}--help`;
 }
 
-/** From the package that this file is part of, two folders up in `src` and in `dist` alike. */
 function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return (JSON.parse(textInPackage('package.json')) as { version: string }).version;
 }

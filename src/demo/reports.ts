@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../package/contents.ts';
 
 /** Where the thread puts what it counts, in shared memory. */
 export const SLOT = { acknowledged: 0, errors: 1, missingDisk: 2, gapUs: 3 } as const;
@@ -51,10 +51,7 @@ export async function readReports(path: string, firstSequence: number): Promise<
 
   const descriptor = openSync(path, constants.O_RDONLY);
   const workerData: ReaderData = { descriptor, memory };
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  // Without this process's own options: `-e` and the like do not go with a worker that is a file.
-  const settings = { workerData, execArgv: [] };
-  const worker = new Worker(new URL(`./report-reader.${extension}`, import.meta.url), settings);
+  const worker = startThread('report-reader', import.meta.url, { workerData });
   worker.unref();
   let failure: unknown;
   const ended = new Promise<void>(resolve => {

@@ -1,5 +1,6 @@
 /** Who runs blocks of seeds: this thread, or several others. Decides nothing about the blocks. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from '../package/contents.ts';
 import { type BlockOrder, type BlockResult, runBlock } from './block.ts';
 
 /** Runs one block at a time. */
@@ -23,7 +24,7 @@ export function soloist(): Team {
 
 /** So many threads. */
 export function threads(jobs: number): Team {
-  const workers = Array.from({ length: jobs }, startThread);
+  const workers = Array.from({ length: jobs }, startMember);
   return {
     members: workers.map(worker => order => runIn(worker, order)),
     end: async () => {
@@ -32,11 +33,8 @@ export function threads(jobs: number): Team {
   };
 }
 
-function startThread(): Worker {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  // Without this process's own options: `-e` and the like do not go with a worker that is a file.
-  return new Worker(new URL(`./block-thread.${extension}`, import.meta.url), {
-    execArgv: [],
+function startMember(): Worker {
+  return startThread('block-thread', import.meta.url, {
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
 }

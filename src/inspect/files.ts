@@ -1,6 +1,6 @@
 /** The files of the page: made when the package is packed, named here, and no others are ever read. */
-import { readFileSync } from 'node:fs';
 import { BlocksagaError } from '../errors.ts';
+import { textInPackage } from '../package/contents.ts';
 
 export interface PageFile {
   readonly type: string;
@@ -18,10 +18,9 @@ export function pageFiles(): ReadonlyMap<string, PageFile> {
   return new Map(Object.entries(FILES).map(([name, type]) => [name, { type, text: read(name) }]));
 }
 
-/** From the package that this file is part of, in `src` and in `dist` alike. */
 function read(name: string): string {
   try {
-    return readFileSync(new URL(`../../dist/page/${name}`, import.meta.url), 'utf8');
+    return textInPackage(`dist/page/${name}`);
   } catch (error) {
     throw new BlocksagaError(
       'REQUEST_INVALID',

@@ -3,13 +3,12 @@
  * the environment, then the file. It only reads; what an option means, its command says.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { z } from 'zod';
 import { BlocksagaError } from '../../errors.ts';
 import type { CliContext } from '../print/context.ts';
-import { absoluteFile, collect, collectSet, socketAddress } from './option-values.ts';
+import { absoluteFile, collect, collectSet, homeIn, socketAddress } from './option-values.ts';
 import { isMonitorOfGuest } from './shared-options.ts';
 
 /** By the long name of an option, without its dashes; as it would stand on the command line. */
@@ -47,7 +46,7 @@ environment, then the file.`;
 export function readDefaults(asked: string | undefined, context: CliContext): Defaults {
   const named = asked ?? (context.env['BLOCKSAGA_CONFIG'] || undefined);
   const file = named === undefined ? usualFile(context) : absoluteFile(named, context);
-  const settings = new Map(readSettings(file, named !== undefined, context));
+  const settings = new Map(file === undefined ? [] : readSettings(file, named !== undefined, context));
   for (const [option, variable] of Object.entries(BY_ENVIRONMENT)) {
     const given = context.env[variable];
     if (given !== undefined && given !== '') settings.set(option, given);
@@ -55,10 +54,12 @@ export function readDefaults(asked: string | undefined, context: CliContext): De
   return settings;
 }
 
-function usualFile({ env }: CliContext): string {
-  const asked = env['XDG_CONFIG_HOME'];
-  const base = asked !== undefined && isAbsolute(asked) ? asked : join(env['HOME'] || homedir(), '.config');
-  return join(base, 'blocksaga', 'config.json');
+/** Undefined for a user without a home. */
+function usualFile(context: CliContext): string | undefined {
+  const asked = context.env['XDG_CONFIG_HOME'];
+  if (asked !== undefined && isAbsolute(asked)) return join(asked, 'blocksaga', 'config.json');
+  const home = homeIn(context);
+  return home === undefined ? undefined : join(home, '.config', 'blocksaga', 'config.json');
 }
 
 function readSettings(

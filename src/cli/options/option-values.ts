@@ -111,9 +111,21 @@ export function socketAddress(address: string, { directory }: CliContext): strin
 export function journalFile(asked: string | undefined, context: CliContext): string {
   if (asked !== undefined) return absoluteFile(asked, context);
   const state = context.env['XDG_STATE_HOME'];
-  const home = context.env['HOME'] || homedir();
-  const base = state !== undefined && isAbsolute(state) ? state : join(home, '.local', 'state');
-  return join(base, 'blocksaga', 'journal.db');
+  if (state !== undefined && isAbsolute(state)) return join(state, 'blocksaga', 'journal.db');
+  const home = homeIn(context);
+  if (home !== undefined) return join(home, '.local', 'state', 'blocksaga', 'journal.db');
+  throw new BlocksagaError('REQUEST_INVALID', 'this user has no home: say --journal FILE, or set HOME');
+}
+
+/** Undefined for a user that the machine does not know, as in a container. */
+export function homeIn({ env }: CliContext): string | undefined {
+  if (env['HOME']) return env['HOME'];
+  try {
+    return homedir();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_SYSTEM_ERROR') return undefined;
+    throw error;
+  }
 }
 
 function refuse(option: string, text: string, wanted: string): never {
