@@ -5,6 +5,7 @@
 import { request as requestInClear } from 'node:http';
 import { request as requestByTls } from 'node:https';
 import * as restate from '@restatedev/restate-sdk';
+import { faultOfServer } from '../../src/agent/tls-fault.ts';
 
 export type AgentCall = <T = object>(
   agent: string,
@@ -70,7 +71,12 @@ function exchange(
   return new Promise((resolve, reject) => {
     const asked =
       url.protocol === 'https:' ? requestByTls(url, { ...options, ...tls }) : requestInClear(url, options);
-    asked.once('error', reject).once('response', response => {
+    const refused = (error: Error) => {
+      const fault = url.protocol === 'https:' ? faultOfServer(error) : undefined;
+      const why = `no TLS with the agent at ${url.origin}: ${fault?.words} [${fault?.code}]`;
+      reject(fault === undefined ? error : new Error(why, { cause: error }));
+    };
+    asked.once('error', refused).once('response', response => {
       let text = '';
       response
         .setEncoding('utf8')

@@ -98,8 +98,19 @@ export interface Answer {
   readonly body: { readonly [field: string]: unknown };
 }
 
+/** What all agents and the endpoint of a fleet listen with by TLS, show to each other, and ask each other for: files of PEM. */
+export interface Secured {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** Guests of the host h1, and of h2 where there are any. */
-export async function startFleet(names: readonly string[], others: readonly string[] = []): Promise<Fleet> {
+export async function startFleet(
+  names: readonly string[],
+  others: readonly string[] = [],
+  secured?: Secured,
+): Promise<Fleet> {
   await using undo = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'blocksaga-fleet-'));
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -111,7 +122,16 @@ export async function startFleet(names: readonly string[], others: readonly stri
   }
   const [ingressPort, adminPort, nodePort, agentPort, endpointPort, secondPort] = await freePorts(6);
   const [ingress, admin] = [`http://127.0.0.1:${ingressPort}`, `http://127.0.0.1:${adminPort}`];
-  const agentUrl = `http://127.0.0.1:${agentPort}`;
+  const scheme = secured === undefined ? 'http' : 'https';
+  const agentUrl = `${scheme}://127.0.0.1:${agentPort}`;
+  const byTls =
+    secured === undefined
+      ? []
+      : [
+          ...['--tls-cert', secured.certificate, '--tls-key', secured.key],
+          ...['--agent-ca', secured.ca, '--agent-cert', secured.certificate, '--agent-key', secured.key],
+        ];
+  const clientCa = secured === undefined ? [] : ['--tls-client-ca', secured.ca];
   const journal = join(folder, 'journal.db');
   const restateFolder = join(folder, 'restate');
   const tokenFile = join(folder, 'token');
@@ -137,6 +157,7 @@ export async function startFleet(names: readonly string[], others: readonly stri
       RESTATE_ADMIN__BIND_ADDRESS: `127.0.0.1:${adminPort}`,
       RESTATE_BIND_ADDRESS: `127.0.0.1:${nodePort}`,
       RESTATE_DISABLE_TELEMETRY: 'true',
+      ...(secured && { SSL_CERT_FILE: secured.ca }),
       // What it keeps can be searched.
       RESTATE_ROCKSDB_DISABLE_WAL_COMPRESSION: 'true',
       RESTATE_ROCKSDB_DISABLE_L0_L1_COMPRESSION: 'true',
@@ -145,16 +166,22 @@ export async function startFleet(names: readonly string[], others: readonly stri
   const main = join(FLEET, 'src/main.ts');
   const blocksaga = join(FLEET, '../src/cli/main.ts');
   const secret = ['--token-file', tokenFile];
-  const agentOf = (host: string, port: number | undefined, file: string, guests: readonly string[]) =>
-    new Part(
+  const agentOf = (host: string, port: number | undefined, file: string, guests: readonly string[]) => {
+    const part: Part = new Part(
       `agent of ${host}`,
       [
         ...[process.execPath, blocksaga, 'agent', ...secret, '--host', host, '--journal', file],
-        ...['--listen', `127.0.0.1:${port}`],
+        ...['--listen', `127.0.0.1:${port}`, ...byTls, ...clientCa],
         ...guests.flatMap(name => ['--vm', `${name}=${vms.get(name)?.monitor}`]),
       ],
-      async () => (await fetch(`http://127.0.0.1:${port}/status`)).status === 401,
+      // By TLS it says so itself, since it answers to certificates alone.
+      async () =>
+        secured === undefined
+          ? (await fetch(`http://127.0.0.1:${port}/status`)).status === 401
+          : part.lines.some(line => line.includes('listening')),
     );
+    return part;
+  };
   const agent = agentOf('h1', agentPort, journal, names);
   const secondJournal = join(folder, 'second.db');
   const second =
@@ -163,17 +190,19 @@ export async function startFleet(names: readonly string[], others: readonly stri
       : { agent: agentOf('h2', secondPort, secondJournal, others), journal: secondJournal };
   const endpoint = new Part(
     'endpoint',
-    [process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`],
+    [process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`, ...byTls],
     async () => endpoint.lines.some(line => line.includes('listening')),
   );
   for (const part of [restate, agent, ...(second === undefined ? [] : [second.agent]), endpoint]) {
     undo.defer(() => part.end());
     await part.start();
   }
-  const registered = await post(`${admin}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` });
+  const registered = await post(`${admin}/deployments`, {
+    uri: `${scheme}://127.0.0.1:${endpointPort}`,
+  });
   if (registered.status >= 300)
     throw new Error(`the endpoint is not registered: ${JSON.stringify(registered)}`);
-  for (const url of second === undefined ? [agentUrl] : [agentUrl, `http://127.0.0.1:${secondPort}`]) {
+  for (const url of second === undefined ? [agentUrl] : [agentUrl, `${scheme}://127.0.0.1:${secondPort}`]) {
     const joined = await post(`${ingress}/fleet/hosts/join`, url);
     if (joined.status >= 300) throw new Error(`the host has not joined: ${JSON.stringify(joined)}`);
   }

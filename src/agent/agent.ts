@@ -67,11 +67,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const work = new AgentWork(engine, journal, { ...options, groups });
   try {
-    const { server, url, ...names } = await listen(options.listen, (request, response) => {
-      const refusal = refusalOf(request, token, names);
-      if (refusal !== undefined) return refuse(response, refusal);
-      answerOf(work, request, response).catch(error => tellError(error, response, log));
-    });
+    const { server, url, ...names } = await listen(
+      options.listen,
+      (request, response) => {
+        const refusal = refusalOf(request, token, names);
+        if (refusal !== undefined) return refuse(response, refusal);
+        answerOf(work, request, response).catch(error => tellError(error, response, log));
+      },
+      ({ client, code, words }) => log({ client, refused: words, code }),
+    );
     await work.resumeAll();
     return {
       url,

@@ -7,8 +7,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { isIP } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { BlocksagaError } from '../errors.ts';
 import { ownHosts } from '../inspect/local-only.ts';
+import { faultOfClient, type TlsFault } from './tls-fault.ts';
 
 const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
 /** What another agent asks in the pause of its guests goes over a connection that it has opened before. */
@@ -37,8 +39,12 @@ export interface Listening {
   readonly ownNames: string;
 }
 
-/** Begins to listen. Throws REQUEST_INVALID for an address that would be open without TLS, and for TLS files that are none. */
-export async function listen(options: ListenOptions, answer: RequestListener): Promise<Listening> {
+/** Begins to listen; `refused` hears of clients with which there is no TLS. Throws REQUEST_INVALID for an address that would be open without TLS, and for TLS files that are none. */
+export async function listen(
+  options: ListenOptions,
+  answer: RequestListener,
+  refused: (fault: TlsFault & { readonly client: string }) => void = () => undefined,
+): Promise<Listening> {
   const { host, tls } = options;
   if (tls === undefined && !LOOPBACK.includes(host)) {
     const why = `on ${host} it is reached from other machines, with its token in clear: give --tls-cert and --tls-key, or listen on 127.0.0.1`;
@@ -47,6 +53,11 @@ export async function listen(options: ListenOptions, answer: RequestListener): P
   const certificate = tls === undefined ? undefined : certificateIn(tls.certificate);
   const server = tls === undefined ? createServer(answer) : tlsServer(tls, answer);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.on('tlsClientError', (error: Error, { authorizationError, remoteAddress }: TLSSocket) => {
+    // Node has its code there, though its types say an error.
+    const shown = authorizationError ? String(authorizationError) : undefined;
+    refused({ client: remoteAddress ?? 'gone', ...faultOfClient(error, shown) });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', cause => {
       const why = `cannot listen on ${host}, port ${options.port}: ${cause.message}`;

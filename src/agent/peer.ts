@@ -7,6 +7,7 @@ import { Agent as HttpAgent, request as requestInClear } from 'node:http';
 import { request as requestByTls, Agent as TlsAgent } from 'node:https';
 import { BlocksagaError } from '../errors.ts';
 import { errorTold, type Wire } from './junction-wire.ts';
+import { faultOfServer } from './tls-fault.ts';
 
 export interface PeerOptions {
   readonly token: string;
@@ -66,8 +67,19 @@ export function wireTo(
         asked.end(sent);
       },
     ).catch(cause => {
+      const fault = isTls && !timeout.aborted && !signal?.aborted ? faultOfServer(cause) : undefined;
+      if (fault !== undefined)
+        throw unheard(
+          `no TLS with the agent at ${address} for group ${group}: ${fault.words} [${fault.code}]`,
+          {
+            // A certificate is put right by a person; a connection may also break for another reason.
+            ...{ cause, retryable: isBreak(fault.code) },
+          },
+        );
       const why = timeout.aborted ? `no answer within ${withinMs.toFixed(0)} ms` : String(cause);
-      throw unheard(`the agent at ${address} was not heard on "${verb}" of group ${group}: ${why}`, cause);
+      throw unheard(`the agent at ${address} was not heard on "${verb}" of group ${group}: ${why}`, {
+        cause,
+      });
     });
     // Whatever listens there may give back what it was sent.
     const told = parsed(text.replaceAll(token, 'TOKEN'));
@@ -78,9 +90,18 @@ export function wireTo(
   };
 }
 
-/** GROUP, worth another try as long as nothing was begun. */
-function unheard(why: string, cause?: unknown): BlocksagaError {
-  return new BlocksagaError('GROUP', why, { retryable: true, cause });
+/** GROUP, worth another try as long as nothing was begun, unless told otherwise. */
+function unheard(why: string, { cause, retryable = true }: Unheard = {}): BlocksagaError {
+  return new BlocksagaError('GROUP', why, { retryable, cause });
+}
+
+interface Unheard {
+  readonly cause?: unknown;
+  readonly retryable?: boolean;
+}
+
+function isBreak(code: string): boolean {
+  return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 function parsed(text: string): unknown {
