@@ -1,69 +1,13 @@
 /** A fleet on one machine, for tests and the demo: Restate's server, the endpoint, an agent, real guests; each may be killed. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { tokenIn } from '../../src/agent/token-file.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { type Answer, ask, freePorts, Part, post, restateServer } from './part.ts';
 
 const FLEET = join(import.meta.dirname, '..');
-const UP_MS = 60_000;
-
-/** A process that can be killed and begun again at the same place. */
-export class Part {
-  readonly name: string;
-  readonly #command: readonly string[];
-  readonly #env: Readonly<Record<string, string>>;
-  readonly #isUp: () => Promise<boolean>;
-  readonly lines: string[] = [];
-  #child: ChildProcess | undefined;
-
-  constructor(
-    name: string,
-    command: readonly string[],
-    isUp: () => Promise<boolean>,
-    env: Readonly<Record<string, string>> = {},
-  ) {
-    this.name = name;
-    this.#command = command;
-    this.#isUp = isUp;
-    this.#env = env;
-  }
-
-  async start(): Promise<void> {
-    const [program = '', ...args] = this.#command;
-    const child = spawn(program, args, {
-      env: { ...process.env, ...this.#env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child = child;
-    child.once('exit', (code, signal) =>
-      this.lines.push(`${this.name} has ended: ${signal ?? `status ${code}`}`),
-    );
-    for (const stream of [child.stdout, child.stderr])
-      createInterface({ input: stream }).on('line', line => this.lines.push(line));
-    const untilMs = Date.now() + UP_MS;
-    while (!(await this.#isUp().catch(() => false))) {
-      if (Date.now() > untilMs || child.exitCode !== null)
-        throw new Error(`${this.name} did not come up: ${this.lines.slice(-20).join('\n')}`);
-      await sleep(50);
-    }
-  }
-
-  /** Resolves when it is gone. */
-  async end(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise<void>(resolve => child.once('exit', () => resolve()));
-    child.kill(signal);
-    await gone;
-  }
-}
 
 export interface Fleet extends AsyncDisposable {
   readonly vms: ReadonlyMap<string, GuestVm>;
@@ -91,11 +35,6 @@ export interface Fleet extends AsyncDisposable {
   attach(invocation: string): Promise<Answer>;
   /** As an operator does: "restate invocations cancel". */
   cancel(invocation: string): Promise<Answer>;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly body: { readonly [field: string]: unknown };
 }
 
 /** What all agents and the endpoint of a fleet listen with by TLS, show to each other, and ask each other for: files of PEM. */
@@ -225,34 +164,6 @@ export async function startFleet(
   };
 }
 
-function post(url: string, body?: object | string): Promise<Answer> {
-  const headers = { 'content-type': 'application/json' };
-  return ask(
-    url,
-    body === undefined ? { method: 'POST' } : { method: 'POST', headers, body: JSON.stringify(body) },
-  );
-}
-
-/** Asked again while nothing listens there: a server that was killed is begun again. */
-async function ask(url: string, options: RequestInit = {}): Promise<Answer> {
-  for (const untilMs = Date.now() + UP_MS; ; await sleep(100)) {
-    try {
-      const response = await fetch(url, options);
-      const text = await response.text();
-      return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Answer['body']) };
-    } catch (error) {
-      if (Date.now() > untilMs) throw error;
-    }
-  }
-}
-
-/** The server itself: its package's own command is another process, whose death would not be the server's. */
-function restateServer(): string {
-  return createRequire(import.meta.url).resolve(
-    `@restatedev/restate-server-${process.platform}-${process.arch}/bin/restate-server`,
-  );
-}
-
 export interface Echo extends AsyncDisposable {
   readonly url: string;
   /** The header Authorization of each request. */
@@ -273,23 +184,4 @@ export async function startEcho(): Promise<Echo> {
     ...{ url: `http://127.0.0.1:${port}`, heard },
     [Symbol.asyncDispose]: () => new Promise<void>(resolve => server.close(() => resolve())),
   };
-}
-
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      server =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            resolve(typeof address === 'object' && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))));
-  return ports;
 }

@@ -9,7 +9,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { BlocksagaError } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { encodeMessages } from '../qmp/codec.ts';
-import type { Transport } from '../qmp/transport.ts';
+import type { Connect, Transport } from '../qmp/transport.ts';
 import { createSim, type Sim, type SimOptions } from './create-sim.ts';
 import { realTimeClock } from './host/real-time-clock.ts';
 import { JsonStream } from './monitor/json-stream.ts';
@@ -17,6 +17,8 @@ import { JsonStream } from './monitor/json-stream.ts';
 export interface ServeOptions extends Omit<SimOptions, 'clock'> {
   /** The path of the UNIX socket; shorter than 108 bytes. */
   readonly listen: string;
+  /** The path of a second monitor, for a client of its own. */
+  readonly second?: string;
 }
 
 export interface Server {
@@ -39,24 +41,27 @@ const LIFE_CHECK_MS = 20;
  * await server.close();
  * ```
  */
-export async function serveSim({ listen, ...options }: ServeOptions): Promise<Server> {
-  if (Buffer.byteLength(listen) > PATH_BYTES_MAX) {
-    throw new BlocksagaError(
-      'REQUEST_INVALID',
-      `the socket path ${listen} is longer than ${PATH_BYTES_MAX} bytes`,
-    );
+export async function serveSim({ listen, second, ...options }: ServeOptions): Promise<Server> {
+  const paths = second === undefined ? [listen] : [listen, second];
+  for (const path of paths) {
+    if (Buffer.byteLength(path) <= PATH_BYTES_MAX) continue;
+    const why = `the socket path ${path} is longer than ${PATH_BYTES_MAX} bytes`;
+    throw new BlocksagaError('REQUEST_INVALID', why);
   }
   const sim = createSim({ ...options, clock: realTimeClock });
   const sockets = new Set<Socket>();
-  const server = createServer(socket => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    attach(sim, socket);
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(listen, resolve);
-  });
+  const servers = paths.map(path =>
+    createServer(socket => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      attach(path === listen ? sim.connect : sim.monitor(path), socket);
+    }),
+  );
+  for (const [at, server] of servers.entries())
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(paths[at], resolve);
+    });
   let stopWatching = (): void => {};
   const ended = new Promise<void>(resolve => {
     const look = (): void => {
@@ -71,8 +76,8 @@ export async function serveSim({ listen, ...options }: ServeOptions): Promise<Se
     async close() {
       stopWatching();
       for (const socket of sockets) socket.destroy();
-      await new Promise<void>(resolve => server.close(() => resolve()));
-      removeSocket(listen);
+      await Promise.all(servers.map(server => new Promise<void>(resolve => server.close(() => resolve()))));
+      for (const path of paths) removeSocket(path);
     },
   };
 }
@@ -86,7 +91,7 @@ function removeSocket(path: string): void {
   }
 }
 
-function attach(sim: Sim, socket: Socket): void {
+function attach(connect: Connect, socket: Socket): void {
   const decoder = new StringDecoder('utf8');
   const stream = new JsonStream();
   let transport: Transport | undefined;
@@ -104,17 +109,15 @@ function attach(sim: Sim, socket: Socket): void {
   socket.on('data', chunk => take(decoder.write(chunk as Buffer)));
   socket.once('close', () => transport?.close());
   socket.on('error', () => socket.destroy());
-  sim
-    .connect({
-      onMessage: message => socket.write(encodeMessages([message])),
-      onClose: () => socket.end(),
-    })
-    .then(
-      opened => {
-        transport = opened;
-        if (socket.destroyed) opened.close();
-        for (const text of early.splice(0)) take(text);
-      },
-      () => socket.destroy(),
-    );
+  connect({
+    onMessage: message => socket.write(encodeMessages([message])),
+    onClose: () => socket.end(),
+  }).then(
+    opened => {
+      transport = opened;
+      if (socket.destroyed) opened.close();
+      for (const text of early.splice(0)) take(text);
+    },
+    () => socket.destroy(),
+  );
 }

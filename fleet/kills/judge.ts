@@ -1,0 +1,164 @@
+/** Whether a round kept its promises, from outside: by QEMU's answers, by the files, and by the journals of the hosts. It changes nothing. */
+import { openJournal } from '../../src/index.ts';
+import type { Arena } from './arena.ts';
+import type { Told } from './caller.ts';
+import type { Guest, Seen } from './guest.ts';
+import type { Operation } from './operations.ts';
+
+interface Played {
+  readonly operation: Operation;
+  readonly before: ReadonlyMap<Guest, Seen>;
+  readonly told: Told;
+  /** What the journals say, by `HOST/SAGA`. */
+  readonly sides: ReadonlyMap<string, string>;
+}
+
+type Side = 'new' | 'old' | 'mixed';
+
+export interface Judged {
+  readonly outcome: string;
+  readonly wrong: readonly string[];
+}
+
+export async function judgeRound(arena: Arena, played: Played): Promise<Judged> {
+  const { operation, before, told, sides } = played;
+  const wrong: string[] = [];
+  const ends = new Map<Guest, Side>();
+  for (const guest of arena.guests) {
+    const [was, now] = [before.get(guest) as Seen, await guest.look()];
+    const side = sideOf(was, now, operation.named.get(guest));
+    if (operation.named.has(guest)) ends.set(guest, side);
+    else if (side !== 'old') wrong.push(`${guest.name} was not named, and is on ${frontsOf(now).join(', ')}`);
+    if (side === 'mixed') wrong.push(`${guest.name}: some disks have changed: ${frontsOf(now).join(', ')}`);
+    const found = [
+      ...judgeLiving(was, now),
+      ...judgeFiles(arena, {
+        guest,
+        was,
+        now,
+        files: side === 'new' ? (operation.named.get(guest) ?? []) : [],
+      }),
+      ...(await guest.judgeCut(now)),
+    ];
+    wrong.push(...found.map(words => `${guest.name}: ${words}`));
+  }
+  const all = new Set(ends.values());
+  if (operation.isOneUnit && all.size > 1)
+    wrong.push(`of one unit are ${[...ends].map(([{ name }, side]) => `${name} ${side}`).join(', ')}`);
+  wrong.push(...judgeSagas(operation, ends, sides), ...judgeTold(operation, ends, told));
+  return { outcome: outcomeOf(all, operation, told), wrong };
+}
+
+const frontsOf = ({ chains }: Seen) => chains.map(([front = 'nothing']) => front);
+
+function sideOf(was: Seen, now: Seen, images: readonly string[] | undefined): Side {
+  const fronts = frontsOf(now).join();
+  if (fronts === frontsOf(was).join()) return 'old';
+  return fronts === images?.join() ? 'new' : 'mixed';
+}
+
+function judgeLiving(was: Seen, now: Seen): readonly string[] {
+  const reached = new Set(now.chains.flat());
+  return [
+    ...(now.status === 'running' ? [] : [`the guest is ${now.status}`]),
+    ...now.jobs.map(job => `the job ${job} is left`),
+    ...now.nodes.filter(({ file }) => !reached.has(file)).map(({ name }) => `the node ${name} is left`),
+    ...now.nodes
+      .filter(({ file }) => now.nodes.filter(other => other.file === file).length > 2)
+      .map(({ name, file }) => `${name}: ${file} is open more than once`),
+    ...now.objects.filter(name => !was.objects.includes(name)).map(name => `the object ${name} is left`),
+  ];
+}
+
+/** No image is gone, and none is left of what has not changed, but where a saga says so: that of a QEMU elsewhere cannot remove files. */
+function judgeFiles(
+  arena: Arena,
+  {
+    guest,
+    was,
+    now,
+    files,
+  }: { readonly guest: Guest; readonly was: Seen; readonly now: Seen; readonly files: readonly string[] },
+): readonly string[] {
+  const told = leftoversTold(arena, guest);
+  const known = new Set([...was.files, ...files]);
+  const isTold = (file: string) => told.some(words => words.includes(file));
+  const isImage = (file: string) => file.endsWith('.qcow2');
+  return [
+    ...was.files.filter(file => isImage(file) && !now.files.includes(file)).map(file => `${file} is gone`),
+    ...files.filter(file => !now.files.includes(file)).map(file => `${file} is not there`),
+    ...now.files
+      .filter(file => isImage(file) && !known.has(file) && !isTold(file))
+      .map(file => `the file ${file} is left, and no saga says so`),
+  ];
+}
+
+function leftoversTold({ hosts }: Arena, guest: Guest): readonly string[] {
+  const host = hosts.find(({ guests }) => guests.includes(guest));
+  const journal = openJournal(host?.journal ?? '');
+  try {
+    return journal.sagas().flatMap(({ vm, result }) => {
+      if (vm !== guest.name) return [];
+      return (result as { readonly leftovers?: readonly string[] } | null)?.leftovers ?? [];
+    });
+  } finally {
+    void journal.close();
+  }
+}
+
+/** Each saga that was asked for is in one journal at most, and has ended as the guests are; nobody else's is there. */
+function judgeSagas(
+  { sagas, isOneUnit }: Operation,
+  ends: ReadonlyMap<Guest, Side>,
+  states: ReadonlyMap<string, string>,
+): readonly string[] {
+  const wrong: string[] = [];
+  const [round = ''] = sagas[0]?.split('.') ?? [];
+  const of = [...states].filter(([key]) => key.split('/')[1]?.split('.')[0] === round);
+  for (const [key, state] of of) {
+    const [, id = ''] = key.split('/');
+    if (!sagas.includes(id)) wrong.push(`saga ${key} was not asked for`);
+    if (state !== 'committed' && state !== 'rolledBack') wrong.push(`saga ${key} is ${state}`);
+    if (isOneUnit && ends.size > 0) {
+      const side = [...ends.values()][0];
+      if ((state === 'committed') !== (side === 'new'))
+        wrong.push(`saga ${key} is ${state}, and its guests are on ${side} images`);
+    }
+  }
+  // A group has a row on each of its hosts; any other saga is on one.
+  for (const id of sagas) {
+    const at = of.filter(([key]) => key.endsWith(`/${id}`));
+    if (at.length > 1 && id.includes('.')) wrong.push(`saga ${id} was run on ${at.length} hosts`);
+  }
+  return wrong;
+}
+
+/** What the caller was told is so. */
+function judgeTold(
+  { name, named }: Operation,
+  ends: ReadonlyMap<Guest, Side>,
+  { status, body }: Told,
+): readonly string[] {
+  if (status >= 300) return [];
+  if (name === 'move') {
+    const guests = (body['guests'] ?? []) as readonly { readonly guest: string; readonly state: string }[];
+    return [...named.keys()].flatMap(guest => {
+      const state = guests.find(each => each.guest === guest.name)?.state;
+      const isTold = state === 'committed';
+      const isDecided = state === 'committed' || state === 'rolledBack';
+      return isDecided && isTold !== (ends.get(guest) === 'new')
+        ? [`${guest.name} was told to be ${state}`]
+        : [];
+    });
+  }
+  const outcome = body['outcome'] ?? body['state'];
+  const isNew = [...ends.values()].every(side => side === 'new');
+  const isDecided = outcome === 'committed' || outcome === 'rolledBack';
+  return isDecided && (outcome === 'committed') !== isNew ? [`the caller was told ${outcome}`] : [];
+}
+
+function outcomeOf(all: ReadonlySet<Side>, { name }: Operation, { status }: Told): string {
+  const told = status >= 300 ? `, told ${status}` : '';
+  if (all.size === 1) return `${all.has('new') ? 'all new' : 'all old'}${told}`;
+  return name === 'move' ? `each by itself${told}` : `MIXED${told}`;
+}

@@ -1,0 +1,77 @@
+/** A simulated guest, in a process of its own that can be stopped; its agent reaches it by a wire. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { connectWitness } from '../../src/demo/witness.ts';
+import type { SagaResult } from '../../src/index.ts';
+import { type Guest, lookBy } from './guest.ts';
+import type { SimRequest } from './sim-process.ts';
+import { Wire } from './wire.ts';
+
+/** Each has one of that name on a disk of its own. */
+export const SIM_DIRECTORY = '/images';
+
+interface Told {
+  readonly id: number;
+  readonly told?: unknown;
+  readonly error?: string;
+}
+
+export async function startSimGuest(name: string, folder: string, seed: number): Promise<Guest> {
+  await using undo = new AsyncDisposableStack();
+  const [monitor, second] = [join(folder, `${name}.qmp`), join(folder, `${name}.2`)];
+  const directory = SIM_DIRECTORY;
+  const child = fork(join(import.meta.dirname, 'sim-process.ts'), [monitor, second, directory, `${seed}`]);
+  undo.defer(async () => {
+    const gone = once(child, 'exit');
+    if (child.exitCode === null && child.kill('SIGKILL')) await gone;
+  });
+  const waiting = new Map<number, (told: Told) => void>();
+  let asked = 0;
+  child.on('message', message => waiting.get((message as Told).id)?.(message as Told));
+  await new Promise<void>((resolve, reject) => {
+    waiting.set(0, () => resolve());
+    child.once('exit', code => reject(new Error(`the simulator of ${name} has ended with ${code}`)));
+  });
+  const ask = async (request: SimRequest): Promise<unknown> => {
+    asked += 1;
+    const id = asked;
+    const { told, error } = await new Promise<Told>(resolve => {
+      waiting.set(id, resolve);
+      child.send({ id, request });
+    });
+    waiting.delete(id);
+    if (error !== undefined) throw new Error(error);
+    return told;
+  };
+  const wire = undo.use(await Wire.to({ path: monitor }));
+  let hasBooted = false;
+  const stack = undo.move();
+  return {
+    ...{ name, directory, wire },
+    monitor: () => `127.0.0.1:${wire.port}`,
+    kill: async () => void (await ask({ do: 'kill' })),
+    signal: signal => void child.kill(signal),
+    async look() {
+      const witness = await connectWitness(second);
+      try {
+        const files = (await ask({ do: 'files' })) as readonly string[];
+        return { ...(await lookBy(witness.execute)), files: [...files].sort() };
+      } finally {
+        witness.close();
+      }
+    },
+    async judgeCut() {
+      // Of one that was started again the guest does not write.
+      if (hasBooted) return [];
+      const { why } = (await ask({ do: 'cut' })) as { readonly why?: string };
+      return why === undefined ? [] : [`the images in front are no instant: ${why}`];
+    },
+    recover: async (journal, saga) => (await ask({ do: 'recover', journal, saga })) as SagaResult,
+    async boot(fronts) {
+      hasBooted = true;
+      await ask({ do: 'boot', fronts });
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
