@@ -85,7 +85,10 @@ export async function startArena({ nodes: count, qemu, seed }: ArenaOptions): Pr
   const [endpointPort] = await freePorts(1);
   const endpoint = new Part(
     'endpoint',
-    [process.execPath, join(FLEET, 'src/main.ts'), ...secret, '--listen', `127.0.0.1:${endpointPort}`],
+    [
+      ...[process.execPath, join(FLEET, 'src/main.ts'), ...secret, '--listen', `127.0.0.1:${endpointPort}`],
+      ...admins.flatMap(admin => ['--admin', admin]),
+    ],
     async () => (await fetch(`http://127.0.0.1:${endpointPort}/`).then(() => true, isAnswered)) === true,
   );
   await startAll([...hosts.map(({ agent }) => agent), endpoint]);

@@ -22,7 +22,8 @@ export type Moment =
   | { readonly afterMs: number }
   | { readonly wire: Wire; readonly on: string; readonly boundary: Boundary };
 
-const RANDOM_MS = 2_000;
+/** About as long as an operation takes. */
+const RANDOM_MS = 1_200;
 /** The bound is not what is tried here, and the machine may be busy. */
 const MAX_BLACKOUT_MS = 20_000;
 const CHAIN_MAX = 5;
@@ -74,12 +75,12 @@ export function drawOperation(arena: Arena, id: string, longestChain: number, ch
   };
 }
 
-/** Half of them at a boundary of the protocol, half of them at any time. */
+/** Two of three at a boundary of the protocol, the others at any time. */
 export function drawMoment(arena: Arena, operation: Operation, chance: Chance): Moment {
   const afterMs = chance.below(RANDOM_MS);
   const at = chance.below(1_000);
   const side = chance.below(2) === 0 ? 'asked' : 'answered';
-  if (chance.below(2) === 0) return { afterMs };
+  if (chance.below(3) === 0) return { afterMs };
   const messages = [...messagesToAgents(arena, operation), ...messagesToQemus(operation)];
   const [wire, on, pattern, nths] = messages[at % messages.length] ?? [];
   if (wire === undefined || on === undefined || pattern === undefined) return { afterMs };

@@ -18,8 +18,10 @@ export interface Round {
   readonly victims: readonly string[];
   readonly operation: string;
   readonly moment: string;
-  /** Whether the moment came before all was over. */
+  /** False where its moment did not come. */
   readonly hasStruck: boolean;
+  /** The caller had its answer before. */
+  readonly isLate: boolean;
   readonly outcome: string;
   /** The longest that an object's key was held when all was well again. */
   readonly heldMs: number;
@@ -47,6 +49,7 @@ export async function playRound(arena: Arena, id: string, seed: number, kind: Ki
   );
   call.begin();
   const hasStruck = await strikeAt(moment, call, blows);
+  const { isLate } = call;
   await sleep(restMs);
   await mend(blows, call, hasStruck);
   const told = await call.told;
@@ -54,7 +57,7 @@ export async function playRound(arena: Arena, id: string, seed: number, kind: Ki
   const { sides, byHand, heldMs, wrong } = await putRight(arena, { operation, before, dead });
   const judged = await judgeRound(arena, { operation, before, told, sides });
   return {
-    ...{ id, seed, hasStruck, heldMs, byHand },
+    ...{ id, seed, hasStruck, isLate, heldMs, byHand },
     kind: kind.name,
     victims: blows.map(({ victim }) => victim),
     operation: operation.name,
@@ -76,6 +79,7 @@ export async function lookAtAll({ guests }: Arena): Promise<ReadonlyMap<Guest, S
 /** True where they were struck. */
 async function strikeAt(moment: Moment, call: Call, blows: readonly Blow[]): Promise<boolean> {
   const strike = async () => {
+    call.isLate = call.isAnswered;
     await Promise.all(blows.map(blow => (blow.isCaller ? call.kill() : blow.strike())));
   };
   if ('afterMs' in moment) {
@@ -108,6 +112,9 @@ class Call {
   readonly #operation: Operation;
   readonly #isProcess: boolean;
   readonly told: Promise<Told>;
+  isAnswered = false;
+  /** Answered before the blow. */
+  isLate = false;
   #child: ChildProcess | undefined;
   #resolve: (told: Told | Promise<Told>) => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -121,7 +128,10 @@ class Call {
       this.#reject = reject;
     });
     // It is awaited when the blow has fallen.
-    this.told.catch(() => undefined);
+    const over = () => {
+      this.isAnswered = true;
+    };
+    this.told.then(over, over);
   }
 
   begin(): void {

@@ -50,7 +50,16 @@ export async function playRounds(options: RoundsOptions): Promise<readonly Round
 
 function broken(nth: number, seed: number, kind: string, error: unknown): Round {
   return {
-    ...{ id: `r${nth}`, seed, kind, victims: [], operation: '?', moment: '?', hasStruck: false },
+    ...{
+      id: `r${nth}`,
+      seed,
+      kind,
+      victims: [],
+      operation: '?',
+      moment: '?',
+      hasStruck: false,
+      isLate: false,
+    },
     ...{
       outcome: 'BROKEN',
       heldMs: 0,
@@ -61,9 +70,10 @@ function broken(nth: number, seed: number, kind: string, error: unknown): Round 
 }
 
 function inWords(round: Round, tookMs: number): string {
-  const { id, seed, kind, victims, operation, moment, hasStruck, outcome, byHand, wrong, heldMs } = round;
+  const { id, seed, kind, victims, operation, moment, hasStruck, isLate, outcome, byHand, wrong, heldMs } =
+    round;
   const struck = hasStruck
-    ? `struck ${victims.join(' and ')} at ${moment}`
+    ? `struck ${victims.join(' and ')} at ${moment}${isLate ? ', when all was over' : ''}`
     : `the moment did not come (${moment})`;
   const hand = byHand.length === 0 ? '' : `; by hand: ${byHand.join(', ')}`;
   const end = wrong.length === 0 ? outcome : `${outcome} BROKEN: ${wrong.join('; ')}`;

@@ -7,7 +7,7 @@ const COLUMNS: readonly (readonly [head: string, isIn: (round: Round) => boolean
   ['all new', ({ outcome }) => outcome.startsWith('all new')],
   ['all old', ({ outcome }) => outcome.startsWith('all old')],
   ['a move, in part', ({ outcome }) => outcome.startsWith('each')],
-  ['not struck', ({ hasStruck }) => !hasStruck],
+  ['struck late or not', ({ hasStruck, isLate }) => !hasStruck || isLate],
   ['by hand', ({ byHand }) => byHand.length > 0],
   ['broken', ({ wrong }) => wrong.length > 0],
 ];

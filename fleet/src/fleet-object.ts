@@ -4,7 +4,9 @@
  */
 import * as restate from '@restatedev/restate-sdk';
 import { type AgentCall, agentAddress } from './agent-call.ts';
+import { DURABLE } from './durable.ts';
 import { GUEST, type GuestObject } from './guest-object.ts';
+import type { AskStuck, Stuck } from './stuck.ts';
 
 /** What an agent tells of its host. */
 export interface HostStatus {
@@ -30,10 +32,11 @@ const JOIN = { initialRetryInterval: 100, maxRetryDuration: 20_000 } as const;
 
 export type FleetObject = ReturnType<typeof fleetObject>;
 
-export function fleetObject(call: AgentCall) {
+export function fleetObject(call: AgentCall, askStuck: AskStuck) {
   const statusOf = (agent: string) => call<HostStatus>(agent, 'GET', '/status');
   return restate.object({
     name: FLEET,
+    options: DURABLE,
     handlers: {
       /** By the name that the agent itself gives its host. Its guests are bound to it, also those that were elsewhere before. */
       join: async (ctx: restate.ObjectContext, address: string): Promise<HostStatus> => {
@@ -53,6 +56,11 @@ export function fleetObject(call: AgentCall) {
         ctx.set(HOSTS, rest);
         return { host, agent: gone };
       },
+      /** What Restate has paused, or tries again and again: it does not go on by itself, and its guest is not free. */
+      stuck: restate.handlers.object.shared(
+        async (ctx: restate.ObjectSharedContext): Promise<readonly Stuck[]> =>
+          ctx.run('ask Restate', askStuck, LOOK),
+      ),
       hosts: restate.handlers.object.shared(
         async (ctx: restate.ObjectSharedContext): Promise<readonly HostSeen[]> => {
           const hosts = Object.entries(await hostsOf(ctx));

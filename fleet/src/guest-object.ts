@@ -5,6 +5,7 @@
  */
 import * as restate from '@restatedev/restate-sdk';
 import { type AgentCall, agentAddress } from './agent-call.ts';
+import { DURABLE } from './durable.ts';
 
 /** What the agent of a host tells of a saga. */
 export interface Standing {
@@ -47,14 +48,19 @@ const RETRY = {
   initialRetryInterval: 100,
   retryIntervalFactor: 2,
   maxRetryInterval: 2_000,
-  maxRetryDuration: 40_000,
+  maxRetryDuration: 30_000,
 } as const;
+/** What is aborted may have been looked at in vain before: both together are less than a minute. */
+const RETRY_ABORT = { ...RETRY, maxRetryDuration: 10_000 } as const;
+/** The last try of a call that is given up after ten seconds begins at the end of these. */
+const SILENT_S = 40;
 
 export type GuestObject = ReturnType<typeof guestObject>;
 
 export function guestObject(call: AgentCall) {
   return restate.object({
     name: GUEST,
+    options: DURABLE,
     handlers: {
       /** Where its agent listens; a guest that has moved to another host is bound anew. */
       bind: async (ctx: restate.ObjectContext, agent: string) => ctx.set(AGENT, agentAddress(agent)),
@@ -91,7 +97,7 @@ function operation(call: AgentCall, name: string) {
       // The invocation was cancelled, and the saga is not: it is rolled back before the guest is free for another.
       if (error instanceof restate.CancelledError) {
         const path = `/sagas/${encodeURIComponent(id)}/abort`;
-        await insist(ctx, agent, id, 'abort', () => call(agent, 'POST', path, {}));
+        await insist(ctx, agent, id, 'abort', () => call(agent, 'POST', path, {}), RETRY_ABORT);
         await untilEnded(ctx, call, agent, id);
       }
       throw error;
@@ -123,13 +129,14 @@ async function insist<T>(
   id: string,
   what: string,
   action: () => Promise<T>,
+  retry: typeof RETRY | typeof RETRY_ABORT = RETRY,
 ): Promise<T> {
   try {
-    return await ctx.run(what, action, RETRY);
+    return await ctx.run(what, action, retry);
   } catch (error) {
     if (!(error instanceof restate.TerminalError) || error instanceof restate.CancelledError) throw error;
     if (error.code >= 400 && error.code < 500) throw error;
-    const why = `the agent at ${agent} has not answered for ${RETRY.maxRetryDuration / 1000} s (${error.message}): saga ${id} may have been begun there, and goes on by itself; ask again with the id "${id}", which meets the same saga`;
+    const why = `the agent at ${agent} has not answered for ${SILENT_S} s (${error.message}): saga ${id} may have been begun there, and goes on by itself; ask again with the id "${id}", which meets the same saga`;
     throw new restate.TerminalError(why, { errorCode: 504 });
   }
 }

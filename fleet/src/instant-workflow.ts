@@ -6,6 +6,7 @@
 import * as restate from '@restatedev/restate-sdk';
 import { z } from 'zod';
 import type { AgentCall } from './agent-call.ts';
+import { DURABLE } from './durable.ts';
 import { FLEET, type FleetObject, HOSTS } from './fleet-object.ts';
 import type { Standing } from './guest-object.ts';
 
@@ -42,6 +43,7 @@ interface PartStanding extends Standing {
 export function instantWorkflow(call: AgentCall) {
   return restate.workflow({
     name: INSTANT,
+    options: DURABLE,
     handlers: {
       run: async (ctx: restate.WorkflowContext, given: unknown): Promise<PartStanding> => {
         const read = instantRequest.safeParse(given);

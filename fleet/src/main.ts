@@ -15,15 +15,18 @@ import { fleetObject } from './fleet-object.ts';
 import { guestObject } from './guest-object.ts';
 import { instantWorkflow } from './instant-workflow.ts';
 import { moveWorkflow } from './moves/move-workflow.ts';
+import { stuckAt, tellStuck } from './stuck.ts';
 
 const HELP = `Usage:
-  blocksaga-fleet --token-file FILE [--listen HOST:PORT] [--identity-key KEY]... [--tls-cert FILE --tls-key FILE]
+  blocksaga-fleet --token-file FILE [--listen HOST:PORT] [--admin URL]... [--identity-key KEY]... [--tls-cert FILE --tls-key FILE]
                   [--agent-ca FILE] [--agent-cert FILE --agent-key FILE]
 
 Serves the objects "fleet" and "guest" and the workflows "move" and "instant" to Restate: register it with
 "restate deployments register http://HOST:PORT". What it listens on is 127.0.0.1:9080 unless told.
 
 --token-file has what it sends to every agent ("Authorization: Bearer TOKEN"); it is made, for its owner alone, where it is not there.
+--admin is Restate's admin port, http://127.0.0.1:9070 unless told, one for each node of a cluster: what Restate has paused is asked there
+every five seconds, and told here and by "blocksaga fleet hosts".
 --identity-key is a public key of the Restate cluster (publickeyv1_...): requests that are not signed by it are refused. On an address
 other than loopback it is needed, and so are --tls-cert and --tls-key.
 --agent-ca signs the certificates of agents; --agent-cert and --agent-key are shown to agents that ask for one.`;
@@ -32,6 +35,7 @@ const { values } = parseArgs({
   options: {
     'token-file': { type: 'string' },
     listen: { type: 'string', default: '127.0.0.1:9080' },
+    admin: { type: 'string', multiple: true, default: ['http://127.0.0.1:9070'] },
     'identity-key': { type: 'string', multiple: true, default: [] },
     'tls-cert': { type: 'string' },
     'tls-key': { type: 'string' },
@@ -43,6 +47,8 @@ const { values } = parseArgs({
 });
 
 const log = (line: object) => void process.stdout.write(`${JSON.stringify(line)}\n`);
+
+const askStuck = stuckAt(values.admin);
 
 function refuse(why: string): never {
   process.stderr.write(`blocksaga-fleet: ${why}\n${HELP}\n`);
@@ -78,7 +84,7 @@ function serve(): Http2Server {
   const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
   const call = callWith({ token: token(), tls });
   const handler = restate.createEndpointHandler({
-    services: [fleetObject(call), guestObject(call), moveWorkflow(call), instantWorkflow(call)],
+    services: [fleetObject(call, askStuck), guestObject(call), moveWorkflow(call), instantWorkflow(call)],
     ...(values['identity-key'].length > 0 && { identityKeys: values['identity-key'] }),
   });
   const [own, ownKey] = [pem('tls-cert'), pem('tls-key')];
@@ -97,6 +103,8 @@ if (values.help) {
   !(isTls && values['identity-key'].length > 0)
 ) {
   refuse(`on ${host} it is reached from other machines: give --identity-key, --tls-cert and --tls-key`);
+} else if (values.admin.some(url => !URL.canParse(url))) {
+  refuse(`--admin ${values.admin.join(', ')}: say the address of Restate's admin port`);
 } else {
   const server = serve();
   server.once('error', error => refuse(`cannot listen on ${values.listen}: ${error.message}`));
@@ -104,5 +112,7 @@ if (values.help) {
     const address = server.address();
     const port = typeof address === 'object' && address !== null ? address.port : digits;
     log({ listening: `${isTls ? 'https' : 'http'}://${host}:${port}` });
+    // It ends with this process.
+    void tellStuck(askStuck, log, new AbortController().signal);
   });
 }

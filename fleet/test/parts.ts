@@ -35,6 +35,9 @@ export interface Fleet extends AsyncDisposable {
   attach(invocation: string): Promise<Answer>;
   /** As an operator does: "restate invocations cancel". */
   cancel(invocation: string): Promise<Answer>;
+  /** As Restate does by itself when it has tried often enough. */
+  pause(invocation: string): Promise<Answer>;
+  resume(invocation: string): Promise<Answer>;
 }
 
 /** What all agents and the endpoint of a fleet listen with by TLS, show to each other, and ask each other for: files of PEM. */
@@ -129,7 +132,10 @@ export async function startFleet(
       : { agent: agentOf('h2', secondPort, secondJournal, others), journal: secondJournal };
   const endpoint = new Part(
     'endpoint',
-    [process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`, ...byTls],
+    [
+      ...[process.execPath, main, ...secret, '--listen', `127.0.0.1:${endpointPort}`, '--admin', admin],
+      ...byTls,
+    ],
     async () => endpoint.lines.some(line => line.includes('listening')),
   );
   for (const part of [restate, agent, ...(second === undefined ? [] : [second.agent]), endpoint]) {
@@ -160,6 +166,8 @@ export async function startFleet(
     },
     attach: invocation => ask(`${ingress}/restate/invocation/${invocation}/attach`),
     cancel: invocation => ask(`${admin}/invocations/${invocation}/cancel`, { method: 'PATCH' }),
+    pause: invocation => ask(`${admin}/invocations/${invocation}/pause`, { method: 'PATCH' }),
+    resume: invocation => ask(`${admin}/invocations/${invocation}/resume`, { method: 'PATCH' }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

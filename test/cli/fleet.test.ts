@@ -60,6 +60,25 @@ const moveThat = (state: string, guests: readonly object[], more = {}) => ({
 });
 
 describe('fleet', () => {
+  test('tells what Restate has paused, or tries in vain, with the hosts and with a move', async () => {
+    const { run } = await scene({
+      'POST /fleet/hosts/hosts': HOSTS.slice(0, 1),
+      'POST /fleet/hosts/stuck': [
+        { id: 'inv_1', target: 'guest/web/copy', status: 'paused', why: null },
+        { id: 'inv_2', target: 'guest/db/copy', status: 'backing-off', why: 'journal mismatch' },
+      ],
+      'POST /move/m1/status': { state: 'moving', guests: [] },
+    });
+    const words = [
+      'guest/web/copy  PAUSED by Restate ("restate invocations resume inv_1", or "cancel")',
+      'guest/db/copy  FAILS again and again: journal mismatch ("restate invocations resume inv_2", or "cancel")',
+    ];
+    const { status, out, err } = await run('hosts');
+    expect([status, out.slice(1), err]).toEqual([3, words, '']);
+    expect(JSON.parse((await run('hosts', '--json')).out.join('')).stuck).toHaveLength(2);
+    expect(await run('status', 'm1')).toMatchObject({ status: 3, err: words.join('\n') });
+  });
+
   test('tells hosts, which of them are silent, and where each guest is', async () => {
     const { run } = await scene({ 'POST /fleet/hosts/hosts': HOSTS });
     expect(await run('hosts')).toMatchObject({
@@ -69,6 +88,7 @@ describe('fleet', () => {
         'h2  https://h2.example:7171  DOES NOT ANSWER',
       ],
     });
+    expect((await run('hosts')).err).toContain('whether Restate has paused anything is not known: not found');
     const { out, err } = await run('vms');
     expect(out).toEqual(['web  on h1: copy s1 (open)', 'db  on h1: copy s2 (needsRecovery)']);
     expect(err).toBe('h2 does not answer: its guests are not shown');

@@ -6,6 +6,7 @@
 import * as restate from '@restatedev/restate-sdk';
 import { z } from 'zod';
 import type { AgentCall } from '../agent-call.ts';
+import { DURABLE } from '../durable.ts';
 import { FLEET, type FleetObject, HOSTS, type HostSeen } from '../fleet-object.ts';
 import { GUEST, type GuestObject, type SagaOutcome } from '../guest-object.ts';
 import { endOf, type GuestReport, guestEnd, type MoveReport, withGuest } from './report.ts';
@@ -38,6 +39,7 @@ export type MoveWorkflow = ReturnType<typeof moveWorkflow>;
 export function moveWorkflow(call: AgentCall) {
   return restate.workflow({
     name: MOVE,
+    options: DURABLE,
     handlers: {
       run: async (ctx: restate.WorkflowContext, given: unknown): Promise<MoveReport> => {
         const read = moveRequest.safeParse(given);

@@ -3,8 +3,16 @@ import { Argument, type Command } from 'commander';
 import { randomIds } from '../../engine/connection/ids.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { type Fleet, fleetAt } from '../fleet/ask.ts';
-import { guestsInWords, hostInWords, moveInWords } from '../fleet/in-words.ts';
-import { anything, groupTold, hostsTold, type MoveTold, moveTold } from '../fleet/told.ts';
+import { guestsInWords, hostInWords, moveInWords, stuckInWords } from '../fleet/in-words.ts';
+import {
+  anything,
+  groupTold,
+  hostsTold,
+  type MoveTold,
+  moveTold,
+  type StuckTold,
+  stuckTold,
+} from '../fleet/told.ts';
 import { readMembersFile } from '../options/group-file.ts';
 import { collect, readBytes, readChoice, readCount } from '../options/option-values.ts';
 import { addJsonOption } from '../options/shared-options.ts';
@@ -13,7 +21,7 @@ import { EXIT, type Finished } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 
 const HELP = `
-  hosts                 the hosts that have joined, whether their agents answer, and what is under way there
+  hosts                 the hosts that have joined, whether their agents answer, what is under way there, and what Restate has paused
   vms                   the guests, and on which hosts they are
   join AGENT            a host joins with the address of its agent; its guests are bound to it, also those that were elsewhere
   leave HOST            a host leaves
@@ -40,7 +48,8 @@ Examples:
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
 
-Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery.`;
+Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery, or Restate has
+paused something.`;
 
 const ACTIONS = ['hosts', 'vms', 'join', 'leave', 'move', 'status', 'stop', 'snapshot', 'abort'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -147,11 +156,11 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
   },
   status: async asked => {
     if (asked.name === undefined) return tellHosts(asked);
-    return tellMove(
-      asked,
-      asked.name,
-      await asked.fleet.ask(['move', asked.name, 'status'], undefined, moveTold),
-    );
+    const told = await asked.fleet.ask(['move', asked.name, 'status'], undefined, moveTold);
+    const stuck = (await stuckIn(asked)) ?? [];
+    for (const each of stuck) asked.context.complain(stuckInWords(each));
+    const status = tellMove(asked, asked.name, told);
+    return stuck.length > 0 ? EXIT.needsRecovery : status;
   },
   stop: async asked => {
     const id = named(asked, 'the id of the move');
@@ -189,8 +198,21 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
 
 async function tellHosts(asked: Asked): Promise<number> {
   const hosts = await asked.fleet.ask(['fleet', HOSTS, 'hosts'], undefined, hostsTold);
-  tell(asked, { type: 'hosts', hosts }, hosts.length === 0 ? ['no host has joined'] : hosts.map(hostInWords));
-  return EXIT.done;
+  const stuck = await stuckIn(asked);
+  const lines = hosts.length === 0 ? ['no host has joined'] : hosts.map(hostInWords);
+  tell(asked, { type: 'hosts', hosts, stuck: stuck ?? null }, [...lines, ...(stuck ?? []).map(stuckInWords)]);
+  return (stuck ?? []).length > 0 ? EXIT.needsRecovery : EXIT.done;
+}
+
+/** Undefined where that is not known, which is said. */
+async function stuckIn({ fleet, context }: Asked): Promise<readonly StuckTold[] | undefined> {
+  try {
+    return await fleet.ask(['fleet', HOSTS, 'stuck'], undefined, stuckTold);
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    context.complain(`whether Restate has paused anything is not known: ${error.message}`);
+    return undefined;
+  }
 }
 
 async function tellGuests(asked: Asked): Promise<number> {

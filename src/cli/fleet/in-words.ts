@@ -1,5 +1,5 @@
 /** Hosts, guests and moves of a fleet in lines for a person. */
-import type { GuestTold, HostTold, MoveTold } from './told.ts';
+import type { GuestTold, HostTold, MoveTold, StuckTold } from './told.ts';
 
 export function hostInWords({ host, agent, status }: HostTold): string {
   if (status === null) return `${host}  ${agent}  DOES NOT ANSWER`;
@@ -18,6 +18,12 @@ export function guestsInWords({ host, status }: HostTold): readonly string[] {
     const what = sagas.map(({ id, operation, state }) => `${operation} ${id} (${state})`).join(', ');
     return `${vm}  on ${host}${what === '' ? '' : `: ${what}`}`;
   });
+}
+
+/** Nothing else tells of it, and what it is about is not free for another request. */
+export function stuckInWords({ id, target, status, why }: StuckTold): string {
+  const is = status === 'paused' ? 'PAUSED by Restate' : 'FAILS again and again';
+  return `${target}  ${is}${why === null ? '' : `: ${why}`} ("restate invocations resume ${id}", or "cancel")`;
 }
 
 const STATES: Readonly<Record<MoveTold['state'], string>> = {

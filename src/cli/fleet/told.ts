@@ -12,6 +12,12 @@ export const hostsTold = z.array(
 
 export type HostTold = z.output<typeof hostsTold>[number];
 
+export const stuckTold = z.array(
+  z.object({ id: z.string(), target: z.string(), status: z.string(), why: z.string().nullable() }),
+);
+
+export type StuckTold = z.output<typeof stuckTold>[number];
+
 const guestTold = z.object({
   guest: z.string(),
   host: z.string(),
