@@ -50,8 +50,8 @@ import { refuseChanged } from './refuse-changed.ts';
 import { imagesIn } from './removal/proved-leaving.ts';
 import {
   asked,
+  expectResume,
   expectSameQemu,
-  expectSignal,
   type ResumeOptions,
   refuseSignal,
   unansweredResult,
@@ -198,7 +198,7 @@ class SagaEngine implements Engine {
 
   async #resume(id: string, options: ResumeOptions): Promise<Saga> {
     const { signal } = options;
-    expectSignal(signal);
+    expectResume(options);
     const running = this.#submissions.running(id);
     if (running !== undefined) return asked(running, signal);
     const row = checkedJournal(this.#journal).saga(id);

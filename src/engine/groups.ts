@@ -9,9 +9,10 @@ import type { SnapshotRequest } from '../operations/requests.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import { type Guest, splitGuest } from './connection/guest.ts';
+import { expectSwitches, expectWord } from './connection/said.ts';
 import { type AskLeader, type FollowedPart, partIsInDoubt } from './durable/group-across.ts';
 import { decisionOf, expectGroup, hasCommitted, isSameGroup, membersIn } from './durable/group-register.ts';
-import { decideWithoutLeader } from './durable/leader-lost.ts';
+import { decideWithoutLeader, LEADER_LOST_WORDS } from './durable/leader-lost.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
 import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
 import { GroupBeginning, type Joining } from './group-beginning.ts';
@@ -132,6 +133,8 @@ export class Groups {
 
   /** Brings every member to its end; a decision that no process can take any more is taken first: to roll back. */
   async resume(id: string, { guests = [], ...how }: ResumeGroupOptions): Promise<Group> {
+    expectSwitches(how, 'force', 'acceptRestored');
+    expectWord('leaderLost', LEADER_LOST_WORDS, how.leaderLost);
     const running = this.#running.get(id);
     if (running !== undefined && how.leaderLost === undefined) return running.group;
     const row = this.#parts.journal.saga(id);

@@ -1,5 +1,6 @@
 /** Which sagas there are, of all processes, as the journal tells: a page at a time, and no more is read. It changes nothing. */
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
+import { SAGA_STATES } from '../journal/filter.ts';
 import type { Journal, SagaFilter, SagaRow, SagaState } from '../journal/journal.ts';
 import { checkedJournal, sortedRows } from './durable/checked-journal.ts';
 import { metadataOf } from './running/notices.ts';
@@ -76,8 +77,8 @@ function expectQuery(
 ): void {
   if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX)
     refuse('limit', `${limit} is not 1 to ${LIMIT_MAX}`);
-  if (state !== undefined && !STANDINGS.has(state))
-    refuse('state', `"${state}" is none of ${[...STANDINGS].join(', ')}`);
+  if (state !== undefined && !STANDINGS.includes(state))
+    refuse('state', `"${state}" is none of ${STANDINGS.join(', ')}`);
   if (!Number.isFinite(since)) refuse('since', `${since} is no time in milliseconds`);
   if (cursor !== undefined && journal.saga(cursor) === undefined)
     refuse('cursor', `there is no saga "${cursor}", or none any more: begin with the first page again`);
@@ -85,9 +86,9 @@ function expectQuery(
   if (unknown !== undefined) refuse(unknown, 'sagas are not looked up by that');
 }
 
-const STANDINGS: ReadonlySet<string> = new Set<SagaStanding>([
-  ...(['open', 'waiting', 'committed', 'rolledBack', 'needsRecovery'] as const),
-]);
+export const STANDINGS: readonly SagaStanding[] = SAGA_STATES.flatMap(state =>
+  state === 'open' ? [state, 'waiting'] : [state],
+);
 
 function refuse(field: string, why: string): never {
   throw new BlocksagaError('REQUEST_INVALID', `${field}: ${why}`, {

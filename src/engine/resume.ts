@@ -3,7 +3,7 @@
  * still answers. A saga that is resumed without its QEMU would record failures for steps that no QEMU was asked about.
  */
 
-import { BlocksagaError, invalidIn, invariant } from '../errors.ts';
+import { BlocksagaError, invariant } from '../errors.ts';
 import type { JournalRecord, SagaRow } from '../journal/journal.ts';
 import { hasMirrors, type Plan, type Program } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -12,6 +12,7 @@ import { stagesOf } from '../steps/stages.ts';
 import type { Guest } from './connection/guest.ts';
 import type { Monitor } from './connection/monitor.ts';
 import { ANY, PATIENT, retry } from './connection/retry.ts';
+import { expectSwitches, expectWord } from './connection/said.ts';
 import type { AcceptRestored } from './durable/newest-journal.ts';
 import type { SignalName } from './durable/signals.ts';
 import { historyOf } from './durable/stages.ts';
@@ -33,10 +34,10 @@ export interface ResumeOptions extends Partial<Guest>, AcceptRestored {
   readonly force?: boolean;
 }
 
-/** Throws REQUEST_INVALID for what is no signal, before any process hears it. */
-export function expectSignal(signal: SignalName | undefined): void {
-  if (signal !== undefined && !Object.hasOwn(SIGNAL_WORDS, String(signal)))
-    throw invalidIn(['signal'], `one of ${Object.keys(SIGNAL_WORDS).join(', ')}`);
+/** Throws REQUEST_INVALID for what is no signal, before any process hears it, and for a switch that is neither on nor off. */
+export function expectResume(options: Pick<ResumeOptions, 'signal' | 'force' | 'acceptRestored'>): void {
+  expectWord('signal', Object.keys(SIGNAL_WORDS), options.signal);
+  expectSwitches(options, 'force', 'acceptRestored');
 }
 
 /** Throws SAGA_STATE for what a saga cannot be asked, or not any more. */

@@ -6,6 +6,7 @@
 import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { checkBody } from './body.ts';
+import { expectFilter } from './filter.ts';
 import { GivenLeases } from './in-use.ts';
 import type {
   Asked,
@@ -129,6 +130,7 @@ export function memoryJournal(
       return store.sagas.get(id)?.row;
     },
     sagas(filter = {}) {
+      expectFilter(filter);
       refuseClosed();
       return store.list(filter);
     },

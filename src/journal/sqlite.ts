@@ -7,6 +7,7 @@ import { BlocksagaError, definedOnly } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { askedIn, askedRecord } from './asked.ts';
 import { encodeBody } from './body.ts';
+import { expectFilter } from './filter.ts';
 import { systemProcesses } from './holder.ts';
 import { GivenLeases } from './in-use.ts';
 import type { Asked, Journal, JournalOptions, JournalRecord, Lease, NewRecord, Within } from './journal.ts';
@@ -100,7 +101,10 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
       write(within, () => open().ask(id, askedRecord(signal, value), clock.epochMs())),
     listen: (id, afterSeq, heard) => poll(id, afterSeq, heard),
     saga: id => read(() => open().saga(id)),
-    sagas: (filter = {}) => read(() => open().sagas(filter)),
+    sagas(filter = {}) {
+      expectFilter(filter);
+      return read(() => open().sagas(filter));
+    },
     async renew(renewals) {
       open();
       const atMs = clock.epochMs();

@@ -87,6 +87,13 @@ export function checkDestination(call: string, destination: CopyDestination): vo
   if (destination.fdgroup !== undefined) {
     refuse('CONFIG_UNSUPPORTED', `${call}: a destination is a path, not a descriptor that was passed`);
   }
+  const { type = 'file', driver = 'raw' } = destination;
+  if (type !== 'file' && type !== 'block') {
+    refuse('CONFIG_UNSUPPORTED', `${call}: a destination is of the type file or block, not ${type}`);
+  }
+  if (driver !== 'qcow2' && driver !== 'raw') {
+    refuse('CONFIG_UNSUPPORTED', `${call}: a copy is qcow2 or raw, not ${driver}`);
+  }
   if (typeof destination.file !== 'string' || !isAbsolute(destination.file)) {
     refuse('INVALID_ARG', `${call}: the destination must be an absolute path`);
   }

@@ -9,6 +9,7 @@ import type { BlockJobEvent, WorkKind } from './block-job.ts';
 import { blockCommit, blockCopy, blockPull, blockRebase } from './block-jobs.ts';
 import type { CopyDestination, TypedParameter } from './copy-destination.ts';
 import { DomainCore, type DomainOptions } from './domain-core.ts';
+import { refuse } from './errors.ts';
 import type {
   BLOCK_COMMIT,
   BLOCK_COPY,
@@ -87,6 +88,7 @@ export interface Domain {
  * ```
  */
 export function openDomain(options: DomainOptions): Domain {
+  expectOptions(options);
   const core = new DomainCore(options);
   const snapshots = new Snapshots(core);
   return {
@@ -109,6 +111,15 @@ export function openDomain(options: DomainOptions): Domain {
     },
   };
 }
+
+/** A profile that is misspelt must not do as another one. */
+function expectOptions({ profile = 'compat', persistent = false }: DomainOptions): void {
+  if (!PROFILES.includes(profile))
+    refuse('INVALID_ARG', `openDomain: the profile is one of ${PROFILES.join(', ')}, not ${profile}`);
+  if (typeof persistent !== 'boolean') refuse('INVALID_ARG', 'openDomain: persistent is true or false');
+}
+
+const PROFILES = ['compat', 'strict'] as const satisfies readonly DomainOptions['profile'][];
 
 function kindOf(plan: Plan): WorkKind {
   if (plan.operation === 'copy') return 'COPY';

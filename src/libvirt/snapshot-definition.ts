@@ -97,6 +97,7 @@ function align(
   }
   const byDisk = new Map<GuestDisk, SnapshotDisk>();
   for (const wanted of listed) {
+    refuseUnknown(wanted);
     const source = asConfig(() => find(wanted.name));
     if (byDisk.has(source)) refuse('CONFIG_UNSUPPORTED', `disk ${wanted.name} is listed twice`);
     if (wanted.source !== undefined && (wanted.snapshot ?? 'external') !== 'external') {
@@ -115,6 +116,21 @@ function align(
       (wanted?.source === undefined && wanted?.mirror === undefined ? omitted : 'external');
     return { name: wanted?.name ?? source.device ?? (source.drive || source.node), source, mode, wanted };
   });
+}
+
+const MODES: Readonly<Record<SnapshotMode, true>> = {
+  external: true,
+  internal: true,
+  no: true,
+  manual: true,
+};
+
+/** A mode that is misspelt must not leave its disk out. */
+function refuseUnknown({ name, snapshot = 'no', type = 'file' }: SnapshotDisk): void {
+  if (!Object.hasOwn(MODES, snapshot))
+    refuse('CONFIG_UNSUPPORTED', `disk ${name}: there is no snapshot mode ${snapshot}`);
+  if (type !== 'file' && type !== 'block')
+    refuse('CONFIG_UNSUPPORTED', `disk ${name}: an overlay is of the type file or block, not ${type}`);
 }
 
 function refuseModes(choices: readonly Choice[], diskOnly: boolean): void {

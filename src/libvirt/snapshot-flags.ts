@@ -19,6 +19,8 @@ export function refuseFlags(flags: CreateFlags, { memory }: SnapshotDefinition, 
     refuse('OPERATION_UNSUPPORTED', "HALT is not known here: stopping the domain is its owner's business");
   }
   const ofMemory = memory?.snapshot ?? 'no';
+  if (!['no', 'internal', 'external'].includes(ofMemory))
+    refuse('CONFIG_UNSUPPORTED', `there is no snapshot of memory of the kind ${ofMemory}`);
   if (flags.has('LIVE') && ofMemory !== 'external') {
     refuse('OPERATION_UNSUPPORTED', 'LIVE is for external snapshots of memory');
   }

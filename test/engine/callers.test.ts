@@ -6,7 +6,13 @@ import {
   type Engine,
   type EngineOptions,
   memoryJournal,
+  type OfflineOptions,
+  openJournal,
+  recoverOffline,
+  type SagaFilter,
 } from '../../src/index.ts';
+import { type DomainOptions, openDomain, type SnapshotDefinition } from '../../src/libvirt/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { live, rejection, smallSim } from './lives.ts';
 
 const DISKS = [0, 1].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
@@ -95,4 +101,91 @@ test.each([
   expect(() => createEngine(options as object as EngineOptions)).toThrow(
     expect.objectContaining({ code: 'REQUEST_INVALID' }),
   );
+});
+
+const HALF_SAID: readonly (readonly [path: readonly string[], said: object])[] = [
+  [['qemu'], { qemu: 'deed' }],
+  [['qemu'], { qemu: true }],
+  [['qemu'], { qemu: null }],
+  [['back'], { back: 'no' }],
+  [['force'], { force: 'false' }],
+  [['acceptRestored'], { acceptRestored: 0 }],
+  [['front'], { front: 'newer' }],
+  [['front'], { front: {} }],
+  [['front'], { front: null }],
+  [['front', 'dev0'], { front: { dev0: 'newer' } }],
+];
+
+test.each(HALF_SAID)('a recovery without QEMU is refused for a wrong %j: %j', async (path, said) => {
+  const { sim, engine, at, journal } = guest();
+  const saga = await sim.run(
+    engine.copy({ ...at, qmp: sim.connect, id: 's', vm: 'web', disks: DISKS, finish: 'leave' }),
+  );
+  await sim.run(saga.result);
+  const before = journal.records('s');
+  for (const id of ['s', 'none']) {
+    const error = await rejection(recoverOffline(journal, id, said as OfflineOptions));
+    expect(error).toMatchObject({ code: 'REQUEST_INVALID', issues: [{ path }] });
+  }
+  expect(journal.records('s')).toEqual(before);
+  await sim.run(saga.abort());
+});
+
+test.each([
+  ['force', { force: 'yes' }],
+  ['acceptRestored', { acceptRestored: 'true' }],
+  ['leaderLost', { leaderLost: 'rollback' }],
+  ['leaderLost', { leaderLost: null }],
+])('a saga and a group are not resumed with a wrong %s: %j', async (field, said) => {
+  const { untyped } = guest();
+  const wrong = { code: 'REQUEST_INVALID', issues: [{ path: [field] }] };
+  expect(await rejection(untyped.resumeGroup('none', said))).toMatchObject(wrong);
+  if (field !== 'leaderLost') expect(await rejection(untyped.resume('none', said))).toMatchObject(wrong);
+});
+
+test.each([
+  ['state', { state: 'waiting' }],
+  ['state', { state: 'opne' }],
+  ['status', { status: 'open' }],
+])('no journal looks sagas up by a wrong %s: %j', async (field, filter) => {
+  const file = openJournal(`${temporaryFolder()}/journal.db`);
+  for (const journal of [memoryJournal(), file])
+    expect(() => journal.sagas(filter as object as SagaFilter)).toThrow(
+      expect.objectContaining({
+        code: 'REQUEST_INVALID',
+        issues: [{ path: [field], message: expect.any(String) }],
+      }),
+    );
+  await file.close();
+});
+
+test.each([{ profile: 'Strict' }, { profile: null }, { persistent: 'no' }])(
+  'a domain is not opened with %j',
+  said => {
+    const { engine, at } = guest();
+    expect(() => openDomain({ engine, ...at, ...said } as object as DomainOptions)).toThrow(
+      expect.objectContaining({ category: 'INVALID_ARG' }),
+    );
+  },
+);
+
+test.each([
+  { disks: [{ name: 'dev0', snapshot: 'extern' }, { name: 'dev1' }] },
+  { disks: [{ name: 'dev0', type: 'network' }] },
+  { memory: { snapshot: 'none' } },
+])("a domain's snapshot of another kind than there is, is refused: %j", async definition => {
+  const { sim, engine, at } = guest();
+  const domain = openDomain({ engine, ...at, clock: sim.clock });
+  await expect(
+    sim.run(domain.snapshotCreate(definition as object as SnapshotDefinition, ['DISK_ONLY'])),
+  ).rejects.toMatchObject({ category: 'CONFIG_UNSUPPORTED' });
+});
+
+test.each([{ type: 'network' }, { driver: 'vmdk' }])('no copy goes to a destination of %j', async given => {
+  const { sim, engine, at } = guest();
+  const domain = openDomain({ engine, ...at, clock: sim.clock });
+  const destination = { file: '/images/new.qcow2', ...given } as object as { file: string };
+  await expect(sim.run(domain.blockCopy('dev0', destination))).rejects.toMatchObject({
+    category: 'CONFIG_UNSUPPORTED',
+  });
 });

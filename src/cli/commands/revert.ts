@@ -4,7 +4,7 @@ import type { Guest } from '../../engine/connection/guest.ts';
 import type { RevertRequest } from '../../operations/requests.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
-import { absoluteFile, collect } from '../options/option-values.ts';
+import { absoluteFile, collect, readChoice } from '../options/option-values.ts';
 import {
   addSagaOptions,
   DISK_HELP,
@@ -16,13 +16,14 @@ import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
 
-const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', encrypt: 'ID', ...NEW_IMAGE_KEYS };
+const KEYS: DiskKeys = { to: 'IMAGE', overlay: 'FILE', format: 'FORMAT', encrypt: 'ID', ...NEW_IMAGE_KEYS };
 
 const HELP = `
 ${DISK_HELP}
   overlay=FILE  a new file: the overlay that takes what the guest writes from now on
   to=IMAGE      the image to revert to: its file, its node, or its place, as in "disk0[2]"; the one below the active
                 image unless said. It stays as it is, and can be reverted to again.
+  format=FORMAT qcow2, the only format that an overlay has
   encrypt=ID    the secret object in QEMU that the overlay is encrypted with; an encrypted disk keeps its own unless said,
                 and encrypt=none writes in the clear
 ${NEW_IMAGE_HELP}
@@ -68,12 +69,13 @@ function revertRequest(options: RevertOptions, context: CliContext): RevertReque
       const { disk, values } = option;
       const to = values.get('to');
       const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new overlay');
-      const encrypt = values.get('encrypt');
+      const [format, encrypt] = [values.get('format'), values.get('encrypt')];
       return {
         disk,
         overlay: absoluteFile(overlay, context),
         ...readNewImage(option),
         ...(to === undefined ? {} : { to }),
+        ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
         ...(encrypt === undefined ? {} : { encrypt }),
       };
     }),

@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { checkedJournal, expectReadable, planOf } from '../../engine/durable/checked-journal.ts';
 import { GROUP, groupIn, membersIn } from '../../engine/durable/group-register.ts';
+import { type SagaStanding, STANDINGS } from '../../engine/look-up.ts';
 import { isWaiting, reasonOf } from '../../engine/running/waiting.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
-import type { Journal, JournalRecord, SagaFilter, SagaRow, SagaState } from '../../journal/journal.ts';
+import type { Journal, JournalRecord, SagaFilter, SagaRow } from '../../journal/journal.ts';
 import { isHeldNow } from '../../journal/lease.ts';
 import { isJournalThere } from '../../journal/look-for-file.ts';
 import { inPages } from '../../journal/pages.ts';
@@ -18,8 +19,6 @@ import { jsonLine } from '../print/json-lines.ts';
 import { countOf, timeInWords } from '../print/words.ts';
 import { readJournal } from '../saga/read-journal.ts';
 
-const STATES: readonly SagaState[] = ['open', 'committed', 'rolledBack', 'needsRecovery'];
-
 /** Unless it is said how many. */
 const LISTED = 100;
 
@@ -27,10 +26,12 @@ const HELP = `
 Examples:
   $ blocksaga sagas
   $ blocksaga sagas --vm web --state open
+  $ blocksaga sagas --state waiting
   $ blocksaga sagas --state needsRecovery --json
   $ blocksaga sagas --limit 1000
   $ blocksaga sagas --prune --older-than 30
 
+The state "open" has all sagas that have not ended, "waiting" those of them that wait at READY for a pivot or an abort.
 The newest comes first. Without --json and --limit the newest ${LISTED} are listed, and it is said how to see the others. With --json there
 is one line for each saga, with "type": "saga". --prune forgets sagas that ended
 well or were rolled back, 90 days ago unless --older-than says otherwise, and lists their ids ("type": "pruned"). Open ones,
@@ -41,7 +42,7 @@ const DAY_MS = 24 * 60 * 60_000;
 
 interface SagasOptions {
   readonly vm?: string;
-  readonly state?: SagaState;
+  readonly state?: SagaStanding;
   readonly limit?: number;
   readonly prune?: boolean;
   readonly olderThan?: number;
@@ -55,7 +56,7 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
     .summary('list the sagas in the journal')
     .description('Lists the sagas in the journal, newest first.')
     .option('--vm <name>', 'only those of this VM')
-    .option('--state <state>', STATES.join(', '), readChoice('--state', STATES))
+    .option('--state <state>', `${STANDINGS.join(', ')}; see below`, readChoice('--state', STANDINGS))
     .option(
       '--limit <n>',
       `at most so many, the newest (default: ${LISTED}, with --json all)`,
@@ -79,18 +80,19 @@ export function defineSagas(program: Command, context: CliContext, finished: Fin
       if (options.olderThan !== undefined) {
         throw new BlocksagaError('REQUEST_INVALID', '--older-than goes with --prune');
       }
-      const filter = { ...(vm === undefined ? {} : { vm }), ...(state === undefined ? {} : { state }) };
+      const filter: SagaFilter = definedOnly({ vm, state: state === 'waiting' ? 'open' : state });
       const file = journalOf(options, context);
       const most = limit ?? (options.json ? Infinity : LISTED);
       let listed = 0;
       await readJournal(file, context, journal => {
         for (const row of inPages(journal, filter)) {
+          const saga = describeRow(row, journal, context);
+          if (state === 'waiting' && !saga.waiting) continue;
           if (listed === most) {
             if (!options.json) for (const line of othersInWords(journal, filter, most)) context.write(line);
             break;
           }
           listed += 1;
-          const saga = describeRow(row, journal, context);
           context.write(options.json ? jsonLine(saga) : sagaInWords(saga));
         }
       });
@@ -131,7 +133,7 @@ function noneInWords(file: string, filter: object): string {
 }
 
 /** All that is old goes, or nothing: half a history misleads. */
-function refuseFilter({ vm, state }: { vm: string | undefined; state: SagaState | undefined }): void {
+function refuseFilter({ vm, state }: Record<'vm' | 'state', string | undefined>): void {
   if (vm === undefined && state === undefined) return;
   throw new BlocksagaError(
     'REQUEST_INVALID',

@@ -1,7 +1,7 @@
 /** Reads the values of options: sizes, counts, lists, choices, places. Throws REQUEST_INVALID naming the option. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
+import { FRONTS, type Front, type Fronts } from '../../engine/recovery/decide-offline.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { CliContext } from '../print/context.ts';
 
@@ -77,7 +77,6 @@ export function readFront(option: string): { (text: string): Fronts; readonly wo
   return Object.assign(read, { words: FRONTS });
 }
 
-const FRONTS = ['old', 'snapshot', 'new'] as const satisfies readonly Front[];
 const FRONT_WORDS = `one of ${FRONTS.join(', ')}, or one of them for each disk, as in disk0=new,disk1=old`;
 
 /** Gathers an option that may be given more than once; what was set for it stands only where none is given. */

@@ -75,8 +75,10 @@ export interface OfflineProgress {
 
 type Side = 'old' | 'new';
 
+export const FRONTS = ['old', 'snapshot', 'new'] as const satisfies readonly (Side | 'snapshot')[];
+
 /** On which images a guest ran last: those from before the saga, its own, or the overlays of a snapshot with mirrors. */
-export type Front = Side | 'snapshot';
+export type Front = (typeof FRONTS)[number];
 
 /** The same of all disks, or of each by its name. */
 export type Fronts = Front | Readonly<Record<string, Front>>;

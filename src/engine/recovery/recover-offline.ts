@@ -47,6 +47,7 @@ import {
   type OfflineVerdict,
   offlineProgress,
 } from './decide-offline.ts';
+import { expectOffline } from './expect-offline.ts';
 import { asBooted, expectRightFiles, rightfulFiles, type SaidRight } from './expect-right-files.ts';
 import type { SaidAbove } from './find-above.ts';
 import { imagesOfLeft, madeForLeft, ofThoseLeft, withoutLeft } from './left-before.ts';
@@ -107,6 +108,7 @@ export async function recoverOffline(
   id: string,
   options: OfflineOptions = {},
 ): Promise<SagaResult> {
+  expectOffline(options);
   const journal = checkedJournal(given);
   const { clock = systemClock, files = localFiles, images = localImages } = options;
   const row = journal.saga(id);
