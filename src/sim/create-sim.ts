@@ -4,7 +4,7 @@
  */
 
 import { BlocksagaError } from '../errors.ts';
-import type { Connect, Json } from '../qmp/transport.ts';
+import type { Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
 import { defineMachine } from './define-machine.ts';
 import { createForeignFiles } from './host/foreign-files.ts';
@@ -22,11 +22,11 @@ import { createAgent } from './monitor/guest-agent.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor/monitor.ts';
 import { createProcess, type Process } from './process.ts';
 import { expectFault, expectSimOptions } from './sim-choices.ts';
-import { durationOf, type Sim, type SimOptions, TIMING } from './sim-options.ts';
+import { durationOf, type Sim, type SimConnect, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Task, Timing } from './state/context.ts';
 import { isOfCount } from './state/of-count.ts';
-import { profileOf } from './state/profiles.ts';
+import { DEFAULT_PROFILE, profileOf } from './state/profiles.ts';
 import { Death } from './state/refusal.ts';
 import { createWorld } from './world.ts';
 
@@ -46,7 +46,7 @@ const SIZE_BYTES = 67_108_864;
  */
 export function createSim(options: SimOptions = {}): Sim {
   expectSimOptions(options);
-  const profile = profileOf(options.profile ?? '7.2');
+  const profile = profileOf(options.profile ?? DEFAULT_PROFILE);
   const directory = options.directory ?? '/images';
   const machine = defineMachine(options, profile, directory);
   const clock = options.clock ?? createVirtualClock();
@@ -230,7 +230,7 @@ export function createSim(options: SimOptions = {}): Sim {
     host.die(chance);
   }
 
-  function monitor(name: string): Connect {
+  function monitor(name: string): SimConnect {
     return async handlers => {
       if (qemu === undefined) {
         const why = deathReason === undefined ? '' : ` (${deathReason})`;

@@ -5,14 +5,16 @@
 
 import { unlinkSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { StringDecoder } from 'node:string_decoder';
 import { BlocksagaError } from '../errors.ts';
 import { systemClock } from '../qmp/clock.ts';
 import { encodeMessages } from '../qmp/codec.ts';
-import type { Connect, Transport } from '../qmp/transport.ts';
 import { createSim, type Sim, type SimOptions } from './create-sim.ts';
 import { realTimeClock } from './host/real-time-clock.ts';
 import { JsonStream } from './monitor/json-stream.ts';
+import type { MonitorTransport } from './monitor/monitor.ts';
+import type { SimConnect } from './sim-options.ts';
+import { DEFAULT_PROFILE, profileOf } from './state/profiles.ts';
+import type { JsonTexts } from './state/texts.ts';
 
 export interface ServeOptions extends Omit<SimOptions, 'clock'> {
   /** The path of the UNIX socket; shorter than 108 bytes. */
@@ -49,12 +51,13 @@ export async function serveSim({ listen, second, ...options }: ServeOptions): Pr
     throw new BlocksagaError('REQUEST_INVALID', why);
   }
   const sim = createSim({ ...options, clock: realTimeClock });
+  const { json } = profileOf(options.profile ?? DEFAULT_PROFILE);
   const sockets = new Set<Socket>();
   const servers = paths.map(path =>
     createServer(socket => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      attach(path === listen ? sim.connect : sim.monitor(path), socket);
+      attach(sim.monitor(path === listen ? 'monitor' : path), socket, json);
     }),
   );
   for (const [at, server] of servers.entries())
@@ -91,22 +94,21 @@ function removeSocket(path: string): void {
   }
 }
 
-function attach(connect: Connect, socket: Socket): void {
-  const decoder = new StringDecoder('utf8');
-  const stream = new JsonStream();
-  let transport: Transport | undefined;
-  const early: string[] = [];
-  const take = (text: string): void => {
+function attach(connect: SimConnect, socket: Socket, texts: JsonTexts): void {
+  const stream = new JsonStream(texts);
+  let transport: MonitorTransport | undefined;
+  const early: Buffer[] = [];
+  const take = (bytes: Buffer): void => {
     if (transport === undefined) {
-      early.push(text);
+      early.push(bytes);
       return;
     }
-    for (const piece of stream.push(text)) {
+    for (const piece of stream.push(bytes)) {
       if (piece.ok) transport.send([piece.value]);
-      else socket.write(encodeMessages([{ error: { class: 'GenericError', desc: piece.text } }]));
+      else transport.sendUnreadable(piece.text);
     }
   };
-  socket.on('data', chunk => take(decoder.write(chunk as Buffer)));
+  socket.on('data', chunk => take(chunk as Buffer));
   socket.once('close', () => transport?.close());
   socket.on('error', () => socket.destroy());
   connect({
@@ -116,7 +118,7 @@ function attach(connect: Connect, socket: Socket): void {
     opened => {
       transport = opened;
       if (socket.destroyed) opened.close();
-      for (const text of early.splice(0)) take(text);
+      for (const bytes of early.splice(0)) take(bytes);
     },
     () => socket.destroy(),
   );

@@ -1,11 +1,12 @@
 /** What a simulator is made from, what one is to its users, and how long things take in it. Starts nothing. */
 
 import type { GuestAgent } from '../qmp/guest-agent.ts';
-import type { Connect } from '../qmp/transport.ts';
+import type { Connect, TransportHandlers } from '../qmp/transport.ts';
 import type { Bus, DiskDefinition, FilterDriver } from './boot.ts';
 import type { VirtualClock } from './host/virtual-clock.ts';
 import type { VirtualFiles } from './host/virtual-files.ts';
 import type { Fault, OnFault } from './monitor/faults.ts';
+import type { MonitorTransport } from './monitor/monitor.ts';
 import type { Timing } from './state/context.ts';
 import type { ProfileName } from './state/profiles.ts';
 import type { RunState } from './state/run-states.ts';
@@ -52,11 +53,14 @@ export interface SimOptions {
   readonly timing?: Partial<Timing>;
 }
 
+/** A connection that `serveSim` uses too: it answers, in its turn, what cannot be read. */
+export type SimConnect = (handlers: TransportHandlers) => Promise<MonitorTransport>;
+
 export interface Sim {
   /** Opens a connection to the first monitor; one client at a time. */
   readonly connect: Connect;
   /** Another monitor, by name; each serves one client. */
-  monitor(name: string): Connect;
+  monitor(name: string): SimConnect;
   readonly clock: VirtualClock;
   readonly files: VirtualFiles;
   /** Connects to the agent in the guest. */

@@ -8,6 +8,7 @@ import { openQmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import { JsonStream } from '../../src/sim/monitor/json-stream.ts';
 import { serveSim } from '../../src/sim/serve.ts';
+import { JSON_TEXTS } from '../../src/sim/state/texts.ts';
 
 test('a simulator on a socket serves a client in real time, until it quits', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'bs-serve-'));
@@ -55,10 +56,11 @@ test('a client that sends garbage is told so, and served on', async () => {
 test('values are cut by brackets, however the text arrives', () => {
   const text = '{"a":"}{","b":[1,{"c":"\\""}]}\r\n{"d":1}{"e":2}';
   for (let size = 1; size <= text.length; size += 1) {
-    const stream = new JsonStream();
+    const stream = new JsonStream(JSON_TEXTS);
     const values: unknown[] = [];
     for (let at = 0; at < text.length; at += size) {
-      for (const piece of stream.push(text.slice(at, at + size))) values.push(piece.ok ? piece.value : 'bad');
+      for (const piece of stream.push(Buffer.from(text.slice(at, at + size))))
+        values.push(piece.ok ? piece.value : 'bad');
     }
     expect(values).toEqual([{ a: '}{', b: [1, { c: '"' }] }, { d: 1 }, { e: 2 }]);
   }

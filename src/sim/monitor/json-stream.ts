@@ -1,85 +1,83 @@
 /**
- * Cuts a stream of text into JSON values the way QEMU's monitor does: by brackets, so neither a line feed nor any other
- * separator is needed. What is no JSON is reported and skipped, the stream stays usable.
+ * Cuts a stream of bytes into JSON values the way QEMU's monitor does (qobject/json-streamer.c): by brackets, so neither a line
+ * feed nor any other separator is needed. What is no JSON is reported and skipped, the stream stays usable.
  */
 
-import { parseJson } from '../../qmp/codec.ts';
-import type { Json } from '../../qmp/transport.ts';
-
-export type Piece =
-  | { readonly ok: true; readonly value: Json }
-  | { readonly ok: false; readonly text: string };
+import type { JsonTexts } from '../state/texts.ts';
+import { JsonLexer, type Token } from './json-lexer.ts';
+import { jsonError, type Parsed, parseTokens } from './json-parser.ts';
 
 const NESTING_MAX = 1024;
+const TOKENS_MAX = 2 * 1024 * 1024;
 const TEXT_MAX = 64 * 1024 * 1024;
 
 export class JsonStream {
-  #text = '';
-  #scanned = 0;
-  #depth = 0;
-  #inString = false;
-  #escaped = false;
+  readonly #texts: JsonTexts;
+  readonly #lexer = new JsonLexer();
+  #tokens: Token[] = [];
+  #bytes = 0;
+  #braces = 0;
+  #brackets = 0;
+  /** Passes over what is left of a message that was refused. */
+  #isPassing = false;
 
-  /** The values that this piece of text completes. */
-  push(chunk: string): Piece[] {
-    this.#text += chunk;
-    const pieces: Piece[] = [];
-    for (; this.#scanned < this.#text.length; this.#scanned += 1) {
-      if (this.#step(this.#text.charAt(this.#scanned))) {
-        pieces.push(decode(this.#text.slice(0, this.#scanned + 1)));
-        this.#text = this.#text.slice(this.#scanned + 1);
-        this.#scanned = -1;
+  constructor(texts: JsonTexts) {
+    this.#texts = texts;
+  }
+
+  /** The values that these bytes complete. */
+  push(bytes: Buffer): readonly Parsed[] {
+    const parsed: Parsed[] = [];
+    for (const character of bytes.toString('latin1')) {
+      for (const token of this.#lexer.push(character)) {
+        const told = this.#take(token);
+        if (told !== undefined) parsed.push(told);
       }
     }
-    if (this.#text.length > TEXT_MAX || this.#depth > NESTING_MAX) {
-      pieces.push({ ok: false, text: 'JSON token size limit exceeded' });
-      this.#reset();
-    }
-    return pieces;
+    return parsed;
   }
 
-  /** Takes one character; true when it completes a value. */
-  #step(character: string): boolean {
-    if (this.#inString) {
-      if (this.#escaped) this.#escaped = false;
-      else if (character === '\\') this.#escaped = true;
-      else if (character === '"') this.#inString = false;
-      return false;
+  #take(token: Token): Parsed | undefined {
+    if (token.type === 'error') {
+      const stray = Buffer.from(token.text, 'latin1').toString('utf8');
+      return this.#reset({ ok: false, text: jsonError(this.#texts, token, `stray '${stray}'`) });
     }
-    switch (character) {
-      case '"':
-        this.#inString = true;
-        return false;
-      case '{':
-      case '[':
-        this.#depth += 1;
-        return false;
-      case '}':
-      case ']':
-        this.#depth -= 1;
-        if (this.#depth > 0) return false;
-        this.#depth = 0;
-        return true;
-      case '\n':
-        return this.#depth === 0 && this.#text.slice(0, this.#scanned).trim() !== '';
-      default:
-        return false;
+    if (token.type === '{') this.#braces += 1;
+    if (token.type === '}') this.#braces -= 1;
+    if (token.type === '[') this.#brackets += 1;
+    if (token.type === ']') this.#brackets -= 1;
+    const isOpen = this.#braces >= 0 && this.#brackets >= 0 && this.#braces + this.#brackets > 0;
+    if (this.#isPassing) {
+      if (!isOpen) this.#reset(undefined);
+      return undefined;
     }
+    this.#bytes += token.text.length;
+    this.#tokens.push(token);
+    const tooMuch = this.#tooMuch();
+    if (tooMuch !== undefined) return this.#refuse(tooMuch);
+    return isOpen ? undefined : this.#reset(parseTokens(this.#tokens, this.#texts));
   }
 
-  #reset(): void {
-    this.#text = '';
-    this.#scanned = 0;
-    this.#depth = 0;
-    this.#inString = false;
-    this.#escaped = false;
+  #tooMuch(): string | undefined {
+    if (this.#bytes > TEXT_MAX) return 'JSON token size limit exceeded';
+    if (this.#tokens.length > TOKENS_MAX) return 'JSON token count limit exceeded';
+    if (this.#braces + this.#brackets > NESTING_MAX) return 'JSON nesting depth limit exceeded';
+    return undefined;
   }
-}
 
-function decode(text: string): Piece {
-  try {
-    return { ok: true, value: parseJson(text) };
-  } catch {
-    return { ok: false, text: 'JSON parse error, invalid keyword or expecting value' };
+  #refuse(text: string): Parsed {
+    if (!this.#texts.isPlaced) return this.#reset({ ok: false, text });
+    this.#isPassing = true;
+    this.#tokens = [];
+    return { ok: false, text };
+  }
+
+  #reset<T>(told: T): T {
+    this.#tokens = [];
+    this.#bytes = 0;
+    this.#braces = 0;
+    this.#brackets = 0;
+    this.#isPassing = false;
+    return told;
   }
 }

@@ -22,8 +22,22 @@ export interface MonitorOptions {
   readonly execute: (command: string, args: Arguments) => Answer;
 }
 
+/** A connection that a server of bytes may use too: it answers in their turn messages that cannot be read. */
+export interface MonitorTransport extends Transport {
+  /** `text`: what QEMU says of one. */
+  sendUnreadable(text: string): void;
+}
+
+/** Refused by QEMU before it is a message. */
+class Unreadable {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 export interface Monitor {
-  attach(handlers: TransportHandlers): Transport;
+  attach(handlers: TransportHandlers): MonitorTransport;
   /** Sends an event to the client that has negotiated, if there is one. */
   event(message: Json): void;
   /** Ends all connections, when the process is gone. */
@@ -32,7 +46,7 @@ export interface Monitor {
 
 interface Connection {
   readonly handlers: TransportHandlers;
-  readonly queue: Json[];
+  readonly queue: (Json | Unreadable)[];
   open: boolean;
   negotiated: boolean;
   busy: boolean;
@@ -78,9 +92,13 @@ export function createMonitor(options: MonitorOptions): Monitor {
     const message = connection.queue.shift();
     if (message === undefined) return;
     connection.busy = true;
-    clock.after(options.durationMs(commandOf(message), argumentsOf(message)), () => {
+    const takesMs =
+      message instanceof Unreadable ? 0 : options.durationMs(commandOf(message), argumentsOf(message));
+    clock.after(takesMs, () => {
       connection.busy = false;
-      handle(connection, message);
+      if (message instanceof Unreadable)
+        deliver(connection, refusal(undefined, 'GenericError', message.text));
+      else handle(connection, message);
       pump(connection);
     });
   }
@@ -110,6 +128,12 @@ export function createMonitor(options: MonitorOptions): Monitor {
     else deliver(connection, 'error' in body ? { id, ...body } : { ...body, id });
   }
 
+  function send(connection: Connection, messages: readonly (Json | Unreadable)[]): void {
+    if (!connection.open) return;
+    connection.queue.push(...messages);
+    pump(connection);
+  }
+
   return {
     attach(handlers) {
       const connection: Connection = {
@@ -123,11 +147,8 @@ export function createMonitor(options: MonitorOptions): Monitor {
       waiting.push(connection);
       if (current === undefined) clock.after(0, () => current === undefined && serveNext());
       return {
-        send(messages) {
-          if (!connection.open) return;
-          for (const message of messages) connection.queue.push(message);
-          pump(connection);
-        },
+        send: messages => send(connection, messages),
+        sendUnreadable: text => send(connection, [new Unreadable(text)]),
         close() {
           if (!connection.open) return;
           clock.unawaited(() => close(connection, undefined));

@@ -7,7 +7,7 @@ import { type Checker, createChecker } from './arguments.ts';
 import { refuse } from './refusal.ts';
 import type { SchemaTable } from './schema.generated.ts';
 import { schemaOf } from './schema-history.ts';
-import type { Texts, Use } from './texts.ts';
+import { JSON_TEXTS, type JsonTexts, PLACED_JSON_TEXTS, type Texts, type Use } from './texts.ts';
 
 export const PROFILE_NAMES = [
   '1.0',
@@ -25,11 +25,14 @@ export const PROFILE_NAMES = [
 
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
+export const DEFAULT_PROFILE: ProfileName = '7.2';
+
 export interface Profile {
   readonly name: ProfileName;
   readonly version: { readonly major: number; readonly minor: number; readonly micro: number };
   readonly package: string;
   readonly texts: Texts;
+  readonly json: JsonTexts;
   readonly schema: SchemaTable;
   readonly checker: Checker;
   /** JOB_STATUS_CHANGE is sent. */
@@ -164,6 +167,7 @@ function profile(
     version: { micro, minor, major },
     package: packageName,
     texts,
+    json: from(11) ? PLACED_JSON_TEXTS : JSON_TEXTS,
     schema,
     checker: createChecker(schema, texts),
     hasJobEvents: from(3),

@@ -30,3 +30,30 @@ export interface Texts {
   /** In front of why it could not be put in its place. */
   readonly filterNotInserted: string;
 }
+
+/** How a version says that it did not expect what it read. */
+export interface JsonTexts {
+  readonly key: string;
+  readonly colon: string;
+  readonly inObject: string;
+  readonly inArray: string;
+  /** Each error says where in the stream it is, and of a message that is refused nothing more is read. */
+  readonly isPlaced: boolean;
+}
+
+export const JSON_TEXTS: JsonTexts = {
+  key: 'key is not a string in object',
+  colon: 'missing : in object pair',
+  inObject: 'expected separator in dict',
+  inArray: 'expected separator in list',
+  isPlaced: false,
+};
+
+/** Seen on 11.1. */
+export const PLACED_JSON_TEXTS: JsonTexts = {
+  key: 'expecting key',
+  colon: "expecting ':'",
+  inObject: "expected ',' or '}'",
+  inArray: "expected ',' or ']'",
+  isPlaced: true,
+};
