@@ -86,7 +86,9 @@ describe.each(KINDS)('an older copy of a %s', (_, begin) => {
   });
 
   test('is refused offline until it is said where the guest ran last; then nothing is lost or removed', async () => {
-    const records = (await ended(begin)).state.sagas[0]?.records.length ?? 0;
+    const [saga] = (await ended(begin)).state.sagas;
+    const records = saga?.records.length ?? 0;
+    const claimed = saga?.records.findIndex(each => each.step === 'claimFiles' && each.kind === 'outcome');
     for (let kept = 0; kept < records; kept += 1) {
       const { sim, state } = await ended(begin);
       sim.kill();
@@ -98,7 +100,16 @@ describe.each(KINDS)('an older copy of a %s', (_, begin) => {
         code: 'JOURNAL_BEHIND',
         message: expect.stringMatching(/counted.*--front old.*--front new/),
       });
-      const result = await recover({ front: 'new' });
+      const isBeforeTheClaims = kept <= (claimed ?? 0);
+      if (isBeforeTheClaims)
+        expect(await rejection(recover({ front: 'new' }))).toMatchObject({
+          code: 'FILES',
+          message: expect.stringMatching(
+            /new0.qcow2 there is inode \d+, which could not be proved.*new1.qcow2 there is inode \d+, which could not be proved.*--accept-image/,
+          ),
+        });
+      expect(options.images.changes).toEqual([]);
+      const result = await recover({ front: 'new', ...(isBeforeTheClaims ? { acceptImages: NEW } : {}) });
       expect(result.outcome).toBe('committed');
       const images = new Map((result.boot ?? []).map(({ file }, disk) => [disk, sim.world.readFile(file)]));
       const held = judgeWrites(images, DISKS);
@@ -111,7 +122,13 @@ describe.each(KINDS)('an older copy of a %s', (_, begin) => {
     const { sim, state } = await ended(begin);
     sim.kill();
     const options = { files: sim.files, images: virtualImages(sim), front: 'old' as const };
-    const result = await recoverOffline(putBack(state, 3, { written: state.generation }), 's', options);
+    const journal = putBack(state, 3, { written: state.generation });
+    expect(await rejection(recoverOffline(journal, 's', options))).toMatchObject({
+      code: 'FILES',
+      message: expect.stringContaining('could not be proved'),
+    });
+    expect(options.images.changes).toEqual([]);
+    const result = await recoverOffline(journal, 's', { ...options, acceptImages: NEW });
     expect(result.outcome).toBe('rolledBack');
     expect(sim.files.list()).toEqual(expect.arrayContaining(NEW));
     for (const file of NEW) expect(result.leftovers.join('\n')).toContain(`${file} (kept, since the journal`);

@@ -164,8 +164,7 @@ async function olderCopy(kept: number) {
 
 /** Behind the intent of the first step, and behind the claims. */
 describe.each([1, 5])('an older copy of the journal, with %i records', kept => {
-  const how = kept === 1 ? (['rename'] as const) : (['rename', 'replace', 'recreate', 'remove'] as const);
-  test.each(how)('hears no side while a new image is not under its name (%s)', async act => {
+  test.each(HOW)('hears no side while a new image is not under its name (%s)', async act => {
     const { sim, journal, thirdParty } = await olderCopy(kept);
     const [, second = ''] = NEW;
     thirdParty.act({ path: second, how: act });
@@ -185,7 +184,15 @@ describe.each([1, 5])('an older copy of the journal, with %i records', kept => {
     expect(images.changes).toEqual([]);
     if (act === 'remove' || act === 'recreate') return;
     expect(thirdParty.putBack(second)).toBe(true);
-    expectNothingLost(sim, await recoverOffline(journal, 's', { ...options, front: 'new' }));
+    // Before the claims no file is known to be the saga's: that the right one is back has to be said.
+    if (kept === 1)
+      expect(String(await rejection(recoverOffline(journal, 's', { ...options, front: 'new' })))).toMatch(
+        new RegExp(
+          `under the name ${second} there is inode \\d+, which could not be proved to be the saga's`,
+        ),
+      );
+    const accepted = kept === 1 ? { acceptImages: NEW } : {};
+    expectNothingLost(sim, await recoverOffline(journal, 's', { ...options, ...accepted, front: 'new' }));
   });
 });
 

@@ -22,7 +22,8 @@ One that holds something is asked about: --ran-on OVERLAY boots from it, --not-o
 
 The files under the names of these images have to be those that the saga knew there. Another one, or none, is refused before anything is
 changed: put the right file back. With --front that goes for the images of both sides, for what another file holds tells nothing of where
-the guest ran; an image that the saga had not made yet, or has removed, is accepted as rightly not there. Where what stands there is the right image all the same, such as a copy from a backup, or where a
+the guest ran; an image that the saga had not made yet, or has removed, is accepted as rightly not there, and one that an older journal
+cannot prove to be the saga's as that one. Where what stands there is the right image all the same, such as a copy from a backup, or where a
 snapshot's new overlay is lost for good and an empty one is to be made, --accept-image FILE promises that; it is repeatable.
 
 A journal counts its writes, and JOURNAL.generation beside it counts them too. One that was put back from a backup has counted fewer:

@@ -34,7 +34,8 @@ export async function askBefore(
   { images, files }: { readonly images: Images; readonly files: Files },
 ): Promise<Found> {
   // What another file holds says nothing of where the guest ran, not to an administrator either.
-  if (said.front === undefined) await expectRightFiles(decide([]).parts, rightful, files, 'first');
+  if (said.front === undefined)
+    await expectRightFiles(decide([]).parts, rightful, { files, images }, 'first');
   else await expectBothSides({ plan, records, isOlder }, rightful, files);
   const { overlays, unseen } = await findAbove(
     { id: row.id, plan, begunMs: row.createdAtMs, said, known: [...rightful.known.values()] },

@@ -149,7 +149,7 @@ function isOnOtherSide(saga: string, part: Part, { disk, index, file, over }: Ov
     'JOURNAL_BEHIND',
     `the journal of saga ${saga} says that disk ${disk} is booted from ${booted}, and it was said that the guest ran last on ${file}, which ` +
       `stands above ${over.file}. Nothing has been changed. Say "--front ${front}" too, if the guest ran last on those images of all of its ` +
-      `disks, or "--not-on ${file}"`,
+      `disks, of each disk where it was on others ("--front ${disk}=${front},DISK=..."), or "--not-on ${file}"`,
     { saga, disk },
   );
 }

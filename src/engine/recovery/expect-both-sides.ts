@@ -45,9 +45,9 @@ export async function expectBothSides(
         const words =
           stands === undefined
             ? isMissed && !mayBeGone && missingInWords(knew)
-            : knew !== undefined &&
-              !isSameFile(knew, stands.identity) &&
-              replacedInWords(knew, stands.identity);
+            : knew === undefined
+              ? isOlder && isNew && unprovedInWords(stands.identity)
+              : !isSameFile(knew, stands.identity) && replacedInWords(knew, stands.identity);
         if (words === false) continue;
         found.set(file, `disk ${disk.disk}: under the name ${file} there is ${words}`);
         first ??= disk.disk;
@@ -59,9 +59,9 @@ export async function expectBothSides(
   throw new BlocksagaError(
     'FILES',
     `it was said on which images the guest of saga ${saga} ran last, and not all of them are there to tell it: ${[...found.values()].join('; ')}. ` +
-      'What stands elsewhere now may be what the guest wrote last. Nothing has been changed. Find such a file (by its size and time, or ' +
-      '"find -inum") and put the right file back, then look again on which images the guest ran, and run this again. Where what stands there ' +
-      'is right all the same, such as a copy from a backup, or nothing there is (an image that the saga had not made yet, or has removed), ' +
+      'What stands elsewhere now may be what the guest wrote last. Nothing has been changed. Find such a file (by its size, its time and what ' +
+      '"qemu-img info" tells of its backing file, or with "find -inum") and put the right file back, then look again on which images the guest ran, and run this again. Where what stands there ' +
+      "is right all the same, such as the saga's own image or a copy from a backup, or nothing there is (an image that the saga had not made yet, or has removed), " +
       `say so, with --front: "blocksaga resume --offline ${saga} ${accepting}"`,
     { saga, disk: first },
   );
@@ -84,6 +84,10 @@ function namesOf(disk: DiskPlan): readonly { readonly file: string; readonly isN
 function missingInWords(knew: string | undefined): string {
   if (knew !== undefined) return `nothing any more, where ${inodeOf(knew)} was`;
   return 'nothing, and the journal, an older copy, may lack that there was';
+}
+
+function unprovedInWords(stands: string): string {
+  return `${inodeOf(stands)}, which could not be proved to be the saga's: the journal, an older copy, does not know which file that had made there`;
 }
 
 function replacedInWords(knew: string, stands: string): string {

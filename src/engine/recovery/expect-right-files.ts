@@ -7,6 +7,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { plainName } from '../../guest/graph.ts';
 import { isSameFile } from '../../images/file-identity.ts';
 import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { chainOfImage, filesOfImage } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
@@ -16,6 +17,7 @@ import { heldClaim } from '../removal/claims.ts';
 import type { OfflineAction, OfflineDisk } from './decide-offline.ts';
 import { makingOf } from './offline-images.ts';
 import type { OfflineEnd } from './offline-parts.ts';
+import { isShortened } from './shorten-offline.ts';
 
 /** What an administrator has said of files. */
 export interface SaidRight {
@@ -73,11 +75,19 @@ interface Needed {
   readonly file: string;
   readonly mustStand: boolean;
   readonly isWritten: boolean;
+  /** The image leaves the chain, and is not read any more once that is shortened. */
+  readonly leaves: boolean;
   /** What can be done where it is lost for good, in words; null where only the right file helps. */
   readonly withoutIt: string | null;
 }
 
 type Part = OfflineEnd['parts'][0];
+
+/** Where it is looked. */
+export interface LookedAt {
+  readonly files: Pick<Files, 'stat'>;
+  readonly images: Pick<Images, 'look'>;
+}
 
 /**
  * `first`: before the images are asked where the guest ran, which an old one that is not there may tell. `before`: nothing has
@@ -89,7 +99,7 @@ export type When = 'first' | 'before' | 'meanwhile';
 export async function expectRightFiles(
   parts: readonly Part[],
   rightful: Rightful,
-  files: Pick<Files, 'stat'>,
+  { files, images }: LookedAt,
   when: When,
   of?: DiskPlan,
 ): Promise<void> {
@@ -99,8 +109,10 @@ export async function expectRightFiles(
       if (disk === undefined || (of !== undefined && of !== disk)) continue;
       const isEnd = at === parts.length - 1;
       const mayBeAnew = rightful.isBegun || when === 'meanwhile';
+      // The images above those that leave are looked at first: by the right header only is a chain known to be shortened.
+      const isDone = async () => action === 'shorten' && (await isShortened(part.plan, disk, images));
       for (const needed of neededBy(part, disk, action, { isEnd, mayBeAnew }))
-        await expectRight(needed, rightful, files, when);
+        if (!(needed.leaves && (await isDone()))) await expectRight(needed, rightful, files, when);
     }
   }
 }
@@ -181,6 +193,7 @@ function neededBy(
     leave: [...old, ...fresh],
   };
   const stays = new Set(fresh.map(({ image }) => image.file));
+  const leaves = ({ file }: ChainImage) => action === 'shorten' && !stays.has(file);
   const withoutIt = (image: ChainImage) =>
     image.file === disk.image.file && isAnewWith(action) ? lostInWords(disk, isInDoubt) : null;
   const isMadeAnew = ({ file }: ChainImage) =>
@@ -191,7 +204,8 @@ function neededBy(
       filesOfImage(image).map(name => ({
         ...{ disk, file: plainName(name), isWritten, withoutIt: withoutIt(image) },
         // What has left a chain may have been removed, as was asked.
-        mustStand: (action !== 'shorten' || stays.has(image.file)) && !isMadeAnew(image),
+        mustStand: !leaves(image) && !isMadeAnew(image),
+        leaves: leaves(image),
       })),
     );
 }

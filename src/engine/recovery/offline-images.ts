@@ -235,7 +235,7 @@ function lost(plan: DiskPlan, { file }: ImageName): BlocksagaError {
       : '';
   return new BlocksagaError(
     'FILES',
-    `disk ${disk}: ${file} is needed and is not there: put it back, then run this again${remedy}`,
+    `disk ${disk}: ${file} is needed and is not there: put the right file back, then run this again${remedy}`,
     { disk },
   );
 }

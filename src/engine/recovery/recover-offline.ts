@@ -138,7 +138,7 @@ export async function recoverOffline(
   const { parts, disks, passed } = decide(found.choices);
   const end = parts.at(-1);
   invariant(end !== undefined, 'a saga has a stage');
-  await expectRightFiles(settled ? [asBooted(end)] : parts, rightful, files, 'before');
+  await expectRightFiles(settled ? [asBooted(end)] : parts, rightful, { files, images }, 'before');
   for (const part of settled ? [] : parts) {
     await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
   }
@@ -158,10 +158,11 @@ export async function recoverOffline(
   for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
   for (const part of settled ? [] : parts) {
     const isTaken = takenByAnother(part.records, files);
-    const lookAgain = (disk: DiskPlan) => expectRightFiles(parts, rightful, files, 'meanwhile', disk);
+    const lookAgain = (disk: DiskPlan) =>
+      expectRightFiles(parts, rightful, { files, images }, 'meanwhile', disk);
     aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken, lookAgain)));
   }
-  await expectRightFiles([asBooted(end)], rightful, files, 'meanwhile');
+  await expectRightFiles([asBooted(end)], rightful, { files, images }, 'meanwhile');
   if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
   const { boot, chains } = await bootImages(end, ranOn, images);
   const isKept = (file: string) => found.kept.some(image => image.file === file);

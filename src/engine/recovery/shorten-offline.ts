@@ -51,8 +51,13 @@ export async function hasBegunToShorten(plan: Plan, images: Images): Promise<boo
   return isShortened(plan, first, images);
 }
 
-/** By the headers; false where none can tell. */
-async function isShortened(plan: RewritePlan, disk: DiskPlan, images: Images): Promise<boolean> {
+/** Whether a chain is shortened already, by the header above; false where none can tell. */
+export async function isShortened(
+  plan: Plan,
+  disk: DiskPlan,
+  images: Pick<Images, 'look'>,
+): Promise<boolean> {
+  if (!('rewrites' in plan)) return false;
   const { base, above } = partsOf(plan, disk);
   const sight = await images.look(above);
   const stands = sight.state === 'readable' ? (sight.backing?.file ?? null) : undefined;

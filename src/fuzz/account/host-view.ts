@@ -40,16 +40,24 @@ export class HostView {
   /** The names of files that no saga has to do with and that are not as they were. */
   get harmed(): readonly string[] {
     const { moved } = this.#sim.world;
-    const births = this.#squatter?.births;
-    const isAmongThem = (name: string) =>
-      moved.some(({ path, birth }) => path === name && births?.has(birth));
+    const births = this.#births;
+    const isAmongThem = (name: string) => moved.some(({ path, birth }) => path === name && births.has(birth));
     const squatted = (this.#squatter?.harmed ?? []).filter(name => !isAmongThem(name));
     return [...squatted, ...this.#harmedElsewhere()];
   }
 
   /** The names that third parties have taken from files that were not each other's. */
   get moved(): readonly MovedFile[] {
-    return this.#sim.world.moved.filter(({ birth }) => !this.#squatter?.births.has(birth));
+    const births = this.#births;
+    return this.#sim.world.moved.filter(({ birth }) => !births.has(birth));
+  }
+
+  /** Of the squatter's files, and of those that others have put in the places of these. */
+  get #births(): ReadonlySet<number> {
+    const births = new Set(this.#squatter?.births);
+    for (const { birth, made } of this.#sim.world.moved)
+      if (births.has(birth) && made !== undefined) births.add(made.birth);
+    return births;
   }
 
   /** The names under which a third party has put a file of its own that is not as it was made. */

@@ -14,12 +14,12 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
     // Where the headers led elsewhere beforehand, no saga is to blame.
     const start = before.disks[index];
     if (start === undefined || !readsTheSame(start)) continue;
-    // A saga looks at the names of its own disks.
+    // A saga looks at the names of its own disks; a request that was refused has looked for what it was refused for.
     const isNamed = account.scenario.wish.named.includes(index);
     const early = isNamed && outcome === 'committed' ? decidedOver(account, disk) : undefined;
     if (early !== undefined)
       return `${early} was taken from an image of ${disk.device} in front of the decision, and it was taken all the same`;
-    const untold = isNamed ? untoldBelow(account, result, disk) : undefined;
+    const untold = isNamed && outcome !== 'refused' ? untoldBelow(account, result, disk) : undefined;
     if (untold !== undefined)
       return `${untold} was taken from an image of ${disk.device} before the end, and the result does not say so`;
     // By names that a third party took from their files a boot finds nothing, or that one's.

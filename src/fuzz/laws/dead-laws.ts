@@ -17,6 +17,7 @@ import {
 } from './end-laws.ts';
 import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
+import type { ContentsByDisk } from './judge-writes.ts';
 import { isDoubted } from './last-image.ts';
 import { isMoved } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
@@ -59,10 +60,23 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   if (error !== undefined) return `the recovery gave up: ${error.code} ${error.message}`;
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   if (mayLoseWrites(account)) return undefined;
-  const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
+  const images = contentsBooted(account, booted);
   const fronts = (index: number) => booted.disks[index]?.path;
   const isOnNew = areOnNew(account, booted.disks);
   return lostWrites(account, images, atLast, isOnNew, fronts);
+}
+
+/** A disk that is not the saga's boots what a third party has put under its name: what it held is where its administrator finds it. */
+function contentsBooted({ scenario, moved }: Account, { disks, putBack }: Sight): ContentsByDisk {
+  const away = moved.filter(({ back }) => back === undefined);
+  const isAstray = (index: number, path: string) =>
+    !scenario.wish.named.includes(index) && isMoved({ moved: away }, path);
+  return new Map(
+    disks.map(({ path, contents }, index) => [
+      index,
+      isAstray(index, path) ? (putBack.get(path) ?? contents) : contents,
+    ]),
+  );
 }
 
 function oneSet(account: Account, booted: Sight): string | undefined {
@@ -105,7 +119,7 @@ function readsAsLeft({ atLast }: Account, index: number, { contents }: Sight['di
 
 function holdsAll(account: Account, booted: Sight): string | undefined {
   const { scenario, offline, flushed, atLast } = account;
-  const images = new Map(booted.disks.map((disk, index) => [index, disk.contents]));
+  const images = contentsBooted(account, booted);
   const isOnNew = offline?.result?.outcome === 'committed';
   const fronts = (index: number) => booted.disks[index]?.path;
   if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew, fronts);

@@ -65,19 +65,17 @@ export const BY_WORLD: readonly ByWorld[] = [
     reason: 'such a journal does not know whom its saga has told',
     only: ({ isRestored }) => isRestored,
   },
-  ...(['the dead leave one set', 'no newer image is given up'] as const).flatMap(law => [
-    {
-      ...{ law, world: 'third parties have removed files' },
-      reason:
-        'a file that has no name any more ends with the QEMU that has it open: which one is missing is said',
-      only: (account: Account) => isRemovedForGood(account),
-    },
-    {
-      ...{ law, world: 'the records cannot be written' },
-      reason: 'onCommit did not take the new disks: the recovery says so, and is run again',
-      only: isUntold,
-    },
-  ]),
+  {
+    ...{ law: 'the dead leave one set', world: 'third parties have removed files' },
+    reason:
+      'a file that has no name any more ends with the QEMU that has it open: which one is missing is said',
+    only: (account: Account) => isRemovedForGood(account),
+  },
+  ...(['the dead leave one set', 'no newer image is given up'] as const).map(law => ({
+    ...{ law, world: 'the records cannot be written' },
+    reason: 'onCommit did not take the new disks: the recovery says so, and is run again',
+    only: isUntold,
+  })),
   {
     ...{ law: 'the dead leave one set', world: "QEMU's files are elsewhere, and the power failed" },
     reason:

@@ -200,3 +200,11 @@ export function asksFor(result: Pick<SagaResult, 'error'> | undefined, path: str
   const { message = '' } = result?.error ?? {};
   return message.includes('put the right file back') && message.split(/[\s,:;]+/).includes(path);
 }
+
+/** Whether a saga says of a name that it cannot know whether the file there is its own. */
+export function isUnproved(result: Pick<SagaResult, 'error'> | undefined, path: string): boolean {
+  const said = (result?.error?.message ?? '')
+    .split(/[:;] /)
+    .filter(words => words.includes('could not be proved'));
+  return said.some(words => words.split(/[\s,]+/).includes(path));
+}

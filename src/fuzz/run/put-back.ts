@@ -5,7 +5,7 @@
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { judgeWrites } from '../laws/judge-writes.ts';
-import { asksFor } from '../laws/moved-files.ts';
+import { asksFor, isUnproved } from '../laws/moved-files.ts';
 
 /**
  * The files that the error of a saga names and that are right where they stand, though other ones than it knew: those into which QEMU has
@@ -38,6 +38,19 @@ export function rightlyNotThere(
 ): readonly string[] {
   const isTaken = (name: string) => world.moved.some(({ path, back }) => path === name && back === undefined);
   return names.filter(name => !world.host.files.has(name) && !isTaken(name) && asksFor(result, name));
+}
+
+/**
+ * The names that the error of a saga asks about and under which rightly a file is that it does not know, as its journal is older than that:
+ * no third party has put another one there.
+ */
+export function rightlyUnknown(
+  { world }: Sim,
+  result: Pick<SagaResult, 'error'> | undefined,
+  names: readonly string[],
+): readonly string[] {
+  const isTaken = (name: string) => world.moved.some(({ path, back }) => path === name && back === undefined);
+  return names.filter(name => world.host.files.has(name) && !isTaken(name) && isUnproved(result, name));
 }
 
 /** The files that the error of a saga names, and asks to have back; true where there was one to be put back. */

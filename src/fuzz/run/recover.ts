@@ -20,7 +20,7 @@ import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
-import { putBackWhatIsAskedFor, rightlyNotThere, rightWhereTheyStand } from './put-back.ts';
+import { putBackWhatIsAskedFor, rightlyNotThere, rightlyUnknown, rightWhereTheyStand } from './put-back.ts';
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
@@ -72,9 +72,11 @@ export async function recoverAndBoot(
         if (!(error instanceof BlocksagaError && error.code === 'FILES')) throw error;
         const asked = { error: error.toJSON() };
         const sides = namesOfSides({ ...scenario, coveredFirst });
-        const more = [...rightWhereTheyStand(sim, asked), ...rightlyNotThere(sim, asked, sides)].filter(
-          file => !right.has(file),
-        );
+        const more = [
+          ...rightWhereTheyStand(sim, asked),
+          ...rightlyNotThere(sim, asked, sides),
+          ...rightlyUnknown(sim, asked, sides),
+        ].filter(file => !right.has(file));
         for (const file of more) right.add(file);
         if (more.length === 0 && !putBackWhatIsAskedFor(sim, asked)) throw error;
       }
@@ -133,10 +135,10 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
   };
   if (!mayBeSwitched) return 'old';
-  const apart = sidesSeen(asked, oldOf);
-  if (apart !== undefined) return apart;
   // The image that an overlay stands on, on which the guest was last, tells its side.
   const under = ranOn.map(file => sim.world.host.image(file)?.backing);
+  const seen = sidesSeen(asked, oldOf, under);
+  if (seen !== undefined) return seen;
   if (disks.some(index => under.includes(oldOf(index)))) return 'old';
   const at = newSetsOf(asked).findIndex(set => wish.named.some(index => under.includes(frontIn(set, index))));
   if (at >= 0) return at > 0 ? 'snapshot' : 'new';
@@ -164,24 +166,32 @@ function namesOfSides(asked: Asked): readonly string[] {
   ]);
 }
 
-/** Where QEMU had disks on images of different sides when it was looked at last, on which one each was. */
+/**
+ * Where QEMU had the disks when it was looked at last, and the overlays that their guest was on: on which side all of them were, or each.
+ */
 function sidesSeen(
   asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
   oldOf: (index: number) => string,
-): Readonly<Record<string, Front>> | undefined {
+  under: readonly (string | undefined)[],
+): Fronts | undefined {
   const { guest, wish, after, restored } = asked;
   if (restored === undefined || !after.alive) return undefined;
   const [ofSaga, ...others] = newSetsOf(asked);
   const seen = wish.named.flatMap((index): (readonly [string, Front])[] => {
-    const path = after.disks[index]?.path;
-    if (path === undefined || after.disks[index]?.left !== undefined) return [];
-    const name = diskName(guest, index);
-    if (path === oldOf(index)) return [[name, 'old']];
-    if (path === frontIn(ofSaga, index)) return [[name, 'new']];
-    return others.some(set => path === frontIn(set, index)) ? [[name, 'snapshot']] : [];
+    const sides = [
+      [oldOf(index), 'old'],
+      [frontIn(ofSaga, index), 'new'],
+      ...others.map(set => [frontIn(set, index), 'snapshot'] as const),
+    ] as const;
+    const disk = after.disks[index];
+    const side =
+      sides.find(([file]) => under.includes(file)) ??
+      sides.find(([file]) => disk?.left === undefined && disk?.path === file);
+    return side === undefined ? [] : [[diskName(guest, index), side[1]]];
   });
-  const isApart = new Set(seen.map(([, front]) => front)).size > 1;
-  return isApart && seen.length === wish.named.length ? Object.fromEntries(seen) : undefined;
+  if (seen.length < wish.named.length) return undefined;
+  const [front] = new Set(seen.map(([, side]) => side));
+  return seen.every(([, side]) => side === front) ? front : Object.fromEntries(seen);
 }
 
 function isWhole(sim: Sim, path: string): boolean {
