@@ -20,6 +20,7 @@ function scenarioOf(name: string): Scenario {
 
 const COMPLETED = scenarioOf('completed-while-it-is-taken-back');
 const FINALIZED = scenarioOf('pull-finalized-by-a-third-party-then-aborted');
+const PAUSED = scenarioOf('abort-behind-a-merge-that-a-third-party-has-completed');
 const TOO_LONG = scenarioOf('asked-back-in-a-switch-that-is-too-long');
 
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
@@ -35,6 +36,16 @@ describe('an abort that is not heeded', () => {
     expect(await lawsOf(COMPLETED)).toEqual([]);
     expect(await lawsOf(COMPLETED, { ranOnNew: false })).toEqual([LAW]);
     expect(await lawsOf(TOO_LONG, { ranOnNew: false })).toEqual([LAW]);
+  });
+
+  test('is noticed of a guest that its administrator has paused where no third party has merged a disk', async () => {
+    expect(await lawsOf(PAUSED)).toEqual([]);
+    expect(await lawsOf(PAUSED, { ranOnNew: false })).toEqual([LAW]);
+    const [fault] = PAUSED.faults;
+    expect.assert(fault?.kind === 'otherClient');
+    const unknown = { ...PAUSED, faults: [{ ...fault, arguments: { id: 'no such job' } }] };
+    expect((await runScenario(unknown)).ranOnNew).toBe(false);
+    expect((await runScenario(PAUSED)).ranOnNew).toBe(true);
   });
 
   test('is noticed where no third party has had a chain shortened', async () => {

@@ -13,12 +13,20 @@ const OVERTAKEN: ReadonlySet<string> = new Set(['commit', 'revert']);
 const ROLL_FORWARD: ReadonlySet<string> = new Set(['commitRemainingDisks', 'commitRevert']);
 /** By it jobs that are held shorten their chains. */
 const SHORTENS = 'job-finalize';
+/** By these a saga puts disks on their new images. */
+const SWITCHES = ['job-complete', 'block-job-complete', SHORTENS, 'blockdev-reopen', 'transaction'] as const;
 
 export class OvertakenWatch {
-  /** Whether the guest ran with one of the named disks on its new image, or a third party had the chain of one shortened. */
+  /**
+   * Whether the guest ran with one of the named disks on its new image, or may have, as one that its administrator has paused and that a third
+   * party has put there: whether it ran between two looks nothing tells. Or a third party had the chain of one shortened.
+   */
   ranOnNew = false;
   /** Whether the saga has sent what shortens them. */
   #shortens = false;
+  /** Whether it has sent what switches them. */
+  #switches = false;
+  readonly #isPaused: boolean;
   #lengths: readonly number[] | undefined;
   readonly #sim: Sim;
   readonly #named: readonly number[];
@@ -33,6 +41,7 @@ export class OvertakenWatch {
   constructor(sim: Sim, { guest, wish }: Pick<Scenario, 'guest' | 'wish'>) {
     this.#sim = sim;
     this.#named = wish.named;
+    this.#isPaused = guest.paused;
     this.#asked = { guest, wish };
     [this.#set] = newSetsOf(this.#asked);
     this.#isOver = !OVERTAKEN.has(wish.operation);
@@ -55,6 +64,7 @@ export class OvertakenWatch {
   /** What the saga has sent. */
   sent(verbs: readonly string[]): void {
     this.#shortens ||= verbs.includes(SHORTENS);
+    this.#switches ||= SWITCHES.some(verb => verbs.includes(verb));
   }
 
   #chains(): readonly number[] {
@@ -76,7 +86,8 @@ export class OvertakenWatch {
     if (!this.#named.some(isOnNew)) return;
     const { running, guest } = this.#sim.world;
     this.#acknowledged ??= guest.acknowledged;
-    if (!running && guest.acknowledged === this.#acknowledged) return;
+    const mayHaveRun = this.#isPaused && !this.#switches;
+    if (!running && guest.acknowledged === this.#acknowledged && !mayHaveRun) return;
     this.ranOnNew = true;
     this.#isOver = true;
   }

@@ -250,7 +250,7 @@ export const BY_FAULT: readonly ByFault[] = [
   ...PUT_ON_OTHER_SIDE.map(verb => ({
     ...{ law: 'asked to roll back, rolls back', fault: `otherClient ${verb}` },
     reason:
-      'what a guest has written to merged or reverted disks is nowhere else, and a rollback would lose it',
+      'what a guest has written to merged or reverted disks, or may have between two looks at it, is nowhere else, and a rollback would lose it',
     only: (_struck: Struck, account: Account) => isOvertaken(account),
   })),
 

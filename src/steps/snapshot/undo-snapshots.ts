@@ -11,7 +11,7 @@ import { deviceOf, named, rootNow } from '../../guest/jobs-of-plan.ts';
 import { unplugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
-import type { Command } from '../../qmp/client.ts';
+import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import type { JobInfo } from '../../qmp/schema.generated.ts';
 import { isConcluded, WHILE_PAUSED, withinPause } from '../jobs/await-jobs.ts';
@@ -131,8 +131,23 @@ async function startCommits(
   disks: readonly TakenDisk[],
   graph: Graph,
 ): Promise<void> {
-  const commit = plan.jobsVanishOnEnd === undefined ? commitByNode : commitByFile;
-  throwFirst(disks, await qmp.pipeline(disks.map(disk => commit(plan, disk, graph))));
+  const isByFile = plan.jobsVanishOnEnd !== undefined;
+  const commit = isByFile ? commitByFile : commitByNode;
+  const replies = await qmp.pipeline(disks.map(disk => commit(plan, disk, graph)));
+  if (isByFile && replies.some(({ ok }) => !ok)) await closeSpare(qmp, disks, graph);
+  throwFirst(disks, replies);
+}
+
+/**
+ * Where a mirror has been undone, QEMU has opened the images below an overlay anew, and the nodes that they had before may not have been
+ * closed: an image that is open twice is not committed into. QEMU closes none that is in use. The commits are tried again then.
+ */
+async function closeSpare(qmp: QmpClient, disks: readonly TakenDisk[], graph: Graph): Promise<void> {
+  const before = disks.flatMap(({ node, chain }) => [node, ...chain.flatMap(image => image.node ?? [])]);
+  const open = [...new Set(before)].filter(node => node !== '' && graph.node(node) !== undefined);
+  await qmp.pipeline(
+    open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
+  );
 }
 
 /** Below another overlay the job comes to PENDING by itself, and leaves that one on the base. */
