@@ -138,6 +138,16 @@ describe('in a kept run the laws notice', () => {
     expect(judge(await runScenario(scenario)).map(violation => violation.law)).toContain(law);
   });
 
+  test('that a saga waits for the file of a third party where /proc had told: it ends', async () => {
+    const kept = JSON.parse(readFileSync(EXCUSED, 'utf8')) as Readonly<Record<string, Scenario>>;
+    const scenario = kept['it ends: a name led elsewhere before the request, and nothing told'];
+    expect.assert(scenario !== undefined);
+    const account = await runScenario(scenario);
+    expect(judge(account)).toEqual([]);
+    const told = judge({ ...account, scenario: { ...scenario, proc: true } });
+    expect(told.map(({ law }) => law)).toContain('it ends');
+  });
+
   test('that nothing is said of a file that a guest reads from since QEMU has opened it: nothing lost', async () => {
     const kept = JSON.parse(readFileSync(EXCUSED, 'utf8')) as Readonly<Record<string, Scenario>>;
     const scenario = kept['nothing lost: file'];

@@ -192,6 +192,18 @@ export function waitsForFile({ fault }: Struck, account: Account, { outcome, res
   });
 }
 
+/**
+ * The file that a saga asks for is a third party's: it stood there when the saga was planned, in the place of the one that QEMU has open,
+ * and no /proc told. An administrator has put that one back, which the saga cannot know.
+ */
+export function asksForAnothers({ moved, row, scenario }: Account, { outcome, result }: EndJudged): boolean {
+  if (outcome !== 'needsRecovery' || row === undefined || scenario.proc) return false;
+  return moved.some(
+    ({ path, atMs, made, back }) =>
+      made !== undefined && back !== undefined && atMs <= row.createdAtMs && asksFor(result, path),
+  );
+}
+
 function namesTakenBy(fault: Struck['fault'], { moved }: Account): readonly string[] {
   return moved.map(({ path }) => path).filter(path => takesNameOf(fault, path));
 }

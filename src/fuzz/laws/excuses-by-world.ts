@@ -6,7 +6,13 @@ import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { isCutElsewhere } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
-import { type EndJudged, hasSwitchedTooLong, isOvertaken, isUntold } from './excuse-conditions.ts';
+import {
+  asksForAnothers,
+  type EndJudged,
+  hasSwitchedTooLong,
+  isOvertaken,
+  isUntold,
+} from './excuse-conditions.ts';
 import { isRemovedForGood } from './moved-files.ts';
 
 /** A pause of this length is enough for all that a saga does in it; milliseconds. */
@@ -64,6 +70,12 @@ export const BY_WORLD: readonly ByWorld[] = [
     ...{ law: 'the records are told', world: 'an older copy of the journal was put back' },
     reason: 'such a journal does not know whom its saga has told',
     only: ({ isRestored }) => isRestored,
+  },
+  {
+    ...{ law: 'it ends', world: 'a name led elsewhere before the request, and nothing told' },
+    reason:
+      'QEMU would open and write to what stands under that name, and the saga knows another file there than the one that was put back: which one QEMU has open is said offline',
+    only: asksForAnothers,
   },
   {
     ...{ law: 'the dead leave one set', world: 'third parties have removed files' },

@@ -80,12 +80,22 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     const own = `${directory}-theirs-own${moved.length}`;
     if (host.directories.has(directory)) host.renameDirectory(directory, own);
     host.renameDirectory(aside, directory);
+    carryOver(own, directory);
     const since = moved.findIndex(({ path, to }) => to === `${aside}${path.slice(directory.length)}`);
     const backMs = epochMs();
     moved = moved.map((each, at) => ({
       ...(at < since ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
       ...within(each, aside, directory),
     }));
+  }
+
+  /** What others than third parties have made in the one that goes comes along, where its name is free. */
+  function carryOver(from: string, to: string): void {
+    const theirs = new Set(moved.flatMap(({ made }) => made?.birth ?? []));
+    for (const [path, { birth }] of [...host.files]) {
+      const name = `${to}${path.slice(from.length)}`;
+      if (directoryOf(path) === from && !theirs.has(birth) && !host.files.has(name)) host.rename(path, name);
+    }
   }
 
   function putBack(path: string): boolean {

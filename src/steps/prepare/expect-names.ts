@@ -58,10 +58,15 @@ export async function expectOldNames(
     wrong.found === 'nothing' ? 'nothing' : `${wrong.found}, which QEMU would open and write to`;
   throw new BlocksagaError(
     'FOREIGN',
-    `disk ${wrong.disk}: it is to return to ${wrong.file}, and under that name there is now ${instead}: put the right file back, then resume`,
+    `disk ${wrong.disk}: it is to return to ${wrong.file}, and under that name there is now ${instead}: put the right file back, then resume` +
+      (wrong.found === 'nothing'
+        ? ''
+        : `; where what stands there is the one that QEMU has open all the same, shut the guest down and say so: ${ACCEPT}`),
     { disk: wrong.disk },
   );
 }
+
+const ACCEPT = '"blocksaga resume --offline ID --accept-image FILE"';
 
 /** An image whose name does not lead to it. */
 export function leadsElsewhere({ disk, file, found }: WrongName): BlocksagaError {
