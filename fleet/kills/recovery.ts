@@ -151,7 +151,8 @@ async function keysAreFree({ hosts, caller }: Arena, wrong: string[]): Promise<n
   return Math.max(...times);
 }
 
-function statesIn({ hosts }: Arena): ReadonlyMap<string, string> {
+/** By `HOST/SAGA`, what the journals say. */
+export function statesIn({ hosts }: Arena): ReadonlyMap<string, string> {
   const states = new Map<string, string>();
   for (const host of hosts) {
     const journal = openJournal(host.journal);

@@ -9,7 +9,7 @@ import type { Told } from './caller.ts';
 import type { Guest, Seen } from './guest.ts';
 import { judgeRound } from './judge.ts';
 import { drawMoment, drawOperation, type Moment, type Operation } from './operations.ts';
-import { putRight } from './recovery.ts';
+import { putRight, statesIn } from './recovery.ts';
 
 export interface Round {
   readonly id: string;
@@ -37,6 +37,7 @@ const MOMENT_MS = 20_000;
 export async function playRound(arena: Arena, id: string, seed: number, kind: Kind): Promise<Round> {
   const chance = seededChance(seed);
   const before = await lookAtAll(arena);
+  const known = new Set(statesIn(arena).keys());
   const longest = Math.max(...[...before.values()].flatMap(({ chains }) => chains.map(each => each.length)));
   const operation = drawOperation(arena, id, longest, chance);
   const blows = kind.draw(arena, chance);
@@ -55,7 +56,7 @@ export async function playRound(arena: Arena, id: string, seed: number, kind: Ki
   const told = await call.told;
   const dead = hasStruck ? blows.flatMap(({ guest }) => guest ?? []) : [];
   const { sides, byHand, heldMs, wrong } = await putRight(arena, { operation, before, dead });
-  const judged = await judgeRound(arena, { operation, before, told, sides });
+  const judged = await judgeRound(arena, { operation, before, told, sides, known });
   return {
     ...{ id, seed, hasStruck, isLate, heldMs, byHand },
     kind: kind.name,

@@ -12,6 +12,8 @@ export interface RoundsOptions {
   readonly qemu?: string;
   /** Only this kind. */
   readonly kind?: string;
+  /** Ends behind the round under way. */
+  readonly signal?: AbortSignal;
   readonly say: (line: string) => void;
 }
 
@@ -23,11 +25,11 @@ const ROUNDS_OF_ONE_FLEET = 60;
 const LINES_TOLD = 20;
 
 export async function playRounds(options: RoundsOptions): Promise<readonly Round[]> {
-  const { rounds: count, from = 0, seed, nodes, qemu, say } = options;
+  const { rounds: count, from = 0, seed, nodes, qemu, signal, say } = options;
   const played: Round[] = [];
   let arena: Arena | undefined;
   try {
-    for (let nth = from; nth < from + count; nth += 1) {
+    for (let nth = from; nth < from + count && signal?.aborted !== true; nth += 1) {
       arena ??= await startArena({ nodes, seed, ...(qemu === undefined ? {} : { qemu }) });
       const kind = KINDS.find(({ name }) => name === options.kind) ?? kindOf(nth, qemu === undefined);
       const begunMs = Date.now();
