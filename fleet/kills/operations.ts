@@ -35,7 +35,8 @@ export function drawOperation(arena: Arena, id: string, longestChain: number, ch
   const disksOf = (guest: Guest, member: 'to' | 'overlay') =>
     imagesOf(guest).map((file, disk) => ({ disk: `dev${disk}`, [member]: file }));
   const names = ['instant', 'copy', 'instant', 'move', 'instant', 'snapshot'] as const;
-  const name = longestChain >= CHAIN_MAX ? 'move' : (names[chance.below(names.length)] ?? 'instant');
+  const drawn = names[chance.below(names.length)] ?? 'instant';
+  const name = longestChain >= CHAIN_MAX ? 'move' : drawn;
   if (name === 'copy' || name === 'snapshot') {
     const guest = arena.guests[chance.below(arena.guests.length)] as Guest;
     return {
