@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -18,6 +19,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { BlocksagaError, recoverOffline, type SagaResult } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { disksOf, withChains } from './chained.ts';
 import { buildCommand, resultOf, runCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { type Stage, stage } from './witnessed.ts';
@@ -192,6 +194,29 @@ describeOnQemu('an offline recovery', () => {
       acceptImages.push(file);
     }
     await expectNothingLost(on, await recoverOffline(on.journal, ID, { ...DEAD, acceptImages }));
+  });
+});
+
+describeOnQemu('an offline recovery of a commit', () => {
+  test('asks for no image that it has merged and removed, whatever stands under its name by then', async () => {
+    await using bare = await stage({ disks: 2, journal: 'memory' });
+    const on = await withChains(bare, 2);
+    const merged = on.chains.map(([, file = '']) => file);
+    on.tap.before('object-del', () => on.vm.kill());
+    const disks = disksOf(on, index => ({ top: merged[index] ?? '', base: on.chains[index]?.[2] ?? '' }));
+    const saga = await on.engine.commit({ ...on.tapped, id: ID, disks, delete: true });
+    expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
+    for (const file of merged) {
+      expect(existsSync(file)).toBe(false);
+      makeTheirs(file);
+    }
+    const theirs = () => merged.map(file => readFileSync(file).toString('base64'));
+    const made = theirs();
+    const result = await recoverOffline(on.journal, ID, DEAD);
+    expect(result).toMatchObject({ outcome: 'committed' });
+    expect(result.leftovers.map(words => words.replace(/ \(.*is not proved to be.*/, ''))).toEqual(merged);
+    expect(theirs()).toEqual(made);
+    await expectNothingLost(on, result);
   });
 });
 
