@@ -1,7 +1,7 @@
 /** Which disks a move selects, and under which names they go where. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { collisionsIn, moveRequest, movesOf } from '../src/moves/request.ts';
+import { collisionsIn, copyRequest, moveRequest, movesOf } from '../src/moves/request.ts';
 
 const disk = (file: string, more = {}) => ({ disk: 'disk0', readOnly: false, chain: [{ file }], ...more });
 const request = (more: object = {}) => moveRequest.parse({ to: '/new', ...more });
@@ -59,5 +59,26 @@ describe('the disks of a move', () => {
       ]),
       [],
     );
+  });
+});
+
+describe('the copy of one guest of a move', () => {
+  const disks = [{ disk: 'disk0', from: '/old/a', to: '/new/a' }];
+
+  test('has the bounds of the move', () => {
+    const bounds = { bandwidth: 1_000, maxBlackoutMs: 250 };
+    assert.deepEqual(copyRequest('m1.web', disks, request(bounds)), {
+      ...bounds,
+      ...{ id: 'm1.web', disks: [{ disk: 'disk0', to: '/new/a' }] },
+    });
+  });
+
+  test('has those of its agent where the move says none', () => {
+    assert.deepEqual(Object.keys(copyRequest('m1.web', disks, request())), ['id', 'disks']);
+  });
+
+  test('may not be paused for no time', () => {
+    for (const maxBlackoutMs of [0, -1, 0.5, '250'])
+      assert.equal(moveRequest.safeParse({ to: '/new', maxBlackoutMs }).success, false);
   });
 });

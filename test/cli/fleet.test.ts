@@ -104,7 +104,8 @@ describe('fleet', () => {
   test('asks for a move once by its id, with what was said and nothing more', async () => {
     const { run, heard } = await scene(moveThat('done', [web({ state: 'committed', blackoutMs: 12.34 })]));
     const args = ['--to', '/new', '--below', '/old', '--host', 'h1', '--policy', 'goOn', '--bandwidth', '2M'];
-    expect(await run('move', ...args, '--id', 'm1')).toEqual({
+    const blackout = ['--max-blackout', '250'];
+    expect(await run('move', ...args, ...blackout, '--id', 'm1')).toEqual({
       status: 0,
       out: [
         'web  on h1  committed, paused for 12.3 ms',
@@ -113,7 +114,8 @@ describe('fleet', () => {
       ],
       err: 'move m1: "blocksaga fleet status m1" tells how far it is',
     });
-    const body = { to: '/new', below: '/old', host: 'h1', policy: 'goOn', bandwidth: 2 * 1024 * 1024 };
+    const said = { to: '/new', below: '/old', host: 'h1', policy: 'goOn' };
+    const body = { ...said, bandwidth: 2 * 1024 * 1024, maxBlackoutMs: 250 };
     expect(heard[0]).toEqual({ what: 'POST /move/m1/run/send', body });
   });
 
@@ -158,6 +160,11 @@ describe('fleet', () => {
       out: ['i1.0  committed', 'group i1: committed'],
     });
     expect(heard[0]?.body).toEqual({ members });
+    const own = { vm: 'db', maxBlackoutMs: 100, disks: [{ disk: 'disk0', overlay: '/s/db.qcow2' }] };
+    writeFileSync(join(folder, 'group.json'), JSON.stringify([...members, own]));
+    await run('snapshot', '--group', 'group.json', '--id', 'i1', '--max-blackout', '500');
+    const bounded = members.map(member => ({ ...member, maxBlackoutMs: 500 }));
+    expect(heard.at(-2)?.body).toEqual({ members: [...bounded, own] });
     writeFileSync(join(folder, 'group.json'), '[{ "qmp": "/run/web.qmp" }]');
     expect(await run('snapshot', '--group', 'group.json')).toMatchObject({
       status: 2,

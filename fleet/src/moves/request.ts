@@ -19,6 +19,8 @@ export const moveRequest = z.strictObject({
   format: z.enum(['qcow2', 'raw']).optional(),
   /** Of each disk, bytes per second. */
   bandwidth: z.int().min(1).optional(),
+  /** How long each guest may be paused for its switch. */
+  maxBlackoutMs: z.int().min(1).optional(),
   policy: z.enum(['stopAtFirst', 'goOn', 'takeBackAll']).default('stopAtFirst'),
   /** Guests that copy at once, in the fleet and on one host. */
   atOnce: z.int().min(1).max(1_000).default(8),
@@ -87,12 +89,13 @@ export function collisionsIn(
 export function copyRequest(
   id: string,
   disks: readonly DiskMove[],
-  { format, bandwidth, policy }: MoveRequest,
+  { format, bandwidth, maxBlackoutMs, policy }: MoveRequest,
 ): GuestRequest {
   return {
     id,
     disks: disks.map(({ disk, to }) => ({ disk, to, ...(format === undefined ? {} : { format }) })),
     ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...(maxBlackoutMs === undefined ? {} : { maxBlackoutMs }),
     ...(policy === 'takeBackAll' ? { finish: 'leave' } : {}),
   };
 }

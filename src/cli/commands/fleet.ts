@@ -42,8 +42,12 @@ Examples:
   $ blocksaga fleet join http://127.0.0.1:7171
   $ blocksaga fleet move --host h1 --below /images/old --to /images/new --plan
   $ blocksaga fleet move --host h1 --below /images/old --to /images/new --at-once-per-host 2 --bandwidth 200M --id evacuate-1
+  $ blocksaga fleet move --guest web --guest db --to /fast --policy takeBackAll --max-blackout 200 --id to-fast
   $ blocksaga fleet status evacuate-1
-  $ blocksaga fleet snapshot --group shop.json --id nightly-2026-11-29
+  $ blocksaga fleet stop evacuate-1
+  $ blocksaga fleet vms --host h1
+  $ blocksaga fleet abort web
+  $ blocksaga fleet snapshot --group shop.json --max-blackout 500 --id nightly-2026-11-29
 
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
@@ -70,6 +74,7 @@ interface FleetOptions {
   readonly atOnce?: number;
   readonly atOncePerHost?: number;
   readonly bandwidth?: number;
+  readonly maxBlackout?: number;
   readonly group?: string;
   readonly id?: string;
   readonly plan?: boolean;
@@ -112,6 +117,11 @@ export function defineFleet(program: Command, context: CliContext, finished: Fin
       readCount('--at-once-per-host'),
     )
     .option('--bandwidth <bytes>', 'bytes per second of each disk', readBytes('--bandwidth'))
+    .option(
+      '--max-blackout <ms>',
+      'how long each guest may be paused; with snapshot for those of FILE that say nothing themselves (default: 1000)',
+      readCount('--max-blackout'),
+    )
     .option('--group <file>', 'with snapshot: a JSON array with "vm" and "disks" for each guest')
     .option('--id <id>', 'of the move or the snapshot: asked twice, it is done once')
     .option('--plan', 'with move: says what would be done, and does nothing')
@@ -174,7 +184,11 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
     const { options, context, fleet } = asked;
     if (options.group === undefined) refuse('snapshot needs --group FILE: one object for each guest');
     const id = options.id ?? randomIds();
-    const members = readMembersFile(options.group, context);
+    const { maxBlackout: maxBlackoutMs } = options;
+    const members = readMembersFile(options.group, context).map(member => ({
+      ...definedOnly({ maxBlackoutMs }),
+      ...member,
+    }));
     const told = await fleet.run('instant', id, { members }, groupTold);
     tell(asked, { type: 'group', ...told }, [
       ...(told.members ?? []).map(member => `${member.id}  ${member.state}`),
@@ -237,9 +251,10 @@ function tellMove(asked: Asked, id: string, told: MoveTold): number {
   return isWhole ? EXIT.done : EXIT.rolledBack;
 }
 
-function moveRequest({ guest: guests, group, id, ingress, json, ...options }: FleetOptions) {
+function moveRequest(given: FleetOptions) {
+  const { guest: guests, group, id, ingress, json, maxBlackout: maxBlackoutMs, ...options } = given;
   if (options.to === undefined) refuse('move needs --to DIRECTORY, where the new images are made');
-  return definedOnly({ guests, ...options });
+  return definedOnly({ guests, maxBlackoutMs, ...options });
 }
 
 function named({ name }: Asked, what: string): string {
