@@ -16,6 +16,7 @@ import { systemClock } from '../src/qmp/clock.ts';
 import { connectSocket } from '../src/qmp/socket.ts';
 import { createSim } from '../src/sim/index.ts';
 import { startBrowser } from './browser.ts';
+import { shownFleet } from './shown-fleet.ts';
 
 const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/screenshots');
 /** By the name of the screenshot: what is shown, and in which window. */
@@ -28,6 +29,11 @@ const VIEWS = {
   'phone-rolled-back': { of: 'db', saga: '7hw0c3zq8n2dk', width: 390, height: 1240 },
   'phone-needs-recovery': { of: 'db', saga: '0vd5r8m2j6x1a', width: 390, height: 1240 },
   'phone-resumed': { of: 'shop', saga: '3x8q5v0n7c2pt', width: 390, height: 1240 },
+} as const;
+
+const FLEET_VIEWS = {
+  'page-fleet': { width: 1440, height: 900 },
+  'phone-fleet': { width: 390, height: 1240 },
 } as const;
 
 /** Bytes per second: the mirrors outlast the screenshots of them, which come first. */
@@ -48,6 +54,10 @@ const server = await serveInspect({
     { journal: web.journal, name: 'web', connect: web.connect },
     { journal: await scarredJournal(), name: 'shop' },
   ],
+});
+const fleet = await serveInspect({
+  ...{ journal, processes: { isAlive: () => true }, clock: systemClock },
+  fleet: async () => shownFleet(),
 });
 const live = new LiveRuns(systemClock);
 const laboratory = await serveInspect({
@@ -71,6 +81,13 @@ try {
       await page.goto(`${server.address}#${of}/${saga}`);
       await page.locator('h2').waitFor();
       if (of === 'web') await page.locator('.disks svg text', { hasText: /left$/ }).nth(2).waitFor();
+      await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
+      await page.close();
+    }
+    for (const [name, viewport] of Object.entries(FLEET_VIEWS)) {
+      const page = await browser.newPage({ colorScheme, viewport, reducedMotion: 'reduce' });
+      await page.goto(`${fleet.address}#/fleet`);
+      await page.locator('.host').first().waitFor();
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
       await page.close();
     }
@@ -107,6 +124,7 @@ try {
 } finally {
   await browser.close();
   await server.close();
+  await fleet.close();
   await laboratory.close();
   await web.close();
 }

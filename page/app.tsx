@@ -1,5 +1,6 @@
 /** The whole page: the list of sagas, and the one that is shown. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { FleetTold } from '../src/inspect/fleet-told.ts';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import type { Trouble } from '../src/inspect/trouble.ts';
@@ -7,9 +8,10 @@ import { visible } from '../src/railway/words.ts';
 import type { Story } from '../src/story/story.ts';
 import { Charts } from './charts.tsx';
 import { Doctor } from './doctor.tsx';
+import { FleetView } from './fleet.tsx';
 import { Lab } from './lab.tsx';
 import { isRefused, type LabOffers, labOffers, listen } from './live.ts';
-import { useShown } from './place.ts';
+import { linkTo, type Shown, useShown } from './place.ts';
 import { remembered } from './progress.ts';
 import { SagaList } from './saga-list.tsx';
 import { StoryView } from './story-view.tsx';
@@ -24,8 +26,9 @@ export function App({ saved, wire }: AppProps) {
   return saved === null ? <Served /> : <Saved story={saved} wire={wire} />;
 }
 
-/** Where the address says so, the page is an inspector; no saga's id is written like that. */
+/** Where the address says so, the page is an inspector, or shows a fleet; no saga's id is written like that. */
 const CHARTS = '#/charts';
+const FLEET = '#/fleet';
 
 function Served() {
   const [hash, setHash] = useState(location.hash);
@@ -34,15 +37,15 @@ function Served() {
     addEventListener('hashchange', changed);
     return () => removeEventListener('hashchange', changed);
   }, []);
-  return hash === CHARTS ? <Charts /> : <Journal />;
+  return hash === CHARTS ? <Charts /> : <Journal isFleet={hash === FLEET} />;
 }
 
-/** The server shows a journal, or has a laboratory. */
-function Journal() {
+/** The server shows a journal, and perhaps a fleet, or has a laboratory. */
+function Journal({ isFleet }: { readonly isFleet: boolean }) {
   const [offers, setOffers] = useState<LabOffers | null | undefined>(undefined);
   useEffect(() => void labOffers().then(setOffers), []);
   if (offers === undefined) return null;
-  return offers === null ? <Live /> : <Lab {...offers} />;
+  return offers === null ? <Live isFleet={isFleet} /> : <Lab {...offers} />;
 }
 
 function Saved({ story, wire }: { readonly story: Story; readonly wire: readonly string[] | null }) {
@@ -61,8 +64,13 @@ function Saved({ story, wire }: { readonly story: Story; readonly wire: readonly
   );
 }
 
-function Live() {
-  const [shown, go] = useShown();
+/** Beside the fleet no saga is shown. */
+const NOTHING: Shown = { saga: null, of: null, atMs: null };
+
+function Live({ isFleet }: { readonly isFleet: boolean }) {
+  const [place, go] = useShown();
+  const shown = isFleet ? NOTHING : place;
+  const [fleet, setFleet] = useState<FleetTold | null>(null);
   const [sagas, setSagas] = useState<readonly Listed[] | null>(null);
   const [older, setOlder] = useState(0);
   const [isMore, setMore] = useState(false);
@@ -81,6 +89,7 @@ function Live() {
         else setStory({ told, of: shown.of });
       },
       troubles: setUnread,
+      fleet: setFleet,
       jobs: seen => setLooks(before => remembered(before, seen)),
       line: setUp,
     });
@@ -93,14 +102,19 @@ function Live() {
       <SagaList
         sagas={sagas}
         shown={{ saga: shown.saga, of: shown.of }}
-        choose={chosen => go({ ...chosen, atMs: null })}
+        choose={chosen => {
+          // The fleet's own address is left by the browser, which tells of it.
+          if (isFleet) location.hash = chosen.saga === null ? '' : linkTo({ ...chosen, saga: chosen.saga });
+          else go({ ...chosen, atMs: null });
+        }}
         showOlder={isMore ? () => setOlder(older + 1) : null}
+        fleet={fleet === null ? null : { told: fleet, isShown: isFleet }}
       />
     ),
-    [sagas, shown.saga, shown.of, isMore, older],
+    [sagas, shown.saga, shown.of, isMore, older, fleet, isFleet],
   );
   return (
-    <div class="page" data-shown={shown.saga === null ? 'list' : 'saga'}>
+    <div class="page" data-shown={isFleet ? 'fleet' : shown.saga === null ? 'list' : 'saga'}>
       {list}
       <div class="shown">
         {isUp ? null : (
@@ -121,7 +135,9 @@ function Live() {
         {unasked === null ? null : (
           <p class="notice">QEMU cannot be asked how far it is: {visible(unasked)}</p>
         )}
-        {current !== null ? (
+        {isFleet ? (
+          <FleetView told={fleet} />
+        ) : current !== null ? (
           <StoryView
             key={`${current.of ?? ''}/${current.told.saga}`}
             story={current.told}

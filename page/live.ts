@@ -1,4 +1,5 @@
 /** What the server tells, as it changes. The line is taken up again by the browser where it breaks. */
+import type { FleetTold } from '../src/inspect/fleet-told.ts';
 import type { FindingTold } from '../src/inspect/found-told.ts';
 import type { JobsSeen } from '../src/inspect/jobs-seen.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
@@ -24,6 +25,8 @@ export interface Heard {
   jobs(seen: JobsSeen): void;
   /** Journals that cannot be read, beside those that are shown. */
   troubles(troubles: readonly Trouble[]): void;
+  /** Never, where the page has no fleet. */
+  fleet(told: FleetTold): void;
   line(isUp: boolean): void;
 }
 
@@ -43,6 +46,7 @@ export function listen(
   source.addEventListener('list', event => heard.list(JSON.parse(event.data)));
   source.addEventListener('story', event => heard.story(JSON.parse(event.data)));
   source.addEventListener('troubles', event => heard.troubles(JSON.parse(event.data)));
+  source.addEventListener('fleet', event => heard.fleet(JSON.parse(event.data)));
   source.addEventListener('jobs', event => {
     const seen: JobsSeen | null | Refused = JSON.parse(event.data);
     if (seen !== null && !isRefused(seen)) heard.jobs(seen);

@@ -1,7 +1,9 @@
 /** The list of sagas: those that need a person on top, with the command to type. */
 import { useState } from 'preact/hooks';
+import type { FleetTold } from '../src/inspect/fleet-told.ts';
 import type { Listed } from '../src/inspect/listed-saga.ts';
 import { countOf, dateInWords, visible } from '../src/railway/words.ts';
+import { countsOf } from './fleet.tsx';
 import { linkTo } from './place.ts';
 
 /** As many as are drawn at once; the search finds the others. */
@@ -13,9 +15,11 @@ interface Props {
   readonly choose: (saga: { readonly saga: string | null; readonly of: string | null }) => void;
   /** Lists older ones too; null where there are none. */
   readonly showOlder: (() => void) | null;
+  /** Null where the page has none. */
+  readonly fleet: { readonly told: FleetTold; readonly isShown: boolean } | null;
 }
 
-export function SagaList({ sagas, shown, choose, showOlder }: Props) {
+export function SagaList({ sagas, shown, choose, showOlder, fleet }: Props) {
   const [search, setSearch] = useState('');
   const found = (sagas ?? []).filter(saga => matches(saga, search));
   return (
@@ -26,6 +30,7 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
             blocksaga
           </button>
         </h1>
+        {fleet === null ? null : <ToFleet {...fleet} />}
         <input
           type="search"
           aria-label="Search sagas by VM, operation, outcome or id"
@@ -89,6 +94,22 @@ export function SagaList({ sagas, shown, choose, showOlder }: Props) {
       </p>
       {sagas !== null && found.length === 0 && sagas.length > 0 ? <p class="quiet">None matches.</p> : null}
     </nav>
+  );
+}
+
+function ToFleet({ told, isShown }: NonNullable<Props['fleet']>) {
+  const { hosts, silent, needs } = countsOf(told.hosts ?? []);
+  const worries = [
+    ...(needs > 0 ? [`${needs} ${needs === 1 ? 'needs' : 'need'} you`] : []),
+    ...(silent > 0 ? [`${silent} silent`] : []),
+  ];
+  return (
+    <a class="to-fleet" href="#/fleet" aria-current={isShown ? 'page' : undefined}>
+      <strong>Fleet</strong>{' '}
+      <span class={worries.length === 0 ? 'quiet' : 'worry'}>
+        {told.hosts === null ? '…' : worries.length === 0 ? countOf(hosts, 'host') : worries.join(', ')}
+      </span>
+    </a>
   );
 }
 

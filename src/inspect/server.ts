@@ -12,6 +12,8 @@ import { accessOf, HEADERS } from './access.ts';
 import type { ChartLog } from './chart-log.ts';
 import { ChartRoutes, STATELY_HEADERS, STATELY_PAGE, STATELY_SCRIPT, STATELY_STYLE } from './chart-routes.ts';
 import { type PageFile, pageFiles } from './files.ts';
+import { FleetSight } from './fleet-sight.ts';
+import type { FleetHost } from './fleet-told.ts';
 import { savedPage } from './saved.ts';
 import type { ShownJournal, ShownWith } from './shown-journal.ts';
 import { Sources } from './sources.ts';
@@ -25,6 +27,8 @@ export interface InspectOptions extends ShownJournal, ShownWith {
   readonly port?: number;
   /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
   readonly lab?: Lab;
+  /** The hosts of a fleet, as they are now. */
+  readonly fleet?: () => Promise<readonly FleetHost[]>;
   /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
   readonly stately?: boolean;
   /** The files of the page; those of this package unless given. */
@@ -59,6 +63,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const sources = new Sources([options, ...(options.beside ?? [])], options);
   const streams = new Streams(clock);
   const charts = new ChartRoutes();
+  const fleet = options.fleet && new FleetSight(options.fleet, clock);
   const secret = randomSecret();
   let port = options.port ?? 0;
 
@@ -166,6 +171,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
       ['more', () => sources.hasMore(older)],
       ['troubles', () => sources.troubles()],
     ]);
+    if (fleet !== undefined) told.set('fleet', () => fleet.now());
     if (saga !== null) {
       told.set('story', () => sources.of(of, saga).story(saga));
       told.set('jobs', () => sources.of(of, saga).jobs() ?? null);

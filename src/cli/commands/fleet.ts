@@ -2,7 +2,7 @@
 import { Argument, type Command } from 'commander';
 import { randomIds } from '../../engine/connection/ids.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
-import { type Fleet, fleetAt } from '../fleet/ask.ts';
+import { type Fleet, fleetAt, HOSTS_ASKED } from '../fleet/ask.ts';
 import { guestsInWords, hostInWords, moveInWords, stuckInWords } from '../fleet/in-words.ts';
 import {
   anything,
@@ -211,7 +211,7 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
 };
 
 async function tellHosts(asked: Asked): Promise<number> {
-  const hosts = await asked.fleet.ask(['fleet', HOSTS, 'hosts'], undefined, hostsTold);
+  const hosts = await asked.fleet.ask(HOSTS_ASKED, undefined, hostsTold);
   const stuck = await stuckIn(asked);
   const lines = hosts.length === 0 ? ['no host has joined'] : hosts.map(hostInWords);
   tell(asked, { type: 'hosts', hosts, stuck: stuck ?? null }, [...lines, ...(stuck ?? []).map(stuckInWords)]);
@@ -231,7 +231,7 @@ async function stuckIn({ fleet, context }: Asked): Promise<readonly StuckTold[] 
 
 async function tellGuests(asked: Asked): Promise<number> {
   const { host } = asked.options;
-  const hosts = await asked.fleet.ask(['fleet', HOSTS, 'hosts'], undefined, hostsTold);
+  const hosts = await asked.fleet.ask(HOSTS_ASKED, undefined, hostsTold);
   const shown = hosts.filter(each => host === undefined || each.host === host);
   const guests = shown.flatMap(each =>
     (each.status?.guests ?? []).map(({ vm }) => ({ vm, host: each.host })),

@@ -13,6 +13,8 @@ import { LiveRuns } from '../../lab/live-runs.ts';
 import { runLab } from '../../lab/run-lab.ts';
 import { showCopy } from '../../lab/shown-copy.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import { type Fleet, fleetAt, HOSTS_ASKED } from '../fleet/ask.ts';
+import { hostsTold } from '../fleet/told.ts';
 import { readBetween } from '../options/option-values.ts';
 import { addJournalsOption } from '../options/shared-options.ts';
 import { readJournals } from '../options/shown-journals.ts';
@@ -28,6 +30,7 @@ Examples:
   $ blocksaga inspect --xstate
   $ blocksaga inspect --trace /var/lib/blocksaga/wire.ndjson
   $ blocksaga inspect --qmp /run/vm.page.qmp
+  $ blocksaga inspect --fleet http://127.0.0.1:8080
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
   $ blocksaga inspect --journal /srv/web/journal.db,name=web --journal /srv/mail/journal.db,name=mail,qmp=/run/mail.page.qmp
 
@@ -40,6 +43,9 @@ one it shows what the journal knows, which has no progress in bytes.
 
 Several journals are one list, in which each saga says which journal it is of, and each button asks through that one. Of each can be
 said, behind its file: name=NAME (default: its file's), qmp=ADDRESS and trace=FILE, as --qmp and --trace of a single one.
+
+A fleet: --fleet has the ingress of its Restate. The page then shows its hosts, their guests and what is under way there, beside the
+sagas of this journal. It asks the fleet while a page is open, and changes nothing there: that is "blocksaga fleet".
 
 Charts: the page draws any XState chart that an inspector sends it, lit by its inspection events alone: from "blocksaga copy ...
 --inspect ADDRESS" with the address that is printed for inspectors, from a program of yours by createWebSocketInspector({ url }) of
@@ -56,6 +62,7 @@ interface InspectOptions {
   readonly xstate?: boolean;
   readonly trace?: string;
   readonly replay?: string;
+  readonly fleet?: string;
 }
 
 export function defineInspect(program: Command, context: CliContext, finished: Finished): void {
@@ -70,6 +77,7 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     )
     .option('--trace <file>', 'what went over the monitors of sagas, as their --trace keeps it')
     .option('--replay <file>', 'with --sim: a finding of "blocksaga fuzz", to look at')
+    .option('--fleet <url>', "the ingress of a fleet's Restate: its hosts and guests, too")
     .option('--qmp <address>', 'a monitor of its own, to see how far block jobs are')
     .option(
       '--port <port>',
@@ -83,6 +91,9 @@ export function defineInspect(program: Command, context: CliContext, finished: F
     }
     if (options.xstate && options.sim) {
       throw new BlocksagaError('REQUEST_INVALID', '--xstate and --sim are two pages: one of them');
+    }
+    if (options.fleet !== undefined && (options.sim || options.xstate)) {
+      throw new BlocksagaError('REQUEST_INVALID', '--fleet goes with the sagas of a journal');
     }
     const journals =
       options.sim || options.xstate
@@ -113,6 +124,7 @@ async function serve(
     ...(options.xstate ? { stately: true } : {}),
     ...(options.sim ? { lab: await laboratory(options.replay, clock) } : {}),
     ...(options.port === undefined ? {} : { port: options.port }),
+    ...(options.fleet === undefined ? {} : { fleet: hostsOf(fleetAt(options.fleet)) }),
   });
   const interrupted = Promise.withResolvers<void>();
   const letGo = new AbortController();
@@ -146,6 +158,10 @@ async function serve(
     await server.close();
     stopListening();
   }
+}
+
+function hostsOf(fleet: Fleet) {
+  return () => fleet.ask(HOSTS_ASKED, undefined, hostsTold);
 }
 
 /** A copy that can be watched; the page stays when it has ended. Never rejects. */

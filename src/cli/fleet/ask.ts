@@ -6,6 +6,9 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** `object/key/handler`. */
 type Handler = readonly [service: string, key: string, handler: string];
 
+/** Tells all hosts, each with what its agent tells of it. */
+export const HOSTS_ASKED: Handler = ['fleet', 'hosts', 'hosts'];
+
 export interface Fleet {
   /** The result of a handler. Throws REQUEST_INVALID for what it refuses, and for a Restate that does not answer or says something else. */
   ask<T>(handler: Handler, body: unknown, shape: z.ZodType<T>): Promise<T>;
