@@ -61,7 +61,12 @@ export class GroupBeginning {
     const size = members.length + others.length;
     const junction = hosts?.role === 'follows' ? hosts.junction : undefined;
     const planned = new AllPlanned(size, () => this.#beginRow(led));
-    const meeting = new Rendezvous(size, clock, () => this.#decide(), junction);
+    const meeting = new Rendezvous(
+      { here: members.length, elsewhere: others.length },
+      clock,
+      () => this.#decide(),
+      junction,
+    );
     const led = new LedParts(others, members.length, { planned, meeting, ids });
     if (hosts?.role === 'leads') hosts.lead(led.junctions);
     const begun = await this.#startAll(planned, meeting);

@@ -8,10 +8,13 @@ import { type Barrier, groupIsBack } from '../steps/step/barrier.ts';
 
 export class Rendezvous {
   readonly #size: number;
+  /** How many of them are members of this host themselves. */
+  readonly #here: number;
   readonly #clock: Clock;
   readonly #decide: () => Promise<'forward' | 'back'>;
-  readonly #above: Omit<Barrier, 'confirmed'> | undefined;
+  readonly #above: Above | undefined;
   readonly #prepared = new Meeting();
+  readonly #looked = new Meeting();
   readonly #taken = new Meeting();
   readonly #confirmed = new Meeting();
   /** Whether it may still come to a decision, is at it, where no member can leave any more, or never will. */
@@ -22,12 +25,13 @@ export class Rendezvous {
   #untilMs = Number.POSITIVE_INFINITY;
 
   constructor(
-    size: number,
+    { here, elsewhere = 0 }: { readonly here: number; readonly elsewhere?: number },
     clock: Clock,
     decide: () => Promise<'forward' | 'back'>,
-    above?: Omit<Barrier, 'confirmed'>,
+    above?: Above,
   ) {
-    this.#size = size;
+    this.#size = here + elsewhere;
+    this.#here = here;
     this.#clock = clock;
     this.#decide = decide;
     this.#above = above;
@@ -43,6 +47,7 @@ export class Rendezvous {
   member(index: number): Barrier {
     return {
       prepared: () => this.#meet(this.#prepared, index, above => above.prepared()),
+      looked: () => this.#look(index),
       taken: withinMs => this.#vote(index, withinMs),
       confirmed: () => this.#confirm(index),
       leave: why => this.leave(why),
@@ -58,14 +63,11 @@ export class Rendezvous {
   #end(error: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = 'left';
-    for (const meeting of [this.#prepared, this.#taken, this.#confirmed]) meeting.gate.reject(error);
+    for (const meeting of [this.#prepared, this.#looked, this.#taken, this.#confirmed])
+      meeting.gate.reject(error);
   }
 
-  #meet(
-    meeting: Meeting,
-    index: number,
-    comeFor: (above: Omit<Barrier, 'confirmed'>) => Promise<void>,
-  ): Promise<void> {
+  #meet(meeting: Meeting, index: number, comeFor: (above: Above) => Promise<void>): Promise<void> {
     const isNew = !meeting.come.has(index);
     meeting.come.add(index);
     if (isNew && meeting.come.size === this.#size) {
@@ -73,6 +75,14 @@ export class Rendezvous {
       else comeFor(this.#above).then(meeting.gate.resolve, error => this.#end(error));
     }
     return meeting.gate.promise;
+  }
+
+  /** The other hosts' members pause when theirs have looked: a word to them and back would be longer than what it saves. */
+  #look(index: number): Promise<void> {
+    const { come, gate } = this.#looked;
+    come.add(index);
+    if (come.size === this.#here) gate.resolve();
+    return gate.promise;
   }
 
   async #vote(index: number, withinMs: number): Promise<void> {
@@ -108,6 +118,9 @@ export class Rendezvous {
     return gate.promise;
   }
 }
+
+/** The group as a member of one on other hosts. */
+type Above = Omit<Barrier, 'confirmed' | 'looked'>;
 
 /** One thing that all members come to before any goes on. */
 class Meeting {

@@ -88,6 +88,9 @@ function expectNoneRanOnOverlays(members: readonly Member[]): void {
 const LATE_MS = 50;
 const LATE: Fault = { kind: 'replyLate', command: 'stop', nth: 1, delayMs: LATE_MS };
 
+/** More `query-status` than one member sends up to its end. */
+const LOOKS = 8;
+
 describe('a group of two guests', () => {
   it('commits on both: the last is paused before the first is resumed, and each resumes on its overlays', async () => {
     const clock = createVirtualClock();
@@ -105,6 +108,17 @@ describe('a group of two guests', () => {
       expect(fronts(member)).toEqual(member.overlays);
       expect(member.sim.world.running).toBe(true);
       expect(member.sim.world.cutOfFiles(member.bases)).toMatchObject({ consistent: true });
+    }
+  });
+
+  it('pauses both in the same moment, whichever look at one of them in front of that is answered late', async () => {
+    for (let nth = 1; nth <= LOOKS; nth += 1) {
+      const clock = createVirtualClock();
+      const late: Fault = { kind: 'replyLate', command: 'query-status', nth, delayMs: LATE_MS };
+      const members = [memberOf('a', clock), memberOf('b', clock, { faults: [late] })];
+      expect((await runGroup(clock, members)).result.outcome, `look ${nth}`).toBe('committed');
+      const [first, second] = each(members, 'stop');
+      expect(second?.atMs, `look ${nth}`).toBe(first?.atMs);
     }
   });
 

@@ -249,7 +249,7 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?:
     throw groupIsBack('the process in which its members met has ended');
   };
   return {
-    ...{ prepared: gone, taken: gone },
+    ...{ prepared: gone, looked: gone, taken: gone },
     async confirmed() {
       if (!(await hasCommitted(journal, clock, group, false, ask)))
         throw groupIsBack('it had not decided to commit');

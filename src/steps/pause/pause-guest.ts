@@ -23,6 +23,7 @@ import type { Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
+import { barrierOf } from '../step/barrier.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
@@ -33,7 +34,7 @@ type PausedForSwitch = Paused & { readonly clean: boolean };
 export const pauseGuest: Step = {
   name: 'pauseGuest',
   pause: 'begins',
-  foretells: plan => plan.operation === 'snapshot' && plan.group !== undefined,
+  foretells: isInGroup,
 
   /** Right in front of the pause: a migration that has begun since this was planned ends the saga before the guest notices. */
   async observe(context) {
@@ -43,6 +44,8 @@ export const pauseGuest: Step = {
     await expectPlugged(context);
     const sight = await lookAtGuest(qmp);
     expectNotMigrating(sight);
+    // Whose look takes longest holds up a guest that is not paused yet; what was seen is looked at again with `stop`.
+    if (isInGroup(plan)) await barrierOf(context).looked();
     return pausedIn(sight);
   },
 
@@ -110,6 +113,10 @@ export const resumeGuest: Step = {
     return null;
   },
 };
+
+function isInGroup(plan: Plan): boolean {
+  return plan.operation === 'snapshot' && plan.group !== undefined;
+}
 
 /**
  * By what a next process knows this QEMU if this one dies in the pause: the saga's mark, put there once more where a third party

@@ -6,7 +6,7 @@ import { expectFronts } from '../../guest/graph.ts';
 import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
-import { type Barrier, groupIsBack } from '../step/barrier.ts';
+import { barrierOf } from '../step/barrier.ts';
 import { expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
@@ -75,9 +75,4 @@ export const decideWithGroup: Step<SnapshotPlan> = {
 
 async function absent({ plan }: StepContext<SnapshotPlan>) {
   return probeDisks(plan.disks, () => 'absent');
-}
-
-function barrierOf({ barrier }: Pick<StepContext, 'barrier'>): Barrier {
-  if (barrier === null) throw groupIsBack('its other members cannot be met from this process');
-  return barrier;
 }

@@ -8,6 +8,8 @@ import { BlocksagaError } from '../../errors.ts';
 export interface Barrier {
   /** All members are prepared when it resolves, and none has paused its guest before. */
   prepared(): Promise<void>;
+  /** The members of this host have all looked at their guests when it resolves: what is left to do goes out for all at once. */
+  looked(): Promise<void>;
   /**
    * Votes that the snapshot is taken, with the guest paused since. Resolves with the word `go` when all have voted; rejects
    * with GROUP too where nothing was heard for so long.
@@ -22,4 +24,10 @@ export interface Barrier {
 /** GROUP: the group is rolled back, or cannot be met any more, and this member with it. */
 export function groupIsBack(why: string): BlocksagaError {
   return new BlocksagaError('GROUP', `the group of this saga is rolled back on all of its guests: ${why}`);
+}
+
+/** The member's end of a step. Throws GROUP in a process where the others cannot be met. */
+export function barrierOf({ barrier }: { readonly barrier: Barrier | null }): Barrier {
+  if (barrier === null) throw groupIsBack('its other members cannot be met from this process');
+  return barrier;
 }
