@@ -1,7 +1,7 @@
 /**
  * How long the guests of a group are paused, against the slowest of them alone: real QEMUs with idle guests, the journal in a
  * file, the pauses by QEMU's own events. `node bench/group.ts [GUESTS...]` (default 2 4 8 16); `npm run bench:group`. The aim is
- * the slowest single pause plus one round trip plus 5 ms.
+ * the slowest single pause plus one round trip plus 5 ms. The floor is what the machine itself takes for the bare commands.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,8 @@ import { type GuestVm, startGuestVm } from '../src/demo/guest-vm.ts';
 import { createEngine } from '../src/engine/engine.ts';
 import { openJournal } from '../src/journal/sqlite.ts';
 import { systemClock } from '../src/qmp/clock.ts';
-import { pauseOf } from './next-pause.ts';
+import { floorOf } from './group-floor.ts';
+import { pauseOf, stopOf } from './next-pause.ts';
 
 const ROUNDS = 9;
 const ROUND_TRIPS = 50;
@@ -27,10 +28,13 @@ function requestOf(vm: GuestVm, at: number) {
 /** The longest pause of a group of these guests, and its own figures. */
 async function groupPause(engine: ReturnType<typeof createEngine>, vms: readonly GuestVm[]) {
   const pauses = vms.map(pauseOf);
+  const stops = vms.map(stopOf);
   const group = await engine.group(vms.map(requestOf));
   const { outcome, waitedMs } = await group.result;
   if (outcome !== 'committed') throw new Error(`a group ended as ${outcome}`);
-  return { pauseMs: Math.max(...pauses.map(pause => pause())), waitedMs: waitedMs ?? 0 };
+  const stoppedMs = stops.map(stop => stop());
+  const apartMs = Math.max(...stoppedMs) - Math.min(...stoppedMs);
+  return { pauseMs: Math.max(...pauses.map(pause => pause())), waitedMs: waitedMs ?? 0, apartMs };
 }
 
 function median(values: readonly number[]): number {
@@ -63,12 +67,14 @@ try {
   for (const count of counts) {
     const some = vms.slice(0, count);
     const singles: number[] = [];
-    const groups: { readonly pauseMs: number; readonly waitedMs: number }[] = [];
+    const groups: Awaited<ReturnType<typeof groupPause>>[] = [];
+    const floors: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       const alone: number[] = [];
       for (const vm of some) alone.push((await groupPause(engine, [vm])).pauseMs);
       singles.push(Math.max(...alone));
       groups.push(await groupPause(engine, some));
+      floors.push(await floorOf(some, SIZE_BYTES));
     }
     const [single, group] = [median(singles), median(groups.map(({ pauseMs }) => pauseMs))];
     const rttMs = await roundTripMs(some[0] as GuestVm);
@@ -78,6 +84,8 @@ try {
       'slowest alone ms': single.toFixed(1),
       'round trip ms': rttMs.toFixed(2),
       'more than both ms': (group - single - rttMs).toFixed(1),
+      'floor ms': median(floors).toFixed(1),
+      'first to last stop ms': median(groups.map(({ apartMs }) => apartMs)).toFixed(1),
       'of it waited ms': median(groups.map(({ waitedMs }) => waitedMs)).toFixed(1),
     });
   }
