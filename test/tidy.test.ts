@@ -51,6 +51,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause', 'steps/mirror'],
   ],
   'steps/snapshot': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
+  'steps/revert': [
+    ...[
+      'qmp',
+      'plan',
+      'guest',
+      'steps/step',
+      'steps/prepare',
+      'steps/pause',
+      'steps/snapshot',
+      'steps/switch',
+    ],
+  ],
   'steps/rewrite': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare'],
   'steps/finish': ['qmp', 'images', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare'],
   steps: ['plan', 'steps'],

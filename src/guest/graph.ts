@@ -16,10 +16,15 @@ export interface Graph {
   /** What QEMU itself calls that node; undefined also for one without a name. */
   frontName(disk: DiskPlan): string | undefined;
   node(name: string): BlockDeviceInfo | undefined;
-  /** Whether the guest's disk is on the image that it is to end on, also through the saga's filter or below a third party's overlays. */
+  /**
+   * Whether the guest's disk is on the image that it is to end on, also through the saga's filter or below a third party's overlays.
+   * An image that is still to be rebased is not there yet.
+   */
   showsImage(disk: DiskPlan): boolean;
   /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
   coversSource(disk: DiskPlan): boolean;
+  /** Whether the new image of a revert is in front, or below a third party's overlays, and on the old one still. */
+  isToBeRebased(disk: DiskPlan): boolean;
   /** Whether the disk's new image is below the one in front, as an overlay of a third party leaves it. */
   hasImageBelow(disk: DiskPlan): boolean;
 }
@@ -46,6 +51,7 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
       const [child, ...rest] = below;
       return first !== undefined && child === plainName(disk.image.file) && rest.includes(source);
     },
+    isToBeRebased: disk => isToBeRebased(fronts.value, disk),
     hasImageBelow: disk => isBelow(fronts.value, disk, disk.image.file),
     showsImage: disk => {
       if (isOnGoal(fronts.value, disk)) return true;
@@ -108,11 +114,20 @@ export function withoutForeignImages(
 /** Whether a disk is on the image that it is to end on, as it is or below overlays of a third party. */
 export function isOnGoal(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
   const front = frontOf(blocks, disk);
+  if (isToBeRebased(blocks, disk)) return false;
   if (front === disk.goal) return true;
   if (front === undefined || front === disk.node || front === disk.names.filter) return false;
   const files = chainFiles(blocks, disk);
   const [first] = withoutForeignImages(files, disk);
   return first !== undefined && first !== files[0] && plainName(first) === plainName(disk.image.file);
+}
+
+/** Whether the new image of a revert stands on the old one still, also below overlays of a third party. */
+function isToBeRebased(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
+  if (!disk.image.rebased) return false;
+  const files = chainFiles(blocks, disk).map(plainName);
+  const at = files.indexOf(plainName(disk.image.file));
+  return at !== -1 && files.includes(plainName(disk.file), at + 1);
 }
 
 /** What QEMU before 1.6 (`image`) and 1.2 (`backing_file_depth`) did not tell. */
@@ -210,7 +225,8 @@ export function expectFronts(
 ): void {
   for (const disk of disks) {
     const front = frontOf(blocks, disk);
-    if (front !== expected(disk) && !(expected(disk) === disk.goal && isOnGoal(blocks, disk))) {
+    const isThere = expected(disk) === disk.goal ? isOnGoal(blocks, disk) : front === expected(disk);
+    if (!isThere) {
       throw new BlocksagaError(
         'VERIFY_FAILED',
         `disk ${disk.disk} should be on node ${expected(disk)} now, but QEMU says ${front ?? 'nothing'}`,

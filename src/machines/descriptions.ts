@@ -88,6 +88,11 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     undo: 'The filters are reopened on the old images.',
     undone: 'The filters were reopened on the old images.',
   },
+  rebaseOverlays: {
+    does: 'One transaction puts the overlays on all disks, one blockdev-reopen rebases them onto the older images, all or none; then the decision is written.',
+    undo: 'The overlays are rebased onto the old images, and committed into those.',
+    undone: 'The overlays were rebased onto the old images, and committed into those.',
+  },
   commitRevert: {
     does: 'The guest has written to the reverted disks: the saga rolls forward for all of them.',
   },

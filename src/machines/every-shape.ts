@@ -50,7 +50,10 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
         ...{ chart: 'rewrite' as const, ...shape, manualFinalize, severalDisks },
       })),
     ),
-  revert: () => over(MARKED, EITHER, (common, deletes) => ({ chart: 'revert', ...common, deletes })),
+  revert: () =>
+    over(MARKED, EITHER, (common, deletes) => ({ ...common, deletes })).flatMap(shape =>
+      (['reopen', 'rebase'] as const).map(strategy => ({ chart: 'revert' as const, ...shape, strategy })),
+    ),
   snapshotMirror: () =>
     over(MARKED, EITHER, (common, quiesces) => ({ ...common, quiesces })).flatMap(shape =>
       over(EITHER, WAYS, (iothreads, way) => ({

@@ -140,6 +140,7 @@ export const READY_MADE = {
   'rewrite-held': rewrite('commit', true),
   'rewrite-in-turn': rewrite('commit', false),
   'revert-reopen': { operation: 'revert', ...base(OVERLAY), strategy: 'reopen', deletes: false },
+  'revert-rebase': { operation: 'revert', ...base(OVERLAY), strategy: 'rebase', deletes: false },
   'snapshot-mirror-reopen': snapshotMirror('reopen'),
   'snapshot-mirror-finalize': snapshotMirror('finalize'),
   'snapshot-mirror-complete': snapshotMirror('complete'),

@@ -63,13 +63,17 @@ export function revertRoute(shape: RevertShape): Route {
       {
         name: 'switching',
         description: 'The guest is paused, and stays so.',
-        inPause: SWITCH_STEPS.reopen,
+        inPause: SWITCH_STEPS[shape.strategy],
         inside: [
           { step: 'pauseGuest' },
-          { step: 'insertFilters' },
-          { step: 'reopenFilters' },
-          { step: 'commitRevert', ifOvertaken: true },
-          { step: 'removeFilters' },
+          ...(shape.strategy === 'rebase'
+            ? ([{ step: 'rebaseOverlays' }, { step: 'commitRevert', ifOvertaken: true }] as const)
+            : ([
+                { step: 'insertFilters' },
+                { step: 'reopenFilters' },
+                { step: 'commitRevert', ifOvertaken: true },
+                { step: 'removeFilters' },
+              ] as const)),
           { step: 'resumeGuest' },
         ],
       },

@@ -9,6 +9,7 @@ import type {
   CopyPlan,
   Finish,
   Plan,
+  RevertStrategy,
   SnapshotMethod,
   SnapshotPlan,
   Strategy,
@@ -88,6 +89,7 @@ export interface RewriteShape extends Shortens {
 
 export interface RevertShape extends Shortens {
   readonly chart: 'revert';
+  readonly strategy: RevertStrategy;
 }
 
 export interface SnapshotMirrorShape extends SwitchShape, TakesSnapshot, MakesCopies {
@@ -108,7 +110,7 @@ export function shapeOf(plan: Plan): Shape {
         quiesces: plan.quiesce !== undefined,
       };
     case 'revert':
-      return { chart: 'revert', ...baseOf(plan), deletes: plan.deletes };
+      return { chart: 'revert', ...baseOf(plan), strategy: plan.strategy, deletes: plan.deletes };
     case 'snapshotMirror':
       return {
         ...{ chart: 'snapshotMirror', ...baseOf(plan), ...takingOf(plan.snapshot) },

@@ -1,6 +1,6 @@
 /** Chooses how N disks are switched at once: the strongest way that QEMU's schema and the guest's devices allow. */
 import { BlocksagaError } from '../errors.ts';
-import type { Strategy } from '../plan/plan.ts';
+import type { RevertStrategy, Strategy } from '../plan/plan.ts';
 import { type Capabilities, type Capability, withoutCapabilities } from '../qmp/capabilities.ts';
 import { opensImages } from './older-ways.ts';
 import type { GuestDisk } from './survey.ts';
@@ -37,6 +37,31 @@ export function chooseStrategy(
   }
   return 'complete';
 }
+
+/**
+ * By filters, or, where one cannot go in since a disk stays in its iothread, by overlays that are rebased. Throws CAPABILITY_MISSING
+ * where neither is possible; `hasNodes` says whether all images that are reverted to are known as nodes.
+ */
+export function chooseRevertStrategy(
+  names: readonly string[],
+  disks: readonly GuestDisk[],
+  hasNodes: boolean,
+  capabilities: Capabilities,
+): RevertStrategy {
+  const areBare = disks.every(({ filters, qdev }) => filters.length === 0 && qdev !== null);
+  const isPossible = areBare && hasNodes && REBASE.every(name => capabilities.has(name));
+  if (isPossible && disks.some(disk => whyNoFilter(disk) !== null)) return 'rebase';
+  chooseStrategy('reopen', names, disks, capabilities);
+  return 'reopen';
+}
+
+/** What a revert by rebased overlays needs of QEMU. */
+const REBASE: readonly Capability[] = [
+  'blockdev-reopen',
+  'transaction',
+  'blockdev-snapshot',
+  'manual-finalize',
+];
 
 /** What can be counted on for a switch: mirrors to images that QEMU opens, whose jobs it forgets, can only be completed. */
 export function strategiesOf(capabilities: Capabilities, kept = opensImages(capabilities)): Capabilities {

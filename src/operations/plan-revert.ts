@@ -5,7 +5,7 @@
 import { BlocksagaError } from '../errors.ts';
 import type { RevertPlan } from '../plan/plan.ts';
 import { chooseDisks } from './choose-disks.ts';
-import { chooseStrategy } from './choose-strategy.ts';
+import { chooseRevertStrategy } from './choose-strategy.ts';
 import { secretFor } from './encryption.ts';
 import { placeOfImage, refuseImage } from './find-image.ts';
 import { lossesOfOverlay } from './losses.ts';
@@ -24,7 +24,6 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
       'the guest runs, and what it holds in memory would not fit the older disks: stop it, revert, and reset it before it runs again',
     );
   }
-  chooseStrategy('reopen', names, sources, capabilities);
   const wanted = sources.map((source, at) => {
     const { disk = '', to, overlay = '', format = 'qcow2' } = request.disks[at] ?? {};
     const place = to === undefined ? 1 : placeOfImage({ disk, source }, to);
@@ -32,17 +31,25 @@ export async function planRevert(request: RevertRequest, facts: PlanFacts): Prom
     if (place === 0) refuseImage(disk, `${to} is its active image: there is nothing to revert to`);
     if (backing === undefined) refuseImage(disk, 'it has no backing image to revert to');
     return {
-      ...{ disk, source, file: overlay, driver: format, reuse: false, openBacking: true },
+      ...{ disk, source, file: overlay, driver: format, reuse: false },
       ...{ backing: backing ?? null, place },
       wishes: request.disks[at] ?? {},
       secret: secretFor({ disk, source, encrypt: request.disks[at]?.encrypt }, survey),
     };
   });
-  const images = await planImages(wanted, survey, files);
+  const hasNodes = wanted.every(({ backing }) => backing?.node != null);
+  const strategy = chooseRevertStrategy(names, sources, hasNodes, capabilities);
+  const isRebased = strategy === 'rebase';
+  const planned = await planImages(
+    wanted.map(each => ({ ...each, openBacking: !isRebased })),
+    survey,
+    files,
+  );
+  const images = isRebased ? planned.map(image => ({ ...image, rebased: true as const })) : planned;
   return {
     operation: 'revert',
     ...planBase(request, facts),
-    strategy: 'reopen',
+    strategy,
     ...withLosses(
       sources.flatMap((source, at) =>
         lossesOfOverlay(names[at] ?? '', source, 'they say nothing of what the disk is reverted to'),

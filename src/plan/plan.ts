@@ -9,6 +9,12 @@ import type { BitmapPlan, FileAccess, NodeWishes, Qcow2Layout } from './new-imag
 /** How N disks are switched at once; see ARCHITECTURE.md. */
 export type Strategy = 'reopen' | 'finalize' | 'complete';
 
+/**
+ * How reverted disks are: by filters as a copy's, or, where no filter can go in, by new overlays that come in front of the old
+ * images and are then rebased onto the older ones.
+ */
+export type RevertStrategy = 'reopen' | 'rebase';
+
 /** What a copy does when every mirror is ready. */
 export type Finish = 'pivot' | 'clone' | 'abort' | 'leave';
 
@@ -139,7 +145,7 @@ export interface Rewrite {
 /** N disks of a paused guest reverted to images below their active ones, each through a new overlay. */
 export interface RevertPlan extends PlanBase, Removing {
   readonly operation: 'revert';
-  readonly strategy: 'reopen';
+  readonly strategy: RevertStrategy;
 }
 
 /**
@@ -218,6 +224,8 @@ export interface ImagePlan {
   readonly below: readonly ChainImage[];
   /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
   readonly openBacking: boolean;
+  /** Of a revert: it comes in front of the old image first, and only then onto `backing`. */
+  readonly rebased?: true;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
   /** The id of the secret object that the image is encrypted with; absent for one in the clear. */
@@ -282,7 +290,7 @@ export function hasMirrors(plan: Plan): plan is SwitchPlan {
 }
 
 /** How the disks of a plan change at once: its strategy or method; null when nothing is switched. */
-export function wayOf(plan: Plan): Strategy | SnapshotMethod | 'rewrite' | null {
+export function wayOf(plan: Plan): Strategy | RevertStrategy | SnapshotMethod | 'rewrite' | null {
   if (plan.operation === 'snapshot') return plan.method;
   if (plan.operation === 'snapshotMirror') return plan.mirror.strategy;
   return 'strategy' in plan ? plan.strategy : 'rewrite';

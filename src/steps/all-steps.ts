@@ -18,6 +18,7 @@ import { claimFiles } from './prepare/claim-files.ts';
 import { createImages } from './prepare/create-images.ts';
 import { attachChains, openChains, standOnBases } from './prepare/stand-on-chains.ts';
 import { streamIntoTargets } from './prepare/stream-into-targets.ts';
+import { rebaseOverlays } from './revert/rebase-overlays.ts';
 import { finalizeRest, finalizeRewrites, rewriteChains } from './rewrite/rewrite-chains.ts';
 import { rewriteFirst, rewriteRest } from './rewrite/rewrite-in-turn.ts';
 import {
@@ -54,6 +55,7 @@ export const ALL_STEPS = {
   endMirrorsInPlace,
   insertFilters,
   reopenFilters,
+  rebaseOverlays,
   commitRevert,
   removeFilters,
   parkMirrors,

@@ -1,9 +1,12 @@
 /** Going back to older images: all disks or none, with a guest that is paused before, meanwhile and afterwards. */
 import { describe, expect, test } from 'vitest';
+import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import type { BlocksagaError } from '../../src/errors.ts';
 import { openQmpClient } from '../../src/qmp/client.ts';
-import type { Sim } from '../../src/sim/create-sim.ts';
+import type { Connect } from '../../src/qmp/transport.ts';
+import type { Sim, SimOptions } from '../../src/sim/create-sim.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 
 const NAMES = [0, 1] as const;
@@ -18,8 +21,8 @@ async function send(sim: Sim, command: 'stop' | 'cont'): Promise<void> {
 }
 
 /** A guest with a snapshot, stopped by its administrator. */
-async function stopped(): Promise<{ sim: Sim; life: Life }> {
-  const sim = smallSim();
+async function stopped(options: SimOptions = {}): Promise<{ sim: Sim; life: Life }> {
+  const sim = smallSim(options);
   const life = live(sim);
   const saga = await sim.run(life.engine.snapshot({ ...life.guest, disks: overlays }));
   expect((await sim.run(saga.result)).outcome).toBe('committed');
@@ -88,4 +91,104 @@ describe('a revert', () => {
       expect(sim.world.running).toBe(false);
     },
   );
+});
+
+describe('a revert of disks that stay in their iothreads', () => {
+  const threaded = () => stopped({ bus: 'scsi-hd', iothreads: true });
+
+  test('puts the overlays in front, then on the older images, without a filter above the disks', async () => {
+    const { sim, life } = await threaded();
+    const saga = await sim.run(life.engine.revert({ ...life.guest, disks: backs, delete: true }));
+    const ended = { outcome: 'committed', strategy: 'rebase', error: null, leftovers: [] };
+    expect(await sim.run(saga.result)).toMatchObject(ended);
+    expect(filesOf(sim)).toEqual(backs.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(false);
+    for (const { overlay } of overlays) expect(await sim.files.stat(overlay)).toBeUndefined();
+    expect(life.sent).not.toContain('qom-set');
+    expect(life.sent).toContain('blockdev-reopen');
+  });
+
+  test.each<Fault>([
+    { kind: 'refuse', command: 'transaction', nth: 1 },
+    { kind: 'refuse', command: 'blockdev-reopen', nth: 1 },
+    { kind: 'cut', command: 'transaction', nth: 1, effect: 'after' },
+    { kind: 'cut', command: 'blockdev-reopen', nth: 1, effect: 'before' },
+    { kind: 'cut', command: 'blockdev-reopen', nth: 1, effect: 'after' },
+  ])('leaves every disk on one side, whatever fails: %o', async fault => {
+    const { sim, life } = await threaded();
+    sim.armFault(fault);
+    const saga = await sim.run(life.engine.revert({ ...life.guest, disks: backs }));
+    const { outcome, leftovers } = await sim.run(saga.result);
+    expect(outcome).toBe(fault.kind === 'refuse' ? 'rolledBack' : 'committed');
+    expect(leftovers).toEqual([]);
+    const side = outcome === 'committed' ? backs : overlays;
+    expect(filesOf(sim)).toEqual(side.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(false);
+  });
+
+  test.each(['claimFiles', 'createImages', 'pauseGuest', 'rebaseOverlays', 'resumeGuest', 'closeOldNodes'])(
+    'whose process dies as it enters %s ends all or none when it is resumed',
+    async state => {
+      const { sim, life } = await threaded();
+      const saga = await sim.run(life.engine.revert({ ...life.guest, id: 'r', disks: backs }));
+      await sim.run(entered(saga, state));
+      const next = live(sim, life.die());
+      const again = await sim.run(next.engine.resume('r', next.guest));
+      expect(await sim.run(again.result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+      expect(filesOf(sim)).toEqual(backs.map(({ overlay }) => overlay));
+    },
+  );
+
+  describe('whose process dies with the overlays on the old images', () => {
+    test('is completed when it is resumed', async () => {
+      const { sim, next } = await halfway();
+      const again = await sim.run(next.engine.resume('r', next.guest));
+      expect(await sim.run(again.result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+      expect(filesOf(sim)).toEqual(backs.map(({ overlay }) => overlay));
+    });
+
+    test('goes back, with what the guest has written there, where a third party has resumed that', async () => {
+      const { sim, next } = await halfway();
+      await send(sim, 'cont');
+      await sim.advance(1_000);
+      const again = await sim.run(next.engine.resume('r', next.guest));
+      expect(await sim.run(again.result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(filesOf(sim)).toEqual(overlays.map(({ overlay }) => overlay));
+      expect(sim.world.running).toBe(true);
+    });
+
+    test('decides nothing without QEMU once the guest has written there: no image goes', async () => {
+      const { sim, next } = await halfway();
+      await send(sim, 'cont');
+      await sim.advance(1_000);
+      sim.kill();
+      const parts = { files: sim.files, images: virtualImages(sim), clock: sim.clock, qemu: 'dead' } as const;
+      const error = await rejection(sim.run(recoverOffline(next.journal, 'r', parts)));
+      expect(error).toMatchObject({ code: 'JOURNAL_BEHIND' });
+      expect(error.message).toContain(
+        'qemu-img rebase -u -b /images/snap0.qcow2 -F qcow2 /images/back0.qcow2',
+      );
+      for (const { overlay } of [...overlays, ...backs]) expect(await sim.files.stat(overlay)).toBeDefined();
+    });
+  });
+
+  /** Its process dies when the transaction is done, and QEMU has not read what was sent behind that. */
+  async function halfway(): Promise<{ sim: Sim; next: Life }> {
+    const { sim, life } = await threaded();
+    const isTransaction = (message: unknown) => (message as { execute?: string }).execute === 'transaction';
+    const qmp: Connect = async handlers => {
+      const transport = await life.guest.qmp(handlers);
+      return {
+        send(messages) {
+          const at = messages.findIndex(isTransaction);
+          transport.send(at === -1 ? messages : messages.slice(0, at + 1));
+        },
+        close: () => transport.close(),
+      };
+    };
+    await sim.run(life.engine.revert({ ...life.guest, qmp, vm: 'guest', id: 'r', disks: backs }));
+    const isThere = () => filesOf(sim).every((file, at) => file === backs[at]?.overlay);
+    while (!isThere()) await sim.advance(1);
+    return { sim, next: live(sim, life.die()) };
+  }
 });

@@ -1,14 +1,10 @@
 /** Reverts on a real QEMU: the disks show what they held when the snapshot was taken, byte for byte. */
-import { execFile } from 'node:child_process';
-import { copyFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
 import { describeOnQemu } from './real-qemu.ts';
+import { expectSame, snapshotAndGoOn } from './reverted.ts';
 import { unaware } from './unaware.ts';
-import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
-
-const run = promisify(execFile);
+import { explain, type StageOptions, stage } from './witnessed.ts';
 
 const setups: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'three virtio-blk disks', disks: 3 },
@@ -18,22 +14,6 @@ const setups: readonly (StageOptions & { readonly what: string })[] = [
 
 /** Of the looks at the guest that are still to be sent behind a switch: that of the undo. The next is in the write that goes back. */
 const LOOKS_BEFORE = 1;
-
-/** Takes a snapshot, lets the guest write to the overlays, stops it; gives copies of the images as they were then. */
-async function snapshotAndGoOn(on: Stage): Promise<readonly string[]> {
-  const saga = await on.engine.snapshot(
-    on.snapshotAll(index => ({ overlay: on.newFile(index).replace('new', 'snap') })),
-  );
-  expect((await saga.result).outcome).toBe('committed');
-  await on.vm.awaitWrites(12);
-  await on.vm.witness.execute('stop');
-  return Promise.all(
-    on.vm.disks.map(async ({ file }) => {
-      await copyFile(file, `${file}.then`);
-      return file;
-    }),
-  );
-}
 
 describeOnQemu('a revert', () => {
   test.each(setups)('shows what was there at the snapshot: $what', async ({ what: _, ...guest }) => {
@@ -91,9 +71,3 @@ describeOnQemu(
     });
   },
 );
-
-/** The overlay over the base reads as the base did when the snapshot was taken. */
-async function expectSame(overlay: string, base = ''): Promise<void> {
-  const compare = ['compare', '-f', 'qcow2', '-F', 'qcow2', overlay, `${base}.then`];
-  expect((await run('qemu-img', compare)).stdout).toContain('identical');
-}

@@ -7,6 +7,7 @@ import {
   type Finish,
   hasMirrors,
   type Plan,
+  type RevertStrategy,
   type RewritePlan,
   type SnapshotPlan,
   type Strategy,
@@ -25,6 +26,11 @@ const STRATEGY_WORDS: Readonly<Record<Strategy, string>> = {
   reopen: 'one blockdev-reopen switches all disks, and QEMU does all of it or nothing',
   finalize: 'every mirror is parked in PENDING, then all are finalized; undone by mirrors back',
   complete: 'the mirrors are completed disk by disk; undone by mirrors back',
+};
+const REVERT_WORDS: Readonly<Record<RevertStrategy, string>> = {
+  reopen: STRATEGY_WORDS.reopen,
+  rebase:
+    'the overlays come in front of all disks, then one blockdev-reopen puts them on the older images, and QEMU does all of it or nothing',
 };
 const METHOD_WORDS = {
   transaction: 'one transaction over overlays that were opened before, done by QEMU for all disks or none',
@@ -93,7 +99,9 @@ function whyThisWay(plan: Plan, asked: string): string {
   if (plan.operation === 'snapshotMirror') return whyStrategy(plan.mirror, asked);
   if (hasMirrors(plan)) return whyStrategy(plan, asked);
   if (plan.operation === 'revert')
-    return 'the only way in which all disks change at once without any copying';
+    return plan.strategy === 'rebase'
+      ? 'a disk may stay in its iothread while the guest is stopped, where QEMU takes no filter above it'
+      : 'the only way in which all disks change at once without any copying';
   return plan.operation === 'snapshot' ? whyMethod(plan) : REWRITE_WHY;
 }
 
@@ -166,7 +174,7 @@ function howInWords(plan: Plan): string {
     return `${plan.method}: ${METHOD_WORDS[plan.method]}${frozen}`;
   }
   if (plan.operation === 'revert')
-    return `new overlays on the older images; reopen: ${STRATEGY_WORDS.reopen}`;
+    return `new overlays on the older images; ${plan.strategy}: ${REVERT_WORDS[plan.strategy]}`;
   if (!hasMirrors(plan)) return `${rewriteInWords(plan)}, ${pace(plan)}`;
   const mirrors =
     'mirror' in plan && plan.mirror.by === 'drive-mirror' ? 'mirrors to images that QEMU opens' : 'mirrors';

@@ -96,6 +96,7 @@ function switchesOf(plan: Plan): readonly StepName[] {
     reopen: 'reopenFilters',
     finalize: 'finalizeMirrors',
     complete: 'completeMirrors',
+    rebase: 'rebaseOverlays',
   } as const;
   return [byStrategy[plan.strategy]];
 }

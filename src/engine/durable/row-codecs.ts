@@ -112,7 +112,7 @@ const PLANS: Readonly<Record<string, z.ZodType>> = {
   copy,
   commit: z.union([activeCommit, rewrite]),
   pull: rewrite,
-  revert: z.looseObject({ ...base, operation: z.literal('revert'), strategy: z.literal('reopen') }),
+  revert: z.looseObject({ ...base, operation: z.literal('revert'), strategy: z.enum(['reopen', 'rebase']) }),
   snapshotMirror: z.looseObject({ ...base, operation: z.literal('snapshotMirror'), snapshot, mirror: copy }),
   [COMMIT_OFFLINE]: z.looseObject({
     ...base,

@@ -185,7 +185,10 @@ function lastOn(
   if ('rewrites' in plan) return isOn(source);
   const isSwitched = decided && !(hasMirrors(plan) && plan.finish === 'clone');
   if (isSwitched) return isOn(target);
-  const mayHoldMore = hasBegun(plan.operation === 'revert' ? 'reopenFilters' : 'mirrorDisks');
+  const mayHoldMore =
+    plan.operation === 'revert'
+      ? hasBegun(plan.strategy === 'rebase' ? 'rebaseOverlays' : 'reopenFilters')
+      : hasBegun('mirrorDisks');
   return { ...source, keeps: mayHoldMore && !isFollowed && !isStill ? [target.file] : [] };
 }
 

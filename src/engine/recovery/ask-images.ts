@@ -108,8 +108,9 @@ async function compareWith(
   const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
   const hasTimes = takenAtMs !== null && laterAtMs !== null;
   const { begunMs, isOlder } = known;
-  if (hasTimes && (laterAtMs < takenAtMs || (!isOlder && isExplained({ takenAtMs, laterAtMs }))))
-    return undefined;
+  // An overlay that is still to be rebased is committed into the old image by a rollback, which is written to last then.
+  const isEarlier = hasTimes && laterAtMs < takenAtMs && !disk.image.rebased;
+  if (isEarlier || (hasTimes && !isOlder && isExplained({ takenAtMs, laterAtMs }))) return undefined;
   // Without times only mirrors that were all READY make a whole of it; in an image that held something before, what it
   // holds tells nothing, and when it was written to does: behind all that this journal can have missed.
   if (!wereReady(part) && !isOlder && (laterAtMs === null || !hasTimes)) return undefined;
@@ -167,7 +168,11 @@ function inWords(doubt: Doubt): string {
       `wrote before only in ${taken}; whichever is booted from, copy what the guest needs of the other one by hand`
     );
   const holds = isUnread ? 'what it holds cannot be read as a whole' : 'holds what that does not';
-  return `${later} ${whenWritten(doubt)} ${taken}, and ${holds}`;
+  const rebased = doubt.disk.image.rebased
+    ? `; a revert puts it on ${taken} before it stands on the image that its header names: where the guest ran on it only then, rebase it ` +
+      `onto that (qemu-img rebase -u -b ${taken} -F ${doubt.disk.driver} ${later}) and boot from it`
+    : '';
+  return `${later} ${whenWritten(doubt)} ${taken}, and ${holds}${rebased}`;
 }
 
 function whenWritten({ takenAtMs, laterAtMs }: Doubt): string {

@@ -240,6 +240,7 @@ const TAKES: ReadonlySet<string> = new Set([
   'takeSnapshotsOneByOne',
   'takeSnapshotInPause',
   'reopenFilters',
+  'rebaseOverlays',
   'finalizeMirrors',
   'completeMirrors',
 ]);

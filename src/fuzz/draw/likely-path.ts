@@ -32,7 +32,7 @@ const REVERSIBLE: ReadonlySet<string> = new Set([
     'parkMirrors',
     'finalizeMirrors',
   ],
-  ...['completeMirrors', 'insertFiltersLive', 'insertFilters', 'reopenFilters'],
+  ...['completeMirrors', 'insertFiltersLive', 'insertFilters', 'reopenFilters', 'rebaseOverlays'],
   ...['takeSnapshot', 'takeSnapshotSync', 'takeSnapshotsOneByOne'],
 ]);
 
@@ -54,7 +54,7 @@ function pathOf(guest: GuestChoice, wish: LiveWish): LikelyPath {
     case 'copy':
       return copyPath(guest, wish);
     case 'revert':
-      return REVERT;
+      return staysInIothread(guest) ? REBASE : REVERT;
     case 'snapshotMirror':
       return snapshotMirrorPath(guest, wish);
     default:
@@ -96,6 +96,11 @@ function snapshotPath({ profile }: GuestChoice, { without, quiesce }: WishOf<'sn
 const REVERT: LikelyPath = {
   there: ['markQemu', 'claimFiles', 'createImages', 'pauseGuest', 'insertFilters', 'reopenFilters'],
   onward: ['removeFilters', 'resumeGuest', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'],
+};
+
+const REBASE: LikelyPath = {
+  there: ['markQemu', 'claimFiles', 'createImages', 'pauseGuest', 'rebaseOverlays'],
+  onward: ['resumeGuest', 'closeOldNodes', 'removeLeaving', 'unmarkQemu'],
 };
 
 function snapshotMirrorPath(guest: GuestChoice, wish: WishOf<'snapshotMirror'>): LikelyPath {
@@ -186,8 +191,12 @@ function filtersLive(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror
 
 function strategyOf(guest: GuestChoice, wish: Mirrored | WishOf<'snapshotMirror'>): string {
   if (wish.strategy !== 'auto') return wish.strategy;
-  const keepsIothread = guest.iothreads && guest.bus !== 'virtio-blk';
-  if (isSince(guest.profile, '6.1') && !keepsIothread && !wish.without.includes('blockdev-reopen'))
+  if (isSince(guest.profile, '6.1') && !staysInIothread(guest) && !wish.without.includes('blockdev-reopen'))
     return 'reopen';
   return forgetsJobs(guest) || wish.without.includes('manual-finalize') ? 'complete' : 'finalize';
+}
+
+/** Where no filter of the saga's can go in. */
+function staysInIothread({ iothreads, bus }: GuestChoice): boolean {
+  return iothreads && bus !== 'virtio-blk';
 }

@@ -33,8 +33,10 @@ export const closeOldNodes: Step = {
 };
 
 /** The nodes of the old images; an undo that ended in rolling forward may have opened the active one once more. */
-function leaving({ retiring, names }: DiskPlan): readonly string[] {
-  return [...retiring, names.revived];
+function leaving({ retiring, names, image }: DiskPlan): readonly string[] {
+  // Above the old image of a revert, to keep it open.
+  const keeper = image.rebased ? [names.filter] : [];
+  return [...keeper, ...retiring, names.revived];
 }
 
 export const closeCopies: Step = {

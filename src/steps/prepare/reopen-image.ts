@@ -11,11 +11,19 @@ import { openFormat } from './create-images.ts';
 
 /** All that the image was opened with, but for what it stands on. */
 export function standOn(disk: DiskPlan, backing: string | null): Command<'blockdev-reopen'> {
-  const options = {
-    ...openFormat(disk).arguments,
-    backing,
-  } as Command<'blockdev-reopen'>['arguments']['options'][0];
-  return { execute: 'blockdev-reopen', arguments: { options: [options] } };
+  return rebased([disk], () => backing);
+}
+
+/** The same of several: QEMU prepares all, then commits all or none. */
+export function rebased(
+  disks: readonly DiskPlan[],
+  backingOf: (disk: DiskPlan) => string | null,
+): Command<'blockdev-reopen'> {
+  const options = disks.map(disk => ({ ...openFormat(disk).arguments, backing: backingOf(disk) }));
+  return {
+    execute: 'blockdev-reopen',
+    arguments: { options: options as Command<'blockdev-reopen'>['arguments']['options'] },
+  };
 }
 
 /** Takes images that hold all of their disks off what a third party has put them on. */

@@ -157,14 +157,14 @@ function actionsOf(plan: SnapshotPlan): Actions {
 async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<void> {
   const { qmp, plan } = context;
   expectNotMigrating(await lookAtGuest(qmp));
-  expectSnapshotted(await qmp.execute('query-block'), plan);
+  expectSnapshotted(await qmp.execute('query-block'), plan.disks);
   await expectNames(context, when);
   const sight = await takeAll(qmp, plan, actionsOf(plan));
   if (canUndoSnapshots(plan)) expectNotMigrating(sight(), 'applied');
 }
 
 /** Throws FOREIGN where a disk is not on the image that its overlay is to stand on. */
-function expectSnapshotted(blocks: readonly BlockInfo[], { disks }: SnapshotPlan): void {
+export function expectSnapshotted(blocks: readonly BlockInfo[], disks: readonly DiskPlan[]): void {
   for (const disk of disks) {
     const front = frontOf(blocks, disk);
     if (front === disk.node) continue;

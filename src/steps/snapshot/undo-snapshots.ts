@@ -10,7 +10,7 @@ import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/ho
 import { deviceOf, named, rootNow } from '../../guest/jobs-of-plan.ts';
 import { unplugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
-import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
+import type { DiskPlan, RevertPlan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import type { JobInfo } from '../../qmp/schema.generated.ts';
@@ -26,7 +26,10 @@ import type { StepContext } from '../step/step.ts';
 const READY_SHARE = 0.25;
 const UNHURRIED = { deadlineMs: 60 * 60_000 };
 
-export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise<void> {
+/** A snapshot's, or a revert's whose overlays stand on the images that were found. */
+type OverlayPlan = SnapshotPlan | RevertPlan;
+
+export async function undoSnapshots(context: StepContext<OverlayPlan>): Promise<void> {
   const { qmp, jobs, plan, observed, nothingSentYet } = context;
   if (!canUndoSnapshots(plan)) {
     await expectNoneTaken(context);
@@ -61,7 +64,7 @@ export async function undoSnapshots(context: StepContext<SnapshotPlan>): Promise
   }
 }
 
-function takenIn(graph: Graph, plan: SnapshotPlan): readonly TakenDisk[] {
+function takenIn(graph: Graph, plan: OverlayPlan): readonly TakenDisk[] {
   return plan.disks.flatMap((disk): readonly TakenDisk[] => {
     const above = coverOf(graph, plan, disk);
     const node = above === undefined ? overlayOf(graph, disk) : disk.names.image;
@@ -85,7 +88,7 @@ interface TakenDisk extends DiskPlan {
 }
 
 /** Which overlay of a third party is in front, where this QEMU can commit what is below it: it stays there, and reads the same. */
-function coverOf(graph: Graph, plan: SnapshotPlan, disk: DiskPlan): string | undefined {
+function coverOf(graph: Graph, plan: OverlayPlan, disk: DiskPlan): string | undefined {
   if (!isCovered(graph, disk) || plan.jobsVanishOnEnd !== undefined) return undefined;
   return graph.node(disk.names.image) === undefined ? undefined : graph.frontName(disk);
 }
@@ -101,7 +104,7 @@ function expectThere(graph: Graph, disks: readonly DiskPlan[]): void {
 }
 
 /** Throws DISK_BUSY, before any disk is rolled back, where that is left to its owner. */
-function expectUncovered(graph: Graph, plan: SnapshotPlan, disks: readonly DiskPlan[]): void {
+function expectUncovered(graph: Graph, plan: OverlayPlan, disks: readonly DiskPlan[]): void {
   const covered = disks.find(disk => isCovered(graph, disk) && coverOf(graph, plan, disk) === undefined);
   if (covered === undefined) return;
   const { disk, image } = covered;
@@ -113,7 +116,7 @@ function expectUncovered(graph: Graph, plan: SnapshotPlan, disks: readonly DiskP
 }
 
 /** Without such a way nothing was begun here before, and nothing can be. */
-async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+async function expectNoneTaken({ qmp, plan }: StepContext<OverlayPlan>): Promise<void> {
   const graph = await readGraph(qmp);
   expectThere(graph, plan.disks);
   const taken = plan.disks.find(disk => graph.front(disk) === disk.names.image);
@@ -127,7 +130,7 @@ async function expectNoneTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promis
 }
 
 async function startCommits(
-  { qmp, plan }: StepContext<SnapshotPlan>,
+  { qmp, plan }: StepContext<OverlayPlan>,
   disks: readonly TakenDisk[],
   graph: Graph,
 ): Promise<void> {
@@ -151,7 +154,7 @@ async function closeSpare(qmp: QmpClient, disks: readonly TakenDisk[], graph: Gr
 }
 
 /** Below another overlay the job comes to PENDING by itself, and leaves that one on the base. */
-function commitByNode(_plan: SnapshotPlan, disk: TakenDisk, graph: Graph): Command<'block-commit'> {
+function commitByNode(_plan: OverlayPlan, disk: TakenDisk, graph: Graph): Command<'block-commit'> {
   const { names, node, filters, above } = disk;
   const ending = { 'auto-finalize': false, 'auto-dismiss': false };
   // Without a top QEMU takes the device for it, and its filters of the user's away with the overlay.
@@ -168,7 +171,7 @@ function commitByNode(_plan: SnapshotPlan, disk: TakenDisk, graph: Graph): Comma
   };
 }
 
-function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit'> {
+function commitByFile(plan: OverlayPlan, disk: DiskPlan): Command<'block-commit'> {
   const { names, image, file } = disk;
   const device = deviceOf(disk, names.image);
   return {
@@ -178,7 +181,7 @@ function commitByFile(plan: SnapshotPlan, disk: DiskPlan): Command<'block-commit
 }
 
 /** Fresh overlays are committed at once; what takes longer is not waited for while we keep the guest paused. */
-async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly TakenDisk[]): Promise<void> {
+async function awaitReady(context: StepContext<OverlayPlan>, disks: readonly TakenDisk[]): Promise<void> {
   const { qmp, jobs, plan, outcomes } = context;
   // A member of a group may roll back behind its pause.
   if (!wasPausedByUs(outcomes.get('pauseGuest') ?? null) || outcomes.has('resumeGuest')) {
@@ -200,7 +203,7 @@ async function awaitReady(context: StepContext<SnapshotPlan>, disks: readonly Ta
 
 /** All to PENDING first: until the first is finalized, any failure leaves every disk on its overlay; jobs that pass cannot. */
 async function switchToBases(
-  { qmp, jobs, plan }: StepContext<SnapshotPlan>,
+  { qmp, jobs, plan }: StepContext<OverlayPlan>,
   disks: readonly TakenDisk[],
 ): Promise<void> {
   const ids = disks.map(disk => disk.names.undoJob);

@@ -7,15 +7,14 @@ import type { Graph } from '../../guest/graph.ts';
 import { holdGuest, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { setDrive } from '../../guest/set-drive.ts';
 import { hasFilter } from '../../plan/filters.ts';
-import type { DiskPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
-import type { Reply } from '../../qmp/client.ts';
+import type { DiskPlan, RevertPlan, StagePlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command, Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
-import { reopenCommand } from './filter-commands.ts';
 import { deleteFilters } from './where-filters-lead.ts';
 
 const RETURN_TRIES = 3;
@@ -29,11 +28,7 @@ export async function rollBackWritten(
 ): Promise<void> {
   if (!areCopies(context.plan)) {
     if (switched.length === 0) return;
-    await context.recordSides();
-    throw new BlocksagaError(
-      'OVERTAKEN',
-      'a third party has resumed the guest on the older images: what it wrote is on the overlays above them, and they stay in front',
-    );
+    return stayWithWritten(context);
   }
   if (switched.length > 0) {
     if (ran) await context.recordRun();
@@ -42,9 +37,18 @@ export async function rollBackWritten(
   await undoPivots(context);
 }
 
+/** Of a revert: throws OVERTAKEN, with it written down where the disks are. */
+export async function stayWithWritten(context: Pick<StepContext, 'recordSides'>): Promise<never> {
+  await context.recordSides();
+  throw new BlocksagaError(
+    'OVERTAKEN',
+    'a third party has resumed the guest on the older images: what it wrote is on the overlays above them, and they stay in front',
+  );
+}
+
 /** Whether the new images may hold what the old ones lack: also where a third party has switched a disk before the pause. */
 export async function mayHaveRunOnImages(
-  context: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan | RevertPlan>,
   running: boolean,
 ): Promise<boolean> {
   if (ranBeforeSwitch(context)) return false;
@@ -54,7 +58,7 @@ export async function mayHaveRunOnImages(
 
 /** Whether the guest has run on its new images up to this look, or is known to have: a look may be refused. */
 export function ranOnImages(
-  context: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan | RevertPlan>,
   status: Reply<StatusInfo> | undefined,
 ): boolean {
   if (status === undefined || ranBeforeSwitch(context)) return false;
@@ -62,16 +66,16 @@ export function ranOnImages(
 }
 
 /** A guest that was resumed before the switch, which has failed for that, has written to the old side alone. */
-function ranBeforeSwitch({ failure }: StepContext<SwitchPlan>): boolean {
+function ranBeforeSwitch({ failure }: Pick<StepContext, 'failure'>): boolean {
   return failure?.code === 'FOREIGN';
 }
 
 /** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
 export async function returnToImages(
-  { qmp, plan }: StepContext<SwitchPlan>,
+  { qmp }: Pick<StepContext, 'qmp'>,
   disks: readonly DiskPlan[],
+  again: Command<'blockdev-reopen'>,
 ): Promise<void> {
-  const again = reopenCommand({ ...plan, disks }, disk => disk.goal);
   for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
     const [, reopened] = await qmp.pipeline([{ execute: 'stop' }, again]);
     if (reopened.ok) return;

@@ -190,12 +190,16 @@ async function moveToSources(
   await attributeToDisk(moving, valueIn(reopened));
   if (!ranOnImages(context, before)) return false;
   // What it has written since the last look is on the images that its disks have just left.
-  await returnToImages(context, moving);
+  await returnToImages(
+    context,
+    moving,
+    reopenCommand({ ...plan, disks: moving }, disk => disk.goal),
+  );
   return true;
 }
 
 /** The mirrors have ended: if the guest was resumed before the `stop`, the new images lack what it wrote. */
-function expectPausedBefore(
+export function expectPausedBefore(
   status: Reply<StatusInfo>,
   migration: Parameters<typeof sightOf>[1],
   stopped: Reply<unknown>,
@@ -212,7 +216,7 @@ function expectPausedBefore(
   );
 }
 
-async function valueIn<T>(reply: Reply<T>): Promise<T> {
+export async function valueIn<T>(reply: Reply<T>): Promise<T> {
   if (!reply.ok) throw reply.error;
   return reply.value;
 }

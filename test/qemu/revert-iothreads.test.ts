@@ -1,0 +1,132 @@
+/**
+ * Reverts of disks that stay in their iothreads while the guest is stopped, where QEMU dies of a filter: overlays come in front and are
+ * rebased in one command. A version that is not in `.qemu/` is named as not run.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
+import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { expectSame, snapFile, snapshotAndGoOn } from './reverted.ts';
+import { unaware } from './unaware.ts';
+import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './witnessed.ts';
+
+/** The first version that has `blockdev-reopen`. */
+const REOPENS = 6.1;
+const STYLES = ['blockdev', 'drive'] as const;
+
+for (const version of QEMU_VERSIONS) {
+  const qemu = fetchedQemus().find(each => each.version === version)?.binary;
+  if (qemu === undefined)
+    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
+  else if (Number(version) >= REOPENS)
+    describe(`disks in iothreads on QEMU ${version}`, () => reverted(qemu));
+}
+
+function reverted(qemu: string): void {
+  const begin = (style: (typeof STYLES)[number]) =>
+    stage({ disks: 2, bus: 'scsi-hd', iothreads: true, style, qemu });
+
+  test.each(STYLES)('are reverted to what they were at the snapshot: -%s', async style => {
+    await using on = await begin(style);
+    const bases = await snapshotAndGoOn(on);
+    const { disks, ...basics } = on.snapshotAll();
+    const result = await (await on.engine.revert({ ...basics, disks, delete: true })).result;
+    const ended = { outcome: 'committed', strategy: 'rebase', error: null, leftovers: [] };
+    expect(result, explain(result)).toMatchObject(ended);
+    expect(await chainsOf(on)).toEqual(disks.map(({ overlay }, index) => [overlay, bases[index]]));
+    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: false });
+    expect(await on.vm.witness.execute('query-jobs')).toEqual([]);
+    await on.vm.witness.execute('system_reset');
+    await on.vm.kill();
+    for (const [index, { overlay }] of disks.entries()) await expectSame(overlay, bases[index]);
+  });
+
+  const undone = STYLES.flatMap(style => UNDONE.map(moment => ({ style, ...moment })));
+  test.each(undone)('stay as they are where $what: -$style', async ({ style, tamper }) => {
+    await using on = await begin(style);
+    const bases = await snapshotAndGoOn(on);
+    const { disks, ...basics } = on.snapshotAll();
+    const before = await chainsOf(on);
+    const qmp = tamper(on);
+    const result = await (await on.engine.revert({ ...basics, ...on.tapped, qmp, disks })).result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect(await chainsOf(on)).toEqual(before);
+    expect((await on.look()).files.filter(file => file.includes('new'))).toEqual([]);
+    expect(await on.vm.witness.execute('query-jobs')).toEqual([]);
+    await endGuest({ ...on, before: { ...on.before, status: 'paused' } });
+    await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
+  });
+
+  test.each(STYLES)('stay on the older images that a third party resumes the guest on: -%s', async style => {
+    await using on = await begin(style);
+    const bases = await snapshotAndGoOn(on);
+    const { disks, ...basics } = on.snapshotAll();
+    on.tap.after('blockdev-reopen', () => on.vm.witness.execute('cont'));
+    const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+    const result = await (await on.engine.revert({ ...basics, ...guest, disks })).result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+    expect(await chainsOf(on)).toEqual(disks.map(({ overlay }, index) => [overlay, bases[index]]));
+    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+    await on.vm.awaitWrites(12);
+  });
+}
+
+/** Moments at which a revert fails, and how; each gives the line that the engine is to use. */
+const UNDONE: readonly {
+  readonly what: string;
+  readonly tamper: (on: Stage) => Connect;
+}[] = [
+  { what: 'QEMU refuses to rebase one overlay', tamper: on => misled(on.tapped.qmp) },
+  {
+    what: 'it does so, and a third party has resumed the guest on the overlays',
+    tamper(on) {
+      on.tap.before('blockdev-reopen', async () => {
+        await awaitOverlays(on);
+        await on.vm.witness.execute('cont');
+        await on.vm.awaitWrites(12);
+      });
+      return misled(on.tapped.qmp);
+    },
+  },
+  { what: 'a look at the guest fails once all are rebased', tamper: on => unaware(on.tapped.qmp) },
+];
+
+/** What was sent before is still on its way when the next command is about to be. */
+async function awaitOverlays(on: Stage): Promise<void> {
+  const isThere = async () => (await chainsOf(on)).every(chain => chain.length === 3);
+  while (!(await isThere())) await setTimeout(20);
+}
+
+/** A line on which the first `blockdev-reopen` names a node that is not there for its last overlay. */
+function misled(connect: Connect): Connect {
+  let isMisled = false;
+  return async handlers => {
+    const transport = await connect(handlers);
+    const bent = (message: Json): Json => {
+      const { execute, arguments: given } = message as {
+        readonly execute?: string;
+        readonly arguments?: { readonly options: readonly object[] };
+      };
+      if (isMisled || execute !== 'blockdev-reopen' || given === undefined) return message;
+      isMisled = true;
+      const options = given.options.map((each, at, { length }) =>
+        at === length - 1 ? { ...each, backing: 'nowhere' } : each,
+      );
+      return { ...(message as object), arguments: { options } } as Json;
+    };
+    return { send: messages => transport.send(messages.map(bent)), close: () => transport.close() };
+  };
+}
+
+async function chainsOf(on: Stage): Promise<readonly (readonly string[])[]> {
+  const blocks = (await on.vm.witness.execute('query-block')) as readonly BlockInfo[];
+  return blocks.flatMap(({ inserted }) => {
+    const chain: string[] = [];
+    for (let image = inserted?.image; image !== undefined; image = image['backing-image'])
+      chain.push(image.filename);
+    return inserted === undefined ? [] : [chain];
+  });
+}
