@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
 import { answersInTime } from './answering.ts';
+import { plainNameIn } from './backing-name.ts';
 import { CLAIM_BYTES, claimBytes, claimIn, claimSizeBytes } from './claim-text.ts';
 import { numbersOf, whyInUse } from './device-use.ts';
 import { identityOf } from './file-identity.ts';
@@ -143,11 +144,12 @@ function readInfo(info: unknown) {
   const size = fields['virtual-size'];
   if (typeof size !== 'number') throw new Error('qemu-img told no virtual size');
   const file = fields['full-backing-filename'] ?? fields['backing-filename'];
-  const driver = fields['backing-filename-format'];
+  const format = fields['backing-filename-format'];
+  const driver = typeof format === 'string' ? format : null;
   return {
     virtualSizeBytes: size,
     encrypted: fields['encrypted'] === true,
-    backing: typeof file === 'string' ? { file, driver: typeof driver === 'string' ? driver : null } : null,
+    backing: typeof file === 'string' ? { file: plainNameIn(file, driver), driver } : null,
   };
 }
 

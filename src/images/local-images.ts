@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { access, link, lstat, open, stat, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { BlocksagaError } from '../errors.ts';
+import { plainNameIn } from './backing-name.ts';
 import { compareImages } from './compare-images.ts';
 import type { ImageName, ImageSight, Images } from './images.ts';
 import { localFiles } from './local-files.ts';
@@ -184,11 +185,12 @@ function saidBy(cause: Error): string {
 function backingIn(fields: Readonly<Record<string, unknown>>): Info['backing'] {
   const stored = fields['backing-filename'];
   const file = fields['full-backing-filename'] ?? stored;
-  const driver = fields['backing-filename-format'];
+  const format = fields['backing-filename-format'];
   if (typeof file !== 'string') return null;
+  const driver = typeof format === 'string' ? format : null;
   return {
-    file,
-    driver: typeof driver === 'string' ? driver : null,
+    file: plainNameIn(file, driver),
+    driver,
     stored: typeof stored === 'string' ? stored : file,
   };
 }

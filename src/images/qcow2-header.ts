@@ -3,6 +3,7 @@
  * QEMU). It is for finding overlays: what it says is believed by nothing that writes. Pure.
  */
 import { dirname, resolve } from 'node:path';
+import { filesNamedIn } from './backing-name.ts';
 
 /** So much of a file is read; a name stands in the first cluster, in practice right behind the header. */
 export const HEADER_BYTES = 64 * 1024;
@@ -33,26 +34,5 @@ export function readQcow2Header(bytes: Buffer, file: string): Qcow2Header | unde
   if (offset + BigInt(length) > BigInt(bytes.length)) return undefined;
   const name = bytes.toString('utf8', Number(offset), Number(offset) + length);
   const hasDataFile = version === 3 && (bytes.readBigUInt64BE(AT.incompatible) & HAS_DATA_FILE) !== 0n;
-  return { backing: namesIn(name).map(each => resolve(dirname(file), each)), hasDataFile };
-}
-
-/** QEMU writes a name, or `json:` with the description of a node whose files have names. */
-function namesIn(stored: string): readonly string[] {
-  if (!stored.startsWith('json:')) return [stored.replace(/^file:/, '')];
-  try {
-    return filenamesIn(JSON.parse(stored.slice('json:'.length)));
-  } catch (error) {
-    // No description at all, of which nothing can be told.
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
-}
-
-function filenamesIn(value: unknown): readonly string[] {
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, each]) =>
-    typeof each === 'string' && (key === 'filename' || key.endsWith('.filename'))
-      ? [each]
-      : filenamesIn(each),
-  );
+  return { backing: filesNamedIn(name).map(each => resolve(dirname(file), each)), hasDataFile };
 }

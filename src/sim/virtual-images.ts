@@ -4,6 +4,7 @@
  */
 
 import { BlocksagaError } from '../errors.ts';
+import { plainNameIn } from '../images/backing-name.ts';
 import type { ImageName, Images } from '../images/images.ts';
 import type { Sim } from './create-sim.ts';
 import { EMPTY, type Extents, over, withData } from './host/contents.ts';
@@ -68,12 +69,13 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
     if (image === undefined || (image.format !== driver && driver !== 'raw')) return false;
     const { backing, backingFormat = 'qcow2' } = image;
     if (driver === 'raw' || backing === undefined || depth > CHAIN_MAX) return true;
-    return isWhole({ file: backing, driver: backingFormat }, depth + 1);
+    return isWhole({ file: plainNameIn(backing, backingFormat), driver: backingFormat }, depth + 1);
   };
   const heldAbove = (top: ImageName, base: string): Extents => {
     const { contents, backing, backingFormat = 'qcow2' } = read(top);
-    if (backing === undefined || backing === base) return contents;
-    return over(heldAbove({ file: backing, driver: backingFormat }, base), contents);
+    const below = backing === undefined ? undefined : plainNameIn(backing, backingFormat);
+    if (below === undefined || below === base) return contents;
+    return over(heldAbove({ file: below, driver: backingFormat }, base), contents);
   };
   return {
     changes,
@@ -84,17 +86,19 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
       if (image.format !== driver) {
         return { state: 'unreadable', why: `it is ${image.format}`, isEmpty: image.contents === EMPTY };
       }
+      const { backing: stored, backingFormat = null } = image;
       const backing =
-        image.backing === undefined
+        stored === undefined
           ? null
-          : { file: image.backing, driver: image.backingFormat ?? null, stored: image.backing };
+          : { file: plainNameIn(stored, backingFormat), driver: backingFormat, stored };
       const writtenAtMs = host.files.get(file)?.writtenAt ?? 0;
       return { state: 'readable', sizeBytes: image.sizeBytes, backing, stamp: stampOf(image), writtenAtMs };
     },
     overlaysIn: (directory, sinceMs) => sim.files.overlaysIn(directory, sinceMs),
     async compare(image, other) {
       if (!isWhole(image) || !isWhole(other)) return 'unreadable';
-      const backing = read(image).backing ?? '';
+      const { backing: stored = '', backingFormat = 'qcow2' } = read(image);
+      const backing = plainNameIn(stored, backingFormat);
       const held = heldAbove(image, backing);
       const shown = sim.world.readFile(other.file);
       if (isSame(withData(over(shown, held)), withData(shown))) return 'within';
@@ -132,9 +136,10 @@ export function virtualImages(sim: Sim, stopAt = Number.POSITIVE_INFINITY): Virt
     async commitOverlay(overlay) {
       const { backing = '', backingFormat = 'qcow2', ...top } = read(overlay);
       change(`commit ${overlay.file}`);
-      const base = read({ file: backing, driver: backingFormat });
-      host.write(backing, { ...base, contents: over(base.contents, top.contents) });
-      host.flush(backing);
+      const below = plainNameIn(backing, backingFormat);
+      const base = read({ file: below, driver: backingFormat });
+      host.write(below, { ...base, contents: over(base.contents, top.contents) });
+      host.flush(below);
       host.write(overlay.file, { ...top, backing, backingFormat, contents: EMPTY });
       host.flush(overlay.file);
     },

@@ -1,5 +1,6 @@
 /** What tests may look at behind QEMU's back: state, images as a guest or a reader of files would see them, the guest. */
 
+import { fileBelowIn } from '../images/backing-name.ts';
 import type { Json } from '../qmp/transport.ts';
 import { pathOf, readNode } from './graph/image-io.ts';
 import { EMPTY, type Extents, over } from './host/contents.ts';
@@ -66,14 +67,6 @@ interface Sources {
 }
 
 const CHAIN_MAX = 200;
-
-/** A header may name its backing file as `json:{...}`; what counts is the file at the bottom of it. */
-function fileOf(name: string): string {
-  if (!name.startsWith('json:')) return name;
-  let options = JSON.parse(name.slice('json:'.length)) as { file?: unknown; filename?: unknown };
-  while (typeof options.file === 'object' && options.file !== null) options = options.file;
-  return String(options.filename);
-}
 
 export function createWorld(sources: Sources): World {
   return new SimulatedWorld(sources);
@@ -150,7 +143,7 @@ class SimulatedWorld implements World {
     let held: Extents = EMPTY;
     let next: string | undefined = path;
     for (let depth = 0; next !== undefined && depth < CHAIN_MAX; depth += 1) {
-      const image = this.host.image(placeOf(fileOf(next)));
+      const image = this.host.image(placeOf(fileBelowIn(next)));
       if (image === undefined) return held;
       held = over(image.contents, held);
       next = image.backing;

@@ -11,33 +11,46 @@ import { describeOnQemu } from './real-qemu.ts';
 import { unplug } from './unplug-table.ts';
 import { type Stage, stage } from './witnessed.ts';
 
-function putOverlayOn(file: string, on: Stage): string {
+function putOverlayOn(file: string, on: Stage, spell: Spelling): string {
   const overlay = join(on.directory, 'theirs.qcow2');
-  const names = ['-b', file, '-F', 'qcow2', overlay, '16M'];
+  const names = ['-b', spell(file), '-F', 'qcow2', overlay, '16M'];
   execFileSync('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', ...names]);
   return overlay;
 }
 
+type Spelling = (file: string) => string;
+
+const BY_NAME: Spelling = file => file;
+/** As QEMU itself names a node that was opened with options. */
+const BY_OPTIONS: Spelling = file => `json:{"driver":"qcow2","file":{"driver":"file","filename":"${file}"}}`;
+const BY_DOTTED_OPTIONS: Spelling = file => `json:{"driver":"qcow2","file.filename":"${file}"}`;
+
 const fileOf = (words: string) => words.split(' (')[0];
 
 describeOnQemu("a third party's overlay", () => {
-  test('on the new image of a copy that is rolled back keeps that, and the others go', async () => {
-    await using on = await stage({ disks: 2, journal: 'memory' });
-    const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
-    await saga.result;
-    const overlay = putOverlayOn(on.newFile(0), on);
-    const result = await saga.abort();
-    expect(result).toMatchObject({ outcome: 'rolledBack' });
-    expect(result.leftovers).toEqual([
-      `${on.newFile(0)} (${overlay}, which is no image of this saga, stands on it and cannot be read without it)`,
-    ]);
-    expect([existsSync(on.newFile(0)), existsSync(on.newFile(1))]).toEqual([true, false]);
-  });
+  test.each([
+    ['its name', BY_NAME],
+    ['options', BY_OPTIONS],
+  ])(
+    'on the new image of a copy, by %s, keeps that when it is rolled back, and the others go',
+    async (_how, spell) => {
+      await using on = await stage({ disks: 2, journal: 'memory' });
+      const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
+      await saga.result;
+      const overlay = putOverlayOn(on.newFile(0), on, spell);
+      const result = await saga.abort();
+      expect(result).toMatchObject({ outcome: 'rolledBack' });
+      expect(result.leftovers).toEqual([
+        `${on.newFile(0)} (${overlay}, which is no image of this saga, stands on it and cannot be read without it)`,
+      ]);
+      expect([existsSync(on.newFile(0)), existsSync(on.newFile(1))]).toEqual([true, false]);
+    },
+  );
 
   test('on an image that --delete was to remove keeps that, and the result names it', async () => {
     await using on = await stage({ disks: 2, journal: 'memory' });
     await (await on.engine.snapshot(on.snapshotAll())).result;
-    const overlay = putOverlayOn(on.newFile(1), on);
+    const overlay = putOverlayOn(on.newFile(1), on, BY_DOTTED_OPTIONS);
     const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
     const { vm } = on;
     const saga = await on.engine.commit({

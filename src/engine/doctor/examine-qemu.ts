@@ -29,7 +29,8 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
   const found = [
     ...ours.map(job => {
       const inUse = job.status === 'concluded' ? undefined : `it is ${job.status}`;
-      return foundInQemu('job', job.id, makers, inUse, orphanJob(job), () => dismiss(qmp, job.id));
+      const found = foundInQemu('job', job.id, makers, inUse, orphanJob(job), () => dismiss(qmp, job.id));
+      return job.status === 'pending' && found !== undefined ? { ...found, why: found.why + HELD } : found;
     }),
     // Images that a guest's disk is on are no leftovers: that is where a saga puts it.
     ...names
@@ -54,6 +55,10 @@ export async function examineQemu(qmp: QmpClient, makers: Makers): Promise<reado
   ].filter(finding => finding !== undefined);
   return [...pausedGuest(status.value, found), ...found];
 }
+
+/** In PENDING a mirror and an active commit keep what the guest writes from their source (drained, block/mirror.c). */
+const HELD =
+  '. At once: it is held right before its switch, and what the guest writes to its disk may wait for that';
 
 /** A stream that has to be dismissed before QEMU can be asked for its nodes; what else there is shows after that. */
 export function streamInTheWay(job: JobInfo, qmp: QmpClient, makers: Makers): readonly Removable[] {

@@ -13,11 +13,7 @@ export function orphanJob({ type, status, error, endedBy }: Omit<AnyJob, 'id'>):
     const how = error === undefined ? 'it has ended' : `it has ended (${error})`;
     return `${UNKNOWN}. If that is lost: ${how}, QMP's job-dismiss clears it. It is left alone`;
   }
-  const does =
-    status === 'pending'
-      ? `it is held right before its switch, and the disk waits for that`
-      : `it is a ${type} that is ${status}`;
-  return `${UNKNOWN}. If that is lost: ${does}; the disk is still on the image that it was on, where QMP's ${endedBy} leaves it. It is left alone`;
+  return `${UNKNOWN}. If that is lost: it is a ${type} that is ${status}; the disk is still on the image that it was on, where QMP's ${endedBy} leaves it. It is left alone`;
 }
 
 /** A disk that is right on a filter. */

@@ -3,6 +3,7 @@
  * file, find in the image's header (bdrv_open(), block.c).
  */
 
+import { plainNameIn } from '../../images/backing-name.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { fileLength } from '../host/host.ts';
 import type { Arguments } from '../state/arguments.ts';
@@ -122,7 +123,8 @@ function openBacking(
   if (value !== undefined) return openChild(ctx, value, { readOnly: true, inherits: true, ...passedOn });
   const image = imageOf(ctx, file);
   if (image.backing === undefined) return undefined;
-  return open(ctx, fileOptions(image.backing, image.backingFormat ?? 'raw'), {
+  const format = image.backingFormat ?? 'raw';
+  return open(ctx, fileOptions(plainNameIn(image.backing, format), format), {
     readOnly: true,
     inherits: true,
     ...passedOn,

@@ -4,6 +4,7 @@
  */
 
 import { BlocksagaError } from '../../errors.ts';
+import { filesNamedIn, plainNameIn } from '../../images/backing-name.ts';
 import { BLANK, directoryOf, fileLength, type Host, type HostFile } from './host.ts';
 
 /** The engine's `Files` port over the virtual directory, and what tests like to know. */
@@ -86,7 +87,7 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
         const isOverlay = claim === undefined && format === 'qcow2' && backing !== undefined;
         if (!isOverlay || directoryOf(file) !== directory || writtenAt < sinceMs) return [];
         const [driver, hasDataFile] = ['qcow2', false] as const;
-        return [{ file, driver, backing: [backing], hasDataFile, writtenAtMs: writtenAt }];
+        return [{ file, driver, backing: filesNamedIn(backing), hasDataFile, writtenAtMs: writtenAt }];
       });
       return { overlays, unseen: null };
     },
@@ -95,8 +96,11 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
       if (image === undefined) throw new BlocksagaError('FILES', `cannot read ${path}: no such file`);
       if (driver === 'raw') return { virtualSizeBytes: fileLength(image), backing: null };
       if (image.format !== driver) throw new BlocksagaError('FILES', `${path} is not in ${driver} format`);
+      const driverBelow = image.backingFormat ?? null;
       const backing =
-        image.backing === undefined ? null : { file: image.backing, driver: image.backingFormat ?? null };
+        image.backing === undefined
+          ? null
+          : { file: plainNameIn(image.backing, driverBelow), driver: driverBelow };
       return { virtualSizeBytes: image.sizeBytes, backing };
     },
     exists: path => host.files.has(path),
