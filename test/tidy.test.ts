@@ -92,9 +92,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   libvirt: ['qmp', 'images', 'plan', 'guest', 'operations', 'engine'],
   'index.ts': [...BELOW_ENGINE, 'engine'],
 
-  'sim/host': ['qmp'],
+  'sim/host': ['qmp', 'images'],
   'sim/state': ['qmp', 'sim/host'],
-  'sim/graph': ['qmp', 'sim/host', 'sim/state'],
+  'sim/graph': ['qmp', 'images', 'sim/host', 'sim/state'],
   'sim/machine': ['qmp', 'sim/host', 'sim/state', 'sim/graph'],
   'sim/jobs': ['qmp', 'sim/host', 'sim/state', 'sim/graph'],
   'sim/commands': ['qmp', 'sim/host', 'sim/state', 'sim/graph', 'sim/jobs'],

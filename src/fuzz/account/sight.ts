@@ -3,6 +3,7 @@
  * files, never from what the engine says.
  */
 
+import { fileBelowIn } from '../../images/backing-name.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
 import { whereabouts } from '../../sim/host/foreign-files.ts';
@@ -137,6 +138,11 @@ export function takeSight(sim: Sim): Sight {
   };
 }
 
+/** The file that a header names as the one below, by whatever it says. */
+export function namedBelow(image: Image | undefined): string | undefined {
+  return image?.backing === undefined ? undefined : fileBelowIn(image.backing);
+}
+
 function formatOf({ claim, format }: Image): string | undefined {
   return claim === undefined ? format : undefined;
 }
@@ -176,7 +182,7 @@ function headersFrom({ files }: Sim['world']['host'], front: string): readonly s
   const found: string[] = [];
   for (let next: string | undefined = front; next !== undefined && found.length < DEPTH_MAX; ) {
     found.push(next);
-    next = files.get(next)?.written.backing;
+    next = namedBelow(files.get(next)?.written);
   }
   return found.filter(file => !isTheirs(file));
 }
@@ -242,7 +248,9 @@ export function isNeeded({ world: { qemu, host } }: Sim, path: string): boolean 
   if (!host.files.has(path)) return false;
   const birth = host.files.get(path)?.birth;
   const isOpen = [...(qemu?.nodes ?? NO_NODES).values()].some(node => node.opened === birth);
-  return isOpen || [...host.files].some(([name, { written }]) => written.backing === path && !isTheirs(name));
+  return (
+    isOpen || [...host.files].some(([name, { written }]) => namedBelow(written) === path && !isTheirs(name))
+  );
 }
 
 /** What the guest has written and what a power cut could not take any more, on the images that its disks are on now, or were. */

@@ -2,8 +2,10 @@
  * What an administrator finds out about a third party's overlays that stand above images of a saga whose QEMU is gone: whether its guest
  * ran on them last, by what it wrote. Judges nothing.
  */
+
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import { namedBelow } from '../account/sight.ts';
 import { judgeWrites } from '../laws/judge-writes.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 
@@ -23,7 +25,7 @@ export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
       const names = [theirFile(index), ...moved.flatMap(({ to, back }) => back ?? to ?? [])];
       const sides = sidesOf(index);
       return names.flatMap(file => {
-        const over = host.image(file)?.backing;
+        const over = namedBelow(host.image(file));
         return over !== undefined && sides.includes(over) ? [{ file, sides }] : [];
       });
     });

@@ -14,7 +14,7 @@ import type { MemoryJournalState } from '../../journal/memory.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { Died, virtualImages } from '../../sim/virtual-images.ts';
 import type { Account, OfflineEnd } from '../account/account.ts';
-import { takeSight } from '../account/sight.ts';
+import { namedBelow, takeSight } from '../account/sight.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
@@ -122,7 +122,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   /** Through a third party's overlay that the guest was on above it. */
   const read = (index: number, front: string) => {
     const theirs = theirFile(index);
-    const isUnder = ranOn.includes(theirs) && sim.world.host.image(theirs)?.backing === front;
+    const isUnder = ranOn.includes(theirs) && namedBelow(sim.world.host.image(theirs)) === front;
     return sim.world.readFile(isUnder ? theirs : front);
   };
   const images = new Map(disks.map(index => [index, read(index, oldOf(index))] as const));
@@ -136,7 +136,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   };
   if (!mayBeSwitched) return 'old';
   // The image that an overlay stands on, on which the guest was last, tells its side.
-  const under = ranOn.map(file => sim.world.host.image(file)?.backing);
+  const under = ranOn.map(file => namedBelow(sim.world.host.image(file)));
   const seen = sidesSeen(asked, oldOf, under);
   if (seen !== undefined) return seen;
   if (disks.some(index => under.includes(oldOf(index)))) return 'old';
@@ -196,7 +196,8 @@ function sidesSeen(
 
 function isWhole(sim: Sim, path: string): boolean {
   const image = sim.world.host.image(path);
-  return image !== undefined && (image.backing === undefined || isWhole(sim, image.backing));
+  const below = namedBelow(image);
+  return image !== undefined && (below === undefined || isWhole(sim, below));
 }
 
 const SWITCHES: ReadonlySet<string> = new Set([
