@@ -6,12 +6,12 @@ import type { Draw } from '../scenario/draw.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 
 /**
- * Of a request to a living QEMU. `held` adds what is not drawn by itself: files elsewhere, since the laws about what is left do
- * not know yet what such an orchestrator cannot see; an older journal without what was counted beside it, since a QEMU that dies
- * within seconds of the moment of that copy looks as one that died in the middle of its saga.
+ * Of a request to a living QEMU. `held` adds what is not drawn by itself: an older journal without what was counted beside it. A QEMU that
+ * dies within seconds of the moment of that copy looks as one that died in the middle of its saga, and a saga that has ended since is
+ * resumed as one that has not.
  */
 export function drawWorld(draw: Draw, held: boolean): Pick<Scenario, 'elsewhere' | 'proc' | 'restored'> {
-  const elsewhere = held && draw.option('elsewhere', 12) ? draw.one(['tcp', 'unproved'] as const) : undefined;
+  const elsewhere = draw.option('elsewhere', 12) ? draw.one(['tcp', 'unproved'] as const) : undefined;
   return {
     ...(elsewhere === undefined ? (draw.option('proc', 2) ? { proc: true } : {}) : { elsewhere }),
     ...(draw.option('restored', 8) ? { restored: drawRestored(draw, held) } : {}),

@@ -32,6 +32,7 @@ export class PauseWatch {
     // Such a guest is in no pause of a saga's any more.
     const isMigratedAway = MIGRATED_AWAY.has(world.qemu?.runState ?? '');
     const still = world.alive && !world.running && !this.#wasPaused && !isMigratedAway;
+    if (isMigratedAway) this.#stopSentMs = undefined; // it did not stop that guest
     const nowMs = clock.now();
     if (still && this.#stillSinceMs === undefined) this.#stillSinceMs = this.#stopSentMs ?? nowMs;
     if (!still && this.#stillSinceMs !== undefined) {

@@ -168,6 +168,7 @@ function namesOfSides(asked: Asked): readonly string[] {
 
 /**
  * Where QEMU had the disks when it was looked at last, and the overlays that their guest was on: on which side all of them were, or each.
+ * Where disks had left by then, on which side the others were.
  */
 function sidesSeen(
   asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
@@ -189,9 +190,11 @@ function sidesSeen(
       sides.find(([file]) => disk?.left === undefined && disk?.path === file);
     return side === undefined ? [] : [[diskName(guest, index), side[1]]];
   });
-  if (seen.length < wish.named.length) return undefined;
-  const [front] = new Set(seen.map(([, side]) => side));
-  return seen.every(([, side]) => side === front) ? front : Object.fromEntries(seen);
+  const [front, ...more] = new Set(seen.map(([, side]) => side));
+  // What has left wrote no more from then on, so that the images of all are no instant any more: those that are there tell.
+  const hasLeft = wish.named.some(index => after.disks[index]?.left !== undefined);
+  if (seen.length < wish.named.length) return hasLeft && more.length === 0 ? front : undefined;
+  return more.length === 0 ? front : Object.fromEntries(seen);
 }
 
 function isWhole(sim: Sim, path: string): boolean {
