@@ -9,7 +9,7 @@ import { asksFor, isUnproved } from '../laws/moved-files.ts';
 
 /**
  * The files that the error of a saga names and that are right where they stand, though other ones than it knew: those into which QEMU has
- * written last.
+ * written last, and first ones that were put back.
  */
 export function rightWhereTheyStand(
   { world }: Sim,
@@ -20,8 +20,10 @@ export function rightWhereTheyStand(
     const { upTo } = judgeWrites(new Map([[0, file === undefined ? [] : world.readFile(file)]]), 1);
     return upTo > acknowledged ? 0 : upTo;
   };
-  return world.moved.flatMap(({ path, to, made }) => {
+  return world.moved.flatMap(({ path, to, made, birth, back }) => {
     const stands = world.host.files.get(path);
+    // The first file has been put back, and the saga knew another one's.
+    if (back !== undefined && stands?.birth === birth && asksFor(result, path)) return [path];
     if (stands === undefined || stands.written === made?.written || !asksFor(result, path)) return [];
     return newest(path) > newest(to) ? [path] : [];
   });
