@@ -7,18 +7,11 @@ import * as restate from '@restatedev/restate-sdk';
 import { z } from 'zod';
 import type { AgentCall } from '../agent-call.ts';
 import { DURABLE } from '../durable.ts';
-import { FLEET, type FleetObject, HOSTS, type HostSeen } from '../fleet-object.ts';
+import { FLEET, type FleetObject, HOSTS } from '../fleet-object.ts';
 import { GUEST, type GuestObject, type SagaOutcome } from '../guest-object.ts';
+import { planMove } from './plan-move.ts';
 import { endOf, type GuestReport, guestEnd, type MoveReport, withGuest } from './report.ts';
-import {
-  collisionsIn,
-  copyRequest,
-  type DiskMove,
-  type DiskTold,
-  type MoveRequest,
-  moveRequest,
-  movesOf,
-} from './request.ts';
+import { copyRequest, type MoveRequest, moveRequest } from './request.ts';
 
 export const MOVE = 'move';
 const REPORT = 'report';
@@ -26,7 +19,6 @@ const STOP = 'stop';
 const TICK = 'tick';
 const FIRST_LOOK_MS = 200;
 const LAST_LOOK_MS = 10_000;
-const CALL = { initialRetryInterval: 100, maxRetryDuration: 20_000 } as const;
 
 interface Ended {
   readonly guest: string;
@@ -79,7 +71,13 @@ class Move {
 
   async run(): Promise<MoveReport> {
     const hosts = await this.#ctx.objectClient<FleetObject>({ name: FLEET }, HOSTS).hosts();
-    const why = await this.#plan(hosts);
+    const why = await planMove({
+      ctx: this.#ctx,
+      call: this.#call,
+      request: this.#request,
+      hosts,
+      onGuest: report => this.#set({ guests: [...this.#report.guests, report] }),
+    });
     const refused = this.#report.guests.filter(({ state }) => state === 'refused');
     if (why !== undefined) return this.#set({ state: 'refused', why });
     if (refused.length > 0 && this.#request.policy !== 'goOn') {
@@ -92,54 +90,6 @@ class Move {
     if (this.#request.plan) return this.#set({ state: 'planned' });
     this.#set({ state: 'moving' });
     return this.#request.policy === 'takeBackAll' ? this.#allOrNone() : this.#oneByOne();
-  }
-
-  /** Asks every agent what its guests have, and what a copy of them would be. Gives why the whole cannot be. */
-  async #plan(hosts: readonly HostSeen[]): Promise<string | undefined> {
-    const { guests, host } = this.#request;
-    if (host !== undefined && !hosts.some(each => each.host === host)) return `there is no host "${host}"`;
-    const chosen = hosts.filter(each => host === undefined || each.host === host);
-    const silent = chosen.find(({ status }) => status === null);
-    if (silent !== undefined)
-      return `host ${silent.host} does not answer (${silent.agent}): its guests are not known`;
-    const found = chosen.flatMap(each =>
-      (each.status?.guests ?? []).map(({ vm }) => ({ guest: vm, host: each.host, agent: each.agent })),
-    );
-    const unknown = guests?.filter(name => !found.some(({ guest }) => guest === name)) ?? [];
-    if (unknown.length > 0) return `no host has ${unknown.join(', ')}`;
-    const wanted = found.filter(({ guest }) => guests === undefined || guests.includes(guest));
-    const twice = wanted.find(({ guest }, at) => wanted.findIndex(each => each.guest === guest) !== at);
-    if (twice !== undefined) return `two hosts have a guest "${twice.guest}": say which by "host"`;
-    for (const each of wanted) await this.#planGuest(each);
-    if (this.#report.guests.length === 0) return 'no disk of any guest is to be moved';
-    return collisionsIn(this.#report.guests)[0];
-  }
-
-  async #planGuest({ guest, host, agent }: { guest: string; host: string; agent: string }): Promise<void> {
-    const saga = `${this.#ctx.key}.${guest}`;
-    const path = `/guests/${encodeURIComponent(guest)}`;
-    const add = (report: Pick<GuestReport, 'disks' | 'state' | 'why'>) =>
-      this.#set({ guests: [...this.#report.guests, { guest, host, saga, ...report }] });
-    let disks: readonly DiskMove[] = [];
-    try {
-      const told = await this.#ctx.run(
-        `disks of ${guest}`,
-        () => this.#call<{ disks: readonly DiskTold[] }>(agent, 'GET', path),
-        CALL,
-      );
-      disks = movesOf(guest, told.disks, this.#request);
-      if (disks.length === 0) return;
-      const asked = copyRequest(saga, disks, this.#request);
-      // The plan itself stays with the agent: it is made anew when the copy begins.
-      await this.#ctx.run(
-        `plan ${guest}`,
-        async () => void (await this.#call(agent, 'POST', `${path}/plan/copy`, asked)),
-        CALL,
-      );
-      add({ disks, state: 'waits' });
-    } catch (error) {
-      add({ disks, state: 'refused', why: terminalMessage(error) });
-    }
   }
 
   async #oneByOne(): Promise<MoveReport> {
@@ -312,10 +262,4 @@ function outcomeOf(
       ? { guest, ...(outcome === undefined ? {} : { outcome }) }
       : { guest, failure: failure.message },
   );
-}
-
-function terminalMessage(error: unknown): string {
-  if (error instanceof restate.TerminalError && !(error instanceof restate.CancelledError))
-    return error.message;
-  throw error;
 }
