@@ -28,6 +28,8 @@ export interface SagaOutcome {
     readonly after: { readonly file: string } | null;
   }[];
   readonly error?: { readonly message: string } | null;
+  /** What it has left on its host, in words. */
+  readonly leftovers?: readonly string[];
 }
 
 export interface GuestRequest {

@@ -37,7 +37,13 @@ interface Part {
 
 /** What one agent tells of its part. */
 interface PartStanding extends Standing {
-  readonly members?: readonly { readonly id: string; readonly state: string }[];
+  readonly members?: readonly {
+    readonly id: string;
+    readonly vm: string;
+    readonly state: string;
+    /** What its saga has left on that host; not there where that is nothing. */
+    readonly leftovers?: readonly string[];
+  }[];
 }
 
 export function instantWorkflow(call: AgentCall) {

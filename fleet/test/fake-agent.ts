@@ -17,10 +17,11 @@ export interface FakeAgent extends AsyncDisposable {
   readonly heard: readonly string[];
 }
 
-/** Each guest has one disk, disk0 on /old/GUEST. */
+/** Each guest has one disk, disk0 on /old/GUEST; `group` answers for groups. */
 export async function startFakeAgent(
   host: string,
   guests: Readonly<Record<string, FakeGuest>>,
+  group?: FakeGuest,
 ): Promise<FakeAgent> {
   const heard: string[] = [];
   const turns = new Map<string, number>();
@@ -35,7 +36,8 @@ export async function startFakeAgent(
     const what = `${method} ${url}`;
     if (root === 'status')
       return { status: 200, body: { host, guests: Object.keys(guests).map(vm => ({ vm })), sagas: [] } };
-    if (root === 'sagas') return next(what, guests[name.split('.').at(-1) ?? '']?.look);
+    if (root === 'sagas') return next(what, (guests[name.split('.').at(-1) ?? ''] ?? group)?.look);
+    if (root === 'groups') return next(what, group?.submit);
     if (action === 'plan') return { status: 200, body: {} };
     if (action === 'copy') return next(what, guests[name]?.submit);
     return {

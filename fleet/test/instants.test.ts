@@ -63,17 +63,23 @@ async function states(id: string): Promise<readonly (readonly string[])[]> {
   return told;
 }
 
-/** What the members of the group say that they have left. */
+interface Member {
+  readonly leftovers?: readonly string[];
+}
+
+/** What the journals say that the members of the group have left. */
 async function leftovers(id: string): Promise<readonly string[]> {
   const said: string[] = [];
   for (const [at, file] of [fleet.journal, fleet.second?.journal ?? ''].entries()) {
     const journal = openJournal(file);
-    const result = journal.saga(`${id}.${at}`)?.result as { readonly leftovers?: readonly string[] } | null;
-    said.push(...(result?.leftovers ?? []));
+    said.push(...((journal.saga(`${id}.${at}`)?.result as Member | null)?.leftovers ?? []));
     await journal.close();
   }
   return said;
 }
+
+/** The bytes of a file between whose creation and whose claim its maker has died. */
+const UNCLAIMED_BYTES = [0, 128];
 
 async function untilEnded(id: string): Promise<readonly (readonly string[])[]> {
   for (let looks = 0; looks < 600; looks += 1) {
@@ -94,8 +100,8 @@ describe('an instant of guests on two hosts', () => {
     const { body } = await fleet.run('instant', 'i1', { members: membersOf('i1') });
     assert.equal(body['state'], 'committed', JSON.stringify(body));
     assert.deepEqual(body['members'], [
-      { id: 'i1.0', state: 'committed' },
-      { id: 'i1.1', state: 'committed' },
+      { id: 'i1.0', vm: 'web', state: 'committed' },
+      { id: 'i1.1', vm: 'db', state: 'committed' },
     ]);
     assert.deepEqual(await world(), onOverlays('i1'));
     const again = await fleet.run('instant', 'i1', { members: membersOf('i1') });
@@ -131,7 +137,7 @@ describe('an instant of guests on two hosts', () => {
         await part.end();
         await sleep(50);
         await part.start();
-        await ran;
+        const { status, body } = await ran;
         const told = await untilEnded(id);
         const now = await world();
         const isNew = JSON.stringify(now) === JSON.stringify(onOverlays(id));
@@ -148,8 +154,23 @@ describe('an instant of guests on two hosts', () => {
           const left = GUESTS.flatMap(guest => imagesOf(guest, id)).filter(file => existsSync(file));
           const said = await leftovers(id);
           // One between whose creation and whose claim the agent died cannot be proved its own: it stays, and is named.
+          const sizes = left.map(file => statSync(file).size);
           const untold = left.filter(file => !said.some(words => words.includes(file)));
-          assert.deepEqual(untold, [], `${id}: ${left.map(file => statSync(file).size)} bytes, ${said}`);
+          assert.deepEqual(untold, [], `${id}: ${sizes} bytes, ${said}`);
+          for (const guest of GUESTS)
+            assert.ok(imagesOf(guest, id).filter(file => left.includes(file)).length <= 1, `${id}: ${left}`);
+          assert.ok(
+            sizes.every(size => UNCLAIMED_BYTES.includes(size)),
+            `${id}: ${left} of ${sizes} bytes`,
+          );
+          // Whom the whole was told, was told that too.
+          if (status === 200 && body['state'] === 'rolledBack') {
+            const members = body['members'] as readonly Member[];
+            assert.deepEqual(
+              members.flatMap(each => each.leftovers ?? []),
+              said,
+            );
+          }
         }
         sides.push(isNew ? 'new' : 'old');
       }

@@ -27,6 +27,7 @@ async function moved(guests: Readonly<Record<string, FakeGuest>>, more: object =
   const report = body as object as MoveReport;
   return {
     ...{ report, heard: agent.heard, state: report.state },
+    leftovers: report.guests.map(({ leftovers = [] }) => leftovers.join()),
     states: report.guests.map(
       ({ guest, state, why }) => `${guest} ${state}${why === undefined ? '' : `: ${why}`}`,
     ),
@@ -37,9 +38,15 @@ const ACCEPTED: Scripted = { status: 202, body: {} };
 const OPEN: Scripted = { status: 200, body: { state: 'open', waiting: false, result: null } };
 const AWAY: Scripted = { status: 503, body: { message: 'it is being started' } };
 
-function ended(outcome: string, file = '/new/x', error: string | null = null): Scripted {
+function ended(
+  outcome: string,
+  file = '/new/x',
+  error: string | null = null,
+  leftovers: readonly string[] = [],
+): Scripted {
   const disks = [{ disk: 'disk0', before: { file: '/old/x' }, after: file === '' ? null : { file } }];
-  const result = { outcome, disks, blackoutMs: 5, error: error === null ? null : { message: error } };
+  const told = error === null ? null : { message: error };
+  const result = { outcome, disks, blackoutMs: 5, error: told, leftovers };
   return { status: 200, body: { state: outcome, waiting: false, result } };
 }
 
@@ -113,5 +120,45 @@ describe('a move is not done', () => {
     const web: FakeGuest = { submit: [ACCEPTED], look: [ended('rolledBack')] };
     const { state, states } = await moved({ web, db: COMMITTED }, { atOnce: 1 });
     assert.deepEqual([state, states], ['stopped', ['web rolledBack', 'db waits']]);
+  });
+});
+
+describe('what a saga has left on its host', () => {
+  const LEFT = '/new/web: whose it is cannot be told';
+
+  test('is in the report of its move', async () => {
+    const web: FakeGuest = { submit: [ACCEPTED], look: [ended('rolledBack', '/old/x', null, [LEFT])] };
+    const { leftovers } = await moved({ web, db: COMMITTED }, { policy: 'goOn' });
+    assert.deepEqual(leftovers, [LEFT, '']);
+  });
+
+  test('is told with the other members of its instant, also those of another host', async () => {
+    const part = (vm: string, id: string, more: object): FakeGuest => ({
+      submit: [ACCEPTED],
+      look: [
+        {
+          status: 200,
+          body: {
+            ...{ id: 'left', state: 'rolledBack', waiting: false },
+            result: { saga: 'left', outcome: 'rolledBack', leftovers: [] },
+            members: [{ id, vm, state: 'rolledBack', ...more }],
+          },
+        },
+      ],
+    });
+    const nobody: FakeGuest = { submit: [], look: [] };
+    const leading = part('lead', 'left.0', {});
+    const following = part('follow', 'left.1', { leftovers: [LEFT] });
+    await using first = await startFakeAgent('first', { lead: nobody }, leading);
+    await using second = await startFakeAgent('second', { follow: nobody }, following);
+    for (const { url } of [first, second])
+      assert.equal((await fleet.ask('fleet/hosts/join', url)).status, 200);
+    const members = ['lead', 'follow'].map(vm => ({ vm, disks: [{ disk: 'disk0' }] }));
+    const { body } = await fleet.run('instant', 'left', { members });
+    assert.deepEqual(body['members'], [
+      { id: 'left.0', vm: 'lead', state: 'rolledBack' },
+      { id: 'left.1', vm: 'follow', state: 'rolledBack', leftovers: [LEFT] },
+    ]);
+    for (const host of ['first', 'second']) await fleet.ask('fleet/hosts/leave', host);
   });
 });

@@ -171,9 +171,7 @@ export class AgentWork {
       ...{ id, vm, operation, state, result: isOver ? result : null },
       waiting: isWaiting(row, this.#journal.records(id)),
       ...definedOnly({ inDoubt: this.#inDoubt(row) }),
-      ...(operation === GROUP
-        ? { members: members.map(member => ({ id: member.id, state: member.state })) }
-        : {}),
+      ...(operation === GROUP ? { members: members.map(memberTold) } : {}),
     };
   }
 
@@ -221,6 +219,12 @@ export class AgentWork {
       error => this.#options.log({ saga: id, error: String(error) }),
     );
   }
+}
+
+/** With what it has left, of which who asked for the group from elsewhere hears nothing else. */
+function memberTold({ id, vm, state, result }: SagaRow): object {
+  const { leftovers } = (result ?? {}) as { readonly leftovers?: readonly string[] };
+  return { id, vm, state, ...(leftovers?.length ? { leftovers } : {}) };
 }
 
 function objectIn(body: unknown): object {

@@ -172,6 +172,34 @@ describe('fleet', () => {
     });
   });
 
+  test('tells what the guests of a move and of an instant have left, each with its own', async () => {
+    const left = '/new/web.qcow2: whose it is cannot be told';
+    const { run, folder } = await scene({
+      ...moveThat('incomplete', [web({ state: 'rolledBack', leftovers: [left] })]),
+      'POST /instant/i1/run/send': {},
+      'GET /restate/workflow/instant/i1/attach': {
+        id: 'i1',
+        state: 'rolledBack',
+        members: [
+          { id: 'i1.0', vm: 'web', state: 'rolledBack', leftovers: [left] },
+          { id: 'i1.1', vm: 'db', state: 'rolledBack' },
+        ],
+      },
+    });
+    const disk = '    disk0  /old/web.qcow2 -> /new/web.qcow2';
+    const { out } = await run('move', '--to', '/new', '--id', 'm1');
+    expect(out.slice(0, -1)).toEqual(['web  on h1  rolledBack', disk, `    left behind: ${left}`]);
+    writeFileSync(join(folder, 'group.json'), JSON.stringify([{ vm: 'web', disks: [{ disk: 'disk0' }] }]));
+    const snapshot = ['snapshot', '--group', 'group.json', '--id', 'i1'];
+    expect((await run(...snapshot)).out).toEqual([
+      ...['i1.0  rolledBack', `    left behind: ${left}`, 'i1.1  rolledBack'],
+      'group i1: rolledBack',
+    ]);
+    expect(JSON.parse((await run(...snapshot, '--json')).out.join(''))).toMatchObject({
+      members: [{ leftovers: [left] }, { id: 'i1.1' }],
+    });
+  });
+
   test.each([
     ['nothing', [], /missing required argument 'action'/],
     ['what it does not know', ['mvoe'], /choices are hosts, vms/],

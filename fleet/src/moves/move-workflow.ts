@@ -228,14 +228,20 @@ class Move {
   }
 
   /** Onto images beside its old ones, with what the guest has written since. */
-  async #moveBack({ guest, saga, disks }: GuestReport): Promise<void> {
+  async #moveBack({ guest, saga, disks, leftovers: before = [] }: GuestReport): Promise<void> {
     const back = disks.map(({ disk, from, to }) => ({ disk, from: to, to: `${from}.back` }));
     const request = { ...copyRequest(`${saga}.back`, back, this.#request), finish: 'pivot' };
     const { outcome, failure } = await outcomeOf(guest, this.#guest(guest).copy(request));
     const ended = guestEnd(outcome, failure);
-    if (ended.state === 'committed') return this.#change(guest, { state: 'movedBack', disks: back });
+    const left = [...before, ...(ended.leftovers ?? [])];
+    const leftovers = left.length === 0 ? {} : { leftovers: left };
+    if (ended.state === 'committed')
+      return this.#change(guest, { state: 'movedBack', disks: back, ...leftovers });
     const why = ended.why ?? 'its copy back was rolled back';
-    this.#change(guest, { why: `it is on its new images, and could not be moved back: ${why}` });
+    this.#change(guest, {
+      why: `it is on its new images, and could not be moved back: ${why}`,
+      ...leftovers,
+    });
   }
 
   #guest(name: string) {

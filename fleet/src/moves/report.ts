@@ -25,6 +25,8 @@ export interface GuestReport {
   readonly blackoutMs?: number;
   /** Why it is not on its new images. */
   readonly why?: string;
+  /** What its saga, and that of its way back, have left on its host, in words; not there where that is nothing. */
+  readonly leftovers?: readonly string[];
 }
 
 export interface MoveReport {
@@ -69,11 +71,12 @@ export function guestEnd(outcome: SagaOutcome | undefined, failure?: string): Pa
   const state = OUTCOMES.find(each => each === outcome?.outcome) ?? 'failed';
   const elsewhere = state === 'committed' ? whyElsewhere(outcome) : undefined;
   const why = failure ?? elsewhere ?? outcome?.error?.message;
-  const blackoutMs = outcome?.blackoutMs;
+  const { blackoutMs, leftovers = [] } = outcome ?? {};
   return {
     state: elsewhere === undefined ? state : 'failed',
     ...(typeof blackoutMs === 'number' ? { blackoutMs } : {}),
     ...(why === undefined ? {} : { why }),
+    ...(leftovers.length === 0 ? {} : { leftovers }),
   };
 }
 

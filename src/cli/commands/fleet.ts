@@ -3,7 +3,7 @@ import { Argument, type Command } from 'commander';
 import { randomIds } from '../../engine/connection/ids.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { type Fleet, fleetAt, HOSTS_ASKED } from '../fleet/ask.ts';
-import { guestsInWords, hostInWords, moveInWords, stuckInWords } from '../fleet/in-words.ts';
+import { groupInWords, guestsInWords, hostInWords, moveInWords, stuckInWords } from '../fleet/in-words.ts';
 import {
   anything,
   groupTold,
@@ -190,10 +190,7 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
       ...member,
     }));
     const told = await fleet.run('instant', id, { members }, groupTold);
-    tell(asked, { type: 'group', ...told }, [
-      ...(told.members ?? []).map(member => `${member.id}  ${member.state}`),
-      `group ${id}: ${told.state}`,
-    ]);
+    tell(asked, { type: 'group', ...told }, groupInWords(id, told));
     return told.state === 'committed'
       ? EXIT.done
       : told.state === 'rolledBack'

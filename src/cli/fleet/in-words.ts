@@ -1,5 +1,5 @@
 /** Hosts, guests and moves of a fleet in lines for a person. */
-import type { GuestTold, HostTold, MoveTold, StuckTold } from './told.ts';
+import type { GroupTold, GuestTold, HostTold, MoveTold, StuckTold } from './told.ts';
 
 export function hostInWords({ host, agent, status }: HostTold): string {
   if (status === null) return `${host}  ${agent}  DOES NOT ANSWER`;
@@ -49,11 +49,25 @@ export function moveInWords(id: string, { state, guests, why }: MoveTold): reado
   ];
 }
 
-function guestInWords({ guest, host, state, disks, blackoutMs, why, saga }: GuestTold): readonly string[] {
+export function groupInWords(id: string, { state, members = [] }: GroupTold): readonly string[] {
+  return [
+    ...members.flatMap(each => [`${each.id}  ${each.state}`, ...leftoversInWords(each)]),
+    `group ${id}: ${state}`,
+  ];
+}
+
+/** As the command of one host says it. */
+function leftoversInWords({ leftovers = [] }: { readonly leftovers?: readonly string[] | undefined }) {
+  return leftovers.map(each => `    left behind: ${each}`);
+}
+
+function guestInWords(told: GuestTold): readonly string[] {
+  const { guest, host, state, disks, blackoutMs, why, saga } = told;
   const paused = blackoutMs === undefined ? '' : `, paused for ${blackoutMs.toFixed(1)} ms`;
   return [
     `${guest}  on ${host}  ${state}${paused}${why === undefined ? '' : `: ${why}`}${state === 'needsRecovery' ? ` ("blocksaga resume ${saga}" there)` : ''}`,
     ...disks.map(({ disk, from, to }) => `    ${disk}  ${from} -> ${to}`),
+    ...leftoversInWords(told),
   ];
 }
 

@@ -18,6 +18,9 @@ export const stuckTold = z.array(
 
 export type StuckTold = z.output<typeof stuckTold>[number];
 
+/** What a saga has left on its host, in words; an agent of an earlier version does not tell it. */
+const leftovers = z.array(z.string()).optional();
+
 const guestTold = z.object({
   guest: z.string(),
   host: z.string(),
@@ -26,6 +29,7 @@ const guestTold = z.object({
   state: z.string(),
   blackoutMs: z.number().optional(),
   why: z.string().optional(),
+  leftovers,
 });
 
 export type GuestTold = z.output<typeof guestTold>;
@@ -59,8 +63,12 @@ export type MoveTold = z.output<typeof moveTold>;
 export const groupTold = z.object({
   id: z.string(),
   state: z.string(),
-  members: z.array(z.object({ id: z.string(), state: z.string() })).optional(),
+  members: z
+    .array(z.object({ id: z.string(), vm: z.string().optional(), state: z.string(), leftovers }))
+    .optional(),
 });
+
+export type GroupTold = z.output<typeof groupTold>;
 
 /** Whatever an object says that is of no consequence here. */
 export const anything = z.unknown();
