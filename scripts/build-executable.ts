@@ -4,8 +4,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { build } from 'rolldown';
 import { THREADS } from './threads.ts';
 
@@ -16,12 +17,26 @@ const PAGE = ['page.html', 'page.js', 'page.css'].map(name => `dist/page/${name}
 const RESOURCE = 'NODE_SEA_BLOB';
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
-const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
-  readonly dependencies: Readonly<Record<string, string>>;
+/** Where the package of this project's Node has it: its binary alone is put elsewhere. */
+const NODE_LICENCE = join(
+  dirname(
+    createRequire(join(ROOT, 'node_modules/node/package.json')).resolve(
+      `node-${process.platform}-${process.arch}/package.json`,
+    ),
+  ),
+  'LICENSE',
+);
+
+interface Locked {
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+  readonly packages: Readonly<Record<string, Locked>>;
 };
-/** What the licences of the packages inside ask for goes with it; Node's own is in what `--version` of Node belongs to. */
-const NOTICE = Object.keys(dependencies)
-  .map(name => `/* With ${name}:\n${licenceOf(name)}\n*/`)
+/** What the licences of the packages inside ask for goes with it. */
+const NOTICE = [...bundled('', new Set())]
+  .toSorted()
+  .map(place => `/* With ${place.replace(/^.*node_modules\//, '')}:\n${licenceOf(place)}\n*/`)
   .join('\n');
 
 const folder = mkdtempSync(join(tmpdir(), 'blocksaga-executable-'));
@@ -32,7 +47,10 @@ try {
       async ([name, file]) => [`${name}.js`, await scriptOf(name, join(ROOT, 'dist', file))] as const,
     ),
   );
-  const files = ['package.json', ...PAGE].map(path => [path, join(ROOT, path)] as const);
+  const files = [
+    ...['package.json', ...PAGE].map(path => [path, join(ROOT, path)] as const),
+    ['LICENSE of Node', NODE_LICENCE] as const,
+  ];
   const blob = join(folder, 'blob');
   const settings = join(folder, 'settings.json');
   const inside = {
@@ -68,13 +86,32 @@ async function scriptOf(name: string, input: string): Promise<string> {
   return file;
 }
 
-function licenceOf(name: string): string {
-  for (const file of ['LICENSE', 'license', 'LICENSE.md']) {
+/** Where in the lock file the packages are that the one at `place` needs, and those that they need; '' is the project. */
+function bundled(place: string, found: Set<string>): ReadonlySet<string> {
+  for (const name of Object.keys(packages[place]?.dependencies ?? {})) {
+    const needed = resolved(name, place);
+    if (found.has(needed)) continue;
+    found.add(needed);
+    bundled(needed, found);
+  }
+  return found;
+}
+
+/** As Node looks for a package: beside what asks for it, then further up. */
+function resolved(name: string, place: string): string {
+  const here = `${place === '' ? '' : `${place}/`}node_modules/${name}`;
+  if (here in packages) return here;
+  if (place === '') throw new Error(`the lock file has no ${name}`);
+  return resolved(name, place.slice(0, Math.max(0, place.lastIndexOf('node_modules/') - 1)));
+}
+
+function licenceOf(place: string): string {
+  for (const file of ['LICENSE', 'license', 'LICENSE.md', 'LICENSE.txt']) {
     try {
-      return readFileSync(join(ROOT, 'node_modules', name, file), 'utf8').trim();
+      return readFileSync(join(ROOT, place, file), 'utf8').trim();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
-  throw new Error(`${name} has no licence in its package`);
+  throw new Error(`${place} has no licence in its package`);
 }

@@ -9,7 +9,7 @@ import type { SnapshotRequest } from '../operations/requests.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import { type Guest, splitGuest } from './connection/guest.ts';
-import { expectSwitches, expectWord } from './connection/said.ts';
+import { expectSwitches, expectWord } from './connection/option-words.ts';
 import { type AskLeader, type FollowedPart, partIsInDoubt } from './durable/group-across.ts';
 import { decisionOf, expectGroup, hasCommitted, isSameGroup, membersIn } from './durable/group-register.ts';
 import { decideWithoutLeader, LEADER_LOST_WORDS } from './durable/leader-lost.ts';

@@ -90,6 +90,6 @@ export function expectFault(fault: Fault, ...place: RequestIssue['path']): void 
 }
 
 function expectWord(path: RequestIssue['path'], words: readonly string[], value: unknown): void {
-  if (value === undefined || words.includes(String(value))) return;
+  if (value === undefined || words.some(word => word === value)) return;
   throw invalidIn(path, `one of ${words.join(', ')}`);
 }

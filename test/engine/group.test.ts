@@ -112,6 +112,7 @@ describe('a group of two guests', () => {
   });
 
   it('pauses both in the same moment, whichever look at one of them in front of that is answered late', async () => {
+    const stopsMs = new Set<number>();
     for (let nth = 1; nth <= LOOKS; nth += 1) {
       const clock = createVirtualClock();
       const late: Fault = { kind: 'replyLate', command: 'query-status', nth, delayMs: LATE_MS };
@@ -119,7 +120,9 @@ describe('a group of two guests', () => {
       expect((await runGroup(clock, members)).result.outcome, `look ${nth}`).toBe('committed');
       const [first, second] = each(members, 'stop');
       expect(second?.atMs, `look ${nth}`).toBe(first?.atMs);
+      stopsMs.add(first?.atMs ?? Number.NaN);
     }
+    expect(stopsMs.size, 'some looks were in front of the pause, others were not').toBeGreaterThan(1);
   });
 
   it('rolls both back where one cannot take its snapshot, and none has run on its overlays', async () => {

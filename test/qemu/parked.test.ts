@@ -1,6 +1,6 @@
 /**
  * A third party completes a job that a saga holds back by hand, while no process of the saga lives: the job is parked in PENDING, and
- * what the guest writes to that disk waits. Real QEMU: doctor says so, and how it goes on; each way goes on without a write lost.
+ * what the guest writes to that disk waits. Real QEMU: doctor says so, and how it goes on; resumed, it goes on without a write lost.
  */
 import { expect, test } from 'vitest';
 import { examine } from '../../src/engine/doctor/doctor.ts';
@@ -34,7 +34,6 @@ const CASES = [
     what: 'a commit below throttles of the user’s',
     guest: { filters: ['throttle'] },
     begin: commitBelowThrottles,
-    end: 'committed',
   },
   { what: 'a copy by finalize', guest: {}, begin: copyByFinalize },
 ] as const;

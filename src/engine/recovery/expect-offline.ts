@@ -1,6 +1,6 @@
 /** What may be said of an offline recovery, looked at before anything else is: half of it are promises. It knows no saga. */
 import { invalidIn } from '../../errors.ts';
-import { expectSwitches, expectWord } from '../connection/said.ts';
+import { expectSwitches, expectWord } from '../connection/option-words.ts';
 import { FRONTS, type Fronts } from './decide-offline.ts';
 
 interface Said {
