@@ -7,8 +7,8 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { fleetAt, HOSTS_ASKED } from '../src/cli/fleet/ask.ts';
-import { hostsTold } from '../src/cli/fleet/told.ts';
+import { fleetAt, HOSTS_ASKED, STUCK_ASKED } from '../src/cli/fleet/ask.ts';
+import { sightOf } from '../src/cli/fleet/sight.ts';
 import { type InspectServer, serveInspect } from '../src/inspect/server.ts';
 import { memoryJournal } from '../src/journal/memory.ts';
 import { systemClock } from '../src/qmp/clock.ts';
@@ -44,6 +44,8 @@ function hosts(): object[] {
 let browser: Browser;
 let ingress: Server;
 let told: unknown;
+let stuck: readonly object[] | undefined;
+let isHung = false;
 let asked = 0;
 let server: InspectServer;
 let page: Page;
@@ -53,10 +55,14 @@ beforeAll(async () => {
   browser = await startBrowser();
   ingress = createServer((request, response) => {
     asked += 1;
-    const isHosts = request.method === 'POST' && request.url === `/${HOSTS_ASKED.join('/')}`;
     request.resume();
-    response.writeHead(isHosts && told !== undefined ? 200 : 503, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(isHosts && told !== undefined ? told : { message: 'Restate is restarting' }));
+    if (isHung) return;
+    const answers = new Map(
+      [HOSTS_ASKED, STUCK_ASKED].map((each, at) => [`POST /${each.join('/')}`, [told, stuck][at]]),
+    );
+    const answer = answers.get(`${request.method} ${request.url}`);
+    response.writeHead(answer === undefined ? 503 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(answer ?? { message: 'Restate is restarting' }));
   });
   await new Promise<void>(resolve => ingress.listen(0, '127.0.0.1', resolve));
   const address = ingress.address();
@@ -64,16 +70,18 @@ beforeAll(async () => {
   const fleet = fleetAt(`http://127.0.0.1:${port}`);
   server = await serveInspect({
     ...{ journal: memoryJournal(), processes: { isAlive: () => true }, clock: systemClock },
-    fleet: () => fleet.ask(HOSTS_ASKED, undefined, hostsTold),
+    fleet: sightOf(fleet),
   });
 });
 afterAll(async () => {
   await browser?.close();
   await server?.close();
+  ingress.closeAllConnections();
   await new Promise(resolve => ingress.close(resolve));
 });
 beforeEach(async () => {
   told = hosts();
+  stuck = [];
   strange.length = 0;
   page = await watchedPage(browser, strange);
   await page.goto(server.address);
@@ -94,7 +102,7 @@ test('tells hosts, their guests, what is under way there, and what needs a perso
   );
   const needs = page.getByRole('region', { name: 'What needs you' });
   expect(await needs.innerText()).toMatch(
-    /db: its snapshot needs recovery[\s\S]*on rack1-a\s+blocksaga resume 0vd5r8m2j6x1a/,
+    /db: its snapshot needs recovery[\s\S]*on rack1-a\s+blocksaga resume 0vd5r8m2j6x1a --journal FILE/,
   );
   const first = page.getByRole('region', { name: 'Host rack1-a' });
   expect(await first.locator('.busy li').allInnerTexts()).toEqual([
@@ -139,6 +147,34 @@ test('changes by itself, and says that it may be old where the fleet has fallen 
   told = [];
   await page.getByText('No host has joined yet').waitFor();
   expect(await page.getByRole('alert').count()).toBe(0);
+});
+
+test('tells what Restate has paused or tries in vain, and where that is not known', async () => {
+  stuck = [
+    { id: 'inv_1', target: 'guest/web/copy', status: 'paused', why: null },
+    { id: 'inv_2', target: 'guest/db/copy', status: 'backing-off', why: 'journal mismatch' },
+  ];
+  const needs = page.getByRole('region', { name: 'What needs you' });
+  await needs.getByText('restate invocations resume inv_2').waitFor();
+  expect(await needs.innerText()).toMatch(
+    /guest\/web\/copy: paused by Restate[\s\S]*resume inv_1[\s\S]*guest\/db\/copy: fails again and again: journal mismatch/,
+  );
+  expect((await textOf('.counts'))[0]).toContain('2 stuck at Restate');
+  expect((await textOf('.to-fleet'))[0]).toContain('3 need you');
+  stuck = undefined;
+  await page.getByText('Whether Restate has paused anything is not known.').waitFor();
+  expect(await textOf('.host h3')).toEqual(['rack1-a', 'rack1-b', 'rack2-a']);
+});
+
+test('says that it may be old where the fleet takes what is asked, and never answers', async () => {
+  isHung = true;
+  try {
+    await page.getByRole('alert').filter({ hasText: 'What you see may be old. The fleet has not' }).waitFor();
+  } finally {
+    isHung = false;
+    ingress.closeAllConnections();
+  }
+  await page.getByRole('alert').waitFor({ state: 'detached' });
 });
 
 test('is left for the sagas of this journal', async () => {

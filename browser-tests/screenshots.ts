@@ -57,7 +57,7 @@ const server = await serveInspect({
 });
 const fleet = await serveInspect({
   ...{ journal, processes: { isAlive: () => true }, clock: systemClock },
-  fleet: async () => shownFleet(),
+  fleet: async () => ({ hosts: shownFleet(), stuck: [] }),
 });
 const live = new LiveRuns(systemClock);
 const laboratory = await serveInspect({

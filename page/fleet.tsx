@@ -1,6 +1,6 @@
 /** The fleet: its hosts, their guests, and what is under way there; what needs a person first, with the command to type and where. */
 import { useState } from 'preact/hooks';
-import type { FleetHost, FleetSaga, FleetTold } from '../src/inspect/fleet-told.ts';
+import type { FleetHost, FleetSaga, FleetStuck, FleetTold } from '../src/inspect/fleet-told.ts';
 import { countOf, visible } from '../src/railway/words.ts';
 
 /** Guests of one host that are drawn; the search finds the others. */
@@ -14,9 +14,15 @@ export interface FleetCounts {
   readonly underWay: number;
   /** Sagas that need recovery. */
   readonly needs: number;
+  /** What does not go on at Restate. */
+  readonly stuck: number;
 }
 
-export function countsOf(hosts: readonly FleetHost[]): FleetCounts {
+export function countsOf({ hosts, stuck }: Pick<FleetTold, 'hosts' | 'stuck'>): FleetCounts {
+  return { ...countsOfHosts(hosts ?? []), stuck: stuck?.length ?? 0 };
+}
+
+function countsOfHosts(hosts: readonly FleetHost[]): Omit<FleetCounts, 'stuck'> {
   const sagas = hosts.flatMap(({ status }) => status?.sagas ?? []);
   const needs = sagas.filter(({ state }) => state === NEEDS).length;
   return {
@@ -36,7 +42,7 @@ export function FleetView({ told }: { readonly told: FleetTold | null }) {
         one.
       </p>
     );
-  const { hosts, trouble } = told;
+  const { hosts, stuck, trouble } = told;
   return (
     <article class="fleet" aria-labelledby="title">
       <header>
@@ -44,7 +50,7 @@ export function FleetView({ told }: { readonly told: FleetTold | null }) {
         {hosts === null ? (
           <p class="quiet">{trouble === null ? 'Asking the fleet …' : null}</p>
         ) : (
-          <Counts {...countsOf(hosts)} />
+          <Counts {...countsOf(told)} />
         )}
       </header>
       {trouble === null ? null : (
@@ -59,7 +65,8 @@ export function FleetView({ told }: { readonly told: FleetTold | null }) {
         </p>
       ) : (
         <>
-          <NeedsYou hosts={hosts} />
+          <NeedsYou hosts={hosts} stuck={stuck ?? []} />
+          {stuck === null ? <p class="notice">Whether Restate has paused anything is not known.</p> : null}
           <input
             type="search"
             aria-label="Search the fleet by host, guest, operation or saga"
@@ -74,7 +81,7 @@ export function FleetView({ told }: { readonly told: FleetTold | null }) {
   );
 }
 
-function Counts({ hosts, silent, guests, underWay, needs }: FleetCounts) {
+function Counts({ hosts, silent, guests, underWay, needs, stuck }: FleetCounts) {
   return (
     <p class="counts" role="status">
       <span>
@@ -91,6 +98,11 @@ function Counts({ hosts, silent, guests, underWay, needs }: FleetCounts) {
           <strong>{needs}</strong> {needs === 1 ? 'needs' : 'need'} recovery
         </span>
       )}
+      {stuck === 0 ? null : (
+        <span class="l-needs-recovery">
+          <strong>{stuck}</strong> stuck at Restate
+        </span>
+      )}
       {silent === 0 ? null : (
         <span class="l-needs-recovery">
           <strong>{silent}</strong> {silent === 1 ? 'does' : 'do'} not answer
@@ -100,11 +112,16 @@ function Counts({ hosts, silent, guests, underWay, needs }: FleetCounts) {
   );
 }
 
-function NeedsYou({ hosts }: { readonly hosts: readonly FleetHost[] }) {
+interface Needing {
+  readonly hosts: readonly FleetHost[];
+  readonly stuck: readonly FleetStuck[];
+}
+
+function NeedsYou({ hosts, stuck }: Needing) {
   const sagas = hosts.flatMap(({ host, status }) =>
     (status?.sagas ?? []).filter(({ state }) => state === NEEDS).map(saga => ({ ...saga, host })),
   );
-  if (sagas.length === 0) return null;
+  if (sagas.length + stuck.length === 0) return null;
   return (
     <section class="needs-you" aria-label="What needs you">
       <h3>Needs you</h3>
@@ -115,7 +132,22 @@ function NeedsYou({ hosts }: { readonly hosts: readonly FleetHost[] }) {
               <strong>{visible(vm)}</strong>: its {visible(operation)} needs recovery
             </p>
             <p class="command">
-              <span class="quiet">on {visible(host)}</span> <code>blocksaga resume {visible(id)}</code>
+              <span class="quiet">on {visible(host)}</span>{' '}
+              <code>blocksaga resume {visible(id)} --journal FILE</code>{' '}
+              <span class="quiet">that of its agent</span>
+            </p>
+          </li>
+        ))}
+        {stuck.map(({ id, target, status, why }) => (
+          <li key={id}>
+            <p>
+              <strong>{visible(target)}</strong>:{' '}
+              {status === 'paused' ? 'paused by Restate' : 'fails again and again'}
+              {why === null ? '' : `: ${visible(why)}`}
+            </p>
+            <p class="command">
+              <span class="quiet">at Restate</span> <code>restate invocations resume {visible(id)}</code>{' '}
+              <span class="quiet">or cancel</span>
             </p>
           </li>
         ))}
@@ -163,7 +195,8 @@ function Host({ host, agent, status, guests }: FleetHost & { readonly guests: re
       </header>
       {status === null ? (
         <p class="worry">
-          Its agent does not answer. Its guests run on; what is under way there ends when an agent is back.
+          Its agent does not answer. Whether its guests run is not known here; what is under way there is
+          resumed when its agent is back.
         </p>
       ) : guests.length === 0 ? (
         <p class="quiet">No guests.</p>

@@ -98,7 +98,8 @@ export function SagaList({ sagas, shown, choose, showOlder, fleet }: Props) {
 }
 
 function ToFleet({ told, isShown }: NonNullable<Props['fleet']>) {
-  const { hosts, silent, needs } = countsOf(told.hosts ?? []);
+  const { hosts, silent, ...counts } = countsOf(told);
+  const needs = counts.needs + counts.stuck;
   const worries = [
     ...(needs > 0 ? [`${needs} ${needs === 1 ? 'needs' : 'need'} you`] : []),
     ...(silent > 0 ? [`${silent} silent`] : []),

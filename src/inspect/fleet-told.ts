@@ -19,9 +19,26 @@ export interface FleetHost {
   } | null;
 }
 
+/** What does not go on at its Restate, as `blocksaga fleet hosts` tells it. */
+export interface FleetStuck {
+  readonly id: string;
+  /** `guest/web/copy`. */
+  readonly target: string;
+  readonly status: string;
+  readonly why: string | null;
+}
+
+/** What a fleet answers. */
+export interface FleetAnswer {
+  readonly hosts: readonly FleetHost[];
+  /** Null where that is not known. */
+  readonly stuck: readonly FleetStuck[] | null;
+}
+
 export interface FleetTold {
   /** Null before the first answer; the last one where the fleet has fallen silent. */
   readonly hosts: readonly FleetHost[] | null;
+  readonly stuck: readonly FleetStuck[] | null;
   /** Why it is not known what the hosts are doing now. */
   readonly trouble: string | null;
 }

@@ -12,8 +12,7 @@ import { accessOf, HEADERS } from './access.ts';
 import type { ChartLog } from './chart-log.ts';
 import { ChartRoutes, STATELY_HEADERS, STATELY_PAGE, STATELY_SCRIPT, STATELY_STYLE } from './chart-routes.ts';
 import { type PageFile, pageFiles } from './files.ts';
-import { FleetSight } from './fleet-sight.ts';
-import type { FleetHost } from './fleet-told.ts';
+import { type AskFleet, FleetSight } from './fleet-sight.ts';
 import { savedPage } from './saved.ts';
 import type { ShownJournal, ShownWith } from './shown-journal.ts';
 import { Sources } from './sources.ts';
@@ -28,7 +27,7 @@ export interface InspectOptions extends ShownJournal, ShownWith {
   /** The laboratory: what is asked of it, and what it gives, is for the page to know. */
   readonly lab?: Lab;
   /** The hosts of a fleet, as they are now. */
-  readonly fleet?: () => Promise<readonly FleetHost[]>;
+  readonly fleet?: AskFleet;
   /** Whether there is a page that hands inspection events on to Stately's, which a browser loads from the internet. */
   readonly stately?: boolean;
   /** The files of the page; those of this package unless given. */
@@ -99,6 +98,7 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
     charts: charts.log,
     async close() {
       streams.close();
+      fleet?.close();
       charts.close();
       sources.close();
       const closed = once(server, 'close');

@@ -119,7 +119,10 @@ describeOnQemu('an agent', () => {
     const disks = on.images('g').map((overlay, disk) => ({ disk: `dev${disk}`, overlay }));
     expect((await on.ask('/groups/g', { members: [{ vm: 'web', disks }] })).status).toBe(202);
     const group = await on.until('/sagas/g', ended);
-    expect(group).toMatchObject({ state: 'committed', members: [{ id: 'g.0', vm: 'web', state: 'committed' }] });
+    expect(group).toMatchObject({
+      state: 'committed',
+      members: [{ id: 'g.0', vm: 'web', state: 'committed' }],
+    });
     expect(await on.fronts()).toEqual(on.images('g'));
     expect((await on.ask('/sagas/g/pivot', {})).status).toBe(409);
   });

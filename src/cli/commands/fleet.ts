@@ -2,7 +2,7 @@
 import { Argument, type Command } from 'commander';
 import { randomIds } from '../../engine/connection/ids.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
-import { type Fleet, fleetAt, HOSTS_ASKED } from '../fleet/ask.ts';
+import { type Fleet, fleetAt, HOSTS_ASKED, STUCK_ASKED } from '../fleet/ask.ts';
 import { groupInWords, guestsInWords, hostInWords, moveInWords, stuckInWords } from '../fleet/in-words.ts';
 import {
   anything,
@@ -132,7 +132,7 @@ export function defineFleet(program: Command, context: CliContext, finished: Fin
       const stopListening = context.onInterrupt(() => leaving.abort());
       try {
         const ingress = options.ingress ?? (context.env['BLOCKSAGA_FLEET'] || INGRESS);
-        const asked = { fleet: fleetAt(ingress, leaving.signal), name, options, context };
+        const asked = { fleet: fleetAt(ingress, { signal: leaving.signal }), name, options, context };
         finished(await DO[action](asked));
       } catch (error) {
         if (!leaving.signal.aborted) throw error;
@@ -218,7 +218,7 @@ async function tellHosts(asked: Asked): Promise<number> {
 /** Undefined where that is not known, which is said. */
 async function stuckIn({ fleet, context }: Asked): Promise<readonly StuckTold[] | undefined> {
   try {
-    return await fleet.ask(['fleet', HOSTS, 'stuck'], undefined, stuckTold);
+    return await fleet.ask(STUCK_ASKED, undefined, stuckTold);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     context.complain(`whether Restate has paused anything is not known: ${error.message}`);

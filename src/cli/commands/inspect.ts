@@ -13,8 +13,8 @@ import { LiveRuns } from '../../lab/live-runs.ts';
 import { runLab } from '../../lab/run-lab.ts';
 import { showCopy } from '../../lab/shown-copy.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import { type Fleet, fleetAt, HOSTS_ASKED } from '../fleet/ask.ts';
-import { hostsTold } from '../fleet/told.ts';
+import { fleetAt } from '../fleet/ask.ts';
+import { sightOf } from '../fleet/sight.ts';
 import { readBetween } from '../options/option-values.ts';
 import { addJournalsOption } from '../options/shared-options.ts';
 import { readJournals } from '../options/shown-journals.ts';
@@ -124,7 +124,7 @@ async function serve(
     ...(options.xstate ? { stately: true } : {}),
     ...(options.sim ? { lab: await laboratory(options.replay, clock) } : {}),
     ...(options.port === undefined ? {} : { port: options.port }),
-    ...(options.fleet === undefined ? {} : { fleet: hostsOf(fleetAt(options.fleet)) }),
+    ...(options.fleet === undefined ? {} : { fleet: sightOf(fleetAt(options.fleet, { option: '--fleet' })) }),
   });
   const interrupted = Promise.withResolvers<void>();
   const letGo = new AbortController();
@@ -158,10 +158,6 @@ async function serve(
     await server.close();
     stopListening();
   }
-}
-
-function hostsOf(fleet: Fleet) {
-  return () => fleet.ask(HOSTS_ASKED, undefined, hostsTold);
 }
 
 /** A copy that can be watched; the page stays when it has ended. Never rejects. */
