@@ -29,3 +29,22 @@ export function claimIn(contents: Buffer, sizeBytes: number): string | undefined
   const isWhole = claim !== '' && contents.equals(claimBytes(claim));
   return isWhole && sizeBytes === claimSizeBytes(claim) ? claim : undefined;
 }
+
+/**
+ * The name, in the directory of the file that is made for `claim`, under which it is made: it is the saga's own, as the claim is. A claim
+ * that cannot be part of a name is hashed.
+ */
+export function unfinishedName(claim: string): string {
+  const plain = /^[\w-]{1,64}$/.test(claim) ? claim : createHash('sha256').update(claim).digest('hex');
+  return `.${plain}.unfinished`;
+}
+
+/**
+ * Whether a file of this size that begins like this is one that was being made for `claim`: nothing is in it but a beginning of that, or,
+ * after a power cut, its length alone.
+ */
+export function isBegunClaim(contents: Buffer, sizeBytes: number, claim: string): boolean {
+  const isSize = sizeBytes <= CLAIM_BYTES || sizeBytes === claimSizeBytes(claim);
+  const begin = claimBytes(claim).subarray(0, contents.length);
+  return isSize && (contents.equals(begin) || contents.every(byte => byte === 0));
+}

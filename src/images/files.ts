@@ -50,6 +50,11 @@ export interface Files {
    * unless `access` says otherwise, and holds `claim`, which QEMU truncates when it formats the file. Throws `TARGET_EXISTS`.
    */
   createExclusive(path: string, like: string, claim: string, access?: Access): Promise<string | undefined>;
+  /**
+   * Removes what a process that died within `createExclusive` has left beside `path`, under a name that no other saga has. Without it
+   * `createExclusive` leaves nothing that way.
+   */
+  removeUnfinished?(path: string, claim: string): Promise<void>;
   /** Removes the file with this identity; when another one or none is there, nothing happens. Never follows a link. */
   unlink(path: string, identity: string): Promise<void>;
   /**

@@ -7,15 +7,16 @@ import { lstat, open, stat, unlink } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { BlocksagaError } from '../errors.ts';
 import { answersInTime } from './answering.ts';
 import { plainNameIn } from './backing-name.ts';
-import { CLAIM_BYTES, claimBytes, claimIn, claimSizeBytes } from './claim-text.ts';
+import { CLAIM_BYTES, claimIn } from './claim-text.ts';
 import { numbersOf, whyInUse } from './device-use.ts';
 import { identityOf } from './file-identity.ts';
-import { type FileUser, type StatedAccess, shareAsStated, shareLike } from './file-owner.ts';
+import type { FileUser } from './file-owner.ts';
 import type { FileFacts, Files } from './files.ts';
+import { createClaimed, removeUnfinished } from './local-claim.ts';
 import { inDirectoryOf } from './local-directory.ts';
+import { codeOf, filesError, MAY_NOT, NOTHING_THERE, orUndefined } from './local-errors.ts';
 import { findMoved } from './local-moved.ts';
 import { overlaysIn } from './local-overlays.ts';
 import { type PlaceParts, placeOfExport, placeOfPath } from './places.ts';
@@ -23,10 +24,8 @@ import { localSysfs } from './sysfs.ts';
 
 const QEMU_IMG_DEADLINE_MS = 120_000;
 const QEMU_IMG_OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
-const NOTHING_THERE = ['ENOENT', 'ENOTDIR'] as const;
 /** In blocks of 512 bytes: such a file is nearly all hole. */
 const CLAIM_BLOCKS_MAX = 128n;
-const MAY_NOT = ['EACCES', 'EPERM', 'EROFS'] as const;
 /** Linux: a descriptor that only stands for the file, whatever kind it is (open(2)). */
 const O_PATH = 0o10000000;
 const execute = promisify(execFile);
@@ -90,6 +89,8 @@ const withoutMaking: Omit<Files, 'createExclusive'> = {
     }
   },
 
+  removeUnfinished,
+
   findMoved,
 
   async syncDirectory(path) {
@@ -135,7 +136,7 @@ export const localFiles: Files = createLocalFiles(undefined);
 export function createLocalFiles(qemu: FileUser | undefined): Files {
   return {
     ...withoutMaking,
-    createExclusive: (path, like, claim, access = {}) => create(path, { like, claim, access, qemu }),
+    createExclusive: (path, like, claim, access = {}) => createClaimed(path, { like, claim, access, qemu }),
   };
 }
 
@@ -153,44 +154,6 @@ function readInfo(info: unknown) {
   };
 }
 
-/** What a new file is made like. */
-interface Making {
-  readonly like: string;
-  readonly claim: string;
-  readonly access: StatedAccess;
-  readonly qemu: FileUser | undefined;
-}
-
-async function make(path: string, { like, claim, access, qemu }: Making): Promise<string> {
-  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
-  const file = await open(path, flags, 0o600);
-  try {
-    const below = await orUndefined(stat(like), [...NOTHING_THERE, 'EACCES', 'ENAMETOOLONG']);
-    await shareLike(file, below?.isFile() ? below : undefined, qemu);
-    await shareAsStated(file, access);
-    await file.write(claimBytes(claim));
-    await file.truncate(claimSizeBytes(claim));
-    await file.sync();
-    return identityOf(await file.stat({ bigint: true }));
-  } catch (cause) {
-    await unlink(path);
-    throw cause;
-  } finally {
-    await file.close();
-  }
-}
-
-async function create(path: string, making: Making): Promise<string | undefined> {
-  try {
-    const made = inDirectoryOf(path, directory => make(directory.path, making));
-    return await orUndefined(made, [...NOTHING_THERE, ...MAY_NOT]);
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw filesError(`cannot create ${path}`, cause);
-    const why = `${path} exists; name another file, or say that it may be reused`;
-    throw new BlocksagaError('TARGET_EXISTS', why, { cause });
-  }
-}
-
 function heldFlags(): number {
   if (process.platform === 'linux') return O_PATH | constants.O_NOFOLLOW;
   return constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -205,22 +168,4 @@ async function readClaim(path: string, sizeBytes: number): Promise<string | unde
   } finally {
     await file.close();
   }
-}
-
-async function orUndefined<T>(promise: Promise<T>, codes: readonly string[]): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (codes.includes(codeOf(error))) return undefined;
-    throw error;
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
-function filesError(what: string, cause: unknown): BlocksagaError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new BlocksagaError('FILES', `${what}: ${why}`, { cause });
 }

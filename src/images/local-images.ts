@@ -54,6 +54,7 @@ export const localImages: Images = {
   overlaysIn,
 
   async createOverlay(file, backing, sizeBytes) {
+    await localFiles.removeUnfinished?.(file, file);
     if (!(await isThere(file))) await localFiles.createExclusive(file, backing.file, file);
     // -u: where the size is known the backing image need not be opened.
     const known = sizeBytes > 0;

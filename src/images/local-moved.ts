@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, opendir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CLAIM_BYTES, claimIn, claimSizeBytes } from './claim-text.ts';
+import { CLAIM_BYTES, claimIn, claimSizeBytes, unfinishedName } from './claim-text.ts';
 import { identityOf } from './file-identity.ts';
 import type { Sought } from './files.ts';
 import { inDirectoryOf } from './local-directory.ts';
@@ -24,11 +24,12 @@ export async function findMoved(
     // The directory is held, so that every name is looked at in that very one.
     inDirectoryOf(path, async held => {
       const directory = dirname(held.path);
+      const own = [basename(path), ...('claim' in sought ? [unfinishedName(sought.claim)] : [])];
       let seen = 0;
       for await (const entry of await opendir(directory)) {
         seen += 1;
         if (seen > ENTRIES_MAX) return undefined;
-        if (!entry.isFile() || entry.name === basename(path)) continue;
+        if (!entry.isFile() || own.includes(entry.name)) continue;
         const identity = await unlessUnread(identityOfSought(join(directory, entry.name), sought));
         if (identity !== undefined) return { file: join(dirname(path), entry.name), identity };
       }

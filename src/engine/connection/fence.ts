@@ -78,13 +78,19 @@ export class Fence {
 
   /** The files, which are made and removed only with the lease. */
   files(bare: Files): Files {
-    const { place, whyInUse, openInQemu, isShared, answers, findMoved, overlaysIn } = bare;
+    const { place, whyInUse, openInQemu, isShared, answers, findMoved, overlaysIn, removeUnfinished } = bare;
     return {
       ...(place && { place: path => asOurs(path, () => place.call(bare, path)) }),
       ...(whyInUse && { whyInUse: path => asOurs(path, () => whyInUse.call(bare, path)) }),
       ...(openInQemu && { openInQemu: () => asOurs("QEMU's open files", () => openInQemu.call(bare)) }),
       ...(answers && { answers: (path, withinMs) => asOurs(path, () => answers.call(bare, path, withinMs)) }),
       ...(isShared && { isShared: path => asOurs(path, () => isShared.call(bare, path)) }),
+      ...(removeUnfinished && {
+        removeUnfinished: async (path: string, claim: string) => {
+          this.expectHeld();
+          return asOurs(path, () => removeUnfinished.call(bare, path, claim));
+        },
+      }),
       ...(findMoved && {
         findMoved: (path, sought) => asOurs(path, () => findMoved.call(bare, path, sought)),
       }),

@@ -3,6 +3,8 @@
  * It only reads.
  */
 
+import { dirname, join } from 'node:path';
+import { CLAIM_BYTES, unfinishedName } from '../../images/claim-text.ts';
 import { isSameFile } from '../../images/file-identity.ts';
 import type { FileFacts, Files } from '../../images/files.ts';
 import { member } from '../../journal/body.ts';
@@ -42,7 +44,7 @@ export function isMadeElsewhere({ index }: DiskPlan, records: readonly JournalRe
 }
 
 /** Whether QEMU may have been told to make images, in these records of one stage. */
-export function mayQemuHaveMade(records: readonly JournalRecord[]): boolean {
+function mayQemuHaveMade(records: readonly JournalRecord[]): boolean {
   return records.some(({ kind, step }) => kind === 'intent' && MAKES.has(step));
 }
 
@@ -54,6 +56,32 @@ export const MAKES: ReadonlySet<string> = new Set([
   'takeSnapshotInPause',
   'mirrorDisks',
 ]);
+
+/** The file that the saga or QEMU may have made for the disk, where no one can look. */
+export function unseenFiles(disk: DiskPlan, records: readonly JournalRecord[]): readonly string[] {
+  const isMaybeClaimed = mayHaveMade(disk, records) && !wasRemoved(disk, records);
+  return isMaybeClaimed || mayQemuHaveMade(records) ? [disk.image.file] : [];
+}
+
+/** The name under which a process that died may have left the disk's file before that had its own, where no one can look. */
+export function unseenUnfinished(disk: DiskPlan, records: readonly JournalRecord[]): readonly string[] {
+  const isClaimed = claimsIn(records)?.has(disk.index) === true || wasRemoved(disk, records);
+  if (isClaimed || !mayHaveMade(disk, records)) return [];
+  const { file } = disk.image;
+  const unfinished = join(dirname(file), unfinishedName(claimText(disk)));
+  return [`${unfinished} (${file} had this name while it was made: remove it where it is there)`];
+}
+
+/** Why a file that holds less than the claim stands there: the file system has no hard links, or it is not the saga's. */
+export function unfinishedWords(
+  disk: DiskPlan,
+  { sizeBytes, claim }: Pick<FileFacts, 'sizeBytes' | 'claim'>,
+  records: readonly JournalRecord[],
+): string {
+  const isBare = claim === undefined && sizeBytes <= CLAIM_BYTES && claimsIn(records) === undefined;
+  if (!isBare) return disk.image.file;
+  return `${disk.image.file} (${sizeBytes} bytes, which a process of this saga had begun to make when it died, or which is a third party's: remove it if it is no one's)`;
+}
 
 /** What the undo found in the places of files that the saga had made, in words for people. */
 export function strayedFiles(
@@ -144,6 +172,10 @@ function releasesIn(records: readonly JournalRecord[]): readonly (Release | Rele
   const body = records.findLast(({ kind, step }) => kind === 'outcome' && step === RELEASE)?.body ?? null;
   const released = member(body, 'value');
   return Array.isArray(released) ? (released as readonly (Release | ReleaseMoved)[]) : [];
+}
+
+function wasRemoved({ index }: DiskPlan, records: readonly JournalRecord[]): boolean {
+  return releasesIn(records).some(released => released.index === index && released.instead === null);
 }
 
 /** Nothing was there before, and no third party's file was found there since. */

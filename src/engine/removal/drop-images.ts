@@ -10,6 +10,7 @@ import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { inPages } from '../../journal/pages.ts';
 import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
+import { removeUnfinished } from '../../steps/prepare/release-claims.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { planOf, sortedRows } from '../durable/checked-journal.ts';
 import { claimOf, heldClaim, strayed } from './claims.ts';
@@ -46,6 +47,7 @@ export type LeftImage =
 export async function dropImages(facts: DropFacts, begun: ReadonlySet<number>): Promise<readonly string[]> {
   const { files, disks, records } = facts;
   const left: string[] = [];
+  await removeUnfinished(files, disks);
   for (const disk of disks) {
     const held = heldClaim(disk, records);
     if (held === undefined || begun.has(disk.index)) continue;

@@ -17,10 +17,12 @@ import {
   isFileOf,
   isMadeElsewhere,
   isMaybeOurs,
-  mayQemuHaveMade,
   movedFiles,
   strayed,
   strayedFiles,
+  unfinishedWords,
+  unseenFiles,
+  unseenUnfinished,
 } from '../removal/claims.ts';
 
 /** A saga at its end, as far as its files are asked for. */
@@ -145,6 +147,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     const created = stage.disks.filter(disk => disk.image.create);
     const records = recordsOfStage(journal.records(id), name);
     if (files !== null) left.push(...(await movedFiles(created, records, files)));
+    else left.push(...created.flatMap(disk => unseenUnfinished(disk, records)));
     if (outcome === 'committed' && name === last) {
       if (files !== null) left.push(...(await strayedImages(created, records, files)));
       left.push(...(await leftByUnplugged(saga, created)));
@@ -153,15 +156,18 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     const gone = unpluggedOf(journal.records(id));
     for (const disk of created) {
       const last = gone.find(({ index }) => index === disk.index);
-      const stands = await files?.stat(disk.image.file);
+      if (files === null) {
+        left.push(...unseenFiles(disk, records));
+        continue;
+      }
+      const stands = await files.stat(disk.image.file);
       const isLeft =
-        (files === null && mayQemuHaveMade(records)) ||
         (stands !== undefined && isMaybeOurs(disk, stands.identity, records)) ||
-        (files?.isShared !== undefined && isMadeElsewhere(disk, records));
-      if (isLeft) left.push(disk.image.file);
+        (files.isShared !== undefined && isMadeElsewhere(disk, records));
+      if (isLeft) left.push(stands === undefined ? disk.image.file : unfinishedWords(disk, stands, records));
       else if (stands !== undefined && stays(disk, last) && isFileOf(disk, stands.identity, records))
         left.push(`${disk.image.file} (${HELD})`);
-      else if (files !== null && stands !== undefined && isFileOf(disk, stands.identity, records)) {
+      else if (stands !== undefined && isFileOf(disk, stands.identity, records)) {
         const [overlay] = await overlaysOn(files, disk.image.file, known);
         if (overlay !== undefined) left.push(`${disk.image.file} (${stoodOnBy(overlay)})`);
       }

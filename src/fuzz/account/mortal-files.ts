@@ -12,7 +12,7 @@ export function mortalFiles(
     fileLooked(path: string): void;
   },
 ): Files {
-  const { openInQemu, isShared, findMoved, overlaysIn } = files;
+  const { openInQemu, isShared, findMoved, overlaysIn, removeUnfinished } = files;
   return {
     stat: path =>
       whileAlive(() => {
@@ -32,6 +32,9 @@ export function mortalFiles(
       }),
     syncDirectory: path => whileAlive(() => files.syncDirectory(path)),
     ...(openInQemu === undefined ? {} : { openInQemu: () => whileAlive(openInQemu) }),
+    ...(removeUnfinished && {
+      removeUnfinished: (path, claim) => whileAlive(() => removeUnfinished(path, claim)),
+    }),
     ...(findMoved && { findMoved: (path, sought) => whileAlive(() => findMoved(path, sought)) }),
     ...(overlaysIn && {
       overlaysIn: (directory, sinceMs) => whileAlive(() => overlaysIn(directory, sinceMs)),

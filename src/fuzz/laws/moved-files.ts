@@ -192,8 +192,12 @@ export function takesNameOf(fault: Fault, file: string): boolean {
 /** Whether a result says of a name that it does not lead to what the saga left there. */
 export function isTold(result: SagaResult | undefined, path: string): boolean {
   const isMisnamed = (result?.misnamed ?? []).some(({ file }) => file === path);
-  return isMisnamed || (result?.leftovers ?? []).some(words => words.startsWith(`${path} (`));
+  const told = (result?.leftovers ?? []).filter(words => words.startsWith(`${path} (`));
+  return isMisnamed || told.some(words => !OF_WHAT_STANDS.test(words));
 }
+
+/** Of a file that stands under its name, with less in it than a claim: it does not say that another one was there before. */
+const OF_WHAT_STANDS = /^\S+ \(\d+ bytes, which a process of this saga had begun/;
 
 /** Whether a saga that has not ended asks for a file to be put back under a name. */
 export function asksFor(result: Pick<SagaResult, 'error'> | undefined, path: string): boolean {

@@ -5,6 +5,7 @@
 
 import { BlocksagaError } from '../../errors.ts';
 import { filesNamedIn, plainNameIn } from '../../images/backing-name.ts';
+import { unfinishedName } from '../../images/claim-text.ts';
 import { BLANK, directoryOf, fileLength, type Host, type HostFile } from './host.ts';
 
 /** The engine's `Files` port over the virtual directory, and what tests like to know. */
@@ -13,6 +14,7 @@ export interface VirtualFiles {
     path: string,
   ): Promise<{ kind: 'file' | 'other'; sizeBytes: number; identity: string; claim?: string } | undefined>;
   createExclusive(path: string, like: string, claim: string): Promise<string>;
+  removeUnfinished(path: string, claim: string): Promise<void>;
   unlink(path: string, identity: string): Promise<void>;
   findMoved(
     path: string,
@@ -61,9 +63,21 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
       if (!host.directories.has(directoryOf(path))) {
         throw new BlocksagaError('FILES', `cannot create ${path}: no such directory`);
       }
-      host.write(path, { ...BLANK, claim });
-      host.flush(path);
+      const unfinished = unfinishedBeside(path, claim);
+      await this.removeUnfinished(path, claim);
+      if (host.files.has(unfinished)) throw new BlocksagaError('TARGET_EXISTS', `${unfinished} is not ours`);
+      host.write(unfinished, { ...BLANK, claim });
+      host.flush(unfinished);
+      host.rename(unfinished, path);
       return identityOf(host.files.get(path));
+    },
+    async removeUnfinished(path, claim) {
+      const unfinished = unfinishedBeside(path, claim);
+      const found = host.files.get(unfinished)?.written;
+      const isOurs = found?.claim === claim || (found?.claim === undefined && found?.sizeBytes === 0);
+      if (!isOurs) return;
+      host.unlink(unfinished);
+      host.syncDirectory(directoryOf(path));
     },
     async unlink(path, identity) {
       const file = host.files.get(path);
@@ -73,6 +87,7 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
       const isSought = (file: HostFile) =>
         'claim' in sought ? file.written.claim === sought.claim : identityOf(file) === sought.identity;
       for (const [name, file] of host.files) {
+        if ('claim' in sought && name === unfinishedBeside(path, sought.claim)) continue;
         if (name === path || directoryOf(name) !== directoryOf(path) || !isSought(file)) continue;
         return { file: name, identity: identityOf(file) };
       }
@@ -106,6 +121,10 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
     exists: path => host.files.has(path),
     list: () => [...host.files.keys()].sort(),
   };
+}
+
+function unfinishedBeside(path: string, claim: string): string {
+  return `${path.slice(0, path.lastIndexOf('/') + 1)}${unfinishedName(claim)}`;
 }
 
 /** As `stat` gives it. */

@@ -21,6 +21,7 @@ import {
   movedClaims,
   release,
   releasesOf,
+  removeUnfinished,
   type Seen,
 } from './release-claims.ts';
 import { canLook, closeLooks, closeOurs, sizesInQemu } from './seen-by-qemu.ts';
@@ -58,6 +59,7 @@ export const claimFiles: Step = {
   async do(context, todo) {
     const { files, plan } = context;
     if (files !== null) await expectUnused(files, todo);
+    if (!context.nothingSentYet) await removeUnfinished(files, plan.disks);
     // What an attempt before has made is the saga's too.
     const before = todo.length < plan.disks.length ? await certainClaims(context) : [];
     const claims = [...before.filter(({ index }) => !todo.some(disk => disk.index === index))];
@@ -83,6 +85,7 @@ export const claimFiles: Step = {
 
   /** QEMU may not have been asked yet whether it sees the files that this process finds. */
   async adopt(context) {
+    await removeUnfinished(context.files, context.plan.disks);
     return withMoved(await seenClaims(context, await certainClaims(context)), await movedSince(context));
   },
 
@@ -107,7 +110,8 @@ export const claimFiles: Step = {
       ({ index }) => ![...named, ...unplugged].some(each => each.index === index),
     );
     if (canLook(plan) && unclaimed.length > 0) await closeOurs(qmp, unclaimed);
-    if (files === null) return { instead: [], moved: [] };
+    if (files === null) return { instead: [], moved: [], isBlind: true };
+    if (outcome === undefined) await removeUnfinished(files, plan.disks);
     const kept = new Set(unplugged.flatMap(({ file, keeps }) => [file, ...keeps]));
     // Nor is one removed that its disk has left and QEMU has open, below a filter of an administrator's.
     const open = unplugged.length === 0 ? kept : await openFiles(qmp);

@@ -49,6 +49,8 @@ interface Instead {
 export interface Came {
   readonly instead: readonly Instead[];
   readonly moved: readonly (Moved & { readonly index: number })[];
+  /** Where there are no files to look at: nothing was given up. */
+  readonly isBlind?: true;
 }
 
 /** What is written into the file that is made for a disk: the name that no other saga and no other disk has. */
@@ -69,6 +71,7 @@ export function releasesOf(
   outcome: Json | undefined,
   came: Came | undefined,
 ): readonly (Release | ReleaseMoved)[] {
+  if (came?.isBlind) return [];
   const seen = new Map((observed as readonly Seen[]).map(({ index, identity }) => [index, identity]));
   const released = claimsToRelease(observed, outcome).map(({ index, identity }): Release => {
     const found = seen.get(index);
@@ -155,4 +158,11 @@ export async function movedClaims(files: Files, disks: readonly DiskPlan[]): Pro
     if (found !== undefined) moved.push({ index: disk.index, ...found });
   }
   return moved;
+}
+
+/** Removes what processes that died while they made the files of these disks have left beside them. */
+export async function removeUnfinished(files: Files | null, disks: readonly DiskPlan[]): Promise<void> {
+  for (const disk of disks) {
+    if (disk.image.create) await files?.removeUnfinished?.(disk.image.file, claimText(disk));
+  }
 }
