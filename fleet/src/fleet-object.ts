@@ -27,6 +27,8 @@ export const FLEET = 'fleet';
 export const HOSTS = 'hosts';
 /** Someone waits for this: an agent that is down is told of soon. */
 const LOOK = { initialRetryInterval: 100, maxRetryAttempts: 3 } as const;
+/** Each takes three seconds where Restate is silent. */
+const LOOK_AT_RESTATE = { initialRetryInterval: 100, maxRetryAttempts: 2 } as const;
 /** A host that joins is there. */
 const JOIN = { initialRetryInterval: 100, maxRetryDuration: 20_000 } as const;
 
@@ -59,7 +61,7 @@ export function fleetObject(call: AgentCall, askStuck: AskStuck) {
       /** What Restate has paused, or tries again and again: it does not go on by itself, and its guest is not free. */
       stuck: restate.handlers.object.shared(
         async (ctx: restate.ObjectSharedContext): Promise<readonly Stuck[]> =>
-          ctx.run('ask Restate', askStuck, LOOK),
+          ctx.run('ask Restate', askStuck, LOOK_AT_RESTATE),
       ),
       hosts: restate.handlers.object.shared(
         async (ctx: restate.ObjectSharedContext): Promise<readonly HostSeen[]> => {

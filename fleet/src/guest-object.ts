@@ -43,8 +43,8 @@ const SAGA = 'saga';
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 5_000;
 /**
- * A call that fails is tried again so often that an agent which has come back is met soon, and not for ever: the guest is free for
- * another request within a minute, whatever has died.
+ * A call that fails is tried again so often that an agent which has come back is met soon, and not for ever: the guest of an agent that
+ * falls silent is free for another request 40 seconds later.
  */
 const RETRY = {
   initialRetryInterval: 100,
@@ -52,7 +52,10 @@ const RETRY = {
   maxRetryInterval: 2_000,
   maxRetryDuration: 30_000,
 } as const;
-/** What is aborted may have been looked at in vain before: both together are less than a minute. */
+/**
+ * What is aborted may have been looked at in vain before, 40 seconds; the abort takes 20; and where it was answered all the same, the
+ * looks behind it another 40. That is less than two minutes.
+ */
 const RETRY_ABORT = { ...RETRY, maxRetryDuration: 10_000 } as const;
 /** The last try of a call that is given up after ten seconds begins at the end of these. */
 const SILENT_S = 40;

@@ -25,8 +25,8 @@ Serves the objects "fleet" and "guest" and the workflows "move" and "instant" to
 "restate deployments register http://HOST:PORT". What it listens on is 127.0.0.1:9080 unless told.
 
 --token-file has what it sends to every agent ("Authorization: Bearer TOKEN"); it is made, for its owner alone, where it is not there.
---admin is Restate's admin port, http://127.0.0.1:9070 unless told, one for each node of a cluster: what Restate has paused is asked there
-every five seconds, and told here and by "blocksaga fleet hosts".
+--admin is Restate's admin port, http://127.0.0.1:9070 unless told, one for each node of a cluster: what Restate has paused is asked there,
+of all at once, every four seconds, and told here and by "blocksaga fleet hosts".
 --identity-key is a public key of the Restate cluster (publickeyv1_...): requests that are not signed by it are refused. On an address
 other than loopback it is needed, and so are --tls-cert and --tls-key.
 --agent-ca signs the certificates of agents; --agent-cert and --agent-key are shown to agents that ask for one.`;

@@ -52,6 +52,7 @@ Examples:
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
 
+Where it is not known what Restate has paused that is said on standard error, and changes no exit status.
 Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery, or Restate has
 paused something.`;
 
