@@ -174,7 +174,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
       2,
     ),
   )('is not reverted where that is $what, and says why', async ({ what: _, ...guest }, test) => {
-    await using on = await begin(test, { disks: 1, paused: true, ...guest });
+    await using on = await begin(test, { disks: 1, paused: true, backing: true, ...guest });
     const disks = [{ disk: 'dev0', overlay: on.newFile(0) }];
     await expect(on.engine.revert({ qmp: on.vm.monitor, disks })).rejects.toThrow(
       /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
