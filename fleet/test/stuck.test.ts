@@ -1,4 +1,7 @@
-/** What holds a guest up is told, and does not hold it for longer than a minute: a paused invocation, a stopped agent. */
+/**
+ * What holds a guest up is told, and does not hold it for ever: a paused invocation, a stopped agent. That the key is free is seen
+ * while the agent is still stopped; how long it took is printed. What never comes is ended by `node --test --test-timeout`.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -6,9 +9,6 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../../src/index.ts';
 import { type Fleet, startFleet } from './parts.ts';
-
-const KEY_MS = 60_000;
-const TOLD_MS = 60_000;
 
 let fleet: Fleet;
 before(async () => {
@@ -50,8 +50,7 @@ describe('a guest that is held up', () => {
     assert.ok((await fleet.pause(invocation)).status < 300);
     const isTold = () =>
       fleet.endpoint.lines.some(line => line.includes('"stuck"') && line.includes(invocation));
-    while (!isTold() && Date.now() - askedMs < TOLD_MS) await sleep(50);
-    assert.ok(isTold(), fleet.endpoint.lines.slice(-10).join('\n'));
+    while (!isTold()) await sleep(50);
     console.log(`told after ${Date.now() - askedMs} ms`);
     const hosts = command('hosts');
     assert.deepEqual([hosts.status, hosts.stdout.includes('guest/web/copy  PAUSED by Restate')], [3, true]);
@@ -61,17 +60,15 @@ describe('a guest that is held up', () => {
     assert.equal(command('hosts').status, 0);
   });
 
-  test('by its agent, which was stopped in the middle of a saga: it is free within a minute, and the saga goes on', async () => {
+  test('by its agent, which was stopped in the middle of a saga: it is free before the agent goes on, and so does the saga', async () => {
     const invocation = await copy('stopped', 4 * 1024 * 1024);
     await isBegun('stopped');
     fleet.agent.signal('SIGSTOP');
     const stoppedMs = Date.now();
     try {
       const bound = await fleet.call('web', 'bind', fleet.agentUrl);
-      const heldMs = Date.now() - stoppedMs;
       assert.equal(bound.status, 200);
-      assert.ok(heldMs < KEY_MS, `the key was held for ${heldMs} ms`);
-      console.log(`free after ${heldMs} ms`);
+      console.log(`free after ${Date.now() - stoppedMs} ms`);
       const { status, body } = await fleet.attach(invocation);
       assert.deepEqual([status, /the same saga/.test(String(body['message']))], [504, true]);
     } finally {
@@ -81,7 +78,7 @@ describe('a guest that is held up', () => {
     assert.equal(await stateOf('stopped'), 'committed');
   });
 
-  test('by its agent, where the invocation is cancelled meanwhile: it is free within a minute', async () => {
+  test('by its agent, where the invocation is cancelled meanwhile: it is free before the agent goes on', async () => {
     const invocation = await copy('cancelled', 64 * 1024);
     await isBegun('cancelled');
     fleet.agent.signal('SIGSTOP');
@@ -89,10 +86,9 @@ describe('a guest that is held up', () => {
     try {
       await sleep(5_000);
       assert.ok((await fleet.cancel(invocation)).status < 300);
-      await fleet.call('web', 'bind', fleet.agentUrl);
-      const heldMs = Date.now() - stoppedMs;
-      assert.ok(heldMs < KEY_MS, `the key was held for ${heldMs} ms`);
-      console.log(`free after ${heldMs} ms`);
+      const bound = await fleet.call('web', 'bind', fleet.agentUrl);
+      assert.equal(bound.status, 200);
+      console.log(`free after ${Date.now() - stoppedMs} ms`);
     } finally {
       fleet.agent.signal('SIGCONT');
     }
