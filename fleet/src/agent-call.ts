@@ -72,7 +72,7 @@ function exchange(
     const asked =
       url.protocol === 'https:' ? requestByTls(url, { ...options, ...tls }) : requestInClear(url, options);
     const refused = (error: Error) => {
-      const fault = url.protocol === 'https:' ? faultOfServer(error) : undefined;
+      const fault = url.protocol === 'https:' && !asked.reusedSocket ? faultOfServer(error) : undefined;
       const why = `no TLS with the agent at ${url.origin}: ${fault?.words} [${fault?.code}]`;
       reject(fault === undefined ? error : new Error(why, { cause: error }));
     };

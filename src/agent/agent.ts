@@ -74,7 +74,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         if (refusal !== undefined) return refuse(response, refusal);
         answerOf(work, request, response).catch(error => tellError(error, response, log));
       },
-      ({ client, code, words }) => log({ client, refused: words, code }),
+      ({ client, code, words, again }) => log({ client, refused: words, code, ...definedOnly({ again }) }),
     );
     await work.resumeAll();
     return {

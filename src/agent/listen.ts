@@ -10,7 +10,9 @@ import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { BlocksagaError } from '../errors.ts';
 import { ownHosts } from '../inspect/local-only.ts';
-import { faultOfClient, type TlsFault } from './tls-fault.ts';
+import { systemClock } from '../qmp/clock.ts';
+import { type RefusedClient, RefusedClients } from './refused-clients.ts';
+import { faultOfClient } from './tls-fault.ts';
 
 const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
 /** What another agent asks in the pause of its guests goes over a connection that it has opened before. */
@@ -43,7 +45,7 @@ export interface Listening {
 export async function listen(
   options: ListenOptions,
   answer: RequestListener,
-  refused: (fault: TlsFault & { readonly client: string }) => void = () => undefined,
+  refused: (client: RefusedClient) => void = () => undefined,
 ): Promise<Listening> {
   const { host, tls } = options;
   if (tls === undefined && !LOOPBACK.includes(host)) {
@@ -53,10 +55,11 @@ export async function listen(
   const certificate = tls === undefined ? undefined : certificateIn(tls.certificate);
   const server = tls === undefined ? createServer(answer) : tlsServer(tls, answer);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const clients = new RefusedClients(refused, systemClock);
   server.on('tlsClientError', (error: Error, { authorizationError, remoteAddress }: TLSSocket) => {
     // Node has its code there, though its types say an error.
     const shown = authorizationError ? String(authorizationError) : undefined;
-    refused({ client: remoteAddress ?? 'gone', ...faultOfClient(error, shown) });
+    clients.came({ client: remoteAddress ?? 'gone', ...faultOfClient(error, shown) });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', cause => {

@@ -7,7 +7,7 @@ import { Agent as HttpAgent, request as requestInClear } from 'node:http';
 import { request as requestByTls, Agent as TlsAgent } from 'node:https';
 import { BlocksagaError } from '../errors.ts';
 import { errorTold, type Wire } from './junction-wire.ts';
-import { faultOfServer } from './tls-fault.ts';
+import { faultOfServer, isFinal } from './tls-fault.ts';
 
 export interface PeerOptions {
   readonly token: string;
@@ -41,6 +41,7 @@ export function wireTo(
     const path = ['groups', group, 'parts', host, verb].map(encodeURIComponent).join('/');
     const sent = JSON.stringify(body);
     const timeout = AbortSignal.timeout(Math.ceil(withinMs));
+    let wasHeard = false;
     const { status, text } = await new Promise<{ readonly status: number; readonly text: string }>(
       (resolve, reject) => {
         const asked = ask(new URL(path, `${address}/`), {
@@ -53,6 +54,7 @@ export function wireTo(
           },
         });
         asked.once('error', reject).once('response', response => {
+          wasHeard = true;
           let heard = '';
           response
             .setEncoding('utf8')
@@ -64,17 +66,18 @@ export function wireTo(
             .once('error', reject)
             .once('end', () => resolve({ status: response.statusCode ?? 0, text: heard }));
         });
+        asked.once('socket', () => {
+          wasHeard ||= asked.reusedSocket;
+        });
         asked.end(sent);
       },
     ).catch(cause => {
-      const fault = isTls && !timeout.aborted && !signal?.aborted ? faultOfServer(cause) : undefined;
+      const fault =
+        isTls && !wasHeard && !timeout.aborted && !signal?.aborted ? faultOfServer(cause) : undefined;
       if (fault !== undefined)
         throw unheard(
           `no TLS with the agent at ${address} for group ${group}: ${fault.words} [${fault.code}]`,
-          {
-            // A certificate is put right by a person; a connection may also break for another reason.
-            ...{ cause, retryable: isBreak(fault.code) },
-          },
+          { cause, retryable: !isFinal(fault) },
         );
       const why = timeout.aborted ? `no answer within ${withinMs.toFixed(0)} ms` : String(cause);
       throw unheard(`the agent at ${address} was not heard on "${verb}" of group ${group}: ${why}`, {
@@ -98,10 +101,6 @@ function unheard(why: string, { cause, retryable = true }: Unheard = {}): Blocks
 interface Unheard {
   readonly cause?: unknown;
   readonly retryable?: boolean;
-}
-
-function isBreak(code: string): boolean {
-  return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 function parsed(text: string): unknown {

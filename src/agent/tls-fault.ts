@@ -18,16 +18,24 @@ const THEIRS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'is for another name',
 };
 
-/** What a connection breaks with whose other side has refused the certificate of this one, or the want of one. */
-const OURS = /^(?:ERR_SSL_.*ALERT.*|ECONNRESET|EPIPE)$/;
-const ALERT = /ALERT_(.+)$/;
+/** What the other side says that has refused the certificate of this one, or the want of one. */
+const OURS =
+  /ALERT_((?:BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED)$/;
+/** It may have said so, and its word was lost; or it has ended. */
+const BREAKS: readonly string[] = ['ECONNRESET', 'EPIPE'];
+const OWN = '--agent-cert and --agent-key are what is shown';
 
 export interface TlsFault {
   readonly code: string;
   readonly words: string;
 }
 
-/** Of a client: what is wrong with a server that it has asked by TLS. */
+/** A certificate is put right by a person; a connection may also break for another reason. */
+export function isFinal({ code }: TlsFault): boolean {
+  return !BREAKS.includes(code);
+}
+
+/** Of a client: what is wrong with a server that it has asked by TLS, over a connection that has carried no answer before. */
 export function faultOfServer(error: unknown): TlsFault | undefined {
   const code = codeOf(error);
   const theirs = THEIRS[code];
@@ -36,10 +44,14 @@ export function faultOfServer(error: unknown): TlsFault | undefined {
     const why = theirs.includes('no authority') ? ': --agent-ca has an authority of your own' : '';
     return { code, words: `its certificate ${theirs}${which}${why}` };
   }
-  if (!OURS.test(code)) return undefined;
-  const [, alert] = ALERT.exec(code) ?? [];
-  const said = alert === undefined ? '' : ` (${alert.toLowerCase().replaceAll('_', ' ')})`;
-  const words = `it has closed the connection${said}, as one does that accepts no certificate of this side, or none but one: its log says why; --agent-cert and --agent-key are what is shown`;
+  if (BREAKS.includes(code)) {
+    const words = `it has closed the connection before its answer: it has ended, or it accepts no certificate of this side, or none but one, which its log says then; ${OWN}`;
+    return { code, words };
+  }
+  const [, alert] = OURS.exec(code) ?? [];
+  if (alert === undefined) return undefined;
+  const said = alert.toLowerCase().replaceAll('_', ' ');
+  const words = `it has closed the connection (${said}), as one does that accepts no certificate of this side, or none but one: its log says why; ${OWN}`;
   return { code, words };
 }
 
