@@ -177,6 +177,13 @@ const ROLLED_BACK: Scenario = {
   signals: [{ signal: 'abort', atMs: 40 }],
 };
 
+/** A revert of disks that stay in their iothreads, with one thing that goes wrong. */
+const rebasing = (...faults: Scenario['faults']): Scenario => ({
+  ...PLAIN['a revert'],
+  guest: { ...PLAIN['a revert'].guest, bus: 'scsi-hd', iothreads: true },
+  faults,
+});
+
 const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
 const REVERTS = () => drawn({ operations: ['revert'] });
 const MIRRORED = () => drawn({ operations: ['snapshotMirror'] });
@@ -542,6 +549,28 @@ function* killsAfter(scenario: Scenario, state: string): Generator<Scenario> {
 }
 
 const DEFECTS_OF_RECORDS: typeof DEFECTS = [
+  {
+    what: 'a rebase whose undo leaves the overlays in front',
+    scenarios: () => [rebasing({ kind: 'refuse', command: 'blockdev-reopen', from: 'rebaseOverlays' })],
+    spoil: () => spoil('rebaseOverlays', () => ({ undo: nothing })),
+    laws: ['all or none', 'nothing left', 'nothing lost', 'recovery is the exception', 'it ends'],
+  },
+  {
+    what: 'a rebase that is taken for done',
+    scenarios: () => [rebasing()],
+    spoil: () => spoil('rebaseOverlays', step => ({ ...allPresent(step), do: async () => null })),
+    laws: ['all or none', 'nothing lost', 'recovery is the exception'],
+  },
+  {
+    what: 'a rebase of all disks but the last',
+    scenarios: () => [rebasing()],
+    spoil: () =>
+      spoil('rebaseOverlays', step => ({
+        do: (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) =>
+          step.do({ ...context, plan: { ...context.plan, disks: todo.slice(0, -1) } }, todo.slice(0, -1)),
+      })),
+    laws: ['all or none', 'nothing lost', 'recovery is the exception'],
+  },
   {
     what: 'a switch without a decision in the journal',
     scenarios: () => killsAfter(PLAIN['a copy that reopens filters'], 'closeOldNodes'),

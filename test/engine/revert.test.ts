@@ -12,6 +12,8 @@ import { entered, type Life, live, rejection, smallSim } from './lives.ts';
 const NAMES = [0, 1] as const;
 const overlays = NAMES.map(disk => ({ disk: `dev${disk}`, overlay: `/images/snap${disk}.qcow2` }));
 const backs = NAMES.map(disk => ({ disk: `dev${disk}`, overlay: `/images/back${disk}.qcow2` }));
+/** Which `blockdev-add` of a revert by rebase opens its first keeper: before it come the file of each image, the image, and that once more. */
+const FIRST_KEEPER = 3 * NAMES.length + 1;
 const filesOf = (sim: Sim) => sim.world.fronts().map(({ path }) => path);
 
 async function send(sim: Sim, command: 'stop' | 'cont'): Promise<void> {
@@ -111,7 +113,10 @@ describe('a revert of disks that stay in their iothreads', () => {
   test.each<Fault>([
     { kind: 'refuse', command: 'transaction', nth: 1 },
     { kind: 'refuse', command: 'blockdev-reopen', nth: 1 },
+    { kind: 'refuse', command: 'blockdev-add', nth: FIRST_KEEPER },
+    { kind: 'refuse', command: 'blockdev-add', nth: FIRST_KEEPER + 1 },
     { kind: 'cut', command: 'transaction', nth: 1, effect: 'after' },
+    { kind: 'cut', command: 'blockdev-add', nth: FIRST_KEEPER, effect: 'after' },
     { kind: 'cut', command: 'blockdev-reopen', nth: 1, effect: 'before' },
     { kind: 'cut', command: 'blockdev-reopen', nth: 1, effect: 'after' },
   ])('leaves every disk on one side, whatever fails: %o', async fault => {
@@ -124,6 +129,9 @@ describe('a revert of disks that stay in their iothreads', () => {
     const side = outcome === 'committed' ? backs : overlays;
     expect(filesOf(sim)).toEqual(side.map(({ overlay }) => overlay));
     expect(sim.world.running).toBe(false);
+    // QEMU 7.2 dies of one where an old image of a -drive would go with it.
+    const isReopened = outcome === 'committed' || ('command' in fault && fault.command === 'blockdev-reopen');
+    expect(life.sent.includes('blockdev-reopen')).toBe(isReopened);
   });
 
   test.each(['claimFiles', 'createImages', 'pauseGuest', 'rebaseOverlays', 'resumeGuest', 'closeOldNodes'])(
@@ -191,4 +199,66 @@ describe('a revert of disks that stay in their iothreads', () => {
     while (!isThere()) await sim.advance(1);
     return { sim, next: live(sim, life.die()) };
   }
+});
+
+describe('a guest that its administrator had paused, and that a third party resumes right before a switch', () => {
+  /** Right before the n-th write with a `stop`, and the event is lost. */
+  function resumed(sim: Sim, { guest }: Life, nth: number): Life['guest'] {
+    sim.armFault({ kind: 'event', event: 'RESUME', nth: 1, how: 'lost' });
+    const isStop = (message: unknown) => (message as { execute?: string }).execute === 'stop';
+    let stops = 0;
+    const qmp: Connect = async handlers => {
+      const transport = await guest.qmp(handlers);
+      return {
+        send(messages) {
+          if (messages.some(isStop)) stops += 1;
+          if (messages.some(isStop) && stops === nth) sim.world.inject('cont');
+          transport.send(messages);
+        },
+        close: () => transport.close(),
+      };
+    };
+    return { ...guest, qmp };
+  }
+  const ways = [
+    { what: 'with filters', options: {} },
+    { what: 'by rebase', options: { bus: 'scsi-hd', iothreads: true } },
+  ] as const;
+  const moments = ways.flatMap(way => [1, 2].map(nth => ({ ...way, nth })));
+
+  test.each(moments)('runs when its revert is rolled back: $what, stop $nth', async ({ options, nth }) => {
+    const { sim, life } = await stopped(options);
+    const guest = resumed(sim, life, nth);
+    const saga = await sim.run(life.engine.revert({ ...guest, vm: 'guest', disks: backs }));
+    const error = { code: 'FOREIGN' };
+    expect(await sim.run(saga.result)).toMatchObject({ outcome: 'rolledBack', error, leftovers: [] });
+    expect(filesOf(sim)).toEqual(overlays.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(true);
+  });
+
+  test.each(moments)('also by the next process: $what, stop $nth', async ({ options, nth }) => {
+    const { sim, life } = await stopped(options);
+    const guest = resumed(sim, life, nth);
+    await sim.run(life.engine.revert({ ...guest, vm: 'guest', id: 'r', disks: backs }));
+    const isTold = () => life.journal.records('r').some(({ step }) => step.startsWith('undo.'));
+    while (!isTold()) await sim.advance(1);
+    const next = live(sim, life.die());
+    const again = await sim.run(next.engine.resume('r', next.guest));
+    expect(await sim.run(again.result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect(filesOf(sim)).toEqual(overlays.map(({ overlay }) => overlay));
+    expect(sim.world.running).toBe(true);
+  });
+
+  test.each([1, 2])('runs when its copy is rolled back: stop %i', async nth => {
+    const sim = smallSim({ iothreads: true });
+    const life = live(sim);
+    await send(sim, 'stop');
+    const guest = resumed(sim, life, nth);
+    const disks = backs.map(({ disk, overlay }) => ({ disk, to: overlay }));
+    const saga = await sim.run(life.engine.copy({ ...guest, vm: 'guest', disks }));
+    expect(await sim.run(saga.result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect(life.sent).toContain('stop');
+    expect(filesOf(sim)).toEqual(NAMES.map(disk => `/images/disk${disk}.qcow2`));
+    expect(sim.world.running).toBe(true);
+  });
 });

@@ -5,10 +5,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
-import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
+import type { BlockDeviceInfo, BlockInfo } from '../../src/qmp/schema.generated.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { expectSame, snapFile, snapshotAndGoOn } from './reverted.ts';
-import { unaware } from './unaware.ts';
+import { unaware, withoutEvent } from './unaware.ts';
 import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './witnessed.ts';
 
 /** The first version that has `blockdev-reopen`. */
@@ -59,6 +59,44 @@ function reverted(qemu: string): void {
     await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
   });
 
+  test.each(STYLES)(
+    'are not rebased where a node that keeps an old image open is refused: -%s',
+    async style => {
+      await using on = await begin(style);
+      await snapshotAndGoOn(on);
+      const { disks, ...basics } = on.snapshotAll();
+      const before = await chainsOf(on);
+      on.tap.before('transaction', () => takeName(on));
+      const result = await (await on.engine.revert({ ...basics, ...on.tapped, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result.outcome, explain(result)).not.toBe('committed');
+      expect(on.tap.commands).not.toContain('blockdev-reopen');
+      expect(await chainsOf(on)).toEqual(before);
+      await endGuest({ ...on, before: { ...on.before, status: 'paused' } });
+    },
+  );
+
+  test.each(STYLES)(
+    'stay as they are, and the guest runs, where a third party resumes it before: -%s',
+    async style => {
+      await using on = await begin(style);
+      const bases = await snapshotAndGoOn(on);
+      const { disks, ...basics } = on.snapshotAll();
+      const before = await chainsOf(on);
+      on.tap.before('transaction', async () => {
+        on.tap.before('query-status', () => resumeForGood(on)); // in front of the second `stop`
+      });
+      const guest = { ...on.tapped, qmp: withoutEvent('RESUME', on.tapped.qmp) };
+      const result = await (await on.engine.revert({ ...basics, ...guest, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(await chainsOf(on)).toEqual(before);
+      expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+      await endGuest(on);
+      await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
+    },
+  );
+
   test.each(STYLES)('stay on the older images that a third party resumes the guest on: -%s', async style => {
     await using on = await begin(style);
     const bases = await snapshotAndGoOn(on);
@@ -85,14 +123,31 @@ const UNDONE: readonly {
     tamper(on) {
       on.tap.before('blockdev-reopen', async () => {
         await awaitOverlays(on);
-        await on.vm.witness.execute('cont');
-        await on.vm.awaitWrites(12);
+        await resumeForGood(on);
       });
       return misled(on.tapped.qmp);
     },
   },
   { what: 'a look at the guest fails once all are rebased', tamper: on => unaware(on.tapped.qmp) },
 ];
+
+/** A third party opens a node under the name of the last disk's keeper. */
+async function takeName({ vm }: Stage): Promise<void> {
+  const nodes = await vm.witness.execute('query-named-block-nodes', { flat: true });
+  const named = (nodes as readonly BlockDeviceInfo[]).map(node => node['node-name'] ?? '');
+  const image = named.find(name => name.startsWith('bs-') && name.endsWith(`-${vm.disks.length - 1}`));
+  expect.assert(image !== undefined);
+  await vm.witness.execute('blockdev-add', { driver: 'null-co', 'node-name': `${image}-filter` });
+}
+
+/** The `stop` in front of the next command may be on its way still. */
+async function resumeForGood({ vm }: Stage): Promise<void> {
+  const before = vm.acknowledged();
+  while (vm.acknowledged() < before + 12) {
+    await vm.witness.execute('cont');
+    await setTimeout(20);
+  }
+}
 
 /** What was sent before is still on its way when the next command is about to be. */
 async function awaitOverlays(on: Stage): Promise<void> {

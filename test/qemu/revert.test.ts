@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import type { BlockInfo } from '../../src/qmp/schema.generated.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSame, snapshotAndGoOn } from './reverted.ts';
-import { unaware } from './unaware.ts';
-import { explain, type StageOptions, stage } from './witnessed.ts';
+import { unaware, withoutEvent } from './unaware.ts';
+import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
 const setups: readonly (StageOptions & { readonly what: string })[] = [
   { what: 'three virtio-blk disks', disks: 3 },
@@ -68,6 +68,49 @@ describeOnQemu(
       expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
       await on.vm.awaitWrites(12);
       expect(on.tap.commands.filter(name => name === 'blockdev-reopen')).toHaveLength(looked ? 3 : 1);
+    });
+  },
+);
+
+describeOnQemu(
+  'a guest that its administrator had paused, and that a third party resumes right before a switch',
+  () => {
+    /** Behind which command comes the look with the `stop` of which step; the mark is put once more in the pause. */
+    const moments = [
+      { step: 'insertFilters', behind: 'object-add', skip: 1 },
+      { step: 'reopenFilters', behind: 'qom-set', skip: 0 },
+    ];
+    const resumeBehind = (on: Stage, command: string, skip: number) =>
+      on.tap.before(
+        command,
+        async () => on.tap.before('query-status', () => on.vm.witness.execute('cont')),
+        skip,
+      );
+
+    test.each(moments)('runs when its revert is rolled back: $step', async ({ behind, skip }) => {
+      await using on = await stage({ disks: 2 });
+      await snapshotAndGoOn(on);
+      const { disks, maxBlackoutMs } = on.snapshotAll();
+      resumeBehind(on, behind, skip);
+      const guest = { ...on.tapped, qmp: withoutEvent('RESUME', on.tapped.qmp) };
+      const result = await (await on.engine.revert({ ...guest, maxBlackoutMs, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+      await on.vm.awaitWrites(12);
+    });
+
+    test('runs when its copy is rolled back', async () => {
+      await using on = await stage({ disks: 2, paused: true });
+      const { disks, maxBlackoutMs } = on.copyAll();
+      // Without filters in the pause its first `stop` is that of the switch.
+      on.tap.before('stop', () => on.vm.witness.execute('cont'));
+      const guest = { ...on.tapped, qmp: withoutEvent('RESUME', on.tapped.qmp) };
+      const result = await (await on.engine.copy({ ...guest, maxBlackoutMs, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+      await on.vm.awaitWrites(12);
     });
   },
 );

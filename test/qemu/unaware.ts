@@ -18,3 +18,14 @@ export function unaware(connect: Connect): Connect {
     };
   };
 }
+
+/** A line on which an event is lost: what it tells is known to whom asks. */
+export function withoutEvent(event: string, connect: Connect): Connect {
+  return handlers =>
+    connect({
+      ...handlers,
+      onMessage(message) {
+        if ((message as { event?: string }).event !== event) handlers.onMessage(message);
+      },
+    });
+}

@@ -24,7 +24,7 @@ interface Host {
   readonly verdict: Verdict;
   readonly signals: Signals;
   readonly speed: Speed;
-  readonly recordRun: () => Promise<void>;
+  readonly recordRun: (waits?: boolean) => Promise<void>;
 }
 
 export class Given {

@@ -281,8 +281,8 @@ export class StepHost {
   }
 
   /** The guest ran in the pause and was stopped again; this saga has to resume it, in this process or a later one. */
-  readonly #recordRun = async (): Promise<void> => {
-    await this.#write([intent(REENTRY, null)], true);
+  readonly #recordRun = async (waits = true): Promise<void> => {
+    await this.#write([intent(REENTRY, null)], waits || !this.#window.isOpen);
     this.guestRuns();
   };
 }

@@ -1,8 +1,8 @@
 /**
  * The switch of a revert where no filter can go in: QEMU dies of setting the drive of a disk that stays in its iothread while the guest
  * is stopped. One `transaction` puts the new overlays on the disks, which reads the same; then one `blockdev-reopen` rebases all of them
- * onto the older images, or none. In between an overlay stands on an image that its header does not name: so both are sent at once, and
- * the decision, by which a boot from the headers is right, comes after them.
+ * onto the older images, or none. In between an overlay stands on an image that its header does not name, and the decision, by which a
+ * boot from the headers is right, comes after both. They are two writes: the second is sent when each old image is kept open.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
@@ -17,6 +17,7 @@ import { expectSnapshotted } from '../snapshot/take-snapshot.ts';
 import { undoSnapshots } from '../snapshot/undo-snapshots.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
+import { holdFor, STATUS, toldRun } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { Step, StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -29,10 +30,6 @@ import {
 } from '../switch/roll-back-written.ts';
 import { expectPausedBefore, probeImages, valueIn } from '../switch/switch-by-reopen.ts';
 
-const STATUS = { execute: 'query-status' } as const;
-/** It changes nothing of a guest that is held already; right before a switch it also holds one that a third party has resumed. */
-const STOP = { execute: 'stop' } as const;
-
 export const rebaseOverlays: Step<RevertPlan> = {
   name: 'rebaseOverlays',
   decision: 'afterwards',
@@ -40,24 +37,19 @@ export const rebaseOverlays: Step<RevertPlan> = {
 
   /** An earlier attempt may have come as far as the transaction. */
   async do(context, todo) {
-    const { qmp } = context;
     await expectAnswering(context, todo);
-    const graph = await readGraph(qmp);
+    const graph = await readGraph(context.qmp);
     const bare = todo.filter(disk => !graph.isToBeRebased(disk));
     // One that a third party has resumed on overlays that an earlier process has put there is not stopped.
     expectSnapshotted(await expectPausedInQemu(context), bare);
     const loose = todo.filter(disk => graph.node(disk.names.filter) === undefined);
-    const [status, migration, stopped, ...replies] = await qmp.pipeline([
-      ...SIGHT,
-      STOP,
-      ...(bare.length === 0 ? [] : [putOn(bare)]),
-      ...loose.map(keepOpen),
-      rebased(todo, backingOf),
-      STATUS,
-    ]);
-    const after = replies.at(-1) as typeof status;
-    for (const reply of replies) await attributeToDisk(todo, valueIn<unknown>(reply));
-    expectPausedBefore(status, migration, stopped);
+    await standOnOld(context, bare, loose);
+    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf), STATUS]);
+    const [reopened, after] = held.replies;
+    await toldRun(context, held, async () => {
+      await attributeToDisk(todo, valueIn(reopened));
+      expectPausedBefore(held);
+    });
     // As for `reopenFilters`: one that is paused now, and was not all the time, ran before the switch.
     if (!(await valueIn(after)).running) expectPausedThroughout(context);
     return null;
@@ -76,6 +68,23 @@ export const rebaseOverlays: Step<RevertPlan> = {
     await takeOff(context);
   },
 };
+
+/** Puts overlays on the old images, and keeps those open: without one that was asked for, nothing is rebased. */
+async function standOnOld(
+  context: StepContext<RevertPlan>,
+  bare: readonly DiskPlan[],
+  loose: readonly DiskPlan[],
+): Promise<void> {
+  if (bare.length + loose.length === 0) return;
+  const snapshot = bare.length === 0 ? [] : [putOn(bare)];
+  const held = await holdFor(context, SIGHT, [...snapshot, ...loose.map(keepOpen)]);
+  await toldRun(context, held, async () => {
+    for (const reply of held.replies.slice(0, snapshot.length)) await attributeToDisk(bare, valueIn(reply));
+    throwFirst(loose, held.replies.slice(snapshot.length));
+    expectPausedBefore(held);
+    expectPausedThroughout(context);
+  });
+}
 
 function putOn(disks: readonly DiskPlan[]): Command<'transaction'> {
   const actions = disks.map(({ node, names }) => ({
@@ -107,13 +116,17 @@ async function moveToSources(
   switched: readonly DiskPlan[],
   graph: Graph,
 ): Promise<boolean> {
-  const { qmp } = context;
   if (switched.length === 0) return false; // an empty list kills QEMU 7.2
   await expectOldNames(context, switched, closedImages(graph));
   const sourceOf = await sourcesOf(context, switched, graph);
-  const [before, , reopened] = await qmp.pipeline([STATUS, STOP, rebased(switched, sourceOf)]);
+  const { looked, replies, wasLive } = await holdFor(context, [STATUS], [rebased(switched, sourceOf)]);
+  const [before] = looked;
+  const [reopened] = replies;
   await attributeToDisk(switched, valueIn(reopened));
-  if (!ranOnImages(context, before)) return false;
+  if (!ranOnImages(context, before)) {
+    if (wasLive) await context.recordRun();
+    return false;
+  }
   await returnToImages(context, switched, rebased(switched, backingOf));
   return true;
 }

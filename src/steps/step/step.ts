@@ -168,9 +168,10 @@ export interface StepContext<P extends Plan = Plan> {
   recordSides(): Promise<void>;
   /**
    * Makes durable, before an undo stops a guest that a third party has resumed, that it has run and that this saga has
-   * to resume it: that could not be seen afterwards.
+   * to resume it: that could not be seen afterwards. Without `waits` that is on disk with the rollback which follows from it, not before:
+   * a next process that takes the saga forward must not resume the guest on images that it has not run on.
    */
-  recordRun(): Promise<void>;
+  recordRun(waits?: boolean): Promise<void>;
   /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
   heldAgain(paused: Paused): void;
 }

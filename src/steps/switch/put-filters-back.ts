@@ -10,6 +10,7 @@ import { ownFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
+import { holdFor, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { addFilter, deleteNode } from './filter-commands.ts';
@@ -21,6 +22,8 @@ interface PutBack {
   readonly status?: Reply<StatusInfo>;
   /** Whether these disks have gone to their sources by themselves. */
   readonly areAtSources: boolean;
+  /** Whether the guest was paused for that. */
+  readonly wasLive: boolean;
 }
 
 /**
@@ -28,29 +31,32 @@ interface PutBack {
  * above its images any more: there each device is set to its source.
  */
 export async function putFiltersBack(
-  { qmp, plan }: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
   graph: Graph,
   sourceOf: (disk: DiskPlan) => string,
 ): Promise<PutBack> {
-  if (disks.length === 0) return { areAtSources: false };
+  if (disks.length === 0) return { areAtSources: false, wasLive: false };
+  const { qmp, plan } = context;
   if ((await lookAtGuest(qmp)).status === 'postmigrate') {
     throwFirst(disks, await qmp.pipeline(disks.map(disk => setDrive(disk, sourceOf(disk)))));
-    return { areAtSources: true };
+    return { areAtSources: true, wasLive: false };
   }
   // A filter that its device is off may have been moved since: it is made anew.
   const idle = disks.filter(({ names }) => graph.node(names.filter) !== undefined);
   await takeOffFilters(qmp, idle, graph);
-  const [status, stopped, ...replies] = await qmp.pipeline([
-    { execute: 'query-status' },
-    { execute: 'stop' },
-    ...idle.map(deleteNode),
-    ...disks.map(disk => addFilter(plan, { ...disk, node: graph.front(disk) ?? disk.goal })),
-    ...disks.map(disk => setDrive(disk, disk.names.filter)),
-  ]);
+  const { looked, stopped, replies, wasLive } = await holdFor(
+    context,
+    [STATUS],
+    [
+      ...idle.map(deleteNode),
+      ...disks.map(disk => addFilter(plan, { ...disk, node: graph.front(disk) ?? disk.goal })),
+      ...disks.map(disk => setDrive(disk, disk.names.filter)),
+    ],
+  );
   if (!stopped.ok) throw stopped.error;
   throwFirst([...idle, ...disks, ...disks], replies);
-  return { status, areAtSources: false };
+  return { status: looked[0], areAtSources: false, wasLive };
 }
 
 /** A disk as one that is switched by the saga's own filter, also where one of the user's was there: its guest has left that. */

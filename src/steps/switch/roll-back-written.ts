@@ -13,6 +13,7 @@ import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { attributeToDisk } from '../step/blame.ts';
+import { holdFor } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { deleteFilters } from './where-filters-lead.ts';
@@ -37,9 +38,12 @@ export async function rollBackWritten(
   await undoPivots(context);
 }
 
+type Staying = Pick<StepContext, 'outcomes' | 'recordRun' | 'recordSides'>;
+
 /** Of a revert: throws OVERTAKEN, with it written down where the disks are. */
-export async function stayWithWritten(context: Pick<StepContext, 'recordSides'>): Promise<never> {
-  await context.recordSides();
+export async function stayWithWritten({ outcomes, recordRun, recordSides }: Staying): Promise<never> {
+  await recordSides();
+  if (wasPausedByUs(outcomes.get('pauseGuest') ?? null)) await recordRun();
   throw new BlocksagaError(
     'OVERTAKEN',
     'a third party has resumed the guest on the older images: what it wrote is on the overlays above them, and they stay in front',
@@ -72,12 +76,12 @@ function ranBeforeSwitch({ failure }: Pick<StepContext, 'failure'>): boolean {
 
 /** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
 export async function returnToImages(
-  { qmp }: Pick<StepContext, 'qmp'>,
+  context: Pick<StepContext, 'qmp' | 'outcomes' | 'heldAgain'>,
   disks: readonly DiskPlan[],
   again: Command<'blockdev-reopen'>,
 ): Promise<void> {
   for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
-    const [, reopened] = await qmp.pipeline([{ execute: 'stop' }, again]);
+    const [reopened] = (await holdFor(context, [], [again])).replies;
     if (reopened.ok) return;
     if (triesLeft === 1) await attributeToDisk(disks, Promise.reject(reopened.error));
   }

@@ -15,10 +15,10 @@ import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
-import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedThroughout } from '../step/expect-paused.ts';
+import { holdFor, STATUS, toldRun } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -28,10 +28,7 @@ import { mayHaveRunOnImages, ranOnImages, returnToImages, rollBackWritten } from
 import { expectOnFilters, movedFilters } from './user-filters.ts';
 import { deleteFilters, endOf, leaveFilters, takeOffFilters } from './where-filters-lead.ts';
 
-const STATUS = { execute: 'query-status' } as const;
 const BLOCKS = { execute: 'query-block' } as const;
-/** It changes nothing of a guest that is held already; right before a switch it also holds one that a third party has resumed. */
-const STOP = { execute: 'stop' } as const;
 
 export const insertFilters: Step<SwitchPlan> = {
   name: 'insertFilters',
@@ -45,18 +42,20 @@ export const insertFilters: Step<SwitchPlan> = {
     );
   },
 
-  async do({ qmp, plan, nothingSentYet }, all) {
+  async do(context, all) {
+    const { qmp, plan, nothingSentYet } = context;
     const todo = all.filter(disk => !hasFilter(disk));
     const graph = nothingSentYet ? undefined : await readGraph(qmp);
     const missing = todo.filter(disk => graph?.node(disk.names.filter) === undefined);
-    const [status, migration, stopped, ...replies] = await qmp.pipeline([
-      ...SIGHT,
-      STOP, // a guest that is resumed now must not meet a filter
+    // A guest that is resumed now must not meet a filter.
+    const held = await holdFor(context, SIGHT, [
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
-    throwFirst([...missing, ...todo], replies);
-    expectPausedBefore(status, migration, stopped);
+    await toldRun(context, held, async () => {
+      throwFirst([...missing, ...todo], held.replies);
+      expectPausedBefore(held);
+    });
     return null;
   },
 
@@ -80,16 +79,17 @@ export const reopenFilters: Step<SwitchPlan> = {
     expectPausedThroughout(context);
     await expectAnswering(context, todo);
     const sentMs = context.clock.now();
-    const [status, migration, stopped, reopened, after, migrationAfter, blocks] = await context.qmp.pipeline([
-      ...SIGHT,
-      STOP, // right before it: even if a third party has resumed it, the guest is paused for the switch
+    const held = await holdFor(context, SIGHT, [
       reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
       ...SIGHT,
       ...(todo.some(hasFilter) ? [BLOCKS] : []), // a filter that was there before the pause may have lost the guest
     ]);
-    await attributeToDisk(todo, valueIn(reopened));
-    if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
-    expectPausedBefore(status, migration, stopped);
+    const [reopened, after, migrationAfter, blocks] = held.replies;
+    await toldRun(context, held, async () => {
+      await attributeToDisk(todo, valueIn(reopened));
+      if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
+      expectPausedBefore(held);
+    });
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
@@ -180,15 +180,21 @@ async function moveToSources(
   const sources = new Map<number, string>();
   for (const disk of switched) sources.set(disk.index, await writableSource(qmp, graph, disk));
   const sourceOf = (disk: DiskPlan) => sources.get(disk.index) ?? disk.node;
-  const { status, areAtSources } = await putFiltersBack(context, offFilter, graph, sourceOf);
+  const { status, areAtSources, wasLive } = await putFiltersBack(context, offFilter, graph, sourceOf);
   if (ranOnImages(context, status)) return true;
+  if (wasLive) await context.recordRun();
   const going = areAtSources ? switched.filter(disk => !offFilter.includes(disk)) : switched;
   if (going.length === 0) return false; // an empty list kills QEMU 7.2
   const moving = going.map(disk => (offFilter.includes(disk) ? byOwnFilter(disk) : disk));
   const back = reopenCommand({ ...plan, disks: moving }, sourceOf);
-  const [before, , reopened] = await qmp.pipeline([STATUS, STOP, back]);
+  const held = await holdFor(context, [STATUS], [back]);
+  const [before] = held.looked;
+  const [reopened] = held.replies;
   await attributeToDisk(moving, valueIn(reopened));
-  if (!ranOnImages(context, before)) return false;
+  if (!ranOnImages(context, before)) {
+    if (held.wasLive) await context.recordRun();
+    return false;
+  }
   // What it has written since the last look is on the images that its disks have just left.
   await returnToImages(
     context,
@@ -199,11 +205,10 @@ async function moveToSources(
 }
 
 /** The mirrors have ended: if the guest was resumed before the `stop`, the new images lack what it wrote. */
-export function expectPausedBefore(
-  status: Reply<StatusInfo>,
-  migration: Parameters<typeof sightOf>[1],
-  stopped: Reply<unknown>,
-): void {
+export function expectPausedBefore({
+  looked: [status, migration],
+  stopped,
+}: Pick<Awaited<ReturnType<typeof holdFor<typeof SIGHT, []>>>, 'looked' | 'stopped'>): void {
   // Not asked again: a look after the switch does not say whether the guest ran before it.
   if (!status.ok) throw status.error;
   if (!stopped.ok) throw stopped.error;
