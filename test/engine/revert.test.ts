@@ -241,7 +241,8 @@ describe('a guest that its administrator had paused, and that a third party resu
     const guest = resumed(sim, life, nth);
     await sim.run(life.engine.revert({ ...guest, vm: 'guest', id: 'r', disks: backs }));
     const isTold = () => life.journal.records('r').some(({ step }) => step.startsWith('undo.'));
-    while (!isTold()) await sim.advance(1);
+    for (let ms = 0; ms < 1_000 && !isTold(); ms += 1) await sim.advance(1);
+    expect(isTold()).toBe(true);
     const next = live(sim, life.die());
     const again = await sim.run(next.engine.resume('r', next.guest));
     expect(await sim.run(again.result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
