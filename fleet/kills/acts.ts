@@ -9,7 +9,7 @@ import type { Wire } from './wire.ts';
 export interface Blow {
   readonly victim: string;
   strike(): Promise<void>;
-  /** A killed QEMU is started again by whoever finds its images. */
+  /** A killed QEMU is started again by the process that recovers its images. */
   mend(): Promise<void>;
   /** Whose QEMU is dead then. */
   readonly guest?: Guest;

@@ -111,7 +111,7 @@ function leftoversTold({ hosts }: Arena, guest: Guest): readonly string[] {
   }
 }
 
-/** Each saga that was asked for is in one journal at most, and has ended as the guests are; nobody else's is there. */
+/** Each saga that was asked for is in one journal at most, and has ended as the guests are; no other saga is there. */
 function judgeSagas(
   { name, sagas, isOneUnit }: Operation,
   ends: ReadonlyMap<Guest, Side>,

@@ -48,7 +48,7 @@ export class Part {
     }
   }
 
-  /** It stands still, or goes on. */
+  /** Stops the process (SIGSTOP), or resumes it (SIGCONT). */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(signal);
   }

@@ -34,7 +34,7 @@ export interface ResumeOptions extends Partial<Guest>, AcceptRestored {
   readonly force?: boolean;
 }
 
-/** Throws REQUEST_INVALID for what is no signal, before any process hears it, and for a switch that is neither on nor off. */
+/** Throws REQUEST_INVALID for what is no signal, before any process hears it, and for a flag that is not a boolean. */
 export function expectResume(options: Pick<ResumeOptions, 'signal' | 'force' | 'acceptRestored'>): void {
   expectWord('signal', Object.keys(SIGNAL_WORDS), options.signal);
   expectSwitches(options, 'force', 'acceptRestored');

@@ -10,7 +10,7 @@ export function expectWord(option: string, words: readonly string[], value: unkn
   throw invalidIn([option], words.length === 1 ? `"${words[0]}", or left out` : `one of ${words.join(', ')}`);
 }
 
-/** Throws REQUEST_INVALID for a switch that is neither on nor off: any text would be on. */
+/** Throws REQUEST_INVALID for a flag that is not a boolean: any text would count as true. */
 export function expectSwitches<T extends object>(options: T, ...names: readonly (keyof T & string)[]): void {
   const wrong = names.find(name => options[name] !== undefined && typeof options[name] !== 'boolean');
   if (wrong !== undefined) throw invalidIn([wrong], 'true or false');
