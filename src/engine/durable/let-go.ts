@@ -11,3 +11,13 @@ export async function letGo(journal: Journal, lease: Lease): Promise<void> {
     if (!(error instanceof BlocksagaError)) throw error;
   }
 }
+
+/** What a process does with a lease; where that fails it lets go, so that it can be asked again in the same process, too. */
+export async function orLetGo<T>(journal: Journal, lease: Lease, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    await letGo(journal, lease);
+    throw error;
+  }
+}

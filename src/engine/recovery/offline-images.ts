@@ -53,8 +53,13 @@ export async function lookAtImages(
       continue;
     }
     expectImage(disk, front, newImage(disk), sight, ofNew);
+    // Once it has begun no other side can be named.
+    if (isFirst && STAYS_WHOLE.has(action)) await walkChain(disk, newImage(disk), images);
   }
 }
+
+/** What leaves the chain below the new image that is booted from as it is. */
+const STAYS_WHOLE: ReadonlySet<OfflineAction> = new Set(['keep', 'moveForward']);
 
 /** Whether it can be that a file was never written as a whole. */
 function isLost(

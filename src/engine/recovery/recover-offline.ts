@@ -24,6 +24,7 @@ import { ANY, PATIENT, retry } from '../connection/retry.ts';
 import { checkedJournal } from '../durable/checked-journal.ts';
 import { hasCommitted } from '../durable/group-register.ts';
 import { History, intent, outcome } from '../durable/history.ts';
+import { orLetGo } from '../durable/let-go.ts';
 import {
   type AcceptRestored,
   expectNewest,
@@ -144,76 +145,78 @@ export async function recoverOffline(
   }
   if (options.acceptRestored) expectNewestOrAccept(journal, row, options);
   const lease = await seize(journal, id, options.force ?? false, clock);
-  const fence = new Fence({ journal, lease, clock });
-  if (ownRecords(journal.records(id)).length !== ownRecords(records).length) {
-    throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
-  }
-  if (!begun) {
-    const seen = { back, begunToShorten, accepted, ...found };
-    await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
-  }
-  const aside: string[] = [];
-  const { ranOn, told: others, unseen } = found.above;
-  // Again after a death it comes to the same.
-  for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
-  for (const part of settled ? [] : parts) {
-    const isTaken = takenByAnother(part.records, files);
-    const lookAgain = (disk: DiskPlan) =>
-      expectRightFiles(parts, rightful, { files, images }, 'meanwhile', disk);
-    aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken, lookAgain)));
-  }
-  await expectRightFiles([asBooted(end)], rightful, { files, images }, 'meanwhile');
-  if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
-  const { boot, chains } = await bootImages(end, ranOn, images);
-  const isKept = (file: string) => found.kept.some(image => image.file === file);
-  const inChains = new Set(chains.flat());
-  const kept: string[] = found.kept.flatMap(({ file, why }) =>
-    inChains.has(file) ? [] : [`${file} (${why})`],
-  );
-  const theirs = parts.flatMap(part => imagesOfLeft(part.plan, records));
-  const needed = [...chains.flat(), ...found.kept.map(({ file }) => file), ...theirs];
-  for (const part of parts) {
-    const gone = part.plan.disks.filter(
-      ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
+  return orLetGo(journal, lease, async () => {
+    const fence = new Fence({ journal, lease, clock });
+    if (ownRecords(journal.records(id)).length !== ownRecords(records).length) {
+      throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
+    }
+    if (!begun) {
+      const seen = { back, begunToShorten, accepted, ...found };
+      await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
+    }
+    const aside: string[] = [];
+    const { ranOn, told: others, unseen } = found.above;
+    // Again after a death it comes to the same.
+    for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
+    for (const part of settled ? [] : parts) {
+      const isTaken = takenByAnother(part.records, files);
+      const lookAgain = (disk: DiskPlan) =>
+        expectRightFiles(parts, rightful, { files, images }, 'meanwhile', disk);
+      aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken, lookAgain)));
+    }
+    await expectRightFiles([asBooted(end)], rightful, { files, images }, 'meanwhile');
+    if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
+    const { boot, chains } = await bootImages(end, ranOn, images);
+    const isKept = (file: string) => found.kept.some(image => image.file === file);
+    const inChains = new Set(chains.flat());
+    const kept: string[] = found.kept.flatMap(({ file, why }) =>
+      inChains.has(file) ? [] : [`${file} (${why})`],
     );
-    const facts = { id, plan: part.plan, disks: gone, records: part.records, needed };
-    const key = keyOf(part.stage, DROPPED);
-    const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
-    const indexes = gone.map(({ index }) => index);
-    if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
-    const dropped = { ...facts, journal, files: fence.files(files), images };
-    kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
-    // An image that is kept in doubt is the administrator's from now on.
-    const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
-    const givenUp = [...(await givenUpIn(dropped)), ...doubted];
-    await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
-    kept.push(...(await madeForLeft(part.plan, records, files)));
-  }
-  const isCommitted = end.verdict.outcome === 'committed';
-  const leaving = { chains: needed, journal, files: fence.files(files), images };
-  const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
-  kept.push(...stay.filter(words => !isKept(fileIn(words))));
-  const told = toldOf(end)?.map(disk => withAbove(disk, ranOn));
-  if (told !== undefined && plan.onCommit !== null) {
-    fence.expectHeld();
-    const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
-    await retry(PATIENT, clock, () => publish(told), ANY);
-  }
-  for (const file of passed.filter(each => !isKept(each)))
-    if ((await files.stat(file)) !== undefined) kept.push(file);
-  const stays = end.verdict.disks.every(({ action }) => action === 'leave');
-  const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
-  const left = { boot, chains, leftovers: [...aside, ...kept, ...others], notRemoved: stay.map(fileIn) };
-  const why = [end.verdict.why, ...unseen.map(notSeen)].join('; ');
-  const result = offlineResult(
-    row,
-    disks,
-    how,
-    { ...end.verdict, why },
-    { ...left, unplugged: unpluggedOf(records) },
-  );
-  await journal.end(lease, end.verdict.outcome, resultAsJson(result));
-  return result;
+    const theirs = parts.flatMap(part => imagesOfLeft(part.plan, records));
+    const needed = [...chains.flat(), ...found.kept.map(({ file }) => file), ...theirs];
+    for (const part of parts) {
+      const gone = part.plan.disks.filter(
+        ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
+      );
+      const facts = { id, plan: part.plan, disks: gone, records: part.records, needed };
+      const key = keyOf(part.stage, DROPPED);
+      const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
+      const indexes = gone.map(({ index }) => index);
+      if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
+      const dropped = { ...facts, journal, files: fence.files(files), images };
+      kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
+      // An image that is kept in doubt is the administrator's from now on.
+      const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
+      const givenUp = [...(await givenUpIn(dropped)), ...doubted];
+      await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
+      kept.push(...(await madeForLeft(part.plan, records, files)));
+    }
+    const isCommitted = end.verdict.outcome === 'committed';
+    const leaving = { chains: needed, journal, files: fence.files(files), images };
+    const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
+    kept.push(...stay.filter(words => !isKept(fileIn(words))));
+    const told = toldOf(end)?.map(disk => withAbove(disk, ranOn));
+    if (told !== undefined && plan.onCommit !== null) {
+      fence.expectHeld();
+      const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
+      await retry(PATIENT, clock, () => publish(told), ANY);
+    }
+    for (const file of passed.filter(each => !isKept(each)))
+      if ((await files.stat(file)) !== undefined) kept.push(file);
+    const stays = end.verdict.disks.every(({ action }) => action === 'leave');
+    const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
+    const left = { boot, chains, leftovers: [...aside, ...kept, ...others], notRemoved: stay.map(fileIn) };
+    const why = [end.verdict.why, ...unseen.map(notSeen)].join('; ');
+    const result = offlineResult(
+      row,
+      disks,
+      how,
+      { ...end.verdict, why },
+      { ...left, unplugged: unpluggedOf(records) },
+    );
+    await journal.end(lease, end.verdict.outcome, resultAsJson(result));
+    return result;
+  });
 }
 
 /** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
