@@ -807,7 +807,7 @@ describe('the laws notice', () => {
     const [first] = account.records;
     expect.assert(first !== undefined);
     const asked = { ...first, kind: 'signal', step: 'abort', seq: 0 } as const;
-    const laws = judge({ ...account, records: [asked, ...account.records] }).map(({ law }) => law);
+    const laws = judge({ ...account, recordsEnded: [asked, ...account.recordsEnded] }).map(({ law }) => law);
     expect(laws).toContain('asked to roll back, rolls back');
   });
 

@@ -97,6 +97,8 @@ export interface Account {
   readonly virtualMs: number;
   /** What the journal holds in the end. */
   readonly records: readonly JournalRecord[];
+  /** What it held when faults ceased, before an older copy of it was put back behind that end. */
+  readonly recordsEnded: readonly JournalRecord[];
   /** The first thing that was sent without a durable word of what it is for, or against its order. */
   readonly disorder: string | undefined;
   /** What `onCommit` was told, whether it took it or not. */

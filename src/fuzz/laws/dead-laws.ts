@@ -19,7 +19,7 @@ import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 import { isDoubted } from './last-image.ts';
-import { isMoved } from './moved-files.ts';
+import { isMoved, isReplaced } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 import { isSideOfRevert } from './unplugged-law.ts';
@@ -144,8 +144,8 @@ function standsAlone(
   const told = leftovers.map(each => each.replace(/ \(.*$/s, ''));
   const ofLeft = [...atLast.left.values()].flatMap(({ headers }) => headers);
   const theirs = [...before.files.keys(), ...told, ...copiedMeanwhile(wish)];
-  // What a third party's overlay stands on is not removed, as was asked, but told.
-  const stay = told.filter(file => booted.underTheirs.has(file));
+  // What a third party's overlay stands on is not removed, as was asked, but told; so is a file that is not the one that the saga knew.
+  const stay = told.filter(file => booted.underTheirs.has(file) || isReplaced(account, file));
   const expected = new Set([...theirs.filter(file => !removed.has(file)), ...ofLeft, ...stay]);
   const set = setSeen(account, booted.disks);
   if (committed)

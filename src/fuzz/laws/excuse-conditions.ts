@@ -48,12 +48,12 @@ export function ranInTheSwitch({ at, sent }: Struck): boolean {
 const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
 
 /** The saga says that a rollback would lose writes, and the guest has run on a merged or reverted disk before that. */
-export function isOvertaken({ records, ranOnNew }: Account): boolean {
+export function isOvertaken({ recordsEnded: records, ranOnNew }: Account): boolean {
   return ranOnNew && records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN');
 }
 
 /** The switch had begun before the abort, and a pause has lasted longer than it may. */
-export function hasSwitchedTooLong({ records, pauses, scenario }: Account): boolean {
+export function hasSwitchedTooLong({ recordsEnded: records, pauses, scenario }: Account): boolean {
   const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
   const hadBegun = records.some(
     ({ kind, step, seq }) => kind === 'intent' && SWITCHES.has(step) && seq < (asked?.seq ?? 0),

@@ -20,6 +20,11 @@ export function isMoved({ moved }: Moved, path: string): boolean {
   return moved.some(each => each.path === path);
 }
 
+/** Whether a third party put a file of its own in the place of that one, which may be back by now. */
+export function isReplaced({ moved }: Moved, path: string): boolean {
+  return moved.some(each => each.path === path && each.made !== undefined);
+}
+
 /** Whether a third party took the last name from a file. */
 export function isRemovedForGood(account: Moved & Pick<Account, 'records' | 'scenario'>): boolean {
   const needless = overlaysOnNoDisk(account);

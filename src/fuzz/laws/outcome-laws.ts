@@ -61,7 +61,7 @@ export const recoveryIsTheException: Check = (account, pardon) => {
 };
 
 export const askedBackGoesBack: Check = (account, pardon) => {
-  const { scenario, records, result, struck, crash, deaths } = account;
+  const { scenario, recordsEnded: records, result, struck, crash, deaths } = account;
   if (crash !== undefined || result === undefined) return undefined;
   const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
   const decision = records.find(

@@ -5,6 +5,7 @@
 
 import { unansweredResult } from '../../engine/resume.ts';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
 import {
   type MemoryBeside,
   type MemoryJournal,
@@ -37,6 +38,10 @@ export class KeptJournal {
 
   get hasSaga(): boolean {
     return this.state?.sagas.some(({ row }) => row.id === SAGA) ?? false;
+  }
+
+  get records(): readonly JournalRecord[] {
+    return this.state?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [];
   }
 
   /** Puts the older copy back where the scenario has that after so many deaths; gives whether it did. */

@@ -179,6 +179,7 @@ class OfflineRun {
   }): Account {
     this.#watch.end();
     const { struck, unlinkedInUse, signalled } = this.#watch;
+    const records = this.#journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [];
     return {
       scenario: this.#scenario,
       before: end.before,
@@ -207,7 +208,7 @@ class OfflineRun {
       deaths: this.#deaths,
       signalled,
       virtualMs: this.#sim.clock.now(),
-      records: this.#journal?.sagas.find(({ row }) => row.id === SAGA)?.records ?? [],
+      ...{ records, recordsEnded: records },
       disorder: undefined,
       told: [],
       offline: end.offline,

@@ -114,6 +114,7 @@ class Run {
     let crash: string | undefined;
     let movedAtLast: Account['movedAtLast'] = [];
     let calmMs = 0;
+    let recordsEnded: Account['recordsEnded'] = [];
     try {
       this.#administrator.schedule(this.#scenario.signals);
       ended = await clock.run(this.#underFaults(), EVENTS_MAX);
@@ -121,6 +122,7 @@ class Run {
       await sim.advance(SETTLING_MS);
       after = this.#watch.sight();
       sim.endFaults();
+      recordsEnded = this.#kept.records;
       const isPutBack = ended.refusal === undefined && this.#kept.putBack(Number.POSITIVE_INFINITY);
       if (isPutBack) await sim.advance(RESTORING_MS);
       const calmFromMs = clock.now();
@@ -165,7 +167,7 @@ class Run {
       deaths: this.#deaths,
       signalled: this.#watch.signalled,
       virtualMs: clock.now(),
-      records: kept?.records ?? [],
+      ...{ records: kept?.records ?? [], recordsEnded },
       disorder: this.#watch.disorder,
       told: this.#onCommit.told,
       ...{ offline, shutDown },

@@ -1,0 +1,32 @@
+/** What a law permits in a kept run it permits there alone: the same account with one thing untrue breaks it. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { judge } from '../src/fuzz/laws/laws.ts';
+import { runScenario } from '../src/fuzz/run/run-scenario.ts';
+import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
+
+async function kept(name: string) {
+  const file = new URL(`replays/${name}.json`, import.meta.url);
+  const { scenario } = JSON.parse(readFileSync(file, 'utf8')) as { scenario: Scenario };
+  const account = await runScenario(scenario);
+  expect(judge(account)).toEqual([]);
+  return account;
+}
+
+const lawsOf = (...given: Parameters<typeof judge>) => judge(...given).map(({ law }) => law);
+
+test('a file that stays offline as it is not the one that the saga knew is named, or was in no third party’s hands', async () => {
+  const account = await kept('a-first-file-that-is-back-is-not-removed-for-the-one-in-its-place');
+  const { offline } = account;
+  expect.assert(offline?.result !== undefined);
+  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
+  expect(lawsOf({ ...account, offline: silent })).toEqual(['the dead leave one set']);
+  expect(lawsOf({ ...account, moved: [] })).toContain('the dead leave one set');
+});
+
+test('a saga that was asked back has a reason of its own in the journal that it ended with', async () => {
+  const account = await kept('own-reason-in-the-journal-that-is-gone');
+  expect(account.isRestored).toBe(true);
+  const recordsEnded = account.recordsEnded.filter(({ kind }) => kind !== 'outcome');
+  expect(lawsOf({ ...account, recordsEnded })).toEqual(['asked to roll back, rolls back']);
+});
