@@ -2,7 +2,9 @@
  * The table of third parties on the simulator: what another client sends, on one of the disks, at every moment of sagas whose
  * mirrors are slow, or wait. Wherever a disk is then, the saga brings all of them to one side, and ends.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { judge } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { PlannedFault, Scenario, SignalAt } from '../src/fuzz/scenario/scenario.ts';
 import { diskNames, sagaToken } from '../src/plan/names.ts';
@@ -90,3 +92,16 @@ async function durationOf(scenario: Scenario): Promise<number> {
   });
   return lastMs;
 }
+
+describe('a filter that is moved as its guest leaves it', () => {
+  test('is missed by the laws where it does not stay', async () => {
+    const file = new URL('replays/filter-moved-as-it-is-left.json', import.meta.url);
+    const { scenario } = JSON.parse(readFileSync(file, 'utf8')) as { readonly scenario: Scenario };
+    const account = await runScenario(scenario);
+    expect(judge(account)).toEqual([]);
+    const { nodes } = account.atLast;
+    const without = { ...account.atLast, nodes: nodes.filter(name => !name.endsWith('-filter')) };
+    expect(without.nodes.length).toBe(nodes.length - 1);
+    expect(judge({ ...account, atLast: without }).map(({ law }) => law)).toContain('it ends');
+  });
+});

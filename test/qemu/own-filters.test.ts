@@ -52,6 +52,15 @@ async function nodeOf({ vm }: Stage, image: string): Promise<string | undefined>
   return nodes.find(({ drv, file }) => drv === 'qcow2' && file === image)?.['node-name'];
 }
 
+/** The throttle group of a filter. */
+async function groupOf({ vm }: Stage, filter: string): Promise<string | undefined> {
+  const objects = (await vm.witness.execute('qom-list', { path: '/objects' })) as readonly {
+    readonly name: string;
+  }[];
+  const token = filter.replace(/-\d+-filter$/, '');
+  return objects.find(({ name }) => name === `${token}-group`)?.name;
+}
+
 /** A copy that waits at READY, below its filters. */
 async function waiting(on: Stage) {
   const saga = await on.engine.copy({ ...on.copyAll(), strategy: 'reopen', finish: 'leave' });
@@ -127,6 +136,38 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
     const result = await saga.pivot();
     expect(await throttles(on), explain(result)).toEqual([]);
     await expectSwitched(on, result);
+  });
+
+  test('that a third party moves right before they are left stay, as the trace of what was written below them', async ({
+    skip,
+  }) => {
+    await using on = await stage({ disks: 2 });
+    const why = await withoutReopen(on);
+    if (why !== '') skip(why);
+    const old = await nodeOf(on, on.vm.disks[1]?.file ?? '');
+    let filter = '';
+    const moveBack = async () => {
+      filter = (await fronts(on))[1]?.node ?? '';
+      const options = [
+        { driver: 'throttle', 'node-name': filter, 'throttle-group': await groupOf(on, filter), file: old },
+      ];
+      await on.vm.witness.execute('blockdev-reopen', { options });
+      await on.vm.awaitWrites(6);
+    };
+    on.tap.before('qom-set', moveBack, on.vm.disks.length);
+    const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' });
+    const result = await saga.result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result.outcome, explain(result)).toBe('needsRecovery');
+    expect(result.error).toMatchObject({ code: 'FOREIGN', disk: 'dev1' });
+    expect(result.error?.message).toContain(`blockdev-del ${filter}`);
+    expect(await throttles(on)).toEqual([filter]);
+    const again = async () => (await on.engine.resume(saga.id, on.tapped)).result;
+    expect((await again()).outcome).toBe('needsRecovery');
+    await on.vm.witness.execute('blockdev-del', { 'node-name': filter });
+    const resumed = await again();
+    expect(resumed.outcome, explain(resumed)).toBe('committed');
+    expect(await throttles(on)).toEqual([]);
   });
 
   test('wait for the job of a third party that began above them when the guest ran again', async ({

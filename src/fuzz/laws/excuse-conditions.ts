@@ -89,6 +89,22 @@ export function isMovedAndHeld(struck: Struck, account: Account, end: EndJudged)
   return isWhereItWasMoved(struck, account, end) && isHeldSomewhere(end.now, account.scenario.guest.disks);
 }
 
+/**
+ * The saga's filter is on the image that it was reopened on, and no disk is below it: the saga leaves it as the trace of what the guest wrote
+ * there, which is in some image still.
+ */
+export function isLeftOnIt({ fault }: Struck, { scenario }: Account, { outcome, now }: EndJudged): boolean {
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const { options } = (fault.arguments ?? {}) as {
+    readonly options?: readonly { readonly 'node-name'?: string }[];
+  };
+  const isTrace = (name = '') => now.nodes.includes(name) && !now.ofGuest.has(name);
+  return (
+    options?.some(option => isTrace(option['node-name'])) === true &&
+    isHeldSomewhere(now, scenario.guest.disks)
+  );
+}
+
 /** It is on an image below its administrator's filter, which is still above that: no job begins below a filter. */
 export function isOffItsFilter({ fault }: Struck, account: Account, { outcome, now }: EndJudged): boolean {
   if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;

@@ -9,6 +9,7 @@ import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
   isInDoubt,
+  isLeftOnIt,
   isMovedAndHeld,
   isMovedAndKept,
   isOffItsFilter,
@@ -145,8 +146,11 @@ export const BY_FAULT: readonly ByFault[] = [
   })),
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({
     ...{ law, fault: 'otherClient blockdev-reopen' },
-    reason: "a disk that a third party has moved by the saga's filter while the guest ran stays where it is",
-    only: isWhereItWasMoved,
+    reason:
+      "a disk that a third party has moved by the saga's filter while the guest ran stays where it is; a filter that its guest leaves at that " +
+      'very instant stays, as the trace of what was written there',
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isWhereItWasMoved(struck, account, end) || isLeftOnIt(struck, account, end),
   })),
   {
     ...{ law: 'nothing lost', fault: 'otherClient qom-set' },

@@ -73,13 +73,17 @@ async function look(qmp: QmpClient): Promise<Seen> {
 }
 
 function isOn(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {
-  return blockOf(blocks, disk)?.inserted?.['node-name'] === disk.names.filter;
+  return frontOf(blocks, disk) === disk.names.filter;
+}
+
+function frontOf(blocks: readonly BlockInfo[], disk: DiskPlan): string | undefined {
+  return blockOf(blocks, disk)?.inserted?.['node-name'];
 }
 
 /** Throws FOREIGN where the device is not right on its image any more: a filter above that would hide what is in between. */
 function expectFound(disk: DiskPlan, blocks: readonly BlockInfo[], edges: Edges): void {
   const { node, names } = disk;
-  const front = blockOf(blocks, disk)?.inserted?.['node-name'];
+  const front = frontOf(blocks, disk);
   const [between] = edges.nodesAbove(node).filter(name => name !== names.filter);
   const isAsFound = front === node && between === undefined && edges.child(names.filter, 'file') === node;
   if (isAsFound) return;
@@ -96,7 +100,7 @@ function expectFound(disk: DiskPlan, blocks: readonly BlockInfo[], edges: Edges)
  * taken off its filter stays where it is.
  */
 async function takeOut(context: StepContext<SwitchPlan>): Promise<void> {
-  const { qmp, plan } = context;
+  const { qmp, plan, outcomes } = context;
   const graph = await readGraph(qmp);
   const there = plan.disks.filter(disk => ownFilter(disk) && graph.node(disk.names.filter) !== undefined);
   if (there.length === 0) return;
@@ -105,10 +109,42 @@ async function takeOut(context: StepContext<SwitchPlan>): Promise<void> {
   for (const disk of onFilter) expectNothingBetween(disk, edges);
   const below = (disk: DiskPlan) => edges.child(disk.names.filter, 'file') ?? disk.goal;
   throwFirst(onFilter, await qmp.pipeline(onFilter.map(disk => setDrive(disk, below(disk)))));
-  await takeOffFilters(qmp, there, graph);
-  const free = there.filter(disk => overlayOn(disk, edges) === undefined);
+  const leading = await takeOffFilters(qmp, there, graph);
+  // The end of a mirror, too, takes a disk off its filter, which then stays where it was.
+  const wasReopened = outcomes.has('reopenFilters');
+  const endOf = (disk: DiskPlan) => {
+    if (onFilter.includes(disk)) return below(disk);
+    return wasReopened ? frontOf(blocks, disk) : undefined;
+  };
+  const moved = (disk: DiskPlan) => movedFrom(disk, endOf(disk), leading);
+  const free = there.filter(disk => overlayOn(disk, edges) === undefined && moved(disk) === undefined);
   throwFirst(free, await qmp.pipeline(free.map(deleteNode)));
-  for (const disk of there) expectNoOverlay(disk, blocks, edges);
+  for (const disk of there) {
+    expectNoOverlay(disk, blocks, edges);
+    expectNotMoved(disk, moved(disk));
+  }
+}
+
+/** The node below a filter that its device has left for another one: a third party has moved it at that very instant. */
+function movedFrom(
+  { names, goal, node }: DiskPlan,
+  end: string | undefined,
+  edges: Edges | undefined,
+): string | undefined {
+  const child = edges?.child(names.filter, 'file');
+  return child !== end && (end === goal || end === node) ? child : undefined;
+}
+
+/** The guest ran on that node for an instant, and the filter, which stays, is all that tells of it. */
+function expectNotMoved({ disk, names }: DiskPlan, node: string | undefined): void {
+  if (node === undefined) return;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk}: a third party has put the saga's filter ${names.filter} on node ${node} right before the guest left it: what the ` +
+      `guest wrote in between is on ${node} alone; take from that what is needed, remove the filter (blockdev-del ${names.filter}), ` +
+      'then resume the saga',
+    { disk },
+  );
 }
 
 /** A job of a third party may have put a filter of its own in between, which would not see any more what the guest writes. */
@@ -133,7 +169,7 @@ function expectNoOverlay(disk: DiskPlan, blocks: readonly BlockInfo[], edges: Ed
   const overlay = overlayOn(disk, edges);
   if (overlay === undefined) return;
   const { filter } = disk.names;
-  const front = blockOf(blocks, disk)?.inserted?.['node-name'] ?? overlay;
+  const front = frontOf(blocks, disk) ?? overlay;
   const below = edges.child(filter, 'file') ?? disk.goal;
   throw new BlocksagaError(
     'FOREIGN',

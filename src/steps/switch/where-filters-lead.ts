@@ -24,18 +24,22 @@ export function endOf({ pausedThroughout }: StepContext<SwitchPlan>, edges: Edge
   return edges.below([child]).has(disk.goal) || !pausedThroughout() ? child : disk.goal;
 }
 
-/** A third party may have put an image on the filter that is above its source: without the filter it stands on that. */
+/**
+ * A third party may have put an image on the filter that is above its source: without the filter it stands on that. Gives where the
+ * filters lead by then.
+ */
 export async function takeOffFilters(
   qmp: QmpClient,
   disks: readonly DiskPlan[],
   graph: Graph,
-): Promise<void> {
+): Promise<Edges | undefined> {
   const filtered = disks.filter(disk => graph.node(disk.names.filter) !== undefined);
-  if (filtered.length === 0) return;
+  if (filtered.length === 0) return undefined;
   const edges = new Edges(await qmp.execute('x-debug-query-block-graph'));
   const covering = filtered.filter(({ names }) => edges.child(names.image, 'backing') === names.filter);
   const commands = covering.map(disk => standOn(disk, edges.child(disk.names.filter, 'file') ?? disk.node));
   throwFirst(covering, await qmp.pipeline(commands));
+  return edges;
 }
 
 /** Puts each disk that is on a filter of the saga's on what is below that. */
