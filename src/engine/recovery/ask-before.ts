@@ -16,7 +16,8 @@ import { findAbove, type SaidAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
 /** What was found and said before anything was changed. */
-type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
+/** What was found, and said, of where the guest ran last. */
+export type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
 
 interface Asking {
   readonly decide: (choices: readonly Choice[]) => OfflineEnd;

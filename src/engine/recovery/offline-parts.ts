@@ -2,6 +2,7 @@
  * A dead saga's stages with what becomes of each, in the order in which that is made true: what was done last is undone
  * first. The last part says what is booted from. Pure.
  */
+import { invariant } from '../../errors.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
 import { type StageName, stagesOf } from '../../steps/stages.ts';
@@ -9,7 +10,7 @@ import { recordsOfStage } from '../durable/stages.ts';
 import { decideOffline, type OfflineFacts, type OfflineVerdict } from './decide-offline.ts';
 
 /** One stage that something becomes of. */
-interface OfflinePart {
+export interface OfflinePart {
   readonly stage: StageName | null;
   readonly plan: StagePlan;
   readonly records: readonly JournalRecord[];
@@ -24,6 +25,13 @@ export interface OfflineEnd {
   readonly disks: readonly DiskPlan[];
   /** New images of an earlier stage that the disks have left: they stay, and are told. */
   readonly passed: readonly string[];
+}
+
+/** The stage that is booted from. */
+export function lastOf({ parts }: OfflineEnd): OfflinePart {
+  const last = parts.at(-1);
+  invariant(last !== undefined, 'a saga has a stage');
+  return last;
 }
 
 /** `back` rolls a snapshot back, not its mirrors. */

@@ -3,27 +3,22 @@
  * as a whole, makes that true on the disk, and says what to boot from. Run again after a death in its middle it comes to
  * the same. Nothing is removed that a chain or another saga names, or that cannot be proved to be the saga's own.
  */
-import { BlocksagaError, invariant } from '../../errors.ts';
+import { BlocksagaError } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
 import { localFiles } from '../../images/local-files.ts';
 import { localImages } from '../../images/local-images.ts';
 import type { Journal, JournalRecord, SagaRow } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
-import { ownRecords } from '../../journal/taken-over.ts';
 import { COMMIT_OFFLINE } from '../../operations/plan-commit-offline.ts';
-import type { DefinedDisk } from '../../plan/definition.ts';
-import { type DiskPlan, type Plan, type Program, wayOf } from '../../plan/plan.ts';
+import type { Plan, Program } from '../../plan/plan.ts';
 import { type Clock, systemClock } from '../../qmp/clock.ts';
-import type { Connect, Json } from '../../qmp/transport.ts';
-import { definedDisks, formerDisks } from '../../steps/finish/publish-definitions.ts';
-import { keyOf } from '../../steps/stages.ts';
+import type { Connect } from '../../qmp/transport.ts';
 import { Fence, seize } from '../connection/fence.ts';
-import { type Publisher, publisherOf, toldTo } from '../connection/publish.ts';
-import { ANY, PATIENT, retry } from '../connection/retry.ts';
+import { type Publisher, toldTo } from '../connection/publish.ts';
 import { checkedJournal } from '../durable/checked-journal.ts';
 import { hasCommitted } from '../durable/group-register.ts';
-import { History, intent, outcome } from '../durable/history.ts';
+import { History } from '../durable/history.ts';
 import { orLetGo } from '../durable/let-go.ts';
 import {
   type AcceptRestored,
@@ -31,32 +26,19 @@ import {
   expectNewestOrAccept,
   isOlder,
 } from '../durable/newest-journal.ts';
-import { unpluggedOf } from '../durable/unplugged.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
-import { DROPPED, takenByAnother } from '../removal/claims.ts';
-import { dropImages, givenUpIn } from '../removal/drop-images.ts';
-import { dropLeaving } from '../removal/drop-leaving.ts';
-import { fileIn } from '../running/leftovers.ts';
-import { resultAsJson, type SagaResult } from '../running/result.ts';
+import type { SagaResult } from '../running/result.ts';
 import { askBefore } from './ask-before.ts';
-import { notSeen, toMove, withAbove } from './decide-above.ts';
-import {
-  type Choice,
-  type Fronts,
-  OFFLINE,
-  type OfflineFacts,
-  type OfflineVerdict,
-  offlineProgress,
-} from './decide-offline.ts';
+import { type Choice, type Fronts, type OfflineFacts, offlineProgress } from './decide-offline.ts';
 import { expectOffline } from './expect-offline.ts';
 import { asBooted, expectRightFiles, rightfulFiles, type SaidRight } from './expect-right-files.ts';
 import type { SaidAbove } from './find-above.ts';
-import { imagesOfLeft, madeForLeft, ofThoseLeft, withoutLeft } from './left-before.ts';
+import { ofThoseLeft, withoutLeft } from './left-before.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
-import { bootImages, lookAtImages, settleImages } from './offline-images.ts';
-import { type OfflineEnd, offlineEnd } from './offline-parts.ts';
-import { offlineResult } from './offline-result.ts';
+import { lookAtImages } from './offline-images.ts';
+import { lastOf, type OfflineEnd, offlineEnd } from './offline-parts.ts';
 import { planToResume } from './plan-to-resume.ts';
+import { settleOffline } from './settle-offline.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
 /** How to recover; only what differs from the usual must be said. */
@@ -136,94 +118,31 @@ export async function recoverOffline(
   const rightful = rightfulFiles({ id, plan, records }, accepted, begun);
   const asking = { decide, records, isOlder: isOld, said: options, rightful };
   const found = begun ? progress : await askBefore(row, plan, asking, { images, files });
-  const { parts, disks, passed } = decide(found.choices);
-  const end = parts.at(-1);
-  invariant(end !== undefined, 'a saga has a stage');
-  await expectRightFiles(settled ? [asBooted(end)] : parts, rightful, { files, images }, 'before');
+  const end = decide(found.choices);
+  const { parts } = end;
+  const last = lastOf(end);
+  await expectRightFiles(settled ? [asBooted(last)] : parts, rightful, { files, images }, 'before');
   for (const part of settled ? [] : parts) {
-    await lookAtImages(part.plan, part.verdict, images, { isFirst: part === end });
+    await lookAtImages(part.plan, part.verdict, images, { isFirst: part === last });
   }
   if (options.acceptRestored) expectNewestOrAccept(journal, row, options);
   const lease = await seize(journal, id, options.force ?? false, clock);
-  return orLetGo(journal, lease, async () => {
-    const fence = new Fence({ journal, lease, clock });
-    if (ownRecords(journal.records(id)).length !== ownRecords(records).length) {
-      throw new BlocksagaError('VM_BUSY', `saga ${id} has moved on meanwhile: run this again`, { saga: id });
-    }
-    if (!begun) {
-      const seen = { back, begunToShorten, accepted, ...found };
-      await journal.append(lease, [intent(OFFLINE, seen as object as Json)], { durable: true });
-    }
-    const aside: string[] = [];
-    const { ranOn, told: others, unseen } = found.above;
-    // Again after a death it comes to the same.
-    for (const overlay of settled ? [] : toMove(end, ranOn)) await images.commitInto(overlay, overlay.over);
-    for (const part of settled ? [] : parts) {
-      const isTaken = takenByAnother(part.records, files);
-      const lookAgain = (disk: DiskPlan) =>
-        expectRightFiles(parts, rightful, { files, images }, 'meanwhile', disk);
-      aside.push(...(await settleImages(part.plan, part.verdict, images, isTaken, lookAgain)));
-    }
-    await expectRightFiles([asBooted(end)], rightful, { files, images }, 'meanwhile');
-    if (!settled) await journal.append(lease, [outcome(OFFLINE, null, false)], { durable: true });
-    const { boot, chains } = await bootImages(end, ranOn, images);
-    const isKept = (file: string) => found.kept.some(image => image.file === file);
-    const inChains = new Set(chains.flat());
-    const kept: string[] = found.kept.flatMap(({ file, why }) =>
-      inChains.has(file) ? [] : [`${file} (${why})`],
-    );
-    const theirs = parts.flatMap(part => imagesOfLeft(part.plan, records));
-    const needed = [...chains.flat(), ...found.kept.map(({ file }) => file), ...theirs];
-    for (const part of parts) {
-      const gone = part.plan.disks.filter(
-        ({ index, image }) => goes(part.verdict, index) && !isKept(image.file),
-      );
-      const facts = { id, plan: part.plan, disks: gone, records: part.records, needed };
-      const key = keyOf(part.stage, DROPPED);
-      const begun = indexesIn(records.findLast(({ kind, step }) => kind === 'intent' && step === key));
-      const indexes = gone.map(({ index }) => index);
-      if (begun === undefined) await journal.append(lease, [intent(key, indexes)], { durable: true });
-      const dropped = { ...facts, journal, files: fence.files(files), images };
-      kept.push(...(await dropImages(dropped, new Set(begun ?? []))));
-      // An image that is kept in doubt is the administrator's from now on.
-      const doubted = part.plan.disks.filter(({ image }) => isKept(image.file)).map(({ index }) => index);
-      const givenUp = [...(await givenUpIn(dropped)), ...doubted];
-      await journal.append(lease, [outcome(key, givenUp, false)], { durable: true });
-      kept.push(...(await madeForLeft(part.plan, records, files)));
-    }
-    const isCommitted = end.verdict.outcome === 'committed';
-    const leaving = { chains: needed, journal, files: fence.files(files), images };
-    const stay = isCommitted ? await dropLeaving(id, end.plan, leaving) : [];
-    kept.push(...stay.filter(words => !isKept(fileIn(words))));
-    const told = toldOf(end)?.map(disk => withAbove(disk, ranOn));
-    if (told !== undefined && plan.onCommit !== null) {
-      fence.expectHeld();
-      const publish = publisherOf(row, plan.onCommit, options.publisher, clock);
-      await retry(PATIENT, clock, () => publish(told), ANY);
-    }
-    for (const file of passed.filter(each => !isKept(each)))
-      if ((await files.stat(file)) !== undefined) kept.push(file);
-    const stays = end.verdict.disks.every(({ action }) => action === 'leave');
-    const how = stays ? null : wayOf(disks === plan.disks ? plan : end.plan);
-    const left = { boot, chains, leftovers: [...aside, ...kept, ...others], notRemoved: stay.map(fileIn) };
-    const why = [end.verdict.why, ...unseen.map(notSeen)].join('; ');
-    const result = offlineResult(
-      row,
-      disks,
-      how,
-      { ...end.verdict, why },
-      { ...left, unplugged: unpluggedOf(records) },
-    );
-    await journal.end(lease, end.verdict.outcome, resultAsJson(result));
-    return result;
-  });
-}
-
-/** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
-function toldOf({ plan, records, verdict }: OfflineEnd['parts'][0]): readonly DefinedDisk[] | undefined {
-  if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan, unpluggedOf(records));
-  const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
-  return hasHeard ? formerDisks(plan, unpluggedOf(records)) : undefined;
+  const decided = {
+    row,
+    plan,
+    records,
+    end,
+    found,
+    rightful,
+    begun,
+    settled,
+    back,
+    begunToShorten,
+    accepted,
+  };
+  const fence = new Fence({ journal, lease, clock });
+  const host = { files, images, clock, publisher: options.publisher, journal, lease, fence };
+  return orLetGo(journal, lease, () => settleOffline(decided, host));
 }
 
 /** Whether the saga belongs to a group that has not committed: what its overlays hold goes back then. */
@@ -265,15 +184,4 @@ function decideAll(
     );
   }
   return end;
-}
-
-/** The disks whose images an earlier run had begun to drop; undefined where none had. */
-function indexesIn(record: JournalRecord | undefined): readonly number[] | undefined {
-  const body = record?.body as { readonly observed?: readonly number[] } | undefined;
-  return body?.observed;
-}
-
-function goes({ disks }: OfflineVerdict, index: number): boolean {
-  const action = disks.find(disk => disk.index === index)?.action;
-  return action === 'drop' || action === 'moveBack';
 }
