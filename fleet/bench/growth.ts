@@ -4,9 +4,12 @@
  * changes; how long a request took it does.
  *
  *     node bench/growth.ts [--hosts 20] [--guests 1000] [--sagas 10000] [--at-once 32]      in fleet/, behind "npm run build"
+ *
+ * SIGINT and SIGTERM end it behind what is under way, with the table of what was measured.
  */
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type Host, PARTS, type Part, post, Stage } from './stage.ts';
 
@@ -26,13 +29,27 @@ const STEPS = [1, 4, 16];
 const FLOOR_CALLS = Math.min(sagas, 2_000);
 const LOOKS = 20;
 
+/** So often is said how far it is. */
+const PARTS_TOLD = 20;
+/** Tries of one request on a machine with too much to do. */
+const TRIES_MAX = 20;
+const AGAIN_MS = 500;
+/** Of fewer it is not told how far they are. */
+const FEW = 1_000;
+
+const ended = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort());
+
 interface Measured {
+  readonly count: number;
   readonly perSecond: number;
   readonly medianMs: number;
   readonly lateMs: number;
   /** Processor time for each of them. */
   readonly spentMs: Readonly<Record<Part, number>>;
 }
+
+const inSeconds = (ms: number) => `${(ms / 1_000).toFixed(0)} s`;
 
 /** So many at once: each lane takes the next when its last has ended. */
 async function measure(
@@ -45,10 +62,12 @@ async function measure(
   const times: number[] = [];
   let next = 0;
   const lane = async () => {
-    for (let job = jobs[next++]; job !== undefined; job = jobs[next++]) {
+    for (let job = jobs[next++]; job !== undefined && !ended.signal.aborted; job = jobs[next++]) {
       const sinceMs = performance.now();
       await job();
       times.push(performance.now() - sinceMs);
+      if (times.length % Math.ceil(jobs.length / PARTS_TOLD) === 0 && jobs.length >= FEW)
+        console.log(`  ${times.length} of ${jobs.length}, ${inSeconds(performance.now() - beganMs)}`);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
@@ -57,36 +76,40 @@ async function measure(
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-  const each = (part: Part) => (after[part] - before[part]) / jobs.length;
+  const each = (part: Part) => (after[part] - before[part]) / Math.max(1, times.length);
   return {
-    perSecond: (jobs.length * 1_000) / tookMs,
+    count: times.length,
+    perSecond: (times.length * 1_000) / tookMs,
     medianMs: at(0.5),
     lateMs: at(0.99),
     spentMs: Object.fromEntries(PARTS.map(part => [part, each(part)])) as Record<Part, number>,
   };
 }
 
-async function expectOk(response: Response): Promise<unknown> {
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${response.url}: ${response.status} ${text}`);
-  return text === '' ? undefined : JSON.parse(text);
-}
-
 let askedAgain = 0;
 
-/** On a machine with too much to do an agent may be silent for so long that the request ends: the same id meets the same saga. */
-async function untilTold(url: string, body: object): Promise<unknown> {
-  for (;;) {
-    const response = await post(url, body);
-    if (response.status !== 504) return expectOk(response);
+/**
+ * Where an agent or Restate has been given no processor for so long that the request ended, or its connection, it is asked again: a
+ * snapshot's id meets the same saga, and all else may be asked twice.
+ */
+async function ask(path: string, body?: unknown): Promise<unknown> {
+  const url = `${stage.ingress}/${path}`;
+  for (let tries = 1; ; tries += 1) {
+    const told = await post(url, body).then(
+      async response => ({ status: response.status, text: await response.text() }),
+      (error: unknown) => ({ status: 599, text: String(error) }),
+    );
+    if (told.status < 300) return told.text === '' ? undefined : JSON.parse(told.text);
+    if (told.status < 500 || tries === TRIES_MAX) throw new Error(`${url}: ${told.status} ${told.text}`);
     askedAgain += 1;
+    await sleep(AGAIN_MS);
   }
 }
 
 let taken = 0;
 
 /** So many snapshots of each of these guests, those of one guest one after the other. */
-function snapshotsOf(stage: Stage, chosen: readonly Host[], count: number): (() => Promise<void>)[] {
+function snapshotsOf(chosen: readonly Host[], count: number): (() => Promise<void>)[] {
   const all = chosen.flatMap(({ guests: names, directory }) => names.map(name => ({ name, directory })));
   return Array.from({ length: count }, (_, at) => {
     const { name, directory } = all[at % all.length] as { name: string; directory: string };
@@ -94,7 +117,7 @@ function snapshotsOf(stage: Stage, chosen: readonly Host[], count: number): (() 
     const id = `s${taken}`;
     const disks = [{ disk: 'disk0', overlay: `${directory}/${name}/${id}.qcow2` }];
     return async () => {
-      const told = await untilTold(`${stage.ingress}/guest/${name}/snapshot`, { id, disks });
+      const told = await ask(`guest/${name}/snapshot`, { id, disks });
       const { outcome } = told as { readonly outcome?: string };
       if (outcome !== 'committed') throw new Error(`${id} of ${name} ended as ${outcome}`);
       // The simulator has it inside; the next snapshot asks whether it is outside too.
@@ -103,8 +126,9 @@ function snapshotsOf(stage: Stage, chosen: readonly Host[], count: number): (() 
   });
 }
 
-const row = (what: string, { perSecond, medianMs, lateMs, spentMs }: Measured) => ({
+const row = (what: string, { count, perSecond, medianMs, lateMs, spentMs }: Measured) => ({
   what,
+  count,
   'a second': perSecond.toFixed(1),
   'median ms': medianMs.toFixed(1),
   '99 % ms': lateMs.toFixed(1),
@@ -119,6 +143,7 @@ console.log(`${hosts} agents, ${hosts * perHost} simulated guests, ${sagas} saga
 await stage.start(hosts, perHost);
 const rows: object[] = [];
 const add = (what: string, measured: Measured) => {
+  if (measured.count === 0) return;
   const told = row(what, measured);
   rows.push(told);
   console.log(Object.values(told).join('  ')); // a run may take an hour
@@ -126,7 +151,7 @@ const add = (what: string, measured: Measured) => {
 
 const callsOf = (path: string, body?: unknown) =>
   Array.from({ length: FLOOR_CALLS }, (_, at) => async () => {
-    await expectOk(await post(`${stage.ingress}/floor/f${at % guests}/${path}`, body));
+    await ask(`floor/f${at % guests}/${path}`, body);
   });
 await measure(stage, callsOf('empty').slice(0, 100), atOnce); // warms up
 add('floor: an empty handler', await measure(stage, callsOf('empty'), atOnce));
@@ -135,11 +160,11 @@ for (const steps of STEPS)
 
 const look = () =>
   Array.from({ length: LOOKS }, () => async () => {
-    await expectOk(await post(`${stage.ingress}/fleet/hosts/hosts`));
+    await ask('fleet/hosts/hosts');
   });
 const joined: Host[] = [];
 for (const host of stage.hosts) {
-  await expectOk(await post(`${stage.ingress}/fleet/hosts/join`, host.agent));
+  await ask('fleet/hosts/join', host.agent);
   joined.push(host);
   if (joined.length === 1 || joined.length === stage.hosts.length)
     add(`fleet hosts: ${joined.length}, one look`, await measure(stage, look(), 1));
@@ -148,22 +173,22 @@ for (const host of stage.hosts) {
 const few = Math.max(1, Math.floor(sagas / 10));
 const first = stage.hosts.slice(0, 1);
 const one = first.map(host => ({ ...host, guests: host.guests.slice(0, 1) }));
-await measure(stage, snapshotsOf(stage, stage.hosts, Math.min(few, 2 * atOnce)), atOnce); // warms up
-rows.push(
-  row('snapshots: 1 host, 1 guest', await measure(stage, snapshotsOf(stage, one, Math.min(few, 50)), 1)),
-);
-rows.push(
-  row(`snapshots: 1 host, ${perHost} guests`, await measure(stage, snapshotsOf(stage, first, few), atOnce)),
-);
+await measure(stage, snapshotsOf(stage.hosts, Math.min(few, 2 * atOnce)), atOnce); // warms up
+add('snapshots: 1 host, 1 guest', await measure(stage, snapshotsOf(one, Math.min(few, 50)), 1));
+add(`snapshots: 1 host, ${perHost} guests`, await measure(stage, snapshotsOf(first, few), atOnce));
 const before = stage.bytes();
-const whole = await measure(stage, snapshotsOf(stage, stage.hosts, sagas), atOnce);
+const whole = await measure(stage, snapshotsOf(stage.hosts, sagas), atOnce);
 const after = stage.bytes();
 add(`snapshots: ${hosts} hosts, ${hosts * perHost} guests`, whole);
 console.table(rows);
 const resident = stage.residentMb();
 console.table({
-  'bytes a saga in the journal of its host': Math.round((after.journals - before.journals) / sagas),
-  "bytes a saga in Restate's directory": Math.round((after.restate - before.restate) / sagas),
+  'bytes a saga in the journal of its host': Math.round(
+    (after.journals - before.journals) / Math.max(1, whole.count),
+  ),
+  "bytes a saga in Restate's directory": Math.round(
+    (after.restate - before.restate) / Math.max(1, whole.count),
+  ),
   'MB resident of Restate': Math.round(resident.restate),
   'MB resident of an agent': Math.round(resident.agents / hosts),
   'requests that were asked again': askedAgain,

@@ -1,5 +1,5 @@
 /** A fleet of simulated guests on this machine, each part a process whose processor time is read. Ends all of them with itself. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,14 @@ const UP_MS = 120_000;
 const PORTS_FROM = 21_000;
 /** Of Linux, as /proc tells it. */
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/**
+ * An agent looks at the processes of its host for the QEMU behind a monitor; here all hosts are one machine. Each has a namespace of its
+ * own where that may be.
+ */
+const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+const ALONE = spawnSync('unshare', [...NAMESPACE.slice(1), 'true']).status === 0 ? NAMESPACE : [];
+if (ALONE.length === 0) console.log('no namespaces: each agent looks at the processes of all hosts');
 
 export const PARTS = ['restate', 'endpoint', 'agents', 'guests', 'floor'] as const;
 export type Part = (typeof PARTS)[number];
@@ -65,8 +73,18 @@ export class Stage implements AsyncDisposable {
     mkdirSync(directory);
     await this.#node('guests', join(FLEET, 'bench/guests.ts'), directory, name, `${guests}`);
     const port = PORTS_FROM + 10 + at;
-    await this.#node(
-      ...(['agents', BLOCKSAGA, 'agent', '--token-file', this.#tokenFile, '--host', name] as const),
+    await this.#begin(
+      ...([
+        'agents',
+        ...ALONE,
+        process.execPath,
+        BLOCKSAGA,
+        'agent',
+        '--token-file',
+        this.#tokenFile,
+        '--host',
+        name,
+      ] as const),
       ...['--listen', `127.0.0.1:${port}`, '--vms', directory, '--journal', this.#journalOf(name)],
     );
     const names = Array.from({ length: guests }, (_, guest) => `${name}-${guest}`);
@@ -82,7 +100,7 @@ export class Stage implements AsyncDisposable {
     const spent: Record<Part, number> = { restate: 0, endpoint: 0, agents: 0, guests: 0, floor: 0 };
     for (const { part, child } of this.#children) {
       // Behind the name, which may hold anything: user and system time are the 12th and 13th.
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+      const fields = readFileSync(`/proc/${pidOf(child)}/stat`, 'utf8')
         .replace(/^.*\) /, '')
         .split(' ');
       spent[part] += ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND;
@@ -103,14 +121,18 @@ export class Stage implements AsyncDisposable {
     const resident: Record<Part, number> = { restate: 0, endpoint: 0, agents: 0, guests: 0, floor: 0 };
     for (const { part, child } of this.#children) {
       const [, kilobytes = '0'] =
-        /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
+        /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pidOf(child)}/status`, 'utf8')) ?? [];
       resident[part] += Number(kilobytes) / 1024;
     }
     return resident;
   }
 
-  async #node(part: Part, ...args: readonly string[]): Promise<void> {
-    const child = this.#spawn(part, [process.execPath, ...args]);
+  #node(part: Part, ...args: readonly string[]): Promise<void> {
+    return this.#begin(part, process.execPath, ...args);
+  }
+
+  async #begin(part: Part, ...args: readonly string[]): Promise<void> {
+    const child = this.#spawn(part, args);
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const { done } = await lines[Symbol.asyncIterator]().next();
     if (done) throw new Error(`${args.join(' ')} has ended`);
@@ -119,6 +141,7 @@ export class Stage implements AsyncDisposable {
 
   #spawn(part: Part, [program = '', ...args]: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const child = spawn(program, args, {
+      detached: true, // the terminal's SIGINT is for the bench alone, which ends them behind its table
       env: { ...process.env, ...env },
       stdio: ['ignore', part === 'restate' ? 'ignore' : 'pipe', part === 'restate' ? 'ignore' : 'inherit'],
     });
@@ -137,6 +160,12 @@ export class Stage implements AsyncDisposable {
     );
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** In a namespace of its own it is the child of what has made that. */
+function pidOf({ pid, spawnfile }: ChildProcess): string {
+  if (spawnfile !== NAMESPACE[0]) return String(pid);
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
 }
 
 export function post(url: string, body?: unknown): Promise<Response> {

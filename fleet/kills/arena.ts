@@ -191,7 +191,7 @@ async function hostOf(name: string, folder: string, token: string, guests: reado
     agent: new Part(
       `agent of ${name}`,
       [
-        ...[process.execPath, join(FLEET, '../src/cli/main.ts'), 'agent'],
+        ...[process.execPath, join(FLEET, '../bin/blocksaga.js'), 'agent'],
         ...['--token-file', join(folder, 'token'), '--host', name, '--journal', journal],
         ...['--discover', discover, '--listen', `127.0.0.1:${port}`],
       ],

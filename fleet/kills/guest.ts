@@ -29,8 +29,8 @@ export interface Guest extends AsyncDisposable {
   judgeCut(seen: Seen): Promise<readonly string[]>;
   /** What an operator does whose QEMU is gone: `blocksaga resume --offline`. */
   recover(journal: string, saga: string): Promise<SagaResult>;
-  /** Starts QEMU again on these. */
-  boot(fronts: readonly string[]): Promise<void>;
+  /** Starts QEMU again on these; what is wrong with them before it runs, as `judgeCut`. */
+  boot(fronts: readonly string[]): Promise<readonly string[]>;
 }
 
 export const DISKS = 2;

@@ -13,6 +13,8 @@ interface Played {
   readonly sides: ReadonlyMap<string, string>;
   /** All that they had before, by the same. */
   readonly known: ReadonlySet<string>;
+  /** Whose QEMU was killed. */
+  readonly dead: readonly Guest[];
 }
 
 type Side = 'new' | 'old' | 'mixed';
@@ -23,7 +25,7 @@ export interface Judged {
 }
 
 export async function judgeRound(arena: Arena, played: Played): Promise<Judged> {
-  const { operation, before, told, sides, known } = played;
+  const { operation, before, told, sides, known, dead } = played;
   const wrong: string[] = [];
   const ends = new Map<Guest, Side>();
   for (const guest of arena.guests) {
@@ -34,12 +36,7 @@ export async function judgeRound(arena: Arena, played: Played): Promise<Judged> 
     if (side === 'mixed') wrong.push(`${guest.name}: some disks have changed: ${frontsOf(now).join(', ')}`);
     const found = [
       ...judgeLiving(was, now),
-      ...judgeFiles(arena, {
-        guest,
-        was,
-        now,
-        files: side === 'new' ? (operation.named.get(guest) ?? []) : [],
-      }),
+      ...judgeFiles(arena, operation, { guest, was, now, side, isKilled: dead.includes(guest) }),
       ...(await guest.judgeCut(now)),
     ];
     wrong.push(...found.map(words => `${guest.name}: ${words}`));
@@ -75,35 +72,49 @@ function judgeLiving(was: Seen, now: Seen): readonly string[] {
   ];
 }
 
-/** No image is gone, and none is left of what has not changed, but where a saga says so: that of a QEMU elsewhere cannot remove files. */
+interface Disks {
+  readonly guest: Guest;
+  readonly was: Seen;
+  readonly now: Seen;
+  readonly side: Side;
+  /** The guest's QEMU was killed. */
+  readonly isKilled: boolean;
+}
+
+/**
+ * No image is gone. One of what has not changed is left only where it is one that this round has named, a saga of this round says so, and
+ * its host could not remove it: the agent of a QEMU elsewhere may not touch files, nor one whose QEMU is dead be sure of them.
+ */
 function judgeFiles(
   arena: Arena,
-  {
-    guest,
-    was,
-    now,
-    files,
-  }: { readonly guest: Guest; readonly was: Seen; readonly now: Seen; readonly files: readonly string[] },
+  { sagas, named }: Operation,
+  { guest, was, now, side, isKilled }: Disks,
 ): readonly string[] {
-  const told = leftoversTold(arena, guest);
-  const known = new Set([...was.files, ...files]);
-  const isTold = (file: string) => told.some(words => words.includes(file));
-  const isImage = (file: string) => file.endsWith('.qcow2');
+  const images = named.get(guest) ?? [];
+  const wanted = side === 'new' ? images : [];
+  const known = new Set([...was.files, ...wanted]);
+  const told = leftoversTold(arena, guest, sagas);
+  const mayBeLeft = guest.wire !== undefined || isKilled;
+  const wrongOf = (file: string): readonly string[] => {
+    if (!images.includes(file)) return [`the file ${file} is there, and nobody has asked for it`];
+    if (!told.some(words => words.split(/[\s'",;]+/).includes(file)))
+      return [`the file ${file} is left, and no saga of the round says so`];
+    return mayBeLeft ? [] : [`the file ${file} is left, and its QEMU lives on its host`];
+  };
+  const isImage = (file: string) => file.includes('.qcow2');
   return [
     ...was.files.filter(file => isImage(file) && !now.files.includes(file)).map(file => `${file} is gone`),
-    ...files.filter(file => !now.files.includes(file)).map(file => `${file} is not there`),
-    ...now.files
-      .filter(file => isImage(file) && !known.has(file) && !isTold(file))
-      .map(file => `the file ${file} is left, and no saga says so`),
+    ...wanted.filter(file => !now.files.includes(file)).map(file => `${file} is not there`),
+    ...now.files.filter(file => isImage(file) && !known.has(file)).flatMap(wrongOf),
   ];
 }
 
-function leftoversTold({ hosts }: Arena, guest: Guest): readonly string[] {
+function leftoversTold({ hosts }: Arena, guest: Guest, sagas: readonly string[]): readonly string[] {
   const host = hosts.find(({ guests }) => guests.includes(guest));
   const journal = openJournal(host?.journal ?? '');
   try {
-    return journal.sagas().flatMap(({ vm, result }) => {
-      if (vm !== guest.name) return [];
+    return journal.sagas().flatMap(({ id, vm, result }) => {
+      if (vm !== guest.name || !sagas.includes(id)) return [];
       return (result as { readonly leftovers?: readonly string[] } | null)?.leftovers ?? [];
     });
   } finally {

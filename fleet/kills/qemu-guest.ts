@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
-import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
+import { type Cut, checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { openJournal, recoverOffline } from '../../src/index.ts';
 import { DISKS, type Guest, lookBy } from './guest.ts';
 
@@ -39,15 +39,10 @@ export async function startQemuGuest(name: string, { folder, target, qemu }: Pla
       await vm.witness.execute('stop');
       try {
         const acknowledged = vm.acknowledged();
-        const cut = await readCut(
-          chains.map(([file = '']) => ({ file })),
-          { shared: true },
-        );
-        const { consistent, why } = checkCut(cut);
-        const missing = missingWrites(cut, acknowledged);
+        const images = chains.map(([file = '']) => ({ file }));
+        const cut = await readCut(images, { shared: true });
         return [
-          ...(consistent ? [] : [`the images in front are no instant: ${why}`]),
-          ...(missing.length === 0 ? [] : [`the images in front lack ${missing.length} acknowledged writes`]),
+          ...wrongIn(cut, acknowledged),
           ...(vm.errors() === 0 ? [] : [`${vm.errors()} writes of the guest failed`]),
         ];
       } finally {
@@ -64,13 +59,26 @@ export async function startQemuGuest(name: string, { folder, target, qemu }: Pla
     },
     async boot(fronts) {
       const images = fronts.map(file => ({ file, format: 'qcow2' as const }));
-      const { upTo } = checkCut(await readCut(images));
+      // A SIGKILL loses nothing that the guest was told was done.
+      const cut = await readCut(images);
+      const wrong = wrongIn(cut, vm.acknowledged());
+      const { upTo } = checkCut(cut);
       await vm[Symbol.asyncDispose]();
       vm = await startGuestVm({ ...options, images, firstSequence: upTo + 1 });
+      return wrong;
     },
     async [Symbol.asyncDispose]() {
       await vm[Symbol.asyncDispose]();
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function wrongIn(cut: Cut, acknowledged: number): readonly string[] {
+  const { consistent, why } = checkCut(cut);
+  const missing = missingWrites(cut, acknowledged);
+  return [
+    ...(consistent ? [] : [`the images are no instant: ${why}`]),
+    ...(missing.length === 0 ? [] : [`the images lack ${missing.length} acknowledged writes`]),
+  ];
 }

@@ -112,7 +112,8 @@ async function bootAgain(
       }
     }
   }
-  await guest.boot(fronts);
+  const found = await guest.boot(fronts);
+  wrong.push(...found.map(words => `${guest.name}, when it is started again: ${words}`));
   host.tellMonitors();
 }
 

@@ -56,7 +56,7 @@ export async function playRound(arena: Arena, id: string, seed: number, kind: Ki
   const told = await call.told;
   const dead = hasStruck ? blows.flatMap(({ guest }) => guest ?? []) : [];
   const { sides, byHand, heldMs, wrong } = await putRight(arena, { operation, before, dead });
-  const judged = await judgeRound(arena, { operation, before, told, sides, known });
+  const judged = await judgeRound(arena, { operation, before, told, sides, known, dead });
   return {
     ...{ id, seed, hasStruck, isLate, heldMs, byHand },
     kind: kind.name,

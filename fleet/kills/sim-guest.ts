@@ -45,7 +45,6 @@ export async function startSimGuest(name: string, folder: string, seed: number):
     return told;
   };
   const wire = undo.use(await Wire.to({ path: monitor }));
-  let hasBooted = false;
   const stack = undo.move();
   return {
     ...{ name, directory, wire },
@@ -61,17 +60,9 @@ export async function startSimGuest(name: string, folder: string, seed: number):
         witness.close();
       }
     },
-    async judgeCut() {
-      // Of one that was started again the guest does not write.
-      if (hasBooted) return [];
-      const { why } = (await ask({ do: 'cut' })) as { readonly why?: string };
-      return why === undefined ? [] : [`the images in front are no instant: ${why}`];
-    },
+    judgeCut: async () => (await ask({ do: 'cut' })) as readonly string[],
     recover: async (journal, saga) => (await ask({ do: 'recover', journal, saga })) as SagaResult,
-    async boot(fronts) {
-      hasBooted = true;
-      await ask({ do: 'boot', fronts });
-    },
+    boot: async fronts => (await ask({ do: 'boot', fronts })) as readonly string[],
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

@@ -5,7 +5,7 @@
  *     sim-process.ts MONITOR SECOND DIRECTORY SEED
  */
 import { openJournal, recoverOffline } from '../../src/index.ts';
-import { realTimeClock, virtualImages } from '../../src/sim/index.ts';
+import { type Cut, realTimeClock, virtualImages } from '../../src/sim/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { DISKS } from './guest.ts';
 
@@ -26,21 +26,38 @@ const { sim } = await serveSim({
   timing: { copyBytesPerMs: COPY_BYTES_PER_MS },
 });
 
-/** In real time a guest that runs writes on while its disks are read. */
-function cutOfFronts(): unknown {
+/** What is wrong with its images. In real time a guest that runs writes on while its disks are read. */
+function judgeFronts(): readonly string[] {
   const wasRunning = sim.world.running;
   if (wasRunning) sim.world.inject('stop');
   const cut = sim.world.cutOfFronts();
+  const { acknowledged } = sim.world.guest;
   if (wasRunning) sim.world.inject('cont');
-  return cut;
+  return wrongIn(cut, acknowledged);
+}
+
+/** A SIGKILL loses nothing that the guest was told was done. The guest writes on from there. */
+function boot(fronts: readonly string[]): readonly string[] {
+  const wrong = wrongIn(sim.world.cutOfFiles(fronts), sim.world.guest.acknowledged);
+  sim.restart(
+    fronts.map(path => ({ path, format: 'qcow2' as const })),
+    { writesOn: true },
+  );
+  return wrong;
+}
+
+function wrongIn({ why, upTo }: Cut, acknowledged: number): readonly string[] {
+  return [
+    ...(why === undefined ? [] : [`the images are no instant: ${why}`]),
+    ...(upTo >= acknowledged ? [] : [`the images go up to write ${upTo} of ${acknowledged}`]),
+  ];
 }
 
 async function answer(request: SimRequest): Promise<unknown> {
   if (request.do === 'files') return [...sim.world.host.files.keys()];
-  if (request.do === 'cut') return cutOfFronts();
+  if (request.do === 'cut') return judgeFronts();
   if (request.do === 'kill') return sim.kill();
-  if (request.do === 'boot')
-    return sim.restart(request.fronts.map(path => ({ path, format: 'qcow2' as const })));
+  if (request.do === 'boot') return boot(request.fronts);
   const journal = openJournal(request.journal);
   try {
     return await recoverOffline(journal, request.saga, {

@@ -76,7 +76,7 @@ export function createSim(options: SimOptions = {}): Sim {
     settle: () => guest.settle(clock.now()),
   });
 
-  function start(definition: MachineDefinition, guestWriteMs: number): Guest {
+  function start(definition: MachineDefinition, guestWriteMs: number, acknowledged = 0): Guest {
     const process = createProcess({
       ...{ host, profile, name: options.name ?? 'sim', chance },
       timing,
@@ -95,7 +95,7 @@ export function createSim(options: SimOptions = {}): Sim {
       plane: () => planeOf(process),
       tracks: process.tracks,
       disks: () => paths,
-      writeMs: guestWriteMs,
+      ...{ writeMs: guestWriteMs, acknowledged },
       mirrorLagMs: timing.mirrorLagMs,
       isHeld: () => agent.isFrozen() || qemu !== process,
       startMs: clock.now(),
@@ -260,24 +260,21 @@ export function createSim(options: SimOptions = {}): Sim {
 
   for (const [ms, fault] of faults.timed) strikeLater(ms, fault);
 
+  const world = createWorld({
+    host,
+    moved: () => foreign.moved,
+    putBack: path => foreign.putBack(path),
+    process: () => qemu,
+    settle: () => guest.settle(clock.now()),
+    guest: () => guest,
+    frozen: agent.isFrozen,
+    devices: () => devices,
+    departed: () => departed,
+    inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),
+  });
   return {
-    connect: monitor('monitor'),
-    monitor,
-    clock,
-    files: virtualFiles(host),
+    ...{ connect: monitor('monitor'), monitor, clock, world, files: virtualFiles(host) },
     agent: () => agent.connect(),
-    world: createWorld({
-      host,
-      moved: () => foreign.moved,
-      putBack: path => foreign.putBack(path),
-      process: () => qemu,
-      settle: () => guest.settle(clock.now()),
-      guest: () => guest,
-      frozen: agent.isFrozen,
-      devices: () => devices,
-      departed: () => departed,
-      inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),
-    }),
     run: promise => clock.run(promise),
     advance: ms => clock.advance(ms),
     armFault(fault) {
@@ -292,9 +289,11 @@ export function createSim(options: SimOptions = {}): Sim {
     },
     kill: () => die('SIGKILL'),
     killHost,
-    restart(images) {
+    restart(disks = machine.disks, { writesOn = false } = {}) {
       if (qemu !== undefined) die('restarted');
-      guest = start({ ...machine, disks: images ?? machine.disks, runState: 'running' }, 0);
+      const boot = { ...machine, disks, runState: 'running' } as const;
+      const { upTo } = world.cutOfFiles(disks.map(({ path }) => path));
+      guest = writesOn ? start(boot, timing.guestWriteMs, upTo) : start(boot, 0);
     },
   };
 }

@@ -78,8 +78,11 @@ export interface Sim {
   kill(): void;
   /** The power fails: QEMU is gone, and what was not flushed may be. */
   killHost(): void;
-  /** Starts QEMU again with these images as disks (the same ones unless told). The guest does not write. */
-  restart(images?: readonly DiskDefinition[]): void;
+  /**
+   * Starts QEMU again with these images as disks (the same ones unless told). The guest does not write, or goes on behind the newest
+   * write that its disks hold.
+   */
+  restart(images?: readonly DiskDefinition[], options?: { readonly writesOn?: boolean }): void;
 }
 
 const MEBIBYTE = 1_048_576;

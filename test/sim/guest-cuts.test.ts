@@ -118,3 +118,15 @@ test('a kill of QEMU loses nothing that was acknowledged, and QEMU starts again 
   const to = await talk(sim);
   expect(await to.execute('query-jobs')).toMatchObject({ return: [] });
 });
+
+test('started again, a guest can go on behind the newest write that its disks hold', async () => {
+  const sim = createSim({ disks: 2 });
+  await sim.advance(33);
+  const { acknowledged } = sim.world.guest;
+  sim.kill();
+  sim.restart(undefined, { writesOn: true });
+  await sim.advance(33);
+  const { consistent, upTo } = sim.world.cutOfFronts();
+  expect([consistent, upTo]).toEqual([true, sim.world.guest.acknowledged]);
+  expect(upTo).toBeGreaterThan(acknowledged);
+});

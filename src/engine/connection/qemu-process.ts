@@ -3,7 +3,7 @@
  * to what it leads us to. A socket alone does not say that: QEMU in a container or another mount namespace has the same
  * names for other files, and the socket may be a forwarded one. It only looks.
  */
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, readdirSync, readlinkSync } from 'node:fs';
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { identityOf } from '../../images/file-identity.ts';
@@ -22,8 +22,24 @@ export interface QemuProcess {
 }
 
 const UNREADABLE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ESRCH', 'ELOOP']);
+/** What readlink(2) tells of descriptors that are no files (proc_pid_fd(5)). */
+const NO_FILE = /^(?:socket|pipe|anon_inode):/;
+const SOCKET = /^socket:\[(\d+)\]$/;
 /** `__SO_ACCEPTCON`: the socket listens (proc_net_unix, net/unix/af_unix.c). */
 const LISTENS = 0x10000;
+
+/** A process that listens on a socket by this descriptor. */
+interface Listener {
+  readonly pid: string;
+  readonly fd: string;
+}
+
+/**
+ * By socket, where its QEMU was found last: a process that asks often looks there first, and not at every process of the host. What
+ * is there is proved anew each time.
+ */
+const foundLast = new Map<string, Listener>();
+const FOUND_LAST_MAX = 4_096;
 
 /**
  * Finds it; undefined without a /proc that shows it, and where the socket belongs to a process that has none of these
@@ -35,17 +51,28 @@ export async function findQemuProcess(
 ): Promise<QemuProcess | undefined> {
   const there = await lookAt(socket);
   if (there === undefined) return undefined;
-  for (const pid of await listeners(socket, there)) {
+  const last = foundLast.get(socket);
+  foundLast.delete(socket);
+  for await (const listener of listeners(socket, there, last)) {
+    const { pid } = listener;
     const open = await openFilesOf(pid);
     if (open === undefined) continue;
     for (const image of images) {
       const own = await lookAt(join(rootOf(pid), image));
       const isOpen = own !== undefined && open.has(identityOf(own));
       const user = isOpen ? await userOf(pid) : undefined;
-      if (user !== undefined) return processOf(pid, user);
+      if (user === undefined) continue;
+      remember(socket, listener);
+      return processOf(pid, user);
     }
   }
   return undefined;
+}
+
+function remember(socket: string, listener: Listener): void {
+  const [oldest] = foundLast.keys();
+  if (oldest !== undefined && foundLast.size >= FOUND_LAST_MAX) foundLast.delete(oldest);
+  foundLast.set(socket, listener);
 }
 
 function processOf(pid: string, user: FileUser): QemuProcess {
@@ -53,10 +80,8 @@ function processOf(pid: string, user: FileUser): QemuProcess {
     user,
     openFiles: () => openFilesOf(pid),
     async hasRemoved(path) {
-      const descriptors = await orUndefined(readdir(`/proc/${pid}/fd`));
-      if (descriptors === undefined) return undefined;
-      const links = await Promise.all(descriptors.map(fd => orUndefined(readlink(`/proc/${pid}/fd/${fd}`))));
-      return links.includes(`${path} (deleted)`); // proc_pid_fd(5)
+      const links = linksOf(pid);
+      return links && [...links.values()].includes(`${path} (deleted)`); // proc_pid_fd(5)
     },
     async seesSame(path) {
       const root = await lookAt(rootOf(pid));
@@ -68,31 +93,56 @@ function processOf(pid: string, user: FileUser): QemuProcess {
   };
 }
 
-/** The processes that hold the very socket which is bound at this path. */
-async function listeners(socket: string, there: BigIntStats): Promise<readonly string[]> {
-  const found: string[] = [];
+/** The processes that hold the very socket which is bound at this path: the last one that was QEMU, where it still does, before all. */
+async function* listeners(
+  socket: string,
+  there: BigIntStats,
+  last: Listener | undefined,
+): AsyncGenerator<Listener> {
   const tables = new Map<string, ReadonlyMap<string, string>>();
-  for (const pid of (await orUndefined(readdir('/proc')))?.filter(name => /^\d+$/.test(name)) ?? []) {
-    const links = await socketsOf(pid);
-    if (links.length === 0) continue;
+  if (last !== undefined) {
+    const link = linkOf(last.pid, last.fd);
+    if (link !== undefined) yield* listenersIn(last.pid, new Map([[last.fd, link]]));
+  }
+  for (const pid of (await orUndefined(readdir('/proc')))?.filter(name => /^\d+$/.test(name)) ?? [])
+    yield* listenersIn(pid, linksOf(pid) ?? new Map());
+
+  async function* listenersIn(pid: string, links: ReadonlyMap<string, string>): AsyncGenerator<Listener> {
+    const sockets = [...links].flatMap(([fd, link]) => {
+      const [, inode] = SOCKET.exec(link) ?? [];
+      return inode === undefined ? [] : [{ fd, inode }];
+    });
+    if (sockets.length === 0) return;
     const network = (await orUndefined(readlink(`/proc/${pid}/ns/net`))) ?? '';
     const table = tables.get(network) ?? (await listeningSockets(pid, basename(socket)));
     tables.set(network, table);
-    for (const inode of links) {
+    for (const { fd, inode } of sockets) {
       const bound = table.get(inode);
       if (bound === undefined) continue;
       const path = bound.startsWith('/') ? join(rootOf(pid), bound) : join(`/proc/${pid}/cwd`, bound);
       const facts = await lookAt(path);
-      if (facts?.dev === there.dev && facts.ino === there.ino) found.push(pid);
+      if (facts?.dev === there.dev && facts.ino === there.ino) yield { pid, fd };
     }
   }
-  return found;
 }
 
-async function socketsOf(pid: string): Promise<readonly string[]> {
-  const descriptors = (await orUndefined(readdir(`/proc/${pid}/fd`))) ?? [];
-  const links = await Promise.all(descriptors.map(fd => orUndefined(readlink(`/proc/${pid}/fd/${fd}`))));
-  return links.flatMap(link => /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1] ?? []);
+/**
+ * What each of its descriptors is, by number; undefined where that may not be asked. Not by Node's thread pool, which would take ten
+ * times as long for thousands of them: the kernel tells it from memory, and asks no file system.
+ */
+function linksOf(pid: string): ReadonlyMap<string, string> | undefined {
+  const descriptors = orUndefinedNow(() => readdirSync(`/proc/${pid}/fd`));
+  if (descriptors === undefined) return undefined;
+  return new Map(
+    descriptors.flatMap(fd => {
+      const link = linkOf(pid, fd);
+      return link === undefined ? [] : [[fd, link] as const];
+    }),
+  );
+}
+
+function linkOf(pid: string, fd: string): string | undefined {
+  return orUndefinedNow(() => readlinkSync(`/proc/${pid}/fd/${fd}`));
 }
 
 /**
@@ -101,8 +151,9 @@ async function socketsOf(pid: string): Promise<readonly string[]> {
  */
 async function listeningSockets(pid: string, name: string): Promise<ReadonlyMap<string, string>> {
   const table = (await orUndefined(readFile(`/proc/${pid}/net/unix`, 'utf8'))) ?? '';
+  const ofName = table.split('\n').filter(line => line.endsWith(name));
   return new Map(
-    table.split('\n').flatMap(line => {
+    ofName.flatMap(line => {
       // Num RefCount Protocol Flags Type St Inode Path
       const [, flags = '0', inode = '', path = ''] =
         /^\S+ +\S+ +\S+ +(\S+) +\S+ +\S+ +(\d+) (.+)$/.exec(line) ?? [];
@@ -113,9 +164,10 @@ async function listeningSockets(pid: string, name: string): Promise<ReadonlyMap<
 }
 
 async function openFilesOf(pid: string): Promise<ReadonlySet<string> | undefined> {
-  const descriptors = await orUndefined(readdir(`/proc/${pid}/fd`));
-  if (descriptors === undefined) return undefined;
-  const facts = await Promise.all(descriptors.map(fd => lookAt(`/proc/${pid}/fd/${fd}`)));
+  const links = linksOf(pid);
+  if (links === undefined) return undefined;
+  const files = [...links].filter(([, link]) => !NO_FILE.test(link));
+  const facts = await Promise.all(files.map(([fd]) => lookAt(`/proc/${pid}/fd/${fd}`)));
   return new Set(facts.flatMap(each => (each === undefined ? [] : [identityOf(each)])));
 }
 
@@ -141,7 +193,19 @@ async function orUndefined<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && UNREADABLE.has(String(error.code))) return undefined;
-    throw error;
+    return undefinedIfUnreadable(error);
   }
+}
+
+function orUndefinedNow<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    return undefinedIfUnreadable(error);
+  }
+}
+
+function undefinedIfUnreadable(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && UNREADABLE.has(String(error.code))) return undefined;
+  throw error;
 }

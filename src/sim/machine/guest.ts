@@ -25,6 +25,8 @@ interface Options {
   readonly tracks: ReadonlyMap<string, Track>;
   readonly disks: () => readonly string[];
   readonly writeMs: number;
+  /** The newest write that its disks hold from before. */
+  readonly acknowledged: number;
   readonly mirrorLagMs: number;
   /** Its agent has frozen its file systems, or its QEMU is gone. */
   readonly isHeld: () => boolean;
@@ -32,7 +34,7 @@ interface Options {
 }
 
 export function createGuest(options: Options): Guest {
-  let acknowledged = 0;
+  let { acknowledged } = options;
   let settledMs = options.startMs;
   let copiedMs = options.startMs;
   let nextMs = options.startMs + options.writeMs;
