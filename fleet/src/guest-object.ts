@@ -6,6 +6,7 @@
 import * as restate from '@restatedev/restate-sdk';
 import { type AgentCall, agentAddress } from './agent-call.ts';
 import { DURABLE } from './durable.ts';
+import { runFor } from './tried.ts';
 
 /** What the agent of a host tells of a saga. */
 export interface Standing {
@@ -103,7 +104,7 @@ function operation(call: AgentCall, name: string) {
       if (error instanceof restate.CancelledError) {
         const path = `/sagas/${encodeURIComponent(id)}/abort`;
         await insist(ctx, agent, id, 'abort', () => call(agent, 'POST', path, {}), RETRY_ABORT);
-        await untilEnded(ctx, call, agent, id);
+        await untilEnded(ctx, call, agent, id, 'look behind the abort');
       }
       throw error;
     } finally {
@@ -118,10 +119,11 @@ async function untilEnded(
   call: AgentCall,
   agent: string,
   id: string,
+  what = 'look',
 ): Promise<SagaOutcome> {
   for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
     const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(id)}`);
-    const { result } = await insist(ctx, agent, id, 'look', look);
+    const { result } = await insist(ctx, agent, id, what, look);
     if (result !== null) return result;
     await ctx.sleep(waitMs);
   }
@@ -137,7 +139,7 @@ async function insist<T>(
   retry: typeof RETRY | typeof RETRY_ABORT = RETRY,
 ): Promise<T> {
   try {
-    return await ctx.run(what, action, retry);
+    return await runFor(ctx, what, action, retry);
   } catch (error) {
     if (!(error instanceof restate.TerminalError) || error instanceof restate.CancelledError) throw error;
     if (error.code >= 400 && error.code < 500) throw error;

@@ -9,6 +9,7 @@ import type { AgentCall } from './agent-call.ts';
 import { DURABLE } from './durable.ts';
 import { FLEET, type FleetObject, HOSTS } from './fleet-object.ts';
 import type { Standing } from './guest-object.ts';
+import { runFor } from './tried.ts';
 
 const memberRequest = z.looseObject({
   vm: z.string().min(1),
@@ -79,7 +80,7 @@ async function submit(ctx: restate.WorkflowContext, call: AgentCall, parts: read
       ? { with: others.map(other => other.host) }
       : { leader: { host: leader?.host, agent: leader?.agent } };
     const body = parts.length === 1 ? { members } : { members, ...across };
-    return ctx.run(`submit to ${host}`, () => call(agent, 'POST', path, body), CALL);
+    return runFor(ctx, `submit to ${host}`, () => call(agent, 'POST', path, body), CALL);
   });
   const submitted = await restate.RestatePromise.allSettled(submissions);
   const refused = submitted.flatMap(each => (each.status === 'rejected' ? [each.reason as Error] : []));

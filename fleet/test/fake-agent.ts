@@ -7,6 +7,8 @@ export type Scripted = { readonly status: number; readonly body: object } | 'die
 export interface FakeGuest {
   /** To the submissions, one after the other; the last one again and again. */
   readonly submit: readonly Scripted[];
+  /** To its plans; accepted unless told. */
+  readonly plan?: readonly Scripted[];
   /** To the looks at its saga. */
   readonly look: readonly Scripted[];
 }
@@ -38,7 +40,8 @@ export async function startFakeAgent(
       return { status: 200, body: { host, guests: Object.keys(guests).map(vm => ({ vm })), sagas: [] } };
     if (root === 'sagas') return next(what, (guests[name.split('.').at(-1) ?? ''] ?? group)?.look);
     if (root === 'groups') return next(what, group?.submit);
-    if (action === 'plan') return { status: 200, body: {} };
+    if (action === 'plan')
+      return guests[name]?.plan === undefined ? { status: 200, body: {} } : next(what, guests[name].plan);
     if (action === 'copy') return next(what, guests[name]?.submit);
     return {
       status: 200,

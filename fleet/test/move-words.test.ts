@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MoveReport } from '../src/moves/report.ts';
 import { type FakeGuest, type Scripted, startFakeAgent } from './fake-agent.ts';
 import { type Fleet, startFleet } from './parts.ts';
@@ -13,6 +14,11 @@ before(async () => {
   fleet = await startFleet([]);
 });
 after(() => fleet[Symbol.asyncDispose]());
+
+/** Many more than the lives which its tries may last for, each of some seconds. */
+const KILLS_MAX = 25;
+const LOOKS_A_LIFE = 60;
+const TRIES_A_LIFE = 4;
 
 let hosts = 0;
 
@@ -160,5 +166,30 @@ describe('what a saga has left on its host', () => {
       { id: 'left.1', vm: 'follow', state: 'rolledBack', leftovers: [LEFT] },
     ]);
     for (const host of ['first', 'second']) await fleet.ask('fleet/hosts/leave', host);
+  });
+});
+
+describe('a move', () => {
+  test('is refused whose guest has no QEMU, also while Restate is killed again and again', async () => {
+    const plan: Scripted = { status: 503, body: { message: 'no QEMU listens there' } };
+    await using agent = await startFakeAgent('flapping', { web: { submit: [], look: [], plan: [plan] } });
+    assert.equal((await fleet.ask('fleet/hosts/join', agent.url)).status, 200);
+    const body = { to: '/new', host: 'flapping' };
+    assert.ok((await fleet.ask('move/flapping/run/send', body)).status < 300);
+    let report: Partial<MoveReport> = {};
+    for (let kills = 0; kills < KILLS_MAX && report.state !== 'refused'; kills += 1) {
+      const planned = agent.heard.length;
+      // Killed behind a few tries of each life, so that no life tries for as long as the move may.
+      for (let looks = 0; looks < LOOKS_A_LIFE; looks += 1) {
+        await sleep(100);
+        if (agent.heard.length > planned + TRIES_A_LIFE) break;
+      }
+      report = (await fleet.ask('move/flapping/status')).body as Partial<MoveReport>;
+      await fleet.restate.end();
+      await fleet.restate.start();
+    }
+    assert.equal(report.state, 'refused');
+    assert.match(report.guests?.[0]?.why ?? '', /no QEMU listens there/);
+    await fleet.ask('fleet/hosts/leave', 'flapping');
   });
 });

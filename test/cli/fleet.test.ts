@@ -79,10 +79,28 @@ describe('fleet', () => {
     expect(await run('status', 'm1')).toMatchObject({ status: 3, err: words.join('\n') });
   });
 
+  test('has a status of its own where it is not known what Restate has paused, but for a move that is worse', async () => {
+    const known = {
+      'POST /fleet/hosts/hosts': HOSTS,
+      'POST /fleet/hosts/join': {},
+      'POST /fleet/hosts/stuck': [],
+    };
+    const { 'POST /fleet/hosts/stuck': _, ...notKnown } = known;
+    const statuses = async (answers: Answers, ...args: readonly string[]) =>
+      (await (await scene(answers)).run(...args)).status;
+    expect([await statuses(known, 'hosts'), await statuses(notKnown, 'hosts')]).toEqual([0, 5]);
+    expect(await statuses(notKnown, 'join', 'http://127.0.0.1:7171')).toBe(0);
+    for (const [state, status] of [
+      ['done', 5],
+      ['takenBack', 1],
+    ] as const)
+      expect(await statuses({ 'POST /move/m1/status': { state, guests: [] } }, 'status', 'm1')).toBe(status);
+  });
+
   test('tells hosts, which of them are silent, and where each guest is', async () => {
     const { run } = await scene({ 'POST /fleet/hosts/hosts': HOSTS });
     expect(await run('hosts')).toMatchObject({
-      status: 0,
+      status: 5,
       out: [
         'h1  http://127.0.0.1:7171  2 guests, 1 saga under way, 1 saga NEEDS RECOVERY: "blocksaga sagas" there',
         'h2  https://h2.example:7171  DOES NOT ANSWER',

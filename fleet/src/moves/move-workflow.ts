@@ -9,12 +9,12 @@ import type { AgentCall } from '../agent-call.ts';
 import { DURABLE } from '../durable.ts';
 import { FLEET, type FleetObject, HOSTS } from '../fleet-object.ts';
 import { GUEST, type GuestObject, type SagaOutcome } from '../guest-object.ts';
+import { MoveState, reportIn } from './move-state.ts';
 import { planMove } from './plan-move.ts';
-import { endOf, type GuestReport, guestEnd, type MoveReport, withGuest } from './report.ts';
+import { endOf, type GuestReport, guestEnd, type MoveReport } from './report.ts';
 import { copyRequest, type MoveRequest, moveRequest } from './request.ts';
 
 export const MOVE = 'move';
-const REPORT = 'report';
 const STOP = 'stop';
 const TICK = 'tick';
 const FIRST_LOOK_MS = 200;
@@ -42,8 +42,7 @@ export function moveWorkflow(call: AgentCall) {
         return new Move(ctx, call, read.data).run();
       },
       status: restate.handlers.workflow.shared(
-        async (ctx: restate.WorkflowSharedContext): Promise<MoveReport> =>
-          (await ctx.get<MoveReport>(REPORT)) ?? { state: 'planning', guests: [] },
+        async (ctx: restate.WorkflowSharedContext): Promise<MoveReport> => reportIn(ctx),
       ),
       /** No further guest is begun; what is under way comes to its end, or is taken back by `takeBackAll`. */
       stop: restate.handlers.workflow.shared(async (ctx: restate.WorkflowSharedContext) =>
@@ -57,7 +56,7 @@ class Move {
   readonly #ctx: restate.WorkflowContext;
   readonly #call: AgentCall;
   readonly #request: MoveRequest;
-  #report: MoveReport = { state: 'planning', guests: [] };
+  readonly #state: MoveState;
   /** Of the guests under way; each resolves whatever becomes of it. */
   readonly #underWay = new Map<string, restate.RestatePromise<Ended>>();
   #isStopped = false;
@@ -67,6 +66,7 @@ class Move {
     this.#ctx = ctx;
     this.#call = call;
     this.#request = request;
+    this.#state = new MoveState(ctx);
   }
 
   async run(): Promise<MoveReport> {
@@ -76,19 +76,19 @@ class Move {
       call: this.#call,
       request: this.#request,
       hosts,
-      onGuest: report => this.#set({ guests: [...this.#report.guests, report] }),
+      onGuest: report => this.#state.add(report),
     });
-    const refused = this.#report.guests.filter(({ state }) => state === 'refused');
-    if (why !== undefined) return this.#set({ state: 'refused', why });
+    const refused = this.#state.guests.filter(({ state }) => state === 'refused');
+    if (why !== undefined) return this.#state.set({ state: 'refused', why });
     if (refused.length > 0 && this.#request.policy !== 'goOn') {
       const names = refused.map(({ guest }) => guest).join(', ');
-      return this.#set({
+      return this.#state.set({
         state: 'refused',
         why: `${names}: refused, and nothing was begun; "goOn" moves the others`,
       });
     }
-    if (this.#request.plan) return this.#set({ state: 'planned' });
-    this.#set({ state: 'moving' });
+    if (this.#request.plan) return this.#state.set({ state: 'planned' });
+    this.#state.set({ state: 'moving' });
     return this.#request.policy === 'takeBackAll' ? this.#allOrNone() : this.#oneByOne();
   }
 
@@ -100,17 +100,17 @@ class Move {
       const isMoved = this.#end(ended) === 'committed';
       if (!isMoved && this.#request.policy === 'stopAtFirst') this.#stop();
     }
-    return this.#set({ state: endOf(this.#report.guests) });
+    return this.#state.set({ state: endOf(this.#state.guests) });
   }
 
   /** Those whose turn it is, within the limits. */
   #nextGuests(): readonly GuestReport[] {
     const { atOnce, atOncePerHost } = this.#request;
-    const copying = this.#report.guests.filter(({ state }) => state === 'copies');
+    const copying = this.#state.guests.filter(({ state }) => state === 'copies');
     const onHost = new Map<string, number>();
     for (const { host } of copying) onHost.set(host, (onHost.get(host) ?? 0) + 1);
     let free = atOnce - copying.length;
-    return this.#report.guests.filter(({ state, host }) => {
+    return this.#state.guests.filter(({ state, host }) => {
       const here = onHost.get(host) ?? 0;
       if (state !== 'waits' || free === 0 || here >= atOncePerHost) return false;
       free -= 1;
@@ -122,7 +122,7 @@ class Move {
   #begin({ guest, saga, disks }: GuestReport): void {
     const copying = this.#guest(guest).copy(copyRequest(saga, disks, this.#request));
     this.#underWay.set(guest, outcomeOf(guest, copying));
-    this.#change(guest, { state: 'copies' });
+    this.#state.change(guest, { state: 'copies' });
   }
 
   /** The next that ends; undefined when none is under way. A wish to stop is heard meanwhile. */
@@ -148,35 +148,35 @@ class Move {
 
   #stop(): void {
     this.#isStopped = true;
-    this.#set({ state: 'stopping' });
+    this.#state.set({ state: 'stopping' });
   }
 
   #end({ guest, outcome, failure }: Ended): GuestReport['state'] | undefined {
     this.#underWay.delete(guest);
     const changed = guestEnd(outcome, failure);
-    this.#change(guest, changed);
+    this.#state.change(guest, changed);
     return changed.state;
   }
 
   /** Every guest copies until it is ready; only then they are switched, one after the other. */
   async #allOrNone(): Promise<MoveReport> {
     if (await this.#untilAllReady()) {
-      for (const { guest } of this.#report.guests) if (!(await this.#pivot(guest))) break;
-      if (this.#report.guests.every(({ state }) => state === 'committed'))
-        return this.#set({ state: 'done' });
+      for (const { guest } of this.#state.guests) if (!(await this.#pivot(guest))) break;
+      if (this.#state.guests.every(({ state }) => state === 'committed'))
+        return this.#state.set({ state: 'done' });
     }
-    this.#set({ state: 'takingBack' });
+    this.#state.set({ state: 'takingBack' });
     await this.#ask('abort', [...this.#underWay.keys()]);
-    for (const each of this.#report.guests.filter(({ state }) => state === 'committed'))
+    for (const each of this.#state.guests.filter(({ state }) => state === 'committed'))
       await this.#moveBack(each);
-    return this.#set({ state: 'takenBack' });
+    return this.#state.set({ state: 'takenBack' });
   }
 
   /** False as soon as one has ended before its time, or all are to be stopped. */
   async #untilAllReady(): Promise<boolean> {
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
       for (const guest of this.#nextGuests()) this.#begin(guest);
-      if (this.#report.guests.every(({ state }) => state === 'ready')) return true;
+      if (this.#state.guests.every(({ state }) => state === 'ready')) return true;
       const came = await restate.RestatePromise.race([
         ...this.#underWay.values(),
         this.#stopped(),
@@ -187,19 +187,19 @@ class Move {
         this.#end(came);
         return false;
       }
-      for (const { guest } of this.#report.guests.filter(({ state }) => state === 'copies')) {
+      for (const { guest } of this.#state.guests.filter(({ state }) => state === 'copies')) {
         // One that cannot be told now is asked for again.
         const isReady = await this.#guest(guest)
           .status()
           .map(told => told?.saga?.waiting === true);
-        if (isReady) this.#change(guest, { state: 'ready' });
+        if (isReady) this.#state.change(guest, { state: 'ready' });
       }
     }
   }
 
   async #pivot(guest: string): Promise<boolean> {
     await this.#ask('pivot', [guest]);
-    return this.#report.guests.some(each => each.guest === guest && each.state === 'committed');
+    return this.#state.guests.some(each => each.guest === guest && each.state === 'committed');
   }
 
   /** Asks until they have ended: a word may be lost with the process that it was for, and one too many does no harm. */
@@ -236,9 +236,9 @@ class Move {
     const left = [...before, ...(ended.leftovers ?? [])];
     const leftovers = left.length === 0 ? {} : { leftovers: left };
     if (ended.state === 'committed')
-      return this.#change(guest, { state: 'movedBack', disks: back, ...leftovers });
+      return this.#state.change(guest, { state: 'movedBack', disks: back, ...leftovers });
     const why = ended.why ?? 'its copy back was rolled back';
-    this.#change(guest, {
+    this.#state.change(guest, {
       why: `it is on its new images, and could not be moved back: ${why}`,
       ...leftovers,
     });
@@ -246,16 +246,6 @@ class Move {
 
   #guest(name: string) {
     return this.#ctx.objectClient<GuestObject>({ name: GUEST }, name);
-  }
-
-  #change(guest: string, changed: Partial<GuestReport>): void {
-    this.#set(withGuest(this.#report, guest, changed));
-  }
-
-  #set(changed: Partial<MoveReport>): MoveReport {
-    this.#report = { ...this.#report, ...changed };
-    this.#ctx.set(REPORT, this.#report);
-    return this.#report;
   }
 }
 

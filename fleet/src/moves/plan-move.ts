@@ -2,6 +2,7 @@
 import * as restate from '@restatedev/restate-sdk';
 import type { AgentCall } from '../agent-call.ts';
 import type { HostSeen } from '../fleet-object.ts';
+import { runFor } from '../tried.ts';
 import type { GuestReport } from './report.ts';
 import {
   collisionsIn,
@@ -66,7 +67,8 @@ async function planGuest(
   const path = `/guests/${encodeURIComponent(guest)}`;
   let disks: readonly DiskMove[] = [];
   try {
-    const told = await ctx.run(
+    const told = await runFor(
+      ctx,
       `disks of ${guest}`,
       () => call<{ disks: readonly DiskTold[] }>(agent, 'GET', path),
       CALL,
@@ -75,7 +77,8 @@ async function planGuest(
     if (disks.length === 0) return undefined;
     const asked = copyRequest(saga, disks, request);
     // The plan itself stays with the agent: it is made anew when the copy begins.
-    await ctx.run(
+    await runFor(
+      ctx,
       `plan ${guest}`,
       async () => void (await call(agent, 'POST', `${path}/plan/copy`, asked)),
       CALL,

@@ -50,14 +50,6 @@ export interface MoveReport {
   readonly why?: string;
 }
 
-/** With one guest's report replaced. */
-export function withGuest(report: MoveReport, guest: string, changed: Partial<GuestReport>): MoveReport {
-  return {
-    ...report,
-    guests: report.guests.map(each => (each.guest === guest ? { ...each, ...changed } : each)),
-  };
-}
-
 /** What a move is whose last guest has ended: done is nothing but all of them on their new images. */
 export function endOf(guests: readonly GuestReport[]): 'done' | 'incomplete' | 'stopped' {
   if (guests.some(({ state }) => state === 'waits')) return 'stopped';

@@ -52,9 +52,8 @@ Examples:
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
 
-Where it is not known what Restate has paused that is said on standard error, and changes no exit status.
 Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery, or Restate has
-paused something.`;
+paused something; 5 where "hosts" or "status" would be 0 and it is not known what Restate has paused, which standard error tells.`;
 
 const ACTIONS = ['hosts', 'vms', 'join', 'leave', 'move', 'status', 'stop', 'snapshot', 'abort'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -151,11 +150,11 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
   vms: tellGuests,
   join: async asked => {
     await asked.fleet.ask(['fleet', HOSTS, 'join'], named(asked, 'the address of its agent'), anything);
-    return tellHosts(asked);
+    return doneIfNotKnown(await tellHosts(asked));
   },
   leave: async asked => {
     await asked.fleet.ask(['fleet', HOSTS, 'leave'], named(asked, 'the name of the host'), anything);
-    return tellHosts(asked);
+    return doneIfNotKnown(await tellHosts(asked));
   },
   move: async asked => {
     const { fleet, options, context } = asked;
@@ -168,10 +167,9 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
   status: async asked => {
     if (asked.name === undefined) return tellHosts(asked);
     const told = await asked.fleet.ask(['move', asked.name, 'status'], undefined, moveTold);
-    const stuck = (await stuckIn(asked)) ?? [];
-    for (const each of stuck) asked.context.complain(stuckInWords(each));
-    const status = tellMove(asked, asked.name, told);
-    return stuck.length > 0 ? EXIT.needsRecovery : status;
+    const stuck = await stuckIn(asked);
+    for (const each of stuck ?? []) asked.context.complain(stuckInWords(each));
+    return statusOfStuck(stuck, tellMove(asked, asked.name, told));
   },
   stop: async asked => {
     const id = named(asked, 'the id of the move');
@@ -213,7 +211,18 @@ async function tellHosts(asked: Asked): Promise<number> {
   const stuck = await stuckIn(asked);
   const lines = hosts.length === 0 ? ['no host has joined'] : hosts.map(hostInWords);
   tell(asked, { type: 'hosts', hosts, stuck: stuck ?? null }, [...lines, ...(stuck ?? []).map(stuckInWords)]);
-  return (stuck ?? []).length > 0 ? EXIT.needsRecovery : EXIT.done;
+  return statusOfStuck(stuck, EXIT.done);
+}
+
+/** What is stuck comes before how a move stands; that it is not known, behind it. */
+function statusOfStuck(stuck: readonly StuckTold[] | undefined, otherwise: number): number {
+  if (stuck === undefined) return otherwise === EXIT.done ? EXIT.notKnown : otherwise;
+  return stuck.length > 0 ? EXIT.needsRecovery : otherwise;
+}
+
+/** Who joins or leaves has done what it was to do. */
+function doneIfNotKnown(status: number): number {
+  return status === EXIT.notKnown ? EXIT.done : status;
 }
 
 /** Undefined where that is not known, which is said. */

@@ -19,6 +19,8 @@ export const EXIT = {
    * image by its name; the result names them.
    */
   leftToDo: 4,
+  /** What was asked for is told, and something that matters for it is not known: whether Restate has paused anything. */
+  notKnown: 5,
   /** A bug of ours (EX_SOFTWARE in sysexits.h). */
   bug: 70,
 } as const;
