@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { isForSim, playOnSim, ROW_PROFILES } from '../rows/play-on-sim.ts';
 import { ROWS } from '../rows/rows.ts';
+import { strides } from '../tiers/tier.ts';
 
 /** Versions that lack what some rows need, and say so by a refusal. */
 const LACKING: ReadonlySet<string> = new Set(['1.0', '1.1', '1.3', '2.4', '2.12', '3.1']);
 const PLAYED = ROWS.filter(isForSim);
+/** In the quick tier each version plays every third row, beginning with another one; 7.2 plays all. */
+const some = strides(3);
 
 describe('a rule', () => {
   test.each(PLAYED)('holds on a simulated QEMU 7.2: $id: $says', async row => {
@@ -13,7 +16,9 @@ describe('a rule', () => {
   });
 
   test.each(ROW_PROFILES)('holds on a simulated QEMU %s, or is said to need more', async profile => {
-    for (const row of PLAYED) {
+    for (const nth of some(PLAYED.length)) {
+      const row = PLAYED[nth - 1];
+      expect.assert(row !== undefined);
       const { verdict, ...rest } = await playOnSim(row, profile);
       const wanted = LACKING.has(profile) ? ['passed', 'cannot'] : ['passed'];
       expect(verdict, `${row.id}: ${JSON.stringify(rest)}`).toBeOneOf(wanted);

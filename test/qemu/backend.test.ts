@@ -88,9 +88,9 @@ function mayBecome(way: Way, state: string, signal: string): readonly string[] {
   return isPaused && signal === 'SIGKILL' ? ['rolledBack', 'committed'] : ['rolledBack'];
 }
 
-/** In the quick tier every eighth state with each of the two signals. */
+/** In the quick tier every twelfth state with each of the two signals. */
 function statesOf(states: readonly string[], signal: string): readonly string[] {
-  return states.filter((_, at) => isFull || at % 8 === (signal === 'SIGTERM' ? 1 : 5));
+  return states.filter((_, at) => isFull || at % 12 === (signal === 'SIGTERM' ? 1 : 8));
 }
 
 /** A simulated guest on a socket of its own, which the backend reaches like all others. */
@@ -170,7 +170,9 @@ describeOnQemu('a backend whose process ends', () => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('by %s while it waits, or is taken back', async signal => {
     const vm = await guest();
     const folder = temporaryFolder();
-    for (const [at, state] of ['ready.awaitSignal', 'compensating.undo mirrorDisks'].entries()) {
+    const both = ['ready.awaitSignal', 'compensating.undo mirrorDisks'];
+    for (const state of inTurn(both)) {
+      const at = both.indexOf(state);
       const id = `back-${at}`;
       const wanted = { ...copyOf(vm, id), finish: 'leave' };
       await using first = await Backend.start(folder);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { BASE_DATA_BYTES, BASE_DATA_OFFSET, BASE_PATTERN } from '../../src/demo/guest-images.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { turns } from '../tiers/tier.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, explain, type Stage, stage } from './witnessed.ts';
 
@@ -58,7 +58,9 @@ async function watchMirrors({ vm }: Stage, ended: Promise<unknown>): Promise<Wat
 
 describeOnQemu('a copy', () => {
   test.each(
-    STRATEGIES.flatMap(strategy => (['blockdev', 'drive'] as const).map(style => ({ strategy, style }))),
+    eachValue(
+      STRATEGIES.flatMap(strategy => (['blockdev', 'drive'] as const).map(style => ({ strategy, style }))),
+    ),
   )('that is shallow stands on the old base: $strategy, -$style', async ({ strategy, style }) => {
     await using on = await stage({ disks: 2, backing: true, style });
     const result = await (await on.engine.copy({ ...on.copyAll(() => ({ shallow: true })), strategy }))

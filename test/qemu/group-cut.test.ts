@@ -8,10 +8,11 @@ import { expect, test } from 'vitest';
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, memoryJournal } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { often } from '../tiers/tier.ts';
 import { cutOf, isOneInstant, twoInTurn } from './in-turn.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
-const ROUNDS = 8;
+const ROUNDS = often(4, 8);
 const MAX_BLACKOUT_MS = 20_000; // long enough for a machine under any load
 
 /** The n-th snapshot of each guest: a request, and the image that it leaves behind. */

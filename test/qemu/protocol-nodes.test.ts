@@ -5,7 +5,7 @@
 import { copyFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
-import { eachValue } from '../tiers/tier.ts';
+import { eachValue, turns } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { endGuest, expectSets, expectSwitched, type StageOptions, stage } from './witnessed.ts';
@@ -28,6 +28,8 @@ async function headerOf(file: string): Promise<unknown> {
   return info;
 }
 
+const inTurn = turns();
+
 describeOnQemu('disks on protocol nodes', () => {
   test.for(eachValue(CELLS))(
     'are copied and switched: $what, $strategy',
@@ -41,7 +43,7 @@ describeOnQemu('disks on protocol nodes', () => {
     },
   );
 
-  test.for(eachValue(CELLS))(
+  test.for(inTurn(eachValue(CELLS), 3))(
     'stand below overlays, which go back into them: $what, $strategy',
     async ({ what: _, strategy, ...guest }, { skip }) => {
       await using on = await stage(guest);
@@ -67,7 +69,7 @@ describeOnQemu('disks on protocol nodes', () => {
     },
   );
 
-  test.for(SETUPS)(
+  test.for(inTurn(SETUPS, 2))(
     'are pulled into their overlays, and reverted to: $what',
     async ({ what: _, ...guest }, { skip }) => {
       await using on = await stage(guest);
@@ -100,7 +102,7 @@ describeOnQemu('disks on protocol nodes', () => {
     },
   );
 
-  test.for(SETUPS)('are cloned: $what', async ({ what: _, ...guest }) => {
+  test.for(inTurn(SETUPS, 2))('are cloned: $what', async ({ what: _, ...guest }) => {
     await using on = await stage(guest);
     const request = on.copyAll();
     const result = await (await on.engine.copy({ ...request, finish: 'clone' })).result;

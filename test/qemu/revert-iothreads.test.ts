@@ -1,12 +1,14 @@
 /**
  * Reverts of disks that stay in their iothreads while the guest is stopped, where QEMU dies of a filter: overlays come in front and are
- * rebased in one command. A version that is not in `.qemu/` is named as not run.
+ * rebased in one command. A version that is not in `.qemu/` is named as not run. In the quick tier each
+ * test is played on one of them.
  */
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../../src/qmp/schema.generated.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
+import { byOne } from '../tiers/tier.ts';
 import { expectSame, snapFile, snapshotAndGoOn } from './reverted.ts';
 import { unaware, withoutEvent } from './unaware.ts';
 import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './witnessed.ts';
@@ -15,19 +17,23 @@ import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './wi
 const REOPENS = 6.1;
 const STYLES = ['blockdev', 'drive'] as const;
 
+const able = fetchedQemus().flatMap(({ version }) => (Number(version) >= REOPENS ? [version] : []));
+const onOne = byOne(able);
+
 for (const version of QEMU_VERSIONS) {
   const qemu = fetchedQemus().find(each => each.version === version)?.binary;
   if (qemu === undefined)
     test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
   else if (Number(version) >= REOPENS)
-    describe(`disks in iothreads on QEMU ${version}`, () => reverted(qemu));
+    describe(`disks in iothreads on QEMU ${version}`, () => reverted(qemu, version));
 }
 
-function reverted(qemu: string): void {
+function reverted(qemu: string, version: QemuVersion): void {
+  const styles = (what: string) => STYLES.filter(style => onOne(version, `${what}: ${style}`));
   const begin = (style: (typeof STYLES)[number]) =>
     stage({ disks: 2, bus: 'scsi-hd', iothreads: true, style, qemu });
 
-  test.each(STYLES)('are reverted to what they were at the snapshot: -%s', async style => {
+  test.each(styles('reverted'))('are reverted to what they were at the snapshot: -%s', async style => {
     await using on = await begin(style);
     const bases = await snapshotAndGoOn(on);
     const { disks, ...basics } = on.snapshotAll();
@@ -43,23 +49,26 @@ function reverted(qemu: string): void {
   });
 
   const undone = STYLES.flatMap(style => UNDONE.map(moment => ({ style, ...moment })));
-  test.each(undone)('stay as they are where $what: -$style', async ({ style, tamper }) => {
-    await using on = await begin(style);
-    const bases = await snapshotAndGoOn(on);
-    const { disks, ...basics } = on.snapshotAll();
-    const before = await chainsOf(on);
-    const qmp = tamper(on);
-    const result = await (await on.engine.revert({ ...basics, ...on.tapped, qmp, disks })).result;
-    expect(on.tap.pending).toEqual([]);
-    expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
-    expect(await chainsOf(on)).toEqual(before);
-    expect((await on.look()).files.filter(file => file.includes('new'))).toEqual([]);
-    expect(await on.vm.witness.execute('query-jobs')).toEqual([]);
-    await endGuest({ ...on, before: { ...on.before, status: 'paused' } });
-    await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
-  });
+  test.each(undone.filter(({ style, what }) => onOne(version, `${what}: ${style}`)))(
+    'stay as they are where $what: -$style',
+    async ({ style, tamper }) => {
+      await using on = await begin(style);
+      const bases = await snapshotAndGoOn(on);
+      const { disks, ...basics } = on.snapshotAll();
+      const before = await chainsOf(on);
+      const qmp = tamper(on);
+      const result = await (await on.engine.revert({ ...basics, ...on.tapped, qmp, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect(await chainsOf(on)).toEqual(before);
+      expect((await on.look()).files.filter(file => file.includes('new'))).toEqual([]);
+      expect(await on.vm.witness.execute('query-jobs')).toEqual([]);
+      await endGuest({ ...on, before: { ...on.before, status: 'paused' } });
+      await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
+    },
+  );
 
-  test.each(STYLES)(
+  test.each(styles('not rebased'))(
     'are not rebased where a node that keeps an old image open is refused: -%s',
     async style => {
       await using on = await begin(style);
@@ -76,7 +85,7 @@ function reverted(qemu: string): void {
     },
   );
 
-  test.each(STYLES)(
+  test.each(styles('resumed before'))(
     'stay as they are, and the guest runs, where a third party resumes it before: -%s',
     async style => {
       await using on = await begin(style);
@@ -97,19 +106,22 @@ function reverted(qemu: string): void {
     },
   );
 
-  test.each(STYLES)('stay on the older images that a third party resumes the guest on: -%s', async style => {
-    await using on = await begin(style);
-    const bases = await snapshotAndGoOn(on);
-    const { disks, ...basics } = on.snapshotAll();
-    on.tap.after('blockdev-reopen', () => on.vm.witness.execute('cont'));
-    const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
-    const result = await (await on.engine.revert({ ...basics, ...guest, disks })).result;
-    expect(on.tap.pending).toEqual([]);
-    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
-    expect(await chainsOf(on)).toEqual(disks.map(({ overlay }, index) => [overlay, bases[index]]));
-    expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
-    await on.vm.awaitWrites(12);
-  });
+  test.each(styles('resumed on the older'))(
+    'stay on the older images that a third party resumes the guest on: -%s',
+    async style => {
+      await using on = await begin(style);
+      const bases = await snapshotAndGoOn(on);
+      const { disks, ...basics } = on.snapshotAll();
+      on.tap.after('blockdev-reopen', () => on.vm.witness.execute('cont'));
+      const guest = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
+      const result = await (await on.engine.revert({ ...basics, ...guest, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+      expect(await chainsOf(on)).toEqual(disks.map(({ overlay }, index) => [overlay, bases[index]]));
+      expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
+      await on.vm.awaitWrites(12);
+    },
+  );
 }
 
 /** Moments at which a revert fails, and how; each gives the line that the engine is to use. */

@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import { expect, test } from 'vitest';
+import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
-import { turns } from '../tiers/tier.ts';
+import { byOne, turns } from '../tiers/tier.ts';
 import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
@@ -140,15 +140,23 @@ describeOnQemu('a snapshot with mirrors below filters of the administrator', () 
   );
 });
 
+const SWITCHED = 'is switched onto chains that were copied meanwhile, with disks in iothreads';
+const ENDED = 'stays without them, or is taken back with them';
+
+const versions = fetchedQemus().map(({ version }) => version);
+const onOne = byOne(versions);
+
 for (const version of QEMU_VERSIONS) {
   const binary = fetchedQemus().find(qemu => qemu.version === version)?.binary;
   if (binary === undefined)
     test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-  else describe(`a snapshot with mirrors on QEMU ${version}`, () => onVersion(binary));
+  else onVersion(version, binary);
 }
 
-function onVersion(qemu: string): void {
-  test('is switched onto chains that were copied meanwhile, with disks in iothreads', async () => {
+function onVersion(version: QemuVersion, qemu: string): void {
+  const suite = `a snapshot with mirrors on QEMU ${version}`;
+  const played = [SWITCHED, ENDED].filter(what => onOne(version, what));
+  test.each(played.filter(what => what === SWITCHED))(`${suite} %s`, async () => {
     await using on = await stage({ disks: 2, qemu, iothreads: true });
     makeTargets(on);
     const saga = await on.engine.snapshot(mirrorAll(on, true));
@@ -160,7 +168,7 @@ function onVersion(qemu: string): void {
     await expectOn(on, await saga.pivot(), mirrors(on), [...overlays(on), ...mirrors(on), ...made]);
   });
 
-  test('stays without them, or is taken back with them', async () => {
+  test.each(played.filter(what => what === ENDED))(`${suite} %s`, async () => {
     await using on = await stage({ disks: 2, qemu });
     const taken = await on.engine.snapshot(mirrorAll(on));
     expect(await taken.result).toMatchObject({ outcome: 'ready' });

@@ -1,6 +1,7 @@
 /**
  * A guest that sleeps in S3 while its disks are changed, on the QEMU at hand and on every version that was fetched: it sleeps on afterwards,
  * and `system_wakeup` wakes it up. From 9.0 on `stop` turns `suspended` into `paused`, where a wake-up is refused.
+ * In the quick tier each test is played on one of the versions.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { fetchedQemus } from '../../scripts/qemu-versions.ts';
 import type { Engine } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { byOne } from '../tiers/tier.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
@@ -30,6 +32,7 @@ function sleepRom(): string {
 }
 
 const binaries = [{ version: 'at hand', binary: undefined }, ...fetchedQemus()];
+const onOne = byOne(binaries.map(({ version }) => version));
 
 async function statusOf({ vm }: Stage): Promise<string> {
   return ((await vm.witness.execute('query-status')) as { readonly status: string }).status;
@@ -82,10 +85,13 @@ const CHANGES: readonly { readonly what: string; readonly change: Change; readon
 ];
 
 describe.each(binaries)('a guest in S3 on $version', ({ version, binary }) => {
-  const changes = CHANGES.filter(({ needs }) => needs === undefined || version !== '5.2');
+  const changes = (how: string) =>
+    CHANGES.filter(({ what, needs }) =>
+      onOne(version, `${how} ${what}`, each => needs === undefined || each !== '5.2'),
+    );
 
   describeOnQemu('sleeps on', () => {
-    test.each(changes)('through $what, and wakes up when it is told to', async ({ change }) => {
+    test.each(changes('through'))('through $what, and wakes up when it is told to', async ({ change }) => {
       await using on = await asleep(binary === undefined ? {} : { qemu: binary });
       const saga = await change(on, on.engine);
       const result = await saga.result;
@@ -94,14 +100,17 @@ describe.each(binaries)('a guest in S3 on $version', ({ version, binary }) => {
       await on.vm.witness.execute('system_wakeup');
     });
 
-    test.each(changes)('where the line breaks in the pause of $what, and wakes up', async ({ change }) => {
-      await using on = await asleep(binary === undefined ? {} : { qemu: binary });
-      on.tap.after('stop', async () => on.tap.cut());
-      const saga = await change(throughTap(on), on.engine);
-      const result = await saga.result;
-      expect(['committed', 'rolledBack'], explain(result)).toContain(result.outcome);
-      expect(await statusOf(on), explain(result)).toBe('suspended');
-      await on.vm.witness.execute('system_wakeup');
-    });
+    test.each(changes('broken'))(
+      'where the line breaks in the pause of $what, and wakes up',
+      async ({ change }) => {
+        await using on = await asleep(binary === undefined ? {} : { qemu: binary });
+        on.tap.after('stop', async () => on.tap.cut());
+        const saga = await change(throughTap(on), on.engine);
+        const result = await saga.result;
+        expect(['committed', 'rolledBack'], explain(result)).toContain(result.outcome);
+        expect(await statusOf(on), explain(result)).toBe('suspended');
+        await on.vm.witness.execute('system_wakeup');
+      },
+    );
   });
 });

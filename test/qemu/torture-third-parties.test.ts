@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import type { SagaResult } from '../../src/index.ts';
+import { often } from '../tiers/tier.ts';
 import { Arena } from '../torture/arena.ts';
 import {
   judgeAmongThirdParties,
@@ -19,7 +20,7 @@ import { type Failure, learn, torture } from '../torture/torture.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
-const ROUNDS = 6;
+const ROUNDS = often(3, 6);
 const LANES = 2;
 const DEADLINE_MS = 30_000;
 const OPERATIONS = ['reopen', 'finalize', 'transaction'] as const;

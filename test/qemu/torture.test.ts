@@ -59,7 +59,7 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
   });
 
   test('keeps every promise where it once did not', async () => {
-    const rounds = inTurn(ONCE_WRONG, 5).map(roundNamed);
+    const rounds = inTurn(ONCE_WRONG, 3).map(roundNamed);
     const tally = await torture({ rounds, lanes: LANES });
     expectNoFailure(tally);
     expect(tally.deaths).toBe(rounds.length);

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { CopyRequest, SnapshotRequest } from '../../src/index.ts';
-import { share } from '../tiers/tier.ts';
+import { byOne, covering, isFull } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import {
   expectCloned,
@@ -41,6 +41,19 @@ const SWITCH = {
 } as const satisfies Record<Strategy, object>;
 
 const fetched = fetchedQemus();
+const onOne = byOne(fetched.map(({ version }) => version));
+const GUESTS: readonly (StageOptions & { readonly what: string })[] = [
+  { what: 'three disks' },
+  { what: 'three disks in iothreads', iothreads: true },
+  { what: 'three disks of -drive over backing images', style: 'drive', backing: true },
+];
+const ALL = fetched.flatMap(({ version }) =>
+  STRATEGIES[version].flatMap(strategy => GUESTS.map(guest => ({ version, strategy, ...guest }))),
+);
+/** In the quick tier cells that together show each strategy with each guest, and each version; what goes back, others than what switches. */
+const marksOf = ({ version, strategy, what }: (typeof ALL)[number]) => [version, `${strategy} ${what}`];
+const SWITCHED = isFull ? ALL : covering(ALL, marksOf);
+const BACK = isFull ? ALL : covering(ALL.toReversed(), marksOf);
 
 for (const version of QEMU_VERSIONS) {
   const binary = fetched.find(qemu => qemu.version === version)?.binary;
@@ -54,11 +67,7 @@ for (const version of QEMU_VERSIONS) {
 }
 
 function promises(version: QemuVersion, binary: string): void {
-  // In the quick tier each promise is tried on one of the versions, and each version switches by its own strategy.
-  const plays = share(
-    fetched.findIndex(qemu => qemu.version === version),
-    fetched.length,
-  );
+  const here = ({ version: each }: { readonly version: QemuVersion }) => each === version;
   const begin = (options: StageOptions = {}) => stage({ disks: 3, qemu: binary, ...options });
 
   test(`is the version that its folder says, and switches by ${STRATEGIES[version][0]} unless told otherwise`, async () => {
@@ -72,22 +81,18 @@ function promises(version: QemuVersion, binary: string): void {
     await expectSwitched(on, result);
   });
 
-  const guests: readonly (StageOptions & { readonly what: string })[] = [
-    { what: 'three disks' },
-    { what: 'three disks in iothreads', iothreads: true },
-    { what: 'three disks of -drive over backing images', style: 'drive', backing: true },
-  ];
-  const cases = STRATEGIES[version].flatMap(strategy => guests.map(guest => ({ strategy, ...guest })));
+  test.each(SWITCHED.filter(here))(
+    'switches $what by $strategy',
+    async ({ strategy, what: _, version: __, ...guest }) => {
+      await using on = await begin(guest);
+      const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
+      await expectSwitched(on, result);
+    },
+  );
 
-  test.each(cases.filter(plays))('switches $what by $strategy', async ({ strategy, what: _, ...guest }) => {
-    await using on = await begin(guest);
-    const result = await (await on.engine.copy({ ...on.copyAll(), strategy })).result;
-    await expectSwitched(on, result);
-  });
-
-  test.each(cases.filter(plays))(
+  test.each(BACK.filter(here))(
     'goes back with $what when a switch by $strategy fails',
-    async ({ strategy, ...guest }) => {
+    async ({ strategy, what: _, version: __, ...guest }) => {
       await using on = await begin(guest);
       spoilSwitch(on, strategy);
       const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy });
@@ -97,22 +102,26 @@ function promises(version: QemuVersion, binary: string): void {
     },
   );
 
-  test.each([{ iothreads: false }, { iothreads: true }].filter(plays))(
-    'clones three disks, iothreads $iothreads',
-    async guest => {
-      await using on = await begin(guest);
-      await expectCloned(on, await (await on.engine.copy({ ...on.copyAll(), finish: 'clone' })).result);
+  test.each(
+    [{ iothreads: false }, { iothreads: true }].filter(({ iothreads }) =>
+      onOne(version, `clones ${iothreads}`),
+    ),
+  )('clones three disks, iothreads $iothreads', async guest => {
+    await using on = await begin(guest);
+    await expectCloned(on, await (await on.engine.copy({ ...on.copyAll(), finish: 'clone' })).result);
+  });
+
+  test.each(METHODS.filter(({ method }) => onOne(version, method)))(
+    'snapshots three disks by $method',
+    async ({ method, without }) => {
+      await using on = await begin();
+      const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without })).result;
+      expect(result.strategy).toBe(method);
+      await expectSwitched(on, result);
     },
   );
 
-  test.each(METHODS.filter(plays))('snapshots three disks by $method', async ({ method, without }) => {
-    await using on = await begin();
-    const result = await (await on.engine.snapshot({ ...on.snapshotAll(), without })).result;
-    expect(result.strategy).toBe(method);
-    await expectSwitched(on, result);
-  });
-
-  test.each(METHODS.filter(plays))(
+  test.each(METHODS.filter(({ method }) => onOne(version, `back ${method}`)))(
     'takes all snapshots back when the last overlay is refused: $method',
     async ({ without }) => {
       await using on = await begin();

@@ -1,6 +1,6 @@
 /** What the quick tier leaves out: combinations, never a value. */
 import { expect, test } from 'vitest';
-import { covering, isFull, share, strides, turns } from './tier.ts';
+import { byOne, covering, isFull, share, strides, turns } from './tier.ts';
 
 const ROWS = ['a', 'b', 'c'].flatMap(one =>
   [1, 2].flatMap(two => [true, false].map(three => ({ one, two, three }))),
@@ -55,4 +55,13 @@ test('each test of a suite that is played for several variants is played by one 
   const players = Array.from({ length: 4 }, () => plays.map(each => each()));
   const one = (variant: number) => [0, 1, 2].map(each => isFull || each === variant);
   expect(players).toEqual([one(0), one(1), one(2), one(0)]);
+});
+
+test('each test of a suite is played by one of the variants that are able to; in the full tier by all of these', () => {
+  const variants = [5, 7, 10];
+  const plays = byOne(variants);
+  const players = ['one', 'two', 'three', 'four'].map(name =>
+    variants.filter(variant => plays(variant, name, version => name !== 'one' || version > 5)),
+  );
+  expect(players).toEqual(isFull ? [[7, 10], variants, variants, variants] : [[7], [7], [10], [5]]);
 });

@@ -40,6 +40,22 @@ export function share(variant: number, variants: number): () => boolean {
 }
 
 /**
+ * For a suite that several variants play, versions of QEMU, say: whether this one plays a test. In the full tier each that is able
+ * to does; else one of them, in turn by the order in which the tests are first asked for.
+ */
+export function byOne<Variant>(
+  variants: readonly Variant[],
+): (variant: Variant, test: string, isAble?: (variant: Variant) => boolean) => boolean {
+  const order = new Map<string, number>();
+  return (variant, test, isAble = () => true) => {
+    const able = variants.filter(isAble);
+    const turn = order.get(test) ?? order.size;
+    order.set(test, turn);
+    return isFull ? able.includes(variant) : able[turn % able.length] === variant;
+  };
+}
+
+/**
  * For tests that are alike and look at each of `count` moments, from 1 on: all in the full tier; else every `every`th, beginning
  * with the next one in each test, so that the tests of a file look at them together. No test is left without any.
  */
