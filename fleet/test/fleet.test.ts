@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../../src/index.ts';
+import { covering, isFull } from '../../test/tiers/tier.ts';
 import { type Fleet, startEcho, startFleet } from './parts.ts';
 
 interface Block {
@@ -49,6 +50,8 @@ async function sagasOf(id: string): Promise<readonly string[]> {
   }
 }
 
+const VICTIMS = [['agent'], ['endpoint'], ['restate'], ['agent', 'restate'], ['endpoint', 'agent']] as const;
+
 describe('a guest as a virtual object', () => {
   test('takes a snapshot, and gives what its host’s journal has', async () => {
     const { files, disks } = both('overlay');
@@ -70,13 +73,7 @@ describe('a guest as a virtual object', () => {
     assert.deepEqual((await fleet.call('web', 'status')).body['saga'], null);
   });
 
-  for (const victims of [
-    ['agent'],
-    ['endpoint'],
-    ['restate'],
-    ['agent', 'restate'],
-    ['endpoint', 'agent'],
-  ] as const) {
+  for (const victims of isFull ? VICTIMS : covering(VICTIMS, victims => victims)) {
     test(`runs a copy once, and to its end, where ${victims.join(' and ')} are killed meanwhile`, async () => {
       const id = `copy-${victims.join('-')}`;
       const { files, disks } = both('to');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openJournal } from '../../src/index.ts';
+import { turns } from '../../test/tiers/tier.ts';
 import { type Fleet, startFleet } from './parts.ts';
 
 const GUESTS = ['web', 'db'] as const;
@@ -92,6 +93,9 @@ const WITHOUT: readonly (readonly string[])[] = [
   ['not begun', 'not begun'],
 ];
 
+/** In the quick tier each victim is killed at the next two of the moments. */
+const waits = turns();
+
 describe('an instant of guests on two hosts', () => {
   test('has both on their overlays, once, however often it is asked', async () => {
     const { body } = await fleet.run('instant', 'i1', { members: membersOf('i1') });
@@ -121,7 +125,7 @@ describe('an instant of guests on two hosts', () => {
       const part = { leader: fleet.agent, follower: fleet.second?.agent, ...fleet }[victim];
       assert.ok(part);
       const sides: string[] = [];
-      for (const [round, waitMs] of WAITS_MS.entries()) {
+      for (const [round, waitMs] of waits(WAITS_MS, 2).entries()) {
         const id = `${victim}-${round}`;
         const before = await world();
         const ran = fleet.run('instant', id, { members: membersOf(id) });

@@ -1,6 +1,7 @@
 /** A few rounds of `npm run kills`, on simulated guests: each another kind of blow, one at a boundary of the protocol between agents. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { often } from '../../test/tiers/tier.ts';
 import { playRounds } from '../kills/rounds.ts';
 
 const lines: string[] = [];
@@ -10,7 +11,7 @@ const DRAWS = 4;
 
 describe('a fleet that is killed', () => {
   for (const [kind, seed, rounds, nodes] of [
-    ['a node and an agent', 1, 2, 3],
+    ['a node and an agent', 1, often(1, 2), 3],
     ['a QEMU and its agent', 1, 1, 1],
   ] as const) {
     test(`keeps its promises where ${kind} are killed, on ${nodes} nodes of Restate`, async () => {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { byOne, turns } from '../tiers/tier.ts';
@@ -146,15 +146,17 @@ const ENDED = 'stays without them, or is taken back with them';
 const versions = fetchedQemus().map(({ version }) => version);
 const onOne = byOne(versions);
 
-for (const version of QEMU_VERSIONS) {
-  const binary = fetchedQemus().find(qemu => qemu.version === version)?.binary;
-  if (binary === undefined)
-    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-  else onVersion(version, binary);
-}
+describe('a snapshot with mirrors, by version', () => {
+  for (const version of QEMU_VERSIONS) {
+    const binary = fetchedQemus().find(qemu => qemu.version === version)?.binary;
+    if (binary === undefined)
+      test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
+    else onVersion(version, binary);
+  }
+});
 
 function onVersion(version: QemuVersion, qemu: string): void {
-  const suite = `a snapshot with mirrors on QEMU ${version}`;
+  const suite = `on QEMU ${version}`;
   const played = [SWITCHED, ENDED].filter(what => onOne(version, what));
   test.each(played.filter(what => what === SWITCHED))(`${suite} %s`, async () => {
     await using on = await stage({ disks: 2, qemu, iothreads: true });

@@ -50,8 +50,8 @@ const GUESTS: readonly (StageOptions & { readonly what: string })[] = [
 const ALL = fetched.flatMap(({ version }) =>
   STRATEGIES[version].flatMap(strategy => GUESTS.map(guest => ({ version, strategy, ...guest }))),
 );
-/** In the quick tier cells that together show each strategy with each guest, and each version; what goes back, others than what switches. */
-const marksOf = ({ version, strategy, what }: (typeof ALL)[number]) => [version, `${strategy} ${what}`];
+/** In the quick tier cells that together show each version, strategy and guest; what goes back, others than what switches. */
+const marksOf = ({ version, strategy, what }: (typeof ALL)[number]) => [version, strategy, what];
 const SWITCHED = isFull ? ALL : covering(ALL, marksOf);
 const BACK = isFull ? ALL : covering(ALL.toReversed(), marksOf);
 
