@@ -83,7 +83,11 @@ export class LineDecoder {
   }
 
   #takeLine(): string {
-    const bytes = Buffer.concat(this.#pieces, this.#pieceBytes);
+    const [first] = this.#pieces;
+    const isWhole = first !== undefined && this.#pieces.length === 1;
+    const bytes = isWhole
+      ? Buffer.from(first.buffer, first.byteOffset, first.length)
+      : Buffer.concat(this.#pieces, this.#pieceBytes);
     this.#pieces = [];
     this.#pieceBytes = 0;
     if (this.#isStrict && !isUtf8(bytes))
@@ -101,13 +105,26 @@ type Reviver = (key: string, value: unknown, context?: { readonly source?: strin
 
 /** One message. Throws QMP_PROTOCOL for what is no JSON, and for what is nested deeper than QEMU itself would read. */
 export function parseJson(text: string): Json {
-  if (text.length > DEPTH_MAX && isTooDeep(text))
+  if (opensMore(text, DEPTH_MAX) && isTooDeep(text))
     throw new BlocksagaError('QMP_PROTOCOL', `a message nested more than ${DEPTH_MAX} deep was refused`);
   try {
     return JSON.parse(text, MAY_PASS_2_53.test(text) ? exactInteger : undefined);
   } catch (cause) {
     throw new BlocksagaError('QMP_PROTOCOL', `no JSON: ${excerpt(text)}`, { cause });
   }
+}
+
+/** Whether more is opened in it than that, were it all one in the other: nearly always not, and this is told fast. */
+function opensMore(text: string, limit: number): boolean {
+  if (text.length <= limit) return false;
+  let left = limit;
+  for (const opening of ['{', '[']) {
+    for (let at = text.indexOf(opening); at !== -1; at = text.indexOf(opening, at + 1)) {
+      left -= 1;
+      if (left < 0) return true;
+    }
+  }
+  return false;
 }
 
 /** Looked at before parsing: what walks through the value later has only so much stack. */

@@ -34,14 +34,19 @@ export function startPatience(
   let silentMs = 0;
   let totalMs = 0;
   let sinceMs = clock.now();
+  let hasProgressed = false;
   let cancel = () => {};
 
   const count = () => {
     const sliceMs = Math.max(0, Math.min(SLICE_MS, deadlineMs - silentMs));
     sinceMs = clock.now();
+    const endMs = sinceMs + sliceMs;
+    hasProgressed = false;
     cancel = clock.after(sliceMs, () => {
-      totalMs += sliceMs;
-      hear(sliceMs);
+      // Since the last progress: that comes with each reply, which must not cost a timer each time.
+      const countedMs = hasProgressed ? Math.max(0, endMs - sinceMs) : sliceMs;
+      totalMs += countedMs;
+      hear(countedMs);
       if (silentMs >= deadlineMs || totalMs >= deadlineMs * PUT_OFF_MAX) lookOnce();
       else count();
     });
@@ -67,8 +72,8 @@ export function startPatience(
     progress() {
       silentMs = 0;
       totalMs = 0;
-      cancel();
-      count();
+      sinceMs = clock.now();
+      hasProgressed = true;
     },
     cancel: () => cancel(),
   };
