@@ -65,38 +65,47 @@ interface Held<L extends readonly Command[]> {
   readonly paused: Paused;
   /** MIGRATING, when a migration had begun before the `stop`. */
   readonly migrating: BlocksagaError | undefined;
+  /** To what was sent in front of all. */
+  readonly ahead: readonly Reply[];
   readonly replies: Replies<L>;
 }
 
 /**
- * Stops the guest where it runs, in one write with the looks around it and with what is asked behind it. In S3 it depends
- * on QEMU: from 9.0 on `stop` holds back the wake-up, and `cont` gives the guest back to its sleep; before, it does nothing.
- * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's. `marks` go in front of all; a
- * refusal of one is of no consequence.
+ * Stops the guest where it runs, in one write with the look in front of it and with what is asked behind it. A guest that ran is
+ * paused when QEMU has carried `stop` out. In S3 it depends on QEMU, which is asked: from 9.0 on `stop` holds back the wake-up,
+ * and `cont` gives the guest back to its sleep; before, it does nothing.
+ * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's. `ahead` goes in front of all; a
+ * refusal there is of no consequence here.
  */
 export async function holdGuest<const L extends readonly Command[]>(
   qmp: QmpClient,
   behind: L,
   {
     earlier,
-    marks = [],
-  }: { readonly earlier?: Paused | undefined; readonly marks?: readonly Command[] } = {},
+    ahead = [],
+  }: { readonly earlier?: Paused | undefined; readonly ahead?: readonly Command[] } = {},
 ): Promise<Held<L>> {
-  const commands = [...marks, { execute: 'query-status' }, { execute: 'stop' }, ...SIGHT, ...behind] as const;
+  const [migrate, status] = [SIGHT[1], SIGHT[0]];
+  const commands = [...ahead, migrate, status, { execute: 'stop' }, ...behind] as const;
   const answers = await qmp.pipeline(commands);
-  const [status, stopped, after, migration, ...replies] = answers.slice(marks.length) as [
+  const [migration, found, stopped, ...replies] = answers.slice(ahead.length) as [
+    Replies<typeof SIGHT>[1],
     Replies<typeof SIGHT>[0],
     Reply<unknown>,
-    ...Replies<typeof SIGHT>,
     ...Replies<L>,
   ];
-  const before = sightOf(status, migration);
+  const before = sightOf(found, migration);
   if (!stopped.ok) throw stopped.error;
-  const { status: reached } = sightOf(after, migration);
+  const reached = before.running
+    ? 'paused'
+    : isLive(before)
+      ? (await lookAtGuest(qmp)).status
+      : before.status;
   const byUs = before.running || (isLive(before) && reached === 'paused');
   return {
     paused: byUs || earlier === undefined ? { ...pausedIn(before), byUs } : earlier,
     migrating: migratedIn({ ...before, status: reached }),
+    ahead: answers.slice(0, ahead.length),
     replies,
   };
 }

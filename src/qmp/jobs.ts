@@ -95,8 +95,8 @@ export interface Jobs {
   pivot(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Lets PENDING jobs take effect. */
   finalize(ids: readonly string[]): Promise<readonly Reply[]>;
-  /** A verb, and a look at the jobs behind it, as one write: QEMU answers in that order. */
-  actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook>;
+  /** A verb, and a look at the jobs behind it, as one write: QEMU answers in that order. `ahead` goes in front; its answers are not given. */
+  actAndLook(verb: EndingVerb, ids: readonly string[], ahead?: readonly Command[]): Promise<ActAndLook>;
   /** Removes concluded jobs from QEMU's table; read their verdict first. */
   dismiss(ids: readonly string[]): Promise<readonly Reply[]>;
   /** Limits jobs to a speed in bytes per second; 0 lifts the limit. */
@@ -137,7 +137,7 @@ export interface JobTalk {
   setSpeed(ids: readonly string[], bytesPerSecond: number): Promise<readonly Reply[]>;
   /** The verb for all, and whatever else is asked, as one write. */
   act(verb: EndingVerb, ids: readonly string[]): Promise<readonly Reply[]>;
-  actAndLook(verb: EndingVerb, ids: readonly string[]): Promise<ActAndLook>;
+  actAndLook(verb: EndingVerb, ids: readonly string[], ahead?: readonly Command[]): Promise<ActAndLook>;
 }
 
 /**
@@ -160,8 +160,10 @@ function keptJobs(client: QmpClient): JobTalk {
     verb: EndingVerb,
     ids: readonly string[],
     behind: readonly Command[] = [],
+    ahead: readonly Command[] = [],
   ): Promise<readonly Reply[]> {
-    const replies = await client.pipeline([...ids.map(ENDING_COMMANDS[verb]), ...behind]);
+    const all = await client.pipeline([...ahead, ...ids.map(ENDING_COMMANDS[verb]), ...behind]);
+    const replies = all.slice(ahead.length);
     // One QEMU knows a command or does not: either none of them was understood, or all were.
     if (verb !== 'pivot' || !replies.slice(0, ids.length).some(isUnknownCommand)) return replies;
     const older = (device: string) => ({ execute: 'block-job-complete', arguments: { device } }) as const;
@@ -178,8 +180,8 @@ function keptJobs(client: QmpClient): JobTalk {
         ids.map(device => ({ execute: 'block-job-set-speed', arguments: { device, speed } }) as const),
       ),
     act,
-    async actAndLook(verb, ids) {
-      const all = await act(verb, ids, [{ execute: 'query-jobs' }]);
+    async actAndLook(verb, ids, ahead) {
+      const all = await act(verb, ids, [{ execute: 'query-jobs' }], ahead);
       const look = all.at(-1) as Reply<readonly JobInfo[]> | undefined;
       return { replies: all.slice(0, ids.length), table: look?.ok ? tableOf(look.value, ids) : undefined };
     },

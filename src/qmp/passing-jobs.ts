@@ -55,11 +55,16 @@ export function createPassingJobs(client: QmpClient, { nameOf, forces }: Passing
     return table;
   };
 
-  const act = async (verb: string, ids: readonly string[], behind: readonly Command[] = []) => {
+  const act = async (
+    verb: string,
+    ids: readonly string[],
+    behind: readonly Command[] = [],
+    ahead: readonly Command[] = [],
+  ) => {
     const command = VERBS[verb];
     invariant(command !== undefined, `jobs that pass can be asked to ${verb}`);
-    const replies = await client.pipeline([...ids.map(id => command(nameOf(id))), ...behind]);
-    return replies.map((reply, at) => {
+    const replies = await client.pipeline([...ahead, ...ids.map(id => command(nameOf(id))), ...behind]);
+    return replies.slice(ahead.length).map((reply, at) => {
       const id = ids[at];
       return verb === 'pivot' && id !== undefined && heard.guessed.has(nameOf(id)) ? softened(reply) : reply;
     });
@@ -80,8 +85,8 @@ export function createPassingJobs(client: QmpClient, { nameOf, forces }: Passing
         ),
       ),
     act,
-    async actAndLook(verb, ids) {
-      const all = await act(verb, ids, LOOK);
+    async actAndLook(verb, ids, ahead) {
+      const all = await act(verb, ids, LOOK, ahead);
       const looks = all.slice(ids.length);
       return {
         replies: all.slice(0, ids.length),

@@ -111,8 +111,8 @@ describe('a journal whose disk becomes full at any of its writes', () => {
   );
 });
 
-/** Two looks at the guest, two around its pause, one for the filters; the next goes in front of the `stop` of the switch. */
-const SWITCH_ASKS = 6;
+/** Two looks at the guest, one in front of its pause, one for the filters; the next goes in front of the `stop` of the switch. */
+const SWITCH_ASKS = 5;
 
 test('a decision that cannot be written of a switch that came too late loses nothing that the guest wrote before it', async () => {
   const at = { when: 'before', command: 'query-status', nth: SWITCH_ASKS } as const;

@@ -26,7 +26,7 @@ describe.each(['complete', 'finalize'] as const)('a copy by %s whose QEMU dies',
       const kill: Fault = { kind: 'kill', what: 'qemu', at: { when: 'after', nth } };
       const sim = smallSim({
         disks: DISKS.length,
-        timing: { guestWriteMs: 0.05 },
+        timing: { guestWriteMs: 0.06 },
         faults: [
           { kind: 'otherClient', at, execute: 'cont' },
           { kind: 'otherClient', at, execute: 'job-cancel', arguments: { id: job } },

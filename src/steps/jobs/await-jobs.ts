@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { EndingVerb, JobInfo, Jobs, JobTable } from '../../qmp/jobs.ts';
 import { firstError } from '../step/replies.ts';
@@ -20,16 +21,17 @@ export function withinPause(deadlineMs: number, pollMs = WHILE_PAUSED.pollMs) {
   return { deadlineMs, pollMs, byWallClock: true } as const;
 }
 
-/** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. */
+/** Throws the first refusal, and DEADLINE; a job that is gone is absent from the table. `ahead` is sent in front, in the same write. */
 export async function awaitJobs(
   jobs: Jobs,
   disks: readonly DiskPlan[],
   verb: EndingVerb,
   done: (job: JobInfo | undefined) => boolean,
   deadlineMs: number,
+  ahead: readonly Command[] = [],
 ): Promise<JobTable> {
   const ids = disks.map(disk => disk.names.job);
-  const { replies, table } = await jobs.actAndLook(verb, ids);
+  const { replies, table } = await jobs.actAndLook(verb, ids, ahead);
   const refused = firstError(disks, replies);
   if (refused !== undefined) {
     // What became of the job says more than that QEMU would not act on it.

@@ -3,8 +3,6 @@
  * source.
  */
 import { expectSources, readGraph } from '../../guest/graph.ts';
-import { expectPlugged } from '../../guest/unplugged.ts';
-import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import {
@@ -16,7 +14,7 @@ import {
   withinPause,
 } from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
-import { holdTheSame, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
+import { holdTheSame, settlingMark, unmarkSettling } from '../pause/mark-settling.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -82,11 +80,10 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   let table: JobTable = new Map();
   if (following.length > 0) {
     await awaitClean(context, following);
-    const beside = [markSettling(context), carryBitmaps(context), expectDevices(context)];
-    table = await withBeside(
-      beside,
-      awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs),
-    );
+    const beside = [carryBitmaps(context)];
+    const mark = settlingMark(context);
+    const ending = awaitJobs(jobs, following, 'keepTarget', isPendingOrConcluded, deadlineMs, mark);
+    table = await withBeside(beside, ending);
   }
   if (following.length < todo.length) {
     table = await jobs.awaitAll(idsOf(todo), isPendingOrConcluded, withinPause(deadlineMs, SETTLE_POLL_MS));
@@ -96,11 +93,6 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   readVerdicts(ended, table);
   if (pending.length === 0) return;
   readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
-}
-
-/** No device is touched any more before the decision where each disk has its filter already: one that has left is noticed here. */
-async function expectDevices(context: StepContext<SwitchPlan>): Promise<void> {
-  if (context.plan.strategy === 'reopen' && context.plan.disks.every(hasFilter)) await expectPlugged(context);
 }
 
 /** On the way from a soft cancel to the job's end. */

@@ -5,7 +5,7 @@
  */
 
 import { settlingName } from '../../plan/names.ts';
-import type { Reply } from '../../qmp/client.ts';
+import type { Command } from '../../qmp/client.ts';
 import type { StepContext } from '../step/step.ts';
 
 type Settling = Pick<StepContext, 'qmp' | 'plan'>;
@@ -28,14 +28,13 @@ export async function areOurs(
 }
 
 /**
- * Sends the mark and gives what waits for the answer. A refusal does no harm: without the mark an end that was not seen
+ * The mark, to be sent in front of what ends the mirrors. A refusal does no harm: without the mark an end that was not seen
  * counts as a third party's.
  */
-export function markSettling({ qmp, plan }: Settling): Promise<readonly Reply[]> {
-  if (!plan.marksQemu) return Promise.resolve([]);
-  return qmp.pipeline([
-    { execute: 'object-add', arguments: { 'qom-type': 'throttle-group', id: settlingName(plan.token) } },
-  ]);
+export function settlingMark({ plan }: Pick<Settling, 'plan'>): readonly Command[] {
+  if (!plan.marksQemu) return [];
+  const mark = { 'qom-type': 'throttle-group', id: settlingName(plan.token) } as const;
+  return [{ execute: 'object-add', arguments: mark }];
 }
 
 async function isSettling({ qmp, plan }: Settling): Promise<boolean> {

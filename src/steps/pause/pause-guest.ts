@@ -16,11 +16,13 @@ import {
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
 import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
-import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
+import { expectNotMigrating, isLive, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
 import { expectPlugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
+import type { Replies } from '../../qmp/commands.ts';
+import type { JobInfo } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { barrierOf } from '../step/barrier.ts';
@@ -42,10 +44,18 @@ export const pauseGuest: Step = {
     const isMadeInPause = plan.operation === 'snapshot' && plan.method !== 'transaction';
     await expectNames(context, isMadeInPause ? 'claimed' : 'opened');
     await expectPlugged(context);
-    const sight = await lookAtGuest(qmp);
+    if (!isInGroup(plan)) {
+      const sight = await lookAtGuest(qmp);
+      expectNotMigrating(sight);
+      return pausedIn(sight);
+    }
+    // Whose look takes longest holds up a guest that is not paused yet; what was seen is looked at again with `stop`. The mark too:
+    // each command in front of a member's `stop` is time for which others are paused already.
+    const marks = marksOf(plan);
+    const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
+    const sight = sightOf(...(answers.slice(marks.length) as unknown as Replies<typeof SIGHT>));
     expectNotMigrating(sight);
-    // Whose look takes longest holds up a guest that is not paused yet; what was seen is looked at again with `stop`.
-    if (isInGroup(plan)) await barrierOf(context).looked();
+    await barrierOf(context).looked();
     return pausedIn(sight);
   },
 
@@ -54,19 +64,23 @@ export const pauseGuest: Step = {
     return probeDisks(plan.disks, () => (isLive(sight) && wasPausedByUs(observed) ? 'absent' : 'present'));
   },
 
-  async do({ qmp, plan, observed, outcomes }): Promise<PausedForSwitch> {
+  async do({ qmp, plan, observed, outcomes, nothingSentYet }): Promise<PausedForSwitch> {
     if (plan.operation === 'revert') await expectStopped(qmp);
-    const marks = marksOf(plan);
+    const marks = isInGroup(plan) && nothingSentYet ? [] : marksOf(plan);
     if (!wasPausedByUs(observed)) {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
     }
-    // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once.
-    const looks = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
-    const { paused, migrating, replies } = await holdGuest(qmp, looks, { marks });
+    // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once. Behind the `stop` only
+    // what has to be seen there: a mirror that was ready in front of it is so still for as long as its bitmap is there.
+    const [jobs, blocks] = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
+    const { paused, migrating, ahead, replies } = await holdGuest(qmp, blocks === undefined ? [] : [blocks], {
+      ahead: jobs === undefined ? marks : [...marks, jobs],
+    });
     if (migrating !== undefined) throw migrating;
-    const [jobs, blocks] = replies;
-    const clean = jobs !== undefined && blocks !== undefined && isClean(plan.disks, jobs, blocks);
+    const [inFront] = replies;
+    const ofJobs = ahead[marks.length] as Reply<readonly JobInfo[]> | undefined;
+    const clean = ofJobs !== undefined && inFront !== undefined && isClean(plan.disks, ofJobs, inFront);
     return { ...paused, clean };
   },
 

@@ -5,10 +5,11 @@
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, frontOf, readGraph } from '../../guest/graph.ts';
 import { isTaking, takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
-import { expectNotMigrating, lookAtGuest, SIGHT, type Sight, sightOf } from '../../guest/migration.ts';
+import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
-import type { Command, QmpClient } from '../../qmp/client.ts';
+import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
+import type { Replies } from '../../qmp/commands.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
@@ -16,6 +17,7 @@ import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
+import { STATUS } from '../step/hold-for.ts';
 import { askAgain } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
@@ -61,7 +63,8 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
 /**
  * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
- * disk in front of its snapshot and reports when that fails, which `stop` does not.
+ * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration is looked for when all have voted:
+ * what costs one guest a command here, costs all of them.
  */
 export const takeSnapshotInPause: Step<SnapshotPlan> = {
   name: 'takeSnapshotInPause',
@@ -71,9 +74,9 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
     const { qmp, plan } = context;
     expectPausedThroughout(context);
     await expectNames(context, 'claimed');
-    const sight = (await takeAll(qmp, plan, actionsOf(plan)))();
-    expectNotMigrating(sight, 'applied');
-    if (sight.running) throw resumedByThirdParty();
+    const [status] = await takeAll(qmp, plan, actionsOf(plan), [STATUS]);
+    if (!status.ok) throw askAgain(status.error);
+    if (status.value.running) throw resumedByThirdParty();
     return null;
   },
 
@@ -159,8 +162,8 @@ async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'cl
   expectNotMigrating(await lookAtGuest(qmp));
   expectSnapshotted(await qmp.execute('query-block'), plan.disks);
   await expectNames(context, when);
-  const sight = await takeAll(qmp, plan, actionsOf(plan));
-  if (canUndoSnapshots(plan)) expectNotMigrating(sight(), 'applied');
+  const sight = await takeAll(qmp, plan, actionsOf(plan), SIGHT);
+  if (canUndoSnapshots(plan)) expectNotMigrating(sightOf(...sight), 'applied');
 }
 
 /** Throws FOREIGN where a disk is not on the image that its overlay is to stand on. */
@@ -176,14 +179,23 @@ export function expectSnapshotted(blocks: readonly BlockInfo[], disks: readonly 
   }
 }
 
-async function takeAll(qmp: QmpClient, plan: SnapshotPlan, actions: Actions): Promise<() => Sight> {
+/** Gives what is looked at right behind the transaction, in the same write. */
+async function takeAll<const L extends readonly Command[]>(
+  qmp: QmpClient,
+  plan: SnapshotPlan,
+  actions: Actions,
+  looks: L,
+): Promise<Replies<L>> {
   const mark = takingMark(plan);
-  const transaction = { execute: 'transaction', arguments: { actions } } as const;
-  const [taken, ...sight] = await (mark === null
-    ? qmp.pipeline([transaction, ...SIGHT])
-    : qmp.pipeline([mark, transaction, ...SIGHT]).then(([, ...replies]) => replies));
+  const ahead = mark === null ? [] : [mark];
+  const answers = await qmp.pipeline([
+    ...ahead,
+    { execute: 'transaction', arguments: { actions } },
+    ...looks,
+  ]);
+  const [taken, ...looked] = answers.slice(ahead.length) as [Reply, ...Replies<L>];
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
-  return () => sightOf(...sight);
+  return looked as unknown as Replies<L>;
 }
 
 /** Empty bitmaps of the same names in the overlays: backups that count on them continue without a gap. */

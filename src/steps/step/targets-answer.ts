@@ -50,12 +50,17 @@ export async function unanswering(
   return askable.filter((_, at) => answer[at] === 'late');
 }
 
+/** Whether a server of its own has the disk's new image. */
+export function isServed({ image }: DiskPlan): boolean {
+  return image.protocol === 'nbd';
+}
+
 /**
  * Throws VERIFY_FAILED where an export that answered before does not answer now, right in front of the switch: QEMU cannot
  * switch back from a server that has died (`blockdev-reopen` flushes first). Only exports cost a round trip of the pause.
  */
 export async function expectAnswering(context: AsksInPause, disks: readonly DiskPlan[]): Promise<void> {
-  const exports = disks.filter(({ image }) => image.protocol === 'nbd');
+  const exports = disks.filter(isServed);
   if (exports.length === 0) return;
   const withinMs = Math.max(PAUSE_LEAST_MS, context.plan.maxBlackoutMs * PAUSE_SHARE);
   const [silent] = await unanswering(context, exports, withinMs);

@@ -8,6 +8,7 @@ import { expectFronts, isOnGoal, readGraph } from '../../guest/graph.ts';
 import { seenAt } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, Jobs } from '../../qmp/jobs.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import {
@@ -22,7 +23,7 @@ import { awaitClean } from '../mirror/await-clean.ts';
 import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
 import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
-import { areOurs, markSettling, unmarkSettling } from '../pause/mark-settling.ts';
+import { areOurs, settlingMark, unmarkSettling } from '../pause/mark-settling.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -46,8 +47,9 @@ export const parkMirrors: Step<SwitchPlan> = {
       await awaitClean(context, todo);
       const parked = (job: JobInfo | undefined) => job === undefined || ENDED_OR_PENDING.has(job.status);
       const deadlineMs = plan.maxBlackoutMs * SWITCH_SHARE;
-      const beside = [markSettling(context), carryBitmaps(context)];
-      const table = await withBeside(beside, awaitJobs(jobs, todo, 'pivot', parked, deadlineMs));
+      const beside = [carryBitmaps(context)];
+      const parking = awaitJobs(jobs, todo, 'pivot', parked, deadlineMs, settlingMark(context));
+      const table = await withBeside(beside, parking);
       for (const disk of todo) jobAlive(table, disk);
     });
     return null;
@@ -166,24 +168,28 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
 async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
   await awaitClean(context, todo);
   await expectAnswering(context, todo);
-  const beside = [markSettling(context), carryBitmaps(context)];
-  await withBeside(beside, completeInTurn(context, todo));
+  await withBeside([carryBitmaps(context)], completeInTurn(context, todo));
 }
 
-async function completeInTurn(
-  { clock, jobs, plan }: StepContext<SwitchPlan>,
-  todo: readonly DiskPlan[],
-): Promise<void> {
+async function completeInTurn(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
+  const { clock, jobs, plan } = context;
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
+  let ahead = settlingMark(context);
   for (const disk of todo) {
     const leftMs = Math.max(0, untilMs - clock.now());
-    await pivotToEnd(jobs, [disk], leftMs);
+    await pivotToEnd(jobs, [disk], leftMs, ahead);
+    ahead = [];
   }
 }
 
 /** Those that were begun to be finalized by hand are, each phase within the time. */
-export async function pivotToEnd(jobs: Jobs, todo: readonly DiskPlan[], deadlineMs: number): Promise<void> {
-  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs);
+export async function pivotToEnd(
+  jobs: Jobs,
+  todo: readonly DiskPlan[],
+  deadlineMs: number,
+  ahead: readonly Command[] = [],
+): Promise<void> {
+  const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs, ahead);
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
   readVerdicts(
     todo.filter(disk => !pending.includes(disk)),

@@ -15,13 +15,14 @@ import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedThroughout } from '../step/expect-paused.ts';
 import { holdFor, STATUS, toldRun } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { expectAnswering } from '../step/targets-answer.ts';
+import { expectAnswering, isServed } from '../step/targets-answer.ts';
 import { addFilter, deleteNode, reopenCommand } from './filter-commands.ts';
 import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
 import { mayHaveRunOnImages, ranOnImages, returnToImages, rollBackWritten } from './roll-back-written.ts';
@@ -77,24 +78,26 @@ export const reopenFilters: Step<SwitchPlan> = {
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
     expectPausedThroughout(context);
-    await expectAnswering(context, todo);
+    // The decision is written while QEMU works: where no server is asked, this goes out before that begins.
+    if (todo.some(isServed)) await expectAnswering(context, todo);
     const sentMs = context.clock.now();
-    const held = await holdFor(context, SIGHT, [
-      reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal),
-      ...SIGHT,
-      ...(todo.some(hasFilter) ? [BLOCKS] : []), // a filter that was there before the pause may have lost the guest
-    ]);
-    const [reopened, after, migrationAfter, blocks] = held.replies;
+    // A filter that was there before the pause may have lost the guest, and a device its disk.
+    const looks = todo.some(hasFilter) ? [BLOCKS] : [];
+    const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
+    const held = await holdFor(context, [STATUS], [reopen, ...looks, ...SIGHT]);
+    const [reopened, ...behind] = held.replies;
+    const [after, migration] = behind.slice(looks.length) as unknown as Replies<typeof SIGHT>;
     await toldRun(context, held, async () => {
       await attributeToDisk(todo, valueIn(reopened));
-      if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
+      if (looks.length > 0) expectOnFilters(todo, await valueIn(behind[0] as Reply<readonly BlockInfo[]>));
       expectPausedBefore(held);
     });
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
+    if (!ranAfterwards && migration.ok) expectNotMigrating(sightOf(after, migration));
     if (ranAfterwards || context.pausedThroughout())
-      return migrationAfter.ok ? seenAt(sightOf(after, migrationAfter), sentMs) : null;
+      return migration.ok ? seenAt(sightOf(after, migration), sentMs) : null;
     if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
     return null;
   },
@@ -204,21 +207,25 @@ async function moveToSources(
   return true;
 }
 
-/** The mirrors have ended: if the guest was resumed before the `stop`, the new images lack what it wrote. */
-export function expectPausedBefore({
-  looked: [status, migration],
-  stopped,
-}: Pick<Awaited<ReturnType<typeof holdFor<typeof SIGHT, []>>>, 'looked' | 'stopped'>): void {
+/**
+ * The mirrors have ended: if the guest was resumed before the `stop`, the new images lack what it wrote. Whether it is being migrated
+ * is judged here where that was looked at in front of the `stop`.
+ */
+export function expectPausedBefore({ looked: [status, migration], stopped }: HeldBefore): void {
   // Not asked again: a look after the switch does not say whether the guest ran before it.
   if (!status.ok) throw status.error;
   if (!stopped.ok) throw stopped.error;
-  const sight = sightOf(status, migration);
-  expectNotMigrating(sight);
-  if (!sight.running) return;
+  if (migration !== undefined) expectNotMigrating(sightOf(status, migration));
+  if (!status.value.running) return;
   throw new BlocksagaError(
     'FOREIGN',
     'a third party resumed the guest while its disks were about to be switched',
   );
+}
+
+interface HeldBefore {
+  readonly looked: Replies<typeof SIGHT> | Replies<readonly [typeof STATUS]>;
+  readonly stopped: Reply<unknown>;
 }
 
 export async function valueIn<T>(reply: Reply<T>): Promise<T> {
