@@ -57,7 +57,7 @@ export class Insistence {
       await this.retry(attempt, ANY);
     } catch (error) {
       if (!isLate(error) || !this.#isOver) throw error;
-      await resumeBefore(await context());
+      await this.retry(async () => resumeBefore(await context()), ANY, HASTY, true);
       // Something of it may be there.
       await this.retry(number => attempt(number + 1), ANY, PATIENT);
     }

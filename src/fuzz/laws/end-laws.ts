@@ -139,17 +139,22 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   if (pardon.excuses('nothing lost', judgedOf(end))) return undefined;
   if (!now.alive) return lostOffline(account, before, now);
   const isOnNew = areOnNew(account, now.disks);
+  const { named } = account.scenario.wish;
   for (const view of ['contents', 'rebooted'] as const) {
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
-    const named = (index: number) => (view === 'rebooted' ? namedImage(end, index) : undefined);
+    // What the guest wrote is below these overlays until they are put on the older images, or merged.
+    const isBetween =
+      outcome === 'needsRecovery' && named.some(index => standsOnOld(account, now.disks, index));
+    if (view === 'rebooted' && isBetween) continue;
+    const told = (index: number) => (view === 'rebooted' ? namedImage(end, index) : undefined);
     const images = new Map(
       now.disks.map((disk, index) => {
-        const file = named(index);
+        const file = told(index);
         return [index, file === undefined ? disk[view] : (now.files.get(file) ?? [])];
       }),
     );
-    const fronts = (index: number) => named(index) ?? now.left.get(index)?.path;
+    const fronts = (index: number) => told(index) ?? now.left.get(index)?.path;
     const wrong = lostWrites(account, images, now, isOnNew, fronts);
     if (wrong !== undefined) return `${view === 'contents' ? 'through QEMU' : 'in the files'} ${wrong}`;
   }
@@ -173,7 +178,17 @@ function wasRemovedBefore(account: Account, file: string): boolean {
 export function areOnNew(account: Account, disks: readonly DiskSight[]): boolean {
   const named = account.scenario.wish.named.filter(index => disks[index]?.left === undefined);
   const sets = newSetsOf(askedOf(account));
-  return sets.some(set => named.every(index => disks[index]?.path === set(index)[0]));
+  return sets.some(set =>
+    named.every(index => disks[index]?.path === set(index)[0] && !standsOnOld(account, disks, index)),
+  );
+}
+
+/** The overlay of a revert whose header names the older image, and which QEMU has on the image that it is to leave. */
+function standsOnOld(account: Account, disks: readonly DiskSight[], index: number): boolean {
+  if (account.scenario.wish.operation !== 'revert') return false;
+  const [[front, below] = []] = newSetsOf(askedOf(account)).map(set => set(index));
+  const { path, chain = [] } = disks[index] ?? {};
+  return path === front && chain[chain.findIndex(image => image.path === front) + 1]?.path !== below;
 }
 
 type Asking = Pick<Account, 'scenario' | 'coveredFirst' | 'before'>;

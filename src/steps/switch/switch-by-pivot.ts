@@ -166,18 +166,34 @@ async function completeAll(context: StepContext<SwitchPlan>, todo: readonly Disk
 }
 
 async function completeEach(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
-  await awaitClean(context, todo);
+  const parked = await parkedOf(context, todo);
+  const running = todo.filter(disk => !parked.includes(disk));
+  if (running.length > 0) await awaitClean(context, running);
   await expectAnswering(context, todo);
-  await withBeside([carryBitmaps(context)], completeInTurn(context, todo));
+  await withBeside([carryBitmaps(context)], completeInTurn(context, todo, parked));
 }
 
-async function completeInTurn(context: StepContext<SwitchPlan>, todo: readonly DiskPlan[]): Promise<void> {
+/** Those that a process which died has brought to PENDING: their sources take no writes any more. */
+async function parkedOf(
+  { jobs, plan, nothingSentYet }: StepContext<SwitchPlan>,
+  disks: readonly DiskPlan[],
+): Promise<readonly DiskPlan[]> {
+  if (nothingSentYet) return [];
+  const table = await jobs.list(mirrorJobs(plan));
+  return disks.filter(({ names }) => table.get(names.job)?.status === 'pending');
+}
+
+async function completeInTurn(
+  context: StepContext<SwitchPlan>,
+  todo: readonly DiskPlan[],
+  parked: readonly DiskPlan[],
+): Promise<void> {
   const { clock, jobs, plan } = context;
   const untilMs = clock.now() + plan.maxBlackoutMs * SWITCH_SHARE;
   let ahead = settlingMark(context);
   for (const disk of todo) {
     const leftMs = Math.max(0, untilMs - clock.now());
-    await pivotToEnd(jobs, [disk], leftMs, ahead);
+    await (parked.includes(disk) ? finalizeToEnd : pivotToEnd)(jobs, [disk], leftMs, ahead);
     ahead = [];
   }
 }
@@ -195,8 +211,16 @@ export async function pivotToEnd(
     todo.filter(disk => !pending.includes(disk)),
     table,
   );
-  if (pending.length === 0) return;
-  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+  if (pending.length > 0) await finalizeToEnd(jobs, pending, deadlineMs);
+}
+
+async function finalizeToEnd(
+  jobs: Jobs,
+  pending: readonly DiskPlan[],
+  deadlineMs: number,
+  ahead: readonly Command[] = [],
+): Promise<void> {
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs, ahead));
 }
 
 /** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
