@@ -68,9 +68,9 @@ describe('an abort that is not heeded', () => {
   });
 
   test('is noticed where the switch began only after it', async () => {
-    const { records } = await runScenario(TOO_LONG);
-    const first = records.map(each => (each.kind === 'signal' ? { ...each, seq: 0 } : each));
-    expect(await lawsOf(TOO_LONG, { records: first })).toEqual([LAW]);
+    const { recordsEnded } = await runScenario(TOO_LONG);
+    const first = recordsEnded.map(each => (each.kind === 'signal' ? { ...each, seq: 0 } : each));
+    expect(await lawsOf(TOO_LONG, { recordsEnded: first })).toEqual([LAW]);
   });
 
   test('is noticed of an undo that says it would lose writes where nothing is merged', async () => {
