@@ -12,7 +12,7 @@ export const SIGHT = [{ execute: 'query-status' }, { execute: 'query-migrate' }]
 /** What one look has found. */
 export interface Sight {
   readonly running: boolean;
-  /** `RunState` (qapi/run-state.json). */
+  /** `RunState` (qapi/run-state.json); `postmigrate` also after a `system_reset` there, which QEMU calls `prelaunch`. */
   readonly status: string;
   /** `MigrationStatus` (qapi/migration.json) of the last migration; `none` where there was none. */
   readonly migration: string;
@@ -22,19 +22,30 @@ export interface Sight {
 export function sightOf(status: Reply<StatusInfo>, migration: Reply<MigrationInfo>): Sight {
   try {
     if (!status.ok) throw status.error;
-    return { running: status.value.running, status: status.value.status, migration: migrationOf(migration) };
+    return sightIn(status.value, migration);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: true, effect: 'unknown' });
   }
 }
 
+/** The same of a run state that was told. Throws what QEMU refused. */
+export function sightIn({ running, status }: StatusInfo, migration: Reply<MigrationInfo>): Sight {
+  const isGone = status === 'prelaunch' && hasSent(migration);
+  return { running, status: isGone ? 'postmigrate' : status, migration: migrationOf(migration) };
+}
+
 export async function lookAtGuest(qmp: QmpClient): Promise<Sight> {
   return sightOf(...(await qmp.pipeline(SIGHT)));
 }
 
+/** Whether this QEMU is the source of a migration that has ended: only there it tells how long that took (`populate_time_info`, migration.c). */
+function hasSent(reply: Reply<MigrationInfo>): boolean {
+  return reply.ok && reply.value.status === 'completed' && reply.value['total-time'] !== undefined;
+}
+
 /** What cannot migrate does not. Throws what QEMU refused. */
-export function migrationOf(reply: Reply<MigrationInfo>): string {
+function migrationOf(reply: Reply<MigrationInfo>): string {
   if (reply.ok) return reply.value.status ?? 'none';
   if (reply.error.qmp?.class === 'CommandNotFound') return 'none';
   throw reply.error;

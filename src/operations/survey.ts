@@ -6,7 +6,7 @@
 import { BlocksagaError } from '../errors.ts';
 import { expectNoEndedStream } from '../guest/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
-import { expectNotMigrating, migrationOf, SIGHT } from '../guest/migration.ts';
+import { expectNotMigrating, SIGHT, sightIn } from '../guest/migration.ts';
 import type { FilterNode } from '../plan/filters.ts';
 import { formatOf, isBare, readImageName } from '../plan/image-ref.ts';
 import type { CacheFlags, ChainImage } from '../plan/plan.ts';
@@ -122,7 +122,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
   if (isUnknown(status)) throw await noGuest(qmp);
-  const { running, status: runState } = valueFrom(status);
+  const sight = sightIn(valueFrom(status), migration);
   const found = valueFrom(blocks);
   const known = valueIfKnown(nodes) ?? [];
   const older = debugGraph.ok ? [] : await jobsByDevice(qmp);
@@ -132,9 +132,9 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const iothreads = made.some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
-    running,
-    runState,
-    migration: migrationOf(migration),
+    running: sight.running,
+    runState: sight.status,
+    migration: sight.migration,
     iothreads,
     hangsBelowFilters: qmp.version.major < FILTERS_SAFE_SINCE,
     empty: found.flatMap(emptyDrive),

@@ -64,6 +64,14 @@ const STATES: readonly {
   },
   { what: 'has ended', bring: migrateAway },
   {
+    what: 'has ended, in a guest that was reset since',
+    bring: async on => {
+      await migrateAway(on);
+      await on.vm.witness.execute('system_reset');
+      await until(async () => (await statusOf(on)) === 'prelaunch');
+    },
+  },
+  {
     what: 'is yet to come in',
     guest: { guest: 'idle', extraArguments: ['-incoming', 'defer'] },
     bring: async () => undefined,
