@@ -58,11 +58,11 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'the pause is bounded', fault: 'cut', allowsMs: 200 },
     reason: 'a new connection is opened before the pause can be ended',
   },
-  {
-    ...{ law: 'the pause is bounded', fault: 'refuse lasting', allowsMs: 200 },
+  ...(['refuse lasting', 'jobNeverReady'] as const).map(fault => ({
+    ...{ law: 'the pause is bounded' as const, fault, allowsMs: 200 },
     reason: 'what fails in a shorter pause than 200 ms still has that long to be undone in it',
-    only: (_struck, { scenario }) => scenario.wish.maxBlackoutMs < LEAST_MS,
-  },
+    only: (_struck: Struck, { scenario }: Account) => scenario.wish.maxBlackoutMs < LEAST_MS,
+  })),
   {
     ...{ law: 'the pause is bounded', fault: 'file', allowsMs: 200 },
     reason:
