@@ -30,3 +30,14 @@ test('a saga that was asked back has a reason of its own in the journal that it 
   const recordsEnded = account.recordsEnded.filter(({ kind }) => kind !== 'outcome');
   expect(lawsOf({ ...account, recordsEnded })).toEqual(['asked to roll back, rolls back']);
 });
+
+test('an image whose name led elsewhere before the request, untold, holds all where it is', async () => {
+  const account = await kept('older-journal-of-a-disk-whose-directory-was-replaced-untold');
+  const { offline, scenario } = account;
+  expect.assert(offline?.booted !== undefined);
+  const empty = new Map([...offline.booted.putBack.keys()].map(path => [path, []] as const));
+  const lost = { ...offline, booted: { ...offline.booted, putBack: empty } };
+  expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
+  const told = { ...account, scenario: { ...scenario, proc: true as const } };
+  expect(lawsOf(told)).toContain('no newer image is given up');
+});

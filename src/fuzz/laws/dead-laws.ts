@@ -19,7 +19,7 @@ import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 import { isDoubted } from './last-image.ts';
-import { isMoved, isReplaced } from './moved-files.ts';
+import { isMoved, isReplaced, ledElsewhereUntold } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 import { isSideOfRevert } from './unplugged-law.ts';
@@ -66,11 +66,16 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   return lostWrites(account, images, atLast, isOnNew, fronts);
 }
 
-/** A disk that is not the saga's boots what a third party has put under its name: what it held is where its administrator finds it. */
-function contentsBooted({ scenario, moved }: Account, { disks, putBack }: Sight): ContentsByDisk {
-  const away = moved.filter(({ back }) => back === undefined);
-  const isAstray = (index: number, path: string) =>
-    !scenario.wish.named.includes(index) && isMoved({ moved: away }, path);
+/**
+ * A disk that is not the saga's, or whose name led elsewhere before the request while nothing told, boots what a third party has put under
+ * its name: what it held is where its administrator finds it.
+ */
+function contentsBooted(account: Account, { disks, putBack }: Sight): ContentsByDisk {
+  const moved = account.moved.filter(({ back }) => back === undefined);
+  const isAstray = (index: number, path: string) => {
+    if (!isMoved({ moved }, path)) return false;
+    return !account.scenario.wish.named.includes(index) || ledElsewhereUntold({ ...account, moved }, path);
+  };
   return new Map(
     disks.map(({ path, contents }, index) => [
       index,

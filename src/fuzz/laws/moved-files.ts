@@ -138,9 +138,20 @@ export function isUnseen(
   if (scenario.elsewhere !== undefined || row === undefined) return true;
   if (isTheirCopy(scenario, name) && !scenario.proc) return true;
   const acts = moved.filter(({ path }) => path === name);
-  const isBefore = acts.every(({ atMs }) => atMs <= row.createdAtMs);
+  return (
+    acts.every(({ atMs }) => atMs >= endedMs) || ledElsewhereUntold({ moved, row, scenario, before }, name)
+  );
+}
+
+/** Whether a name led elsewhere before the request, where no /proc says that QEMU has the first file open. */
+export function ledElsewhereUntold(
+  { moved, row, scenario, before }: Pick<Account, 'moved' | 'row' | 'scenario' | 'before'>,
+  name: string,
+): boolean {
+  const acts = moved.filter(({ path }) => path === name);
+  const isBefore = acts.every(({ atMs }) => row !== undefined && atMs <= row.createdAtMs);
   const isOpen = before.disks.some(({ chain }) => chain.some(({ path }) => path === name));
-  return acts.every(({ atMs }) => atMs >= endedMs) || (isBefore && !(isOpen && scenario.proc));
+  return isBefore && !(isOpen && scenario.proc);
 }
 
 /** The same of one act alone: what was done to the name before or since is not asked. */
