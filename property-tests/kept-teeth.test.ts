@@ -41,3 +41,15 @@ test('an image whose name led elsewhere before the request, untold, holds all wh
   const told = { ...account, scenario: { ...scenario, proc: true as const } };
   expect(lawsOf(told)).toContain('no newer image is given up');
 });
+
+test('the keeper of the records is told of the old disks again only where the guest starts from those', async () => {
+  const account = await kept('told-of-the-old-disks-by-an-administrators-word');
+  expect(account.told.length).toBeGreaterThan(1);
+  expect(lawsOf({ ...account, told: account.told.slice(0, -1) })).toEqual(['the records are told']);
+  const { resultAtLast } = account;
+  expect.assert(resultAtLast !== undefined);
+  const byItself = { ...resultAtLast, outcome: 'rolledBack' } as const;
+  expect(lawsOf({ ...account, offline: undefined, resultAtLast: byItself })).toContain(
+    'the records are told',
+  );
+});

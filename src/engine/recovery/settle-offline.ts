@@ -194,9 +194,11 @@ function isKept({ found }: DecidedOffline, file: string): boolean {
 /** What `onCommit` is to be told: the new disks, or the old ones where it was told of others. */
 function toldOf({ plan, records, verdict }: OfflinePart): readonly DefinedDisk[] | undefined {
   if (verdict.disks.some(disk => disk.front === 'new')) return definedDisks(plan, unpluggedOf(records));
-  const hasHeard = records.some(({ kind, step }) => kind === 'intent' && step === 'publishOverlays');
+  const hasHeard = records.some(({ kind, step }) => kind === 'intent' && TELLS.has(step));
   return hasHeard ? formerDisks(plan, unpluggedOf(records)) : undefined;
 }
+
+const TELLS: ReadonlySet<string> = new Set(['publishOverlays', 'publishDefinitions']);
 
 /** The disks whose images an earlier run had begun to drop; undefined where none had. */
 function indexesIn(record: JournalRecord | undefined): readonly number[] | undefined {

@@ -5,6 +5,8 @@
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { Account, Struck } from '../account/account.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
+import { ASKS_TO_COMMIT } from '../run/commit-theirs.ts';
+import { forgetsJobs } from '../scenario/since.ts';
 import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
@@ -131,6 +133,13 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'recovery is the exception', fault: 'refuse lasting' },
     reason:
       'what QEMU refuses again and again waits until it is allowed: the fault is of the unlimited budget',
+  },
+  {
+    ...{ law: 'recovery is the exception', fault: 'otherClient blockdev-snapshot-sync' },
+    reason:
+      "before QEMU 3.1 a merge below a third party's overlay ends by itself, so that none can be held until all can end: the saga asks to have that overlay committed",
+    only: (_struck, { scenario }, { result }) =>
+      forgetsJobs(scenario.guest) && ASKS_TO_COMMIT.test(result?.error?.message ?? ''),
   },
   {
     ...{ law: 'nothing left', fault: 'refuse lasting' },

@@ -43,9 +43,11 @@ export function recordsAreTold(account: Account, pardon: Pardon): string | undef
     });
   const last = toldOf.at(-1);
   if (outcome === 'rolledBack' || isClone(wish)) {
-    // A snapshot that waits for its mirrors is told of, and so is that it was rolled back.
+    // A snapshot that waits for its mirrors is told of, and so is that it was rolled back; or that by its administrator's word the guest
+    // ran on its old images last.
     const isBack = last !== undefined && isToldOf(last, index => leftBy(account, index));
-    const isRolledBack = wish.operation === 'snapshotMirror' && isBack;
+    const isSaid = offline?.result !== undefined && !isShortened;
+    const isRolledBack = (wish.operation === 'snapshotMirror' || isSaid) && isBack;
     return told.length === 0 || isRolledBack ? undefined : 'it was told of disks that never came';
   }
   if (outcome !== 'committed') return undefined;

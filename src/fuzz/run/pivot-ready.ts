@@ -1,4 +1,4 @@
-/** What an administrator asks of a saga that waits at READY: to switch, or, where a migration is in the way, to roll back. */
+/** What an administrator asks of a saga that waits at READY: to switch, or, where a migration or a third party's overlay is in the way, to roll back. */
 import type { Saga } from '../../engine/running/saga.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { MemoryJournal } from '../../journal/memory.ts';
@@ -12,8 +12,8 @@ export async function pivotReady(saga: Saga, journal: MemoryJournal, clock: Cloc
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     if (error.code !== 'MIGRATING' && error.code !== 'SAGA_STATE') throw error;
-    // A migration may be never over; and the saga may have rolled back for it by itself.
-    const aborted = error.code === 'MIGRATING' ? await saga.abort().catch(ifEnded) : undefined;
+    // A migration may be never over, and an overlay stay; and the saga may have rolled back for it by itself.
+    const aborted = await saga.abort().catch(ifEnded);
     return { result: aborted ?? (await recordedResult(journal, clock)) };
   }
 }

@@ -31,6 +31,7 @@ import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { Administrator } from './administrator.ts';
+import { commitWhatIsAskedFor } from './commit-theirs.ts';
 import { type Onlooker, pacedBy, Sightings } from './onlooker.ts';
 import { pivotReady } from './pivot-ready.ts';
 import { putBackWhatIsAskedFor } from './put-back.ts';
@@ -192,6 +193,7 @@ class Run {
       if (end.result?.outcome !== 'needsRecovery' && !(isPutBack && round === 0)) break;
       await sleep(this.#sim.clock, REVIVAL_MS);
       putBackWhatIsAskedFor(this.#sim, end.result);
+      await commitWhatIsAskedFor(this.#sim, end.result, ms => sleep(this.#sim.clock, ms));
       end = (await this.#runProcess(undefined, (engine, guest) => engine.resume(SAGA, guest))) ?? end;
     }
     // What the journal cannot know is settled by an administrator, once the guest is shut down.
