@@ -141,6 +141,31 @@ describe('a group of two guests', () => {
     expectAllBack(members);
   });
 
+  it.each([
+    ['before', 'stop'],
+    ['after', 'stop'],
+    ['before', 'transaction'],
+    ['after', 'transaction'],
+  ] as const)(
+    'rolls both back where one is migrated right %s its %s, and none has run on its overlays',
+    async (when, command) => {
+      const clock = createVirtualClock();
+      const at = { when, command, nth: 1 } as const;
+      const migrated: Fault = {
+        kind: 'otherClient',
+        at,
+        execute: 'migrate',
+        arguments: { uri: 'unix:/elsewhere' },
+      };
+      const members = [memberOf('a', clock), memberOf('b', clock, { faults: [migrated] })];
+      expect(await runGroup(clock, members)).toMatchObject({
+        result: { outcome: 'rolledBack', error: { code: 'MIGRATING' } },
+        state: 'rolledBack',
+      });
+      expectNoneRanOnOverlays(members);
+    },
+  );
+
   it('pauses none where one cannot be prepared', async () => {
     const clock = createVirtualClock();
     const refused: Fault = { kind: 'refuse', command: 'blockdev-create', lasting: true };

@@ -139,19 +139,18 @@ export function nothingLost(end: Parameters<EndCheck>[0]): string | undefined {
   if (pardon.excuses('nothing lost', judgedOf(end))) return undefined;
   if (!now.alive) return lostOffline(account, before, now);
   const isOnNew = areOnNew(account, now.disks);
-  const { named } = account.scenario.wish;
   for (const view of ['contents', 'rebooted'] as const) {
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (view === 'rebooted' && now.disks.some(disk => meetsMoved(account, disk))) continue;
-    // What the guest wrote is below these overlays until they are put on the older images, or merged.
-    const isBetween =
-      outcome === 'needsRecovery' && named.some(index => standsOnOld(account, now.disks, index));
-    if (view === 'rebooted' && isBetween) continue;
     const told = (index: number) => (view === 'rebooted' ? namedImage(end, index) : undefined);
+    // What the guest wrote is below these overlays until they are put on the older images, or merged.
+    const isBetween = (index: number) =>
+      view === 'rebooted' && outcome === 'needsRecovery' && standsOnOld(account, now.disks, index);
     const images = new Map(
-      now.disks.map((disk, index) => {
+      now.disks.flatMap((disk, index) => {
+        if (isBetween(index)) return [];
         const file = told(index);
-        return [index, file === undefined ? disk[view] : (now.files.get(file) ?? [])];
+        return [[index, file === undefined ? disk[view] : (now.files.get(file) ?? [])] as const];
       }),
     );
     const fronts = (index: number) => told(index) ?? now.left.get(index)?.path;

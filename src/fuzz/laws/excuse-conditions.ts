@@ -1,11 +1,13 @@
 /** When the rows of the table of excuses hold, where that takes more than a line to say. Pure. */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
+import { diskNames, sagaToken } from '../../plan/names.ts';
 import { type Account, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
 import { mirrorFile, newFile, theirFile } from '../scenario/wish-files.ts';
+import { SAGA } from '../scenario/wish-request.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 import { asksFor, isActSwappedUnseen, isActUnseen, isTold, takesNameOf } from './moved-files.ts';
 
@@ -98,7 +100,9 @@ export function isLeftOnIt({ fault }: Struck, { scenario }: Account, { outcome, 
   const { options } = (fault.arguments ?? {}) as {
     readonly options?: readonly { readonly 'node-name'?: string }[];
   };
-  const isTrace = (name = '') => now.nodes.includes(name) && !now.ofGuest.has(name);
+  const isOwn = (name: string) =>
+    now.disks.some((_, index) => diskNames(sagaToken(SAGA), index).filter === name);
+  const isTrace = (name = '') => isOwn(name) && now.nodes.includes(name) && !now.ofGuest.has(name);
   return (
     options?.some(option => isTrace(option['node-name'])) === true &&
     isHeldSomewhere(now, scenario.guest.disks)

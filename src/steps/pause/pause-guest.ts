@@ -17,7 +17,7 @@ import {
 } from '../../guest/hold-guest.ts';
 import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, isLive, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
-import { expectPlugged } from '../../guest/unplugged.ts';
+import { expectPlugged, expectPluggedIn } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
@@ -79,6 +79,7 @@ export const pauseGuest: Step = {
     });
     if (migrating !== undefined) throw migrating;
     const [inFront] = replies;
+    if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
     const ofJobs = ahead[marks.length] as Reply<readonly JobInfo[]> | undefined;
     const clean = ofJobs !== undefined && inFront !== undefined && isClean(plan.disks, ofJobs, inFront);
     return { ...paused, clean };

@@ -17,7 +17,6 @@ import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
-import { STATUS } from '../step/hold-for.ts';
 import { askAgain } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
@@ -63,8 +62,8 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
 /**
  * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
- * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration is looked for when all have voted:
- * what costs one guest a command here, costs all of them.
+ * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration is looked for before the vote: behind
+ * `go` others run on their overlays already.
  */
 export const takeSnapshotInPause: Step<SnapshotPlan> = {
   name: 'takeSnapshotInPause',
@@ -74,9 +73,9 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
     const { qmp, plan } = context;
     expectPausedThroughout(context);
     await expectNames(context, 'claimed');
-    const [status] = await takeAll(qmp, plan, actionsOf(plan), [STATUS]);
-    if (!status.ok) throw askAgain(status.error);
-    if (status.value.running) throw resumedByThirdParty();
+    const sight = sightOf(...(await takeAll(qmp, plan, actionsOf(plan), SIGHT)));
+    expectNotMigrating(sight, 'applied');
+    if (sight.running) throw resumedByThirdParty();
     return null;
   },
 

@@ -95,7 +95,7 @@ export const reopenFilters: Step<SwitchPlan> = {
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
-    if (!ranAfterwards && migration.ok) expectNotMigrating(sightOf(after, migration));
+    if (migration.ok) expectNotMigrating(sightOf(after, migration));
     if (ranAfterwards || context.pausedThroughout())
       return migration.ok ? seenAt(sightOf(after, migration), sentMs) : null;
     if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
