@@ -4,8 +4,8 @@
  */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { Account, Struck } from '../account/account.ts';
+import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
-import { ASKS_TO_COMMIT } from '../run/commit-theirs.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import type { ByFault } from './excuse.ts';
 import {

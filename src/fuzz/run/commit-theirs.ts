@@ -4,10 +4,9 @@
  */
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { takeSight } from '../account/sight.ts';
 
-export const ASKS_TO_COMMIT =
-  /a third party has put node (\S+) on (\S+), so that no disk can be rolled back: commit it into/;
 const JOB = 'theirs-commit';
 const READY_MS = 2_000;
 
