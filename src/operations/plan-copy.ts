@@ -136,7 +136,8 @@ function target(disk: CopyRequest['disks'][number], source: GuestDisk | undefine
     driver,
     reuse,
     initialize,
-    backing: shallow ? backing : null,
+    // A reused raw image has no header that could name one.
+    backing: shallow && driver === 'qcow2' ? backing : null,
     openBacking: true,
     secret,
     relative: disk.relative ?? false,
