@@ -17,7 +17,7 @@ test('the laws notice an abort that was in time and was not heeded, and two undo
     more('intent', 'reopenFilters', {}),
     { ...more('decision', 'reopenFilters', { verdict: 'forward' }), seq: seq + 2 },
   ];
-  expect(judge({ ...account, records: decided }).map(({ law }) => law)).toContain(
+  expect(judge({ ...account, records: decided, recordsEnded: decided }).map(({ law }) => law)).toContain(
     'asked to roll back, rolls back',
   );
   const twice = [

@@ -103,8 +103,8 @@ describeOnQemu(
     test('runs when its copy is rolled back', async () => {
       await using on = await stage({ disks: 2, paused: true });
       const { disks, maxBlackoutMs } = on.copyAll();
-      // Without filters in the pause its first `stop` is that of the switch.
-      on.tap.before('stop', () => on.vm.witness.execute('cont'));
+      // Behind the cancels of both mirrors comes the look in front of the switch.
+      resumeBehind(on, 'block-job-cancel', 1);
       const guest = { ...on.tapped, qmp: withoutEvent('RESUME', on.tapped.qmp) };
       const result = await (await on.engine.copy({ ...guest, maxBlackoutMs, disks })).result;
       expect(on.tap.pending).toEqual([]);
