@@ -15,7 +15,6 @@ import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
-import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { attributeToDisk } from '../step/blame.ts';
 import { expectPausedThroughout } from '../step/expect-paused.ts';
@@ -84,18 +83,17 @@ export const reopenFilters: Step<SwitchPlan> = {
     // A filter that was there before the pause may have lost the guest, and a device its disk.
     const looks = todo.some(hasFilter) ? [BLOCKS] : [];
     const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
-    const held = await holdFor(context, [STATUS], [reopen, ...looks, ...SIGHT]);
-    const [reopened, ...behind] = held.replies;
-    const [after, migration] = behind.slice(looks.length) as unknown as Replies<typeof SIGHT>;
+    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks]);
+    const [reopened, after, migration, blocks] = held.replies;
     await toldRun(context, held, async () => {
       await attributeToDisk(todo, valueIn(reopened));
-      if (looks.length > 0) expectOnFilters(todo, await valueIn(behind[0] as Reply<readonly BlockInfo[]>));
+      if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
       expectPausedBefore(held);
     });
     // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
     // asked once more, since the news that it runs may have come with an earlier answer.
     const ranAfterwards = (await valueIn(after)).running;
-    if (migration.ok) expectNotMigrating(sightOf(after, migration));
+    if (migration.ok) expectNotMigrating(sightOf(after, migration), 'applied');
     if (ranAfterwards || context.pausedThroughout())
       return migration.ok ? seenAt(sightOf(after, migration), sentMs) : null;
     if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
