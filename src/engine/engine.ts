@@ -4,7 +4,6 @@
  */
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
-import { sagaIsUnknown } from '../journal/refusals.ts';
 import { whenFree } from '../journal/waiting.ts';
 import { checkId } from '../operations/check-id.ts';
 import { OPERATIONS, type Operation, type Request } from '../operations/operations.ts';
@@ -28,15 +27,11 @@ import type { Json } from '../qmp/transport.ts';
 import { abortWith, refuseAborted } from './abort-signal.ts';
 import type { Engine, EngineOptions } from './api.ts';
 import { type CloseOptions, Closing } from './closing.ts';
-import { filesOf, guestOf, provedFilesOf, type Submit, splitGuest } from './connection/guest.ts';
+import { filesOf, type Submit, splitGuest } from './connection/guest.ts';
 import { type IdSource, randomIds } from './connection/ids.ts';
-import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
-import { expectTellable } from './durable/group-register.ts';
 import { withJournalErrors } from './durable/journal-errors.ts';
 import { letGo } from './durable/let-go.ts';
-import { expectNewestOrAccept } from './durable/newest-journal.ts';
-import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import { expectOptions } from './engine-options.ts';
 import { type Group, type GroupOptions, memberOf, type ResumeGroupOptions } from './group.ts';
 import type { Joining } from './group-beginning.ts';
@@ -45,20 +40,9 @@ import { Groups } from './groups.ts';
 import { KnownSagas } from './known-sagas.ts';
 import { listSagas, type SagaPage, type SagaQuery } from './look-up.ts';
 import { Planning } from './planning.ts';
-import { planToResume } from './recovery/plan-to-resume.ts';
 import { refuseChanged } from './refuse-changed.ts';
-import { imagesIn } from './removal/proved-leaving.ts';
-import {
-  asked,
-  expectResume,
-  expectSameQemu,
-  type ResumeOptions,
-  refuseSignal,
-  unansweredResult,
-} from './resume.ts';
-import { expectCurrentIn } from './running/current-snapshot.ts';
-import { metadataOf } from './running/notices.ts';
-import { resultAsJson } from './running/result.ts';
+import type { ResumeOptions } from './resume.ts';
+import { Resuming } from './resuming.ts';
 import type { Saga } from './running/saga-types.ts';
 import { Runs } from './runs.ts';
 import { afterBegin, type Submission, Submissions } from './submissions.ts';
@@ -93,24 +77,27 @@ class SagaEngine implements Engine {
   readonly #known: KnownSagas;
   readonly #runs: Runs;
   readonly #groups: Groups;
-  readonly #askLeader: EngineOptions['askLeader'];
+  readonly #resuming: Resuming;
 
   constructor(options: EngineOptions) {
     this.#journal = withJournalErrors(options.journal);
     this.#clock = options.clock ?? systemClock;
     this.#ids = options.ids ?? randomIds;
-    this.#askLeader = options.askLeader;
     const parts = { ...options, journal: this.#journal, clock: this.#clock, ids: this.#ids };
     this.#planning = new Planning(parts, this.#submissions);
     this.#closing = new Closing(this.#clock);
     this.#known = new KnownSagas({ ...parts, engine: this, onListenerError: options.onListenerError });
     this.#runs = new Runs(parts, this.#submissions, () => this.#groups.renewed);
+    this.#resuming = new Resuming({
+      ...parts,
+      ...{ submissions: this.#submissions, closing: this.#closing, known: this.#known, runs: this.#runs },
+    });
     this.#groups = new Groups({
       ...parts,
       plan: (group, asked, planned) => this.#planning.planOnly(memberOf(group), asked, planned),
       start: (group, asked, joining) => this.#start(memberOf(group), asked, joining),
       known: (row, guest) => this.#known.saga(row, guest),
-      resume: (member, how) => this.#resume(member, how),
+      resume: (member, how) => this.#resuming.resume(member, how),
       endings: group => this.#closing.endings(group),
       changed: () => this.#runs.changed(),
     });
@@ -169,7 +156,7 @@ class SagaEngine implements Engine {
   }
 
   async resume(id: string, options: ResumeOptions = {}): Promise<Saga> {
-    return this.#closing.during(id, () => this.#resume(id, options));
+    return this.#closing.during(id, () => this.#resuming.resume(id, options));
   }
 
   resumeGroup(id: string, options: ResumeGroupOptions = {}): Promise<Group> {
@@ -194,55 +181,6 @@ class SagaEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #resume(id: string, options: ResumeOptions): Promise<Saga> {
-    const { signal } = options;
-    expectResume(options);
-    const running = this.#submissions.running(id);
-    if (running !== undefined) return asked(running, signal);
-    const row = checkedJournal(this.#journal).saga(id);
-    if (row === undefined) throw sagaIsUnknown(id);
-    const plan = toldTo(options.onCommit, planToResume(row));
-    const records = checkedJournal(this.#journal).records(id);
-    const isEnded = row.state === 'committed' || row.state === 'rolledBack';
-    if (!isEnded) expectNewestOrAccept(this.#journal, row, options);
-    refuseSignal(row, plan, records, signal);
-    if (isEnded) return this.#known.ended(row);
-    await expectTellable(this.#journal, this.#clock, plan, options.force ?? false, this.#askLeader);
-    const qmp = options.qmp ?? row.address;
-    if (qmp === '') {
-      const why = `saga ${id} was begun without an address: say where its QEMU is`;
-      throw new BlocksagaError('REQUEST_INVALID', why, { saga: id });
-    }
-    const guest = guestOf(qmp, options);
-    const endings = this.#closing.endings(id);
-    await unlessEnded(endings, () => expectCurrentIn(guest, this.#clock, { id, plan, records, signal }));
-    const lease = await unlessEnded(
-      endings,
-      () => seizeUnlessHeld(this.#journal, id, options, this.#clock),
-      late => late && void letGo(this.#journal, late),
-    );
-    if (lease === undefined) return askElsewhere({ ...this.#known.elsewhere(row, plan), options });
-    const monitor = this.#runs.monitorOf(id, guest);
-    try {
-      const known = this.#journal.records(id);
-      await unlessEnded(endings, () => expectSameQemu(monitor, this.#clock, id, plan, known));
-    } catch (error) {
-      monitor.close();
-      if (error instanceof BlocksagaError && error.code === 'CLOSED') {
-        await letGo(this.#journal, lease);
-        throw error;
-      }
-      const result = resultAsJson(unansweredResult(id, plan, error));
-      await this.#journal.end(lease, 'needsRecovery', result);
-      return this.#known.ended({ ...row, state: 'needsRecovery', result });
-    }
-    if (signal !== undefined) {
-      await this.#journal.append(lease, [{ kind: 'signal', step: signal, body: null }], { durable: true });
-    }
-    const files = await provedFilesOf(guest, imagesIn(plan));
-    return this.#runs.run({ lease, plan, guest, files, monitor, metadata: metadataOf(row) });
   }
 
   /** The same id twice has one effect: what the first submission comes to is given to the second. */

@@ -2,7 +2,6 @@
  * One connection to QEMU at work: greeting, commands matched to replies by id, events handed out. It knows what may still
  * be trusted after a message that makes no sense: nothing.
  */
-
 import { BlocksagaError, invariant } from '../errors.ts';
 import { whyNoAnswer, whyNoEvent } from './check-shape.ts';
 import type { Clock } from './clock.ts';

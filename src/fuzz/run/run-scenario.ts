@@ -22,15 +22,15 @@ import {
 } from '../account/account.ts';
 import { HostView } from '../account/host-view.ts';
 import { createMortal } from '../account/mortal.ts';
-import { copyChains, prepare } from '../account/prepare.ts';
+import { prepare } from '../account/prepare.ts';
 import type { End, Reached } from '../account/process.ts';
 import { countedFrom } from '../account/recorded.ts';
 import { type Sight, takeSight } from '../account/sight.ts';
 import type { OrchestratorDeath, Scenario } from '../scenario/scenario.ts';
-import { forgetsJobs } from '../scenario/since.ts';
 import { DIRECTORY } from '../scenario/wish-files.ts';
 import { type LiveWish, SAGA, submit } from '../scenario/wish-request.ts';
 import { Administrator } from './administrator.ts';
+import { Arming } from './arming.ts';
 import { commitWhatIsAskedFor } from './commit-theirs.ts';
 import { type Onlooker, pacedBy, Sightings } from './onlooker.ts';
 import { pivotReady } from './pivot-ready.ts';
@@ -70,7 +70,7 @@ class Run {
   readonly #sim: Sim;
   readonly #watch: Watch;
   #view: HostView | undefined;
-  readonly #armed = new Set<string>();
+  readonly #arming: Arming;
   readonly #onCommit: ToldPublisher;
   readonly #kept: KeptJournal;
   #deaths = 0;
@@ -89,6 +89,7 @@ class Run {
       onFault: (fault, place) => this.#watch?.strike(fault, place),
     });
     this.#watch = new Watch(this.#sim, scenario, tell);
+    this.#arming = new Arming(this.#sim, scenario, this.#watch);
     this.#sightings = new Sightings(this.#sim.clock);
     onlooker?.sees(() => this.#sightings.look());
     this.#kept = new KeptJournal(scenario, this.#watch);
@@ -144,8 +145,7 @@ class Run {
     return {
       scenario: this.#scenario,
       ...definedOnly({ row: kept?.row, endedMs: this.#kept.endedMs }),
-      ...{ before, after },
-      atLast: last,
+      ...{ before, after, atLast: last },
       refusal: ended.refusal,
       result: ended.result,
       resultAtLast: atLast.result,
@@ -159,8 +159,7 @@ class Run {
       conts: this.#watch.migration.conts,
       ranOnNew: this.#watch.overtaken.ranOnNew,
       unlinkedInUse: this.#watch.unlinkedInUse,
-      squatted: this.#view.squatted,
-      harmed: this.#view.harmed,
+      ...{ squatted: this.#view.squatted, harmed: this.#view.harmed },
       ...{ moved: this.#view.moved, movedAtLast, overwritten: this.#view.overwritten },
       openings: this.#watch.names.openings,
       isRestored: this.#kept.isRestored,
@@ -296,11 +295,6 @@ class Run {
     this.#watch.enter(state);
     const place = placeOf(state);
     this.#administrator.process?.enter(place);
-    if (this.#armed.has(place)) return;
-    this.#armed.add(place);
-    const copied = forgetsJobs(this.#scenario.guest) ? 'mirrorDisks' : 'standOnBases';
-    if (place === copied) copyChains(this.#sim, this.#scenario, this.#watch.covered);
-    if (this.#administrator.isDone) return;
-    for (const fault of this.#scenario.faults) if (fault.from === place) this.#sim.armFault(fault);
+    this.#arming.enter(place, !this.#administrator.isDone);
   }
 }
