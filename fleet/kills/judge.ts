@@ -96,7 +96,7 @@ function judgeFiles(
   const told = leftoversTold(arena, guest, sagas);
   const mayBeLeft = guest.wire !== undefined || isKilled;
   const wrongOf = (file: string): readonly string[] => {
-    if (!images.includes(file)) return [`the file ${file} is there, and nobody has asked for it`];
+    if (!images.includes(file)) return [`the file ${file} is there, and no request named it`];
     if (!told.some(words => words.split(/[\s'",;]+/).includes(file)))
       return [`the file ${file} is left, and no saga of the round says so`];
     return mayBeLeft ? [] : [`the file ${file} is left, and its QEMU lives on its host`];

@@ -1,6 +1,6 @@
 /**
- * Which of the fleet's invocations are stuck: those that Restate has paused, and those that fail again and again. Restate tells nobody
- * of them by itself, and their objects are not free for another. Asked of its admin port; it changes nothing.
+ * Which of the fleet's invocations are stuck: those that Restate has paused, and those that fail again and again. Restate reports neither
+ * by itself, and their objects are not free for another. Asked of its admin port; it changes nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';

@@ -152,11 +152,11 @@ describe('what a saga has left on its host', () => {
         },
       ],
     });
-    const nobody: FakeGuest = { submit: [], look: [] };
+    const unasked: FakeGuest = { submit: [], look: [] };
     const leading = part('lead', 'left.0', {});
     const following = part('follow', 'left.1', { leftovers: [LEFT] });
-    await using first = await startFakeAgent('first', { lead: nobody }, leading);
-    await using second = await startFakeAgent('second', { follow: nobody }, following);
+    await using first = await startFakeAgent('first', { lead: unasked }, leading);
+    await using second = await startFakeAgent('second', { follow: unasked }, following);
     for (const { url } of [first, second])
       assert.equal((await fleet.ask('fleet/hosts/join', url)).status, 200);
     const members = ['lead', 'follow'].map(vm => ({ vm, disks: [{ disk: 'disk0' }] }));

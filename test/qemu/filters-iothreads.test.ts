@@ -4,10 +4,11 @@
  * test is played on one of them.
  */
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
 import { byOne } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
+import { onEachVersion } from './each-version.ts';
 import { filtersOf, writeToOverlays } from './filtered.ts';
 import {
   expectCloned,
@@ -30,15 +31,10 @@ const SAFE = 10;
 const able = fetchedQemus().flatMap(({ version }) => (Number(version) >= SAFE ? [version] : []));
 const onOne = byOne(able);
 
-for (const version of QEMU_VERSIONS) {
-  const qemu = fetchedQemus().find(each => each.version === version)?.binary;
-  if (qemu === undefined)
-    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-  else if (Number(version) < SAFE)
-    describe(`a disk in an iothread below a filter on QEMU ${version}`, () => refused(qemu));
-  else
-    describe(`a disk in an iothread below a filter on QEMU ${version}`, () => workedThrough(qemu, version));
-}
+onEachVersion((qemu, version) => {
+  describe(`a disk in an iothread below a filter on QEMU ${version}`, () =>
+    Number(version) < SAFE ? refused(qemu) : workedThrough(qemu, version));
+});
 
 function begin(qemu: string, filter: GuestFilter, inline = true): Promise<Stage> {
   return stage({ disks: 2, bus: 'scsi-hd', iothreads: true, filters: [filter], inline, qemu });

@@ -1,11 +1,11 @@
 /** Disks with a throttle of their administrator's right above the image: it is the filter that a switch by `reopen` needs. */
-import { expect, type TestContext, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { recoverOffline } from '../../src/index.ts';
 import { turns } from '../tiers/tier.ts';
 import { filtersOf, LAYOUTS, REOPENABLE, writeToOverlays } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { unaware } from './unaware.ts';
-import { withoutReopen } from './version-at-hand.ts';
+import { stageThatReopens } from './version-at-hand.ts';
 import {
   expectSets,
   expectSwitched,
@@ -13,20 +13,7 @@ import {
   expectUntouched,
   explain,
   imagesOf,
-  type Stage,
-  type StageOptions,
-  stage,
 } from './witnessed.ts';
-
-/** A guest on a QEMU that can reopen. */
-async function begin({ skip }: Pick<TestContext, 'skip'>, options: StageOptions): Promise<Stage> {
-  await using stack = new AsyncDisposableStack();
-  const on = stack.use(await stage(options));
-  const missing = await withoutReopen(on);
-  skip(missing !== '', missing);
-  stack.move();
-  return on;
-}
 
 const inTurn = turns();
 
@@ -34,7 +21,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(inTurn(REOPENABLE))(
     'is switched by reopen of that: $what',
     async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 3, ...guest });
+      await using on = await stageThatReopens(test, { disks: 3, ...guest });
       const before = await filtersOf(on);
       const sent = on.tap.commands;
       const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' }))
@@ -50,7 +37,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(inTurn(REOPENABLE))(
     'stays on its image where the reopen of another disk is refused: $what',
     async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 2, ...guest });
+      await using on = await stageThatReopens(test, { disks: 2, ...guest });
       const before = await filtersOf(on);
       on.tap.before('blockdev-reopen', () => on.spoil(on.newFile(1)));
       on.tap.after('blockdev-reopen', () => on.unspoil());
@@ -65,7 +52,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(inTurn(REOPENABLE))(
     'comes back from its new image where the switch has failed behind it: $what',
     async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 2, ...guest });
+      await using on = await stageThatReopens(test, { disks: 2, ...guest });
       const before = await filtersOf(on);
       const line = { ...on.tapped, qmp: unaware(on.tapped.qmp) };
       const result = await (await on.engine.copy({ ...on.copyAll(), ...line, strategy: 'reopen' })).result;
@@ -76,7 +63,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   );
 
   test('keeps its copy-on-read, which cannot be reopened: reopen is refused, and auto finalizes', async test => {
-    await using on = await begin(test, { disks: 2, filters: ['copy-on-read'] });
+    await using on = await stageThatReopens(test, { disks: 2, filters: ['copy-on-read'] });
     await expect(on.engine.copy({ ...on.copyAll(), strategy: 'reopen' })).rejects.toMatchObject({
       code: 'CAPABILITY_MISSING',
     });
@@ -86,7 +73,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   });
 
   test('keeps the options of its throttle through a reopen', async test => {
-    await using on = await begin(test, { disks: 1, filters: ['throttle'] });
+    await using on = await stageThatReopens(test, { disks: 1, filters: ['throttle'] });
     const cache = { direct: true, 'no-flush': false };
     const options = {
       ...{
@@ -106,7 +93,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   });
 
   test.for(inTurn(REOPENABLE))('is reverted by it: $what', async ({ what: _, ...guest }, test) => {
-    await using on = await begin(test, { disks: 2, ...guest });
+    await using on = await stageThatReopens(test, { disks: 2, ...guest });
     const before = await filtersOf(on);
     await writeToOverlays(on);
     const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
@@ -120,7 +107,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(inTurn(REOPENABLE))(
     'comes back from a revert that has failed behind the switch: $what',
     async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 2, ...guest });
+      await using on = await stageThatReopens(test, { disks: 2, ...guest });
       const before = await filtersOf(on);
       await writeToOverlays(on);
       const chains = (await on.look()).fronts.map(({ chain }) => chain);
@@ -140,7 +127,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
       { when: 'before the switch', command: 'blockdev-reopen' },
     ]),
   )('comes back where a third party takes it off its throttle $when', async ({ command }, test) => {
-    await using on = await begin(test, { disks: 2, filters: ['throttle'] });
+    await using on = await stageThatReopens(test, { disks: 2, filters: ['throttle'] });
     const path = '/machine/peripheral/dev1/virtio-backend';
     const drive = (value: string) => on.vm.witness.execute('qom-set', { path, property: 'drive', value });
     on.tap.before(command, () => drive('disk1'));
@@ -154,7 +141,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(inTurn(REOPENABLE))(
     'is recovered offline where QEMU dies right behind the switch: $what',
     async ({ what: _, ...guest }, test) => {
-      await using on = await begin(test, { disks: 2, journal: 'sqlite', ...guest });
+      await using on = await stageThatReopens(test, { disks: 2, journal: 'sqlite', ...guest });
       on.tap.after('blockdev-reopen', () => on.vm.kill());
       const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' });
       expect((await saga.result).outcome).toBe('needsRecovery');
@@ -174,7 +161,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
       2,
     ),
   )('is not reverted where that is $what, and says why', async ({ what: _, ...guest }, test) => {
-    await using on = await begin(test, { disks: 1, paused: true, backing: true, ...guest });
+    await using on = await stageThatReopens(test, { disks: 1, paused: true, backing: true, ...guest });
     const disks = [{ disk: 'dev0', overlay: on.newFile(0) }];
     await expect(on.engine.revert({ qmp: on.vm.monitor, disks })).rejects.toThrow(
       /copy-on-read filter .*disk0-filter0.* cannot be reopened/,
@@ -184,7 +171,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
   test.for(['reopen', 'finalize'] as const)(
     'is not committed through that once a third party has put an overlay below it: %s',
     async (strategy, test) => {
-      await using on = await begin(test, { disks: 2, filters: ['throttle'] });
+      await using on = await stageThatReopens(test, { disks: 2, filters: ['throttle'] });
       const overlay = (below: string, name: string) =>
         on.vm.witness.execute('blockdev-snapshot-sync', {
           'node-name': below,

@@ -4,11 +4,12 @@
  * named as not run; in the quick tier each kind on one of them. The images are read from outside after a power cut.
  */
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus } from '../../scripts/qemu-versions.ts';
 import type { GuestBus } from '../../src/demo/guest-command-line.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { byOne, often } from '../tiers/tier.ts';
+import { onEachVersion } from './each-version.ts';
 
 const BUSES: readonly { readonly bus: GuestBus; readonly disks: number }[] = [
   { bus: 'virtio-blk', disks: 8 },
@@ -45,11 +46,8 @@ async function setDrives(vm: GuestVm, node: (index: number) => string): Promise<
 const able = fetchedQemus().flatMap(({ version }) => (Number(version) >= REOPENS ? [version] : []));
 const onOne = byOne(able);
 
-for (const version of QEMU_VERSIONS) {
-  const qemu = fetchedQemus().find(each => each.version === version)?.binary;
-  if (qemu === undefined)
-    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-  else if (Number(version) >= REOPENS)
+onEachVersion((qemu, version) => {
+  if (Number(version) >= REOPENS)
     describe(`a guest that runs on QEMU ${version}`, () => {
       test.each(BUSES.filter(({ bus }) => onOne(version, bus)))(
         'is put below filters and out again: $disks $bus',
@@ -90,4 +88,4 @@ for (const version of QEMU_VERSIONS) {
         },
       );
     });
-}
+});

@@ -3,24 +3,18 @@
  * version has, and going back when the disk in the middle fails. A version that is not there is named as not run. In the quick tier each test is played on one of the versions.
  */
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import { byOne } from '../tiers/tier.ts';
 import { type Chained, disksOf, expectChains, expectMerged, withChains } from './chained.ts';
+import { onEachVersion } from './each-version.ts';
 import { explain, type StageOptions, stage } from './witnessed.ts';
 
 const fetched = fetchedQemus();
 const onOne = byOne(fetched.map(({ version }) => version));
 
-for (const version of QEMU_VERSIONS) {
-  const binary = fetched.find(qemu => qemu.version === version)?.binary;
-  if (binary === undefined) {
-    const title = `NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`;
-    console.warn(title);
-    test.skip(title);
-  } else {
-    describe(`QEMU ${version}`, () => merges(binary, version));
-  }
-}
+onEachVersion((binary, version) => {
+  describe(`QEMU ${version}`, () => merges(binary, version));
+});
 
 const DISKS = 3;
 const MIDDLE = '-1-job';

@@ -8,7 +8,7 @@ import type { GuestBus } from '../../src/demo/guest-command-line.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { describeOnQemu } from './real-qemu.ts';
-import { withoutReopen } from './version-at-hand.ts';
+import { stageThatReopens } from './version-at-hand.ts';
 import {
   endGuest,
   expectSets,
@@ -17,7 +17,6 @@ import {
   explain,
   imagesOf,
   type Stage,
-  stage,
 } from './witnessed.ts';
 
 interface Block {
@@ -76,9 +75,7 @@ const BUSES: readonly GuestBus[] = ['virtio-blk', 'scsi-hd', 'nvme', 'ide-hd', '
 describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   describe.each(BUSES)('on %s', bus => {
     test('are there before the pause, move in it, and are gone when it is over', async ({ skip }) => {
-      await using on = await stage({ disks: 2, bus });
-      const why = await withoutReopen(on);
-      if (why !== '') skip(why);
+      await using on = await stageThatReopens({ skip }, { disks: 2, bus });
       const saga = await waiting(on);
       const before = on.vm.witness.events.length;
       const result = await saga.pivot();
@@ -90,9 +87,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   });
 
   test('are taken out again by an abort, without a pause', async ({ skip }) => {
-    await using on = await stage({ disks: 3 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 3 });
     const saga = await waiting(on);
     const result = await saga.abort();
     expect(await throttles(on), explain(result)).toEqual([]);
@@ -103,9 +98,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   test('that a third party has taken a device off are noticed, and all disks stay where they were', async ({
     skip,
   }) => {
-    await using on = await stage({ disks: 3 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 3 });
     const saga = await waiting(on);
     const [, second] = await fronts(on);
     await on.vm.witness.execute('qom-set', { path: second?.path, property: 'drive', value: 'disk1' });
@@ -117,9 +110,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   });
 
   test('cannot be closed by a third party', async ({ skip }) => {
-    await using on = await stage({ disks: 2 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2 });
     const saga = await waiting(on);
     const [first] = await throttles(on);
     await expect(on.vm.witness.execute('blockdev-del', { 'node-name': first })).rejects.toThrow(/in use/);
@@ -127,9 +118,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   });
 
   test('of a guest with iothreads are put in within the pause', async ({ skip }) => {
-    await using on = await stage({ disks: 2, iothreads: true });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2, iothreads: true });
     const saga = await on.engine.copy({ ...on.copyAll(), strategy: 'reopen', finish: 'leave' });
     expect((await saga.result).outcome).toBe('ready');
     expect(await throttles(on)).toEqual([]);
@@ -141,9 +130,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   test('that a third party moves right before they are left stay, as the trace of what was written below them', async ({
     skip,
   }) => {
-    await using on = await stage({ disks: 2 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2 });
     const old = await nodeOf(on, on.vm.disks[1]?.file ?? '');
     let filter = '';
     const moveBack = async () => {
@@ -173,9 +160,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   test('wait for the job of a third party that began above them when the guest ran again', async ({
     skip,
   }) => {
-    await using on = await stage({ disks: 2 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2 });
     const target = on.vm.disks[0]?.sizeBytes ?? 0;
     let cancelled: Promise<unknown> = Promise.resolve();
     let meanwhile: readonly string[] = [];
@@ -202,9 +187,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   });
 
   test('are below the jobs of a commit, which let no overlay above or below them', async ({ skip }) => {
-    await using on = await stage({ disks: 2, journal: 'memory' });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2, journal: 'memory' });
     const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
     expect(taken.outcome, explain(taken)).toBe('committed');
     const image = await nodeOf(on, on.newFile(1));
@@ -233,9 +216,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
   test('have to stay below an overlay that a third party has put above one, until that is committed', async ({
     skip,
   }) => {
-    await using on = await stage({ disks: 2 });
-    const why = await withoutReopen(on);
-    if (why !== '') skip(why);
+    await using on = await stageThatReopens({ skip }, { disks: 2 });
     const theirs = join(temporaryFolder(), 'theirs.qcow2');
     on.tap.after('cont', async () => {
       const node = (await throttles(on)).find(name => name.endsWith('-1-filter'));
@@ -271,9 +252,7 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
         skip,
       }) => {
         const filtered = strategy === 'reopen' ? {} : ({ filters: ['throttle'] } as const);
-        await using on = await stage({ disks: 2, journal: 'memory', ...filtered });
-        const why = await withoutReopen(on);
-        if (why !== '') skip(why);
+        await using on = await stageThatReopens({ skip }, { disks: 2, journal: 'memory', ...filtered });
         const taken = await (await on.engine.snapshot(on.snapshotAll())).result;
         expect(taken.outcome, explain(taken)).toBe('committed');
         await on.vm.awaitWrites(6);

@@ -5,10 +5,11 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../../src/qmp/schema.generated.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { byOne } from '../tiers/tier.ts';
+import { onEachVersion } from './each-version.ts';
 import { expectSame, snapFile, snapshotAndGoOn } from './reverted.ts';
 import { unaware, withoutEvent } from './unaware.ts';
 import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './witnessed.ts';
@@ -20,13 +21,10 @@ const STYLES = ['blockdev', 'drive'] as const;
 const able = fetchedQemus().flatMap(({ version }) => (Number(version) >= REOPENS ? [version] : []));
 const onOne = byOne(able);
 
-for (const version of QEMU_VERSIONS) {
-  const qemu = fetchedQemus().find(each => each.version === version)?.binary;
-  if (qemu === undefined)
-    test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-  else if (Number(version) >= REOPENS)
+onEachVersion((qemu, version) => {
+  if (Number(version) >= REOPENS)
     describe(`disks in iothreads on QEMU ${version}`, () => reverted(qemu, version));
-}
+});
 
 function reverted(qemu: string, version: QemuVersion): void {
   const styles = (what: string) => STYLES.filter(style => onOne(version, `${what}: ${style}`));

@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { SagaResult } from '../../src/index.ts';
 import { byOne, turns } from '../tiers/tier.ts';
+import { onEachVersion } from './each-version.ts';
 import { filtersOf, LAYOUTS } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSets, expectTakenBack, explain, imagesOf, oldImages, type Stage, stage } from './witnessed.ts';
@@ -147,12 +148,7 @@ const versions = fetchedQemus().map(({ version }) => version);
 const onOne = byOne(versions);
 
 describe('a snapshot with mirrors, by version', () => {
-  for (const version of QEMU_VERSIONS) {
-    const binary = fetchedQemus().find(qemu => qemu.version === version)?.binary;
-    if (binary === undefined)
-      test.skip(`NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`);
-    else onVersion(version, binary);
-  }
+  onEachVersion((qemu, version) => onVersion(version, qemu));
 });
 
 function onVersion(version: QemuVersion, qemu: string): void {

@@ -3,10 +3,11 @@
  * each way to snapshot, going through and going back. A version that is not there is named as not run.
  */
 import { describe, expect, test } from 'vitest';
-import { fetchedQemus, QEMU_VERSIONS, type QemuVersion } from '../../scripts/qemu-versions.ts';
+import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
 import type { CopyRequest, SnapshotRequest } from '../../src/index.ts';
 import { byOne, covering, isFull } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
+import { onEachVersion } from './each-version.ts';
 import {
   expectCloned,
   expectSwitched,
@@ -55,16 +56,9 @@ const marksOf = ({ version, strategy, what }: (typeof ALL)[number]) => [version,
 const SWITCHED = isFull ? ALL : covering(ALL, marksOf);
 const BACK = isFull ? ALL : covering(ALL.toReversed(), marksOf);
 
-for (const version of QEMU_VERSIONS) {
-  const binary = fetched.find(qemu => qemu.version === version)?.binary;
-  if (binary === undefined) {
-    const title = `NOT RUN: QEMU ${version} is not in .qemu/ (node scripts/fetch-qemu.ts ${version})`;
-    console.warn(title);
-    test.skip(title);
-  } else {
-    describe(`QEMU ${version}`, () => promises(version, binary));
-  }
-}
+onEachVersion((binary, version) => {
+  describe(`QEMU ${version}`, () => promises(version, binary));
+});
 
 function promises(version: QemuVersion, binary: string): void {
   const here = ({ version: each }: { readonly version: QemuVersion }) => each === version;

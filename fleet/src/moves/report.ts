@@ -25,7 +25,7 @@ export interface GuestReport {
   readonly blackoutMs?: number;
   /** Why it is not on its new images. */
   readonly why?: string;
-  /** What its saga, and that of its way back, have left on its host, in words; not there where that is nothing. */
+  /** What its saga, and the saga that took it back, have left on its host, in words; absent where that is nothing. */
   readonly leftovers?: readonly string[];
 }
 
