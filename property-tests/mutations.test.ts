@@ -145,6 +145,12 @@ function* byTcp(): Generator<Scenario> {
   }
 }
 
+/** Snapshots whose orchestrator has other files under the names of QEMU's. */
+function* besideOthers(): Generator<Scenario> {
+  for (const { proc: _, ...scenario } of drawn({ operations: ['snapshot'], profiles: ['7.2'] }))
+    yield { ...scenario, elsewhere: 'unproved' };
+}
+
 /** Copies whose new images lose their names to files of a third party's while mirrors run. */
 function* replaced(): Generator<Scenario> {
   for (const scenario of drawn({ operations: ['copy'], profiles: ['7.2'], faultsMax: 0 })) {
@@ -211,6 +217,16 @@ const DEFECTS: readonly {
     what: 'files that are claimed and never removed',
     scenarios: SNAPSHOTS,
     spoil: () => spoil('claimFiles', () => ({ undo: nothing })),
+    laws: ['nothing left'],
+  },
+  {
+    what: 'claims that stay where QEMU does not see them',
+    scenarios: besideOthers,
+    spoil: () =>
+      spoil('claimFiles', sound => ({
+        do: ({ files, ...context }: StepContext, todo: readonly DiskPlan[]) =>
+          sound.do({ ...context, files: files && { ...files, unlink: nothing } }, todo),
+      })),
     laws: ['nothing left'],
   },
   {

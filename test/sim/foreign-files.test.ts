@@ -55,3 +55,12 @@ test('a file that was removed cannot be put back', () => {
   expect(foreign.putBack('/images/b')).toBe(true);
   expect(birthOf('/images/b')).toBe(births[1]);
 });
+
+test('files of theirs that are put aside one after the other are all there', () => {
+  const { host, foreign, birthOf } = scene();
+  for (const path of ['/images/a', '/images/b']) foreign.act({ path, how: 'replace' });
+  const theirs = foreign.moved.map(({ made }) => made?.birth);
+  for (const path of ['/images/a', '/images/b']) expect(foreign.putBack(path)).toBe(true);
+  expect(foreign.moved.map(({ back = '' }) => birthOf(back))).toEqual(theirs);
+  expect(host.files.size).toBe(4);
+});

@@ -79,6 +79,8 @@ export interface Account {
   readonly squatted: readonly string[];
   /** Those of them under which the third party's file is not as it was made. */
   readonly harmed: readonly string[];
+  /** The names of files of the saga's that lie where QEMU does not see them. */
+  readonly leftElsewhere: readonly string[];
   /** The names that third parties have taken from files. */
   readonly moved: readonly MovedFile[];
   /** The same before a recovery without QEMU, in which more may be put back. */

@@ -72,11 +72,17 @@ export class HostView {
     });
   }
 
+  /** The names of files that are the saga's and lie where its QEMU does not see them. */
+  get leftElsewhere(): readonly string[] {
+    if (this.#other === undefined) return [];
+    const { host, before } = this.#other;
+    return [...host.files.keys()].filter(path => !before.has(path));
+  }
+
   #harmedElsewhere(): readonly string[] {
     if (this.#other === undefined) return [];
     const { host, before } = this.#other;
-    const changed = [...before].flatMap(([path, made]) => (isAs(host, path, made) ? [] : [path]));
-    return [...changed, ...[...host.files.keys()].filter(path => !before.has(path))];
+    return [...before].flatMap(([path, made]) => (isAs(host, path, made) ? [] : [path]));
   }
 }
 

@@ -52,6 +52,12 @@ export function judgeWrites(
   return { upTo, why: undefined };
 }
 
+/** The newest write of the guest's that an image shows: what was in it before the guest had counted so far is none of them. */
+export function newestShown(image: Extents, acknowledged: number): number {
+  const slots = Array.from({ length: RING.sectors }, (_, slot) => valueAt(image, offsetOf(slot)) ?? 0);
+  return Math.max(0, ...slots.filter(value => value <= acknowledged));
+}
+
 /** The newest write that is on one of the disks of a guest that has counted so many; 0 when none is. */
 export function newestWrite(acknowledged: number, disks: number, last: LastWrites = ALL_STAYED): number {
   if (last.size === 0) return acknowledged;

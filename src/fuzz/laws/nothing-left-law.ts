@@ -29,9 +29,11 @@ export function nothingLeft(end: Parameters<EndCheck>[0]): string | undefined {
       !isKeptForTheirs(each, end) &&
       !isKeptForMoved(each, end),
   );
+  const [elsewhere] = account.leftElsewhere;
   return (
     leftInQemu(end) ??
     (file === undefined ? undefined : `the file ${file} is left`) ??
+    (elsewhere === undefined ? undefined : `the file ${elsewhere} is left where QEMU does not see it`) ??
     leftInChains(account, outcome, before, now)
   );
 }

@@ -6,13 +6,14 @@
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { namedBelow } from '../account/sight.ts';
-import { judgeWrites } from '../laws/judge-writes.ts';
+import { newestShown } from '../laws/judge-writes.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
 
 export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
   const { host, moved } = sim.world;
   const { guest, wish, coveredFirst = [] } = asked;
-  const newest = (file: string) => judgeWrites(new Map([[0, sim.world.readFile(file)]]), guest.disks).upTo;
+  const { acknowledged } = sim.world.guest;
+  const newest = (file: string) => newestShown(sim.world.readFile(file), acknowledged);
   const sidesOf = (index: number) => [
     fileInChain(guest, index, 0),
     ...newSetsOf(asked).map(set => frontIn(set, index)),

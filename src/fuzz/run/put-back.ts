@@ -4,7 +4,7 @@
  */
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
-import { judgeWrites } from '../laws/judge-writes.ts';
+import { newestShown } from '../laws/judge-writes.ts';
 import { asksFor, isUnproved } from '../laws/moved-files.ts';
 
 /**
@@ -16,10 +16,8 @@ export function rightWhereTheyStand(
   result: Pick<SagaResult, 'error'> | undefined,
 ): readonly string[] {
   const { acknowledged } = world.guest;
-  const newest = (file: string | undefined) => {
-    const { upTo } = judgeWrites(new Map([[0, file === undefined ? [] : world.readFile(file)]]), 1);
-    return upTo > acknowledged ? 0 : upTo;
-  };
+  const newest = (file: string | undefined) =>
+    file === undefined ? 0 : newestShown(world.readFile(file), acknowledged);
   return world.moved.flatMap(({ path, to, made, birth, back }) => {
     const stands = world.host.files.get(path);
     // The first file has been put back, and the saga knew another one's.

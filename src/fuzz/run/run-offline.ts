@@ -199,7 +199,7 @@ class OfflineRun {
       unlinkedInUse,
       enteredMs: new Map(),
       squatted: [],
-      harmed: [],
+      ...{ harmed: [], leftElsewhere: [] },
       ...{ moved: [], movedAtLast: [] },
       overwritten: [],
       openings: [],

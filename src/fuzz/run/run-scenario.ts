@@ -160,6 +160,7 @@ class Run {
       ranOnNew: this.#watch.overtaken.ranOnNew,
       unlinkedInUse: this.#watch.unlinkedInUse,
       ...{ squatted: this.#view.squatted, harmed: this.#view.harmed },
+      leftElsewhere: this.#view.leftElsewhere,
       ...{ moved: this.#view.moved, movedAtLast, overwritten: this.#view.overwritten },
       openings: this.#watch.names.openings,
       isRestored: this.#kept.isRestored,

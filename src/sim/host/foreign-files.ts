@@ -59,11 +59,18 @@ const STALE = 800_000_000;
 export function createForeignFiles(host: Host, epochMs: () => number): ForeignFiles {
   let moved: readonly MovedFile[] = [];
 
+  /** What is put aside twice stands beside the first. */
+  function freeName(name: string): string {
+    let at = moved.length;
+    while (host.files.has(`${name}${at}`) || host.directories.has(`${name}${at}`)) at += 1;
+    return `${name}${at}`;
+  }
+
   /** Each image in it loses its name at once; where it is replaced, by one with copies of other images in it. */
   function actOnDirectory(directory: string, how: FileAct['how']): readonly MovedFile[] {
     if (!host.directories.has(directory)) return [];
     const held = [...host.files].filter(([path]) => directoryOf(path) === directory);
-    const aside = `${directory}-theirs${moved.length}`;
+    const aside = freeName(`${directory}-theirs`);
     host.renameDirectory(directory, aside);
     const isReplaced = how === 'replaceDirectory';
     if (isReplaced) host.makeDirectory(directory);
@@ -77,7 +84,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
 
   /** What was done to names in it before has come along with it, and is as it was. */
   function putDirectoryBack(directory: string, aside: string): void {
-    const own = `${directory}-theirs-own${moved.length}`;
+    const own = freeName(`${directory}-theirs-own`);
     if (host.directories.has(directory)) host.renameDirectory(directory, own);
     host.renameDirectory(aside, directory);
     carryOver(own, directory);
@@ -108,7 +115,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
       putBack(path);
       return true;
     }
-    const back = `${directory}/theirs-aside${moved.length}`;
+    const back = freeName(`${directory}/theirs-aside`);
     host.rename(path, back);
     host.rename(first.to, path);
     host.syncDirectory(directoryOf(path));
@@ -130,7 +137,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
       const file = host.files.get(path);
       if (file === undefined) return;
       const isKept = how === 'rename' || how === 'replace';
-      const to = isKept ? `${directory}/theirs-moved${moved.length}` : undefined;
+      const to = isKept ? freeName(`${directory}/theirs-moved`) : undefined;
       if (to === undefined) host.unlink(path);
       else host.rename(path, to);
       // What is durably gone gives its number to the next one.
