@@ -69,8 +69,8 @@ A monitor serves one client at a time: give blocksaga one of its own, by startin
 -qmp unix:/run/vm.qmp,server=on,wait=off
 
 Exit status: 0 done as asked, 1 rolled back, 2 refused before anything was touched, 3 needs recovery, 4 committed, but
-files that --delete was to remove are still there, 70 a bug of blocksaga: no guest is left paused for it, and what was under
-way is open in the journal, for "blocksaga resume".`;
+files that --delete was to remove are still there, or the next boot would not find an image, 70 a bug of blocksaga: no
+guest is left paused for it, and what was under way is open in the journal, for "blocksaga resume".`;
 
 /** Runs one command line (without `node` and the script) and returns the exit status. */
 export async function runProgram(args: readonly string[], given: CliContext): Promise<number> {

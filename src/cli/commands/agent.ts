@@ -14,18 +14,19 @@ import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 
 const HELP = `
-It serves snapshot, copy, pull, commit and revert of its guests over HTTP, resumes at start what a dead predecessor has left, and on
-SIGTERM lets go of all in order: mirrors go on in QEMU, and the next agent takes the sagas over. Requests and answers:
-docs/agent.md. What happens is told on standard output, one JSON object a line.
+It serves snapshot, copy, pull, commit and revert of its guests over HTTP, resumes at start what a dead predecessor has
+left, and on SIGTERM lets go of all in order: mirrors go on in QEMU, and the next agent takes the sagas over. Requests
+and answers: docs/agent.md. What happens is told on standard output, one JSON object a line.
 
-Every request needs "Authorization: Bearer TOKEN", with the token in --token-file, which is made (mode 0600) where it is not there.
-On an address other than loopback it listens by TLS alone.
+Every request needs "Authorization: Bearer TOKEN", with the token in --token-file, which is made (mode 0600) where it is
+not there. On an address other than loopback it listens by TLS alone.
 
-Guests of several hosts are snapshotted at one instant by "blocksaga fleet snapshot": the agents of all but the first host then ask the
-first one's, with the same token; --agent-ca signs their certificates, where an authority of your own does.
+Guests of several hosts are snapshotted at one instant by "blocksaga fleet snapshot": the agents of all but the first
+host then ask the first one's, with the same token; --agent-ca signs their certificates, where an authority of your own
+does.
 
-Guests: --vm NAME=MONITOR, every NAME.qmp in the directory of --vms, and what the program of --discover prints (a JSON object of
-monitors by name). They are looked for at each request, so that guests may come and go.
+Guests: --vm NAME=MONITOR, every NAME.qmp in the directory of --vms, and what the program of --discover prints (a JSON
+object of monitors by name). They are looked for at each request, so that guests may come and go.
 
 Examples:
   $ blocksaga agent --token-file /etc/blocksaga/token --vms /run/vms

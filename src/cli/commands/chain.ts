@@ -17,7 +17,8 @@ Examples:
   $ blocksaga chain --qmp /run/vm.qmp --disk disk0 --json
 
 The first image of a disk is the active one, the last one its base. Filters of yours between the device and that image
-(throttle, copy-on-read) are named above it; operations work through them and leave them. Any of the names shown is a DISK for "--disk".
+(throttle, copy-on-read) are named above it; operations work through them and leave them. Any of the names shown is a
+DISK for "--disk".
 With --json there is one line for each disk, with "type": "disk".`;
 
 interface ChainOptions {

@@ -14,8 +14,8 @@ Examples:
   $ blocksaga completion zsh > ~/.zfunc/_blocksaga
   $ blocksaga completion fish > ~/.config/fish/completions/blocksaga.fish
 
-The scripts ask "blocksaga completion sagas" for the ids that "show", "resume", "pivot" and "abort" may be given: those that are open
-or need recovery, then the newest.`;
+The scripts ask "blocksaga completion sagas" for the ids that "show", "resume", "pivot" and "abort" may be given: those
+that are open or need recovery, then the newest.`;
 
 /** More than these are not offered. */
 const SAGAS_MAX = 40;

@@ -20,12 +20,13 @@ import { withClient } from '../saga/with-client.ts';
 import { withJournal } from '../saga/with-journal.ts';
 
 const HELP = `
-Looks at the journal, at the files of sagas that were rolled back, and with --qmp at a guest's QEMU: jobs, nodes, throttle
-groups, and whether the guest is paused. --fix removes what a saga made that has ended and that nothing uses. It touches
-nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. Of a journal's sagas it
-reads those that have not ended or left something behind, and the newest hundred; --all reads every one, and checks the whole file. A journal that is
-lost or damaged can be set aside: then every trace belongs to an unknown saga, is shown, and left alone. On the word of a journal that
-is an older copy, put back from a backup, nothing is removed unless you say --accept-restored.
+Looks at the journal, at the files of sagas that were rolled back, and with --qmp at a guest's QEMU: jobs, nodes,
+throttle groups, and whether the guest is paused. --fix removes what a saga made that has ended and that nothing uses.
+It touches nothing of an open saga, which "blocksaga resume" ends, and nothing that no saga of this journal has made. Of
+a journal's sagas it reads those that have not ended or left something behind, and the newest hundred; --all reads every
+one, and checks the whole file. A journal that is lost or damaged can be set aside: then every trace belongs to an
+unknown saga, is shown, and left alone. On the word of a journal that is an older copy, put back from a backup, nothing
+is removed unless you say --accept-restored.
 
 Examples:
   $ blocksaga doctor

@@ -52,8 +52,9 @@ Examples:
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
 
-Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery, or Restate has
-paused something; 5 where "hosts" or "status" would be 0 and it is not known what Restate has paused, which standard error tells.`;
+Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no answer, 3 a guest needs recovery, or
+Restate has paused something; 5 where "hosts" or "status" would be 0 and it is not known what Restate has paused, which
+standard error tells.`;
 
 const ACTIONS = ['hosts', 'vms', 'join', 'leave', 'move', 'status', 'stop', 'snapshot', 'abort'] as const;
 type Action = (typeof ACTIONS)[number];

@@ -34,23 +34,26 @@ Examples:
   $ blocksaga inspect --journal /var/lib/blocksaga/journal.db --port 8070
   $ blocksaga inspect --journal /srv/web/journal.db,name=web --journal /srv/mail/journal.db,name=mail,qmp=/run/mail.page.qmp
 
-Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: anyone who knows it can see all
-sagas of the journal, ask those that run to switch or to go back, and have those resumed here whose process has ended: this process is
-theirs then, and Ctrl-C waits for them. Nothing is fetched from elsewhere.
+Open the printed address in a browser of this machine; Ctrl-C ends it. The address has a secret in it: anyone who knows
+it can see all sagas of the journal, ask those that run to switch or to go back, and have those resumed here whose
+process has ended: this process is theirs then, and Ctrl-C waits for them. Nothing is fetched from elsewhere.
 
-A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further -qmp. Without
-one it shows what the journal knows, which has no progress in bytes.
+A monitor serves one client at a time: give the page one that blocksaga does not use, by starting QEMU with a further
+-qmp. Without one it shows what the journal knows, which has no progress in bytes.
 
-Several journals are one list, in which each saga says which journal it is of, and each button asks through that one. Of each can be
-said, behind its file: name=NAME (default: its file's), qmp=ADDRESS and trace=FILE, as --qmp and --trace of a single one.
+Several journals are one list, in which each saga says which journal it is of, and each button asks through that one. Of
+each can be said, behind its file: name=NAME (default: its file's), qmp=ADDRESS and trace=FILE, as --qmp and --trace of
+a single one.
 
-A fleet: --fleet has the ingress of its Restate. The page then shows its hosts, their guests and what is under way there, beside the
-sagas of this journal. It asks the fleet while a page is open, and changes nothing there: that is "blocksaga fleet".
+A fleet: --fleet has the ingress of its Restate. The page then shows its hosts, their guests and what is under way
+there, beside the sagas of this journal. It asks the fleet while a page is open, and changes nothing there: that is
+"blocksaga fleet".
 
-Charts: the page draws any XState chart that an inspector sends it, lit by its inspection events alone: from "blocksaga copy ...
---inspect ADDRESS" with the address that is printed for inspectors, from a program of yours by createWebSocketInspector({ url }) of
-@statelyai/inspect. --xstate also copies a simulated guest, so that there is one to see, and prints the address of a page with
-Stately's own inspector in it: that one is loaded from stately.ai, by a browser that must be online.
+Charts: the page draws any XState chart that an inspector sends it, lit by its inspection events alone: from "blocksaga
+copy ... --inspect ADDRESS" with the address that is printed for inspectors, from a program of yours by
+createWebSocketInspector({ url }) of @statelyai/inspect. --xstate also copies a simulated guest, so that there is one to
+see, and prints the address of a page with Stately's own inspector in it: that one is loaded from stately.ai, by a
+browser that must be online.
 
 On another machine: ssh -L 8070:127.0.0.1:8070 HOST, with --port 8070.`;
 

@@ -32,10 +32,10 @@ Examples:
   $ blocksaga sagas --prune --older-than 30
 
 The state "open" has all sagas that have not ended, "waiting" those of them that wait at READY for a pivot or an abort.
-The newest comes first. Without --json and --limit the newest ${LISTED} are listed, and it is said how to see the others. With --json there
-is one line for each saga, with "type": "saga". --prune forgets sagas that ended
-well or were rolled back, 90 days ago unless --older-than says otherwise, and lists their ids ("type": "pruned"). Open ones,
-and those that need recovery, always stay. The id of a forgotten saga may be used again.`;
+The newest comes first. Without --json and --limit the newest ${LISTED} are listed, and it is said how to see the
+others. With --json there is one line for each saga, with "type": "saga". --prune forgets sagas that ended well or were
+rolled back, 90 days ago unless --older-than says otherwise, and lists their ids ("type": "pruned"). Open ones, and
+those that need recovery, always stay. The id of a forgotten saga may be used again.`;
 
 const OLDER_THAN_DAYS = 90;
 const DAY_MS = 24 * 60 * 60_000;

@@ -34,8 +34,8 @@ Examples:
   $ blocksaga show 4kq2p9v1x0c7m --json
   $ blocksaga show nightly-2026-11-29
 
-It tells the saga as a story: what it did, what failed, with QEMU's words, what was undone, where each disk is and what to do
-next; then every record of it.
+It tells the saga as a story: what it did, what failed, with QEMU's words, what was undone, where each disk is and what
+to do next; then every record of it.
 
 Of a copy that waits at READY and whose process has ended, QEMU is asked whether its mirrors still follow the guest.
 

@@ -35,12 +35,13 @@ const SETTINGS = z.strictObject({
 const BY_ENVIRONMENT = { journal: 'BLOCKSAGA_JOURNAL', qmp: 'BLOCKSAGA_QMP' } as const;
 
 export const DEFAULTS_HELP = `
-Defaults: BLOCKSAGA_JOURNAL stands for --journal, and BLOCKSAGA_QMP for --qmp where a command must have it (resume, pivot and abort
-find their guest in the journal; the page needs a monitor of its own). A file of settings has more of them: --config FILE, else
-BLOCKSAGA_CONFIG, else $XDG_CONFIG_HOME/blocksaga/config.json where it is there. It is JSON, by the names of the options:
+Defaults: BLOCKSAGA_JOURNAL stands for --journal, and BLOCKSAGA_QMP for --qmp where a command must have it (resume,
+pivot and abort find their guest in the journal; the page needs a monitor of its own). A file of settings has more of
+them: --config FILE, else BLOCKSAGA_CONFIG, else $XDG_CONFIG_HOME/blocksaga/config.json where it is there. It is JSON,
+by the names of the options:
   { "journal": "/var/lib/blocksaga/journal.db", "bandwidth": "100M", "parallel": 4, "max-blackout": 500 }
-It may have ${Object.keys(SETTINGS.shape).join(', ')}; a path in it counts from its folder. The command line comes first, then the
-environment, then the file.`;
+It may have ${Object.keys(SETTINGS.shape).join(', ')}; a path in it counts from its folder. The command line comes
+first, then the environment, then the file.`;
 
 /** Throws REQUEST_INVALID for a file that was named and is not there, or is no such file. */
 export function readDefaults(asked: string | undefined, context: CliContext): Defaults {

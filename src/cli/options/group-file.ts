@@ -7,17 +7,18 @@ import type { CliContext } from '../print/context.ts';
 import { absoluteFile, socketAddress } from './option-values.ts';
 
 export const GROUP_HELP = `
---group FILE takes the snapshots of several guests at one instant: on all disks of all guests, or on none. Each guest is paused
-until the last of them has its overlays, for --max-blackout at most. The images below are what a power cut of all guests at
-once would leave. FILE is a JSON array with one object for each guest, of what a request of the library has:
+--group FILE takes the snapshots of several guests at one instant: on all disks of all guests, or on none. Each guest is
+paused until the last of them has its overlays, for --max-blackout at most. The images below are what a power cut of all
+guests at once would leave. FILE is a JSON array with one object for each guest, of what a request of the library has:
 
   [
     { "qmp": "/run/web.qmp", "disks": [{ "disk": "disk0", "overlay": "/images/web.s1.qcow2" }] },
     { "qmp": "/run/db.qmp",  "disks": [{ "disk": "disk0", "overlay": "/images/db.s1.qcow2" }] }
   ]
 
-All guests are planned before any is touched. A guest may have "vm" and "name", and "maxBlackoutMs" and "onCommit" in place of
---max-blackout and --on-commit; mirrors and quiesce are not for groups. "blocksaga resume ID", "abort ID" and "show ID" take the id of the group, too.`;
+All guests are planned before any is touched. A guest may have "vm" and "name", and "maxBlackoutMs" and "onCommit" in
+place of --max-blackout and --on-commit; mirrors and quiesce are not for groups. "blocksaga resume ID", "abort ID" and
+"show ID" take the id of the group, too.`;
 
 /** `common` is for guests that do not say it themselves. Throws REQUEST_INVALID. */
 export function readGroupFile(

@@ -184,6 +184,6 @@ export const SAGA_HELP = `${ON_COMMIT_HELP}
 ${SAGA_JSON_HELP} With --plan there is one line, "plan".
 
 Exit status: 0 done as asked, 1 rolled back (no disk has changed), 2 refused before anything was touched,
-3 needs recovery, 4 committed, but files that --delete was to remove are still there or the next boot would not find an image, 70 a bug of blocksaga (no guest is left
-paused for it, and "blocksaga resume" continues). Output that cannot be written, on a full disk or to a reader that has gone,
-changes nothing of that.`;
+3 needs recovery, 4 committed, but files that --delete was to remove are still there, or the next boot would not find
+an image, 70 a bug of blocksaga (no guest is left paused for it, and "blocksaga resume" continues). Output that cannot be
+written, on a full disk or to a reader that has gone, changes none of that.`;
