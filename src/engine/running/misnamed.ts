@@ -4,7 +4,13 @@
  */
 import { plainName } from '../../guest/graph.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
-import { type BootName, namesOf, type WrongName, wrongNames } from '../../steps/prepare/boot-names.ts';
+import {
+  type BootName,
+  namesOf,
+  oldNamesOf,
+  type WrongName,
+  wrongNames,
+} from '../../steps/prepare/boot-names.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { heldClaim } from '../removal/claims.ts';
@@ -23,11 +29,19 @@ interface Ended {
   readonly unplugged?: { readonly file: string };
 }
 
-/** All of them; none where this process sees no files of QEMU's. `copies`: of the disks that have copies, their plans. */
+/** The images that are known by the plan alone: copies, and those of disks of which QEMU did not say where they are. */
+interface ByPlan {
+  readonly copies: readonly DiskPlan[];
+  /** Disks that were left on their new images, and on their old ones. */
+  readonly onNew: readonly DiskPlan[];
+  readonly onOld: readonly DiskPlan[];
+}
+
+/** All of them; none where this process sees no files of QEMU's. */
 export async function findMisnamed(
   saga: FiledSaga,
   disks: readonly Ended[],
-  copies: readonly DiskPlan[],
+  { copies, onNew, onOld }: ByPlan,
 ): Promise<readonly Misnamed[]> {
   const { files, plan } = saga;
   if (files === null) return [];
@@ -47,9 +61,17 @@ export async function findMisnamed(
     const known = { claim: claims.get(file), planned: plan.identities?.[file] };
     return file.startsWith('/') ? [{ disk, file, ...known, isOpen: false, mustStand: true }] : [];
   });
-  const copied = copies.flatMap(disk => namesOf(plan, disk, claims.get(disk.image.file), false));
+  const newNames = (disk: DiskPlan) => namesOf(plan, disk, claims.get(disk.image.file), false);
+  const copied = copies.flatMap(newNames);
+  // A device that has left unseen has closed its images.
+  const unseen = [...onNew.flatMap(newNames), ...onOld.flatMap(disk => oldNamesOf(plan, disk))].map(name => ({
+    ...name,
+    isOpen: false,
+  }));
   const seen = new Set<string>();
-  const names = [...stoodOn, ...copied, ...wasOn].filter(({ file }) => !seen.has(file) && seen.add(file));
+  const names = [...stoodOn, ...copied, ...wasOn, ...unseen].filter(
+    ({ file }) => !seen.has(file) && seen.add(file),
+  );
   const left = new Set(wasOn.map(({ disk }) => disk));
   const wrong = await wrongNames(files, names, open);
   return wrong.map(each => (left.has(each.disk) ? { ...each, unplugged: true } : each));

@@ -115,8 +115,7 @@ export async function readResult(
   const wrong = mismatch === undefined ? undefined : mixed(saga.id, mismatch);
   const kept = keptFiles(saga.journal.records(saga.id));
   const leftovers = await findLeftovers(saga, outcome);
-  const copies = outcome === 'committed' && !isSwitched(plan, outcome) ? plan.disks : [];
-  const misnamed = isEnd(outcome) ? await findMisnamed(saga, disks, copies) : [];
+  const misnamed = isEnd(outcome) ? await findMisnamed(saga, disks, knownByPlan(plan, disks, outcome)) : [];
   const losses = [...lossesIn(saga.plan), ...bitmapsLeftBehind(saga.journal.records(saga.id))];
   return {
     saga: saga.id,
@@ -254,6 +253,15 @@ function findMismatch(plan: Plan, disks: readonly DiskResult[], outcome: Outcome
 /** Whether a disk has left the guest of a saga that has ended: its nodes may be left then. */
 export function lacksDisk({ outcome, disks }: SagaResult): boolean {
   return isEnd(outcome) && disks.some(({ unplugged }) => unplugged !== undefined);
+}
+
+/** What is looked for by its name that QEMU has not told of. */
+function knownByPlan(plan: Plan, disks: readonly DiskResult[], outcome: Outcome) {
+  const unseen = plan.disks.filter(
+    (_, at) => disks[at]?.after === null && disks[at]?.unplugged === undefined,
+  );
+  if (isSwitched(plan, outcome)) return { copies: [], onNew: unseen, onOld: [] };
+  return { copies: outcome === 'committed' ? plan.disks : [], onNew: [], onOld: unseen };
 }
 
 function isSwitched(plan: Plan, outcome: Outcome): boolean {

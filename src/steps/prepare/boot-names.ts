@@ -108,6 +108,19 @@ export function namesOf(
   ];
 }
 
+/** Those of the images that the disk was on when it was planned, front first. */
+export function oldNamesOf(
+  { identities = {} }: Pick<Plan, 'identities'>,
+  disk: DiskPlan,
+): readonly BootName[] {
+  return disk.chain
+    .filter(({ unnameable }) => unnameable === undefined)
+    .flatMap(filesOfImage)
+    .map(plainName)
+    .filter(file => file.startsWith('/'))
+    .map(file => ({ disk: disk.disk, file, planned: identities[file], isOpen: true, mustStand: true }));
+}
+
 /** The names that an image of the disk's own chain has now, with which a plan is compared later. */
 export function standingFiles({ chain, image }: DiskPlan): readonly string[] {
   const reused = image.create || image.protocol !== 'file' ? [] : [image.file];
