@@ -74,11 +74,11 @@ export interface SagaRow extends NewSaga {
   readonly damage?: string;
 }
 
-/** The right to write for one saga. It is lost for good when another process claims the VM. */
+/** The right to write for one saga. It is lost for good when another process takes the VM's lease. */
 export interface Lease {
   readonly saga: string;
   readonly vm: string;
-  /** The fencing token: grows with every claim of this VM and is never given twice. */
+  /** The fencing token: grows with every lease of this VM and is never given twice. */
   readonly token: number;
   /** Taken from a holder that was not seen to be dead: it may not have noticed yet. */
   readonly isFromUnseen?: boolean;
@@ -168,8 +168,8 @@ interface AppendOptions extends Within {
  */
 export interface Journal {
   /**
-   * Claims the VM and writes the saga's row, durable. Throws `VM_BUSY` when another saga holds the VM (`blockedBy` names
-   * it, the message says whether its process lives, and what to do), `ID_CONFLICT` when the id exists.
+   * Writes the saga's row and gives the VM's lease, durable. Throws `VM_BUSY` when another saga holds the VM (`blockedBy`
+   * names it, the message says whether its process lives, and what to do), `ID_CONFLICT` when the id exists.
    */
   begin(saga: NewSaga, options?: Within): Lease;
   /**
@@ -183,7 +183,7 @@ export interface Journal {
   takeOver(id: string, options?: TakeOverOptions): Lease;
   /**
    * Asks, without writing, whether the lease still is the one to write with. Throws `VM_BUSY` when another process has
-   * claimed the VM since, `SAGA_STATE` when the saga has ended.
+   * taken the VM's lease since, `SAGA_STATE` when the saga has ended.
    */
   confirm(lease: Lease): void;
   /**
@@ -201,8 +201,8 @@ export interface Journal {
    */
   appendSync(lease: Lease, records: readonly NewRecord[], options?: Within): void;
   /**
-   * Writes the final state and result, durable. `committed` and `rolledBack` free the VM; `needsRecovery` keeps it
-   * claimed until the saga is taken over. Rejects as `append` does.
+   * Writes the final state and result, durable. `committed` and `rolledBack` free the VM; `needsRecovery` keeps its
+   * lease until the saga is taken over. Rejects as `append` does.
    */
   end(lease: Lease, state: Exclude<SagaState, 'open'>, result: Json): Promise<void>;
   /**

@@ -6,12 +6,12 @@ import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { StepName } from '../../steps/all-steps.ts';
 import { findWrongNames, leadsElsewhere } from '../../steps/prepare/expect-names.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
-import type { Given } from './given.ts';
+import type { Contexts } from './contexts.ts';
+import type { Decision } from './decision.ts';
 import type { PastStep } from './history.ts';
 import type { HostParts } from './host-parts.ts';
+import type { Pause } from './pause.ts';
 import { SNAPSHOTS, type Stand } from './unplugged.ts';
-import type { Verdict } from './verdict.ts';
-import type { Window } from './window.ts';
 
 /** What is attempted: whether the saga continues where a disk has left the guest, and what is known of earlier attempts. */
 interface Kind {
@@ -22,23 +22,23 @@ interface Kind {
 
 export class Attempts {
   readonly #parts: Pick<HostParts, 'plan' | 'history' | 'unplugged' | 'retried' | 'sidesOf'>;
-  readonly #window: Window;
-  readonly #verdict: Verdict;
+  readonly #pause: Pause;
+  readonly #decision: Decision;
   readonly #begun: ReadonlyMap<StepName, unknown>;
-  readonly #outcomes: Given['outcomes'];
-  readonly #files: Given['files'];
+  readonly #outcomes: Contexts['outcomes'];
+  readonly #files: Contexts['files'];
   readonly #context: (name: StepName) => Promise<StepContext>;
 
   constructor(
     parts: Pick<HostParts, 'plan' | 'history' | 'unplugged' | 'retried' | 'sidesOf'>,
-    window: Window,
-    verdict: Verdict,
-    { observed, outcomes, files }: Pick<Given, 'observed' | 'outcomes' | 'files'>,
+    pause: Pause,
+    decision: Decision,
+    { observed, outcomes, files }: Pick<Contexts, 'observed' | 'outcomes' | 'files'>,
     context: (name: StepName) => Promise<StepContext>,
   ) {
     this.#parts = parts;
-    this.#window = window;
-    this.#verdict = verdict;
+    this.#pause = pause;
+    this.#decision = decision;
     this.#begun = observed;
     this.#outcomes = outcomes;
     this.#files = files;
@@ -108,7 +108,7 @@ export class Attempts {
   }
 
   #mayRollBack({ rollsBack }: Step, past: PastStep | undefined): boolean {
-    if (past?.settled !== undefined || this.#verdict.isForward) return false;
+    if (past?.settled !== undefined || this.#decision.isForward) return false;
     return rollsBack !== 'never' && !(rollsBack === 'unlessBegun' && past !== undefined);
   }
 
@@ -119,7 +119,7 @@ export class Attempts {
 
   /** Where a stage stands behind which one before it cleans up; undefined until it has decided to switch. */
   standOfDecided(): Stand | undefined {
-    return this.#verdict.isForward ? this.#stand(false) : undefined;
+    return this.#decision.isForward ? this.#stand(false) : undefined;
   }
 
   get #hasTaken(): boolean {
@@ -136,8 +136,8 @@ export class Attempts {
       ...definedOnly({ sidesOf: this.#parts.sidesOf?.() }),
       isUndoing,
       plan: this.#parts.plan,
-      decided: this.#verdict.isForward,
-      isStill: this.#window.isOpen && this.#window.pausedThroughout(),
+      decided: this.#decision.isForward,
+      isStill: this.#pause.isOpen && this.#pause.pausedThroughout(),
       hasTaken: this.#hasTaken,
       hasBegun: (step: StepName) => this.#begun.has(step),
     };

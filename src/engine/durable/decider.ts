@@ -1,6 +1,6 @@
 /**
  * When a saga decides: it has the decision written where a step says so, and replaced where that step is undone. In which
- * words the journal holds it is the verdict's.
+ * words the journal holds it, `Decision` knows.
  */
 
 import type { NewRecord } from '../../journal/journal.ts';
@@ -8,30 +8,30 @@ import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { StepName } from '../../steps/all-steps.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
+import type { Decision } from './decision.ts';
 import { decision, sides } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { inDoubt } from './missing.ts';
 import type { Overtaken } from './overtaken.ts';
-import type { Verdict } from './verdict.ts';
-import type { Window } from './window.ts';
+import type { Pause } from './pause.ts';
 
 export class Decider {
   readonly #plan: HostParts['plan'];
-  readonly #verdict: Verdict;
-  readonly #window: Pick<Window, 'pausedThroughout'>;
+  readonly #decision: Decision;
+  readonly #pause: Pick<Pause, 'pausedThroughout'>;
   readonly #overtaken: Overtaken;
   readonly #outcomes: StepContext['outcomes'];
 
   constructor(
     plan: HostParts['plan'],
-    verdict: Verdict,
-    window: Pick<Window, 'pausedThroughout'>,
+    decision: Decision,
+    pause: Pick<Pause, 'pausedThroughout'>,
     overtaken: Overtaken,
     outcomes: StepContext['outcomes'],
   ) {
     this.#plan = plan;
-    this.#verdict = verdict;
-    this.#window = window;
+    this.#decision = decision;
+    this.#pause = pause;
     this.#overtaken = overtaken;
     this.#outcomes = outcomes;
   }
@@ -51,8 +51,8 @@ export class Decider {
   }
 
   wereWritten(step: Step): void {
-    if (this.#isForetoldBy(step)) this.#verdict.wasForetold();
-    if (step.decision === 'before') this.#verdict.wasWritten('forward');
+    if (this.#isForetoldBy(step)) this.#decision.wasForetold();
+    if (step.decision === 'before') this.#decision.wasWritten('forward');
   }
 
   /** Runs what a step does, with its decision at the end, if none was written before. */
@@ -64,11 +64,11 @@ export class Decider {
   ): Promise<Json> {
     try {
       const value = await this.#overtaken.during(name, step, act);
-      if (this.decidesAt(step)) await this.#verdict.decide(name, 'forward');
+      if (this.decidesAt(step)) await this.#decision.decide(name, 'forward');
       return value;
     } catch (error) {
-      if (step.decision !== undefined && !this.#window.pausedThroughout())
-        await this.#verdict.tellSides(name, qmp);
+      if (step.decision !== undefined && !this.#pause.pausedThroughout())
+        await this.#decision.tellSides(name, qmp);
       if (step.decision === 'before' && 'irreversible' in step) inDoubt(error);
       throw error;
     }
@@ -82,7 +82,7 @@ export class Decider {
     if (step.decision !== 'alongside') return work;
     work.catch(() => undefined); // it is awaited below; until then a rejection is not an unhandled one
     try {
-      await this.#verdict.decide(name, 'forward');
+      await this.#decision.decide(name, 'forward');
     } catch (error) {
       await work;
       throw error;
@@ -92,12 +92,12 @@ export class Decider {
 
   /** The undo of a step that foretold where the guest writes resumes it: by then the journal says that it is on its old images. */
   async beforeUndo(name: StepName, step: Step): Promise<void> {
-    if (this.#isForetoldBy(step) && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
+    if (this.#isForetoldBy(step) && this.#decision.isRevocable) await this.#decision.decide(name, 'back');
   }
 
   /** The disks are back: the saga has decided against what it decided at this step. */
   async afterUndo(name: StepName, step: Step): Promise<void> {
-    if (step.decision !== undefined && this.#verdict.isRevocable) await this.#verdict.decide(name, 'back');
+    if (step.decision !== undefined && this.#decision.isRevocable) await this.#decision.decide(name, 'back');
   }
 
   #isForetoldBy(step: Step): boolean {

@@ -13,7 +13,7 @@ import { EXCLUDES, SIGNALS, type SignalName } from './signals.ts';
 /** The record that a saga was stranded; it is no step that a replay goes through. */
 export const RESCUE = 'rescueGuest';
 
-/** The record that a running guest was stopped again when the saga came back into its window; no step either. */
+/** The record that a running guest was stopped again when the saga came back into its pause; no step either. */
 export const REENTRY = 'reenterWindow';
 
 /** How a step of an earlier process ended. */
@@ -148,10 +148,10 @@ export const setSpeed = (bytesPerSecond: number): NewRecord => ({
   body: { value: bytesPerSecond },
 });
 
-export const decision = (step: string, verdict: 'forward' | 'back'): NewRecord => ({
+export const decision = (step: string, direction: 'forward' | 'back'): NewRecord => ({
   kind: 'decision',
   step,
-  body: { verdict },
+  body: { verdict: direction },
 });
 
 /** The guest is resumed with the disks of these indexes on their new images and the others on their old ones. */

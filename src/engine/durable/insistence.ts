@@ -9,22 +9,22 @@ import type { Json } from '../../qmp/transport.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, HASTY, type Judge, PATIENT, type RetryPolicy, retry, TRANSIENT } from '../connection/retry.ts';
-import type { Window } from './window.ts';
+import type { Pause } from './pause.ts';
 
 export class Insistence {
   readonly #clock: Clock;
-  readonly #window: Window;
+  readonly #pause: Pause;
   readonly #bound: PauseBound;
 
-  constructor(clock: Clock, window: Window, bound: PauseBound) {
+  constructor(clock: Clock, pause: Pause, bound: PauseBound) {
     this.#clock = clock;
-    this.#window = window;
+    this.#pause = pause;
     this.#bound = bound;
   }
 
   /** A pause that an earlier process has begun is counted from when this one takes it over. */
-  openWindow(inEarlierProcess: boolean, wasRescued: boolean, observed: Json): void {
-    this.#window.open(inEarlierProcess, wasRescued);
+  openPause(inEarlierProcess: boolean, wasRescued: boolean, observed: Json): void {
+    this.#pause.open(inEarlierProcess, wasRescued);
     if (inEarlierProcess && wasPausedByUs(observed)) this.#bound.began();
   }
 
@@ -36,7 +36,7 @@ export class Insistence {
   readonly retry = <T>(
     attempt: (number: number) => Promise<T>,
     isWorthIt: Judge = TRANSIENT,
-    policy: RetryPolicy = this.#window.isOpen ? HASTY : PATIENT,
+    policy: RetryPolicy = this.#pause.isOpen ? HASTY : PATIENT,
     endsPause = false,
   ): Promise<T> => {
     const isOver = () => !endsPause && this.#isOver;
@@ -64,7 +64,7 @@ export class Insistence {
   }
 
   get #isOver(): boolean {
-    return this.#window.isOpen && this.#bound.isOver;
+    return this.#pause.isOpen && this.#bound.isOver;
   }
 }
 

@@ -5,12 +5,12 @@
  */
 import type { StepName } from '../../steps/all-steps.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
-import type { Verdict } from './verdict.ts';
-import type { Window } from './window.ts';
+import type { Decision } from './decision.ts';
+import type { Pause } from './pause.ts';
 
 export class Overtaken {
-  readonly #verdict: Verdict;
-  readonly #window: Window;
+  readonly #decision: Decision;
+  readonly #pause: Pause;
   readonly #context: (step: StepName) => Promise<StepContext>;
   /** The step at work, where it is one that decides. */
   #step: StepName | undefined;
@@ -18,9 +18,9 @@ export class Overtaken {
   /** What broke while the sides were written down; the step ends with it. */
   #broken: { readonly error: unknown } | undefined;
 
-  constructor(verdict: Verdict, window: Window, context: (step: StepName) => Promise<StepContext>) {
-    this.#verdict = verdict;
-    this.#window = window;
+  constructor(decision: Decision, pause: Pause, context: (step: StepName) => Promise<StepContext>) {
+    this.#decision = decision;
+    this.#pause = pause;
     this.#context = context;
   }
 
@@ -39,13 +39,13 @@ export class Overtaken {
   /** The guest runs, or a disk was switched. */
   changed(): void {
     const step = this.#step;
-    if (step === undefined || !this.#window.isOpen || this.#window.pausedThroughout()) return;
-    const verdict = this.#verdict;
-    const { written } = verdict;
-    const isTrue = () => this.#step === step && verdict.written === written;
+    if (step === undefined || !this.#pause.isOpen || this.#pause.pausedThroughout()) return;
+    const decision = this.#decision;
+    const { written } = decision;
+    const isTrue = () => this.#step === step && decision.written === written;
     const client = async () => (await this.#context(step)).qmp;
     this.#telling = this.#telling
-      .then(() => (isTrue() ? verdict.tellSides(step, client, isTrue) : undefined))
+      .then(() => (isTrue() ? decision.tellSides(step, client, isTrue) : undefined))
       .catch(error => {
         this.#broken ??= { error };
       });

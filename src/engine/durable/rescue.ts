@@ -10,7 +10,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
 import { inAnyCase } from '../../steps/step/in-any-case.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
-import { isEdge } from './window.ts';
+import { isEdge } from './pause.ts';
 
 /** How a stranded saga is recorded: its guest may be paused, and is resumed before the journal is waited for. */
 export const SOON = { durable: true, withinMs: 1_000 } as const;

@@ -59,7 +59,7 @@ export class Signals {
    * Resolves when all that was asked up to now counts, or could not be written; `withinMs` is what the guest's pause leaves
    * for that. What is written later comes too late.
    */
-  async settled(clock: Clock, withinMs: number | undefined): Promise<void> {
+  async allWritten(clock: Clock, withinMs: number | undefined): Promise<void> {
     if (this.#pending === undefined) return;
     if (withinMs === undefined) return this.#pending;
     const written = new AbortController();

@@ -7,25 +7,25 @@ import { isVerbAllowed } from '../../qmp/jobs.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import { Fence } from '../connection/fence.ts';
 import type { HostParts } from './host-parts.ts';
-import type { Window } from './window.ts';
+import type { Pause } from './pause.ts';
 
 export class Speed {
   readonly #parts: Pick<HostParts, 'plan' | 'monitor' | 'journal' | 'lease' | 'clock' | 'quota'>;
-  readonly #window: Pick<Window, 'isOpen'>;
+  readonly #pause: Pick<Pause, 'isOpen'>;
   readonly #isEnding: () => boolean;
   #asked: number | null;
 
   /** `isEnding`: the saga has no jobs to come. */
-  constructor(parts: HostParts, window: Pick<Window, 'isOpen'>, isEnding: () => boolean) {
+  constructor(parts: HostParts, pause: Pick<Pause, 'isOpen'>, isEnding: () => boolean) {
     this.#parts = parts;
-    this.#window = window;
+    this.#pause = pause;
     this.#isEnding = isEnding;
     this.#asked = parts.history.speed;
   }
 
   /** Whether the guest is paused, so that nothing is limited and nothing waits for the journal. */
   get isStill(): boolean {
-    return this.#window.isOpen;
+    return this.#pause.isOpen;
   }
 
   /** Bytes per second and disk; 0 is no limit. */

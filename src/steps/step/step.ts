@@ -24,11 +24,11 @@ interface StepBase<P extends Plan> {
   readonly name: string;
   /** Looks, without changing anything, at what `undo` will have to know; durable with the step's intent. */
   observe?(context: StepContext<P>): Promise<Json>;
-  /** Asks QEMU and the files on which disks the effect is there. */
+  /** Asks QEMU and the files on which disks the effect is there. Every attempt but a first one begins with it. */
   probe(context: StepContext<P>): Promise<Probe>;
-  /** Brings the effect about on the disks where it is absent. Waits for all to settle, then throws the first error. */
+  /** Brings the effect about on the disks where it is absent. Waits until all have succeeded or failed, then throws the first error. */
   do(context: StepContext<P>, todo: readonly DiskPlan[]): Promise<Json>;
-  /** The outcome to record when a probe found the effect of an attempt with an unknown outcome; else null. */
+  /** The outcome to record where a probe finds the effect on all disks, so that `do` is not needed; null unless said. */
   adopt?(context: StepContext<P>): Promise<Json>;
   /** Throws when the effect is not there after all; for steps whose replies do not say so by themselves. */
   verify?(context: StepContext<P>): Promise<void>;
@@ -40,18 +40,18 @@ interface StepBase<P extends Plan> {
   /** Only with 'afterwards': whether this saga decides at this step; every one does when left out. */
   decides?(plan: P, outcomes: StepContext['outcomes']): boolean;
   /**
-   * Whether the guest may run on its new images before there is a decision: written with this step's intent, so that a
-   * recovery without QEMU takes those for the newest. A rollback revokes it.
+   * Whether the guest may run on its new images before the saga decides. That is written with this step's intent: a recovery
+   * without QEMU then takes the new images for the newest. A rollback revokes it.
    */
   foretells?(plan: P): boolean;
   /**
    * What it is for the pause of the guest:
    * - `begins`, `ends`: between the two the guest is paused, and records of steps are not waited for;
-   * - `outlives`: its effect may be there from an earlier pause: finding it says nothing of the pause that it is found in;
+   * - `outlives`: its effect may be there from an earlier pause, so that finding it tells nothing of this one;
    * - `stalls`: QEMU holds back the guest's I/O while its commands run, though the guest is not stopped.
    */
   readonly pause?: 'begins' | 'ends' | 'outlives' | 'stalls';
-  /** What it asks for may not be ready for minutes; it is asked again for so long before the saga gives up. */
+  /** What it asks for may be away for minutes: it is tried for that long before the saga gives up. */
   readonly insists?: boolean;
   /**
    * Whether a rollback may still begin before this step, when it is asked for or a disk has left. By default it may.
@@ -60,8 +60,8 @@ interface StepBase<P extends Plan> {
    */
   readonly rollsBack?: 'unlessBegun' | 'never';
   /**
-   * It needs no device of the guest's: a disk that has left the guest is cleaned up by it as any other; and what it does to
-   * the guest as a whole is due when all of its disks have left.
+   * It needs no device of the guest's: it also cleans up disks that have left the guest, and what it does to the guest as a
+   * whole is due when all of its disks have left.
    */
   readonly withoutDevices?: boolean;
 }
@@ -70,11 +70,11 @@ interface Reversible<P extends Plan> extends StepBase<P> {
   /** Looks at what `undo` must restore of what it touches on its way; durable with the intent to undo. */
   observeUndo?(context: StepContext<P>): Promise<Json>;
   /**
-   * Undoes the effect, wholly or partly done, once or again. `outcome` is undefined when `do` did not succeed. What it gives is for
-   * `undone` alone.
+   * Undoes the effect, wholly or partly done; it may be asked again. `outcome` is undefined when `do` did not succeed. What it
+   * returns is for `undone` alone.
    */
   undo(context: StepContext<P>, outcome: Json | undefined): Promise<unknown>;
-  /** What to record when `undo` has ended, from what `observeUndo` saw, and from what `undo` gave; null unless said. */
+  /** What to record when `undo` has ended, from what `observeUndo` saw and what `undo` returned; null unless said. */
   undone?(observed: Json, outcome: Json | undefined, came: unknown): Json;
 }
 
@@ -117,7 +117,10 @@ export interface StepContext<P extends Plan = Plan> {
   readonly observed: Json;
   /** Which run of this step it is in the saga, from 1; not which attempt. More than one where a switch is tried again. */
   readonly round: number;
-  /** True when nothing of this can be there yet: a first attempt, where neither a record nor a pause of an earlier process makes it possible. */
+  /**
+   * True when nothing of this step can be there yet: this is its first attempt, and no earlier process has begun it, or the pause
+   * that it lies in.
+   */
   readonly nothingSentYet: boolean;
   /**
    * Which files attempts of this undo have begun to remove in this process, by identity, for its next ones; null where an earlier
@@ -167,9 +170,10 @@ export interface StepContext<P extends Plan = Plan> {
    */
   recordSides(): Promise<void>;
   /**
-   * Makes durable, before an undo stops a guest that a third party has resumed, that it has run and that this saga has
-   * to resume it: that could not be seen afterwards. Without `waits` that is on disk with the rollback which follows from it, not before:
-   * a next process that takes the saga forward must not resume the guest on images that it has not run on.
+   * Records that a third party has resumed the guest in the pause, so that this saga has to resume it: once the guest is
+   * stopped again that could not be seen any more. Durable on return, unless `waits` is false: then it becomes durable with the
+   * rollback that follows from it, and not before. A next process that goes forward instead must not resume the guest on images
+   * on which it has not run.
    */
   recordRun(waits?: boolean): Promise<void>;
   /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */

@@ -12,22 +12,22 @@ import { expectMark } from '../../steps/pause/mark-qemu.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import { Fence } from '../connection/fence.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
+import type { Decision } from './decision.ts';
 import type { HostParts } from './host-parts.ts';
+import type { Pause } from './pause.ts';
 import type { Signals } from './signals.ts';
 import type { Speed } from './speed.ts';
-import type { Verdict } from './verdict.ts';
-import type { Window } from './window.ts';
 
 /** What else of a step host a step hears of. */
 interface Host {
-  readonly window: Window;
-  readonly verdict: Verdict;
+  readonly pause: Pause;
+  readonly decision: Decision;
   readonly signals: Signals;
   readonly speed: Speed;
   readonly recordRun: (waits?: boolean) => Promise<void>;
 }
 
-export class Given {
+export class Contexts {
   /** Of steps, and of undos by the keys of their records. */
   readonly outcomes = new Map<string, Json>();
   readonly failures = new Map<string, ErrorRecord>();
@@ -50,9 +50,9 @@ export class Given {
   }
 
   /** Throws as the connection does, and where QEMU is another one than the saga has marked. */
-  readonly to = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
+  readonly of = async (name: StepName, nothingSentYet = false): Promise<StepContext> => {
     const { plan, monitor, clock, openAgent, publish, report, barrier } = this.#parts;
-    const { window, verdict, signals, speed, recordRun } = this.#host;
+    const { pause, decision, signals, speed, recordRun } = this.#host;
     const bare = await monitor.client();
     const qmp = this.#fence.client(bare);
     const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
@@ -66,17 +66,17 @@ export class Given {
       clock,
       barrier,
       signals: signals.ofSteps,
-      ...window.ofSteps,
+      ...pause.ofSteps,
       observed: this.observed.get(name) ?? null,
       round: this.rounds.get(name) ?? 1,
       failure: this.failures.get(name),
       nothingSentYet,
       unlinked: null,
-      decided: verdict.isForward,
+      decided: decision.isForward,
       speed: disk => speed.of(disk),
       ...definedOnly({ quota: this.#parts.quota }),
       outcomes: this.outcomes,
-      recordSides: () => verdict.recordSides(name, qmp),
+      recordSides: () => decision.recordSides(name, qmp),
       recordRun,
       heldAgain: paused => this.outcomes.set('pauseGuest', paused),
       expectHeld: this.#fence.expectHeld,

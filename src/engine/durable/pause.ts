@@ -10,13 +10,13 @@ import { retractSettling } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
 
-export class Window {
+export class Pause {
   readonly #clock: Clock;
   readonly #maxBlackoutMs: number;
   #isOpen = false;
   /** Whether a process before this one had begun the pause: then any step in it may have been begun too. */
   #isResumed = false;
-  /** Whether the guest was looked at since the saga came back into a window that an earlier process had opened. */
+  /** Whether the guest was looked at since the saga came back into a pause that an earlier process had begun. */
   #reentered = true;
   /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';

@@ -6,12 +6,12 @@ import type { QmpClient } from '../../qmp/client.ts';
 import type { Step } from '../../steps/step/step.ts';
 import { decision } from './history.ts';
 import type { HostParts } from './host-parts.ts';
+import type { Pause } from './pause.ts';
 import { recordSides } from './sides.ts';
-import type { Window } from './window.ts';
 
-export class Verdict {
+export class Decision {
   readonly #parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock'>;
-  readonly #window: Pick<Window, 'within'>;
+  readonly #pause: Pick<Pause, 'within'>;
   #last: 'forward' | 'back' | undefined;
   /** Whether a later one may have been written. */
   #isUnsure = false;
@@ -20,10 +20,10 @@ export class Verdict {
 
   constructor(
     parts: Pick<HostParts, 'journal' | 'lease' | 'plan' | 'clock' | 'history'>,
-    window: Pick<Window, 'within'>,
+    pause: Pick<Pause, 'within'>,
   ) {
     this.#parts = parts;
-    this.#window = window;
+    this.#pause = pause;
     this.#last = parts.history.decision;
     this.#sidesTold = parts.history.sidesTold;
   }
@@ -54,8 +54,8 @@ export class Verdict {
   }
 
   /** It went with other records, which are durable. */
-  wasWritten(verdict: 'forward'): void {
-    this.#last = verdict;
+  wasWritten(direction: 'forward'): void {
+    this.#last = direction;
     this.#written += 1;
     this.#sidesTold = false;
   }
@@ -67,7 +67,7 @@ export class Verdict {
 
   /** Writes on which side each disk is, which a recovery without QEMU believes until the next decision; durable on return. */
   async recordSides(step: string, qmp: QmpClient, isStillTrue = always): Promise<void> {
-    const parts = { ...this.#parts, ...this.#window.within };
+    const parts = { ...this.#parts, ...this.#pause.within };
     if (await recordSides(parts, step, qmp, isStillTrue)) this.#sidesTold = true;
   }
 
@@ -87,11 +87,11 @@ export class Verdict {
    * Durable when it resolves; in the pause of the guest, and wherever the journal is free, before it returns. Where the guest
    * runs, another process that has the journal locked is waited for.
    */
-  async decide(step: string, verdict: 'forward' | 'back'): Promise<void> {
-    if (this.known === verdict && !this.#sidesTold) return;
+  async decide(step: string, direction: 'forward' | 'back'): Promise<void> {
+    if (this.known === direction && !this.#sidesTold) return;
     const { journal, lease, clock } = this.#parts;
-    const { withinMs } = this.#window.within;
-    const write = (within: Within) => journal.appendSync(lease, [decision(step, verdict)], within);
+    const { withinMs } = this.#pause.within;
+    const write = (within: Within) => journal.appendSync(lease, [decision(step, direction)], within);
     this.#isUnsure = true;
     this.#written += 1;
     try {
@@ -103,7 +103,7 @@ export class Verdict {
     }
     this.#isUnsure = false;
     this.#sidesTold = false;
-    this.#last = verdict;
+    this.#last = direction;
   }
 }
 
