@@ -39,6 +39,12 @@ function overtaken(
   return smallSim({ disks: DISKS, backingLayers: 1, faults, timing: { guestWriteMs: 0.04 }, onFault });
 }
 
+/** When the first disk is merged, and no other one. */
+function replaced(path: string, strategy: 'complete' | 'finalize'): Fault {
+  const command = strategy === 'complete' ? 'job-complete' : 'job-finalize';
+  return { kind: 'file', at: { when: 'before', command, nth: 2 }, path, how: 'replace' };
+}
+
 const begin = ({ engine, guest }: Life, strategy: 'complete' | 'finalize') =>
   engine.commit({
     ...guest,
@@ -84,6 +90,36 @@ describe.each(['complete', 'finalize'] as const)('a commit of active images by %
       return;
     }
     throw new Error('it does not end');
+  });
+
+  test('merges into no file of a third party’s, and asks for the image to be put back', async () => {
+    const sim = overtaken(strategy, [replaced('/images/disk1-base0.qcow2', strategy)]);
+    const first = live(sim);
+    const result = await sim.run((await sim.run(begin(first, strategy))).result);
+    expect(result).toMatchObject({ outcome: 'needsRecovery', error: { disk: 'dev1' } });
+    expect(result.error?.message).toContain('/images/disk1-base0.qcow2');
+    expect(result.error?.message).toContain('put the right file back');
+    expect(sim.world.running).toBe(true);
+    expect(sim.world.host.files.get('/images/disk1-base0.qcow2')?.written).toEqual(
+      sim.world.moved[0]?.made?.written,
+    );
+    const before = first.die();
+    expect(sim.world.putBack('/images/disk1-base0.qcow2')).toBe(true);
+    const next = live(sim, before);
+    const last = await sim.run((await sim.run(next.engine.resume('s', next.guest))).result);
+    expect(last).toMatchObject({ outcome: 'committed', error: null });
+    expect(last.misnamed).toBeUndefined();
+    expect(last.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
+    expectWrites(sim, MERGED.flat());
+  });
+
+  test('names the image of a merged disk that a third party has replaced, and merges the rest', async () => {
+    const sim = overtaken(strategy, [replaced('/images/disk0-base0.qcow2', strategy)]);
+    const life = live(sim);
+    const result = await sim.run((await sim.run(begin(life, strategy))).result);
+    expect(result).toMatchObject({ outcome: 'committed', error: null });
+    expect(result.misnamed).toMatchObject([{ disk: 'dev0', file: '/images/disk0-base0.qcow2' }]);
+    expect(result.disks.map(({ after }) => after?.chain)).toEqual(MERGED);
   });
 
   test('is merged on every disk whenever its orchestrator dies, with all that the guest wrote', async () => {

@@ -1,7 +1,8 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
+import { decidedOver } from './decided-over.ts';
 import type { eachEnd } from './each-end.ts';
-import { decidedOver, meetsMoved, untoldBelow } from './moved-files.ts';
+import { meetsMoved, untoldBelow } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
@@ -16,7 +17,7 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
     if (start === undefined || !readsTheSame(start)) continue;
     // A saga looks at the names of its own disks; a request that was refused has looked for what it was refused for.
     const isNamed = account.scenario.wish.named.includes(index);
-    const early = isNamed && outcome === 'committed' ? decidedOver(account, disk) : undefined;
+    const early = isNamed && outcome === 'committed' ? decidedOver(account, index, disk) : undefined;
     if (early !== undefined)
       return `${early} was taken from an image of ${disk.device} in front of the decision, and it was taken all the same`;
     const untold = isNamed && outcome !== 'refused' ? untoldBelow(account, result, disk) : undefined;

@@ -7,10 +7,9 @@ import { member } from '../../journal/body.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { directoryOf } from '../../sim/host/host.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
-import { keyOf, splitKey } from '../../steps/stages.ts';
+import { splitKey } from '../../steps/stages.ts';
 import type { Account } from '../account/account.ts';
 import type { DiskSight } from '../account/sight.ts';
-import { isClone } from '../scenario/wish.ts';
 import { chainCopyOf, newFile } from '../scenario/wish-files.ts';
 
 type Moved = Pick<Account, 'moved'>;
@@ -49,7 +48,7 @@ function overlaysOnNoDisk({
 }
 
 /** The names that a boot of the disk goes by and that a third party took from an image. */
-function movedBelow({ moved }: Moved, { path, chain, headers }: DiskSight): readonly string[] {
+export function movedBelow({ moved }: Moved, { path, chain, headers }: DiskSight): readonly string[] {
   const names = new Set([path, ...headers, ...chain.map(image => image.path)]);
   return [...new Set(moved.map(each => each.path))].filter(name => names.has(name));
 }
@@ -71,28 +70,8 @@ export function untoldBelow(
   );
 }
 
-/** A name that led elsewhere before the last look in front of the decision, and that the disk goes by all the same. */
-export function decidedOver(
-  account: Pick<Account, 'moved' | 'row' | 'endedMs' | 'scenario' | 'before' | 'records' | 'enteredMs'>,
-  disk: DiskSight,
-): string | undefined {
-  const decision = account.records.findLast(({ kind }) => kind === 'decision');
-  if (decision === undefined || isClone(account.scenario.wish)) return undefined;
-  const { stage, step } = splitKey(decision.step);
-  // A state is called by its stage only where both stages have it.
-  const enteredMs = (name: string) =>
-    [keyOf(stage, name), name]
-      .flatMap(place => account.enteredMs.get(place) ?? [])
-      .findLast(ms => ms <= decision.atMs);
-  const lookedMs = enteredMs('pauseGuest') ?? enteredMs(step) ?? 0;
-  // A process that died has made one before that, and the next one has made another.
-  const moved = account.moved.filter(act => act.atMs < lookedMs && !isBareClaim(account, act));
-  const isEarly = (name: string) => isMoved({ moved }, name) && !isUnseen({ ...account, moved }, name);
-  return movedBelow(account, disk).find(isEarly);
-}
-
 /** Taken from a file that a process had made and died without a word of it, before another one was made under that name. */
-function isBareClaim(
+export function isBareClaim(
   { before, records }: Pick<Account, 'before' | 'records'>,
   { path, birth }: MovedFile,
 ): boolean {

@@ -14,6 +14,7 @@ import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
 import { MIRRORS, startCommit } from '../mirror/mirror-disks.ts';
+import { expectNames } from '../prepare/expect-names.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import type { Step, StepContext } from '../step/step.ts';
 import { pivotToEnd, probeFronts, SWITCH_SHARE } from './switch-by-pivot.ts';
@@ -41,6 +42,7 @@ export const commitRemainingDisks: Step<ActiveCommitPlan> = {
     const resumes = paused.byUs;
     if (resumes) await resumeVcpus(context, paused);
     await mirrorAgain(context, todo);
+    await expectRemaining(context, todo);
     if (resumes) ({ paused } = await holdGuest(qmp, []));
     if (resumes) context.heldAgain(paused);
     try {
@@ -84,7 +86,19 @@ async function mirrorAgain(context: StepContext<ActiveCommitPlan>, todo: readonl
     disks: todo,
     start: disk => startCommit(endsByItself, disk, limit),
     ...MIRRORS,
+    expectNames: () => expectRemaining(context, todo),
   });
+}
+
+/**
+ * QEMU opens the images anew by their names into which the rest is merged, and the guest is to depend on them. Those of disks that are merged
+ * already it is on, whatever stands under their names: what is wrong with these the result says.
+ */
+async function expectRemaining(
+  { files, outcomes, plan }: StepContext<ActiveCommitPlan>,
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  await expectNames({ files, outcomes, plan: { ...plan, disks } }, 'opened');
 }
 
 /** The overlay that is still to be merged: an undo that got no further has opened it again under another name. */
